@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The seam for congestion control: samples in, window and rate out. One object per flow; it sees samples, never the
+// flow, and reads no clock.
+#pragma once
+#include <tideway/units.h>
+
+#include <cstdint>
+
+namespace tideway {
+
+// What held the sender back while the acked packet was sent. Only kNetwork samples tell something about the path's
+// capacity; the others carry our own caps.
+enum class LimitedBy : uint8_t { kNetwork, kApplication };
+
+// One per received ACK frame that acked something new.
+struct AckSample {
+  Time now;
+  Bytes acked;          // newly acked by this frame, as sent (UDP payload)
+  Bytes in_flight;      // after the ack
+  Bytes in_flight_before;  // when the newest acked packet was sent, itself included
+  Duration rtt;         // of the newest acked packet, ack delay taken off; zero: no sample
+  Duration rtt_min;     // over the estimator's window
+  Duration rtt_smoothed;
+  Rate delivery_rate;   // of the newest acked packet's flight; zero: no sample
+  uint64_t round;       // round trips so far, counted by the flow in packet-timed rounds
+  uint64_t packets_acked;  // newly acked by this frame
+  uint64_t ce_marked;   // packets newly reported as congestion experienced
+  LimitedBy limited_by;
+};
+
+enum class LossCause : uint8_t { kTimeThreshold, kProbeTimeout };
+
+struct LossSample {
+  Time now;
+  Bytes lost;
+  uint64_t packets_lost;
+  Bytes in_flight;      // after the loss
+  Bytes in_flight_before;  // when the newest lost packet was sent, itself included
+  uint64_t round;
+  LossCause cause;      // kProbeTimeout: everything in flight was given up
+};
+
+class CongestionController {
+ public:
+  virtual ~CongestionController() = default;
+  virtual void on_ack(const AckSample& sample) = 0;
+  virtual void on_loss(const LossSample& sample) = 0;
+  virtual void on_spurious_loss(Time now) = 0;  // the last on_loss was wrong: undo it
+  virtual Bytes window() const = 0;             // never under two full packets
+  virtual Rate pacing_rate() const = 0;         // never zero
+};
+
+}  // namespace tideway
