@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How a worker sleeps without missing work. The sleeper arms the bell, looks for work once more, and only then
+// sleeps; whoever adds work rings. While the sleeper is awake a ring is one atomic exchange and no system call.
+//
+// Why nothing is missed: arm() and ring() change the same flag, so one of them comes first. If arm() does, the ring
+// sees the flag and writes to the eventfd. If the ring does, arm() sees what the ringer added before it, and the last
+// look finds it.
+// Thread: ring() from any; the rest by the sleeper.
+#pragma once
+#include <tideway/result.h>
+#include <tideway/time.h>
+
+#include <atomic>
+#include <memory>
+
+namespace tideway::engine {
+
+class Doorbell {
+ public:
+  // Errors: overloaded when the process is out of descriptors.
+  static Result<std::unique_ptr<Doorbell>> create();
+  ~Doorbell();
+  Doorbell(const Doorbell&) = delete;
+  Doorbell& operator=(const Doorbell&) = delete;
+
+  // Call after the work is visible (after the push).
+  void ring() {
+    if (is_armed_.exchange(false, std::memory_order_acq_rel)) wake();
+  }
+
+  // From here on a ring makes fd() readable, once. Look for work between arm() and sleep().
+  void arm() { is_armed_.exchange(true, std::memory_order_acq_rel); }
+  // Waits for a ring, for `also_fd` to be readable (-1: none), or until `at_most` has passed (zero or less: not at
+  // all). Call disarm() afterwards, whatever the reason. May return early without one.
+  void sleep(Duration at_most, int also_fd = -1);
+  // Awake again: rings cost no system call. Takes back a ring that already came.
+  void disarm();
+
+  int fd() const { return fd_; }  // for an epoll set of the caller's
+
+ private:
+  explicit Doorbell(int fd) : fd_(fd) {}
+  void wake();
+
+  const int fd_;
+  uint64_t rings_owed_ = 0;  // sleeper's: rings that took the flag and were not read from the eventfd yet
+  alignas(64) std::atomic<bool> is_armed_{false};  // on a line of its own: every ringer writes it
+};
+
+}  // namespace tideway::engine
