@@ -54,7 +54,7 @@ struct Packet {
   std::span<std::byte> bytes;
   PathId path;        // out: the path to take, set by allocate
   Endpoint from, to;  // in: the peer's address and ours
-  Ecn ecn = Ecn::kNotEct;
+  Ecn ecn = Ecn::kNotEct;  // in: as it arrived. out: ECT(0) from allocate; a flow that found ECN broken clears it
 
  private:
   friend class PacketIo;
