@@ -122,12 +122,13 @@ SendProgress RunSender::send_runs(int fd, size_t runs, std::span<const Packet> p
   return progress;
 }
 
-// The packets of a run that was refused. If they pass alone, segmentation is what the kernel refuses here; if one is
-// too big even alone, the MTU is, and runs of smaller packets are still welcome.
+// The packets of a run that was refused. If they pass alone, segmentation is what the kernel refuses here. If they do
+// not, the MTU is too small for them or the peer out of reach, and other runs are still welcome.
 SendProgress RunSender::send_singly(int fd, std::span<const Packet> packets, std::span<const Route* const> routes) {
-  const uint64_t too_big = stats_.lost_too_big;
+  const uint64_t sent_before = stats_.packets_sent;
   SendProgress progress = send(fd, Gso::kOff, packets, routes);
-  progress.is_gso_refused = progress.packets > 0 && stats_.lost_too_big == too_big;
+  const uint64_t sent = stats_.packets_sent - sent_before;
+  progress.is_gso_refused = sent > 0 && sent == progress.packets;
   return progress;
 }
 
