@@ -9,6 +9,7 @@
 #include <tideway/packet_io.h>
 
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -54,6 +55,7 @@ class SimPacketIo final : public PacketIo {
  public:
   // `wire` is the caller's and outlives this.
   SimPacketIo(const SimConfig& config, SimWire& wire);
+  ~SimPacketIo() override { TIDEWAY_DCHECK(free_.size() == config_.rooms); }  // all packets are home
 
   PacketIoLimits limits() const override;
   Result<Path> open_path(const PathSpec& spec) override;

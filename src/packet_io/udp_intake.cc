@@ -81,7 +81,8 @@ size_t UdpIntake::prepare(size_t messages) {
 void UdpIntake::read(int fd, const Endpoint& local, size_t packets) {
   TIDEWAY_CHECK(is_empty());
   waiting_next_ = waiting_count_ = 0;
-  const size_t wanted = std::clamp((packets + packets_per_message_ - 1) / packets_per_message_, size_t{1}, kMessagesMax);
+  const size_t messages = (packets + packets_per_message_ - 1) / packets_per_message_;
+  const size_t wanted = std::clamp(messages, size_t{1}, kMessagesMax);
   const size_t ready = prepare(wanted);
   if (ready == 0) {
     ++stats_.receive_dry;

@@ -53,6 +53,8 @@ UdpPacketIo::UdpPacketIo(const UdpConfig& config, int epoll_fd, int leftover_fd)
       intake_(config.receive_buffers, stats_) {}
 
 UdpPacketIo::~UdpPacketIo() {
+  while (!intake_.is_empty()) intake_.release(intake_.take_next().buffer);
+  TIDEWAY_DCHECK(receive_buffers_free() == intake_.buffers().size() && send_buffers_free() == rooms_.size());
   sockets_.clear();
   close(leftover_fd_);
   close(epoll_fd_);
@@ -69,7 +71,8 @@ Result<Path> UdpPacketIo::open_path(const PathSpec& spec) {
   owner_.check();
   if (spec.remote.is_set() && spec.remote.is_ipv4() != spec.local.is_ipv4())
     return Error{Fault::kConfigInvalid,
-                 "no path from " + to_string(spec.local) + " to " + to_string(spec.remote) + ": IPv4 and IPv6 do not mix",
+                 "no path from " + to_string(spec.local) + " to " + to_string(spec.remote) +
+                     ": IPv4 and IPv6 do not mix",
                  "set address in [data_plane] to an address of the peer's family"};
   auto row = std::find_if(paths_.begin(), paths_.end(), [](const PathRow& path) { return !path.is_open; });
   if (row == paths_.end() && paths_.size() == kPathsMax)
@@ -136,6 +139,13 @@ UdpNotes UdpPacketIo::notes() const {
     if (notes.gro == Gro::kOff) least.gro = Gro::kOff;
   }
   return least;
+}
+
+uint64_t UdpPacketIo::receive_overflows() const {
+  uint64_t dropped = 0;
+  for (const auto& row : sockets_)
+    if (row != nullptr) dropped += row->socket.receive_overflows();
+  return dropped;
 }
 
 // ---- out ------------------------------------------------------------------------------------------------------------
@@ -275,7 +285,8 @@ void UdpPacketIo::signal_leftover() {
   const bool is_wanted = !intake_.is_empty();
   if (is_wanted == is_leftover_signalled_) return;
   uint64_t value = 1;
-  const ssize_t moved = is_wanted ? write(leftover_fd_, &value, sizeof value) : ::read(leftover_fd_, &value, sizeof value);
+  const ssize_t moved = is_wanted ? write(leftover_fd_, &value, sizeof value)
+                                  : read(leftover_fd_, &value, sizeof value);
   TIDEWAY_CHECK(moved == sizeof value);
   is_leftover_signalled_ = is_wanted;
 }

@@ -14,6 +14,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace tideway::packet_io {
@@ -25,7 +26,7 @@ class UdpPacketIo final : public PacketIo {
  public:
   // Errors: overloaded (out of descriptors), config_invalid (no buffers, payload beyond a UDP packet).
   static Result<std::unique_ptr<UdpPacketIo>> create(const UdpConfig& config);
-  ~UdpPacketIo() override;
+  ~UdpPacketIo() override;  // all packets are home
 
   PacketIoLimits limits() const override;
   Result<Path> open_path(const PathSpec& spec) override;
@@ -35,6 +36,9 @@ class UdpPacketIo final : public PacketIo {
   size_t receive(std::span<Packet> out) override;
 
   const UdpStats& stats() const { return stats_; }
+  // Packets that the kernel dropped because the buffers of the open sockets were full. Asks the kernel: not for
+  // every turn.
+  uint64_t receive_overflows() const;
   UdpNotes notes() const;  // the least that any open socket was granted
   // Buffers that are neither with the caller nor waiting to be handed out.
   size_t send_buffers_free() const;

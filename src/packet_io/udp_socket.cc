@@ -2,6 +2,7 @@
 #include "packet_io/udp_socket.h"
 
 #include <ifaddrs.h>
+#include <linux/sock_diag.h>
 #include <linux/udp.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <optional>
@@ -177,6 +179,13 @@ UdpSocket::UdpSocket(UdpSocket&& other) noexcept
 
 UdpSocket::~UdpSocket() {
   if (fd_ >= 0) close(fd_);
+}
+
+uint64_t UdpSocket::receive_overflows() const {
+  std::array<uint32_t, SK_MEMINFO_VARS> told{};
+  socklen_t length = sizeof told;
+  if (getsockopt(fd_, SOL_SOCKET, SO_MEMINFO, told.data(), &length) != 0) return 0;  // a kernel before 4.12
+  return told[SK_MEMINFO_DROPS];
 }
 
 Result<UdpNotes> probe_udp(const Endpoint& local, const UdpConfig& config) {

@@ -58,6 +58,7 @@ class UdpSocket {
   int fd() const { return fd_; }
   const Endpoint& local() const { return local_; }  // with the port that was picked
   const UdpNotes& notes() const { return notes_; }
+  uint64_t receive_overflows() const;  // packets the kernel dropped because the socket's buffer was full
 
  private:
   UdpSocket(int fd, const Endpoint& local) : fd_(fd), local_(local) {}

@@ -11,7 +11,8 @@ namespace {
 PacketIoEnds sim(Bytes payload_max) {
   using packet_io::SimPacketIo;
   using packet_io::SimWire;
-  auto wire = std::make_shared<std::pair<std::unique_ptr<SimWire>, std::unique_ptr<SimWire>>>(packet_io::quiet_wire(150));
+  using Wire = std::pair<std::unique_ptr<SimWire>, std::unique_ptr<SimWire>>;
+  auto wire = std::make_shared<Wire>(packet_io::quiet_wire(150));
   PacketIoEnds ends;
   ends.a_address = Endpoint::parse("10.0.0.1:0").value();
   ends.b_address = Endpoint::parse("10.0.0.2:0").value();

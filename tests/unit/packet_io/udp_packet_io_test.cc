@@ -64,7 +64,8 @@ int socket_of(const Endpoint& local) {
   for (int fd = 3; fd < 4096; ++fd) {
     sockaddr_storage address{};
     socklen_t length = sizeof address;
-    if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) == 0 && to_endpoint(address) == local) return fd;
+    const bool is_socket = getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) == 0;
+    if (is_socket && to_endpoint(address) == local) return fd;
   }
   return -1;
 }
@@ -207,9 +208,12 @@ class Tap {
     constexpr size_t kIp = 14, kPayload = kIp + 20 + 8;
     std::vector<Frame> frames;
     std::array<uint8_t, 2048> frame;
-    for (ssize_t size = read(fd_, frame.data(), frame.size()); size > 0; size = read(fd_, frame.data(), frame.size()))
-      if (static_cast<size_t>(size) > kPayload && frame[12] == 0x08 && frame[13] == 0x00 && frame[kIp + 9] == IPPROTO_UDP)
+    ssize_t size = 0;
+    while ((size = read(fd_, frame.data(), frame.size())) > 0) {
+      const bool is_ipv4 = static_cast<size_t>(size) > kPayload && frame[12] == 0x08 && frame[13] == 0x00;
+      if (is_ipv4 && frame[kIp + 9] == IPPROTO_UDP)
         frames.push_back({frame[kPayload], frame[kIp + 1], (frame[kIp + 6] & 0x40) == 0});
+    }
     return frames;
   }
 
@@ -262,6 +266,19 @@ TEST(UdpPacketIo, AnUnreachableNetworkIsCountedByItsName) {
     EXPECT_EQ(a->stats().lost_unreachable, 2U);
   });
   if (!is_allowed) GTEST_SKIP() << "needs root for a network namespace";
+}
+
+TEST(UdpPacketIo, PacketsThatAFullSocketMissedAreCounted) {
+  const auto a = make({.gso = Gso::kOff}), b = make({.socket_receive = 32_KiB});
+  const Path to = b->open_path({.local = at("127.0.0.1:0"), .remote = {}}).value();
+  const Path from = a->open_path({.local = at("127.0.0.1:0"), .remote = to.local}).value();
+  for (int i = 0; i < 4; ++i) {
+    std::vector<Packet> packets = write(*a, from.id, std::vector<size_t>(64, 1400));
+    EXPECT_EQ(a->send(packets), 64U);
+  }
+  const uint64_t missed = b->receive_overflows();
+  EXPECT_GT(missed, 0U);
+  EXPECT_EQ(numbers_received(*b).size() + missed, 256U);
 }
 
 TEST(UdpPacketIo, APortInUseIsRefusedWithTheKeyToChange) {
