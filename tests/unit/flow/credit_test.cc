@@ -373,7 +373,11 @@ TEST(Credit, RandomHistoriesNeverPromiseMoreThanThereIsAndNeverGetStuck) {
       pair.sink.recall_unused(now, kRtt);
       pair.sink.on_frames_lost();
       pair.source.on_frames_lost();
-      for (const auto& [slot, held] : in_store) pair.source.try_start(SlotId(slot));
+      for (const auto& [slot, held] : in_store) {
+        if (!pair.source.try_start(SlotId(slot))) continue;
+        pair.sink.on_block_started(SlotId(slot));
+        pair.sink.on_buffer_free(SlotId(slot));
+      }
       pair.exchange();
     }
     ASSERT_LE(pair.sink.stats().blocks_promised, kBlocks);
