@@ -3,7 +3,7 @@
 
 #include "base/amounts.h"
 
-#include <poll.h>
+#include <time.h>
 
 #include <algorithm>
 #include <array>
@@ -14,7 +14,9 @@ namespace {
 
 constexpr size_t kEthernetHeaderSize = 14;
 constexpr size_t kFramesPerTurn = 512;   // of one direction, so that the other gets its turn
-constexpr int kSendTries = 100;          // of a socket whose buffer is full, a tenth of a second together
+constexpr Duration kSendPause = std::chrono::microseconds(50);
+// The far end of a virtual interface takes 256 frames and then refuses until its reader gets a core: wait up to 20 ms.
+constexpr int kSendTries = 400;
 constexpr Bytes kStoreMin = 8_MiB;       // what arrives between two turns
 constexpr Bytes kStoreMax = Bytes(uint64_t{4} << 30);
 constexpr Rate kUnlimitedAssumed = 10_Gbit;  // no rate given: more than two packet sockets carry on one core
@@ -108,9 +110,9 @@ void Direction::send_all(std::span<const std::span<std::byte>> frames) {
     frames = frames.subspan(sent);
     if (sent > 0 || frames.empty()) continue;
     if (errno == EINTR) continue;
-    if (errno == EAGAIN && tries-- > 0) {
-      pollfd writable{to_.fd(), POLLOUT, 0};
-      ::poll(&writable, 1, 1);
+    if ((errno == EAGAIN || errno == ENOBUFS) && tries-- > 0) {
+      const timespec pause{0, static_cast<long>(kSendPause.count())};
+      ::nanosleep(&pause, nullptr);
       continue;
     }
     ++mistakes_.sends_refused;

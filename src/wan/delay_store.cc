@@ -17,7 +17,7 @@ constexpr size_t kLateReserved = 4096;  // reordered frames held before the heap
 
 DelayStore::DelayStore(Bytes capacity)
     : capacity_(round_up(capacity.count(), kAlign)),
-      ring_(new Line[capacity_ / kAlign]) {  // not zeroed: pages that are never used are never touched
+      ring_(new Line[capacity_ / kAlign]()) {  // zeroed, so that no page is fetched while frames wait
   TIDEWAY_CHECK(capacity_ > 0);
   late_.reserve(kLateReserved);
 }
