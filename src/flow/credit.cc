@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "flow/credit.h"
+
+#include <tideway/check.h>
+
+#include <algorithm>
+#include <string>
+
+namespace tideway::flow {
+namespace {
+
+constexpr size_t kFrameHead = 4;                      // type, flags, length of body
+constexpr size_t kLimitBody = 16, kRecallBody = 4, kAbandonBody = 8;
+
+void write_head(Writer& out, CreditFrame type, size_t body) {
+  out.write_u8(static_cast<uint8_t>(type));
+  out.write_u8(0);
+  out.write_u16(static_cast<uint16_t>(body));
+}
+
+struct LimitFrame {
+  CreditFrame type;
+  SlotId slot;
+  LaneId lane;
+  uint64_t limit;  // bytes
+};
+
+// False: no room.
+bool write_limit(Writer& out, const LimitFrame& frame) {
+  if (out.left() < kFrameHead + kLimitBody) return false;
+  write_head(out, frame.type, kLimitBody);
+  out.write_u16(frame.slot.value());
+  out.write_u16(frame.lane.value());
+  out.write_u32(0);
+  out.write_u64(frame.limit);
+  return true;
+}
+
+Error malformed(std::string what) { return {Fault::kProtocolError, "credit frame: " + std::move(what), ""}; }
+
+}  // namespace
+
+Credit::Credit(const CreditConfig& config) : config_(config) {
+  TIDEWAY_CHECK(config.unit > 0);
+  abandons_out_.reserve(kAbandonsKept);
+  abandons_in_.reserve(kAbandonsKept);
+}
+
+Credit::Receiving* Credit::find_receiving(SlotId slot) {
+  const auto at = std::find_if(receiving_.begin(), receiving_.end(), [slot](const Receiving& r) { return r.slot == slot; });
+  return at == receiving_.end() ? nullptr : &*at;
+}
+
+Credit::Sending* Credit::find_sending(SlotId slot) {
+  const auto at = std::find_if(sending_.begin(), sending_.end(), [slot](const Sending& s) { return s.slot == slot; });
+  return at == sending_.end() ? nullptr : &*at;
+}
+
+// ---- what we give --------------------------------------------------------------------------------------------------
+
+uint64_t Credit::shared_used(const Receiving& slot) const {
+  const uint64_t out = held(slot);
+  return out > config_.blocks_reserved ? out - config_.blocks_reserved : 0;
+}
+
+uint64_t Credit::shared_free() const {
+  uint64_t left = config_.blocks_given_max - config_.blocks_given_max / 2;
+  for (const Receiving& slot : receiving_) left -= std::min(left, shared_used(slot));
+  return left;
+}
+
+bool Credit::may_take_shared(const Receiving& slot) const {
+  const uint64_t left = shared_free();
+  return left > 0 && shared_used(slot) < kShareOfFree * left;
+}
+
+void Credit::give(Receiving& slot, uint64_t blocks) {
+  slot.allowed += blocks;
+  slot.is_due = has_frames_ = true;
+  ++generation_;
+}
+
+Status Credit::open_receiving(SlotId slot) {
+  TIDEWAY_CHECK(find_receiving(slot) == nullptr || find_receiving(slot)->is_closing);
+  const uint64_t reserves = (receiving_.size() + 1) * config_.blocks_reserved;
+  if (find_receiving(slot) != nullptr || reserves > config_.blocks_given_max / 2)
+    return Error{Fault::kOverloaded,
+                 "no buffers are left to reserve for another transfer: " + std::to_string(receiving_.size()) +
+                     " hold " + std::to_string(config_.blocks_reserved) + " blocks each in lane " +
+                     std::to_string(config_.lane.value()),
+                 "try again when a transfer has ended, or raise [engine] memory"};
+  const uint64_t share = std::min(kStartMax, shared_free() / kStartPart);
+  receiving_.push_back({.slot = slot, .allowed = config_.blocks_reserved + share});
+  ++generation_;
+  return success();  // the first value travels in TransferAccepted, so no frame is due
+}
+
+void Credit::close_receiving(SlotId id) {
+  Receiving* const slot = find_receiving(id);
+  if (slot == nullptr) return;
+  slot->is_closing = true;
+  slot->is_due = false;
+  slot->recall = Recall::kNone;
+  if (held(*slot) == 0) receiving_.erase(receiving_.begin() + (slot - receiving_.data()));
+}
+
+void Credit::on_block_started(SlotId id) {
+  Receiving* const slot = find_receiving(id);
+  if (slot == nullptr) return;
+  ++slot->started;
+  // Packets race with frames: a CREDIT that was under way while its credit was given back may still be used once.
+  slot->allowed = std::max(slot->allowed, slot->started);
+}
+
+void Credit::on_buffer_free(SlotId id) {
+  Receiving* const slot = find_receiving(id);
+  if (slot == nullptr) return;
+  TIDEWAY_CHECK(slot->freed < slot->started);
+  ++slot->freed;
+  if (!slot->is_closing) return give_back_to(*slot);
+  if (held(*slot) == 0) receiving_.erase(receiving_.begin() + (slot - receiving_.data()));
+}
+
+// A buffer of this slot has come back: it may start another block unless it holds more than its share, and one more on
+// top if it is held up.
+void Credit::give_back_to(Receiving& slot) {
+  if (slot.recall != Recall::kNone) return;
+  if (held(slot) < config_.blocks_reserved)
+    give(slot, config_.blocks_reserved - held(slot));
+  else if (may_take_shared(slot))
+    give(slot, 1);
+  if (slot.growth > 0 && may_take_shared(slot)) {
+    --slot.growth;
+    give(slot, 1);
+  }
+}
+
+void Credit::recall_unused(Time now, Duration rtt) {
+  const bool is_scarce = shared_free() * 2 < config_.blocks_given_max - config_.blocks_given_max / 2;
+  for (Receiving& slot : receiving_) {
+    if (slot.is_closing) continue;
+    if (slot.started != slot.started_seen || slot.changed_at == Time{}) {
+      slot.started_seen = slot.started;
+      slot.changed_at = now;
+      continue;
+    }
+    if (now - slot.changed_at < 2 * rtt) continue;
+    const bool has_unused = shared_used(slot) > 0 && slot.allowed - slot.started > config_.blocks_reserved;
+    const bool is_unanswered = slot.recall == Recall::kSent;
+    if (!is_unanswered && !(slot.recall == Recall::kNone && is_scarce && has_unused)) continue;
+    slot.recall = Recall::kDue;
+    slot.changed_at = now;
+    has_frames_ = true;
+    ++stats_.recalls;
+  }
+}
+
+uint64_t Credit::blocks_allowed(SlotId id) const {
+  for (const Receiving& slot : receiving_)
+    if (slot.slot == id && !slot.is_closing) return slot.allowed;
+  return 0;
+}
+
+void Credit::on_return(SlotId id, uint64_t limit) {
+  Receiving* const slot = find_receiving(id);
+  if (slot == nullptr || slot->recall == Recall::kNone) return;  // late, or a repeated answer
+  slot->recall = Recall::kNone;
+  slot->allowed = std::clamp(limit, slot->started, slot->allowed);
+  slot->growth = 0;
+  if (held(*slot) < config_.blocks_reserved) give(*slot, config_.blocks_reserved - held(*slot));
+}
+
+void Credit::on_blocked(SlotId id, uint64_t limit) {
+  Receiving* const slot = find_receiving(id);
+  if (slot == nullptr || slot->is_closing) return;
+  ++stats_.peer_stalls;
+  if (limit < slot->allowed) {  // our CREDIT was lost, or is still on its way
+    if (slot->recall == Recall::kNone) slot->is_due = has_frames_ = true;
+    return;
+  }
+  slot->growth = held(*slot);  // twice as much within one round of buffers coming back
+}
+
+// ---- what we were given --------------------------------------------------------------------------------------------
+
+void Credit::open_sending(SlotId slot, uint64_t limit_bytes) {
+  TIDEWAY_CHECK(find_sending(slot) == nullptr);
+  sending_.push_back({.slot = slot, .limit = limit_bytes / config_.unit});
+}
+
+void Credit::close_sending(SlotId slot) {
+  std::erase_if(sending_, [slot](const Sending& s) { return s.slot == slot; });
+  const auto is_gone = [slot](const BlockKey& key) { return key.slot == slot; };
+  const auto sent_end = abandons_out_.begin() + static_cast<std::ptrdiff_t>(abandons_sent_);
+  abandons_sent_ -= static_cast<size_t>(std::count_if(abandons_out_.begin(), sent_end, is_gone));
+  std::erase_if(abandons_out_, is_gone);
+}
+
+bool Credit::try_start(SlotId id) {
+  Sending* const slot = find_sending(id);
+  if (slot == nullptr) return false;
+  if (slot->started < slot->limit) {
+    ++slot->started;
+    return true;
+  }
+  if (slot->blocked_at != slot->limit) {
+    slot->blocked_at = slot->limit;
+    slot->is_blocked_due = has_frames_ = true;
+    ++stats_.stalls;
+  }
+  return false;
+}
+
+void Credit::abandon_started(BlockKey key) {
+  if (find_sending(key.slot) == nullptr) return;
+  abandons_out_.push_back(key);  // each was charged, so credit bounds how many wait
+  has_frames_ = true;
+}
+
+// ---- frames --------------------------------------------------------------------------------------------------------
+
+void Credit::write_frames(Writer& out) {
+  has_frames_ = false;  // set again by whatever finds no room
+  write_receiving(out);
+  write_sending(out);
+  write_abandons(out);
+}
+
+void Credit::write_receiving(Writer& out) {
+  for (Receiving& slot : receiving_) {
+    if (slot.recall == Recall::kDue) {
+      if (out.left() < kFrameHead + kRecallBody) {
+        has_frames_ = true;
+        return;
+      }
+      write_head(out, CreditFrame::kRecall, kRecallBody);
+      out.write_u16(slot.slot.value());
+      out.write_u16(config_.lane.value());
+      slot.recall = Recall::kSent;
+    }
+    if (!slot.is_due) continue;
+    if (!write_limit(out, {CreditFrame::kCredit, slot.slot, config_.lane, slot.allowed * config_.unit})) {
+      has_frames_ = true;
+      return;
+    }
+    slot.is_due = false;
+  }
+}
+
+void Credit::write_sending(Writer& out) {
+  for (Sending& slot : sending_) {
+    if (slot.is_return_due) {
+      if (!write_limit(out, {CreditFrame::kReturn, slot.slot, config_.lane, slot.limit * config_.unit})) {
+        has_frames_ = true;
+        return;
+      }
+      slot.is_return_due = false;
+      slot.was_returned = true;
+    }
+    if (!slot.is_blocked_due) continue;
+    if (slot.blocked_at == slot.limit &&
+        !write_limit(out, {CreditFrame::kBlocked, slot.slot, config_.lane, slot.limit * config_.unit})) {
+      has_frames_ = true;
+      return;
+    }
+    slot.is_blocked_due = false;
+  }
+}
+
+void Credit::write_abandons(Writer& out) {
+  for (; abandons_sent_ < abandons_out_.size(); ++abandons_sent_) {
+    if (out.left() < kFrameHead + kAbandonBody) {
+      has_frames_ = true;
+      return;
+    }
+    const BlockKey key = abandons_out_[abandons_sent_];
+    write_head(out, CreditFrame::kAbandon, kAbandonBody);
+    out.write_u16(key.slot.value());
+    out.write_u16(0);
+    out.write_u32(key.block.value());
+  }
+  if (abandons_out_.size() > kAbandonsKept) {
+    const size_t old = abandons_out_.size() - kAbandonsKept;
+    abandons_out_.erase(abandons_out_.begin(), abandons_out_.begin() + static_cast<std::ptrdiff_t>(old));
+    abandons_sent_ -= old;
+  }
+}
+
+void Credit::on_frames_lost() {
+  for (Receiving& slot : receiving_) {
+    if (slot.is_closing) continue;
+    if (slot.recall == Recall::kSent) slot.recall = Recall::kDue;
+    slot.is_due = slot.recall == Recall::kNone;
+    has_frames_ = true;
+  }
+  for (Sending& slot : sending_) {
+    slot.is_return_due = slot.is_return_due || slot.was_returned;
+    slot.is_blocked_due = slot.blocked_at == slot.limit && slot.started == slot.limit;
+    has_frames_ = has_frames_ || slot.is_return_due || slot.is_blocked_due;
+  }
+  abandons_sent_ = 0;
+  has_frames_ = has_frames_ || !abandons_out_.empty();
+}
+
+Status Credit::on_frame(uint8_t type, std::span<const std::byte> body) {
+  Reader in(body);
+  const auto slot_number = in.read_u16();
+  const auto lane = in.read_u16();
+  if (!slot_number || !lane) return malformed("a body of " + std::to_string(body.size()) + " bytes is too short");
+  const SlotId slot(*slot_number);
+  const auto kind = static_cast<CreditFrame>(type);
+  if (kind == CreditFrame::kAbandon) {
+    const auto block = in.read_u32();
+    if (!block || !in.is_empty()) return malformed("ABANDON has " + std::to_string(body.size()) + " bytes instead of 8");
+    if (abandons_in_.size() >= kAbandonsMax) return malformed("more blocks abandoned than can be under way");
+    abandons_in_.push_back({slot, BlockId(*block)});
+    return success();
+  }
+  if (LaneId(*lane) != config_.lane)
+    return malformed("lane " + std::to_string(*lane) + " on a flow of lane " + std::to_string(config_.lane.value()));
+  if (kind == CreditFrame::kRecall) {
+    if (!in.is_empty()) return malformed("CREDIT_RECALL has " + std::to_string(body.size()) + " bytes instead of 4");
+    if (Sending* const sending = find_sending(slot)) {
+      sending->limit = std::min(sending->limit, sending->started);
+      sending->is_return_due = has_frames_ = true;
+    }
+    return success();
+  }
+  const auto zero = in.read_u32();
+  const auto bytes = in.read_u64();
+  if (!zero || !bytes || !in.is_empty()) return malformed("a limit has " + std::to_string(body.size()) + " bytes instead of 16");
+  const uint64_t limit = *bytes / config_.unit;
+  switch (kind) {
+    case CreditFrame::kCredit:
+      if (Sending* const sending = find_sending(slot); sending != nullptr && limit > sending->limit) {
+        sending->limit = limit;
+        sending->was_returned = false;  // an answer to the return, or to what came before it
+      }
+      return success();
+    case CreditFrame::kReturn: on_return(slot, limit); return success();
+    case CreditFrame::kBlocked: on_blocked(slot, limit); return success();
+    default: return malformed("type " + std::to_string(type) + " is none of credit");
+  }
+}
+
+std::optional<BlockKey> Credit::take_abandoned() {
+  if (abandons_in_.empty()) return std::nullopt;
+  const BlockKey key = abandons_in_.back();
+  abandons_in_.pop_back();
+  return key;
+}
+
+CreditStats Credit::stats() const {
+  CreditStats stats = stats_;
+  for (const Receiving& slot : receiving_) stats.blocks_promised += held(slot);
+  return stats;
+}
+
+}  // namespace tideway::flow
