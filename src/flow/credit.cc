@@ -9,34 +9,9 @@
 namespace tideway::flow {
 namespace {
 
-constexpr size_t kFrameHead = 4;                      // type, flags, length of body
-constexpr size_t kLimitBody = 16, kRecallBody = 4, kAbandonBody = 8;
-
-void write_head(Writer& out, CreditFrame type, size_t body) {
-  out.write_u8(static_cast<uint8_t>(type));
-  out.write_u8(0);
-  out.write_u16(static_cast<uint16_t>(body));
+Error malformed(std::string frame, std::span<const std::byte> body) {
+  return {Fault::kProtocolError, frame + " has a body of " + std::to_string(body.size()) + " bytes that is malformed", ""};
 }
-
-struct LimitFrame {
-  CreditFrame type;
-  SlotId slot;
-  LaneId lane;
-  uint64_t limit;  // bytes
-};
-
-// False: no room.
-bool write_limit(Writer& out, const LimitFrame& frame) {
-  if (out.left() < kFrameHead + kLimitBody) return false;
-  write_head(out, frame.type, kLimitBody);
-  out.write_u16(frame.slot.value());
-  out.write_u16(frame.lane.value());
-  out.write_u32(0);
-  out.write_u64(frame.limit);
-  return true;
-}
-
-Error malformed(std::string what) { return {Fault::kProtocolError, "credit frame: " + std::move(what), ""}; }
 
 }  // namespace
 
@@ -217,6 +192,20 @@ void Credit::abandon_started(BlockKey key) {
   has_frames_ = true;
 }
 
+void Credit::on_credit(SlotId id, uint64_t limit) {
+  Sending* const slot = find_sending(id);
+  if (slot == nullptr || limit <= slot->limit) return;
+  slot->limit = limit;
+  slot->was_returned = false;  // an answer to the return, or to what came before it: then the peer asks again
+}
+
+void Credit::on_recall(SlotId id) {
+  Sending* const slot = find_sending(id);
+  if (slot == nullptr) return;
+  slot->limit = std::min(slot->limit, slot->started);
+  slot->is_return_due = has_frames_ = true;
+}
+
 // ---- frames --------------------------------------------------------------------------------------------------------
 
 void Credit::write_frames(Writer& out) {
@@ -226,58 +215,48 @@ void Credit::write_frames(Writer& out) {
   write_abandons(out);
 }
 
+bool Credit::write(Writer& out, wire::FrameType type, const wire::CreditFrame& frame) {
+  if (out.left() < wire::kCreditFrameSize) {
+    has_frames_ = true;
+    return false;
+  }
+  wire::write_credit(out, type, frame);
+  return true;
+}
+
 void Credit::write_receiving(Writer& out) {
   for (Receiving& slot : receiving_) {
     if (slot.recall == Recall::kDue) {
-      if (out.left() < kFrameHead + kRecallBody) {
-        has_frames_ = true;
-        return;
-      }
-      write_head(out, CreditFrame::kRecall, kRecallBody);
-      out.write_u16(slot.slot.value());
-      out.write_u16(config_.lane.value());
+      if (!write(out, wire::FrameType::kCreditRecall, {slot.slot, config_.lane, 0})) return;
       slot.recall = Recall::kSent;
     }
     if (!slot.is_due) continue;
-    if (!write_limit(out, {CreditFrame::kCredit, slot.slot, config_.lane, slot.allowed * config_.unit})) {
-      has_frames_ = true;
-      return;
-    }
+    if (!write(out, wire::FrameType::kCredit, {slot.slot, config_.lane, slot.allowed * config_.unit})) return;
     slot.is_due = false;
   }
 }
 
 void Credit::write_sending(Writer& out) {
   for (Sending& slot : sending_) {
+    const wire::CreditFrame limit{slot.slot, config_.lane, slot.limit * config_.unit};
     if (slot.is_return_due) {
-      if (!write_limit(out, {CreditFrame::kReturn, slot.slot, config_.lane, slot.limit * config_.unit})) {
-        has_frames_ = true;
-        return;
-      }
+      if (!write(out, wire::FrameType::kCreditReturn, limit)) return;
       slot.is_return_due = false;
       slot.was_returned = true;
     }
     if (!slot.is_blocked_due) continue;
-    if (slot.blocked_at == slot.limit &&
-        !write_limit(out, {CreditFrame::kBlocked, slot.slot, config_.lane, slot.limit * config_.unit})) {
-      has_frames_ = true;
-      return;
-    }
+    if (slot.blocked_at == slot.limit && !write(out, wire::FrameType::kBlocked, limit)) return;
     slot.is_blocked_due = false;
   }
 }
 
 void Credit::write_abandons(Writer& out) {
   for (; abandons_sent_ < abandons_out_.size(); ++abandons_sent_) {
-    if (out.left() < kFrameHead + kAbandonBody) {
+    if (out.left() < wire::kAbandonFrameSize) {
       has_frames_ = true;
       return;
     }
-    const BlockKey key = abandons_out_[abandons_sent_];
-    write_head(out, CreditFrame::kAbandon, kAbandonBody);
-    out.write_u16(key.slot.value());
-    out.write_u16(0);
-    out.write_u32(key.block.value());
+    wire::write_abandon(out, abandons_out_[abandons_sent_]);
   }
   if (abandons_out_.size() > kAbandonsKept) {
     const size_t old = abandons_out_.size() - kAbandonsKept;
@@ -303,43 +282,28 @@ void Credit::on_frames_lost() {
 }
 
 Status Credit::on_frame(uint8_t type, std::span<const std::byte> body) {
-  Reader in(body);
-  const auto slot_number = in.read_u16();
-  const auto lane = in.read_u16();
-  if (!slot_number || !lane) return malformed("a body of " + std::to_string(body.size()) + " bytes is too short");
-  const SlotId slot(*slot_number);
-  const auto kind = static_cast<CreditFrame>(type);
-  if (kind == CreditFrame::kAbandon) {
-    const auto block = in.read_u32();
-    if (!block || !in.is_empty()) return malformed("ABANDON has " + std::to_string(body.size()) + " bytes instead of 8");
-    if (abandons_in_.size() >= kAbandonsMax) return malformed("more blocks abandoned than can be under way");
-    abandons_in_.push_back({slot, BlockId(*block)});
+  const auto kind = static_cast<wire::FrameType>(type);
+  if (kind == wire::FrameType::kAbandon) {
+    const auto key = wire::parse_abandon(body);
+    if (!key) return malformed("ABANDON", body);
+    if (abandons_in_.size() >= kAbandonsMax)
+      return Error{Fault::kProtocolError, "more blocks were abandoned than can be under way", ""};
+    abandons_in_.push_back(*key);
     return success();
   }
-  if (LaneId(*lane) != config_.lane)
-    return malformed("lane " + std::to_string(*lane) + " on a flow of lane " + std::to_string(config_.lane.value()));
-  if (kind == CreditFrame::kRecall) {
-    if (!in.is_empty()) return malformed("CREDIT_RECALL has " + std::to_string(body.size()) + " bytes instead of 4");
-    if (Sending* const sending = find_sending(slot)) {
-      sending->limit = std::min(sending->limit, sending->started);
-      sending->is_return_due = has_frames_ = true;
-    }
-    return success();
-  }
-  const auto zero = in.read_u32();
-  const auto bytes = in.read_u64();
-  if (!zero || !bytes || !in.is_empty()) return malformed("a limit has " + std::to_string(body.size()) + " bytes instead of 16");
-  const uint64_t limit = *bytes / config_.unit;
+  const auto frame = wire::parse_credit(kind, body);
+  if (!frame) return malformed("a frame of type " + std::to_string(type), body);
+  if (frame->lane != config_.lane)
+    return Error{Fault::kProtocolError,
+                 "credit of lane " + std::to_string(frame->lane.value()) + " came on a flow of lane " +
+                     std::to_string(config_.lane.value()), ""};
+  const uint64_t limit = frame->limit / config_.unit;
   switch (kind) {
-    case CreditFrame::kCredit:
-      if (Sending* const sending = find_sending(slot); sending != nullptr && limit > sending->limit) {
-        sending->limit = limit;
-        sending->was_returned = false;  // an answer to the return, or to what came before it
-      }
-      return success();
-    case CreditFrame::kReturn: on_return(slot, limit); return success();
-    case CreditFrame::kBlocked: on_blocked(slot, limit); return success();
-    default: return malformed("type " + std::to_string(type) + " is none of credit");
+    case wire::FrameType::kCredit: on_credit(frame->slot, limit); return success();
+    case wire::FrameType::kCreditRecall: on_recall(frame->slot); return success();
+    case wire::FrameType::kCreditReturn: on_return(frame->slot, limit); return success();
+    case wire::FrameType::kBlocked: on_blocked(frame->slot, limit); return success();
+    default: return malformed("a frame of type " + std::to_string(type), body);
   }
 }
 

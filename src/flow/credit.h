@@ -12,6 +12,7 @@
 // Thread: net worker. Pure.
 #pragma once
 #include "base/cursor.h"
+#include "wire/frames.h"
 #include <tideway/ids.h>
 #include <tideway/result.h>
 #include <tideway/time.h>
@@ -29,9 +30,6 @@ struct CreditConfig {
   uint64_t blocks_given_max = 0;  // buffers this lane may have promised to the peer at any time
   uint64_t blocks_reserved = 2;   // of each open slot, whatever the others do
 };
-
-// Frames this class writes and reads (docs/protocol.md, "Frames").
-enum class CreditFrame : uint8_t { kCredit = 0x02, kRecall = 0x03, kReturn = 0x04, kBlocked = 0x05, kAbandon = 0x06 };
 
 struct CreditStats {
   uint64_t stalls = 0;           // times credit held a block of ours up (one per limit reached)
@@ -110,8 +108,12 @@ class Credit {
   bool may_take_shared(const Receiving& slot) const;
   void give(Receiving& slot, uint64_t blocks);
   void give_back_to(Receiving& slot);
+  void on_credit(SlotId slot, uint64_t limit);
+  void on_recall(SlotId slot);
   void on_return(SlotId slot, uint64_t limit);
   void on_blocked(SlotId slot, uint64_t limit);
+  // Writes one frame about a slot. False, and has_frames() stays true: `out` has no room.
+  bool write(Writer& out, wire::FrameType type, const wire::CreditFrame& frame);
   void write_abandons(Writer& out);
   void write_sending(Writer& out);
   void write_receiving(Writer& out);

@@ -286,7 +286,8 @@ TEST(Credit, HostileLimitsNeverRaiseWhatWeGive) {
   out.write_u16(kLane.value());
   out.write_u32(0);
   out.write_u64(~uint64_t{0});
-  for (const CreditFrame type : {CreditFrame::kCredit, CreditFrame::kReturn, CreditFrame::kBlocked})
+  using wire::FrameType;
+  for (const FrameType type : {FrameType::kCredit, FrameType::kCreditReturn, FrameType::kBlocked})
     ASSERT_TRUE(pair.sink.on_frame(static_cast<uint8_t>(type), body).ok());
   EXPECT_EQ(pair.sink.blocks_allowed(SlotId(1)), before);
 }
