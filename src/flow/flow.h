@@ -3,10 +3,23 @@
 // One flow: paced, acknowledged packets on one path (docs/protocol.md). It decides when to send, finds losses, acks
 // what arrives; which bytes to send and where they belong it asks the parts of its lane. It fills rooms and reads
 // bytes it is handed, so it runs the same over sockets, DPDK and a simulated link.
+//
+// The mechanisms have files of their own; this class only joins them, and its methods are spread over three files:
+//   flow_send.cc     write_burst and what a burst is made of         recovery, pacer, packet_builder, packet_sealer
+//   flow_receive.cc  on_burst, in the order of checks of the protocol   packet_opener, ack_ranges, ack_schedule
+//   flow.cc          the rest: keys, deadlines, state                path_probe
 // Thread: net worker. Pure.
 #pragma once
+#include "flow/ack_ranges.h"
+#include "flow/ack_schedule.h"
 #include "flow/credit.h"
+#include "flow/pacer.h"
+#include "flow/packet_builder.h"
+#include "flow/packet_opener.h"
+#include "flow/packet_sealer.h"
+#include "flow/path_probe.h"
 #include "flow/reassembler.h"
+#include "flow/recovery.h"
 #include "flow/send_window.h"
 #include <tideway/aead.h>
 #include <tideway/congestion_controller.h>
@@ -22,6 +35,9 @@ struct LaneParts {
   Credit& credit;
 };
 
+// kProbing: no challenge was answered yet, though data may leave if the address is proven. kResting: three probe timeouts
+// in a row; its ranges went back to the lane, the engine may give the flow another local port. kDead: five. Both go on
+// asking the path and open again by themselves when it answers. kClosed: for good.
 enum class FlowState : uint8_t { kProbing, kOpen, kResting, kDead, kClosed };
 
 struct FlowConfig {
@@ -35,6 +51,8 @@ struct FlowConfig {
   Endpoint peer;                     // where its packets go at first
   // Whether TCP already proved that the peer lives at that address: then the initial window may leave at once.
   enum class Address : uint8_t { kUnproven, kProven } address = Address::kProven;
+  KeyLimits key_limits;              // tests lower them
+  size_t replay_bits = AckRanges::kBitsDefault;
 };
 
 struct FlowStats {
@@ -50,29 +68,118 @@ struct FlowStats {
 
 class Flow {
  public:
+  static constexpr Duration kKeepaliveIdle = std::chrono::seconds(15);  // NAT and firewall states last 30-120 s
+  static constexpr int kCloseTries = 3;
+  static constexpr int kForgetRoundTrips = 2;       // between FORGET frames
+  static constexpr uint64_t kForgetPackets = 256;   // fewer new ones are not worth a packet
+  static constexpr int kAckNowPerRoundTrip = 4;
+  static constexpr uint64_t kAckCountCarries = 4 * AckSchedule::kPackets;  // so many in flight draw acks by their count
+
   Flow(Time start, const FlowConfig& config, std::unique_ptr<CongestionController> controller, LaneParts lane);
 
-  // Keys. A flow starts with key epoch 0 both ways and e+1 ahead of use.
+  ~Flow();
+
+  // Keys. A flow starts with key epoch 0 both ways and e+1 ahead of use. It holds the key in use and the next one: while
+  // needs_*_key() is true the engine installs the one next_*_key() names, and derives the one after it meanwhile.
   void install_send_key(KeyEpoch epoch, std::unique_ptr<Aead> key);
   void install_receive_key(KeyEpoch epoch, std::unique_ptr<Aead> key);
-  KeyEpoch next_send_key() const;     // the first epoch that is not installed yet; the engine derives it ahead
-  KeyEpoch next_receive_key() const;
+  bool needs_send_key() const { return sealer_.needs_key(); }
+  bool needs_receive_key() const { return opener_.needs_key(); }
+  KeyEpoch next_send_key() const { return sealer_.next_to_install(); }  // the first epoch that is not installed yet
+  KeyEpoch next_receive_key() const { return opener_.next_to_install(); }
 
   // Fills a prefix of the rooms (each at least room_size() long) and shortens them; returns how many. 0: nothing to
-  // send yet. The destination endpoint is peer(); the engine opens a path for it when it changes.
+  // send yet. The destination endpoint is peer(); the engine opens a path for it when it changes. Call it at every
+  // next_deadline(), without rooms if there are none: timers fire here.
   size_t write_burst(Time now, std::span<Packet> rooms);
-  Bytes room_size() const;            // UDP payload of a full packet now
+  // UDP payload of a full packet now; more for the one burst that tries a larger path MTU.
+  Bytes room_size() const;
   // How many full packets write_burst would send now at most, so that the engine asks for no more rooms.
   size_t packets_wanted(Time now) const;
+  // The shaper or a gate let the flow send less than it wanted: its samples say nothing about the path.
+  void on_held_back() { recovery_.on_app_limited(); }
   // Packets whose connection id is ours. Open, place, note what to ack.
   void on_burst(Time now, std::span<const Packet> packets);
   Time next_deadline() const;         // pacing, loss, probe, ack, keepalive: the earliest
-  void close(Time now);               // CLOSE leaves with the next write_burst
+  void close(Time now);               // CLOSE leaves with the next write_burst; what is in flight goes back to the lane
 
-  Endpoint peer() const;
+  Endpoint peer() const { return path_.peer(); }
   FlowState state() const;
   FlowStats stats() const;
-  bool has_protocol_error() const;    // the session must end
+  bool has_protocol_error() const { return has_protocol_error_; }  // the session must end
+
+ private:
+  enum class Stop : uint8_t { kNothing, kWindow, kPacing, kRooms, kAddress };
+  struct Arrived;   // a packet between the passes of on_burst
+  struct Incoming;  // room for one burst of them
+
+  // flow_send.cc
+  void write_close(Time now);
+  void write_ack(Time now);
+  void write_control(Time now);
+  void write_challenge(Time now);
+  void write_mtu_probes(Time now);
+  void write_data(Time now);
+  void write_probe(Time now);
+  Stop fill_data(Time now);
+  void finish_data(Time now, Stop stop);
+  std::optional<SendRange> take_range(Time now, size_t payload);
+  Writer frames_for(size_t packet_size);
+  void note_sent(Time now, SentPacket packet, size_t size);
+  bool can_send() const;
+  bool may_send_data() const;
+  Bytes window_now() const;
+  bool has_window() const;
+  bool is_control_due(Time now) const;
+  bool is_forget_due(Time now) const;
+  bool is_tail_due(Time now) const;
+  bool is_keepalive_due(Time now) const { return now >= last_sent_ + kKeepaliveIdle; }
+  size_t packet_size() const { return recovery_.payload_max().count() + wire::kDataOverhead; }
+
+  // flow_receive.cc
+  void finish_burst(Time now);
+  bool admit(const Packet& packet, Arrived& arrived);
+  bool admit_data(Arrived& arrived);
+  void open_all(std::span<Arrived> arrived);
+  void accept(Time now, Arrived& arrived);
+  void accept_frames(Time now, const Arrived& arrived);
+  bool on_frame(Time now, const wire::Frame& frame);  // false: protocol error
+  bool on_ack(Time now, std::span<const std::byte> body);
+
+  // flow.cc
+  void fire_deadlines(Time now);
+  void enter_closed(Time now);
+
+  const FlowConfig config_;
+  const bool is_ipv4_;
+  LaneParts lane_;
+
+  // Sending.
+  PacketSealer sealer_;
+  Recovery recovery_;
+  Pacer pacer_;
+  PacketBuilder builder_;
+  Time last_sent_;
+  Time ack_now_at_ = Time::min();
+  Time tail_at_;                     // when to look for a tail to repair
+  Time forget_at_;
+  uint64_t forgotten_ = 0;           // the last FORGET's number
+  bool has_been_acked_ = false;
+
+  // Receiving.
+  PacketOpener opener_;
+  AckRanges received_;
+  AckSchedule ack_schedule_;
+  std::unique_ptr<Incoming> incoming_;
+  Time largest_received_at_;
+  uint64_t delivered_ = 0, ecn_ect0_ = 0, ecn_ce_ = 0;
+
+  PathProbe path_;
+  FlowStats stats_;
+  int closes_left_ = 0;
+  Time close_at_ = kNever;
+  bool is_closed_ = false;
+  bool has_protocol_error_ = false;
 };
 
 }  // namespace tideway::flow

@@ -5,12 +5,15 @@
 // goes home when all of it is acked.
 // Thread: net worker. Pure.
 #pragma once
+#include "flow/block_index.h"
+#include "flow/interval_set.h"
 #include "mem/packed_block.h"
 #include <tideway/time.h>
 
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
 namespace tideway::flow {
 
@@ -50,14 +53,68 @@ class SendWindow {
   void on_acked(const Range& range);      // of a block that is not here any more: ignored
   void on_lost(const Range& range);       // queues what of it is not acked yet
   void on_found(const Range& range);      // the loss was spurious: what has not left again is taken off the queue
-  void abandon(BlockKey key);             // forget the block; its buffer goes home
+  bool abandon(BlockKey key);             // forget the block; its buffer goes home. False: it is not here
   void abandon_slot(SlotId slot);
 
   std::optional<BlockKey> take_done();    // blocks that are completely acked, each once
+  // The oldest block, whatever has become of it so far, for a lane that is given up: another lane sends all of it.
+  std::optional<PackedBlock> take_back();
+
   bool has_work() const;                  // take() would give something
-  size_t blocks() const;                  // under way
-  uint64_t unacked_bytes() const;
-  // ... private part belongs to the implementation
+  bool is_full() const;                   // offer() would refuse
+  bool contains(BlockKey key) const { return index_.find(key) != kNone; }
+  size_t blocks() const { return index_.size(); }              // under way
+  uint64_t unacked_bytes() const { return unacked_bytes_; }    // of the blocks under way, sent or not
+
+ private:
+  static constexpr uint32_t kNone = BlockIndex::kNone;
+  // When bytes were last sent is kept per this many bytes of a block, not per packet: only tail repair asks, and it
+  // asks about data of a round trip ago.
+  static constexpr uint32_t kMarkSize = 64 << 10;
+
+  struct Mark {
+    Time sent_at{};       // newest sending of anything in these bytes
+    Time repaired_at{};   // newest repair in the pass under way
+    uint32_t repaired = 0;  // the pass has given out what lies below this offset; 0: no pass
+  };
+  struct Block {
+    PackedBlock packed;
+    IntervalSet acked, lost;   // disjoint; both below sent_end
+    std::vector<Mark> marks;
+    uint32_t sent_end = 0;     // new data has left up to here
+    uint32_t older = kNone, newer = kNone;  // neighbours in the order of offering
+    uint64_t turn = 0;         // rises with each block offered
+  };
+
+  uint32_t add_entry();
+  void remove(uint32_t entry);
+  PackedBlock unlink(uint32_t entry);
+  Block* find(const Range& range);
+  SendRange take_lost(Time now, size_t payload_max);
+  SendRange take_new(Time now, size_t payload_max);
+  void queue_lost(uint32_t entry);
+  void unqueue_lost(uint32_t entry);
+  void mark_sent(Block& block, Interval sent, Time now);
+  std::optional<Interval> next_repair(Block& block, size_t mark, Time sent_before);
+  static Interval first_unacked(const Block& block, Interval within);
+  static SendRange range_of(const Block& block, Interval part, bool is_resent);
+
+  std::vector<Block> entries_;        // grows up to kBlocksMax and keeps what it has
+  std::vector<uint32_t> unused_;
+  BlockIndex index_;
+  uint32_t oldest_ = kNone, newest_ = kNone;
+  uint32_t next_new_ = kNone;         // the block whose new data leaves next
+  std::vector<uint32_t> with_lost_;   // blocks that have lost ranges, oldest first
+  std::vector<BlockKey> done_;
+  size_t done_taken_ = 0;
+  uint64_t turn_ = 0;
+  uint64_t unacked_bytes_ = 0;
+
+  // Tail repair goes round the blocks from the oldest on, and remembers where it is.
+  uint32_t repair_block_ = kNone;     // none: at the oldest
+  size_t repair_mark_ = 0;
+  Time repair_min_ = kNever;          // oldest sending that this round has passed over
+  Time repair_none_before_ = kNever;  // nothing unacked was sent before this
 };
 
 }  // namespace tideway::flow

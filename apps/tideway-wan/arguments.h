@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The command line of tideway-wan. Each flag acts on both directions; `--ab` or `--ba` right before it restricts it.
+#pragma once
+#include "wan/link_model.h"
+#include <tideway/result.h>
+
+#include <cstdint>
+#include <string>
+
+namespace tideway::wan {
+
+struct Arguments {
+  std::string interface_a, interface_b;
+  LinkConfig ab, ba;
+  uint64_t seed = 1;
+  std::string stats_file;  // empty: none
+};
+
+// What to do after parsing: go on, or stop with this code because help, version or a complaint was printed.
+struct ParsedArguments {
+  Arguments arguments;
+  int exit_code = -1;  // -1: go on
+};
+ParsedArguments parse_arguments(int argc, char** argv);
+
+}  // namespace tideway::wan

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Sending: what goes into one burst, in this order: acks (never held back), control frames, probes, data within window,
+// pacing and what an unproven address may get. One seal call at the end.
+#include "flow/flow.h"
+
+#include <algorithm>
+
+namespace tideway::flow {
+namespace {
+
+// Packets of frames fit the base MTU on either kind of IP, so that they pass when larger ones do not.
+constexpr size_t kFramesPacketMax = 1200;
+
+SentPacket entry_of(const Range& range) {
+  return {.block = range.key.block.value(), .offset = range.offset, .slot = range.key.slot.value(),
+          .length = static_cast<uint16_t>(range.length), .kind = PacketKind::kData};
+}
+
+SentPacket entry_of(PacketKind kind, size_t size) { return {.length = static_cast<uint16_t>(size), .kind = kind}; }
+
+}  // namespace
+
+size_t Flow::write_burst(Time now, std::span<Packet> rooms) {
+  fire_deadlines(now);
+  pacer_.on_rate(now, recovery_.pacing_rate(), Bytes(packet_size()));
+  pacer_.on_wake(now);
+  if (sealer_.prepare(now)) ++stats_.key_changes;
+  rooms = rooms.first(std::min(rooms.size(), kBurstMax));
+  if (rooms.empty() || !can_send() || !recovery_.begin_burst(now, rooms.size())) return 0;
+  builder_.begin({.rooms = rooms, .epoch = sealer_.epoch(), .first_number = recovery_.next_number(), .ecn = recovery_.ecn()});
+  if (is_closed_) {
+    write_close(now);
+  } else {
+    write_ack(now);
+    write_control(now);
+    write_challenge(now);
+    write_mtu_probes(now);
+    write_data(now);
+    write_probe(now);
+  }
+  sealer_.seal(builder_.jobs());
+  return builder_.count();
+}
+
+size_t Flow::packets_wanted(Time now) const {
+  if (!can_send()) return 0;
+  if (is_closed_) return closes_left_ > 0 && now >= close_at_ ? 1 : 0;
+  size_t wanted = 0;
+  if (ack_schedule_.is_due(now)) ++wanted;
+  if (is_control_due(now)) ++wanted;
+  if (path_.is_challenge_due(now)) ++wanted;
+  if (is_keepalive_due(now)) ++wanted;
+  wanted += recovery_.mtu().probes_waiting() + static_cast<size_t>(recovery_.probes_due());
+  if (now >= recovery_.next_deadline()) wanted += ProbeTimeout::kPackets;  // what its timers will ask for
+  if (may_send_data() && has_window() && (lane_.window.has_work() || is_tail_due(now))) {
+    const Bytes window = saturating_sub(window_now(), recovery_.in_flight());
+    wanted += std::min(window, pacer_.available(now)).count() / packet_size();
+  }
+  return std::min(wanted, kBurstMax);
+}
+
+bool Flow::can_send() const { return sealer_.can_seal() && path_.allowance() > Bytes(); }
+
+bool Flow::may_send_data() const {
+  return !is_closed_ && recovery_.timeouts_in_row() < ProbeTimeout::kRestAfter && path_.allowance() >= Bytes(packet_size());
+}
+
+Bytes Flow::window_now() const {
+  const Bytes window = recovery_.window();
+  const bool is_start = !has_been_acked_ && config_.window_initial > Bytes();
+  return is_start ? std::min(window, config_.window_initial) : window;
+}
+
+bool Flow::has_window() const {
+  return recovery_.in_flight() + Bytes(packet_size()) <= window_now() &&
+         recovery_.packets_in_flight() < SentPackets::kPacketsMax / 2;
+}
+
+void Flow::note_sent(Time now, SentPacket packet, size_t size) {
+  if (recovery_.ecn() == Ecn::kEct0) packet.state |= SentPacket::kIsEcnMarked;
+  recovery_.on_sent(now, packet);
+  pacer_.on_sent(Bytes(size));
+  path_.on_sent(Bytes(size));
+  last_sent_ = now;
+  ++stats_.packets_sent;
+  stats_.bytes_sent += size;
+}
+
+Writer Flow::frames_for(size_t packet_size) {
+  return builder_.frames(std::min<uint64_t>(packet_size, path_.allowance().count()));
+}
+
+void Flow::write_close(Time now) {
+  Writer frames = frames_for(kFramesPacketMax);
+  if (closes_left_ == 0 || now < close_at_ || frames.left() < wire::kCloseFrameSize) return;
+  wire::write_close(frames, has_protocol_error_ ? wire::CloseReason::kProtocolError : wire::CloseReason::kDone);
+  const size_t size = builder_.add_frames(wire::PacketType::kClose, frames);
+  note_sent(now, entry_of(PacketKind::kUntracked, size), size);
+  --closes_left_;
+  close_at_ = now + recovery_.probe_timeout();
+}
+
+void Flow::write_ack(Time now) {
+  if (!ack_schedule_.is_due(now) || received_.is_empty()) return;
+  Writer frames = frames_for(kFramesPacketMax);
+  if (frames.left() < wire::kFrameHeaderSize + wire::kAckFixedSize) return;
+  wire::AckFrame frame;
+  received_.write(frame);
+  frame.received_at = largest_received_at_;
+  frame.ack_delay = now - largest_received_at_;  // this burst is sealed now
+  frame.delivered = delivered_;
+  frame.ecn_ect0 = ecn_ect0_;
+  frame.ecn_ce = ecn_ce_;
+  wire::write_ack(frames, frame);
+  const size_t size = builder_.add_frames(wire::PacketType::kAck, frames);
+  note_sent(now, entry_of(PacketKind::kUntracked, size), size);
+  ack_schedule_.on_ack_sent();
+}
+
+bool Flow::is_forget_due(Time now) const { return now >= forget_at_ && recovery_.tail() >= forgotten_ + kForgetPackets; }
+
+bool Flow::is_control_due(Time now) const {
+  return path_.has_response() || opener_.is_change_due() || is_forget_due(now) ||
+         (may_send_data() && lane_.credit.has_frames());
+}
+
+void Flow::write_control(Time now) {
+  if (!is_control_due(now)) return;
+  Writer frames = frames_for(kFramesPacketMax);
+  if (frames.left() < wire::kPathFrameSize + wire::kForgetFrameSize + wire::kFrameHeaderSize) return;
+  if (const auto token = path_.take_response()) wire::write_path(frames, wire::FrameType::kPathResponse, *token);
+  if (opener_.is_change_due()) {
+    wire::write_frame_header(frames, wire::FrameType::kKeyRequest, 0);
+    opener_.on_change_asked(now, recovery_.probe_timeout());
+  }
+  if (is_forget_due(now)) {
+    forgotten_ = recovery_.tail();
+    wire::write_forget(frames, forgotten_);
+    forget_at_ = now + kForgetRoundTrips * recovery_.rtt().smoothed();
+  }
+  const size_t used = frames.used();
+  if (may_send_data() && lane_.credit.has_frames()) lane_.credit.write_frames(frames);
+  if (frames.used() == 0) return;
+  const bool carries_state = frames.used() > used;
+  const size_t size = builder_.add_frames(wire::PacketType::kControl, frames);
+  SentPacket entry = entry_of(PacketKind::kControl, size);
+  if (carries_state) entry.state |= SentPacket::kCarriesState;
+  note_sent(now, entry, size);
+}
+
+void Flow::write_challenge(Time now) {
+  if (!path_.is_challenge_due(now)) return;
+  Writer frames = frames_for(kFramesPacketMax);
+  if (frames.left() < wire::kPathFrameSize) return;
+  wire::write_path(frames, wire::FrameType::kPathChallenge, path_.take_challenge(now, recovery_.probe_timeout()));
+  const size_t size = builder_.add_frames(wire::PacketType::kProbe, frames);
+  note_sent(now, entry_of(PacketKind::kProbe, size), size);
+}
+
+void Flow::write_mtu_probes(Time now) {
+  while (const auto mtu = recovery_.mtu().next_probe(now)) {
+    const size_t size = mtu->count() - wire::ip_overhead(is_ipv4_);
+    Writer frames = frames_for(size);
+    if (frames.left() != size - wire::kPacketOverhead) return;  // room was made for less: with the next burst
+    wire::write_padding(frames, frames.left());
+    builder_.add_frames(wire::PacketType::kProbe, frames);
+    SentPacket entry = entry_of(PacketKind::kMtuProbe, size);
+    entry.offset = static_cast<uint32_t>(mtu->count());
+    note_sent(now, entry, size);
+  }
+}
+
+void Flow::write_probe(Time now) {
+  // A timeout wants packets, and there was no data for them; or nothing has left for so long that a NAT may forget us.
+  while (builder_.has_room() && (recovery_.probes_due() > 0 || is_keepalive_due(now))) {
+    const Writer frames = frames_for(kFramesPacketMax);
+    const size_t size = builder_.add_frames(wire::PacketType::kProbe, frames);
+    note_sent(now, entry_of(PacketKind::kProbe, size), size);
+  }
+}
+
+void Flow::write_data(Time now) {
+  if (!may_send_data()) return;
+  const size_t before = builder_.count();
+  const Stop stop = fill_data(now);
+  if (builder_.count() > before) tail_at_ = now + recovery_.rtt().smoothed() * 5 / 4;
+  finish_data(now, stop);
+}
+
+bool Flow::is_tail_due(Time now) const {
+  return now >= tail_at_ && !lane_.window.has_work() && lane_.window.unacked_bytes() > 0;
+}
+
+std::optional<SendRange> Flow::take_range(Time now, size_t payload) {
+  if (auto range = lane_.window.take(now, payload)) return range;
+  if (recovery_.probes_due() > 0) return lane_.window.take_tail(now, now, payload);
+  if (!is_tail_due(now)) return std::nullopt;
+  const Duration smoothed = recovery_.rtt().smoothed();
+  auto range = lane_.window.take_tail(now, now - smoothed * 5 / 4, payload);
+  if (!range) tail_at_ = now + smoothed / 4;
+  return range;
+}
+
+Flow::Stop Flow::fill_data(Time now) {
+  Bytes budget = pacer_.available(now);
+  const size_t full = packet_size();
+  while (builder_.has_room()) {
+    const size_t size = std::min(full, builder_.next_size());
+    if (path_.allowance() < Bytes(size)) return Stop::kAddress;
+    if (recovery_.probes_due() == 0) {
+      if (!has_window()) return Stop::kWindow;
+      if (budget < Bytes(size)) return Stop::kPacing;
+    }
+    const auto range = take_range(now, size - wire::kDataOverhead);
+    if (!range) return Stop::kNothing;
+    const size_t sent = builder_.add_data(*range, 0);
+    note_sent(now, entry_of(range->range), sent);
+    budget = saturating_sub(budget, Bytes(sent));
+  }
+  return Stop::kRooms;
+}
+
+void Flow::finish_data(Time now, Stop stop) {
+  uint8_t flags = 0;
+  if (!lane_.window.has_work()) {
+    if (has_window()) recovery_.on_app_limited();
+    flags = wire::kAppLimited | wire::kAckNow;  // nobody knows when more follows
+  } else if (stop == Stop::kWindow && recovery_.packets_in_flight() < kAckCountCarries) {
+    flags = wire::kAckNow;
+  } else if (ack_now_at_ == Time::min() || now - ack_now_at_ >= recovery_.rtt().smoothed() / kAckNowPerRoundTrip) {
+    flags = wire::kAckNow;
+  }
+  if (flags == 0 || !builder_.has_data()) return;
+  builder_.add_flags_to_last_data(flags);
+  ack_now_at_ = now;
+}
+
+}  // namespace tideway::flow

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "flow/pacer.h"
+
+#include <algorithm>
+
+namespace tideway::flow {
+
+Pacer::Pacer(Time start) : rate_(Rate::unlimited()), filled_at_(start) {}
+
+void Pacer::on_rate(Time now, Rate rate, Bytes packet) {
+  const bool is_first = bucket_ == Bytes();
+  if (!is_first && rate == rate_ && packet == packet_) return;
+  fill(now);
+  rate_ = rate;
+  packet_ = packet;
+  quantum_ = std::max(packet, std::min({kQuantumMax, packet * kQuantumPackets, rate.over(kQuantumTime)}));
+  const Bytes late = rate.over(2 * wake_latency_);
+  bucket_ = late >= Bytes::max() - quantum_ ? Bytes::max() : quantum_ + late;
+  tokens_ = is_first || rate.is_unlimited() ? bucket_ : std::min(tokens_, bucket_);
+}
+
+void Pacer::on_wake(Time now) {
+  const Time wanted = next_send();
+  // Late by less than the quantum's own gap is a wake-up for us; more means that nothing was there to send.
+  if (tokens_ < quantum_ && now > wanted && now - wanted < 2 * kWakeLatencyMax) {
+    const Duration late = std::min(now - wanted, kWakeLatencyMax);
+    wake_latency_ = late > wake_latency_ ? late : wake_latency_ - (wake_latency_ - late) / 16;
+    const Bytes more = rate_.over(2 * wake_latency_);
+    bucket_ = more >= Bytes::max() - quantum_ ? Bytes::max() : quantum_ + more;
+  }
+  fill(now);
+}
+
+void Pacer::on_sent(Bytes sent) {
+  if (rate_.is_unlimited()) return;
+  tokens_ = saturating_sub(tokens_, sent);
+}
+
+Time Pacer::next_send() const {
+  if (tokens_ >= quantum_) return filled_at_;
+  const Duration wait = rate_.time_for(quantum_ - tokens_);
+  return wait >= kNever - filled_at_ ? kNever : filled_at_ + wait + Duration(1);
+}
+
+Bytes Pacer::available(Time now) const {
+  const Bytes tokens = tokens_at(now);
+  return tokens >= quantum_ ? tokens : Bytes();
+}
+
+Bytes Pacer::tokens_at(Time now) const {
+  if (now <= filled_at_) return tokens_;
+  const Bytes more = rate_.over(now - filled_at_);
+  return more >= saturating_sub(bucket_, tokens_) ? bucket_ : tokens_ + more;
+}
+
+void Pacer::fill(Time now) {
+  const Bytes tokens = tokens_at(now);
+  // Steps too short for one byte would lose their remainder each time, so the clock moves only with the tokens.
+  if (tokens == tokens_ && tokens_ < bucket_) return;
+  tokens_ = tokens;
+  filled_at_ = std::max(filled_at_, now);
+}
+
+}  // namespace tideway::flow

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Decides when a flow may send: a token bucket filled at the pacing rate (RFC 9002, section 7.7). Sending waits for a
+// quantum, so that one wake-up sends a burst; the bucket holds two wake-up latencies more, because a bucket that
+// overflows while a timer comes late would cap the rate in silence. How late timers come is measured here.
+// Thread: net worker. Pure.
+#pragma once
+#include <tideway/units.h>
+
+namespace tideway::flow {
+
+class Pacer {
+ public:
+  static constexpr Bytes kQuantumMax = Bytes(64 << 10);   // more in one go is a burst that shallow buffers drop
+  static constexpr uint64_t kQuantumPackets = 32;
+  static constexpr Duration kQuantumTime = std::chrono::microseconds(50);
+  static constexpr Duration kWakeLatencyStart = std::chrono::microseconds(100);
+  static constexpr Duration kWakeLatencyMax = std::chrono::milliseconds(2);  // later than that is a stall, not a habit
+
+  explicit Pacer(Time start);
+  void on_rate(Time now, Rate rate, Bytes packet);  // the controller's rate; a full packet
+  void on_wake(Time now);                           // the flow may write: notes how late it was asked
+  void on_sent(Bytes sent);                         // may exceed what was available: acks and probes do not ask
+
+  // What may leave now: nothing before a quantum has come together.
+  Bytes available(Time now) const;
+  Time next_send() const;                           // when a quantum is there; in the past if it is
+
+ private:
+  Bytes tokens_at(Time now) const;
+  void fill(Time now);
+
+  Rate rate_;
+  Bytes quantum_, bucket_, packet_;  // by rate
+  Bytes tokens_;
+  Time filled_at_;
+  Duration wake_latency_ = kWakeLatencyStart;
+};
+
+}  // namespace tideway::flow

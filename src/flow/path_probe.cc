@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "flow/path_probe.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace tideway::flow {
+
+PathProbe::PathProbe(Time start, const PathProbeConfig& config)
+    : random_(config.seed), peer_(config.peer), proof_(config.proof) {
+  start_over(start);
+}
+
+void PathProbe::start_over(Time now) {
+  for (size_t at = 0; at < token_.size(); at += sizeof(uint64_t)) {
+    const uint64_t word = random_.next();
+    std::memcpy(token_.data() + at, &word, sizeof word);
+  }
+  challenge_at_ = now;
+  challenges_ = 0;
+  is_reachable_ = false;
+  heard_bytes_ = sent_bytes_ = sent_packets_ = 0;
+}
+
+bool PathProbe::on_authentic(Time now, const Heard& heard, Duration probe_timeout) {
+  if (!heard.from.is_set()) return false;
+  if (heard.from == peer_) {
+    if (!is_proven()) heard_bytes_ += heard.size.count();
+    return false;
+  }
+  if (!heard.is_newest) return false;
+  if (proven_before_.is_set() && heard.from == proven_before_) {  // it is still where it was
+    peer_ = proven_before_;
+    proven_before_ = Endpoint();
+    proof_ = Proof::kProven;
+    revert_at_ = kNever;
+    return true;
+  }
+  if (is_proven()) proven_before_ = peer_;
+  peer_ = heard.from;
+  proof_ = Proof::kNone;
+  start_over(now);
+  heard_bytes_ = heard.size.count();
+  revert_at_ = proven_before_.is_set() ? now + kRevertAfter * probe_timeout : kNever;
+  return true;
+}
+
+bool PathProbe::on_response(const wire::PathToken& token) {
+  if (is_reachable_ || challenges_ == 0 || token != token_) return false;
+  is_reachable_ = true;
+  proof_ = Proof::kProven;
+  proven_before_ = Endpoint();
+  challenge_at_ = revert_at_ = kNever;
+  return true;
+}
+
+void PathProbe::on_sent(Bytes size) {
+  if (is_proven()) return;
+  sent_bytes_ += size.count();
+  ++sent_packets_;
+}
+
+bool PathProbe::on_deadline(Time now) {
+  if (now < revert_at_) return false;
+  peer_ = proven_before_;
+  proven_before_ = Endpoint();
+  proof_ = Proof::kProven;
+  revert_at_ = kNever;
+  start_over(now);
+  return true;
+}
+
+std::optional<wire::PathToken> PathProbe::take_response() {
+  auto response = response_;
+  response_.reset();
+  return response;
+}
+
+wire::PathToken PathProbe::take_challenge(Time now, Duration probe_timeout) {
+  challenge_at_ = now + probe_timeout * std::min(1 << std::min(challenges_, 8), kBackoffMax);
+  ++challenges_;
+  return token_;
+}
+
+Bytes PathProbe::allowance() const {
+  if (!peer_.is_set()) return Bytes();
+  if (is_proven()) return Bytes::max();
+  if (sent_packets_ >= kPacketsUnproven) return Bytes();
+  const Bytes left = saturating_sub(Bytes(heard_bytes_ * kAmplification), Bytes(sent_bytes_));
+  return left < kLeast ? Bytes() : left;
+}
+
+Time PathProbe::next_deadline() const {
+  return std::min(revert_at_, allowance() == Bytes() ? kNever : challenge_at_);
+}
+
+}  // namespace tideway::flow

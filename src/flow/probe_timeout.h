@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Probe timeout (RFC 9002, section 6.2): when nothing was heard of what is in flight for too long, two packets are sent to
+// draw an ack. After kRestAfter in a row the flow gives its ranges to its sisters and rests; after kDeadAfter it counts as
+// dead, and goes on asking now and then whether the path is back.
+// Thread: net worker. Pure.
+#pragma once
+#include "flow/rtt_estimator.h"
+
+#include <cstdint>
+
+namespace tideway::flow {
+
+class ProbeTimeout {
+ public:
+  static constexpr Duration kVarianceMin = std::chrono::milliseconds(1);  // of four variances: timers are not exact
+  static constexpr int kBackoffMax = 8;
+  static constexpr uint32_t kRestAfter = 3;
+  static constexpr uint32_t kDeadAfter = 5;
+  // Of a resting or dead flow, so that a link that comes back after an hour is used within a second or so.
+  static constexpr Duration kRevivalMax = std::chrono::seconds(1);
+  static constexpr int kPackets = 2;  // not one: the tail of a burst is where shallow buffers drop
+
+  explicit ProbeTimeout(Time start) : from_(start) {}
+
+  static Duration period(const RttEstimator& rtt);  // without back-off
+  void on_sent(Time now) { from_ = now; }           // something that will be acked
+  void on_news() { count_ = 0; }                    // something was acked
+  void fire(Time now) { from_ = now; ++count_; }
+  Time deadline(const RttEstimator& rtt) const;
+  uint32_t count() const { return count_; }         // in a row
+
+ private:
+  Time from_;
+  uint32_t count_ = 0;
+};
+
+}  // namespace tideway::flow

@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "flow/credit.h"
+
+#include "base/random.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <vector>
+
+namespace tideway::flow {
+namespace {
+
+constexpr uint64_t kUnit = 4 << 20;
+constexpr LaneId kLane{3};
+constexpr Duration kRtt = std::chrono::milliseconds(10);
+const Time kStart = Time{} + std::chrono::seconds(1);
+
+Credit make_credit(uint64_t blocks) { return Credit({.lane = kLane, .unit = kUnit, .blocks_given_max = blocks}); }
+
+std::vector<std::byte> written(Credit& from, size_t room = 1200) {
+  std::vector<std::byte> bytes(room);
+  Writer out(bytes);
+  from.write_frames(out);
+  bytes.resize(out.used());
+  return bytes;
+}
+
+Status read_all(Credit& to, std::span<const std::byte> bytes) {
+  Reader in(bytes);
+  while (!in.is_empty()) {
+    const auto type = in.read_u8();
+    EXPECT_EQ(in.read_u8(), 0);
+    const auto body = in.read_bytes(in.read_u16().value()).value();
+    if (auto status = to.on_frame(*type, body); !status.ok()) return status;
+  }
+  return success();
+}
+
+// All frames reach the other side.
+void deliver(Credit& from, Credit& to) {
+  while (from.has_frames()) ASSERT_TRUE(read_all(to, written(from)).ok());
+}
+
+struct Pair {
+  Credit sink, source;
+  explicit Pair(uint64_t blocks) : sink(make_credit(blocks)), source(make_credit(0)) {}
+  void open(SlotId slot) {
+    ASSERT_TRUE(sink.open_receiving(slot).ok());
+    source.open_sending(slot, sink.blocks_allowed(slot) * kUnit);
+  }
+  void exchange() {
+    deliver(source, sink);
+    deliver(sink, source);
+  }
+  uint64_t start_all(SlotId slot) {
+    uint64_t started = 0;
+    while (source.try_start(slot)) {
+      sink.on_block_started(slot);
+      ++started;
+    }
+    return started;
+  }
+};
+
+TEST(Credit, ABlockStartsOnlyWithCreditForAllOfIt) {
+  Pair pair(4);
+  pair.open(SlotId(1));
+  EXPECT_EQ(pair.start_all(SlotId(1)), 2U);
+  EXPECT_FALSE(pair.source.try_start(SlotId(1)));
+  pair.sink.on_buffer_free(SlotId(1));
+  EXPECT_FALSE(pair.source.try_start(SlotId(1)));  // the frame has not come yet
+  pair.exchange();
+  EXPECT_TRUE(pair.source.try_start(SlotId(1)));
+  EXPECT_FALSE(pair.source.try_start(SlotId(2)));  // never opened
+}
+
+TEST(Credit, CreditIsTheBytesOfTheFrameLayout) {
+  Credit sink = make_credit(4);
+  ASSERT_TRUE(sink.open_receiving(SlotId(0x0102)).ok());
+  EXPECT_FALSE(sink.has_frames());  // the start credit travels on the control channel
+  sink.on_block_started(SlotId(0x0102));
+  sink.on_buffer_free(SlotId(0x0102));
+  const auto bytes = written(sink);
+  const std::array<uint8_t, 20> expected = {0x02, 0, 0, 16, 1, 2, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xC0, 0, 0};
+  ASSERT_EQ(bytes.size(), expected.size());
+  for (size_t i = 0; i < bytes.size(); ++i) EXPECT_EQ(static_cast<uint8_t>(bytes[i]), expected[i]) << i;
+}
+
+TEST(Credit, ReservesTakeAtMostHalf) {
+  Credit sink = make_credit(16);
+  for (uint16_t slot = 0; slot < 4; ++slot) ASSERT_TRUE(sink.open_receiving(SlotId(slot)).ok());
+  const Status fifth = sink.open_receiving(SlotId(4));
+  ASSERT_FALSE(fifth.ok());
+  EXPECT_EQ(fifth.error().fault, Fault::kOverloaded);
+  sink.close_receiving(SlotId(0));
+  EXPECT_TRUE(sink.open_receiving(SlotId(4)).ok());
+}
+
+TEST(Credit, BuffersOfAClosedSlotCountUntilTheyAreFree) {
+  Pair pair(4);
+  pair.open(SlotId(1));
+  EXPECT_EQ(pair.start_all(SlotId(1)), 2U);
+  pair.sink.close_receiving(SlotId(1));
+  EXPECT_EQ(pair.sink.stats().blocks_promised, 2U);
+  EXPECT_EQ(pair.sink.blocks_allowed(SlotId(1)), 0U);
+  EXPECT_FALSE(pair.sink.open_receiving(SlotId(2)).ok());
+  pair.sink.on_buffer_free(SlotId(1));
+  pair.sink.on_buffer_free(SlotId(1));
+  EXPECT_TRUE(pair.sink.open_receiving(SlotId(2)).ok());
+  pair.sink.on_buffer_free(SlotId(1));  // of a slot nobody knows: ignored
+}
+
+TEST(Credit, ALostUpdateIsRepairedByTheNewestValue) {
+  Pair pair(4);
+  pair.open(SlotId(1));
+  pair.start_all(SlotId(1));
+  pair.sink.on_buffer_free(SlotId(1));
+  written(pair.sink);  // lost
+  EXPECT_FALSE(pair.sink.has_frames());
+  pair.sink.on_frames_lost();
+  pair.exchange();
+  EXPECT_TRUE(pair.source.try_start(SlotId(1)));
+}
+
+TEST(Credit, BlockedRepairsALostUpdateToo) {
+  Pair pair(4);
+  pair.open(SlotId(1));
+  pair.start_all(SlotId(1));
+  pair.sink.on_buffer_free(SlotId(1));
+  written(pair.sink);  // lost, and nobody noticed
+  EXPECT_FALSE(pair.source.try_start(SlotId(1)));
+  EXPECT_TRUE(pair.source.has_frames());
+  EXPECT_EQ(pair.source.stats().stalls, 1U);
+  pair.exchange();
+  EXPECT_TRUE(pair.source.try_start(SlotId(1)));
+}
+
+TEST(Credit, AnOldUpdateChangesNothing) {
+  Pair pair(8);
+  pair.open(SlotId(1));
+  pair.start_all(SlotId(1));
+  pair.sink.on_buffer_free(SlotId(1));
+  const auto old = written(pair.sink);
+  pair.sink.on_buffer_free(SlotId(1));
+  ASSERT_TRUE(read_all(pair.source, written(pair.sink)).ok());
+  ASSERT_TRUE(read_all(pair.source, old).ok());
+  EXPECT_EQ(pair.start_all(SlotId(1)), 2U);
+}
+
+TEST(Credit, ABusySlotGrowsIntoTheSharedPart) {
+  Pair pair(64);
+  pair.open(SlotId(1));
+  uint64_t most = 0;
+  for (int round = 0; round < 8; ++round) {
+    const uint64_t started = pair.start_all(SlotId(1));
+    most = std::max(most, started);
+    pair.exchange();  // BLOCKED arrives
+    for (uint64_t i = 0; i < started; ++i) pair.sink.on_buffer_free(SlotId(1));
+    pair.exchange();
+  }
+  EXPECT_GE(most, 24U);  // three quarters of 32, and its reserve
+  EXPECT_LE(pair.sink.stats().blocks_promised, 64U);
+}
+
+TEST(Credit, ANewSlotGetsItsShareOfABusyOne) {
+  Pair pair(64);
+  pair.open(SlotId(1));
+  const auto turn = [&](SlotId slot) {
+    const uint64_t started = pair.start_all(slot);
+    pair.exchange();
+    for (uint64_t i = 0; i < started; ++i) pair.sink.on_buffer_free(slot);
+    pair.exchange();
+    return started;
+  };
+  for (int round = 0; round < 10; ++round) turn(SlotId(1));
+  pair.open(SlotId(2));
+  uint64_t first = 0, second = 0;
+  for (int round = 0; round < 20; ++round) {
+    first = turn(SlotId(1));
+    second = turn(SlotId(2));
+  }
+  EXPECT_GE(second * 2, first);
+  EXPECT_GE(first * 2, second);
+}
+
+TEST(Credit, UnusedCreditIsRecalledWhenItIsScarceAndTheReserveStays) {
+  Pair pair(64);
+  std::vector<SlotId> slots;
+  for (uint16_t i = 1; i <= 12; ++i) slots.emplace_back(i);
+  for (const SlotId slot : slots) pair.open(slot);
+  const uint64_t before = pair.sink.stats().blocks_promised;
+  pair.sink.recall_unused(kStart, kRtt);
+  pair.sink.recall_unused(kStart + kRtt, kRtt);
+  EXPECT_FALSE(pair.sink.has_frames());  // not old enough
+  pair.sink.recall_unused(kStart + 3 * kRtt, kRtt);
+  for (int i = 0; i < 3; ++i) pair.exchange();
+  EXPECT_LT(pair.sink.stats().blocks_promised, before);
+  for (const SlotId slot : slots) EXPECT_EQ(pair.start_all(slot), pair.sink.blocks_allowed(slot));
+  for (const SlotId slot : slots) EXPECT_GE(pair.sink.blocks_allowed(slot), 2U);
+}
+
+TEST(Credit, ALostRecallIsAskedAgain) {
+  Pair pair(64);
+  for (uint16_t i = 1; i <= 12; ++i) pair.open(SlotId(i));
+  const uint64_t before = pair.sink.stats().blocks_promised;
+  pair.sink.recall_unused(kStart, kRtt);
+  pair.sink.recall_unused(kStart + 3 * kRtt, kRtt);
+  written(pair.sink);                                  // lost
+  pair.sink.recall_unused(kStart + 6 * kRtt, kRtt);
+  deliver(pair.sink, pair.source);
+  written(pair.source);                                // the answer is lost too
+  pair.source.on_frames_lost();
+  for (int i = 0; i < 3; ++i) pair.exchange();
+  EXPECT_LT(pair.sink.stats().blocks_promised, before);
+}
+
+TEST(Credit, AbandonedBlocksReachThePeerThoughFramesGetLost) {
+  Pair pair(8);
+  pair.open(SlotId(1));
+  ASSERT_TRUE(pair.source.try_start(SlotId(1)));
+  const BlockKey key{SlotId(1), BlockId(77)};
+  pair.source.abandon_started(key);
+  written(pair.source);  // lost
+  pair.source.on_frames_lost();
+  pair.exchange();
+  EXPECT_EQ(pair.sink.take_abandoned(), key);
+  EXPECT_FALSE(pair.sink.take_abandoned().has_value());
+}
+
+TEST(Credit, FramesWaitWhenThereIsNoRoom) {
+  Pair pair(64);
+  for (uint16_t i = 1; i <= 5; ++i) {
+    pair.open(SlotId(i));
+    pair.start_all(SlotId(i));
+    pair.sink.on_buffer_free(SlotId(i));
+    pair.source.abandon_started({SlotId(i), BlockId(i)});
+  }
+  for (Credit* credit : {&pair.sink, &pair.source}) {
+    EXPECT_TRUE(written(*credit, 3).empty());
+    EXPECT_TRUE(credit->has_frames());
+    int packets = 0;
+    Credit& other = credit == &pair.sink ? pair.source : pair.sink;
+    for (; credit->has_frames(); ++packets) ASSERT_TRUE(read_all(other, written(*credit, 45)).ok());
+    EXPECT_GE(packets, 2);
+  }
+  for (uint16_t i = 1; i <= 5; ++i) EXPECT_GE(pair.start_all(SlotId(i)), 1U);
+}
+
+TEST(Credit, MalformedFramesAreProtocolErrors) {
+  Credit credit = make_credit(8);
+  const std::vector<std::byte> bytes(40);
+  for (uint8_t type = 2; type <= 6; ++type) {
+    for (size_t length = 0; length < 40; ++length) {
+      const size_t right = type == 3 ? 4 : type == 6 ? 8 : 16;
+      std::vector<std::byte> body(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(length));
+      if (length >= 4 && type != 6) body[3] = std::byte{3};  // our lane
+      const Status status = credit.on_frame(type, body);
+      EXPECT_EQ(status.ok(), length == right) << int{type} << " " << length;
+      EXPECT_TRUE(status.ok() || status.error().fault == Fault::kProtocolError);
+    }
+  }
+  std::vector<std::byte> other_lane(16);
+  EXPECT_FALSE(credit.on_frame(2, other_lane).ok());
+  other_lane[3] = std::byte{3};
+  EXPECT_FALSE(credit.on_frame(9, other_lane).ok());
+}
+
+TEST(Credit, AFloodOfAbandonsIsAProtocolError) {
+  Credit credit = make_credit(8);
+  const std::vector<std::byte> body(8);
+  size_t taken = 0;
+  while (taken < 100'000 && credit.on_frame(6, body).ok()) ++taken;
+  EXPECT_EQ(taken, Credit::kAbandonsMax);
+}
+
+TEST(Credit, HostileLimitsNeverRaiseWhatWeGive) {
+  Pair pair(64);
+  pair.open(SlotId(1));
+  const uint64_t before = pair.sink.blocks_allowed(SlotId(1));
+  std::vector<std::byte> body(16);
+  Writer out(body);
+  out.write_u16(1);
+  out.write_u16(kLane.value());
+  out.write_u32(0);
+  out.write_u64(~uint64_t{0});
+  using wire::FrameType;
+  for (const FrameType type : {FrameType::kCredit, FrameType::kCreditReturn, FrameType::kBlocked})
+    ASSERT_TRUE(pair.sink.on_frame(static_cast<uint8_t>(type), body).ok());
+  EXPECT_EQ(pair.sink.blocks_allowed(SlotId(1)), before);
+}
+
+// 64 transfers, 63 of them with a store that never gives a buffer back, opened in random order.
+TEST(Credit, TheOneTransferThatCanMoveMovesWhateverTheOthersHold) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE(seed);
+    Random random(seed);
+    Pair pair(256);
+    const SlotId healthy(static_cast<uint16_t>(random.below(64)));
+    std::vector<SlotId> order;
+    for (uint16_t i = 0; i < 64; ++i) order.emplace_back(i);
+    for (size_t i = order.size() - 1; i > 0; --i) std::swap(order[i], order[random.below(i + 1)]);
+    uint64_t done = 0;
+    for (size_t opened = 0, round = 0; round < 200; ++round) {
+      if (opened < order.size()) pair.open(order[opened++]);
+      for (size_t i = 0; i < opened; ++i) {
+        const uint64_t started = pair.start_all(order[i]);
+        if (order[i] != healthy) continue;
+        for (uint64_t block = 0; block < started; ++block) pair.sink.on_buffer_free(healthy);
+        if (opened == order.size()) done += started;
+      }
+      pair.exchange();
+      ASSERT_LE(pair.sink.stats().blocks_promised, 256U);
+    }
+    EXPECT_GE(done, 2U * 130);  // at least its reserve in every round
+  }
+}
+
+// Frames are lost, delayed, reordered and repeated; transfers open, stall, abandon and close.
+TEST(Credit, RandomHistoriesNeverPromiseMoreThanThereIsAndNeverGetStuck) {
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    SCOPED_TRACE(seed);
+    Random random(seed);
+    constexpr uint64_t kBlocks = 40;
+    Pair pair(kBlocks);
+    std::map<uint16_t, uint64_t> in_store;  // started and not free, per open slot
+    std::vector<std::pair<Credit*, std::vector<std::byte>>> flying;
+    uint16_t next_slot = 0;
+    Time now = kStart;
+    const auto send = [&](Credit& from, Credit& to) {
+      if (!from.has_frames()) return;
+      auto frames = written(from);
+      if (random.happens(0.3)) from.on_frames_lost();
+      else flying.emplace_back(&to, std::move(frames));
+    };
+    for (int step = 0; step < 3000; ++step) {
+      now += std::chrono::milliseconds(1);
+      const uint64_t choice = random.below(100);
+      if (choice < 3 && in_store.size() < 12 && pair.sink.open_receiving(SlotId(next_slot)).ok()) {
+        pair.source.open_sending(SlotId(next_slot), pair.sink.blocks_allowed(SlotId(next_slot)) * kUnit);
+        in_store[next_slot++] = 0;
+      }
+      pair.sink.recall_unused(now, kRtt);
+      send(pair.sink, pair.source);
+      send(pair.source, pair.sink);
+      if (!flying.empty()) {
+        const size_t at = random.below(flying.size());
+        ASSERT_TRUE(read_all(*flying[at].first, flying[at].second).ok());
+        if (random.happens(0.9)) flying.erase(flying.begin() + static_cast<std::ptrdiff_t>(at));
+      }
+      if (in_store.empty()) continue;
+      const auto picked = std::next(in_store.begin(), static_cast<std::ptrdiff_t>(random.below(in_store.size())));
+      const SlotId slot(picked->first);
+      if (choice < 50 && pair.source.try_start(slot)) {
+        pair.sink.on_block_started(slot);
+        ++picked->second;
+      } else if (choice < 95 && picked->second > 0) {
+        pair.sink.on_buffer_free(slot);
+        --picked->second;
+      } else if (choice >= 99) {
+        pair.source.close_sending(slot);
+        pair.sink.close_receiving(slot);
+        for (; picked->second > 0; --picked->second) pair.sink.on_buffer_free(slot);
+        in_store.erase(picked);
+      }
+    }
+    flying.clear();
+    for (auto& [slot, held] : in_store)
+      for (; held > 0; --held) pair.sink.on_buffer_free(SlotId(slot));
+    for (int round = 0; round < 10; ++round) {
+      now += 5 * kRtt;
+      pair.sink.recall_unused(now, kRtt);
+      pair.sink.on_frames_lost();
+      pair.source.on_frames_lost();
+      for (const auto& [slot, held] : in_store) {
+        if (!pair.source.try_start(SlotId(slot))) continue;
+        pair.sink.on_block_started(SlotId(slot));
+        pair.sink.on_buffer_free(SlotId(slot));
+      }
+      pair.exchange();
+    }
+    ASSERT_LE(pair.sink.stats().blocks_promised, kBlocks);
+    for (const auto& [slot, held] : in_store) EXPECT_TRUE(pair.source.try_start(SlotId(slot))) << slot;
+  }
+}
+
+}  // namespace
+}  // namespace tideway::flow
