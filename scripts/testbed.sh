@@ -88,10 +88,10 @@ make_site() {
   # Receiving is another matter: like a real NIC, the site's end collects what arrives (NAPI with GRO) and has it handled
   # at the site's expense; else all of it would run, frame by frame, inside the emulator's send calls.
   ip netns exec "$site" ethtool -K wan0 gro on > /dev/null
-  ip netns exec "$site" sh -c 'echo 1 > /sys/class/net/wan0/threaded' 2> /dev/null || :
   ip -n "$site" link set dev lo up
   ip -n "$site" link set dev wan0 txqueuelen 10000 up
   ip -n "$w" link set dev "$far" txqueuelen 10000 up
+  ip netns exec "$site" sh -c 'echo 1 > /sys/class/net/wan0/threaded' 2> /dev/null || :  # only works while it is up
   ip -n "$site" addr add "10.77.0.$host/24" dev wan0
   ip -n "$site" addr add "fd77::$host/64" dev wan0 nodad
 }
