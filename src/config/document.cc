@@ -8,6 +8,10 @@
 #define TOML_EXCEPTIONS 0
 #define TOML_HEADER_ONLY 1
 #define TOML_ENABLE_FORMATTERS 0
+// Its assertions are about the text ("[$" fails one), and become undefined behaviour under NDEBUG. Without either, the
+// branches behind them refuse the text as they should.
+#undef NDEBUG
+#define TOML_ASSERT(condition) static_assert(true)
 #define TOML_MAX_NESTED_VALUES 16  // = kNestingMax; bounds the recursion of the parser
 #include <toml++/toml.h>
 
@@ -53,6 +57,84 @@ Table table_of(const toml::table& source, std::string_view file, size_t depth) {
   return table;
 }
 
+// Follows a text as far as quotes and comments go.
+class QuoteScanner {
+ public:
+  explicit QuoteScanner(std::string_view text) : text_(text) {}
+
+  bool is_at_end() const { return at_ >= text_.size(); }
+  bool is_in_comment() const { return in_comment_; }
+  bool is_in_string() const { return !closing_.empty(); }
+  char here() const { return text_[at_]; }
+  size_t offset() const { return at_; }
+  toml::source_position position() const { return {line_, column_}; }
+
+  void step() {
+    const char c = here();
+    if (c == '\n') {
+      in_comment_ = false;
+      if (closing_.size() == 1) closing_ = {};  // a short string ends with its line; the parser refuses it
+    } else if (is_in_string()) {
+      if (text_.substr(at_).starts_with(closing_)) return close();
+      if (c == '\\' && closing_.front() == '"' && at_ + 1 < text_.size() && is_ascii(text_[at_ + 1])) pass(1);
+    } else if (c == '#') {
+      in_comment_ = true;
+    } else if (!in_comment_ && (c == '"' || c == '\'')) {
+      const bool is_long = text_.substr(at_, 3) == std::string(3, c);
+      closing_ = text_.substr(at_, is_long ? 3 : 1);
+      return pass(closing_.size());
+    }
+    pass(1);
+  }
+
+  static bool is_ascii(char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte < 0x7F && (byte >= 0x20 || c == '\t' || c == '\r' || c == '\n');
+  }
+
+ private:
+  void close() {
+    const char quote = closing_.front();
+    const bool is_long = closing_.size() == 3;
+    pass(closing_.size());
+    closing_ = {};
+    // Up to two more quotes belong to the content of a long string.
+    for (int more = 0; is_long && more < 2 && !is_at_end() && here() == quote; ++more) pass(1);
+  }
+  void pass(size_t bytes) {
+    for (; bytes > 0 && !is_at_end(); --bytes, ++at_) {
+      if (here() == '\n') {
+        ++line_;
+        column_ = 1;
+      } else if ((static_cast<unsigned char>(here()) & 0xC0) != 0x80) {
+        ++column_;
+      }
+    }
+  }
+
+  std::string_view text_, closing_;  // closing_: the quotes that end the string we are in; empty outside
+  size_t at_ = 0;
+  toml::source_index line_ = 1, column_ = 1;
+  bool in_comment_ = false;
+};
+
+// The text in plain ASCII: other characters in comments are replaced, and refused elsewhere. The parser's table of
+// non-ASCII blanks has undefined gaps, which it reaches even while it looks ahead into a string. The rare string that
+// needs such a character has an escape for it, and a curly quote from a text editor gets a clear answer.
+Result<std::string> ascii_text(std::string_view text, std::string_view file) {
+  std::string plain(text);
+  for (QuoteScanner scanner(text); !scanner.is_at_end(); scanner.step()) {
+    if (QuoteScanner::is_ascii(scanner.here())) continue;
+    if (!scanner.is_in_comment())
+      return Error{Fault::kConfigInvalid, place(file, scanner.position()) + ": a character is not plain ASCII",
+                   scanner.is_in_string()
+                       ? "write it as an escape in double quotes, such as \\u00E9 for e with an acute accent"
+                       : "write strings in straight double quotes, and look for odd blanks from a text editor"};
+    plain[scanner.offset()] = '?';
+  }
+  return plain;
+}
+
 Error syntax_error(const toml::parse_error& failure, std::string_view file) {
   std::string what(failure.description());
   if (what.starts_with('E')) what.front() = 'e';
@@ -92,7 +174,9 @@ Result<Table> parse_document(std::string_view text, std::string_view file) {
   if (has_long_line(text))
     return Error{Fault::kConfigInvalid, std::string(file) + ": a line is longer than 1,024 bytes",
                  "check that this is the right file; a list may go over several lines"};
-  const toml::parse_result parsed = toml::parse(text, file);
+  const auto plain = ascii_text(text, file);
+  if (!plain.ok()) return plain.error();
+  const toml::parse_result parsed = toml::parse(plain.value(), file);
   if (!parsed) return syntax_error(parsed.error(), file);
   return table_of(parsed.table(), file, 0);
 }

@@ -36,6 +36,44 @@ TEST(Document, AKeyGivenTwiceInOneFileIsRefused) {
   EXPECT_TRUE(document.error().what.starts_with("a.toml:3:")) << document.error().what;
 }
 
+TEST(Document, AHeaderThatStartsWithNoKeyCharacterIsRefused) {
+  EXPECT_FALSE(parse_document("[$site]\n", "a.toml").ok());
+  EXPECT_FALSE(parse_document(std::string_view("[[\0root]]\n", 10), "a.toml").ok());
+}
+
+TEST(Document, CurlyQuotesAreRefusedWhereTheyStand) {
+  const auto document = parse_document("[site]\nname = \u201catlanta\u201d\n", "a.toml");
+  ASSERT_FALSE(document.ok());
+  EXPECT_TRUE(document.error().what.starts_with("a.toml:2:8: ")) << document.error().what;
+  EXPECT_NE(document.error().next.find("straight double quotes"), std::string::npos);
+}
+
+TEST(Document, OtherCharactersStandInCommentsAsTheyAreAndInStringsAsEscapes) {
+  const Table document = parsed("# \u00e9 'un' \"deux\na = \"caf\\u00e9 \\\" # x\" # \u00e9 \"\n");
+  ASSERT_NE(find(document, "a"), nullptr);
+  EXPECT_EQ(std::get<std::string>(find(document, "a")->value.held), "caf\u00e9 \" # x");
+  const auto refused = parse_document("a = \"caf\u00e9\"\n", "a.toml");
+  ASSERT_FALSE(refused.ok());
+  EXPECT_TRUE(refused.error().what.starts_with("a.toml:1:9: ")) << refused.error().what;
+  EXPECT_NE(refused.error().next.find("\\u00E9"), std::string::npos);
+}
+
+// Comments are changed to ASCII before parsing, so what looks like one in a string must not be taken for one.
+TEST(Document, StringsOfEveryFormEndWhereTheyShould) {
+  const std::pair<std::string_view, std::string_view> texts[] = {
+      {R"(x = '# \' # one ' comment)", "# \\"},
+      {"x = \"\"\"# two \"\" \\\" #\nthree\"\"\"\"  # \" comment", "# two \"\" \" #\nthree\""},
+      {"x = '''# 'four' ''' # comment", "# 'four' "},
+      {"x = \"\"     # \"five", ""},
+      {R"(x = "\\"   # six)", "\\"},
+  };
+  for (const auto& [text, content] : texts) {
+    const Table document = parsed(std::string(text) + "\u00e9\n# \u00e9\n");
+    ASSERT_NE(find(document, "x"), nullptr) << text;
+    EXPECT_EQ(std::get<std::string>(find(document, "x")->value.held), content);
+  }
+}
+
 TEST(Document, BytesThatAreNotUtf8AreRefused) { EXPECT_FALSE(parse_document("a = \"\xFF\xFE\"", "a.toml").ok()); }
 
 TEST(Document, HugeFilesAndLinesAreRefused) {
