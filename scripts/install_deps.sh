@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Installs the Debian 12 packages that Tideway needs. Asks nothing, installs only what is missing, may be run again.
+#   scripts/install_deps.sh [build] [test] [perf]      without a group: build and test
+set -euo pipefail
+
+build=(build-essential cmake ninja-build ccache pkg-config git libssl-dev liburing-dev libzstd-dev libxxhash-dev
+       protobuf-compiler libprotobuf-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev libspdlog-dev)
+test=(libgtest-dev librapidcheck-dev clang clang-tidy clang-format libclang-rt-14-dev python3 iproute2 ethtool rsync
+      procps openssl)
+perf=(libbenchmark-dev iperf3 rsync iproute2 ethtool procps python3)
+# Sealing by ipsec-mb exists on x86-64 only; elsewhere OpenSSL does it.
+[[ $(uname -m) == x86_64 ]] && build+=(libipsec-mb-dev)
+
+wanted=()
+for group in "${@:-build test}"; do
+  for name in $group; do
+    case $name in
+      build) wanted+=("${build[@]}") ;;
+      test) wanted+=("${test[@]}") ;;
+      perf) wanted+=("${perf[@]}") ;;
+      *) echo "install_deps.sh: unknown group '$name'; the groups are: build test perf" >&2; exit 2 ;;
+    esac
+  done
+done
+
+is_installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
+
+if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+  echo "install_deps.sh: no apt on this system. Install what corresponds to: ${wanted[*]}" >&2
+  exit 1
+fi
+
+missing=()
+for package in "${wanted[@]}"; do
+  is_installed "$package" || missing+=("$package")
+done
+[[ ${#missing[@]} -eq 0 ]] && exit 0
+
+as_root=()
+if [[ $EUID -ne 0 ]]; then
+  # -n: a password prompt would be a question.
+  if ! sudo -n true 2>/dev/null; then
+    echo "install_deps.sh: not root, and sudo is missing or wants a password. Run: sudo apt-get install ${missing[*]}" >&2
+    exit 1
+  fi
+  as_root=(sudo -n)
+fi
+
+echo "install_deps.sh: installing ${missing[*]}"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@" >>"$log" 2>&1; }
+# Package lists may be old or absent, as in a fresh container: refresh them only when the first try fails.
+if ! apt install -y --no-install-recommends "${missing[@]}"; then
+  if ! apt update || ! apt install -y --no-install-recommends "${missing[@]}"; then
+    tail -n 20 "$log" >&2
+    echo "install_deps.sh: apt could not install: ${missing[*]}" >&2
+    exit 1
+  fi
+fi

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/config_file.h"
+
+#include "config/known_keys.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <utility>
+
+namespace tideway::config {
+namespace {
+
+Error invalid(std::string what, std::string next) {
+  return {Fault::kConfigInvalid, std::move(what), std::move(next)};
+}
+
+struct CloseFile {
+  void operator()(std::FILE* file) const { std::fclose(file); }
+};
+
+Result<std::string> read_file(const std::string& name) {
+  const std::unique_ptr<std::FILE, CloseFile> file(std::fopen(name.c_str(), "re"));
+  std::string text;
+  if (file != nullptr) {
+    std::array<char, 16384> part;
+    size_t length = 0;
+    // One part more than allowed, so that the parser refuses the size by name.
+    while (text.size() <= kFileSizeMax && (length = std::fread(part.data(), 1, part.size(), file.get())) > 0)
+      text.append(part.data(), length);
+    if (std::ferror(file.get()) == 0) return text;
+  }
+  return invalid("cannot read the configuration " + name + ": " + std::strerror(errno),
+                 "name the file with --config FILE; config/tideway.example.toml is one to start from");
+}
+
+// The files of conf.d beside `file`, in byte order; none when there is no such directory.
+std::vector<std::string> drop_ins(const std::string& file) {
+  const std::filesystem::path path(file);
+  std::vector<std::string> names;
+  if (path.filename() != "tideway.toml") return names;
+  std::error_code failure;
+  for (std::filesystem::directory_iterator at(path.parent_path() / "conf.d", failure), end; !failure && at != end;
+       at.increment(failure))
+    if (at->path().extension() == ".toml" && at->path().filename().string().front() != '.')
+      names.push_back(at->path().string());
+  std::ranges::sort(names);
+  return names;
+}
+
+Status check_names(const GatewayConfig& config) {
+  for (const Root& root : config.roots) {
+    const Root* first = config.root_named(root.name);
+    if (first != &root)
+      return invalid(root.at + ": the root " + root.name + " is given twice, first at " + first->at,
+                     "give each root a name of its own");
+    const auto same = std::ranges::find(config.roots, root.path, &Root::path);
+    if (&*same != &root)
+      return invalid(root.at + ": the root " + root.name + " has the same path as " + same->name + " at " + same->at,
+                     "open a directory under one name only");
+  }
+  for (const Peer& peer : config.peers) {
+    const Peer* first = config.peer_named(peer.name);
+    if (first != &peer)
+      return invalid(peer.at + ": the peer " + peer.name + " is given twice, first at " + first->at,
+                     "give each peer a name of its own");
+    if (peer.name == "any" || peer.name == "local")
+      return invalid(peer.at + ": a peer may not be called " + peer.name + ", which has a meaning in addresses",
+                     "choose another name; identity can say which site it is");
+    if (const Root* root = config.root_named(peer.name))
+      return invalid(peer.at + ": the peer " + peer.name + " has the name of the root at " + root->at +
+                         ", so that " + peer.name + ":path would mean both",
+                     "rename one of the two");
+  }
+  return success();
+}
+
+Status check_identity(const GatewayConfig& config, const IdentityPattern& pattern, const std::string& where) {
+  if (pattern.kind != IdentityPattern::Kind::kGateway || pattern.trust_domain == config.site.trust_domain)
+    return success();
+  return invalid(where + ": " + pattern.text + " is not in the trust domain " + config.site.trust_domain +
+                     " of [site], so no certificate could ever match",
+                 "write spiffe://" + config.site.trust_domain + "/site/SITE/gw/GATEWAY");
+}
+
+Status check_identities(const GatewayConfig& config) {
+  for (const Grant& grant : config.grants) {
+    if (config.root_named(grant.root) == nullptr)
+      return invalid(grant.at + ": root in [[grant]] names " + grant.root + ", and no [[root]] has that name",
+                     "add the [[root]], or correct the name");
+    if (auto status = check_identity(config, grant.peer, grant.at + ": peer in [[grant]]"); !status.ok()) return status;
+  }
+  for (const Peer& peer : config.peers) {
+    if (peer.identity.kind != IdentityPattern::Kind::kGateway)
+      return invalid(peer.at + ": identity in [[peer]] is " + peer.identity.text + ", which is no gateway",
+                     "write spiffe://" + config.site.trust_domain + "/site/SITE/gw/GATEWAY");
+    if (auto status = check_identity(config, peer.identity, peer.at + ": identity in [[peer]]"); !status.ok())
+      return status;
+  }
+  return success();
+}
+
+// Where a section is written, for an error about two of its keys.
+std::string place_of(const Table& document, std::string_view section) {
+  const Entry* entry = find(document, section);
+  return entry == nullptr ? std::string() : entry->at + ": ";
+}
+
+Status check_data_plane(const GatewayConfig& config, const Table& document) {
+  const DataPlane& data = config.data_plane;
+  const std::string place = place_of(document, "data_plane");
+  if (data.congestion == "contracted" && data.rate.is_unlimited())
+    return invalid(place + "congestion = \"contracted\" in [data_plane] needs a rate",
+                   "add rate = \"10Gbit\" with the rate that was contracted");
+  if (!data.address) return success();
+  const uint32_t first = data.address->port, last = first + kDataPorts - 1;
+  const std::string range = std::to_string(first) + " to " + std::to_string(last);
+  if (last > 65535)
+    return invalid(place + "address in [data_plane] would need the ports " + range + ", and 65535 is the last there is",
+                   "write a port up to 65472");
+  if (config.listen.control && config.listen.control->port >= first && config.listen.control->port <= last)
+    return invalid(place + "the data ports " + range + " contain " + std::to_string(config.listen.control->port) +
+                       ", the port of control in [listen]",
+                   "move one of the two, such as control to 7400 and address to 7401");
+  return success();
+}
+
+void note_unused(GatewayConfig& config) {
+  for (const Grant& grant : config.grants)
+    if (grant.peer.kind != IdentityPattern::Kind::kGateway)
+      config.notes.push_back(grant.at + ": the [[grant]] for " + grant.peer.text +
+                             " is accepted and takes effect in a later version");
+  if (config.data_plane.address && config.data_plane.fallback == Fallback::kTls)
+    config.notes.push_back("fallback = \"tls\" in [data_plane], the default, takes effect in a later version: blocked UDP "
+                           "ends a transfer with udp_blocked");
+}
+
+Result<GatewayConfig> read_document(const Table& document, std::string_view file) {
+  std::vector<std::string> notes;
+  if (auto status = check_keys(document, file, notes); !status.ok()) return status.error();
+  auto read = read_sections(document);
+  if (!read.ok()) return read;
+  GatewayConfig config = std::move(read).value();
+  config.notes = std::move(notes);
+  if (auto status = check_names(config); !status.ok()) return status.error();
+  if (auto status = check_identities(config); !status.ok()) return status.error();
+  if (auto status = check_data_plane(config, document); !status.ok()) return status.error();
+  note_unused(config);
+  return config;
+}
+
+}  // namespace
+
+Result<GatewayConfig> parse(std::string_view text, std::string_view file) {
+  const auto document = parse_document(text, file);
+  if (!document.ok()) return document.error();
+  return read_document(document.value(), file);
+}
+
+Result<GatewayConfig> load(const std::string& file) {
+  std::vector<std::string> names = {file};
+  for (std::string& name : drop_ins(file)) names.push_back(std::move(name));
+  Table document;
+  for (const std::string& name : names) {
+    const auto text = read_file(name);
+    if (!text.ok()) return text.error();
+    auto part = parse_document(text.value(), name);
+    if (!part.ok()) return part.error();
+    if (auto status = merge(document, std::move(part).value()); !status.ok()) return status.error();
+  }
+  return read_document(document, file);
+}
+
+Status check_serves(const GatewayConfig& config) {
+  if (!config.listen.control)
+    return invalid("control in [listen] is missing, and a gateway needs an address to listen on",
+                   "add control = \"ADDRESS:7400\" below [listen]");
+  if (!config.data_plane.address)
+    return invalid("address in [data_plane] is missing, and a gateway needs an address for its packets",
+                   "add address = \"ADDRESS:7401\" below [data_plane]");
+  if (config.roots.empty())
+    return invalid("there is no [[root]], so a gateway could serve nothing",
+                   "add a [[root]] with the name and path of a directory");
+  return success();
+}
+
+}  // namespace tideway::config

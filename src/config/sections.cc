@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/sections.h"
+
+#include "base/amounts.h"
+
+#include <algorithm>
+#include <charconv>
+#include <initializer_list>
+#include <utility>
+
+namespace tideway::config {
+namespace {
+
+// Reads the keys of one section. The first failure is kept and later reads do nothing, so that a section is read in
+// straight lines.
+class Reader {
+ public:
+  Reader(std::string header, const Table* table) : header_(std::move(header)), table_(table) {}
+
+  const Status& status() const { return status_; }
+
+  // Puts what `parse` makes of the string under `key` into `target`; leaves it alone when the key is absent.
+  template <typename T, typename Parse>
+  void read(std::string_view key, T& target, const Parse& parse) {
+    const Entry* entry = present(key);
+    if (entry == nullptr) return;
+    auto parsed = parse(std::get<std::string>(entry->value.held));
+    if (!parsed.ok()) return fail(*entry, parsed.error());
+    target = std::move(parsed).value();
+  }
+
+  template <typename T>
+  void read_count(std::string_view key, T& target, uint64_t most) {
+    const Entry* entry = present(key);
+    if (entry == nullptr) return;
+    const int64_t number = std::get<int64_t>(entry->value.held);
+    if (number < 0 || static_cast<uint64_t>(number) > most)
+      return fail(*entry, {Fault::kConfigInvalid, std::to_string(number) + " is out of range",
+                           "write a number from 0 to " + std::to_string(most)});
+    target = static_cast<T>(number);
+  }
+
+  void read_flag(std::string_view key, bool& target) {
+    if (const Entry* entry = present(key)) target = std::get<bool>(entry->value.held);
+  }
+
+  template <typename Parse>
+  void read_each(std::string_view key, const Parse& parse) {
+    const Entry* entry = present(key);
+    if (entry == nullptr) return;
+    for (const Value& item : std::get<Array>(entry->value.held))
+      if (auto status = parse(std::get<std::string>(item.held)); !status.ok()) return fail(*entry, status.error());
+  }
+
+  // A path; a relative one is below the directory of its file, so that a folder of configurations can be moved.
+  void read_path(std::string_view key, std::string& target) {
+    const Entry* entry = present(key);
+    if (entry == nullptr) return;
+    const auto& path = std::get<std::string>(entry->value.held);
+    if (path.empty() || path.find('\0') != path.npos)
+      return fail(*entry, {Fault::kConfigInvalid, "the path is empty or has a NUL", "write the path of a file"});
+    const std::string file = entry->at.substr(0, entry->at.rfind(':', entry->at.rfind(':') - 1));
+    const size_t slash = file.rfind('/');
+    target = path.front() == '/' || slash == file.npos ? path : file.substr(0, slash + 1) + path;
+  }
+
+ private:
+  const Entry* present(std::string_view key) const {
+    return table_ == nullptr || !status_.ok() ? nullptr : find(*table_, key);
+  }
+  void fail(const Entry& entry, const Error& error) {
+    status_ = Error{Fault::kConfigInvalid, entry.value.at + ": " + entry.key + " in " + header_ + ": " + error.what,
+                    error.next};
+  }
+
+  std::string header_;
+  const Table* table_;
+  Status status_ = success();
+};
+
+Error invalid(std::string what, std::string next) {
+  return {Fault::kConfigInvalid, std::move(what), std::move(next)};
+}
+
+std::string quoted(std::string_view text) { return '"' + to_display(text.substr(0, 128)) + '"'; }
+
+Result<std::string> parse_name(std::string_view text) {
+  if (is_name(text)) return std::string(text);
+  return invalid(quoted(text) + " is not a name",
+                 "write 1 to 63 letters, digits, dashes, dots or underscores, with a letter or digit in front");
+}
+
+Result<std::string> parse_trust_domain(std::string_view text) {
+  if (is_trust_domain(text)) return std::string(text);
+  return invalid(quoted(text) + " is not a trust domain",
+                 "write lower-case letters, digits, dashes, dots or underscores, such as example.org");
+}
+
+Result<Endpoint> parse_endpoint(std::string_view text) {
+  auto endpoint = Endpoint::parse(text);
+  if (endpoint.ok() && !endpoint.value().is_set())
+    return invalid(quoted(text) + " has port 0", "write the port that the peers know");
+  return endpoint;
+}
+
+// One of the words of a closed list.
+template <typename T>
+auto one_of(std::initializer_list<std::pair<std::string_view, T>> words) {
+  return [words = std::vector(words)](std::string_view text) -> Result<T> {
+    std::string all;
+    for (const auto& [word, value] : words) {
+      if (word == text) return value;
+      all += (all.empty() ? "" : ", ") + std::string(word);
+    }
+    return invalid(quoted(text) + " is not one of the words this key may have", "write one of: " + all);
+  };
+}
+
+// A name of a registry. Those of `later` are documented, but quietly doing something else instead would be worse
+// than saying so.
+auto registered(std::initializer_list<std::string_view> now, std::initializer_list<std::string_view> later) {
+  return [now = std::vector(now), later = std::vector(later)](std::string_view text) -> Result<std::string> {
+    if (std::ranges::count(now, text) > 0) return std::string(text);
+    std::string all;
+    for (const std::string_view word : now) all += (all.empty() ? "" : ", ") + std::string(word);
+    const bool is_later = std::ranges::count(later, text) > 0;
+    return invalid(quoted(text) + (is_later ? " comes in a later version" : " is not known"), "write one of: " + all);
+  };
+}
+
+Result<Compression> parse_compression(std::string_view text) {
+  using enum Compression::Mode;
+  if (text == "auto") return Compression{kAuto, 0};
+  if (text == "off") return Compression{kOff, 0};
+  int level = 0;
+  if (text.starts_with("zstd:")) {
+    const std::string_view digits = text.substr(5);
+    const auto [end, failure] = std::from_chars(digits.data(), digits.data() + digits.size(), level);
+    if (failure != std::errc() || end != digits.data() + digits.size()) level = 0;
+  }
+  if (level < kZstdLevelMin || level > kZstdLevelMax)
+    return invalid(quoted(text) + " is not a way to compress", "write auto, off, or zstd:1 to zstd:19");
+  return Compression{kZstd, level};
+}
+
+Result<Duration> parse_lifetime(std::string_view text) {
+  auto duration = parse_duration(text);
+  if (duration.ok() && duration.value() <= Duration::zero())
+    return invalid(quoted(text) + " keeps nothing for a resume", "write how long unfinished data is kept, such as 7d");
+  return duration;
+}
+
+Result<uint32_t> parse_modes(std::string_view text) {
+  uint32_t modes = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), modes, 8);
+  if (text.size() != 4 || failure != std::errc() || end != text.data() + text.size() || modes > 0777)
+    return invalid(quoted(text) + " is not a set of permission bits", "write four octal digits up to 0777, such as 0640");
+  return modes;
+}
+
+const Table* section(const Table& document, std::string_view name) {
+  const Entry* entry = find(document, name);
+  return entry == nullptr ? nullptr : &std::get<Table>(entry->value.held);
+}
+
+std::span<const Value> sections(const Table& document, std::string_view name) {
+  const Entry* entry = find(document, name);
+  if (entry == nullptr) return {};
+  return std::get<Array>(entry->value.held);
+}
+
+Status read_site(const Table& document, GatewayConfig& config) {
+  Reader site("[site]", section(document, "site"));
+  site.read("name", config.site.name, parse_name);
+  site.read("gateway", config.site.gateway, parse_name);
+  site.read("trust_domain", config.site.trust_domain, parse_trust_domain);
+  site.read_path("state_dir", config.site.state_dir);
+  if (!site.status().ok()) return site.status();
+  Reader tls("[tls]", section(document, "tls"));
+  tls.read_path("ca", config.tls.ca);
+  tls.read_path("cert", config.tls.cert);
+  tls.read_path("key", config.tls.key);
+  return tls.status();
+}
+
+Status read_network(const Table& document, GatewayConfig& config) {
+  Reader listen("[listen]", section(document, "listen"));
+  listen.read("control", config.listen.control, parse_endpoint);
+  if (!listen.status().ok()) return listen.status();
+  Reader data("[data_plane]", section(document, "data_plane"));
+  data.read("backend", config.data_plane.backend, registered({"udp"}, {"dpdk"}));
+  data.read("address", config.data_plane.address, parse_endpoint);
+  data.read_count("flows", config.data_plane.flows, kDataPorts);
+  data.read("rate", config.data_plane.rate, parse_rate);
+  data.read("congestion", config.data_plane.congestion, registered({"bbr", "contracted"}, {"scavenger"}));
+  data.read("fallback", config.data_plane.fallback, one_of<Fallback>({{"tls", Fallback::kTls}, {"off", Fallback::kOff}}));
+  return data.status();
+}
+
+Status read_engine(const Table& document, GatewayConfig& config) {
+  Reader engine("[engine]", section(document, "engine"));
+  engine.read("memory", config.engine.memory, parse_size);
+  if (!engine.status().ok()) return engine.status();
+  Reader storage("[storage]", section(document, "storage"));
+  using enum IoMode;
+  storage.read("io", config.storage.io, one_of<IoMode>({{"auto", kAuto}, {"uring", kUring}, {"threads", kThreads}}));
+  storage.read("staging_ttl", config.storage.staging_ttl, parse_lifetime);
+  if (!storage.status().ok()) return storage.status();
+  Reader compression("[compression]", section(document, "compression"));
+  compression.read("mode", config.compression, parse_compression);
+  return compression.status();
+}
+
+Result<Root> read_root(const Value& value) {
+  Root root;
+  root.at = value.at;
+  Reader reader("[[root]]", &std::get<Table>(value.held));
+  reader.read("name", root.name, parse_name);
+  reader.read_path("path", root.path);
+  if (!reader.status().ok()) return reader.status().error();
+  return root;
+}
+
+Result<Grant> read_grant(const Value& value) {
+  Grant grant;
+  grant.at = value.at;
+  Reader reader("[[grant]]", &std::get<Table>(value.held));
+  reader.read("peer", grant.peer, parse_identity_pattern);
+  reader.read("root", grant.root, parse_name);
+  reader.read("prefix", grant.prefix, [](const std::string& text) { return ObjectName::from_text(text); });
+  using enum Operation;
+  const auto parse_operation = one_of<Operation>(
+      {{"read", kRead}, {"list", kList}, {"write", kWrite}, {"overwrite", kOverwrite}, {"delete", kDelete}});
+  reader.read_each("ops", [&](const std::string& word) -> Status {
+    const auto operation = parse_operation(word);
+    if (!operation.ok()) return operation.error();
+    grant.operations.add(operation.value());
+    return success();
+  });
+  GrantLimits& limits = grant.limits;
+  reader.read("max_bytes", limits.max_bytes, parse_size);
+  reader.read_count("max_files", limits.max_files, std::numeric_limits<int64_t>::max());
+  reader.read_count("max_flows", limits.max_flows, kDataPorts);
+  reader.read("max_rate", limits.max_rate, parse_rate);
+  reader.read("modes", limits.modes, parse_modes);
+  reader.read_flag("special_bits", limits.special_bits);
+  if (!reader.status().ok()) return reader.status().error();
+  if (grant.operations.is_empty())
+    return invalid(grant.at + ": ops in [[grant]] is empty", "name what is allowed, such as [\"read\", \"list\"]");
+  return grant;
+}
+
+Result<Peer> read_peer(const Value& value, const Site& site) {
+  Peer peer;
+  peer.at = value.at;
+  Reader reader("[[peer]]", &std::get<Table>(value.held));
+  reader.read("name", peer.name, parse_name);
+  reader.read("control", peer.control, parse_endpoint);
+  const std::string identity = "spiffe://" + site.trust_domain + "/site/" + peer.name + "/gw/*";
+  if (auto known = parse_identity_pattern(identity); known.ok()) peer.identity = std::move(known).value();
+  reader.read("identity", peer.identity, parse_identity_pattern);
+  if (!reader.status().ok()) return reader.status().error();
+  return peer;
+}
+
+template <typename T>
+const T* named(const std::vector<T>& items, std::string_view name) {
+  const auto found = std::ranges::find(items, name, &T::name);
+  return found == items.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+const Root* GatewayConfig::root_named(std::string_view name) const { return named(roots, name); }
+const Peer* GatewayConfig::peer_named(std::string_view name) const { return named(peers, name); }
+
+Result<GatewayConfig> read_sections(const Table& document) {
+  GatewayConfig config;
+  for (const auto read : {read_site, read_network, read_engine})
+    if (auto status = read(document, config); !status.ok()) return status.error();
+  for (const Value& value : sections(document, "root")) {
+    auto root = read_root(value);
+    if (!root.ok()) return root.error();
+    config.roots.push_back(std::move(root).value());
+  }
+  for (const Value& value : sections(document, "grant")) {
+    auto grant = read_grant(value);
+    if (!grant.ok()) return grant.error();
+    config.grants.push_back(std::move(grant).value());
+  }
+  for (const Value& value : sections(document, "peer")) {
+    auto peer = read_peer(value, config.site);
+    if (!peer.ok()) return peer.error();
+    config.peers.push_back(std::move(peer).value());
+  }
+  return config;
+}
+
+}  // namespace tideway::config

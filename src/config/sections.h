@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The sections of a configuration as checked values: one struct each, with the defaults of keys that are left out.
+// Thread: any. Pure.
+#pragma once
+#include "config/document.h"
+#include "config/names.h"
+#include <tideway/object_name.h>
+#include <tideway/packet_io.h>
+#include <tideway/time.h>
+#include <tideway/units.h>
+
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace tideway::config {
+
+struct Site {
+  std::string name, gateway, trust_domain;
+  std::string state_dir = "/var/lib/tideway";
+};
+
+// Files; whether they may be read, and with which mode, is checked where they are opened.
+struct Tls {
+  std::string ca, cert, key;
+};
+
+struct Listen {
+  std::optional<Endpoint> control;  // a gateway needs it, a direct copy does not
+};
+
+struct Engine {
+  Bytes memory = 1_GiB;
+};
+
+enum class Fallback : uint8_t { kTls, kOff };
+
+inline constexpr uint16_t kDataPorts = 64;  // from the configured one on; one per flow at most
+
+struct DataPlane {
+  std::string backend = "udp";      // a name in the registry of packet backends
+  std::optional<Endpoint> address;  // the first of kDataPorts; a gateway needs it, a direct copy does not
+  uint32_t flows = 0;               // per session; 0: chosen from the net workers
+  Rate rate = Rate::unlimited();    // of this gateway, all sessions together
+  std::string congestion = "bbr";   // a name in the registry of controllers
+  Fallback fallback = Fallback::kTls;
+};
+
+enum class IoMode : uint8_t { kAuto, kUring, kThreads };
+
+struct Storage {
+  IoMode io = IoMode::kAuto;
+  Duration staging_ttl = std::chrono::hours(7 * 24);  // unfinished transfers are kept so long for a resume
+};
+
+// zstd below level 1 and above 19 is for other uses: negative levels gain nothing here, 20 and up need a window that
+// receivers refuse.
+inline constexpr int kZstdLevelMin = 1, kZstdLevelMax = 19;
+
+struct Compression {
+  enum class Mode : uint8_t { kAuto, kOff, kZstd };
+  Mode mode = Mode::kAuto;
+  int level = 0;  // of kZstd only
+};
+
+struct Root {
+  std::string name, path;
+  std::string at;  // "file:line:column"
+};
+
+enum class Operation : uint8_t { kRead, kList, kWrite, kOverwrite, kDelete };
+
+class Operations {
+ public:
+  void add(Operation operation) { bits_ |= bit(operation); }
+  bool has(Operation operation) const { return (bits_ & bit(operation)) != 0; }
+  bool is_empty() const { return bits_ == 0; }
+  bool operator==(const Operations&) const = default;
+
+ private:
+  static uint32_t bit(Operation operation) { return 1U << static_cast<uint32_t>(operation); }
+  uint32_t bits_ = 0;
+};
+
+// What one transfer under a grant may take.
+struct GrantLimits {
+  Bytes max_bytes = Bytes::max();
+  uint64_t max_files = std::numeric_limits<uint64_t>::max();
+  uint32_t max_flows = std::numeric_limits<uint32_t>::max();
+  Rate max_rate = Rate::unlimited();
+  uint32_t modes = 0777;      // upper bound of permission bits
+  bool special_bits = false;  // set-user-ID, set-group-ID, sticky
+};
+
+struct Grant {
+  IdentityPattern peer;
+  std::string root;
+  ObjectName prefix;  // the root itself when not given
+  Operations operations;
+  GrantLimits limits;
+  std::string at;  // for the log line of a decision
+};
+
+struct Peer {
+  std::string name;
+  Endpoint control;
+  IdentityPattern identity;  // default: every gateway of the site of this name, in our trust domain
+  std::string at;
+};
+
+struct GatewayConfig {
+  Site site;
+  Tls tls;
+  Listen listen;
+  Engine engine;
+  DataPlane data_plane;
+  Storage storage;
+  Compression compression;
+  std::vector<Root> roots;
+  std::vector<Grant> grants;
+  std::vector<Peer> peers;
+  std::vector<std::string> notes;  // keys that are accepted and not used yet
+
+  const Root* root_named(std::string_view name) const;
+  const Peer* peer_named(std::string_view name) const;
+};
+
+// Fills the structs from a document that passed check_keys. Each value is checked by itself; what values mean to
+// each other is config_file's part. Relative paths are below the directory of the file they stand in.
+// Errors: config_invalid with file, line, column and the key.
+Result<GatewayConfig> read_sections(const Table& document);
+
+}  // namespace tideway::config

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/config_file.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+namespace tideway::config {
+namespace {
+
+// The least a gateway needs; lines 1 to 15.
+constexpr std::string_view kMinimal = R"([site]
+name = "atlanta"
+gateway = "gw1"
+trust_domain = "example.org"
+[tls]
+ca = "/etc/ca.crt"
+cert = "/etc/gw.crt"
+key = "/etc/gw.key"
+[listen]
+control = "10.77.0.1:7400"
+[data_plane]
+address = "10.77.0.1:7401"
+[[root]]
+name = "ckpt"
+path = "/data/ckpt"
+)";
+
+std::string minimal_and(std::string_view more) { return std::string(kMinimal) + std::string(more); }
+
+std::string minimal_with(std::string_view from, std::string_view to) {
+  std::string text(kMinimal);
+  const size_t at = text.find(from);
+  EXPECT_NE(at, text.npos) << from;
+  return at == text.npos ? text : text.replace(at, from.size(), to);
+}
+
+Error refusal(std::string_view text) {
+  const auto config = parse(text, "t.toml");
+  EXPECT_FALSE(config.ok()) << text;
+  return config.ok() ? Error{Fault::kUsage, "", ""} : config.error();
+}
+
+// Expects a refusal at `place` with all of `words` in what it says or advises.
+void expect_refused(std::string_view text, std::string_view place, std::initializer_list<std::string_view> words) {
+  const Error error = refusal(text);
+  EXPECT_EQ(error.fault, Fault::kConfigInvalid);
+  EXPECT_EQ(error.exit_code(), 3);
+  EXPECT_TRUE(error.what.starts_with("t.toml" + std::string(place))) << error.what;
+  EXPECT_FALSE(error.next.empty());
+  for (const std::string_view word : words)
+    EXPECT_NE((error.what + "; " + error.next).find(word), std::string::npos) << word << " in: " << error.what << "; " << error.next;
+}
+
+GatewayConfig accepted(std::string_view text) {
+  auto config = parse(text, "t.toml");
+  EXPECT_TRUE(config.ok()) << (config.ok() ? "" : config.error().what);
+  return config.ok() ? std::move(config).value() : GatewayConfig();
+}
+
+TEST(ConfigFile, KeysLeftOutHaveTheirDefaults) {
+  const GatewayConfig config = accepted(kMinimal);
+  EXPECT_EQ(config.site.state_dir, "/var/lib/tideway");
+  EXPECT_EQ(config.engine.memory, 1_GiB);
+  EXPECT_EQ(config.data_plane.backend, "udp");
+  EXPECT_EQ(config.data_plane.congestion, "bbr");
+  EXPECT_EQ(config.data_plane.fallback, Fallback::kTls);
+  EXPECT_EQ(config.storage.staging_ttl, std::chrono::hours(168));
+  EXPECT_EQ(config.compression.mode, Compression::Mode::kAuto);
+  EXPECT_TRUE(check_serves(config).ok());
+}
+
+TEST(ConfigFile, AMisspeltKeyIsRefusedWithTheNearestOne) {
+  expect_refused(minimal_with("control =", "contol ="), ":10:1: ", {"contol", "[listen]", "nearest valid one is control"});
+  expect_refused(minimal_and("[storag]\nio = \"auto\"\n"), ":16:", {"storag", "storage"});
+  expect_refused(minimal_and("[class.checkpoints]\n"), ":16:", {"checkpoints", "checkpoint"});
+  expect_refused(minimal_and("[[link]]\npeer = \"a\"\ncapacty = \"1Gbit\"\n"), ":18:1: ", {"capacty", "capacity"});
+}
+
+TEST(ConfigFile, AKeyInTheWrongSectionIsToldItsPlace) {
+  expect_refused(minimal_with("[data_plane]", "[engine]\nstaging_ttl = \"7d\"\n[data_plane]"), ":12:1: ",
+                 {"staging_ttl", "[engine]", "belongs to [storage]"});
+  expect_refused("rate = \"10Gbit\"\n", ":1:1: ", {"rate", "belongs to [data_plane]"});
+}
+
+TEST(ConfigFile, AMissingRequiredKeyIsNamed) {
+  expect_refused(minimal_with("gateway = \"gw1\"\n", ""), ":1:", {"[site]", "gateway"});
+  expect_refused(minimal_with("key = \"/etc/gw.key\"\n", ""), ":5:", {"[tls]", "key"});
+  expect_refused(minimal_with("path = \"/data/ckpt\"\n", ""), ":13:", {"[[root]]", "path"});
+  expect_refused("[tls]\nca = \"a\"\ncert = \"b\"\nkey = \"c\"\n", ": ", {"[site]", "name"});
+}
+
+TEST(ConfigFile, AWrongTypeIsRefusedWithTheRightOne) {
+  expect_refused(minimal_with("name = \"atlanta\"", "name = 7"), ":2:8: ", {"name", "[site]", "string"});
+  expect_refused(minimal_with("address =", "flows = \"4\"\naddress ="), ":12:9: ", {"flows", "whole number"});
+  expect_refused(minimal_with("[[root]]", "[root]"), ":13:", {"[[root]]"});
+  expect_refused(minimal_with("[tls]", "[[tls]]"), ":5:", {"[tls]"});
+  expect_refused(minimal_and("[jobs]\nstore = 1\n"), ":17:9: ", {"store", "string"});
+}
+
+TEST(ConfigFile, AnAmountWithoutAUnitIsRefusedWithBothReadings) {
+  expect_refused(minimal_with("address =", "rate = \"10\"\naddress ="), ":12:8: ", {"rate", "10Gbit", "10GB"});
+  expect_refused(minimal_and("[engine]\nmemory = \"512\"\n"), ":17:10: ", {"memory", "512MiB"});
+}
+
+TEST(ConfigFile, ValuesOutOfRangeAreRefused) {
+  expect_refused(minimal_with("address =", "flows = 65\naddress ="), ":12:9: ", {"flows", "0 to 64"});
+  expect_refused(minimal_with("address =", "flows = -1\naddress ="), ":12:9: ", {"flows"});
+  expect_refused(minimal_and("[compression]\nmode = \"zstd:20\"\n"), ":17:8: ", {"zstd:19"});
+  expect_refused(minimal_and("[storage]\nstaging_ttl = \"0s\"\n"), ":17:15: ", {"staging_ttl"});
+  expect_refused(minimal_and("[storage]\nio = \"fast\"\n"), ":17:6: ", {"auto, uring, threads"});
+  expect_refused(minimal_with("10.77.0.1:7400", "10.77.0.1"), ":10:11: ", {"control", "10.77.0.1"});
+  expect_refused(minimal_with("10.77.0.1:7400", "10.77.0.1:0"), ":10:11: ", {"port 0"});
+  expect_refused(minimal_with("\"atlanta\"", "\"at/lanta\""), ":2:8: ", {"at/lanta"});
+}
+
+TEST(ConfigFile, WhatComesLaterIsRefusedRatherThanReplaced) {
+  expect_refused(minimal_with("address =", "backend = \"dpdk\"\naddress ="), ":12:11: ", {"later version", "udp"});
+  expect_refused(minimal_with("address =", "congestion = \"scavenger\"\naddress ="), ":12:14: ", {"later version", "bbr"});
+  expect_refused(minimal_with("address =", "congestion = \"cubic\"\naddress ="), ":12:14: ", {"not known", "bbr"});
+}
+
+TEST(ConfigFile, CompressionLevelsAreRead) {
+  const GatewayConfig config = accepted(minimal_and("[compression]\nmode = \"zstd:3\"\n"));
+  EXPECT_EQ(config.compression.mode, Compression::Mode::kZstd);
+  EXPECT_EQ(config.compression.level, 3);
+}
+
+TEST(ConfigFile, ContractedNeedsARate) {
+  expect_refused(minimal_with("address =", "congestion = \"contracted\"\naddress ="), ":11:", {"contracted", "rate"});
+  accepted(minimal_with("address =", "congestion = \"contracted\"\nrate = \"1Gbit\"\naddress ="));
+}
+
+TEST(ConfigFile, TheControlPortMustLieOutsideTheDataPorts) {
+  expect_refused(minimal_with("10.77.0.1:7400", "10.77.0.1:7464"), ":11:", {"7401 to 7464", "7464"});
+  accepted(minimal_with("10.77.0.1:7400", "10.77.0.1:7465"));
+  expect_refused(minimal_with("10.77.0.1:7401", "10.77.0.1:65473"), ":11:", {"65535"});
+  accepted(minimal_with("10.77.0.1:7401", "10.77.0.1:65472"));
+}
+
+TEST(ConfigFile, NamesThatAnAddressCouldNotTellApartAreRefused) {
+  expect_refused(minimal_and("[[root]]\nname = \"ckpt\"\npath = \"/b\"\n"), ":16:", {"ckpt", "t.toml:13:"});
+  expect_refused(minimal_and("[[root]]\nname = \"b\"\npath = \"/data/ckpt\"\n"), ":16:", {"same path"});
+  expect_refused(minimal_and("[[peer]]\nname = \"ckpt\"\ncontrol = \"10.0.0.2:7400\"\n"), ":16:", {"ckpt", "root"});
+  expect_refused(minimal_and("[[peer]]\nname = \"any\"\ncontrol = \"10.0.0.2:7400\"\n"), ":16:", {"any"});
+  expect_refused(minimal_and("[[peer]]\nname = \"local\"\ncontrol = \"10.0.0.2:7400\"\n"), ":16:", {"local"});
+  expect_refused(minimal_and("[[peer]]\nname = \"b\"\ncontrol = \"10.0.0.2:7400\"\n"
+                             "[[peer]]\nname = \"b\"\ncontrol = \"10.0.0.3:7400\"\n"), ":19:", {"t.toml:16:"});
+}
+
+constexpr std::string_view kGrant =
+    "[[grant]]\npeer = \"spiffe://example.org/site/wisconsin/gw/*\"\nroot = \"ckpt\"\nops = [\"read\"]\n";
+
+TEST(ConfigFile, AGrantHasItsLimits) {
+  const GatewayConfig config = accepted(minimal_and(std::string(kGrant) +
+      "prefix = \"runs/llm7\"\nmax_bytes = \"40TiB\"\nmax_files = 2_000_000\nmax_flows = 16\nmax_rate = \"10Gbit\"\n"
+      "modes = \"0640\"\nspecial_bits = true\n"));
+  ASSERT_EQ(config.grants.size(), 1U);
+  const Grant& grant = config.grants[0];
+  EXPECT_EQ(to_display(grant.prefix), "runs/llm7");
+  EXPECT_EQ(grant.limits.max_bytes, Bytes(40ULL << 40));
+  EXPECT_EQ(grant.limits.max_files, 2'000'000U);
+  EXPECT_EQ(grant.limits.max_flows, 16U);
+  EXPECT_EQ(grant.limits.max_rate, 10_Gbit);
+  EXPECT_EQ(grant.limits.modes, 0640U);
+  EXPECT_TRUE(grant.limits.special_bits);
+  EXPECT_TRUE(grant.operations.has(Operation::kRead));
+  EXPECT_FALSE(grant.operations.has(Operation::kList));
+  EXPECT_TRUE(grant.at.starts_with("t.toml:16:"));
+}
+
+TEST(ConfigFile, AGrantThatCannotBeResolvedStopsTheStart) {
+  expect_refused(minimal_and("[[grant]]\npeer = \"spiffe://example.org/site/w/gw/*\"\nroot = \"cpkt\"\nops = [\"read\"]\n"),
+                 ":16:", {"cpkt", "[[root]]"});
+  expect_refused(minimal_and("[[grant]]\npeer = \"wisconsin\"\nroot = \"ckpt\"\nops = [\"read\"]\n"), ":17:8: ",
+                 {"wisconsin", "spiffe://"});
+  expect_refused(minimal_and("[[grant]]\npeer = \"spiffe://other.org/site/w/gw/*\"\nroot = \"ckpt\"\nops = [\"read\"]\n"),
+                 ":16:", {"other.org", "example.org"});
+  expect_refused(minimal_and("[[grant]]\npeer = \"local:group/a\"\nroot = \"ckpt\"\nops = [\"raed\"]\n"), ":19:7: ",
+                 {"raed", "read, list, write"});
+  expect_refused(minimal_and("[[grant]]\npeer = \"local:group/a\"\nroot = \"ckpt\"\nops = []\n"), ":16:", {"ops"});
+  expect_refused(minimal_and(std::string(kGrant) + "prefix = \"a/../b\"\n"), ":20:10: ", {"a/../b"});
+  expect_refused(minimal_and(std::string(kGrant) + "modes = \"4755\"\n"), ":20:9: ", {"0777"});
+}
+
+TEST(ConfigFile, APeerIdentityMayNameAnotherSite) {
+  const std::string peer = "[[peer]]\nname = \"far\"\ncontrol = \"10.0.0.2:7400\"\n";
+  EXPECT_EQ(accepted(minimal_and(peer)).peers.at(0).identity.site, "far");
+  EXPECT_EQ(accepted(minimal_and(peer + "identity = \"spiffe://example.org/site/wisconsin/gw/gw2\"\n"))
+                .peers.at(0).identity.text, "spiffe://example.org/site/wisconsin/gw/gw2");
+  expect_refused(minimal_and(peer + "identity = \"local:user/a\"\n"), ":16:", {"local:user/a"});
+}
+
+TEST(ConfigFile, ADirectCopyNeedsNoListenersButAGatewayDoes) {
+  const std::string client = minimal_with("[listen]\ncontrol = \"10.77.0.1:7400\"\n", "");
+  const auto status = check_serves(accepted(client));
+  ASSERT_FALSE(status.ok());
+  EXPECT_NE(status.error().what.find("control in [listen]"), std::string::npos);
+}
+
+TEST(ConfigFile, RelativePathsAreBelowTheFile) {
+  const auto config = parse(minimal_with("/etc/ca.crt", "pki/ca.crt"), "/srv/site/t.toml");
+  ASSERT_TRUE(config.ok());
+  EXPECT_EQ(config.value().tls.ca, "/srv/site/pki/ca.crt");
+  EXPECT_EQ(config.value().tls.cert, "/etc/gw.crt");
+}
+
+class ConfigFolder : public testing::Test {
+ protected:
+  ConfigFolder() {
+    std::string name = testing::TempDir() + "tideway-config-XXXXXX";
+    EXPECT_NE(mkdtemp(name.data()), nullptr);
+    folder_ = name;
+    std::filesystem::create_directory(folder_ / "conf.d");
+  }
+  ~ConfigFolder() override { std::filesystem::remove_all(folder_); }
+  std::string write(const std::string& name, std::string_view text) {
+    std::ofstream(folder_ / name) << text;
+    return folder_ / name;
+  }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(ConfigFolder, DropInsAreJoinedInTheOrderOfTheirNames) {
+  const std::string file = write("tideway.toml", kMinimal);
+  write("conf.d/20-b.toml", "[[root]]\nname = \"b\"\npath = \"/b\"\n");
+  write("conf.d/10-a.toml", "[[root]]\nname = \"a\"\npath = \"/a\"\n[engine]\nmemory = \"2GiB\"\n");
+  write("conf.d/30-c.toml.bak", "nonsense");
+  const auto config = load(file);
+  ASSERT_TRUE(config.ok()) << config.error().what;
+  ASSERT_EQ(config.value().roots.size(), 3U);
+  EXPECT_EQ(config.value().roots[1].name, "a");
+  EXPECT_EQ(config.value().roots[2].name, "b");
+  EXPECT_EQ(config.value().engine.memory, 2_GiB);
+}
+
+TEST_F(ConfigFolder, AKeyInTwoFilesIsRefusedWithBothPlaces) {
+  const std::string file = write("tideway.toml", kMinimal);
+  const std::string more = write("conf.d/10-a.toml", "[site]\nname = \"b\"\n");
+  const auto config = load(file);
+  ASSERT_FALSE(config.ok());
+  EXPECT_TRUE(config.error().what.starts_with(more + ":2:1: ")) << config.error().what;
+  EXPECT_NE(config.error().what.find(file + ":2:1"), std::string::npos) << config.error().what;
+}
+
+TEST_F(ConfigFolder, DropInsBelongToTheFileCalledTidewayOnly) {
+  write("conf.d/10-a.toml", "nonsense");
+  EXPECT_TRUE(load(write("atlanta.toml", kMinimal)).ok());
+}
+
+TEST_F(ConfigFolder, AFileThatIsNotThereIsNamedWithTheReason) {
+  const auto config = load((folder_ / "none.toml").string());
+  ASSERT_FALSE(config.ok());
+  EXPECT_NE(config.error().what.find("none.toml: No such file"), std::string::npos) << config.error().what;
+  EXPECT_FALSE(load(folder_.string()).ok());  // a directory
+}
+
+}  // namespace
+}  // namespace tideway::config
