@@ -68,6 +68,15 @@ Result<UnixTime> unix_time(const ASN1_TIME* time) {
   return UnixTime(day + hours(parts.tm_hour) + minutes(parts.tm_min) + seconds(parts.tm_sec));
 }
 
+std::unique_ptr<X509, FreeX509> first_certificate(std::string_view pem) {
+  ERR_clear_error();
+  const std::unique_ptr<BIO, FreeBio> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  TIDEWAY_CHECK(bio != nullptr);
+  std::unique_ptr<X509, FreeX509> certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+  ERR_clear_error();
+  return certificate;
+}
+
 Error file_error(const std::string& path, std::string_view why, std::string_view next = {}) {
   return {Fault::kConfigInvalid, path + ": " + std::string(why), std::string(next)};
 }
@@ -138,13 +147,21 @@ Result<Certificate> read_certificate(const x509_st* certificate) {
 }
 
 Result<Certificate> read_certificate_pem(std::string_view pem, std::string_view origin) {
-  ERR_clear_error();
-  const std::unique_ptr<BIO, FreeBio> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  TIDEWAY_CHECK(bio != nullptr);
-  const std::unique_ptr<X509, FreeX509> certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
-  ERR_clear_error();
+  const auto certificate = first_certificate(pem);
   if (certificate == nullptr) return file_error(std::string(origin), "holds no certificate in PEM form");
   return read_certificate(certificate.get());
+}
+
+Result<AuthorityFacts> read_authority_pem(std::string_view pem, std::string_view origin) {
+  const auto certificate = first_certificate(pem);
+  if (certificate == nullptr) return file_error(std::string(origin), "holds no certificate in PEM form");
+  if ((X509_get_extension_flags(certificate.get()) & EXFLAG_CA) == 0)
+    return file_error(std::string(origin), "is not the certificate of an authority");
+  const std::vector<std::string> uris = uri_names(certificate.get());
+  if (uris.size() != 1) return file_error(std::string(origin), "does not have exactly one URI name");
+  auto not_after = unix_time(X509_get0_notAfter(certificate.get()));
+  if (!not_after.ok()) return std::move(not_after).error();
+  return AuthorityFacts{uris.front(), not_after.value()};
 }
 
 Result<std::string> read_public_file(const std::string& path) {

@@ -39,6 +39,14 @@ Result<Certificate> read_certificate(const x509_st* certificate);
 // The first certificate of PEM text. Errors: also config_invalid, naming `origin`.
 Result<Certificate> read_certificate_pem(std::string_view pem, std::string_view origin);
 
+// What the certificate of an authority says: its one URI name, as it stands there.
+struct AuthorityFacts {
+  std::string uri;
+  UnixTime not_after;
+};
+// Errors: config_invalid, naming `origin`: no certificate, not of an authority, or not exactly one URI name.
+Result<AuthorityFacts> read_authority_pem(std::string_view pem, std::string_view origin);
+
 // What URI names a certificate has, for logs; never longer than a line.
 std::string describe(const x509_st* certificate);
 
