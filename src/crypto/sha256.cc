@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "crypto/sha256.h"
+
+#include <tideway/check.h>
+
+#include <openssl/evp.h>
+
+namespace tideway::crypto {
+namespace {
+
+// Looked up once per process: a fetch takes a lock and costs more than hashing a short message.
+const EVP_MD* algorithm() {
+  static const EVP_MD* const fetched = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  TIDEWAY_CHECK(fetched != nullptr);
+  return fetched;
+}
+
+}  // namespace
+
+void Sha256::Free::operator()(evp_md_ctx_st* context) const { EVP_MD_CTX_free(context); }
+
+Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
+  TIDEWAY_CHECK(context_ != nullptr);
+  start();
+}
+
+void Sha256::start() { TIDEWAY_CHECK(EVP_DigestInit_ex2(context_.get(), algorithm(), nullptr) == 1); }
+
+void Sha256::update(std::span<const std::byte> bytes) {
+  TIDEWAY_CHECK(EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) == 1);
+}
+
+Hash256 Sha256::finish() {
+  Hash256 hash;
+  unsigned size = 0;
+  TIDEWAY_CHECK(EVP_DigestFinal_ex(context_.get(), reinterpret_cast<unsigned char*>(hash.data()), &size) == 1);
+  TIDEWAY_CHECK(size == hash.size());
+  start();
+  return hash;
+}
+
+Hash256 sha256(std::span<const std::byte> bytes) {
+  Sha256 hasher;
+  hasher.update(bytes);
+  return hasher.finish();
+}
+
+}  // namespace tideway::crypto

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// SHA-256 (FIPS 180-4): fingerprints, session ids, tree roots.
+// Thread: one owner.
+#pragma once
+#include <tideway/ids.h>
+
+#include <cstddef>
+#include <memory>
+#include <span>
+
+struct evp_md_ctx_st;
+
+namespace tideway::crypto {
+
+class Sha256 {
+ public:
+  Sha256();
+  void update(std::span<const std::byte> bytes);
+  // The hash of everything since the start or the last finish(); the next update() begins a new message.
+  Hash256 finish();
+
+ private:
+  struct Free { void operator()(evp_md_ctx_st* context) const; };
+  void start();
+  std::unique_ptr<evp_md_ctx_st, Free> context_;
+};
+
+Hash256 sha256(std::span<const std::byte> bytes);
+
+}  // namespace tideway::crypto

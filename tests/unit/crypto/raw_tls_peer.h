@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A TLS peer that does everything wrong a peer can do: any certificate or none, any version, any ALPN. Built on OpenSSL
+// directly, so that the tests do not judge our rules by our rules.
+#pragma once
+#include "crypto/certificate_builder.h"
+#include "crypto/tls_endpoint.h"
+
+#include <gtest/gtest.h>
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+
+#include <array>
+#include <string>
+
+namespace tideway::test {
+
+struct RawPeerOptions {
+  const crypto::CertifiedKey* certificate = nullptr;  // nullptr: none
+  std::string alpn = "tideway/1";                     // empty: none
+  int version = TLS1_3_VERSION;
+};
+
+class RawTlsPeer {
+ public:
+  RawTlsPeer(crypto::TlsRole role, const RawPeerOptions& options) : context_(SSL_CTX_new(TLS_method())) {
+    SSL_CTX_set_min_proto_version(context_, options.version);
+    SSL_CTX_set_max_proto_version(context_, options.version);
+    SSL_CTX_set_security_level(context_, 0);
+    SSL_CTX_set_verify(context_, SSL_VERIFY_PEER, [](int, X509_STORE_CTX*) { return 1; });
+    if (options.certificate != nullptr) use(*options.certificate);
+    if (!options.alpn.empty()) {
+      alpn_ = static_cast<char>(options.alpn.size()) + options.alpn;
+      SSL_CTX_set_alpn_protos(context_, reinterpret_cast<const unsigned char*>(alpn_.data()),
+                              static_cast<unsigned>(alpn_.size()));
+      SSL_CTX_set_alpn_select_cb(context_, select_alpn, &alpn_);
+    }
+    ssl_ = SSL_new(context_);
+    SSL_set_bio(ssl_, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+    if (role == crypto::TlsRole::kDialling) SSL_set_connect_state(ssl_);
+    else SSL_set_accept_state(ssl_);
+  }
+  RawTlsPeer(const RawTlsPeer&) = delete;
+  RawTlsPeer& operator=(const RawTlsPeer&) = delete;
+  ~RawTlsPeer() {
+    SSL_free(ssl_);
+    SSL_CTX_free(context_);
+  }
+
+  // Moves bytes both ways until nothing moves any more.
+  void talk_to(crypto::TlsEndpoint& endpoint) {
+    for (int quiet = 0; quiet < 2;) {
+      step();
+      bool moved = false;
+      std::array<std::byte, 4096> bytes;
+      for (int got; (got = BIO_read(SSL_get_wbio(ssl_), bytes.data(), static_cast<int>(bytes.size()))) > 0; moved = true)
+        endpoint.feed(std::span(bytes).first(static_cast<size_t>(got)));
+      for (size_t got; (got = endpoint.take_output(bytes)) > 0; moved = true)
+        BIO_write(SSL_get_rbio(ssl_), bytes.data(), static_cast<int>(got));
+      quiet = moved ? 0 : quiet + 1;
+    }
+  }
+
+  int alert_received() const { return alert_; }  // -1: none
+  SSL* ssl() { return ssl_; }
+
+ private:
+  static int select_alpn(SSL*, const unsigned char** out, unsigned char* size, const unsigned char*, unsigned, void* mine) {
+    const auto& alpn = *static_cast<std::string*>(mine);
+    *out = reinterpret_cast<const unsigned char*>(alpn.data()) + 1;
+    *size = static_cast<unsigned char>(alpn.size() - 1);
+    return SSL_TLSEXT_ERR_OK;
+  }
+
+  void use(const crypto::CertifiedKey& certified) {
+    BIO* text = BIO_new_mem_buf(certified.certificate.data(), static_cast<int>(certified.certificate.size()));
+    X509* certificate = PEM_read_bio_X509(text, nullptr, nullptr, nullptr);
+    BIO_free(text);
+    text = BIO_new_mem_buf(certified.key.text().data(), static_cast<int>(certified.key.text().size()));
+    EVP_PKEY* key = PEM_read_bio_PrivateKey(text, nullptr, nullptr, nullptr);
+    BIO_free(text);
+    ASSERT_EQ(SSL_CTX_use_certificate(context_, certificate), 1);
+    ASSERT_EQ(SSL_CTX_use_PrivateKey(context_, key), 1);
+    X509_free(certificate);
+    EVP_PKEY_free(key);
+  }
+
+  // Handshake first, then reading, as any program does.
+  void step() {
+    ERR_clear_error();
+    char byte = 0;
+    if (SSL_is_init_finished(ssl_)) SSL_read(ssl_, &byte, 1);
+    else SSL_do_handshake(ssl_);
+    while (const unsigned long error = ERR_get_error())
+      if (const int reason = ERR_GET_REASON(error); reason > SSL_AD_REASON_OFFSET && reason < SSL_AD_REASON_OFFSET + 256)
+        alert_ = reason - SSL_AD_REASON_OFFSET;
+  }
+
+  SSL_CTX* context_;
+  SSL* ssl_ = nullptr;
+  std::string alpn_;
+  int alert_ = -1;
+};
+
+}  // namespace tideway::test
