@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Control messages about one transfer, from its opening to its end. The same promises as in session_messages.h.
+// Thread: control. Pure.
+#pragma once
+#include "messages/manifest_page.h"
+#include "messages/session_messages.h"
+#include <tideway/object_name.h>
+
+namespace tideway::messages {
+
+inline constexpr size_t kJobNameMax = 128;
+inline constexpr size_t kRootNameMax = 64;
+inline constexpr size_t kSourcesMax = 4096;
+inline constexpr size_t kFiltersMax = 1024;
+inline constexpr size_t kPatternMax = 4096;        // bytes; a path is no longer
+inline constexpr size_t kObjectEndsMax = 1024;     // keeps the message within 64 KiB, as the next two
+inline constexpr size_t kBlockRangesMax = 2048;
+inline constexpr size_t kRejectedMax = 4096;       // all segments of a block
+
+enum class Direction : uint8_t { kPush = 1, kPull = 2, kList = 3 };
+enum class DestinationForm : uint8_t { kAsGiven = 1, kIntoDirectory = 2 };
+enum class FilterKind : uint8_t { kInclude = 1, kExclude = 2 };
+enum class PublishForm : uint8_t { kAuto = 1, kRename = 2, kMarker = 3, kEach = 4 };
+enum class Overwrite : uint8_t { kNever = 1, kIfOlder = 2, kAlways = 3 };
+enum class CompressMode : uint8_t { kAuto = 1, kOff = 2, kZstd = 3 };
+
+struct Filter {
+  FilterKind kind = FilterKind::kInclude;
+  std::string pattern;                 // 1 to kPatternMax bytes, no NUL
+  bool operator==(const Filter&) const = default;
+};
+
+struct TransferOptions {
+  PublishForm publish = PublishForm::kAuto;
+  Overwrite overwrite = Overwrite::kNever;
+  VerifyLevel verify = VerifyLevel::kMemory;
+  CompressMode compress = CompressMode::kAuto;
+  int level = 0;                       // of kZstd, -7 to 19
+  bool dry_run = false;
+  bool operator==(const TransferOptions&) const = default;
+};
+
+// What a sink tells a source to begin with.
+struct SinkStart {
+  SlotId slot;
+  uint64_t credit = 0;                 // bytes, per lane
+  bool operator==(const SinkStart&) const = default;
+};
+
+struct OpenTransfer {
+  TransferId transfer{};
+  std::string job;                     // printable, at most kJobNameMax bytes; may be empty
+  uint64_t lease_epoch = 0;
+  Direction direction = Direction::kPush;
+  std::string root;                    // 1 to kRootNameMax bytes of [A-Za-z0-9_.-]
+  ObjectName name;                     // push: the destination; pull and list: what `sources` are below
+  std::vector<ObjectName> sources;     // of a pull, below `name`; none: `name` itself
+  DestinationForm destination = DestinationForm::kAsGiven;
+  TransferOptions options;
+  std::string transfer_class;          // a word: "restore", "checkpoint", "staging", "best-effort"
+  std::vector<Filter> filters;         // first match wins
+  std::optional<SinkStart> sink;       // pull only
+  bool everything_needed = false;      // pull only: the sink has nothing yet, no Needs will come
+  std::optional<ManifestPage> first_page;  // push only
+  bool operator==(const OpenTransfer&) const = default;
+};
+
+struct TransferAccepted {
+  TransferId transfer{};
+  SlotId slot;
+  uint64_t credit = 0;                 // bytes, per lane
+  bool everything_needed = false;
+  ObjectName destination;              // what `name` and `destination` came to
+  PublishForm publish = PublishForm::kRename;  // what kAuto came to; never kAuto
+  bool operator==(const TransferAccepted&) const = default;
+};
+
+enum class NeedsKind : uint8_t { kAll = 1, kNone = 2, kAllBut = 3 };
+struct Needs {
+  TransferId transfer{};
+  uint32_t page = 0;
+  NeedsKind kind = NeedsKind::kAll;
+  std::vector<ObjectId> kept;          // of kAllBut: what is not needed, ascending, 1 to kEntriesPerPageMax
+  bool operator==(const Needs&) const = default;
+};
+
+struct ManifestEnd {
+  TransferId transfer{};
+  uint64_t entries = 0;
+  Bytes bytes;
+  bool operator==(const ManifestEnd&) const = default;
+};
+
+struct ObjectEnd {
+  ObjectId object;
+  uint32_t generation = 0;
+  Bytes size;                          // at most kFileSizeMax
+  Hash256 root{};
+  bool operator==(const ObjectEnd&) const = default;
+};
+struct ObjectEnds {                    // message `ObjectEnd`
+  TransferId transfer{};
+  std::vector<ObjectEnd> ends;         // 1 to kObjectEndsMax
+  bool operator==(const ObjectEnds&) const = default;
+};
+
+struct TransferRoot {
+  TransferId transfer{};
+  Hash256 root{};
+  bool operator==(const TransferRoot&) const = default;
+};
+
+struct BlockRange {
+  BlockId first;
+  uint32_t count = 0;                  // at least one; first + count is at most 2^32
+  bool operator==(const BlockRange&) const = default;
+};
+struct BlocksDelivered {
+  TransferId transfer{};
+  std::vector<BlockRange> ranges;      // 1 to kBlockRangesMax, ascending, not overlapping
+  bool operator==(const BlocksDelivered&) const = default;
+};
+
+struct RejectedSegment {
+  ObjectId object;
+  uint32_t leaf = 0;
+  bool operator==(const RejectedSegment&) const = default;
+};
+struct SegmentsRejected {
+  TransferId transfer{};
+  BlockId block;
+  std::vector<RejectedSegment> segments;  // at most kRejectedMax; none: the head was damaged, so all of the block
+  std::string code;                       // a word
+  bool operator==(const SegmentsRejected&) const = default;
+};
+
+struct Published {
+  TransferId transfer{};
+  Hash256 root{};
+  uint64_t entries = 0;
+  Bytes bytes;
+  bool operator==(const Published&) const = default;
+};
+struct PublishedAck {
+  TransferId transfer{};
+  bool operator==(const PublishedAck&) const = default;
+};
+
+struct CancelTransfer {
+  TransferId transfer{};
+  std::string code;                    // a word
+  bool keeps_staging = false;
+  bool operator==(const CancelTransfer&) const = default;
+};
+struct TransferClosed {
+  TransferId transfer{};
+  std::string code;                    // a word; empty: it ended well
+  bool keeps_staging = false;
+  bool operator==(const TransferClosed&) const = default;
+};
+
+struct Progress {                      // raw bytes, since the transfer began
+  TransferId transfer{};
+  Bytes received, verified, stored;
+  std::string stall;                   // a word naming what holds it up; empty: nothing
+  bool operator==(const Progress&) const = default;
+};
+
+Result<OpenTransfer> parse_open_transfer(Body body);
+Result<TransferAccepted> parse_transfer_accepted(Body body);
+Result<Needs> parse_needs(Body body);
+Result<ManifestEnd> parse_manifest_end(Body body);
+Result<ObjectEnds> parse_object_ends(Body body);
+Result<TransferRoot> parse_transfer_root(Body body);
+Result<BlocksDelivered> parse_blocks_delivered(Body body);
+Result<SegmentsRejected> parse_segments_rejected(Body body);
+Result<Published> parse_published(Body body);
+Result<PublishedAck> parse_published_ack(Body body);
+Result<CancelTransfer> parse_cancel_transfer(Body body);
+Result<TransferClosed> parse_transfer_closed(Body body);
+Result<Progress> parse_progress(Body body);
+
+std::string serialize(const OpenTransfer& message);
+std::string serialize(const TransferAccepted& message);
+std::string serialize(const Needs& message);
+std::string serialize(const ManifestEnd& message);
+std::string serialize(const ObjectEnds& message);
+std::string serialize(const TransferRoot& message);
+std::string serialize(const BlocksDelivered& message);
+std::string serialize(const SegmentsRejected& message);
+std::string serialize(const Published& message);
+std::string serialize(const PublishedAck& message);
+std::string serialize(const CancelTransfer& message);
+std::string serialize(const TransferClosed& message);
+std::string serialize(const Progress& message);
+
+}  // namespace tideway::messages

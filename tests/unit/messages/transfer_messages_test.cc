@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "messages/transfer_messages.h"
+
+#include "unit/messages/examples.h"
+
+#include <functional>
+
+namespace tideway::messages {
+namespace {
+
+template <typename Message>
+using Parse = Result<Message> (*)(Body);
+
+template <typename Message>
+void expect_back(const Message& message, Parse<Message> parse) {
+  const auto parsed = parse(body_of(serialize(message)));
+  ASSERT_TRUE(parsed.ok()) << parsed.error().what;
+  EXPECT_EQ(parsed.value(), message);
+}
+
+template <typename Message>
+void expect_refused(Message message, Parse<Message> parse, std::string_view field,
+                    const std::function<void(Message&)>& change) {
+  change(message);
+  const auto parsed = parse(body_of(serialize(message)));
+  ASSERT_FALSE(parsed.ok()) << field;
+  EXPECT_EQ(parsed.error().fault, Fault::kProtocolError);
+  EXPECT_NE(parsed.error().what.find(field), std::string::npos) << parsed.error().what;
+}
+
+void expect_push_refused(std::string_view field, const std::function<void(OpenTransfer&)>& change) {
+  expect_refused<OpenTransfer>(example_push(), parse_open_transfer, field, change);
+}
+void expect_pull_refused(std::string_view field, const std::function<void(OpenTransfer&)>& change) {
+  expect_refused<OpenTransfer>(example_pull(), parse_open_transfer, field, change);
+}
+
+TEST(OpenTransfer, ComesBackAsItWas) {
+  expect_back(example_push(), parse_open_transfer);
+  expect_back(example_pull(), parse_open_transfer);
+}
+
+TEST(OpenTransfer, EveryFieldIsChecked) {
+  expect_push_refused("job", [](OpenTransfer& open) { open.job = "a\nb"; });
+  expect_push_refused("job", [](OpenTransfer& open) { open.job = std::string(129, 'a'); });
+  expect_push_refused("direction", [](OpenTransfer& open) { open.direction = static_cast<Direction>(4); });
+  expect_push_refused("root", [](OpenTransfer& open) { open.root = ""; });
+  expect_push_refused("root", [](OpenTransfer& open) { open.root = "a/b"; });
+  expect_push_refused("destination", [](OpenTransfer& open) { open.destination = static_cast<DestinationForm>(3); });
+  expect_push_refused("options.publish", [](OpenTransfer& open) { open.options.publish = static_cast<PublishForm>(0); });
+  expect_push_refused("options.overwrite", [](OpenTransfer& open) { open.options.overwrite = static_cast<Overwrite>(4); });
+  expect_push_refused("options.verify", [](OpenTransfer& open) { open.options.verify = static_cast<VerifyLevel>(4); });
+  expect_push_refused("options.compress", [](OpenTransfer& open) { open.options.compress = static_cast<CompressMode>(9); });
+  expect_push_refused("options.level", [](OpenTransfer& open) { open.options.level = 20; });
+  expect_push_refused("options.level", [](OpenTransfer& open) { open.options.compress = CompressMode::kOff; });
+  expect_push_refused("transfer_class", [](OpenTransfer& open) { open.transfer_class = ""; });
+  expect_push_refused("filter.kind", [](OpenTransfer& open) { open.filters[0].kind = static_cast<FilterKind>(3); });
+  expect_push_refused("filter.pattern", [](OpenTransfer& open) { open.filters[1].pattern = ""; });
+  expect_push_refused("filter.pattern", [](OpenTransfer& open) { open.filters[1].pattern = std::string("a\0b", 3); });
+  expect_push_refused("filters", [](OpenTransfer& open) { open.filters.resize(1025, {FilterKind::kInclude, "x"}); });
+  expect_push_refused("first_page", [](OpenTransfer& open) { open.first_page->entries[1].name = ".."; });
+  expect_push_refused("first_page", [](OpenTransfer& open) { open.first_page->transfer[0] = std::byte{9}; });
+  expect_push_refused("sink", [](OpenTransfer& open) { open.sink = {SlotId(1), 1}; });
+  expect_push_refused("everything_needed", [](OpenTransfer& open) { open.everything_needed = true; });
+  expect_push_refused("sources", [](OpenTransfer& open) { open.sources = {ObjectName()}; });
+  expect_pull_refused("first_page", [](OpenTransfer& open) { open.first_page = example_page(); });
+  expect_pull_refused("sources", [](OpenTransfer& open) { open.sources.resize(4097); });
+}
+
+TEST(OpenTransfer, NamesThatClimbOrHideASlashAreRefused) {
+  for (const std::string component : {"..", "a/b", "."}) {
+    const std::string stand_in(component.size(), 'q');
+    OpenTransfer open = example_push();
+    open.name = ObjectName().child(stand_in).value();
+    std::string body = serialize(open);
+    const size_t at = body.find(static_cast<char>(component.size()) + stand_in);
+    ASSERT_NE(at, body.npos);
+    body.replace(at + 1, component.size(), component);
+    const auto parsed = parse_open_transfer(body_of(body));
+    ASSERT_FALSE(parsed.ok()) << component;
+    EXPECT_NE(parsed.error().what.find("OpenTransfer: name"), std::string::npos) << parsed.error().what;
+  }
+}
+
+TEST(OpenTransfer, ANameCutOffIsRefused) {
+  OpenTransfer open = example_push();
+  open.name = name_of_path("qqqq");
+  std::string body = serialize(open);
+  body[body.find("\x04qqqq")] = '\x05';
+  EXPECT_FALSE(parse_open_transfer(body_of(body)).ok());
+}
+
+TEST(OpenTransfer, ThePathOfTheMostAndLongestComponentsComesBack) {
+  OpenTransfer open = example_pull();
+  open.name = ObjectName::from_components(std::vector<std::string>(128, std::string(255, 'x'))).value();
+  open.sources = {ObjectName::from_components(std::vector<std::string>(256, "\xFF")).value()};
+  expect_back(open, parse_open_transfer);
+}
+
+TEST(TransferAccepted, ComesBackAsItWasAndIsChecked) {
+  const TransferAccepted accepted{kTransfer, SlotId(65'535), 1ULL << 40, true, name_of_path("a/b"), PublishForm::kMarker};
+  expect_back(accepted, parse_transfer_accepted);
+  expect_refused<TransferAccepted>(accepted, parse_transfer_accepted, "publish",
+                                   [](TransferAccepted& message) { message.publish = PublishForm::kAuto; });
+}
+
+TEST(Needs, ComesBackAsItWasAndIsChecked) {
+  expect_back(Needs{kTransfer, 7, NeedsKind::kAll, {}}, parse_needs);
+  expect_back(Needs{kTransfer, 7, NeedsKind::kNone, {}}, parse_needs);
+  const Needs all_but{kTransfer, 7, NeedsKind::kAllBut, {ObjectId(0), ObjectId(5), ObjectId(UINT32_MAX)}};
+  expect_back(all_but, parse_needs);
+  using Change = std::function<void(Needs&)>;
+  const std::pair<const char*, Change> changes[] = {
+      {"kind", [](Needs& needs) { needs.kind = static_cast<NeedsKind>(4); }},
+      {"kept", [](Needs& needs) { needs.kept.clear(); }},
+      {"kept", [](Needs& needs) { needs.kind = NeedsKind::kAll; }},
+      {"ascending", [](Needs& needs) { std::swap(needs.kept[0], needs.kept[1]); }},
+      {"ascending", [](Needs& needs) { needs.kept[1] = needs.kept[0]; }},
+      {"kept", [](Needs& needs) { needs.kept.resize(4097); }}};
+  for (const auto& [field, change] : changes) expect_refused<Needs>(all_but, parse_needs, field, change);
+}
+
+TEST(Needs, TheLongestListFits) {
+  Needs needs{kTransfer, UINT32_MAX, NeedsKind::kAllBut, {}};
+  for (uint32_t i = 0; i < kEntriesPerPageMax; ++i) needs.kept.push_back(ObjectId(UINT32_MAX - 4096 + i));
+  expect_back(needs, parse_needs);
+}
+
+TEST(ManifestEnd, ComesBackAsItWasAndIsChecked) {
+  expect_back(ManifestEnd{kTransfer, 1ULL << 32, Bytes::max()}, parse_manifest_end);
+  expect_refused<ManifestEnd>({kTransfer, 1, 1_B}, parse_manifest_end, "entries",
+                              [](ManifestEnd& end) { end.entries = (1ULL << 32) + 1; });
+}
+
+TEST(ObjectEnds, TheLongestListFitsAndEachIsChecked) {
+  ObjectEnds ends{kTransfer, {}};
+  for (uint32_t i = 0; i < kObjectEndsMax; ++i)
+    ends.ends.push_back({ObjectId(UINT32_MAX - i), UINT32_MAX, Bytes(kFileSizeMax), kRoot});
+  expect_back(ends, parse_object_ends);
+  expect_refused<ObjectEnds>(ends, parse_object_ends, "ends", [](ObjectEnds& message) { message.ends.clear(); });
+  expect_refused<ObjectEnds>(ends, parse_object_ends, "end.size",
+                             [](ObjectEnds& message) { message.ends[3].size += 1_B; });
+  std::string one_too_many = serialize(ObjectEnds{kTransfer, {ends.ends.begin(), ends.ends.begin() + 1}});
+  for (int i = 0; i < 1024; ++i) one_too_many += std::string("\x12\0", 2);
+  EXPECT_FALSE(parse_object_ends(body_of(one_too_many)).ok());
+}
+
+TEST(TransferRoot, ComesBackAsItWasAndIsChecked) {
+  expect_back(TransferRoot{kTransfer, kRoot}, parse_transfer_root);
+  EXPECT_FALSE(parse_transfer_root(body_of(serialize(PublishedAck{kTransfer}))).ok()) << "no root";
+}
+
+TEST(BlocksDelivered, ComesBackAsItWasAndIsChecked) {
+  const BlocksDelivered delivered{kTransfer, {{BlockId(0), 1}, {BlockId(1), 5}, {BlockId(UINT32_MAX), 1}}};
+  expect_back(delivered, parse_blocks_delivered);
+  using Change = std::function<void(BlocksDelivered&)>;
+  const std::pair<const char*, Change> changes[] = {
+      {"ranges", [](BlocksDelivered& message) { message.ranges.clear(); }},
+      {"ranges", [](BlocksDelivered& message) { message.ranges.resize(2049); }},
+      {"range.count", [](BlocksDelivered& message) { message.ranges[1].count = 0; }},
+      {"range.count", [](BlocksDelivered& message) { message.ranges[2].count = 2; }},
+      {"range.first", [](BlocksDelivered& message) { message.ranges[1].first = BlockId(0); }}};
+  for (const auto& [field, change] : changes)
+    expect_refused<BlocksDelivered>(delivered, parse_blocks_delivered, field, change);
+}
+
+TEST(SegmentsRejected, ComesBackAsItWasAndIsChecked) {
+  SegmentsRejected rejected{kTransfer, BlockId(8), {{ObjectId(5), 6}}, "hash_mismatch"};
+  expect_back(rejected, parse_segments_rejected);
+  expect_refused<SegmentsRejected>(rejected, parse_segments_rejected, "code",
+                                   [](SegmentsRejected& message) { message.code = ""; });
+  expect_refused<SegmentsRejected>(rejected, parse_segments_rejected, "segments",
+                                   [](SegmentsRejected& message) { message.segments.resize(4097); });
+  rejected.segments.assign(kRejectedMax, {ObjectId(UINT32_MAX), UINT32_MAX});
+  expect_back(rejected, parse_segments_rejected);
+  rejected.segments.clear();
+  expect_back(rejected, parse_segments_rejected);
+}
+
+TEST(Published, AndItsAckComeBackAsTheyWere) {
+  expect_back(Published{kTransfer, kRoot, 4096, 10_GiB}, parse_published);
+  expect_back(PublishedAck{kTransfer}, parse_published_ack);
+  EXPECT_FALSE(parse_published_ack({}).ok()) << "no transfer id";
+}
+
+TEST(TransferClosed, AndCancelTransferComeBackAsTheyWere) {
+  expect_back(CancelTransfer{kTransfer, "cancelled", true}, parse_cancel_transfer);
+  expect_back(TransferClosed{kTransfer, "", false}, parse_transfer_closed);
+  expect_refused<CancelTransfer>({kTransfer, "x", true}, parse_cancel_transfer, "code",
+                                 [](CancelTransfer& cancel) { cancel.code = ""; });
+}
+
+TEST(Progress, ComesBackAsItWas) {
+  expect_back(Progress{kTransfer, 3_GiB, 2_GiB, 1_GiB, "store"}, parse_progress);
+  expect_back(Progress{kTransfer, {}, {}, {}, ""}, parse_progress);
+}
+
+}  // namespace
+}  // namespace tideway::messages
