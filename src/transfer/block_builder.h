@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Gathers needed leaves into blocks: a full leaf is a block by itself, small objects share one. A block is closed at
+// 4 MiB of raw bytes, at kSegmentsMax segments, or when nothing more is at hand and waiting would idle the link.
+// Thread: io worker, the transfer's home. Pure.
+#pragma once
+#include "block/segment.h"
+#include <tideway/ids.h>
+#include <tideway/object_store.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <vector>
+
+namespace tideway::transfer {
+
+using block::kSegmentsMax;
+
+// Length of an object's leaf: 4 MiB, or what is left for the last.
+inline uint32_t leaf_length(Bytes size, uint32_t leaf) {
+  return static_cast<uint32_t>(std::min(kLeafSize.count(), size.count() - leaf * kLeafSize.count()));
+}
+
+// One leaf of an object, and where its bytes go in the block's buffer.
+struct LeafRead {
+  ObjectId object;
+  uint32_t leaf = 0;
+  uint32_t length = 0;
+  uint32_t at = 0;
+};
+
+struct BlockPlan {
+  BlockKey key;  // the slot is filled in when it is known
+  std::vector<LeafRead> leaves;  // in the order of their bytes
+  uint32_t raw_size = 0;
+};
+
+class BlockBuilder {
+ public:
+  // All leaves of an object of `size` bytes (not 0), in the order of the calls.
+  void add_object(ObjectId object, Bytes size);
+  // One leaf again, in a new block and before everything else: the receiver could not use it.
+  void add_again(const LeafRead& leaf);
+  void drop_object(ObjectId object);  // its leaves that are in no block yet
+
+  enum class More : uint8_t { kComing, kNothingAtHand };
+  // The next block: with kComing only a full one, with kNothingAtHand also a short one.
+  std::optional<BlockPlan> next(More more);
+  bool is_empty() const { return queue_.empty() && again_.empty(); }
+  uint32_t blocks_made() const { return next_block_; }
+
+ private:
+  struct Queued {
+    ObjectId object;
+    Bytes size;
+    uint32_t next_leaf = 0;
+  };
+  std::optional<LeafRead> peek() const;
+  void take();
+  bool is_worth_closing() const;
+
+  uint32_t next_block_ = 0;
+  std::deque<Queued> queue_;
+  std::deque<LeafRead> again_;
+  uint64_t queued_bytes_ = 0;
+  uint64_t queued_leaves_ = 0;
+};
+
+}  // namespace tideway::transfer

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "transfer/receiver.h"
+
+#include <algorithm>
+
+namespace tideway::transfer {
+namespace {
+
+Error broken(const std::string& what) {
+  return {Fault::kProtocolError, "the sending site's manifest and data do not fit: " + what,
+          "both sites should run versions that fit; see `tideway version`"};
+}
+
+std::string quoted(const std::string& name) { return '"' + to_display(name) + '"'; }
+
+}  // namespace
+
+Receiver::Receiver(const Options& options) : options_(options) {}
+
+// ---- from the source -----------------------------------------------------------------------------------------------
+
+Status Receiver::on_page(const messages::ManifestPage& page, std::span<const Existing> existing) {
+  if (has_end_ || page.page != next_page_) return broken("page " + std::to_string(page.page) + " out of order");
+  TIDEWAY_CHECK(existing.empty() || existing.size() == page.entries.size());
+  next_page_ += 1;
+  messages::Needs needs{.transfer = options_.transfer, .page = page.page, .kind = messages::NeedsKind::kAllBut, .kept = {}};
+  for (size_t i = 0; i < page.entries.size(); ++i) {
+    const Existing there = existing.empty() ? Existing::kAbsent : existing[i];
+    if (Status status = take_entry(page.entries[i], there, needs); !status.ok()) return status;
+  }
+  if (objects_.size() > kOpenObjectsMax)
+    return Error{Fault::kLimitExceeded, "the sending site names more than a million objects ahead of their data", ""};
+  if (options_.answers != Answers::kPerPage) return success();
+  if (needs.kept.empty()) needs.kind = messages::NeedsKind::kAll;
+  messages_.emplace_back(std::move(needs));
+  return success();
+}
+
+Status Receiver::on_listed_page(const messages::ManifestPage& page) {
+  if (has_end_ || page.page != next_page_) return broken("page " + std::to_string(page.page) + " out of order");
+  next_page_ += 1;
+  entries_ += page.entries.size();
+  for (const ManifestEntry& entry : page.entries) bytes_listed_ += entry.size;
+  return success();
+}
+
+Status Receiver::take_entry(const ManifestEntry& entry, Existing existing, messages::Needs& needs) {
+  entries_ += 1;
+  bytes_listed_ += entry.size;
+  if (entries_ > options_.limits.entries_max || bytes_listed_ > options_.limits.bytes_max)
+    return Error{Fault::kLimitExceeded,
+                 "the transfer has more than the " + std::to_string(options_.limits.entries_max) + " entries or " +
+                     std::to_string(options_.limits.bytes_max.count()) + " bytes its grant allows",
+                 "ask the operator of the receiving site for a larger max_files or max_bytes"};
+  if (Status status = tree_.add(entry); !status.ok()) return status;
+  const bool has_bytes = entry.type == EntryType::kFile && entry.size > 0_B;
+  const uint64_t first_leaf = leaves_;
+  if (entry.type == EntryType::kFile) leaves_ += leaf_count(entry.size);
+  if (existing == Existing::kDifferent || existing == Existing::kOtherType) {
+    if (has_bytes) needs.kept.push_back(entry.number);
+    refuse_entry(entry, existing == Existing::kDifferent
+                            ? Error{Fault::kDestExists, quoted(entry.name) + " is at the destination already and differs", 
+                                    "remove it there, or copy to a new directory"}
+                            : Error{Fault::kTypeConflict, quoted(entry.name) + " is of another type at the destination",
+                                    "remove it there, or copy to a new directory"});
+    return success();
+  }
+  if (!has_bytes) return success();
+  if (existing == Existing::kSame) {
+    needs.kept.push_back(entry.number);
+    tree_.set_kept(entry.number);
+    kept_ += 1;
+    bytes_kept_ += entry.size;
+    return success();
+  }
+  const auto leaves = static_cast<uint32_t>(leaf_count(entry.size));
+  objects_.emplace(entry.number, Object{.size = entry.size, .first_leaf = first_leaf, .leaves = leaves, .stored = std::vector<bool>(leaves)});
+  return success();
+}
+
+// A refused file counts as kept in the tree on both sides; the transfer is not published anyway.
+void Receiver::refuse_entry(const ManifestEntry& entry, const Error& why) {
+  if (entry.type == EntryType::kFile && entry.size > 0_B) tree_.set_kept(entry.number);
+  count_failure(why);
+  messages::PeerError message;
+  message.code = std::string(why.name());
+  message.reaction = messages::Reaction::kEntryFailed;
+  message.transfer = options_.transfer;
+  message.object = entry.number;
+  message.detail = why.what;
+  messages_.emplace_back(std::move(message));
+}
+
+Status Receiver::on_manifest_end(const messages::ManifestEnd& end) {
+  if (has_end_ || end.entries != entries_ || end.bytes != bytes_listed_)
+    return broken("its end counts " + std::to_string(end.entries) + " entries, the pages had " + std::to_string(entries_));
+  has_end_ = true;
+  return success();
+}
+
+Status Receiver::on_object_end(const messages::ObjectEnds& ends) {
+  for (const messages::ObjectEnd& ended : ends.ends) {
+    const auto object = objects_.find(ended.object);
+    if (object == objects_.end() || object->second.expected || ended.size != object->second.size)
+      return broken("the end of object " + std::to_string(ended.object.value()));
+    object->second.expected = ended.root;
+    if (Status status = close_if_whole(ended.object, object->second); !status.ok()) return status;
+  }
+  return success();
+}
+
+Status Receiver::on_entry_failed(std::optional<ObjectId> id, const Error& why) {
+  if (id && objects_.erase(*id) == 0) return broken("object " + std::to_string(id->value()) + " failed, but is not open");
+  if (id) tree_.drop(*id);
+  count_failure(why);
+  return success();
+}
+
+void Receiver::count_failure(const Error& why) {
+  failures_differ_ |= failed_ > 0 && last_failure_.fault != why.fault;
+  failed_ += 1;
+  last_failure_ = why;
+}
+
+Status Receiver::on_root(const messages::TransferRoot& root) {
+  if (!has_end_ || root_) return broken("the root came before the end of the list");
+  root_ = root.root;
+  return success();
+}
+
+// ---- blocks --------------------------------------------------------------------------------------------------------
+
+Result<Receiver::Verdict> Receiver::judge(std::span<const block::Segment> segments) const {
+  for (const block::Segment& segment : segments) {
+    if (segment.object.value() >= entries_) {
+      if (has_end_) return broken("data for an entry that was never named");
+      return Verdict::kWaits;
+    }
+    const auto object = objects_.find(segment.object);
+    if (object == objects_.end()) continue;  // failed in the meantime; on_stored will skip it
+    const Object& known = object->second;
+    if (segment.leaf >= known.leaves) return broken("a leaf beyond the end of its object");
+    if (segment.length != leaf_length(known.size, segment.leaf)) return broken("a leaf of a wrong length");
+  }
+  return Verdict::kWrite;
+}
+
+bool Receiver::wants(const block::Segment& segment) const {
+  const auto object = objects_.find(segment.object);
+  return object != objects_.end() && !object->second.stored[segment.leaf];
+}
+
+void Receiver::on_bad_segments(BlockKey key, std::span<const block::Segment> segments) {
+  messages::SegmentsRejected rejected;
+  rejected.transfer = options_.transfer;
+  rejected.block = key.block;
+  rejected.code = std::string(row_of(Fault::kHashMismatch).name);
+  for (const block::Segment& segment : segments) rejected.segments.push_back({segment.object, segment.leaf});
+  messages_.emplace_back(std::move(rejected));
+}
+
+Status Receiver::on_stored(BlockKey key, std::span<const block::Segment> segments, std::vector<LeafHash>& leaves) {
+  delivered_.push_back({key.block, 1});
+  if (delivered_.size() == messages::kBlockRangesMax) flush_delivered();
+  for (const block::Segment& segment : segments) {
+    const auto found = objects_.find(segment.object);
+    if (found == objects_.end()) continue;
+    Object& object = found->second;
+    if (object.stored[segment.leaf]) continue;  // sent twice; the first copy was as good
+    object.stored[segment.leaf] = true;
+    bytes_stored_ += Bytes(segment.length);
+    leaves.push_back({object.first_leaf + segment.leaf, segment.hash});
+    object.early.emplace(segment.leaf, segment.hash);
+    for (auto next = object.early.begin(); next != object.early.end() && next->first == object.hashed;
+         next = object.early.erase(next)) {
+      object.hasher.add_leaf(leaf_length(object.size, next->first), next->second);
+      object.hashed += 1;
+    }
+    if (Status status = close_if_whole(segment.object, object); !status.ok()) return status;
+  }
+  return success();
+}
+
+Status Receiver::close_if_whole(ObjectId id, Object& object) {
+  if (object.hashed < object.leaves || !object.expected || object.is_closing) return success();
+  const Hash256 root = object.hasher.finish();
+  if (root != *object.expected)
+    return Error{Fault::kHashMismatch, "object " + std::to_string(id.value()) + " arrived with another root than the source's",
+                 "copy again; if it repeats, check the memory of both gateways"};
+  tree_.set_root(id, root);
+  object.is_closing = true;
+  closes_.push_back(id);
+  return success();
+}
+
+void Receiver::on_closed(ObjectId id) { objects_.erase(id); }
+
+// ---- work ----------------------------------------------------------------------------------------------------------
+
+std::optional<ObjectId> Receiver::next_close() {
+  if (closes_.empty()) return std::nullopt;
+  const ObjectId next = closes_.front();
+  closes_.pop_front();
+  return next;
+}
+
+std::optional<ReceiverMessage> Receiver::next_message() {
+  if (messages_.empty()) return std::nullopt;
+  std::optional<ReceiverMessage> next(std::move(messages_.front()));
+  messages_.pop_front();
+  return next;
+}
+
+void Receiver::flush_delivered() {
+  if (delivered_.empty()) return;
+  std::sort(delivered_.begin(), delivered_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  messages::BlocksDelivered message{options_.transfer, {}};
+  for (const messages::BlockRange& one : delivered_) {
+    const bool continues = !message.ranges.empty() &&
+                           message.ranges.back().first.value() + message.ranges.back().count == one.first.value();
+    if (continues) message.ranges.back().count += 1;
+    else message.ranges.push_back(one);
+  }
+  delivered_.clear();
+  messages_.emplace_back(std::move(message));
+}
+
+bool Receiver::is_complete() const {
+  if (!has_end_ || !objects_.empty()) return false;
+  return root_.has_value() || (failed_ > 0 && entries_ == 1);
+}
+
+Result<Hash256> Receiver::verdict() {
+  TIDEWAY_CHECK(is_complete());
+  if (failed_ > 0) {
+    if (!failures_differ_ && bytes_stored_ == 0_B && kept_ == 0) return last_failure_;
+    return Error{Fault::kEntriesFailed, std::to_string(failed_) + " of " + std::to_string(entries_) +
+                     " entries failed, so nothing was published; the last one: " + last_failure_.what,
+                 "mend these entries and run the same command again"};
+  }
+  const auto mine = tree_.finish();
+  if (!mine || *mine != *root_)
+    return Error{Fault::kManifestMismatch, "the tree that arrived has another root than the source's; nothing was published",
+                 "copy again; if it repeats, check the memory of both gateways"};
+  return *mine;
+}
+
+}  // namespace tideway::transfer

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "transfer/sender.h"
+
+#include <algorithm>
+
+namespace tideway::transfer {
+namespace {
+
+Error unasked(const char* message) {
+  return {Fault::kProtocolError, std::string("the receiving site sent ") + message + " for what was not offered",
+          "both sites should run versions that fit; see `tideway version`"};
+}
+
+}  // namespace
+
+Sender::Sender(const Options& options) : options_(options), pages_(options.transfer) {
+  ended_.transfer = options.transfer;
+}
+
+// ---- scan ----------------------------------------------------------------------------------------------------------
+
+bool Sender::wants_entries() const { return !scan_ended_ && tree_.pending() < kUnresolvedMax && messages_.size() < 8; }
+
+Status Sender::on_listed(std::span<const ManifestEntry> entries) {
+  for (const ManifestEntry& entry : entries)
+    if (Status status = list(entry); !status.ok()) return status;
+  return success();
+}
+
+Status Sender::list(const ManifestEntry& entry) {
+  if (Status status = tree_.add(entry); !status.ok()) return status;
+  entries_ += 1;
+  bytes_listed_ += entry.size;
+  pages_.add(entry);
+  const bool has_bytes = entry.type == EntryType::kFile && entry.size > 0_B;
+  if (has_bytes && options_.content == Options::Content::kWithData) {
+    unfinished_ += 1;
+    if (answers_ == Answers::kEverythingNeeded)
+      need(entry.number, entry.size);
+    else
+      asked_pages_[pages_cut_].push_back({entry.number, entry.size});
+  } else if (has_bytes) {
+    tree_.set_kept(entry.number);  // nobody will hash it
+  } else if (answers_ == Answers::kPerPage) {
+    asked_pages_[pages_cut_];  // the page waits for its answer all the same
+  }
+  if (pages_.is_full()) cut_page();
+  return success();
+}
+
+void Sender::cut_page() {
+  if (pages_.is_empty()) return;
+  messages_.emplace_back(pages_.take());
+  pages_cut_ += 1;
+}
+
+// A special file or an unsafe link is left out and the rest published; what could not be read is a failure, which the
+// sink has to know of.
+void Sender::on_skipped(const SkippedEntry& skipped) {
+  if (skipped_ + failed_ < kEntryErrorsReported) reports_.push_back({std::nullopt, skipped.why});
+  if (row_of(skipped.why.fault).exit_code == row_of(Fault::kSpecialFile).exit_code) {
+    skipped_ += 1;
+  } else {
+    failed_ += 1;
+    say_failure(std::nullopt, skipped.why);
+  }
+}
+
+void Sender::say_failure(std::optional<ObjectId> object, const Error& why) {
+  messages::PeerError message;
+  message.code = std::string(why.name());
+  message.reaction = messages::Reaction::kEntryFailed;
+  message.transfer = options_.transfer;
+  message.object = object;
+  message.detail = failed_ <= kEntryErrorsReported ? why.what : "";
+  messages_.emplace_back(std::move(message));
+}
+
+void Sender::on_scan_end() {
+  scan_ended_ = true;
+  cut_page();
+  say_end();
+}
+
+void Sender::need(ObjectId id, Bytes size) {
+  Object object{.size = size, .leaves = static_cast<uint32_t>(leaf_count(size))};
+  objects_.emplace(id, std::move(object));
+  builder_.add_object(id, size);
+  bytes_needed_ += size;
+}
+
+// ---- from the sink -------------------------------------------------------------------------------------------------
+
+void Sender::on_accepted(Answers answers) {
+  answers_ = answers;
+  if (answers == Answers::kPerPage) return;
+  for (const auto& [page, asked] : std::exchange(asked_pages_, {}))
+    for (const Asked& entry : asked) need(entry.object, entry.size);
+  say_end();
+}
+
+void Sender::on_refused(const messages::PeerError& error) {
+  failed_ += 1;
+  const Fault fault = fault_named(error.code).value_or(Fault::kEntriesFailed);
+  if (failed_ <= kEntryErrorsReported) reports_.push_back({error.object, {fault, error.detail, ""}});
+}
+
+Status Sender::on_needs(const messages::Needs& needs) {
+  const auto asked = asked_pages_.find(needs.page);
+  if (asked == asked_pages_.end()) return unasked("Needs");
+  for (const Asked& entry : asked->second) {
+    const bool is_kept = needs.kind == messages::NeedsKind::kNone ||
+                         (needs.kind == messages::NeedsKind::kAllBut &&
+                          std::binary_search(needs.kept.begin(), needs.kept.end(), entry.object));
+    if (!is_kept) {
+      need(entry.object, entry.size);
+      continue;
+    }
+    tree_.set_kept(entry.object);
+    kept_ += 1;
+    releases_.push_back(entry.object);
+    unfinished_ -= 1;
+  }
+  asked_pages_.erase(asked);
+  say_end();
+  return success();
+}
+
+Status Sender::on_delivered(const messages::BlocksDelivered& delivered) {
+  for (const auto& [first, count] : delivered.ranges) {
+    if (count > builder_.blocks_made() || first.value() > builder_.blocks_made() - count) return unasked("BlocksDelivered");
+    for (uint32_t i = 0; i < count; ++i) {
+      const auto sent = sent_.find(BlockId(first.value() + i));
+      if (sent == sent_.end()) continue;
+      for (const SentLeaf& leaf : sent->second) {
+        const auto object = objects_.find(leaf.object);
+        if (object == objects_.end()) continue;
+        object->second.delivered += 1;
+        bytes_delivered_ += Bytes(leaf.length);
+        forget_if_delivered(leaf.object);
+      }
+      sent_.erase(sent);
+    }
+  }
+  return success();
+}
+
+Status Sender::on_rejected(const messages::SegmentsRejected& rejected) {
+  const auto sent = sent_.find(rejected.block);
+  if (sent == sent_.end()) return unasked("SegmentsRejected");
+  std::vector<SentLeaf>& leaves = sent->second;
+  const auto again = [&](const SentLeaf& leaf) { builder_.add_again({leaf.object, leaf.leaf, leaf.length, 0}); };
+  if (rejected.segments.empty()) {  // the head was damaged
+    std::for_each(leaves.begin(), leaves.end(), again);
+    sent_.erase(sent);
+    return success();
+  }
+  for (const messages::RejectedSegment& one : rejected.segments) {
+    const auto match = [&](const SentLeaf& leaf) { return leaf.object == one.object && leaf.leaf == one.leaf; };
+    const auto found = std::find_if(leaves.begin(), leaves.end(), match);
+    if (found == leaves.end()) return unasked("SegmentsRejected");
+    again(*found);
+    leaves.erase(found);
+  }
+  return success();
+}
+
+// ---- from reading and packing --------------------------------------------------------------------------------------
+
+void Sender::on_packed(BlockKey key, std::span<const block::Segment> segments) {
+  std::vector<SentLeaf>& leaves = sent_[key.block];
+  for (const block::Segment& segment : segments) {
+    const auto object = objects_.find(segment.object);
+    if (object == objects_.end()) continue;  // failed in the meantime
+    leaves.push_back({segment.object, segment.leaf, segment.length});
+    fold_hash(segment.object, object->second, segment.leaf, segment.hash);
+  }
+}
+
+void Sender::fold_hash(ObjectId id, Object& object, uint32_t leaf, const Hash128& hash) {
+  if (leaf < object.hashed) return;  // sent again; the receiver's tree will tell if it changed
+  object.early.emplace(leaf, hash);
+  for (auto next = object.early.begin(); next != object.early.end() && next->first == object.hashed;
+       next = object.early.erase(next)) {
+    object.hasher.add_leaf(leaf_length(object.size, next->first), next->second);
+    object.hashed += 1;
+  }
+  if (object.hashed == object.leaves && !object.is_ended) closes_.push_back(id);
+}
+
+void Sender::on_closed(ObjectId id) {
+  const auto object = objects_.find(id);
+  if (object == objects_.end() || object->second.is_ended) return;
+  object->second.is_ended = true;
+  object->second.root = object->second.hasher.finish();
+  tree_.set_root(id, object->second.root);
+  unfinished_ -= 1;
+  ended_.ends.push_back({.object = id, .generation = 0, .size = object->second.size, .root = object->second.root});
+  if (ended_.ends.size() >= kObjectEndBatch) flush_object_ends();
+  forget_if_delivered(id);
+  say_end();
+}
+
+void Sender::flush_object_ends() {
+  if (ended_.ends.empty()) return;
+  messages_.emplace_back(std::exchange(ended_, {}));
+  ended_.transfer = options_.transfer;
+}
+
+void Sender::forget_if_delivered(ObjectId id) {
+  const auto object = objects_.find(id);
+  if (object == objects_.end() || !object->second.is_ended || object->second.delivered < object->second.leaves) return;
+  objects_.erase(object);
+  releases_.push_back(id);
+}
+
+void Sender::on_entry_failed(ObjectId id, const Error& why) {
+  const auto object = objects_.find(id);
+  if (object == objects_.end()) return;  // reported before
+  const bool was_ended = object->second.is_ended;
+  objects_.erase(object);
+  builder_.drop_object(id);
+  releases_.push_back(id);
+  failed_ += 1;
+  if (failed_ <= kEntryErrorsReported) reports_.push_back({id, why});
+  say_failure(id, why);
+  if (was_ended) return;
+  tree_.drop(id);
+  unfinished_ -= 1;
+  say_end();
+}
+
+// Closes the list when the scan is over and, once every object is complete, says the root over everything.
+void Sender::say_end() {
+  if (scan_ended_ && !end_said_) {
+    end_said_ = true;
+    messages_.emplace_back(messages::ManifestEnd{options_.transfer, entries_, bytes_listed_});
+  }
+  if (!end_said_ || root_said_ || unfinished_ > 0 || !asked_pages_.empty()) return;
+  root_said_ = true;
+  root_ = tree_.finish();
+  if (!root_) return;  // entry 0 itself failed: nothing is left to name
+  flush_object_ends();
+  messages_.emplace_back(messages::TransferRoot{options_.transfer, *root_});
+}
+
+// ---- work ----------------------------------------------------------------------------------------------------------
+
+std::optional<BlockPlan> Sender::next_block() {
+  const bool more_is_coming = wants_entries() || (!asked_pages_.empty() && !builder_.is_empty());
+  return builder_.next(more_is_coming ? BlockBuilder::More::kComing : BlockBuilder::More::kNothingAtHand);
+}
+
+template <typename T>
+static std::optional<T> take_front(std::deque<T>& queue) {
+  if (queue.empty()) return std::nullopt;
+  std::optional<T> front(std::move(queue.front()));
+  queue.pop_front();
+  return front;
+}
+
+std::optional<ObjectId> Sender::next_close() { return take_front(closes_); }
+std::optional<ObjectId> Sender::next_release() { return take_front(releases_); }
+std::optional<EntryReport> Sender::next_report() { return take_front(reports_); }
+
+std::optional<SenderMessage> Sender::next_message() {
+  if (messages_.empty()) flush_object_ends();
+  return take_front(messages_);
+}
+
+}  // namespace tideway::transfer

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The source's side of one transfer: which pages to tell, which leaves to read into which block, when an object is
+// complete and what its root is, and what to say when something fails. It reads nothing and sends nothing itself:
+// the engine tells it what happened and takes work from it.
+//
+// Memory is bounded for any tree: the scan stops while kUnresolvedMax entries wait for their hash or their answer,
+// and an object is forgotten once the sink has verified all of it.
+// Thread: io worker, the transfer's home. Pure.
+#pragma once
+#include "block/segment.h"
+#include "digest/hash_tree.h"
+#include "digest/tree_hasher.h"
+#include "messages/transfer_messages.h"
+#include "transfer/answers.h"
+#include "transfer/block_builder.h"
+#include <tideway/object_store.h>
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <unordered_map>
+#include <variant>
+
+namespace tideway::transfer {
+
+inline constexpr size_t kUnresolvedMax = 65'536;      // entries scanned ahead of what was read: about 20 MB
+inline constexpr size_t kObjectEndBatch = 256;        // objects in one ObjectEnd message
+inline constexpr size_t kEntryErrorsReported = 1000;  // the rest is only counted
+
+using SenderMessage = std::variant<messages::ManifestPage, messages::ManifestEnd, messages::ObjectEnds,
+                                   messages::TransferRoot, messages::PeerError>;
+
+// A failed or skipped entry, for the person who started the copy.
+struct EntryReport {
+  std::optional<ObjectId> object;  // not set: the scan left it out, `why` names it
+  Error why;
+};
+
+class Sender {
+ public:
+  struct Options {
+    TransferId transfer{};
+    enum class Content : uint8_t { kWithData, kManifestOnly } content = Content::kWithData;  // list, dry run
+  };
+  explicit Sender(const Options& options);
+
+  // Scan.
+  bool wants_entries() const;
+  Status on_listed(std::span<const ManifestEntry> entries);
+  void on_skipped(const SkippedEntry& skipped);
+  void on_scan_end();
+
+  // From the sink. Until it has accepted, pages are told and their objects wait.
+  void on_accepted(Answers answers);
+  Status on_needs(const messages::Needs& needs);
+  Status on_delivered(const messages::BlocksDelivered& delivered);
+  Status on_rejected(const messages::SegmentsRejected& rejected);
+  void on_refused(const messages::PeerError& error);  // an entry it does not take
+
+  // From reading and packing.
+  void on_packed(BlockKey key, std::span<const block::Segment> segments);  // hashes are known
+  void on_entry_failed(ObjectId object, const Error& why);                 // could not be read whole
+  void on_closed(ObjectId object);                                         // unchanged since it was opened
+
+  // Work.
+  std::optional<BlockPlan> next_block();
+  std::optional<ObjectId> next_close();    // all leaves were read: check the source once more
+  std::optional<ObjectId> next_release();  // delivered or failed: nobody will ask for it again
+  std::optional<SenderMessage> next_message();
+  std::optional<EntryReport> next_report();
+
+  uint64_t entries() const { return entries_; }
+  Bytes bytes_listed() const { return bytes_listed_; }
+  Bytes bytes_needed() const { return bytes_needed_; }
+  Bytes bytes_delivered() const { return bytes_delivered_; }
+  uint64_t failed() const { return failed_; }
+  uint64_t skipped() const { return skipped_; }
+  uint64_t kept() const { return kept_; }  // at the destination already
+  bool is_scanning() const { return !scan_ended_; }
+  bool is_all_said() const { return root_said_; }  // what is left is for the sink to do
+  std::optional<Hash256> root() const { return root_; }
+
+ private:
+  struct Object {
+    Bytes size;
+    uint32_t leaves = 0;
+    uint32_t hashed = 0;     // leaves given to the hasher, in order
+    uint32_t delivered = 0;
+    bool is_ended = false;   // complete and told
+    Hash256 root{};
+    std::map<uint32_t, Hash128> early;  // hashes that came before their turn
+    digest::ObjectHasher hasher;
+  };
+  struct SentLeaf {
+    ObjectId object;
+    uint32_t leaf = 0;
+    uint32_t length = 0;
+  };
+  Status list(const ManifestEntry& entry);
+  void cut_page();
+  void need(ObjectId object, Bytes size);
+  void fold_hash(ObjectId id, Object& object, uint32_t leaf, const Hash128& hash);
+  void forget_if_delivered(ObjectId id);
+  void say_failure(std::optional<ObjectId> object, const Error& why);
+  void flush_object_ends();
+  void say_end();
+
+  Options options_;
+  Answers answers_ = Answers::kPerPage;
+  BlockBuilder builder_;
+  digest::TreeHasher tree_;
+  std::unordered_map<ObjectId, Object> objects_;            // needed and not delivered
+  struct Asked { ObjectId object; Bytes size; };
+  std::map<uint32_t, std::vector<Asked>> asked_pages_;      // objects with bytes, of each page without an answer
+  std::unordered_map<BlockId, std::vector<SentLeaf>> sent_;  // blocks the sink has not verified
+  messages::PageBuilder pages_;
+  uint32_t pages_cut_ = 0;
+  messages::ObjectEnds ended_;
+  std::deque<SenderMessage> messages_;
+  std::deque<ObjectId> closes_, releases_;
+  std::deque<EntryReport> reports_;
+  uint64_t entries_ = 0, failed_ = 0, skipped_ = 0, kept_ = 0, unfinished_ = 0;
+  Bytes bytes_listed_, bytes_needed_, bytes_delivered_;
+  bool scan_ended_ = false, end_said_ = false, root_said_ = false;
+  std::optional<Hash256> root_;
+};
+
+}  // namespace tideway::transfer

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "transfer/block_builder.h"
+
+#include <gtest/gtest.h>
+
+namespace tideway::transfer {
+namespace {
+
+using More = BlockBuilder::More;
+
+TEST(BlockBuilder, ALargeObjectBecomesOneBlockPerLeaf) {
+  BlockBuilder builder;
+  builder.add_object(ObjectId(1), 9_MiB);
+  for (uint32_t leaf = 0; leaf < 3; ++leaf) {
+    const auto plan = builder.next(More::kNothingAtHand);
+    ASSERT_TRUE(plan);
+    ASSERT_EQ(plan->leaves.size(), 1U);
+    EXPECT_EQ(plan->leaves[0].leaf, leaf);
+    EXPECT_EQ(plan->raw_size, leaf < 2 ? 4U << 20 : 1U << 20);
+    EXPECT_EQ(plan->key, (BlockKey{SlotId(0), BlockId(leaf)}));
+  }
+  EXPECT_TRUE(builder.is_empty());
+}
+
+TEST(BlockBuilder, SmallObjectsShareABlockUpToTheSegmentLimit) {
+  BlockBuilder builder;
+  for (uint32_t i = 0; i < 5000; ++i) builder.add_object(ObjectId(i), 10_B);
+  const auto first = builder.next(More::kComing);
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->leaves.size(), kSegmentsMax);
+  EXPECT_EQ(first->leaves[7].at, 70U);
+  EXPECT_FALSE(builder.next(More::kComing)) << "the rest waits for more";
+  EXPECT_EQ(builder.next(More::kNothingAtHand)->leaves.size(), 5000 - kSegmentsMax);
+}
+
+TEST(BlockBuilder, ASegmentNeverCrossesTheEndOfABlock) {
+  BlockBuilder builder;
+  builder.add_object(ObjectId(1), 3_MiB);
+  builder.add_object(ObjectId(2), 3_MiB);
+  EXPECT_EQ(builder.next(More::kComing)->leaves.size(), 1U);
+  EXPECT_FALSE(builder.next(More::kComing));
+}
+
+TEST(BlockBuilder, ARejectedLeafGoesFirstInANewBlock) {
+  BlockBuilder builder;
+  builder.add_object(ObjectId(1), 8_MiB);
+  const auto first = builder.next(More::kComing);
+  builder.add_again(first->leaves[0]);
+  const auto again = builder.next(More::kComing);
+  EXPECT_EQ(again->leaves[0].leaf, 0U);
+  EXPECT_NE(again->key, first->key);
+}
+
+TEST(BlockBuilder, ADroppedObjectLeavesTheOthersAlone) {
+  BlockBuilder builder;
+  builder.add_object(ObjectId(1), 5_MiB);
+  builder.add_object(ObjectId(2), 1_MiB);
+  EXPECT_TRUE(builder.next(More::kComing));
+  builder.drop_object(ObjectId(1));
+  const auto rest = builder.next(More::kNothingAtHand);
+  ASSERT_TRUE(rest);
+  ASSERT_EQ(rest->leaves.size(), 1U);
+  EXPECT_EQ(rest->leaves[0].object, ObjectId(2));
+  EXPECT_TRUE(builder.is_empty());
+}
+
+}  // namespace
+}  // namespace tideway::transfer
