@@ -4,6 +4,9 @@
 #include <tideway/check.h>
 
 #include <xxhash.h>
+#if __has_include(<xxh_x86dispatch.h>)
+#include <xxh_x86dispatch.h>  // the widest vectors this CPU has; a distribution's build alone stops at SSE2
+#endif
 
 #include <cstring>
 

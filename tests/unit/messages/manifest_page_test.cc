@@ -44,8 +44,10 @@ TEST(ManifestPage, EveryFieldIsChecked) {
   expect_page_refused("entry.mode", [](ManifestPage& page) { page.entries[1].mode = 04755; });
   expect_page_refused("entry.link_target", [](ManifestPage& page) { page.entries[1].link_target = "x"; });
   expect_page_refused("entry.link_target", [](ManifestPage& page) { page.entries[3].link_target = ""; });
-  expect_page_refused("entry.link_target", [](ManifestPage& page) { page.entries[3].link_target = std::string(4096, 'x'); });
-  expect_page_refused("entry.link_target", [](ManifestPage& page) { page.entries[3].link_target = std::string("a\0", 2); });
+  expect_page_refused("entry.link_target",
+                      [](ManifestPage& page) { page.entries[3].link_target = std::string(4096, 'x'); });
+  expect_page_refused("entry.link_target",
+                      [](ManifestPage& page) { page.entries[3].link_target = std::string("a\0", 2); });
 }
 
 TEST(ManifestPage, NumbersThatWouldRunOverAreRefused) {

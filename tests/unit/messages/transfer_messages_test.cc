@@ -47,10 +47,13 @@ TEST(OpenTransfer, EveryFieldIsChecked) {
   expect_push_refused("root", [](OpenTransfer& open) { open.root = ""; });
   expect_push_refused("root", [](OpenTransfer& open) { open.root = "a/b"; });
   expect_push_refused("destination", [](OpenTransfer& open) { open.destination = static_cast<DestinationForm>(3); });
-  expect_push_refused("options.publish", [](OpenTransfer& open) { open.options.publish = static_cast<PublishForm>(0); });
-  expect_push_refused("options.overwrite", [](OpenTransfer& open) { open.options.overwrite = static_cast<Overwrite>(4); });
+  expect_push_refused("options.publish",
+                      [](OpenTransfer& open) { open.options.publish = static_cast<PublishForm>(0); });
+  expect_push_refused("options.overwrite",
+                      [](OpenTransfer& open) { open.options.overwrite = static_cast<Overwrite>(4); });
   expect_push_refused("options.verify", [](OpenTransfer& open) { open.options.verify = static_cast<VerifyLevel>(4); });
-  expect_push_refused("options.compress", [](OpenTransfer& open) { open.options.compress = static_cast<CompressMode>(9); });
+  expect_push_refused("options.compress",
+                      [](OpenTransfer& open) { open.options.compress = static_cast<CompressMode>(9); });
   expect_push_refused("options.level", [](OpenTransfer& open) { open.options.level = 20; });
   expect_push_refused("options.level", [](OpenTransfer& open) { open.options.compress = CompressMode::kOff; });
   expect_push_refused("transfer_class", [](OpenTransfer& open) { open.transfer_class = ""; });
@@ -98,7 +101,8 @@ TEST(OpenTransfer, ThePathOfTheMostAndLongestComponentsComesBack) {
 }
 
 TEST(TransferAccepted, ComesBackAsItWasAndIsChecked) {
-  const TransferAccepted accepted{kTransfer, SlotId(65'535), 1ULL << 40, true, name_of_path("a/b"), PublishForm::kMarker};
+  const TransferAccepted accepted{kTransfer, SlotId(65'535), 1ULL << 40, true, name_of_path("a/b"),
+                                  PublishForm::kMarker};
   expect_back(accepted, parse_transfer_accepted);
   expect_refused<TransferAccepted>(accepted, parse_transfer_accepted, "publish",
                                    [](TransferAccepted& message) { message.publish = PublishForm::kAuto; });
