@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "congestion/bbr.h"
+
+#include <algorithm>
+
+namespace tideway::congestion {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr double kStartupGain = 2.77;       // 4 ln 2: the least that doubles the rate each round
+constexpr double kDrainGain = 0.5, kDownGain = 0.9, kUpGain = 1.25;
+constexpr double kWindowGain = 2, kUpWindowGain = 2.25, kProbeRttWindowGain = 0.5;
+constexpr double kPacingMargin = 0.99;      // one percent under the estimate, so that queues drain by themselves
+constexpr double kHeadroom = 0.85;          // of inflight_hi, left for others while cruising
+constexpr double kBeta = 0.7;
+
+constexpr double kFullPipeGrowth = 1.25;    // a round that grew less did not find more
+constexpr uint32_t kFullPipeRounds = 3;
+constexpr double kLossBaseWeight = 0.25;    // of a new sample
+constexpr uint64_t kStartupLossMin = 6;     // packets; fewer may be one accident
+
+constexpr Duration kProbeWaitMin = 2s, kProbeWaitSpread = 1s;
+constexpr uint64_t kProbeRoundsMin = 62;    // as often as Reno would, so that we do not starve it on short paths
+constexpr uint32_t kUpRoundsMax = 10;       // an idle application never fills the pipe; do not wait for it
+
+constexpr Duration kRttMinFor = 5s;         // without a sample near the minimum
+constexpr Duration kRttTolerance = 100us;   // of wake-ups and batching; or 1/64, if more
+constexpr Duration kProbeRttTime = 200ms;
+constexpr Duration kQueueTolerance = 1ms;   // less is jitter
+
+constexpr Bytes kQuantumMax = 64_KiB;       // a burst the pacer may send at once
+
+}  // namespace
+
+Bbr::Bbr(const ControllerConfig& config)
+    : config_(config), random_(config.seed), rtt_min_(config.rtt_initial), rtt_round_(Duration::max()),
+      rtt_last_round_(config.rtt_initial), window_(std::max(config.window_initial, window_floor(config))) {
+  TIDEWAY_CHECK(config.rtt_initial.count() > 0 && config.packet_size.count() > 0);
+  pacing_rate_ = Rate::of(window_, config.rtt_initial) * kStartupGain;
+  // A path that is known starts at half of what it had (draft-ietf-tsvwg-careful-resume).
+  if (config.rate_remembered > Rate()) {
+    const Rate half = config.rate_remembered * 0.5;
+    pacing_rate_ = std::max(pacing_rate_, half);
+    window_ = std::max(window_, half.over(config.rtt_initial));
+  }
+  pacing_rate_ = std::max(pacing_rate_, Rate::bytes_per_second(1));
+}
+
+void Bbr::on_ack(const AckSample& sample) {
+  if (entered_at_ == Time()) {  // the first sample starts our clocks
+    entered_at_ = probed_at_ = rtt_min_seen_at_ = sample.now;
+    round_ = entered_round_ = probed_round_ = sample.round;
+  }
+  update_rate(sample);
+  update_rtt(sample);
+  loss_.on_acked(sample.packets_acked);
+  is_marked_ |= sample.ce_marked > 0;
+  acked_round_ += sample.acked;
+  if (sample.round != round_) end_round(sample);
+  step(sample);
+  set_pacing_rate();
+  set_window(sample);
+}
+
+void Bbr::on_loss(const LossSample& sample) {
+  loss_.on_lost(sample.packets_lost);
+  inflight_at_loss_ = sample.in_flight_before;
+  if (sample.cause == LossCause::kProbeTimeout) {
+    // Nothing comes back at all: start small, and grow with what is acked up to what the model says.
+    remember_for_undo(false);
+    window_ = std::max(sample.in_flight + config_.packet_size, window_floor(config_));
+    loss_.restart();
+    return;
+  }
+  if (!is_pipe_full_ && config_.rate_remembered > Rate() && window_ > config_.window_initial && rate_full_ == Rate()) {
+    // The path is not what it was.
+    window_ = std::max(config_.window_initial, window_floor(config_));
+    pacing_rate_ = std::max(Rate::of(window_, rtt_min_), Rate::bytes_per_second(1));
+  }
+}
+
+void Bbr::on_spurious_loss(Time) {
+  loss_.restart();
+  if (!undo_) return;
+  inflight_hi_ = std::max(inflight_hi_, undo_->inflight_hi);
+  inflight_lo_ = std::max(inflight_lo_, undo_->inflight_lo);
+  rate_lo_ = std::max(rate_lo_, undo_->rate_lo);
+  window_ = std::max(window_, undo_->window);
+  if (undo_->ended_startup && phase_ != Phase::kStartup) {
+    phase_ = Phase::kStartup;
+    is_pipe_full_ = false;
+    rounds_full_ = 0;
+  }
+  undo_.reset();
+}
+
+void Bbr::update_rate(const AckSample& sample) {
+  const bool is_ours = sample.limited_by == LimitedBy::kApplication;  // then it says what we sent, not what the path takes
+  if (!is_ours || sample.delivery_rate >= std::max(rate_max_[0], rate_max_[1]))
+    rate_max_[0] = std::max(rate_max_[0], sample.delivery_rate);
+  rate_round_ = std::max(rate_round_, sample.delivery_rate);
+  aggregation_.on_ack(sample.now, sample.acked, bandwidth());
+}
+
+void Bbr::update_rtt(const AckSample& sample) {
+  if (sample.rtt.count() <= 0) return;
+  rtt_round_ = std::min(rtt_round_, sample.rtt);
+  rtt_probed_ = std::min(rtt_probed_, sample.rtt);
+  // The first sample replaces the guess of the control channel, whatever it is.
+  if (!has_rtt_ || sample.rtt <= rtt_min_ + std::max(rtt_min_ / 64, kRttTolerance)) rtt_min_seen_at_ = sample.now;
+  rtt_min_ = has_rtt_ ? std::min(rtt_min_, sample.rtt) : sample.rtt;
+  has_rtt_ = true;
+}
+
+Rate Bbr::bandwidth() const { return std::min(std::max(rate_max_[0], rate_max_[1]), rate_lo_); }
+
+Bytes Bbr::bdp(double gain) const {
+  const Rate rate = bandwidth();
+  return rate == Rate() ? config_.window_initial : (rate * gain).over(rtt_min_);
+}
+
+// A quarter of the path's own delay. Packets of the last round met at least this much.
+bool Bbr::has_queue() const { return rtt_last_round_ > rtt_min_ + std::max(rtt_min_ / 4, kQueueTolerance); }
+
+void Bbr::end_round(const AckSample& sample) {
+  round_ = sample.round;
+  rtt_last_round_ = rtt_round_ == Duration::max() ? rtt_last_round_ : rtt_round_;
+  acked_last_round_ = acked_round_;
+  aggregation_.on_round();
+  check_full_pipe();
+  judge_loss(sample);
+  // The samples of an Up phase are all in one round after its end; then the cycle before the last may be forgotten.
+  if (!is_cycle_counted_ && phase_ != Phase::kUp && phase_ != Phase::kRefill && round_ > entered_round_ + 1) {
+    rate_max_ = {Rate(), std::max(rate_max_[0], rate_round_)};
+    is_cycle_counted_ = true;
+    is_probe_sample_ = false;
+    loss_.restart();
+  }
+  rate_round_ = Rate();
+  rtt_round_ = Duration::max();
+  acked_round_ = Bytes();
+  is_marked_ = false;
+}
+
+void Bbr::check_full_pipe() {
+  if (is_pipe_full_) return;
+  const Rate best = std::max(rate_max_[0], rate_max_[1]);
+  if (best >= rate_full_ * kFullPipeGrowth) {
+    rate_full_ = best;
+    rounds_full_ = 0;
+  } else {
+    ++rounds_full_;
+  }
+  if (rounds_full_ >= kFullPipeRounds) is_pipe_full_ = true;
+}
+
+void Bbr::judge_loss(const AckSample& sample) {
+  const double threshold = loss_threshold(loss_base());
+  const uint64_t lost = loss_.lost();
+  const auto rate = loss_.judge(threshold, has_queue() ? LossRate::Queue::kSeen : LossRate::Queue::kNotSeen);
+  const bool is_high = rate && *rate > threshold;
+  if (rate && phase_ == Phase::kCruise && !is_probe_sample_ && !has_queue()) {
+    const double base = loss_base_.value_or(*rate);
+    loss_base_ = base + kLossBaseWeight * (*rate - base);
+    if (*rate <= loss_threshold(*loss_base_)) return;
+  }
+  if (phase_ == Phase::kStartup) {
+    const bool is_ours = is_marked_ || has_queue() || rounds_full_ > 0;
+    if (!is_pipe_full_ && is_ours && ((is_high && lost >= kStartupLossMin) || is_marked_)) on_too_much_loss(sample);
+  } else if (is_high || is_marked_) {
+    on_too_much_loss(sample);
+  }
+}
+
+void Bbr::on_too_much_loss(const AckSample& sample) {
+  remember_for_undo(phase_ == Phase::kStartup);
+  if (phase_ == Phase::kStartup) {
+    is_pipe_full_ = true;
+    inflight_hi_ = std::max(bdp(1), acked_last_round_);
+    return;
+  }
+  if (phase_ == Phase::kUp || phase_ == Phase::kRefill || is_probe_sample_) {
+    inflight_hi_ = std::max(std::min(inflight_at_loss_, inflight_hi_), bdp(kBeta));
+    is_probe_sample_ = false;  // one answer per probe
+    if (phase_ == Phase::kUp || phase_ == Phase::kRefill) enter_down(sample);
+    return;
+  }
+  // Not our probing: somebody else came, or the path got worse. Go down for now, but not under what still arrives.
+  const Rate rate = std::max(rate_max_[0], rate_max_[1]);
+  rate_lo_ = std::max(rate_round_, (rate_lo_.is_unlimited() ? rate : rate_lo_) * kBeta);
+  const Bytes inflight = inflight_lo_ == Bytes::max() ? window_ : inflight_lo_;
+  inflight_lo_ = std::max(acked_last_round_, Bytes(static_cast<uint64_t>(static_cast<double>(inflight.count()) * kBeta)));
+}
+
+void Bbr::remember_for_undo(bool ended_startup) {
+  undo_ = Undo{inflight_hi_, inflight_lo_, window_, rate_lo_, ended_startup};
+}
+
+void Bbr::step(const AckSample& sample) {
+  if (phase_ != Phase::kProbeRtt && phase_ != Phase::kStartup && sample.now - rtt_min_seen_at_ > kRttMinFor) {
+    enter(Phase::kProbeRtt, sample);
+    window_before_probe_rtt_ = window_;
+    rtt_probed_ = Duration::max();
+    probe_rtt_done_at_ = kNever;
+  }
+  switch (phase_) {
+    case Phase::kStartup:
+      if (is_pipe_full_) enter(Phase::kDrain, sample);
+      break;
+    case Phase::kDrain:
+      if (sample.in_flight <= bdp(1)) enter_down(sample);
+      break;
+    case Phase::kDown:
+      if (is_time_to_probe(sample)) enter(Phase::kRefill, sample);
+      else if (sample.in_flight <= std::min(bdp(1), window_cap())) enter(Phase::kCruise, sample);
+      break;
+    case Phase::kCruise:
+      if (is_time_to_probe(sample)) enter(Phase::kRefill, sample);
+      break;
+    case Phase::kRefill:
+      if (sample.round > entered_round_) enter(Phase::kUp, sample);
+      break;
+    case Phase::kUp: step_up(sample); break;
+    case Phase::kProbeRtt: step_probe_rtt(sample); break;
+  }
+}
+
+// Up ends when the pipe holds a quarter more than the model says it takes, after a round in which that could show. While
+// more than expected arrives, the model grows along and the phase goes on.
+void Bbr::step_up(const AckSample& sample) {
+  const Bytes in_flight = sample.in_flight + sample.acked;
+  const auto rounds = static_cast<uint32_t>(sample.round - entered_round_);
+  if (inflight_hi_ != Bytes::max() && in_flight + config_.packet_size * 3 >= inflight_hi_ && rounds >= rounds_up_) {
+    // The limit itself is what holds us: raise it, faster each round, a session's flows together as one would.
+    rounds_up_ = rounds + 1;
+    const uint64_t step = (inflight_hi_.count() >> std::max(1, 5 - static_cast<int>(rounds))) / std::max(config_.flows, 1U);
+    inflight_hi_ += std::max(Bytes(step), config_.packet_size);
+  }
+  if (rounds >= kUpRoundsMax || (rounds >= 1 && in_flight > bdp(kUpGain))) enter_down(sample);
+}
+
+void Bbr::step_probe_rtt(const AckSample& sample) {
+  if (probe_rtt_done_at_ == kNever) {
+    if (sample.in_flight > std::max(bdp(kProbeRttWindowGain), window_floor(config_))) return;
+    probe_rtt_done_at_ = sample.now + kProbeRttTime;
+    probe_rtt_round_ = sample.round + 1;
+    return;
+  }
+  if (sample.now < probe_rtt_done_at_ || sample.round <= probe_rtt_round_) return;
+  if (rtt_probed_ != Duration::max()) rtt_min_ = rtt_probed_;
+  rtt_min_seen_at_ = sample.now;
+  window_ = std::max(window_, window_before_probe_rtt_);
+  enter(Phase::kCruise, sample);
+}
+
+void Bbr::enter(Phase phase, const AckSample& sample) {
+  phase_ = phase;
+  entered_at_ = sample.now;
+  entered_round_ = sample.round;
+  switch (phase) {
+    case Phase::kRefill:  // a fresh look: what was only for now is over
+      inflight_lo_ = Bytes::max();
+      rate_lo_ = Rate::unlimited();
+      loss_.restart();
+      is_probe_sample_ = true;
+      is_cycle_counted_ = false;
+      break;
+    case Phase::kUp: rounds_up_ = 1; break;
+    case Phase::kCruise:
+      if (!is_probe_sample_) loss_.restart();
+      break;
+    default: break;
+  }
+}
+
+void Bbr::enter_down(const AckSample& sample) {
+  enter(Phase::kDown, sample);
+  probed_at_ = sample.now;
+  probed_round_ = sample.round;
+  probe_wait_ = kProbeWaitMin + Duration(static_cast<int64_t>(random_.below(static_cast<uint64_t>(kProbeWaitSpread / 1ns))));
+  probe_wait_rounds_ = kProbeRoundsMin + random_.below(2);
+}
+
+bool Bbr::is_time_to_probe(const AckSample& sample) const {
+  const uint64_t reno_rounds = std::min(probe_wait_rounds_, bdp(1).count() / config_.packet_size.count() + 1);
+  return sample.now - probed_at_ >= probe_wait_ || sample.round - probed_round_ >= std::max(reno_rounds, kProbeRoundsMin);
+}
+
+Bbr::Gains Bbr::gains() const {
+  switch (phase_) {
+    case Phase::kStartup: return {kStartupGain, kWindowGain};
+    case Phase::kDrain: return {kDrainGain, kWindowGain};
+    case Phase::kDown: return {kDownGain, kWindowGain};
+    case Phase::kUp: return {kUpGain, kUpWindowGain};
+    case Phase::kCruise:
+    case Phase::kRefill: return {1, kWindowGain};
+    case Phase::kProbeRtt: return {1, kProbeRttWindowGain};
+  }
+  return {1, kWindowGain};
+}
+
+Bytes Bbr::window_cap() const {
+  Bytes cap = inflight_lo_;
+  if (inflight_hi_ != Bytes::max()) {
+    const auto below = Bytes(static_cast<uint64_t>(static_cast<double>(inflight_hi_.count()) * kHeadroom));
+    const bool leaves_headroom = phase_ == Phase::kCruise || phase_ == Phase::kDown || phase_ == Phase::kProbeRtt;
+    cap = std::min(cap, leaves_headroom ? std::max(below, std::min(inflight_hi_, bdp(1))) : inflight_hi_);
+  }
+  return cap;
+}
+
+void Bbr::set_pacing_rate() {
+  const Rate rate = bandwidth() * (gains().pacing * kPacingMargin);
+  if (rate == Rate()) return;
+  // During the start an early sample, taken over the first half of a flight, would slow us down.
+  pacing_rate_ = is_pipe_full_ ? rate : std::max(pacing_rate_, rate);
+}
+
+void Bbr::set_window(const AckSample& sample) {
+  const Bytes quantum = std::min(kQuantumMax, std::max(config_.packet_size, pacing_rate_.over(1ms)));
+  Bytes target = bdp(gains().window);
+  if (phase_ != Phase::kProbeRtt) target += quantum * 3 + aggregation_.extra(bandwidth());
+  if (is_pipe_full_) {
+    window_ = std::min(window_ + sample.acked, target);
+  } else {
+    // The rate estimate lags by up to a round. While no queue shows, what one round delivered is the better base.
+    if (!has_queue()) target = std::max({target, acked_last_round_ * 2, config_.window_initial * 2});
+    if (window_ < target) window_ = std::min(window_ + sample.acked, target);
+  }
+  window_ = std::max(std::min(window_, window_cap()), window_floor(config_));
+}
+
+}  // namespace tideway::congestion

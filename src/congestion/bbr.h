@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Congestion control for paths of unknown capacity: a model of the path (its delivery rate and its shortest round trip)
+// instead of a reaction to each loss, after BBR version 3 (draft-ietf-ccwg-bbr). What differs:
+//
+// - The loss rate is judged over at least a round and a sample that means something (loss_rate.h), and against a threshold that knows the path's
+//   own loss: what is lost while cruising without a queue is there at any rate and not ours to answer.
+// - Until such a base is known, loss ends the start only together with a queue that has grown or a rate that has not.
+// - A round trip is only probed for when none near the minimum was seen for five seconds.
+// - The headroom left while cruising never goes under the measured BDP, because pacing one percent under the rate leaves
+//   room already and an empty pipe is what our users see.
+//
+// Startup -> Drain -> (Down -> Cruise -> Refill -> Up) repeated, and ProbeRtt from anywhere behind the start.
+// Thread: net worker. Pure.
+#pragma once
+#include "base/random.h"
+#include "congestion/ack_aggregation.h"
+#include "congestion/controller_config.h"
+#include "congestion/loss_rate.h"
+#include <tideway/congestion_controller.h>
+
+#include <array>
+#include <optional>
+
+namespace tideway::congestion {
+
+class Bbr final : public CongestionController {
+ public:
+  enum class Phase : uint8_t { kStartup, kDrain, kDown, kCruise, kRefill, kUp, kProbeRtt };
+
+  explicit Bbr(const ControllerConfig& config);
+  void on_ack(const AckSample& sample) override;
+  void on_loss(const LossSample& sample) override;
+  void on_spurious_loss(Time now) override;
+  Bytes window() const override { return window_; }
+  Rate pacing_rate() const override { return pacing_rate_; }
+
+  Phase phase() const { return phase_; }      // for tests and traces
+  double loss_base() const { return loss_base_.value_or(0); }
+
+ private:
+  struct Gains {
+    double pacing, window;
+  };
+  // What a reaction to loss changed, so that on_spurious_loss can put it back.
+  struct Undo {
+    Bytes inflight_hi, inflight_lo, window;
+    Rate rate_lo;
+    bool ended_startup;
+  };
+
+  // The model.
+  void update_rate(const AckSample& sample);
+  void update_rtt(const AckSample& sample);
+  Rate bandwidth() const;
+  Bytes bdp(double gain) const;
+  bool has_queue() const;
+
+  // Once per round.
+  void end_round(const AckSample& sample);
+  void judge_loss(const AckSample& sample);
+  void check_full_pipe();
+
+  // Reactions.
+  void on_too_much_loss(const AckSample& sample);
+  void remember_for_undo(bool ended_startup);
+
+  // Phases.
+  void step(const AckSample& sample);
+  void step_up(const AckSample& sample);
+  void step_probe_rtt(const AckSample& sample);
+  void enter(Phase phase, const AckSample& sample);
+  void enter_down(const AckSample& sample);
+  bool is_time_to_probe(const AckSample& sample) const;
+
+  // Outcome.
+  Gains gains() const;
+  Bytes window_cap() const;
+  void set_pacing_rate();
+  void set_window(const AckSample& sample);
+
+  const ControllerConfig config_;
+  Random random_;
+  Phase phase_ = Phase::kStartup;
+  Time entered_at_{};
+  uint64_t entered_round_ = 0;
+
+  // The path as measured.
+  std::array<Rate, 2> rate_max_{};   // this probing cycle and the one before
+  Rate rate_round_;                  // best of this round
+  Duration rtt_min_;
+  Duration rtt_round_;               // least of this round
+  Duration rtt_last_round_;
+  Time rtt_min_seen_at_{};           // the last sample near the minimum
+  bool has_rtt_ = false;
+  AckAggregation aggregation_;
+  Bytes acked_round_, acked_last_round_;
+
+  // What loss taught. Hi: found while probing, kept; lo: for now, until the next probe.
+  Bytes inflight_hi_ = Bytes::max(), inflight_lo_ = Bytes::max();
+  Rate rate_lo_ = Rate::unlimited();
+  LossRate loss_;
+  std::optional<double> loss_base_;
+  Bytes inflight_at_loss_;
+  bool is_probe_sample_ = false;     // what is acked or lost now was sent while probing
+  bool is_marked_ = false;           // congestion experienced in this round
+  std::optional<Undo> undo_;
+
+  // Start.
+  bool is_pipe_full_ = false;
+  Rate rate_full_;
+  uint32_t rounds_full_ = 0;
+
+  // Probing.
+  uint64_t round_ = 0;
+  Duration probe_wait_{};
+  uint64_t probe_wait_rounds_ = 0;
+  Time probed_at_{};
+  uint64_t probed_round_ = 0;
+  uint32_t rounds_up_ = 0;
+  bool is_cycle_counted_ = true;     // rate_max_ moved on for the last probe
+  Duration rtt_probed_{};            // least during ProbeRtt
+  Time probe_rtt_done_at_ = kNever;
+  uint64_t probe_rtt_round_ = 0;
+  Bytes window_before_probe_rtt_;
+
+  Bytes window_;
+  Rate pacing_rate_;
+};
+
+}  // namespace tideway::congestion

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A sender with endless data, a link and a receiver in virtual time, for tests of congestion controllers: it paces, counts
+// rounds, measures delivery rates and finds losses as a flow does, and carries no bytes.
+#pragma once
+#include "wan/link_model.h"
+#include <tideway/congestion_controller.h>
+
+#include <algorithm>
+#include <deque>
+#include <vector>
+
+namespace tideway::test {
+
+struct PathResult {
+  Bytes delivered;              // payload that was acked
+  uint64_t packets_sent = 0, packets_lost = 0;
+  Duration queue_delay_mean{};  // of acked packets: their round trip above the path's own
+  Duration elapsed{};
+  Rate goodput() const { return Rate::of(delivered, elapsed); }
+};
+
+class PathSimulation {
+ public:
+  static constexpr Bytes kPayload = 1408_B;                 // of a full packet
+  static constexpr Bytes kFrame = kPayload + 28_B + 36_B + 14_B;  // IP and UDP, our header and tag, Ethernet: 1,500 + 14 with 64 in all
+
+  PathSimulation(const wan::LinkConfig& link, CongestionController& controller, uint64_t seed = 1)
+      : link_(Time(), link, seed), delay_back_(link.delay), controller_(controller) {}
+
+  // Runs on for `time` and says what happened in it.
+  PathResult run(Duration time) {
+    const Time end = now_ + time;
+    const PathResult before = total_;
+    const Duration queue_before = queue_delay_sum_;
+    while (next_event() <= end) {
+      now_ = std::max(now_, next_event());
+      if (!acks_.empty() && acks_.front().arrives <= now_) take_ack();
+      else if (probe_deadline() <= now_) on_probe_timeout();
+      else send_one();
+    }
+    now_ = end;
+    PathResult result = total_;
+    result.delivered -= before.delivered;
+    result.packets_sent -= before.packets_sent;
+    result.packets_lost -= before.packets_lost;
+    result.elapsed = time;
+    const uint64_t acked = result.delivered.count() / kPayload.count();
+    result.queue_delay_mean = acked == 0 ? Duration() : (queue_delay_sum_ - queue_before) / static_cast<int64_t>(acked);
+    return result;
+  }
+  // What the link can carry in payload when it is never idle.
+  static Rate payload_rate(const wan::LinkConfig& link) {
+    return link.rate * (static_cast<double>(kPayload.count()) / static_cast<double>((kFrame + wan::kFrameOverhead).count()));
+  }
+  Bytes in_flight() const { return kPayload * outstanding_; }
+  Time now() const { return now_; }
+  const wan::LinkModel& link() const { return link_; }
+
+ private:
+  struct Sent {
+    Time at, first_sent, delivered_at;
+    Bytes delivered, in_flight;
+    enum State : uint8_t { kOut, kDone } state;
+  };
+  struct Ack {
+    Time arrives;
+    uint64_t number;
+  };
+  static constexpr Duration kAckEvery = std::chrono::microseconds(200);  // the receiver collects; below a quarter of our shortest RTT
+
+  Duration rtt_base() const { return link_.config().delay + delay_back_; }
+  bool may_send() const { return in_flight() + kPayload <= controller_.window(); }
+  Time probe_deadline() const {
+    return outstanding_ == 0 ? kNever : progress_at_ + std::max(srtt_ * 3, rtt_base() * 3) + std::chrono::milliseconds(20);
+  }
+  Time next_event() const {
+    Time next = probe_deadline();
+    if (!acks_.empty()) next = std::min(next, acks_.front().arrives);
+    if (may_send()) next = std::min(next, std::max(next_send_, now_));
+    return next;
+  }
+
+  void send_one() {
+    if (outstanding_ == 0) first_sent_ = delivered_at_ = progress_at_ = now_;
+    ++outstanding_;
+    ++total_.packets_sent;
+    sent_.push_back({now_, first_sent_, delivered_at_, total_.delivered, in_flight(), Sent::kOut});
+    const uint64_t number = first_number_ + sent_.size() - 1;
+    const wan::Fate fate = link_.offer(now_, kFrame);
+    if (!fate.dropped) {
+      // Acks leave at whole steps of kAckEvery and travel on a clean path.
+      const int64_t arrived = fate.deliver_at.time_since_epoch().count();
+      const Time ack_leaves = Time(Duration((arrived / kAckEvery.count() + 1) * kAckEvery.count()));
+      acks_.push_back({ack_leaves + delay_back_, number});
+    }
+    const Duration gap = controller_.pacing_rate().time_for(kPayload);
+    next_send_ = std::max(next_send_, now_ - std::chrono::microseconds(100)) + gap;
+  }
+
+  // Everything that one ACK frame reports.
+  void take_ack() {
+    AckSample sample{};
+    uint64_t newest = 0;
+    for (const Time arrives = acks_.front().arrives; !acks_.empty() && acks_.front().arrives == arrives;) {
+      const uint64_t number = acks_.front().number;
+      acks_.pop_front();
+      if (number < first_number_ || sent_[number - first_number_].state != Sent::kOut) continue;
+      Sent& packet = sent_[number - first_number_];
+      packet.state = Sent::kDone;
+      --outstanding_;
+      total_.delivered += kPayload;
+      sample.acked += kPayload;
+      ++sample.packets_acked;
+      newest = number;
+      queue_delay_sum_ += now_ - packet.at - rtt_base();
+    }
+    if (sample.packets_acked == 0) return;
+    progress_at_ = delivered_at_ = now_;
+    const Sent packet = sent_[newest - first_number_];
+    fill_sample(packet, sample);
+    find_losses(newest, sample.rtt);
+    while (!sent_.empty() && sent_.front().state == Sent::kDone) sent_.pop_front(), ++first_number_;
+    sample.in_flight = in_flight();
+    controller_.on_ack(sample);
+  }
+
+  void fill_sample(const Sent& packet, AckSample& sample) {
+    sample.now = now_;
+    sample.in_flight_before = packet.in_flight;
+    sample.rtt = now_ - packet.at;
+    srtt_ = srtt_.count() == 0 ? sample.rtt : (srtt_ * 7 + sample.rtt) / 8;
+    rtt_min_ = std::min(rtt_min_, sample.rtt);
+    sample.rtt_min = rtt_min_;
+    sample.rtt_smoothed = srtt_;
+    const Duration interval = std::max(packet.at - packet.first_sent, now_ - packet.delivered_at);
+    if (interval >= rtt_min_) sample.delivery_rate = Rate::of(total_.delivered - packet.delivered, interval);
+    first_sent_ = packet.at;
+    if (packet.delivered >= round_ends_) {
+      ++round_;
+      round_ends_ = total_.delivered;
+    }
+    sample.round = round_;
+    sample.limited_by = LimitedBy::kNetwork;
+  }
+
+  // The link keeps the order, so what was sent before an acked packet and is still out is lost.
+  void find_losses(uint64_t newest, Duration) {
+    LossSample lost{};
+    for (uint64_t number = first_number_; number < newest; ++number) {
+      Sent& packet = sent_[number - first_number_];
+      if (packet.state == Sent::kDone) continue;
+      give_up(packet, lost);
+    }
+    report(lost, LossCause::kTimeThreshold);
+  }
+  void on_probe_timeout() {
+    LossSample lost{};
+    for (Sent& packet : sent_)
+      if (packet.state == Sent::kOut) give_up(packet, lost);
+    progress_at_ = now_;
+    report(lost, LossCause::kProbeTimeout);
+  }
+  void give_up(Sent& packet, LossSample& lost) {
+    packet.state = Sent::kDone;
+    --outstanding_;
+    lost.lost += kPayload;
+    ++lost.packets_lost;
+    lost.in_flight_before = packet.in_flight;
+  }
+  void report(LossSample& lost, LossCause cause) {
+    if (lost.packets_lost == 0) return;
+    total_.packets_lost += lost.packets_lost;
+    lost.now = now_;
+    lost.in_flight = in_flight();
+    lost.round = round_;
+    lost.cause = cause;
+    controller_.on_loss(lost);
+  }
+
+  wan::LinkModel link_;
+  const Duration delay_back_;
+  CongestionController& controller_;
+  Time now_{}, next_send_{}, first_sent_{}, delivered_at_{}, progress_at_{};
+  std::deque<Sent> sent_;
+  uint64_t first_number_ = 0, outstanding_ = 0, round_ = 0;
+  std::deque<Ack> acks_;
+  Bytes round_ends_;
+  Duration srtt_{}, rtt_min_ = Duration::max(), queue_delay_sum_{};
+  PathResult total_;
+};
+
+}  // namespace tideway::test
