@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "session/grants.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace tideway::session {
+namespace {
+
+struct OpName {
+  GrantOp op;
+  std::string_view name;
+};
+constexpr OpName kOpNames[] = {{GrantOp::kRead, "read"},
+                               {GrantOp::kList, "list"},
+                               {GrantOp::kWrite, "write"},
+                               {GrantOp::kOverwrite, "overwrite"},
+                               {GrantOp::kDelete, "delete"}};
+
+bool is_more_specific(const Grant& a, const Grant& b) {
+  if (a.prefix.components().size() != b.prefix.components().size())
+    return a.prefix.components().size() > b.prefix.components().size();
+  return a.peer.wildcards() < b.peer.wildcards();
+}
+
+}  // namespace
+
+std::string_view to_string(GrantOp op) {
+  return std::ranges::find(kOpNames, op, &OpName::op)->name;
+}
+
+std::optional<GrantOp> grant_op_named(std::string_view name) {
+  const auto* const found = std::ranges::find(kOpNames, name, &OpName::name);
+  return found == std::end(kOpNames) ? std::nullopt : std::optional(found->op);
+}
+
+Decision GrantTable::decide(const crypto::Identity& peer, std::string_view root, const ObjectName& name,
+                            GrantOp op) const {
+  Decision decision;
+  for (const Grant& grant : grants_) {  // all of them each time: when it is denied, nobody learns how far we got
+    const bool allows =
+        grant.peer.matches(peer) && grant.root == root && name.starts_with(grant.prefix) && grant.ops.has(op);
+    if (allows && (decision.grant == nullptr || is_more_specific(grant, *decision.grant))) decision.grant = &grant;
+  }
+  return decision;
+}
+
+bool GrantTable::knows(const crypto::Identity& peer) const {
+  return std::ranges::any_of(grants_, [&](const Grant& grant) { return grant.peer.matches(peer); });
+}
+
+Error refusal(std::string_view root, const ObjectName& name) {
+  return {Fault::kDenied,
+          "root \"" + to_display(root) + "\", name \"" + to_display(name) + "\": not there, or not allowed",
+          "ask the owner of that root for a [[grant]]; its log names the rule"};
+}
+
+}  // namespace tideway::session

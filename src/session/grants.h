@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Who may do what below which root. Deny by default; grants only add; the side that owns the root decides. To a peer,
+// forbidden and absent are the same: refusal() is the answer to both, and a decision is made before anything is looked
+// up, in a time that depends on the table alone.
+// Pure.
+#pragma once
+#include "crypto/identity.h"
+
+#include <tideway/object_name.h>
+#include <tideway/result.h>
+#include <tideway/units.h>
+
+#include <cstdint>
+#include <initializer_list>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tideway::session {
+
+// Each is given by itself: `write` allows new names only, and neither implies `read` or `list`.
+enum class GrantOp : uint8_t { kRead = 1, kList = 2, kWrite = 4, kOverwrite = 8, kDelete = 16 };
+std::string_view to_string(GrantOp op);
+std::optional<GrantOp> grant_op_named(std::string_view name);  // "read", "list", "write", "overwrite", "delete"
+
+class GrantOps {
+ public:
+  constexpr GrantOps() = default;
+  constexpr GrantOps(std::initializer_list<GrantOp> ops) {
+    for (const GrantOp op : ops) add(op);
+  }
+  constexpr void add(GrantOp op) { bits_ = static_cast<uint8_t>(bits_ | static_cast<uint8_t>(op)); }
+  constexpr bool has(GrantOp op) const { return (bits_ & static_cast<uint8_t>(op)) != 0; }
+  constexpr bool operator==(const GrantOps&) const = default;
+
+ private:
+  uint8_t bits_ = 0;
+};
+
+// What a transfer under a grant may use.
+struct GrantLimits {
+  Bytes bytes_max = Bytes::max();
+  uint64_t files_max = std::numeric_limits<uint64_t>::max();
+  uint32_t flows_max = std::numeric_limits<uint32_t>::max();
+  Rate rate_max = Rate::unlimited();
+  uint32_t modes = 0777;  // upper bound of permission bits
+  bool operator==(const GrantLimits&) const = default;
+};
+
+struct Grant {
+  crypto::IdentityPattern peer;
+  std::string root;   // by name
+  ObjectName prefix;  // compared component by component; the root itself covers all of it
+  GrantOps ops;
+  GrantLimits limits;
+  std::string rule;   // where it is written, for the audit log: "tideway.toml:42"
+};
+
+struct Decision {
+  const Grant* grant = nullptr;  // into the table; nullptr: denied
+
+  bool is_allowed() const { return grant != nullptr; }
+  // For our own log: the line of the rule, or that none fits.
+  std::string_view rule() const { return is_allowed() ? std::string_view(grant->rule) : "no grant"; }
+};
+
+class GrantTable {
+ public:
+  GrantTable() = default;  // denies everything
+  explicit GrantTable(std::vector<Grant> grants) : grants_(std::move(grants)) {}
+
+  // When several grants allow it, the one whose prefix is longest gives the limits, then the one whose peer is spelled
+  // out most, then the first in the file.
+  Decision decide(const crypto::Identity& peer, std::string_view root, const ObjectName& name, GrantOp op) const;
+
+  // Whether the peer has a grant of any kind; a session without one is of no use to it.
+  bool knows(const crypto::Identity& peer) const;
+
+ private:
+  std::vector<Grant> grants_;
+};
+
+// What the peer is told when something is forbidden, and when a root or name it may use is absent. Errors: denied.
+Error refusal(std::string_view root, const ObjectName& name);
+
+}  // namespace tideway::session

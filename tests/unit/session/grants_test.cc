@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "session/grants.h"
+
+#include <gtest/gtest.h>
+
+namespace tideway::session {
+namespace {
+
+using crypto::Identity;
+using crypto::IdentityPattern;
+
+const Identity kGw1{"example.org", "wisconsin", "gw1"};
+const Identity kLaptop{"example.org", "wisconsin", "ops-laptop"};
+const Identity kStranger{"example.org", "oregon", "gw1"};
+
+IdentityPattern pattern(std::string_view text) { return IdentityPattern::parse(text).value(); }
+ObjectName name(std::string_view text) { return ObjectName::from_text(text).value(); }
+
+Grant grant(std::string_view peer, std::string_view prefix, GrantOps ops, std::string rule) {
+  return {pattern(peer), "ckpt", name(prefix), ops, {}, std::move(rule)};
+}
+
+const GrantTable& table() {
+  static const GrantTable made({
+      grant("spiffe://example.org/site/wisconsin/gw/*", "runs/llm7", {GrantOp::kRead, GrantOp::kList}, "t.toml:10"),
+      grant("spiffe://example.org/site/wisconsin/gw/gw1", "runs", {GrantOp::kWrite}, "t.toml:20"),
+  });
+  return made;
+}
+
+TEST(GrantTable, DeniesEverythingWithoutAGrant) {
+  EXPECT_FALSE(GrantTable().decide(kGw1, "ckpt", name("runs/llm7"), GrantOp::kRead).is_allowed());
+  EXPECT_EQ(GrantTable().decide(kGw1, "ckpt", name(""), GrantOp::kRead).rule(), "no grant");
+}
+
+TEST(GrantTable, AllowsWhatIsWrittenAndNamesTheRule) {
+  const Decision decision = table().decide(kLaptop, "ckpt", name("runs/llm7/step-1"), GrantOp::kRead);
+  EXPECT_TRUE(decision.is_allowed());
+  EXPECT_EQ(decision.rule(), "t.toml:10");
+  EXPECT_TRUE(table().decide(kLaptop, "ckpt", name("runs/llm7"), GrantOp::kList).is_allowed());
+}
+
+TEST(GrantTable, NoOperationImpliesAnother) {
+  EXPECT_TRUE(table().decide(kGw1, "ckpt", name("runs/llm8"), GrantOp::kWrite).is_allowed());
+  for (const GrantOp op : {GrantOp::kRead, GrantOp::kList, GrantOp::kOverwrite, GrantOp::kDelete})
+    EXPECT_FALSE(table().decide(kGw1, "ckpt", name("runs/llm8"), op).is_allowed()) << to_string(op);
+}
+
+TEST(GrantTable, PrefixIsComparedByWholeComponents) {
+  EXPECT_FALSE(table().decide(kLaptop, "ckpt", name("runs/llm70"), GrantOp::kRead).is_allowed());
+  EXPECT_FALSE(table().decide(kLaptop, "ckpt", name("runs"), GrantOp::kRead).is_allowed());
+  EXPECT_FALSE(table().decide(kLaptop, "ckpt", name(""), GrantOp::kList).is_allowed());
+}
+
+TEST(GrantTable, OtherPeersAndOtherRootsGetNothing) {
+  EXPECT_FALSE(table().decide(kStranger, "ckpt", name("runs/llm7"), GrantOp::kRead).is_allowed());
+  EXPECT_FALSE(table().decide(kGw1, "data", name("runs/llm7"), GrantOp::kRead).is_allowed());
+  EXPECT_FALSE(table().decide(kGw1, "", name("runs/llm7"), GrantOp::kRead).is_allowed());
+  EXPECT_TRUE(table().knows(kLaptop));
+  EXPECT_FALSE(table().knows(kStranger));
+}
+
+TEST(GrantTable, MostSpecificGrantGivesTheLimits) {
+  Grant wide = grant("spiffe://example.org/site/*/gw/*", "", {GrantOp::kWrite}, "wide");
+  Grant deep = grant("spiffe://example.org/site/*/gw/*", "runs/llm7", {GrantOp::kWrite}, "deep");
+  Grant exact = grant("spiffe://example.org/site/wisconsin/gw/gw1", "runs/llm7", {GrantOp::kWrite}, "exact");
+  Grant late = exact;
+  late.rule = "late";
+  const GrantTable all({wide, deep, exact, late});
+  EXPECT_EQ(all.decide(kGw1, "ckpt", name("a"), GrantOp::kWrite).rule(), "wide");
+  EXPECT_EQ(all.decide(kLaptop, "ckpt", name("runs/llm7/a"), GrantOp::kWrite).rule(), "deep");
+  EXPECT_EQ(all.decide(kGw1, "ckpt", name("runs/llm7/a"), GrantOp::kWrite).rule(), "exact");
+}
+
+TEST(Refusal, SaysTheSameForForbiddenAndAbsent) {
+  const Error error = refusal("ckpt", name("runs/llm7"));
+  EXPECT_EQ(error.fault, Fault::kDenied);
+  EXPECT_NE(error.what.find("not there, or not allowed"), std::string::npos);
+  EXPECT_NE(error.what.find("runs/llm7"), std::string::npos);
+}
+
+TEST(GrantOp, NamesRoundTripAndOthersAreUnknown) {
+  for (const GrantOp op : {GrantOp::kRead, GrantOp::kList, GrantOp::kWrite, GrantOp::kOverwrite, GrantOp::kDelete})
+    EXPECT_EQ(grant_op_named(to_string(op)), op);
+  EXPECT_FALSE(grant_op_named("rw").has_value());
+}
+
+}  // namespace
+}  // namespace tideway::session
