@@ -35,18 +35,19 @@ run_tests() {
 }
 
 lint() {
-  scripts/check_style.py
-  local files=("$@") base
+  local files=("$@") base status=0
+  scripts/check_style.py || status=1
   if [[ ${#files[@]} -eq 0 ]]; then
     base=$(git merge-base HEAD origin/main 2>/dev/null || git rev-parse HEAD)
     mapfile -t files < <({ git diff --name-only --diff-filter=d "$base"; git ls-files -o --exclude-standard; } |
                          grep -E '^(src|apps|tests|perf)/.*\.cc$' | grep -v '_fuzz\.cc$' | sort -u)
   fi
-  [[ ${#files[@]} -gt 0 ]] || { echo "lint: no changed .cc file"; return; }
+  [[ ${#files[@]} -gt 0 ]] || { echo "lint: no changed .cc file"; return $status; }
   build dev >/dev/null  # generated headers, and the compile commands that clang-tidy reads
   # Warnings about flags that only g++ knows are not about our code.
   printf '%s\0' "${files[@]}" | xargs -0 -n 1 -P "$jobs" clang-tidy -p build/dev --quiet \
-    --extra-arg=-Wno-unknown-warning-option
+    --extra-arg=-Wno-unknown-warning-option || status=1
+  return $status
 }
 
 sim() {
