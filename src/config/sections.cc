@@ -146,7 +146,7 @@ Result<Compression> parse_compression(std::string_view text) {
 Result<Duration> parse_lifetime(std::string_view text) {
   auto duration = parse_duration(text);
   if (duration.ok() && duration.value() <= Duration::zero())
-    return invalid(quoted(text) + " keeps nothing for a resume", "write how long unfinished data is kept, such as 7d");
+    return invalid(quoted(text) + " would remove what is still being written", "write how long unfinished data is kept, such as 7d");
   return duration;
 }
 

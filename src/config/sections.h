@@ -53,7 +53,7 @@ enum class IoMode : uint8_t { kAuto, kUring, kThreads };
 
 struct Storage {
   IoMode io = IoMode::kAuto;
-  Duration staging_ttl = std::chrono::hours(7 * 24);  // unfinished transfers are kept so long for a resume
+  Duration staging_ttl = std::chrono::hours(7 * 24);  // of what unfinished transfers left
 };
 
 // zstd below level 1 and above 19 is for other uses: negative levels gain nothing here, 20 and up need a window that

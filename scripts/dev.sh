@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Daily work, one verb each; run it from anywhere.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+usage() {
+  cat <<'TEXT'
+usage: scripts/dev.sh VERB
+  build [PRESET]            configure and build; PRESET is dev (default), tsan, release or fuzz
+  test [REGEX]              unit, conformance, property and simulation tests of the dev build, those that match REGEX
+  lint [FILE...]            check_style.py, then clang-tidy over FILEs (default: files changed since origin/main or HEAD)
+  sim SEED | --seeds N      replay one seed of the simulation, or run N seeds
+  fuzz [TARGET] [SECONDS]   all fuzz targets or one, 60 seconds each
+  coverage                  which lines the tests reach, by folder
+  perf [NAME]               release build, then perf/NAME/run.sh; without NAME lists what there is
+  check                     what scripts/test.sh runs
+TEXT
+}
+
+jobs=$(nproc)
+
+build() {
+  local preset=${1:-dev}
+  shift || true
+  scripts/install_deps.sh build test
+  cmake --preset "$preset" >/dev/null
+  cmake --build --preset "$preset" -j "$jobs" "$@"
+}
+
+run_tests() {
+  build dev
+  ctest --test-dir build/dev -j "$jobs" --output-on-failure -LE 'e2e|fuzz' ${1:+-R "$1"}
+}
+
+lint() {
+  local files=("$@") base status=0
+  scripts/check_style.py || status=1
+  if [[ ${#files[@]} -eq 0 ]]; then
+    base=$(git merge-base HEAD origin/main 2>/dev/null || git rev-parse HEAD)
+    mapfile -t files < <({ git diff --name-only --diff-filter=d "$base"; git ls-files -o --exclude-standard; } |
+                         grep -E '^(src|apps|tests|perf)/.*\.cc$' | grep -v '_fuzz\.cc$' | sort -u)
+  fi
+  [[ ${#files[@]} -gt 0 ]] || { echo "lint: no changed .cc file"; return $status; }
+  build dev >/dev/null  # generated headers, and the compile commands that clang-tidy reads
+  # Warnings about flags that only g++ knows are not about our code.
+  printf '%s\0' "${files[@]}" | xargs -0 -n 1 -P "$jobs" clang-tidy -p build/dev --quiet \
+    --extra-arg=-Wno-unknown-warning-option || status=1
+  return $status
+}
+
+sim() {
+  [[ $# -ge 1 ]] || { usage >&2; exit 2; }
+  build dev --target sim_test
+  if [[ $1 == --seeds ]]; then
+    TIDEWAY_SIM_SEEDS=${2:?how many} build/dev/bin/sim_test
+  else
+    TIDEWAY_SIM_SEED=$1 build/dev/bin/sim_test
+  fi
+}
+
+fuzz() {
+  local target=${1:-} seconds=${2:-60}
+  if [[ $target =~ ^[0-9]+$ ]]; then seconds=$target target=; fi
+  scripts/install_deps.sh build test
+  cmake --preset fuzz -DTIDEWAY_FUZZ_SECONDS="$seconds" >/dev/null
+  cmake --build --preset fuzz -j "$jobs" --target "${target:+${target}_}fuzz"
+  ctest --test-dir build/fuzz -j "$jobs" --output-on-failure -L fuzz ${target:+-R "^fuzz\.$target\$"}
+}
+
+coverage() {
+  scripts/install_deps.sh build test
+  cmake -S . -B build/coverage -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS='-O0 --coverage' >/dev/null
+  cmake --build build/coverage -j "$jobs"
+  find build/coverage -name '*.gcda' -delete
+  ctest --test-dir build/coverage -j "$jobs" -LE 'e2e|fuzz' >/dev/null || echo "coverage: some tests failed" >&2
+  scripts/coverage_report.py build/coverage
+}
+
+perf() {
+  if [[ $# -eq 0 ]]; then
+    for script in perf/*/run.sh; do [[ -x $script ]] && basename "$(dirname "$script")"; done
+    return
+  fi
+  scripts/install_deps.sh build perf
+  cmake --preset release >/dev/null
+  cmake --build --preset release -j "$jobs"
+  local name=$1
+  shift
+  exec "perf/$name/run.sh" "$@"
+}
+
+verb=${1:-help}
+shift || true
+case $verb in
+  build) build "$@" ;;
+  test) run_tests "$@" ;;
+  lint) lint "$@" ;;
+  sim) sim "$@" ;;
+  fuzz) fuzz "$@" ;;
+  coverage) coverage ;;
+  perf) perf "$@" ;;
+  check) exec scripts/test.sh ;;
+  help | -h | --help) usage ;;
+  *) echo "dev.sh: unknown verb '$verb'" >&2; usage >&2; exit 2 ;;
+esac

@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Installs what is missing, builds, and runs every test. Asks nothing, may be run again, writes below build/ only.
+# Exit code 0 only if all passed; the last line is `PASS ...` or `FAIL ...`. A test whose facility is missing on this
+# machine (root, namespaces, io_uring) is skipped by name and counted.
+#
+# Unit, conformance, property and simulation tests run with the sanitizers on, end-to-end tests against the release
+# build, fuzz targets for a few seconds each over their seeds.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+jobs=$(nproc)
+fuzz_seconds=5
+logs=build/test-logs
+failures=() skipped=()
+passed=0
+mkdir -p "$logs"
+
+# The sanitizers of these compilers cannot place their shadow memory under the strongest address randomisation.
+steady=()
+setarch "$(uname -m)" -R true 2>/dev/null && steady=(setarch "$(uname -m)" -R)
+
+# step NAME COMMAND...: runs it into a log; on failure shows the end of the log and notes the name.
+step() {
+  local name=$1 from=$SECONDS
+  shift
+  printf '%-18s' "$name"
+  if "${steady[@]}" "$@" >"$logs/$name.log" 2>&1; then
+    echo "ok      $((SECONDS - from)) s"
+  else
+    echo "FAILED  $((SECONDS - from)) s"
+    tail -n 60 "$logs/$name.log"
+    failures+=("$name")
+    return 1
+  fi
+}
+
+# tests NAME BUILD_FOLDER CTEST_OPTION...: one run of ctest; shows its summary, and adds to the counts.
+tests() {
+  local name=$1 folder=$2 from=$SECONDS summary of failed
+  shift 2
+  if ! "${steady[@]}" ctest --test-dir "$folder" --output-on-failure --no-tests=ignore "$@" >"$logs/$name.log" 2>&1; then
+    echo "$name"
+    sed -n '/\*\*\*\(Failed\|Exception\|Timeout\|Not Run\)/,/^ *Start \|^[0-9]*% tests/p' "$logs/$name.log" | head -n 400
+    sed -n '/The following tests FAILED/,/^Errors while/p' "$logs/$name.log"
+    failures+=("$name")
+  fi
+  mapfile -t -O ${#skipped[@]} skipped < <(sed -n 's/^[[:space:]]*[0-9]* - \(.*\) (Skipped)$/\1/p' "$logs/$name.log")
+  summary=$(grep -E '^[0-9]+% tests passed' "$logs/$name.log" | tail -n 1)
+  printf '%-18s%s s\n%s\n' "$name" "$((SECONDS - from))" "${summary:-no tests here}"
+  if [[ $summary =~ ,\ ([0-9]+)\ tests\ failed\ out\ of\ ([0-9]+) ]]; then
+    failed=${BASH_REMATCH[1]} of=${BASH_REMATCH[2]}
+    passed=$((passed + of - failed))
+  fi
+}
+
+step packages scripts/install_deps.sh build test
+if step configure-dev cmake --preset dev && step build-dev cmake --build --preset dev -j "$jobs"; then
+  tests tests-dev build/dev -j "$jobs" -LE 'e2e|fuzz'
+fi
+if step configure-release cmake --preset release &&
+   step build-release cmake --build --preset release -j "$jobs" --target programs; then
+  tests tests-e2e build/release -L e2e
+fi
+if step configure-fuzz cmake --preset fuzz -DTIDEWAY_FUZZ_SECONDS=$fuzz_seconds &&
+   step build-fuzz cmake --build --preset fuzz -j "$jobs" --target fuzz; then
+  tests tests-fuzz build/fuzz -j "$jobs" -L fuzz
+fi
+
+passed=$((passed - ${#skipped[@]}))
+took="$((SECONDS / 60)) min $((SECONDS % 60)) s"
+[[ ${#skipped[@]} -eq 0 ]] || printf 'skipped: %s\n' "${skipped[@]}"
+if [[ ${#failures[@]} -gt 0 ]]; then
+  echo "FAIL ${failures[*]} ($passed tests passed, ${#skipped[@]} skipped, $took; logs in $logs)"
+  exit 1
+fi
+echo "PASS $passed tests, ${#skipped[@]} skipped, $took"
