@@ -204,7 +204,6 @@ Result<PeerError> parse_error(Body body) {
     check.require(out.transfer.has_value(), "object", "comes without a transfer");
   }
   check.require(out.transfer || out.reaction == Reaction::kSessionEnds, "transfer", "is missing");
-  check.require(out.object || out.reaction != Reaction::kEntryFailed, "object", "is missing");
   out.retry_after_ms = in.retry_after_ms();
   return check.finish(std::move(out));
 }

@@ -33,6 +33,7 @@ TransferOptions parse_options(const proto::Options& in, FieldCheck& check) {
   const bool has_level = out.compress == CompressMode::kZstd;
   check.require(has_level ? out.level >= -7 && out.level <= 19 : out.level == 0, "options.level", "is out of range");
   out.dry_run = in.dry_run();
+  if (in.rate_max() > 0) out.rate_max = Rate::bytes_per_second(in.rate_max());
   return out;
 }
 
@@ -65,7 +66,7 @@ void parse_start(const proto::OpenTransfer& in, FieldCheck& check, OpenTransfer&
   const bool is_pull = out.direction == Direction::kPull;
   check.require(is_pull || !out.sink, "sink", "comes with another direction than pull");
   check.require(is_pull || !out.everything_needed, "everything_needed", "comes with another direction than pull");
-  check.require(is_pull || out.sources.empty(), "sources", "come with another direction than pull");
+  check.require(is_pull || out.sources.size() <= 1, "sources", "has several of a push or list");
   check.require(out.direction == Direction::kPush || !out.first_page, "first_page",
                 "comes with another direction than push");
 }
@@ -129,6 +130,7 @@ std::string serialize(const OpenTransfer& message) {
   options.set_compress(static_cast<uint32_t>(message.options.compress));
   options.set_level(message.options.level);
   options.set_dry_run(message.options.dry_run);
+  if (!message.options.rate_max.is_unlimited()) options.set_rate_max(message.options.rate_max.bytes_per_second());
   out.set_transfer_class(message.transfer_class);
   for (const Filter& filter : message.filters) {
     proto::Filter& filter_out = *out.add_filter();

@@ -38,6 +38,7 @@ struct TransferOptions {
   CompressMode compress = CompressMode::kAuto;
   int level = 0;                       // of kZstd, -7 to 19
   bool dry_run = false;
+  Rate rate_max = Rate::unlimited();   // the sink's wish to a source
   bool operator==(const TransferOptions&) const = default;
 };
 
@@ -55,7 +56,9 @@ struct OpenTransfer {
   Direction direction = Direction::kPush;
   std::string root;                    // 1 to kRootNameMax bytes of [A-Za-z0-9_.-]
   ObjectName name;                     // push: the destination; pull and list: what `sources` are below
-  std::vector<ObjectName> sources;     // of a pull, below `name`; none: `name` itself
+  // Of a pull: what to send, below the root; none: `name` itself. Of a push: the source's last name, which is what a
+  // single file is called inside a directory.
+  std::vector<ObjectName> sources;
   DestinationForm destination = DestinationForm::kAsGiven;
   TransferOptions options;
   std::string transfer_class;          // a word: "restore", "checkpoint", "staging", "best-effort"

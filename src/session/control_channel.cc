@@ -252,17 +252,18 @@ std::optional<Frame> ControlChannel::receive() {
 
 bool ControlChannel::wants_more(uint16_t type) const {
   if (state_ == ChannelState::kClosing || state_ == ChannelState::kDone) return false;
-  return type == kManifestPageType ? page_bytes_ < kPageQueueMax : small_bytes_ < kSmallQueueMax / 2;
+  return keeps_order(type) ? page_bytes_ < kPageQueueMax : small_bytes_ < kSmallQueueMax / 2;
 }
 
 bool ControlChannel::send(uint16_t type, uint16_t flags, std::span<const std::byte> body) {
   owner_.check();
   TIDEWAY_CHECK(body.size() <= kBodyMax);
   if (state_ == ChannelState::kClosing || state_ == ChannelState::kDone) return false;
-  const bool is_page = type == kManifestPageType;
+  const bool is_page = keeps_order(type);
   const size_t size = kFrameHeaderSize + body.size();
   size_t& waiting = is_page ? page_bytes_ : small_bytes_;
-  if (waiting != 0 && waiting + size > (is_page ? kPageQueueMax : kSmallQueueMax)) return false;
+  const size_t most = type == kManifestPageType ? kPageQueueMax : kSmallQueueMax;
+  if (waiting != 0 && waiting + size > most) return false;
   std::vector<std::byte> frame(size);
   Writer out(frame);
   out.write_u32(static_cast<uint32_t>(body.size()));

@@ -37,7 +37,10 @@ inline constexpr size_t kFrameHeaderSize = 8;
 inline constexpr size_t kBodyMax = 1 << 20;            // of any type
 inline constexpr size_t kHelloBodyMax = 16 * 1024;     // of a stranger's first message
 inline constexpr uint16_t kHelloType = 1;
-inline constexpr uint16_t kManifestPageType = 18;      // the one that others overtake
+inline constexpr uint16_t kManifestPageType = 18;
+// What a source says of its manifest: pages, their end, ends of objects, the root, and errors of entries. These keep their
+// order among each other; every other message overtakes them.
+constexpr bool keeps_order(uint16_t type) { return type == 6 || type == 18 || type == 20 || type == 21 || type == 22; }
 inline constexpr uint16_t kCriticalFlag = 1;           // an unknown type with it ends the session
 inline constexpr size_t kSmallQueueMax = 2 << 20;      // waiting bytes of all types but pages: two of the largest
 inline constexpr size_t kPageQueueMax = 256 * 1024;    // of pages: a few of 64 KiB keep the line busy; one is always taken

@@ -73,8 +73,11 @@ Status Receiver::take_entry(const ManifestEntry& entry, Existing existing, messa
     bytes_kept_ += entry.size;
     return success();
   }
-  const auto leaves = static_cast<uint32_t>(leaf_count(entry.size));
-  objects_.emplace(entry.number, Object{.size = entry.size, .first_leaf = first_leaf, .leaves = leaves, .stored = std::vector<bool>(leaves)});
+  Object& object = objects_[entry.number];
+  object.size = entry.size;
+  object.first_leaf = first_leaf;
+  object.leaves = static_cast<uint32_t>(leaf_count(entry.size));
+  object.stored.resize(object.leaves);
   return success();
 }
 

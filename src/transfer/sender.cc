@@ -83,7 +83,9 @@ void Sender::on_scan_end() {
 }
 
 void Sender::need(ObjectId id, Bytes size) {
-  Object object{.size = size, .leaves = static_cast<uint32_t>(leaf_count(size))};
+  Object object;
+  object.size = size;
+  object.leaves = static_cast<uint32_t>(leaf_count(size));
   objects_.emplace(id, std::move(object));
   builder_.add_object(id, size);
   bytes_needed_ += size;

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Counters that one thread writes and any may read: the numbers behind the progress line. Relaxed on purpose; a
+// reader wants a recent value, not an order.
+// Thread: the writer named with each struct; readers any.
+#pragma once
+#include <atomic>
+#include <cstdint>
+
+namespace tideway::engine {
+
+class Counter {
+ public:
+  void set(uint64_t value) { value_.store(value, std::memory_order_relaxed); }
+  void add(uint64_t more) { set(get() + more); }
+  uint64_t get() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<uint64_t> value_{0};
+};
+
+// One transfer. Written by its home io worker.
+struct alignas(64) TransferBoard {
+  Counter entries, bytes_listed;      // named so far
+  Counter bytes_needed;               // of these, what has to cross
+  Counter bytes_raw, bytes_packed;    // of the blocks made or unpacked here: their ratio is the compression
+  Counter bytes_verified;             // hashes agreed at the sink, written there
+  Counter failed, skipped, kept;
+  Counter is_scanning;                // 1 while the list is not complete
+};
+
+// One lane. Written by its net worker about ten times a second.
+struct alignas(64) LaneBoard {
+  Counter packets_sent, packets_lost, bytes_sent, bytes_received;  // UDP payload
+  Counter rtt_ns, rate_bytes_per_second, flows_open, path_mtu;
+  Counter held_by_credit, held_by_rate;                            // turns in which a flow had to wait for it
+};
+
+}  // namespace tideway::engine

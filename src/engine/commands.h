@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the threads of an engine say to each other: plain values in bounded rings, never pointers into each other's
+// state (a key or a buffer moves with its message). Reading these structs tells which thread does what.
+#pragma once
+#include "block/effort.h"
+#include "block/raw_block.h"
+#include "block/unpack.h"
+#include "engine/board.h"
+#include "flow/flow.h"
+#include "mem/packed_block.h"
+#include "messages/transfer_messages.h"
+#include "storage/rooted_dir.h"
+#include "storage/scan.h"
+#include "transfer/receiver.h"
+#include <tideway/ids.h>
+
+#include <cstdint>
+#include <memory>
+#include <variant>
+#include <vector>
+
+namespace tideway::engine {
+
+// Lanes and transfers of all sessions of this gateway; never used twice while the engine runs.
+using LaneHandle = Id<struct LaneHandleTag, uint32_t>;
+using TransferHandle = Id<struct TransferHandleTag, uint32_t>;
+
+// ---- control → net -------------------------------------------------------------------------------------------------
+
+// Opens receive-only paths and reserves a connection id for each, so that both can be told to the peer. A port of 0
+// lets the kernel pick. `random` goes into the connection id.
+struct BindPorts {
+  uint32_t request = 0;
+  struct Port { Endpoint local; uint64_t random = 0; };
+  std::vector<Port> ports;
+};
+struct DropPorts {  // no lane will use them
+  uint32_t request = 0;
+};
+
+enum class KeyDirection : uint8_t { kSend, kReceive };
+
+struct OpenFlow {
+  flow::FlowConfig config;
+  Endpoint local;  // bound before
+  std::unique_ptr<Aead> send_keys[2], receive_keys[2];  // key epochs 0 and 1
+};
+
+struct OpenLane {
+  LaneHandle lane;
+  uint32_t ports = 0;       // the request that bound its ports
+  LaneId id;
+  uint64_t credit_unit = 0;
+  uint64_t blocks_given_max = 0;     // buffers the peer may fill on this lane; the engine fills this and the next in
+  std::shared_ptr<LaneBoard> board;
+  Rate rate = Rate::unlimited();  // ceiling for what we send
+  std::vector<OpenFlow> flows;
+};
+
+// A transfer starts to use a lane.
+struct OpenSlot {
+  enum class Role : uint8_t { kSending, kReceiving } role = Role::kSending;
+  LaneHandle lane;
+  SlotId slot;
+  TransferHandle transfer;
+  uint64_t credit_bytes = 0;  // sending: the start credit of TransferAccepted
+};
+struct CloseSlot {
+  OpenSlot::Role role = OpenSlot::Role::kSending;
+  LaneHandle lane;
+  SlotId slot;
+};
+
+struct InstallKey {
+  LaneHandle lane;
+  FlowId flow;
+  KeyDirection direction = KeyDirection::kSend;
+  KeyEpoch epoch;
+  std::unique_ptr<Aead> key;
+};
+
+struct SetRate {
+  LaneHandle lane;
+  Rate rate;
+};
+struct CloseLane {
+  LaneHandle lane;
+};
+
+using NetCommand = std::variant<BindPorts, DropPorts, OpenLane, OpenSlot, CloseSlot, InstallKey, SetRate, CloseLane>;
+
+// ---- net → control -------------------------------------------------------------------------------------------------
+
+struct BoundPort {
+  Endpoint local;
+  ConnectionId connection;
+};
+struct PortsBound {
+  uint32_t request = 0;
+  Result<std::vector<BoundPort>> ports;
+};
+struct KeyWanted {
+  LaneHandle lane;
+  FlowId flow;
+  KeyDirection direction = KeyDirection::kSend;
+  KeyEpoch epoch;
+};
+struct LaneDied {
+  LaneHandle lane;
+  Error why;
+};
+
+using NetEvent = std::variant<PortsBound, KeyWanted, LaneDied>;
+
+// ---- control → io --------------------------------------------------------------------------------------------------
+
+struct StartSource {
+  TransferHandle transfer;
+  TransferId id{};
+  std::shared_ptr<TransferBoard> board;
+  storage::ScanSpec scan;
+  messages::TransferOptions options;
+  enum class Content : uint8_t { kWithData, kManifestOnly } content = Content::kWithData;  // list, dry run
+};
+
+// The sink took the transfer: blocks may go, in this slot and on this lane.
+struct SourceAccepted {
+  TransferHandle transfer;
+  SlotId slot;
+  LaneHandle lane;
+  uint32_t net_worker = 0;  // the lane's
+  enum class Needed : uint8_t { kEverything, kPerPage } needed = Needed::kEverything;
+};
+
+struct StartSink {
+  TransferHandle transfer;
+  TransferId id{};
+  std::shared_ptr<TransferBoard> board;
+  std::shared_ptr<const storage::RootedDir> root;
+  ObjectName destination;                       // below the root
+  messages::DestinationForm form = messages::DestinationForm::kAsGiven;
+  std::string source_name;                      // last component: what a single file is called inside a directory
+  messages::TransferOptions options;
+  transfer::ReceiverLimits limits;
+  StartSource::Content content = StartSource::Content::kWithData;
+};
+
+using TransferMessage =
+    std::variant<messages::ManifestPage, messages::Needs, messages::ManifestEnd, messages::ObjectEnds, messages::TransferRoot,
+                 messages::BlocksDelivered, messages::SegmentsRejected, messages::PeerError>;
+
+struct FromPeer {
+  TransferHandle transfer;
+  TransferMessage message;
+};
+struct MessageTaken {  // one ToPeer went into the control channel: the transfer may say one more
+  TransferHandle transfer;
+};
+struct EndTransfer {   // over, or given up: forget it, and remove staging that was not published
+  TransferHandle transfer;
+};
+
+using IoCommand = std::variant<StartSource, SourceAccepted, StartSink, FromPeer, MessageTaken, EndTransfer>;
+
+// ---- io → control --------------------------------------------------------------------------------------------------
+
+struct ToPeer {
+  TransferHandle transfer;
+  TransferMessage message;
+};
+struct PeerMessageTaken {  // one FromPeer was digested
+  TransferHandle transfer;
+};
+struct SinkReady {
+  TransferHandle transfer;
+  SourceAccepted::Needed needed = SourceAccepted::Needed::kEverything;
+  messages::PublishForm publish = messages::PublishForm::kRename;
+};
+struct EntryReported {     // failed or skipped here, or at the peer
+  TransferHandle transfer;
+  std::string path;        // for display; may be empty when `why` names it
+  Error why;
+};
+struct EntryListed {       // of a transfer that only lists
+  TransferHandle transfer;
+  ManifestEntry entry;
+};
+// What a transfer came to. A source is done when it has said everything; its success is the sink's Published.
+struct TransferDone {
+  struct Outcome { Hash256 root{}; uint64_t entries = 0; Bytes bytes; };
+  TransferHandle transfer;
+  Result<Outcome> outcome;
+};
+
+using IoEvent =
+    std::variant<ToPeer, PeerMessageTaken, SinkReady, EntryReported, EntryListed, TransferDone>;
+
+// ---- blocks between net, cpu and io --------------------------------------------------------------------------------
+
+// cpu → net.
+struct BlockToSend {
+  LaneHandle lane;
+  TransferHandle transfer;
+  PackedBlock block;
+};
+// net → cpu.
+struct BlockReceived {
+  LaneHandle lane;
+  TransferHandle transfer;
+  PackedBlock block;
+};
+// io → cpu.
+struct BlockToPack {
+  TransferHandle transfer;
+  LaneHandle lane;
+  uint32_t net_worker = 0;  // the lane's
+  block::EffortConfig effort;
+  block::RawBlock block;
+};
+// cpu → io: the hashes of what was packed; the block itself went on to the net worker.
+struct BlockPacked {
+  TransferHandle transfer;
+  BlockKey key;
+  std::vector<block::Segment> segments;
+  uint32_t raw_size = 0, packed_size = 0;
+};
+// cpu → io.
+struct BlockUnpacked {
+  LaneHandle lane;
+  TransferHandle transfer;
+  Result<block::UnpackedBlock> block;
+  BlockKey key;
+  uint32_t packed_size = 0;
+};
+// net → io: the peer has all of it; the buffer is home.
+struct BlockAcked {
+  TransferHandle transfer;
+  BlockId block;
+};
+// io → net: a received block's buffer is home again.
+struct BufferFreed {
+  LaneHandle lane;
+  SlotId slot;
+};
+
+}  // namespace tideway::engine

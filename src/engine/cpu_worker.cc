@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/cpu_worker.h"
+
+#include "block/block_head.h"
+#include "block/pack.h"
+#include "block/unpack.h"
+
+namespace tideway::engine {
+namespace {
+
+constexpr size_t kEffortsMax = 256;  // transfers whose compression state is remembered; then all start afresh
+
+}  // namespace
+
+CpuWorker::CpuWorker(Rings& rings, size_t index, BufferPool& pool)
+    : rings_(rings), index_(index), pool_(pool) {}
+
+bool CpuWorker::poll() {
+  bool worked = pack_one(*rings_.io_cpu[index_]);
+  for (auto& of_net : rings_.net_cpu) worked |= unpack_one(*of_net[index_]);
+  return worked;
+}
+
+bool CpuWorker::is_idle() const {
+  for (const auto& of_net : rings_.net_cpu)
+    if (!of_net[index_]->received.is_empty()) return false;
+  return rings_.io_cpu[index_]->to_pack.is_empty();
+}
+
+block::Effort& CpuWorker::effort_of(const BlockToPack& job) {
+  if (efforts_.size() > kEffortsMax) efforts_.clear();
+  auto& effort = efforts_[job.transfer];
+  if (!effort) effort = std::make_unique<block::Effort>(job.effort);
+  return *effort;
+}
+
+bool CpuWorker::pack_one(IoCpuRings& io) {
+  auto job = io.to_pack.pop();
+  if (!job) return false;
+  block::Effort& effort = effort_of(*job);
+  auto& net = *rings_.net_cpu[job->net_worker][index_];
+  effort.on_pressure(net.to_send.is_empty() ? block::Pressure::kSteady : block::Pressure::kFilling);
+  BlockPacked report{.transfer = job->transfer, .key = job->block.key, .segments = {}, .raw_size = job->block.raw_size};
+  PackedBlock packed = block::pack(std::move(job->block), codecs_.at(CodecId::kZstd), effort, pool_.take());
+  report.segments = block::parse_head(packed.head()).value().segments;
+  report.packed_size = packed.length;
+  pass_on(net.to_send, BlockToSend{job->lane, job->transfer, std::move(packed)}, *rings_.net_bells[job->net_worker]);
+  pass_on(io.packed, std::move(report), *rings_.io_bell);
+  return true;
+}
+
+bool CpuWorker::unpack_one(NetCpuRings& net) {
+  auto received = net.received.pop();
+  if (!received) return false;
+  const BlockKey key = received->block.key;
+  const uint32_t packed_size = received->block.length;
+  Buffer scratch;
+  if (block::needs_scratch(received->block)) scratch = pool_.take();
+  auto unpacked = block::unpack(std::move(received->block), codecs_, std::move(scratch));
+  pass_on(rings_.io_cpu[index_]->unpacked,
+          BlockUnpacked{received->lane, received->transfer, std::move(unpacked), key, packed_size}, *rings_.io_bell);
+  return true;
+}
+
+}  // namespace tideway::engine

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/engine.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "engine/cpu_worker.h"
+#include "engine/io_worker.h"
+#include "engine/net_worker.h"
+#include "packet_io/registry.h"
+#include "storage/registry.h"
+
+#include <sched.h>
+#include <sys/prctl.h>
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <thread>
+
+namespace tideway::engine {
+namespace {
+
+constexpr int kTurnsBeforeSleep = 50;                               // idle polls before a worker arms its bell
+constexpr Duration kNapMax = std::chrono::seconds(1);
+constexpr Duration kNetNapMin = std::chrono::microseconds(60);      // pacing quanta are batched to this on few cores
+
+uint32_t usable_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  return static_cast<uint32_t>(CPU_COUNT(&set));
+}
+
+void name_thread(const std::string& name) {
+  prctl(PR_SET_NAME, name.c_str());
+  prctl(PR_SET_TIMERSLACK, 1);  // a pacer that wakes 50 µs late sends in bursts
+}
+
+}  // namespace
+
+struct Engine::Parts {
+  Parts(const Layout& planned, std::unique_ptr<BufferPool> buffers)
+      : layout(planned), pool(std::move(buffers)), rings(planned.net_workers, planned.cpu_workers, planned.buffers) {}
+
+  Layout layout;
+  std::unique_ptr<BufferPool> pool;  // outlives the rings and workers that hold its buffers
+  Rings rings;
+  std::vector<std::unique_ptr<Doorbell>> bells;
+  std::vector<std::unique_ptr<NetWorker>> net;
+  std::vector<std::unique_ptr<CpuWorker>> cpu;
+  std::unique_ptr<IoWorker> io;
+  std::atomic<bool> stopping{false};
+  std::vector<std::thread> threads;
+
+  uint32_t lanes = 0, transfers = 0;
+  std::map<LaneHandle, std::shared_ptr<LaneBoard>> boards;
+
+  Result<Doorbell*> add_bell();
+  Status make_bells();
+  void run_net(size_t index);
+  void run_cpu(size_t index);
+  void run_io(bool with_cpu);
+};
+
+Result<Doorbell*> Engine::Parts::add_bell() {
+  auto bell = Doorbell::create();
+  if (!bell.ok()) return std::move(bell).error();
+  bells.push_back(std::move(bell).value());
+  return bells.back().get();
+}
+
+Status Engine::Parts::make_bells() {
+  auto add = [&](Doorbell*& place) {
+    auto bell = add_bell();
+    if (!bell.ok()) return Status(std::move(bell).error());
+    place = bell.value();
+    return success();
+  };
+  rings.net_bells.resize(layout.net_workers);
+  rings.cpu_bells.resize(layout.cpu_workers);
+  for (Doorbell*& bell : rings.net_bells)
+    if (Status status = add(bell); !status.ok()) return status;
+  if (Status status = add(rings.io_bell); !status.ok()) return status;
+  for (Doorbell*& bell : rings.cpu_bells) {
+    if (layout.threads == Layout::Threads::kCpuOnIo) bell = rings.io_bell;
+    else if (Status status = add(bell); !status.ok()) return status;
+  }
+  return add(rings.control_bell);
+}
+
+// ---- threads -------------------------------------------------------------------------------------------------------
+
+void Engine::Parts::run_net(size_t index) {
+  name_thread("tw-net" + std::to_string(index));
+  NetWorker& worker = *net[index];
+  Doorbell& bell = *rings.net_bells[index];
+  for (int idle = 0; !stopping.load(std::memory_order_relaxed);) {
+    const Time now = read_clock();
+    if (worker.poll(now)) {
+      idle = 0;
+      continue;
+    }
+    if (++idle < 2) continue;
+    bell.arm();
+    if (!worker.has_commands() && !stopping.load(std::memory_order_acquire)) {
+      const Duration until = worker.next_deadline() == kNever ? kNapMax : worker.next_deadline() - read_clock();
+      bell.sleep(std::clamp(until, kNetNapMin, kNapMax), worker.wait_fd());
+    }
+    bell.disarm();
+  }
+}
+
+void Engine::Parts::run_cpu(size_t index) {
+  name_thread("tw-cpu" + std::to_string(index));
+  CpuWorker& worker = *cpu[index];
+  Doorbell& bell = *rings.cpu_bells[index];
+  for (int idle = 0; !stopping.load(std::memory_order_relaxed);) {
+    idle = worker.poll() ? 0 : idle + 1;
+    if (idle < kTurnsBeforeSleep) continue;
+    bell.arm();
+    if (worker.is_idle() && !stopping.load(std::memory_order_acquire)) bell.sleep(kNapMax);
+    bell.disarm();
+  }
+}
+
+void Engine::Parts::run_io(bool with_cpu) {
+  name_thread(with_cpu ? "tw-store" : "tw-io");
+  Doorbell& bell = *rings.io_bell;
+  const auto cpu_idle = [&] { return !with_cpu || std::all_of(cpu.begin(), cpu.end(), [](auto& one) { return one->is_idle(); }); };
+  while (!stopping.load(std::memory_order_relaxed)) {
+    bool worked = io->poll(read_clock());
+    if (with_cpu)
+      for (auto& one : cpu) worked |= one->poll();
+    if (worked) continue;
+    bell.arm();
+    if (!io->has_commands() && cpu_idle() && !stopping.load(std::memory_order_acquire)) bell.sleep(io->nap());
+    bell.disarm();
+  }
+}
+
+// ---- start and stop ------------------------------------------------------------------------------------------------
+
+Result<std::unique_ptr<Engine>> Engine::start(const EngineConfig& config) {
+  const auto layout = plan_layout(config.cores == 0 ? usable_cores() : config.cores, config.memory);
+  if (!layout.ok()) return layout.error();
+  auto pool = BufferPool::create(layout.value().buffers);
+  if (!pool.ok()) return std::move(pool).error();
+  auto parts = std::make_unique<Parts>(layout.value(), std::move(pool).value());
+  if (Status status = parts->make_bells(); !status.ok()) return std::move(status).error();
+  const auto controller = congestion::find_controller(config.congestion, config.rate.is_unlimited() ? Rate() : config.rate);
+  if (!controller.ok()) return controller.error();
+  for (uint32_t i = 0; i < layout.value().net_workers; ++i) {
+    auto io = packet_io::make_packet_io(config.packet_backend, {});
+    if (!io.ok()) return std::move(io).error();
+    const NetWorkerConfig net{i, controller.value(), config.rate, layout.value().buffers_receiving / layout.value().net_workers};
+    parts->net.push_back(std::make_unique<NetWorker>(net, std::move(io).value(), parts->rings, *parts->pool));
+  }
+  for (uint32_t i = 0; i < layout.value().cpu_workers; ++i)
+    parts->cpu.push_back(std::make_unique<CpuWorker>(parts->rings, i, *parts->pool));
+  const auto mode = storage::io_queue_mode_named(config.storage_io);
+  if (!mode.ok()) return mode.error();
+  auto queue = storage::make_io_queue(mode.value());
+  if (!queue.ok()) return std::move(queue).error();
+  parts->io = std::make_unique<IoWorker>(layout.value(), std::move(queue).value(), parts->rings, *parts->pool);
+  log::debug("engine_started", "net=" + std::to_string(layout.value().net_workers) + " cpu=" + std::to_string(layout.value().cpu_workers) +
+                                   " memory=\"" + layout.value().memory_table + '"');
+  return std::unique_ptr<Engine>(new Engine(std::move(parts)));
+}
+
+Engine::Engine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {
+  Parts& p = *parts_;
+  const bool with_cpu = p.layout.threads == Layout::Threads::kCpuOnIo;
+  for (size_t i = 0; i < p.net.size(); ++i) p.threads.emplace_back([&p, i] { p.run_net(i); });
+  for (size_t i = 0; !with_cpu && i < p.cpu.size(); ++i) p.threads.emplace_back([&p, i] { p.run_cpu(i); });
+  p.threads.emplace_back([&p, with_cpu] { p.run_io(with_cpu); });
+}
+
+Engine::~Engine() {
+  parts_->stopping.store(true, std::memory_order_release);
+  for (auto& bell : parts_->bells) bell->ring();
+  for (std::thread& thread : parts_->threads) thread.join();
+}
+
+// ---- the control thread's side -------------------------------------------------------------------------------------
+
+void Engine::post(NetCommand command) {
+  if (auto* open = std::get_if<OpenLane>(&command)) {
+    open->blocks_given_max = parts_->layout.buffers_receiving / parts_->layout.net_workers;
+    open->board = parts_->boards[open->lane];
+  }
+  if (auto* close = std::get_if<CloseLane>(&command)) parts_->boards.erase(close->lane);
+  pass_on(parts_->rings.net_control[0]->commands, std::move(command), *parts_->rings.net_bells[0]);
+}
+
+void Engine::post(IoCommand command) { pass_on(parts_->rings.io_control.commands, std::move(command), *parts_->rings.io_bell); }
+
+std::optional<NetEvent> Engine::next_net_event() {
+  for (auto& control : parts_->rings.net_control)
+    if (auto event = control->events.pop()) return event;
+  return std::nullopt;
+}
+
+std::optional<IoEvent> Engine::next_io_event() { return parts_->rings.io_control.events.pop(); }
+
+bool Engine::has_events() const {
+  const auto has = [](const auto& control) { return !control->events.is_empty(); };
+  return !parts_->rings.io_control.events.is_empty() ||
+         std::any_of(parts_->rings.net_control.begin(), parts_->rings.net_control.end(), has);
+}
+
+int Engine::wait_fd() const { return parts_->rings.control_bell->fd(); }
+void Engine::arm() { parts_->rings.control_bell->arm(); }
+void Engine::disarm() { parts_->rings.control_bell->disarm(); }
+const Layout& Engine::layout() const { return parts_->layout; }
+
+LaneHandle Engine::new_lane() {
+  const LaneHandle lane(++parts_->lanes);
+  parts_->boards[lane] = std::make_shared<LaneBoard>();
+  return lane;
+}
+
+TransferHandle Engine::new_transfer() { return TransferHandle(++parts_->transfers); }
+
+std::shared_ptr<const LaneBoard> Engine::lane_board(LaneHandle lane) const {
+  const auto found = parts_->boards.find(lane);
+  return found == parts_->boards.end() ? nullptr : found->second;
+}
+
+}  // namespace tideway::engine

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Workers, rings and loops: joins storage, packing and packets with threads. The control thread posts commands and
+// takes events; everything else happens on the workers (src/README.md shows a block's way through them).
+//
+// The rings that carry blocks hold as many items as there are block buffers, so they can never be full: what limits
+// the pipeline is buffers, and a worker without one simply reads or grants no more.
+// Thread: control.
+#pragma once
+#include "engine/board.h"
+#include "engine/commands.h"
+#include "engine/layout.h"
+#include "mem/buffer_pool.h"
+#include <tideway/packet_io.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace tideway::engine {
+
+struct EngineConfig {
+  Bytes memory = 1_GiB;
+  uint32_t cores = 0;            // 0: as many as this process may use
+  std::string packet_backend = "udp";
+  std::string storage_io = "auto";
+  std::string congestion = "bbr";
+  Rate rate = Rate::unlimited();  // ceiling of this gateway, and the contract of `contracted`
+};
+
+class NetWorker;
+class IoWorker;
+
+class Engine {
+ public:
+  // Starts the workers. Errors: config_invalid (memory too small, backend unknown), no_memory.
+  static Result<std::unique_ptr<Engine>> start(const EngineConfig& config);
+  ~Engine();  // stops and joins them
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  void post(NetCommand command);
+  void post(IoCommand command);
+  std::optional<NetEvent> next_net_event();
+  std::optional<IoEvent> next_io_event();
+  // Readable when an event may be waiting. Call arm() and look for events once more before sleeping on it.
+  int wait_fd() const;
+  bool has_events() const;
+  void arm();
+  void disarm();
+
+  const Layout& layout() const;
+  LaneHandle new_lane();
+  TransferHandle new_transfer();
+  // What one net worker's lane tells about itself; valid as long as the engine. Nothing for an unknown lane.
+  std::shared_ptr<const LaneBoard> lane_board(LaneHandle lane) const;
+
+ private:
+  struct Parts;
+  explicit Engine(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace tideway::engine

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/io_worker.h"
+
+#include "storage/file_source.h"
+
+#include <algorithm>
+
+namespace tideway::engine {
+namespace {
+
+constexpr Duration kNapAtWork = std::chrono::microseconds(100);  // an answer of the disk takes about as long
+constexpr Duration kNapIdle = std::chrono::milliseconds(10);     // tells delivered blocks at least this often
+constexpr Duration kNapAsleep = std::chrono::seconds(1);
+constexpr size_t kBuffersPerTransferMin = 2;
+
+template <typename Paths>
+auto* find_in(Paths& paths, TransferHandle transfer) {
+  const auto found = paths.find(transfer);
+  return found == paths.end() ? nullptr : found->second.get();
+}
+
+}  // namespace
+
+IoWorker::IoWorker(const Layout& layout, std::unique_ptr<storage::IoQueue> queue, Rings& rings, BufferPool& pool)
+    : layout_(layout), queue_(std::move(queue)), rings_(rings), pool_(pool), events_(rings) {}
+
+bool IoWorker::poll(Time now) {
+  bool worked = obey();
+  worked |= take_blocks();
+  const size_t share = std::max<size_t>(kBuffersPerTransferMin, layout_.buffers_sending / std::max<size_t>(1, sending_.size()));
+  for (auto& [handle, path] : sending_) worked |= path->poll(share, events_);
+  for (auto& [handle, path] : receiving_) worked |= path->poll(now, events_);
+  return worked;
+}
+
+Duration IoWorker::nap() const {
+  const auto is_reading = [](const auto& entry) { return entry.second->has_reads(); };
+  const auto is_writing = [](const auto& entry) { return entry.second->has_writes(); };
+  if (std::any_of(sending_.begin(), sending_.end(), is_reading) || std::any_of(receiving_.begin(), receiving_.end(), is_writing))
+    return kNapAtWork;
+  return sending_.empty() && receiving_.empty() ? kNapAsleep : kNapIdle;
+}
+
+bool IoWorker::has_commands() const {
+  if (!rings_.io_control.commands.is_empty()) return true;
+  const auto has_blocks = [](const auto& cpu) { return !cpu->packed.is_empty() || !cpu->unpacked.is_empty(); };
+  const auto has_acks = [](const auto& net) { return !net->acked.is_empty(); };
+  return std::any_of(rings_.io_cpu.begin(), rings_.io_cpu.end(), has_blocks) ||
+         std::any_of(rings_.io_net.begin(), rings_.io_net.end(), has_acks);
+}
+
+// ---- commands ------------------------------------------------------------------------------------------------------
+
+bool IoWorker::obey() {
+  bool worked = false;
+  while (auto command = rings_.io_control.commands.pop()) {
+    std::visit([&](auto&& c) { obey(std::move(c)); }, std::move(*command));
+    worked = true;
+  }
+  return worked;
+}
+
+void IoWorker::obey(StartSource&& start) {
+  const TransferHandle handle = start.transfer;
+  auto store = std::make_unique<storage::FileSource>(std::move(start.scan), *queue_);
+  sending_[handle] = std::make_unique<SendPath>(std::move(start), std::move(store), rings_, pool_);
+}
+
+void IoWorker::obey(StartSink&& start) {
+  const TransferHandle handle = start.transfer;
+  receiving_[handle] = std::make_unique<ReceivePath>(std::move(start), *queue_, rings_);
+}
+
+void IoWorker::obey(SourceAccepted&& accepted) {
+  if (SendPath* path = find_in(sending_, accepted.transfer)) path->on_accepted(accepted);
+}
+
+void IoWorker::obey(FromPeer&& from) {
+  if (SendPath* path = find_in(sending_, from.transfer)) path->on_peer_message(std::move(from.message), events_);
+  if (ReceivePath* path = find_in(receiving_, from.transfer)) path->on_peer_message(std::move(from.message), events_);
+  events_.emit(PeerMessageTaken{from.transfer});
+}
+
+void IoWorker::obey(MessageTaken&& taken) {
+  if (SendPath* path = find_in(sending_, taken.transfer)) path->on_message_taken();
+  if (ReceivePath* path = find_in(receiving_, taken.transfer)) path->on_message_taken();
+}
+
+void IoWorker::obey(EndTransfer&& end) {
+  sending_.erase(end.transfer);
+  receiving_.erase(end.transfer);
+}
+
+// ---- blocks --------------------------------------------------------------------------------------------------------
+
+bool IoWorker::take_blocks() {
+  bool worked = false;
+  for (auto& cpu : rings_.io_cpu) {
+    while (const auto packed = cpu->packed.pop()) {
+      if (SendPath* path = find_in(sending_, packed->transfer)) path->on_packed(*packed);
+      worked = true;
+    }
+    while (auto unpacked = cpu->unpacked.pop()) {
+      ReceivePath* path = find_in(receiving_, unpacked->transfer);
+      if (path != nullptr) path->on_block(std::move(*unpacked), events_);
+      worked = true;  // of a transfer that ended: the buffer goes home, its slot is closed
+    }
+  }
+  for (auto& net : rings_.io_net) {
+    while (const auto acked = net->acked.pop()) {
+      if (SendPath* path = find_in(sending_, acked->transfer)) path->on_acked();
+      worked = true;
+    }
+  }
+  return worked;
+}
+
+}  // namespace tideway::engine

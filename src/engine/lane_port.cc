@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/lane_port.h"
+
+#include <algorithm>
+
+namespace tideway::engine {
+namespace {
+
+constexpr Duration kOpenPatience = std::chrono::seconds(5);   // for the first answer to a probe
+constexpr Duration kDeadPatience = std::chrono::seconds(10);  // as long as the control channel's
+
+}  // namespace
+
+LanePort::LanePort(Time now, const OpenLane& open, BufferPool& pool, flow::FlowTable& table)
+    : lane_({.lane = open.id, .unit = open.credit_unit, .blocks_given_max = open.blocks_given_max}, pool, table),
+      board_(open.board), opened_at_(now), bucket_(now, open.rate) {}
+
+void LanePort::add_flow(Time now, OpenFlow&& open, PathId path, std::unique_ptr<CongestionController> controller) {
+  auto port = std::make_unique<Port>();
+  port->id = open.config.id;
+  port->local = open.local;
+  port->remote = open.config.peer;
+  port->path = path;
+  port->flow = &lane_.add_flow(now, open.config, std::move(controller));
+  for (uint64_t epoch = 0; epoch < 2; ++epoch) {
+    port->flow->install_send_key(KeyEpoch(epoch), std::move(open.send_keys[epoch]));
+    port->flow->install_receive_key(KeyEpoch(epoch), std::move(open.receive_keys[epoch]));
+  }
+  port->send_key_asked = port->receive_key_asked = 1;
+  ports_.push_back(std::move(port));
+}
+
+// ---- slots ---------------------------------------------------------------------------------------------------------
+
+void LanePort::open_slot(const OpenSlot& open) {
+  if (open.role == OpenSlot::Role::kSending) {
+    sending_[open.slot].transfer = open.transfer;
+    lane_.open_sending(open.slot, Bytes(open.credit_bytes));
+    return;
+  }
+  receiving_[open.slot] = open.transfer;
+  // No reserve left is told to the peer by credit that does not come; the session has limited the transfers before.
+  static_cast<void>(lane_.open_receiving(open.slot).ok());
+}
+
+void LanePort::close_slot(const CloseSlot& close) {
+  if (close.role == OpenSlot::Role::kSending) {
+    sending_.erase(close.slot);
+    lane_.close_sending(close.slot);
+    return;
+  }
+  receiving_.erase(close.slot);
+  lane_.close_receiving(close.slot);
+}
+
+TransferHandle LanePort::transfer_of(SlotId slot, OpenSlot::Role role) const {
+  if (role == OpenSlot::Role::kReceiving) {
+    const auto found = receiving_.find(slot);
+    return found == receiving_.end() ? TransferHandle() : found->second;
+  }
+  const auto found = sending_.find(slot);
+  return found == sending_.end() ? TransferHandle() : found->second.transfer;
+}
+
+void LanePort::take_block(BlockToSend&& block) {
+  const auto slot = sending_.find(block.block.key.slot);
+  if (slot == sending_.end() || slot->second.transfer != block.transfer) return;  // closed meanwhile: the buffer goes home
+  slot->second.waiting.push_back(std::move(block.block));
+}
+
+bool LanePort::start_blocks() {
+  bool started = false;
+  auto slot = sending_.lower_bound(next_to_start_);
+  for (size_t tried = 0; tried < sending_.size(); ++tried) {
+    if (slot == sending_.end()) slot = sending_.begin();
+    std::deque<PackedBlock>& waiting = slot->second.waiting;
+    while (!waiting.empty() && lane_.offer(std::move(waiting.front()))) {
+      waiting.pop_front();
+      started = true;
+    }
+    if (!waiting.empty()) board_->held_by_credit.add(1);
+    ++slot;
+  }
+  if (slot != sending_.end()) next_to_start_ = slot->first;
+  return started;
+}
+
+// ---- packets -------------------------------------------------------------------------------------------------------
+
+bool LanePort::transmit(Time now, PacketIo& io) {
+  bool sent = false;
+  lane_.on_turn(now);
+  for (auto& port : ports_) {
+    follow_peer(*port, io);
+    if (flush(*port, io)) sent |= write(now, *port, io);
+  }
+  return sent;
+}
+
+// True: nothing is left over.
+bool LanePort::flush(Port& port, PacketIo& io) {
+  if (port.count == 0) return true;
+  const size_t sent = io.send(std::span(port.unsent).subspan(port.first, port.count));
+  port.first += sent;
+  port.count -= sent;
+  return port.count == 0;
+}
+
+bool LanePort::write(Time now, Port& port, PacketIo& io) {
+  flow::Flow& flow = *port.flow;
+  constexpr size_t kControlPackets = 2;  // an ACK and a CTRL go beside data
+  const size_t wanted = flow.packets_wanted(now);
+  if (wanted == 0 && flow.next_deadline() > now) return false;
+  const Bytes size = flow.room_size();
+  const size_t allowed = bucket_.packets(now, size);
+  if (allowed < wanted) {
+    flow.on_held_back();
+    board_->held_by_rate.add(1);
+  }
+  const size_t rooms = std::min({wanted, allowed, kBurstMax - kControlPackets}) + kControlPackets;
+  const size_t got = io.allocate(port.path, size, std::span(port.unsent).first(rooms));
+  port.first = 0;
+  port.count = flow.write_burst(now, std::span(port.unsent).first(got));
+  for (size_t i = 0; i < port.count; ++i) bucket_.spend(Bytes(port.unsent[i].bytes.size()));
+  for (size_t i = port.count; i < got; ++i) port.unsent[i].reset();
+  const bool wrote = port.count > 0;
+  flush(port, io);
+  return wrote;
+}
+
+// A peer behind NAT may come to us from another port; the flow has challenged it before it changes its mind.
+void LanePort::follow_peer(Port& port, PacketIo& io) {
+  if (port.flow->peer() == port.remote) return;
+  auto moved = io.open_path({.local = port.local, .remote = port.flow->peer()});
+  port.remote = port.flow->peer();
+  if (!moved.ok()) return;  // out of paths: the old one goes on
+  io.close_path(port.path);
+  port.path = moved.value().id;
+}
+
+Time LanePort::next_deadline() const {
+  Time next = lane_.next_deadline();
+  if (!bucket_.is_limited()) return next;
+  next = kNever;
+  for (const auto& port : ports_) {
+    Time at = port->flow->next_deadline();
+    const Time allowed = bucket_.next(port->flow->room_size());
+    if (at < allowed) at = allowed;
+    next = std::min(next, at);
+  }
+  return next;
+}
+
+void LanePort::close(Time now, PacketIo& io) {
+  for (auto& port : ports_) {
+    port->flow->close(now);
+    write(now, *port, io);
+    for (Packet& packet : port->unsent) packet.reset();
+    io.close_path(port->path);
+  }
+}
+
+// ---- reports -------------------------------------------------------------------------------------------------------
+
+void LanePort::set_rate(Time now, Rate rate) { bucket_.set_rate(now, rate); }
+
+void LanePort::install(InstallKey&& install) {
+  for (auto& port : ports_) {
+    if (port->id != install.flow) continue;
+    if (install.direction == KeyDirection::kSend) port->flow->install_send_key(install.epoch, std::move(install.key));
+    else port->flow->install_receive_key(install.epoch, std::move(install.key));
+  }
+}
+
+std::vector<KeyWanted> LanePort::take_wanted_keys(LaneHandle handle) {
+  std::vector<KeyWanted> wanted;
+  for (auto& port : ports_) {
+    const flow::Flow& flow = *port->flow;
+    if (flow.needs_send_key() && flow.next_send_key().value() > port->send_key_asked) {
+      port->send_key_asked = flow.next_send_key().value();
+      wanted.push_back({handle, port->id, KeyDirection::kSend, flow.next_send_key()});
+    }
+    if (flow.needs_receive_key() && flow.next_receive_key().value() > port->receive_key_asked) {
+      port->receive_key_asked = flow.next_receive_key().value();
+      wanted.push_back({handle, port->id, KeyDirection::kReceive, flow.next_receive_key()});
+    }
+  }
+  return wanted;
+}
+
+std::optional<Error> LanePort::take_death(Time now) {
+  if (death_told_) return std::nullopt;
+  for (const auto& port : ports_) has_been_open_ |= port->flow->state() == flow::FlowState::kOpen;
+  const bool is_blocked = has_been_open_ ? lane_.is_dead(now - kDeadPatience) : now - opened_at_ > kOpenPatience;
+  if (!is_blocked && !lane_.has_protocol_error()) return std::nullopt;
+  death_told_ = true;
+  if (lane_.has_protocol_error()) return Error{Fault::kProtocolError, "the peer broke the packet protocol", "upgrade both sides"};
+  return Error{Fault::kUdpBlocked, "no UDP packet of the peer comes through, though the control channel works",
+               "open the data ports (UDP, 64 from [data_plane] address on) between the two gateways"};
+}
+
+void LanePort::tell_board() {
+  uint64_t sent = 0, lost = 0, bytes_sent = 0, bytes_received = 0, open = 0, rate = 0, mtu = 0;
+  Duration rtt{};
+  for (const auto& port : ports_) {
+    const flow::FlowStats stats = port->flow->stats();
+    sent += stats.packets_sent;
+    lost += stats.packets_lost - std::min(stats.packets_lost, stats.packets_spurious);
+    bytes_sent += stats.bytes_sent;
+    bytes_received += stats.bytes_received;
+    open += stats.state == flow::FlowState::kOpen ? 1 : 0;
+    rate += stats.delivery_rate.bytes_per_second();
+    mtu = std::max(mtu, stats.path_mtu.count());
+    rtt = std::max(rtt, stats.rtt_smoothed);
+  }
+  board_->packets_sent.set(sent);
+  board_->packets_lost.set(lost);
+  board_->bytes_sent.set(bytes_sent);
+  board_->bytes_received.set(bytes_received);
+  board_->flows_open.set(open);
+  board_->rate_bytes_per_second.set(rate);
+  board_->path_mtu.set(mtu);
+  board_->rtt_ns.set(static_cast<uint64_t>(rtt.count()));
+}
+
+}  // namespace tideway::engine

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A lane as the net worker sees it: the pure lane, plus what ties it to this host: paths, packets the backend did not
+// take yet, blocks that wait for credit, and the ceiling on what we send.
+// Thread: net worker.
+#pragma once
+#include "engine/board.h"
+#include "engine/commands.h"
+#include "engine/rate_bucket.h"
+#include "flow/lane.h"
+#include <tideway/packet_io.h>
+
+#include <array>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace tideway::engine {
+
+class LanePort {
+ public:
+  LanePort(Time now, const OpenLane& open, BufferPool& pool, flow::FlowTable& table);
+
+  void add_flow(Time now, OpenFlow&& open, PathId path, std::unique_ptr<CongestionController> controller);
+  void open_slot(const OpenSlot& open);
+  void close_slot(const CloseSlot& close);
+  void take_block(BlockToSend&& block);
+  void set_rate(Time now, Rate rate);
+
+  // Moves waiting blocks into the lane, one transfer after the other, as far as credit goes.
+  bool start_blocks();
+  // One turn of every flow. True: something was sent.
+  bool transmit(Time now, PacketIo& io);
+  Time next_deadline() const;
+  void tell_board();
+  void close(Time now, PacketIo& io);
+
+  flow::Lane& lane() { return lane_; }
+  TransferHandle transfer_of(SlotId slot, OpenSlot::Role role) const;
+  void install(InstallKey&& install);
+  std::vector<KeyWanted> take_wanted_keys(LaneHandle handle);  // each key once
+  // Why the lane is of no use any more; told once.
+  std::optional<Error> take_death(Time now);
+
+ private:
+  struct Port {
+    FlowId id;
+    flow::Flow* flow;
+    Endpoint local, remote;
+    PathId path;
+    std::array<Packet, kBurstMax> unsent;  // from `first` on
+    size_t first = 0, count = 0;
+    uint64_t send_key_asked = 0, receive_key_asked = 0;
+  };
+  struct Sending {
+    TransferHandle transfer;
+    std::deque<PackedBlock> waiting;  // bounded by the transfer's share of buffers
+  };
+  bool flush(Port& port, PacketIo& io);
+  bool write(Time now, Port& port, PacketIo& io);
+  void follow_peer(Port& port, PacketIo& io);
+
+  flow::Lane lane_;
+  std::shared_ptr<LaneBoard> board_;
+  const Time opened_at_;
+  bool has_been_open_ = false, death_told_ = false;
+  RateBucket bucket_;
+  std::vector<std::unique_ptr<Port>> ports_;
+  std::map<SlotId, Sending> sending_;
+  std::map<SlotId, TransferHandle> receiving_;
+  SlotId next_to_start_;
+};
+
+}  // namespace tideway::engine

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How many workers of which kind a machine gets, and how the memory it may use is divided. A starting point from
+// the number of cores; two cores never both busy-poll.
+// Pure.
+#pragma once
+#include <tideway/result.h>
+#include <tideway/units.h>
+
+#include <cstdint>
+#include <string>
+
+namespace tideway::engine {
+
+struct Layout {
+  uint32_t net_workers = 1;
+  uint32_t cpu_workers = 1;
+  // On one or two cores the cpu worker shares the io worker's thread.
+  enum class Threads : uint8_t { kCpuOnIo, kCpuApart } threads = Threads::kCpuOnIo;
+  uint32_t buffers = 0;            // block buffers in all
+  uint32_t buffers_receiving = 0;  // of these, what peers may fill
+  uint32_t buffers_sending = 0;    // and what our own reads may hold
+  std::string memory_table;        // who holds how much, for the log and doctor
+};
+
+// Errors: config_invalid when `memory` is too small for the smallest gateway that works.
+Result<Layout> plan_layout(uint32_t cores, Bytes memory);
+
+}  // namespace tideway::engine

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/net_worker.h"
+
+namespace tideway::engine {
+namespace {
+
+constexpr size_t kReceiveBursts = 8;                                  // of one turn, so that sending gets its share
+constexpr Duration kWatchPeriod = std::chrono::milliseconds(100);     // boards, keys, dead lanes
+}  // namespace
+
+NetWorker::NetWorker(const NetWorkerConfig& config, std::unique_ptr<PacketIo> io, Rings& rings, BufferPool& pool)
+    : config_(config), io_(std::move(io)), wait_fd_(io_->limits().wait_fd), rings_(rings), pool_(pool),
+      table_(static_cast<uint8_t>(config.index)) {}
+
+bool NetWorker::poll(Time now) {
+  bool worked = obey(now);
+  worked |= take_blocks();
+  worked |= receive(now);
+  const bool watches = now >= watched_at_ + kWatchPeriod;
+  if (watches) watched_at_ = now;
+  for (auto& [handle, lane] : lanes_) {
+    worked |= hand_on(handle, *lane);
+    worked |= lane->start_blocks();
+    if (watches) watch(now, handle, *lane);
+  }
+  worked |= transmit(now);
+  return worked;
+}
+
+bool NetWorker::has_commands() const {
+  if (!rings_.net_control[config_.index]->commands.is_empty() || !rings_.io_net[config_.index]->freed.is_empty()) return true;
+  for (const auto& of_cpu : rings_.net_cpu[config_.index])
+    if (!of_cpu->to_send.is_empty()) return true;
+  return false;
+}
+
+Time NetWorker::next_deadline() const {
+  Time next = lanes_.empty() ? kNever : watched_at_ + kWatchPeriod;
+  for (const auto& [handle, lane] : lanes_) next = std::min(next, lane->next_deadline());
+  return next;
+}
+
+LanePort* NetWorker::find(LaneHandle lane) {
+  const auto found = lanes_.find(lane);
+  return found == lanes_.end() ? nullptr : found->second.get();
+}
+
+// ---- commands ------------------------------------------------------------------------------------------------------
+
+bool NetWorker::obey(Time now) {
+  bool worked = false;
+  while (auto command = rings_.net_control[config_.index]->commands.pop()) {
+    std::visit([&](auto&& c) { obey(now, std::move(c)); }, std::move(*command));
+    worked = true;
+  }
+  return worked;
+}
+
+void NetWorker::obey(Time, BindPorts&& bind) {
+  PortsBound answer{bind.request, std::vector<BoundPort>{}};
+  std::vector<Bound>& bound = bound_[bind.request];
+  for (const BindPorts::Port& port : bind.ports) {
+    auto path = io_->open_path({.local = port.local, .remote = {}});
+    const auto connection = table_.reserve(port.random);
+    if (!path.ok()) answer.ports = path.error();
+    else if (!connection) answer.ports = Error{Fault::kOverloaded, "this gateway's flows are all in use", "try again later"};
+    if (path.ok()) bound.push_back({path.value().id, connection.value_or(ConnectionId())});
+    if (!answer.ports.ok()) break;
+    answer.ports.value().push_back({path.value().local, *connection});
+  }
+  if (!answer.ports.ok()) obey(Time{}, DropPorts{bind.request});
+  tell(std::move(answer));
+}
+
+void NetWorker::obey(Time, DropPorts&& drop) {
+  for (const Bound& bound : bound_[drop.request]) {
+    io_->close_path(bound.path);
+    table_.release(bound.connection);
+  }
+  bound_.erase(drop.request);
+}
+
+void NetWorker::obey(Time now, OpenLane&& open) {
+  auto lane = std::make_unique<LanePort>(now, open, pool_, table_);
+  for (OpenFlow& flow : open.flows) {
+    const auto path = io_->open_path({.local = flow.local, .remote = flow.config.peer});
+    if (!path.ok()) {
+      tell(LaneDied{open.lane, path.error()});
+      continue;
+    }
+    congestion::ControllerConfig control;
+    control.window_initial = flow.config.window_initial;
+    control.rtt_initial = flow.config.rtt_initial;
+    if (!config_.contract.is_unlimited()) control.rate_contracted = config_.contract;
+    control.flows = static_cast<uint32_t>(open.flows.size());
+    control.seed = flow.config.challenge_seed;
+    lane->add_flow(now, std::move(flow), path.value().id, config_.controller.make(control));
+  }
+  for (const Bound& bound : bound_[open.ports]) io_->close_path(bound.path);  // the sockets live on with the lane's paths
+  bound_.erase(open.ports);
+  lanes_[open.lane] = std::move(lane);
+}
+
+void NetWorker::obey(Time, OpenSlot&& open) {
+  if (LanePort* lane = find(open.lane)) lane->open_slot(open);
+}
+
+void NetWorker::obey(Time, CloseSlot&& close) {
+  if (LanePort* lane = find(close.lane)) lane->close_slot(close);
+}
+
+void NetWorker::obey(Time, InstallKey&& install) {
+  if (LanePort* lane = find(install.lane)) lane->install(std::move(install));
+}
+
+void NetWorker::obey(Time now, SetRate&& set) {
+  if (LanePort* lane = find(set.lane)) lane->set_rate(now, set.rate);
+}
+
+void NetWorker::obey(Time now, CloseLane&& close) {
+  LanePort* lane = find(close.lane);
+  if (lane == nullptr) return;
+  lane->close(now, *io_);
+  lanes_.erase(close.lane);
+}
+
+// ---- blocks and packets --------------------------------------------------------------------------------------------
+
+bool NetWorker::take_blocks() {
+  bool worked = false;
+  for (auto& of_cpu : rings_.net_cpu[config_.index]) {
+    while (auto block = of_cpu->to_send.pop()) {
+      if (LanePort* lane = find(block->lane)) lane->take_block(std::move(*block));
+      worked = true;
+    }
+  }
+  while (const auto freed = rings_.io_net[config_.index]->freed.pop()) {
+    if (LanePort* lane = find(freed->lane)) lane->lane().on_buffer_free(freed->slot);
+    worked = true;
+  }
+  return worked;
+}
+
+bool NetWorker::receive(Time now) {
+  bool worked = false;
+  for (size_t i = 0; i < kReceiveBursts; ++i) {
+    const size_t count = io_->receive(burst_);
+    if (count == 0) break;
+    // Each worker has its own sockets, so a packet for another one is a stranger's.
+    const size_t foreign = table_.dispatch(now, std::span(burst_).first(count));
+    for (Packet& packet : std::span(burst_).first(foreign)) packet.reset();
+    worked = true;
+  }
+  return worked;
+}
+
+bool NetWorker::hand_on(LaneHandle handle, LanePort& lane) {
+  bool worked = false;
+  while (auto block = lane.lane().take_complete()) {
+    const TransferHandle transfer = lane.transfer_of(block->key.slot, OpenSlot::Role::kReceiving);
+    const size_t cpu = next_cpu_++ % rings_.cpu_bells.size();
+    pass_on(rings_.net_cpu[config_.index][cpu]->received, BlockReceived{handle, transfer, std::move(*block)}, *rings_.cpu_bells[cpu]);
+    worked = true;
+  }
+  while (const auto done = lane.lane().take_done()) {
+    pass_on(rings_.io_net[config_.index]->acked,
+            BlockAcked{lane.transfer_of(done->slot, OpenSlot::Role::kSending), done->block}, *rings_.io_bell);
+    worked = true;
+  }
+  return worked;
+}
+
+bool NetWorker::transmit(Time now) {
+  bool sent = false;
+  for (auto& [handle, lane] : lanes_) sent |= lane->transmit(now, *io_);
+  return sent;
+}
+
+void NetWorker::watch(Time now, LaneHandle handle, LanePort& lane) {
+  lane.tell_board();
+  for (KeyWanted& wanted : lane.take_wanted_keys(handle)) tell(std::move(wanted));
+  if (auto death = lane.take_death(now)) tell(LaneDied{handle, std::move(*death)});
+}
+
+void NetWorker::tell(NetEvent event) {
+  pass_on(rings_.net_control[config_.index]->events, std::move(event), *rings_.control_bell);
+}
+
+}  // namespace tideway::engine

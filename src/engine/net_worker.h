@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Moves packets: one PacketIo, the lanes that end here, and the blocks in them. A turn is a list of duties, each
+// bounded: obey commands, take blocks, receive (first, because receive buffers are the scarcest), hand on what is
+// complete, start blocks, transmit within window, pacing and rate.
+//
+// It owns no thread: whoever drives it calls poll(now), and sleeps on wait_fd() until next_deadline() when poll had
+// nothing to do.
+// Thread: net worker.
+#pragma once
+#include "congestion/registry.h"
+#include "engine/lane_port.h"
+#include "engine/rings.h"
+#include "flow/flow_table.h"
+#include "mem/buffer_pool.h"
+#include <tideway/packet_io.h>
+
+#include <map>
+#include <memory>
+#include <string>
+
+namespace tideway::engine {
+
+struct NetWorkerConfig {
+  uint32_t index = 0;
+  congestion::ControllerEntry controller;
+  Rate contract = Rate::unlimited();   // of `contracted`
+  uint32_t buffers_receiving = 0;      // what all lanes together may have promised to peers
+};
+
+class NetWorker {
+ public:
+  NetWorker(const NetWorkerConfig& config, std::unique_ptr<PacketIo> io, Rings& rings, BufferPool& pool);
+
+  bool poll(Time now);  // false: there was nothing to do
+  Time next_deadline() const;
+  bool has_commands() const;  // or blocks: look once more before sleeping
+  int wait_fd() const { return wait_fd_; }
+
+ private:
+  bool obey(Time now);
+  void obey(Time now, BindPorts&& bind);
+  void obey(Time now, DropPorts&& drop);
+  void obey(Time now, OpenLane&& open);
+  void obey(Time now, OpenSlot&& open);
+  void obey(Time now, CloseSlot&& close);
+  void obey(Time now, InstallKey&& install);
+  void obey(Time now, SetRate&& set);
+  void obey(Time now, CloseLane&& close);
+  bool take_blocks();
+  bool receive(Time now);
+  bool hand_on(LaneHandle handle, LanePort& lane);
+  bool transmit(Time now);
+  void watch(Time now, LaneHandle handle, LanePort& lane);
+  void tell(NetEvent event);
+  LanePort* find(LaneHandle lane);
+
+  NetWorkerConfig config_;
+  std::unique_ptr<PacketIo> io_;
+  const int wait_fd_;
+  Rings& rings_;
+  BufferPool& pool_;
+  flow::FlowTable table_;
+  std::map<LaneHandle, std::unique_ptr<LanePort>> lanes_;
+  struct Bound { PathId path; ConnectionId connection; };
+  std::map<uint32_t, std::vector<Bound>> bound_;  // by request, until their lane opens
+  std::array<Packet, kBurstMax> burst_;
+  size_t next_cpu_ = 0;
+  Time watched_at_{};
+};
+
+}  // namespace tideway::engine

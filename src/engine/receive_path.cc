@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/receive_path.h"
+
+#include <algorithm>
+
+namespace tideway::engine {
+namespace {
+
+constexpr size_t kAnswersBatch = 64;
+constexpr uint32_t kMessagesOutMax = 32;   // told to the control thread and not yet in the channel
+constexpr uint32_t kWritingsMax = 1 << 14;  // numbers of blocks being written; far more than buffers
+constexpr uint32_t kCloseTokens = 1U << 31;
+constexpr uint32_t kSyncToken = kCloseTokens - 1;
+constexpr Duration kDeliveredPeriod = std::chrono::milliseconds(10);
+
+Result<std::vector<ManifestEntry>> read_page(std::span<const std::byte> bytes) {
+  auto page = messages::parse_manifest_page(bytes);
+  if (!page.ok()) return std::move(page).error();
+  return std::move(page.value().entries);
+}
+
+transfer::Existing from_storage(storage::Existing existing) {
+  switch (existing) {
+    case storage::Existing::kAbsent: return transfer::Existing::kAbsent;
+    case storage::Existing::kSame: return transfer::Existing::kSame;
+    case storage::Existing::kDifferent: return transfer::Existing::kDifferent;
+    case storage::Existing::kTypeConflict: break;
+  }
+  return transfer::Existing::kOtherType;
+}
+
+}  // namespace
+
+ReceivePath::ReceivePath(StartSink&& start, storage::IoQueue& queue, Rings& rings)
+    : start_(std::move(start)), queue_(queue), rings_(rings), next_close_token_(kCloseTokens) {}
+
+ReceivePath::~ReceivePath() {
+  // What cannot be removed now is removed by the next transfer with this id, or by hand; nothing shows it as data.
+  if (store_ != nullptr) static_cast<void>(store_->abandon().ok());
+}
+
+bool ReceivePath::poll(Time now, EventOutlet& events) {
+  if (state_ == State::kOpening) announce(events);
+  bool worked = say(now, events);
+  if (state_ == State::kDone || store_ == nullptr) return worked;
+  worked |= submit_writes();
+  worked |= take_answers(events);
+  if (state_ == State::kDone) return true;
+  worked |= submit_closes();
+  worked |= complete(events);
+  worked |= say(now, events);
+  tell_board();
+  return worked;
+}
+
+// ---- opening -------------------------------------------------------------------------------------------------------
+
+// If nothing is at the destination, the source need not wait for our answer to any page.
+void ReceivePath::announce(EventOutlet& events) {
+  state_ = State::kReceiving;
+  if (start_.content == StartSource::Content::kWithData) {
+    const auto there = start_.root->stat_if_exists(start_.destination);
+    if (!there.ok()) return fail(there.error(), events);
+    if (there.value()) answers_ = transfer::Answers::kPerPage;
+  }
+  receiver_ = std::make_unique<transfer::Receiver>(transfer::Receiver::Options{start_.id, answers_, start_.limits});
+  const bool is_fresh = answers_ == transfer::Answers::kEverythingNeeded;
+  events.emit(SinkReady{start_.transfer, is_fresh ? SourceAccepted::Needed::kEverything : SourceAccepted::Needed::kPerPage,
+                        is_fresh ? messages::PublishForm::kRename : messages::PublishForm::kMarker});
+}
+
+// One file goes into a directory when the user wrote a "/" or when one is there; a tree becomes the destination.
+Status ReceivePath::open_store(const ManifestEntry& entry_0) {
+  destination_ = start_.destination;
+  if (entry_0.type == EntryType::kFile) {
+    const auto there = start_.root->stat_if_exists(destination_);
+    if (!there.ok()) return there.error();
+    const bool is_directory = there.value() && there.value()->kind == storage::FileKind::kDirectory;
+    if (is_directory || start_.form == messages::DestinationForm::kIntoDirectory) {
+      auto inside = destination_.child(start_.source_name);
+      if (!inside.ok()) return inside.error();
+      destination_ = std::move(inside).value();
+    }
+  }
+  storage::FileSinkConfig config;
+  config.root = start_.root;
+  config.transfer = start_.id;
+  config.destination = destination_;
+  config.read_page = read_page;
+  auto store = storage::FileSink::create(std::move(config), queue_);
+  if (!store.ok()) return std::move(store).error();
+  store_ = std::move(store).value();
+  return success();
+}
+
+// ---- from the source -----------------------------------------------------------------------------------------------
+
+void ReceivePath::on_peer_message(TransferMessage&& message, EventOutlet& events) {
+  if (state_ == State::kOpening) announce(events);
+  if (state_ == State::kDone) return;
+  Status status = success();
+  if (const auto* page = std::get_if<messages::ManifestPage>(&message)) {
+    if (start_.content == StartSource::Content::kManifestOnly) {
+      for (const ManifestEntry& entry : page->entries) events.emit(EntryListed{start_.transfer, entry});
+      status = receiver_->on_listed_page(*page);
+    } else {
+      status = take_page(*page);
+    }
+  }
+  if (const auto* end = std::get_if<messages::ManifestEnd>(&message)) status = receiver_->on_manifest_end(*end);
+  if (const auto* ends = std::get_if<messages::ObjectEnds>(&message)) status = receiver_->on_object_end(*ends);
+  if (const auto* root = std::get_if<messages::TransferRoot>(&message)) status = receiver_->on_root(*root);
+  if (const auto* error = std::get_if<messages::PeerError>(&message)) {
+    const Error why{fault_named(error->code).value_or(Fault::kEntriesFailed), error->detail, ""};
+    events.emit(EntryReported{start_.transfer, "", why});
+    status = receiver_->on_entry_failed(error->object, why);
+  }
+  if (!status.ok()) return fail(status.error(), events);
+  if (start_.content == StartSource::Content::kManifestOnly && std::holds_alternative<messages::ManifestEnd>(message)) {
+    state_ = State::kDone;
+    events.emit(TransferDone{start_.transfer, TransferDone::Outcome{{}, receiver_->entries(), receiver_->bytes_listed()}});
+  }
+}
+
+Status ReceivePath::take_page(const messages::ManifestPage& page) {
+  if (store_ == nullptr && !page.entries.empty())
+    if (Status status = open_store(page.entries.front()); !status.ok()) return status;
+  auto existing = probe(page);
+  if (!existing.ok()) return std::move(existing).error();
+  if (Status status = receiver_->on_page(page, existing.value()); !status.ok()) return status;
+  for (size_t i = 0; i < page.entries.size(); ++i) {
+    const bool is_there = !existing.value().empty() && existing.value()[i] != transfer::Existing::kAbsent;
+    if (answers_ == transfer::Answers::kEverythingNeeded) store_->bind(page.entries[i].number, page.entries[i]);
+    if (is_there && page.entries[i].type == EntryType::kFile) store_->release(page.entries[i].number);
+  }
+  const std::string bytes = messages::serialize(page);
+  if (Status status = store_->staging().append_manifest(std::as_bytes(std::span(bytes))); !status.ok()) return status;
+  return place_waiting();
+}
+
+// Each entry is bound after it was looked up, so that those in it find their parent.
+Result<std::vector<transfer::Existing>> ReceivePath::probe(const messages::ManifestPage& page) const {
+  std::vector<transfer::Existing> existing;
+  if (answers_ == transfer::Answers::kEverythingNeeded) return existing;
+  existing.reserve(page.entries.size());
+  for (const ManifestEntry& entry : page.entries) {
+    const auto there = store_->probe_existing(entry);
+    if (!there.ok()) return there.error();
+    existing.push_back(from_storage(there.value()));
+    store_->bind(entry.number, entry);
+  }
+  return existing;
+}
+
+// ---- blocks --------------------------------------------------------------------------------------------------------
+
+void ReceivePath::on_block(BlockUnpacked&& block, EventOutlet& events) {
+  if (state_ == State::kDone || receiver_ == nullptr) return;
+  if (!block.block.ok()) {
+    // Only a damaged head can be asked for again; anything else in it the peer meant.
+    if (block.block.error().fault != Fault::kHashMismatch) return fail(block.block.error(), events);
+    receiver_->on_bad_segments(block.key, {});
+    return free_buffer(block.lane, block.key.slot);
+  }
+  board().bytes_raw.add(block.block.value().raw.size());
+  board().bytes_packed.add(block.packed_size);
+  waiting_.push_back(std::move(block));
+  if (Status status = place_waiting(); !status.ok()) fail(status.error(), events);
+}
+
+Status ReceivePath::place_waiting() {
+  for (size_t i = 0; i < waiting_.size();) {
+    const auto verdict = receiver_->judge(waiting_[i].block.value().segments);
+    if (!verdict.ok()) return verdict.error();
+    if (verdict.value() == transfer::Receiver::Verdict::kWaits || store_ == nullptr) {
+      ++i;
+      continue;
+    }
+    BlockUnpacked block = std::move(waiting_[i]);
+    waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
+    take_block(std::move(block));
+  }
+  return success();
+}
+
+void ReceivePath::take_block(BlockUnpacked&& received) {
+  auto writing = std::make_unique<Writing>(Writing{received.lane, std::move(received.block).value(), {}, {}});
+  const block::SegmentList& segments = writing->block.segments;
+  block::SegmentList bad;
+  uint32_t offset = 0;
+  for (size_t i = 0; i < segments.size(); offset += segments[i].length, ++i) {
+    if (std::binary_search(writing->block.bad.begin(), writing->block.bad.end(), static_cast<uint32_t>(i))) {
+      bad.push_back(segments[i]);
+    } else if (receiver_->wants(segments[i])) {
+      writing->good.push_back(segments[i]);
+      writing->offsets.push_back(offset);
+    }
+  }
+  if (!bad.empty()) receiver_->on_bad_segments(writing->block.key, bad);
+  while (writings_.contains(next_writing_)) next_writing_ = (next_writing_ + 1) % kWritingsMax;
+  writing_order_.push_back(next_writing_);
+  writings_[next_writing_] = std::move(writing);
+  next_writing_ = (next_writing_ + 1) % kWritingsMax;
+}
+
+bool ReceivePath::submit_writes() {
+  bool worked = false;
+  for (const uint32_t number : writing_order_) {
+    Writing& writing = *writings_[number];
+    while (writing.submitted < writing.good.size()) {
+      const block::Segment& segment = writing.good[writing.submitted];
+      const auto bytes = writing.block.raw.subspan(writing.offsets[writing.submitted], segment.length);
+      const StoreRequest request{StoreOp::kWrite, number << 16 | static_cast<uint32_t>(writing.submitted), segment.object,
+                                 kLeafSize * segment.leaf, {const_cast<std::byte*>(bytes.data()), bytes.size()}};
+      if (store_->submit({&request, 1}) == 0) return worked;
+      writing.submitted += 1;
+      worked = true;
+    }
+  }
+  return worked;
+}
+
+bool ReceivePath::take_answers(EventOutlet& events) {
+  std::vector<StoreDone> done(kAnswersBatch, StoreDone{0, success()});
+  size_t count = 0;
+  bool worked = false;
+  do {
+    count = store_->poll(done);
+    for (const StoreDone& one : std::span(done).first(count)) {
+      worked = true;
+      if (!one.status.ok()) {
+        fail(one.status.error(), events);
+        return true;
+      }
+      if (one.token == kSyncToken) {
+        is_syncing_ = false;
+        publish(events);
+        return true;
+      }
+      if (one.token >= kCloseTokens) {
+        receiver_->on_closed(closing_.extract(one.token).mapped());
+        continue;
+      }
+      writings_[one.token >> 16]->answered += 1;
+    }
+  } while (count == kAnswersBatch);
+  for (size_t i = 0; i < writing_order_.size();) {
+    Writing& writing = *writings_[writing_order_[i]];
+    if (writing.answered < writing.good.size()) {
+      ++i;
+      continue;
+    }
+    if (Status status = finish(writing); !status.ok()) {
+      fail(status.error(), events);
+      return true;
+    }
+    writings_.erase(writing_order_[i]);
+    writing_order_.erase(writing_order_.begin() + static_cast<std::ptrdiff_t>(i));
+    worked = true;
+  }
+  return worked;
+}
+
+Status ReceivePath::finish(Writing& writing) {
+  std::vector<transfer::Receiver::LeafHash> leaves;
+  const BlockKey key = writing.block.key;
+  if (Status status = receiver_->on_stored(key, writing.good, leaves); !status.ok()) return status;
+  for (const auto& leaf : leaves)
+    if (Status status = store_->staging().write_leaf_hash(leaf.leaf, leaf.hash); !status.ok()) return status;
+  writing.block.bytes.reset();
+  free_buffer(writing.lane, key.slot);
+  return success();
+}
+
+void ReceivePath::free_buffer(LaneHandle lane, SlotId slot) {
+  pass_on(rings_.io_net[0]->freed, BufferFreed{lane, slot}, *rings_.net_bells[0]);
+}
+
+bool ReceivePath::submit_closes() {
+  bool worked = false;
+  for (;;) {
+    if (!close_waiting_) close_waiting_ = receiver_->next_close();
+    if (!close_waiting_) return worked;
+    const StoreRequest request{StoreOp::kClose, next_close_token_, *close_waiting_, {}, {}};
+    if (store_->submit({&request, 1}) == 0) return worked;
+    closing_[next_close_token_] = *close_waiting_;
+    next_close_token_ = (next_close_token_ + 1) | kCloseTokens;
+    close_waiting_.reset();
+    worked = true;
+  }
+}
+
+// ---- end -----------------------------------------------------------------------------------------------------------
+
+bool ReceivePath::complete(EventOutlet& events) {
+  if (state_ != State::kReceiving || !receiver_->is_complete() || has_writes() || !waiting_.empty()) return false;
+  const auto root = receiver_->verdict();
+  if (!root.ok()) {
+    fail(root.error(), events);
+    return true;
+  }
+  const StoreRequest request{StoreOp::kSync, kSyncToken, {}, {}, {}};
+  if (store_->submit({&request, 1}) == 0) return false;
+  state_ = State::kSyncing;
+  is_syncing_ = true;
+  return true;
+}
+
+void ReceivePath::publish(EventOutlet& events) {
+  const Hash256 root = receiver_->verdict().value();
+  Status status = store_->staging().flush();
+  if (status.ok()) status = store_->publish({.destination = destination_, .entries = receiver_->entries(), .root = root});
+  if (!status.ok()) return fail(status.error(), events);
+  state_ = State::kDone;
+  tell_board();
+  events.emit(TransferDone{start_.transfer, TransferDone::Outcome{root, receiver_->entries(), receiver_->bytes_listed()}});
+}
+
+bool ReceivePath::say(Time now, EventOutlet& events) {
+  if (receiver_ == nullptr) return false;
+  if (now - delivered_told_ >= kDeliveredPeriod) {
+    receiver_->flush_delivered();
+    delivered_told_ = now;
+  }
+  bool worked = false;
+  while (messages_out_ < kMessagesOutMax && events.has_room()) {
+    auto message = receiver_->next_message();
+    if (!message) break;
+    messages_out_ += 1;
+    std::visit([&](auto&& m) { events.emit(ToPeer{start_.transfer, TransferMessage(std::move(m))}); }, std::move(*message));
+    worked = true;
+  }
+  return worked;
+}
+
+void ReceivePath::tell_board() {
+  board().entries.set(receiver_->entries());
+  board().bytes_listed.set(receiver_->bytes_listed().count());
+  board().bytes_needed.set(saturating_sub(receiver_->bytes_listed(), receiver_->bytes_kept()).count());
+  board().bytes_verified.set(receiver_->bytes_stored().count());
+  board().failed.set(receiver_->failed());
+  board().kept.set(receiver_->kept());
+  board().is_scanning.set(receiver_->has_end() ? 0 : 1);
+}
+
+void ReceivePath::fail(const Error& why, EventOutlet& events) {
+  if (state_ == State::kDone) return;
+  state_ = State::kDone;
+  events.emit(TransferDone{start_.transfer, why});
+}
+
+}  // namespace tideway::engine

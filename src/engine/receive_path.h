@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A sink's way from the cpu worker to disk: takes pages and blocks, writes, closes objects that are whole, and at the
+// end syncs and publishes. What is right and what is complete the transfer's Receiver says; this joins it with its
+// store and its rings.
+// Thread: io worker.
+#pragma once
+#include "engine/event_outlet.h"
+#include "engine/rings.h"
+#include "storage/file_sink.h"
+#include "storage/io_queue.h"
+#include "transfer/receiver.h"
+#include <tideway/time.h>
+
+#include <deque>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+namespace tideway::engine {
+
+class ReceivePath {
+ public:
+  ReceivePath(StartSink&& start, storage::IoQueue& queue, Rings& rings);
+  ~ReceivePath();  // removes staging that was not published
+  ReceivePath(const ReceivePath&) = delete;
+  ReceivePath& operator=(const ReceivePath&) = delete;
+
+  // One bounded turn. False: nothing to do now.
+  bool poll(Time now, EventOutlet& events);
+  bool has_writes() const { return !writings_.empty() || !closing_.empty() || is_syncing_; }
+
+  void on_peer_message(TransferMessage&& message, EventOutlet& events);
+  void on_message_taken() { messages_out_ -= 1; }
+  void on_block(BlockUnpacked&& block, EventOutlet& events);
+
+ private:
+  // A block whose segments are being written. `good` are its segments without those that failed their hash.
+  struct Writing {
+    LaneHandle lane;
+    block::UnpackedBlock block;
+    block::SegmentList good;
+    std::vector<uint32_t> offsets;  // of the good ones in the block's bytes
+    size_t submitted = 0, answered = 0;
+  };
+  enum class State : uint8_t { kOpening, kReceiving, kSyncing, kDone };
+
+  void announce(EventOutlet& events);
+  Status take_page(const messages::ManifestPage& page);
+  Status open_store(const ManifestEntry& entry_0);
+  Result<std::vector<transfer::Existing>> probe(const messages::ManifestPage& page) const;
+  void take_block(BlockUnpacked&& block);
+  Status place_waiting();
+  bool submit_writes();
+  bool take_answers(EventOutlet& events);
+  Status finish(Writing& writing);
+  bool submit_closes();
+  bool say(Time now, EventOutlet& events);
+  bool complete(EventOutlet& events);
+  void publish(EventOutlet& events);
+  void free_buffer(LaneHandle lane, SlotId slot);
+  TransferBoard& board() { return *start_.board; }
+  void tell_board();
+  void fail(const Error& why, EventOutlet& events);
+
+  StartSink start_;
+  storage::IoQueue& queue_;
+  Rings& rings_;
+  transfer::Answers answers_ = transfer::Answers::kEverythingNeeded;
+  std::unique_ptr<storage::FileSink> store_;
+  std::unique_ptr<transfer::Receiver> receiver_;
+  ObjectName destination_;                    // what start_.destination came to, with entry 0 known
+  std::deque<BlockUnpacked> waiting_;         // blocks that overtook their page; bounded by credit
+  std::unordered_map<uint32_t, std::unique_ptr<Writing>> writings_;  // by the high half of a request's token
+  std::vector<uint32_t> writing_order_;
+  std::unordered_map<uint32_t, ObjectId> closing_;
+  std::optional<ObjectId> close_waiting_;
+  uint32_t next_writing_ = 0, next_close_token_;
+  uint32_t messages_out_ = 0;
+  bool is_syncing_ = false;
+  Time delivered_told_{};
+  State state_ = State::kOpening;
+};
+
+}  // namespace tideway::engine

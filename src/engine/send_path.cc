@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/send_path.h"
+
+#include <cstring>
+
+namespace tideway::engine {
+namespace {
+
+constexpr size_t kScanBatch = 256;        // entries of one turn
+constexpr size_t kAnswersBatch = 64;
+constexpr size_t kReadingsMax = 64;       // blocks being read at once
+constexpr uint32_t kMessagesOutMax = 32;  // told to the control thread and not yet in the channel
+constexpr uint32_t kCloseTokens = 1U << 31;
+
+block::EffortConfig effort_from(const messages::TransferOptions& options) {
+  switch (options.compress) {
+    case messages::CompressMode::kOff: return {block::EffortMode::kOff, {}};
+    case messages::CompressMode::kZstd: return {block::EffortMode::kFixed, {options.level}};
+    case messages::CompressMode::kAuto: break;
+  }
+  return {block::EffortMode::kAuto, {}};
+}
+
+transfer::Sender::Options options_from(const StartSource& start) {
+  transfer::Sender::Options options;
+  options.transfer = start.id;
+  if (start.content == StartSource::Content::kManifestOnly) options.content = transfer::Sender::Options::Content::kManifestOnly;
+  return options;
+}
+
+}  // namespace
+
+SendPath::SendPath(StartSource&& start, std::unique_ptr<storage::FileSource> store, Rings& rings, BufferPool& pool)
+    : handle_(start.transfer), board_(std::move(start.board)), store_(std::move(store)), lister_(store_->list({})),
+      sender_(options_from(start)), rings_(rings), pool_(pool), effort_(effort_from(start.options)), content_(start.content),
+      readings_(kReadingsMax), next_close_token_(kCloseTokens) {
+  for (uint16_t i = kReadingsMax; i > 0; --i) readings_free_.push_back(static_cast<uint16_t>(i - 1));
+}
+
+bool SendPath::poll(size_t buffers_max, EventOutlet& events) {
+  bool worked = say(events);
+  if (state_ == State::kDone) return worked;
+  worked |= scan(events);
+  if (state_ == State::kDone) return true;
+  worked |= start_reading(buffers_max);
+  worked |= submit_reads();
+  worked |= take_answers();
+  worked |= submit_closes();
+  worked |= say(events);
+  tell_board();
+  return worked;
+}
+
+// ---- scan ----------------------------------------------------------------------------------------------------------
+
+bool SendPath::scan(EventOutlet& events) {
+  if (!sender_.wants_entries()) return false;
+  ManifestEntry batch[kScanBatch];
+  const auto listed = lister_->next(batch);
+  if (!listed.ok()) {
+    fail(listed.error(), events);
+    return true;
+  }
+  const auto entries = std::span(batch).first(listed.value());
+  for (const ManifestEntry& entry : entries) store_->bind(entry.number, entry);
+  if (Status status = sender_.on_listed(entries); !status.ok()) {
+    fail(status.error(), events);
+    return true;
+  }
+  SkippedEntry skipped;
+  while (lister_->next_skipped(skipped)) sender_.on_skipped(skipped);
+  if (entries.empty()) sender_.on_scan_end();
+  if (entries.empty() && content_ == StartSource::Content::kManifestOnly)
+    events.emit(TransferDone{handle_, TransferDone::Outcome{{}, sender_.entries(), sender_.bytes_listed()}});
+  return true;
+}
+
+// ---- read ----------------------------------------------------------------------------------------------------------
+
+bool SendPath::start_reading(size_t buffers_max) {
+  bool worked = false;
+  while (accepted_ && buffers_out_ < buffers_max && !readings_free_.empty()) {
+    Buffer buffer = pool_.take();
+    if (buffer.is_empty()) break;
+    auto plan = sender_.next_block();
+    if (!plan) break;
+    plan->key.slot = accepted_->slot;
+    const uint16_t index = readings_free_.back();
+    readings_free_.pop_back();
+    readings_used_.push_back(index);
+    readings_[index] = Reading{std::move(*plan), std::move(buffer), 0, 0, {}};
+    buffers_out_ += 1;
+    worked = true;
+  }
+  return worked;
+}
+
+bool SendPath::submit_reads() {
+  bool worked = false;
+  for (const uint16_t index : readings_used_) {
+    Reading& reading = readings_[index];
+    while (reading.submitted < reading.plan.leaves.size()) {
+      const transfer::LeafRead& leaf = reading.plan.leaves[reading.submitted];
+      const StoreRequest request{StoreOp::kRead, uint32_t{index} << 16 | static_cast<uint32_t>(reading.submitted), leaf.object,
+                                 kLeafSize * leaf.leaf, reading.buffer.data().subspan(leaf.at, leaf.length)};
+      if (store_->submit({&request, 1}) == 0) return worked;
+      reading.submitted += 1;
+      worked = true;
+    }
+  }
+  return worked;
+}
+
+bool SendPath::take_answers() {
+  std::vector<StoreDone> done(kAnswersBatch, StoreDone{0, success()});
+  bool worked = false;
+  for (;;) {
+    const size_t count = store_->poll(done);
+    for (StoreDone& one : std::span(done).first(count)) {
+      if (one.token < kCloseTokens) {
+        on_read(readings_[one.token >> 16], one.token & 0xFFFF, one.status);
+        continue;
+      }
+      const auto closed = closing_.extract(one.token);
+      if (one.status.ok()) sender_.on_closed(closed.mapped());
+      else sender_.on_entry_failed(closed.mapped(), one.status.error());
+    }
+    worked |= count > 0;
+    if (count < kAnswersBatch) break;
+  }
+  for (size_t i = 0; i < readings_used_.size();) {
+    const uint16_t index = readings_used_[i];
+    if (readings_[index].answered < readings_[index].plan.leaves.size()) {
+      ++i;
+      continue;
+    }
+    readings_used_.erase(readings_used_.begin() + static_cast<std::ptrdiff_t>(i));
+    readings_free_.push_back(index);
+    hand_on(std::move(readings_[index]));
+  }
+  return worked;
+}
+
+void SendPath::on_read(Reading& reading, size_t leaf, const Status& status) {
+  reading.answered += 1;
+  if (status.ok()) return;
+  reading.failed.resize(reading.plan.leaves.size());
+  reading.failed[leaf] = true;
+  sender_.on_entry_failed(reading.plan.leaves[leaf].object, status.error());
+}
+
+// What could not be read is left out of the block; the bytes behind it move up.
+void SendPath::hand_on(Reading&& reading) {
+  block::RawBlock raw{.key = reading.plan.key, .segments = {}, .bytes = std::move(reading.buffer), .raw_size = 0};
+  raw.segments.reserve(reading.plan.leaves.size());
+  for (size_t i = 0; i < reading.plan.leaves.size(); ++i) {
+    const transfer::LeafRead& leaf = reading.plan.leaves[i];
+    if (!reading.failed.empty() && reading.failed[i]) continue;
+    if (raw.raw_size != leaf.at)
+      std::memmove(raw.bytes.data().data() + raw.raw_size, raw.bytes.data().data() + leaf.at, leaf.length);
+    raw.segments.push_back({leaf.object, leaf.leaf, leaf.length, {}});
+    raw.raw_size += leaf.length;
+  }
+  if (raw.segments.empty()) {
+    buffers_out_ -= 1;
+    return;
+  }
+  const size_t cpu = next_cpu_++ % rings_.io_cpu.size();
+  pass_on(rings_.io_cpu[cpu]->to_pack,
+          BlockToPack{handle_, accepted_->lane, accepted_->net_worker, effort_, std::move(raw)}, *rings_.cpu_bells[cpu]);
+}
+
+void SendPath::on_packed(const BlockPacked& packed) {
+  board_->bytes_raw.add(packed.raw_size);
+  board_->bytes_packed.add(packed.packed_size);
+  sender_.on_packed(packed.key, packed.segments);
+}
+
+bool SendPath::submit_closes() {
+  bool worked = false;
+  for (;;) {
+    if (!close_waiting_) close_waiting_ = sender_.next_close();
+    if (!close_waiting_) return worked;
+    const StoreRequest request{StoreOp::kClose, next_close_token_, *close_waiting_, {}, {}};
+    if (store_->submit({&request, 1}) == 0) return worked;
+    closing_[next_close_token_] = *close_waiting_;
+    next_close_token_ = (next_close_token_ + 1) | kCloseTokens;
+    close_waiting_.reset();
+    worked = true;
+  }
+}
+
+// ---- talk ----------------------------------------------------------------------------------------------------------
+
+void SendPath::on_accepted(const SourceAccepted& accepted) {
+  accepted_ = accepted;
+  sender_.on_accepted(accepted.needed == SourceAccepted::Needed::kEverything ? transfer::Answers::kEverythingNeeded
+                                                                              : transfer::Answers::kPerPage);
+}
+
+void SendPath::on_peer_message(TransferMessage&& message, EventOutlet& events) {
+  Status status = success();
+  if (auto* needs = std::get_if<messages::Needs>(&message)) status = sender_.on_needs(*needs);
+  if (auto* delivered = std::get_if<messages::BlocksDelivered>(&message)) status = sender_.on_delivered(*delivered);
+  if (auto* rejected = std::get_if<messages::SegmentsRejected>(&message)) status = sender_.on_rejected(*rejected);
+  if (auto* error = std::get_if<messages::PeerError>(&message)) sender_.on_refused(*error);
+  if (!status.ok()) fail(status.error(), events);
+}
+
+bool SendPath::say(EventOutlet& events) {
+  bool worked = false;
+  while (messages_out_ < kMessagesOutMax && events.has_room()) {
+    auto message = sender_.next_message();
+    if (!message) break;
+    messages_out_ += 1;
+    std::visit([&](auto&& m) { events.emit(ToPeer{handle_, TransferMessage(std::move(m))}); }, std::move(*message));
+    worked = true;
+  }
+  while (events.has_room()) {
+    auto report = sender_.next_report();
+    if (!report) break;
+    events.emit(EntryReported{handle_, "", std::move(report->why)});
+    worked = true;
+  }
+  while (const auto released = sender_.next_release()) store_->release(*released);
+  return worked;
+}
+
+void SendPath::tell_board() {
+  board_->entries.set(sender_.entries());
+  board_->bytes_listed.set(sender_.bytes_listed().count());
+  board_->bytes_needed.set(sender_.bytes_needed().count());
+  board_->bytes_verified.set(sender_.bytes_delivered().count());
+  board_->failed.set(sender_.failed());
+  board_->skipped.set(sender_.skipped());
+  board_->kept.set(sender_.kept());
+  board_->is_scanning.set(sender_.is_scanning() ? 1 : 0);
+}
+
+void SendPath::fail(const Error& why, EventOutlet& events) {
+  if (state_ == State::kDone) return;
+  state_ = State::kDone;
+  events.emit(TransferDone{handle_, why});
+}
+
+}  // namespace tideway::engine

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A source's way from disk to the cpu worker: scan, tell pages, read leaves into blocks, hand them on, and check each
+// object once more when all of it was read. What to do next the transfer's Sender says; this joins it with its store
+// and its rings.
+// Thread: io worker.
+#pragma once
+#include "engine/rings.h"
+#include "engine/event_outlet.h"
+#include "mem/buffer_pool.h"
+#include "storage/file_source.h"
+#include "transfer/sender.h"
+#include <tideway/object_store.h>
+#include <tideway/time.h>
+
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+namespace tideway::engine {
+
+class SendPath {
+ public:
+  SendPath(StartSource&& start, std::unique_ptr<storage::FileSource> store, Rings& rings, BufferPool& pool);
+
+  // One bounded turn; `buffers_max` is this transfer's share. False: nothing to do now.
+  bool poll(size_t buffers_max, EventOutlet& events);
+  ~SendPath() { lister_.reset(); store_.reset(); }  // before the buffers that its reads go to
+  SendPath(const SendPath&) = delete;
+  SendPath& operator=(const SendPath&) = delete;
+
+  bool has_reads() const { return !readings_used_.empty() || !closing_.empty(); }
+
+  void on_accepted(const SourceAccepted& accepted);
+  void on_peer_message(TransferMessage&& message, EventOutlet& events);
+  void on_message_taken() { messages_out_ -= 1; }
+  void on_packed(const BlockPacked& packed);
+  void on_acked() { buffers_out_ -= 1; }
+
+ private:
+  // A block whose leaves are being read.
+  struct Reading {
+    transfer::BlockPlan plan;
+    Buffer buffer;
+    size_t submitted = 0, answered = 0;
+    std::vector<bool> failed;  // per leaf; empty while none did
+  };
+  bool scan(EventOutlet& events);
+  bool start_reading(size_t buffers_max);
+  bool submit_reads();
+  bool take_answers();
+  void on_read(Reading& reading, size_t leaf, const Status& status);
+  void hand_on(Reading&& reading);
+  bool submit_closes();
+  bool say(EventOutlet& events);
+  void tell_board();
+  void fail(const Error& why, EventOutlet& events);
+
+  TransferHandle handle_;
+  std::shared_ptr<TransferBoard> board_;
+  std::unique_ptr<storage::FileSource> store_;
+  std::unique_ptr<ObjectLister> lister_;
+  transfer::Sender sender_;
+  Rings& rings_;
+  BufferPool& pool_;
+  block::EffortConfig effort_;
+  StartSource::Content content_;
+  std::optional<SourceAccepted> accepted_;
+  std::vector<Reading> readings_;         // by the high half of a request's token
+  std::vector<uint16_t> readings_used_, readings_free_;
+  std::unordered_map<uint32_t, ObjectId> closing_;
+  uint32_t next_close_token_;
+  std::optional<ObjectId> close_waiting_;  // the store had no room for it
+  size_t buffers_out_ = 0;                 // read or being read, and not acked
+  uint32_t messages_out_ = 0;
+  size_t next_cpu_ = 0;
+  std::optional<EntryReported> report_waiting_;
+  enum class State : uint8_t { kRunning, kDone } state_ = State::kRunning;
+};
+
+}  // namespace tideway::engine

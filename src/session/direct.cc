@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "session/direct.h"
+
+#include "crypto/random_bytes.h"
+
+namespace tideway::session {
+namespace {
+
+// A local path as the directory that holds it and a last component; of "/" or "." the directory itself and nothing.
+struct SplitPath {
+  std::string parent;
+  std::string last;
+};
+SplitPath split(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  const size_t slash = path.rfind('/');
+  const std::string last = slash == path.npos ? path : path.substr(slash + 1);
+  if (!is_component(last)) return {path, ""};
+  if (slash == path.npos) return {".", last};
+  return {slash == 0 ? "/" : path.substr(0, slash), last};
+}
+
+TransferId random_id() {
+  TransferId id{};
+  crypto::random_bytes(id);
+  return id;
+}
+
+Result<storage::ScanSource> local_source(const LocalAddress& address) {
+  const SplitPath path = split(address.path);
+  auto root = open_holding_dir(path.parent, storage::Side::kSource);
+  if (!root.ok()) return std::move(root).error();
+  ObjectName name;
+  if (!path.last.empty()) {
+    auto child = name.child(path.last);
+    if (!child.ok()) return std::move(child).error();
+    name = std::move(child).value();
+    if (const auto stat = root.value()->stat(name); !stat.ok()) return stat.error();
+  }
+  return storage::ScanSource{std::move(root).value(), std::move(name), path.last.empty() ? "root" : ""};
+}
+
+Status add_filters(const std::vector<messages::Filter>& filters, storage::Filter& filter) {
+  for (const messages::Filter& one : filters) {
+    const auto verdict = one.kind == messages::FilterKind::kInclude ? storage::Verdict::kInclude : storage::Verdict::kExclude;
+    if (Status status = filter.add(verdict, one.pattern); !status.ok()) return status;
+  }
+  return success();
+}
+
+Error two_sides() {
+  return {Fault::kUsage, "a copy has one side on this machine and one at a peer",
+          "write peer:root/path for exactly one of the two sides"};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Direct>> Direct::copy(const GatewayConfig& gateway, const PeerConfig& peer, CopyRequest request) {
+  const bool pushes = std::holds_alternative<RemoteAddress>(request.destination);
+  for (const Address& source : request.sources)
+    if (std::holds_alternative<RemoteAddress>(source) == pushes) return two_sides();
+  std::unique_ptr<Direct> direct(new Direct);
+  if (Status status = direct->begin(gateway, peer); !status.ok()) return std::move(status).error();
+  if (Status status = pushes ? direct->push(request) : direct->pull(request); !status.ok()) return std::move(status).error();
+  return direct;
+}
+
+Result<std::unique_ptr<Direct>> Direct::list(const GatewayConfig& gateway, const PeerConfig& peer, const RemoteAddress& address) {
+  std::unique_ptr<Direct> direct(new Direct);
+  if (Status status = direct->begin(gateway, peer); !status.ok()) return std::move(status).error();
+  messages::OpenTransfer open;
+  open.transfer = random_id();
+  open.direction = messages::Direction::kList;
+  open.root = address.root;
+  open.name = address.name;
+  engine::StartSink start;
+  start.content = engine::StartSource::Content::kManifestOnly;
+  direct->watch(direct->session_->pull(std::move(start), std::move(open)));
+  return direct;
+}
+
+Status Direct::begin(const GatewayConfig& gateway, const PeerConfig& peer) {
+  auto started = Gateway::start(gateway);
+  if (!started.ok()) return std::move(started).error();
+  gateway_ = std::move(started).value();
+  auto session = gateway_->dial(peer);
+  if (!session.ok()) return std::move(session).error();
+  session_ = session.value();
+  return success();
+}
+
+void Direct::watch(std::shared_ptr<Transfer> transfer) {
+  transfer_ = std::move(transfer);
+  transfer_->on_report = [this](const engine::EntryReported& report) { reports_.push_back(report); };
+  transfer_->on_entry = [this](const ManifestEntry& entry) { entries_.push_back(entry); };
+}
+
+Status Direct::push(CopyRequest& request) {
+  const auto& to = std::get<RemoteAddress>(request.destination);
+  engine::StartSource start;
+  messages::OpenTransfer open;
+  for (const Address& source : request.sources) {
+    auto opened = local_source(std::get<LocalAddress>(source));
+    if (!opened.ok()) return std::move(opened).error();
+    const ObjectName shown = opened.value().name.is_root() ? storage::single_name(opened.value().as) : storage::single_name(opened.value().name.last());
+    open.sources.push_back(shown);  // what a single file is called inside a directory
+    start.scan.sources.push_back(std::move(opened).value());
+  }
+  if (start.scan.sources.size() > 1) start.scan.form = storage::ScanForm::kTogether;
+  if (Status status = add_filters(request.filters, start.scan.filter); !status.ok()) return status;
+  if (request.only) {
+    start.scan.only.emplace();
+    for (ObjectName& name : *request.only) start.scan.only->add(std::move(name));
+  }
+  start.options = request.options;
+  if (request.options.dry_run) start.content = engine::StartSource::Content::kManifestOnly;
+  open.transfer = random_id();
+  open.direction = messages::Direction::kPush;
+  open.root = to.root;
+  open.name = to.name;
+  open.destination = to.trailing == Trailing::kSlash ? messages::DestinationForm::kIntoDirectory : messages::DestinationForm::kAsGiven;
+  open.options = request.options;
+  open.transfer_class = "best-effort";
+  watch(session_->push(std::move(start), std::move(open)));
+  return success();
+}
+
+Status Direct::pull(CopyRequest& request) {
+  const auto& to = std::get<LocalAddress>(request.destination);
+  const auto& first = std::get<RemoteAddress>(request.sources.front());
+  messages::OpenTransfer open;
+  for (const Address& source : request.sources) {
+    const auto& remote = std::get<RemoteAddress>(source);
+    if (remote.peer != first.peer || remote.root != first.root)
+      return Error{Fault::kUsage, "the sources lie at two peers or under two roots", "copy them one after the other"};
+    if (request.sources.size() > 1) open.sources.push_back(remote.name);
+  }
+  if (request.only)
+    return Error{Fault::kUnsupported, "--files-from works for a push only in this version", "use --include patterns for a pull"};
+  engine::StartSink start;
+  const SplitPath path = split(to.path);
+  auto root = open_holding_dir(path.parent, storage::Side::kDestination);
+  if (!root.ok()) return std::move(root).error();
+  start.root = std::move(root).value();
+  if (!path.last.empty()) start.destination = storage::single_name(path.last);
+  start.form = to.trailing == Trailing::kSlash ? messages::DestinationForm::kIntoDirectory : messages::DestinationForm::kAsGiven;
+  start.source_name = first.name.is_root() ? first.root : first.name.last();
+  start.options = request.options;
+  if (request.options.dry_run) start.content = engine::StartSource::Content::kManifestOnly;
+  open.transfer = random_id();
+  open.direction = messages::Direction::kPull;
+  open.root = first.root;
+  open.name = request.sources.size() > 1 ? ObjectName() : first.name;
+  open.options = request.options;
+  open.transfer_class = "best-effort";
+  open.filters = request.filters;
+  watch(session_->pull(std::move(start), std::move(open)));
+  return success();
+}
+
+bool Direct::turn(Duration at_most, int also_fd) {
+  if (outcome_) return false;
+  gateway_->turn(at_most, also_fd);
+  if (transfer_->outcome) outcome_ = *transfer_->outcome;
+  else if (session_->is_over()) outcome_ = session_->error();
+  return !outcome_;
+}
+
+void Direct::cancel() {
+  session_->cancel(*transfer_, {Fault::kCancelled, "interrupted", "run the same command again"});
+}
+
+CopyNumbers Direct::numbers() const {
+  const engine::TransferBoard& board = *transfer_->board;
+  CopyNumbers numbers;
+  numbers.entries = board.entries.get();
+  numbers.failed = board.failed.get();
+  numbers.skipped = board.skipped.get();
+  numbers.kept = board.kept.get();
+  numbers.bytes_listed = Bytes(board.bytes_listed.get());
+  numbers.bytes_needed = Bytes(board.bytes_needed.get());
+  numbers.bytes_verified = Bytes(board.bytes_verified.get());
+  numbers.bytes_raw = Bytes(board.bytes_raw.get());
+  numbers.bytes_packed = Bytes(board.bytes_packed.get());
+  if (outcome_) numbers.stage = CopyNumbers::Stage::kOver;
+  else if (!session_->is_up()) numbers.stage = CopyNumbers::Stage::kConnect;
+  else if (board.is_scanning.get() != 0) numbers.stage = CopyNumbers::Stage::kScan;
+  else if (numbers.bytes_verified < numbers.bytes_needed) numbers.stage = CopyNumbers::Stage::kSend;
+  else numbers.stage = CopyNumbers::Stage::kPublish;
+  if (!session_->lane()) return numbers;
+  const auto lane = gateway_->engine().lane_board(*session_->lane());
+  if (lane == nullptr) return numbers;
+  numbers.packets_sent = lane->packets_sent.get();
+  numbers.packets_lost = lane->packets_lost.get();
+  numbers.flows = lane->flows_open.get();
+  numbers.path_mtu = lane->path_mtu.get();
+  numbers.rtt = Duration(static_cast<int64_t>(lane->rtt_ns.get()));
+  return numbers;
+}
+
+}  // namespace tideway::session

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One copy by itself: dials the peer's daemon, pushes or pulls, and is over. The same sessions, engine, verification
+// and publish as in a daemon. A local side needs no configured root: the directory that holds it is opened for this
+// one copy.
+// Thread: control.
+#pragma once
+#include "session/address.h"
+#include "session/gateway.h"
+
+#include <deque>
+#include <functional>
+
+namespace tideway::session {
+
+struct CopyRequest {
+  std::vector<Address> sources;
+  Address destination;
+  messages::TransferOptions options;
+  std::vector<messages::Filter> filters;
+  std::optional<std::vector<ObjectName>> only;  // --files-from, below the source
+};
+
+// What the progress line shows.
+struct CopyNumbers {
+  enum class Stage : uint8_t { kConnect, kScan, kSend, kPublish, kOver } stage = Stage::kConnect;
+  uint64_t entries = 0, failed = 0, skipped = 0, kept = 0;
+  Bytes bytes_listed, bytes_needed, bytes_verified, bytes_raw, bytes_packed;
+  uint64_t packets_sent = 0, packets_lost = 0, flows = 0, path_mtu = 0;
+  Duration rtt{};
+};
+
+class Direct {
+ public:
+  using Outcome = engine::TransferDone::Outcome;
+
+  // Errors: usage (no remote side, or two), config_invalid, source_missing (a local source), peer_unreachable.
+  static Result<std::unique_ptr<Direct>> copy(const GatewayConfig& gateway, const PeerConfig& peer, CopyRequest request);
+  // Lists what lies directly below `address`.
+  static Result<std::unique_ptr<Direct>> list(const GatewayConfig& gateway, const PeerConfig& peer, const RemoteAddress& address);
+
+  // One turn of the loop. False: it is over, and outcome() is set.
+  bool turn(Duration at_most, int also_fd = -1);
+  void cancel();
+  CopyNumbers numbers() const;
+  const Result<Outcome>& outcome() const { return *outcome_; }
+  std::deque<engine::EntryReported>& reports() { return reports_; }  // failed and skipped entries; take them
+  std::deque<ManifestEntry>& entries() { return entries_; }          // of a list or a dry run; take them
+
+ private:
+  Direct() = default;
+  Status begin(const GatewayConfig& gateway, const PeerConfig& peer);
+  Status push(CopyRequest& request);
+  Status pull(CopyRequest& request);
+  void watch(std::shared_ptr<Transfer> transfer);
+
+  std::unique_ptr<Gateway> gateway_;
+  Session* session_ = nullptr;
+  std::shared_ptr<Transfer> transfer_;
+  std::optional<Result<Outcome>> outcome_;
+  std::deque<engine::EntryReported> reports_;
+  std::deque<ManifestEntry> entries_;
+};
+
+}  // namespace tideway::session

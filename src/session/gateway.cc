@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "session/gateway.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <poll.h>
+
+#include <algorithm>
+
+namespace tideway::session {
+namespace {
+
+constexpr Duration kConnectTime = std::chrono::seconds(5);  // for TCP alone; a first contact fails within 10 s in all
+
+// Body limits of every message type, for the framing.
+std::span<const BodyCap> body_caps() {
+  static const auto caps = [] {
+    std::array<BodyCap, std::size(messages::kMessageTypes)> table{};
+    for (size_t i = 0; i < table.size(); ++i)
+      table[i] = {static_cast<uint16_t>(messages::kMessageTypes[i].type), static_cast<uint32_t>(messages::kMessageTypes[i].body_max)};
+    return table;
+  }();
+  return caps;
+}
+
+crypto::UnixTime wall_clock() { return std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now()); }
+
+int milliseconds(Duration time) {
+  const auto count = std::chrono::ceil<std::chrono::milliseconds>(time).count();
+  return static_cast<int>(std::clamp<int64_t>(count, 0, 60'000));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Gateway>> Gateway::start(GatewayConfig config) {
+  std::unique_ptr<Gateway> gateway(new Gateway(std::move(config)));
+  const GatewayConfig& settings = gateway->config_;
+  auto tls = crypto::TlsContext::create(settings.tls, wall_clock());
+  if (!tls.ok()) return std::move(tls).error();
+  gateway->tls_ = std::move(tls).value();
+  for (const RootConfig& root : settings.roots)
+    if (Status status = gateway->roots_.open(root.name, root.path); !status.ok()) return std::move(status).error();
+  auto engine = engine::Engine::start(settings.engine);
+  if (!engine.ok()) return std::move(engine).error();
+  gateway->engine_ = std::move(engine).value();
+  if (!settings.listen) return gateway;
+  auto listener = Listener::open(*settings.listen);
+  if (!listener.ok()) return std::move(listener).error();
+  gateway->listener_ = std::make_unique<Listener>(std::move(listener).value());
+  return gateway;
+}
+
+Gateway::~Gateway() { sessions_.clear(); }  // while the engine still takes their commands
+
+Surroundings Gateway::surroundings() {
+  const uint32_t flows = config_.flows != 0 ? config_.flows : 2 * engine_->layout().net_workers;
+  return {*engine_, roots_, config_.grants, config_.data_address, next_data_port_, flows, config_.rate};
+}
+
+Result<Session*> Gateway::dial(const PeerConfig& peer) {
+  const Time now = read_clock();
+  DialOrder order{.remote = peer.control, .local = {}, .expected = peer.identity, .connect_deadline = now + kConnectTime};
+  auto channel = ControlChannel::dial(now, order, *tls_, body_caps());
+  if (!channel.ok()) return std::move(channel).error();
+  sessions_.push_back(std::make_unique<Session>(surroundings(), Side::kDialling, std::move(channel).value()));
+  dialled_.push_back(sessions_.back().get());
+  return sessions_.back().get();
+}
+
+void Gateway::close(Session* session) {
+  std::erase(dialled_, session);
+  std::erase_if(sessions_, [&](const auto& one) { return one.get() == session; });
+}
+
+size_t Gateway::transfers() const {
+  size_t count = 0;
+  for (const auto& session : sessions_) count += session->transfers();
+  return count;
+}
+
+void Gateway::drain(Duration at_most) {
+  listener_.reset();
+  for (const auto& session : sessions_) session->say_goodbye(at_most);
+}
+
+void Gateway::turn(Duration at_most, int also_fd) {
+  wait(at_most, also_fd);
+  const Time now = read_clock();
+  if (listener_ != nullptr) accept_peers(now);
+  dispatch_events();
+  for (const auto& session : sessions_) {
+    session->channel().on_ready(now, 0);
+    session->poll(now);
+  }
+  drop_ended(now);
+}
+
+void Gateway::wait(Duration at_most, int also_fd) {
+  const Time now = read_clock();
+  std::vector<pollfd> fds{{engine_->wait_fd(), POLLIN, 0}, {also_fd, POLLIN, 0}};
+  Time until = now + at_most;
+  if (listener_ != nullptr) {
+    fds.push_back({listener_->wants_events(now) ? listener_->fd() : -1, POLLIN, 0});
+    until = std::min(until, listener_->next_deadline(now));
+  }
+  const size_t first = fds.size();
+  for (const auto& session : sessions_) {
+    fds.push_back({session->channel().fd(), session->channel().wanted_events(), 0});
+    until = std::min(until, session->next_deadline());
+  }
+  engine_->arm();
+  if (engine_->has_events()) until = now;
+  poll(fds.data(), fds.size(), milliseconds(until - now));
+  engine_->disarm();
+  const Time later = read_clock();
+  for (size_t i = 0; i < sessions_.size(); ++i)
+    if (fds[first + i].revents != 0) sessions_[i]->channel().on_ready(later, fds[first + i].revents);
+}
+
+void Gateway::accept_peers(Time now) {
+  while (auto accepted = listener_->accept(now))
+    sessions_.push_back(std::make_unique<Session>(surroundings(), Side::kAccepting,
+                                                  ControlChannel::accept(now, std::move(*accepted), *tls_, body_caps())));
+}
+
+void Gateway::dispatch_events() {
+  while (auto event = engine_->next_net_event()) {
+    const auto is_for = [&](const auto& session) {
+      if (const auto* bound = std::get_if<engine::PortsBound>(&*event)) return session->owns_port_request(bound->request);
+      if (const auto* died = std::get_if<engine::LaneDied>(&*event)) return session->owns(died->lane);
+      return session->owns(std::get<engine::KeyWanted>(*event).lane);
+    };
+    const auto found = std::find_if(sessions_.begin(), sessions_.end(), is_for);
+    if (found != sessions_.end()) (*found)->on_event(*event);
+  }
+  while (auto event = engine_->next_io_event()) {
+    const auto handle = std::visit([](const auto& e) { return e.transfer; }, *event);
+    const auto found = std::find_if(sessions_.begin(), sessions_.end(), [&](const auto& session) { return session->owns(handle); });
+    if (found != sessions_.end()) (*found)->on_event(*event);
+  }
+}
+
+// A session that is over lingers while its last words go out; one that somebody dialled stays until he closes it.
+void Gateway::drop_ended(Time now) {
+  std::erase_if(sessions_, [&](const auto& session) {
+    if (!session->is_over()) return false;
+    session->channel().close(now);
+    const bool is_held = std::find(dialled_.begin(), dialled_.end(), session.get()) != dialled_.end();
+    return !is_held && session->channel().state() == ChannelState::kDone;
+  });
+}
+
+}  // namespace tideway::session

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One Tideway process as others see it: an engine, the opened roots, the grants, a certificate, and the sessions with
+// its peers. The daemon listens with one; a direct copy dials with one.
+//
+// turn() is the control thread's loop body: it waits for sockets and workers, moves messages, and never blocks on a
+// disk or a peer.
+// Thread: control.
+#pragma once
+#include "crypto/tls_context.h"
+#include "engine/engine.h"
+#include "session/grants.h"
+#include "session/listener.h"
+#include "session/roots.h"
+#include "session/session.h"
+
+#include <memory>
+#include <vector>
+
+namespace tideway::session {
+
+struct RootConfig {
+  std::string name, path;
+};
+
+struct GatewayConfig {
+  crypto::TlsConfig tls;
+  engine::EngineConfig engine;
+  std::vector<RootConfig> roots;
+  GrantTable grants;
+  std::optional<Endpoint> listen;  // a direct copy does not
+  Endpoint data_address;           // first data port when listening; port 0: the kernel picks
+  uint32_t flows = 0;              // per session we dial; 0: two per net worker
+  Rate rate = Rate::unlimited();   // of what a session sends
+};
+
+// Whom to dial, and who must answer there.
+struct PeerConfig {
+  std::string name;
+  Endpoint control;
+  crypto::IdentityPattern identity;
+};
+
+class Gateway {
+ public:
+  // Errors: config_invalid, auth_failed (our own certificate), no_memory.
+  static Result<std::unique_ptr<Gateway>> start(GatewayConfig config);
+  ~Gateway();
+
+  // Errors: peer_unreachable, when not even a socket can be made.
+  Result<Session*> dial(const PeerConfig& peer);
+  // One turn; waits at most so long. `also_fd` (-1: none) ends the wait when it is readable.
+  void turn(Duration at_most, int also_fd = -1);
+  // No new sessions; tells peers how long transfers may go on.
+  void drain(Duration at_most);
+
+  size_t transfers() const;
+  engine::Engine& engine() { return *engine_; }
+  // Drops a session that is over; a pointer from dial() ends here.
+  void close(Session* session);
+
+ private:
+  explicit Gateway(GatewayConfig config) : config_(std::move(config)) {}
+  Surroundings surroundings();
+  void wait(Duration at_most, int also_fd);
+  void accept_peers(Time now);
+  void dispatch_events();
+  void drop_ended(Time now);
+
+  GatewayConfig config_;
+  std::optional<crypto::TlsContext> tls_;
+  Roots roots_;
+  std::unique_ptr<engine::Engine> engine_;
+  std::unique_ptr<Listener> listener_;
+  std::vector<std::unique_ptr<Session>> sessions_;
+  std::vector<Session*> dialled_;  // whoever dialled closes them
+  uint32_t next_data_port_ = 0;
+};
+
+}  // namespace tideway::session

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "session/roots.h"
+
+namespace tideway::session {
+
+Result<RootPtr> open_holding_dir(const std::string& path, storage::Side side) {
+  auto opened = storage::RootedDir::open_host_path(path, side);
+  if (!opened.ok()) return std::move(opened).error();
+  return RootPtr(std::make_shared<const storage::RootedDir>(std::move(opened).value()));
+}
+
+Status Roots::open(const std::string& name, const std::string& path) {
+  auto source = open_holding_dir(path, storage::Side::kSource);
+  auto sink = open_holding_dir(path, storage::Side::kDestination);
+  for (const auto* opened : {&source, &sink})
+    if (!opened->ok())
+      return Error{Fault::kConfigInvalid, "root " + name + ": " + opened->error().what, "make the directory, or correct [[root]] path"};
+  roots_[name] = {std::move(source).value(), std::move(sink).value()};
+  return success();
+}
+
+RootPtr Roots::find(const std::string& name, storage::Side side) const {
+  const auto root = roots_.find(name);
+  if (root == roots_.end()) return nullptr;
+  return side == storage::Side::kSource ? root->second.source : root->second.sink;
+}
+
+}  // namespace tideway::session

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "session/session.h"
+
+#include "base/log.h"
+#include "crypto/random_bytes.h"
+
+namespace tideway::session {
+namespace {
+
+constexpr uint32_t kUndigestedMax = 16;     // messages of one transfer on their way to the io worker
+constexpr uint32_t kPayloadInitial = 1152;  // of an IP packet of 1,280 bytes, the smallest path
+constexpr Duration kRttUnknown = std::chrono::milliseconds(100);
+constexpr Bytes kWindowInitial = 256_KiB;   // of a session, shared by its flows
+
+uint64_t random_number() {
+  uint64_t value = 0;
+  crypto::random_bytes(std::as_writable_bytes(std::span(&value, 1)));
+  return value;
+}
+
+uint32_t next_request() {
+  static uint32_t last = 0;  // control thread only
+  return ++last;
+}
+
+uint16_t type_number(const engine::TransferMessage& message) {
+  return std::visit([](const auto& m) { return static_cast<uint16_t>(messages::type_of(m)); }, message);
+}
+
+bool has_address(const Endpoint& endpoint) { return endpoint.address != Endpoint{}.address; }
+
+}  // namespace
+
+Session::Session(const Surroundings& surroundings, Side side, std::unique_ptr<ControlChannel> channel)
+    : around_(surroundings), side_(side), channel_(std::move(channel)) {
+  crypto::random_bytes(random_);
+}
+
+Session::~Session() {
+  for (auto& [id, transfer] : by_id_) around_.engine.post(engine::EndTransfer{transfer->handle});
+  if (lane_) around_.engine.post(engine::CloseLane{*lane_});
+  else if (port_request_ != 0) around_.engine.post(engine::DropPorts{port_request_});
+}
+
+// ---- greeting ------------------------------------------------------------------------------------------------------
+
+// The dialling side offers as soon as its ports are bound; the accepting side answers when it has read the offer.
+void Session::bind_ports(const messages::LaneOffer* offer) {
+  engine::BindPorts bind;
+  bind.request = port_request_ = next_request();
+  const size_t flows = offer != nullptr ? offer->flows.size() : around_.flows;
+  for (size_t i = 0; i < flows; ++i) {
+    Endpoint local = around_.data_address;
+    if (!has_address(local)) local = channel_->local_endpoint();
+    local.port = 0;
+    if (side_ == Side::kAccepting && around_.data_address.port != 0)
+      local.port = static_cast<uint16_t>(around_.data_address.port + around_.next_data_port++ % kDataPorts);
+    bind.ports.push_back({local, random_number()});
+    messages::FlowOffer ours;
+    ours.id = offer != nullptr ? offer->flows[i].id : FlowId(static_cast<uint16_t>(i));
+    ours.initial_payload = kPayloadInitial;
+    our_flows_.push_back(ours);
+  }
+  around_.engine.post(std::move(bind));
+}
+
+void Session::on_ports(engine::PortsBound& bound) {
+  if (!bound.ports.ok()) return fail(bound.ports.error());
+  for (size_t i = 0; i < our_flows_.size(); ++i) {
+    const engine::BoundPort& port = bound.ports.value()[i];
+    our_ports_.push_back(port.local);
+    our_flows_[i].connection = port.connection;
+    our_flows_[i].address.port = port.local.port;
+    // Behind NAT our own address would mislead the peer; it takes that of the control connection.
+    if (side_ == Side::kAccepting) our_flows_[i].address.address = port.local.address;
+  }
+  if (side_ == Side::kAccepting) {
+    send(our_lanes());
+    open_lane(*their_lane_);
+    for (messages::OpenTransfer& request : std::exchange(waiting_, {})) on_open_transfer(std::move(request));
+  }
+}
+
+messages::Lanes Session::our_lanes() const { return {{messages::LaneOffer{LaneId(0), our_flows_}}}; }
+
+void Session::greet(Time now) {
+  const bool is_ready = channel_->state() == ChannelState::kUp && (side_ == Side::kAccepting || !our_ports_.empty());
+  if (side_ == Side::kDialling && port_request_ == 0) bind_ports(nullptr);  // TCP has chosen our address by now
+  if (greeted_ || !is_ready) return;
+  greeted_ = true;
+  greeted_at_ = now;
+  send(make_hello(random_, around_.engine.layout().buffers_receiving, around_.engine.layout().net_workers));
+  if (side_ == Side::kAccepting) return;
+  send(our_lanes());
+  for (auto& [id, transfer] : by_id_)
+    if (transfer->stage == Stage::kPreparing && (transfer->role == Role::kSource || transfer->slot)) ask(*transfer);
+}
+
+void Session::on_hello(const messages::Hello& hello) {
+  if (their_hello_) return fail({Fault::kProtocolError, "the peer said hello twice", ""});
+  const auto ours = make_hello(random_, 1, 1);
+  if (Status status = check_compatible(ours, hello); !status.ok()) return fail(status.error());
+  if (side_ == Side::kAccepting && !around_.grants.knows(channel_->peer().identity))
+    return fail({Fault::kDenied, "this peer has no grant here", "ask the operator of that site for a [[grant]]"});
+  channel_->authorise();
+  their_hello_ = hello;
+  crypto::HelloRandoms randoms{random_, hello.random};
+  if (side_ == Side::kAccepting) std::swap(randoms.dialling, randoms.accepting);
+  const auto context = crypto::exporter_context(crypto::session_id(randoms), kProtocolVersion);
+  crypto::Secret exporter{};
+  channel_->export_key(crypto::kExporterLabel, context, exporter);
+  keys_ = std::make_unique<FlowKeys>(side_, exporter);
+  crypto::cleanse(exporter);
+}
+
+void Session::on_lanes(const messages::Lanes& lanes) {
+  if (!their_hello_ || their_lane_) return fail({Fault::kProtocolError, "the peer sent lanes out of turn", ""});
+  their_lane_ = lanes.lanes.front();
+  if (side_ == Side::kDialling) return open_lane(*their_lane_);
+  if (their_lane_->flows.size() > kFlowsMax) their_lane_->flows.resize(kFlowsMax);
+  bind_ports(&*their_lane_);
+}
+
+void Session::open_lane(const messages::LaneOffer& theirs) {
+  engine::OpenLane open;
+  open.lane = around_.engine.new_lane();
+  open.ports = port_request_;
+  open.id = LaneId(0);
+  open.credit_unit = kCreditUnit;
+  open.rate = around_.rate;
+  const Duration rtt = channel_->tcp_rtt().value_or(kRttUnknown);
+  for (const messages::FlowOffer& their_flow : theirs.flows) {
+    const auto ours = std::find_if(our_flows_.begin(), our_flows_.end(), [&](const auto& flow) { return flow.id == their_flow.id; });
+    if (ours == our_flows_.end()) return fail({Fault::kProtocolError, "the peer answered a flow that was not offered", ""});
+    engine::OpenFlow flow;
+    flow.local = our_ports_[static_cast<size_t>(ours - our_flows_.begin())];
+    flow.config.id = their_flow.id;
+    flow.config.local = ours->connection;
+    flow.config.remote = their_flow.connection;
+    flow.config.first_packet_number = random_number() & 0xFFFF'FFFF;
+    flow.config.challenge_seed = random_number();
+    flow.config.mtu_max = Bytes(their_hello_->mtu_max);
+    flow.config.rtt_initial = rtt;
+    flow.config.window_initial = kWindowInitial / theirs.flows.size();
+    flow.config.peer = their_flow.address;
+    if (!has_address(their_flow.address)) flow.config.peer.address = channel_->remote_endpoint().address;
+    if (flow.config.peer.address != channel_->remote_endpoint().address)
+      flow.config.address = flow::FlowConfig::Address::kUnproven;
+    for (auto& key : flow.send_keys) key = keys_->next_key(their_flow.id, FlowKeys::Use::kSend);
+    for (auto& key : flow.receive_keys) key = keys_->next_key(their_flow.id, FlowKeys::Use::kReceive);
+    open.flows.push_back(std::move(flow));
+  }
+  lane_ = open.lane;
+  around_.engine.post(std::move(open));
+  for (auto& [id, transfer] : by_id_)  // pulls that were asked for before we knew the peer's lane
+    if (transfer->slot && transfer->role == Role::kSink)
+      open_slot(*transfer, engine::OpenSlot::Role::kReceiving, transfer->request.sink->credit);
+}
+
+// ---- messages ------------------------------------------------------------------------------------------------------
+
+// The queue holds many times what a correct session has to say; a peer that does not read is lost.
+void Session::send_frame(messages::MessageType type, const std::string& body) {
+  if (!channel_->send(static_cast<uint16_t>(type), 0, std::as_bytes(std::span(body))) && !channel_->error() && !is_over())
+    fail({Fault::kPeerLost, "the peer does not read the control channel", "check the peer's gateway and the network"});
+}
+
+void Session::poll(Time now) {
+  if (is_over()) return;
+  greet(now);
+  read_messages();
+  if (is_over()) return;
+  send_waiting();
+  if (channel_->error()) return fail(*channel_->error());
+  if (channel_->state() == ChannelState::kDone || channel_->state() == ChannelState::kClosing)
+    return fail({Fault::kPeerLost, "the peer closed the connection", "check the peer's gateway"});
+  if (!greeted_) return;
+  if (now - std::max(greeted_at_, channel_->last_received()) >= kSilenceMax)
+    return fail({Fault::kPeerLost, "nothing heard from the peer for 10 s", "check the peer's gateway and the network"});
+  if (now - std::max(greeted_at_, channel_->last_sent()) >= kKeepAliveAfter) send(messages::KeepAlive{++keep_alives_});
+}
+
+Time Session::next_deadline() const {
+  if (!greeted_) return channel_->next_deadline();
+  return std::min({channel_->next_deadline(), std::max(greeted_at_, channel_->last_sent()) + kKeepAliveAfter,
+                   std::max(greeted_at_, channel_->last_received()) + kSilenceMax});
+}
+
+void Session::read_messages() {
+  while (!is_over()) {
+    if (!waiting_.empty()) return;  // what follows may belong to a transfer that is not open yet
+    // A transfer whose messages pile up stops the reading, and TCP then stops the peer.
+    for (const auto& [id, transfer] : by_id_)
+      if (transfer->undigested >= kUndigestedMax) return;
+    const auto frame = channel_->receive();
+    if (!frame) return;
+    on_frame(*frame);
+  }
+}
+
+void Session::on_frame(const Frame& frame) {
+  const auto type = messages::message_type(frame.type);
+  if (!type) {
+    if ((frame.flags & kCriticalFlag) != 0) fail({Fault::kProtocolVersion, "the peer needs message " + std::to_string(frame.type), "upgrade this gateway"});
+    return;
+  }
+  if (!their_hello_ && *type != messages::MessageType::kHello)
+    return fail({Fault::kProtocolError, "the peer sent " + std::string(messages::name_of(*type)) + " before Hello", ""});
+  const auto take = [&](auto parsed, auto then) {
+    if (!parsed.ok()) return fail(parsed.error());
+    then(std::move(parsed).value());
+  };
+  const auto to_transfer = [&](auto&& message) { on_transfer_message(std::move(message)); };
+  const messages::Body body = frame.body;
+  using enum messages::MessageType;
+  switch (*type) {
+    case kHello: return take(messages::parse_hello(body), [&](auto m) { on_hello(m); });
+    case kLanes: return take(messages::parse_lanes(body), [&](auto m) { on_lanes(m); });
+    case kKeepAlive: return take(messages::parse_keep_alive(body), [&](auto m) { send(messages::KeepAliveReply{m.counter}); });
+    case kKeepAliveReply: return;
+    case kGoodbye:
+      return take(messages::parse_goodbye(body), [&](auto m) {
+        if (by_id_.empty() || !m.code.empty())
+          fail({Fault::kPeerLost, "the peer ended the session" + (m.detail.empty() ? "" : ": " + m.detail), "run the same command again"});
+      });
+    case kError: return take(messages::parse_error(body), [&](auto m) { on_peer_error(m); });
+    case kOpenTransfer: return take(messages::parse_open_transfer(body), [&](auto m) { on_open_transfer(std::move(m)); });
+    case kTransferAccepted: return take(messages::parse_transfer_accepted(body), [&](auto m) { on_accepted(m); });
+    case kManifestPage: return take(messages::parse_manifest_page(body), to_transfer);
+    case kNeeds: return take(messages::parse_needs(body), to_transfer);
+    case kManifestEnd: return take(messages::parse_manifest_end(body), to_transfer);
+    case kObjectEnds: return take(messages::parse_object_ends(body), to_transfer);
+    case kTransferRoot: return take(messages::parse_transfer_root(body), to_transfer);
+    case kBlocksDelivered: return take(messages::parse_blocks_delivered(body), to_transfer);
+    case kSegmentsRejected: return take(messages::parse_segments_rejected(body), to_transfer);
+    case kPublished: return take(messages::parse_published(body), [&](auto m) { on_published(m); });
+    case kPublishedAck: return take(messages::parse_published_ack(body), [&](auto m) { on_closed(m.transfer, ""); });
+    case kCancelTransfer: return take(messages::parse_cancel_transfer(body), [&](auto m) { on_closed(m.transfer, "cancelled"); });
+    case kTransferClosed: return take(messages::parse_transfer_closed(body), [&](auto m) { on_closed(m.transfer, m.code); });
+    case kProgress: return;
+  }
+}
+
+// Whether a message of this kind goes from source to sink, or back. Errors go both ways.
+static bool is_for(Role role, const engine::TransferMessage& message) {
+  const bool to_sink = std::holds_alternative<messages::ManifestPage>(message) || std::holds_alternative<messages::ManifestEnd>(message) ||
+                       std::holds_alternative<messages::ObjectEnds>(message) || std::holds_alternative<messages::TransferRoot>(message);
+  return std::holds_alternative<messages::PeerError>(message) || to_sink == (role == Role::kSink);
+}
+
+static TransferId transfer_of(const engine::TransferMessage& message) {
+  return std::visit(
+      [](const auto& m) {
+        if constexpr (std::is_same_v<std::decay_t<decltype(m)>, messages::PeerError>) return m.transfer.value_or(TransferId{});
+        else return m.transfer;
+      },
+      message);
+}
+
+void Session::on_transfer_message(engine::TransferMessage message) {
+  Transfer* transfer = find(transfer_of(message));
+  if (transfer == nullptr || transfer->stage == Stage::kOver) return;  // it ended here while this was on its way
+  if (!is_for(transfer->role, message)) return fail({Fault::kProtocolError, "the peer sent a message of the wrong direction", ""});
+  transfer->undigested += 1;
+  around_.engine.post(engine::FromPeer{transfer->handle, std::move(message)});
+}
+
+void Session::send_waiting() {
+  for (auto& [id, transfer] : by_id_) {
+    if (transfer->stage < Stage::kAsked) continue;  // OpenTransfer goes first
+    while (!transfer->unsent.empty() && channel_->wants_more(type_number(transfer->unsent.front())) && !is_over()) {
+      const bool is_wanted = transfer->request.direction != messages::Direction::kPush || !transfer->request.options.dry_run;
+      if (is_wanted) std::visit([&](const auto& message) { send(message); }, transfer->unsent.front());
+      transfer->unsent.pop_front();
+      around_.engine.post(engine::MessageTaken{transfer->handle});
+    }
+  }
+}
+
+std::string Session::peer_name() const {
+  if (channel_->state() == ChannelState::kUp || greeted_) return to_string(channel_->peer().identity);
+  return to_string(channel_->remote_endpoint());
+}
+
+void Session::say_goodbye(Duration drain) {
+  messages::Goodbye goodbye;
+  goodbye.drain_ms = static_cast<uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(drain).count());
+  if (greeted_ && !is_over()) send(goodbye);
+}
+
+void Session::fail(const Error& why) {
+  if (is_over()) return;
+  error_ = why;
+  const bool is_ours = why.fault == Fault::kProtocolError || why.fault == Fault::kProtocolVersion || why.fault == Fault::kConfigInvalid;
+  if (is_ours && greeted_ && !channel_->error())
+    send(messages::PeerError{std::string(why.name()), messages::Reaction::kSessionEnds, why.what, {}, {}, 0});
+  for (auto& [id, transfer] : by_id_)
+    if (!transfer->outcome) transfer->outcome = why;
+  log::info("session_over", "peer=" + peer_name() + " code=" + std::string(why.name()) + " why=\"" + why.what + '"');
+}
+
+}  // namespace tideway::session

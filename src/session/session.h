@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What two gateways share while they are connected: the control channel, the lane with its keys, and the transfers.
+// One object per connection, on either side. It decides what the peer may do (grants) and routes messages; bytes of
+// files never pass here.
+//
+//   dialling                                     accepting
+//   TCP, TLS  ─────────────────────────────────▶
+//   Hello, Lanes (offer), OpenTransfer, pages ─▶ checks grants, binds ports, opens its lane
+//   opens its lane ◀─────────────────── Hello, Lanes (answer), TransferAccepted
+//   blocks over UDP ◀──────────────────────────▶ blocks over UDP
+// Thread: control.
+#pragma once
+#include "engine/engine.h"
+#include "messages/type_of.h"
+#include "session/control_channel.h"
+#include "session/grants.h"
+#include "session/hello.h"
+#include "session/roots.h"
+#include "session/transfer.h"
+
+#include <map>
+#include <memory>
+#include <vector>
+
+namespace tideway::session {
+
+// What all sessions of a gateway share.
+struct Surroundings {
+  engine::Engine& engine;
+  const Roots& roots;
+  const GrantTable& grants;
+  Endpoint data_address;      // first data port of a listening gateway; port 0: the kernel picks
+  uint32_t& next_data_port;   // offset of the next flow's port, shared so that sessions spread over them
+  uint32_t flows = 2;         // of sessions this gateway dials
+  Rate rate = Rate::unlimited();
+};
+
+inline constexpr uint32_t kDataPorts = 64;            // from data_address on
+inline constexpr Duration kKeepAliveAfter = std::chrono::seconds(3);
+inline constexpr Duration kSilenceMax = std::chrono::seconds(10);  // three keep-alives missed
+
+class Session {
+ public:
+  Session(const Surroundings& surroundings, Side side, std::unique_ptr<ControlChannel> channel);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // Asks the peer for a transfer; it leaves when the channel is up. `start` is what the io worker begins with; its
+  // handle and id are set here.
+  std::shared_ptr<Transfer> push(engine::StartSource start, messages::OpenTransfer request);
+  std::shared_ptr<Transfer> pull(engine::StartSink start, messages::OpenTransfer request);
+  void cancel(Transfer& transfer, const Error& why);
+
+  void poll(Time now);
+  void on_event(engine::NetEvent& event);  // of this session's lane or port request
+  void on_event(engine::IoEvent& event);   // of one of this session's transfers
+  bool owns(engine::LaneHandle lane) const { return lane_ && *lane_ == lane; }
+  bool owns(engine::TransferHandle transfer) const { return by_handle_.contains(transfer); }
+  bool owns_port_request(uint32_t request) const { return port_request_ == request; }
+
+  ControlChannel& channel() { return *channel_; }
+  Time next_deadline() const;
+  bool is_up() const { return lane_.has_value(); }
+  bool is_over() const { return error_.has_value(); }
+  const Error& error() const { return *error_; }
+  size_t transfers() const { return by_id_.size(); }
+  std::optional<engine::LaneHandle> lane() const { return lane_; }
+  void say_goodbye(Duration drain);
+
+ private:
+  // Greeting.
+  void greet(Time now);
+  void on_hello(const messages::Hello& hello);
+  void on_lanes(const messages::Lanes& lanes);
+  void bind_ports(const messages::LaneOffer* offer);
+  void on_ports(engine::PortsBound& bound);
+  void open_lane(const messages::LaneOffer& theirs);
+  messages::Lanes our_lanes() const;
+
+  // Messages.
+  void read_messages();
+  void on_frame(const Frame& frame);
+  template <typename Message>
+  void send(const Message& message) {
+    send_frame(messages::type_of(message), messages::serialize(message));
+  }
+  void send_frame(messages::MessageType type, const std::string& body);
+  void send_waiting();
+  void on_open_transfer(messages::OpenTransfer request);
+  void on_accepted(const messages::TransferAccepted& accepted);
+  void on_published(const messages::Published& published);
+  void on_transfer_message(engine::TransferMessage message);
+  void on_peer_error(const messages::PeerError& error);
+  void on_closed(const TransferId& id, std::string_view code);
+
+  // Transfers.
+  std::shared_ptr<Transfer> add_transfer(Role role, messages::OpenTransfer request);
+  Transfer* find(const TransferId& id);
+  Transfer* find(engine::TransferHandle handle);
+  void ask(Transfer& transfer);
+  void serve_push(messages::OpenTransfer request);
+  void serve_pull(messages::OpenTransfer request);
+  Result<GrantLimits> authorise(const messages::OpenTransfer& request) const;
+  void refuse(const TransferId& id, const Error& why);
+  void on_sink_ready(const engine::SinkReady& ready);
+  void on_done(engine::TransferDone& done);
+  void open_slot(Transfer& transfer, engine::OpenSlot::Role role, uint64_t credit);
+  void end(Transfer& transfer, Result<engine::TransferDone::Outcome> outcome);
+  void fail(const Error& why);
+  std::string peer_name() const;
+
+  Surroundings around_;
+  Side side_;
+  std::unique_ptr<ControlChannel> channel_;
+  crypto::HelloRandom random_{};
+  std::optional<messages::Hello> their_hello_;
+  std::unique_ptr<FlowKeys> keys_;
+  std::optional<messages::LaneOffer> their_lane_;
+  std::vector<messages::FlowOffer> our_flows_;  // with the ports that were bound
+  std::vector<Endpoint> our_ports_;
+  uint32_t port_request_ = 0;
+  bool greeted_ = false;
+  std::optional<engine::LaneHandle> lane_;
+  std::map<TransferId, std::shared_ptr<Transfer>> by_id_;
+  std::map<engine::TransferHandle, TransferId> by_handle_;
+  std::vector<messages::OpenTransfer> waiting_;  // read before our lane was open
+  uint16_t next_slot_ = 0;
+  uint64_t keep_alives_ = 0;
+  Time greeted_at_{};
+  std::optional<Error> error_;
+};
+
+}  // namespace tideway::session

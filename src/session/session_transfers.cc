@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The transfers of a session: how they are asked for, allowed, answered and ended. The greeting and the routing of
+// messages are in session.cc.
+#include "session/session.h"
+
+#include "base/log.h"
+#include "crypto/random_bytes.h"
+
+namespace tideway::session {
+namespace {
+
+constexpr uint64_t kBlocksReserved = 2;  // start credit of a transfer on a lane, in blocks
+constexpr uint32_t kNetWorker = 0;       // a session has one lane, on the first net worker
+
+messages::PeerError to_message(const Transfer& transfer, const Error& why) {
+  std::string detail = why.what;
+  if (!why.next.empty()) detail += "; " + why.next;
+  return {std::string(why.name()), messages::Reaction::kTransferEnds, detail, transfer.id, {}, 0};
+}
+
+// The peer's word on why a transfer ended. A code of a later version is handled by its reaction.
+Error from_message(const messages::PeerError& error) {
+  const auto fault = fault_named(error.code);
+  if (fault) return {*fault, error.detail, ""};
+  return {Fault::kCancelled, "the peer ended it with " + error.code + ": " + error.detail, ""};
+}
+
+}  // namespace
+
+// ---- asking --------------------------------------------------------------------------------------------------------
+
+std::shared_ptr<Transfer> Session::add_transfer(Role role, messages::OpenTransfer request) {
+  auto transfer = std::make_shared<Transfer>();
+  transfer->handle = around_.engine.new_transfer();
+  transfer->role = role;
+  transfer->id = request.transfer;
+  transfer->request = std::move(request);
+  by_id_[transfer->id] = transfer;
+  by_handle_[transfer->handle] = transfer->id;
+  return transfer;
+}
+
+std::shared_ptr<Transfer> Session::push(engine::StartSource start, messages::OpenTransfer request) {
+  auto transfer = add_transfer(Role::kSource, std::move(request));
+  start.transfer = transfer->handle;
+  start.id = transfer->id;
+  start.board = transfer->board;
+  around_.engine.post(std::move(start));
+  if (greeted_) ask(*transfer);
+  return transfer;
+}
+
+// A pull is asked for when our side is ready to receive, so that the answer may be followed by blocks at once.
+std::shared_ptr<Transfer> Session::pull(engine::StartSink start, messages::OpenTransfer request) {
+  auto transfer = add_transfer(Role::kSink, std::move(request));
+  start.transfer = transfer->handle;
+  start.id = transfer->id;
+  start.board = transfer->board;
+  around_.engine.post(std::move(start));
+  return transfer;
+}
+
+void Session::ask(Transfer& transfer) {
+  transfer.stage = Stage::kAsked;
+  send(transfer.request);
+}
+
+void Session::on_sink_ready(const engine::SinkReady& ready) {
+  Transfer* transfer = find(ready.transfer);
+  if (transfer == nullptr || transfer->outcome) return;
+  const bool is_fresh = ready.needed == engine::SourceAccepted::Needed::kEverything;
+  const uint64_t credit = kBlocksReserved * kCreditUnit;
+  if (transfer->request.direction != messages::Direction::kPush && only_lists(transfer->request)) {
+    if (greeted_) ask(*transfer);
+    return;
+  }
+  transfer->slot = SlotId(next_slot_++);
+  if (transfer->request.direction == messages::Direction::kPull) {
+    transfer->request.everything_needed = is_fresh;
+    transfer->request.sink = messages::SinkStart{*transfer->slot, credit};
+    if (lane_) open_slot(*transfer, engine::OpenSlot::Role::kReceiving, credit);
+    if (greeted_) ask(*transfer);
+    return;
+  }
+  open_slot(*transfer, engine::OpenSlot::Role::kReceiving, credit);
+  messages::TransferAccepted accepted;
+  accepted.transfer = transfer->id;
+  accepted.slot = *transfer->slot;
+  accepted.credit = credit;
+  accepted.everything_needed = is_fresh;
+  accepted.destination = transfer->request.name;
+  accepted.publish = ready.publish;
+  transfer->stage = Stage::kRunning;
+  send(accepted);
+}
+
+void Session::open_slot(Transfer& transfer, engine::OpenSlot::Role role, uint64_t credit) {
+  around_.engine.post(engine::OpenSlot{role, *lane_, *transfer.slot, transfer.handle, credit});
+}
+
+void Session::on_accepted(const messages::TransferAccepted& accepted) {
+  Transfer* transfer = find(accepted.transfer);
+  if (transfer == nullptr || transfer->outcome) return;
+  if (transfer->stage != Stage::kAsked || !lane_)
+    return fail({Fault::kProtocolError, "the peer accepted a transfer out of turn", ""});
+  transfer->stage = Stage::kRunning;
+  if (transfer->role == Role::kSink) return;  // a pull: pages and blocks follow
+  if (transfer->request.options.dry_run) {
+    if (transfer->counted) end(*transfer, *transfer->counted);
+    return;
+  }
+  transfer->slot = accepted.slot;
+  open_slot(*transfer, engine::OpenSlot::Role::kSending, accepted.credit);
+  around_.engine.post(engine::SourceAccepted{transfer->handle, accepted.slot, *lane_, kNetWorker,
+                                             accepted.everything_needed ? engine::SourceAccepted::Needed::kEverything
+                                                                        : engine::SourceAccepted::Needed::kPerPage});
+}
+
+// ---- serving -------------------------------------------------------------------------------------------------------
+
+void Session::on_open_transfer(messages::OpenTransfer request) {
+  if (side_ != Side::kAccepting || !their_lane_)
+    return fail({Fault::kProtocolError, "the peer opened a transfer out of turn", ""});
+  if (by_id_.contains(request.transfer))
+    return refuse(request.transfer, {Fault::kDestBusy, "this transfer is already running", "wait for it to end"});
+  if (by_id_.size() >= kTransfersMax)
+    return refuse(request.transfer, {Fault::kOverloaded, "64 transfers of this session are active", "try again later"});
+  // Blocks need the lane; it opens when the ports are bound, which is a matter of microseconds.
+  if (!lane_) return waiting_.push_back(std::move(request));
+  if (request.direction == messages::Direction::kPush) return serve_push(std::move(request));
+  serve_pull(std::move(request));
+}
+
+Result<GrantLimits> Session::authorise(const messages::OpenTransfer& request) const {
+  const GrantOp op = request.direction == messages::Direction::kPush   ? GrantOp::kWrite
+                     : request.direction == messages::Direction::kPull ? GrantOp::kRead
+                                                                       : GrantOp::kList;
+  const crypto::Identity& peer = channel_->peer().identity;
+  std::vector<ObjectName> names{request.name};  // the sources of a pull lie below it or beside it: each is decided
+  if (request.direction != messages::Direction::kPush && !request.sources.empty()) names = request.sources;
+  std::optional<GrantLimits> limits;
+  for (const ObjectName& name : names) {
+    const Decision decision = around_.grants.decide(peer, request.root, name, op);
+    log::info(decision.is_allowed() ? "grant_allowed" : "grant_denied",
+              "peer=" + to_string(peer) + " op=" + std::string(to_string(op)) + " root=" + to_display(request.root) + " name=\"" +
+                  to_display(name) + "\" rule=" + std::string(decision.rule()));
+    if (!decision.is_allowed()) return refusal(request.root, request.name);
+    limits = decision.grant->limits;
+  }
+  return *limits;
+}
+
+void Session::serve_push(messages::OpenTransfer request) {
+  const auto limits = authorise(request);
+  const RootPtr root = around_.roots.find(request.root, storage::Side::kDestination);
+  if (!limits.ok() || root == nullptr) return refuse(request.transfer, refusal(request.root, request.name));
+  auto transfer = add_transfer(Role::kSink, std::move(request));
+  if (transfer->request.options.dry_run) {
+    messages::TransferAccepted accepted;
+    accepted.transfer = transfer->id;
+    accepted.destination = transfer->request.name;
+    send(accepted);
+    return end(*transfer, engine::TransferDone::Outcome{});
+  }
+  engine::StartSink start;
+  start.transfer = transfer->handle;
+  start.id = transfer->id;
+  start.board = transfer->board;
+  start.root = root;
+  start.destination = transfer->request.name;
+  start.form = transfer->request.destination;
+  start.source_name = transfer->request.sources.empty() ? "" : transfer->request.sources.front().last();
+  start.options = transfer->request.options;
+  start.limits = {limits.value().files_max, limits.value().bytes_max};
+  around_.engine.post(std::move(start));
+}
+
+void Session::serve_pull(messages::OpenTransfer request) {
+  const auto limits = authorise(request);
+  const RootPtr root = around_.roots.find(request.root, storage::Side::kSource);
+  if (!limits.ok() || root == nullptr) return refuse(request.transfer, refusal(request.root, request.name));
+  const bool lists = only_lists(request);
+  if (!lists && !request.sink) return fail({Fault::kProtocolError, "a pull named no slot", ""});
+  engine::StartSource start;
+  for (const messages::Filter& filter : request.filters) {
+    const auto verdict = filter.kind == messages::FilterKind::kInclude ? storage::Verdict::kInclude : storage::Verdict::kExclude;
+    if (Status status = start.scan.filter.add(verdict, filter.pattern); !status.ok()) return refuse(request.transfer, status.error());
+  }
+  if (request.sources.empty()) start.scan.sources.push_back({root, request.name, ""});
+  for (const ObjectName& source : request.sources) start.scan.sources.push_back({root, source, ""});
+  if (request.sources.size() > 1) start.scan.form = storage::ScanForm::kTogether;
+  start.options = request.options;
+  if (lists) start.content = engine::StartSource::Content::kManifestOnly;
+  auto transfer = add_transfer(Role::kSource, std::move(request));
+  start.transfer = transfer->handle;
+  start.id = transfer->id;
+  start.board = transfer->board;
+  around_.engine.post(std::move(start));
+  transfer->stage = Stage::kRunning;
+  messages::TransferAccepted accepted;
+  accepted.transfer = transfer->id;
+  accepted.destination = transfer->request.name;
+  send(accepted);
+  if (lists) return;
+  transfer->slot = transfer->request.sink->slot;
+  open_slot(*transfer, engine::OpenSlot::Role::kSending, transfer->request.sink->credit);
+  around_.engine.post(engine::SourceAccepted{transfer->handle, *transfer->slot, *lane_, kNetWorker,
+                                             transfer->request.everything_needed ? engine::SourceAccepted::Needed::kEverything
+                                                                                 : engine::SourceAccepted::Needed::kPerPage});
+}
+
+void Session::refuse(const TransferId& id, const Error& why) {
+  send(messages::PeerError{std::string(why.name()), messages::Reaction::kTransferEnds, why.what + (why.next.empty() ? "" : "; " + why.next),
+                           id, {}, 0});
+  send(messages::TransferClosed{id, std::string(why.name()), false});
+}
+
+// ---- ending --------------------------------------------------------------------------------------------------------
+//
+//   sink    done ─▶ Published ─▶ waits for PublishedAck ─▶ TransferClosed
+//   source  Published ─▶ PublishedAck, TransferClosed
+//   either  trouble ─▶ Error, TransferClosed; the other side forgets it when it reads that
+
+void Session::on_done(engine::TransferDone& done) {
+  Transfer* transfer = find(done.transfer);
+  if (transfer == nullptr || transfer->outcome) return;
+  if (!done.outcome.ok()) {
+    send(to_message(*transfer, done.outcome.error()));
+    return end(*transfer, std::move(done.outcome));
+  }
+  if (only_lists(transfer->request)) {
+    if (transfer->role == Role::kSink) return end(*transfer, std::move(done.outcome));
+    transfer->counted = done.outcome.value();
+    const bool is_dry_push = transfer->request.direction == messages::Direction::kPush && transfer->stage == Stage::kRunning;
+    if (is_dry_push) end(*transfer, std::move(done.outcome));
+    return;
+  }
+  if (transfer->role == Role::kSource) return;  // all is said; the sink's word counts
+  const engine::TransferDone::Outcome& outcome = done.outcome.value();
+  transfer->stage = Stage::kClosing;
+  transfer->outcome = outcome;
+  send(messages::Published{transfer->id, outcome.root, outcome.entries, outcome.bytes});
+}
+
+void Session::on_published(const messages::Published& published) {
+  Transfer* transfer = find(published.transfer);
+  if (transfer == nullptr || transfer->role != Role::kSource || transfer->outcome) return;
+  send(messages::PublishedAck{transfer->id});
+  end(*transfer, engine::TransferDone::Outcome{published.root, published.entries, published.bytes});
+}
+
+void Session::on_peer_error(const messages::PeerError& error) {
+  if (error.reaction == messages::Reaction::kSessionEnds) return fail(from_message(error));
+  Transfer* transfer = error.transfer ? find(*error.transfer) : nullptr;
+  if (transfer == nullptr || transfer->outcome) return;
+  if (error.reaction == messages::Reaction::kEntryFailed) return on_transfer_message(error);
+  end(*transfer, from_message(error));
+}
+
+// The peer has closed it, or acknowledged that it is published.
+void Session::on_closed(const TransferId& id, std::string_view code) {
+  Transfer* transfer = find(id);
+  if (transfer == nullptr) return;
+  if (transfer->outcome) return end(*transfer, Result<engine::TransferDone::Outcome>(*transfer->outcome));
+  if (only_lists(transfer->request) && code.empty()) {
+    if (transfer->role == Role::kSource && side_ == Side::kAccepting) end(*transfer, transfer->counted.value_or(engine::TransferDone::Outcome{}));
+    return;  // the peer of a dry push is through at once; we still count
+  }
+  if (code.empty()) return fail({Fault::kProtocolError, "the peer closed a transfer that is not over", ""});
+  end(*transfer, Error{fault_named(code).value_or(Fault::kCancelled), "the peer ended the transfer", ""});
+}
+
+void Session::cancel(Transfer& transfer, const Error& why) {
+  if (transfer.outcome || is_over()) return;
+  send(messages::CancelTransfer{transfer.id, std::string(why.name()), false});
+  end(transfer, why);
+}
+
+void Session::end(Transfer& transfer, Result<engine::TransferDone::Outcome> outcome) {
+  const std::string code(outcome.ok() ? "" : outcome.error().name());
+  if (!outcome.ok() && side_ == Side::kAccepting)
+    log::info("transfer_failed", describe(transfer) + " code=" + code + " why=\"" + outcome.error().what + '"');
+  transfer.outcome = std::move(outcome);
+  transfer.stage = Stage::kOver;
+  if (transfer.slot && lane_) {
+    const auto role = transfer.role == Role::kSource ? engine::OpenSlot::Role::kSending : engine::OpenSlot::Role::kReceiving;
+    around_.engine.post(engine::CloseSlot{role, *lane_, *transfer.slot});
+  }
+  around_.engine.post(engine::EndTransfer{transfer.handle});
+  if (!is_over()) send(messages::TransferClosed{transfer.id, code, false});
+  by_handle_.erase(transfer.handle);
+  by_id_.erase(TransferId(transfer.id));  // a copy: the map may hold the last owner
+}
+
+Transfer* Session::find(const TransferId& id) {
+  const auto found = by_id_.find(id);
+  return found == by_id_.end() ? nullptr : found->second.get();
+}
+
+Transfer* Session::find(engine::TransferHandle handle) {
+  const auto found = by_handle_.find(handle);
+  return found == by_handle_.end() ? nullptr : find(found->second);
+}
+
+// ---- what the workers tell -----------------------------------------------------------------------------------------
+
+void Session::on_event(engine::NetEvent& event) {
+  if (auto* bound = std::get_if<engine::PortsBound>(&event)) return on_ports(*bound);
+  if (auto* died = std::get_if<engine::LaneDied>(&event)) return fail(died->why);
+  auto& wanted = std::get<engine::KeyWanted>(event);
+  const auto use = wanted.direction == engine::KeyDirection::kSend ? FlowKeys::Use::kSend : FlowKeys::Use::kReceive;
+  if (keys_->next_epoch(wanted.flow, use) != wanted.epoch) return;  // asked twice
+  around_.engine.post(engine::InstallKey{wanted.lane, wanted.flow, wanted.direction, wanted.epoch, keys_->next_key(wanted.flow, use)});
+}
+
+void Session::on_event(engine::IoEvent& event) {
+  if (auto* done = std::get_if<engine::TransferDone>(&event)) return on_done(*done);
+  if (auto* ready = std::get_if<engine::SinkReady>(&event)) return on_sink_ready(*ready);
+  const auto transfer = std::visit([&](const auto& e) { return find(e.transfer); }, event);
+  if (transfer == nullptr) return;
+  if (auto* message = std::get_if<engine::ToPeer>(&event)) transfer->unsent.push_back(std::move(message->message));
+  if (std::holds_alternative<engine::PeerMessageTaken>(event)) transfer->undigested -= 1;
+  if (auto* report = std::get_if<engine::EntryReported>(&event); report != nullptr && transfer->on_report) transfer->on_report(*report);
+  if (auto* listed = std::get_if<engine::EntryListed>(&event); listed != nullptr && transfer->on_entry) transfer->on_entry(listed->entry);
+}
+
+}  // namespace tideway::session

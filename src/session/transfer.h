@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the control thread knows of one transfer: which side of it we are, how far it is, what waits to be said to the
+// peer, and how it ended.
+// Thread: control.
+#pragma once
+#include "engine/commands.h"
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace tideway::session {
+
+enum class Role : uint8_t { kSource, kSink };
+
+// Where a transfer stands, in the order it usually goes.
+enum class Stage : uint8_t {
+  kPreparing,  // our side: opening destination or source
+  kAsked,      // OpenTransfer is out, no answer yet
+  kRunning,    // pages and blocks go
+  kClosing,    // we are through; the peer's last word is missing
+  kOver,
+};
+
+struct Transfer {
+  engine::TransferHandle handle;
+  TransferId id{};
+  Role role = Role::kSource;
+  Stage stage = Stage::kPreparing;
+  messages::OpenTransfer request;
+  std::shared_ptr<engine::TransferBoard> board = std::make_shared<engine::TransferBoard>();
+  std::optional<SlotId> slot;
+  std::deque<engine::TransferMessage> unsent;  // the io worker keeps it short: see MessageTaken
+  uint32_t undigested = 0;                     // FromPeer that the io worker has not taken
+  std::optional<Result<engine::TransferDone::Outcome>> outcome;
+  std::optional<engine::TransferDone::Outcome> counted;  // of a dry run: what would be copied
+
+  // For whoever started it; may be empty.
+  std::function<void(const engine::EntryReported&)> on_report;
+  std::function<void(const ManifestEntry&)> on_entry;
+};
+
+// No bytes cross: a list, or a dry run.
+inline bool only_lists(const messages::OpenTransfer& request) {
+  return request.direction == messages::Direction::kList || request.options.dry_run;
+}
+
+// How a serving side says it in its log: "push ckpt/runs/llm7".
+std::string describe(const Transfer& transfer);
+
+}  // namespace tideway::session
