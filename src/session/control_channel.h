@@ -23,6 +23,8 @@
 #include <tideway/result.h>
 #include <tideway/time.h>
 
+#include <poll.h>
+
 #include <array>
 #include <cstdint>
 #include <deque>
@@ -38,9 +40,11 @@ inline constexpr size_t kBodyMax = 1 << 20;            // of any type
 inline constexpr size_t kHelloBodyMax = 16 * 1024;     // of a stranger's first message
 inline constexpr uint16_t kHelloType = 1;
 inline constexpr uint16_t kManifestPageType = 18;
-// What a source says of its manifest: pages, their end, ends of objects, the root, and errors of entries. These keep their
+// What must not overtake pages: their end, ends of objects, the root, errors, and the transfer's own end. These keep their
 // order among each other; every other message overtakes them.
-constexpr bool keeps_order(uint16_t type) { return type == 6 || type == 18 || type == 20 || type == 21 || type == 22; }
+constexpr bool keeps_order(uint16_t type) {
+  return type == 6 || type == 18 || type == 20 || type == 21 || type == 22 || type == 29;
+}
 inline constexpr uint16_t kCriticalFlag = 1;           // an unknown type with it ends the session
 inline constexpr size_t kSmallQueueMax = 2 << 20;      // waiting bytes of all types but pages: two of the largest
 inline constexpr size_t kPageQueueMax = 256 * 1024;    // of pages: a few of 64 KiB keep the line busy; one is always taken
@@ -96,6 +100,7 @@ class ControlChannel {
   int fd() const { return socket_.fd(); }
   short wanted_events() const;
   Time next_deadline() const;
+  bool has_output() const { return wanted_events() & POLLOUT; }  // something waits for the socket
   bool wants_more(uint16_t type) const;                       // send() of a small message of that type would work
   const crypto::Certificate& peer() const { return tls_.peer(); }  // from kUp on
   void export_key(std::string_view label, std::span<const std::byte> context, std::span<std::byte> out) const {

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "session/direct.h"
 
+#include "base/clock.h"
 #include "crypto/random_bytes.h"
 
 namespace tideway::session {
 namespace {
+
+constexpr Duration kPartingTime = std::chrono::seconds(1);
 
 // A local path as the directory that holds it and a last component; of "/" or "." the directory itself and nothing.
 struct SplitPath {
@@ -103,7 +106,7 @@ Status Direct::push(CopyRequest& request) {
     auto opened = local_source(std::get<LocalAddress>(source));
     if (!opened.ok()) return std::move(opened).error();
     const ObjectName shown = opened.value().name.is_root() ? storage::single_name(opened.value().as) : storage::single_name(opened.value().name.last());
-    open.sources.push_back(shown);  // what a single file is called inside a directory
+    if (request.sources.size() == 1) open.sources.push_back(shown);  // what a single file is called inside a directory
     start.scan.sources.push_back(std::move(opened).value());
   }
   if (start.scan.sources.size() > 1) start.scan.form = storage::ScanForm::kTogether;
@@ -163,7 +166,16 @@ bool Direct::turn(Duration at_most, int also_fd) {
   gateway_->turn(at_most, also_fd);
   if (transfer_->outcome) outcome_ = *transfer_->outcome;
   else if (session_->is_over()) outcome_ = session_->error();
+  if (outcome_) part();
   return !outcome_;
+}
+
+// Our last words leave before the process does; the peer's answer to them need not be waited for.
+void Direct::part() {
+  session_->say_goodbye({});
+  const Time give_up = read_clock() + kPartingTime;
+  while (!session_->is_over() && session_->channel().has_output() && read_clock() < give_up)
+    gateway_->turn(std::chrono::milliseconds(10));
 }
 
 void Direct::cancel() {

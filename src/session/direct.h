@@ -53,6 +53,7 @@ class Direct {
   Status push(CopyRequest& request);
   Status pull(CopyRequest& request);
   void watch(std::shared_ptr<Transfer> transfer);
+  void part();
 
   std::unique_ptr<Gateway> gateway_;
   Session* session_ = nullptr;

@@ -220,6 +220,7 @@ void Session::on_frame(const Frame& frame) {
     case kKeepAliveReply: return;
     case kGoodbye:
       return take(messages::parse_goodbye(body), [&](auto m) {
+        said_goodbye_ = true;  // transfers may go on until the peer closes the connection
         if (by_id_.empty() || !m.code.empty())
           fail({Fault::kPeerLost, "the peer ended the session" + (m.detail.empty() ? "" : ": " + m.detail), "run the same command again"});
       });
@@ -296,6 +297,7 @@ void Session::fail(const Error& why) {
     send(messages::PeerError{std::string(why.name()), messages::Reaction::kSessionEnds, why.what, {}, {}, 0});
   for (auto& [id, transfer] : by_id_)
     if (!transfer->outcome) transfer->outcome = why;
+  if (said_goodbye_ && by_id_.empty()) return log::info("session_ended", "peer=" + peer_name());
   log::info("session_over", "peer=" + peer_name() + " code=" + std::string(why.name()) + " why=\"" + why.what + '"');
 }
 

@@ -121,7 +121,7 @@ class Session {
   std::vector<messages::FlowOffer> our_flows_;  // with the ports that were bound
   std::vector<Endpoint> our_ports_;
   uint32_t port_request_ = 0;
-  bool greeted_ = false;
+  bool greeted_ = false, said_goodbye_ = false;
   std::optional<engine::LaneHandle> lane_;
   std::map<TransferId, std::shared_ptr<Transfer>> by_id_;
   std::map<engine::TransferHandle, TransferId> by_handle_;
