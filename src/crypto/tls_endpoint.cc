@@ -60,8 +60,8 @@ Error alert_error(int alert, bool in_handshake) {
 // Bytes that are no TLS at all: another program, or a probe.
 bool is_foreign(int reason) {
   return reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST || reason == SSL_R_HTTPS_PROXY_REQUEST ||
-         reason == SSL_R_BAD_RECORD_TYPE || reason == SSL_R_UNEXPECTED_MESSAGE || reason == SSL_R_RECORD_LENGTH_MISMATCH ||
-         reason == SSL_R_PACKET_LENGTH_TOO_LONG;
+         reason == SSL_R_BAD_RECORD_TYPE || reason == SSL_R_UNEXPECTED_MESSAGE ||
+         reason == SSL_R_RECORD_LENGTH_MISMATCH || reason == SSL_R_PACKET_LENGTH_TOO_LONG;
 }
 
 Error own_error(unsigned long error, bool in_handshake) {
