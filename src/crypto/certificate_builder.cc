@@ -38,7 +38,9 @@ Error builder_error(std::string_view what) {
 // Without one, OpenSSL would ask for the pass phrase on the terminal.
 int refuse_pass_phrase(char*, int, int, void*) { return -1; }
 
-Owned<BIO> reading(const std::string& pem) { return Owned<BIO>(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()))); }
+Owned<BIO> reading(const std::string& pem) {
+  return Owned<BIO>(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+}
 
 std::string text_of(BIO* bio) {
   char* data = nullptr;
@@ -87,13 +89,15 @@ bool add_extensions(X509* certificate, X509* issuer, const CertificateSpec& spec
   const std::string dns = joined(spec.dns_names, "DNS:");
   if (!dns.empty()) names += (names.empty() ? "" : ",") + dns;
   const std::string usage = joined(spec.extended_usage, "");
+  const std::string key_usage =
+      !spec.key_usage.empty() ? spec.key_usage : is_authority ? "keyCertSign,cRLSign" : "digitalSignature";
   return add_extension(certificate, context, NID_basic_constraints,
                        is_authority ? "critical,CA:TRUE,pathlen:1" : "critical,CA:FALSE") &&
          add_extension(certificate, context, NID_key_usage,
-                       is_authority ? "critical,keyCertSign,cRLSign" : "critical,digitalSignature") &&
+                       "critical," + key_usage) &&
          add_extension(certificate, context, NID_subject_key_identifier, "hash") &&
          add_extension(certificate, context, NID_authority_key_identifier, "keyid:always") &&
-         (is_authority || usage.empty() || add_extension(certificate, context, NID_ext_key_usage, usage)) &&
+         (usage.empty() || add_extension(certificate, context, NID_ext_key_usage, usage)) &&
          (names.empty() || add_extension(certificate, context, NID_subject_alt_name, names));
 }
 

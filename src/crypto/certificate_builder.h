@@ -22,7 +22,8 @@ struct CertificateSpec {
   std::vector<std::string> uris;   // subject alternative names
   std::vector<std::string> dns_names;
   UnixTime not_before, not_after;
-  std::vector<std::string> extended_usage = {"clientAuth", "serverAuth"};  // OpenSSL's names; not for an authority
+  std::vector<std::string> extended_usage = {"clientAuth", "serverAuth"};  // OpenSSL's names; an authority needs none
+  std::string key_usage;           // OpenSSL's names; empty: what `kind` needs
 };
 
 struct CertifiedKey {

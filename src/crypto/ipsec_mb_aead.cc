@@ -99,7 +99,8 @@ class IpsecMbAead final : public Aead {
     return equal_tags(tag.data(), job.sealed.data() + size);
   }
 
-  alignas(64) gcm_key_data key_;  // expanded; the library stores into it with aligned moves, and its type does not say so
+  // Expanded. The library stores into it with aligned moves, and its type does not ask for the alignment.
+  alignas(64) gcm_key_data key_;
   AeadIv iv_;
 };
 

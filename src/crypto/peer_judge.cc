@@ -33,7 +33,8 @@ Result<PeerRules> make_peer_rules(std::string trust_domain, const std::vector<st
   for (const std::string& line : allow) {
     if (line.starts_with(kFingerprintPrefix)) {
       const auto hash = parse_fingerprint(std::string_view(line).substr(kFingerprintPrefix.size()));
-      if (!hash) return Error{Fault::kConfigInvalid, "[tls] allow: \"" + line + "\" is not sha256: and 64 hex digits", ""};
+      if (!hash)
+        return Error{Fault::kConfigInvalid, "[tls] allow: \"" + line + "\" is not sha256: and 64 hex digits", ""};
       rules.fingerprints.push_back(*hash);
       continue;
     }
@@ -60,8 +61,9 @@ Status check_usage(const x509_st* certificate, TlsRole role) {
   const bool is_dialling = role == TlsRole::kDialling;
   const uint32_t wanted = is_dialling ? XKU_SSL_CLIENT : XKU_SSL_SERVER;
   if ((flags & EXFLAG_XKUSAGE) == 0 || (X509_get_extended_key_usage(leaf) & wanted) == 0)
-    return certificate_error(CertificateFault::kUsage, std::string("the certificate does not have the extended key usage ") +
-                                                           (is_dialling ? "client" : "server") + " authentication");
+    return certificate_error(CertificateFault::kUsage,
+                             std::string("the certificate does not have the extended key usage ") +
+                                 (is_dialling ? "client" : "server") + " authentication");
   if ((flags & EXFLAG_KUSAGE) == 0 || (X509_get_key_usage(leaf) & KU_DIGITAL_SIGNATURE) == 0)
     return certificate_error(CertificateFault::kUsage, "the certificate does not have the key usage digital signature");
   if ((flags & EXFLAG_CA) != 0)
@@ -86,9 +88,10 @@ int PeerJudge::judge(int accepted, x509_store_ctx_st* chain) {
     verdict = judge_leaf(current);
   } else {
     const int error = X509_STORE_CTX_get_error(chain);
-    verdict = certificate_error(fault_of_chain_error(error),
-                                std::string(X509_verify_cert_error_string(error)) + " at depth " + std::to_string(depth) +
-                                    (current == nullptr ? "" : " (" + describe(current) + ")"));
+    std::string why = X509_verify_cert_error_string(error);
+    why += " at depth " + std::to_string(depth);
+    if (current != nullptr) why += " (" + describe(current) + ")";
+    verdict = certificate_error(fault_of_chain_error(error), why);
   }
   if (verdict.ok()) return 1;
   peer_.reset();
@@ -115,8 +118,8 @@ Status PeerJudge::judge_identity(const Certificate& leaf) const {
                                                               rules_->trust_domain + ")");
   const bool is_narrowed = !rules_->patterns.empty() || !rules_->fingerprints.empty();
   const bool is_listed =
-      std::any_of(rules_->patterns.begin(), rules_->patterns.end(), [&](const auto& p) { return p.matches(who); }) ||
-      std::find(rules_->fingerprints.begin(), rules_->fingerprints.end(), leaf.fingerprint) != rules_->fingerprints.end();
+      std::ranges::any_of(rules_->patterns, [&](const IdentityPattern& pattern) { return pattern.matches(who); }) ||
+      std::ranges::find(rules_->fingerprints, leaf.fingerprint) != rules_->fingerprints.end();
   if (is_narrowed && !is_listed)
     return certificate_error(CertificateFault::kIdentity, to_string(who) + " is not in [tls] allow");
   if (expected_ && !expected_->matches(who))

@@ -60,8 +60,8 @@ Error alert_error(int alert, bool in_handshake) {
 // Bytes that are no TLS at all: another program, or a probe.
 bool is_foreign(int reason) {
   return reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST || reason == SSL_R_HTTPS_PROXY_REQUEST ||
-         reason == SSL_R_BAD_RECORD_TYPE || reason == SSL_R_UNEXPECTED_MESSAGE || reason == SSL_R_RECORD_LENGTH_MISMATCH ||
-         reason == SSL_R_PACKET_LENGTH_TOO_LONG;
+         reason == SSL_R_BAD_RECORD_TYPE || reason == SSL_R_UNEXPECTED_MESSAGE ||
+         reason == SSL_R_RECORD_LENGTH_MISMATCH || reason == SSL_R_PACKET_LENGTH_TOO_LONG;
 }
 
 Error own_error(unsigned long error, bool in_handshake) {
@@ -82,7 +82,7 @@ Error own_error(unsigned long error, bool in_handshake) {
 void TlsEndpoint::Free::operator()(ssl_st* ssl) const { SSL_free(ssl); }
 
 TlsEndpoint::TlsEndpoint(const TlsContext& context, TlsRole role, std::optional<IdentityPattern> expected)
-    : role_(role), judge_(role, context.rules_, std::move(expected)), ssl_(SSL_new(context.handle_.get())),
+    : judge_(role, context.rules_, std::move(expected)), ssl_(SSL_new(context.handle_.get())),
       input_(BIO_new(BIO_s_mem())), output_(BIO_new(BIO_s_mem())) {
   TIDEWAY_CHECK(ssl_ != nullptr && input_ != nullptr && output_ != nullptr);
   BIO_set_mem_eof_return(input_, -1);  // an empty buffer means "later", not the end

@@ -68,7 +68,6 @@ class TlsEndpoint {
   void fail(Error error);
   Error take_error();
 
-  const TlsRole role_;
   PeerJudge judge_;
   std::unique_ptr<ssl_st, Free> ssl_;
   bio_st* input_;   // both belong to ssl_

@@ -111,6 +111,7 @@ Status init_authority(const AuthorityOrder& order, UnixTime now) {
   spec.uris = {std::string(kAuthorityUri) + order.trust_domain};
   spec.not_before = now - kClockSkew;
   spec.not_after = now + kAuthorityLife;
+  spec.extended_usage.clear();
   auto made = crypto::make_self_signed(spec);
   if (!made.ok()) return std::move(made).error();
   const NewFile files[] = {{order.folder + "/ca.key", made.value().key.text(), 0600},

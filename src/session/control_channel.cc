@@ -277,7 +277,8 @@ bool ControlChannel::send(uint16_t type, uint16_t flags, std::span<const std::by
 
 void ControlChannel::write_socket() {
   while (!output_broken_ && fill_outbox()) {
-    const ssize_t sent = ::send(socket_.fd(), outbox_.data() + outbox_used_, outbox_.size() - outbox_used_, MSG_NOSIGNAL);
+    const auto rest = std::span(outbox_).subspan(outbox_used_);
+    const ssize_t sent = ::send(socket_.fd(), rest.data(), rest.size(), MSG_NOSIGNAL);
     if (sent < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (sent < 0) {
       // The peer's reason may still lie in our receive buffer: reading goes on until it ends.

@@ -47,7 +47,7 @@ constexpr bool keeps_order(uint16_t type) {
 }
 inline constexpr uint16_t kCriticalFlag = 1;           // an unknown type with it ends the session
 inline constexpr size_t kSmallQueueMax = 2 << 20;      // waiting bytes of all types but pages: two of the largest
-inline constexpr size_t kPageQueueMax = 256 * 1024;    // of pages: a few of 64 KiB keep the line busy; one is always taken
+inline constexpr size_t kPageQueueMax = 256 * 1024;    // of pages: a few of 64 KiB keep the line busy
 inline constexpr Duration kAuthorisationTime = std::chrono::seconds(10);
 inline constexpr Duration kDrainTime = std::chrono::seconds(5);  // for the peer to read our last words and close
 

@@ -51,6 +51,7 @@ inline crypto::CertificateSpec authority_spec(const std::string& name) {
   spec.common_name = name;
   spec.not_before = wall_now() - 1h;
   spec.not_after = wall_now() + 240h;
+  spec.extended_usage.clear();
   return spec;
 }
 

@@ -58,7 +58,8 @@ TEST(IdentityPattern, PartsOfSegmentsAndOpenTrustDomainsAreRefused) {
 
 TEST(Names, OnlyLowerCaseDigitsAndHyphenMayBeIssued) {
   for (const char* name : {"wisconsin", "gw-1", "0", "a"}) EXPECT_TRUE(is_issuable_name(name)) << name;
-  for (const char* name : {"", "Wisconsin", "gw.1", "a/b", "*", "..", "a b", "\xC3\xA9"}) EXPECT_FALSE(is_issuable_name(name)) << name;
+  for (const char* name : {"", "Wisconsin", "gw.1", "a/b", "*", "..", "a b", "\xC3\xA9"})
+    EXPECT_FALSE(is_issuable_name(name)) << name;
   EXPECT_FALSE(is_issuable_name(std::string(64, 'a')));
   EXPECT_TRUE(is_trust_domain("example.org"));
   EXPECT_FALSE(is_trust_domain("example.org/x"));

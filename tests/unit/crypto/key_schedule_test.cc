@@ -60,7 +60,8 @@ TEST(KeySchedule, SealsThePublishedPacket) {
   for (const AeadProvider& provider : aead_providers()) {
     const SealJob job{0x12345678, header, plain, out};
     secret.make_aead(provider)->seal(std::span(&job, 1));
-    EXPECT_EQ(hex(out), "59b92b77c888bf4fc18f6fda511514910d17992a4fefd601d0f8d9237542340562228e8e24160fb75ab213cfc0fdf23c")
+    EXPECT_EQ(hex(out),
+              "59b92b77c888bf4fc18f6fda511514910d17992a4fefd601d0f8d9237542340562228e8e24160fb75ab213cfc0fdf23c")
         << provider.name;
   }
 }

@@ -14,8 +14,58 @@
 
 #include <array>
 #include <string>
+#include <vector>
 
 namespace tideway::test {
+
+inline X509* read_x509(const crypto::CertifiedKey& certified) {
+  BIO* const text = BIO_new_mem_buf(certified.certificate.data(), static_cast<int>(certified.certificate.size()));
+  X509* const certificate = PEM_read_bio_X509(text, nullptr, nullptr, nullptr);
+  BIO_free(text);
+  return certificate;
+}
+
+inline EVP_PKEY* read_key(const crypto::CertifiedKey& certified) {
+  BIO* const text = BIO_new_mem_buf(certified.key.text().data(), static_cast<int>(certified.key.text().size()));
+  EVP_PKEY* const key = PEM_read_bio_PrivateKey(text, nullptr, nullptr, nullptr);
+  BIO_free(text);
+  return key;
+}
+
+// A list in PEM form, good for `seconds` from now.
+inline std::string make_revocation_list(const crypto::CertifiedKey& authority,
+                                        const std::vector<const crypto::CertifiedKey*>& revoked, long seconds) {
+  X509* const issuer = read_x509(authority);
+  EVP_PKEY* const key = read_key(authority);
+  X509_CRL* const list = X509_CRL_new();
+  X509_CRL_set_version(list, X509_CRL_VERSION_2);
+  X509_CRL_set_issuer_name(list, X509_get_subject_name(issuer));
+  ASN1_TIME* const begin = X509_gmtime_adj(nullptr, -3600);
+  ASN1_TIME* const end = X509_gmtime_adj(nullptr, seconds);
+  X509_CRL_set1_lastUpdate(list, begin);
+  X509_CRL_set1_nextUpdate(list, end);
+  for (const crypto::CertifiedKey* entry : revoked) {
+    X509* const certificate = read_x509(*entry);
+    X509_REVOKED* const line = X509_REVOKED_new();
+    X509_REVOKED_set_serialNumber(line, X509_get_serialNumber(certificate));
+    X509_REVOKED_set_revocationDate(line, begin);
+    X509_CRL_add0_revoked(list, line);
+    X509_free(certificate);
+  }
+  X509_CRL_sign(list, key, EVP_sha256());
+  BIO* const out = BIO_new(BIO_s_mem());
+  PEM_write_bio_X509_CRL(out, list);
+  char* data = nullptr;
+  const long size = BIO_get_mem_data(out, &data);
+  std::string pem(data, static_cast<size_t>(size));
+  BIO_free(out);
+  ASN1_TIME_free(begin);
+  ASN1_TIME_free(end);
+  X509_CRL_free(list);
+  EVP_PKEY_free(key);
+  X509_free(issuer);
+  return pem;
+}
 
 struct RawPeerOptions {
   const crypto::CertifiedKey* certificate = nullptr;  // nullptr: none
@@ -55,7 +105,8 @@ class RawTlsPeer {
       step();
       bool moved = false;
       std::array<std::byte, 4096> bytes;
-      for (int got; (got = BIO_read(SSL_get_wbio(ssl_), bytes.data(), static_cast<int>(bytes.size()))) > 0; moved = true)
+      const int room = static_cast<int>(bytes.size());
+      for (int got; (got = BIO_read(SSL_get_wbio(ssl_), bytes.data(), room)) > 0; moved = true)
         endpoint.feed(std::span(bytes).first(static_cast<size_t>(got)));
       for (size_t got; (got = endpoint.take_output(bytes)) > 0; moved = true)
         BIO_write(SSL_get_rbio(ssl_), bytes.data(), static_cast<int>(got));
@@ -67,7 +118,8 @@ class RawTlsPeer {
   SSL* ssl() { return ssl_; }
 
  private:
-  static int select_alpn(SSL*, const unsigned char** out, unsigned char* size, const unsigned char*, unsigned, void* mine) {
+  static int select_alpn(SSL*, const unsigned char** out, unsigned char* size, const unsigned char*, unsigned,
+                         void* mine) {
     const auto& alpn = *static_cast<std::string*>(mine);
     *out = reinterpret_cast<const unsigned char*>(alpn.data()) + 1;
     *size = static_cast<unsigned char>(alpn.size() - 1);
@@ -75,12 +127,8 @@ class RawTlsPeer {
   }
 
   void use(const crypto::CertifiedKey& certified) {
-    BIO* text = BIO_new_mem_buf(certified.certificate.data(), static_cast<int>(certified.certificate.size()));
-    X509* certificate = PEM_read_bio_X509(text, nullptr, nullptr, nullptr);
-    BIO_free(text);
-    text = BIO_new_mem_buf(certified.key.text().data(), static_cast<int>(certified.key.text().size()));
-    EVP_PKEY* key = PEM_read_bio_PrivateKey(text, nullptr, nullptr, nullptr);
-    BIO_free(text);
+    X509* const certificate = read_x509(certified);
+    EVP_PKEY* const key = read_key(certified);
     ASSERT_EQ(SSL_CTX_use_certificate(context_, certificate), 1);
     ASSERT_EQ(SSL_CTX_use_PrivateKey(context_, key), 1);
     X509_free(certificate);
@@ -94,8 +142,7 @@ class RawTlsPeer {
     if (SSL_is_init_finished(ssl_)) SSL_read(ssl_, &byte, 1);
     else SSL_do_handshake(ssl_);
     while (const unsigned long error = ERR_get_error())
-      if (const int reason = ERR_GET_REASON(error); reason > SSL_AD_REASON_OFFSET && reason < SSL_AD_REASON_OFFSET + 256)
-        alert_ = reason - SSL_AD_REASON_OFFSET;
+      if (const int alert = ERR_GET_REASON(error) - SSL_AD_REASON_OFFSET; alert > 0 && alert < 256) alert_ = alert;
   }
 
   SSL_CTX* context_;

@@ -131,7 +131,8 @@ TEST_F(TlsEndpointTest, DamagedRecordEndsTheConnection) {
 }
 
 TEST_F(TlsEndpointTest, BytesThatAreNoTlsAreAProtocolError) {
-  for (const std::string_view text : {"GET / HTTP/1.1\r\n\r\n", "SSH-2.0-OpenSSH_9.2\r\n", "\x16\x03\x01\xFF\xFF....."}) {
+  for (const std::string_view text :
+       {"GET / HTTP/1.1\r\n\r\n", "SSH-2.0-OpenSSH_9.2\r\n", "\x16\x03\x01\xFF\xFF....."}) {
     TlsEndpoint accepting(sites_.wisconsin, TlsRole::kAccepting);
     accepting.feed(bytes_of(text));
     ASSERT_EQ(accepting.state(), TlsState::kFailed) << text;
@@ -207,7 +208,11 @@ const WrongPeer kWrongCertificates[] = {
     {"NoExtendedUsage", "cert_usage", [](CertificateSpec& s) { s.extended_usage.clear(); }},
     {"OtherExtendedUsage", "cert_usage", [](CertificateSpec& s) { s.extended_usage = {"codeSigning"}; }},
     {"AnyExtendedUsage", "cert_usage", [](CertificateSpec& s) { s.extended_usage = {"anyExtendedKeyUsage"}; }},
-    {"AuthorityAsGateway", "cert_usage", [](CertificateSpec& s) { s.kind = CertificateKind::kAuthority; }},
+    {"NoSignatures", "cert_usage", [](CertificateSpec& s) { s.key_usage = "keyAgreement"; }},
+    {"AuthorityAsGateway", "cert_usage", [](CertificateSpec& s) {
+       s.kind = CertificateKind::kAuthority;
+       s.key_usage = "digitalSignature,keyCertSign";
+     }},
 };
 
 class EitherRole : public TlsEndpointTest, public testing::WithParamInterface<TlsRole> {
@@ -267,6 +272,7 @@ TEST_P(EitherRole, RefusesAPeerWithoutOurProtocol) {
   for (const std::string alpn : {"", "h2", "tideway/2"}) {
     SCOPED_TRACE(alpn);
     expect_refused({.certificate = &certificate, .alpn = alpn}, "");
+    if (GetParam() == TlsRole::kAccepting) { EXPECT_EQ(alert_, SSL_AD_NO_APPLICATION_PROTOCOL); }
   }
 }
 
@@ -286,7 +292,9 @@ TEST_P(EitherRole, TakesTheSamePeerWithARightCertificate) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Ours, EitherRole, testing::Values(TlsRole::kDialling, TlsRole::kAccepting),
-                         [](const auto& tested) { return tested.param == TlsRole::kDialling ? "Dialling" : "Accepting"; });
+                         [](const auto& tested) {
+                           return tested.param == TlsRole::kDialling ? "Dialling" : "Accepting";
+                         });
 
 TEST_F(TlsEndpointTest, AcceptingSideRefusesAClientWithoutCertificate) {
   TlsEndpoint ours(sites_.atlanta, TlsRole::kAccepting);
@@ -296,6 +304,58 @@ TEST_F(TlsEndpointTest, AcceptingSideRefusesAClientWithoutCertificate) {
   EXPECT_EQ(ours.error().fault, Fault::kAuthFailed);
   EXPECT_NE(ours.error().what.find("sent no certificate"), std::string::npos) << ours.error().what;
   EXPECT_EQ(peer.alert_received(), SSL_AD_CERTIFICATE_REQUIRED);
+}
+
+TEST_F(TlsEndpointTest, CertificateOfAnAuthorityBelowOursIsTakenWithItsChain) {
+  const CertifiedKey middle = issue(test::authority_spec("authority of one site"));
+  CertifiedKey gateway = make_signed(test::gateway_spec(kWisconsin), middle).value();
+  gateway.certificate += middle.certificate;
+  const TlsContext context = sites_.context(gateway);
+  TlsEndpoint dialling(sites_.atlanta, TlsRole::kDialling), accepting(context, TlsRole::kAccepting);
+  talk(dialling, accepting);
+  EXPECT_EQ(dialling.state(), TlsState::kUp);
+  EXPECT_EQ(accepting.state(), TlsState::kUp);
+}
+
+// ---- revocation ----------------------------------------------------------------------------------------------------
+
+class RevocationTest : public TlsEndpointTest {
+ protected:
+  // Atlanta looks at the list; wisconsin's certificate is `gateway_`.
+  void expect_verdict(const std::string& list, std::string_view reason) {
+    TlsConfig config = test::write_files(sites_.folder, "strict", sites_.authority.certificate, atlanta_);
+    config.crl_file = sites_.folder.write("list.crl", list);
+    const auto strict = TlsContext::create(config, test::wall_now());
+    ASSERT_TRUE(strict.ok()) << strict.error().what;
+    TlsEndpoint dialling(strict.value(), TlsRole::kDialling);
+    const TlsContext context = sites_.context(gateway_);
+    TlsEndpoint accepting(context, TlsRole::kAccepting);
+    talk(dialling, accepting);
+    if (reason.empty()) {
+      EXPECT_EQ(dialling.state(), TlsState::kUp);
+      return;
+    }
+    ASSERT_EQ(dialling.state(), TlsState::kFailed);
+    EXPECT_TRUE(dialling.error().what.starts_with(reason)) << dialling.error().what;
+  }
+  CertifiedKey atlanta_ = issue(test::gateway_spec(kAtlanta)), gateway_ = issue(test::gateway_spec(kWisconsin));
+};
+
+TEST_F(RevocationTest, RevokedCertificateIsRefusedAndOthersAreNot) {
+  expect_verdict(test::make_revocation_list(sites_.authority, {}, 3600), "");
+  expect_verdict(test::make_revocation_list(sites_.authority, {&gateway_}, 3600), "cert_revoked: ");
+}
+
+TEST_F(RevocationTest, StaleOrForeignListRefusesEvenOurselves) {
+  const CertifiedKey other = make_self_signed(test::authority_spec("another authority")).value();
+  for (const std::string& list :
+       {test::make_revocation_list(sites_.authority, {}, -60), test::make_revocation_list(other, {}, 3600)}) {
+    TlsConfig config = test::write_files(sites_.folder, "strict", sites_.authority.certificate, atlanta_);
+    config.crl_file = sites_.folder.write("list.crl", list);
+    const auto strict = TlsContext::create(config, test::wall_now());
+    ASSERT_FALSE(strict.ok());
+    EXPECT_TRUE(strict.error().what.starts_with("cert_untrusted: ")) << strict.error().what;
+  }
 }
 
 // ---- our own files -------------------------------------------------------------------------------------------------
@@ -340,7 +400,8 @@ TEST_F(TlsContextTest, FilesThatDoNotFitAreAMistakeInTheConfiguration) {
   wrong.ca_file = sites_.folder.write("junk.crt", "junk");
   EXPECT_EQ(error_of(wrong).fault, Fault::kConfigInvalid);
   wrong = right;
-  wrong.certificate_file = sites_.folder.write("cut.crt", gateway.certificate.substr(0, gateway.certificate.size() / 2));
+  wrong.certificate_file =
+      sites_.folder.write("cut.crt", gateway.certificate.substr(0, gateway.certificate.size() / 2));
   EXPECT_EQ(error_of(wrong).fault, Fault::kConfigInvalid);
   wrong = right;
   wrong.allow = {"sha256:12"};

@@ -210,7 +210,8 @@ TEST_F(ControlChannelTest, LengthIsCheckedAgainstTheCapOfItsType) {
   ASSERT_TRUE(a_->send(3, 0, std::vector<std::byte>(17)));
   ASSERT_TRUE(run_until([&] { return b_->error().has_value(); }));
   EXPECT_EQ(b_->error()->fault, Fault::kProtocolError);
-  EXPECT_NE(b_->error()->what.find("type 3 announces 17 bytes; 16 are allowed"), std::string::npos) << b_->error()->what;
+  EXPECT_NE(b_->error()->what.find("type 3 announces 17 bytes; 16 are allowed"), std::string::npos)
+      << b_->error()->what;
 }
 
 TEST_F(ControlChannelTest, WhatIsQueuedArrivesBeforeTheClose) {
