@@ -17,7 +17,9 @@ namespace {
 constexpr SlotId kSlot{1};
 
 BlockKey key_of(uint32_t block, SlotId slot = kSlot) { return {slot, BlockId(block)}; }
-std::byte byte_at(BlockKey key, uint64_t offset) { return static_cast<std::byte>((key.block.value() * 31 + offset * 7) % 253); }
+std::byte byte_at(BlockKey key, uint64_t offset) {
+  return static_cast<std::byte>((key.block.value() * 31 + offset * 7) % 253);
+}
 
 struct ReassemblerTest : testing::Test {
   std::unique_ptr<BufferPool> pool = BufferPool::create(8).value();
@@ -252,7 +254,8 @@ TEST_F(ReassemblerTest, ACompleteBlockCannotBeAbandonedTwiceForItsCredit) {
 
 TEST_F(ReassemblerTest, ListsOfHolesAreBounded) {
   uint32_t placed = 0;
-  for (uint32_t i = 0; i < Reassembler::kIntervalsMax + 100; ++i) placed += receive(place_of(0, i * 2, 1)) == Verdict::kPlace;
+  for (uint32_t i = 0; i < Reassembler::kIntervalsMax + 100; ++i)
+    placed += receive(place_of(0, i * 2, 1)) == Verdict::kPlace;
   EXPECT_EQ(placed, Reassembler::kIntervalsMax);
   EXPECT_EQ(receive(place_of(0, 1, 1)), Verdict::kPlace);  // closes a hole
 }
