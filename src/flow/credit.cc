@@ -9,7 +9,7 @@
 namespace tideway::flow {
 namespace {
 
-Error malformed(std::string frame, std::span<const std::byte> body) {
+Error malformed(const std::string& frame, std::span<const std::byte> body) {
   return {Fault::kProtocolError, frame + " has a malformed body of " + std::to_string(body.size()) + " bytes", ""};
 }
 

@@ -75,7 +75,7 @@ TEST(LaneSim, ALaneIsDeadOnceAllItsFlowsAreForASecond) {
   sim.open({.slot = kSlot, .blocks = 500});
   ASSERT_TRUE(sim.run_for(milliseconds(300))) << state_of(sim);
   const Time cut = sim.now();
-  for (const size_t flow : {0, 1}) sim.set_flow_dead(flow, true);
+  for (size_t flow = 0; flow < 2; ++flow) sim.set_flow_dead(flow, true);
   while (!sim.lane(0).is_dead(sim.now()) && sim.now() < cut + seconds(20))
     ASSERT_TRUE(sim.run_for(milliseconds(50))) << state_of(sim);
   ASSERT_TRUE(sim.lane(0).is_dead(sim.now()));
@@ -135,7 +135,7 @@ Duration time_beside(size_t stuck, uint64_t seed) {
 }
 
 TEST(LaneSim, TheLastOf64TransfersKeepsFourFifthsOfItsRateWhile63AreStuck) {
-  for (const uint64_t seed : {1, 2}) {
+  for (uint64_t seed = 1; seed <= 2; ++seed) {
     const Duration alone = time_beside(0, seed), beside = time_beside(63, seed);
     EXPECT_LE(beside * 4, alone * 5) << "seed " << seed << ": " << alone / milliseconds(1) << " ms alone, "
                                      << beside / milliseconds(1) << " ms beside 63";
