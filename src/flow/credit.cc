@@ -9,8 +9,8 @@
 namespace tideway::flow {
 namespace {
 
-Error malformed(std::string frame, std::span<const std::byte> body) {
-  return {Fault::kProtocolError, frame + " has a body of " + std::to_string(body.size()) + " bytes that is malformed", ""};
+Error malformed(const std::string& frame, std::span<const std::byte> body) {
+  return {Fault::kProtocolError, frame + " has a malformed body of " + std::to_string(body.size()) + " bytes", ""};
 }
 
 }  // namespace
@@ -22,7 +22,8 @@ Credit::Credit(const CreditConfig& config) : config_(config) {
 }
 
 Credit::Receiving* Credit::find_receiving(SlotId slot) {
-  const auto at = std::find_if(receiving_.begin(), receiving_.end(), [slot](const Receiving& r) { return r.slot == slot; });
+  const auto at =
+      std::find_if(receiving_.begin(), receiving_.end(), [slot](const Receiving& r) { return r.slot == slot; });
   return at == receiving_.end() ? nullptr : &*at;
 }
 

@@ -86,8 +86,8 @@ void FlowTable::hand_on(Time now, std::span<Packet> packets) {
     for (size_t i = end; i < packets.size(); ++i) {
       if (ids[i] != ids[first]) continue;
       if (i != end) {
-        std::rotate(packets.begin() + static_cast<std::ptrdiff_t>(end), packets.begin() + static_cast<std::ptrdiff_t>(i),
-                    packets.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+        const auto moved = packets.subspan(end, i + 1 - end);
+        std::rotate(moved.begin(), moved.end() - 1, moved.end());
         std::rotate(ids.begin() + end, ids.begin() + i, ids.begin() + i + 1);
       }
       ++end;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The flows of one net worker, of all its lanes and sessions, found by connection id: worker (8 bits) | flow slot (16) |
-// random (40). The slot is an index and all 64 bits are compared, so a packet costs one look-up, and a stranger who
+// The flows of one net worker, of all its lanes and sessions, found by connection id: worker (8 bits) | flow slot (16)
+// | random (40). The slot is an index and all 64 bits are compared, so a packet costs one look-up, and a stranger who
 // does not see our packets has to guess 40 bits to make us try a key.
 // Thread: net worker. Pure.
 #pragma once

@@ -32,9 +32,10 @@ Rate sum_of(Rate a, Rate b) { return Rate::bytes_per_second(a.bytes_per_second()
 
 void add(FlowStats& sum, const FlowStats& flow) {
   for (uint64_t FlowStats::*counter :
-       {&FlowStats::packets_sent, &FlowStats::bytes_sent, &FlowStats::packets_received, &FlowStats::bytes_received,
-        &FlowStats::packets_lost, &FlowStats::packets_spurious, &FlowStats::packets_duplicate, &FlowStats::probe_timeouts,
-        &FlowStats::dropped_auth, &FlowStats::dropped_replay, &FlowStats::dropped_refused, &FlowStats::dropped_malformed,
+       {&FlowStats::packets_sent, &FlowStats::bytes_sent, &FlowStats::packets_received,
+        &FlowStats::bytes_received, &FlowStats::packets_lost, &FlowStats::packets_spurious,
+        &FlowStats::packets_duplicate, &FlowStats::probe_timeouts, &FlowStats::dropped_auth,
+        &FlowStats::dropped_replay, &FlowStats::dropped_refused, &FlowStats::dropped_malformed,
         &FlowStats::key_changes})
     sum.*counter += flow.*counter;
   sum.rtt_smoothed = min_measured(sum.rtt_smoothed, flow.rtt_smoothed);
@@ -63,10 +64,11 @@ Lane::~Lane() {
 
 Flow& Lane::add_flow(Time now, const FlowConfig& config, std::unique_ptr<CongestionController> controller) {
   TIDEWAY_CHECK(flows_.size() < kFlowsMax);
-  flows_.push_back(std::make_unique<Flow>(now, config, std::move(controller), LaneParts{window_, reassembler_, credit_}));
+  const LaneParts parts{window_, reassembler_, credit_};
+  flows_.push_back(std::make_unique<Flow>(now, config, std::move(controller), parts));
   bound_.push_back({config.id, config.local});
   table_.bind(config.local, *this, *flows_.back());
-  flowless_since_ = kNever;
+  flowless_since_ = dies_at_ = kNever;
   return *flows_.back();
 }
 
@@ -94,8 +96,9 @@ void Lane::on_burst(Time now, Flow& flow, std::span<const Packet> packets) {
 }
 
 void Lane::on_turn(Time now) {
-  if (has_usable_flow() || flows_.empty()) flowless_since_ = kNever;
-  else if (flowless_since_ == kNever) flowless_since_ = now;
+  if (has_usable_flow() || flows_.empty()) flowless_since_ = dies_at_ = kNever;
+  else if (flowless_since_ == kNever) dies_at_ = (flowless_since_ = now) + kDeadAfter;
+  else if (now >= dies_at_) dies_at_ = kNever;  // it has, and nobody needs to be woken for it again
   if (now < recall_at_) return;
   recall_at_ = now + kRecallPeriod;
   Duration rtt{};
@@ -104,7 +107,7 @@ void Lane::on_turn(Time now) {
 }
 
 Time Lane::next_deadline() const {
-  Time at = flowless_since_ == kNever ? kNever : flowless_since_ + kDeadAfter;
+  Time at = dies_at_;
   for (const auto& flow : flows_) at = std::min(at, flow->next_deadline());
   return at;
 }

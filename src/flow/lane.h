@@ -19,7 +19,8 @@
 namespace tideway::flow {
 
 struct LaneStats {
-  FlowStats flows;        // counters, bytes in flight, windows and rates summed; the smallest RTTs and path MTU; the best state
+  // Counters, bytes in flight, windows and rates are sums; RTTs and path MTU the smallest; the state is the best.
+  FlowStats flows;
   CreditStats credit;
   size_t flows_usable = 0;       // neither dead nor closed
   size_t blocks_sending = 0, blocks_receiving = 0;
@@ -86,6 +87,7 @@ class Lane {
   uint64_t credit_seen_ = 0;
   Time recall_at_ = Time::min();
   Time flowless_since_ = kNever;             // no flow is usable since then
+  Time dies_at_ = kNever;                    // unless a flow comes back
 };
 
 }  // namespace tideway::flow

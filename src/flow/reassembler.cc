@@ -113,7 +113,8 @@ void Reassembler::finish(Slot& slot, BlockId block) {
 bool Reassembler::fits(const Block& block, const DataPlace& place) {
   if (block.packed.head_units != place.head_units) return false;
   const uint64_t end = interval_of(place).end;
-  if (block.packed.length != 0) return end <= block.packed.length && place.is_last_in_block == (end == block.packed.length);
+  if (const uint64_t length = block.packed.length; length != 0)
+    return end <= length && place.is_last_in_block == (end == length);
   return !place.is_last_in_block || block.received.is_empty() || block.received.intervals().back().end <= end;
 }
 
@@ -137,7 +138,8 @@ Placement Reassembler::place(const DataPlace& place) {
   const Interval bytes = interval_of(place);
   if (block.received.intersects(bytes)) return {Verdict::kDuplicate, {}};
   if (block.received.intervals().size() + pending_.size() >= kIntervalsMax) [[unlikely]] {
-    const bool touches = (bytes.begin > 0 && block.received.contains(bytes.begin - 1)) || block.received.contains(bytes.end);
+    const bool touches =
+        (bytes.begin > 0 && block.received.contains(bytes.begin - 1)) || block.received.contains(bytes.end);
     if (!touches) return {Verdict::kRefused, {}};
   }
   if (is_pending(entry, bytes)) return {Verdict::kDuplicate, {}};

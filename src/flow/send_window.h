@@ -25,7 +25,8 @@ struct Range {
   bool operator==(const Range&) const = default;
 };
 
-// A range to put into one packet. `bytes` is valid until the next call that changes the window.
+// A range to put into one packet. `bytes` is valid until its block is acked, abandoned or taken back; taking more
+// leaves it alone, so a whole burst can be sealed at its end.
 struct SendRange {
   Range range;
   std::span<const std::byte> bytes;

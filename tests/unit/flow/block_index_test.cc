@@ -18,7 +18,8 @@ TEST(BlockIndex, RandomHistoriesMatchAMap) {
     BlockIndex index(kMax);
     std::map<BlockKey, uint32_t> model;
     for (uint32_t step = 0; step < 2000; ++step) {
-      const BlockKey key{SlotId(static_cast<uint16_t>(random.below(3))), BlockId(static_cast<uint32_t>(random.below(12)))};
+      const BlockKey key{SlotId(static_cast<uint16_t>(random.below(3))),
+                         BlockId(static_cast<uint32_t>(random.below(12)))};
       const auto known = model.find(key);
       ASSERT_EQ(index.find(key), known == model.end() ? BlockIndex::kNone : known->second);
       if (known != model.end() && random.happens(0.5)) {

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <numeric>
 #include <set>
 #include <vector>
 
@@ -17,7 +18,9 @@ namespace {
 constexpr SlotId kSlot{1};
 
 BlockKey key_of(uint32_t block, SlotId slot = kSlot) { return {slot, BlockId(block)}; }
-std::byte byte_at(BlockKey key, uint64_t offset) { return static_cast<std::byte>((key.block.value() * 31 + offset * 7) % 253); }
+std::byte byte_at(BlockKey key, uint64_t offset) {
+  return static_cast<std::byte>((key.block.value() * 31 + offset * 7) % 253);
+}
 
 struct ReassemblerTest : testing::Test {
   std::unique_ptr<BufferPool> pool = BufferPool::create(8).value();
@@ -252,7 +255,8 @@ TEST_F(ReassemblerTest, ACompleteBlockCannotBeAbandonedTwiceForItsCredit) {
 
 TEST_F(ReassemblerTest, ListsOfHolesAreBounded) {
   uint32_t placed = 0;
-  for (uint32_t i = 0; i < Reassembler::kIntervalsMax + 100; ++i) placed += receive(place_of(0, i * 2, 1)) == Verdict::kPlace;
+  for (uint32_t i = 0; i < Reassembler::kIntervalsMax + 100; ++i)
+    placed += receive(place_of(0, i * 2, 1)) == Verdict::kPlace;
   EXPECT_EQ(placed, Reassembler::kIntervalsMax);
   EXPECT_EQ(receive(place_of(0, 1, 1)), Verdict::kPlace);  // closes a hole
 }
@@ -275,63 +279,100 @@ TEST_F(ReassemblerTest, TheHighestBlockNumberWorks) {
 }
 
 // Bursts of packets in random order, cut at random, some twice, some forged.
-TEST_F(ReassemblerTest, RandomHistoriesDeliverEveryBlockOnceAndWhole) {
+class ReassemblerHistory {
+ public:
+  static constexpr uint32_t kBlocks = 12;
+
+  ReassemblerHistory(uint64_t seed, BufferPool& pool)
+      : random_(seed), pool_(pool), reassembler_({.blocks_max = 6}, pool) {
+    reassembler_.open_slot(kSlot);
+    reassembler_.on_credit(kSlot, allowed_);
+    for (uint32_t& length : lengths_) length = static_cast<uint32_t>(3000 + random_.below(20'000));
+    for (uint8_t& head : heads_) head = static_cast<uint8_t>(1 + random_.below(4));
+  }
+
+  bool is_done() const { return delivered_.size() == kBlocks; }
+  uint64_t gained() const { return gained_; }
+  uint64_t bytes() const { return std::accumulate(lengths_.begin(), lengths_.end(), uint64_t{0}); }
+
+  void burst() {
+    packets_.clear();
+    for (uint64_t n = 1 + random_.below(20); n > 0; --n) add_packet();
+    open_packets();
+    for (const Sent& sent : packets_) accept(sent);
+    reassembler_.settle();
+    while (reassembler_.take_started()) {}
+    while (const auto block = reassembler_.take_complete()) deliver(*block);
+    ASSERT_LE(reassembler_.partial_blocks(), 3U);
+    ASSERT_EQ(pool_.free(), pool_.size() - reassembler_.partial_blocks());
+  }
+
+ private:
+  struct Sent {
+    DataPlace place;
+    bool is_true;
+    Placement told;
+  };
+
+  void add_packet() {
+    const auto block = static_cast<uint32_t>(random_.below(kBlocks));
+    const uint64_t from = random_.below(lengths_[block] + 3000);  // the first byte is as likely as any other
+    const auto offset = static_cast<uint32_t>(from < 3000 ? 0 : from - 3000);
+    const auto length = static_cast<uint32_t>(std::min<uint64_t>(lengths_[block] - offset, 1 + random_.below(4000)));
+    DataPlace place{.key = key_of(block),
+                    .head_units = heads_[block],
+                    .is_last_in_block = offset + length == lengths_[block],
+                    .offset = offset,
+                    .length = length};
+    const bool is_true = random_.happens(0.7);
+    if (!is_true && random_.happens(0.3)) place.head_units = static_cast<uint8_t>(1 + random_.below(4));
+    if (!is_true && random_.happens(0.3)) place.is_last_in_block = !place.is_last_in_block;
+    packets_.push_back({place, is_true, reassembler_.place(place)});
+  }
+
+  void open_packets() {  // what is forged leaves dirt
+    for (const Sent& sent : packets_) {
+      if (sent.told.verdict != Verdict::kPlace) continue;
+      const auto plain = ReassemblerTest::plain_of(sent.place);
+      if (sent.is_true) std::memcpy(sent.told.out.data(), plain.data(), plain.size());
+      else std::memset(sent.told.out.data(), 0xDD, sent.told.out.size());
+    }
+  }
+
+  void accept(const Sent& sent) {
+    if (!sent.is_true) return;
+    if (sent.told.verdict == Verdict::kPlace) gained_ += reassembler_.on_placed(sent.place);
+    if (sent.told.verdict != Verdict::kDuplicate) return;
+    gained_ += reassembler_.on_placed(sent.place, ReassemblerTest::plain_of(sent.place));
+  }
+
+  void deliver(const PackedBlock& block) {
+    const uint32_t number = block.key.block.value();
+    ASSERT_TRUE(delivered_.insert(number).second);
+    ASSERT_EQ(block.length, lengths_[number]);
+    ReassemblerTest::expect_whole(block);
+    reassembler_.on_credit(kSlot, ++allowed_);
+  }
+
+  Random random_;
+  BufferPool& pool_;
+  Reassembler reassembler_;
+  uint64_t allowed_ = 3;
+  std::array<uint32_t, kBlocks> lengths_{};
+  std::array<uint8_t, kBlocks> heads_{};
+  std::vector<Sent> packets_;
+  std::set<uint32_t> delivered_;
+  uint64_t gained_ = 0;
+};
+
+TEST(Reassembler, RandomHistoriesDeliverEveryBlockOnceAndWhole) {
+  auto pool = BufferPool::create(8).value();
   for (uint64_t seed = 1; seed <= 30; ++seed) {
     SCOPED_TRACE(seed);
-    Random random(seed);
-    Reassembler under_test({.blocks_max = 6}, *pool);
-    under_test.open_slot(kSlot);
-    uint64_t allowed = 3;
-    under_test.on_credit(kSlot, allowed);
-    constexpr uint32_t kBlocks = 12;
-    std::array<uint32_t, kBlocks> lengths{};
-    std::array<uint8_t, kBlocks> heads{};
-    for (uint32_t& length : lengths) length = static_cast<uint32_t>(3000 + random.below(20'000));
-    for (uint8_t& head : heads) head = static_cast<uint8_t>(1 + random.below(4));
-    std::set<uint32_t> delivered;
-    uint64_t gained = 0;
-    for (int burst = 0; burst < 4000 && delivered.size() < kBlocks; ++burst) {
-      struct Sent { DataPlace place; bool is_true; Placement told; };
-      std::vector<Sent> packets;
-      for (uint64_t n = 1 + random.below(20); n > 0; --n) {
-        const auto block = static_cast<uint32_t>(random.below(kBlocks));
-        const uint64_t from = random.below(lengths[block] + 3000);  // the first byte is as likely as any other
-        const auto offset = static_cast<uint32_t>(from < 3000 ? 0 : from - 3000);
-        const auto length = static_cast<uint32_t>(std::min<uint64_t>(lengths[block] - offset, 1 + random.below(4000)));
-        DataPlace place = place_of(block, offset, length, offset + length == lengths[block]);
-        place.head_units = heads[block];
-        if (place.is_last_in_block && uint64_t{offset} + length <= place.head_units * kHeadUnit) continue;
-        const bool is_true = random.happens(0.7);
-        if (!is_true && random.happens(0.3)) place.head_units = static_cast<uint8_t>(1 + random.below(4));
-        if (!is_true && random.happens(0.3)) place.is_last_in_block = !place.is_last_in_block;
-        packets.push_back({place, is_true, under_test.place(place)});
-      }
-      for (const Sent& sent : packets) {  // opened: what is forged leaves dirt
-        if (sent.told.verdict != Verdict::kPlace) continue;
-        const auto plain = plain_of(sent.place);
-        if (sent.is_true) std::memcpy(sent.told.out.data(), plain.data(), plain.size());
-        else std::memset(sent.told.out.data(), 0xDD, sent.told.out.size());
-      }
-      for (const Sent& sent : packets) {
-        if (!sent.is_true) continue;
-        if (sent.told.verdict == Verdict::kPlace) gained += under_test.on_placed(sent.place);
-        if (sent.told.verdict == Verdict::kDuplicate) gained += under_test.on_placed(sent.place, plain_of(sent.place));
-      }
-      under_test.settle();
-      while (under_test.take_started()) {}
-      while (const auto block = under_test.take_complete()) {
-        ASSERT_TRUE(delivered.insert(block->key.block.value()).second);
-        ASSERT_EQ(block->length, lengths[block->key.block.value()]);
-        expect_whole(*block);
-        under_test.on_credit(kSlot, ++allowed);
-      }
-      ASSERT_LE(under_test.partial_blocks(), 3U);
-      ASSERT_EQ(pool->free(), 8 - under_test.partial_blocks());
-    }
-    EXPECT_EQ(delivered.size(), kBlocks);
-    uint64_t sum = 0;
-    for (const uint32_t length : lengths) sum += length;
-    EXPECT_EQ(gained, sum);
+    ReassemblerHistory history(seed, *pool);
+    for (int i = 0; i < 4000 && !history.is_done() && !testing::Test::HasFailure(); ++i) history.burst();
+    ASSERT_TRUE(history.is_done());
+    EXPECT_EQ(history.gained(), history.bytes());
     EXPECT_EQ(pool->free(), 8U);
   }
 }

@@ -337,7 +337,7 @@ class History {
     ASSERT_EQ(window_.blocks(), model_.blocks.size());
     uint64_t unacked = 0;
     for (const auto& [key, bytes] : model_.blocks)
-      unacked += static_cast<uint64_t>(std::count_if(bytes.begin(), bytes.end(), [](State s) { return s != State::kAcked; }));
+      for (const State state : bytes) unacked += state != State::kAcked;
     ASSERT_EQ(window_.unacked_bytes(), unacked);
   }
 
