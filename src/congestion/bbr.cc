@@ -2,6 +2,7 @@
 #include "congestion/bbr.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace tideway::congestion {
 namespace {
@@ -10,7 +11,7 @@ using namespace std::chrono_literals;
 
 constexpr double kStartupGain = 2.77;       // 4 ln 2: the least that doubles the rate each round
 constexpr double kDrainGain = 0.5, kDownGain = 0.9, kUpGain = 1.25;
-constexpr double kWindowGain = 2, kUpWindowGain = 2.25, kProbeRttWindowGain = 0.5;
+constexpr double kWindowGain = 2, kWindowGainShared = 1.25, kUpWindowGain = 2.25, kDownWindowGain = 1, kProbeRttWindowGain = 0.5;
 constexpr double kPacingMargin = 0.99;      // one percent under the estimate, so that queues drain by themselves
 constexpr double kHeadroom = 0.85;          // of inflight_hi, left for others while cruising
 constexpr double kBeta = 0.7;
@@ -24,7 +25,8 @@ constexpr Duration kProbeWaitMin = 2s, kProbeWaitSpread = 1s;
 constexpr uint64_t kProbeRoundsMin = 62;    // as often as Reno would, so that we do not starve it on short paths
 constexpr uint32_t kUpRoundsMax = 10;       // an idle application never fills the pipe; do not wait for it
 
-constexpr Duration kRttMinFor = 5s;         // without a sample near the minimum
+constexpr Duration kRttProbeEvery = 5s;     // without a sample near the minimum
+constexpr Duration kRttMinFor = 10s;        // then even the least that a probe saw is the new minimum
 constexpr Duration kRttTolerance = 100us;   // of wake-ups and batching; or 1/64, if more
 constexpr Duration kProbeRttTime = 200ms;
 constexpr Duration kQueueTolerance = 1ms;   // less is jitter
@@ -132,7 +134,8 @@ void Bbr::end_round(const AckSample& sample) {
   judge_loss(sample);
   // The samples of an Up phase are all in one round after its end; then the cycle before the last may be forgotten.
   if (!is_cycle_counted_ && phase_ != Phase::kUp && phase_ != Phase::kRefill && round_ > entered_round_ + 1) {
-    rate_max_ = {Rate(), std::max(rate_max_[0], rate_round_)};
+    // A probe that had nothing to send found nothing out.
+    if (sample.limited_by == LimitedBy::kNetwork) rate_max_ = {Rate(), std::max(rate_max_[0], rate_round_)};
     is_cycle_counted_ = true;
     is_probe_sample_ = false;
     loss_.restart();
@@ -198,7 +201,12 @@ void Bbr::remember_for_undo(bool ended_startup) {
 }
 
 void Bbr::step(const AckSample& sample) {
-  if (phase_ != Phase::kProbeRtt && phase_ != Phase::kStartup && sample.now - rtt_min_seen_at_ > kRttMinFor) {
+  // On a grid of the host's clock, not of this flow's: the flows of a session share the path, and only when all of them
+  // leave it at the same time does one of them see it empty.
+  const auto grid = sample.now.time_since_epoch() / kRttProbeEvery;
+  const bool is_new_slot = std::exchange(rtt_probe_slot_, grid) != grid;
+  const bool may_probe = is_new_slot && phase_ != Phase::kProbeRtt && phase_ != Phase::kStartup;
+  if (may_probe && sample.now - rtt_min_seen_at_ > kRttProbeEvery) {
     enter(Phase::kProbeRtt, sample);
     window_before_probe_rtt_ = window_;
     rtt_probed_ = Duration::max();
@@ -248,8 +256,10 @@ void Bbr::step_probe_rtt(const AckSample& sample) {
     return;
   }
   if (sample.now < probe_rtt_done_at_ || sample.round <= probe_rtt_round_) return;
-  if (rtt_probed_ != Duration::max()) rtt_min_ = rtt_probed_;
-  rtt_min_seen_at_ = sample.now;
+  if (rtt_probed_ != Duration::max() && sample.now - rtt_min_seen_at_ > kRttMinFor) {
+    rtt_min_ = rtt_probed_;  // the path is another one by now
+    rtt_min_seen_at_ = sample.now;
+  }
   window_ = std::max(window_, window_before_probe_rtt_);
   enter(Phase::kCruise, sample);
 }
@@ -288,13 +298,16 @@ bool Bbr::is_time_to_probe(const AckSample& sample) const {
 }
 
 Bbr::Gains Bbr::gains() const {
+  // The flows of a session each see their own best moments, so together they think the path larger than it is, and
+  // twice its BDP each would be one BDP of standing queue. What one of them wastes by a smaller window the others use.
+  const double steady = config_.flows > 1 ? kWindowGainShared : kWindowGain;
   switch (phase_) {
     case Phase::kStartup: return {kStartupGain, kWindowGain};
     case Phase::kDrain: return {kDrainGain, kWindowGain};
-    case Phase::kDown: return {kDownGain, kWindowGain};
+    case Phase::kDown: return {kDownGain, kDownWindowGain};
     case Phase::kUp: return {kUpGain, kUpWindowGain};
     case Phase::kCruise:
-    case Phase::kRefill: return {1, kWindowGain};
+    case Phase::kRefill: return {1, steady};
     case Phase::kProbeRtt: return {1, kProbeRttWindowGain};
   }
   return {1, kWindowGain};
@@ -320,7 +333,8 @@ void Bbr::set_pacing_rate() {
 void Bbr::set_window(const AckSample& sample) {
   const Bytes quantum = std::min(kQuantumMax, std::max(config_.packet_size, pacing_rate_.over(1ms)));
   Bytes target = bdp(gains().window);
-  if (phase_ != Phase::kProbeRtt) target += quantum * 3 + aggregation_.extra(bandwidth());
+  const bool drains = phase_ == Phase::kProbeRtt || phase_ == Phase::kDown;  // what is meant to become empty gets no extras
+  if (!drains) target += quantum * 3 + aggregation_.extra(bandwidth());
   if (is_pipe_full_) {
     window_ = std::min(window_ + sample.acked, target);
   } else {

@@ -6,7 +6,9 @@
 // - The loss rate is judged over at least a round and a sample that means something (loss_rate.h), and against a threshold that knows the path's
 //   own loss: what is lost while cruising without a queue is there at any rate and not ours to answer.
 // - Until such a base is known, loss ends the start only together with a queue that has grown or a rate that has not.
-// - A round trip is only probed for when none near the minimum was seen for five seconds.
+// - A round trip is only probed for when none near the minimum was seen for five seconds, and then by all flows at once.
+// - Down takes the window to one BDP, so that a queue is gone after a round trip; flows of one session keep smaller windows
+//   than a lone one, because each takes its own best moments for the path's.
 // - The headroom left while cruising never goes under the measured BDP, because pacing one percent under the rate leaves
 //   room already and an empty pipe is what our users see.
 //
@@ -122,6 +124,7 @@ class Bbr final : public CongestionController {
   Duration rtt_probed_{};            // least during ProbeRtt
   Time probe_rtt_done_at_ = kNever;
   uint64_t probe_rtt_round_ = 0;
+  int64_t rtt_probe_slot_ = 0;       // of the grid on which round trips are probed
   Bytes window_before_probe_rtt_;
 
   Bytes window_;

@@ -8,7 +8,7 @@
 
 #include <algorithm>
 #include <deque>
-#include <vector>
+#include <span>
 
 namespace tideway::test {
 
@@ -23,39 +23,51 @@ struct PathResult {
 class PathSimulation {
  public:
   static constexpr Bytes kPayload = 1408_B;                 // of a full packet
-  static constexpr Bytes kFrame = kPayload + 28_B + 36_B + 14_B;  // IP and UDP, our header and tag, Ethernet: 1,500 + 14 with 64 in all
+  static constexpr Bytes kFrame = kPayload + 92_B + 14_B;   // an IP packet of 1,500 bytes and its Ethernet header
 
-  PathSimulation(const wan::LinkConfig& link, CongestionController& controller, uint64_t seed = 1)
-      : link_(Time(), link, seed), delay_back_(link.delay), controller_(controller) {}
+  // The link and the controller outlive the path; several paths may share a link, driven by run_together().
+  PathSimulation(wan::LinkModel& link, CongestionController& controller)
+      : link_(link), delay_back_(link.config().delay), controller_(controller) {}
 
   // Runs on for `time` and says what happened in it.
-  PathResult run(Duration time) {
-    const Time end = now_ + time;
-    const PathResult before = total_;
-    const Duration queue_before = queue_delay_sum_;
-    while (next_event() <= end) {
-      now_ = std::max(now_, next_event());
-      if (!acks_.empty() && acks_.front().arrives <= now_) take_ack();
-      else if (probe_deadline() <= now_) on_probe_timeout();
-      else send_one();
-    }
-    now_ = end;
+  PathResult run(Duration time);
+
+  Time next_event() const {
+    Time next = probe_deadline();
+    if (!acks_.empty()) next = std::min(next, acks_.front().arrives);
+    if (may_send()) next = std::min(next, std::max(next_send_, now_));
+    return next;
+  }
+  void step() {
+    now_ = std::max(now_, next_event());
+    if (!acks_.empty() && acks_.front().arrives <= now_) take_ack();
+    else if (probe_deadline() <= now_) on_probe_timeout();
+    else send_one();
+  }
+  void jump_to(Time now) { now_ = std::max(now_, now); }
+
+  // What happened since the last call.
+  PathResult take_result() {
     PathResult result = total_;
-    result.delivered -= before.delivered;
-    result.packets_sent -= before.packets_sent;
-    result.packets_lost -= before.packets_lost;
-    result.elapsed = time;
+    result.delivered -= taken_.delivered;
+    result.packets_sent -= taken_.packets_sent;
+    result.packets_lost -= taken_.packets_lost;
+    result.elapsed = now_ - taken_at_;
     const uint64_t acked = result.delivered.count() / kPayload.count();
-    result.queue_delay_mean = acked == 0 ? Duration() : (queue_delay_sum_ - queue_before) / static_cast<int64_t>(acked);
+    result.queue_delay_mean = acked == 0 ? Duration() : queue_delay_sum_ / static_cast<int64_t>(acked);
+    taken_ = total_;
+    taken_at_ = now_;
+    queue_delay_sum_ = Duration();
     return result;
   }
+  Bytes delivered() const { return total_.delivered; }
   // What the link can carry in payload when it is never idle.
   static Rate payload_rate(const wan::LinkConfig& link) {
     return link.rate * (static_cast<double>(kPayload.count()) / static_cast<double>((kFrame + wan::kFrameOverhead).count()));
   }
+  void stop_sending_at(Time time) { idle_from_ = time; }  // kNever: go on
   Bytes in_flight() const { return kPayload * outstanding_; }
   Time now() const { return now_; }
-  const wan::LinkModel& link() const { return link_; }
 
  private:
   struct Sent {
@@ -70,17 +82,10 @@ class PathSimulation {
   static constexpr Duration kAckEvery = std::chrono::microseconds(200);  // the receiver collects; below a quarter of our shortest RTT
 
   Duration rtt_base() const { return link_.config().delay + delay_back_; }
-  bool may_send() const { return in_flight() + kPayload <= controller_.window(); }
+  bool may_send() const { return now_ < idle_from_ && in_flight() + kPayload <= controller_.window(); }
   Time probe_deadline() const {
     return outstanding_ == 0 ? kNever : progress_at_ + std::max(srtt_ * 3, rtt_base() * 3) + std::chrono::milliseconds(20);
   }
-  Time next_event() const {
-    Time next = probe_deadline();
-    if (!acks_.empty()) next = std::min(next, acks_.front().arrives);
-    if (may_send()) next = std::min(next, std::max(next_send_, now_));
-    return next;
-  }
-
   void send_one() {
     if (outstanding_ == 0) first_sent_ = delivered_at_ = progress_at_ = now_;
     ++outstanding_;
@@ -119,7 +124,7 @@ class PathSimulation {
     progress_at_ = delivered_at_ = now_;
     const Sent packet = sent_[newest - first_number_];
     fill_sample(packet, sample);
-    find_losses(newest, sample.rtt);
+    find_losses(newest);
     while (!sent_.empty() && sent_.front().state == Sent::kDone) sent_.pop_front(), ++first_number_;
     sample.in_flight = in_flight();
     controller_.on_ack(sample);
@@ -145,7 +150,7 @@ class PathSimulation {
   }
 
   // The link keeps the order, so what was sent before an acked packet and is still out is lost.
-  void find_losses(uint64_t newest, Duration) {
+  void find_losses(uint64_t newest) {
     LossSample lost{};
     for (uint64_t number = first_number_; number < newest; ++number) {
       Sent& packet = sent_[number - first_number_];
@@ -178,16 +183,35 @@ class PathSimulation {
     controller_.on_loss(lost);
   }
 
-  wan::LinkModel link_;
+  wan::LinkModel& link_;
   const Duration delay_back_;
   CongestionController& controller_;
+  Time idle_from_ = kNever;
   Time now_{}, next_send_{}, first_sent_{}, delivered_at_{}, progress_at_{};
   std::deque<Sent> sent_;
   uint64_t first_number_ = 0, outstanding_ = 0, round_ = 0;
   std::deque<Ack> acks_;
   Bytes round_ends_;
   Duration srtt_{}, rtt_min_ = Duration::max(), queue_delay_sum_{};
-  PathResult total_;
+  PathResult total_, taken_;
+  Time taken_at_{};
 };
+
+// Runs paths that share a link until `end`.
+inline void run_together(std::span<PathSimulation* const> paths, Time end) {
+  while (true) {
+    PathSimulation* next = *std::ranges::min_element(paths, {}, &PathSimulation::next_event);
+    if (next->next_event() > end) break;
+    next->step();
+  }
+  for (PathSimulation* path : paths) path->jump_to(end);
+}
+
+inline PathResult PathSimulation::run(Duration time) {
+  PathSimulation* const self = this;
+  take_result();
+  run_together(std::span(&self, 1), now_ + time);
+  return take_result();
+}
 
 }  // namespace tideway::test

@@ -6,7 +6,8 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdio>
+#include <memory>
+#include <vector>
 
 namespace tideway::congestion {
 namespace {
@@ -40,13 +41,11 @@ TEST_P(Links, AreFilledWithoutAStandingQueue) {
   const auto& [controller_name, c] = GetParam();
   const wan::LinkConfig link = config_of(c);
   const auto controller = find_controller(controller_name, 1_Gbit).value().make(controller_for(c));
-  test::PathSimulation path(link, *controller);
+  wan::LinkModel model(Time(), link, 1);
+  test::PathSimulation path(model, *controller);
   path.run(std::max<Duration>(2s, c.rtt * 20));
   const test::PathResult steady = path.run(std::max<Duration>(8s, c.rtt * 40));
   const double utilisation = steady.goodput().bits_per_second() / path.payload_rate(link).bits_per_second();
-  std::printf("%s %s: %.3f, queue %.2f ms of rtt %.0f ms, lost %.3f %%\n", controller_name, c.name, utilisation,
-              static_cast<double>(steady.queue_delay_mean.count()) / 1e6, static_cast<double>(c.rtt.count()) / 1e6,
-              100.0 * static_cast<double>(steady.packets_lost) / static_cast<double>(steady.packets_sent));
   EXPECT_GE(utilisation, c.utilisation);
   EXPECT_LT(steady.queue_delay_mean, std::max<Duration>(c.rtt, 5ms));
 }
@@ -69,6 +68,62 @@ INSTANTIATE_TEST_SUITE_P(Bbr, Links, ::testing::Combine(::testing::Values("bbr")
                          [](const auto& test) { return std::get<1>(test.param).name; });
 INSTANTIATE_TEST_SUITE_P(Contracted, Links, ::testing::Combine(::testing::Values("contracted"), ::testing::ValuesIn(kLinks)),
                          [](const auto& test) { return std::get<1>(test.param).name; });
+
+Duration time_to_deliver(Bytes size, const wan::LinkConfig& link, ControllerConfig config) {
+  config.packet_size = test::PathSimulation::kPayload;
+  config.rtt_initial = link.delay * 2;
+  const auto controller = find_controller("bbr", Rate()).value().make(config);
+  wan::LinkModel model(Time(), link, 1);
+  test::PathSimulation path(model, *controller);
+  while (path.delivered() < size) path.step();
+  return path.now() - Time();
+}
+
+// 512 MiB take 4.7 s at the payload rate of 1 Gbit/s. What a start costs is told in round trips.
+TEST(BbrStart, TakesAFewRoundTripsOnly) {
+  for (const auto& [rtt, loss, round_trips] : {std::tuple(50ms, 0.0, 6.5), std::tuple(50ms, 0.001, 6.5),
+                                               std::tuple(100ms, 0.0, 7.0), std::tuple(200ms, 0.0, 8.0)}) {
+    const wan::LinkConfig link{.rate = 1_Gbit, .delay = rtt / 2, .impairments = {.loss = loss}};
+    const Duration ideal = (test::PathSimulation::payload_rate(link) * (1 - loss)).time_for(512_MiB);
+    const Duration taken = time_to_deliver(512_MiB, link, {});
+    const double cost = static_cast<double>((taken - ideal).count()) / static_cast<double>(Duration(rtt).count());
+    EXPECT_LT(cost, round_trips);
+  }
+}
+
+TEST(BbrStart, IsFasterOnAPathItRemembers) {
+  const wan::LinkConfig link{.rate = 1_Gbit, .delay = 100ms};
+  const Duration cold = time_to_deliver(64_MiB, link, {});
+  const Duration known = time_to_deliver(64_MiB, link, {.rate_remembered = test::PathSimulation::payload_rate(link)});
+  EXPECT_LT(known, cold - 500ms);
+}
+
+TEST(BbrFlows, ShareALinkEvenlyAndLeaveNoStandingQueue) {
+  const wan::LinkConfig link{.rate = 200_Mbit, .delay = 10ms};
+  wan::LinkModel model(Time(), link, 1);
+  std::vector<std::unique_ptr<CongestionController>> controllers;
+  std::vector<std::unique_ptr<test::PathSimulation>> paths;
+  std::vector<test::PathSimulation*> all;
+  for (uint64_t seed = 1; seed <= 4; ++seed) {
+    const ControllerConfig config{.window_initial = 64_KiB, .rtt_initial = 20ms, .flows = 4, .seed = seed};
+    controllers.push_back(find_controller("bbr", Rate()).value().make(config));
+    paths.push_back(std::make_unique<test::PathSimulation>(model, *controllers.back()));
+    all.push_back(paths.back().get());
+  }
+  test::run_together(all, Time(5s));
+  for (auto* path : all) path->take_result();
+  test::run_together(all, Time(25s));
+  double sum = 0, least = 1;
+  for (auto* path : all) {
+    const test::PathResult result = path->take_result();
+    const double share = result.goodput().bits_per_second() / test::PathSimulation::payload_rate(link).bits_per_second();
+    sum += share;
+    least = std::min(least, share);
+    EXPECT_LT(result.queue_delay_mean, 20ms);
+  }
+  EXPECT_GT(sum, 0.96);
+  EXPECT_GT(least, 0.25 / 3);
+}
 
 }  // namespace
 }  // namespace tideway::congestion
