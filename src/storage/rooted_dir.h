@@ -43,7 +43,11 @@ struct FileStat {
   Bytes size, allocated;
   int64_t mtime_ns = 0, ctime_ns = 0;
   uint64_t inode = 0, device = 0;
-  bool operator==(const FileStat&) const = default;
+  // The same file with the same content; how much of it is allocated may change by itself.
+  bool is_same_version(const FileStat& other) const {
+    return size == other.size && mtime_ns == other.mtime_ns && ctime_ns == other.ctime_ns && inode == other.inode &&
+           device == other.device;
+  }
 };
 
 // Of an open file, or what `error` says.

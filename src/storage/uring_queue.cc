@@ -3,6 +3,8 @@
 
 #ifdef TIDEWAY_HAVE_URING
 #include <liburing.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -101,7 +103,8 @@ void UringQueue::prepare(uint32_t index) {
 void UringQueue::hand_over() {
   if (ring_->prepared == 0) return;
   if (!ring_->is_enabled) {
-    TIDEWAY_CHECK(io_uring_enable_rings(&ring_->ring) == 0);
+    // By number: liburing 2.3 forgets to export its wrapper.
+    TIDEWAY_CHECK(::syscall(SYS_io_uring_register, ring_->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0) == 0);
     ring_->is_enabled = true;
   }
   const int taken = io_uring_submit(&ring_->ring);

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "storage/file_sink.h"
+
+#include "storage/blocking_queue.h"
+#include "storage/scan.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+namespace tideway::storage {
+
+Result<std::unique_ptr<FileSink>> FileSink::create(FileSinkConfig config, IoQueue& queue) {
+  TIDEWAY_CHECK(config.root->side() == Side::kDestination);
+  auto staging = Staging::create(config.root, config.transfer);
+  if (!staging.ok()) return std::move(staging).error();
+  return std::unique_ptr<FileSink>(new FileSink(std::move(config), std::move(staging).value(), queue));
+}
+
+FileSink::FileSink(FileSinkConfig config, Staging staging, IoQueue& queue)
+    : config_(std::move(config)), staging_(std::move(staging)), queue_(queue), owner_id_(queue.add_owner()),
+      is_direct_allowed_(config_.direct == DirectIo::kAuto) {}
+
+FileSink::~FileSink() { queue_.drain(owner_id_); }
+
+std::unique_ptr<ObjectLister> FileSink::list(const ObjectName& under) {
+  return std::make_unique<TreeScan>(ScanSpec{{{config_.root, under, {}}}, ScanForm::kSingle, {}, {}});
+}
+
+std::string FileSink::shown(const BoundObject& object) const {
+  std::string text = config_.root->shown(config_.destination);
+  for (const std::string& component : BoundObjects::path_of(object)) text += "/" + to_display(component);
+  return text;
+}
+
+// Staging knows numbers only; people know names.
+Error FileSink::named(const BoundObject& object, Error error) const {
+  error.what = "\"" + shown(object) + "\": " + error.what;
+  return error;
+}
+
+size_t FileSink::submit(std::span<const StoreRequest> requests) {
+  owner_.check();
+  size_t taken = 0;
+  while (taken < requests.size() && begin(requests[taken])) ++taken;
+  return taken;
+}
+
+bool FileSink::begin(const StoreRequest& request) {
+  if (!slots_.has_room()) return false;
+  switch (request.op) {
+    case StoreOp::kWrite: return begin_write(request);
+    case StoreOp::kSync: return begin_sync(request);
+    case StoreOp::kClose: break;
+    case StoreOp::kRead: TIDEWAY_CHECK(request.op != StoreOp::kRead);  // a sink is not read
+  }
+  if (files_.is_busy(request.object)) return false;
+  const BoundObject* object = objects_.find_file(request.object);
+  Status status = object != nullptr ? close(*object) : success();  // links and empty files have nothing to set
+  release(request.object);
+  slots_.answer(request.token, std::move(status));
+  return true;
+}
+
+Status FileSink::check_write(const StoreRequest& request, const BoundObject* object) const {
+  if (lost_) return *lost_;
+  if (object == nullptr)
+    return Error{Fault::kProtocolError, "object " + std::to_string(request.object.value()) + " is no file of this transfer", ""};
+  if (request.offset > object->size || Bytes(request.bytes.size()) > object->size - request.offset)
+    return Error{Fault::kProtocolError, "\"" + shown(*object) + "\" got bytes behind its announced end", ""};
+  return success();
+}
+
+bool FileSink::begin_write(const StoreRequest& request) {
+  if (queue_.room() < kRunsMax) return false;
+  const BoundObject* object = objects_.find_file(request.object);
+  if (auto checked = check_write(request, object); !checked.ok()) {
+    slots_.answer(request.token, std::move(checked));
+    return true;
+  }
+  auto opened = open(*object);
+  if (!opened.ok()) {
+    slots_.answer(request.token, named(*object, std::move(opened).error()));
+    return true;
+  }
+  write_runs(request, *object, *opened.value());
+  return true;
+}
+
+void FileSink::write_runs(const StoreRequest& request, const BoundObject& object, DescriptorCache::Open& file) {
+  SinkObject& state = states_.at(object.id);
+  const uint64_t at = request.offset.count(), size = request.bytes.size();
+  const int fd = file.buffered.get();
+  Runs runs = find_runs(request.bytes);
+  uint64_t hole_from = 0;
+  bool are_holes_made = true;
+  for (size_t i = 0; i <= runs.count && are_holes_made; ++i) {  // the gaps before, between and behind the runs
+    const uint64_t hole_end = i < runs.count ? runs.list[i].begin : size;
+    if (hole_end > hole_from) are_holes_made = state.make_hole(fd, at + hole_from, at + hole_end);
+    if (i < runs.count) hole_from = runs.list[i].end;
+  }
+  if (!are_holes_made) runs = {{{{0, size}}}, 1};
+  note_touched(object.id, IoOp::kDataSync);
+  const uint32_t index = slots_.take(request);
+  RequestSlots::Slot& slot = slots_.at(index);
+  for (size_t i = 0; i < runs.count && slot.error == 0; ++i) {
+    const auto [begin, end] = runs.list[i];
+    state.on_write(at + begin, at + end);
+    slot.error = state.reserve(fd, at + begin, at + end);
+    if (slot.error == 0) write_run(index, file, {begin, end});
+  }
+  if (slot.parts > 0) return;
+  slots_.finish(index, slot.error == 0 ? success()
+                                       : Status(errno_error(Side::kDestination, slot.error, "write", shown(object))));
+}
+
+void FileSink::write_run(uint32_t index, DescriptorCache::Open& file, Runs::Run run) {
+  RequestSlots::Slot& slot = slots_.at(index);
+  const auto bytes = slot.request.bytes.subspan(run.begin, run.end - run.begin);
+  const uint64_t at = slot.request.offset.count() + run.begin;
+  const BoundObject* object = objects_.find_file(slot.request.object);
+  const int fd = descriptor_for(*object, file, bytes, at);
+  if (fd == file.buffered.get() && bytes.size() <= kInlineMax) {
+    slot.error = perform({IoOp::kWrite, fd, at, bytes}).error;
+    return;
+  }
+  slot.is_direct = slot.is_direct || fd != file.buffered.get();
+  ++slot.parts;
+  ++file.in_flight;
+  queue_.submit({IoOp::kWrite, fd, at, bytes, owner_id_, index});
+}
+
+Result<DescriptorCache::Open*> FileSink::open(const BoundObject& object) {
+  if (DescriptorCache::Open* open = files_.find(object.id)) return open;
+  const bool is_new = !states_.contains(object.id);
+  auto file = is_new ? staging_.create_object(object.id) : staging_.open_object(object.id, Caching::kBuffered);
+  if (is_new && !file.ok() && file.error().fault == Fault::kDestExists)  // released and bound again
+    file = staging_.open_object(object.id, Caching::kBuffered);
+  if (!file.ok()) return std::move(file).error();
+  states_.try_emplace(object.id, object.size);
+  return &files_.add(object.id, std::move(file).value());
+}
+
+int FileSink::descriptor_for(const BoundObject& object, DescriptorCache::Open& file, std::span<const std::byte> bytes,
+                             uint64_t offset) {
+  const int buffered = file.buffered.get();
+  if (!is_direct_allowed_ || object.size < kDirectSizeMin || !is_direct_aligned(offset, bytes)) return buffered;
+  if (!file.direct.is_open()) {
+    auto direct = staging_.open_object(object.id, Caching::kDirect);
+    if (!direct.ok()) {
+      is_direct_allowed_ = false;  // this file system has none
+      return buffered;
+    }
+    file.direct = std::move(direct).value();
+  }
+  return file.direct.get();
+}
+
+size_t FileSink::poll(std::span<StoreDone> out) {
+  owner_.check();
+  std::array<IoDone, kInFlightMax> done;
+  const size_t count = queue_.poll(owner_id_, done);
+  for (size_t i = 0; i < count; ++i) on_done(done[i]);
+  if (sync_) continue_sync();
+  return slots_.take_done(out);
+}
+
+void FileSink::on_done(const IoDone& done) {
+  if (done.user >= kInFlightMax) {
+    sync_->held.erase(done.user);
+    --sync_->at_work;
+    if (sync_->error == 0) sync_->error = done.error;
+    return;
+  }
+  RequestSlots::Slot& slot = slots_.at(done.user);
+  const StoreRequest& request = slot.request;
+  DescriptorCache::Open* file = files_.find(request.object);
+  TIDEWAY_CHECK(file != nullptr && file->in_flight > 0 && slot.parts > 0);
+  --file->in_flight;
+  --slot.parts;
+  if (done.error == EINVAL && slot.is_direct) {
+    // Refused only now. All of it once more, buffered: which part this was is not kept, and twice is harmless.
+    is_direct_allowed_ = false;
+    if (slot.error == 0) slot.error = perform({IoOp::kWrite, file->buffered.get(), request.offset.count(), request.bytes}).error;
+  } else if (slot.error == 0) {
+    slot.error = done.error;
+  }
+  if (slot.parts > 0) return;
+  const BoundObject* object = objects_.find_file(request.object);
+  TIDEWAY_CHECK(object != nullptr);
+  slots_.finish(done.user, slot.error == 0 ? success()
+                                           : Status(errno_error(Side::kDestination, slot.error, "write", shown(*object))));
+}
+
+Status FileSink::close(const BoundObject& object) {
+  if (lost_) return *lost_;
+  auto opened = open(object);  // all zeros: nothing was written yet
+  if (!opened.ok()) return named(object, std::move(opened).error());
+  const int fd = opened.value()->buffered.get();
+  int error = states_.at(object.id).finish(fd);
+  if (error == 0 && ::fchmod(fd, object.mode & 0777U) != 0) error = errno;
+  if (error == 0) error = set_times(fd, object.mtime_ns);
+  note_touched(object.id, IoOp::kSync);
+  return error == 0 ? success() : Status(errno_error(Side::kDestination, error, "finish", shown(object)));
+}
+
+void FileSink::release(ObjectId id) {
+  TIDEWAY_CHECK(!files_.is_busy(id));
+  files_.drop(id);
+  states_.erase(id);
+  objects_.release(id);
+}
+
+void FileSink::note_touched(ObjectId id, IoOp sync) {
+  if (is_touched_many_) return;
+  touched_[id] = sync;
+  if (touched_.size() <= kTouchedMax) return;
+  touched_.clear();
+  is_touched_many_ = true;
+}
+
+bool FileSink::begin_sync(const StoreRequest& request) {
+  if (sync_ || slots_.used() > 0) return false;
+  if (lost_ || is_touched_many_) {
+    slots_.answer(request.token, sync_now());
+    return true;
+  }
+  sync_.emplace();
+  sync_->token = request.token;
+  sync_->todo.assign(touched_.begin(), touched_.end());
+  touched_.clear();  // what is written from now on belongs to the next sync
+  continue_sync();
+  return true;
+}
+
+// Files go to the queue together, so that the file system can commit them as a group.
+void FileSink::continue_sync() {
+  SyncRun& run = *sync_;
+  while (!run.todo.empty() && run.error == 0 && queue_.room() > 0) {
+    const auto [id, op] = run.todo.back();
+    run.todo.pop_back();
+    // A descriptor of its own: the object may be closed already, or get closed meanwhile.
+    auto file = staging_.open_object(id, Caching::kBuffered);
+    if (!file.ok()) {
+      run.error = EIO;
+      break;
+    }
+    const uint32_t user = run.next_user++;
+    queue_.submit({op, file.value().get(), 0, {}, owner_id_, user});
+    run.held.emplace(user, std::move(file).value());
+    ++run.at_work;
+  }
+  if (run.at_work > 0 || (run.error == 0 && !run.todo.empty())) return;
+  const uint32_t token = run.token;
+  const int error = run.error;
+  sync_.reset();
+  slots_.answer(token, end_sync(error));
+}
+
+Status FileSink::sync_now() {
+  if (lost_) return *lost_;
+  if (!is_touched_many_ && touched_.empty()) return success();
+  // Open since before the first write, so this descriptor learns of all write-back errors.
+  const int error = ::syncfs(staging_.dir().fd()) == 0 ? 0 : errno;
+  touched_.clear();
+  is_touched_many_ = false;
+  return end_sync(error);
+}
+
+Status FileSink::end_sync(int error) {
+  Status status = success();
+  if (error != 0) status = errno_error(Side::kDestination, error, "sync", config_.root->shown(config_.destination));
+  if (status.ok()) status = staging_.sync_new_dirs();
+  if (!status.ok()) lost_ = status.error();
+  return status;
+}
+
+Result<Existing> FileSink::probe_existing(const ManifestEntry& entry) const {
+  std::vector<std::string> path;
+  if (entry.number != entry.parent) {
+    const BoundObject* parent = objects_.find_directory(entry.parent);
+    if (parent == nullptr || !is_component(entry.name))
+      return Error{Fault::kProtocolError, "entry " + std::to_string(entry.number.value()) + " has no known parent or name", ""};
+    path = BoundObjects::path_of(*parent);
+    path.push_back(entry.name);
+  }
+  path.insert(path.begin(), config_.destination.components().begin(), config_.destination.components().end());
+  auto name = ObjectName::from_components(std::move(path));
+  if (!name.ok()) return std::move(name).error();
+  return storage::probe_existing(*config_.root, name.value(), entry);
+}
+
+Status FileSink::publish(const PublishOrder& order) {
+  owner_.check();
+  TIDEWAY_CHECK(slots_.used() == 0 && !sync_);
+  if (is_published_) return success();
+  if (auto synced = sync_now(); !synced.ok()) return synced;
+  if (auto done = publish_staged(staging_, order, config_.read_page); !done.ok()) return done;
+  is_published_ = true;
+  return staging_.remove();
+}
+
+Status FileSink::abandon() {
+  if (is_published_) return success();
+  queue_.drain(owner_id_);
+  is_published_ = true;  // nothing is left to publish or to remove
+  return staging_.remove();
+}
+
+}  // namespace tideway::storage

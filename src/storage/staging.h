@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Where a transfer's objects lie until they are complete, below the root they go to:
+//
+//   ROOT/.tideway/                 0711
+//     <transfer id>/               0700, locked by the process that fills it
+//       manifest                   pages as they arrived, each {u32 length, u32 sequence, bytes}, big-endian
+//       leaves                     16 bytes per leaf (XXH3-128) at 16 * leaf number
+//       data/0000a/f3c             object 0xaf3c: numbers, so that no peer's name is used before publish
+//       tree/                      the real names, built at publish
+//     manifests/<transfer id>      of transfers that were published into an existing directory
+//
+// Thread: io worker.
+#pragma once
+#include "storage/rooted_dir.h"
+#include <tideway/ids.h>
+
+#include <memory>
+#include <set>
+#include <span>
+#include <vector>
+
+namespace tideway::storage {
+
+inline constexpr size_t kPageBytesMax = 1 << 20;  // the control channel's limit of a message body
+inline constexpr size_t kFrameHeadSize = 8;
+
+std::string to_hex(const TransferId& id);
+
+class Staging {
+ public:
+  // Errors: dest_busy when another live process fills it. What a dead one left is removed.
+  static Result<Staging> create(std::shared_ptr<const RootedDir> root, const TransferId& id);
+
+  // Pages come in their order; `page` is at most kPageBytesMax.
+  Status append_manifest(std::span<const std::byte> page);
+  // In any order; held back until there are many, or flush().
+  Status write_leaf_hash(uint64_t leaf, const Hash128& hash);
+  Status flush();
+
+  // Errors name the object by its number.
+  Result<Descriptor> create_object(ObjectId id);
+  Result<Descriptor> open_object(ObjectId id, Caching caching);
+  // True: moved to `name` in `dir`. False: this object was never staged. dest_exists: the name is taken.
+  Result<bool> place_object(ObjectId id, const RootedDir& dir, const ObjectName& name);
+  Status sync_new_dirs();  // of data/, those that got new files
+
+  const RootedDir& dir() const { return dir_; }
+  const RootedDir& root() const { return *root_; }
+  const TransferId& id() const { return id_; }
+  Result<Descriptor> open_manifest() const;
+  Result<Descriptor> open_leaves() const;
+  // Removes all of it, and .tideway if nothing else is left there.
+  Status remove();
+
+ private:
+  struct DataDir {
+    uint32_t high;
+    RootedDir dir;
+  };
+  struct Leaf {
+    uint64_t number;
+    Hash128 hash;
+  };
+  static constexpr size_t kDataDirsOpen = 8;     // objects come roughly in order, so a few hold all at work
+  static constexpr size_t kLeavesHeldMax = 1024;  // 4 GiB of large objects, or one page of small files
+
+  Staging(std::shared_ptr<const RootedDir> root, RootedDir dir, const TransferId& id);
+  Status make_content();
+  enum class IfMissing : uint8_t { kMake, kFail };
+  Result<const RootedDir*> data_dir(uint32_t high, IfMissing if_missing);
+
+  std::shared_ptr<const RootedDir> root_;
+  RootedDir dir_;
+  TransferId id_;
+  Descriptor manifest_, leaves_;
+  uint64_t manifest_size_ = 0;
+  uint32_t next_sequence_ = 0;
+  std::vector<std::byte> frame_;
+  std::vector<Leaf> leaves_held_;
+  std::vector<DataDir> data_dirs_;  // used last at the end
+  std::set<uint32_t> new_dirs_;
+};
+
+// Reads framed pages back, from an open file between two offsets. Foreign bytes: the disk may have lost some.
+class PageStream {
+ public:
+  PageStream(int fd, uint64_t begin, uint64_t end) : fd_(fd), at_(begin), end_(end) {}
+  // The next page, valid until the next call; empty at the end. Errors: manifest_mismatch for a damaged frame.
+  Result<std::span<const std::byte>> next();
+
+ private:
+  int fd_;
+  uint64_t at_, end_;
+  uint32_t next_sequence_ = 0;
+  std::vector<std::byte> page_;
+};
+
+// Reads exactly; nothing when the file is shorter or cannot be read.
+bool read_exactly(int fd, uint64_t offset, std::span<std::byte> bytes);
+// 0 or an errno.
+int write_all(int fd, uint64_t offset, std::span<const std::byte> bytes);
+
+}  // namespace tideway::storage
