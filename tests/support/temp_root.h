@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A directory of a test's own, removed with all its content at the end, and the few things tests do in it.
+#pragma once
+#include <tideway/check.h>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <string_view>
+
+namespace tideway {
+
+class TempRoot {
+ public:
+  TempRoot() {
+    std::string form = (std::filesystem::temp_directory_path() / "tideway-test-XXXXXX").string();
+    TIDEWAY_CHECK(::mkdtemp(form.data()) != nullptr);
+    path_ = form;
+  }
+  ~TempRoot() {
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(
+             path_, std::filesystem::directory_options::skip_permission_denied, ignored))
+      if (entry.is_directory(ignored) && !entry.is_symlink(ignored)) ::chmod(entry.path().c_str(), 0700);
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TempRoot(const TempRoot&) = delete;
+  TempRoot& operator=(const TempRoot&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path operator/(std::string_view name) const { return path_ / name; }
+
+  void make_dir(std::string_view name) const { std::filesystem::create_directories(path_ / name); }
+  void write(std::string_view name, std::string_view content) const {
+    std::filesystem::create_directories((path_ / name).parent_path());
+    std::ofstream(path_ / name, std::ios::binary) << content;
+  }
+  std::string read(std::string_view name) const {
+    std::ifstream in(path_ / name, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  void link(std::string_view name, std::string_view target) const {
+    std::filesystem::create_symlink(std::string(target), path_ / name);
+  }
+  bool exists(std::string_view name) const { return std::filesystem::exists(std::filesystem::symlink_status(path_ / name)); }
+  struct stat stat(std::string_view name) const {
+    struct stat status{};
+    TIDEWAY_CHECK(::lstat((path_ / name).c_str(), &status) == 0);
+    return status;
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
+}  // namespace tideway

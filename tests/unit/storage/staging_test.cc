@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "storage/staging.h"
+
+#include "storage/stored_manifest.h"
+#include "support/temp_root.h"
+
+#include <gtest/gtest.h>
+
+#include <unistd.h>
+
+namespace tideway::storage {
+namespace {
+
+class StagingTest : public testing::Test {
+ protected:
+  std::shared_ptr<const RootedDir> open() const {
+    return std::make_shared<RootedDir>(RootedDir::open_host_path(root_.path().string(), Side::kDestination).value());
+  }
+  Staging create(unsigned char first = 1) const { return Staging::create(open(), id(first)).value(); }
+  static TransferId id(unsigned char first) {
+    TransferId made{};
+    made[0] = std::byte{first};
+    return made;
+  }
+  static std::string path(unsigned char first) { return ".tideway/" + to_hex(id(first)); }
+  TempRoot root_;
+};
+
+std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
+
+TEST_F(StagingTest, OthersMayPassTheStateDirectoryButNotEnterATransfer) {
+  const Staging staging = create();
+  EXPECT_EQ(root_.stat(".tideway").st_mode & 07777U, 0711U);
+  EXPECT_EQ(root_.stat(path(1)).st_mode & 07777U, 0700U);
+}
+
+TEST_F(StagingTest, ASecondLiveTransferOfTheSameIdIsRefused) {
+  const Staging staging = create();
+  const auto second = Staging::create(open(), id(1));
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(second.error().fault, Fault::kDestBusy);
+  EXPECT_TRUE(Staging::create(open(), id(2)).ok());
+}
+
+TEST_F(StagingTest, WhatADeadTransferLeftIsRemoved) {
+  {
+    Staging dead = create();
+    ASSERT_TRUE(dead.create_object(ObjectId(5)).ok());
+    ASSERT_TRUE(dead.append_manifest(bytes_of("page")).ok());
+  }
+  EXPECT_TRUE(root_.exists(path(1) + "/data/00000/005"));
+  const Staging again = create();
+  EXPECT_FALSE(root_.exists(path(1) + "/data/00000"));
+  EXPECT_EQ(root_.read(path(1) + "/manifest"), "");
+}
+
+TEST_F(StagingTest, ObjectsLieByNumber) {
+  Staging staging = create();
+  ASSERT_TRUE(staging.create_object(ObjectId(0xaf3c)).ok());
+  EXPECT_TRUE(root_.exists(path(1) + "/data/0000a/f3c"));
+  EXPECT_TRUE(staging.open_object(ObjectId(0xaf3c), Caching::kBuffered).ok());
+  EXPECT_FALSE(staging.place_object(ObjectId(0xaf3d), staging.dir(), single_name("x")).value()) << "never staged";
+  EXPECT_FALSE(staging.place_object(ObjectId(0xff0000), staging.dir(), single_name("x")).value());
+  EXPECT_TRUE(staging.place_object(ObjectId(0xaf3c), staging.dir(), single_name("x")).value());
+}
+
+TEST_F(StagingTest, MoreDirectoriesThanAreHeldOpenStillWork) {
+  Staging staging = create();
+  for (uint32_t high = 0; high < 20; ++high) ASSERT_TRUE(staging.create_object(ObjectId(high << 12)).ok());
+  for (uint32_t high = 0; high < 20; ++high)
+    EXPECT_TRUE(staging.open_object(ObjectId(high << 12), Caching::kBuffered).ok());
+  EXPECT_TRUE(staging.sync_new_dirs().ok());
+}
+
+TEST_F(StagingTest, PagesComeBackInOrder) {
+  Staging staging = create();
+  for (const char* page : {"one", "two", "three"}) ASSERT_TRUE(staging.append_manifest(bytes_of(page)).ok());
+  const Descriptor file = staging.open_manifest().value();
+  PageStream pages(file.get(), 0, stat_of(file.get()).stat.size.count());
+  for (const char* page : {"one", "two", "three"}) {
+    const auto next = pages.next().value();
+    EXPECT_EQ(std::string(reinterpret_cast<const char*>(next.data()), next.size()), page);
+  }
+  EXPECT_TRUE(pages.next().value().empty());
+}
+
+TEST_F(StagingTest, ADamagedManifestIsNoticed) {
+  Staging staging = create();
+  ASSERT_TRUE(staging.append_manifest(bytes_of("one")).ok());
+  ASSERT_TRUE(staging.append_manifest(bytes_of("two")).ok());
+  const std::string whole = root_.read(path(1) + "/manifest");
+  for (size_t cut = 1; cut < whole.size(); ++cut) {
+    if (cut == whole.size() / 2) continue;  // one page less is a shorter manifest, not a damaged one
+    root_.write("cut", whole.substr(0, cut));
+    const Descriptor file = open()->open_file(single_name("cut"), Access::kRead).value();
+    PageStream pages(file.get(), 0, cut);
+    auto page = pages.next();
+    while (page.ok() && !page.value().empty()) page = pages.next();
+    ASSERT_FALSE(page.ok()) << cut;
+    EXPECT_EQ(page.error().fault, Fault::kManifestMismatch);
+  }
+}
+
+TEST_F(StagingTest, LeafHashesLieAtTheirNumberInWhateverOrderTheyCame) {
+  Staging staging = create();
+  for (const uint64_t leaf : {7U, 1U, 0U, 3000U, 2U}) {
+    Hash128 hash{};
+    hash[15] = static_cast<std::byte>(leaf % 251 + 1);
+    ASSERT_TRUE(staging.write_leaf_hash(leaf, hash).ok());
+  }
+  ASSERT_TRUE(staging.flush().ok());
+  const std::string leaves = root_.read(path(1) + "/leaves");
+  ASSERT_EQ(leaves.size(), 3001U * 16);
+  for (const size_t leaf : {0U, 1U, 2U, 7U, 3000U}) EXPECT_EQ(leaves[leaf * 16 + 15], static_cast<char>(leaf % 251 + 1));
+  EXPECT_EQ(leaves[5 * 16 + 15], '\0');
+}
+
+TEST_F(StagingTest, TheLastTransferTakesTheStateDirectoryAway) {
+  Staging one = create(1), two = create(2);
+  EXPECT_TRUE(one.remove().ok());
+  EXPECT_TRUE(root_.exists(".tideway"));
+  EXPECT_TRUE(two.remove().ok());
+  EXPECT_FALSE(root_.exists(".tideway"));
+}
+
+TEST_F(StagingTest, ALinkInPlaceOfTheStateDirectoryIsDenied) {
+  TempRoot outside;
+  root_.link(".tideway", outside.path().string());
+  EXPECT_FALSE(Staging::create(open(), id(1)).ok());
+  EXPECT_TRUE(std::filesystem::is_empty(outside.path()));
+}
+
+TEST_F(StagingTest, AStoredManifestComesBackAsItWasWritten) {
+  Staging staging = create();
+  ASSERT_TRUE(staging.append_manifest(bytes_of("a page")).ok());
+  Hash128 hash{};
+  hash[0] = std::byte{9};
+  ASSERT_TRUE(staging.write_leaf_hash(1, hash).ok());
+  ASSERT_TRUE(staging.flush().ok());
+  StoredManifestHeader header;
+  header.root[3] = std::byte{5};
+  header.entries = 4;
+  header.leaves = 3;  // the last one was kept and has no hash
+  header.destination = ObjectName::from_components({"a", "\xFF"}).value();
+  ASSERT_TRUE(write_stored_manifest(staging, header, *open(), single_name("m")).ok());
+  const auto stored = StoredManifest::open(*open(), single_name("m"));
+  ASSERT_TRUE(stored.ok()) << stored.error().what;
+  EXPECT_EQ(stored.value().header().root, header.root);
+  EXPECT_EQ(stored.value().header().entries, 4U);
+  EXPECT_EQ(stored.value().header().destination, header.destination);
+  PageStream pages = stored.value().pages();
+  EXPECT_EQ(pages.next().value().size(), 6U);
+  EXPECT_TRUE(pages.next().value().empty());
+  std::vector<Hash128> leaves(3);
+  ASSERT_TRUE(stored.value().read_leaves(0, leaves));
+  EXPECT_EQ(leaves[1], hash);
+  EXPECT_EQ(leaves[2], Hash128{});
+  EXPECT_FALSE(stored.value().read_leaves(1, leaves));
+}
+
+TEST_F(StagingTest, AStoredManifestThatWasCutOrChangedIsNeverTakenForWhole) {
+  Staging staging = create();
+  ASSERT_TRUE(staging.append_manifest(bytes_of("a page")).ok());
+  StoredManifestHeader header;
+  header.leaves = 2;
+  header.destination = ObjectName::from_components({"a"}).value();
+  ASSERT_TRUE(write_stored_manifest(staging, header, *open(), single_name("m")).ok());
+  const std::string whole = root_.read("m");
+  for (size_t cut = 0; cut < whole.size(); ++cut) {
+    root_.write("cut", whole.substr(0, cut));
+    EXPECT_FALSE(StoredManifest::open(*open(), single_name("cut")).ok()) << cut;
+  }
+  for (const size_t at : {0U, 5U, 7U, 40U, 50U, 60U, 66U}) {  // magic, version, lengths, algorithm, counts
+    std::string changed = whole;
+    changed[at] = static_cast<char>(changed[at] ^ 0x40);
+    root_.write("changed", changed);
+    EXPECT_FALSE(StoredManifest::open(*open(), single_name("changed")).ok()) << at;
+  }
+}
+
+}  // namespace
+}  // namespace tideway::storage
