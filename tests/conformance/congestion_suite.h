@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What every congestion controller promises, whatever its model: a new one joins with the few lines of a
-// *_conformance.cc beside this file.
+// What every congestion controller promises, whatever its model. Tests every entry of the registry, by
+// congestion_conformance.cc beside this file.
 #pragma once
 #include "congestion/registry.h"
 #include "support/path_simulation.h"
@@ -14,7 +14,7 @@
 
 namespace tideway::test {
 
-class CongestionSuite : public ::testing::TestWithParam<const char*> {
+class CongestionSuite : public ::testing::TestWithParam<congestion::ControllerEntry> {
  protected:
   static constexpr wan::LinkConfig kLink{.rate = 100_Mbit, .delay = std::chrono::milliseconds(10)};
   static constexpr Duration kRtt = std::chrono::milliseconds(20);
@@ -24,10 +24,9 @@ class CongestionSuite : public ::testing::TestWithParam<const char*> {
   }
   std::unique_ptr<CongestionController> make() const { return make(config()); }
   std::unique_ptr<CongestionController> make(const congestion::ControllerConfig& config) const {
-    return congestion::find_controller(GetParam(), config.rate_contracted).value().make(config);
+    return congestion::find_controller(GetParam().name, config.rate_contracted).value().make(config);
   }
 };
-GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(CongestionSuite);
 
 TEST_P(CongestionSuite, StartsWithAWindowAndARate) {
   const auto controller = make();
