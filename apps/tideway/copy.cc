@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <iostream>
 #include <iterator>
 
 namespace tideway::cli {
@@ -197,7 +198,9 @@ int copy(const CopyOptions& options, const Globals& globals) {
   if (!config.ok()) return report(config.error(), globals.output);
   const auto peer = config::peer_for(config.value(), remote.value().peer);
   if (!peer.ok()) return report(peer.error(), globals.output);
-  session::GatewayConfig gateway = config::dialling_gateway(config.value());
+  auto dialling = config::dialling_gateway(config.value());
+  if (!dialling.ok()) return report(dialling.error(), globals.output);
+  session::GatewayConfig gateway = std::move(dialling).value();
   if (options.flows > 0) gateway.flows = options.flows;
   if (!options.bwlimit.empty()) {
     const auto rate = parse_rate(options.bwlimit);
@@ -226,8 +229,8 @@ void add_copy(CLI::App& app, Globals& globals, Action& action) {
   const auto filter = [options](messages::FilterKind kind) {
     return [options, kind](const std::string& pattern) { options->filters.push_back({kind, pattern}); };
   };
-  verb->add_option_function<std::string>("--include", filter(messages::FilterKind::kInclude), "Copy what matches PATTERN; the first match of all filters wins")->type_name("PATTERN")->trigger_on_parse()->take_all()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  verb->add_option_function<std::string>("--exclude", filter(messages::FilterKind::kExclude), "Leave out what matches PATTERN")->type_name("PATTERN")->trigger_on_parse()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  verb->add_option_function<std::string>("--include", filter(messages::FilterKind::kInclude), "Copy what matches PATTERN; the first match of all filters wins")->type_name("PATTERN")->trigger_on_parse();
+  verb->add_option_function<std::string>("--exclude", filter(messages::FilterKind::kExclude), "Leave out what matches PATTERN")->type_name("PATTERN")->trigger_on_parse();
   verb->add_option("--files-from", options->files_from, "Copy only the names listed in FILE, below the source; - is standard input")->type_name("FILE");
   verb->add_flag("-0", options->null_separated, "Names in --files-from end with NUL");
   verb->add_option("--bwlimit", options->bwlimit, "Send at most RATE, such as 2Gbit or 250MB; off is no limit")->type_name("RATE")->envname("TIDEWAY_BWLIMIT");

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tideway verify PATH
+#include "base/amounts.h"
+#include "base/clock.h"
+#include "session/verify_tree.h"
+#include "verbs.h"
+
+namespace tideway::cli {
+namespace {
+
+int verify(const std::string& path, const Globals& globals) {
+  const Time start = read_clock();
+  const auto result = session::verify_tree(path);
+  if (!result.ok()) return report(result.error(), globals.output);
+  const session::VerifyReport& found = result.value();
+  for (const session::Difference& one : found.differences) {
+    if (globals.output.json) JsonLine("entry").text("path", one.path).text("status", "failed").text("code", "hash_mismatch").text("detail", one.what).print();
+    else std::printf("%s: %s\n", one.path.c_str(), one.what.c_str());
+  }
+  const int exit_code = found.is_good() ? 0 : row_of(Fault::kHashMismatch).exit_code;
+  if (globals.output.json)
+    JsonLine("summary").text("state", found.is_good() ? "verified" : "damaged").text("root", "sha256:" + hex(found.root)).number("entries", found.entries)
+        .number("bytes", found.bytes.count()).number("kept", found.kept).number("failed", found.differences_seen)
+        .number("exit", static_cast<uint64_t>(exit_code)).print();
+  if (globals.output.quiet) return exit_code;
+  std::fprintf(stderr, "%s  %llu entries, %s in %s\n           root sha256:%s\n", found.is_good() ? "verified " : "DAMAGED  ",
+               static_cast<unsigned long long>(found.entries), to_string(found.bytes).c_str(), to_string(read_clock() - start).c_str(), hex(found.root).c_str());
+  if (found.kept > 0)
+    std::fprintf(stderr, "           %llu files were there before the copy; their content is not in the manifest\n", static_cast<unsigned long long>(found.kept));
+  if (!found.is_good())
+    std::fprintf(stderr, "           %llu differences\n  next  copy the tree again from a good site\n", static_cast<unsigned long long>(found.differences_seen));
+  return exit_code;
+}
+
+}  // namespace
+
+void add_verify(CLI::App& app, Globals& globals, Action& action) {
+  auto path = std::make_shared<std::string>();
+  CLI::App* verb = app.add_subcommand("verify", "Re-read a published tree and compare it with its manifest, offline");
+  verb->footer("  tideway verify /data/ckpt/llm7/step-9000");
+  verb->add_option("path", *path, "A directory or file that a copy published")->required()->type_name("PATH");
+  add_globals(*verb, globals);
+  verb->callback([&globals, &action, path] { action = [&globals, path] { return verify(*path, globals); }; });
+}
+
+}  // namespace tideway::cli

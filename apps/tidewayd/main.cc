@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tidewayd: the gateway of a site, in the foreground. Prints one `ready` line to stdout when peers can connect.
+#include "base/log.h"
+#include "config/config_file.h"
+#include "config/gateway.h"
+#include "daemon/daemon.h"
+
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+
+namespace tideway {
+namespace {
+
+int report(const Error& error) {
+  std::fprintf(stderr, "tidewayd: %s (%s)\n", error.what.c_str(), std::string(error.name()).c_str());
+  if (!error.next.empty()) std::fprintf(stderr, "  next  %s\n", error.next.c_str());
+  return error.exit_code();
+}
+
+void print_ready(const config::GatewayConfig& config) {
+  std::string roots;
+  for (const config::Root& root : config.roots) roots += (roots.empty() ? "" : ",") + root.name;
+  std::printf("ready site=%s control=%s data=%s roots=%s\n", config.site.name.c_str(), to_string(*config.listen.control).c_str(),
+              to_string(*config.data_plane.address).c_str(), roots.c_str());
+  std::fflush(stdout);
+}
+
+int serve(const std::string& file, bool only_checks) {
+  const auto config = config::load(file);
+  if (!config.ok()) return report(config.error());
+  auto gateway = config::serving_gateway(config.value());
+  if (!gateway.ok()) return report(gateway.error());
+  if (only_checks) return 0;
+  auto daemon = daemon::Daemon::start(std::move(gateway).value());
+  if (!daemon.ok()) return report(daemon.error());
+  daemon.value()->run([&] { print_ready(config.value()); });
+  return 0;
+}
+
+}  // namespace
+}  // namespace tideway
+
+int main(int argc, char** argv) {
+  std::string file(tideway::config::kDefaultFile);
+  bool only_checks = false;
+  int verbosity = 0;
+  CLI::App app("The gateway of a site: serves the roots of its configuration to the peers it grants.", "tidewayd");
+  app.add_option("--config", file, "Configuration file")->envname("TIDEWAY_CONFIG")->type_name("FILE");
+  app.add_flag("--check", only_checks, "Check the configuration and end");
+  app.add_flag("-v,--verbose", verbosity, "Log more");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);
+    return tideway::report({tideway::Fault::kUsage, error.what(), "see tidewayd --help"});
+  }
+  tideway::log::set_level(verbosity > 0 ? tideway::log::Level::kDebug : tideway::log::Level::kInfo);
+  return tideway::serve(file, only_checks);
+}

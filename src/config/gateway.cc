@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/gateway.h"
+
+#include "config/config_file.h"
+
+#include <charconv>
+
+namespace tideway::config {
+namespace {
+
+Result<session::GatewayConfig> common(const GatewayConfig& config) {
+  session::GatewayConfig gateway;
+  gateway.tls.ca_file = config.tls.ca;
+  gateway.tls.certificate_file = config.tls.cert;
+  gateway.tls.key_file = config.tls.key;
+  gateway.engine.memory = config.engine.memory;
+  gateway.engine.packet_backend = config.data_plane.backend;
+  gateway.engine.storage_io = config.storage.io == IoMode::kAuto ? "auto" : config.storage.io == IoMode::kUring ? "uring" : "threads";
+  gateway.engine.congestion = config.data_plane.congestion;
+  gateway.engine.rate = config.data_plane.rate;
+  gateway.flows = config.data_plane.flows;
+  gateway.rate = config.data_plane.rate;
+  return gateway;
+}
+
+std::string uri_of(const IdentityPattern& pattern) {
+  return "spiffe://" + pattern.trust_domain + "/site/" + pattern.site + "/gw/" + pattern.gateway;
+}
+
+session::GrantOps ops_from(const Operations& operations) {
+  session::GrantOps ops;
+  if (operations.has(Operation::kRead)) ops.add(session::GrantOp::kRead);
+  if (operations.has(Operation::kList)) ops.add(session::GrantOp::kList);
+  if (operations.has(Operation::kWrite)) ops.add(session::GrantOp::kWrite);
+  if (operations.has(Operation::kOverwrite)) ops.add(session::GrantOp::kOverwrite);
+  if (operations.has(Operation::kDelete)) ops.add(session::GrantOp::kDelete);
+  return ops;
+}
+
+Result<session::Grant> grant_from(const Grant& grant) {
+  auto peer = crypto::IdentityPattern::parse(uri_of(grant.peer));
+  if (!peer.ok()) return Error{Fault::kConfigInvalid, grant.at + ": " + peer.error().what, peer.error().next};
+  const GrantLimits& limits = grant.limits;
+  return session::Grant{std::move(peer).value(), grant.root, grant.prefix, ops_from(grant.operations),
+                        {limits.max_bytes, limits.max_files, limits.max_flows, limits.max_rate, limits.modes}, grant.at};
+}
+
+}  // namespace
+
+Result<session::GatewayConfig> dialling_gateway(const GatewayConfig& config) {
+  auto gateway = common(config);
+  // The data address of a listening gateway may be in use on this host; its IP says which interface to take.
+  if (gateway.ok() && config.data_plane.address) gateway.value().data_address = {config.data_plane.address->address, 0};
+  return gateway;
+}
+
+Result<session::GatewayConfig> serving_gateway(const GatewayConfig& config) {
+  if (Status status = check_serves(config); !status.ok()) return std::move(status).error();
+  auto gateway = common(config);
+  if (!gateway.ok()) return gateway;
+  gateway.value().listen = config.listen.control;
+  gateway.value().data_address = *config.data_plane.address;
+  for (const Root& root : config.roots) gateway.value().roots.push_back({root.name, root.path});
+  std::vector<session::Grant> grants;
+  for (const Grant& grant : config.grants) {
+    if (grant.peer.kind != IdentityPattern::Kind::kGateway) continue;  // local users do not come through a session
+    auto made = grant_from(grant);
+    if (!made.ok()) return std::move(made).error();
+    grants.push_back(std::move(made).value());
+  }
+  gateway.value().grants = session::GrantTable(std::move(grants));
+  return gateway;
+}
+
+Result<session::PeerConfig> peer_for(const GatewayConfig& config, std::string_view name) {
+  if (const Peer* peer = config.peer_named(name)) {
+    auto identity = crypto::IdentityPattern::parse(uri_of(peer->identity));
+    if (!identity.ok()) return Error{Fault::kConfigInvalid, peer->at + ": " + identity.error().what, identity.error().next};
+    return session::PeerConfig{peer->name, peer->control, std::move(identity).value()};
+  }
+  std::string known;
+  for (const Peer& peer : config.peers) known += (known.empty() ? "" : ", ") + peer.name;
+  return Error{Fault::kUsage, "there is no peer called \"" + to_display(name) + '"',
+               known.empty() ? "add a [[peer]] to the configuration" : "the configuration names: " + known};
+}
+
+Result<int> parse_zstd_level(std::string_view text) {
+  int level = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), level);
+  if (failure != std::errc() || end != text.data() + text.size() || level < kZstdLevelMin || level > kZstdLevelMax)
+    return Error{Fault::kUsage, "\"" + to_display(text.substr(0, 32)) + "\" is no zstd level", "write a number from 1 to 19"};
+  return level;
+}
+
+}  // namespace tideway::config

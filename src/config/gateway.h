@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From a configuration to what a gateway is started with. This module knows every other module's settings; none of
+// them knows it.
+// Thread: main, before the gateway starts.
+#pragma once
+#include "config/sections.h"
+#include "session/gateway.h"
+
+#include <string_view>
+
+namespace tideway::config {
+
+// A gateway that listens. Errors: config_invalid, when something is missing that serving needs.
+Result<session::GatewayConfig> serving_gateway(const GatewayConfig& config);
+// One that only dials, for a direct copy: no roots, no grants, ports that the kernel picks.
+Result<session::GatewayConfig> dialling_gateway(const GatewayConfig& config);
+// A configured peer. Errors: usage, naming the peers there are.
+Result<session::PeerConfig> peer_for(const GatewayConfig& config, std::string_view name);
+// "3" of "zstd:3". Errors: usage.
+Result<int> parse_zstd_level(std::string_view text);
+
+}  // namespace tideway::config
