@@ -150,7 +150,7 @@ void Progress::show(Time now, const session::CopyNumbers& numbers) {
     std::fprintf(stderr, "\r\033[K%.*s", static_cast<int>(std::min(width, text.size())), text.c_str());
     std::fflush(stderr);
     is_shown_ = true;
-  } else if (!config_.json) {
+  } else if (!config_.json || config_.progress == ProgressMode::kAlways) {
     std::fprintf(stderr, "%s\n", text.c_str());
   }
 }
