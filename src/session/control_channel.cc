@@ -262,8 +262,9 @@ bool ControlChannel::send(uint16_t type, uint16_t flags, std::span<const std::by
   const bool is_page = keeps_order(type);
   const size_t size = kFrameHeaderSize + body.size();
   size_t& waiting = is_page ? page_bytes_ : small_bytes_;
-  const size_t most = type == kManifestPageType ? kPageQueueMax : kSmallQueueMax;
-  if (waiting != 0 && waiting + size > most) return false;
+  // The last page may reach over the limit, so that wants_more() is a promise.
+  const bool is_full = type == kManifestPageType ? waiting >= kPageQueueMax : waiting != 0 && waiting + size > kSmallQueueMax;
+  if (is_full) return false;
   std::vector<std::byte> frame(size);
   Writer out(frame);
   out.write_u32(static_cast<uint32_t>(body.size()));

@@ -137,7 +137,7 @@ TEST_F(ControlChannelTest, SmallMessagesOvertakeWaitingPages) {
   const std::vector<std::byte> page(60 * 1024, std::byte{7});
   int pages = 0;
   while (a_->send(kManifestPageType, 0, page)) ++pages;
-  EXPECT_EQ(pages, 4);
+  EXPECT_EQ(pages, 5) << "four fill the queue, and the fifth may reach over";
   EXPECT_FALSE(a_->wants_more(kManifestPageType) && a_->send(kManifestPageType, 0, page));
   ASSERT_TRUE(a_->send(25, 0, body_of("durable")));
   expect_frame(*b_, 25, "durable");
