@@ -10,7 +10,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <string>
 #include <string_view>
 
@@ -43,7 +42,11 @@ class TempRoot {
   }
   std::string read(std::string_view name) const {
     std::ifstream in(path_ / name, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
+    std::error_code missing;
+    const auto size = std::filesystem::file_size(path_ / name, missing);
+    std::string content(missing ? 0 : size, '\0');
+    in.read(content.data(), static_cast<std::streamsize>(content.size()));
+    return content;
   }
   void link(std::string_view name, std::string_view target) const {
     std::filesystem::create_symlink(std::string(target), path_ / name);
