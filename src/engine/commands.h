@@ -233,10 +233,13 @@ struct BlockUnpacked {
   BlockKey key;
   uint32_t packed_size = 0;
 };
-// net → io: the peer has all of it; the buffer is home.
-struct BlockAcked {
+// net → io. kStarted: its first packets may leave, so the next one may be read. kAcked: the peer has all of it, and the
+// buffer is home.
+struct BlockNotice {
+  enum class Kind : uint8_t { kStarted, kAcked };
   TransferHandle transfer;
   BlockId block;
+  Kind kind = Kind::kStarted;
 };
 // io → net: a received block's buffer is home again.
 struct BufferFreed {

@@ -44,9 +44,9 @@ Duration IoWorker::nap() const {
 bool IoWorker::has_commands() const {
   if (!rings_.io_control.commands.is_empty()) return true;
   const auto has_blocks = [](const auto& cpu) { return !cpu->packed.is_empty() || !cpu->unpacked.is_empty(); };
-  const auto has_acks = [](const auto& net) { return !net->acked.is_empty(); };
+  const auto has_notices = [](const auto& net) { return !net->notices.is_empty(); };
   return std::any_of(rings_.io_cpu.begin(), rings_.io_cpu.end(), has_blocks) ||
-         std::any_of(rings_.io_net.begin(), rings_.io_net.end(), has_acks);
+         std::any_of(rings_.io_net.begin(), rings_.io_net.end(), has_notices);
 }
 
 // ---- commands ------------------------------------------------------------------------------------------------------
@@ -107,8 +107,8 @@ bool IoWorker::take_blocks() {
     }
   }
   for (auto& net : rings_.io_net) {
-    while (const auto acked = net->acked.pop()) {
-      if (SendPath* path = find_in(sending_, acked->transfer)) path->on_acked();
+    while (const auto notice = net->notices.pop()) {
+      if (SendPath* path = find_in(sending_, notice->transfer)) path->on_notice(notice->kind);
       worked = true;
     }
   }

@@ -7,6 +7,7 @@ namespace tideway::engine {
 namespace {
 
 constexpr Duration kOpenPatience = std::chrono::seconds(5);   // for the first answer to a probe
+constexpr uint64_t kUnsentMax = 8 << 20;                      // two blocks: what a turn of the fastest link takes
 constexpr Duration kDeadPatience = std::chrono::seconds(10);  // as long as the control channel's
 
 }  // namespace
@@ -68,17 +69,20 @@ void LanePort::take_block(BlockToSend&& block) {
   slot->second.waiting.push_back(std::move(block.block));
 }
 
-bool LanePort::start_blocks() {
+bool LanePort::start_blocks(SpscRing<BlockNotice>& notices) {
   bool started = false;
   auto slot = sending_.lower_bound(next_to_start_);
   for (size_t tried = 0; tried < sending_.size(); ++tried) {
     if (slot == sending_.end()) slot = sending_.begin();
     std::deque<PackedBlock>& waiting = slot->second.waiting;
-    while (!waiting.empty() && lane_.offer(std::move(waiting.front()))) {
+    while (!waiting.empty() && lane_.unsent_bytes() < kUnsentMax) {
+      const BlockId block = waiting.front().key.block;
+      if (!lane_.offer(std::move(waiting.front()))) break;
       waiting.pop_front();
+      TIDEWAY_CHECK(notices.push({slot->second.transfer, block, BlockNotice::Kind::kStarted}));
       started = true;
     }
-    if (!waiting.empty()) board_->held_by_credit.add(1);
+    if (!waiting.empty() && lane_.unsent_bytes() < kUnsentMax) board_->held_by_credit.add(1);
     ++slot;
   }
   if (slot != sending_.end()) next_to_start_ = slot->first;

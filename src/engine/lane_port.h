@@ -6,6 +6,7 @@
 #pragma once
 #include "engine/board.h"
 #include "engine/commands.h"
+#include "base/spsc_ring.h"
 #include "engine/rate_bucket.h"
 #include "flow/lane.h"
 #include <tideway/packet_io.h>
@@ -30,7 +31,7 @@ class LanePort {
   void set_rate(Time now, Rate rate);
 
   // Moves waiting blocks into the lane, one transfer after the other, as far as credit goes.
-  bool start_blocks();
+  bool start_blocks(SpscRing<BlockNotice>& notices);
   // One turn of every flow. True: something was sent.
   bool transmit(Time now, PacketIo& io);
   Time next_deadline() const;

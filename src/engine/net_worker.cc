@@ -20,7 +20,10 @@ bool NetWorker::poll(Time now) {
   if (watches) watched_at_ = now;
   for (auto& [handle, lane] : lanes_) {
     worked |= hand_on(handle, *lane);
-    worked |= lane->start_blocks();
+    if (lane->start_blocks(rings_.io_net[config_.index]->notices)) {
+      rings_.io_bell->ring();
+      worked = true;
+    }
     if (watches) watch(now, handle, *lane);
   }
   worked |= transmit(now);
@@ -163,8 +166,8 @@ bool NetWorker::hand_on(LaneHandle handle, LanePort& lane) {
     worked = true;
   }
   while (const auto done = lane.lane().take_done()) {
-    pass_on(rings_.io_net[config_.index]->acked,
-            BlockAcked{lane.transfer_of(done->slot, OpenSlot::Role::kSending), done->block}, *rings_.io_bell);
+    const TransferHandle transfer = lane.transfer_of(done->slot, OpenSlot::Role::kSending);
+    pass_on(rings_.io_net[config_.index]->notices, BlockNotice{transfer, done->block, BlockNotice::Kind::kAcked}, *rings_.io_bell);
     worked = true;
   }
   return worked;

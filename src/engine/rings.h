@@ -32,12 +32,12 @@ struct IoCpuRings {
   SpscRing<BlockUnpacked> unpacked;  // cpu → io
 };
 
-// Between the io worker and one net worker. An acked block's notice may wait while its buffer is used again, so the
-// ring of notices is as long as all blocks a send window may hold.
+// Between the io worker and one net worker. Notices may wait while the buffers they speak of are used again, so their
+// rings are several times as long.
 struct IoNetRings {
-  explicit IoNetRings(size_t buffers) : freed(4 * buffers), acked(4 * buffers) {}
+  explicit IoNetRings(size_t buffers) : freed(4 * buffers), notices(8 * buffers) {}
   SpscRing<BufferFreed> freed;  // io → net
-  SpscRing<BlockAcked> acked;   // net → io
+  SpscRing<BlockNotice> notices;  // net → io
 };
 
 // Between the control thread and one worker.

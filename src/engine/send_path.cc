@@ -9,6 +9,9 @@ namespace {
 constexpr size_t kScanBatch = 256;        // entries of one turn
 constexpr size_t kAnswersBatch = 64;
 constexpr size_t kReadingsMax = 64;       // blocks being read at once
+// Read and packed before the lane takes them: enough to hide the disk, and no more, because every buffer that is used
+// is memory touched for the first time at some point.
+constexpr size_t kBlocksAheadMax = 8;
 constexpr uint32_t kMessagesOutMax = 32;  // told to the control thread and not yet in the channel
 constexpr uint32_t kCloseTokens = 1U << 31;
 
@@ -79,7 +82,7 @@ bool SendPath::scan(EventOutlet& events) {
 
 bool SendPath::start_reading(size_t buffers_max) {
   bool worked = false;
-  while (accepted_ && buffers_out_ < buffers_max && !readings_free_.empty()) {
+  while (accepted_ && buffers_out_ < buffers_max && blocks_ahead_ < kBlocksAheadMax && !readings_free_.empty()) {
     Buffer buffer = pool_.take();
     if (buffer.is_empty()) break;
     auto plan = sender_.next_block();
@@ -90,6 +93,7 @@ bool SendPath::start_reading(size_t buffers_max) {
     readings_used_.push_back(index);
     readings_[index] = Reading{std::move(*plan), std::move(buffer), 0, 0, {}};
     buffers_out_ += 1;
+    blocks_ahead_ += 1;
     worked = true;
   }
   return worked;
@@ -163,6 +167,7 @@ void SendPath::hand_on(Reading&& reading) {
   }
   if (raw.segments.empty()) {
     buffers_out_ -= 1;
+    blocks_ahead_ -= 1;
     return;
   }
   const size_t cpu = next_cpu_++ % rings_.io_cpu.size();

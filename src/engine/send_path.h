@@ -35,7 +35,7 @@ class SendPath {
   void on_peer_message(TransferMessage&& message, EventOutlet& events);
   void on_message_taken() { messages_out_ -= 1; }
   void on_packed(const BlockPacked& packed);
-  void on_acked() { buffers_out_ -= 1; }
+  void on_notice(BlockNotice::Kind kind) { (kind == BlockNotice::Kind::kStarted ? blocks_ahead_ : buffers_out_) -= 1; }
 
  private:
   // A block whose leaves are being read.
@@ -72,6 +72,7 @@ class SendPath {
   uint32_t next_close_token_;
   std::optional<ObjectId> close_waiting_;  // the store had no room for it
   size_t buffers_out_ = 0;                 // read or being read, and not acked
+  size_t blocks_ahead_ = 0;                // of these, what the lane has not started
   uint32_t messages_out_ = 0;
   size_t next_cpu_ = 0;
   std::optional<EntryReported> report_waiting_;

@@ -57,6 +57,7 @@ class Lane {
   void close_sending(SlotId slot);        // blocks under way go home; the peer closes its side too
   // Starts a block. False: no credit yet, or the window is full; the block stays with the caller.
   bool offer(PackedBlock&& block);
+  uint64_t unsent_bytes() const { return window_.unsent_bytes(); }  // of started blocks
   void abandon(BlockKey key);             // will not be finished; the peer is told. Ignored when it is done or not here
   std::optional<BlockKey> take_done();    // completely acked: the buffer is home
   // Blocks to offer to another lane, once this one is dead. The lane is of no use afterwards.

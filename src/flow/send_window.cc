@@ -57,6 +57,7 @@ bool SendWindow::offer(PackedBlock&& packed) {
   newest_ = entry;
   if (next_new_ == kNone) next_new_ = entry;
   unacked_bytes_ += block.packed.length;
+  unsent_bytes_ += block.packed.length;
   return true;
 }
 
@@ -88,6 +89,7 @@ SendRange SendWindow::take_new(Time now, size_t payload_max) {
   Block& block = entries_[next_new_];
   const Interval part{block.sent_end, std::min<uint64_t>(block.packed.length, block.sent_end + payload_max)};
   block.sent_end = static_cast<uint32_t>(part.end);
+  unsent_bytes_ -= part.length();
   if (part.end == block.packed.length) next_new_ = block.newer;
   mark_sent(block, part, now);
   return range_of(block, part, false);
@@ -222,6 +224,7 @@ PackedBlock SendWindow::unlink(uint32_t entry) {
   Block& block = entries_[entry];
   index_.remove(block.packed.key);
   unacked_bytes_ -= block.packed.length - block.acked.count();
+  unsent_bytes_ -= block.packed.length - block.sent_end;
   block.acked.clear();
   block.lost.clear();
   unqueue_lost(entry);

@@ -66,6 +66,7 @@ class SendWindow {
   bool contains(BlockKey key) const { return index_.find(key) != kNone; }
   size_t blocks() const { return index_.size(); }              // under way
   uint64_t unacked_bytes() const { return unacked_bytes_; }    // of the blocks under way, sent or not
+  uint64_t unsent_bytes() const { return unsent_bytes_; }      // of these, what never left
 
  private:
   static constexpr uint32_t kNone = BlockIndex::kNone;
@@ -109,7 +110,7 @@ class SendWindow {
   std::vector<BlockKey> done_;
   size_t done_taken_ = 0;
   uint64_t turn_ = 0;
-  uint64_t unacked_bytes_ = 0;
+  uint64_t unacked_bytes_ = 0, unsent_bytes_ = 0;
 
   // Tail repair goes round the blocks from the oldest on, and remembers where it is.
   uint32_t repair_block_ = kNone;     // none: at the oldest
