@@ -33,7 +33,7 @@ struct alignas(64) TransferBoard {
 struct alignas(64) LaneBoard {
   Counter packets_sent, packets_lost, bytes_sent, bytes_received;  // UDP payload
   Counter rtt_ns, rate_bytes_per_second, flows_open, path_mtu;
-  Counter held_by_credit, held_by_rate;                            // turns in which a flow had to wait for it
+  Counter held_by_credit;                                          // turns in which a block had to wait for it
 };
 
 }  // namespace tideway::engine

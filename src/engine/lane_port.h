@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A lane as the net worker sees it: the pure lane, plus what ties it to this host: paths, packets the backend did not
-// take yet, blocks that wait for credit, and the ceiling on what we send.
+// take yet, blocks that wait for credit, and the ceiling on what we send, which its flows share.
 // Thread: net worker.
 #pragma once
 #include "engine/board.h"
 #include "engine/commands.h"
 #include "base/spsc_ring.h"
-#include "engine/rate_bucket.h"
 #include "flow/lane.h"
 #include <tideway/packet_io.h>
 
@@ -28,7 +27,7 @@ class LanePort {
   void open_slot(const OpenSlot& open);
   void close_slot(const CloseSlot& close);
   void take_block(BlockToSend&& block);
-  void set_rate(Time now, Rate rate);
+  void set_rate(Rate rate);
 
   // Moves waiting blocks into the lane, one transfer after the other, as far as credit goes.
   bool start_blocks(SpscRing<BlockNotice>& notices);
@@ -67,7 +66,7 @@ class LanePort {
   std::shared_ptr<LaneBoard> board_;
   const Time opened_at_;
   bool has_been_open_ = false, death_told_ = false;
-  RateBucket bucket_;
+  Rate rate_;
   std::vector<std::unique_ptr<Port>> ports_;
   std::map<SlotId, Sending> sending_;
   std::map<SlotId, TransferHandle> receiving_;

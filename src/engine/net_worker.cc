@@ -116,8 +116,8 @@ void NetWorker::obey(Time, InstallKey&& install) {
   if (LanePort* lane = find(install.lane)) lane->install(std::move(install));
 }
 
-void NetWorker::obey(Time now, SetRate&& set) {
-  if (LanePort* lane = find(set.lane)) lane->set_rate(now, set.rate);
+void NetWorker::obey(Time, SetRate&& set) {
+  if (LanePort* lane = find(set.lane)) lane->set_rate(set.rate);
 }
 
 void NetWorker::obey(Time now, CloseLane&& close) {

@@ -96,8 +96,9 @@ class Flow {
   Bytes room_size() const;
   // How many full packets write_burst would send now at most, so that the engine asks for no more rooms.
   size_t packets_wanted(Time now) const;
-  // The shaper or a gate let the flow send less than it wanted: its samples say nothing about the path.
-  void on_held_back() { recovery_.on_app_limited(); }
+  // A ceiling of ours on the pacing rate, in UDP payload. While it is what holds the flow back, its samples say nothing
+  // about the path.
+  void limit_rate(Rate most) { rate_max_ = most; }
   // Packets whose connection id is ours. Open, place, note what to ack.
   void on_burst(Time now, std::span<const Packet> packets);
   Time next_deadline() const;         // pacing, loss, probe, ack, keepalive: the earliest
@@ -165,6 +166,7 @@ class Flow {
   Time forget_at_;
   uint64_t forgotten_ = 0;           // the last FORGET's number
   bool has_been_acked_ = false;
+  Rate rate_max_ = Rate::unlimited();
 
   // Receiving.
   PacketOpener opener_;

@@ -23,7 +23,8 @@ SentPacket entry_of(PacketKind kind, size_t size) { return {.length = static_cas
 
 size_t Flow::write_burst(Time now, std::span<Packet> rooms) {
   fire_deadlines(now);
-  pacer_.on_rate(now, recovery_.pacing_rate(), Bytes(packet_size()));
+  pacer_.on_rate(now, std::min(recovery_.pacing_rate(), rate_max_), Bytes(packet_size()));
+  if (recovery_.pacing_rate() > rate_max_) recovery_.on_app_limited();
   pacer_.on_wake(now);
   if (sealer_.prepare(now)) ++stats_.key_changes;
   rooms = rooms.first(std::min(rooms.size(), kBurstMax));
@@ -69,7 +70,8 @@ bool Flow::may_send_data() const {
 Bytes Flow::window_now() const {
   const Bytes window = recovery_.window();
   const bool is_start = !has_been_acked_ && config_.window_initial > Bytes();
-  return is_start ? std::min(window, config_.window_initial) : window;
+  // Two packets always fit: a controller does not know how large they have become, and a window below one would be the end.
+  return std::max(Bytes(2 * packet_size()), is_start ? std::min(window, config_.window_initial) : window);
 }
 
 bool Flow::has_window() const {

@@ -74,6 +74,7 @@ Result<std::unique_ptr<Direct>> Direct::list(const GatewayConfig& gateway, const
   messages::OpenTransfer open;
   open.transfer = random_id();
   open.direction = messages::Direction::kList;
+  open.transfer_class = "best-effort";
   open.root = address.root;
   open.name = address.name;
   engine::StartSink start;

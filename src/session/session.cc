@@ -93,7 +93,7 @@ void Session::greet(Time now) {
   if (side_ == Side::kAccepting) return;
   send(our_lanes());
   for (auto& [id, transfer] : by_id_)
-    if (transfer->stage == Stage::kPreparing && (transfer->role == Role::kSource || transfer->slot)) ask(*transfer);
+    if (transfer->stage == Stage::kPreparing && (transfer->role == Role::kSource || transfer->is_ready)) ask(*transfer);
 }
 
 void Session::on_hello(const messages::Hello& hello) {

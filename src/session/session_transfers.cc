@@ -69,6 +69,7 @@ void Session::ask(Transfer& transfer) {
 void Session::on_sink_ready(const engine::SinkReady& ready) {
   Transfer* transfer = find(ready.transfer);
   if (transfer == nullptr || transfer->outcome) return;
+  transfer->is_ready = true;
   const bool is_fresh = ready.needed == engine::SourceAccepted::Needed::kEverything;
   const uint64_t credit = kBlocksReserved * kCreditUnit;
   if (transfer->request.direction != messages::Direction::kPush && only_lists(transfer->request)) {

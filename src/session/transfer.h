@@ -32,6 +32,7 @@ struct Transfer {
   Stage stage = Stage::kPreparing;
   messages::OpenTransfer request;
   std::shared_ptr<engine::TransferBoard> board = std::make_shared<engine::TransferBoard>();
+  bool is_ready = false;  // our side of a pull is prepared, so it may be asked for
   std::optional<SlotId> slot;
   std::deque<engine::TransferMessage> unsent;  // the io worker keeps it short: see MessageTaken
   uint32_t undigested = 0;                     // FromPeer that the io worker has not taken

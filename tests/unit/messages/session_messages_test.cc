@@ -158,10 +158,6 @@ TEST(PeerError, EveryFieldIsChecked) {
   expect_error_refused("reaction", [](PeerError& error) { error.reaction = static_cast<Reaction>(5); });
   expect_error_refused("transfer", [](PeerError& error) { error.transfer.reset(); error.object.reset(); });
   expect_error_refused("object", [](PeerError& error) { error.transfer.reset(); });
-  expect_error_refused("object", [](PeerError& error) {
-    error.reaction = Reaction::kEntryFailed;
-    error.object.reset();
-  });
 }
 
 }  // namespace

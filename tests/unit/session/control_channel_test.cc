@@ -217,7 +217,7 @@ TEST_F(ControlChannelTest, LengthIsCheckedAgainstTheCapOfItsType) {
 TEST_F(ControlChannelTest, WhatIsQueuedArrivesBeforeTheClose) {
   meet();
   const std::vector<std::byte> body(kBodyMax);
-  ASSERT_TRUE(a_->send(20, 0, body));
+  ASSERT_TRUE(a_->send(26, 0, body));
   ASSERT_TRUE(a_->send(5, 0, body_of("goodbye")));
   a_->close(now_);
   EXPECT_FALSE(a_->send(3, 0, {}));
@@ -226,7 +226,7 @@ TEST_F(ControlChannelTest, WhatIsQueuedArrivesBeforeTheClose) {
     while (auto frame = b_->receive()) types.push_back(frame->type);
     return b_->error().has_value();
   }));
-  EXPECT_EQ(types, (std::vector<uint16_t>{20, 5}));
+  EXPECT_EQ(types, (std::vector<uint16_t>{26, 5}));
   EXPECT_EQ(b_->error()->fault, Fault::kPeerLost);
   EXPECT_NE(b_->error()->what.find("closed the session"), std::string::npos);
   ASSERT_TRUE(run_until([&] { return a_->state() == ChannelState::kDone && b_->state() == ChannelState::kDone; }));

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Either side dies or is told to stop half-way: nobody sees half a copy, and the gateway serves others.
+source "$(dirname "$0")/lib.sh"
+make_sites 127.0.0.1 127.0.0.1
+there=$work/wisconsin/data
+head -c 60000000 /dev/urandom > "$work/file"
+head -c 1000000 /dev/urandom > "$work/small"
+
+# start_copy NAME: a copy that takes about 6 s, half-way after 2 s; its number is in $copying.
+start_copy() {
+  tideway copy --json --bwlimit 80Mbit "$work/file" "wisconsin:data/$1" > "$work/$1.json" 2> "$work/$1.log" &
+  copying=$!
+  running+=("$copying")
+  for _ in $(seq 60); do
+    grep -q '"bytes_done":[1-9]' "$work/$1.json" && return
+    sleep 0.1
+  done
+  fail "the copy did not get going: $(cat "$work/$1.log")"
+}
+
+serve wisconsin "$work/wisconsin.toml"
+start_copy killed-gateway
+kill -9 "$gateway"
+from=$SECONDS code=0
+wait "$copying" || code=$?
+[ "$code" -eq 4 ] || fail "a lost peer gave exit code $code: $(cat "$work/killed-gateway.log")"; pass
+[ $((SECONDS - from)) -le 12 ] || fail "it took $((SECONDS - from)) s to notice"; pass
+grep -q '(peer_lost)' "$work/killed-gateway.log"; pass
+absent "$there/killed-gateway"
+
+serve wisconsin "$work/wisconsin.toml"
+start_copy killed-client
+kill -9 "$copying"
+tideway copy -q "$work/small" wisconsin:data/meanwhile
+cmp "$work/small" "$there/meanwhile"; pass
+absent "$there/killed-client"
+
+start_copy interrupted
+kill -INT "$copying"
+code=0; wait "$copying" || code=$?
+[ "$code" -eq 130 ] || fail "an interrupt gave exit code $code"; pass
+tideway copy -q "$work/small" wisconsin:data/after
+absent "$there/interrupted"
+
+# Told to stop, a gateway lets running copies finish.
+start_copy drained
+kill -TERM "$gateway"
+code=0; wait "$copying" || code=$?
+[ "$code" -eq 0 ] || fail "a copy did not survive the drain: $(cat "$work/drained.log")"; pass
+code=0; wait "$gateway" || code=$?
+[ "$code" -eq 0 ] || fail "the gateway ended with $code"; pass
+cmp "$work/file" "$there/drained"; pass

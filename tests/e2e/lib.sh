@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# What the end-to-end tests share: a folder of their own, certificates, two configurations, gateways that are ended by
+# process number, and checks that say what they expected. Sourced, not run.
+set -Eeuo pipefail
+
+repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+bin=${TIDEWAY_BIN:-$repo/build/release/bin}
+[ -x "$bin/tideway" ] && [ -x "$bin/tidewayd" ] || { echo "SKIP: the programs are not built in $bin"; exit 77; }
+work=$(mktemp -d)
+running=()
+checks=0
+
+cleanup() {
+  local code=$?
+  [ "$code" -eq 0 ] || [ "$code" -eq 77 ] || tail -n 15 "$work"/*.log 2>/dev/null
+  for pid in "${running[@]}"; do kill -9 "$pid" 2>/dev/null || :; done
+  [ -z "${testbed:-}" ] || TIDEWAY_TESTBED=$testbed "$repo/scripts/testbed.sh" down > /dev/null 2>&1 || :
+  mountpoint -q "$work/small" 2>/dev/null && umount "$work/small"
+  rm -rf "$work"
+  [ "$code" -ne 0 ] || echo "$checks checks passed"
+}
+trap cleanup EXIT
+
+fail() { echo "FAILED: $*" >&2; exit 1; }
+pass() { checks=$((checks + 1)); }
+
+# make_sites IP_A IP_B: certificates, roots and configurations of atlanta (dials) and wisconsin (serves).
+make_sites() {
+  local site ip
+  "$bin/tideway" pki init --out "$work/ca" --trust-domain example.org > /dev/null
+  for site in atlanta wisconsin; do
+    [ "$site" = atlanta ] && ip=$1 || ip=$2
+    "$bin/tideway" pki issue --ca "$work/ca" --site "$site" --gateway gw1 --out "$work/$site" > /dev/null
+    mkdir -p "$work/$site/state" "$work/$site/data"
+    write_config "$site" "$ip" "$2" "$work/$site/data" > "$work/$site.toml"
+  done
+}
+
+# write_config SITE IP PEER_IP ROOT
+write_config() {
+  cat <<TOML
+[site]
+name = "$1"
+gateway = "gw1"
+trust_domain = "example.org"
+state_dir = "$work/$1/state"
+[tls]
+ca = "$work/$1/ca.crt"
+cert = "$work/$1/gateway.crt"
+key = "$work/$1/gateway.key"
+[listen]
+control = "$2:${control_port:=$((20000 + $$ % 10000))}"
+[engine]
+memory = "512MiB"
+[data_plane]
+address = "$2:$((control_port + 10000))"
+fallback = "off"
+[[root]]
+name = "data"
+path = "$4"
+[[grant]]
+peer = "spiffe://example.org/site/atlanta/gw/*"
+root = "data"
+ops = ["read", "list", "write"]
+[[peer]]
+name = "wisconsin"
+control = "$3:$control_port"
+TOML
+}
+
+# serve NAME CONFIG [PREFIX...]: starts a gateway and waits for its ready line; its number is in $gateway.
+serve() {
+  local name=$1 config=$2
+  shift 2
+  "$@" "$bin/tidewayd" --config "$config" > "$work/$name.ready" 2> "$work/$name.log" &
+  gateway=$!
+  running+=("$gateway")
+  for _ in $(seq 100); do
+    grep -q '^ready' "$work/$name.ready" && return
+    kill -0 "$gateway" 2>/dev/null || break
+    sleep 0.1
+  done
+  cat "$work/$name.log" >&2
+  fail "$name did not become ready"
+}
+
+tideway() { "$bin/tideway" --config "$work/atlanta.toml" "$@"; }
+
+# refuses EXIT CODE TEXT COMMAND...: the command ends with that exit code and names the stable code and the text.
+refuses() {
+  local exit_code=$1 code=$2 text=$3 got=0
+  shift 3
+  "$@" > "$work/out" 2> "$work/err.log" || got=$?
+  [ "$got" -eq "$exit_code" ] || fail "$* ended with $got instead of $exit_code: $(cat "$work/err.log")"
+  grep -qF "($code)" "$work/err.log" || fail "$* did not say ($code): $(cat "$work/err.log")"
+  grep -qF -- "$text" "$work/err.log" || fail "$* did not name \"$text\": $(cat "$work/err.log")"
+  pass
+}
+
+# Nothing but our own folder is where a copy that failed wanted to go.
+absent() { [ ! -e "$1" ] && [ ! -L "$1" ] || fail "$1 is there"; pass; }
+
+list_tree() {
+  (cd "$1" && find . -mindepth 1 ! -name .tideway-manifest \( -type l -printf 'l %l %P\0' -o -printf '%y %m %T@ %P\0' \) |
+    sort -z | cat -v | sed 's/\^@/\n/g')
+}
+
+# The same names, types, modes, times (but of links), link targets and bytes; our manifest apart.
+same_tree() {
+  list_tree "$1" > "$work/list.1"
+  list_tree "$2" > "$work/list.2"
+  cmp -s "$work/list.1" "$work/list.2" || fail "$1 and $2 differ: $(diff "$work/list.1" "$work/list.2" | cut -c1-120 | head -n 6)"
+  # Paths below deep/ are longer than what diff can name.
+  diff --recursive --no-dereference --exclude=.tideway-manifest --exclude=deep "$1" "$2" > "$work/diff.log" || fail "$1 and $2 differ: $(head -n 4 "$work/diff.log")"
+  pass
+}
