@@ -292,7 +292,7 @@ void Session::say_goodbye(Duration drain) {
 void Session::fail(const Error& why) {
   if (is_over()) return;
   error_ = why;
-  const bool is_ours = why.fault == Fault::kProtocolError || why.fault == Fault::kProtocolVersion || why.fault == Fault::kConfigInvalid;
+  const bool is_ours = why.fault == Fault::kDenied || why.fault == Fault::kProtocolError || why.fault == Fault::kProtocolVersion || why.fault == Fault::kConfigInvalid;
   if (is_ours && greeted_ && !channel_->error())
     send(messages::PeerError{std::string(why.name()), messages::Reaction::kSessionEnds, why.what, {}, {}, 0});
   for (auto& [id, transfer] : by_id_)

@@ -38,9 +38,9 @@ cmp "$work/small" "$there/meanwhile"; pass
 absent "$there/killed-client"
 
 start_copy interrupted
-kill -INT "$copying"
+kill -TERM "$copying"  # a shell starts its background jobs with SIGINT ignored
 code=0; wait "$copying" || code=$?
-[ "$code" -eq 130 ] || fail "an interrupt gave exit code $code"; pass
+[ "$code" -eq 143 ] || fail "an interrupt gave exit code $code"; pass
 tideway copy -q "$work/small" wisconsin:data/after
 absent "$there/interrupted"
 

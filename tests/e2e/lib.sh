@@ -10,6 +10,7 @@ bin=${TIDEWAY_BIN:-$repo/build/release/bin}
 work=$(mktemp -d)
 running=()
 checks=0
+control_port=$((20000 + $$ % 10000))  # the data ports lie 10,000 above
 
 cleanup() {
   local code=$?
@@ -50,7 +51,7 @@ ca = "$work/$1/ca.crt"
 cert = "$work/$1/gateway.crt"
 key = "$work/$1/gateway.key"
 [listen]
-control = "$2:${control_port:=$((20000 + $$ % 10000))}"
+control = "$2:$control_port"
 [engine]
 memory = "512MiB"
 [data_plane]

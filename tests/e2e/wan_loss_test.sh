@@ -23,7 +23,7 @@ pass
 bed exec a "$bin/tideway" --config "$work/atlanta.toml" copy -q wisconsin:data/file "$work/back"
 cmp "$work/file" "$work/back"; pass
 
-bed restart --rate 200Mbit --delay 10ms --mtu 1400 > /dev/null
+bed restart --rate 200Mbit --delay 10ms --mtu 1400B > /dev/null
 bed exec a "$bin/tideway" --config "$work/atlanta.toml" copy -q "$work/file" wisconsin:data/narrow
 cmp "$work/file" "$work/wisconsin/data/narrow"; pass
 
