@@ -58,7 +58,8 @@ class FileSink final : public ObjectStore {
   static constexpr size_t kTouchedMax = 256;  // files synced one by one; above it one syncfs costs less
   static constexpr size_t kInlineMax = 64 << 10;  // a small write is a copy into the page cache: no queue for that
   struct SyncRun {
-    uint32_t token;
+    SyncRun() {}  // clang cannot make the implicit one of a nested struct before the class around it ends
+    uint32_t token = 0;
     std::vector<std::pair<ObjectId, IoOp>> todo;
     size_t at_work = 0;
     int error = 0;

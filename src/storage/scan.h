@@ -60,6 +60,7 @@ class TreeScan final : public ObjectLister {
     std::string_view at(size_t i) const { return bytes.c_str() + begins[i]; }  // each ends with NUL
   };
   struct Level {
+    Level() {}  // clang cannot make the implicit one of a nested struct before the class around it ends
     std::optional<RootedDir> dir;  // none: the sources themselves
     Names names;
     size_t next = 0;
