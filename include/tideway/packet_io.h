@@ -36,6 +36,9 @@ struct Endpoint {
 };
 std::string to_string(const Endpoint& endpoint);
 
+// What an IP packet adds to a UDP payload from or to that address, without options or extensions.
+inline Bytes ip_and_udp_headers(const Endpoint& endpoint) { return endpoint.is_ipv4() ? 28_B : 48_B; }
+
 enum class Ecn : uint8_t { kNotEct = 0, kEct1 = 1, kEct0 = 2, kCe = 3 };
 
 class PacketIo;
@@ -83,6 +86,7 @@ struct PathSpec {
 struct Path {
   PathId id;
   Endpoint local;  // with the port that was picked
+  Bytes mtu;       // largest IP packet that leaves this host whole, as far as it is known
 };
 
 class PacketIo {
