@@ -205,7 +205,7 @@ int copy(const CopyOptions& options, const Globals& globals) {
   if (!options.bwlimit.empty()) {
     const auto rate = parse_rate(options.bwlimit);
     if (!rate.ok()) return report({Fault::kUsage, "--bwlimit: " + rate.error().what, rate.error().next}, globals.output);
-    gateway.rate = rate.value();
+    gateway.engine.rate = std::min(gateway.engine.rate, rate.value());
     request.value().options.rate_max = rate.value();
   }
   const session::CopyRequest shown_request = request.value();

@@ -19,7 +19,6 @@ Result<session::GatewayConfig> common(const GatewayConfig& config) {
   gateway.engine.congestion = config.data_plane.congestion;
   gateway.engine.rate = config.data_plane.rate;
   gateway.flows = config.data_plane.flows;
-  gateway.rate = config.data_plane.rate;
   return gateway;
 }
 

@@ -111,7 +111,12 @@ struct LaneDied {
   Error why;
 };
 
-using NetEvent = std::variant<PortsBound, KeyWanted, LaneDied>;
+struct SlotRefused {  // a transfer finds no place in its lane
+  TransferHandle transfer;
+  Error why;
+};
+
+using NetEvent = std::variant<PortsBound, KeyWanted, LaneDied, SlotRefused>;
 
 // ---- control → io --------------------------------------------------------------------------------------------------
 

@@ -101,9 +101,9 @@ bool IoWorker::take_blocks() {
       worked = true;
     }
     while (auto unpacked = cpu->unpacked.pop()) {
-      ReceivePath* path = find_in(receiving_, unpacked->transfer);
-      if (path != nullptr) path->on_block(std::move(*unpacked), events_);
-      worked = true;  // of a transfer that ended: the buffer goes home, its slot is closed
+      if (ReceivePath* path = find_in(receiving_, unpacked->transfer)) path->on_block(std::move(*unpacked), events_);
+      else give_home(rings_, std::move(*unpacked));
+      worked = true;
     }
   }
   for (auto& net : rings_.io_net) {

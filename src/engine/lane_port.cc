@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/lane_port.h"
 
+#include "engine/rate_shares.h"
+
 #include <algorithm>
 
 namespace tideway::engine {
@@ -14,7 +16,7 @@ constexpr Duration kDeadPatience = std::chrono::seconds(10);  // as long as the 
 
 LanePort::LanePort(Time now, const OpenLane& open, BufferPool& pool, flow::FlowTable& table)
     : lane_({.lane = open.id, .unit = open.credit_unit, .blocks_given_max = open.blocks_given_max}, pool, table),
-      board_(open.board), opened_at_(now), rate_(open.rate) {}
+      board_(open.board), opened_at_(now), ceiling_(open.rate), dealt_at_(now) {}
 
 void LanePort::add_flow(Time now, OpenFlow&& open, PathId path, std::unique_ptr<CongestionController> controller) {
   auto port = std::make_unique<Port>();
@@ -29,20 +31,21 @@ void LanePort::add_flow(Time now, OpenFlow&& open, PathId path, std::unique_ptr<
   }
   port->send_key_asked = port->receive_key_asked = 1;
   ports_.push_back(std::move(port));
-  set_rate(rate_);
+  deal(now, ceiling_);
 }
 
 // ---- slots ---------------------------------------------------------------------------------------------------------
 
-void LanePort::open_slot(const OpenSlot& open) {
-  if (open.role == OpenSlot::Role::kSending) {
-    sending_[open.slot].transfer = open.transfer;
-    lane_.open_sending(open.slot, Bytes(open.credit_bytes));
-    return;
+Status LanePort::open_slot(const OpenSlot& open) {
+  if (open.role == OpenSlot::Role::kReceiving) {
+    if (Status status = lane_.open_receiving(open.slot); !status.ok()) return status;
+    receiving_[open.slot] = open.transfer;
+    return success();
   }
-  receiving_[open.slot] = open.transfer;
-  // No reserve left is told to the peer by credit that does not come; the session has limited the transfers before.
-  static_cast<void>(lane_.open_receiving(open.slot).ok());
+  if (sending_.contains(open.slot)) return Error{Fault::kProtocolError, "the peer gave a slot out twice", ""};
+  sending_[open.slot].transfer = open.transfer;
+  lane_.open_sending(open.slot, Bytes(open.credit_bytes));
+  return success();
 }
 
 void LanePort::close_slot(const CloseSlot& close) {
@@ -70,23 +73,27 @@ void LanePort::take_block(BlockToSend&& block) {
   slot->second.waiting.push_back(std::move(block.block));
 }
 
+// One block of each transfer in turn; the next call goes on behind the last one served.
 bool LanePort::start_blocks(SpscRing<BlockNotice>& notices) {
   bool started = false;
-  auto slot = sending_.lower_bound(next_to_start_);
-  for (size_t tried = 0; tried < sending_.size(); ++tried) {
+  size_t idle = 0;
+  auto slot = sending_.upper_bound(last_started_);
+  while (idle < sending_.size() && lane_.unsent_bytes() < kUnsentMax) {
     if (slot == sending_.end()) slot = sending_.begin();
     std::deque<PackedBlock>& waiting = slot->second.waiting;
-    while (!waiting.empty() && lane_.unsent_bytes() < kUnsentMax) {
-      const BlockId block = waiting.front().key.block;
-      if (!lane_.offer(std::move(waiting.front()))) break;
+    const BlockId block = waiting.empty() ? BlockId() : waiting.front().key.block;
+    if (!waiting.empty() && lane_.offer(std::move(waiting.front()))) {
       waiting.pop_front();
       TIDEWAY_CHECK(notices.push({slot->second.transfer, block, BlockNotice::Kind::kStarted}));
+      last_started_ = slot->first;
       started = true;
+      idle = 0;
+    } else {
+      if (!waiting.empty()) board_->held_by_credit.add(1);
+      ++idle;
     }
-    if (!waiting.empty() && lane_.unsent_bytes() < kUnsentMax) board_->held_by_credit.add(1);
     ++slot;
   }
-  if (slot != sending_.end()) next_to_start_ = slot->first;
   return started;
 }
 
@@ -148,15 +155,54 @@ void LanePort::close(Time now, PacketIo& io) {
   }
 }
 
-// ---- reports -------------------------------------------------------------------------------------------------------
+// ---- rate ----------------------------------------------------------------------------------------------------------
 
-// In equal shares, of what the link is charged: a packet of 1,408 bytes costs 114 more as headers and Ethernet.
-void LanePort::set_rate(Rate rate) {
-  constexpr double kPayloadShare = 1408.0 / 1522.0;
-  rate_ = rate;
-  const double share = kPayloadShare / static_cast<double>(std::max<size_t>(1, ports_.size()));
-  for (auto& port : ports_) port->flow->limit_rate(rate * share);
+namespace {
+
+// Of a packet's 1,522 bytes on the wire 1,408 are payload; headers and Ethernet are the rest.
+constexpr double kPayloadShare = 1408.0 / 1522.0;
+constexpr double kUsesItsShare = 0.8;    // and would send more
+constexpr double kGrowth = 1.5;          // per deal, of one that used less
+// Of an equal share, in any case: who starts again finds it and shows with it that he wants more.
+constexpr uint64_t kStandbyPart = 4;
+
+bool is_usable(flow::FlowState state) { return state == flow::FlowState::kOpen || state == flow::FlowState::kProbing; }
+
+}  // namespace
+
+Rate LanePort::wanted_rate(Time now, const Port& port) const {
+  const flow::FlowStats stats = port.flow->stats();
+  if (!is_usable(stats.state)) return Rate();
+  const Rate used = Rate::of(Bytes(stats.bytes_sent - port.bytes_at_deal), now - dealt_at_);
+  if (port.share.is_unlimited() || used >= port.share * kUsesItsShare) return Rate::unlimited();
+  return used * kGrowth;
 }
+
+Rate LanePort::wanted_rate(Time now) const {
+  uint64_t sum = 0;
+  for (const auto& port : ports_) {
+    const Rate wanted = wanted_rate(now, *port);
+    if (wanted.is_unlimited()) return ceiling_;
+    sum += wanted.bytes_per_second();
+  }
+  return std::min(ceiling_, Rate::bytes_per_second(sum) * (1 / kPayloadShare));
+}
+
+void LanePort::deal(Time now, Rate share) {
+  const Rate payload = std::min(share, ceiling_) * kPayloadShare;
+  std::vector<Rate> wanted;
+  for (const auto& port : ports_)
+    wanted.push_back(std::max(wanted_rate(now, *port), payload * (1.0 / static_cast<double>(kStandbyPart * ports_.size()))));
+  const std::vector<Rate> shares = share_out(payload, wanted);
+  for (size_t i = 0; i < ports_.size(); ++i) {
+    ports_[i]->share = shares[i];
+    ports_[i]->bytes_at_deal = ports_[i]->flow->stats().bytes_sent;
+    ports_[i]->flow->limit_rate(shares[i]);
+  }
+  dealt_at_ = now;
+}
+
+// ---- reports -------------------------------------------------------------------------------------------------------
 
 void LanePort::install(InstallKey&& install) {
   for (auto& port : ports_) {

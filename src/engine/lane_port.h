@@ -24,10 +24,15 @@ class LanePort {
   LanePort(Time now, const OpenLane& open, BufferPool& pool, flow::FlowTable& table);
 
   void add_flow(Time now, OpenFlow&& open, PathId path, std::unique_ptr<CongestionController> controller);
-  void open_slot(const OpenSlot& open);
+  Status open_slot(const OpenSlot& open);  // errors: overloaded, protocol_error (in use)
   void close_slot(const CloseSlot& close);
   void take_block(BlockToSend&& block);
-  void set_rate(Rate rate);
+
+  // The lane's own ceiling on what it sends, in bytes as the link is charged for them.
+  void set_ceiling(Rate ceiling) { ceiling_ = ceiling; }
+  // How much of a shared rate it could use, judged by what it sent since the last deal(); and its share until the next.
+  Rate wanted_rate(Time now) const;
+  void deal(Time now, Rate share);
 
   // Moves waiting blocks into the lane, one transfer after the other, as far as credit goes.
   bool start_blocks(SpscRing<BlockNotice>& notices);
@@ -38,6 +43,7 @@ class LanePort {
   void close(Time now, PacketIo& io);
 
   flow::Lane& lane() { return lane_; }
+  size_t flows() const { return ports_.size(); }
   TransferHandle transfer_of(SlotId slot, OpenSlot::Role role) const;
   void install(InstallKey&& install);
   std::vector<KeyWanted> take_wanted_keys(LaneHandle handle);  // each key once
@@ -53,6 +59,8 @@ class LanePort {
     std::array<Packet, kBurstMax> unsent;  // from `first` on
     size_t first = 0, count = 0;
     uint64_t send_key_asked = 0, receive_key_asked = 0;
+    uint64_t bytes_at_deal = 0;    // sent by then
+    Rate share = Rate::unlimited();  // since then
   };
   struct Sending {
     TransferHandle transfer;
@@ -61,16 +69,18 @@ class LanePort {
   bool flush(Port& port, PacketIo& io);
   bool write(Time now, Port& port, PacketIo& io);
   void follow_peer(Port& port, PacketIo& io);
+  Rate wanted_rate(Time now, const Port& port) const;
 
   flow::Lane lane_;
   std::shared_ptr<LaneBoard> board_;
   const Time opened_at_;
   bool has_been_open_ = false, death_told_ = false;
-  Rate rate_;
+  Rate ceiling_;
+  Time dealt_at_;
   std::vector<std::unique_ptr<Port>> ports_;
   std::map<SlotId, Sending> sending_;
   std::map<SlotId, TransferHandle> receiving_;
-  SlotId next_to_start_;
+  SlotId last_started_;
 };
 
 }  // namespace tideway::engine

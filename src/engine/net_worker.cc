@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/net_worker.h"
 
+#include "engine/rate_shares.h"
+
+#include <algorithm>
+
 namespace tideway::engine {
 namespace {
 
 constexpr size_t kReceiveBursts = 8;                                  // of one turn, so that sending gets its share
 constexpr Duration kWatchPeriod = std::chrono::milliseconds(100);     // boards, keys, dead lanes
+constexpr Duration kDealPeriod = std::chrono::milliseconds(20);       // of rate: a share nobody uses waits no longer
 }  // namespace
 
 NetWorker::NetWorker(const NetWorkerConfig& config, std::unique_ptr<PacketIo> io, Rings& rings, BufferPool& pool)
@@ -26,6 +31,7 @@ bool NetWorker::poll(Time now) {
     }
     if (watches) watch(now, handle, *lane);
   }
+  if (now >= dealt_at_ + kDealPeriod) deal_rate(now);
   worked |= transmit(now);
   return worked;
 }
@@ -89,23 +95,34 @@ void NetWorker::obey(Time now, OpenLane&& open) {
     const auto path = io_->open_path({.local = flow.local, .remote = flow.config.peer});
     if (!path.ok()) {
       tell(LaneDied{open.lane, path.error()});
-      continue;
+      break;
     }
+    // What the peer can take counts, and what leaves here; the first probe is not larger than any room.
+    flow.config.mtu_max = std::clamp(flow.config.mtu_max, flow::PathMtu::kBase, std::max(flow::PathMtu::kBase, path.value().mtu));
     congestion::ControllerConfig control;
     control.window_initial = flow.config.window_initial;
     control.rtt_initial = flow.config.rtt_initial;
-    if (!config_.contract.is_unlimited()) control.rate_contracted = config_.contract;
+    if (!config_.rate.is_unlimited()) control.rate_contracted = config_.rate;
     control.flows = static_cast<uint32_t>(open.flows.size());
     control.seed = flow.config.challenge_seed;
     lane->add_flow(now, std::move(flow), path.value().id, config_.controller.make(control));
   }
-  for (const Bound& bound : bound_[open.ports]) io_->close_path(bound.path);  // the sockets live on with the lane's paths
+  const auto is_taken = [&](ConnectionId id) {
+    return std::ranges::any_of(std::span(open.flows).first(lane->flows()), [id](const OpenFlow& flow) { return flow.config.local == id; });
+  };
+  for (const Bound& bound : bound_[open.ports]) {
+    io_->close_path(bound.path);  // the sockets live on with the lane's paths
+    if (!is_taken(bound.connection)) table_.release(bound.connection);
+  }
   bound_.erase(open.ports);
   lanes_[open.lane] = std::move(lane);
+  dealt_at_ = Time{};  // its share of the rate, before it sends
 }
 
 void NetWorker::obey(Time, OpenSlot&& open) {
-  if (LanePort* lane = find(open.lane)) lane->open_slot(open);
+  LanePort* lane = find(open.lane);
+  if (lane == nullptr) return;
+  if (Status status = lane->open_slot(open); !status.ok()) tell(SlotRefused{open.transfer, status.error()});
 }
 
 void NetWorker::obey(Time, CloseSlot&& close) {
@@ -117,7 +134,7 @@ void NetWorker::obey(Time, InstallKey&& install) {
 }
 
 void NetWorker::obey(Time, SetRate&& set) {
-  if (LanePort* lane = find(set.lane)) lane->set_rate(set.rate);
+  if (LanePort* lane = find(set.lane)) lane->set_ceiling(set.rate);
 }
 
 void NetWorker::obey(Time now, CloseLane&& close) {
@@ -171,6 +188,18 @@ bool NetWorker::hand_on(LaneHandle handle, LanePort& lane) {
     worked = true;
   }
   return worked;
+}
+
+// The worker's rate among its lanes; each divides its part among its flows.
+void NetWorker::deal_rate(Time now) {
+  dealt_at_ = now;
+  std::vector<Rate> wanted;
+  for (const auto& [handle, lane] : lanes_) wanted.push_back(lane->wanted_rate(now));
+  if (!config_.rate.is_unlimited())  // see LanePort: who starts again finds a part of his share
+    for (Rate& one : wanted) one = std::max(one, config_.rate * (0.25 / static_cast<double>(wanted.size())));
+  const std::vector<Rate> shares = share_out(config_.rate, wanted);
+  size_t i = 0;
+  for (const auto& [handle, lane] : lanes_) lane->deal(now, config_.rate.is_unlimited() ? Rate::unlimited() : shares[i++]);
 }
 
 bool NetWorker::transmit(Time now) {

@@ -24,7 +24,7 @@ namespace tideway::engine {
 struct NetWorkerConfig {
   uint32_t index = 0;
   congestion::ControllerEntry controller;
-  Rate contract = Rate::unlimited();   // of `contracted`
+  Rate rate = Rate::unlimited();       // of this worker, all lanes together; the contract of `contracted`
   uint32_t buffers_receiving = 0;      // what all lanes together may have promised to peers
 };
 
@@ -51,6 +51,7 @@ class NetWorker {
   bool receive(Time now);
   bool hand_on(LaneHandle handle, LanePort& lane);
   bool transmit(Time now);
+  void deal_rate(Time now);
   void watch(Time now, LaneHandle handle, LanePort& lane);
   void tell(NetEvent event);
   LanePort* find(LaneHandle lane);
@@ -66,7 +67,7 @@ class NetWorker {
   std::map<uint32_t, std::vector<Bound>> bound_;  // by request, until their lane opens
   std::array<Packet, kBurstMax> burst_;
   size_t next_cpu_ = 0;
-  Time watched_at_{};
+  Time watched_at_{}, dealt_at_{};
 };
 
 }  // namespace tideway::engine

@@ -31,12 +31,23 @@ transfer::Existing from_storage(storage::Existing existing) {
 
 }  // namespace
 
+void give_home(Rings& rings, BlockUnpacked&& block) {
+  if (block.block.ok()) block.block.value().bytes.reset();
+  pass_on(rings.io_net[0]->freed, BufferFreed{block.lane, block.key.slot}, *rings.net_bells[0]);
+}
+
 ReceivePath::ReceivePath(StartSink&& start, storage::IoQueue& queue, Rings& rings)
     : start_(std::move(start)), queue_(queue), rings_(rings), next_close_token_(kCloseTokens) {}
 
 ReceivePath::~ReceivePath() {
   // What cannot be removed now is removed by the next transfer with this id, or by hand; nothing shows it as data.
   if (store_ != nullptr) static_cast<void>(store_->abandon().ok());
+  store_.reset();  // nothing writes from the buffers any more
+  for (BlockUnpacked& block : waiting_) give_home(rings_, std::move(block));
+  for (auto& [number, writing] : writings_) {
+    writing->block.bytes.reset();
+    free_buffer(writing->lane, writing->block.key.slot);
+  }
 }
 
 bool ReceivePath::poll(Time now, EventOutlet& events) {
@@ -155,12 +166,12 @@ Result<std::vector<transfer::Existing>> ReceivePath::probe(const messages::Manif
 // ---- blocks --------------------------------------------------------------------------------------------------------
 
 void ReceivePath::on_block(BlockUnpacked&& block, EventOutlet& events) {
-  if (state_ == State::kDone || receiver_ == nullptr) return;
+  if (state_ == State::kDone || receiver_ == nullptr) return give_home(rings_, std::move(block));
   if (!block.block.ok()) {
     // Only a damaged head can be asked for again; anything else in it the peer meant.
-    if (block.block.error().fault != Fault::kHashMismatch) return fail(block.block.error(), events);
-    receiver_->on_bad_segments(block.key, {});
-    return free_buffer(block.lane, block.key.slot);
+    if (block.block.error().fault != Fault::kHashMismatch) fail(block.block.error(), events);
+    else receiver_->on_bad_segments(block.key, {});
+    return give_home(rings_, std::move(block));
   }
   board().bytes_raw.add(block.block.value().raw.size());
   board().bytes_packed.add(block.packed_size);

@@ -19,10 +19,13 @@
 
 namespace tideway::engine {
 
+// A received block that nobody wants: its buffer goes home, and its credit too.
+void give_home(Rings& rings, BlockUnpacked&& block);
+
 class ReceivePath {
  public:
   ReceivePath(StartSink&& start, storage::IoQueue& queue, Rings& rings);
-  ~ReceivePath();  // removes staging that was not published
+  ~ReceivePath();  // waits for writes under way, removes staging that was not published
   ReceivePath(const ReceivePath&) = delete;
   ReceivePath& operator=(const ReceivePath&) = delete;
 

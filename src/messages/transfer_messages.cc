@@ -157,6 +157,7 @@ Result<TransferAccepted> parse_transfer_accepted(Body body) {
   out.destination = check.name(in.destination(), "destination");
   out.publish = check.choice(in.publish(), PublishForm::kEach, "publish");
   check.require(out.publish != PublishForm::kAuto, "publish", "is still undecided");
+  if (in.rate_max() > 0) out.rate_max = Rate::bytes_per_second(in.rate_max());
   return check.finish(std::move(out));
 }
 
@@ -168,6 +169,7 @@ std::string serialize(const TransferAccepted& message) {
   out.set_everything_needed(message.everything_needed);
   out.set_destination(encode_name(message.destination));
   out.set_publish(static_cast<uint32_t>(message.publish));
+  if (!message.rate_max.is_unlimited()) out.set_rate_max(message.rate_max.bytes_per_second());
   return to_body(MessageType::kTransferAccepted, out);
 }
 

@@ -76,6 +76,7 @@ struct TransferAccepted {
   bool everything_needed = false;
   ObjectName destination;              // what `name` and `destination` came to
   PublishForm publish = PublishForm::kRename;  // what kAuto came to; never kAuto
+  Rate rate_max = Rate::unlimited();   // the source sends no faster
   bool operator==(const TransferAccepted&) const = default;
 };
 

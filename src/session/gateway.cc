@@ -55,7 +55,7 @@ Gateway::~Gateway() { sessions_.clear(); }  // while the engine still takes thei
 
 Surroundings Gateway::surroundings() {
   const uint32_t flows = config_.flows != 0 ? config_.flows : 2 * engine_->layout().net_workers;
-  return {*engine_, roots_, config_.grants, config_.data_address, next_data_port_, flows, config_.rate};
+  return {*engine_, roots_, config_.grants, config_.data_address, next_data_port_, flows};
 }
 
 Result<Session*> Gateway::dial(const PeerConfig& peer) {
@@ -129,6 +129,7 @@ void Gateway::dispatch_events() {
     const auto is_for = [&](const auto& session) {
       if (const auto* bound = std::get_if<engine::PortsBound>(&*event)) return session->owns_port_request(bound->request);
       if (const auto* died = std::get_if<engine::LaneDied>(&*event)) return session->owns(died->lane);
+      if (const auto* refused = std::get_if<engine::SlotRefused>(&*event)) return session->owns(refused->transfer);
       return session->owns(std::get<engine::KeyWanted>(*event).lane);
     };
     const auto found = std::find_if(sessions_.begin(), sessions_.end(), is_for);

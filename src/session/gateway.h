@@ -31,7 +31,6 @@ struct GatewayConfig {
   std::optional<Endpoint> listen;  // a direct copy does not
   Endpoint data_address;           // first data port when listening; port 0: the kernel picks
   uint32_t flows = 0;              // per session we dial; 0: two per net worker
-  Rate rate = Rate::unlimited();   // of what a session sends
 };
 
 // Whom to dial, and who must answer there.

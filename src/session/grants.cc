@@ -49,6 +49,13 @@ bool GrantTable::knows(const crypto::Identity& peer) const {
   return std::ranges::any_of(grants_, [&](const Grant& grant) { return grant.peer.matches(peer); });
 }
 
+uint32_t GrantTable::flows_max(const crypto::Identity& peer) const {
+  uint32_t most = 0;
+  for (const Grant& grant : grants_)
+    if (grant.peer.matches(peer)) most = std::max(most, grant.limits.flows_max);
+  return most;
+}
+
 Error refusal(std::string_view root, const ObjectName& name) {
   return {Fault::kDenied,
           "root \"" + to_display(root) + "\", name \"" + to_display(name) + "\": not there, or not allowed",

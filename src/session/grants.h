@@ -78,6 +78,8 @@ class GrantTable {
 
   // Whether the peer has a grant of any kind; a session without one is of no use to it.
   bool knows(const crypto::Identity& peer) const;
+  // The most flows that any grant of the peer allows; 0: it has none.
+  uint32_t flows_max(const crypto::Identity& peer) const;
 
  private:
   std::vector<Grant> grants_;

@@ -4,6 +4,8 @@
 #include "base/log.h"
 #include "crypto/random_bytes.h"
 
+#include <algorithm>
+
 namespace tideway::session {
 namespace {
 
@@ -71,8 +73,10 @@ void Session::on_ports(engine::PortsBound& bound) {
     our_ports_.push_back(port.local);
     our_flows_[i].connection = port.connection;
     our_flows_[i].address.port = port.local.port;
-    // Behind NAT our own address would mislead the peer; it takes that of the control connection.
-    if (side_ == Side::kAccepting) our_flows_[i].address.address = port.local.address;
+    // Behind NAT our own address would mislead the peer: it takes the one that it dials, or sees, unless the data ports
+    // are elsewhere.
+    if (side_ == Side::kAccepting && port.local.address != channel_->local_endpoint().address)
+      our_flows_[i].address.address = port.local.address;
   }
   if (side_ == Side::kAccepting) {
     send(our_lanes());
@@ -117,7 +121,9 @@ void Session::on_lanes(const messages::Lanes& lanes) {
   if (!their_hello_ || their_lane_) return fail({Fault::kProtocolError, "the peer sent lanes out of turn", ""});
   their_lane_ = lanes.lanes.front();
   if (side_ == Side::kDialling) return open_lane(*their_lane_);
-  if (their_lane_->flows.size() > kFlowsMax) their_lane_->flows.resize(kFlowsMax);
+  // A lane may serve several roots, so the most that any grant of this peer allows counts.
+  const size_t flows_max = std::clamp<size_t>(around_.grants.flows_max(channel_->peer().identity), 1, kFlowsMax);
+  if (their_lane_->flows.size() > flows_max) their_lane_->flows.resize(flows_max);
   bind_ports(&*their_lane_);
 }
 
@@ -127,7 +133,6 @@ void Session::open_lane(const messages::LaneOffer& theirs) {
   open.ports = port_request_;
   open.id = LaneId(0);
   open.credit_unit = kCreditUnit;
-  open.rate = around_.rate;
   const Duration rtt = channel_->tcp_rtt().value_or(kRttUnknown);
   for (const messages::FlowOffer& their_flow : theirs.flows) {
     const auto ours = std::find_if(our_flows_.begin(), our_flows_.end(), [&](const auto& flow) { return flow.id == their_flow.id; });
@@ -166,6 +171,7 @@ void Session::send_frame(messages::MessageType type, const std::string& body) {
 }
 
 void Session::poll(Time now) {
+  now_ = now;
   if (is_over()) return;
   greet(now);
   read_messages();

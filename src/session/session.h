@@ -17,6 +17,7 @@
 #include "session/grants.h"
 #include "session/hello.h"
 #include "session/roots.h"
+#include "session/slot_book.h"
 #include "session/transfer.h"
 
 #include <map>
@@ -33,7 +34,6 @@ struct Surroundings {
   Endpoint data_address;      // first data port of a listening gateway; port 0: the kernel picks
   uint32_t& next_data_port;   // offset of the next flow's port, shared so that sessions spread over them
   uint32_t flows = 2;         // of sessions this gateway dials
-  Rate rate = Rate::unlimited();
 };
 
 inline constexpr uint32_t kDataPorts = 64;            // from data_address on
@@ -106,6 +106,8 @@ class Session {
   void refuse(const TransferId& id, const Error& why);
   void on_sink_ready(const engine::SinkReady& ready);
   void on_done(engine::TransferDone& done);
+  void give_up(engine::TransferHandle handle, const Error& why);
+  void set_ceiling();
   void open_slot(Transfer& transfer, engine::OpenSlot::Role role, uint64_t credit);
   void end(Transfer& transfer, Result<engine::TransferDone::Outcome> outcome);
   void fail(const Error& why);
@@ -126,7 +128,8 @@ class Session {
   std::map<TransferId, std::shared_ptr<Transfer>> by_id_;
   std::map<engine::TransferHandle, TransferId> by_handle_;
   std::vector<messages::OpenTransfer> waiting_;  // read before our lane was open
-  uint16_t next_slot_ = 0;
+  SlotBook our_slots_, their_slots_;  // chosen by us as sink, by the peer as sink
+  Time now_{};                        // of the last poll
   uint64_t keep_alives_ = 0;
   Time greeted_at_{};
   std::optional<Error> error_;

@@ -7,6 +7,9 @@
 #include "base/log.h"
 #include "crypto/random_bytes.h"
 
+#include <algorithm>
+#include <limits>
+
 namespace tideway::session {
 namespace {
 
@@ -76,7 +79,8 @@ void Session::on_sink_ready(const engine::SinkReady& ready) {
     if (greeted_) ask(*transfer);
     return;
   }
-  transfer->slot = SlotId(next_slot_++);
+  transfer->slot = our_slots_.take(now_);
+  if (!transfer->slot) return give_up(ready.transfer, {Fault::kOverloaded, "all transfer slots of this session rest", "try again in a minute"});
   if (transfer->request.direction == messages::Direction::kPull) {
     transfer->request.everything_needed = is_fresh;
     transfer->request.sink = messages::SinkStart{*transfer->slot, credit};
@@ -92,8 +96,20 @@ void Session::on_sink_ready(const engine::SinkReady& ready) {
   accepted.everything_needed = is_fresh;
   accepted.destination = transfer->request.name;
   accepted.publish = ready.publish;
+  accepted.rate_max = transfer->rate_max;
   transfer->stage = Stage::kRunning;
   send(accepted);
+}
+
+// What this lane may send is what its transfers may, together.
+void Session::set_ceiling() {
+  uint64_t sum = 0;
+  for (const auto& [id, transfer] : by_id_) {
+    if (transfer->role != Role::kSource || !transfer->slot) continue;
+    if (transfer->rate_max.is_unlimited()) sum = std::numeric_limits<uint64_t>::max();
+    else if (sum != std::numeric_limits<uint64_t>::max()) sum += transfer->rate_max.bytes_per_second();
+  }
+  if (sum > 0) around_.engine.post(engine::SetRate{*lane_, Rate::bytes_per_second(sum)});
 }
 
 void Session::open_slot(Transfer& transfer, engine::OpenSlot::Role role, uint64_t credit) {
@@ -111,7 +127,10 @@ void Session::on_accepted(const messages::TransferAccepted& accepted) {
     if (transfer->counted) end(*transfer, *transfer->counted);
     return;
   }
+  if (!their_slots_.claim(now_, accepted.slot)) return fail({Fault::kProtocolError, "the peer gave a slot out twice", ""});
   transfer->slot = accepted.slot;
+  transfer->rate_max = accepted.rate_max;
+  set_ceiling();
   open_slot(*transfer, engine::OpenSlot::Role::kSending, accepted.credit);
   around_.engine.post(engine::SourceAccepted{transfer->handle, accepted.slot, *lane_, kNetWorker,
                                              accepted.everything_needed ? engine::SourceAccepted::Needed::kEverything
@@ -174,6 +193,7 @@ void Session::serve_push(messages::OpenTransfer request) {
   start.source_name = transfer->request.sources.empty() ? "" : transfer->request.sources.front().last();
   start.options = transfer->request.options;
   start.limits = {limits.value().files_max, limits.value().bytes_max};
+  transfer->rate_max = limits.value().rate_max;
   around_.engine.post(std::move(start));
 }
 
@@ -193,6 +213,8 @@ void Session::serve_pull(messages::OpenTransfer request) {
   if (request.sources.size() > 1) start.scan.form = storage::ScanForm::kTogether;
   start.options = request.options;
   if (lists) start.content = engine::StartSource::Content::kManifestOnly;
+  if (!lists && !their_slots_.claim(now_, request.sink->slot))
+    return fail({Fault::kProtocolError, "a pull names a slot that is in use, or was within a minute", ""});
   auto transfer = add_transfer(Role::kSource, std::move(request));
   start.transfer = transfer->handle;
   start.id = transfer->id;
@@ -205,6 +227,8 @@ void Session::serve_pull(messages::OpenTransfer request) {
   send(accepted);
   if (lists) return;
   transfer->slot = transfer->request.sink->slot;
+  transfer->rate_max = std::min(transfer->request.options.rate_max, limits.value().rate_max);
+  set_ceiling();
   open_slot(*transfer, engine::OpenSlot::Role::kSending, transfer->request.sink->credit);
   around_.engine.post(engine::SourceAccepted{transfer->handle, *transfer->slot, *lane_, kNetWorker,
                                              transfer->request.everything_needed ? engine::SourceAccepted::Needed::kEverything
@@ -226,10 +250,7 @@ void Session::refuse(const TransferId& id, const Error& why) {
 void Session::on_done(engine::TransferDone& done) {
   Transfer* transfer = find(done.transfer);
   if (transfer == nullptr || transfer->outcome) return;
-  if (!done.outcome.ok()) {
-    send(to_message(*transfer, done.outcome.error()));
-    return end(*transfer, std::move(done.outcome));
-  }
+  if (!done.outcome.ok()) return give_up(done.transfer, done.outcome.error());
   if (only_lists(transfer->request)) {
     if (transfer->role == Role::kSink) return end(*transfer, std::move(done.outcome));
     transfer->counted = done.outcome.value();
@@ -242,6 +263,13 @@ void Session::on_done(engine::TransferDone& done) {
   transfer->stage = Stage::kClosing;
   transfer->outcome = outcome;
   send(messages::Published{transfer->id, outcome.root, outcome.entries, outcome.bytes});
+}
+
+void Session::give_up(engine::TransferHandle handle, const Error& why) {
+  Transfer* transfer = find(handle);
+  if (transfer == nullptr || transfer->outcome) return;
+  send(to_message(*transfer, why));
+  end(*transfer, why);
 }
 
 void Session::on_published(const messages::Published& published) {
@@ -284,14 +312,17 @@ void Session::end(Transfer& transfer, Result<engine::TransferDone::Outcome> outc
     log::info("transfer_failed", describe(transfer) + " code=" + code + " why=\"" + outcome.error().what + '"');
   transfer.outcome = std::move(outcome);
   transfer.stage = Stage::kOver;
+  if (transfer.slot) (transfer.role == Role::kSource ? their_slots_ : our_slots_).give_back(now_, *transfer.slot);
   if (transfer.slot && lane_) {
     const auto role = transfer.role == Role::kSource ? engine::OpenSlot::Role::kSending : engine::OpenSlot::Role::kReceiving;
     around_.engine.post(engine::CloseSlot{role, *lane_, *transfer.slot});
   }
   around_.engine.post(engine::EndTransfer{transfer.handle});
+  const bool was_sending = transfer.role == Role::kSource && transfer.slot && lane_;
   if (!is_over()) send(messages::TransferClosed{transfer.id, code, false});
   by_handle_.erase(transfer.handle);
   by_id_.erase(TransferId(transfer.id));  // a copy: the map may hold the last owner
+  if (was_sending) set_ceiling();
 }
 
 Transfer* Session::find(const TransferId& id) {
@@ -309,6 +340,7 @@ Transfer* Session::find(engine::TransferHandle handle) {
 void Session::on_event(engine::NetEvent& event) {
   if (auto* bound = std::get_if<engine::PortsBound>(&event)) return on_ports(*bound);
   if (auto* died = std::get_if<engine::LaneDied>(&event)) return fail(died->why);
+  if (auto* refused = std::get_if<engine::SlotRefused>(&event)) return give_up(refused->transfer, refused->why);
   auto& wanted = std::get<engine::KeyWanted>(event);
   const auto use = wanted.direction == engine::KeyDirection::kSend ? FlowKeys::Use::kSend : FlowKeys::Use::kReceive;
   if (keys_->next_epoch(wanted.flow, use) != wanted.epoch) return;  // asked twice

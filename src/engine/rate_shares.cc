@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/rate_shares.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace tideway::engine {
+
+std::vector<Rate> share_out(Rate total, std::span<const Rate> wanted) {
+  std::vector<Rate> shares(wanted.begin(), wanted.end());
+  if (total.is_unlimited()) return shares;
+  std::vector<size_t> by_wish(wanted.size());
+  std::iota(by_wish.begin(), by_wish.end(), size_t{0});
+  std::ranges::sort(by_wish, {}, [&](size_t i) { return wanted[i]; });
+  uint64_t left = total.bytes_per_second();
+  for (size_t served = 0; served < by_wish.size(); ++served) {  // the modest first: what they leave is for the others
+    Rate& share = shares[by_wish[served]];
+    share = std::min(share, Rate::bytes_per_second(left / (by_wish.size() - served)));
+    left -= share.bytes_per_second();
+  }
+  return shares;
+}
+
+}  // namespace tideway::engine

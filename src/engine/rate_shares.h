@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Divides a rate among those who use it, max-min fair: nobody gets more than he wants while another could use it.
+// Thread: any. Pure.
+#pragma once
+#include <tideway/units.h>
+
+#include <span>
+#include <vector>
+
+namespace tideway::engine {
+
+// What each is given, in the order of `wanted`. The shares add up to at most `total`, and to all of it when somebody
+// wants an unlimited rate. An unlimited total gives each what it wants.
+std::vector<Rate> share_out(Rate total, std::span<const Rate> wanted);
+
+}  // namespace tideway::engine
