@@ -150,6 +150,7 @@ std::nullopt_t Host::on_ndp(Time now, const EthernetFrame& frame, const IpPacket
   const auto message = parse_ndp(packet);
   if (!message) return drop(Drop::kNdpMalformed);
   ++stats_.ndp_received;
+  if (message->mac == config_.mac) return drop(Drop::kOwnEcho);  // a copy with another sender, or a trick
   return message->type == NdpType::kSolicitation ? on_solicitation(now, frame, *message)
                                                  : on_advertisement(now, frame, *message);
 }

@@ -291,6 +291,18 @@ TEST(Host, CountsWhoClaimsItsAddress) {
   EXPECT_DROP(host, na, kAddressConflict);
 }
 
+TEST(Host, NeverTakesItsOwnMacForANeighbours) {
+  Host host = quiet();
+  ASSERT_TRUE(host.next_hop_of(kPeer4).ok() && host.next_hop_of(kPeer6).ok());
+  while (!next_frame(host, at(10s)).empty()) continue;
+  Octets arp = kArpReply, na = kNa;
+  std::ranges::copy(kOurMac.bytes, arp.begin() + 22);
+  std::ranges::copy(kOurMac.bytes, na.begin() + 80);
+  put_u16(na, 56, 0x1C3B);  // the last byte fell from aa to 11
+  EXPECT_DROP(host, arp, kOwnEcho);
+  EXPECT_DROP(host, na, kOwnEcho);
+}
+
 // ---- where to ----
 
 TEST(Host, ANextHopIsTheRemoteOnLinkAndTheRouterElsewhere) {
