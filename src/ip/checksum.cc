@@ -19,18 +19,24 @@ constexpr uint16_t to_wire_order(uint16_t word) {
   return std::endian::native == std::endian::little ? swap_bytes(word) : word;
 }
 
-// Halves of 32 bits in eight sums of 64 bits: no carry between steps, so compilers turn it into vector adds. A span holds
-// far fewer than 2^32 words, so no sum overflows.
-uint64_t sum_blocks(const std::byte* at, size_t blocks) {
-  uint64_t sums[8] = {};
-  for (size_t block = 0; block < blocks; ++block, at += 32) {
-    uint32_t words[8];
-    std::memcpy(words, at, sizeof words);
-    for (size_t i = 0; i < 8; ++i) sums[i] += words[i];
+struct Sums {
+  uint64_t a = 0, b = 0, c = 0, d = 0;
+};
+inline void add_with_carry(uint64_t& sum, uint64_t word) {
+  sum += word;
+  sum += sum < word ? 1 : 0;
+}
+
+// Four sums side by side, because each waits for its own carry.
+Sums sum_blocks(const std::byte* at, size_t blocks) {
+  Sums sums;
+  for (; blocks > 0; --blocks, at += 32) {
+    add_with_carry(sums.a, load<uint64_t>(at));
+    add_with_carry(sums.b, load<uint64_t>(at + 8));
+    add_with_carry(sums.c, load<uint64_t>(at + 16));
+    add_with_carry(sums.d, load<uint64_t>(at + 24));
   }
-  uint64_t folded = 0;  // 33 bits of each at most, and eight of those
-  for (const uint64_t sum : sums) folded += (sum & UINT32_MAX) + (sum >> 32);
-  return folded;
+  return sums;
 }
 
 }  // namespace
@@ -39,20 +45,21 @@ Checksum& Checksum::add(std::span<const std::byte> bytes) {
   const std::byte* at = bytes.data();
   size_t left = bytes.size();
   if (left >= 32) {
-    accumulate(sum_blocks(at, left / 32));
+    const Sums sums = sum_blocks(at, left / 32);
+    for (const uint64_t sum : {sums.a, sums.b, sums.c, sums.d}) add_with_carry(sum_, sum);
     at += left / 32 * 32;
     left %= 32;
   }
-  for (; left >= 8; left -= 8, at += 8) accumulate(load<uint64_t>(at));
+  for (; left >= 8; left -= 8, at += 8) add_with_carry(sum_, load<uint64_t>(at));
   if (left == 0) return *this;
   uint64_t tail = 0;
   std::memcpy(&tail, at, left);
-  accumulate(tail);
+  add_with_carry(sum_, tail);
   return *this;
 }
 
 Checksum& Checksum::add_u16(uint16_t word) {
-  accumulate(to_wire_order(word));
+  add_with_carry(sum_, to_wire_order(word));
   return *this;
 }
 

@@ -17,10 +17,6 @@ class Checksum {
   uint16_t value() const { return static_cast<uint16_t>(~sum()); }  // to be written; 0 over bytes that hold a right one
 
  private:
-  void accumulate(uint64_t word) {
-    sum_ += word;
-    sum_ += sum_ < word ? 1 : 0;  // end-around carry
-  }
   uint64_t sum_ = 0;  // in the machine's byte order
 };
 
