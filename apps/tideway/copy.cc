@@ -98,7 +98,7 @@ std::string shown(const session::Address& address) {
   return to_display(std::get<session::LocalAddress>(address).path);
 }
 
-// SIGINT and SIGTERM as something the loop can wait for.
+// SIGINT and SIGTERM as something the loop can wait for. Before any thread starts, so that none of them gets the signal.
 int open_signal_fd() {
   sigset_t set;
   sigemptyset(&set);
@@ -154,8 +154,13 @@ int exit_code_of(const session::CopyNumbers& numbers, const CopyOptions& options
 }
 
 // Runs the copy to its end. A first interrupt cancels it cleanly, so that the peer removes what is unfinished.
-int run(session::Direct& direct, const session::CopyRequest& request, const CopyOptions& options, const Globals& globals) {
-  const int signals = open_signal_fd();
+struct Running {
+  session::Direct& direct;
+  const session::CopyRequest& request;
+  int signals;
+};
+int run(const Running& running, const CopyOptions& options, const Globals& globals) {
+  auto& [direct, request, signals] = running;
   const Time start = read_clock();
   Progress progress(globals.output, shown(request.sources.front()), start);
   int interrupted = 0;
@@ -177,7 +182,6 @@ int run(session::Direct& direct, const session::CopyRequest& request, const Copy
   }
   progress.clear();
   drain_reports();
-  close(signals);
   if (interrupted != 0) {
     std::fprintf(stderr, "tideway: interrupted; nothing was published\n");
     return 128 + interrupted;
@@ -209,9 +213,10 @@ int copy(const CopyOptions& options, const Globals& globals) {
     request.value().options.rate_max = rate.value();
   }
   const session::CopyRequest shown_request = request.value();
+  const int signals = open_signal_fd();
   auto direct = session::Direct::copy(gateway, peer.value(), std::move(request).value());
   if (!direct.ok()) return report(direct.error(), globals.output);
-  return run(*direct.value(), shown_request, options, globals);
+  return run({*direct.value(), shown_request, signals}, options, globals);
 }
 
 }  // namespace

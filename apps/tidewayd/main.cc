@@ -32,6 +32,7 @@ int serve(const std::string& file, bool only_checks) {
   if (!config.ok()) return report(config.error());
   auto gateway = config::serving_gateway(config.value());
   if (!gateway.ok()) return report(gateway.error());
+  for (const std::string& note : config.value().notes) log::info("no_effect_yet", note);
   if (only_checks) return 0;
   auto daemon = daemon::Daemon::start(std::move(gateway).value());
   if (!daemon.ok()) return report(daemon.error());

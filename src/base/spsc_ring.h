@@ -46,6 +46,12 @@ class SpscRing {
     return tail - head_seen_ > mask_;
   }
 
+  // Producer's question: how many pushes are sure to be taken.
+  size_t room() {
+    head_seen_ = head_.load(std::memory_order_acquire);
+    return mask_ + 1 - (tail_.load(std::memory_order_relaxed) - head_seen_);
+  }
+
   std::optional<T> pop() {
     const size_t head = head_.load(std::memory_order_relaxed);
     if (head == tail_seen_) {

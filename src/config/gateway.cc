@@ -13,6 +13,8 @@ Result<session::GatewayConfig> common(const GatewayConfig& config) {
   gateway.tls.ca_file = config.tls.ca;
   gateway.tls.certificate_file = config.tls.cert;
   gateway.tls.key_file = config.tls.key;
+  gateway.tls.crl_file = config.tls.crl;
+  gateway.tls.allow = config.tls.allow;
   gateway.engine.memory = config.engine.memory;
   gateway.engine.packet_backend = config.data_plane.backend;
   gateway.engine.storage_io = config.storage.io == IoMode::kAuto ? "auto" : config.storage.io == IoMode::kUring ? "uring" : "threads";
@@ -41,7 +43,8 @@ Result<session::Grant> grant_from(const Grant& grant) {
   if (!peer.ok()) return Error{Fault::kConfigInvalid, grant.at + ": " + peer.error().what, peer.error().next};
   const GrantLimits& limits = grant.limits;
   return session::Grant{std::move(peer).value(), grant.root, grant.prefix, ops_from(grant.operations),
-                        {limits.max_bytes, limits.max_files, limits.max_flows, limits.max_rate, limits.modes}, grant.at};
+                        {limits.max_bytes, limits.max_files, limits.max_flows, limits.max_rate,
+                         limits.modes | (limits.special_bits ? 07000U : 0U)}, grant.at};
 }
 
 }  // namespace

@@ -180,6 +180,11 @@ Status read_site(const Table& document, GatewayConfig& config) {
   tls.read_path("ca", config.tls.ca);
   tls.read_path("cert", config.tls.cert);
   tls.read_path("key", config.tls.key);
+  tls.read_path("crl", config.tls.crl);
+  tls.read_each("allow", [&](const std::string& text) -> Status {
+    config.tls.allow.push_back(text);  // what it may be, crypto/ knows
+    return success();
+  });
   return tls.status();
 }
 

@@ -26,6 +26,8 @@ struct Site {
 // Files; whether they may be read, and with which mode, is checked where they are opened.
 struct Tls {
   std::string ca, cert, key;
+  std::string crl;                 // empty: none
+  std::vector<std::string> allow;  // identities and fingerprints to which the authority is narrowed; empty: all of it
 };
 
 struct Listen {

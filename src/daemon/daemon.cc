@@ -24,6 +24,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(session::GatewayConfig config) {
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGHUP);  // reload comes later; until then it must not end the service
   if (sigprocmask(SIG_BLOCK, &set, nullptr) != 0)
     return Error{Fault::kOverloaded, std::string("cannot block signals: ") + strerror(errno), ""};
   const int signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
@@ -40,7 +41,11 @@ Daemon::~Daemon() { close(signals_); }
 
 bool Daemon::take_signal() {
   signalfd_siginfo info{};
-  return read(signals_, &info, sizeof info) == sizeof info;
+  while (read(signals_, &info, sizeof info) == sizeof info) {
+    if (info.ssi_signo != SIGHUP) return true;
+    log::info("reload_ignored", "this version reads its configuration only at the start");
+  }
+  return false;
 }
 
 void Daemon::run(const std::function<void()>& on_ready) {
@@ -55,6 +60,7 @@ void Daemon::drain() {
   log::info("stopping", "transfers=" + std::to_string(running));
   gateway_->drain(kDrainTime);
   const Time until = read_clock() + kDrainTime;
+  gateway_->turn({});  // the farewell leaves
   while (gateway_->transfers() > 0 && read_clock() < until && !take_signal()) gateway_->turn(until - read_clock(), signals_);
   log::info("stopped", "transfers_finished=" + std::to_string(running - gateway_->transfers()) +
                            " transfers_given_up=" + std::to_string(gateway_->transfers()));

@@ -24,7 +24,7 @@ class Daemon {
 
  private:
   Daemon(std::unique_ptr<session::Gateway> gateway, int signals) : gateway_(std::move(gateway)), signals_(signals) {}
-  bool take_signal();
+  bool take_signal();  // one that ends the service
   void drain();
 
   std::unique_ptr<session::Gateway> gateway_;

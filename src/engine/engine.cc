@@ -11,6 +11,7 @@
 
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <atomic>
@@ -140,7 +141,16 @@ void Engine::Parts::run_io(bool with_cpu) {
 
 // ---- start and stop ------------------------------------------------------------------------------------------------
 
+// Small files are held open by the hundred until they are synced; the usual soft limit of 1,024 is for those who use select().
+static void raise_open_files_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  static_cast<void>(setrlimit(RLIMIT_NOFILE, &limit));  // else it stays as it was
+}
+
 Result<std::unique_ptr<Engine>> Engine::start(const EngineConfig& config) {
+  raise_open_files_limit();
   const auto layout = plan_layout(config.cores == 0 ? usable_cores() : config.cores, config.memory);
   if (!layout.ok()) return layout.error();
   auto pool = BufferPool::create(layout.value().buffers);
@@ -193,6 +203,10 @@ void Engine::post(NetCommand command) {
 }
 
 void Engine::post(IoCommand command) { pass_on(parts_->rings.io_control.commands, std::move(command), *parts_->rings.io_bell); }
+
+bool Engine::takes_commands() const {
+  return parts_->rings.io_control.commands.room() > kCommandsMax / 2 && parts_->rings.net_control[0]->commands.room() > kCommandsMax / 2;
+}
 
 std::optional<NetEvent> Engine::next_net_event() {
   for (auto& control : parts_->rings.net_control)

@@ -41,6 +41,9 @@ class Engine {
 
   void post(NetCommand command);
   void post(IoCommand command);
+  // False: a worker has so much to do that its commands pile up. Then read no more from peers; what is under way may
+  // still be posted, because half of each ring is kept for that.
+  bool takes_commands() const;
   std::optional<NetEvent> next_net_event();
   std::optional<IoEvent> next_io_event();
   // Readable when an event may be waiting. Call arm() and look for events once more before sleeping on it.

@@ -53,7 +53,9 @@ bool IoWorker::has_commands() const {
 
 bool IoWorker::obey() {
   bool worked = false;
-  while (auto command = rings_.io_control.commands.pop()) {
+  while (events_.has_room_for_command()) {
+    auto command = rings_.io_control.commands.pop();
+    if (!command) break;
     std::visit([&](auto&& c) { obey(std::move(c)); }, std::move(*command));
     worked = true;
   }

@@ -70,10 +70,10 @@ void NetWorker::obey(Time, BindPorts&& bind) {
   std::vector<Bound>& bound = bound_[bind.request];
   for (const BindPorts::Port& port : bind.ports) {
     auto path = io_->open_path({.local = port.local, .remote = {}});
-    const auto connection = table_.reserve(port.random);
+    const auto connection = path.ok() ? table_.reserve(port.random) : std::nullopt;
     if (!path.ok()) answer.ports = path.error();
     else if (!connection) answer.ports = Error{Fault::kOverloaded, "this gateway's flows are all in use", "try again later"};
-    if (path.ok()) bound.push_back({path.value().id, connection.value_or(ConnectionId())});
+    if (path.ok()) bound.push_back({path.value().id, connection});
     if (!answer.ports.ok()) break;
     answer.ports.value().push_back({path.value().local, *connection});
   }
@@ -84,7 +84,7 @@ void NetWorker::obey(Time, BindPorts&& bind) {
 void NetWorker::obey(Time, DropPorts&& drop) {
   for (const Bound& bound : bound_[drop.request]) {
     io_->close_path(bound.path);
-    table_.release(bound.connection);
+    if (bound.connection) table_.release(*bound.connection);
   }
   bound_.erase(drop.request);
 }
@@ -112,7 +112,7 @@ void NetWorker::obey(Time now, OpenLane&& open) {
   };
   for (const Bound& bound : bound_[open.ports]) {
     io_->close_path(bound.path);  // the sockets live on with the lane's paths
-    if (!is_taken(bound.connection)) table_.release(bound.connection);
+    if (bound.connection && !is_taken(*bound.connection)) table_.release(*bound.connection);
   }
   bound_.erase(open.ports);
   lanes_[open.lane] = std::move(lane);

@@ -63,7 +63,7 @@ class NetWorker {
   BufferPool& pool_;
   flow::FlowTable table_;
   std::map<LaneHandle, std::unique_ptr<LanePort>> lanes_;
-  struct Bound { PathId path; ConnectionId connection; };
+  struct Bound { PathId path; std::optional<ConnectionId> connection; };
   std::map<uint32_t, std::vector<Bound>> bound_;  // by request, until their lane opens
   std::array<Packet, kBurstMax> burst_;
   size_t next_cpu_ = 0;

@@ -55,7 +55,19 @@ Gateway::~Gateway() { sessions_.clear(); }  // while the engine still takes thei
 
 Surroundings Gateway::surroundings() {
   const uint32_t flows = config_.flows != 0 ? config_.flows : 2 * engine_->layout().net_workers;
-  return {*engine_, roots_, config_.grants, config_.data_address, next_data_port_, flows};
+  return {*engine_, roots_, config_.grants, config_.data_address, next_data_port_, flows,
+          [this](const Session& session) { return others_of(session); }};
+}
+
+PeerUse Gateway::others_of(const Session& session) const {
+  PeerUse use;
+  const crypto::Identity& identity = session.channel().peer().identity;
+  for (const auto& other : sessions_) {
+    if (other.get() == &session || !other->is_accepted() || other->is_over() || other->channel().peer().identity != identity) continue;
+    ++use.sessions;
+    use.flows += other->flows();
+  }
+  return use;
 }
 
 Result<Session*> Gateway::dial(const PeerConfig& peer) {

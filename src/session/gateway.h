@@ -61,6 +61,7 @@ class Gateway {
  private:
   explicit Gateway(GatewayConfig config) : config_(std::move(config)) {}
   Surroundings surroundings();
+  PeerUse others_of(const Session& session) const;
   void wait(Duration at_most, int also_fd);
   void accept_peers(Time now);
   void dispatch_events();

@@ -13,6 +13,8 @@ constexpr uint32_t kUndigestedMax = 16;     // messages of one transfer on their
 constexpr uint32_t kPayloadInitial = 1152;  // of an IP packet of 1,280 bytes, the smallest path
 constexpr Duration kRttUnknown = std::chrono::milliseconds(100);
 constexpr Bytes kWindowInitial = 256_KiB;   // of a session, shared by its flows
+constexpr Duration kHeldUp = std::chrono::milliseconds(5);  // until we look again whether the workers have caught up
+constexpr uint32_t kPeerSessionsMax = 4;    // of one identity at a time
 
 uint64_t random_number() {
   uint64_t value = 0;
@@ -67,7 +69,11 @@ void Session::bind_ports(const messages::LaneOffer* offer) {
 }
 
 void Session::on_ports(engine::PortsBound& bound) {
-  if (!bound.ports.ok()) return fail(bound.ports.error());
+  if (!bound.ports.ok()) {
+    // To the peer it is no matter of its configuration.
+    const Error& why = bound.ports.error();
+    return fail(side_ == Side::kAccepting ? Error{Fault::kOverloaded, "no data port for this session: " + why.what, why.next} : why);
+  }
   for (size_t i = 0; i < our_flows_.size(); ++i) {
     const engine::BoundPort& port = bound.ports.value()[i];
     our_ports_.push_back(port.local);
@@ -104,8 +110,13 @@ void Session::on_hello(const messages::Hello& hello) {
   if (their_hello_) return fail({Fault::kProtocolError, "the peer said hello twice", ""});
   const auto ours = make_hello(random_, 1, 1);
   if (Status status = check_compatible(ours, hello); !status.ok()) return fail(status.error());
+  if (hello.credit_unit != kCreditUnit)
+    return fail({Fault::kProtocolVersion, "the peer counts credit in " + std::to_string(hello.credit_unit) + " bytes, this gateway in " +
+                     std::to_string(kCreditUnit), "upgrade the older side"});
   if (side_ == Side::kAccepting && !around_.grants.knows(channel_->peer().identity))
     return fail({Fault::kDenied, "this peer has no grant here", "ask the operator of that site for a [[grant]]"});
+  if (side_ == Side::kAccepting && around_.others_of(*this).sessions >= kPeerSessionsMax)
+    return fail({Fault::kOverloaded, "this peer has " + std::to_string(kPeerSessionsMax) + " sessions already", "try again when a copy has ended"});
   channel_->authorise();
   their_hello_ = hello;
   crypto::HelloRandoms randoms{random_, hello.random};
@@ -118,11 +129,14 @@ void Session::on_hello(const messages::Hello& hello) {
 }
 
 void Session::on_lanes(const messages::Lanes& lanes) {
-  if (!their_hello_ || their_lane_) return fail({Fault::kProtocolError, "the peer sent lanes out of turn", ""});
+  const bool is_early = side_ == Side::kDialling && our_ports_.empty();  // an answer before we offered
+  if (!their_hello_ || their_lane_ || is_early) return fail({Fault::kProtocolError, "the peer sent lanes out of turn", ""});
   their_lane_ = lanes.lanes.front();
   if (side_ == Side::kDialling) return open_lane(*their_lane_);
-  // A lane may serve several roots, so the most that any grant of this peer allows counts.
-  const size_t flows_max = std::clamp<size_t>(around_.grants.flows_max(channel_->peer().identity), 1, kFlowsMax);
+  // A lane may serve several roots, so the most that any grant of this peer allows counts, for all its sessions.
+  const size_t granted = std::min<size_t>(around_.grants.flows_max(channel_->peer().identity), kFlowsMax);
+  const size_t used = around_.others_of(*this).flows;
+  const size_t flows_max = granted > used ? granted - used : 1;
   if (their_lane_->flows.size() > flows_max) their_lane_->flows.resize(flows_max);
   bind_ports(&*their_lane_);
 }
@@ -178,22 +192,38 @@ void Session::poll(Time now) {
   if (is_over()) return;
   send_waiting();
   if (channel_->error()) return fail(*channel_->error());
+  if (!is_listening()) listened_at_ = now;
   if (channel_->state() == ChannelState::kDone || channel_->state() == ChannelState::kClosing)
     return fail({Fault::kPeerLost, "the peer closed the connection", "check the peer's gateway"});
   if (!greeted_) return;
-  if (now - std::max(greeted_at_, channel_->last_received()) >= kSilenceMax)
+  if (now >= silent_at())
     return fail({Fault::kPeerLost, "nothing heard from the peer for 10 s", "check the peer's gateway and the network"});
-  if (now - std::max(greeted_at_, channel_->last_sent()) >= kKeepAliveAfter) send(messages::KeepAlive{++keep_alives_});
+  if (now >= keep_alive_at()) send(messages::KeepAlive{++keep_alives_});
+}
+
+// Only what we could have heard counts: while we do not read, the peer's words wait in the socket.
+bool Session::is_listening() const { return (channel_->wanted_events() & POLLIN) != 0; }
+
+Time Session::silent_at() const {
+  return is_listening() ? std::max({greeted_at_, listened_at_, channel_->last_received()}) + kSilenceMax : kNever;
+}
+
+// While something waits for the socket the peer hears from us as soon as it reads.
+Time Session::keep_alive_at() const {
+  return channel_->has_output() ? kNever : std::max(greeted_at_, channel_->last_sent()) + kKeepAliveAfter;
 }
 
 Time Session::next_deadline() const {
-  if (!greeted_) return channel_->next_deadline();
-  return std::min({channel_->next_deadline(), std::max(greeted_at_, channel_->last_sent()) + kKeepAliveAfter,
-                   std::max(greeted_at_, channel_->last_received()) + kSilenceMax});
+  const Time reads_again = is_held_up_ ? now_ + kHeldUp : kNever;
+  if (!greeted_) return std::min(channel_->next_deadline(), reads_again);
+  return std::min({channel_->next_deadline(), keep_alive_at(), silent_at(), reads_again});
 }
 
 void Session::read_messages() {
+  is_held_up_ = false;
   while (!is_over()) {
+    is_held_up_ = !around_.engine.takes_commands();  // and TCP then stops the peer
+    if (is_held_up_) return;
     if (!waiting_.empty()) return;  // what follows may belong to a transfer that is not open yet
     // A transfer whose messages pile up stops the reading, and TCP then stops the peer.
     for (const auto& [id, transfer] : by_id_)
@@ -275,7 +305,7 @@ void Session::on_transfer_message(engine::TransferMessage message) {
 void Session::send_waiting() {
   for (auto& [id, transfer] : by_id_) {
     if (transfer->stage < Stage::kAsked) continue;  // OpenTransfer goes first
-    while (!transfer->unsent.empty() && channel_->wants_more(type_number(transfer->unsent.front())) && !is_over()) {
+    while (!transfer->unsent.empty() && around_.engine.takes_commands() && channel_->wants_more(type_number(transfer->unsent.front())) && !is_over()) {
       const bool is_wanted = transfer->request.direction != messages::Direction::kPush || !transfer->request.options.dry_run;
       if (is_wanted) std::visit([&](const auto& message) { send(message); }, transfer->unsent.front());
       transfer->unsent.pop_front();
@@ -290,6 +320,7 @@ std::string Session::peer_name() const {
 }
 
 void Session::say_goodbye(Duration drain) {
+  is_draining_ = true;
   messages::Goodbye goodbye;
   goodbye.drain_ms = static_cast<uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(drain).count());
   if (greeted_ && !is_over()) send(goodbye);
@@ -298,8 +329,9 @@ void Session::say_goodbye(Duration drain) {
 void Session::fail(const Error& why) {
   if (is_over()) return;
   error_ = why;
-  const bool is_ours = why.fault == Fault::kDenied || why.fault == Fault::kProtocolError || why.fault == Fault::kProtocolVersion || why.fault == Fault::kConfigInvalid;
-  if (is_ours && greeted_ && !channel_->error())
+  // What is wrong with the connection itself, the peer sees for itself.
+  const bool is_news = why.fault != Fault::kPeerLost && why.fault != Fault::kAuthFailed;
+  if (is_news && greeted_ && !channel_->error())
     send(messages::PeerError{std::string(why.name()), messages::Reaction::kSessionEnds, why.what, {}, {}, 0});
   for (auto& [id, transfer] : by_id_)
     if (!transfer->outcome) transfer->outcome = why;

@@ -20,11 +20,20 @@
 #include "session/slot_book.h"
 #include "session/transfer.h"
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <vector>
 
 namespace tideway::session {
+
+class Session;
+
+// What other sessions of the same peer hold.
+struct PeerUse {
+  uint32_t sessions = 0;
+  size_t flows = 0;
+};
 
 // What all sessions of a gateway share.
 struct Surroundings {
@@ -34,6 +43,7 @@ struct Surroundings {
   Endpoint data_address;      // first data port of a listening gateway; port 0: the kernel picks
   uint32_t& next_data_port;   // offset of the next flow's port, shared so that sessions spread over them
   uint32_t flows = 2;         // of sessions this gateway dials
+  std::function<PeerUse(const Session&)> others_of;  // accepted ones that are not over
 };
 
 inline constexpr uint32_t kDataPorts = 64;            // from data_address on
@@ -61,11 +71,14 @@ class Session {
   bool owns_port_request(uint32_t request) const { return port_request_ == request; }
 
   ControlChannel& channel() { return *channel_; }
+  const ControlChannel& channel() const { return *channel_; }
   Time next_deadline() const;
   bool is_up() const { return lane_.has_value(); }
   bool is_over() const { return error_.has_value(); }
   const Error& error() const { return *error_; }
   size_t transfers() const { return by_id_.size(); }
+  size_t flows() const { return our_flows_.size(); }
+  bool is_accepted() const { return side_ == Side::kAccepting && their_hello_.has_value(); }
   std::optional<engine::LaneHandle> lane() const { return lane_; }
   void say_goodbye(Duration drain);
 
@@ -80,6 +93,9 @@ class Session {
   messages::Lanes our_lanes() const;
 
   // Messages.
+  bool is_listening() const;
+  Time silent_at() const;
+  Time keep_alive_at() const;
   void read_messages();
   void on_frame(const Frame& frame);
   template <typename Message>
@@ -131,7 +147,9 @@ class Session {
   SlotBook our_slots_, their_slots_;  // chosen by us as sink, by the peer as sink
   Time now_{};                        // of the last poll
   uint64_t keep_alives_ = 0;
-  Time greeted_at_{};
+  Time greeted_at_{}, listened_at_{};
+  bool is_held_up_ = false;           // the workers are behind: no message is read
+  bool is_draining_ = false;
   std::optional<Error> error_;
 };
 

@@ -144,6 +144,8 @@ void Session::on_open_transfer(messages::OpenTransfer request) {
     return fail({Fault::kProtocolError, "the peer opened a transfer out of turn", ""});
   if (by_id_.contains(request.transfer))
     return refuse(request.transfer, {Fault::kDestBusy, "this transfer is already running", "wait for it to end"});
+  if (is_draining_)
+    return refuse(request.transfer, {Fault::kOverloaded, "this gateway is stopping", "try again when it is back"});
   if (by_id_.size() >= kTransfersMax)
     return refuse(request.transfer, {Fault::kOverloaded, "64 transfers of this session are active", "try again later"});
   // Blocks need the lane; it opens when the ports are bound, which is a matter of microseconds.

@@ -13,26 +13,63 @@ still_serves() {
   cmp "$work/file" "$there/good"; pass
 }
 
-# Credentials.
+# Credentials. Each trusts the authority of the other side, so that the daemon is the one who judges.
 with_site() { sed "s#$work/atlanta/#$work/$1/#" "$work/atlanta.toml" > "$work/$1.toml"; }
+copy_as() { "$bin/tideway" --config "$work/$1.toml" copy -q "$work/file" wisconsin:data/x; }
 "$bin/tideway" pki init --out "$work/other-ca" --trust-domain example.org > /dev/null
 "$bin/tideway" pki issue --ca "$work/other-ca" --site atlanta --gateway gw1 --out "$work/stranger" > /dev/null
-cp "$work/ca/ca.crt" "$work/stranger/ca.crt"
+cat "$work/other-ca/ca.crt" "$work/ca/ca.crt" > "$work/stranger/ca.crt"
 with_site stranger
-refuses 5 auth_failed "" "$bin/tideway" --config "$work/stranger.toml" copy -q "$work/file" wisconsin:data/x
+refuses 5 auth_failed "refused our certificate" copy_as stranger
+said wisconsin cert_untrusted
 "$bin/tideway" pki issue --ca "$work/ca" --site denver --gateway gw1 --out "$work/denver" > /dev/null
 with_site denver
-refuses 5 denied "" "$bin/tideway" --config "$work/denver.toml" copy -q "$work/file" wisconsin:data/x
+refuses 5 denied "" copy_as denver
+said wisconsin "no grant"
 "$bin/tideway" pki init --out "$work/foreign-ca" --trust-domain example.net > /dev/null
 "$bin/tideway" pki issue --ca "$work/foreign-ca" --site atlanta --gateway gw1 --out "$work/foreign" > /dev/null
+cat "$work/foreign-ca/ca.crt" "$work/ca/ca.crt" > "$work/foreign/ca.crt"
 with_site foreign
-refuses 5 auth_failed "" "$bin/tideway" --config "$work/foreign.toml" copy -q "$work/file" wisconsin:data/x
+refuses 5 auth_failed "" copy_as foreign
+
+# A gateway that trusts both authorities still takes nobody of another trust domain, and nobody whose time is over: not as
+# a client that is told so itself, not as one whose clock is wrong, and not as a server.
+control_port=$((control_port + 1))
+"$bin/tideway" pki issue --ca "$work/ca" --site wisconsin --gateway gw1 --out "$work/wide" > /dev/null
+cat "$work/ca/ca.crt" "$work/foreign-ca/ca.crt" > "$work/wide/ca.crt"
+write_config wisconsin 127.0.0.1 127.0.0.1 "$there" | sed "s#$work/wisconsin/\(ca\|gateway\)#$work/wide/\1#" > "$work/wide.toml"
+serve wide "$work/wide.toml"
+wide=$gateway
+write_config atlanta 127.0.0.1 127.0.0.1 "$work/atlanta/data" > "$work/to-wide.toml"
+sed "s#$work/atlanta/#$work/foreign/#" "$work/to-wide.toml" > "$work/foreign-to-wide.toml"
+refuses 5 auth_failed "" copy_as foreign-to-wide
+said wide cert_identity
+kill "$wide" && wait "$wide" 2> /dev/null || :
 if command -v faketime > /dev/null; then
-  refuses 5 auth_failed cert_expired faketime '+100 days' "$bin/tideway" --config "$work/atlanta.toml" copy -q "$work/file" wisconsin:data/x
+  faketime '-100 days' "$bin/tideway" pki init --out "$work/old-ca" --trust-domain example.org > /dev/null
+  faketime '-100 days' "$bin/tideway" pki issue --ca "$work/old-ca" --site atlanta --gateway gw1 --out "$work/expired" > /dev/null
+  faketime '-100 days' "$bin/tideway" pki issue --ca "$work/old-ca" --site wisconsin --gateway gw1 --out "$work/expired-server" > /dev/null
+  faketime '-60 days' "$bin/tideway" pki issue --ca "$work/old-ca" --site wisconsin --gateway gw1 --out "$work/valid" > /dev/null
+  faketime '-60 days' "$bin/tideway" pki issue --ca "$work/old-ca" --site atlanta --gateway gw1 --out "$work/valid-client" > /dev/null
+  sed "s#$work/atlanta/#$work/expired/#" "$work/to-wide.toml" > "$work/expired.toml"
+  sed "s#$work/atlanta/#$work/valid-client/#" "$work/to-wide.toml" > "$work/valid-client.toml"
+  sed "s#$work/wide/#$work/valid/#" "$work/wide.toml" > "$work/valid.toml"
+  sed "s#$work/wide/#$work/expired-server/#" "$work/wide.toml" > "$work/expired-server.toml"
+  serve valid "$work/valid.toml"
+  refuses 5 auth_failed cert_expired copy_as expired
+  refuses 5 auth_failed "refused our certificate" faketime '-59 days' "$bin/tideway" --config "$work/expired.toml" copy -q "$work/file" wisconsin:data/x
+  said valid cert_expired
+  kill "$gateway" && wait "$gateway" 2> /dev/null || :
+  refuses 5 auth_failed cert_expired "$bin/tidewayd" --config "$work/expired-server.toml"
+  serve expired-server "$work/expired-server.toml" faketime '-59 days'
+  refuses 5 auth_failed cert_expired copy_as valid-client
+  kill "$gateway" && wait "$gateway" 2> /dev/null || :
+else
+  echo "SKIP: expired certificates need faketime"
 fi
+control_port=$((control_port - 1))
 chmod 644 "$work/denver/gateway.key"
 refuses 3 config_invalid gateway.key "$bin/tideway" --config "$work/denver.toml" copy -q "$work/file" wisconsin:data/x
-sed 's/site\/atlanta/site\/nobody/; s/^name = "wisconsin"$/&/' "$work/atlanta.toml" > /dev/null
 still_serves
 
 # Names.
@@ -74,6 +111,26 @@ grep -q source_changed "$work/err.log" || fail "not said: $(cat "$work/err.log")
 absent "$there/moving"
 still_serves
 
+# A source that shrinks while it is read, pushed and pulled: the same, and whoever read it goes on.
+for way in push pull; do
+  head -c 100000000 /dev/urandom > "$there/shrinking"
+  cp "$there/shrinking" "$work/shrinking"
+  if [ "$way" = push ]; then set -- "$work/shrinking" wisconsin:data/shrunk; cut=$work/shrinking
+  else set -- wisconsin:data/shrinking "$work/shrunk"; cut=$there/shrinking; fi
+  tideway copy --json --bwlimit 200Mbit "$@" > "$work/shrink.json" 2> "$work/err.log" &
+  copying=$!
+  running+=("$copying")
+  for _ in $(seq 100); do grep -q '"bytes_done":[1-9]' "$work/shrink.json" && break; sleep 0.1; done
+  truncate -s 1000000 "$cut"
+  code=0; wait "$copying" || code=$?
+  [ "$code" -eq 6 ] || [ "$code" -eq 1 ] || fail "a shrinking file ($way) gave exit code $code: $(cat "$work/err.log")"; pass
+  grep -q source_changed "$work/err.log" || fail "not said: $(cat "$work/err.log")"; pass
+  absent "$work/shrunk"
+  absent "$there/shrunk"
+  rm -f "$there/shrinking"
+done
+still_serves
+
 # A full destination.
 if [ "$(id -u)" -eq 0 ] && mkdir "$work/small" && mount -t tmpfs -o size=8m none "$work/small" 2>/dev/null; then
   head -c 20000000 /dev/urandom > "$work/big"
@@ -87,16 +144,16 @@ if [ "$(id -u)" -eq 0 ] && mkdir "$work/small" && mount -t tmpfs -o size=8m none
   control_port=$((control_port - 1))
 fi
 
-# Nobody there, and a port that lets nothing through.
+# Nobody there.
 sed "s/:$control_port\"$/:1\"/" "$work/atlanta.toml" > "$work/closed.toml"
 from=$SECONDS
-refuses 4 peer_unreachable 127.0.0.1:1 "$bin/tideway" --config "$work/closed.toml" copy -q "$work/file" wisconsin:data/x
+refuses 4 peer_unreachable 127.0.0.1:1 copy_as closed
 [ $((SECONDS - from)) -le 10 ] || fail "a refused connection took $((SECONDS - from)) s"; pass
 
 # Configuration and command line.
 printf '[site]\nname = "x"\nnmae = "y"\n' > "$work/bad.toml"
 refuses 3 config_invalid "bad.toml:3" "$bin/tideway" --config "$work/bad.toml" copy -q "$work/file" wisconsin:data/x
-refuses 3 config_invalid "bad.toml:3" "$bin/tidewayd" --config "$work/bad.toml"
+refuses 3 config_invalid "nmae" "$bin/tidewayd" --config "$work/bad.toml"
 refuses 2 usage --frobnicate tideway copy --frobnicate "$work/file" wisconsin:data/x
 refuses 2 usage '10Gbit' tideway copy --bwlimit 10 "$work/file" wisconsin:data/x
 refuses 2 usage '1 to 19' tideway copy --compress zstd:77 "$work/file" wisconsin:data/x

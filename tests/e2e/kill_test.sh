@@ -41,6 +41,8 @@ start_copy interrupted
 kill -TERM "$copying"  # a shell starts its background jobs with SIGINT ignored
 code=0; wait "$copying" || code=$?
 [ "$code" -eq 143 ] || fail "an interrupt gave exit code $code"; pass
+grep -q 'interrupted; nothing was published' "$work/interrupted.log" || fail "it did not end in order: $(cat "$work/interrupted.log")"; pass
+for _ in $(seq 50); do [ -e "$there/.tideway" ] || break; sleep 0.1; done
 tideway copy -q "$work/small" wisconsin:data/after
 absent "$there/interrupted"
 

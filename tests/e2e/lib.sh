@@ -10,7 +10,7 @@ bin=${TIDEWAY_BIN:-$repo/build/release/bin}
 work=$(mktemp -d)
 running=()
 checks=0
-control_port=$((20000 + $$ % 10000))  # the data ports lie 10,000 above
+control_port=$((12000 + $$ % 8000))  # the data ports lie 10,000 above: all below those the kernel gives to others
 
 cleanup() {
   local code=$?
@@ -98,6 +98,9 @@ refuses() {
   grep -qF -- "$text" "$work/err.log" || fail "$* did not name \"$text\": $(cat "$work/err.log")"
   pass
 }
+
+# said LOG TEXT: the gateway's log names what the peer is not told.
+said() { grep -qF -- "$2" "$work/$1.log" || fail "$1 did not log \"$2\": $(tail -n 5 "$work/$1.log")"; pass; }
 
 # Nothing but our own folder is where a copy that failed wanted to go.
 absent() { [ ! -e "$1" ] && [ ! -L "$1" ] || fail "$1 is there"; pass; }

@@ -16,6 +16,8 @@ printf x > "$tree/$(printf 'new\nline')"
 printf x > "$tree/$(printf 'not-utf8-\377')"
 printf x > "$tree/$(printf 'n%.0s' $(seq 255))"
 printf x > "$tree/-dash"
+printf kept > "$tree/a b/small.keep"
+printf x > "$tree/read-only" && chmod 444 "$tree/read-only"
 ln -s large "$tree/link"
 ln -s ../large "$tree/a b/up"
 ln -s nowhere "$tree/dangling"
@@ -73,7 +75,7 @@ tideway copy -q "$tree/empty file" wisconsin:data/empty-file
 
 # Filters, lists, dry runs.
 tideway copy -q --include '*.keep' --include '*/' --exclude '*' "$tree" wisconsin:data/filtered
-[ -z "$(find "$there/filtered" -type f ! -name .tideway-manifest)" ] || fail "the filter let something through"; pass
+[ "$(cd "$there/filtered" && find . -type f ! -name .tideway-manifest)" = "./a b/small.keep" ] || fail "the filter took something else"; pass
 printf 'large\na b\n' | tideway copy -q --files-from - "$tree" wisconsin:data/listed
 [ -f "$there/listed/large" ] && [ ! -e "$there/listed/text" ]; pass
 tideway copy -q -n "$tree" wisconsin:data/dry 2> /dev/null
