@@ -179,6 +179,19 @@ TEST(Frames, ArePutTogetherAsInTheSealedPacketsOfTheVectors) {
   EXPECT_EQ(to_hex(close), to_hex(vectors["close_plain"]));
 }
 
+TEST(Frames, WhatIsSentAsZeroIsIgnoredOnReceipt) {
+  Octets credit = written([](Writer& out) { write_credit(out, FrameType::kCredit, kCredit); });
+  for (const size_t at : {1, 8, 9, 10, 11}) credit[at] = std::byte{0xFF};
+  EXPECT_EQ(parse_credit(FrameType::kCredit, only_body(credit, FrameType::kCredit)), kCredit);
+  Octets abandon = written([](Writer& out) { write_abandon(out, kKey); });
+  for (const size_t at : {1, 6, 7}) abandon[at] = std::byte{0xFF};
+  EXPECT_EQ(parse_abandon(only_body(abandon, FrameType::kAbandon)), kKey);
+  Octets ack = test::load_vectors("ack_frames.txt")["ack_1"];
+  for (const size_t at : {30, 31}) ack[at] = std::byte{0xFF};
+  ASSERT_TRUE(parse_ack(ack));
+  EXPECT_EQ(parse_ack(ack)->ranges_count, 1U);
+}
+
 // The frames of docs/vectors/ack_frames.txt.
 AckFrame ack_0() {
   AckFrame frame;
