@@ -80,6 +80,15 @@ TEST_F(PacketOpenerTest, TheLastKeyIsErasedThreeProbeTimeoutsAfterTheChange) {
   EXPECT_EQ(opener.match(1), 1U);
 }
 
+TEST_F(PacketOpenerTest, AnEpochThatFellBehindWithinABurstOpensNothing) {
+  ASSERT_TRUE(open(1));
+  opener.install(KeyEpoch(2), key_of(2));
+  ASSERT_EQ(opener.match(0), 0U) << "all of a burst are matched before the first is opened";
+  ASSERT_TRUE(open(2));
+  EXPECT_FALSE(open(0));
+  EXPECT_TRUE(open(1));
+}
+
 TEST_F(PacketOpenerTest, EightBitsTellTheEpochsApartForever) {
   for (uint64_t epoch = 1; epoch < 700; ++epoch) {
     ASSERT_TRUE(open(epoch));
