@@ -182,6 +182,7 @@ TEST_F(RecoveryTest, NewsEndsTheRowOfTimeouts) {
   recovery.on_deadline(recovery.next_deadline());
   ASSERT_EQ(recovery.timeouts_in_row(), 1U);
   ack(kStart + 1s, {{0, 0}});
+  EXPECT_EQ(recovery.probes_due(), 0) << "nobody asks any more";
   EXPECT_EQ(recovery.timeouts_in_row(), 0U);
   EXPECT_EQ(recovery.next_deadline(), kNever) << "nothing is in flight";
 }
@@ -227,6 +228,9 @@ TEST_F(RecoveryTest, AnMtuProbeThatArrivesMakesPacketsLargerAndOneThatIsLostSays
   send(kStart + 2 * kRtt, {.offset = 1500, .length = 1472, .kind = PacketKind::kMtuProbe});
   ack(kStart + 3 * kRtt, {{7, 7}});
   EXPECT_EQ(recovery.payload_max(), Bytes(1408));
+  send_data(kStart + 3 * kRtt, 1);
+  recovery.on_deadline(recovery.next_deadline());
+  EXPECT_EQ(recovery.payload_max(), Bytes(kPayload)) << "silence may mean that full packets do not pass any more";
 }
 
 TEST_F(RecoveryTest, EcnStaysOnWhileItsCountsAddUp) {
