@@ -250,7 +250,7 @@ class Checker:
                 text = (self.root / name).read_text(encoding="utf-8")
             except UnicodeDecodeError:
                 continue  # a test vector or a fuzz seed
-            if name.startswith("tests/fuzz/seeds/"):
+            if name.startswith("tests/fuzz/corpus/"):
                 continue
             if name.endswith(CPP):
                 self.check_cpp(name, text)

@@ -35,7 +35,7 @@ class Aead {
   //
   // Shapes:  1 to 64 jobs. `header` is 20 to 64 bytes, `plain` 0 to 16 KiB of any alignment, `out` exactly 16 bytes
   //          longer than `plain`; the two do not overlap.
-  // Units:   `packet_number` counts packets under this key and never repeats (crypto/packet_sealer.h sees to it).
+  // Units:   `packet_number` counts packets under this key and never repeats (flow/packet_sealer.h sees to it).
   // Owner:   the caller; nothing is kept after the return.
   // Thread:  net worker.
   // Errors:  none.

@@ -10,8 +10,9 @@ void AckSchedule::on_packet(Time now, const Arrival& arrival, Duration rtt) {
   if (!arrival.is_ack_eliciting) return;
   ++packets_;
   bytes_ += arrival.size;
-  if (seen_ < kEager) ++seen_;
-  bool is_due = arrival.wants_ack_now || (seen_ < kEager && packets_ >= 2);
+  const bool is_eager = seen_ < kEager;
+  if (is_eager) ++seen_;
+  bool is_due = arrival.wants_ack_now || (is_eager && packets_ >= 2);
   if (arrival.opens_hole && (hole_at_ == Time::min() || now - hole_at_ >= rtt / kHolesPerRoundTrip)) {
     hole_at_ = now;
     is_due = true;

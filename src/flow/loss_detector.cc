@@ -18,9 +18,8 @@ void LossDetector::on_spurious(Time now, Time sent_at, const RttEstimator& rtt) 
   const Duration lateness = now - sent_at - std::max(rtt.latest(), rtt.smoothed());
   const Duration wanted = std::min(lateness + lateness / 4, rtt.smoothed());
   excess_ = std::max(excess_, wanted - base_window(rtt));
-  // Even where the window was wide enough already the count rule was wrong, and `excess_` is what turns it off.
-  excess_ = std::max(excess_, Duration(1));
   calm_since_ = now;
+  is_count_wrong_ = true;
 }
 
 std::optional<uint64_t> LossDetector::next_lost(Time now, const SentPackets& sent, const RttEstimator& rtt) {
@@ -30,7 +29,7 @@ std::optional<uint64_t> LossDetector::next_lost(Time now, const SentPackets& sen
   }
   deadline_ = kNever;
   const Duration wait = std::max(rtt.latest(), rtt.smoothed()) + reorder_window(rtt);
-  const bool is_counted = excess_ == Duration::zero() && sent.packets_in_flight() < kCountRuleBelow;
+  const bool is_counted = !is_count_wrong_ && sent.packets_in_flight() < kCountRuleBelow;
   head_ = sent.find(std::max(head_, sent.tail()), std::max(acked_end_, sent.tail()));
   while (head_ < acked_end_) {
     if (sent.at(head_).where() == PacketState::kInFlight) {

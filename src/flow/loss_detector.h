@@ -40,6 +40,7 @@ class LossDetector {
   Time deadline_ = kNever;
   Duration excess_{};        // of the reordering window over its start
   Time calm_since_ = Time::min();
+  bool is_count_wrong_ = false;  // stays so: a path that reorders does it again, however calm it is now
 };
 
 }  // namespace tideway::flow

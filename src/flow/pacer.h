@@ -19,7 +19,7 @@ class Pacer {
 
   explicit Pacer(Time start);
   void on_rate(Time now, Rate rate, Bytes packet);  // the controller's rate; a full packet
-  void on_wake(Time now);                           // the flow may write: notes how late it was asked
+  void on_wake(Time now);                           // the flow may write, and counts what it sends from here on: notes how late it was asked
   void on_sent(Bytes sent);                         // may exceed what was available: acks and probes do not ask
 
   // What may leave now: nothing before a quantum has come together.

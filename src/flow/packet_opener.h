@@ -18,7 +18,8 @@ class PacketOpener {
   void install(KeyEpoch epoch, std::unique_ptr<Aead> key);  // the present epoch at first, then the one after it
   // Which of the epochs held a header names, or nothing.
   std::optional<uint64_t> match(uint8_t epoch_low) const;
-  // All of one epoch that match() named. A packet of the next epoch that is authentic changes the epoch.
+  // All of one epoch that match() named. A packet of the next epoch that is authentic changes the epoch; what the same
+  // burst has of the epoch before the last then opens no more.
   size_t open(uint64_t epoch, std::span<OpenJob> burst);
 
   // Erases the last epoch's key when its time has come.

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crypto/key_schedule.h"
 
-#include "crypto/packet_sealer.h"
-
-#include <gtest/gtest.h>
+#include "crypto/aead_nonce.h"
+#include "support/vectors.h"
 
 #include <string>
 #include <utility>
@@ -12,22 +11,7 @@
 namespace tideway::crypto {
 namespace {
 
-std::string hex(std::span<const std::byte> bytes) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (const std::byte b : bytes) {
-    text += kDigits[static_cast<size_t>(b) >> 4];
-    text += kDigits[static_cast<size_t>(b) & 15];
-  }
-  return text;
-}
-
-std::vector<std::byte> from_hex(std::string_view text) {
-  std::vector<std::byte> bytes;
-  for (size_t i = 0; i + 1 < text.size(); i += 2)
-    bytes.push_back(static_cast<std::byte>(std::stoi(std::string(text.substr(i, 2)), nullptr, 16)));
-  return bytes;
-}
+using test::to_hex;
 
 Secret counting_exporter() {
   Secret exporter;
@@ -35,34 +19,58 @@ Secret counting_exporter() {
   return exporter;
 }
 
-// The vector of the protocol: exporter 00..2f, direction 0, flow 7.
-TEST(KeySchedule, GivesThePublishedSecrets) {
-  const KeySchedule schedule(counting_exporter());
-  const FlowSecret first = schedule.first_secret(FlowDirection::kFromDialling, FlowId(7));
-  EXPECT_EQ(hex(first.bytes()),
-            "efb45205a8fa98987ed838b87a2123c366bb089e19d3fc4f3e64bdbf0ddb2ce3747b84af7d33f0a4cc6b1fa1775cdd2f");
-  EXPECT_EQ(hex(first.next().bytes()),
-            "e741295038686190b012cb57625ded75ae2fffc8e848250e0c0b50c39eebc7645c42e5339d31f08056460209c8221463");
-  EXPECT_EQ(first.next().epoch(), KeyEpoch(1));
-  std::array<std::byte, 32> key;
-  std::array<std::byte, 12> iv;
-  expand_label(first.bytes(), "key", {}, key);
-  expand_label(first.bytes(), "iv", {}, iv);
-  EXPECT_EQ(hex(key), "108aa4385976ee2cf8f9982eb0d5a1583797835cf4b5a910178adfbe3f29ffae");
-  EXPECT_EQ(hex(iv), "4cd4dc2977265c06e638e67d");
+FlowSecret secret_of(const Secret& exporter, uint16_t direction, uint16_t flow, uint64_t epoch) {
+  FlowSecret secret = KeySchedule(exporter).first_secret(static_cast<FlowDirection>(direction), FlowId(flow));
+  while (secret.epoch().value() < epoch) secret = secret.next();
+  return secret;
 }
 
-TEST(KeySchedule, SealsThePublishedPacket) {
-  const FlowSecret secret = KeySchedule(counting_exporter()).first_secret(FlowDirection::kFromDialling, FlowId(7));
-  const auto header = from_hex("91000007010002112233445500000000123456780005090100000009" "00000000");
-  std::vector<std::byte> plain, out(32 + kAeadTagSize);
-  for (int i = 0; i < 32; ++i) plain.push_back(static_cast<std::byte>(i));
+TEST(KeySchedule, GivesTheSecretsKeysAndIvsOfTheVectors) {
+  auto vectors = test::load_vectors("key_schedule.txt");
+  Secret exporter;
+  ASSERT_EQ(vectors["exporter"].size(), exporter.size());
+  std::ranges::copy(vectors["exporter"], exporter.begin());
+  size_t count = 0;
+  for (const auto& [name, bytes] : vectors) {
+    unsigned direction = 0, flow = 0, epoch = 0;
+    if (std::sscanf(name.c_str(), "secret_%u_%u_%u", &direction, &flow, &epoch) != 3) continue;
+    SCOPED_TRACE(name);
+    const FlowSecret secret = secret_of(exporter, static_cast<uint16_t>(direction), static_cast<uint16_t>(flow), epoch);
+    EXPECT_EQ(secret.epoch(), KeyEpoch(epoch));
+    EXPECT_EQ(to_hex(secret.bytes()), to_hex(bytes));
+    std::array<std::byte, kAeadKeySize> key;
+    std::array<std::byte, kAeadIvSize> iv;
+    expand_label(secret.bytes(), "key", {}, key);
+    expand_label(secret.bytes(), "iv", {}, iv);
+    EXPECT_EQ(to_hex(key), to_hex(vectors["key" + name.substr(6)]));
+    EXPECT_EQ(to_hex(iv), to_hex(vectors["iv" + name.substr(6)]));
+    ++count;
+  }
+  EXPECT_EQ(count, 7U);
+}
+
+TEST(KeySchedule, SealsTheVectorsWithEveryProvider) {
+  auto vectors = test::load_vectors("sealed_packets.txt");
+  const Secret exporter = counting_exporter();
+  const auto& header = vectors["data_header"];
+  const auto& plain = vectors["data_plain"];
   for (const AeadProvider& provider : aead_providers()) {
-    const SealJob job{0x12345678, header, plain, out};
-    secret.make_aead(provider)->seal(std::span(&job, 1));
-    EXPECT_EQ(hex(out),
-              "59b92b77c888bf4fc18f6fda511514910d17992a4fefd601d0f8d9237542340562228e8e24160fb75ab213cfc0fdf23c")
-        << provider.name;
+    auto packet = header;
+    packet.resize(header.size() + plain.size() + kAeadTagSize);
+    const SealJob job{0x12345678, header, plain, std::span(packet).subspan(header.size())};
+    secret_of(exporter, 0, 7, 0).make_aead(provider)->seal(std::span(&job, 1));
+    EXPECT_EQ(to_hex(packet), to_hex(vectors["data_packet"])) << provider.name;
+  }
+}
+
+TEST(AeadNonce, IsThatOfTheVectors) {
+  auto vectors = test::load_vectors("key_schedule.txt");
+  AeadIv iv;
+  std::ranges::copy(vectors["iv_0_7_0"], iv.begin());
+  for (const uint64_t number : {uint64_t{0}, uint64_t{0x12345678}, ~uint64_t{0}}) {
+    char name[32];
+    std::snprintf(name, sizeof name, "nonce_%llx", static_cast<unsigned long long>(number));
+    EXPECT_EQ(to_hex(nonce_of(iv, number)), to_hex(vectors[name])) << name;
   }
 }
 
@@ -89,42 +97,22 @@ TEST(SessionId, DependsOnWhoDialled) {
   EXPECT_EQ(session_id({.dialling = a, .accepting = b}), session_id({.dialling = a, .accepting = b}));
   EXPECT_NE(session_id({.dialling = a, .accepting = b}), session_id({.dialling = b, .accepting = a}));
   // SHA-256("tideway session" || 16 zero bytes || 01 and 15 zero bytes), computed with sha256sum.
-  EXPECT_EQ(hex(session_id({.dialling = a, .accepting = b})), "89f3466dde94371a7d35461dba8b5374");
+  EXPECT_EQ(to_hex(session_id({.dialling = a, .accepting = b})), "89f3466dde94371a7d35461dba8b5374");
+}
+
+TEST(SessionId, AndTheExporterContextAreThoseOfTheVectors) {
+  auto vectors = test::load_vectors("key_schedule.txt");
+  HelloRandoms randoms;
+  std::ranges::copy(vectors["random_of_dialling_side"], randoms.dialling.begin());
+  std::ranges::copy(vectors["random_of_accepting_side"], randoms.accepting.begin());
+  EXPECT_EQ(to_hex(session_id(randoms)), to_hex(vectors["session_id"]));
+  EXPECT_EQ(to_hex(exporter_context(session_id(randoms), 1)), to_hex(vectors["exporter_context"]));
 }
 
 TEST(ExporterContext, IsSessionIdThenVersion) {
   SessionId id{};
   id[15] = std::byte{0xAB};
-  EXPECT_EQ(hex(exporter_context(id, 0x0102)), "000000000000000000000000000000ab0102");
-}
-
-class CountingAead final : public Aead {
- public:
-  explicit CountingAead(size_t& sealed) : sealed_(sealed) {}
-  void seal(std::span<const SealJob> burst) override { sealed_ += burst.size(); }
-  size_t open(std::span<OpenJob>) override { return 0; }
-
- private:
-  size_t& sealed_;
-};
-
-TEST(PacketSealer, CountsPerKeyAndGoesOnNumberingOverAChangeOfKey) {
-  size_t sealed = 0;
-  std::vector<std::byte> out(100);
-  PacketSealer sealer;
-  sealer.install(std::make_unique<CountingAead>(sealed));
-  const SealJob burst[] = {{1, {}, {}, out}, {5, {}, {}, out}};
-  sealer.seal(burst);
-  EXPECT_EQ(sealer.sealed(), Bytes(200));
-  EXPECT_EQ(sealer.packets(), 2U);
-  sealer.install(std::make_unique<CountingAead>(sealed));
-  EXPECT_EQ(sealer.sealed(), Bytes(0));
-  const SealJob next{6, {}, {}, out};
-  sealer.seal(std::span(&next, 1));
-  EXPECT_EQ(sealed, 3U);
-  EXPECT_DEATH(sealer.seal(std::span(&next, 1)), "check failed");
-  sealer.install(std::make_unique<CountingAead>(sealed));
-  EXPECT_DEATH(sealer.seal(burst), "check failed");  // a new key does not restart the numbers
+  EXPECT_EQ(to_hex(exporter_context(id, 0x0102)), "000000000000000000000000000000ab0102");
 }
 
 }  // namespace

@@ -48,6 +48,17 @@ TEST(IntervalSet, WorksUpToTheEndOfItsNumbers) {
   EXPECT_EQ(set.add({end - 2, end}), 1U);
 }
 
+TEST(IntervalSet, TheLowestIntervalsGoFirst) {
+  IntervalSet set;
+  for (const Interval part : {Interval{0, 10}, {20, 25}, {30, 40}}) set.add(part);
+  set.drop_lowest(2);
+  EXPECT_EQ(list(set), (std::vector<Interval>{{30, 40}}));
+  EXPECT_EQ(set.count(), 10U);
+  set.drop_lowest(1);
+  EXPECT_TRUE(set.is_empty());
+  EXPECT_EQ(set.count(), 0U);
+}
+
 // The first run of numbers in `within` whose membership is `wanted`.
 Interval first_run(const std::set<uint64_t>& model, Interval within, bool wanted) {
   uint64_t begin = within.begin;
