@@ -52,8 +52,7 @@ struct OpenLane {
   uint32_t ports = 0;       // the request that bound its ports
   LaneId id;
   uint64_t credit_unit = 0;
-  uint64_t blocks_given_max = 0;     // buffers the peer may fill on this lane; the engine fills this and the next in
-  std::shared_ptr<LaneBoard> board;
+  std::shared_ptr<LaneBoard> board;  // the engine fills it in
   Rate rate = Rate::unlimited();  // ceiling for what we send
   std::vector<OpenFlow> flows;
 };

@@ -85,6 +85,10 @@ void Gateway::close(Session* session) {
   std::erase_if(sessions_, [&](const auto& one) { return one.get() == session; });
 }
 
+std::optional<Endpoint> Gateway::control_endpoint() const {
+  return listener_ == nullptr ? std::nullopt : std::optional(listener_->local_endpoint());
+}
+
 size_t Gateway::transfers() const {
   size_t count = 0;
   for (const auto& session : sessions_) count += session->transfers();

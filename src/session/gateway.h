@@ -54,6 +54,7 @@ class Gateway {
   void drain(Duration at_most);
 
   size_t transfers() const;
+  std::optional<Endpoint> control_endpoint() const;  // where it listens, with the port that was picked
   engine::Engine& engine() { return *engine_; }
   // Drops a session that is over; a pointer from dial() ends here.
   void close(Session* session);
