@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "sim/lane_sim.h"
+#include "sim/sim_pair.h"
 
 #include <algorithm>
 #include <cstring>
@@ -30,7 +30,7 @@ uint64_t word_of(BlockKey key, size_t i) {
 
 }  // namespace
 
-LaneSim::LaneSim(const LaneSimConfig& config) : config_(config), random_(config.seed), dead_(config.flows) {
+SimPair::SimPair(const SimPairConfig& config) : config_(config), random_(config.seed), dead_(config.flows) {
   for (size_t e = 0; e < ends_.size(); ++e) {
     End& end = ends_[e];
     end.pool = BufferPool::create(static_cast<uint32_t>(config.credit_blocks + kSenderBuffers)).value();
@@ -48,11 +48,11 @@ LaneSim::LaneSim(const LaneSimConfig& config) : config_(config), random_(config.
   give_keys();
 }
 
-LaneSim::~LaneSim() {
+SimPair::~SimPair() {
   for (End& end : ends_) end.lane.reset();
 }
 
-void LaneSim::add_flows() {
+void SimPair::add_flows() {
   for (size_t f = 0; f < config_.flows; ++f) {
     std::array<ConnectionId, 2> ids;
     for (size_t e = 0; e < ends_.size(); ++e) ids[e] = ends_[e].table->reserve(random_.next()).value();
@@ -73,7 +73,7 @@ void LaneSim::add_flows() {
   }
 }
 
-void LaneSim::give_keys() {
+void SimPair::give_keys() {
   for (size_t e = 0; e < ends_.size(); ++e) {
     if (!ends_[e].lane) continue;
     for (size_t f = 0; f < ends_[e].lane->flows().size(); ++f) {
@@ -91,7 +91,7 @@ void LaneSim::give_keys() {
 
 // ---- transfers -----------------------------------------------------------------------------------------------------
 
-void LaneSim::open(const SimTransfer& spec) {
+void SimPair::open(const SimTransfer& spec) {
   Lane& to = *ends_[1 - spec.from].lane;
   if (const Status opened = to.open_receiving(spec.slot); !opened.ok()) return fail(opened.error().what);
   ends_[spec.from].lane->open_sending(spec.slot, to.credit_given(spec.slot));
@@ -99,7 +99,7 @@ void LaneSim::open(const SimTransfer& spec) {
   events_.push({now_, turn_++, [] {}});  // its first blocks are offered now, not at the next deadline
 }
 
-void LaneSim::close(SlotId slot) {
+void SimPair::close(SlotId slot) {
   Transfer& transfer = transfers_.at(slot.value());
   transfer.is_open = false;
   transfer.waiting.buffer.reset();
@@ -114,7 +114,7 @@ void LaneSim::close(SlotId slot) {
   transfer.stuck.clear();
 }
 
-void LaneSim::abandon_under_way(SlotId slot, size_t count) {
+void SimPair::abandon_under_way(SlotId slot, size_t count) {
   Transfer& transfer = transfers_.at(slot.value());
   while (count-- > 0 && !transfer.under_way.empty()) {
     const uint32_t block = *transfer.under_way.begin();
@@ -124,7 +124,7 @@ void LaneSim::abandon_under_way(SlotId slot, size_t count) {
   }
 }
 
-void LaneSim::fill(const PackedBlock& block) const {
+void SimPair::fill(const PackedBlock& block) const {
   const auto bytes = block.bytes();
   for (size_t i = 0; i + 8 <= bytes.size(); i += 8) {
     const uint64_t word = word_of(block.key, i);
@@ -132,7 +132,7 @@ void LaneSim::fill(const PackedBlock& block) const {
   }
 }
 
-bool LaneSim::is_right(const PackedBlock& block) const {
+bool SimPair::is_right(const PackedBlock& block) const {
   const auto bytes = block.bytes();
   for (size_t i = 0; i + 8 <= bytes.size(); i += 8) {
     const uint64_t word = word_of(block.key, i);
@@ -141,7 +141,7 @@ bool LaneSim::is_right(const PackedBlock& block) const {
   return true;
 }
 
-void LaneSim::send_blocks(Transfer& transfer) {
+void SimPair::send_blocks(Transfer& transfer) {
   End& end = ends_[transfer.spec.from];
   if (!transfer.is_open || !end.lane) return;
   for (;;) {
@@ -162,7 +162,7 @@ void LaneSim::send_blocks(Transfer& transfer) {
   }
 }
 
-void LaneSim::receive_blocks(size_t e) {
+void SimPair::receive_blocks(size_t e) {
   Lane* const lane = ends_[e].lane.get();
   if (lane == nullptr) return;
   while (const auto done = lane->take_done()) {
@@ -173,7 +173,7 @@ void LaneSim::receive_blocks(size_t e) {
   while (auto block = lane->take_complete()) store(e, std::move(*block));
 }
 
-void LaneSim::store(size_t e, PackedBlock block) {
+void SimPair::store(size_t e, PackedBlock block) {
   Transfer& transfer = transfers_.at(block.key.slot.value());
   if (block.length != transfer.spec.length + block.head_units * kHeadUnit) return fail("a block has a wrong length");
   if (!is_right(block)) return fail("a block has wrong bytes");
@@ -184,7 +184,7 @@ void LaneSim::store(size_t e, PackedBlock block) {
   storing_.push_back({now_ + transfer.spec.store_delay, e, std::move(block)});
 }
 
-void LaneSim::finish_storing() {
+void SimPair::finish_storing() {
   for (Storing& storing : storing_) {
     if (storing.done_at > now_) continue;
     const BlockKey key = storing.block.key;
@@ -195,23 +195,23 @@ void LaneSim::finish_storing() {
   std::erase_if(storing_, [](const Storing& storing) { return storing.block.buffer.is_empty(); });
 }
 
-bool LaneSim::is_done(const Transfer& transfer) const {
+bool SimPair::is_done(const Transfer& transfer) const {
   return transfer.next == transfer.spec.blocks && transfer.waiting.buffer.is_empty() && transfer.under_way.empty() &&
          transfer.done.size() + transfer.abandoned.size() == transfer.spec.blocks &&
          std::includes(transfer.stored.begin(), transfer.stored.end(), transfer.done.begin(), transfer.done.end());
 }
 
-bool LaneSim::is_home() const {
+bool SimPair::is_home() const {
   return std::all_of(ends_.begin(), ends_.end(), [](const End& end) { return end.pool->free() == end.pool->size(); });
 }
 
 // ---- time ----------------------------------------------------------------------------------------------------------
 
-void LaneSim::at(Duration when, std::function<void()> event) {
+void SimPair::at(Duration when, std::function<void()> event) {
   events_.push({Time() + when, turn_++, std::move(event)});
 }
 
-bool LaneSim::run_until_done(const std::vector<SlotId>& slots, Duration at_most) {
+bool SimPair::run_until_done(const std::vector<SlotId>& slots, Duration at_most) {
   const Time end = now_ + at_most;
   while (now_ < end && problem_.empty()) {
     if (std::all_of(slots.begin(), slots.end(), [this](SlotId slot) { return is_done(transfers_.at(slot.value())); }))
@@ -222,14 +222,14 @@ bool LaneSim::run_until_done(const std::vector<SlotId>& slots, Duration at_most)
   return false;
 }
 
-bool LaneSim::run_for(Duration length) {
+bool SimPair::run_for(Duration length) {
   const Time end = now_ + length;
   events_.push({end, turn_++, [] {}});
   while (now_ < end && problem_.empty()) step();
   return problem_.empty();
 }
 
-Time LaneSim::next_time() const {
+Time SimPair::next_time() const {
   Time next = kNever;
   for (const End& end : ends_)
     if (end.lane) next = std::min(next, end.lane->next_deadline());
@@ -239,7 +239,7 @@ Time LaneSim::next_time() const {
   return next;
 }
 
-void LaneSim::step() {
+void SimPair::step() {
   const Time before = now_;
   now_ = std::max(now_, next_time());
   if (now_ == kNever) return fail("nothing will ever happen again");
@@ -255,7 +255,7 @@ void LaneSim::step() {
   check();
 }
 
-void LaneSim::run_events() {
+void SimPair::run_events() {
   while (!events_.empty() && events_.top().at <= now_) {
     const auto run = events_.top().run;
     events_.pop();
@@ -265,7 +265,7 @@ void LaneSim::run_events() {
 
 // ---- packets -------------------------------------------------------------------------------------------------------
 
-void LaneSim::deliver() {
+void SimPair::deliver() {
   std::array<std::vector<InFlight>, 2> arrived;
   while (!wire_.empty() && wire_.top().at <= now_) {
     arrived[wire_.top().to].push_back(wire_.top());
@@ -283,7 +283,7 @@ void LaneSim::deliver() {
   }
 }
 
-void LaneSim::poll(size_t e) {
+void SimPair::poll(size_t e) {
   if (!ends_[e].lane) return;
   ends_[e].lane->on_turn(now_);
   for (size_t f = 0; f < ends_[e].lane->flows().size(); ++f) {
@@ -300,7 +300,7 @@ void LaneSim::poll(size_t e) {
   }
 }
 
-void LaneSim::transmit(size_t e, size_t f, std::span<const std::byte> bytes) {
+void SimPair::transmit(size_t e, size_t f, std::span<const std::byte> bytes) {
   if (dead_[f]) return;
   const wan::Fate fate = ends_[e].links[f]->offer(now_, Bytes(bytes.size() + 28) + wan::kEthernetHeader);
   if (fate.dropped) return;
@@ -312,7 +312,7 @@ void LaneSim::transmit(size_t e, size_t f, std::span<const std::byte> bytes) {
   wire_.push({fate.deliver_at, turn_++, 1 - e, f, std::move(copy)});
 }
 
-void LaneSim::check() {
+void SimPair::check() {
   for (const End& end : ends_) {
     if (!end.lane) continue;
     if (end.lane->has_protocol_error()) fail("a flow saw a protocol error");

@@ -19,7 +19,7 @@
 
 namespace tideway::test {
 
-struct LaneSimConfig {
+struct SimPairConfig {
   wan::LinkConfig link;                         // of each flow, both ways
   std::map<size_t, wan::LinkConfig> link_of = {};  // flows with another one
   size_t flows = 2;
@@ -38,10 +38,10 @@ struct SimTransfer {
   enum class Store : uint8_t { kWorks, kStuck } store = Store::kWorks;
 };
 
-class LaneSim {
+class SimPair {
  public:
-  explicit LaneSim(const LaneSimConfig& config);
-  ~LaneSim();
+  explicit SimPair(const SimPairConfig& config);
+  ~SimPair();
 
   void open(const SimTransfer& transfer);
   void close(SlotId slot);                        // on both sides, whatever is under way
@@ -112,7 +112,7 @@ class LaneSim {
   void fill(const PackedBlock& block) const;
   bool is_right(const PackedBlock& block) const;
 
-  const LaneSimConfig config_;
+  const SimPairConfig config_;
   Random random_;
   Time now_;
   std::array<End, 2> ends_;
