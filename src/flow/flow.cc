@@ -49,7 +49,7 @@ Time Flow::next_deadline() const {
   if (recovery_.mtu().has_probe() || recovery_.probes_due() > 0) at = std::min(at, last_sent_);
   if (may_send_data() && has_window()) {
     if (lane_.window.has_work()) at = std::min(at, pacer_.next_send());
-    else if (lane_.window.unacked_bytes() > 0) at = std::min(at, tail_at_);
+    else if (lane_.window.unacked_bytes() > 0) at = std::min(at, std::max(tail_at_, pacer_.next_send()));
   }
   return at;
 }

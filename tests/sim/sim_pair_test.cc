@@ -175,44 +175,5 @@ TEST(SimPair, PacketsOfNobodyHereAreCountedAndChangeNothing) {
   EXPECT_EQ(sim.lane(1).stats().flows.dropped_auth, 0U);
 }
 
-class SimPairSeeds : public testing::TestWithParam<uint64_t> {};
-
-TEST_P(SimPairSeeds, EverythingArrivesOnceWhateverTheLinksDo) {
-  const uint64_t seed = GetParam();
-  Random random(seed);
-  wan::LinkConfig bad{.rate = Rate::bits_per_second(20'000'000 + random.below(80'000'000)),
-                      .delay = milliseconds(1 + random.below(40))};
-  bad.impairments = {.loss = random.fraction() * 0.04,
-                     .loss_burst = 1 + random.fraction() * 10,
-                     .duplicate = 0.01,
-                     .corrupt = 0.002,
-                     .reorder = {.share = 0.05, .extra_max = milliseconds(10)},
-                     .jitter = milliseconds(2)};
-  SimPair sim({.link = bad,
-               .flows = 1 + random.below(4),
-               .seed = seed,
-               .window = Bytes(64'000 + random.below(400'000)),
-               .credit_blocks = 16 + random.below(20),
-               .stray = 0.01});
-  std::vector<SlotId> slots;
-  for (uint16_t slot = 0; slot < 4; ++slot) {
-    slots.emplace_back(slot);
-    sim.open({.slot = SlotId(slot),
-              .from = random.below(2),
-              .blocks = static_cast<uint32_t>(1 + random.below(30)),
-              .length = static_cast<uint32_t>(16 + random.below(150'000)),
-              .store_delay = milliseconds(random.below(50))});
-  }
-  sim.at(milliseconds(random.below(500)), [&] { sim.abandon_under_way(SlotId(0), 2); });
-  const size_t dying = random.below(8);
-  if (dying > 0 && dying < sim.lane(0).flows().size())
-    sim.at(milliseconds(100), [&sim, dying] { sim.set_flow_dead(dying, true); });
-  ASSERT_TRUE(sim.run_until_done(slots, seconds(120))) << state_of(sim);
-  ASSERT_TRUE(sim.run_for(seconds(2))) << state_of(sim);
-  EXPECT_TRUE(sim.is_home());
-}
-
-INSTANTIATE_TEST_SUITE_P(Seeds, SimPairSeeds, testing::Range<uint64_t>(1, 41));
-
 }  // namespace
 }  // namespace tideway::test
