@@ -22,7 +22,9 @@ SentPacket entry_of(PacketKind kind, size_t size) { return {.length = static_cas
 }  // namespace
 
 size_t Flow::write_burst(Time now, std::span<Packet> rooms) {
+  const Endpoint lent_for = path_.peer();
   fire_deadlines(now);
+  if (path_.peer() != lent_for) return 0;  // the rooms lead to an address that has just been given up
   pacer_.on_rate(now, std::min(recovery_.pacing_rate(), rate_max_), Bytes(packet_size()));
   if (recovery_.pacing_rate() > rate_max_) recovery_.on_app_limited();
   pacer_.on_wake(now);
