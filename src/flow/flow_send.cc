@@ -54,7 +54,8 @@ size_t Flow::packets_wanted(Time now) const {
   if (is_control_due(now)) ++wanted;
   if (path_.is_challenge_due(now)) ++wanted;
   if (is_keepalive_due(now)) ++wanted;
-  wanted += recovery_.mtu().probes_waiting() + static_cast<size_t>(recovery_.probes_due());
+  if (may_probe_mtu()) wanted += recovery_.mtu().probes_waiting();
+  wanted += static_cast<size_t>(recovery_.probes_due());
   if (now >= recovery_.next_deadline()) wanted += ProbeTimeout::kPackets;  // what its timers will ask for
   if (may_send_data() && has_window() && (lane_.window.has_work() || is_tail_due(now))) {
     const Bytes window = saturating_sub(window_now(), recovery_.in_flight());
@@ -163,6 +164,7 @@ void Flow::write_challenge(Time now) {
 }
 
 void Flow::write_mtu_probes(Time now) {
+  if (!may_probe_mtu()) return;
   while (const auto mtu = recovery_.mtu().next_probe(now)) {
     const size_t size = mtu->count() - wire::ip_overhead(is_ipv4_);
     Writer frames = frames_for(size);
