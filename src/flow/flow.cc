@@ -43,7 +43,7 @@ void Flow::fire_deadlines(Time now) {
 Time Flow::next_deadline() const {
   if (!sealer_.can_seal()) return kNever;
   if (is_closed_) return closes_left_ > 0 ? close_at_ : kNever;
-  if (!can_send()) return std::min(recovery_.next_deadline(), path_.next_deadline());
+  if (!can_send() || path_.is_for_challenges()) return std::min(recovery_.next_deadline(), path_.next_deadline());
   Time at = std::min({recovery_.next_deadline(), ack_schedule_.next_deadline(), path_.next_deadline(),
                       last_sent_ + kKeepaliveIdle});
   if (may_probe_mtu()) at = std::min(at, recovery_.mtu().has_probe() ? last_sent_ : recovery_.mtu().next_deadline());

@@ -34,7 +34,10 @@ size_t Flow::write_burst(Time now, std::span<Packet> rooms) {
   builder_.begin({.rooms = rooms, .epoch = sealer_.epoch(), .first_number = recovery_.next_number(), .ecn = recovery_.ecn()});
   if (is_closed_) {
     write_close(now);
+  } else if (path_.is_for_challenges()) {
+    write_challenge(now);
   } else {
+    if (!path_.is_proven()) write_challenge(now);  // first: what may be sent there may not fit anything beside it
     write_ack(now);
     write_control(now);
     write_challenge(now);
@@ -49,6 +52,7 @@ size_t Flow::write_burst(Time now, std::span<Packet> rooms) {
 size_t Flow::packets_wanted(Time now) const {
   if (!can_send()) return 0;
   if (is_closed_) return closes_left_ > 0 && now >= close_at_ ? 1 : 0;
+  if (path_.is_for_challenges()) return path_.is_challenge_due(now) ? 1 : 0;
   size_t wanted = 0;
   if (ack_schedule_.is_due(now)) ++wanted;
   if (is_control_due(now)) ++wanted;
@@ -179,7 +183,7 @@ void Flow::write_mtu_probes(Time now) {
 
 void Flow::write_probe(Time now) {
   // A timeout wants packets, and there was no data for them; or nothing has left for so long that a NAT may forget us.
-  while (builder_.has_room() && (recovery_.probes_due() > 0 || is_keepalive_due(now))) {
+  while (builder_.has_room() && path_.allowance() > Bytes() && (recovery_.probes_due() > 0 || is_keepalive_due(now))) {
     const Writer frames = frames_for(kFramesPacketMax);
     const size_t size = builder_.add_frames(wire::PacketType::kProbe, frames);
     note_sent(now, entry_of(PacketKind::kProbe, size), size);
