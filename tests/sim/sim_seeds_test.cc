@@ -78,6 +78,8 @@ class Scenario {
     if (config_.flows > 1 && one_in(3)) {
       config_.link_of[0] = config_.link;
       config_.link_of[0].rate = config_.link.rate * 0.1;
+      // Its own queue would be shorter than a packet, which no sender can do anything about.
+      config_.link_of[0].queue = std::max(wan::queue_limit(config_.link_of[0]), 8000_B);
     }
     constexpr const char* kControllers[] = {"bbr", "contracted", ""};
     config_.controller = kControllers[random_.below(3)];
@@ -110,7 +112,7 @@ class Scenario {
 
   void open_transfers(SimPair& sim) {
     const uint64_t count = 1 + random_.below(4);
-    const auto length_max = static_cast<uint32_t>(config_.link.rate < 20_Mbit ? 20'000 : 60'000);
+    const auto length_max = static_cast<uint32_t>(config_.link.rate < 20_Mbit ? 20'000 : 45'000);
     for (uint16_t slot = 0; slot < count; ++slot) {
       slots_.emplace_back(slot);
       sim.open({.slot = SlotId(slot),
