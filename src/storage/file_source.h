@@ -34,7 +34,7 @@ class FileSource final : public ObjectStore {
   size_t poll(std::span<StoreDone> out) override;
   Status publish(const PublishOrder& order) override;  // unsupported
 
-  // Forgets a file that will not be read (any more); kClose does it by itself.
+  // Forgets a file that will not be read (any more), once what is at work on it has ended; kClose does it by itself.
   void release(ObjectId id);
   // Whether these bytes are a hole, so that they need not be read: they are zeros. Only of sparse files already open.
   bool is_hole(ObjectId id, Bytes offset, Bytes length);

@@ -186,6 +186,24 @@ TEST_P(FileSourceTest, CloseWaitsForReadsAtWork) {
   EXPECT_EQ(done.token, 2U);
 }
 
+TEST_P(FileSourceTest, AFileGivenUpAtItsFirstErrorIsForgottenWhenItsOtherReadsHaveEnded) {
+  root_.write("f", std::string(1 << 20, 'x'));
+  start();
+  std::vector<std::byte> bytes(1 << 20);
+  ASSERT_TRUE(read(ObjectId(1), 0, std::span(bytes).first(4096)).ok());
+  ASSERT_EQ(::truncate((root_ / "f").c_str(), 1000), 0);
+  const StoreRequest reads[2] = {{StoreOp::kRead, 1, ObjectId(1), {}, std::span(bytes).first(8192)},
+                                 {StoreOp::kRead, 2, ObjectId(1), {}, std::span(bytes).subspan(8192, 8192)}};
+  ASSERT_EQ(source_->submit(reads), 2U);
+  source_->release(ObjectId(1));
+  StoreDone done{0, success()};
+  for (int answers = 0; answers < 2; ++answers) {
+    while (source_->poll({&done, 1}) == 0) {}
+    EXPECT_EQ(done.status.error().fault, Fault::kSourceChanged);
+  }
+  EXPECT_EQ(read(ObjectId(1), 0, bytes).error().fault, Fault::kProtocolError) << "forgotten";
+}
+
 TEST_P(FileSourceTest, SeveralSourcesAreReadEachBelowItsOwnRoot) {
   TempRoot other;
   root_.write("x/same/f", "1");
