@@ -2,12 +2,14 @@
 #include "storage/file_sink.h"
 
 #include "storage/registry.h"
+#include "support/as_nobody.h"
 #include "support/page_codec.h"
 #include "support/temp_root.h"
 
 #include <gtest/gtest.h>
 
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -35,7 +37,7 @@ class FileSinkTest : public testing::TestWithParam<IoQueueMode> {
     entry.name = std::move(name);
     entry.type = type;
     entry.size = Bytes(size);
-    entry.mode = type == EntryType::kDirectory ? 0755 : 0604;
+    entry.mode = type == EntryType::kDirectory ? 0755 : file_mode_;
     entry.mtime_ns = 1'600'000'000'000'000'007;
     entry.first_leaf = leaves_;
     leaves_ += leaf_count(entry.size);
@@ -70,6 +72,7 @@ class FileSinkTest : public testing::TestWithParam<IoQueueMode> {
   std::unique_ptr<FileSink> sink_;
   std::vector<ManifestEntry> entries_;
   uint64_t leaves_ = 0;
+  uint32_t file_mode_ = 0604;
 };
 
 INSTANTIATE_TEST_SUITE_P(Queues, FileSinkTest, testing::Values(IoQueueMode::kAuto, IoQueueMode::kThreads));
@@ -151,6 +154,23 @@ TEST_P(FileSinkTest, AFewAndManyTouchedFilesAreBothSynced) {
   ASSERT_TRUE(publish().ok());
   EXPECT_EQ(root_.read("copy/10303"), std::string(10, '\1'));
   EXPECT_FALSE(root_.exists(".tideway")) << "nothing else is staged here";
+}
+
+TEST_P(FileSinkTest, AFileThatItsOwnerMayNotWriteIsSyncedAfterItsCloseToo) {
+  ASSERT_EQ(::chmod(root_.path().c_str(), 0777), 0);
+  const AsNobody nobody;
+  start();
+  std::vector<std::byte> data(10, std::byte{1});
+  for (uint32_t i = 1; i <= 3; ++i) {
+    file_mode_ = i == 1 ? 0444 : 0;
+    add(i, 0, std::to_string(i), EntryType::kFile, data.size());
+    ASSERT_TRUE(write(i, 0, data).ok());
+    ASSERT_TRUE(close(i).ok());
+  }
+  const auto synced = sync();
+  ASSERT_TRUE(synced.ok()) << synced.error().what;
+  ASSERT_TRUE(publish().ok());
+  EXPECT_EQ(root_.stat("copy/1").st_mode & 07777U, 0444U);
 }
 
 TEST_P(FileSinkTest, AFileOpenedAgainAfterManyOthersGoesOnWhereItWas) {
