@@ -206,7 +206,7 @@ Error FileSource::error_of(ObjectId id, int error) const {
 void FileSource::close(const StoreRequest& request) {
   const BoundObject* object = objects_.find_file(request.object);
   Status status = object != nullptr ? check_unchanged(*object) : success();  // not kept: no bytes, nothing to compare
-  release(request.object);
+  files_.drop(request.object);  // what was damaged on the way is read again: the rest stays known until its release
   slots_.answer(request.token, std::move(status));
 }
 
