@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storage/file_sink.h"
 
+#include "base/log.h"
 #include "storage/blocking_queue.h"
 #include "storage/scan.h"
 
@@ -201,7 +202,7 @@ Status FileSink::close(const BoundObject& object) {
   if (!opened.ok()) return named(object, std::move(opened).error());
   const int fd = opened.value()->buffered.get();
   int error = states_.at(object.id).finish(fd);
-  if (error == 0 && ::fchmod(fd, object.mode & 0777U) != 0) error = errno;
+  if (error == 0 && ::fchmod(fd, object.mode & config_.modes & 0777U) != 0) error = errno;
   if (error == 0) error = set_times(fd, object.mtime_ns);
   note_touched(object.id, {IoOp::kSync, std::move(opened.value()->buffered)});
   return error == 0 ? success() : Status(errno_error(Side::kDestination, error, "finish", shown(object)));
@@ -311,9 +312,11 @@ Status FileSink::publish(const PublishOrder& order) {
   TIDEWAY_CHECK(slots_.used() == 0 && !sync_);
   if (is_published_) return success();
   if (auto synced = sync_now(); !synced.ok()) return synced;
-  if (auto done = publish_staged(staging_, order, config_.read_page); !done.ok()) return done;
+  if (auto done = publish_staged(staging_, order, config_.read_page, config_.modes); !done.ok()) return done;
   is_published_ = true;
-  return staging_.remove();
+  // What is visible and synced is published, whatever becomes of the rest; a sweep removes that.
+  if (auto removed = staging_.remove(); !removed.ok()) log::warning("staging_left", "why=\"" + removed.error().what + "\"");
+  return success();
 }
 
 Status FileSink::abandon() {

@@ -29,6 +29,7 @@ struct FileSinkConfig {
   ObjectName destination;  // below `root`; for probe_existing and for messages
   PageReader read_page;
   DirectIo direct = DirectIo::kAuto;
+  uint32_t modes = 0777;  // the most that modes may be; of directories, the owner's bits are left alone
 };
 
 class FileSink final : public ObjectStore {

@@ -189,6 +189,15 @@ Result<Descriptor> Staging::open_object(ObjectId id, Caching caching) {
   return dir.value()->open_file(file_of(id), Access::kWrite, caching);
 }
 
+Result<bool> Staging::holds_object(ObjectId id) {
+  auto data = data_dir(high_of(id), IfMissing::kFail);
+  if (!data.ok()) return std::move(data).error();
+  if (data.value() == nullptr) return false;
+  auto there = data.value()->stat_if_exists(file_of(id));
+  if (!there.ok()) return std::move(there).error();
+  return there.value().has_value();
+}
+
 Result<bool> Staging::place_object(ObjectId id, const RootedDir& dir, const ObjectName& name) {
   auto data = data_dir(high_of(id), IfMissing::kFail);
   if (!data.ok()) return std::move(data).error();

@@ -134,6 +134,20 @@ TEST_P(FileSinkTest, CloseSetsModeAndTimes) {
   EXPECT_EQ(root_.stat("copy/f").st_mtim.tv_nsec, 7);
 }
 
+TEST_P(FileSinkTest, ModesOfFilesStayWithinWhatIsGranted) {
+  FileSinkConfig config{open(), {}, single_name("copy"), decode_page};
+  config.modes = 0740;
+  sink_ = FileSink::create(std::move(config), *queue_).value();
+  file_mode_ = 0666;
+  add(0, 0, "", EntryType::kDirectory, 0);
+  add(1, 0, "f", EntryType::kFile, 2);
+  std::vector<std::byte> data(2, std::byte{1});
+  ASSERT_TRUE(write(1, 0, data).ok());
+  ASSERT_TRUE(close(1).ok());
+  ASSERT_TRUE(publish().ok());
+  EXPECT_EQ(root_.stat("copy/f").st_mode & 07777U, 0640U);
+}
+
 TEST_P(FileSinkTest, AFewAndManyTouchedFilesAreBothSynced) {
   start();
   std::vector<std::byte> data(10, std::byte{1});
