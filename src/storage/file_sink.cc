@@ -17,6 +17,7 @@ namespace tideway::storage {
 
 Result<std::unique_ptr<FileSink>> FileSink::create(FileSinkConfig config, IoQueue& queue) {
   TIDEWAY_CHECK(config.root->side() == Side::kDestination);
+  if (auto checked = check_destination(config.destination); !checked.ok()) return std::move(checked).error();
   auto staging = Staging::create(config.root, config.transfer);
   if (!staging.ok()) return std::move(staging).error();
   return std::unique_ptr<FileSink>(new FileSink(std::move(config), std::move(staging).value(), queue));

@@ -34,7 +34,7 @@ struct FileSinkConfig {
 
 class FileSink final : public ObjectStore {
  public:
-  // Makes the staging directory. `queue` outlives the store. Errors: those of Staging::create.
+  // Makes the staging directory. `queue` outlives the store. Errors: those of Staging::create, and name_reserved.
   static Result<std::unique_ptr<FileSink>> create(FileSinkConfig config, IoQueue& queue);
   ~FileSink() override;  // leaves staging where it is: call abandon() first to remove it
 

@@ -411,7 +411,7 @@ uint32_t limit_mode(const ManifestEntry& entry, uint32_t modes) {
 
 Status check_destination(const ObjectName& name) {
   const auto components = name.components();
-  if (components.empty() || components.front() != kStateDirName) return success();
+  if (components.empty() || (components.front() != kStateDirName && !is_reserved_at_top(components.back()))) return success();
   return Error{Fault::kNameReserved, "\"" + to_display(name) + "\" belongs to Tideway itself", "choose another destination"};
 }
 

@@ -134,6 +134,13 @@ TEST_P(FileSinkTest, CloseSetsModeAndTimes) {
   EXPECT_EQ(root_.stat("copy/f").st_mtim.tv_nsec, 7);
 }
 
+TEST_P(FileSinkTest, AReservedDestinationIsRefusedBeforeAnythingArrives) {
+  const auto sink = FileSink::create({open(), {}, single_name(".tideway-manifest"), decode_page}, *queue_);
+  ASSERT_FALSE(sink.ok());
+  EXPECT_EQ(sink.error().fault, Fault::kNameReserved);
+  EXPECT_FALSE(root_.exists(".tideway"));
+}
+
 TEST_P(FileSinkTest, ModesOfFilesStayWithinWhatIsGranted) {
   FileSinkConfig config{open(), {}, single_name("copy"), decode_page};
   config.modes = 0740;

@@ -419,6 +419,12 @@ TEST_F(PublishTest, AnotherNumberOfEntriesThanAnnouncedIsRefused) {
 TEST_F(PublishTest, ADestinationInsideOurOwnDirectoryIsRefused) {
   sample();
   EXPECT_EQ(publish(".tideway/copy").error().fault, Fault::kNameReserved);
+  for (const char* name : {".tideway", ".tideway-manifest", ".tideway-commit", "tree/.tideway-manifest"}) {
+    restart();
+    file(0, "", "content");
+    EXPECT_EQ(publish(name).error().fault, Fault::kNameReserved) << name;
+  }
+  EXPECT_FALSE(root_.exists("tree"));
 }
 
 TEST_F(PublishTest, ManyDirectoriesAreSyncedAndPublishedAsFewAre) {
