@@ -19,6 +19,7 @@ struct CopyRequest {
   messages::TransferOptions options;
   std::vector<messages::Filter> filters;
   std::optional<std::vector<ObjectName>> only;  // --files-from, below the source
+  Duration staging_ttl = std::chrono::hours(7 * 24);  // older leftovers at a local destination are removed
 };
 
 // Where a path on this machine lies. An existing directory is held itself, whatever its parent allows, so that a mount

@@ -101,7 +101,10 @@ Result<Staging> Staging::create(std::shared_ptr<const RootedDir> root, const Tra
     if (!locked.value()) continue;
     if (auto emptied = locked.value()->remove_content(); !emptied.ok()) return std::move(emptied).error();
     Staging staging(std::move(root), std::move(*locked.value()), id);
-    if (auto made = staging.make_content(); !made.ok()) return std::move(made).error();
+    if (auto made = staging.make_content(); !made.ok()) {
+      static_cast<void>(staging.remove().ok());
+      return std::move(made).error();
+    }
     return staging;
   }
   return Error{Fault::kDestBusy, "the staging directory below this root is removed as fast as it is made", "try again"};
