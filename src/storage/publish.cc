@@ -71,6 +71,7 @@ class Publication {
   void keep_manifest(const ObjectName& written);
   Result<WalkResult> walk(const RootedDir& top, const WalkSteps& steps);
   bool holds_our_root(const RootedDir& dir) const;
+  bool brings_nothing_to(const RootedDir* top) const;
   uint32_t mode_of(const ManifestEntry& entry) const { return limit_mode(entry, modes_); }
   StoredManifestHeader header() const {
     return {order_.root, TreeAlgorithm::kXxh3Leaves, order_.entries, 0, counted_.leaves, order_.destination, modes_};
@@ -155,11 +156,24 @@ bool Publication::holds_our_root(const RootedDir& dir) const {
   return stored.ok() && stored.value().header().root == order_.root;
 }
 
+// All was there before. The manifest of the copy that brought it knows the hashes, this one's does not, so that one stays.
+// `top` is the destination, if it is a directory.
+bool Publication::brings_nothing_to(const RootedDir* top) const {
+  const auto is_there = [](const RootedDir& dir, const ObjectName& name) {
+    const auto found = dir.stat_if_exists(name);
+    return found.ok() && found.value();
+  };
+  if (pieces_made_ > 0) return false;
+  if (top != nullptr && is_there(*top, single_name(std::string(kTreeManifestName)))) return true;
+  return is_there(staging_.root(), kept_manifest_name(order_.destination));
+}
+
 Status Publication::publish_into(const RootedDir& top) {
   directories_met_ = 1;
   if (auto prepared = prepare(top); !prepared.ok()) return prepared;
   if (appeared_ && pieces_made_ == 0 && holds_our_root(top)) return success();  // the same copy, and it was faster
   if (appeared_) return conflict(Fault::kDestExists, *appeared_, "appeared while it was copied");
+  if (brings_nothing_to(&top)) return success();
   auto written = write_manifest();
   if (!written.ok()) return std::move(written).error();
   if (auto synced = sync_many(*pieces_, directories_made_); !synced.ok()) return synced;
@@ -187,6 +201,7 @@ Status Publication::publish_file(const ManifestEntry& entry) {
   named.name = order_.destination.last();
   if (auto prepared = prepare_file(parent.value(), named); !prepared.ok()) return prepared;
   if (appeared_) return conflict(Fault::kDestExists, *appeared_, "appeared while it was copied");
+  if (brings_nothing_to(nullptr)) return success();
   auto written = write_manifest();
   if (!written.ok()) return std::move(written).error();
   if (is_piece_[0])

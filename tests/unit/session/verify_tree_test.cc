@@ -137,6 +137,18 @@ TEST_F(VerifyTreeTest, TheNewerOfTwoManifestsCounts) {
   EXPECT_EQ(verify("copy"), "copy/new is missing; ");
 }
 
+TEST_F(VerifyTreeTest, ACopyThatBroughtNothingLeavesTheManifestThatKnowsTheHashes) {
+  for (unsigned char id = 1; id <= 2; ++id) {
+    begin(id);
+    dir(0, "");
+    file(0, "f", "content", id == 1 ? Sent::kYes : Sent::kKept);
+    publish("copy");
+  }
+  EXPECT_EQ(verify("copy"), "good");
+  std::ofstream(root_ / "copy/f", std::ios::binary | std::ios::in) << "Content";
+  EXPECT_EQ(verify("copy"), "f differs in bytes 0 to 6; ");
+}
+
 TEST_F(VerifyTreeTest, ADirectoryThatWasItselfTheRootIsFound) {
   begin();
   dir(0, "", 0700);
