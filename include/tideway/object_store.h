@@ -61,7 +61,7 @@ enum class StoreOp : uint8_t {
   kWrite,  // sink: `bytes` at `offset`
   kSync,   // sink: everything written so far is on stable storage (`object` is ignored)
   kClose,  // sink: set size, mode and times, release; source: compare size, times and inode with the first open
-           // (source_changed, source_vanished), release
+           // (source_changed, source_vanished); it may be read again afterwards
 };
 
 struct StoreRequest {

@@ -2,6 +2,7 @@
 #include "block/effort.h"
 
 #include <algorithm>
+#include <cstring>
 #include <string_view>
 
 namespace tideway::block {
@@ -9,6 +10,7 @@ namespace {
 
 constexpr size_t kSamples = 4;
 constexpr CodecLevel kSampleLevel{-1};  // fast, and shrinks what any level would shrink
+constexpr CodecLevel kZerosLevel{-5};  // the cheapest: a hole shrinks to next to nothing at any
 constexpr uint32_t kSkippedPerSample = 16;
 constexpr uint32_t kRungBlocks = 32;  // no change of level before so many blocks, so that it does not oscillate
 
@@ -56,6 +58,10 @@ bool starts_compressed(const RawBlock& block) {
   return compressed * 2 >= block.raw_size;
 }
 
+bool is_all_zero(std::span<const std::byte> bytes) {
+  return bytes.empty() || (bytes[0] == std::byte{0} && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
+}
+
 }  // namespace
 
 bool is_compressed_format(std::span<const std::byte> start) {
@@ -70,6 +76,7 @@ size_t Effort::worthwhile_below(size_t raw_size) {
 }
 
 std::optional<CodecLevel> Effort::choose(const RawBlock& block, Codec& codec) {
+  if (config_.mode != EffortMode::kFixed && is_all_zero(block.raw())) return kZerosLevel;
   if (config_.mode == EffortMode::kOff) return std::nullopt;
   if (config_.mode == EffortMode::kFixed) return config_.level;
   if (starts_compressed(block)) incompressible_ = std::max(incompressible_, kIncompressibleMax);

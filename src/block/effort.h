@@ -2,7 +2,8 @@
 //
 // Decides for each block whether to compress it, and how hard. In `auto`, a few samples tell whether a block would
 // shrink; once many in a row would not, only one block in several is looked at, so that checkpoints of random-looking
-// weights cost next to nothing. The level follows the pipeline: packed blocks waiting for the wire mean that there is
+// weights cost next to nothing. A block of zeros, as holes are read, is always worth it, also when compression is off: to
+// see that it is one takes a byte, or the time of a copy. The level follows the pipeline: packed blocks waiting for the wire mean that there is
 // time to try harder, a wire waiting for blocks means the opposite, down to not compressing at all.
 // Thread: one cpu worker per object. Pure.
 #pragma once

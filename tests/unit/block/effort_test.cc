@@ -50,6 +50,18 @@ TEST_F(EffortTest, OffNeverCompressesAndAFixedLevelAlwaysTries) {
   EXPECT_EQ(shrinking_.calls + growing_.calls, 0) << "no samples";
 }
 
+TEST_F(EffortTest, ABlockOfZerosIsPackedEvenWhenCompressionIsOffOrWouldNotPay) {
+  RawBlock zeros = block_of(1 << 20);
+  std::ranges::fill(zeros.bytes.data().first(1 << 20), std::byte{0});
+  EXPECT_TRUE(Effort({.mode = EffortMode::kOff, .level = {}}).choose(zeros, shrinking_));
+  Effort skipping({});
+  const RawBlock block = block_of(1 << 20);
+  while (!skipping.is_skipping()) EXPECT_EQ(skipping.choose(block, growing_), std::nullopt);
+  EXPECT_TRUE(skipping.choose(zeros, growing_));
+  zeros.bytes.data()[(1 << 20) - 1] = std::byte{1};
+  EXPECT_EQ(Effort({.mode = EffortMode::kOff, .level = {}}).choose(zeros, shrinking_), std::nullopt);
+}
+
 TEST_F(EffortTest, FourSamplesDecideAboutABlock) {
   const RawBlock block = block_of(1 << 20);
   Effort effort({});
