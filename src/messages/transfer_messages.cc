@@ -67,6 +67,9 @@ void parse_start(const proto::OpenTransfer& in, FieldCheck& check, OpenTransfer&
   check.require(is_pull || !out.sink, "sink", "comes with another direction than pull");
   check.require(is_pull || !out.everything_needed, "everything_needed", "comes with another direction than pull");
   check.require(is_pull || out.sources.size() <= 1, "sources", "has several of a push or list");
+  // It is what a single file is called inside a directory, and the root has no last name.
+  const bool names_root = std::ranges::any_of(out.sources, [](const ObjectName& name) { return name.is_root(); });
+  check.require(out.direction != Direction::kPush || !names_root, "sources", "names the root itself for a push");
   check.require(out.direction == Direction::kPush || !out.first_page, "first_page",
                 "comes with another direction than push");
 }

@@ -57,7 +57,7 @@ struct OpenTransfer {
   std::string root;                    // 1 to kRootNameMax bytes of [A-Za-z0-9_.-]
   ObjectName name;                     // push: the destination; pull and list: what `sources` are below
   // Of a pull: what to send, below the root; none: `name` itself. Of a push: the source's last name, which is what a
-  // single file is called inside a directory.
+  // single file is called inside a directory, so never the root itself.
   std::vector<ObjectName> sources;
   DestinationForm destination = DestinationForm::kAsGiven;
   TransferOptions options;

@@ -66,6 +66,7 @@ TEST(OpenTransfer, EveryFieldIsChecked) {
   expect_push_refused("sink", [](OpenTransfer& open) { open.sink = {SlotId(1), 1}; });
   expect_push_refused("everything_needed", [](OpenTransfer& open) { open.everything_needed = true; });
   expect_push_refused("sources", [](OpenTransfer& open) { open.sources = {ObjectName(), ObjectName()}; });
+  expect_push_refused("sources", [](OpenTransfer& open) { open.sources = {ObjectName()}; });  // it has no last name
   expect_pull_refused("first_page", [](OpenTransfer& open) { open.first_page = example_page(); });
   expect_pull_refused("sources", [](OpenTransfer& open) { open.sources.resize(4097); });
 }
