@@ -189,29 +189,34 @@ Status ReceivePath::place_waiting() {
     }
     BlockUnpacked block = std::move(waiting_[i]);
     waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
-    take_block(std::move(block));
+    if (Status status = take_block(std::move(block)); !status.ok()) return status;
   }
   return success();
 }
 
-void ReceivePath::take_block(BlockUnpacked&& received) {
+Status ReceivePath::take_block(BlockUnpacked&& received) {
   auto writing = std::make_unique<Writing>(Writing{received.lane, std::move(received.block).value(), {}, {}});
   const block::SegmentList& segments = writing->block.segments;
   block::SegmentList bad;
   uint32_t offset = 0;
-  for (size_t i = 0; i < segments.size(); offset += segments[i].length, ++i) {
+  Status status = success();
+  for (size_t i = 0; i < segments.size() && status.ok(); offset += segments[i].length, ++i) {
     if (std::binary_search(writing->block.bad.begin(), writing->block.bad.end(), static_cast<uint32_t>(i))) {
       bad.push_back(segments[i]);
-    } else if (receiver_->wants(segments[i])) {
-      writing->good.push_back(segments[i]);
-      writing->offsets.push_back(offset);
+      continue;
     }
+    const auto claimed = receiver_->claim(segments[i]);
+    if (!claimed.ok()) status = claimed.error();
+    if (!claimed.ok() || !claimed.value()) continue;
+    writing->good.push_back(segments[i]);
+    writing->offsets.push_back(offset);
   }
   if (!bad.empty()) receiver_->on_bad_segments(writing->block.key, bad);
   while (writings_.contains(next_writing_)) next_writing_ = (next_writing_ + 1) % kWritingsMax;
   writing_order_.push_back(next_writing_);
-  writings_[next_writing_] = std::move(writing);
+  writings_[next_writing_] = std::move(writing);  // also after an error: the buffer goes home with the others
   next_writing_ = (next_writing_ + 1) % kWritingsMax;
+  return status;
 }
 
 bool ReceivePath::submit_writes() {

@@ -52,7 +52,7 @@ class ReceivePath {
   Status take_page(const messages::ManifestPage& page);
   Status open_store(const ManifestEntry& entry_0);
   Result<std::vector<transfer::Existing>> probe(const messages::ManifestPage& page) const;
-  void take_block(BlockUnpacked&& block);
+  Status take_block(BlockUnpacked&& block);
   Status place_waiting();
   bool submit_writes();
   bool take_answers(EventOutlet& events);

@@ -148,9 +148,17 @@ Result<Receiver::Verdict> Receiver::judge(std::span<const block::Segment> segmen
   return Verdict::kWrite;
 }
 
-bool Receiver::wants(const block::Segment& segment) const {
-  const auto object = objects_.find(segment.object);
-  return object != objects_.end() && !object->second.stored[segment.leaf];
+Result<bool> Receiver::claim(const block::Segment& segment) {
+  const auto found = objects_.find(segment.object);
+  if (found == objects_.end()) return false;
+  Object& object = found->second;
+  const auto of_leaf = [&](const Claim& claim) { return claim.leaf == segment.leaf; };
+  const auto claimed = std::find_if(object.claims.begin(), object.claims.end(), of_leaf);
+  if (claimed != object.claims.end() && claimed->hash != segment.hash)
+    return broken("a leaf came twice, with different content");
+  if (claimed != object.claims.end() || object.stored[segment.leaf]) return false;
+  object.claims.push_back({segment.leaf, segment.hash});
+  return true;
 }
 
 void Receiver::on_bad_segments(BlockKey key, std::span<const block::Segment> segments) {
@@ -169,7 +177,7 @@ Status Receiver::on_stored(BlockKey key, std::span<const block::Segment> segment
     const auto found = objects_.find(segment.object);
     if (found == objects_.end()) continue;
     Object& object = found->second;
-    if (object.stored[segment.leaf]) continue;  // sent twice; the first copy was as good
+    std::erase_if(object.claims, [&](const Claim& claim) { return claim.leaf == segment.leaf; });
     object.stored[segment.leaf] = true;
     bytes_stored_ += Bytes(segment.length);
     leaves.push_back({object.first_leaf + segment.leaf, segment.hash});

@@ -58,11 +58,13 @@ class Receiver {
   // A block was unpacked: may its segments be written? kWaits: its page is still on its way; ask again after on_page.
   enum class Verdict : uint8_t { kWrite, kWaits };
   Result<Verdict> judge(std::span<const block::Segment> segments) const;
-  // Whether this leaf is still to be written: of a live object, and not here yet.
-  bool wants(const block::Segment& segment) const;
+  // Whether the caller is to write this leaf, of a judged block: its object is open, and the leaf neither here nor being
+  // written. The first copy that is claimed is the one that counts. Errors: protocol_error when the leaf was claimed with
+  // another hash, for what is stored would then not be what was verified.
+  Result<bool> claim(const block::Segment& segment);
   // These leaves of the block have a wrong hash: the source reads them again.
   void on_bad_segments(BlockKey key, std::span<const block::Segment> segments);
-  // The block's good segments are written. Fills `leaves` with what to record beside the manifest.
+  // The block's claimed segments are written. Fills `leaves` with what to record beside the manifest.
   struct LeafHash { uint64_t leaf; Hash128 hash; };
   Status on_stored(BlockKey key, std::span<const block::Segment> segments, std::vector<LeafHash>& leaves);
   void on_closed(ObjectId object);
@@ -86,12 +88,17 @@ class Receiver {
   Bytes bytes_stored() const { return bytes_stored_; }
 
  private:
+  struct Claim {
+    uint32_t leaf;
+    Hash128 hash;
+  };
   struct Object {
     Bytes size;
     uint64_t first_leaf = 0;
     uint32_t leaves = 0;
     uint32_t hashed = 0;
     std::vector<bool> stored;           // per leaf
+    std::vector<Claim> claims;          // leaves being written, as many as there are buffers at most
     std::map<uint32_t, Hash128> early;  // hashes that came before their turn
     digest::ObjectHasher hasher;
     std::optional<Hash256> expected;    // from ObjectEnd
