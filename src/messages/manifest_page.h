@@ -11,7 +11,7 @@ namespace tideway::messages {
 inline constexpr size_t kEntriesPerPageMax = 4096;
 inline constexpr size_t kPageBytes = 64 << 10;     // a builder's pages end near this; a peer's may be kPageBodyMax
 inline constexpr size_t kLinkTargetMax = 4095;     // PATH_MAX without its NUL
-inline constexpr uint64_t kFileSizeMax = kLeafSize.count() << 32;  // leaves within an object have 32-bit numbers
+inline constexpr uint64_t kFileSizeMax = kObjectSizeMax.count();
 
 // The entries are numbered in a row, and each first leaf follows from the entry before it. A parent's number is
 // smaller than its entry's. Whether the order of the tree is right, digest/tree_hasher.h sees.

@@ -192,7 +192,8 @@ void Session::serve_push(messages::OpenTransfer request) {
   start.form = transfer->request.destination;
   start.source_name = transfer->request.sources.empty() ? "" : transfer->request.sources.front().last();
   start.options = transfer->request.options;
-  start.limits = {limits.value().files_max, limits.value().bytes_max};
+  start.limits.bytes_max = limits.value().bytes_max;
+  if (limits.value().files_max < std::numeric_limits<uint64_t>::max()) start.limits.entries_max = limits.value().files_max;
   transfer->rate_max = limits.value().rate_max;
   around_.engine.post(std::move(start));
 }

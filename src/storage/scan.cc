@@ -195,7 +195,9 @@ bool TreeScan::describe(const Where& where, const FileStat& stat, ManifestEntry&
   if (entry.type == EntryType::kSymlink) return describe_link(where, entry);
   if (entry.type == EntryType::kFile) {
     entry.size = stat.size;
-    return true;
+    if (stat.size <= kObjectSizeMax) return true;
+    skip(entry.name, {Fault::kUnsupported, "\"" + where.dir.shown(where.name) + "\" is larger than 16 PiB", "split it"});
+    return false;
   }
   auto dir = where.dir.open_dir(where.name);
   if (!dir.ok()) {

@@ -14,6 +14,7 @@
 #include "messages/transfer_messages.h"
 #include "transfer/answers.h"
 #include "transfer/block_builder.h"
+#include "transfer/entry_report.h"
 #include <tideway/object_store.h>
 
 #include <deque>
@@ -26,16 +27,9 @@ namespace tideway::transfer {
 
 inline constexpr size_t kUnresolvedMax = 65'536;      // entries scanned ahead of what was read: about 20 MB
 inline constexpr size_t kObjectEndBatch = 256;        // objects in one ObjectEnd message
-inline constexpr size_t kEntryErrorsReported = 1000;  // the rest is only counted
 
 using SenderMessage = std::variant<messages::ManifestPage, messages::ManifestEnd, messages::ObjectEnds,
                                    messages::TransferRoot, messages::PeerError>;
-
-// A failed or skipped entry, for the person who started the copy.
-struct EntryReport {
-  std::optional<ObjectId> object;  // not set: the scan left it out, `why` names it
-  Error why;
-};
 
 class Sender {
  public:
