@@ -221,7 +221,6 @@ void Sender::on_entry_failed(ObjectId id, const Error& why) {
   if (object == objects_.end()) return;  // reported before
   const bool was_ended = object->second.is_ended;
   objects_.erase(object);
-  builder_.drop_object(id);
   releases_.push_back(id);
   failed_ += 1;
   if (failed_ <= kEntryErrorsReported) reports_.push_back({id, why});
@@ -250,7 +249,8 @@ void Sender::say_end() {
 
 std::optional<BlockPlan> Sender::next_block() {
   const bool more_is_coming = wants_entries() || (!asked_pages_.empty() && !builder_.is_empty());
-  return builder_.next(more_is_coming ? BlockBuilder::More::kComing : BlockBuilder::More::kNothingAtHand);
+  return builder_.next(more_is_coming ? BlockBuilder::More::kComing : BlockBuilder::More::kNothingAtHand,
+                       [this](ObjectId object) { return objects_.contains(object); });
 }
 
 template <typename T>
