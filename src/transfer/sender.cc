@@ -131,9 +131,9 @@ Status Sender::on_needs(const messages::Needs& needs) {
 Status Sender::on_delivered(const messages::BlocksDelivered& delivered) {
   for (const auto& [first, count] : delivered.ranges) {
     if (count > builder_.blocks_made() || first.value() > builder_.blocks_made() - count) return unasked("BlocksDelivered");
-    for (uint32_t i = 0; i < count; ++i) {
-      const auto sent = sent_.find(BlockId(first.value() + i));
-      if (sent == sent_.end()) continue;
+    // What is not verified yet is walked, not the numbers that a peer may name again and again.
+    for (auto sent = sent_.lower_bound(first); sent != sent_.end() && sent->first.value() - first.value() < count;
+         sent = sent_.erase(sent)) {
       for (const SentLeaf& leaf : sent->second) {
         const auto object = objects_.find(leaf.object);
         if (object == objects_.end()) continue;
@@ -141,7 +141,6 @@ Status Sender::on_delivered(const messages::BlocksDelivered& delivered) {
         bytes_delivered_ += Bytes(leaf.length);
         forget_if_delivered(leaf.object);
       }
-      sent_.erase(sent);
     }
   }
   return success();

@@ -107,7 +107,7 @@ class Sender {
   std::unordered_map<ObjectId, Object> objects_;            // needed and not delivered
   struct Asked { ObjectId object; Bytes size; };
   std::map<uint32_t, std::vector<Asked>> asked_pages_;      // objects with bytes, of each page without an answer
-  std::unordered_map<BlockId, std::vector<SentLeaf>> sent_;  // blocks the sink has not verified
+  std::map<BlockId, std::vector<SentLeaf>> sent_;           // blocks the sink has not verified
   messages::PageBuilder pages_;
   uint32_t pages_cut_ = 0;
   messages::ObjectEnds ended_;
