@@ -47,7 +47,32 @@ struct Source {
   Sender of;
 };
 
+using Objects = std::vector<ObjectId>;
+
 // ---- delivered, rejected, released ---------------------------------------------------------------------------------
+
+TEST(Sender, AnObjectIsReleasedWhenAllOfItIsVerifiedAndNotBefore) {
+  Tree tree;
+  const ObjectId file = tree.file(9_MiB);
+  Source source;
+  source.of.on_accepted(Answers::kEverythingNeeded);
+  ASSERT_TRUE(source.list(tree).ok());
+  source.of.on_scan_end();
+  ASSERT_EQ(source.pack_all().size(), 3U);
+  ASSERT_TRUE(source.deliver(0, 2).ok());
+  source.close_all();
+  EXPECT_TRUE(source.released().empty()) << "its last leaf may be rejected yet";
+  ASSERT_TRUE(source.of.on_rejected({kTransfer, BlockId(2), {{file, 2}}, "hash_mismatch"}).ok());
+  ASSERT_TRUE(source.deliver(2, 1).ok());
+  EXPECT_TRUE(source.released().empty()) << "block 2 was verified without that leaf";
+  const auto again = source.pack_all();
+  ASSERT_EQ(again.size(), 1U);
+  EXPECT_EQ(again[0].leaves[0].leaf, 2U);
+  ASSERT_TRUE(source.deliver(3, 1).ok());
+  EXPECT_EQ(source.released(), Objects{file});
+  EXPECT_EQ(source.of.bytes_delivered(), 9_MiB);
+  EXPECT_FALSE(source.of.next_close()) << "it is looked at once";
+}
 
 TEST(Sender, TheSameWordAgainChangesNothingAndCostsNothing) {
   Tree tree;
