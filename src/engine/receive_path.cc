@@ -137,6 +137,7 @@ Status ReceivePath::take_page(messages::ManifestPage& page) {
     if (answers_ == transfer::Answers::kEverythingNeeded) store_->bind(page.entries[i].number, page.entries[i]);
     if (is_there && page.entries[i].type == EntryType::kFile) store_->release(page.entries[i].number);
   }
+  page.skipped.clear();  // what is not there need not be kept either
   const std::string bytes = messages::serialize(page);
   if (Status status = store_->staging().append_manifest(std::as_bytes(std::span(bytes))); !status.ok()) return status;
   return place_waiting();
@@ -372,6 +373,7 @@ void ReceivePath::tell_board() {
   board().bytes_needed.set(saturating_sub(receiver_->bytes_listed(), receiver_->bytes_kept()).count());
   board().bytes_verified.set(receiver_->bytes_stored().count());
   board().failed.set(receiver_->failed());
+  board().skipped.set(receiver_->skipped());
   board().kept.set(receiver_->kept());
   board().is_scanning.set(receiver_->has_end() ? 0 : 1);
 }

@@ -212,6 +212,7 @@ Result<ManifestEnd> parse_manifest_end(Body body) {
   out.entries = in.entries();
   check.require(out.entries <= uint64_t{1} << 32, "entries", "is above 2^32");
   out.bytes = Bytes(in.bytes());
+  out.skipped = in.skipped();
   return check.finish(std::move(out));
 }
 
@@ -220,6 +221,7 @@ std::string serialize(const ManifestEnd& message) {
   out.set_transfer(to_text(message.transfer));
   out.set_entries(message.entries);
   out.set_bytes(message.bytes.count());
+  out.set_skipped(message.skipped);
   return to_body(MessageType::kManifestEnd, out);
 }
 

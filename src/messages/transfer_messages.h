@@ -93,6 +93,7 @@ struct ManifestEnd {
   TransferId transfer{};
   uint64_t entries = 0;
   Bytes bytes;
+  uint64_t skipped = 0;                // what the scan left out on purpose, also beyond what pages told
   bool operator==(const ManifestEnd&) const = default;
 };
 

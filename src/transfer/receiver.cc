@@ -34,6 +34,7 @@ Status Receiver::on_page(const messages::ManifestPage& page, std::span<const Exi
     const Existing there = existing.empty() ? Existing::kAbsent : existing[i];
     if (Status status = take_entry(page.entries[i], there, needs); !status.ok()) return status;
   }
+  take_skipped(page);
   if (options_.answers == Answers::kPerPage) {
     if (needs.kept.empty()) needs.kind = messages::NeedsKind::kAll;
     needs_waiting_ += 1;
@@ -55,6 +56,15 @@ Status Receiver::check_bounds() const {
   return success();
 }
 
+// The skips come with a page and count with the end; their texts are shown as they come.
+void Receiver::take_skipped(const messages::ManifestPage& page) {
+  for (const messages::SkippedItem& skipped : page.skipped) {
+    const auto fault = fault_named(skipped.code);
+    const bool is_skip = fault && row_of(*fault).exit_code == row_of(Fault::kSpecialFile).exit_code;
+    report(std::nullopt, {is_skip ? *fault : Fault::kSpecialFile, skipped.detail, ""});
+  }
+}
+
 void Receiver::report(std::optional<ObjectId> object, const Error& why) {
   if (reported_ == kEntryErrorsReported) return;
   reported_ += 1;
@@ -68,6 +78,7 @@ void Receiver::say(ReceiverMessage message) {
 
 Status Receiver::on_listed_page(const messages::ManifestPage& page) {
   if (Status status = take_page_number(page); !status.ok()) return status;
+  take_skipped(page);
   entries_ += page.entries.size();
   for (const ManifestEntry& entry : page.entries) bytes_listed_ += entry.size;
   return success();
@@ -131,6 +142,7 @@ Status Receiver::on_manifest_end(const messages::ManifestEnd& end) {
   if (has_end_ || end.entries != entries_ || end.bytes != bytes_listed_)
     return broken("its end counts " + std::to_string(end.entries) + " entries, the pages had " + std::to_string(entries_));
   has_end_ = true;
+  skipped_ = end.skipped;
   return success();
 }
 

@@ -80,7 +80,7 @@ class Receiver {
 
   std::optional<ObjectId> next_close();
   std::optional<ReceiverMessage> next_message();
-  std::optional<EntryReport> next_report();  // what the source failed to read
+  std::optional<EntryReport> next_report();  // what the source failed to read, or left out
   void flush_delivered();  // told when the engine says so, at most every 10 ms
 
   // Everything named is there or failed, and the source has said its last word.
@@ -92,6 +92,7 @@ class Receiver {
   uint64_t entries() const { return entries_; }
   uint64_t leaves() const { return leaves_; }
   uint64_t failed() const { return failed_; }
+  uint64_t skipped() const { return skipped_; }  // by the source, on purpose
   uint64_t kept() const { return kept_; }
   Bytes bytes_listed() const { return bytes_listed_; }
   Bytes bytes_kept() const { return bytes_kept_; }
@@ -115,6 +116,7 @@ class Receiver {
   void count_failure(const Error& why);
   Status close_if_whole(ObjectId id, const Object& object);
   Status take_page_number(const messages::ManifestPage& page);
+  void take_skipped(const messages::ManifestPage& page);
   void report(std::optional<ObjectId> object, const Error& why);
   void say(ReceiverMessage message);
   void say_delivered();
@@ -124,7 +126,7 @@ class Receiver {
   digest::TreeHasher tree_;
   std::unordered_map<ObjectId, Object> objects_;
   uint32_t next_page_ = 0;
-  uint64_t entries_ = 0, leaves_ = 0, failed_ = 0, kept_ = 0, reported_ = 0;
+  uint64_t entries_ = 0, leaves_ = 0, failed_ = 0, skipped_ = 0, kept_ = 0, reported_ = 0;
   Bytes bytes_listed_, bytes_kept_, bytes_opened_, bytes_stored_;
   size_t early_leaves_ = 0;  // of all objects
   size_t closing_ = 0;       // whole, and with the store

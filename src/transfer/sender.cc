@@ -34,13 +34,13 @@ Status Sender::on_listed(std::span<const ManifestEntry> entries) {
 
 Status Sender::list(const ManifestEntry& entry) {
   if (Status status = tree_.add(entry); !status.ok()) return status;
+  if (pages_.is_full()) cut_page();  // not before more follows: what is skipped at the end goes with the last page
   entries_ += 1;
   bytes_listed_ += entry.size;
   pages_.add(entry);
   const bool has_bytes = entry.type == EntryType::kFile && entry.size > 0_B;
   if (options_.content == Options::Content::kManifestOnly) {
     if (has_bytes) tree_.set_kept(entry.number);  // nobody will hash it, and no page is answered
-    if (pages_.is_full()) cut_page();
     return success();
   }
   if (has_bytes) {
@@ -52,13 +52,14 @@ Status Sender::list(const ManifestEntry& entry) {
   } else if (answers_ == Answers::kPerPage) {
     asked_pages_[pages_cut_];  // the page waits for its answer all the same
   }
-  if (pages_.is_full()) cut_page();
   return success();
 }
 
 void Sender::cut_page() {
   if (pages_.is_empty()) return;
-  messages_.emplace_back(pages_.take());
+  messages::ManifestPage page = pages_.take();
+  page.skipped = std::exchange(skips_waiting_, {});
+  messages_.emplace_back(std::move(page));
   pages_cut_ += 1;
   first_uncut_ = entries_;
   flush_object_ends();  // soon after they are known: the sink keeps entries for as long as an older one is open
@@ -70,10 +71,12 @@ void Sender::name(ObjectId object) {
 }
 
 // A special file or an unsafe link is left out and the rest published; what could not be read is a failure, which the
-// sink has to know of.
+// sink has to know of. It tells both to whoever started a pull.
 void Sender::on_skipped(const SkippedEntry& skipped) {
-  if (skipped_ + failed_ < kEntryErrorsReported) reports_.push_back({std::nullopt, skipped.why});
+  const bool is_reported = skipped_ + failed_ < kEntryErrorsReported;
+  if (is_reported) reports_.push_back({std::nullopt, skipped.why});
   if (row_of(skipped.why.fault).exit_code == row_of(Fault::kSpecialFile).exit_code) {
+    if (is_reported) skips_waiting_.push_back({std::string(skipped.why.name()), skipped.why.what});
     skipped_ += 1;
   } else {
     failed_ += 1;
@@ -246,7 +249,7 @@ void Sender::on_entry_failed(ObjectId id, const Error& why) {
 void Sender::say_end() {
   if (scan_ended_ && !end_said_) {
     end_said_ = true;
-    messages_.emplace_back(messages::ManifestEnd{options_.transfer, entries_, bytes_listed_});
+    messages_.emplace_back(messages::ManifestEnd{options_.transfer, entries_, bytes_listed_, skipped_});
   }
   if (!end_said_ || root_said_ || unfinished_ > 0 || !asked_pages_.empty()) return;
   root_said_ = true;

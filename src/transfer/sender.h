@@ -119,6 +119,7 @@ class Sender {
   std::deque<SenderMessage> messages_;
   std::deque<ObjectId> closes_, releases_;
   std::deque<EntryReport> reports_;
+  std::vector<messages::SkippedItem> skips_waiting_;  // for the next page
   uint64_t entries_ = 0, failed_ = 0, skipped_ = 0, kept_ = 0, unfinished_ = 0;
   Bytes bytes_listed_, bytes_needed_, bytes_delivered_;
   bool scan_ended_ = false, end_said_ = false, root_said_ = false;

@@ -38,7 +38,7 @@ std::vector<Row> rows() {
           parse_transfer_accepted),
       row("manifest_page", example_page(), parse_manifest_page),
       row("needs", Needs{kTransfer, 7, NeedsKind::kAllBut, {ObjectId(1), ObjectId(500)}}, parse_needs),
-      row("manifest_end", ManifestEnd{kTransfer, 4, Bytes((8 << 20) + 1)}, parse_manifest_end),
+      row("manifest_end", ManifestEnd{kTransfer, 4, Bytes((8 << 20) + 1), 2}, parse_manifest_end),
       row("object_end", ObjectEnds{kTransfer, {{ObjectId(1), 2, Bytes((8 << 20) + 1), kRoot}}}, parse_object_ends),
       row("transfer_root", TransferRoot{kTransfer, kRoot}, parse_transfer_root),
       row("blocks_delivered", BlocksDelivered{kTransfer, {{BlockId(0), 3}, {BlockId(5), 1}}}, parse_blocks_delivered),

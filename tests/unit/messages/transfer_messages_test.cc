@@ -132,7 +132,7 @@ TEST(Needs, TheLongestListFits) {
 }
 
 TEST(ManifestEnd, ComesBackAsItWasAndIsChecked) {
-  expect_back(ManifestEnd{kTransfer, 1ULL << 32, Bytes::max()}, parse_manifest_end);
+  expect_back(ManifestEnd{kTransfer, 1ULL << 32, Bytes::max(), UINT64_MAX}, parse_manifest_end);
   expect_refused<ManifestEnd>({kTransfer, 1, 1_B}, parse_manifest_end, "entries",
                               [](ManifestEnd& end) { end.entries = (1ULL << 32) + 1; });
 }

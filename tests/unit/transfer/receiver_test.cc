@@ -37,8 +37,8 @@ struct Sink {
         if (Status status = end_object(entry.number, entry.size); !status.ok()) return status;
     return success();
   }
-  Status end_list(const Tree& tree) {
-    return of.on_manifest_end({kTransfer, tree.entries.size(), tree.bytes()});
+  Status end_list(const Tree& tree, uint64_t skipped = 0) {
+    return of.on_manifest_end({kTransfer, tree.entries.size(), tree.bytes(), skipped});
   }
   size_t close_all() {
     size_t closed = 0;
@@ -190,6 +190,34 @@ TEST(Receiver, BadSegmentsAreAskedForAgain) {
   EXPECT_EQ(rejected[0].block, BlockId(3));
   EXPECT_EQ(rejected[0].segments, (std::vector<messages::RejectedSegment>{{file, 1}}));
   EXPECT_TRUE(sink.of.claim(segment_of(file, 1, 9_MiB, 1)).value()) << "what was refused was not claimed";
+}
+
+TEST(Receiver, WhatTheSourceSkippedIsReportedAndCounted) {
+  Tree tree;
+  messages::ManifestPage page = tree.page();
+  page.skipped = {{"special_file", "\"pipe\" is a FIFO"}, {"unsafe_link", "\"l\" points away"}, {"denied", "odd"}};
+  Sink sink;
+  ASSERT_TRUE(sink.of.on_page(page, {}).ok());
+  EXPECT_EQ(sink.of.next_report()->why.fault, Fault::kSpecialFile);
+  const auto second = sink.of.next_report();
+  EXPECT_EQ(second->why.fault, Fault::kUnsafeLink);
+  EXPECT_EQ(second->why.what, "\"l\" points away");
+  EXPECT_EQ(sink.of.next_report()->why.exit_code(), 12) << "a skip is no failure, whatever the peer calls it";
+  EXPECT_FALSE(sink.of.next_report());
+  ASSERT_TRUE(sink.end_list(tree, 1234).ok());
+  EXPECT_EQ(sink.of.skipped(), 1234U);
+  EXPECT_EQ(sink.of.failed(), 0U);
+  ASSERT_TRUE(sink.of.on_root({kTransfer, tree.root()}).ok());
+  EXPECT_TRUE(sink.of.is_complete() && sink.of.verdict().ok()) << "the rest is published";
+}
+
+TEST(Receiver, AListReportsSkipsToo) {
+  Tree tree;
+  messages::ManifestPage page = tree.page();
+  page.skipped = {{"special_file", "a"}};
+  Sink sink;
+  ASSERT_TRUE(sink.of.on_listed_page(page).ok());
+  EXPECT_TRUE(sink.of.next_report());
 }
 
 // ---- failures ------------------------------------------------------------------------------------------------------

@@ -313,6 +313,22 @@ TEST(Sender, AFailedObjectIsToldReportedReleasedAndLeftOut) {
   EXPECT_TRUE(source.of.root());
 }
 
+TEST(Sender, SkipsGoWithAPageAndAreCountedAtTheEnd) {
+  Tree tree;
+  Source source;
+  source.of.on_accepted(Answers::kEverythingNeeded);
+  ASSERT_TRUE(source.list(tree).ok());
+  for (size_t i = 0; i < 2 * kEntryErrorsReported; ++i) source.of.on_skipped(skip(Fault::kSpecialFile, std::to_string(i)));
+  source.of.on_scan_end();
+  const auto first = source.of.next_message();
+  ASSERT_TRUE(first && std::holds_alternative<messages::ManifestPage>(*first));
+  const auto& skipped = std::get<messages::ManifestPage>(*first).skipped;
+  ASSERT_EQ(skipped.size(), kEntryErrorsReported);
+  EXPECT_EQ(skipped[7], (messages::SkippedItem{"special_file", "7"}));
+  EXPECT_EQ(source.said<messages::ManifestEnd>().at(0).skipped, 2 * kEntryErrorsReported);
+  EXPECT_EQ(source.of.failed(), 0U);
+}
+
 TEST(Sender, WhatTheScanCouldNotReadIsAFailure) {
   Tree tree;
   Source source;
