@@ -65,7 +65,8 @@ bool SendPath::scan(EventOutlet& events) {
     return true;
   }
   const auto entries = std::span(batch).first(listed.value());
-  for (const ManifestEntry& entry : entries) store_->bind(entry.number, entry);
+  if (content_ == StartSource::Content::kWithData)  // what is only named takes no memory
+    for (const ManifestEntry& entry : entries) store_->bind(entry.number, entry);
   if (Status status = sender_.on_listed(entries); !status.ok()) {
     fail(status.error(), events);
     return true;

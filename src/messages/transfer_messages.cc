@@ -63,6 +63,8 @@ void parse_start(const proto::OpenTransfer& in, FieldCheck& check, OpenTransfer&
       out.first_page = std::move(page).value();
     }
   }
+  out.depth = in.depth();
+  check.require(out.depth == 0 || out.direction == Direction::kList, "depth", "comes with another direction than list");
   const bool is_pull = out.direction == Direction::kPull;
   check.require(is_pull || !out.sink, "sink", "comes with another direction than pull");
   check.require(is_pull || !out.everything_needed, "everything_needed", "comes with another direction than pull");
@@ -146,6 +148,7 @@ std::string serialize(const OpenTransfer& message) {
   }
   out.set_everything_needed(message.everything_needed);
   if (message.first_page) out.set_first_page(serialize(*message.first_page));
+  out.set_depth(message.depth);
   return to_body(MessageType::kOpenTransfer, out);
 }
 

@@ -66,6 +66,7 @@ struct OpenTransfer {
   std::optional<SinkStart> sink;       // pull only
   bool everything_needed = false;      // pull only: the sink has nothing yet, no Needs will come
   std::optional<ManifestPage> first_page;  // push only
+  uint32_t depth = 0;                  // list only: 1 is what lies directly in `name`, 0 everything
   bool operator==(const OpenTransfer&) const = default;
 };
 

@@ -213,6 +213,7 @@ void Session::serve_pull(messages::OpenTransfer request) {
   for (const ObjectName& source : request.sources) start.scan.sources.push_back({root, source, ""});
   if (request.sources.size() > 1) start.scan.form = storage::ScanForm::kTogether;
   start.options = request.options;
+  start.scan.depth = request.depth;
   if (lists) start.content = engine::StartSource::Content::kManifestOnly;
   if (!lists && !their_slots_.claim(now_, request.sink->slot))
     return fail({Fault::kProtocolError, "a pull names a slot that is in use, or was within a minute", ""});

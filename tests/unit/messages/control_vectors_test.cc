@@ -33,6 +33,7 @@ std::vector<Row> rows() {
       row("error", example_error(), parse_error),
       row("open_transfer_push", example_push(), parse_open_transfer),
       row("open_transfer_pull", example_pull(), parse_open_transfer),
+      row("open_transfer_list", example_list(), parse_open_transfer),
       row("transfer_accepted",
           TransferAccepted{kTransfer, SlotId(9), 64 << 20, true, name_of_path("a/b"), PublishForm::kMarker},
           parse_transfer_accepted),

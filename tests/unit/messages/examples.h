@@ -109,4 +109,15 @@ inline OpenTransfer example_pull() {
   return open;
 }
 
+inline OpenTransfer example_list() {
+  OpenTransfer open;
+  open.transfer = kTransfer;
+  open.direction = Direction::kList;
+  open.root = "ckpt";
+  open.name = name_of_path("runs");
+  open.transfer_class = "best-effort";
+  open.depth = 1;
+  return open;
+}
+
 }  // namespace tideway::messages
