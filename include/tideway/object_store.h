@@ -19,6 +19,9 @@ inline constexpr Bytes kLeafSize = 4_MiB;  // unit of hashing; a block holds at 
 
 enum class EntryType : uint8_t { kFile = 0, kDirectory = 1, kSymlink = 2 };
 
+// Leaves within an object have numbers and a count of 32 bits on the wire.
+inline constexpr Bytes kObjectSizeMax = Bytes(kLeafSize.count() * UINT32_MAX);
+
 // One entry of a manifest. Entries are numbered in the order of the scan: entry 0 is what the destination becomes
 // (a directory, or the one file that is copied) and has no name; a directory comes before what is in it, its
 // entries follow in byte order of their names, each directory's content right behind it (depth first).

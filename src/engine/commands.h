@@ -220,6 +220,7 @@ struct BlockToPack {
   LaneHandle lane;
   uint32_t net_worker = 0;  // the lane's
   block::EffortConfig effort;
+  block::Pressure pressure = block::Pressure::kSteady;
   block::RawBlock block;
 };
 // cpu → io: the hashes of what was packed; the block itself went on to the net worker.

@@ -86,6 +86,7 @@ Result<std::unique_ptr<Direct>> Direct::list(const GatewayConfig& gateway, const
   open.transfer_class = "best-effort";
   open.root = address.root;
   open.name = address.name;
+  open.depth = 1;
   engine::StartSink start;
   start.content = engine::StartSource::Content::kManifestOnly;
   direct->watch(direct->session_->pull(std::move(start), std::move(open)));

@@ -105,8 +105,20 @@ TEST_F(EffortTest, TriesThatDidNotPayCountAsIncompressible) {
 TEST_F(EffortTest, ABlockThatBeginsACompressedFileIsNotEvenSampled) {
   Effort effort({});
   EXPECT_EQ(effort.choose(block_of(1 << 20, "\x1F\x8B\x08"), shrinking_), std::nullopt);
-  EXPECT_EQ(shrinking_.calls, 0);
-  EXPECT_TRUE(effort.is_skipping()) << "and the rest of the file is taken to be the same";
+  RawBlock rest = block_of(1 << 20);
+  rest.segments.front().leaf = 1;
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(effort.choose(rest, shrinking_), std::nullopt);
+  EXPECT_EQ(shrinking_.calls, 0) << "and the rest of the file is taken to be the same";
+}
+
+TEST_F(EffortTest, ACompressedFileDoesNotStopTheTextBehindIt) {
+  Effort effort({});
+  EXPECT_EQ(effort.choose(block_of(1 << 20, "\x1F\x8B\x08"), shrinking_), std::nullopt);
+  RawBlock text = block_of(1 << 20);
+  text.segments.front().object = ObjectId(7);
+  EXPECT_TRUE(effort.choose(text, shrinking_).has_value());
+  text.segments.front().leaf = 1;
+  EXPECT_TRUE(effort.choose(text, shrinking_).has_value());
 }
 
 TEST_F(EffortTest, CompressedFilesThatAreTheSmallerPartOfABlockDoNotDecide) {
@@ -142,6 +154,14 @@ TEST_F(EffortTest, AStarvingWireEndsWithoutCompressionAndAFullRingBringsItBack) 
   EXPECT_EQ(effort.choose(block, shrinking_), std::nullopt);
   for (int i = 0; i < 32; ++i) effort.on_pressure(Pressure::kFilling);
   EXPECT_EQ(effort.choose(block, shrinking_)->value, -5);
+}
+
+TEST(Pressure, FollowsTheSideWhereBlocksWait) {
+  EXPECT_EQ(pressure_of(0, 0, 8), Pressure::kSteady) << "the disk is slower than either";
+  EXPECT_EQ(pressure_of(3, 0, 8), Pressure::kStarving);
+  EXPECT_EQ(pressure_of(3, 1, 8), Pressure::kSteady);
+  EXPECT_EQ(pressure_of(3, 4, 8), Pressure::kFilling);
+  EXPECT_EQ(pressure_of(0, 8, 8), Pressure::kFilling);
 }
 
 TEST(CompressedFormat, IsKnownByMagicAndNotByLuck) {
