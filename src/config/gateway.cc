@@ -20,6 +20,7 @@ Result<session::GatewayConfig> common(const GatewayConfig& config) {
   gateway.engine.storage_io = config.storage.io == IoMode::kAuto ? "auto" : config.storage.io == IoMode::kUring ? "uring" : "threads";
   gateway.engine.congestion = config.data_plane.congestion;
   gateway.engine.rate = config.data_plane.rate;
+  gateway.staging_ttl = config.storage.staging_ttl;
   gateway.flows = config.data_plane.flows;
   return gateway;
 }

@@ -147,6 +147,7 @@ struct StartSink {
   std::string source_name;                      // last component: what a single file is called inside a directory
   messages::TransferOptions options;
   transfer::ReceiverLimits limits;
+  uint32_t modes = 0777;                        // the most that modes of files may be
   StartSource::Content content = StartSource::Content::kWithData;
 };
 

@@ -50,6 +50,7 @@ bool CpuWorker::pack_one(IoCpuRings& io) {
 }
 
 bool CpuWorker::unpack_one(NetCpuRings& net) {
+  if (pool_.free() == 0) return false;  // none to decompress into: a lane that just ended still has what is ours
   auto received = net.received.pop();
   if (!received) return false;
   const BlockKey key = received->block.key;

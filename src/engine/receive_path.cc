@@ -99,6 +99,7 @@ Status ReceivePath::open_store(const ManifestEntry& entry_0) {
   config.transfer = start_.id;
   config.destination = destination_;
   config.read_page = read_page;
+  config.modes = start_.modes;
   auto store = storage::FileSink::create(std::move(config), queue_);
   if (!store.ok()) return std::move(store).error();
   store_ = std::move(store).value();

@@ -29,6 +29,7 @@ class SendPath {
   SendPath(const SendPath&) = delete;
   SendPath& operator=(const SendPath&) = delete;
 
+  size_t buffers_out() const { return buffers_out_; }  // read or being read, and not acked
   bool has_reads() const { return !readings_used_.empty() || !closing_.empty(); }
 
   void on_accepted(const SourceAccepted& accepted);

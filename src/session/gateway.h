@@ -29,6 +29,7 @@ struct GatewayConfig {
   std::vector<RootConfig> roots;
   GrantTable grants;
   std::optional<Endpoint> listen;  // a direct copy does not
+  Duration staging_ttl = std::chrono::hours(7 * 24);  // what died in staging longer ago is removed at the start
   Endpoint data_address;           // first data port when listening; port 0: the kernel picks
   uint32_t flows = 0;              // per session we dial; 0: two per net worker
 };
@@ -61,6 +62,7 @@ class Gateway {
 
  private:
   explicit Gateway(GatewayConfig config) : config_(std::move(config)) {}
+  Status open_root(const RootConfig& root);
   Surroundings surroundings();
   PeerUse others_of(const Session& session) const;
   void wait(Duration at_most, int also_fd);

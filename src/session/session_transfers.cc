@@ -196,6 +196,7 @@ void Session::serve_push(messages::OpenTransfer request) {
   start.options = transfer->request.options;
   start.limits.bytes_max = limits.value().bytes_max;
   if (limits.value().files_max < std::numeric_limits<uint64_t>::max()) start.limits.entries_max = limits.value().files_max;
+  start.modes = limits.value().modes;
   transfer->rate_max = limits.value().rate_max;
   around_.engine.post(std::move(start));
 }
