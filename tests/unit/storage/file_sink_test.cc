@@ -3,6 +3,7 @@
 
 #include "storage/registry.h"
 #include "support/as_nobody.h"
+#include "support/faulty_queue.h"
 #include "support/page_codec.h"
 #include "support/temp_root.h"
 
@@ -12,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 namespace tideway::storage {
@@ -68,7 +70,7 @@ class FileSinkTest : public testing::TestWithParam<IoQueueMode> {
 
   TempRoot root_;
   bool is_mounted_ = false;
-  std::unique_ptr<IoQueue> queue_ = make_io_queue(GetParam()).value();
+  std::unique_ptr<FaultyQueue> queue_ = std::make_unique<FaultyQueue>(make_io_queue(GetParam()).value());
   std::unique_ptr<FileSink> sink_;
   std::vector<ManifestEntry> entries_;
   uint64_t leaves_ = 0;
@@ -192,6 +194,38 @@ TEST_P(FileSinkTest, AFileThatItsOwnerMayNotWriteIsSyncedAfterItsCloseToo) {
   ASSERT_TRUE(synced.ok()) << synced.error().what;
   ASSERT_TRUE(publish().ok());
   EXPECT_EQ(root_.stat("copy/1").st_mode & 07777U, 0444U);
+}
+
+TEST_P(FileSinkTest, EveryFileIsSyncedAfterItsLastWriteAndItsClose) {
+  start();
+  std::vector<std::byte> data(256 << 10, std::byte{1});
+  for (uint32_t i = 1; i <= 3; ++i) {
+    add(i, 0, std::to_string(i), EntryType::kFile, data.size());
+    ASSERT_TRUE(write(i, 0, data).ok());
+    if (i < 3) {
+      ASSERT_TRUE(close(i).ok());
+    }
+  }
+  ASSERT_TRUE(sync().ok());
+  std::sort(queue_->asked.begin() + 3, queue_->asked.end());
+  using enum IoOp;
+  EXPECT_EQ(queue_->asked, (std::vector{kWrite, kWrite, kWrite, kDataSync, kSync, kSync})) << "modes and times too, once closed";
+  ASSERT_TRUE(close(3).ok());
+  ASSERT_TRUE(publish().ok());
+}
+
+TEST_P(FileSinkTest, AFailedSyncIsFinalAndNothingIsPublished) {
+  start();
+  std::vector<std::byte> data(10, std::byte{1});
+  add(1, 0, "f", EntryType::kFile, data.size());
+  ASSERT_TRUE(write(1, 0, data).ok());
+  ASSERT_TRUE(close(1).ok());
+  queue_->fails = [](const IoRequest& request) { return request.op == IoOp::kSync; };
+  EXPECT_EQ(sync().error().fault, Fault::kDestIo);
+  queue_->fails = [](const IoRequest&) { return false; };
+  EXPECT_FALSE(sync().ok()) << "the kernel forgets which pages it lost";
+  EXPECT_FALSE(publish().ok());
+  EXPECT_FALSE(root_.exists("copy"));
 }
 
 TEST_P(FileSinkTest, AFileOpenedAgainAfterManyOthersGoesOnWhereItWas) {
