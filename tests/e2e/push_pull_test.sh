@@ -85,6 +85,7 @@ chmod 711 "$there/merged/dir"
 tideway copy -q "$work/closed" wisconsin:data/merged
 [ "$(stat -c %a "$there/merged/dir/f" "$there/merged/dir" | tr '\n' ' ')" = "400 711 " ] || fail "wrong modes after a merge"; pass
 "$bin/tideway" verify -q "$there/merged"; pass
+chmod 700 "$work/closed/dir"
 mkdir "$work/into-me"
 tideway copy -q wisconsin:data/tree "$work/into-me"
 cmp "$tree/large" "$work/into-me/large"; pass
