@@ -45,7 +45,7 @@ Result<session::Grant> grant_from(const Grant& grant) {
   const GrantLimits& limits = grant.limits;
   return session::Grant{std::move(peer).value(), grant.root, grant.prefix, ops_from(grant.operations),
                         {limits.max_bytes, limits.max_files, limits.max_flows, limits.max_rate,
-                         limits.modes | (limits.special_bits ? 07000U : 0U)}, grant.at};
+                         limits.modes}, grant.at};
 }
 
 }  // namespace
