@@ -30,7 +30,7 @@ RawBlock arbitrary_block(BufferPool& pool) {
   for (const uint32_t length : lengths) {
     Segment& segment = block.segments.emplace_back();
     segment.object = ObjectId(*rc::gen::arbitrary<uint32_t>());
-    segment.leaf = *rc::gen::arbitrary<uint32_t>();
+    segment.leaf = static_cast<uint32_t>(block.segments.size());  // none stands twice in a block
     segment.length = length;
     block.raw_size += length;
   }

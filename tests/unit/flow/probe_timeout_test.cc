@@ -28,12 +28,14 @@ TEST(ProbeTimeout, AllowsForTimersOnAPathWithoutVariance) {
   EXPECT_LE(ProbeTimeout::period(rtt), 41ms + 10ms + 1us);
 }
 
-TEST(ProbeTimeout, RunsFromTheNewestPacket) {
+TEST(ProbeTimeout, RunsFromTheFirstPacketInFlightAndFromEachNews) {
   const RttEstimator rtt = steady(40ms);
   ProbeTimeout timeout(kStart);
   EXPECT_EQ(timeout.deadline(rtt), kStart + ProbeTimeout::period(rtt));
-  timeout.on_sent(kStart + 5ms);
+  timeout.on_first_sent(kStart + 5ms);
   EXPECT_EQ(timeout.deadline(rtt), kStart + 5ms + ProbeTimeout::period(rtt));
+  timeout.on_news(kStart + 9ms);
+  EXPECT_EQ(timeout.deadline(rtt), kStart + 9ms + ProbeTimeout::period(rtt));
 }
 
 TEST(ProbeTimeout, DoublesWithEachSilenceUntilTheFlowRests) {
@@ -53,7 +55,7 @@ TEST(ProbeTimeout, DoublesWithEachSilenceUntilTheFlowRests) {
     now = timeout.deadline(rtt);
     timeout.fire(now);
   }
-  timeout.on_news();
+  timeout.on_news(now);
   EXPECT_EQ(timeout.count(), 0U);
   EXPECT_EQ(timeout.deadline(rtt), now + period);
 }
