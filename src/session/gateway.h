@@ -31,6 +31,8 @@ struct GatewayConfig {
   std::optional<Endpoint> listen;  // a direct copy does not
   Endpoint data_address;           // first data port when listening; port 0: the kernel picks
   uint32_t flows = 0;              // per session we dial; 0: two per net worker
+  // Where to go on over kernel UDP when the packet backend does not start; not set: it does not go on.
+  std::optional<Endpoint> udp_fallback{};
 };
 
 // Whom to dial, and who must answer there.
@@ -54,6 +56,7 @@ class Gateway {
   void drain(Duration at_most);
 
   size_t transfers() const;
+  const Endpoint& data_address() const { return config_.data_address; }  // also of the fallback
   engine::Engine& engine() { return *engine_; }
   // Drops a session that is over; a pointer from dial() ends here.
   void close(Session* session);
