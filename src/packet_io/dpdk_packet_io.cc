@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "packet_io/dpdk_packet_io.h"
 
+#include "base/log.h"
 #include "packet_io/dpdk_eal.h"
 
 #include <rte_ethdev.h>
@@ -66,7 +67,16 @@ DpdkPacketIo::DpdkPacketIo(DpdkQueue queue, ip::Host host)
   static_assert(RTE_PKTMBUF_HEADROOM >= ip::HeaderTemplate::kSizeMax);
 }
 
-DpdkPacketIo::~DpdkPacketIo() { TIDEWAY_DCHECK(packets_out_ == 0); }
+DpdkPacketIo::~DpdkPacketIo() {
+  TIDEWAY_DCHECK(packets_out_ == 0);
+  std::string counted = "device=" + port().name() + " queue=" + std::to_string(queue_.index);
+  const auto add = [&](std::string_view name, uint64_t count) {
+    if (count > 0) counted.append(" ").append(name).append("=").append(std::to_string(count));
+  };
+  stats_.for_each(add);
+  host_stats().for_each(add);
+  log::debug("dpdk_queue_closed", counted);
+}
 
 PacketIoLimits DpdkPacketIo::limits() const {
   return {.burst_max = kBurstMax, .payload_max = payload_max_, .wait_fd = -1, .delivery = Delivery::kDatagram};

@@ -5,6 +5,7 @@
 // Thread: net worker.
 #pragma once
 #include <cstdint>
+#include <string_view>
 
 namespace tideway::packet_io {
 
@@ -20,6 +21,23 @@ struct DpdkStats {
   uint64_t own_frames_sent = 0;      // questions, answers, announcements
   uint64_t own_frames_lost = 0;      // for lack of an mbuf or a descriptor; they are repeated
   uint64_t link_ups = 0;             // times the link came back
+
+  // Calls visit(std::string_view name, uint64_t value) for each counter, in a fixed order.
+  template <typename Visit>
+  void for_each(Visit&& visit) const {
+    visit(std::string_view("packets_sent"), packets_sent);
+    visit(std::string_view("packets_received"), packets_received);
+    visit(std::string_view("send_full"), send_full);
+    visit(std::string_view("send_dry"), send_dry);
+    visit(std::string_view("lost_path_closed"), lost_path_closed);
+    visit(std::string_view("lost_unresolved"), lost_unresolved);
+    visit(std::string_view("lost_refused"), lost_refused);
+    visit(std::string_view("dropped_segments"), dropped_segments);
+    visit(std::string_view("dropped_no_path"), dropped_no_path);
+    visit(std::string_view("own_frames_sent"), own_frames_sent);
+    visit(std::string_view("own_frames_lost"), own_frames_lost);
+    visit(std::string_view("link_ups"), link_ups);
+  }
 };
 
 }  // namespace tideway::packet_io
