@@ -54,9 +54,9 @@ sim() {
   [[ $# -ge 1 ]] || { usage >&2; exit 2; }
   build dev --target sim_test
   if [[ $1 == --seeds ]]; then
-    TIDEWAY_SIM_SEEDS=${2:?how many} build/dev/bin/sim_test
+    TIDEWAY_SIM_SEEDS=${2:?how many} build/dev/bin/sim_test --gtest_filter='*SimPairSeeds*'
   else
-    TIDEWAY_SIM_SEED=$1 build/dev/bin/sim_test
+    TIDEWAY_SIM_SEED=$1 build/dev/bin/sim_test --gtest_filter='*SimPairSeeds*'
   fi
 }
 

@@ -206,6 +206,7 @@ int copy(const CopyOptions& options, const Globals& globals) {
   if (!dialling.ok()) return report(dialling.error(), globals.output);
   session::GatewayConfig gateway = std::move(dialling).value();
   if (options.flows > 0) gateway.flows = options.flows;
+  request.value().staging_ttl = gateway.staging_ttl;
   if (!options.bwlimit.empty()) {
     const auto rate = parse_rate(options.bwlimit);
     if (!rate.ok()) return report({Fault::kUsage, "--bwlimit: " + rate.error().what, rate.error().next}, globals.output);

@@ -3,6 +3,7 @@
 // The name of a thing below a root: a vector of components, never a path string, so that no component can mean
 // something else on the way. A name that exists is valid.
 #pragma once
+#include <tideway/check.h>
 #include <tideway/result.h>
 
 #include <span>
@@ -32,7 +33,11 @@ class ObjectName {
   bool is_root() const { return components_.empty(); }
   // Shorter by the last component; of the root itself, the root.
   ObjectName parent() const;
-  const std::string& last() const { return components_.back(); }  // not of the root itself
+  // Not of the root itself, which has none.
+  const std::string& last() const {
+    TIDEWAY_CHECK(!is_root());
+    return components_.back();
+  }
   // Errors: protocol_error when `component` is not one, or the result gets too deep or too long.
   Result<ObjectName> child(std::string_view component) const;
   bool starts_with(const ObjectName& prefix) const;

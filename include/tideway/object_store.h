@@ -19,6 +19,9 @@ inline constexpr Bytes kLeafSize = 4_MiB;  // unit of hashing; a block holds at 
 
 enum class EntryType : uint8_t { kFile = 0, kDirectory = 1, kSymlink = 2 };
 
+// Leaves within an object have numbers and a count of 32 bits on the wire.
+inline constexpr Bytes kObjectSizeMax = Bytes(kLeafSize.count() * UINT32_MAX);
+
 // One entry of a manifest. Entries are numbered in the order of the scan: entry 0 is what the destination becomes
 // (a directory, or the one file that is copied) and has no name; a directory comes before what is in it, its
 // entries follow in byte order of their names, each directory's content right behind it (depth first).
@@ -61,7 +64,7 @@ enum class StoreOp : uint8_t {
   kWrite,  // sink: `bytes` at `offset`
   kSync,   // sink: everything written so far is on stable storage (`object` is ignored)
   kClose,  // sink: set size, mode and times, release; source: compare size, times and inode with the first open
-           // (source_changed, source_vanished), release
+           // (source_changed, source_vanished); it may be read again afterwards
 };
 
 struct StoreRequest {

@@ -55,6 +55,18 @@ Result<FixedPart> parse_fixed(Reader& in, size_t size) {
   return part;
 }
 
+// A leaf that stands twice in a block could be stored from one copy and verified by the other. Our own blocks are in
+// order, so the sorting is for blocks with leaves that are sent again.
+bool has_leaf_twice(const SegmentList& segments) {
+  const auto key = [](const Segment& segment) { return uint64_t{segment.object.value()} << 32 | segment.leaf; };
+  const auto is_past = [&](const Segment& a, const Segment& b) { return key(a) >= key(b); };
+  if (std::ranges::adjacent_find(segments, is_past) == segments.end()) return false;
+  std::vector<uint64_t> keys(segments.size());
+  std::ranges::transform(segments, keys.begin(), key);
+  std::ranges::sort(keys);
+  return std::ranges::adjacent_find(keys) != keys.end();
+}
+
 Result<SegmentList> parse_segments(Reader& in, const FixedPart& part) {
   SegmentList segments;
   segments.reserve(part.segments);
@@ -72,6 +84,7 @@ Result<SegmentList> parse_segments(Reader& in, const FixedPart& part) {
     total += segment.length;
   }
   if (total != part.head.raw_length) return bad_head("has segments that do not add up to its raw length");
+  if (has_leaf_twice(segments)) return bad_head("has a leaf twice");
   return segments;
 }
 

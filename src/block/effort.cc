@@ -2,6 +2,7 @@
 #include "block/effort.h"
 
 #include <algorithm>
+#include <cstring>
 #include <string_view>
 
 namespace tideway::block {
@@ -9,6 +10,7 @@ namespace {
 
 constexpr size_t kSamples = 4;
 constexpr CodecLevel kSampleLevel{-1};  // fast, and shrinks what any level would shrink
+constexpr CodecLevel kZerosLevel{-5};  // the cheapest: a hole shrinks to next to nothing at any
 constexpr uint32_t kSkippedPerSample = 16;
 constexpr uint32_t kRungBlocks = 32;  // no change of level before so many blocks, so that it does not oscillate
 
@@ -56,6 +58,10 @@ bool starts_compressed(const RawBlock& block) {
   return compressed * 2 >= block.raw_size;
 }
 
+bool is_all_zero(std::span<const std::byte> bytes) {
+  return bytes.empty() || (bytes[0] == std::byte{0} && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
+}
+
 }  // namespace
 
 bool is_compressed_format(std::span<const std::byte> start) {
@@ -65,20 +71,36 @@ bool is_compressed_format(std::span<const std::byte> start) {
   });
 }
 
+Pressure pressure_of(size_t to_pack, size_t packed, size_t ahead_max) {
+  if (packed * 2 >= ahead_max) return Pressure::kFilling;
+  return packed == 0 && to_pack > 0 ? Pressure::kStarving : Pressure::kSteady;
+}
+
 size_t Effort::worthwhile_below(size_t raw_size) {
   return static_cast<size_t>(static_cast<uint64_t>(raw_size) * 97 / 100);
 }
 
 std::optional<CodecLevel> Effort::choose(const RawBlock& block, Codec& codec) {
+  if (config_.mode != EffortMode::kFixed && is_all_zero(block.raw())) return kZerosLevel;
   if (config_.mode == EffortMode::kOff) return std::nullopt;
   if (config_.mode == EffortMode::kFixed) return config_.level;
-  if (starts_compressed(block)) incompressible_ = std::max(incompressible_, kIncompressibleMax);
+  if (is_compressed_already(block)) return std::nullopt;  // which says nothing about other files
   if (!kRungs[rung_]) return std::nullopt;
   if (is_skipping() && ++skipped_ < kSkippedPerSample) return std::nullopt;
   skipped_ = 0;
   const bool shrinks = would_shrink(block.raw(), codec);
   if (!shrinks) note(false);
   return shrinks ? kRungs[rung_] : std::nullopt;
+}
+
+// The beginning of a file in a compressed format, or what follows in a file that began so.
+bool Effort::is_compressed_already(const RawBlock& block) {
+  if (starts_compressed(block)) {
+    compressed_ = block.segments.back().object;  // the others end in this block
+    return true;
+  }
+  const auto is_of_it = [&](const Segment& segment) { return segment.object == compressed_ && segment.leaf > 0; };
+  return compressed_ && std::ranges::all_of(block.segments, is_of_it);
 }
 
 bool Effort::would_shrink(std::span<const std::byte> raw, Codec& codec) {

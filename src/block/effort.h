@@ -2,8 +2,10 @@
 //
 // Decides for each block whether to compress it, and how hard. In `auto`, a few samples tell whether a block would
 // shrink; once many in a row would not, only one block in several is looked at, so that checkpoints of random-looking
-// weights cost next to nothing. The level follows the pipeline: packed blocks waiting for the wire mean that there is
-// time to try harder, a wire waiting for blocks means the opposite, down to not compressing at all.
+// weights cost next to nothing. A block of zeros, as holes are read, is always worth it, also when compression is off: to
+// see that it is one takes a byte, or the time of a copy. The level follows the pipeline: packed blocks waiting for the
+// wire mean that there is time to try harder, a wire waiting while blocks wait for us means the opposite, down to not
+// compressing at all.
 // Thread: one cpu worker per object. Pure.
 #pragma once
 #include "block/raw_block.h"
@@ -20,12 +22,14 @@ struct EffortConfig {
   CodecLevel level;  // of kFixed, always tried
 };
 
-// Where packed blocks pile up.
+// Where blocks pile up.
 enum class Pressure : uint8_t {
   kSteady,
-  kFilling,  // the ring of packed blocks fills: the wire is slower than we are
-  kStarving,  // it is empty and the wire waits: we are slower
+  kFilling,   // behind us: the wire is slower than we are
+  kStarving,  // in front of us, and none are behind: the wire waits for us
 };
+// Of a transfer that reads `ahead_max` blocks ahead of the wire at most: how many wait to be packed, and for the wire.
+Pressure pressure_of(size_t to_pack, size_t packed, size_t ahead_max);
 
 class Effort {
  public:
@@ -45,12 +49,14 @@ class Effort {
  private:
   static constexpr uint32_t kIncompressibleMax = 8;  // in a row, then only one block in kSkippedPerSample is sampled
   static constexpr size_t kSampleSize = 16 << 10;
+  bool is_compressed_already(const RawBlock& block);
   bool would_shrink(std::span<const std::byte> raw, Codec& codec);
   void note(bool shrinks) { incompressible_ = shrinks ? 0 : incompressible_ + 1; }
 
   EffortConfig config_;
   uint32_t incompressible_ = 0;   // blocks in a row
   uint32_t skipped_ = 0;          // since the last sample
+  std::optional<ObjectId> compressed_;  // the last object that began as a compressed format does
   size_t rung_ = kRungFirst;      // of the ladder of levels in effort.cc
   uint32_t blocks_on_rung_ = 0;
   std::array<std::byte, kSampleSize> scratch_;

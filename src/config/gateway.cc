@@ -20,6 +20,7 @@ Result<session::GatewayConfig> common(const GatewayConfig& config) {
   gateway.engine.storage_io = config.storage.io == IoMode::kAuto ? "auto" : config.storage.io == IoMode::kUring ? "uring" : "threads";
   gateway.engine.congestion = config.data_plane.congestion;
   gateway.engine.rate = config.data_plane.rate;
+  gateway.staging_ttl = config.storage.staging_ttl;
   gateway.flows = config.data_plane.flows;
   gateway.engine.packets.dpdk = config.data_plane.dpdk.start;
   gateway.engine.packets.dpdk.file_prefix = "tideway-" + config.site.gateway;
@@ -55,7 +56,7 @@ Result<session::Grant> grant_from(const Grant& grant) {
   const GrantLimits& limits = grant.limits;
   return session::Grant{std::move(peer).value(), grant.root, grant.prefix, ops_from(grant.operations),
                         {limits.max_bytes, limits.max_files, limits.max_flows, limits.max_rate,
-                         limits.modes | (limits.special_bits ? 07000U : 0U)}, grant.at};
+                         limits.modes}, grant.at};
 }
 
 }  // namespace

@@ -114,7 +114,7 @@ constexpr KeyRow kKeys[] = {
     {"grant", "max_flows", kInteger, kOptional},
     {"grant", "max_rate", kString, kOptional},
     {"grant", "modes", kString, kOptional},
-    {"grant", "special_bits", kBool, kOptional},
+    {"grant", "special_bits", kBool, kLater},
     {"peer", "name", kString, kRequired},
     {"peer", "control", kString, kRequired},
     {"peer", "identity", kString, kOptional},

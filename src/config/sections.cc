@@ -304,7 +304,6 @@ Result<Grant> read_grant(const Value& value) {
   reader.read_count("max_flows", limits.max_flows, kDataPorts);
   reader.read("max_rate", limits.max_rate, parse_rate);
   reader.read("modes", limits.modes, parse_modes);
-  reader.read_flag("special_bits", limits.special_bits);
   if (!reader.status().ok()) return reader.status().error();
   if (grant.operations.is_empty())
     return invalid(grant.at + ": ops in [[grant]] is empty", "name what is allowed, such as [\"read\", \"list\"]");

@@ -107,7 +107,6 @@ struct GrantLimits {
   uint32_t max_flows = std::numeric_limits<uint32_t>::max();
   Rate max_rate = Rate::unlimited();
   uint32_t modes = 0777;      // upper bound of permission bits
-  bool special_bits = false;  // set-user-ID, set-group-ID, sticky
 };
 
 struct Grant {

@@ -3,6 +3,7 @@
 
 #include "base/cursor.h"
 
+#include <array>
 #include <span>
 
 namespace tideway::digest {
@@ -55,8 +56,11 @@ void ObjectHasher::add_leaf(uint32_t length, const Hash128& hash) {
   size_ += Bytes(length);
   Hash256 top = leaf(leaves_, length, hash);
   // As in adding one to a binary number: each carry joins two subtrees of the same height.
-  for (uint64_t full = leaves_++; (full & 1) != 0; full >>= 1) top = node(tops_[--tops_used_], top);
-  tops_[tops_used_++] = top;
+  for (uint64_t full = leaves_++; (full & 1) != 0; full >>= 1) {
+    top = node(tops_.back(), top);
+    tops_.pop_back();
+  }
+  tops_.push_back(top);
 }
 
 Hash256 ObjectHasher::finish() const {
@@ -64,12 +68,12 @@ Hash256 ObjectHasher::finish() const {
   input.out.write_u8(kAlgorithmXxh3);
   input.out.write_u8(kLeafSizeLog2);
   input.out.write_u64(size_.count());
-  if (tops_used_ == 0) {
+  if (tops_.empty()) {
     input.out.write_bytes(hash_of({}));
     return input.hash();
   }
-  Hash256 top = tops_[tops_used_ - 1];
-  for (size_t i = tops_used_ - 1; i-- > 0;) top = node(tops_[i], top);
+  Hash256 top = tops_.back();
+  for (size_t i = tops_.size() - 1; i-- > 0;) top = node(tops_[i], top);
   input.out.write_bytes(top);
   return input.hash();
 }

@@ -19,18 +19,15 @@
 #include <tideway/ids.h>
 #include <tideway/object_store.h>
 
-#include <array>
 #include <string_view>
+#include <vector>
 
 namespace tideway::digest {
-
-// Leaves within an object are numbered by 32 bits on the wire.
-inline constexpr Bytes kObjectSizeMax = Bytes(kLeafSize.count() << 32);
 
 // Stands for an object that was left as it is at the destination and so was never read.
 inline constexpr Hash256 kKeptObject = {};
 
-// The hash of one object, from its leaves in order. Memory: one hash per level.
+// The hash of one object, from its leaves in order. Memory: one hash per level that has a complete subtree.
 class ObjectHasher {
  public:
   // Every leaf but the last is kLeafSize long, and none is empty.
@@ -40,8 +37,7 @@ class ObjectHasher {
 
  private:
   // Roots of complete subtrees, largest first; one per set bit of leaves_.
-  std::array<Hash256, 33> tops_;
-  size_t tops_used_ = 0;
+  std::vector<Hash256> tops_;
   uint64_t leaves_ = 0;
   Bytes size_;
 };

@@ -52,8 +52,7 @@ struct OpenLane {
   uint32_t ports = 0;       // the request that bound its ports
   LaneId id;
   uint64_t credit_unit = 0;
-  uint64_t blocks_given_max = 0;     // buffers the peer may fill on this lane; the engine fills this and the next in
-  std::shared_ptr<LaneBoard> board;
+  std::shared_ptr<LaneBoard> board;  // the engine fills it in
   Rate rate = Rate::unlimited();  // ceiling for what we send
   std::vector<OpenFlow> flows;
 };
@@ -148,6 +147,7 @@ struct StartSink {
   std::string source_name;                      // last component: what a single file is called inside a directory
   messages::TransferOptions options;
   transfer::ReceiverLimits limits;
+  uint32_t modes = 0777;                        // the most that modes of files may be
   StartSource::Content content = StartSource::Content::kWithData;
 };
 
@@ -221,6 +221,7 @@ struct BlockToPack {
   LaneHandle lane;
   uint32_t net_worker = 0;  // the lane's
   block::EffortConfig effort;
+  block::Pressure pressure = block::Pressure::kSteady;
   block::RawBlock block;
 };
 // cpu → io: the hashes of what was packed; the block itself went on to the net worker.

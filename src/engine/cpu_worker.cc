@@ -39,7 +39,7 @@ bool CpuWorker::pack_one(IoCpuRings& io) {
   if (!job) return false;
   block::Effort& effort = effort_of(*job);
   auto& net = *rings_.net_cpu[job->net_worker][index_];
-  effort.on_pressure(net.to_send.is_empty() ? block::Pressure::kSteady : block::Pressure::kFilling);
+  effort.on_pressure(job->pressure);
   BlockPacked report{.transfer = job->transfer, .key = job->block.key, .segments = {}, .raw_size = job->block.raw_size};
   PackedBlock packed = block::pack(std::move(job->block), codecs_.at(CodecId::kZstd), effort, pool_.take());
   report.segments = block::parse_head(packed.head()).value().segments;
@@ -50,6 +50,7 @@ bool CpuWorker::pack_one(IoCpuRings& io) {
 }
 
 bool CpuWorker::unpack_one(NetCpuRings& net) {
+  if (pool_.free() == 0) return false;  // none to decompress into: a lane that just ended still has what is ours
   auto received = net.received.pop();
   if (!received) return false;
   const BlockKey key = received->block.key;

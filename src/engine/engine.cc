@@ -215,7 +215,6 @@ Engine::~Engine() {
 
 void Engine::post(NetCommand command) {
   if (auto* open = std::get_if<OpenLane>(&command)) {
-    open->blocks_given_max = parts_->layout.buffers_receiving / parts_->layout.net_workers;
     open->board = parts_->boards[open->lane];
   }
   if (auto* close = std::get_if<CloseLane>(&command)) parts_->boards.erase(close->lane);

@@ -28,7 +28,14 @@ bool IoWorker::poll(Time now) {
   bool worked = obey();
   worked |= take_blocks();
   const size_t share = std::max<size_t>(kBuffersPerTransferMin, layout_.buffers_sending / std::max<size_t>(1, sending_.size()));
-  for (auto& [handle, path] : sending_) worked |= path->poll(share, events_);
+  size_t out = 0;
+  for (const auto& [handle, path] : sending_) out += path->buffers_out();
+  for (auto& [handle, path] : sending_) {
+    // Many transfers at two buffers each may be more than all: then they wait for each other.
+    const size_t own = path->buffers_out(), left = layout_.buffers_sending - std::min<size_t>(layout_.buffers_sending, out);
+    worked |= path->poll(std::min(share, own + left), events_);
+    out += path->buffers_out() - std::min(own, path->buffers_out());
+  }
   for (auto& [handle, path] : receiving_) worked |= path->poll(now, events_);
   return worked;
 }

@@ -14,8 +14,9 @@ constexpr Duration kDeadPatience = std::chrono::seconds(10);  // as long as the 
 
 }  // namespace
 
-LanePort::LanePort(Time now, const OpenLane& open, BufferPool& pool, flow::FlowTable& table)
-    : lane_({.lane = open.id, .unit = open.credit_unit, .blocks_given_max = open.blocks_given_max}, pool, table),
+LanePort::LanePort(Time now, const OpenLane& open, const Ground& ground)
+    : lane_({.lane = open.id, .unit = open.credit_unit, .blocks_given_max = ground.credit.blocks_max, .pool = &ground.credit},
+            ground.pool, ground.table),
       board_(open.board), opened_at_(now), ceiling_(open.rate), dealt_at_(now) {}
 
 void LanePort::add_flow(Time now, OpenFlow&& open, PathId path, std::unique_ptr<CongestionController> controller) {

@@ -21,7 +21,9 @@ namespace tideway::engine {
 
 class LanePort {
  public:
-  LanePort(Time now, const OpenLane& open, BufferPool& pool, flow::FlowTable& table);
+  // What the lane stands on is the worker's and outlives it.
+  struct Ground { BufferPool& pool; flow::FlowTable& table; flow::CreditPool& credit; };
+  LanePort(Time now, const OpenLane& open, const Ground& ground);
 
   void add_flow(Time now, OpenFlow&& open, PathId path, std::unique_ptr<CongestionController> controller);
   Status open_slot(const OpenSlot& open);  // errors: overloaded, protocol_error (in use)

@@ -15,7 +15,7 @@ constexpr Duration kDealPeriod = std::chrono::milliseconds(20);       // of rate
 
 NetWorker::NetWorker(const NetWorkerConfig& config, std::unique_ptr<PacketIo> io, Rings& rings, BufferPool& pool)
     : config_(config), io_(std::move(io)), wait_fd_(io_->limits().wait_fd), rings_(rings), pool_(pool),
-      table_(static_cast<uint8_t>(config.index)) {}
+      table_(static_cast<uint8_t>(config.index)), credit_{.blocks_max = config.buffers_receiving} {}
 
 bool NetWorker::poll(Time now) {
   bool worked = obey(now);
@@ -90,7 +90,7 @@ void NetWorker::obey(Time, DropPorts&& drop) {
 }
 
 void NetWorker::obey(Time now, OpenLane&& open) {
-  auto lane = std::make_unique<LanePort>(now, open, pool_, table_);
+  auto lane = std::make_unique<LanePort>(now, open, LanePort::Ground{pool_, table_, credit_});
   for (OpenFlow& flow : open.flows) {
     const auto path = io_->open_path({.local = flow.local, .remote = flow.config.peer});
     if (!path.ok()) {

@@ -62,6 +62,7 @@ class NetWorker {
   Rings& rings_;
   BufferPool& pool_;
   flow::FlowTable table_;
+  flow::CreditPool credit_;
   std::map<LaneHandle, std::unique_ptr<LanePort>> lanes_;
   struct Bound { PathId path; std::optional<ConnectionId> connection; };
   std::map<uint32_t, std::vector<Bound>> bound_;  // by request, until their lane opens

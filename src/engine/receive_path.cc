@@ -2,6 +2,7 @@
 #include "engine/receive_path.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace tideway::engine {
 namespace {
@@ -55,10 +56,10 @@ bool ReceivePath::poll(Time now, EventOutlet& events) {
   bool worked = say(now, events);
   if (state_ == State::kDone || store_ == nullptr) return worked;
   worked |= submit_writes();
-  worked |= take_answers(events);
+  worked |= take_answers();
   if (state_ == State::kDone) return true;
   worked |= submit_closes();
-  worked |= complete(events);
+  worked |= complete();
   worked |= say(now, events);
   tell_board();
   return worked;
@@ -71,7 +72,7 @@ void ReceivePath::announce(EventOutlet& events) {
   state_ = State::kReceiving;
   if (start_.content == StartSource::Content::kWithData) {
     const auto there = start_.root->stat_if_exists(start_.destination);
-    if (!there.ok()) return fail(there.error(), events);
+    if (!there.ok()) return fail(there.error());
     if (there.value()) answers_ = transfer::Answers::kPerPage;
   }
   receiver_ = std::make_unique<transfer::Receiver>(transfer::Receiver::Options{start_.id, answers_, start_.limits});
@@ -98,6 +99,7 @@ Status ReceivePath::open_store(const ManifestEntry& entry_0) {
   config.transfer = start_.id;
   config.destination = destination_;
   config.read_page = read_page;
+  config.modes = start_.modes;
   auto store = storage::FileSink::create(std::move(config), queue_);
   if (!store.ok()) return std::move(store).error();
   store_ = std::move(store).value();
@@ -110,30 +112,22 @@ void ReceivePath::on_peer_message(TransferMessage&& message, EventOutlet& events
   if (state_ == State::kOpening) announce(events);
   if (state_ == State::kDone) return;
   Status status = success();
-  if (const auto* page = std::get_if<messages::ManifestPage>(&message)) {
-    if (start_.content == StartSource::Content::kManifestOnly) {
-      for (const ManifestEntry& entry : page->entries) events.emit(EntryListed{start_.transfer, entry});
-      status = receiver_->on_listed_page(*page);
-    } else {
-      status = take_page(*page);
-    }
+  const bool only_lists = start_.content == StartSource::Content::kManifestOnly;
+  if (auto* page = std::get_if<messages::ManifestPage>(&message)) {
+    status = only_lists ? receiver_->on_listed_page(*page) : take_page(*page);
+    if (only_lists) std::move(page->entries.begin(), page->entries.end(), std::back_inserter(listed_));
   }
   if (const auto* end = std::get_if<messages::ManifestEnd>(&message)) status = receiver_->on_manifest_end(*end);
   if (const auto* ends = std::get_if<messages::ObjectEnds>(&message)) status = receiver_->on_object_end(*ends);
   if (const auto* root = std::get_if<messages::TransferRoot>(&message)) status = receiver_->on_root(*root);
   if (const auto* error = std::get_if<messages::PeerError>(&message)) {
     const Error why{fault_named(error->code).value_or(Fault::kEntriesFailed), error->detail, ""};
-    events.emit(EntryReported{start_.transfer, "", why});
     status = receiver_->on_entry_failed(error->object, why);
   }
-  if (!status.ok()) return fail(status.error(), events);
-  if (start_.content == StartSource::Content::kManifestOnly && std::holds_alternative<messages::ManifestEnd>(message)) {
-    state_ = State::kDone;
-    events.emit(TransferDone{start_.transfer, TransferDone::Outcome{{}, receiver_->entries(), receiver_->bytes_listed()}});
-  }
+  if (!status.ok()) fail(status.error());
 }
 
-Status ReceivePath::take_page(const messages::ManifestPage& page) {
+Status ReceivePath::take_page(messages::ManifestPage& page) {
   if (store_ == nullptr && !page.entries.empty())
     if (Status status = open_store(page.entries.front()); !status.ok()) return status;
   auto existing = probe(page);
@@ -144,6 +138,7 @@ Status ReceivePath::take_page(const messages::ManifestPage& page) {
     if (answers_ == transfer::Answers::kEverythingNeeded) store_->bind(page.entries[i].number, page.entries[i]);
     if (is_there && page.entries[i].type == EntryType::kFile) store_->release(page.entries[i].number);
   }
+  page.skipped.clear();  // what is not there need not be kept either
   const std::string bytes = messages::serialize(page);
   if (Status status = store_->staging().append_manifest(std::as_bytes(std::span(bytes))); !status.ok()) return status;
   return place_waiting();
@@ -165,18 +160,18 @@ Result<std::vector<transfer::Existing>> ReceivePath::probe(const messages::Manif
 
 // ---- blocks --------------------------------------------------------------------------------------------------------
 
-void ReceivePath::on_block(BlockUnpacked&& block, EventOutlet& events) {
+void ReceivePath::on_block(BlockUnpacked&& block, EventOutlet&) {
   if (state_ == State::kDone || receiver_ == nullptr) return give_home(rings_, std::move(block));
   if (!block.block.ok()) {
     // Only a damaged head can be asked for again; anything else in it the peer meant.
-    if (block.block.error().fault != Fault::kHashMismatch) fail(block.block.error(), events);
+    if (block.block.error().fault != Fault::kHashMismatch) fail(block.block.error());
     else receiver_->on_bad_segments(block.key, {});
     return give_home(rings_, std::move(block));
   }
   board().bytes_raw.add(block.block.value().raw.size());
   board().bytes_packed.add(block.packed_size);
   waiting_.push_back(std::move(block));
-  if (Status status = place_waiting(); !status.ok()) fail(status.error(), events);
+  if (Status status = place_waiting(); !status.ok()) fail(status.error());
 }
 
 Status ReceivePath::place_waiting() {
@@ -189,29 +184,34 @@ Status ReceivePath::place_waiting() {
     }
     BlockUnpacked block = std::move(waiting_[i]);
     waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
-    take_block(std::move(block));
+    if (Status status = take_block(std::move(block)); !status.ok()) return status;
   }
   return success();
 }
 
-void ReceivePath::take_block(BlockUnpacked&& received) {
+Status ReceivePath::take_block(BlockUnpacked&& received) {
   auto writing = std::make_unique<Writing>(Writing{received.lane, std::move(received.block).value(), {}, {}});
   const block::SegmentList& segments = writing->block.segments;
   block::SegmentList bad;
   uint32_t offset = 0;
-  for (size_t i = 0; i < segments.size(); offset += segments[i].length, ++i) {
+  Status status = success();
+  for (size_t i = 0; i < segments.size() && status.ok(); offset += segments[i].length, ++i) {
     if (std::binary_search(writing->block.bad.begin(), writing->block.bad.end(), static_cast<uint32_t>(i))) {
       bad.push_back(segments[i]);
-    } else if (receiver_->wants(segments[i])) {
-      writing->good.push_back(segments[i]);
-      writing->offsets.push_back(offset);
+      continue;
     }
+    const auto claimed = receiver_->claim(segments[i]);
+    if (!claimed.ok()) status = claimed.error();
+    if (!claimed.ok() || !claimed.value()) continue;
+    writing->good.push_back(segments[i]);
+    writing->offsets.push_back(offset);
   }
   if (!bad.empty()) receiver_->on_bad_segments(writing->block.key, bad);
   while (writings_.contains(next_writing_)) next_writing_ = (next_writing_ + 1) % kWritingsMax;
   writing_order_.push_back(next_writing_);
-  writings_[next_writing_] = std::move(writing);
+  writings_[next_writing_] = std::move(writing);  // also after an error: the buffer goes home with the others
   next_writing_ = (next_writing_ + 1) % kWritingsMax;
+  return status;
 }
 
 bool ReceivePath::submit_writes() {
@@ -231,7 +231,7 @@ bool ReceivePath::submit_writes() {
   return worked;
 }
 
-bool ReceivePath::take_answers(EventOutlet& events) {
+bool ReceivePath::take_answers() {
   std::vector<StoreDone> done(kAnswersBatch, StoreDone{0, success()});
   size_t count = 0;
   bool worked = false;
@@ -240,16 +240,17 @@ bool ReceivePath::take_answers(EventOutlet& events) {
     for (const StoreDone& one : std::span(done).first(count)) {
       worked = true;
       if (!one.status.ok()) {
-        fail(one.status.error(), events);
+        fail(one.status.error());
         return true;
       }
       if (one.token == kSyncToken) {
         is_syncing_ = false;
-        publish(events);
+        publish();
         return true;
       }
       if (one.token >= kCloseTokens) {
-        receiver_->on_closed(closing_.extract(one.token).mapped());
+        closing_.erase(one.token);
+        receiver_->on_closed();
         continue;
       }
       writings_[one.token >> 16]->answered += 1;
@@ -262,7 +263,7 @@ bool ReceivePath::take_answers(EventOutlet& events) {
       continue;
     }
     if (Status status = finish(writing); !status.ok()) {
-      fail(status.error(), events);
+      fail(status.error());
       return true;
     }
     writings_.erase(writing_order_[i]);
@@ -294,7 +295,7 @@ bool ReceivePath::submit_closes() {
     if (!close_waiting_) return worked;
     const StoreRequest request{StoreOp::kClose, next_close_token_, *close_waiting_, {}, {}};
     if (store_->submit({&request, 1}) == 0) return worked;
-    closing_[next_close_token_] = *close_waiting_;
+    closing_.insert(next_close_token_);
     next_close_token_ = (next_close_token_ + 1) | kCloseTokens;
     close_waiting_.reset();
     worked = true;
@@ -303,11 +304,11 @@ bool ReceivePath::submit_closes() {
 
 // ---- end -----------------------------------------------------------------------------------------------------------
 
-bool ReceivePath::complete(EventOutlet& events) {
+bool ReceivePath::complete() {
   if (state_ != State::kReceiving || !receiver_->is_complete() || has_writes() || !waiting_.empty()) return false;
   const auto root = receiver_->verdict();
   if (!root.ok()) {
-    fail(root.error(), events);
+    fail(root.error());
     return true;
   }
   const StoreRequest request{StoreOp::kSync, kSyncToken, {}, {}, {}};
@@ -317,18 +318,28 @@ bool ReceivePath::complete(EventOutlet& events) {
   return true;
 }
 
-void ReceivePath::publish(EventOutlet& events) {
+void ReceivePath::publish() {
   const Hash256 root = receiver_->verdict().value();
   Status status = store_->staging().flush();
   if (status.ok()) status = store_->publish({.destination = destination_, .entries = receiver_->entries(), .root = root});
-  if (!status.ok()) return fail(status.error(), events);
-  state_ = State::kDone;
-  tell_board();
-  events.emit(TransferDone{start_.transfer, TransferDone::Outcome{root, receiver_->entries(), receiver_->bytes_listed()}});
+  if (!status.ok()) return fail(status.error());
+  end(TransferDone::Outcome{root, receiver_->entries(), receiver_->bytes_listed()});
 }
 
 bool ReceivePath::say(Time now, EventOutlet& events) {
-  if (receiver_ == nullptr) return false;
+  bool worked = false;
+  if (receiver_ != nullptr) {
+    worked |= tell_peer(now, events);
+    worked |= tell_entries(events);
+    const bool is_listed = start_.content == StartSource::Content::kManifestOnly && receiver_->has_end() && listed_.empty();
+    if (is_listed) end(TransferDone::Outcome{{}, receiver_->entries(), receiver_->bytes_listed()});
+  }
+  if (!outcome_ || !events.has_room()) return worked;  // while there is room, nothing else is left to tell
+  events.emit(TransferDone{start_.transfer, *std::exchange(outcome_, std::nullopt)});
+  return true;
+}
+
+bool ReceivePath::tell_peer(Time now, EventOutlet& events) {
   if (now - delivered_told_ >= kDeliveredPeriod) {
     receiver_->flush_delivered();
     delivered_told_ = now;
@@ -344,20 +355,36 @@ bool ReceivePath::say(Time now, EventOutlet& events) {
   return worked;
 }
 
+bool ReceivePath::tell_entries(EventOutlet& events) {
+  bool worked = false;
+  for (; !listed_.empty() && events.has_room(); listed_.pop_front(), worked = true)
+    events.emit(EntryListed{start_.transfer, std::move(listed_.front())});
+  while (events.has_room()) {
+    auto report = receiver_->next_report();
+    if (!report) break;
+    events.emit(EntryReported{start_.transfer, "", std::move(report->why)});
+    worked = true;
+  }
+  return worked;
+}
+
 void ReceivePath::tell_board() {
   board().entries.set(receiver_->entries());
   board().bytes_listed.set(receiver_->bytes_listed().count());
   board().bytes_needed.set(saturating_sub(receiver_->bytes_listed(), receiver_->bytes_kept()).count());
   board().bytes_verified.set(receiver_->bytes_stored().count());
   board().failed.set(receiver_->failed());
+  board().skipped.set(receiver_->skipped());
   board().kept.set(receiver_->kept());
   board().is_scanning.set(receiver_->has_end() ? 0 : 1);
 }
 
-void ReceivePath::fail(const Error& why, EventOutlet& events) {
+// Told by say(), behind what is left to tell of single entries: nobody listens to a transfer that is over.
+void ReceivePath::end(Result<TransferDone::Outcome> outcome) {
   if (state_ == State::kDone) return;
   state_ = State::kDone;
-  events.emit(TransferDone{start_.transfer, why});
+  outcome_ = std::move(outcome);
+  if (receiver_ != nullptr) tell_board();
 }
 
 }  // namespace tideway::engine

@@ -14,7 +14,9 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace tideway::engine {
@@ -49,22 +51,25 @@ class ReceivePath {
   enum class State : uint8_t { kOpening, kReceiving, kSyncing, kDone };
 
   void announce(EventOutlet& events);
-  Status take_page(const messages::ManifestPage& page);
+  Status take_page(messages::ManifestPage& page);
   Status open_store(const ManifestEntry& entry_0);
   Result<std::vector<transfer::Existing>> probe(const messages::ManifestPage& page) const;
-  void take_block(BlockUnpacked&& block);
+  Status take_block(BlockUnpacked&& block);
   Status place_waiting();
   bool submit_writes();
-  bool take_answers(EventOutlet& events);
+  bool take_answers();
   Status finish(Writing& writing);
   bool submit_closes();
   bool say(Time now, EventOutlet& events);
-  bool complete(EventOutlet& events);
-  void publish(EventOutlet& events);
+  bool tell_peer(Time now, EventOutlet& events);
+  bool tell_entries(EventOutlet& events);
+  bool complete();
+  void publish();
   void free_buffer(LaneHandle lane, SlotId slot);
   TransferBoard& board() { return *start_.board; }
   void tell_board();
-  void fail(const Error& why, EventOutlet& events);
+  void end(Result<TransferDone::Outcome> outcome);
+  void fail(const Error& why) { end(why); }
 
   StartSink start_;
   storage::IoQueue& queue_;
@@ -76,13 +81,15 @@ class ReceivePath {
   std::deque<BlockUnpacked> waiting_;         // blocks that overtook their page; bounded by credit
   std::unordered_map<uint32_t, std::unique_ptr<Writing>> writings_;  // by the high half of a request's token
   std::vector<uint32_t> writing_order_;
-  std::unordered_map<uint32_t, ObjectId> closing_;
+  std::unordered_set<uint32_t> closing_;      // tokens
   std::optional<ObjectId> close_waiting_;
   uint32_t next_writing_ = 0, next_close_token_;
   uint32_t messages_out_ = 0;
+  std::deque<ManifestEntry> listed_;          // not told yet
   bool is_syncing_ = false;
   Time delivered_told_{};
   State state_ = State::kOpening;
+  std::optional<Result<TransferDone::Outcome>> outcome_;  // to be told
 };
 
 }  // namespace tideway::engine

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/send_path.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace tideway::engine {
@@ -65,7 +66,8 @@ bool SendPath::scan(EventOutlet& events) {
     return true;
   }
   const auto entries = std::span(batch).first(listed.value());
-  for (const ManifestEntry& entry : entries) store_->bind(entry.number, entry);
+  if (content_ == StartSource::Content::kWithData)  // what is only named takes no memory
+    for (const ManifestEntry& entry : entries) store_->bind(entry.number, entry);
   if (Status status = sender_.on_listed(entries); !status.ok()) {
     fail(status.error(), events);
     return true;
@@ -170,15 +172,24 @@ void SendPath::hand_on(Reading&& reading) {
     blocks_ahead_ -= 1;
     return;
   }
+  // What is neither being read nor packed waits for the lane.
+  const size_t packed = blocks_ahead_ - std::min(blocks_ahead_, readings_used_.size() + to_pack_ + 1);
+  const block::Pressure pressure = block::pressure_of(to_pack_, packed, kBlocksAheadMax);
   const size_t cpu = next_cpu_++ % rings_.io_cpu.size();
+  to_pack_ += 1;
   pass_on(rings_.io_cpu[cpu]->to_pack,
-          BlockToPack{handle_, accepted_->lane, accepted_->net_worker, effort_, std::move(raw)}, *rings_.cpu_bells[cpu]);
+          BlockToPack{handle_, accepted_->lane, accepted_->net_worker, effort_, pressure, std::move(raw)}, *rings_.cpu_bells[cpu]);
 }
 
 void SendPath::on_packed(const BlockPacked& packed) {
+  to_pack_ -= 1;
   board_->bytes_raw.add(packed.raw_size);
   board_->bytes_packed.add(packed.packed_size);
   sender_.on_packed(packed.key, packed.segments);
+}
+
+void SendPath::on_notice(BlockNotice::Kind kind) {
+  (kind == BlockNotice::Kind::kStarted ? blocks_ahead_ : buffers_out_) -= 1;
 }
 
 bool SendPath::submit_closes() {

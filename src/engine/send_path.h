@@ -29,13 +29,14 @@ class SendPath {
   SendPath(const SendPath&) = delete;
   SendPath& operator=(const SendPath&) = delete;
 
+  size_t buffers_out() const { return buffers_out_; }  // read or being read, and not acked
   bool has_reads() const { return !readings_used_.empty() || !closing_.empty(); }
 
   void on_accepted(const SourceAccepted& accepted);
   void on_peer_message(TransferMessage&& message, EventOutlet& events);
   void on_message_taken() { messages_out_ -= 1; }
   void on_packed(const BlockPacked& packed);
-  void on_notice(BlockNotice::Kind kind) { (kind == BlockNotice::Kind::kStarted ? blocks_ahead_ : buffers_out_) -= 1; }
+  void on_notice(BlockNotice::Kind kind);
 
  private:
   // A block whose leaves are being read.
@@ -73,6 +74,9 @@ class SendPath {
   std::optional<ObjectId> close_waiting_;  // the store had no room for it
   size_t buffers_out_ = 0;                 // read or being read, and not acked
   size_t blocks_ahead_ = 0;                // of these, what the lane has not started
+  // Of the blocks ahead, what waits to be packed. The lane may tell that it started a block before the cpu worker tells
+  // that it packed it.
+  size_t to_pack_ = 0;
   uint32_t messages_out_ = 0;
   size_t next_cpu_ = 0;
   std::optional<EntryReported> report_waiting_;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 namespace tideway::flow {
 namespace {
@@ -15,10 +16,16 @@ Error malformed(const std::string& frame, std::span<const std::byte> body) {
 
 }  // namespace
 
-Credit::Credit(const CreditConfig& config) : config_(config) {
+Credit::Credit(const CreditConfig& config)
+    : config_(config), own_pool_{.blocks_max = config.blocks_given_max}, pool_(config.pool == nullptr ? own_pool_ : *config.pool) {
   TIDEWAY_CHECK(config.unit > 0);
   abandons_out_.reserve(kAbandonsKept);
   abandons_in_.reserve(kAbandonsKept);
+}
+
+Credit::~Credit() {
+  receiving_.clear();
+  account();
 }
 
 Credit::Receiving* Credit::find_receiving(SlotId slot) {
@@ -39,10 +46,12 @@ uint64_t Credit::shared_used(const Receiving& slot) const {
   return out > config_.blocks_reserved ? out - config_.blocks_reserved : 0;
 }
 
-uint64_t Credit::shared_free() const {
-  uint64_t left = config_.blocks_given_max - config_.blocks_given_max / 2;
-  for (const Receiving& slot : receiving_) left -= std::min(left, shared_used(slot));
-  return left;
+void Credit::account() {
+  const uint64_t reserved = receiving_.size() * config_.blocks_reserved;
+  uint64_t shared = 0;
+  for (const Receiving& slot : receiving_) shared += shared_used(slot);
+  pool_.reserved = pool_.reserved - std::exchange(reserved_, reserved) + reserved;
+  pool_.shared = pool_.shared - std::exchange(shared_, shared) + shared;
 }
 
 bool Credit::may_take_shared(const Receiving& slot) const {
@@ -52,14 +61,14 @@ bool Credit::may_take_shared(const Receiving& slot) const {
 
 void Credit::give(Receiving& slot, uint64_t blocks) {
   slot.allowed += blocks;
+  account();
   slot.is_due = has_frames_ = true;
   ++generation_;
 }
 
 Status Credit::open_receiving(SlotId slot) {
   TIDEWAY_CHECK(find_receiving(slot) == nullptr || find_receiving(slot)->is_closing);
-  const uint64_t reserves = (receiving_.size() + 1) * config_.blocks_reserved;
-  if (find_receiving(slot) != nullptr || reserves > config_.blocks_given_max / 2)
+  if (find_receiving(slot) != nullptr || pool_.reserved + config_.blocks_reserved > pool_.blocks_max / 2)
     return Error{Fault::kOverloaded,
                  "no buffers are left to reserve for another transfer: " + std::to_string(receiving_.size()) +
                      " hold " + std::to_string(config_.blocks_reserved) + " blocks each in lane " +
@@ -67,6 +76,7 @@ Status Credit::open_receiving(SlotId slot) {
                  "try again when a transfer has ended, or raise [engine] memory"};
   const uint64_t share = std::min(kStartMax, shared_free() / kStartPart);
   receiving_.push_back({.slot = slot, .allowed = config_.blocks_reserved + share});
+  account();
   ++generation_;
   return success();  // the first value travels in TransferAccepted, so no frame is due
 }
@@ -78,6 +88,7 @@ void Credit::close_receiving(SlotId id) {
   slot->is_due = false;
   slot->recall = Recall::kNone;
   if (held(*slot) == 0) receiving_.erase(receiving_.begin() + (slot - receiving_.data()));
+  account();
 }
 
 void Credit::on_block_started(SlotId id) {
@@ -86,6 +97,7 @@ void Credit::on_block_started(SlotId id) {
   ++slot->started;
   // Packets race with frames: a CREDIT that was under way while its credit was given back may still be used once.
   slot->allowed = std::max(slot->allowed, slot->started);
+  account();
 }
 
 void Credit::on_buffer_free(SlotId id) {
@@ -93,8 +105,10 @@ void Credit::on_buffer_free(SlotId id) {
   if (slot == nullptr) return;
   TIDEWAY_CHECK(slot->freed < slot->started);
   ++slot->freed;
+  account();
   if (!slot->is_closing) return give_back_to(*slot);
   if (held(*slot) == 0) receiving_.erase(receiving_.begin() + (slot - receiving_.data()));
+  account();
 }
 
 // A buffer of this slot has come back: it may start another block unless it holds more than its share, and one more on
@@ -112,7 +126,7 @@ void Credit::give_back_to(Receiving& slot) {
 }
 
 void Credit::recall_unused(Time now, Duration rtt) {
-  const bool is_scarce = shared_free() * 2 < config_.blocks_given_max - config_.blocks_given_max / 2;
+  const bool is_scarce = shared_free() * 2 < shared_max();
   for (Receiving& slot : receiving_) {
     if (slot.is_closing) continue;
     if (slot.started != slot.started_seen || slot.changed_at == Time{}) {
@@ -143,6 +157,7 @@ void Credit::on_return(SlotId id, uint64_t limit) {
   slot->recall = Recall::kNone;
   slot->allowed = std::clamp(limit, slot->started, slot->allowed);
   slot->growth = 0;
+  account();
   if (held(*slot) < config_.blocks_reserved) give(*slot, config_.blocks_reserved - held(*slot));
 }
 

@@ -24,11 +24,20 @@
 
 namespace tideway::flow {
 
+// What lanes have promised to their peers together, in blocks. The lanes of one worker share one, so that no peer is
+// promised a buffer that another one has.
+struct CreditPool {
+  uint64_t blocks_max = 0;
+  uint64_t reserved = 0;  // at most half
+  uint64_t shared = 0;    // of the other half
+};
+
 struct CreditConfig {
   LaneId lane;
-  uint64_t unit = 0;            // bytes one block is charged; both sides use the same (from Hello)
-  uint64_t blocks_given_max = 0;  // buffers this lane may have promised to the peer at any time
+  uint64_t unit = 0;              // bytes one block is charged; both sides use the same (from Hello)
+  uint64_t blocks_given_max = 0;  // buffers this lane may have promised to the peer at any time, alone
   uint64_t blocks_reserved = 2;   // of each open slot, whatever the others do
+  CreditPool* pool = nullptr;     // outlives the lane; nullptr: blocks_given_max is for this lane alone
 };
 
 struct CreditStats {
@@ -51,6 +60,9 @@ class Credit {
   static constexpr size_t kAbandonsMax = 4096;
 
   explicit Credit(const CreditConfig& config);
+  ~Credit();
+  Credit(const Credit&) = delete;
+  Credit& operator=(const Credit&) = delete;
 
   // What we give.
   Status open_receiving(SlotId slot);         // errors: overloaded, when no reserve is left
@@ -104,7 +116,9 @@ class Credit {
   Sending* find_sending(SlotId slot);
   uint64_t held(const Receiving& slot) const { return (slot.is_closing ? slot.started : slot.allowed) - slot.freed; }
   uint64_t shared_used(const Receiving& slot) const;
-  uint64_t shared_free() const;
+  uint64_t shared_max() const { return pool_.blocks_max - pool_.blocks_max / 2; }
+  uint64_t shared_free() const { return pool_.shared < shared_max() ? shared_max() - pool_.shared : 0; }
+  void account();  // after any change of what is held
   bool may_take_shared(const Receiving& slot) const;
   void give(Receiving& slot, uint64_t blocks);
   void give_back_to(Receiving& slot);
@@ -119,6 +133,9 @@ class Credit {
   void write_receiving(Writer& out);
 
   CreditConfig config_;
+  CreditPool own_pool_;
+  CreditPool& pool_;
+  uint64_t reserved_ = 0, shared_ = 0;  // our part of the pool
   std::vector<Receiving> receiving_;
   std::vector<Sending> sending_;
   std::vector<BlockKey> abandons_out_;

@@ -30,7 +30,7 @@ void Flow::install_receive_key(KeyEpoch epoch, std::unique_ptr<Aead> key) { open
 
 Bytes Flow::room_size() const {
   const size_t full = packet_size();
-  const auto probe = recovery_.mtu().largest_probe();
+  const auto probe = may_probe_mtu() ? recovery_.mtu().largest_probe() : std::nullopt;
   return Bytes(probe ? std::max(full, probe->count() - wire::ip_overhead(is_ipv4_)) : full);
 }
 
@@ -43,13 +43,14 @@ void Flow::fire_deadlines(Time now) {
 Time Flow::next_deadline() const {
   if (!sealer_.can_seal()) return kNever;
   if (is_closed_) return closes_left_ > 0 ? close_at_ : kNever;
-  if (!can_send()) return std::min(recovery_.next_deadline(), path_.next_deadline());
+  if (!can_send() || path_.is_for_challenges()) return std::min(recovery_.next_deadline(), path_.next_deadline());
   Time at = std::min({recovery_.next_deadline(), ack_schedule_.next_deadline(), path_.next_deadline(),
-                      recovery_.mtu().next_deadline(), last_sent_ + kKeepaliveIdle});
-  if (recovery_.mtu().has_probe() || recovery_.probes_due() > 0) at = std::min(at, last_sent_);
+                      last_sent_ + kKeepaliveIdle});
+  if (may_probe_mtu()) at = std::min(at, recovery_.mtu().has_probe() ? last_sent_ : recovery_.mtu().next_deadline());
+  if (recovery_.probes_due() > 0) at = std::min(at, last_sent_);
   if (may_send_data() && has_window()) {
     if (lane_.window.has_work()) at = std::min(at, pacer_.next_send());
-    else if (lane_.window.unacked_bytes() > 0) at = std::min(at, tail_at_);
+    else if (lane_.window.unacked_bytes() > 0) at = std::min(at, std::max(tail_at_, pacer_.next_send()));
   }
   return at;
 }

@@ -22,7 +22,9 @@ SentPacket entry_of(PacketKind kind, size_t size) { return {.length = static_cas
 }  // namespace
 
 size_t Flow::write_burst(Time now, std::span<Packet> rooms) {
+  const Endpoint lent_for = path_.peer();
   fire_deadlines(now);
+  if (path_.peer() != lent_for) return 0;  // the rooms lead to an address that has just been given up
   pacer_.on_rate(now, std::min(recovery_.pacing_rate(), rate_max_), Bytes(packet_size()));
   if (recovery_.pacing_rate() > rate_max_) recovery_.on_app_limited();
   pacer_.on_wake(now);
@@ -32,7 +34,10 @@ size_t Flow::write_burst(Time now, std::span<Packet> rooms) {
   builder_.begin({.rooms = rooms, .epoch = sealer_.epoch(), .first_number = recovery_.next_number(), .ecn = recovery_.ecn()});
   if (is_closed_) {
     write_close(now);
+  } else if (path_.is_for_challenges()) {
+    write_challenge(now);
   } else {
+    if (!path_.is_proven()) write_challenge(now);  // first: what may be sent there may not fit anything beside it
     write_ack(now);
     write_control(now);
     write_challenge(now);
@@ -47,12 +52,14 @@ size_t Flow::write_burst(Time now, std::span<Packet> rooms) {
 size_t Flow::packets_wanted(Time now) const {
   if (!can_send()) return 0;
   if (is_closed_) return closes_left_ > 0 && now >= close_at_ ? 1 : 0;
+  if (path_.is_for_challenges()) return path_.is_challenge_due(now) ? 1 : 0;
   size_t wanted = 0;
   if (ack_schedule_.is_due(now)) ++wanted;
   if (is_control_due(now)) ++wanted;
   if (path_.is_challenge_due(now)) ++wanted;
   if (is_keepalive_due(now)) ++wanted;
-  wanted += recovery_.mtu().probes_waiting() + static_cast<size_t>(recovery_.probes_due());
+  if (may_probe_mtu()) wanted += recovery_.mtu().probes_waiting();
+  wanted += static_cast<size_t>(recovery_.probes_due());
   if (now >= recovery_.next_deadline()) wanted += ProbeTimeout::kPackets;  // what its timers will ask for
   if (may_send_data() && has_window() && (lane_.window.has_work() || is_tail_due(now))) {
     const Bytes window = saturating_sub(window_now(), recovery_.in_flight());
@@ -161,6 +168,7 @@ void Flow::write_challenge(Time now) {
 }
 
 void Flow::write_mtu_probes(Time now) {
+  if (!may_probe_mtu()) return;
   while (const auto mtu = recovery_.mtu().next_probe(now)) {
     const size_t size = mtu->count() - wire::ip_overhead(is_ipv4_);
     Writer frames = frames_for(size);
@@ -175,7 +183,7 @@ void Flow::write_mtu_probes(Time now) {
 
 void Flow::write_probe(Time now) {
   // A timeout wants packets, and there was no data for them; or nothing has left for so long that a NAT may forget us.
-  while (builder_.has_room() && (recovery_.probes_due() > 0 || is_keepalive_due(now))) {
+  while (builder_.has_room() && path_.allowance() > Bytes() && (recovery_.probes_due() > 0 || is_keepalive_due(now))) {
     const Writer frames = frames_for(kFramesPacketMax);
     const size_t size = builder_.add_frames(wire::PacketType::kProbe, frames);
     note_sent(now, entry_of(PacketKind::kProbe, size), size);

@@ -24,7 +24,7 @@ std::optional<uint64_t> PacketOpener::match(uint8_t epoch_low) const {
 }
 
 size_t PacketOpener::open(uint64_t epoch, std::span<OpenJob> burst) {
-  if (epoch + 1 < epoch_) {
+  if (epoch + 1 < epoch_ || key_of(epoch) == nullptr) {
     for (OpenJob& job : burst) job.authentic = false;
     return 0;
   }

@@ -19,6 +19,7 @@ void PathProbe::start_over(Time now) {
   challenge_at_ = now;
   challenges_ = 0;
   is_reachable_ = false;
+  is_heard_ = true;
   heard_bytes_ = sent_bytes_ = sent_packets_ = 0;
 }
 
@@ -26,6 +27,7 @@ bool PathProbe::on_authentic(Time now, const Heard& heard, Duration probe_timeou
   if (!heard.from.is_set()) return false;
   if (heard.from == peer_) {
     if (!is_proven()) heard_bytes_ += heard.size.count();
+    is_heard_ = true;
     return false;
   }
   if (!heard.is_newest) return false;
@@ -79,6 +81,7 @@ std::optional<wire::PathToken> PathProbe::take_response() {
 wire::PathToken PathProbe::take_challenge(Time now, Duration probe_timeout) {
   challenge_at_ = now + probe_timeout * std::min(1 << std::min(challenges_, 8), kBackoffMax);
   ++challenges_;
+  is_heard_ = false;
   return token_;
 }
 
@@ -91,7 +94,7 @@ Bytes PathProbe::allowance() const {
 }
 
 Time PathProbe::next_deadline() const {
-  return std::min(revert_at_, allowance() == Bytes() ? kNever : challenge_at_);
+  return std::min(revert_at_, allowance() == Bytes() ? kNever : next_challenge());
 }
 
 }  // namespace tideway::flow

@@ -26,7 +26,10 @@ class PathProbe {
  public:
   static constexpr uint64_t kAmplification = 3;    // bytes to an unproven address per byte from it (RFC 9000, 8.1)
   static constexpr uint64_t kPacketsUnproven = 16;
-  static constexpr Bytes kLeast = Bytes(128);      // an allowance below it fits no packet worth sending
+  static constexpr uint64_t kKeptForChallenges = 8;  // of these: an address that used all up on acks could never be proven
+  // Less fits no packet worth sending. A challenge fits three times an empty probe, the least that anybody hears first.
+  static constexpr Bytes kLeast = Bytes(64);
+  static constexpr Bytes kLeastBeside = Bytes(128);  // less is kept for challenges: a due ACK that does not fit would wait awake
   static constexpr int kBackoffMax = 8;            // of challenges that get no answer, in probe timeouts
   static constexpr int kRevertAfter = 3;           // probe timeouts an unproven new address gets to answer
 
@@ -44,17 +47,24 @@ class PathProbe {
   // What to send. Each take_ is a promise to send it.
   bool has_response() const { return response_.has_value(); }
   std::optional<wire::PathToken> take_response();
-  bool is_challenge_due(Time now) const { return now >= challenge_at_; }
+  bool is_challenge_due(Time now) const { return now >= next_challenge(); }
   wire::PathToken take_challenge(Time now, Duration probe_timeout);
 
   Endpoint peer() const { return peer_; }
   bool is_proven() const { return proof_ == Proof::kProven; }
   bool is_reachable() const { return is_reachable_; }  // a challenge was answered since the last change
   Bytes allowance() const;             // bytes that may be sent to the peer now
+  // What may be sent is kept for challenges.
+  bool is_for_challenges() const {
+    return !is_proven() && (sent_packets_ + kKeptForChallenges >= kPacketsUnproven || allowance() < kLeastBeside);
+  }
   Time next_deadline() const;
 
  private:
   void start_over(Time now);
+  // An unproven address is asked again only when it was heard of since: what is kept for challenges must not be spent on a
+  // path that is silent.
+  Time next_challenge() const { return is_proven() || is_heard_ ? challenge_at_ : kNever; }
 
   Random random_;
   Endpoint peer_, proven_before_;      // the latter is set while an unproven change is on trial
@@ -64,6 +74,7 @@ class PathProbe {
   std::optional<wire::PathToken> response_;
   Time challenge_at_;
   int challenges_ = 0;                 // without an answer
+  bool is_heard_ = true;               // since the last challenge
   Time revert_at_ = kNever;
   uint64_t heard_bytes_ = 0, sent_bytes_ = 0, sent_packets_ = 0;  // from and to an unproven address
 };

@@ -24,8 +24,10 @@ class ProbeTimeout {
   explicit ProbeTimeout(Time start) : from_(start) {}
 
   static Duration period(const RttEstimator& rtt);  // without back-off
-  void on_sent(Time now) { from_ = now; }           // something that will be acked
-  void on_news() { count_ = 0; }                    // something was acked
+  // Something that will be acked leaves, and nothing was in flight. Later packets do not put the timer off (RFC 6298, 5.1):
+  // on a dead path there is always one more to send, and the flow would never notice.
+  void on_first_sent(Time now) { from_ = now; }
+  void on_news(Time now) { from_ = now; count_ = 0; }  // something was acked
   void fire(Time now) { from_ = now; ++count_; }
   Time deadline(const RttEstimator& rtt) const;
   uint32_t count() const { return count_; }         // in a row

@@ -41,11 +41,12 @@ bool Recovery::begin_burst(Time now, size_t packets_max) {
 }
 
 void Recovery::on_sent(Time now, const SentPacket& packet) {
+  const bool was_idle = sent_.packets_in_flight() == 0;
   sent_.add(packet);
   if (packet.kind == PacketKind::kUntracked) return;
   sent_.newest_burst().in_flight = sent_.in_flight();
   sent_.newest_burst().is_app_limited = rate_.is_app_limited();
-  timeout_.on_sent(now);
+  if (was_idle) timeout_.on_first_sent(now);
   if (probes_due_ > 0) --probes_due_;
   if (packet.kind == PacketKind::kMtuProbe) mtu_.on_probe_sent(Bytes(packet.offset));
   else if (is_full(packet)) mtu_.on_full_sent(now);
@@ -65,7 +66,7 @@ Recovery::AckOutcome Recovery::on_ack(Time now, const wire::AckFrame& frame) {
   if (acked.run.is_set) window_.on_acked(acked.run.range);
   if (acked.packets == 0) return {};
   detector_.on_acked(acked.newest);
-  timeout_.on_news();
+  timeout_.on_news(now);
   probes_due_ = 0;
   check_ecn(frame);
   sample(now, frame, acked);

@@ -41,12 +41,13 @@ Result<ManifestPage> parse_manifest_page(Body body) {
   FieldCheck check(MessageType::kManifestPage);
   proto::ManifestPage in;
   constexpr size_t kOtherFields = 4;
-  if (!check.read(body, in, kEntriesPerPageMax + kOtherFields)) return check.take_failure();
+  if (!check.read(body, in, kEntriesPerPageMax + kSkippedPerPageMax + kOtherFields)) return check.take_failure();
   ManifestPage out;
   check.copy(in.transfer(), out.transfer, "transfer");
   out.page = in.page();
   const auto count = static_cast<size_t>(in.entry_size());
   if (!check.require(count >= 1 && count <= kEntriesPerPageMax, "entries", "are not 1 to 4096") ||
+      !check.require(static_cast<size_t>(in.skipped_size()) <= kSkippedPerPageMax, "skipped", "are more than 1000") ||
       !check.require(count - 1 <= UINT32_MAX - in.first_number(), "first_number", "is too high") ||
       !check.require(in.first_leaf() <= uint64_t{1} << 62, "first_leaf", "is too high"))
     return check.take_failure();
@@ -59,6 +60,8 @@ Result<ManifestPage> parse_manifest_page(Body body) {
     leaf += leaf_count(out.entries.back().size);
     if (!check.ok()) break;
   }
+  for (const proto::Skipped& skipped : in.skipped())
+    out.skipped.push_back({check.word(skipped.code(), "skipped.code"), check.detail(skipped.detail(), "skipped.detail")});
   return check.finish(std::move(out));
 }
 
@@ -78,6 +81,11 @@ std::string serialize(const ManifestPage& message) {
     entry_out.set_mode(entry.mode);
     entry_out.set_mtime_ns(entry.mtime_ns);
     entry_out.set_link_target(entry.link_target);
+  }
+  for (const SkippedItem& skipped : message.skipped) {
+    proto::Skipped& skipped_out = *out.add_skipped();
+    skipped_out.set_code(skipped.code);
+    skipped_out.set_detail(to_detail(skipped.detail));
   }
   return to_body(MessageType::kManifestPage, out);
 }

@@ -10,8 +10,16 @@ namespace tideway::messages {
 
 inline constexpr size_t kEntriesPerPageMax = 4096;
 inline constexpr size_t kPageBytes = 64 << 10;     // a builder's pages end near this; a peer's may be kPageBodyMax
+inline constexpr size_t kSkippedPerPageMax = 1000;  // keeps a page of a builder within kPageBodyMax
 inline constexpr size_t kLinkTargetMax = 4095;     // PATH_MAX without its NUL
-inline constexpr uint64_t kFileSizeMax = kLeafSize.count() << 32;  // leaves within an object have 32-bit numbers
+inline constexpr uint64_t kFileSizeMax = kObjectSizeMax.count();
+
+// Something the scan left out on purpose, a special file or an unsafe link, for the person at the other side.
+struct SkippedItem {
+  std::string code;    // a word
+  std::string detail;  // as in PeerError
+  bool operator==(const SkippedItem&) const = default;
+};
 
 // The entries are numbered in a row, and each first leaf follows from the entry before it. A parent's number is
 // smaller than its entry's. Whether the order of the tree is right, digest/tree_hasher.h sees.
@@ -19,6 +27,7 @@ struct ManifestPage {
   TransferId transfer{};
   uint32_t page = 0;
   std::vector<ManifestEntry> entries;  // 1 to kEntriesPerPageMax
+  std::vector<SkippedItem> skipped = {};  // met since the page before; at most kSkippedPerPageMax
   bool operator==(const ManifestPage&) const = default;
 };
 

@@ -63,10 +63,15 @@ void parse_start(const proto::OpenTransfer& in, FieldCheck& check, OpenTransfer&
       out.first_page = std::move(page).value();
     }
   }
+  out.depth = in.depth();
+  check.require(out.depth == 0 || out.direction == Direction::kList, "depth", "comes with another direction than list");
   const bool is_pull = out.direction == Direction::kPull;
   check.require(is_pull || !out.sink, "sink", "comes with another direction than pull");
   check.require(is_pull || !out.everything_needed, "everything_needed", "comes with another direction than pull");
   check.require(is_pull || out.sources.size() <= 1, "sources", "has several of a push or list");
+  // It is what a single file is called inside a directory, and the root has no last name.
+  const bool names_root = std::ranges::any_of(out.sources, [](const ObjectName& name) { return name.is_root(); });
+  check.require(out.direction != Direction::kPush || !names_root, "sources", "names the root itself for a push");
   check.require(out.direction == Direction::kPush || !out.first_page, "first_page",
                 "comes with another direction than push");
 }
@@ -143,6 +148,7 @@ std::string serialize(const OpenTransfer& message) {
   }
   out.set_everything_needed(message.everything_needed);
   if (message.first_page) out.set_first_page(serialize(*message.first_page));
+  out.set_depth(message.depth);
   return to_body(MessageType::kOpenTransfer, out);
 }
 
@@ -209,6 +215,7 @@ Result<ManifestEnd> parse_manifest_end(Body body) {
   out.entries = in.entries();
   check.require(out.entries <= uint64_t{1} << 32, "entries", "is above 2^32");
   out.bytes = Bytes(in.bytes());
+  out.skipped = in.skipped();
   return check.finish(std::move(out));
 }
 
@@ -217,6 +224,7 @@ std::string serialize(const ManifestEnd& message) {
   out.set_transfer(to_text(message.transfer));
   out.set_entries(message.entries);
   out.set_bytes(message.bytes.count());
+  out.set_skipped(message.skipped);
   return to_body(MessageType::kManifestEnd, out);
 }
 

@@ -57,7 +57,7 @@ struct OpenTransfer {
   std::string root;                    // 1 to kRootNameMax bytes of [A-Za-z0-9_.-]
   ObjectName name;                     // push: the destination; pull and list: what `sources` are below
   // Of a pull: what to send, below the root; none: `name` itself. Of a push: the source's last name, which is what a
-  // single file is called inside a directory.
+  // single file is called inside a directory, so never the root itself.
   std::vector<ObjectName> sources;
   DestinationForm destination = DestinationForm::kAsGiven;
   TransferOptions options;
@@ -66,6 +66,7 @@ struct OpenTransfer {
   std::optional<SinkStart> sink;       // pull only
   bool everything_needed = false;      // pull only: the sink has nothing yet, no Needs will come
   std::optional<ManifestPage> first_page;  // push only
+  uint32_t depth = 0;                  // list only: 1 is what lies directly in `name`, 0 everything
   bool operator==(const OpenTransfer&) const = default;
 };
 
@@ -93,6 +94,7 @@ struct ManifestEnd {
   TransferId transfer{};
   uint64_t entries = 0;
   Bytes bytes;
+  uint64_t skipped = 0;                // what the scan left out on purpose, also beyond what pages told
   bool operator==(const ManifestEnd&) const = default;
 };
 

@@ -3,19 +3,22 @@
 
 #include "base/clock.h"
 #include "crypto/random_bytes.h"
+#include "storage/sweep.h"
+
+#include <sys/stat.h>
+
+#include <chrono>
 
 namespace tideway::session {
 namespace {
 
 constexpr Duration kPartingTime = std::chrono::seconds(1);
 
-// A local path as the directory that holds it and a last component; of "/" or "." the directory itself and nothing.
 struct SplitPath {
   std::string parent;
-  std::string last;
+  std::string last;  // empty of "/", "." and ".."
 };
-SplitPath split(std::string path) {
-  while (path.size() > 1 && path.back() == '/') path.pop_back();
+SplitPath split(const std::string& path) {
   const size_t slash = path.rfind('/');
   const std::string last = slash == path.npos ? path : path.substr(slash + 1);
   if (!is_component(last)) return {path, ""};
@@ -30,17 +33,10 @@ TransferId random_id() {
 }
 
 Result<storage::ScanSource> local_source(const LocalAddress& address) {
-  const SplitPath path = split(address.path);
-  auto root = open_holding_dir(path.parent, storage::Side::kSource);
-  if (!root.ok()) return std::move(root).error();
-  ObjectName name;
-  if (!path.last.empty()) {
-    auto child = name.child(path.last);
-    if (!child.ok()) return std::move(child).error();
-    name = std::move(child).value();
-    if (const auto stat = root.value()->stat(name); !stat.ok()) return stat.error();
-  }
-  return storage::ScanSource{std::move(root).value(), std::move(name), path.last.empty() ? "root" : ""};
+  auto place = open_local(address.path, storage::Side::kSource);
+  if (!place.ok()) return std::move(place).error();
+  if (const auto stat = place.value().dir->stat(place.value().name); !stat.ok()) return stat.error();
+  return storage::ScanSource{std::move(place.value().dir), std::move(place.value().name), std::move(place.value().as)};
 }
 
 Status add_filters(const std::vector<messages::Filter>& filters, storage::Filter& filter) {
@@ -57,6 +53,19 @@ Error two_sides() {
 }
 
 }  // namespace
+
+Result<LocalPlace> open_local(std::string path, storage::Side side) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  const SplitPath parts = split(path);
+  struct stat status{};
+  const bool is_directory = ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+  auto dir = open_holding_dir(is_directory ? path : parts.parent, side);
+  if (!dir.ok()) return std::move(dir).error();
+  LocalPlace place{std::move(dir).value(), {}, {}};
+  if (is_directory || parts.last.empty()) place.as = parts.last.empty() ? "root" : parts.last;
+  else place.name = storage::single_name(parts.last);
+  return place;
+}
 
 Result<std::unique_ptr<Direct>> Direct::copy(const GatewayConfig& gateway, const PeerConfig& peer, CopyRequest request) {
   const bool pushes = std::holds_alternative<RemoteAddress>(request.destination);
@@ -77,6 +86,7 @@ Result<std::unique_ptr<Direct>> Direct::list(const GatewayConfig& gateway, const
   open.transfer_class = "best-effort";
   open.root = address.root;
   open.name = address.name;
+  open.depth = 1;
   engine::StartSink start;
   start.content = engine::StartSource::Content::kManifestOnly;
   direct->watch(direct->session_->pull(std::move(start), std::move(open)));
@@ -142,11 +152,13 @@ Status Direct::pull(CopyRequest& request) {
   if (request.only)
     return Error{Fault::kUnsupported, "--files-from works for a push only in this version", "use --include patterns for a pull"};
   engine::StartSink start;
-  const SplitPath path = split(to.path);
-  auto root = open_holding_dir(path.parent, storage::Side::kDestination);
-  if (!root.ok()) return std::move(root).error();
-  start.root = std::move(root).value();
-  if (!path.last.empty()) start.destination = storage::single_name(path.last);
+  auto place = open_local(to.path, storage::Side::kDestination);
+  if (!place.ok()) return std::move(place).error();
+  start.root = std::move(place.value().dir);
+  start.destination = std::move(place.value().name);
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  // No daemon does it here. What cannot be swept is no reason not to copy.
+  static_cast<void>(storage::sweep_staging(*start.root, request.staging_ttl, std::chrono::nanoseconds(now).count()).ok());
   start.form = to.trailing == Trailing::kSlash ? messages::DestinationForm::kIntoDirectory : messages::DestinationForm::kAsGiven;
   start.source_name = first.name.is_root() ? first.root : first.name.last();
   start.options = request.options;

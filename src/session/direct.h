@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One copy by itself: dials the peer's daemon, pushes or pulls, and is over. The same sessions, engine, verification
-// and publish as in a daemon. A local side needs no configured root: the directory that holds it is opened for this
-// one copy.
+// and publish as in a daemon. A local side needs no configured root: the directory itself, or the one that holds it, is
+// opened for this one copy.
 // Thread: control.
 #pragma once
 #include "session/address.h"
@@ -19,7 +19,17 @@ struct CopyRequest {
   messages::TransferOptions options;
   std::vector<messages::Filter> filters;
   std::optional<std::vector<ObjectName>> only;  // --files-from, below the source
+  Duration staging_ttl = std::chrono::hours(7 * 24);  // older leftovers at a local destination are removed
 };
+
+// Where a path on this machine lies. An existing directory is held itself, whatever its parent allows, so that a mount
+// point works and a link that the user wrote is followed; what else there is, or is to be, is named in its parent.
+struct LocalPlace {
+  RootPtr dir;
+  ObjectName name;  // below `dir`; the root for `dir` itself
+  std::string as;   // of `dir` itself: what it is called
+};
+Result<LocalPlace> open_local(std::string path, storage::Side side);
 
 // What the progress line shows.
 struct CopyNumbers {

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "storage/sweep.h"
 
 #include <poll.h>
 
@@ -40,7 +41,7 @@ Result<std::unique_ptr<Gateway>> Gateway::start(GatewayConfig config) {
   if (!tls.ok()) return std::move(tls).error();
   gateway->tls_ = std::move(tls).value();
   for (const RootConfig& root : settings.roots)
-    if (Status status = gateway->roots_.open(root.name, root.path); !status.ok()) return std::move(status).error();
+    if (Status status = gateway->open_root(root); !status.ok()) return std::move(status).error();
   auto engine = engine::Engine::start(settings.engine);
   if (!engine.ok() && settings.udp_fallback) {
     log::warning("dpdk_unavailable", engine.error().what + "; next: " + engine.error().next + "; serving over kernel UDP at " +
@@ -56,6 +57,15 @@ Result<std::unique_ptr<Gateway>> Gateway::start(GatewayConfig config) {
   if (!listener.ok()) return std::move(listener).error();
   gateway->listener_ = std::make_unique<Listener>(std::move(listener).value());
   return gateway;
+}
+
+Status Gateway::open_root(const RootConfig& root) {
+  if (Status status = roots_.open(root.name, root.path); !status.ok()) return status;
+  const RootPtr opened = roots_.find(root.name, storage::Side::kDestination);
+  const auto swept = storage::sweep_staging(*opened, config_.staging_ttl, std::chrono::nanoseconds(std::chrono::system_clock::now().time_since_epoch()).count());
+  if (!swept.ok()) log::info("staging_not_swept", "root=" + root.name + " why=\"" + swept.error().what + '"');
+  else if (swept.value() > 0) log::info("staging_swept", "root=" + root.name + " transfers=" + std::to_string(swept.value()));
+  return success();
 }
 
 Gateway::~Gateway() { sessions_.clear(); }  // while the engine still takes their commands
@@ -90,6 +100,10 @@ Result<Session*> Gateway::dial(const PeerConfig& peer) {
 void Gateway::close(Session* session) {
   std::erase(dialled_, session);
   std::erase_if(sessions_, [&](const auto& one) { return one.get() == session; });
+}
+
+std::optional<Endpoint> Gateway::control_endpoint() const {
+  return listener_ == nullptr ? std::nullopt : std::optional(listener_->local_endpoint());
 }
 
 size_t Gateway::transfers() const {

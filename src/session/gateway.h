@@ -29,6 +29,7 @@ struct GatewayConfig {
   std::vector<RootConfig> roots;
   GrantTable grants;
   std::optional<Endpoint> listen;  // a direct copy does not
+  Duration staging_ttl = std::chrono::hours(7 * 24);  // what died in staging longer ago is removed at the start
   Endpoint data_address;           // first data port when listening; port 0: the kernel picks
   uint32_t flows = 0;              // per session we dial; 0: two per net worker
   // Where to go on over kernel UDP when the packet backend does not start; not set: it does not go on.
@@ -56,6 +57,7 @@ class Gateway {
   void drain(Duration at_most);
 
   size_t transfers() const;
+  std::optional<Endpoint> control_endpoint() const;  // where it listens, with the port that was picked
   const Endpoint& data_address() const { return config_.data_address; }  // also of the fallback
   engine::Engine& engine() { return *engine_; }
   // Drops a session that is over; a pointer from dial() ends here.
@@ -63,6 +65,7 @@ class Gateway {
 
  private:
   explicit Gateway(GatewayConfig config) : config_(std::move(config)) {}
+  Status open_root(const RootConfig& root);
   Surroundings surroundings();
   PeerUse others_of(const Session& session) const;
   void wait(Duration at_most, int also_fd);

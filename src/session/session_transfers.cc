@@ -194,7 +194,9 @@ void Session::serve_push(messages::OpenTransfer request) {
   start.form = transfer->request.destination;
   start.source_name = transfer->request.sources.empty() ? "" : transfer->request.sources.front().last();
   start.options = transfer->request.options;
-  start.limits = {limits.value().files_max, limits.value().bytes_max};
+  start.limits.bytes_max = limits.value().bytes_max;
+  if (limits.value().files_max < std::numeric_limits<uint64_t>::max()) start.limits.entries_max = limits.value().files_max;
+  start.modes = limits.value().modes;
   transfer->rate_max = limits.value().rate_max;
   around_.engine.post(std::move(start));
 }
@@ -214,6 +216,7 @@ void Session::serve_pull(messages::OpenTransfer request) {
   for (const ObjectName& source : request.sources) start.scan.sources.push_back({root, source, ""});
   if (request.sources.size() > 1) start.scan.form = storage::ScanForm::kTogether;
   start.options = request.options;
+  start.scan.depth = request.depth;
   if (lists) start.content = engine::StartSource::Content::kManifestOnly;
   if (!lists && !their_slots_.claim(now_, request.sink->slot))
     return fail({Fault::kProtocolError, "a pull names a slot that is in use, or was within a minute", ""});

@@ -21,7 +21,10 @@ bool SlotBook::claim(Time now, SlotId slot) {
 }
 
 void SlotBook::give_back(Time now, SlotId slot) {
-  std::erase_if(free_at_, [now](const auto& entry) { return entry.second <= now; });
+  if (free_at_.size() >= tidy_at_) {
+    std::erase_if(free_at_, [now](const auto& entry) { return entry.second <= now; });
+    tidy_at_ = 2 * free_at_.size() + kTidyMin;
+  }
   if (const auto entry = free_at_.find(slot.value()); entry != free_at_.end()) entry->second = now + kRest;
 }
 

@@ -23,6 +23,8 @@ class SlotBook {
 
  private:
   std::map<uint16_t, Time> free_at_;       // kNever: in use; a slot that is not here is free
+  static constexpr size_t kTidyMin = 64;
+  size_t tidy_at_ = kTidyMin;              // entries; then those that have rested are dropped
   uint16_t next_ = 0;
 };
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include <algorithm>
+#include <array>
 #include <optional>
 
 namespace tideway::session {
@@ -32,46 +33,50 @@ struct Found {
   StoredManifest manifest;
   RootPtr dir;      // entry 0 is at `name` below it
   ObjectName name;
+  enum class Form : uint8_t { kNewTree, kIntoDirectory } form;  // into one, directories that stood there kept their modes
 };
 
-// The newest of ROOT/.tideway/manifests that was published at `name`.
-std::optional<StoredManifest> newest_in(const RootedDir& root, const ObjectName& name) {
-  const auto manifests = ObjectName::from_components({std::string(storage::kStateDirName), "manifests"}).value();
-  auto dir = root.open_dir(manifests);
-  if (!dir.ok()) return std::nullopt;
-  std::optional<StoredManifest> newest;
-  int64_t newest_time = 0;
-  const auto visit = [&](std::string_view file) {
-    const ObjectName single = storage::single_name(std::string(file));
-    const auto stat = dir.value().stat(single);
-    auto stored = StoredManifest::open(dir.value(), single);
-    if (!stat.ok() || !stored.ok() || stored.value().header().destination != name) return;
-    if (newest && stat.value().mtime_ns <= newest_time) return;
-    newest_time = stat.value().mtime_ns;
-    newest = std::move(stored).value();
-  };
-  if (!dir.value().for_each_name(visit).ok()) return std::nullopt;
-  return newest;
+// What is stored at `file` below `dir` about `name`, if anything is.
+Result<std::optional<Found>> look(const RootPtr& dir, const ObjectName& file, const ObjectName& name, Found::Form form) {
+  auto stored = StoredManifest::open(*dir, file);
+  if (!stored.ok() && stored.error().fault == Fault::kManifestMismatch) return std::move(stored).error();
+  const bool is_tree = form == Found::Form::kNewTree;
+  if (!stored.ok() || (!is_tree && stored.value().header().destination != name)) return std::optional<Found>();
+  return std::optional<Found>(Found{std::move(stored).value(), dir, name, form});
 }
 
+// The tree itself may hold one, and so may each root that it lies below, which is one of the directories above it. What
+// was published last counts.
 Result<Found> find_manifest(const std::string& path) {
   const std::string full = absolute(path);
-  if (auto tree = open_holding_dir(full, storage::Side::kSource); tree.ok()) {
-    auto stored = StoredManifest::open(*tree.value(), storage::single_name(std::string(storage::kTreeManifestName)));
-    if (stored.ok()) return Found{std::move(stored).value(), tree.value(), {}};
-    if (stored.error().fault != Fault::kSourceMissing) return std::move(stored).error();
-  }
-  // Upwards: the root that it was published below is one of the directories above it.
+  std::optional<Found> newest;
+  const auto take = [&](const RootPtr& dir, const ObjectName& file, const ObjectName& name, Found::Form form) -> Status {
+    auto found = look(dir, file, name, form);
+    if (!found.ok()) return std::move(found).error();
+    if (found.value() && (!newest || newest->manifest.written_ns() <= found.value()->manifest.written_ns()))
+      newest.emplace(std::move(*found.value()));
+    return success();
+  };
   std::vector<std::string> below;
-  for (std::string above = full; above.size() > 1;) {
+  for (std::string above = full;;) {
+    const auto dir = open_holding_dir(above, storage::Side::kSource);
+    const auto name = ObjectName::from_components(below);
+    if (dir.ok() && below.empty()) {
+      const ObjectName own = storage::single_name(std::string(storage::kTreeManifestName));
+      if (Status status = take(dir.value(), own, {}, Found::Form::kNewTree); !status.ok()) return std::move(status).error();
+    }
+    if (dir.ok() && name.ok()) {
+      const ObjectName kept = storage::kept_manifest_name(name.value());
+      if (Status status = take(dir.value(), kept, name.value(), Found::Form::kIntoDirectory); !status.ok())
+        return std::move(status).error();
+    }
+    if (above.size() <= 1) break;
     const size_t slash = above.rfind('/');
+    if (slash == above.npos) break;
     below.insert(below.begin(), above.substr(slash + 1));
     above = above.substr(0, std::max<size_t>(slash, 1));
-    auto root = open_holding_dir(above, storage::Side::kSource);
-    auto name = ObjectName::from_components(below);
-    if (!root.ok() || !name.ok()) continue;
-    if (auto stored = newest_in(*root.value(), name.value())) return Found{std::move(*stored), root.value(), name.value()};
   }
+  if (newest) return std::move(*newest);
   return Error{Fault::kSourceMissing, to_display(path) + " has no manifest: it was not published by Tideway, or the manifest is gone",
                "verify the directory that was the destination of the copy"};
 }
@@ -85,8 +90,10 @@ class Verification {
  private:
   Status check_page(const std::vector<ManifestEntry>& entries);
   Status check_entry(const ManifestEntry& entry);
-  void check_file(const ManifestEntry& entry, const ObjectName& name);
-  void check_leaves(const ManifestEntry& entry, int fd, const std::vector<Hash128>& stored);
+  Status check_file(const ManifestEntry& entry, const ObjectName& name);
+  void check_leaves(const ManifestEntry& entry, int fd);
+  Result<bool> fold_leaves(const ManifestEntry& entry);
+  bool has_its_mode(const ManifestEntry& entry, uint32_t mode) const;
   void differ(const ObjectName& name, std::string what);
   Result<ObjectName> name_of(const ManifestEntry& entry);
 
@@ -96,6 +103,7 @@ class Verification {
   struct Open { ObjectId number; ObjectName name; };
   std::vector<Open> open_;  // directories from entry 0 down
   ObjectName current_;
+  std::array<Hash128, 1024> hashes_;
   std::vector<std::byte> leaf_ = std::vector<std::byte>(kLeafSize.count());
 };
 
@@ -110,10 +118,11 @@ Result<VerifyReport> Verification::run() {
     if (Status status = check_page(page.value().entries); !status.ok()) return std::move(status).error();
   }
   const auto root = tree_.finish();
-  const bool counts_agree = report_.entries == found_.manifest.header().entries;
-  if (report_.is_good() && (!counts_agree || !root || *root != report_.root))
+  if (report_.entries == found_.manifest.header().entries && root && *root == report_.root) return report_;
+  if (report_.is_good())
     return Error{Fault::kManifestMismatch, "the files agree with the stored manifest, but the manifest not with its own root",
                  "copy the tree again"};
+  differ(storage::single_name("stored manifest"), "does not agree with its own root, so that it may be what is damaged");
   return report_;
 }
 
@@ -137,15 +146,12 @@ Status Verification::check_entry(const ManifestEntry& entry) {
   current_ = name.value();
   report_.entries += 1;
   if (entry.type == EntryType::kDirectory) open_.push_back({entry.number, name.value()});
-  if (entry.type == EntryType::kFile) {
-    check_file(entry, name.value());
-    return success();
-  }
+  if (entry.type == EntryType::kFile) return check_file(entry, name.value());
   const auto stat = found_.dir->stat_if_exists(name.value());
   const FileKind wanted = entry.type == EntryType::kDirectory ? FileKind::kDirectory : FileKind::kSymlink;
   if (!stat.ok() || !stat.value()) differ(name.value(), "is missing");
   else if (stat.value()->kind != wanted) differ(name.value(), "is of another type");
-  else if (wanted == FileKind::kDirectory && stat.value()->mode != entry.mode && !name.value().is_root()) differ(name.value(), "has other permissions");
+  else if (wanted == FileKind::kDirectory && !has_its_mode(entry, stat.value()->mode)) differ(name.value(), "has other permissions");
   else if (wanted == FileKind::kSymlink) {
     const auto target = found_.dir->read_link(name.value());
     if (!target.ok() || target.value() != entry.link_target) differ(name.value(), "points elsewhere");
@@ -153,37 +159,67 @@ Status Verification::check_entry(const ManifestEntry& entry) {
   return success();
 }
 
-// However the file turns out, its object gets a root in the tree, so that the walk goes on.
-void Verification::check_file(const ManifestEntry& entry, const ObjectName& name) {
-  std::vector<Hash128> stored(leaf_count(entry.size));
-  const bool has_leaves = found_.manifest.read_leaves(entry.first_leaf, stored);
-  const bool is_kept = has_leaves && !stored.empty() && std::all_of(stored.begin(), stored.end(), [](const Hash128& h) { return h == Hash128{}; });
-  digest::ObjectHasher hasher;
-  for (size_t i = 0; i < stored.size(); ++i)
-    hasher.add_leaf(static_cast<uint32_t>(std::min(kLeafSize.count(), entry.size.count() - i * kLeafSize.count())), stored[i]);
-  if (is_kept) tree_.set_kept(entry.number);
-  else if (entry.size > 0_B) tree_.set_root(entry.number, hasher.finish());
-  report_.kept += is_kept ? 1 : 0;
-  if (!has_leaves) return differ(name, "has no hashes in the stored manifest");
-  const auto stat = found_.dir->stat_if_exists(name);
-  if (!stat.ok() || !stat.value()) return differ(name, "is missing");
-  if (stat.value()->kind != FileKind::kFile) return differ(name, "is of another type");
-  if (stat.value()->size != entry.size)
-    return differ(name, "has " + std::to_string(stat.value()->size.count()) + " bytes instead of " + std::to_string(entry.size.count()));
-  if (stat.value()->mode != entry.mode && !is_kept) differ(name, "has other permissions");
-  if (is_kept || stored.empty()) return;
-  const auto file = found_.dir->open_file(name, storage::Access::kRead);
-  if (!file.ok()) return differ(name, "cannot be read: " + file.error().what);
-  check_leaves(entry, file.value().get(), stored);
+// Directories and empty files that stood there before kept theirs, and which those were is not stored. The top of a tree
+// belongs to whoever it was copied for.
+bool Verification::has_its_mode(const ManifestEntry& entry, uint32_t mode) const {
+  const bool is_directory = entry.type == EntryType::kDirectory;
+  if (found_.form == Found::Form::kIntoDirectory && (is_directory || entry.size == 0_B)) return true;
+  if (is_directory && entry.number == ObjectId(0)) return true;
+  return mode == storage::limit_mode(entry, found_.manifest.header().modes);
 }
 
-void Verification::check_leaves(const ManifestEntry& entry, int fd, const std::vector<Hash128>& stored) {
-  for (size_t i = 0; i < stored.size(); ++i) {
+// Settles the object in the tree, whatever its file is like, so that the walk goes on. True: it was kept from before.
+Result<bool> Verification::fold_leaves(const ManifestEntry& entry) {
+  const uint64_t count = leaf_count(entry.size), leaves = found_.manifest.header().leaves;
+  const Error damaged{Fault::kManifestMismatch, "the stored manifest is damaged: hashes of \"" + to_display(current_) + "\" are missing",
+                      "copy the tree again"};
+  if (entry.first_leaf > leaves || count > leaves - entry.first_leaf) return damaged;
+  digest::ObjectHasher hasher;
+  bool is_kept = count > 0;
+  for (uint64_t i = 0; i < count; i += hashes_.size()) {
+    const auto some = std::span(hashes_).first(std::min<uint64_t>(hashes_.size(), count - i));
+    if (!found_.manifest.read_leaves(entry.first_leaf + i, some)) return damaged;
+    for (size_t j = 0; j < some.size(); ++j) {
+      const uint64_t at = (i + j) * kLeafSize.count();
+      hasher.add_leaf(static_cast<uint32_t>(std::min(kLeafSize.count(), entry.size.count() - at)), some[j]);
+      is_kept = is_kept && some[j] == Hash128{};
+    }
+  }
+  if (is_kept) tree_.set_kept(entry.number);
+  else if (count > 0) tree_.set_root(entry.number, hasher.finish());
+  report_.kept += is_kept ? 1 : 0;
+  return is_kept;
+}
+
+Status Verification::check_file(const ManifestEntry& entry, const ObjectName& name) {
+  const auto kept = fold_leaves(entry);
+  if (!kept.ok()) return kept.error();
+  const auto differs = [&](std::string what) {
+    differ(name, std::move(what));
+    return success();
+  };
+  const auto stat = found_.dir->stat_if_exists(name);
+  if (!stat.ok() || !stat.value()) return differs("is missing");
+  if (stat.value()->kind != FileKind::kFile) return differs("is of another type");
+  if (stat.value()->size != entry.size)
+    return differs("has " + std::to_string(stat.value()->size.count()) + " bytes instead of " + std::to_string(entry.size.count()));
+  if (!kept.value() && !has_its_mode(entry, stat.value()->mode)) differ(name, "has other permissions");
+  if (kept.value() || entry.size == 0_B) return success();
+  const auto file = found_.dir->open_file(name, storage::Access::kRead);
+  if (!file.ok()) return differs("cannot be read: " + file.error().what);
+  check_leaves(entry, file.value().get());
+  return success();
+}
+
+void Verification::check_leaves(const ManifestEntry& entry, int fd) {
+  for (uint64_t i = 0; i * kLeafSize.count() < entry.size.count(); ++i) {
     const uint64_t at = i * kLeafSize.count();
     const auto bytes = std::span(leaf_).first(std::min(kLeafSize.count(), entry.size.count() - at));
+    Hash128 stored;
+    if (!found_.manifest.read_leaves(entry.first_leaf + i, {&stored, 1})) return differ(current_, "has no hashes in the stored manifest");
     if (!storage::read_exactly(fd, at, bytes)) return differ(current_, "cannot be read at byte " + std::to_string(at));
     report_.bytes += Bytes(bytes.size());
-    if (digest::leaf_hash(bytes) != stored[i])
+    if (digest::leaf_hash(bytes) != stored)
       differ(current_, "differs in bytes " + std::to_string(at) + " to " + std::to_string(at + bytes.size() - 1));
   }
 }

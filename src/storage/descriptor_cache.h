@@ -20,6 +20,7 @@ class DescriptorCache {
     Descriptor buffered;
     Descriptor direct;  // opened when first needed
     uint32_t in_flight = 0;
+    bool is_given_up = false;  // to be forgotten when nothing of it is at work any more
   };
   // The open object, now the one used last; nothing when it is not open.
   Open* find(ObjectId id);

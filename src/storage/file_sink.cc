@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storage/file_sink.h"
 
+#include "base/log.h"
 #include "storage/blocking_queue.h"
 #include "storage/scan.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +17,7 @@ namespace tideway::storage {
 
 Result<std::unique_ptr<FileSink>> FileSink::create(FileSinkConfig config, IoQueue& queue) {
   TIDEWAY_CHECK(config.root->side() == Side::kDestination);
+  if (auto checked = check_destination(config.destination); !checked.ok()) return std::move(checked).error();
   auto staging = Staging::create(config.root, config.transfer);
   if (!staging.ok()) return std::move(staging).error();
   return std::unique_ptr<FileSink>(new FileSink(std::move(config), std::move(staging).value(), queue));
@@ -103,7 +106,7 @@ void FileSink::write_runs(const StoreRequest& request, const BoundObject& object
     if (i < runs.count) hole_from = runs.list[i].end;
   }
   if (!are_holes_made) runs = {{{{0, size}}}, 1};
-  note_touched(object.id, IoOp::kDataSync);
+  note_touched(object.id, {IoOp::kDataSync, {}});
   const uint32_t index = slots_.take(request);
   RequestSlots::Slot& slot = slots_.at(index);
   for (size_t i = 0; i < runs.count && slot.error == 0; ++i) {
@@ -170,8 +173,7 @@ size_t FileSink::poll(std::span<StoreDone> out) {
 
 void FileSink::on_done(const IoDone& done) {
   if (done.user >= kInFlightMax) {
-    sync_->held.erase(done.user);
-    --sync_->at_work;
+    ++sync_->ended;
     if (sync_->error == 0) sync_->error = done.error;
     return;
   }
@@ -201,9 +203,9 @@ Status FileSink::close(const BoundObject& object) {
   if (!opened.ok()) return named(object, std::move(opened).error());
   const int fd = opened.value()->buffered.get();
   int error = states_.at(object.id).finish(fd);
-  if (error == 0 && ::fchmod(fd, object.mode & 0777U) != 0) error = errno;
+  if (error == 0 && ::fchmod(fd, object.mode & config_.modes & 0777U) != 0) error = errno;
   if (error == 0) error = set_times(fd, object.mtime_ns);
-  note_touched(object.id, IoOp::kSync);
+  note_touched(object.id, {IoOp::kSync, std::move(opened.value()->buffered)});
   return error == 0 ? success() : Status(errno_error(Side::kDestination, error, "finish", shown(object)));
 }
 
@@ -214,9 +216,9 @@ void FileSink::release(ObjectId id) {
   objects_.release(id);
 }
 
-void FileSink::note_touched(ObjectId id, IoOp sync) {
+void FileSink::note_touched(ObjectId id, Touched touched) {
   if (is_touched_many_) return;
-  touched_[id] = sync;
+  touched_[id] = std::move(touched);
   if (touched_.size() <= kTouchedMax) return;
   touched_.clear();
   is_touched_many_ = true;
@@ -228,54 +230,67 @@ bool FileSink::begin_sync(const StoreRequest& request) {
     slots_.answer(request.token, sync_now());
     return true;
   }
-  sync_.emplace();
-  sync_->token = request.token;
-  sync_->todo.assign(touched_.begin(), touched_.end());
+  SyncRun run{request.token, {}};
+  run.files.reserve(touched_.size());
+  for (auto& [id, touched] : touched_) {
+    if (auto held = hold(id, touched); !held.ok()) {
+      slots_.answer(request.token, end_sync(std::move(held)));
+      return true;
+    }
+    run.files.push_back(std::move(touched));
+  }
   touched_.clear();  // what is written from now on belongs to the next sync
+  sync_.emplace(std::move(run));
   continue_sync();
   return true;
+}
+
+// A descriptor of the sync's own, because an object that is open now may get closed meanwhile.
+Status FileSink::hold(ObjectId id, Touched& touched) {
+  if (touched.held.is_open()) return success();
+  if (const DescriptorCache::Open* open = files_.find(id)) {
+    touched.held = Descriptor(::fcntl(open->buffered.get(), F_DUPFD_CLOEXEC, 0));
+    return touched.held.is_open() ? success() : Status(sync_error(errno));
+  }
+  auto opened = staging_.open_object(id, Caching::kBuffered);  // not closed yet, so the mode is still ours
+  if (!opened.ok()) return std::move(opened).error();
+  touched.held = std::move(opened).value();
+  return success();
 }
 
 // Files go to the queue together, so that the file system can commit them as a group.
 void FileSink::continue_sync() {
   SyncRun& run = *sync_;
-  while (!run.todo.empty() && run.error == 0 && queue_.room() > 0) {
-    const auto [id, op] = run.todo.back();
-    run.todo.pop_back();
-    // A descriptor of its own: the object may be closed already, or get closed meanwhile.
-    auto file = staging_.open_object(id, Caching::kBuffered);
-    if (!file.ok()) {
-      run.error = EIO;
-      break;
-    }
-    const uint32_t user = run.next_user++;
-    queue_.submit({op, file.value().get(), 0, {}, owner_id_, user});
-    run.held.emplace(user, std::move(file).value());
-    ++run.at_work;
+  while (run.submitted < run.files.size() && run.error == 0 && queue_.room() > 0) {
+    const Touched& file = run.files[run.submitted];
+    queue_.submit({file.sync, file.held.get(), 0, {}, owner_id_, kInFlightMax});
+    ++run.submitted;
   }
-  if (run.at_work > 0 || (run.error == 0 && !run.todo.empty())) return;
+  if (run.ended < run.submitted || (run.error == 0 && run.submitted < run.files.size())) return;
   const uint32_t token = run.token;
-  const int error = run.error;
+  Status status = run.error == 0 ? success() : Status(sync_error(run.error));
   sync_.reset();
-  slots_.answer(token, end_sync(error));
+  slots_.answer(token, end_sync(std::move(status)));
 }
 
 Status FileSink::sync_now() {
   if (lost_) return *lost_;
   if (!is_touched_many_ && touched_.empty()) return success();
   // Open since before the first write, so this descriptor learns of all write-back errors.
-  const int error = ::syncfs(staging_.dir().fd()) == 0 ? 0 : errno;
+  Status status = ::syncfs(staging_.dir().fd()) == 0 ? success() : Status(sync_error(errno));
   touched_.clear();
   is_touched_many_ = false;
-  return end_sync(error);
+  return end_sync(std::move(status));
 }
 
-Status FileSink::end_sync(int error) {
-  Status status = success();
-  if (error != 0) status = errno_error(Side::kDestination, error, "sync", config_.root->shown(config_.destination));
+Status FileSink::end_sync(Status status) {
   if (status.ok()) status = staging_.sync_new_dirs();
   if (!status.ok()) lost_ = status.error();
   return status;
+}
+
+Error FileSink::sync_error(int error) const {
+  return errno_error(Side::kDestination, error, "sync", config_.root->shown(config_.destination));
 }
 
 Result<Existing> FileSink::probe_existing(const ManifestEntry& entry) const {
@@ -298,9 +313,11 @@ Status FileSink::publish(const PublishOrder& order) {
   TIDEWAY_CHECK(slots_.used() == 0 && !sync_);
   if (is_published_) return success();
   if (auto synced = sync_now(); !synced.ok()) return synced;
-  if (auto done = publish_staged(staging_, order, config_.read_page); !done.ok()) return done;
+  if (auto done = publish_staged(staging_, order, config_.read_page, config_.modes); !done.ok()) return done;
   is_published_ = true;
-  return staging_.remove();
+  // What is visible and synced is published, whatever becomes of the rest; a sweep removes that.
+  if (auto removed = staging_.remove(); !removed.ok()) log::warning("staging_left", "why=\"" + removed.error().what + "\"");
+  return success();
 }
 
 Status FileSink::abandon() {

@@ -29,11 +29,12 @@ struct FileSinkConfig {
   ObjectName destination;  // below `root`; for probe_existing and for messages
   PageReader read_page;
   DirectIo direct = DirectIo::kAuto;
+  uint32_t modes = 0777;  // the most that modes may be; of directories, the owner's bits are left alone
 };
 
 class FileSink final : public ObjectStore {
  public:
-  // Makes the staging directory. `queue` outlives the store. Errors: those of Staging::create.
+  // Makes the staging directory. `queue` outlives the store. Errors: those of Staging::create, and name_reserved.
   static Result<std::unique_ptr<FileSink>> create(FileSinkConfig config, IoQueue& queue);
   ~FileSink() override;  // leaves staging where it is: call abandon() first to remove it
 
@@ -57,14 +58,17 @@ class FileSink final : public ObjectStore {
  private:
   static constexpr size_t kTouchedMax = 256;  // files synced one by one; above it one syncfs costs less
   static constexpr size_t kInlineMax = 64 << 10;  // a small write is a copy into the page cache: no queue for that
+  // A file written since the last sync. One that is closed keeps its descriptor until then: its mode may forbid to open
+  // it again, and the descriptor that wrote is the one that learns of write-back errors.
+  struct Touched {
+    IoOp sync = IoOp::kDataSync;
+    Descriptor held;
+  };
   struct SyncRun {
-    SyncRun() {}  // clang cannot make the implicit one of a nested struct before the class around it ends
-    uint32_t token = 0;
-    std::vector<std::pair<ObjectId, IoOp>> todo;
-    size_t at_work = 0;
+    uint32_t token;
+    std::vector<Touched> files;
+    size_t submitted = 0, ended = 0;
     int error = 0;
-    std::unordered_map<uint32_t, Descriptor> held;
-    uint32_t next_user = kInFlightMax;  // above every slot's number
   };
 
   FileSink(FileSinkConfig config, Staging staging, IoQueue& queue);
@@ -77,11 +81,13 @@ class FileSink final : public ObjectStore {
   int descriptor_for(const BoundObject& object, DescriptorCache::Open& file, std::span<const std::byte> bytes,
                      uint64_t offset);
   Status close(const BoundObject& object);
-  void note_touched(ObjectId id, IoOp sync);
+  void note_touched(ObjectId id, Touched touched);
   bool begin_sync(const StoreRequest& request);
   void continue_sync();
   Status sync_now();
-  Status end_sync(int error);
+  Status hold(ObjectId id, Touched& touched);
+  Status end_sync(Status status);
+  Error sync_error(int error) const;
   void on_done(const IoDone& done);
   std::string shown(const BoundObject& object) const;
   Error named(const BoundObject& object, Error error) const;
@@ -95,7 +101,7 @@ class FileSink final : public ObjectStore {
   DescriptorCache files_;
   std::unordered_map<ObjectId, SinkObject> states_;  // from first write to close
   RequestSlots slots_;
-  std::unordered_map<ObjectId, IoOp> touched_;  // since the last sync; what each needs
+  std::unordered_map<ObjectId, Touched> touched_;  // since the last sync
   bool is_touched_many_ = false;
   std::optional<SyncRun> sync_;
   std::optional<Error> lost_;  // why nothing can be durable any more

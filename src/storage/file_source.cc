@@ -182,15 +182,17 @@ void FileSource::on_done(const IoDone& done) {
   }
   --file->in_flight;
   Status status = success();
+  const ObjectId id = request.object;
   if (done.error != 0) {
-    status = error_of(request.object, done.error);
+    status = error_of(id, done.error);
   } else if (done.transferred < request.bytes.size()) {
-    const BoundObject* object = objects_.find_file(request.object);
+    const BoundObject* object = objects_.find_file(id);
     TIDEWAY_CHECK(object != nullptr);
     const auto place = place_of(*object);
     status = changed(place.ok() ? place.value().root->shown(place.value().name) : object->name, "it became shorter");
   }
   slots_.finish(done.user, std::move(status));
+  if (file->is_given_up && file->in_flight == 0) release(id);
 }
 
 Error FileSource::error_of(ObjectId id, int error) const {
@@ -204,7 +206,7 @@ Error FileSource::error_of(ObjectId id, int error) const {
 void FileSource::close(const StoreRequest& request) {
   const BoundObject* object = objects_.find_file(request.object);
   Status status = object != nullptr ? check_unchanged(*object) : success();  // not kept: no bytes, nothing to compare
-  release(request.object);
+  files_.drop(request.object);  // what was damaged on the way is read again: the rest stays known until its release
   slots_.answer(request.token, std::move(status));
 }
 
@@ -225,7 +227,10 @@ Status FileSource::check_unchanged(const BoundObject& object) {
 }
 
 void FileSource::release(ObjectId id) {
-  TIDEWAY_CHECK(!files_.is_busy(id));
+  if (files_.is_busy(id)) {  // the first of several leaves failed, and the others are still being read
+    files_.find(id)->is_given_up = true;
+    return;
+  }
   files_.drop(id);
   first_seen_.erase(id);
   objects_.release(id);

@@ -2,7 +2,8 @@
 //
 // The ObjectStore that lists and reads files. Each file is opened when its first leaf is asked for and compared with
 // what the manifest says of it, and again by name when it is closed: a file that was written, replaced or removed in
-// between is source_changed or source_vanished, never silently mixed.
+// between is source_changed or source_vanished, never silently mixed. Until its release it may be read again, also after
+// its close, and is compared once more.
 //
 // Submit stops in front of a kClose whose object still has reads at work; the caller offers it again later.
 // Thread: io worker.
@@ -34,7 +35,7 @@ class FileSource final : public ObjectStore {
   size_t poll(std::span<StoreDone> out) override;
   Status publish(const PublishOrder& order) override;  // unsupported
 
-  // Forgets a file that will not be read (any more); kClose does it by itself.
+  // Forgets a file that will not be read (any more), once what is at work on it has ended.
   void release(ObjectId id);
   // Whether these bytes are a hole, so that they need not be read: they are zeros. Only of sparse files already open.
   bool is_hole(ObjectId id, Bytes offset, Bytes length);
@@ -60,7 +61,7 @@ class FileSource final : public ObjectStore {
   bool is_direct_allowed_;
   BoundObjects objects_;
   DescriptorCache files_;
-  std::unordered_map<ObjectId, FileStat> first_seen_;  // from first open to close
+  std::unordered_map<ObjectId, FileStat> first_seen_;  // from first open to release
   RequestSlots slots_;
   ThreadOwner owner_;
 };

@@ -4,7 +4,6 @@
 #include "storage/scan.h"
 
 #include <algorithm>
-#include <optional>
 
 namespace tideway::storage {
 namespace {
@@ -15,7 +14,7 @@ Error mismatch(const ManifestEntry& entry, std::string_view why) {
           "the sender is at fault; update it"};
 }
 
-// One pass over the entries. Levels below an absent directory are followed, for the checks, but have no descriptor.
+// One pass over the entries. Levels that are not visited are followed, for the checks, but have no descriptor.
 class Walk {
  public:
   Walk(const RootedDir& top, const WalkSteps& steps) : top_(top), steps_(steps) {}
@@ -86,16 +85,10 @@ Status Walk::on_entry(const ManifestEntry& entry) {
 Status Walk::enter(const RootedDir* in, const ManifestEntry& entry) {
   ++result.directories;
   std::optional<RootedDir> dir;
-  bool is_there = in != nullptr;
-  if (is_there && steps_.on_directory) {
+  if (in != nullptr && steps_.on_directory) {
     auto step = steps_.on_directory(*in, entry);
     if (!step.ok()) return std::move(step).error();
-    is_there = step.value();
-  }
-  if (is_there) {
-    auto opened = in->open_dir(single_name(entry.name));
-    if (!opened.ok()) return std::move(opened).error();
-    dir = std::move(opened).value();
+    dir = std::move(step).value();
   }
   levels_.push_back({std::move(dir), entry, {}});
   return success();

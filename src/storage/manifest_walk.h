@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Walks a staged manifest beside a directory tree that has, or gets, its shape: one held directory per level. Checks
+// Walks a staged manifest beside directories that have, or get, its shape: one held directory per level. Checks
 // what a peer may have got wrong on the way: numbers, parents, names, order.
 // Thread: io worker.
 #pragma once
@@ -8,14 +8,14 @@
 #include "storage/stored_manifest.h"
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 namespace tideway::storage {
 
 struct WalkSteps {
-  // Sees to it that `entry` exists in `in` as a directory, or says why not. False: it is absent, and what is below it
-  // is not visited.
-  std::function<Result<bool>(const RootedDir& in, const ManifestEntry& entry)> on_directory;
+  // The directory that is to stand for `entry` while its content is visited. Nothing: its content is not visited.
+  std::function<Result<std::optional<RootedDir>>(const RootedDir& in, const ManifestEntry& entry)> on_directory;
   std::function<Status(const RootedDir& in, const ManifestEntry& entry)> on_file;
   // `depth` counts the directories between the top and the link.
   std::function<Status(const RootedDir& in, const ManifestEntry& entry, size_t depth)> on_link;
@@ -30,7 +30,8 @@ struct WalkResult {
   uint64_t directories = 0;
 };
 
-// `top` is the directory that entry 0 stands for. Steps that are not set do nothing.
+// `top` is the directory that entry 0 stands for. Steps that are not set do nothing; without on_directory only its own
+// entries are visited.
 Result<WalkResult> walk_manifest(const Staging& staging, const PageReader& read_page, const RootedDir& top,
                                  const WalkSteps& steps);
 

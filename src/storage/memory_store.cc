@@ -107,10 +107,6 @@ Status MemorySource::perform(const StoreRequest& request) {
       std::copy_n(node->bytes.begin() + static_cast<ptrdiff_t>(request.offset.count()), request.bytes.size(),
                   request.bytes.begin());
   }
-  if (request.op == StoreOp::kClose) {
-    first_seen_.erase(request.object);
-    objects_.release(request.object);
-  }
   return status;
 }
 

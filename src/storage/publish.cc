@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storage/publish.h"
 
+#include "base/log.h"
 #include "storage/filter.h"
 #include "storage/link_target.h"
 #include "storage/manifest_walk.h"
@@ -8,8 +9,10 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <optional>
 
 namespace tideway::storage {
 namespace {
@@ -32,68 +35,87 @@ Error conflict(Fault fault, const std::string& shown, std::string_view why) {
   return {fault, "\"" + shown + "\" " + std::string(why), "choose another destination, or move away what is there"};
 }
 
+Result<std::optional<RootedDir>> entered(Result<RootedDir>&& dir) {
+  if (!dir.ok()) return std::move(dir).error();
+  return std::optional<RootedDir>(std::move(dir).value());
+}
+
+// What is absent at the destination is made ready in staging, in pieces: a file, a link or a whole directory with all
+// its content, modes and times. Each piece then gets its name by one rename. A new tree is one piece, entry 0.
 class Publication {
  public:
-  Publication(Staging& staging, const PublishOrder& order, const PageReader& read_page)
-      : staging_(staging), order_(order), read_page_(read_page) {}
+  Publication(Staging& staging, const PublishOrder& order, const PageReader& read_page, uint32_t modes)
+      : staging_(staging), order_(order), read_page_(read_page), modes_(modes) {}
   Status run();
 
  private:
-  enum class Pass : uint8_t { kAllFiles, kNoMarkers, kMarkersOnly };
-  Status check_destination() const;
+  enum class Pass : uint8_t { kFirst, kMarkers };
   Status publish_new_tree();
   Status publish_into(const RootedDir& top);
   Status publish_file(const ManifestEntry& entry);
-  Status check_conflicts(const RootedDir& top);
-  Status fill(const RootedDir& top, Pass pass);
-  Status finish_directories(const RootedDir& top);
-  Result<bool> make_directory(const RootedDir& in, const ManifestEntry& entry);
-  Status place_file(const RootedDir& in, const ManifestEntry& entry);
-  Status place_link(const RootedDir& in, const ManifestEntry& entry, size_t depth);
+  Status prepare(const RootedDir& top);
+  Result<std::optional<RootedDir>> prepare_directory(const RootedDir& in, const ManifestEntry& entry);
+  Status prepare_file(const RootedDir& in, const ManifestEntry& entry);
+  Status prepare_link(const RootedDir& in, const ManifestEntry& entry, size_t depth);
+  Result<bool> is_absent(const RootedDir& in, const ManifestEntry& entry);
+  Result<RootedDir> make_directory(const RootedDir& in, const ObjectName& name);
+  Status make_file(const RootedDir& in, const ObjectName& name, const ManifestEntry& entry);
+  Status make_empty(const RootedDir& in, const ObjectName& name, const ManifestEntry& entry);
+  Status make_link(const RootedDir& in, const ObjectName& name, const ManifestEntry& entry);
+  Status check_made(const RootedDir& in, const ObjectName& name, const ManifestEntry& entry);
   Status finish_directory(const RootedDir& dir, const ManifestEntry& entry);
-  Status check_no_conflict(const RootedDir& in, const ManifestEntry& entry);
-  Status keep_manifest();
+  Status sync_many(const RootedDir& any, uint64_t directories);
+  Status move_pieces(const RootedDir& top, Pass pass);
+  Status move_piece(const RootedDir& in, const ObjectName& name, const ManifestEntry& entry);
+  Result<ObjectName> write_manifest();
+  void keep_manifest(const ObjectName& written);
   Result<WalkResult> walk(const RootedDir& top, const WalkSteps& steps);
   bool holds_our_root(const RootedDir& dir) const;
+  bool brings_nothing_to(const RootedDir* top) const;
+  uint32_t mode_of(const ManifestEntry& entry) const { return limit_mode(entry, modes_); }
   StoredManifestHeader header() const {
-    return {order_.root, TreeAlgorithm::kXxh3Leaves, order_.entries, 0, counted_.leaves, order_.destination};
+    return {order_.root, TreeAlgorithm::kXxh3Leaves, order_.entries, 0, counted_.leaves, order_.destination, modes_};
+  }
+  static ObjectName piece_name(const ManifestEntry& entry) { return single_name(std::to_string(entry.number.value())); }
+  // A longer list than announced is refused when its walk ends.
+  static void mark(std::vector<bool>& bits, ObjectId number) {
+    if (number.value() < bits.size()) bits[number.value()] = true;
   }
 
   Staging& staging_;
   const PublishOrder& order_;
   const PageReader& read_page_;
+  const uint32_t modes_;
   WalkResult counted_;
-  std::vector<bool> made_;  // directories this publish made, by entry number: only those get mode and times
-  bool has_markers_ = false;
-  bool is_new_tree_ = false;  // all of it is ours
+  std::optional<RootedDir> pieces_;   // where they lie, each under its entry's number
+  std::vector<bool> is_piece_, is_late_;  // by entry number; late: it is or holds a marker
+  uint64_t pieces_made_ = 0, directories_made_ = 0, directories_met_ = 0;
+  std::optional<ObjectId> piece_;     // the directory under construction: all that follows goes into it
+  std::optional<std::string> appeared_;  // something that was sent, and that somebody else has put there meanwhile
 };
 
 Status Publication::run() {
-  if (auto checked = check_destination(); !checked.ok()) return checked;
+  if (auto checked = check_destination(order_.destination); !checked.ok()) return checked;
   if (auto flushed = staging_.flush(); !flushed.ok()) return flushed;
   auto zero = read_entry_zero(staging_, read_page_);
   if (!zero.ok()) return std::move(zero).error();
-  made_.assign(order_.entries, false);
+  if (zero.value().type == EntryType::kSymlink)
+    return Error{Fault::kManifestMismatch, "entry 0 is a symbolic link", "the sender is at fault; update it"};
+  is_piece_.assign(order_.entries, false);
+  is_late_.assign(order_.entries, false);
+  auto pieces = make_directory(staging_.dir(), single_name("tree"));
+  if (!pieces.ok()) return std::move(pieces).error();
+  pieces_ = std::move(pieces).value();
   const RootedDir& root = staging_.root();
   auto there = root.stat_if_exists(order_.destination);
   if (!there.ok()) return std::move(there).error();
   if (zero.value().type == EntryType::kFile) return publish_file(zero.value());
-  if (zero.value().type != EntryType::kDirectory)
-    return Error{Fault::kManifestMismatch, "entry 0 is a symbolic link", "the sender is at fault; update it"};
   if (!there.value()) return publish_new_tree();
   if (there.value()->kind != FileKind::kDirectory)
     return conflict(Fault::kTypeConflict, root.shown(order_.destination), "exists and is no directory");
   auto top = root.open_dir(order_.destination);
   if (!top.ok()) return std::move(top).error();
   return publish_into(top.value());
-}
-
-Status Publication::check_destination() const {
-  const auto components = order_.destination.components();
-  if (!components.empty() && components.front() == kStateDirName)
-    return Error{Fault::kNameReserved, "\"" + to_display(order_.destination) + "\" belongs to Tideway itself",
-                 "choose another destination"};
-  return success();
 }
 
 Result<WalkResult> Publication::walk(const RootedDir& top, const WalkSteps& steps) {
@@ -107,34 +129,25 @@ Result<WalkResult> Publication::walk(const RootedDir& top, const WalkSteps& step
 
 Status Publication::publish_new_tree() {
   const RootedDir& root = staging_.root();
-  const ObjectName tree = single_name("tree"), manifest = single_name(std::string(kTreeManifestName));
-  is_new_tree_ = true;
-  auto made = staging_.dir().make_dir(tree, kBuildMode);  // or left by an attempt that stopped
-  if (!made.ok() && made.error().fault != Fault::kDestExists) return made;
-  auto top = staging_.dir().open_dir(tree);
+  ManifestEntry zero;  // entry 0 gets its attributes last, when the walk has read them
+  const ObjectName manifest = single_name(std::string(kTreeManifestName));
+  auto top = make_directory(*pieces_, piece_name(zero));
   if (!top.ok()) return std::move(top).error();
-  if (auto filled = fill(top.value(), Pass::kAllFiles); !filled.ok()) return filled;
-  if (auto finished = finish_directories(top.value()); !finished.ok()) return finished;
+  piece_ = zero.number;
+  if (auto prepared = prepare(top.value()); !prepared.ok()) return prepared;
+  zero = counted_.top;
   if (auto removed = top.value().remove_tree(manifest); !removed.ok()) return removed;
   if (auto written = write_stored_manifest(staging_, header(), top.value(), manifest); !written.ok()) return written;
-  // Moving a directory rewrites its "..", for which its owner needs write permission: the mode waits until after.
-  const ManifestEntry& zero = counted_.top;
-  if (auto set = top.value().set_attributes(zero.mode | kBuildMode, zero.mtime_ns); !set.ok()) return set;
-  if (auto synced = top.value().sync(); !synced.ok()) return synced;
-  if (counted_.directories > kDirectoriesSynced)
-    if (auto synced = top.value().sync_file_system(); !synced.ok()) return synced;
+  if (auto finished = finish_directory(top.value(), zero); !finished.ok()) return finished;
+  if (auto synced = sync_many(top.value(), directories_made_); !synced.ok()) return synced;
   if (auto parents = root.make_dirs(order_.destination.parent()); !parents.ok()) return std::move(parents).error();
-  if (auto renamed = staging_.dir().rename(tree, root, order_.destination); !renamed.ok()) {
-    if (renamed.error().fault != Fault::kDestExists) return renamed;
-    auto other = root.open_dir(order_.destination);
-    if (!other.ok() || !holds_our_root(other.value())) return renamed;  // it appeared meanwhile and is not ours
-  }
-  if ((zero.mode & kBuildMode) != kBuildMode) {
-    if (auto set = top.value().set_attributes(zero.mode, zero.mtime_ns); !set.ok()) return set;
-    if (auto synced = top.value().sync(); !synced.ok()) return synced;
-  }
   auto parent = root.open_dir(order_.destination.parent());
   if (!parent.ok()) return std::move(parent).error();
+  if (auto moved = move_piece(parent.value(), single_name(order_.destination.last()), zero); !moved.ok()) {
+    if (moved.error().fault != Fault::kDestExists) return moved;
+    auto other = root.open_dir(order_.destination);
+    if (!other.ok() || !holds_our_root(other.value())) return moved;  // it appeared meanwhile and is not ours
+  }
   return parent.value().sync();
 }
 
@@ -143,18 +156,35 @@ bool Publication::holds_our_root(const RootedDir& dir) const {
   return stored.ok() && stored.value().header().root == order_.root;
 }
 
+// All was there before. The manifest of the copy that brought it knows the hashes, this one's does not, so that one stays.
+// `top` is the destination, if it is a directory.
+bool Publication::brings_nothing_to(const RootedDir* top) const {
+  const auto is_there = [](const RootedDir& dir, const ObjectName& name) {
+    const auto found = dir.stat_if_exists(name);
+    return found.ok() && found.value();
+  };
+  if (pieces_made_ > 0) return false;
+  if (top != nullptr && is_there(*top, single_name(std::string(kTreeManifestName)))) return true;
+  return is_there(staging_.root(), kept_manifest_name(order_.destination));
+}
+
 Status Publication::publish_into(const RootedDir& top) {
-  if (auto checked = check_conflicts(top); !checked.ok()) return checked;
-  if (auto filled = fill(top, Pass::kNoMarkers); !filled.ok()) return filled;
-  if (has_markers_) {
+  directories_met_ = 1;
+  if (auto prepared = prepare(top); !prepared.ok()) return prepared;
+  if (appeared_ && pieces_made_ == 0 && holds_our_root(top)) return success();  // the same copy, and it was faster
+  if (appeared_) return conflict(Fault::kDestExists, *appeared_, "appeared while it was copied");
+  if (brings_nothing_to(&top)) return success();
+  auto written = write_manifest();
+  if (!written.ok()) return std::move(written).error();
+  if (auto synced = sync_many(*pieces_, directories_made_); !synced.ok()) return synced;
+  if (auto moved = move_pieces(top, Pass::kFirst); !moved.ok()) return moved;
+  if (std::find(is_late_.begin(), is_late_.end(), true) != is_late_.end()) {
     if (auto synced = top.sync_file_system(); !synced.ok()) return synced;  // a marker must not outlive what it marks
-    if (auto filled = fill(top, Pass::kMarkersOnly); !filled.ok()) return filled;
+    if (auto moved = move_pieces(top, Pass::kMarkers); !moved.ok()) return moved;
   }
-  if (auto finished = finish_directories(top); !finished.ok()) return finished;
-  if (auto synced = top.sync(); !synced.ok()) return synced;
-  if (counted_.directories > kDirectoriesSynced)
-    if (auto synced = top.sync_file_system(); !synced.ok()) return synced;
-  return keep_manifest();
+  if (auto synced = sync_many(top, directories_met_); !synced.ok()) return synced;
+  keep_manifest(written.value());
+  return success();
 }
 
 Status Publication::publish_file(const ManifestEntry& entry) {
@@ -169,46 +199,33 @@ Status Publication::publish_file(const ManifestEntry& entry) {
   if (!parent.ok()) return std::move(parent).error();
   ManifestEntry named = entry;
   named.name = order_.destination.last();
-  if (auto checked = check_no_conflict(parent.value(), named); !checked.ok()) return checked;
-  if (auto placed = place_file(parent.value(), named); !placed.ok()) return placed;
+  if (auto prepared = prepare_file(parent.value(), named); !prepared.ok()) return prepared;
+  if (appeared_) return conflict(Fault::kDestExists, *appeared_, "appeared while it was copied");
+  if (brings_nothing_to(nullptr)) return success();
+  auto written = write_manifest();
+  if (!written.ok()) return std::move(written).error();
+  if (is_piece_[0])
+    if (auto moved = move_piece(parent.value(), single_name(named.name), named); !moved.ok()) return moved;
   if (auto synced = parent.value().sync(); !synced.ok()) return synced;
-  return keep_manifest();
-}
-
-// Before the first rename, so that a conflict anywhere leaves the destination as it was.
-Status Publication::check_conflicts(const RootedDir& top) {
-  WalkSteps steps;
-  steps.on_directory = [&](const RootedDir& in, const ManifestEntry& entry) -> Result<bool> {
-    auto found = probe_existing(in, single_name(entry.name), entry);
-    if (!found.ok()) return std::move(found).error();
-    if (found.value() == Existing::kTypeConflict)
-      return conflict(Fault::kTypeConflict, in.shown(single_name(entry.name)), "exists and is no directory");
-    return found.value() == Existing::kSame;
-  };
-  steps.on_file = [&](const RootedDir& in, const ManifestEntry& entry) { return check_no_conflict(in, entry); };
-  steps.on_link = [&](const RootedDir& in, const ManifestEntry& entry, size_t) { return check_no_conflict(in, entry); };
-  auto walked = walk(top, steps);
-  return walked.ok() ? success() : Status(std::move(walked).error());
-}
-
-Status Publication::check_no_conflict(const RootedDir& in, const ManifestEntry& entry) {
-  const ObjectName name = single_name(entry.name);
-  auto found = probe_existing(in, name, entry);
-  if (!found.ok()) return std::move(found).error();
-  if (found.value() == Existing::kTypeConflict)
-    return conflict(Fault::kTypeConflict, in.shown(name), "exists and is of another type");
-  if (found.value() == Existing::kDifferent)
-    return conflict(Fault::kDestExists, in.shown(name), "exists and differs in size, time or target");
+  keep_manifest(written.value());
   return success();
 }
 
-Status Publication::fill(const RootedDir& top, Pass pass) {
+// ---- in staging: nothing here is visible ---------------------------------------------------------------------------
+
+// Beside the destination, where it exists: a conflict anywhere, an object that is missing and a disk that gets full all
+// show before the first rename.
+Status Publication::prepare(const RootedDir& top) {
   WalkSteps steps;
-  steps.on_directory = [&](const RootedDir& in, const ManifestEntry& entry) { return make_directory(in, entry); };
-  steps.on_file = [&, pass](const RootedDir& in, const ManifestEntry& entry) {
-    const bool is_late = pass != Pass::kAllFiles && is_marker(entry.name);
-    has_markers_ = has_markers_ || is_late;
-    return is_late == (pass == Pass::kMarkersOnly) ? place_file(in, entry) : success();
+  steps.on_directory = [&](const RootedDir& in, const ManifestEntry& entry) { return prepare_directory(in, entry); };
+  steps.on_file = [&](const RootedDir& in, const ManifestEntry& entry) { return prepare_file(in, entry); };
+  steps.on_link = [&](const RootedDir& in, const ManifestEntry& entry, size_t depth) {
+    return prepare_link(in, entry, depth);
+  };
+  steps.on_leave = [&](const RootedDir& dir, const ManifestEntry& entry) {
+    if (!piece_) return success();
+    if (piece_ == entry.number) piece_.reset();
+    return finish_directory(dir, entry);
   };
   auto walked = walk(top, steps);
   if (!walked.ok()) return std::move(walked).error();
@@ -216,82 +233,168 @@ Status Publication::fill(const RootedDir& top, Pass pass) {
   return success();
 }
 
-Result<bool> Publication::make_directory(const RootedDir& in, const ManifestEntry& entry) {
-  if (entry.number.value() >= made_.size())
-    return Error{Fault::kManifestMismatch, "the manifest has more entries than announced",
-                 "the sender is at fault; update it"};
-  auto made = in.make_dir(single_name(entry.name), kBuildMode);
-  if (made.ok()) made_[entry.number.value()] = true;
-  if (made.ok() || made.error().fault == Fault::kDestExists) return true;  // opening it finds out what it is
-  return std::move(made).error();
-}
-
-Status Publication::place_file(const RootedDir& in, const ManifestEntry& entry) {
+Result<bool> Publication::is_absent(const RootedDir& in, const ManifestEntry& entry) {
   const ObjectName name = single_name(entry.name);
-  auto placed = staging_.place_object(entry.number, in, name);
-  if (placed.ok() && placed.value()) return success();
-  if (!placed.ok()) {
-    if (placed.error().fault != Fault::kDestExists) return std::move(placed).error();
-    return conflict(Fault::kNameCollision, in.shown(name), "was taken by another entry or process meanwhile");
-  }
   auto found = probe_existing(in, name, entry);
   if (!found.ok()) return std::move(found).error();
-  if (found.value() == Existing::kSame) return success();  // kept from before, or placed by an attempt that stopped
-  if (entry.size > Bytes() || found.value() != Existing::kAbsent)
-    return conflict(Fault::kManifestMismatch, in.shown(name), "never arrived");
-  auto file = in.create_file(name, kBuildMode);  // an empty file has no bytes to stage
-  if (!file.ok()) return std::move(file).error();
-  int error = set_times(file.value().get(), entry.mtime_ns);
-  if (error == 0 && ::fchmod(file.value().get(), entry.mode & 0777U) != 0) error = errno;
-  if (error != 0) return errno_error(Side::kDestination, error, "set times and mode of", in.shown(name));
+  if (found.value() == Existing::kTypeConflict)
+    return conflict(Fault::kTypeConflict, in.shown(name), "exists and is of another type");
+  if (found.value() == Existing::kDifferent)
+    return conflict(Fault::kDestExists, in.shown(name), "exists and differs in size, time or target");
+  if (found.value() == Existing::kSame) return false;
+  mark(is_piece_, entry.number);
+  ++pieces_made_;
+  return true;
+}
+
+Result<std::optional<RootedDir>> Publication::prepare_directory(const RootedDir& in, const ManifestEntry& entry) {
+  if (piece_) return entered(make_directory(in, single_name(entry.name)));
+  auto absent = is_absent(in, entry);
+  if (!absent.ok()) return std::move(absent).error();
+  if (!absent.value()) {
+    ++directories_met_;
+    return entered(in.open_dir(single_name(entry.name)));
+  }
+  piece_ = entry.number;
+  return entered(make_directory(*pieces_, piece_name(entry)));
+}
+
+Status Publication::prepare_file(const RootedDir& in, const ManifestEntry& entry) {
+  const ObjectName name = single_name(entry.name);
+  if (is_marker(entry.name)) mark(is_late_, piece_.value_or(entry.number));
+  if (piece_) return make_file(in, name, entry);
+  auto absent = is_absent(in, entry);
+  if (!absent.ok()) return std::move(absent).error();
+  if (absent.value()) return make_file(*pieces_, piece_name(entry), entry);
+  auto staged = staging_.holds_object(entry.number);
+  if (!staged.ok()) return std::move(staged).error();
+  if (staged.value() && !appeared_) appeared_ = in.shown(name);
   return success();
 }
 
-Status Publication::finish_directories(const RootedDir& top) {
-  WalkSteps steps;
-  steps.on_link = [&](const RootedDir& in, const ManifestEntry& entry, size_t depth) {
-    return place_link(in, entry, depth);
-  };
-  steps.on_leave = [&](const RootedDir& dir, const ManifestEntry& entry) { return finish_directory(dir, entry); };
-  auto walked = walk(top, steps);
-  return walked.ok() ? success() : Status(std::move(walked).error());
-}
-
-Status Publication::place_link(const RootedDir& in, const ManifestEntry& entry, size_t depth) {
+Status Publication::prepare_link(const RootedDir& in, const ManifestEntry& entry, size_t depth) {
   const ObjectName name = single_name(entry.name);
   if (!stays_inside(depth, entry.link_target))
     return Error{Fault::kUnsafeLink, "the link \"" + in.shown(name) + "\" points to \"" + to_display(entry.link_target) +
                  "\", which may lie outside the tree", "the sender should have left it out; update it"};
+  if (is_marker(entry.name)) mark(is_late_, piece_.value_or(entry.number));
+  if (piece_) return make_link(in, name, entry);
+  auto absent = is_absent(in, entry);
+  if (!absent.ok()) return std::move(absent).error();
+  return absent.value() ? make_link(*pieces_, piece_name(entry), entry) : success();
+}
+
+// May be left by an attempt that stopped, then with a mode that shuts us out.
+Result<RootedDir> Publication::make_directory(const RootedDir& in, const ObjectName& name) {
+  auto made = in.make_dir(name, kBuildMode);
+  if (!made.ok() && made.error().fault != Fault::kDestExists) return std::move(made).error();
+  if (!made.ok()) in.make_usable(name);  // opening it finds out whether it is
+  return in.open_dir(name);
+}
+
+Status Publication::make_file(const RootedDir& in, const ObjectName& name, const ManifestEntry& entry) {
+  if (entry.size == Bytes()) return make_empty(in, name, entry);
+  auto placed = staging_.place_object(entry.number, in, name);
+  if (placed.ok() && placed.value()) return success();
+  if (placed.ok()) return check_made(in, name, entry);
+  if (placed.error().fault != Fault::kDestExists) return std::move(placed).error();
+  return conflict(Fault::kNameCollision, in.shown(name), "is the name of another entry too");
+}
+
+Status Publication::make_empty(const RootedDir& in, const ObjectName& name, const ManifestEntry& entry) {
+  auto file = in.create_file(name, 0600);
+  if (!file.ok() && file.error().fault == Fault::kDestExists) return check_made(in, name, entry);
+  if (!file.ok()) return std::move(file).error();
+  int error = ::fchmod(file.value().get(), mode_of(entry)) != 0 ? errno : 0;
+  if (error == 0) error = set_times(file.value().get(), entry.mtime_ns);  // last: with it the file counts as made
+  if (error != 0) return errno_error(Side::kDestination, error, "set times and mode of", in.shown(name));
+  return success();
+}
+
+Status Publication::make_link(const RootedDir& in, const ObjectName& name, const ManifestEntry& entry) {
   auto made = in.make_symlink(name, entry.link_target);
-  if (made.ok() || made.error().fault != Fault::kDestExists) return made;
+  return !made.ok() && made.error().fault == Fault::kDestExists ? check_made(in, name, entry) : std::move(made);
+}
+
+// By an attempt that stopped later.
+Status Publication::check_made(const RootedDir& in, const ObjectName& name, const ManifestEntry& entry) {
   auto found = probe_existing(in, name, entry);
-  if (found.ok() && found.value() == Existing::kSame) return success();
-  return conflict(Fault::kNameCollision, in.shown(name), "was taken by another entry or process meanwhile");
+  if (!found.ok()) return std::move(found).error();
+  if (found.value() == Existing::kSame) return success();
+  if (found.value() == Existing::kAbsent) return conflict(Fault::kManifestMismatch, to_display(entry.name), "never arrived");
+  return conflict(Fault::kNameCollision, to_display(entry.name), "is the name of another entry too");
 }
 
+// Moving a directory rewrites its "..", for which its owner needs write permission: the top of a piece gets its mode last.
 Status Publication::finish_directory(const RootedDir& dir, const ManifestEntry& entry) {
-  if (is_new_tree_ || made_[entry.number.value()])
-    if (auto set = dir.set_attributes(entry.mode, entry.mtime_ns); !set.ok()) return set;
-  return counted_.directories <= kDirectoriesSynced ? dir.sync() : success();
+  const bool is_top = entry.number == ObjectId(0) || (entry.number.value() < is_piece_.size() && is_piece_[entry.number.value()]);
+  if (auto set = dir.set_attributes(mode_of(entry) | (is_top ? kBuildMode : 0), entry.mtime_ns); !set.ok()) return set;
+  return ++directories_made_ <= kDirectoriesSynced ? dir.sync() : success();
 }
 
-Status Publication::keep_manifest() {
-  const RootedDir& root = staging_.root();
-  const ObjectName place = ObjectName::from_components({std::string(kStateDirName), "manifests", to_hex(staging_.id())}).value();
-  const ObjectName built = single_name("stored");
-  if (auto removed = staging_.dir().remove_tree(built); !removed.ok()) return removed;
-  if (auto written = write_stored_manifest(staging_, header(), staging_.dir(), built); !written.ok()) return written;
-  if (auto made = root.make_dirs(place.parent()); !made.ok()) return std::move(made).error();
-  auto renamed = staging_.dir().rename(built, root, place);
-  if (!renamed.ok() && renamed.error().fault == Fault::kDestExists) {
-    // The same transfer was published before: the newer one counts.
-    if (auto removed = root.remove_file(place); !removed.ok()) return removed;
-    renamed = staging_.dir().rename(built, root, place);
+Status Publication::sync_many(const RootedDir& any, uint64_t directories) {
+  return directories > kDirectoriesSynced ? any.sync_file_system() : success();
+}
+
+// ---- visible from here on ------------------------------------------------------------------------------------------
+
+Status Publication::move_pieces(const RootedDir& top, Pass pass) {
+  const auto moves_now = [&, pass](const ManifestEntry& entry) {
+    return is_piece_[entry.number.value()] && is_late_[entry.number.value()] == (pass == Pass::kMarkers);
+  };
+  const auto on_leaf = [&](const RootedDir& in, const ManifestEntry& entry) {
+    return moves_now(entry) ? move_piece(in, single_name(entry.name), entry) : success();
+  };
+  WalkSteps steps;
+  steps.on_directory = [&](const RootedDir& in, const ManifestEntry& entry) -> Result<std::optional<RootedDir>> {
+    const ObjectName name = single_name(entry.name);
+    if (moves_now(entry))
+      if (auto moved = move_piece(in, name, entry); !moved.ok()) return std::move(moved).error();
+    if (is_piece_[entry.number.value()]) return std::optional<RootedDir>();
+    return entered(in.open_dir(name));
+  };
+  steps.on_file = on_leaf;
+  steps.on_link = [&](const RootedDir& in, const ManifestEntry& entry, size_t) { return on_leaf(in, entry); };
+  steps.on_leave = [&](const RootedDir& dir, const ManifestEntry&) {
+    return directories_met_ <= kDirectoriesSynced ? dir.sync() : success();
+  };
+  auto walked = walk(top, steps);
+  if (!walked.ok()) return std::move(walked).error();
+  return top.sync();
+}
+
+Status Publication::move_piece(const RootedDir& in, const ObjectName& name, const ManifestEntry& entry) {
+  if (auto moved = pieces_->rename(piece_name(entry), in, name); !moved.ok()) {
+    if (moved.error().fault != Fault::kDestExists || entry.number == ObjectId(0)) return moved;
+    return conflict(Fault::kNameCollision, in.shown(name), "was taken by another entry or process meanwhile");
   }
-  if (!renamed.ok()) return renamed;
-  auto dir = root.open_dir(place.parent());
+  if (entry.type != EntryType::kDirectory || (mode_of(entry) & kBuildMode) == kBuildMode) return success();
+  auto dir = in.open_dir(name);
   if (!dir.ok()) return std::move(dir).error();
+  if (auto set = dir.value().set_attributes(mode_of(entry), entry.mtime_ns); !set.ok()) return set;
   return dir.value().sync();
+}
+
+// Before anything is visible, so that a full disk is noticed in time.
+Result<ObjectName> Publication::write_manifest() {
+  const ObjectName built = single_name("stored");
+  if (auto removed = staging_.dir().remove_tree(built); !removed.ok()) return std::move(removed).error();
+  if (auto written = write_stored_manifest(staging_, header(), staging_.dir(), built); !written.ok()) return std::move(written).error();
+  if (auto made = staging_.root().make_dirs(kept_manifest_name(order_.destination).parent()); !made.ok())
+    return std::move(made).error();
+  return built;
+}
+
+// All is published and synced: what fails here costs a later `verify`, and is no reason to call the copy failed.
+void Publication::keep_manifest(const ObjectName& written) {
+  const RootedDir& root = staging_.root();
+  const ObjectName place = kept_manifest_name(order_.destination);
+  Status kept = staging_.dir().rename(written, root, place, IfTaken::kReplace);
+  if (kept.ok()) {
+    auto dir = root.open_dir(place.parent());
+    kept = dir.ok() ? dir.value().sync() : Status(dir.error());
+  }
+  if (!kept.ok()) log::warning("manifest_not_kept", "destination=\"" + root.shown(order_.destination) + "\" why=\"" + kept.error().what + "\"");
 }
 
 }  // namespace
@@ -317,8 +420,18 @@ Result<Existing> probe_existing(const RootedDir& dir, const ObjectName& name, co
   return target.value() == entry.link_target ? Existing::kSame : Existing::kDifferent;
 }
 
-Status publish_staged(Staging& staging, const PublishOrder& order, const PageReader& read_page) {
-  return Publication(staging, order, read_page).run();
+uint32_t limit_mode(const ManifestEntry& entry, uint32_t modes) {
+  return entry.mode & (entry.type == EntryType::kDirectory ? modes | 0700U : modes) & 0777U;
+}
+
+Status check_destination(const ObjectName& name) {
+  const auto components = name.components();
+  if (components.empty() || (components.front() != kStateDirName && !is_reserved_at_top(components.back()))) return success();
+  return Error{Fault::kNameReserved, "\"" + to_display(name) + "\" belongs to Tideway itself", "choose another destination"};
+}
+
+Status publish_staged(Staging& staging, const PublishOrder& order, const PageReader& read_page, uint32_t modes) {
+  return Publication(staging, order, read_page, modes).run();
 }
 
 }  // namespace tideway::storage

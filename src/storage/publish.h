@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Makes a complete transfer visible from its staged manifest and objects. A destination that does not exist appears by
-// one rename; into an existing directory each object goes by a rename of its own, after everything was checked for
-// conflicts, and completion markers last. Nothing that exists is ever replaced or removed, and nothing incomplete has
-// a final name. Memory is bounded by the depth and one page, plus one bit per entry.
+// one rename. Into an existing directory goes what it lacks: each missing file, link or directory with all its content
+// is made ready in staging, with its modes and times, and appears by one rename of its own, completion markers last.
+// All that can be foreseen to fail (conflicts, missing objects, a full disk) fails before the first of these renames.
+// Nothing that exists is ever replaced or removed, and nothing incomplete has a final name. Memory is bounded by the
+// depth and one page, plus two bits per entry.
 //
 // Every step may be repeated: an object that is no longer in staging must already lie where it belongs.
 // Thread: io worker; it blocks.
@@ -26,6 +28,13 @@ Result<Existing> probe_existing(const RootedDir& dir, const ObjectName& name, co
 
 // Errors: dest_exists, type_conflict, name_collision (two entries become one name here), name_reserved, unsafe_link,
 // manifest_mismatch (an object is missing, or the list is not what was announced), and those of the file system.
-Status publish_staged(Staging& staging, const PublishOrder& order, const PageReader& read_page);
+// What becomes of an entry's mode where modes may allow `modes` at most. Of a directory, the owner's bits are left alone.
+uint32_t limit_mode(const ManifestEntry& entry, uint32_t modes);
+
+// `modes` is the most that modes may allow.
+Status publish_staged(Staging& staging, const PublishOrder& order, const PageReader& read_page, uint32_t modes = 0777);
+
+// Errors: name_reserved, for a name that Tideway keeps for itself.
+Status check_destination(const ObjectName& name);
 
 }  // namespace tideway::storage

@@ -231,6 +231,8 @@ Result<bool> RootedDir::make_dirs(const ObjectName& name) const {
   return made;
 }
 
+void RootedDir::make_usable(const ObjectName& name) const { static_cast<void>(make_readable(fd_.get(), name.components())); }
+
 Status RootedDir::make_symlink(const ObjectName& name, const std::string& target) const {
   auto place = place_of(name, "make the link");
   if (!place.ok()) return place.error();
@@ -296,13 +298,14 @@ Status RootedDir::for_each_name(const std::function<void(std::string_view)>& vis
   return success();
 }
 
-Status RootedDir::rename(const ObjectName& from, const RootedDir& to_dir, const ObjectName& to) const {
+Status RootedDir::rename(const ObjectName& from, const RootedDir& to_dir, const ObjectName& to, IfTaken if_taken) const {
   auto source = place_of(from, "rename");
   if (!source.ok()) return source.error();
   auto target = to_dir.place_of(to, "rename to");
   if (!target.ok()) return target.error();
   const Place &old_place = source.value(), &new_place = target.value();
-  if (::renameat2(old_place.fd, old_place.last.c_str(), new_place.fd, new_place.last.c_str(), RENAME_NOREPLACE) != 0)
+  const unsigned flags = if_taken == IfTaken::kFail ? RENAME_NOREPLACE : 0;
+  if (::renameat2(old_place.fd, old_place.last.c_str(), new_place.fd, new_place.last.c_str(), flags) != 0)
     return errno == ENOENT ? error_of(errno, "rename", from) : to_dir.error_of(errno, "rename to", to);
   return success();
 }

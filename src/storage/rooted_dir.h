@@ -59,6 +59,7 @@ int set_times(int fd, int64_t mtime_ns);
 enum class Lookup : uint8_t { kOpenat2, kWalk };          // kOpenat2 walks by itself where the call does not work
 enum class Caching : uint8_t { kBuffered, kDirect };
 enum class Access : uint8_t { kRead, kWrite };
+enum class IfTaken : uint8_t { kFail, kReplace };
 
 class RootedDir {
  public:
@@ -76,6 +77,8 @@ class RootedDir {
   // Makes what is missing of `name` (0755), so that it is a directory afterwards. What was missing is synced into its
   // parent. True: something was made.
   Result<bool> make_dirs(const ObjectName& name) const;
+  // Gives the owner all rights to a directory directly in here. No error: opening it says what is wrong.
+  void make_usable(const ObjectName& name) const;
   Status make_symlink(const ObjectName& name, const std::string& target) const;
 
   Result<FileStat> stat(const ObjectName& name) const;                       // of a link: the link itself
@@ -84,8 +87,8 @@ class RootedDir {
   // Each name but "." and "..", in the order of the file system.
   Status for_each_name(const std::function<void(std::string_view)>& visit) const;
 
-  // Never replaces: an existing `to` is dest_exists.
-  Status rename(const ObjectName& from, const RootedDir& to_dir, const ObjectName& to) const;
+  // An existing `to` is dest_exists, unless it may be replaced.
+  Status rename(const ObjectName& from, const RootedDir& to_dir, const ObjectName& to, IfTaken if_taken = IfTaken::kFail) const;
   Status remove_file(const ObjectName& name) const;
   Status remove_empty_dir(const ObjectName& name) const;
   Status remove_tree(const ObjectName& name) const;  // a link in it is removed, never followed; missing is fine

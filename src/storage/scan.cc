@@ -142,7 +142,7 @@ void TreeScan::number_and_push(ManifestEntry& entry) {
   entry.parent = levels_.empty() ? entry.number : levels_.back().number;
   entry.first_leaf = next_leaf_;
   next_leaf_ += leaf_count(entry.size);
-  if (entry.type != EntryType::kDirectory) return;
+  if (!opened_) return;
   opened_->number = entry.number;
   opened_->name = entry.name;
   name_bytes_ += entry.name.size();
@@ -195,8 +195,11 @@ bool TreeScan::describe(const Where& where, const FileStat& stat, ManifestEntry&
   if (entry.type == EntryType::kSymlink) return describe_link(where, entry);
   if (entry.type == EntryType::kFile) {
     entry.size = stat.size;
-    return true;
+    if (stat.size <= kObjectSizeMax) return true;
+    skip(entry.name, {Fault::kUnsupported, "\"" + where.dir.shown(where.name) + "\" is larger than 16 PiB", "split it"});
+    return false;
   }
+  if (spec_.depth > 0 && levels_.size() >= spec_.depth) return true;
   auto dir = where.dir.open_dir(where.name);
   if (!dir.ok()) {
     skip(entry.name, std::move(dir).error());

@@ -37,6 +37,7 @@ struct ScanSpec {
   ScanForm form = ScanForm::kSingle;
   Filter filter;
   std::optional<NameList> only;  // --files-from
+  uint32_t depth = 0;  // levels below entry 0; deeper directories are listed and not opened. 0: all
 };
 
 // What `source` is called below a synthetic entry 0.
@@ -91,7 +92,7 @@ class TreeScan final : public ObjectLister {
   ScanSpec spec_;
   bool is_started_ = false, is_finished_ = false;
   std::vector<Level> levels_;
-  std::optional<Level> opened_;  // of the directory just described
+  std::optional<Level> opened_;  // of the directory just described, if it is to be walked
   uint32_t next_number_ = 0;
   uint64_t next_leaf_ = 0;
   size_t name_bytes_ = 0;  // of the levels' names

@@ -53,21 +53,37 @@ int SinkObject::reserve(int fd, uint64_t begin, uint64_t end) {
 
 void SinkObject::on_write(uint64_t begin, uint64_t end) {
   written_end_ = std::max(written_end_, end);
-  std::erase_if(zeros_, [&](const Range& zero) { return zero.begin < end && begin < zero.end; });
+  for (auto at = first_zeros_from(begin); at != zeros_.end() && at->first < end;) at = zeros_.erase(at);
+}
+
+// The first zeros that end behind `begin`.
+SinkObject::Zeros::iterator SinkObject::first_zeros_from(uint64_t begin) {
+  auto at = zeros_.upper_bound(begin);
+  if (at != zeros_.begin() && std::prev(at)->second > begin) --at;
+  return at;
 }
 
 bool SinkObject::make_hole(int fd, uint64_t begin, uint64_t end) {
   // Something else may have been written here before, by a block that was sent twice.
   if (begin < written_end_ && !punch(fd, begin, end)) return false;
   if (!is_large()) return true;
-  if (!zeros_.empty() && zeros_.back().end == begin) zeros_.back().end = end;
-  else zeros_.push_back({begin, end});
+  // Joined with what they overlap, of a block that was sent twice, and with what they continue.
+  uint64_t joined = begin;
+  for (auto at = first_zeros_from(begin); at != zeros_.end() && at->first < end; at = zeros_.erase(at)) {
+    joined = std::min(joined, at->first);
+    end = std::max(end, at->second);
+  }
+  if (const auto next = zeros_.upper_bound(joined); next != zeros_.begin() && std::prev(next)->second == joined) {
+    std::prev(next)->second = end;
+  } else {
+    zeros_.emplace(joined, end);
+  }
   return true;
 }
 
 int SinkObject::finish(int fd) {
-  for (const Range& zero : zeros_)  // unwritten space reads as zeros anyway, so failing to free it is no error
-    if (!reserved_.empty()) static_cast<void>(punch(fd, zero.begin, zero.end));
+  for (const auto& [begin, end] : zeros_)  // unwritten space reads as zeros anyway, so failing to free it is no error
+    if (!reserved_.empty()) static_cast<void>(punch(fd, begin, end));
   if (!reserved_.empty() || written_end_ == size_.count()) return 0;
   return ::ftruncate(fd, static_cast<off_t>(size_.count())) == 0 ? 0 : errno;
 }

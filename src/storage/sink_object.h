@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <span>
 #include <vector>
 
@@ -45,11 +46,13 @@ class SinkObject {
   int finish(int fd);
 
  private:
-  struct Range { uint64_t begin, end; };
+  using Zeros = std::map<uint64_t, uint64_t>;
+  Zeros::iterator first_zeros_from(uint64_t begin);
   Bytes size_;
   uint64_t written_end_ = 0;
   std::vector<bool> reserved_;  // by piece, large objects only
-  std::vector<Range> zeros_;    // in reserved space or in space that may be reserved later
+  // In reserved space or in space that may be reserved later; end by begin, apart from each other.
+  Zeros zeros_;
 };
 
 }  // namespace tideway::storage

@@ -101,7 +101,10 @@ Result<Staging> Staging::create(std::shared_ptr<const RootedDir> root, const Tra
     if (!locked.value()) continue;
     if (auto emptied = locked.value()->remove_content(); !emptied.ok()) return std::move(emptied).error();
     Staging staging(std::move(root), std::move(*locked.value()), id);
-    if (auto made = staging.make_content(); !made.ok()) return std::move(made).error();
+    if (auto made = staging.make_content(); !made.ok()) {
+      static_cast<void>(staging.remove().ok());
+      return std::move(made).error();
+    }
     return staging;
   }
   return Error{Fault::kDestBusy, "the staging directory below this root is removed as fast as it is made", "try again"};
@@ -187,6 +190,15 @@ Result<Descriptor> Staging::open_object(ObjectId id, Caching caching) {
   auto dir = data_dir(high_of(id), IfMissing::kMake);
   if (!dir.ok()) return std::move(dir).error();
   return dir.value()->open_file(file_of(id), Access::kWrite, caching);
+}
+
+Result<bool> Staging::holds_object(ObjectId id) {
+  auto data = data_dir(high_of(id), IfMissing::kFail);
+  if (!data.ok()) return std::move(data).error();
+  if (data.value() == nullptr) return false;
+  auto there = data.value()->stat_if_exists(file_of(id));
+  if (!there.ok()) return std::move(there).error();
+  return there.value().has_value();
 }
 
 Result<bool> Staging::place_object(ObjectId id, const RootedDir& dir, const ObjectName& name) {

@@ -7,8 +7,8 @@
 //       manifest                   pages as they arrived, each {u32 length, u32 sequence, bytes}, big-endian
 //       leaves                     16 bytes per leaf (XXH3-128) at 16 * leaf number
 //       data/0000a/f3c             object 0xaf3c: numbers, so that no peer's name is used before publish
-//       tree/                      the real names, built at publish
-//     manifests/<transfer id>      of transfers that were published into an existing directory
+//       tree/<number>              what publish makes ready, with the real names below it
+//     manifests/<hash>             of what was published last at a destination, when that was no new tree
 //
 // Thread: io worker.
 #pragma once
@@ -41,6 +41,7 @@ class Staging {
   // Errors name the object by its number.
   Result<Descriptor> create_object(ObjectId id);
   Result<Descriptor> open_object(ObjectId id, Caching caching);
+  Result<bool> holds_object(ObjectId id);
   // True: moved to `name` in `dir`. False: this object was never staged. dest_exists: the name is taken.
   Result<bool> place_object(ObjectId id, const RootedDir& dir, const ObjectName& name);
   Status sync_new_dirs();  // of data/, those that got new files

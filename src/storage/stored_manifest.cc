@@ -2,12 +2,15 @@
 #include "storage/stored_manifest.h"
 
 #include "base/cursor.h"
+#include "storage/scan.h"
 
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cinttypes>
+#include <cstdio>
 
 namespace tideway::storage {
 namespace {
@@ -17,6 +20,7 @@ constexpr uint16_t kVersion = 1;
 constexpr size_t kPreludeSize = 8;
 constexpr size_t kFixedSize = 32 + 1 + 3 * 8 + 2;
 constexpr size_t kCopyPiece = 1 << 20;
+constexpr uint32_t kModesAll = 0777;
 constexpr size_t kHashSize = sizeof(Hash128);
 
 Error damaged(std::string why) {
@@ -26,6 +30,8 @@ Error damaged(std::string why) {
 std::vector<std::byte> encode(const StoredManifestHeader& header) {
   size_t size = kPreludeSize + kFixedSize;
   for (const std::string& component : header.destination.components()) size += 1 + component.size();
+  const bool has_modes = header.modes != kModesAll;
+  if (has_modes) size += sizeof(header.modes);
   std::vector<std::byte> bytes(size);
   Writer out(bytes);
   out.write_u32(kMagic);
@@ -41,6 +47,7 @@ std::vector<std::byte> encode(const StoredManifestHeader& header) {
     out.write_u8(static_cast<uint8_t>(component.size()));
     out.write_bytes(std::as_bytes(std::span(component)));
   }
+  if (has_modes) out.write_u32(header.modes);
   return bytes;
 }
 
@@ -64,6 +71,7 @@ Result<StoredManifestHeader> decode(std::span<const std::byte> bytes) {
     if (!length || !name) return damaged("its destination is cut off");
     components.emplace_back(reinterpret_cast<const char*>(name->data()), name->size());
   }
+  if (!in.is_empty()) header.modes = in.read_u32().value_or(kModesAll);
   auto destination = ObjectName::from_components(std::move(components));
   if (!destination.ok() || !in.is_empty()) return damaged("its destination is no name");
   header.destination = std::move(destination).value();
@@ -111,6 +119,15 @@ Result<StoredManifest> StoredManifest::open(const RootedDir& dir, const ObjectNa
       pages_at + found.page_bytes + found.leaves * kHashSize != size)
     return damaged("its length is not what its header says");
   return StoredManifest(std::move(file).value(), std::move(header).value(), pages_at);
+}
+
+ObjectName kept_manifest_name(const ObjectName& destination) {
+  uint64_t hash = 0xCBF29CE484222325;  // FNV-1a, with a zero behind each component
+  for (const std::string& component : destination.components())
+    for (size_t i = 0; i <= component.size(); ++i) hash = (hash ^ static_cast<unsigned char>(component.c_str()[i])) * 0x100000001B3;
+  std::array<char, 20> text{};
+  std::snprintf(text.data(), text.size(), "%016" PRIx64, hash);
+  return ObjectName::from_components({std::string(kStateDirName), "manifests", text.data()}).value();
 }
 
 bool StoredManifest::read_leaves(uint64_t first, std::span<Hash128> out) const {

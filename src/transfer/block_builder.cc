@@ -25,19 +25,16 @@ void BlockBuilder::add_again(const LeafRead& leaf) {
   queued_leaves_ += 1;
 }
 
-void BlockBuilder::drop_object(ObjectId object) {
-  std::erase_if(queue_, [&](const Queued& queued) {
-    if (queued.object != object) return false;
-    queued_bytes_ -= bytes_left(queued.size, queued.next_leaf);
-    queued_leaves_ -= leaf_count(queued.size) - queued.next_leaf;
-    return true;
-  });
-  std::erase_if(again_, [&](const LeafRead& leaf) {
-    if (leaf.object != object) return false;
-    queued_bytes_ -= leaf.length;
+void BlockBuilder::drop_unwanted(const Wanted& wanted) {
+  for (; !again_.empty() && !wanted(again_.front().object); again_.pop_front()) {
+    queued_bytes_ -= again_.front().length;
     queued_leaves_ -= 1;
-    return true;
-  });
+  }
+  for (; !queue_.empty() && !wanted(queue_.front().object); queue_.pop_front()) {
+    const Queued& front = queue_.front();
+    queued_bytes_ -= bytes_left(front.size, front.next_leaf);
+    queued_leaves_ -= leaf_count(front.size) - front.next_leaf;
+  }
 }
 
 std::optional<LeafRead> BlockBuilder::peek() const {
@@ -60,11 +57,12 @@ void BlockBuilder::take() {
 
 bool BlockBuilder::is_worth_closing() const { return queued_bytes_ >= kLeaf || queued_leaves_ >= kSegmentsMax; }
 
-std::optional<BlockPlan> BlockBuilder::next(More more) {
+std::optional<BlockPlan> BlockBuilder::next(More more, const Wanted& wanted) {
+  drop_unwanted(wanted);
   if (is_empty() || (more == More::kComing && !is_worth_closing())) return std::nullopt;
   BlockPlan plan;
   plan.key.block = BlockId(next_block_++);
-  while (const auto leaf = peek()) {
+  for (; const auto leaf = peek(); drop_unwanted(wanted)) {
     if (plan.raw_size + leaf->length > kLeaf || plan.leaves.size() == kSegmentsMax) break;
     plan.leaves.push_back(*leaf);
     plan.leaves.back().at = plan.raw_size;

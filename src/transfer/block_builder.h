@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -43,11 +44,13 @@ class BlockBuilder {
   void add_object(ObjectId object, Bytes size);
   // One leaf again, in a new block and before everything else: the receiver could not use it.
   void add_again(const LeafRead& leaf);
-  void drop_object(ObjectId object);  // its leaves that are in no block yet
 
   enum class More : uint8_t { kComing, kNothingAtHand };
-  // The next block: with kComing only a full one, with kNothingAtHand also a short one.
-  std::optional<BlockPlan> next(More more);
+  // The next block: with kComing only a full one, with kNothingAtHand also a short one. Leaves of objects that are not
+  // `wanted` any more are dropped as their turn comes, so that a million that fail cost no more than one pass; until
+  // then they count as at hand, and a block may be shorter than it could be.
+  using Wanted = std::function<bool(ObjectId)>;
+  std::optional<BlockPlan> next(More more, const Wanted& wanted);
   bool is_empty() const { return queue_.empty() && again_.empty(); }
   uint32_t blocks_made() const { return next_block_; }
 
@@ -57,6 +60,7 @@ class BlockBuilder {
     Bytes size;
     uint32_t next_leaf = 0;
   };
+  void drop_unwanted(const Wanted& wanted);
   std::optional<LeafRead> peek() const;
   void take();
   bool is_worth_closing() const;

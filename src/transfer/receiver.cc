@@ -19,26 +19,66 @@ Receiver::Receiver(const Options& options) : options_(options) {}
 
 // ---- from the source -----------------------------------------------------------------------------------------------
 
-Status Receiver::on_page(const messages::ManifestPage& page, std::span<const Existing> existing) {
+Status Receiver::take_page_number(const messages::ManifestPage& page) {
   if (has_end_ || page.page != next_page_) return broken("page " + std::to_string(page.page) + " out of order");
-  TIDEWAY_CHECK(existing.empty() || existing.size() == page.entries.size());
   next_page_ += 1;
+  return success();
+}
+
+Status Receiver::on_page(const messages::ManifestPage& page, std::span<const Existing> existing) {
+  if (Status status = take_page_number(page); !status.ok()) return status;
+  if (needs_waiting_ >= kPagesUnansweredMax) return broken("it sends pages and does not read what is said to them");
+  TIDEWAY_CHECK(existing.empty() || existing.size() == page.entries.size());
   messages::Needs needs{.transfer = options_.transfer, .page = page.page, .kind = messages::NeedsKind::kAllBut, .kept = {}};
   for (size_t i = 0; i < page.entries.size(); ++i) {
     const Existing there = existing.empty() ? Existing::kAbsent : existing[i];
     if (Status status = take_entry(page.entries[i], there, needs); !status.ok()) return status;
   }
-  if (objects_.size() > kOpenObjectsMax)
-    return Error{Fault::kLimitExceeded, "the sending site names more than a million objects ahead of their data", ""};
-  if (options_.answers != Answers::kPerPage) return success();
-  if (needs.kept.empty()) needs.kind = messages::NeedsKind::kAll;
-  messages_.emplace_back(std::move(needs));
+  take_skipped(page);
+  if (options_.answers == Answers::kPerPage) {
+    if (needs.kept.empty()) needs.kind = messages::NeedsKind::kAll;
+    needs_waiting_ += 1;
+    say(std::move(needs));
+  }
+  return check_bounds();
+}
+
+Status Receiver::check_bounds() const {
+  if (tree_.pending() > kOpenEntriesMax || objects_.size() > kOpenEntriesMax)
+    return Error{Fault::kLimitExceeded,
+                 "the sending site names more than " + std::to_string(kOpenEntriesMax) + " entries ahead of their data",
+                 "both sites should run versions that fit; see `tideway version`"};
+  if (early_leaves_ > kEarlyLeavesMax)
+    return Error{Fault::kLimitExceeded, "the sending site leaves gaps and sends more than " +
+                 std::to_string(kEarlyLeavesMax) + " leaves behind them", ""};
+  if (is_unheard_)
+    return Error{Fault::kLimitExceeded, "the sending site does not read what it is told", "check the peer's gateway"};
   return success();
 }
 
+// The skips come with a page and count with the end; their texts are shown as they come.
+void Receiver::take_skipped(const messages::ManifestPage& page) {
+  for (const messages::SkippedItem& skipped : page.skipped) {
+    const auto fault = fault_named(skipped.code);
+    const bool is_skip = fault && row_of(*fault).exit_code == row_of(Fault::kSpecialFile).exit_code;
+    report(std::nullopt, {is_skip ? *fault : Fault::kSpecialFile, skipped.detail, ""});
+  }
+}
+
+void Receiver::report(std::optional<ObjectId> object, const Error& why) {
+  if (reported_ == kEntryErrorsReported) return;
+  reported_ += 1;
+  reports_.push_back({object, why});
+}
+
+void Receiver::say(ReceiverMessage message) {
+  is_unheard_ |= messages_.size() >= kReceiverMessagesMax;
+  if (!is_unheard_) messages_.push_back(std::move(message));
+}
+
 Status Receiver::on_listed_page(const messages::ManifestPage& page) {
-  if (has_end_ || page.page != next_page_) return broken("page " + std::to_string(page.page) + " out of order");
-  next_page_ += 1;
+  if (Status status = take_page_number(page); !status.ok()) return status;
+  take_skipped(page);
   entries_ += page.entries.size();
   for (const ManifestEntry& entry : page.entries) bytes_listed_ += entry.size;
   return success();
@@ -46,12 +86,12 @@ Status Receiver::on_listed_page(const messages::ManifestPage& page) {
 
 Status Receiver::take_entry(const ManifestEntry& entry, Existing existing, messages::Needs& needs) {
   entries_ += 1;
-  bytes_listed_ += entry.size;
-  if (entries_ > options_.limits.entries_max || bytes_listed_ > options_.limits.bytes_max)
+  if (entries_ > options_.limits.entries_max || entry.size > saturating_sub(options_.limits.bytes_max, bytes_listed_))
     return Error{Fault::kLimitExceeded,
                  "the transfer has more than the " + std::to_string(options_.limits.entries_max) + " entries or " +
                      std::to_string(options_.limits.bytes_max.count()) + " bytes its grant allows",
                  "ask the operator of the receiving site for a larger max_files or max_bytes"};
+  bytes_listed_ += entry.size;
   if (Status status = tree_.add(entry); !status.ok()) return status;
   const bool has_bytes = entry.type == EntryType::kFile && entry.size > 0_B;
   const uint64_t first_leaf = leaves_;
@@ -73,49 +113,61 @@ Status Receiver::take_entry(const ManifestEntry& entry, Existing existing, messa
     bytes_kept_ += entry.size;
     return success();
   }
-  Object& object = objects_[entry.number];
-  object.size = entry.size;
-  object.first_leaf = first_leaf;
-  object.leaves = static_cast<uint32_t>(leaf_count(entry.size));
-  object.stored.resize(object.leaves);
+  bytes_opened_ += entry.size;
+  if (bytes_opened_ > options_.limits.free_space)
+    return Error{Fault::kDestFull,
+                 "the transfer needs at least " + std::to_string(bytes_opened_.count()) + " bytes at the destination, and " +
+                     std::to_string(options_.limits.free_space.count()) + " are free",
+                 "free space there, or copy somewhere else"};
+  objects_.emplace(entry.number, Object(entry.size, first_leaf));
   return success();
 }
 
-// A refused file counts as kept in the tree on both sides; the transfer is not published anyway.
+// A refused file counts as kept in the tree on both sides; the transfer is not published anyway. Past the first ones,
+// which are shown, the verdict's count is all that anybody needs.
 void Receiver::refuse_entry(const ManifestEntry& entry, const Error& why) {
   if (entry.type == EntryType::kFile && entry.size > 0_B) tree_.set_kept(entry.number);
   count_failure(why);
+  if (failed_ > kEntryErrorsReported) return;
   messages::PeerError message;
   message.code = std::string(why.name());
   message.reaction = messages::Reaction::kEntryFailed;
   message.transfer = options_.transfer;
   message.object = entry.number;
   message.detail = why.what;
-  messages_.emplace_back(std::move(message));
+  say(std::move(message));
 }
 
 Status Receiver::on_manifest_end(const messages::ManifestEnd& end) {
   if (has_end_ || end.entries != entries_ || end.bytes != bytes_listed_)
     return broken("its end counts " + std::to_string(end.entries) + " entries, the pages had " + std::to_string(entries_));
   has_end_ = true;
+  skipped_ = end.skipped;
   return success();
 }
 
 Status Receiver::on_object_end(const messages::ObjectEnds& ends) {
   for (const messages::ObjectEnd& ended : ends.ends) {
     const auto object = objects_.find(ended.object);
-    if (object == objects_.end() || object->second.expected || ended.size != object->second.size)
+    if (object == objects_.end() || object->second.has_ended || ended.size != object->second.fold.size())
       return broken("the end of object " + std::to_string(ended.object.value()));
-    object->second.expected = ended.root;
+    object->second.has_ended = true;
+    object->second.root = ended.root;
     if (Status status = close_if_whole(ended.object, object->second); !status.ok()) return status;
   }
   return success();
 }
 
 Status Receiver::on_entry_failed(std::optional<ObjectId> id, const Error& why) {
-  if (id && objects_.erase(*id) == 0) return broken("object " + std::to_string(id->value()) + " failed, but is not open");
-  if (id) tree_.drop(*id);
+  if (id) {
+    const auto object = objects_.find(*id);
+    if (object == objects_.end()) return broken("object " + std::to_string(id->value()) + " failed, but is not open");
+    early_leaves_ -= object->second.fold.early();
+    objects_.erase(object);
+    tree_.drop(*id);
+  }
   count_failure(why);
+  report(id, why);
   return success();
 }
 
@@ -141,16 +193,24 @@ Result<Receiver::Verdict> Receiver::judge(std::span<const block::Segment> segmen
     }
     const auto object = objects_.find(segment.object);
     if (object == objects_.end()) continue;  // failed in the meantime; on_stored will skip it
-    const Object& known = object->second;
-    if (segment.leaf >= known.leaves) return broken("a leaf beyond the end of its object");
-    if (segment.length != leaf_length(known.size, segment.leaf)) return broken("a leaf of a wrong length");
+    const digest::LeafFold& known = object->second.fold;
+    if (segment.leaf >= known.leaves()) return broken("a leaf beyond the end of its object");
+    if (segment.length != leaf_length(known.size(), segment.leaf)) return broken("a leaf of a wrong length");
   }
   return Verdict::kWrite;
 }
 
-bool Receiver::wants(const block::Segment& segment) const {
-  const auto object = objects_.find(segment.object);
-  return object != objects_.end() && !object->second.stored[segment.leaf];
+Result<bool> Receiver::claim(const block::Segment& segment) {
+  const auto found = objects_.find(segment.object);
+  if (found == objects_.end()) return false;
+  Object& object = found->second;
+  const auto of_leaf = [&](const Claim& claim) { return claim.leaf == segment.leaf; };
+  const auto claimed = std::find_if(object.claims.begin(), object.claims.end(), of_leaf);
+  const auto known = claimed != object.claims.end() ? std::optional(claimed->hash) : object.fold.hash_of(segment.leaf);
+  if (known && *known != segment.hash) return broken("a leaf came twice, with different content");
+  if (known || object.fold.has(segment.leaf)) return false;
+  object.claims.push_back({segment.leaf, segment.hash});
+  return true;
 }
 
 void Receiver::on_bad_segments(BlockKey key, std::span<const block::Segment> segments) {
@@ -159,44 +219,42 @@ void Receiver::on_bad_segments(BlockKey key, std::span<const block::Segment> seg
   rejected.block = key.block;
   rejected.code = std::string(row_of(Fault::kHashMismatch).name);
   for (const block::Segment& segment : segments) rejected.segments.push_back({segment.object, segment.leaf});
-  messages_.emplace_back(std::move(rejected));
+  say(std::move(rejected));
 }
 
 Status Receiver::on_stored(BlockKey key, std::span<const block::Segment> segments, std::vector<LeafHash>& leaves) {
   delivered_.push_back({key.block, 1});
-  if (delivered_.size() == messages::kBlockRangesMax) flush_delivered();
+  if (delivered_.size() == messages::kBlockRangesMax) say_delivered();
   for (const block::Segment& segment : segments) {
     const auto found = objects_.find(segment.object);
     if (found == objects_.end()) continue;
     Object& object = found->second;
-    if (object.stored[segment.leaf]) continue;  // sent twice; the first copy was as good
-    object.stored[segment.leaf] = true;
+    std::erase_if(object.claims, [&](const Claim& claim) { return claim.leaf == segment.leaf; });
+    early_leaves_ -= object.fold.early();
+    object.fold.add(segment.leaf, segment.hash);
+    early_leaves_ += object.fold.early();
     bytes_stored_ += Bytes(segment.length);
     leaves.push_back({object.first_leaf + segment.leaf, segment.hash});
-    object.early.emplace(segment.leaf, segment.hash);
-    for (auto next = object.early.begin(); next != object.early.end() && next->first == object.hashed;
-         next = object.early.erase(next)) {
-      object.hasher.add_leaf(leaf_length(object.size, next->first), next->second);
-      object.hashed += 1;
-    }
     if (Status status = close_if_whole(segment.object, object); !status.ok()) return status;
   }
-  return success();
+  return check_bounds();
 }
 
-Status Receiver::close_if_whole(ObjectId id, Object& object) {
-  if (object.hashed < object.leaves || !object.expected || object.is_closing) return success();
-  const Hash256 root = object.hasher.finish();
-  if (root != *object.expected)
+// An object that is whole is forgotten here: what is left of it is the store's.
+Status Receiver::close_if_whole(ObjectId id, const Object& object) {
+  if (!object.fold.is_whole() || !object.has_ended) return success();
+  const Hash256 root = object.fold.root();
+  if (root != object.root)
     return Error{Fault::kHashMismatch, "object " + std::to_string(id.value()) + " arrived with another root than the source's",
                  "copy again; if it repeats, check the memory of both gateways"};
   tree_.set_root(id, root);
-  object.is_closing = true;
+  closing_ += 1;
   closes_.push_back(id);
+  objects_.erase(id);
   return success();
 }
 
-void Receiver::on_closed(ObjectId id) { objects_.erase(id); }
+void Receiver::on_closed() { closing_ -= 1; }
 
 // ---- work ----------------------------------------------------------------------------------------------------------
 
@@ -211,11 +269,24 @@ std::optional<ReceiverMessage> Receiver::next_message() {
   if (messages_.empty()) return std::nullopt;
   std::optional<ReceiverMessage> next(std::move(messages_.front()));
   messages_.pop_front();
+  needs_waiting_ -= std::holds_alternative<messages::Needs>(*next) ? 1 : 0;
+  delivered_waiting_ -= std::holds_alternative<messages::BlocksDelivered>(*next) ? 1 : 0;
   return next;
 }
 
+std::optional<EntryReport> Receiver::next_report() {
+  if (reports_.empty()) return std::nullopt;
+  std::optional<EntryReport> next(std::move(reports_.front()));
+  reports_.pop_front();
+  return next;
+}
+
+// While one message waits to be sent, the next one gathers.
 void Receiver::flush_delivered() {
-  if (delivered_.empty()) return;
+  if (!delivered_.empty() && delivered_waiting_ == 0) say_delivered();
+}
+
+void Receiver::say_delivered() {
   std::sort(delivered_.begin(), delivered_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   messages::BlocksDelivered message{options_.transfer, {}};
   for (const messages::BlockRange& one : delivered_) {
@@ -225,11 +296,12 @@ void Receiver::flush_delivered() {
     else message.ranges.push_back(one);
   }
   delivered_.clear();
-  messages_.emplace_back(std::move(message));
+  delivered_waiting_ += 1;
+  say(std::move(message));
 }
 
 bool Receiver::is_complete() const {
-  if (!has_end_ || !objects_.empty()) return false;
+  if (!has_end_ || !objects_.empty() || closing_ > 0) return false;
   return root_.has_value() || (failed_ > 0 && entries_ == 1);
 }
 

@@ -4,27 +4,35 @@
 // whether the whole agrees with the source's root. It writes nothing itself: the engine tells it what happened and
 // takes work from it. Everything it is told by the peer is checked here before anybody acts on it.
 //
-// Memory: an object is kept from its page until it is closed; the source runs at most kUnresolvedMax entries ahead
-// of its data, and a peer that does not keep to that is refused at kOpenObjectsMax.
+// Memory is bounded for any peer: an object is kept from its page until all of it is stored and its root is known, in
+// about 250 bytes with its name if it is small, and a source that runs further ahead of its data than kOpenEntriesMax is
+// refused, as is one that does not read what it is told.
 // Thread: io worker, the transfer's home. Pure.
 #pragma once
 #include "block/segment.h"
-#include "digest/hash_tree.h"
+#include "digest/leaf_fold.h"
 #include "digest/tree_hasher.h"
 #include "messages/transfer_messages.h"
 #include "transfer/answers.h"
 #include "transfer/block_builder.h"
+#include "transfer/entry_report.h"
 #include <tideway/object_store.h>
 
 #include <deque>
-#include <map>
 #include <optional>
 #include <unordered_map>
 #include <variant>
 
 namespace tideway::transfer {
 
-inline constexpr size_t kOpenObjectsMax = 1 << 20;  // named and not whole yet; about 200 MB
+// Entries from the oldest object that is not whole on: twice what a source may be ahead (docs/protocol.md), 32 MB.
+inline constexpr size_t kOpenEntriesMax = 131'072;
+// Leaves stored behind one that is missing, over all objects: 256 GiB ahead of a gap, 5 MB of hashes. A leaf that is sent
+// again comes within seconds, so only a source that withholds one gets there.
+inline constexpr size_t kEarlyLeavesMax = 65'536;
+inline constexpr uint32_t kPagesUnansweredMax = 64;    // pages whose Needs the source has not read
+inline constexpr size_t kReceiverMessagesMax = 2048;   // at their longest 64 MB; the source reads none of them
+inline constexpr uint64_t kEntriesMaxDefault = 100'000'000;
 
 using ReceiverMessage = std::variant<messages::Needs, messages::BlocksDelivered, messages::SegmentsRejected,
                                      messages::PeerError>;
@@ -32,10 +40,11 @@ using ReceiverMessage = std::variant<messages::Needs, messages::BlocksDelivered,
 // What stands at the destination where an entry wants to go.
 enum class Existing : uint8_t { kAbsent, kSame, kDifferent, kOtherType };
 
-// What a grant allows this transfer.
+// What this transfer may bring, by its grant and by what there is room for.
 struct ReceiverLimits {
-  uint64_t entries_max = 100'000'000;
+  uint64_t entries_max = kEntriesMaxDefault;
   Bytes bytes_max = Bytes::max();
+  Bytes free_space = Bytes::max();  // at the destination when the transfer began
 };
 
 class Receiver {
@@ -49,7 +58,7 @@ class Receiver {
 
   // From the source. Errors end the transfer. `existing` has one item per entry when answers are per page, else none.
   Status on_page(const messages::ManifestPage& page, std::span<const Existing> existing);
-  Status on_listed_page(const messages::ManifestPage& page);  // of a transfer without data
+  Status on_listed_page(const messages::ManifestPage& page);  // of a transfer without data: its entries are not kept
   Status on_manifest_end(const messages::ManifestEnd& end);
   Status on_object_end(const messages::ObjectEnds& ends);
   Status on_entry_failed(std::optional<ObjectId> object, const Error& why);  // no object: the scan left it out
@@ -58,17 +67,20 @@ class Receiver {
   // A block was unpacked: may its segments be written? kWaits: its page is still on its way; ask again after on_page.
   enum class Verdict : uint8_t { kWrite, kWaits };
   Result<Verdict> judge(std::span<const block::Segment> segments) const;
-  // Whether this leaf is still to be written: of a live object, and not here yet.
-  bool wants(const block::Segment& segment) const;
+  // Whether the caller is to write this leaf, of a judged block: its object is open, and the leaf neither here nor being
+  // written. The first copy that is claimed is the one that counts. Errors: protocol_error when the leaf was claimed with
+  // another hash, for what is stored would then not be what was verified.
+  Result<bool> claim(const block::Segment& segment);
   // These leaves of the block have a wrong hash: the source reads them again.
   void on_bad_segments(BlockKey key, std::span<const block::Segment> segments);
-  // The block's good segments are written. Fills `leaves` with what to record beside the manifest.
+  // The block's claimed segments are written. Fills `leaves` with what to record beside the manifest.
   struct LeafHash { uint64_t leaf; Hash128 hash; };
   Status on_stored(BlockKey key, std::span<const block::Segment> segments, std::vector<LeafHash>& leaves);
-  void on_closed(ObjectId object);
+  void on_closed();  // one of those that next_close named
 
   std::optional<ObjectId> next_close();
   std::optional<ReceiverMessage> next_message();
+  std::optional<EntryReport> next_report();  // what the source failed to read, or left out
   void flush_delivered();  // told when the engine says so, at most every 10 ms
 
   // Everything named is there or failed, and the source has said its last word.
@@ -80,40 +92,53 @@ class Receiver {
   uint64_t entries() const { return entries_; }
   uint64_t leaves() const { return leaves_; }
   uint64_t failed() const { return failed_; }
+  uint64_t skipped() const { return skipped_; }  // by the source, on purpose
   uint64_t kept() const { return kept_; }
   Bytes bytes_listed() const { return bytes_listed_; }
   Bytes bytes_kept() const { return bytes_kept_; }
   Bytes bytes_stored() const { return bytes_stored_; }
 
  private:
+  struct Claim {
+    uint32_t leaf;
+    Hash128 hash;
+  };
   struct Object {
-    Bytes size;
-    uint64_t first_leaf = 0;
-    uint32_t leaves = 0;
-    uint32_t hashed = 0;
-    std::vector<bool> stored;           // per leaf
-    std::map<uint32_t, Hash128> early;  // hashes that came before their turn
-    digest::ObjectHasher hasher;
-    std::optional<Hash256> expected;    // from ObjectEnd
-    bool is_closing = false;
+    Object(Bytes size, uint64_t first) : first_leaf(first), fold(size) {}
+    uint64_t first_leaf;
+    digest::LeafFold fold;            // of what is stored
+    std::vector<Claim> claims;        // leaves being written, as many as there are buffers at most
+    bool has_ended = false;
+    Hash256 root{};                   // from ObjectEnd
   };
   Status take_entry(const ManifestEntry& entry, Existing existing, messages::Needs& needs);
   void refuse_entry(const ManifestEntry& entry, const Error& why);
   void count_failure(const Error& why);
-  Status close_if_whole(ObjectId id, Object& object);
+  Status close_if_whole(ObjectId id, const Object& object);
+  Status take_page_number(const messages::ManifestPage& page);
+  void take_skipped(const messages::ManifestPage& page);
+  void report(std::optional<ObjectId> object, const Error& why);
+  void say(ReceiverMessage message);
+  void say_delivered();
+  Status check_bounds() const;
 
   Options options_;
   digest::TreeHasher tree_;
   std::unordered_map<ObjectId, Object> objects_;
   uint32_t next_page_ = 0;
-  uint64_t entries_ = 0, leaves_ = 0, failed_ = 0, kept_ = 0;
-  Bytes bytes_listed_, bytes_kept_, bytes_stored_;
+  uint64_t entries_ = 0, leaves_ = 0, failed_ = 0, skipped_ = 0, kept_ = 0, reported_ = 0;
+  Bytes bytes_listed_, bytes_kept_, bytes_opened_, bytes_stored_;
+  size_t early_leaves_ = 0;  // of all objects
+  size_t closing_ = 0;       // whole, and with the store
   Error last_failure_{Fault::kEntriesFailed, "", ""};
   bool failures_differ_ = false;
   bool has_end_ = false;
   std::optional<Hash256> root_;
   std::vector<messages::BlockRange> delivered_;  // not told yet, in the order they were stored
   std::deque<ReceiverMessage> messages_;
+  uint32_t needs_waiting_ = 0, delivered_waiting_ = 0;  // of the messages
+  bool is_unheard_ = false;                             // a message found no room
+  std::deque<EntryReport> reports_;
   std::deque<ObjectId> closes_;
 };
 

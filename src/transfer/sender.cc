@@ -19,7 +19,12 @@ Sender::Sender(const Options& options) : options_(options), pages_(options.trans
 
 // ---- scan ----------------------------------------------------------------------------------------------------------
 
-bool Sender::wants_entries() const { return !scan_ended_ && tree_.pending() < kUnresolvedMax && messages_.size() < 8; }
+bool Sender::wants_entries() const { return !scan_ended_ && messages_.size() < 8 && !is_far_ahead(); }
+
+bool Sender::is_far_ahead() const {
+  const uint64_t oldest = needed_order_.empty() ? entries_ : needed_order_.front().value();
+  return entries_ - oldest >= kUnresolvedMax || tree_.pending() >= kUnresolvedMax || asked_pages_.size() >= kPagesAskedMax;
+}
 
 Status Sender::on_listed(std::span<const ManifestEntry> entries) {
   for (const ManifestEntry& entry : entries)
@@ -29,36 +34,49 @@ Status Sender::on_listed(std::span<const ManifestEntry> entries) {
 
 Status Sender::list(const ManifestEntry& entry) {
   if (Status status = tree_.add(entry); !status.ok()) return status;
+  if (pages_.is_full()) cut_page();  // not before more follows: what is skipped at the end goes with the last page
   entries_ += 1;
   bytes_listed_ += entry.size;
   pages_.add(entry);
   const bool has_bytes = entry.type == EntryType::kFile && entry.size > 0_B;
-  if (has_bytes && options_.content == Options::Content::kWithData) {
+  if (options_.content == Options::Content::kManifestOnly) {
+    if (has_bytes) tree_.set_kept(entry.number);  // nobody will hash it, and no page is answered
+    return success();
+  }
+  if (has_bytes) {
     unfinished_ += 1;
     if (answers_ == Answers::kEverythingNeeded)
       need(entry.number, entry.size);
     else
       asked_pages_[pages_cut_].push_back({entry.number, entry.size});
-  } else if (has_bytes) {
-    tree_.set_kept(entry.number);  // nobody will hash it
   } else if (answers_ == Answers::kPerPage) {
     asked_pages_[pages_cut_];  // the page waits for its answer all the same
   }
-  if (pages_.is_full()) cut_page();
   return success();
 }
 
 void Sender::cut_page() {
   if (pages_.is_empty()) return;
-  messages_.emplace_back(pages_.take());
+  messages::ManifestPage page = pages_.take();
+  page.skipped = std::exchange(skips_waiting_, {});
+  messages_.emplace_back(std::move(page));
   pages_cut_ += 1;
+  first_uncut_ = entries_;
+  flush_object_ends();  // soon after they are known: the sink keeps entries for as long as an older one is open
+}
+
+// The sink must have read of an object before it reads how that ended.
+void Sender::name(ObjectId object) {
+  if (object.value() >= first_uncut_) cut_page();
 }
 
 // A special file or an unsafe link is left out and the rest published; what could not be read is a failure, which the
-// sink has to know of.
+// sink has to know of. It tells both to whoever started a pull.
 void Sender::on_skipped(const SkippedEntry& skipped) {
-  if (skipped_ + failed_ < kEntryErrorsReported) reports_.push_back({std::nullopt, skipped.why});
+  const bool is_reported = skipped_ + failed_ < kEntryErrorsReported;
+  if (is_reported) reports_.push_back({std::nullopt, skipped.why});
   if (row_of(skipped.why.fault).exit_code == row_of(Fault::kSpecialFile).exit_code) {
+    if (is_reported) skips_waiting_.push_back({std::string(skipped.why.name()), skipped.why.what});
     skipped_ += 1;
   } else {
     failed_ += 1;
@@ -67,6 +85,7 @@ void Sender::on_skipped(const SkippedEntry& skipped) {
 }
 
 void Sender::say_failure(std::optional<ObjectId> object, const Error& why) {
+  if (object) name(*object);
   messages::PeerError message;
   message.code = std::string(why.name());
   message.reaction = messages::Reaction::kEntryFailed;
@@ -83,10 +102,8 @@ void Sender::on_scan_end() {
 }
 
 void Sender::need(ObjectId id, Bytes size) {
-  Object object;
-  object.size = size;
-  object.leaves = static_cast<uint32_t>(leaf_count(size));
-  objects_.emplace(id, std::move(object));
+  objects_.emplace(id, Object(size));
+  needed_order_.push_back(id);
   builder_.add_object(id, size);
   bytes_needed_ += size;
 }
@@ -109,7 +126,7 @@ void Sender::on_refused(const messages::PeerError& error) {
 
 Status Sender::on_needs(const messages::Needs& needs) {
   const auto asked = asked_pages_.find(needs.page);
-  if (asked == asked_pages_.end()) return unasked("Needs");
+  if (asked == asked_pages_.end() || needs.page >= pages_cut_) return unasked("Needs");
   for (const Asked& entry : asked->second) {
     const bool is_kept = needs.kind == messages::NeedsKind::kNone ||
                          (needs.kind == messages::NeedsKind::kAllBut &&
@@ -131,9 +148,9 @@ Status Sender::on_needs(const messages::Needs& needs) {
 Status Sender::on_delivered(const messages::BlocksDelivered& delivered) {
   for (const auto& [first, count] : delivered.ranges) {
     if (count > builder_.blocks_made() || first.value() > builder_.blocks_made() - count) return unasked("BlocksDelivered");
-    for (uint32_t i = 0; i < count; ++i) {
-      const auto sent = sent_.find(BlockId(first.value() + i));
-      if (sent == sent_.end()) continue;
+    // What is not verified yet is walked, not the numbers that a peer may name again and again.
+    for (auto sent = sent_.lower_bound(first); sent != sent_.end() && sent->first.value() - first.value() < count;
+         sent = sent_.erase(sent)) {
       for (const SentLeaf& leaf : sent->second) {
         const auto object = objects_.find(leaf.object);
         if (object == objects_.end()) continue;
@@ -141,7 +158,6 @@ Status Sender::on_delivered(const messages::BlocksDelivered& delivered) {
         bytes_delivered_ += Bytes(leaf.length);
         forget_if_delivered(leaf.object);
       }
-      sent_.erase(sent);
     }
   }
   return success();
@@ -175,35 +191,28 @@ void Sender::on_packed(BlockKey key, std::span<const block::Segment> segments) {
     const auto object = objects_.find(segment.object);
     if (object == objects_.end()) continue;  // failed in the meantime
     leaves.push_back({segment.object, segment.leaf, segment.length});
-    fold_hash(segment.object, object->second, segment.leaf, segment.hash);
+    digest::LeafFold& fold = object->second.fold;
+    const bool is_new = fold.add(segment.leaf, segment.hash);  // else sent again: the sink's tree tells if it changed
+    if (is_new && fold.is_whole()) closes_.push_back(segment.object);
   }
-}
-
-void Sender::fold_hash(ObjectId id, Object& object, uint32_t leaf, const Hash128& hash) {
-  if (leaf < object.hashed) return;  // sent again; the receiver's tree will tell if it changed
-  object.early.emplace(leaf, hash);
-  for (auto next = object.early.begin(); next != object.early.end() && next->first == object.hashed;
-       next = object.early.erase(next)) {
-    object.hasher.add_leaf(leaf_length(object.size, next->first), next->second);
-    object.hashed += 1;
-  }
-  if (object.hashed == object.leaves && !object.is_ended) closes_.push_back(id);
 }
 
 void Sender::on_closed(ObjectId id) {
   const auto object = objects_.find(id);
   if (object == objects_.end() || object->second.is_ended) return;
+  const digest::LeafFold& fold = object->second.fold;
+  const Hash256 root = fold.root();
   object->second.is_ended = true;
-  object->second.root = object->second.hasher.finish();
-  tree_.set_root(id, object->second.root);
+  tree_.set_root(id, root);
   unfinished_ -= 1;
-  ended_.ends.push_back({.object = id, .generation = 0, .size = object->second.size, .root = object->second.root});
+  ended_.ends.push_back({.object = id, .generation = 0, .size = fold.size(), .root = root});
   if (ended_.ends.size() >= kObjectEndBatch) flush_object_ends();
   forget_if_delivered(id);
   say_end();
 }
 
 void Sender::flush_object_ends() {
+  for (size_t i = 0; i < ended_.ends.size(); ++i) name(ended_.ends[i].object);  // which may flush them itself
   if (ended_.ends.empty()) return;
   messages_.emplace_back(std::exchange(ended_, {}));
   ended_.transfer = options_.transfer;
@@ -211,18 +220,22 @@ void Sender::flush_object_ends() {
 
 void Sender::forget_if_delivered(ObjectId id) {
   const auto object = objects_.find(id);
-  if (object == objects_.end() || !object->second.is_ended || object->second.delivered < object->second.leaves) return;
-  objects_.erase(object);
+  if (object == objects_.end()) return;
+  const auto& [fold, delivered, is_ended] = object->second;
+  if (is_ended && delivered >= fold.leaves()) forget(id);
+}
+
+void Sender::forget(ObjectId id) {
+  objects_.erase(id);
   releases_.push_back(id);
+  while (!needed_order_.empty() && !objects_.contains(needed_order_.front())) needed_order_.pop_front();
 }
 
 void Sender::on_entry_failed(ObjectId id, const Error& why) {
   const auto object = objects_.find(id);
   if (object == objects_.end()) return;  // reported before
   const bool was_ended = object->second.is_ended;
-  objects_.erase(object);
-  builder_.drop_object(id);
-  releases_.push_back(id);
+  forget(id);
   failed_ += 1;
   if (failed_ <= kEntryErrorsReported) reports_.push_back({id, why});
   say_failure(id, why);
@@ -236,10 +249,11 @@ void Sender::on_entry_failed(ObjectId id, const Error& why) {
 void Sender::say_end() {
   if (scan_ended_ && !end_said_) {
     end_said_ = true;
-    messages_.emplace_back(messages::ManifestEnd{options_.transfer, entries_, bytes_listed_});
+    messages_.emplace_back(messages::ManifestEnd{options_.transfer, entries_, bytes_listed_, skipped_});
   }
   if (!end_said_ || root_said_ || unfinished_ > 0 || !asked_pages_.empty()) return;
   root_said_ = true;
+  if (options_.content == Options::Content::kManifestOnly) return;
   root_ = tree_.finish();
   if (!root_) return;  // entry 0 itself failed: nothing is left to name
   flush_object_ends();
@@ -249,8 +263,10 @@ void Sender::say_end() {
 // ---- work ----------------------------------------------------------------------------------------------------------
 
 std::optional<BlockPlan> Sender::next_block() {
+  if (sent_.size() >= kBlocksUnverifiedMax) return std::nullopt;
   const bool more_is_coming = wants_entries() || (!asked_pages_.empty() && !builder_.is_empty());
-  return builder_.next(more_is_coming ? BlockBuilder::More::kComing : BlockBuilder::More::kNothingAtHand);
+  return builder_.next(more_is_coming ? BlockBuilder::More::kComing : BlockBuilder::More::kNothingAtHand,
+                       [this](ObjectId object) { return objects_.contains(object); });
 }
 
 template <typename T>
@@ -266,6 +282,8 @@ std::optional<ObjectId> Sender::next_release() { return take_front(releases_); }
 std::optional<EntryReport> Sender::next_report() { return take_front(reports_); }
 
 std::optional<SenderMessage> Sender::next_message() {
+  // While the scan rests, entries may be on their way to the sink whose page is not full.
+  if (messages_.empty() && is_far_ahead()) cut_page();
   if (messages_.empty()) flush_object_ends();
   return take_front(messages_);
 }

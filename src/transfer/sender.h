@@ -4,16 +4,18 @@
 // complete and what its root is, and what to say when something fails. It reads nothing and sends nothing itself:
 // the engine tells it what happened and takes work from it.
 //
-// Memory is bounded for any tree: the scan stops while kUnresolvedMax entries wait for their hash or their answer,
-// and an object is forgotten once the sink has verified all of it.
+// Memory is bounded for any tree: the scan stops while the oldest object that the sink has not verified, or that waits
+// for its hash or its answer, lies kUnresolvedMax entries back. An object is forgotten once the sink has verified all of
+// it; until then the store must be able to read it again.
 // Thread: io worker, the transfer's home. Pure.
 #pragma once
 #include "block/segment.h"
-#include "digest/hash_tree.h"
+#include "digest/leaf_fold.h"
 #include "digest/tree_hasher.h"
 #include "messages/transfer_messages.h"
 #include "transfer/answers.h"
 #include "transfer/block_builder.h"
+#include "transfer/entry_report.h"
 #include <tideway/object_store.h>
 
 #include <deque>
@@ -24,18 +26,15 @@
 
 namespace tideway::transfer {
 
-inline constexpr size_t kUnresolvedMax = 65'536;      // entries scanned ahead of what was read: about 20 MB
-inline constexpr size_t kObjectEndBatch = 256;        // objects in one ObjectEnd message
-inline constexpr size_t kEntryErrorsReported = 1000;  // the rest is only counted
+// Entries scanned ahead of what the sink has, at about 250 bytes each with a name: 16 MB. A sink keeps as many, and
+// refuses a source that goes much further (docs/protocol.md).
+inline constexpr size_t kUnresolvedMax = 65'536;
+inline constexpr size_t kPagesAskedMax = 32;            // told and not answered; a sink allows 64
+inline constexpr size_t kBlocksUnverifiedMax = 16'384;  // far more than a sink has buffers
+inline constexpr size_t kObjectEndBatch = 256;          // objects in one ObjectEnd message
 
 using SenderMessage = std::variant<messages::ManifestPage, messages::ManifestEnd, messages::ObjectEnds,
                                    messages::TransferRoot, messages::PeerError>;
-
-// A failed or skipped entry, for the person who started the copy.
-struct EntryReport {
-  std::optional<ObjectId> object;  // not set: the scan left it out, `why` names it
-  Error why;
-};
 
 class Sender {
  public:
@@ -83,14 +82,10 @@ class Sender {
 
  private:
   struct Object {
-    Bytes size;
-    uint32_t leaves = 0;
-    uint32_t hashed = 0;     // leaves given to the hasher, in order
-    uint32_t delivered = 0;
+    explicit Object(Bytes size) : fold(size) {}
+    digest::LeafFold fold;
+    uint32_t delivered = 0;  // leaves
     bool is_ended = false;   // complete and told
-    Hash256 root{};
-    std::map<uint32_t, Hash128> early;  // hashes that came before their turn
-    digest::ObjectHasher hasher;
   };
   struct SentLeaf {
     ObjectId object;
@@ -99,8 +94,10 @@ class Sender {
   };
   Status list(const ManifestEntry& entry);
   void cut_page();
+  void name(ObjectId object);
   void need(ObjectId object, Bytes size);
-  void fold_hash(ObjectId id, Object& object, uint32_t leaf, const Hash128& hash);
+  bool is_far_ahead() const;
+  void forget(ObjectId id);
   void forget_if_delivered(ObjectId id);
   void say_failure(std::optional<ObjectId> object, const Error& why);
   void flush_object_ends();
@@ -111,15 +108,18 @@ class Sender {
   BlockBuilder builder_;
   digest::TreeHasher tree_;
   std::unordered_map<ObjectId, Object> objects_;            // needed and not delivered
+  std::deque<ObjectId> needed_order_;                       // of these and some that are forgotten; the first is one
   struct Asked { ObjectId object; Bytes size; };
   std::map<uint32_t, std::vector<Asked>> asked_pages_;      // objects with bytes, of each page without an answer
-  std::unordered_map<BlockId, std::vector<SentLeaf>> sent_;  // blocks the sink has not verified
+  std::map<BlockId, std::vector<SentLeaf>> sent_;           // blocks the sink has not verified
   messages::PageBuilder pages_;
   uint32_t pages_cut_ = 0;
+  uint64_t first_uncut_ = 0;  // entry of the page that is being filled
   messages::ObjectEnds ended_;
   std::deque<SenderMessage> messages_;
   std::deque<ObjectId> closes_, releases_;
   std::deque<EntryReport> reports_;
+  std::vector<messages::SkippedItem> skips_waiting_;  // for the next page
   uint64_t entries_ = 0, failed_ = 0, skipped_ = 0, kept_ = 0, unfinished_ = 0;
   Bytes bytes_listed_, bytes_needed_, bytes_delivered_;
   bool scan_ended_ = false, end_said_ = false, root_said_ = false;

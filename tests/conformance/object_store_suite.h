@@ -214,6 +214,20 @@ TYPED_TEST_P(ObjectStoreSuite, AFileThatChangedWhileReadIsNoticedAtClose) {
   EXPECT_EQ(this->close(source, ObjectId(0)).error().fault, Fault::kSourceChanged);
 }
 
+TYPED_TEST_P(ObjectStoreSuite, AFileMayBeReadAgainAfterItsCloseAndIsComparedAgain) {
+  this->harness_.put(Tree::kSource, name("f"), {EntryType::kFile, "old"});
+  ObjectStore& source = this->harness_.source(name("f"));
+  const auto entries = this->list(source);
+  this->bind_all(source, entries);
+  ASSERT_TRUE(this->read(source, entries[0]).ok());
+  ASSERT_TRUE(this->close(source, ObjectId(0)).ok());
+  const auto again = this->read(source, entries[0]);
+  ASSERT_TRUE(again.ok()) << again.error().what;
+  ASSERT_TRUE(this->close(source, ObjectId(0)).ok());
+  this->harness_.put(Tree::kSource, name("f"), {EntryType::kFile, "new", 0644, 1'700'000'001'000'000'000});
+  EXPECT_EQ(this->read(source, entries[0]).error().fault, Fault::kSourceChanged);
+}
+
 TYPED_TEST_P(ObjectStoreSuite, AFileThatBecameShorterIsNeverReadAsWhole) {
   this->harness_.put(Tree::kSource, name("f"), {EntryType::kFile, std::string(9'000, 'x')});
   ObjectStore& source = this->harness_.source(name("f"));
@@ -303,7 +317,7 @@ REGISTER_TYPED_TEST_SUITE_P(ObjectStoreSuite, ListsInManifestOrder, AMissingSour
                             ACopiedTreeIsEqualInAllThatIsKept, ReadsGiveTheBytesFromTheirOffset,
                             WritesMayComeInAnyOrder, NothingShowsBeforePublish, AByteTooManyIsRefusedAndHurtsNobodyElse,
                             AnObjectThatNeverArrivedStopsThePublish, AFileThatChangedWhileReadIsNoticedAtClose,
-                            AFileThatBecameShorterIsNeverReadAsWhole, AFileThatIsGoneIsSaidSo,
+                            AFileMayBeReadAgainAfterItsCloseAndIsComparedAgain, AFileThatBecameShorterIsNeverReadAsWhole, AFileThatIsGoneIsSaidSo,
                             AnExistingDirectoryGetsWhatItLacksAndKeepsTheRest,
                             ADifferentFileAtTheDestinationIsNeverReplaced, AFileInTheWayOfADirectoryIsATypeConflict,
                             WhatTheDestinationAlreadyHasNeedsNotBeSent, AsManyRequestsAsPromisedAreTakenAndAllAnswered);

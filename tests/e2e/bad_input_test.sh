@@ -42,26 +42,31 @@ serve wide "$work/wide.toml"
 wide=$gateway
 write_config atlanta 127.0.0.1 127.0.0.1 "$work/atlanta/data" > "$work/to-wide.toml"
 sed "s#$work/atlanta/#$work/foreign/#" "$work/to-wide.toml" > "$work/foreign-to-wide.toml"
-refuses 5 auth_failed "" copy_as foreign-to-wide
+refuses 5 auth_failed cert_identity copy_as foreign-to-wide  # by the client, about the gateway
+openssl s_client -connect "127.0.0.1:$control_port" -cert "$work/foreign/gateway.crt" -key "$work/foreign/gateway.key" \
+  -CAfile "$work/ca/ca.crt" -alpn tideway/1 -tls1_3 < /dev/null > /dev/null 2>&1 || :  # and by the gateway, about a client that does not look
 said wide cert_identity
 kill "$wide" && wait "$wide" 2> /dev/null || :
-if command -v faketime > /dev/null; then
-  faketime '-100 days' "$bin/tideway" pki init --out "$work/old-ca" --trust-domain example.org > /dev/null
-  faketime '-100 days' "$bin/tideway" pki issue --ca "$work/old-ca" --site atlanta --gateway gw1 --out "$work/expired" > /dev/null
-  faketime '-100 days' "$bin/tideway" pki issue --ca "$work/old-ca" --site wisconsin --gateway gw1 --out "$work/expired-server" > /dev/null
-  faketime '-60 days' "$bin/tideway" pki issue --ca "$work/old-ca" --site wisconsin --gateway gw1 --out "$work/valid" > /dev/null
-  faketime '-60 days' "$bin/tideway" pki issue --ca "$work/old-ca" --site atlanta --gateway gw1 --out "$work/valid-client" > /dev/null
+clock=$(echo /usr/lib/*/faketime/libfaketime.so.1)
+if [ -e "$clock" ]; then
+  # The library itself: the program of that name would stay between us and what we have to end.
+  faketime() { env LD_PRELOAD="$clock" FAKETIME="$1" "${@:2}"; }
+  faketime -100d "$bin/tideway" pki init --out "$work/old-ca" --trust-domain example.org > /dev/null
+  faketime -100d "$bin/tideway" pki issue --ca "$work/old-ca" --site atlanta --gateway gw1 --out "$work/expired" > /dev/null
+  faketime -100d "$bin/tideway" pki issue --ca "$work/old-ca" --site wisconsin --gateway gw1 --out "$work/expired-server" > /dev/null
+  faketime -60d "$bin/tideway" pki issue --ca "$work/old-ca" --site wisconsin --gateway gw1 --out "$work/valid" > /dev/null
+  faketime -60d "$bin/tideway" pki issue --ca "$work/old-ca" --site atlanta --gateway gw1 --out "$work/valid-client" > /dev/null
   sed "s#$work/atlanta/#$work/expired/#" "$work/to-wide.toml" > "$work/expired.toml"
   sed "s#$work/atlanta/#$work/valid-client/#" "$work/to-wide.toml" > "$work/valid-client.toml"
   sed "s#$work/wide/#$work/valid/#" "$work/wide.toml" > "$work/valid.toml"
   sed "s#$work/wide/#$work/expired-server/#" "$work/wide.toml" > "$work/expired-server.toml"
   serve valid "$work/valid.toml"
   refuses 5 auth_failed cert_expired copy_as expired
-  refuses 5 auth_failed "refused our certificate" faketime '-59 days' "$bin/tideway" --config "$work/expired.toml" copy -q "$work/file" wisconsin:data/x
+  refuses 5 auth_failed "refused our certificate" faketime -59d "$bin/tideway" --config "$work/expired.toml" copy -q "$work/file" wisconsin:data/x
   said valid cert_expired
   kill "$gateway" && wait "$gateway" 2> /dev/null || :
   refuses 5 auth_failed cert_expired "$bin/tidewayd" --config "$work/expired-server.toml"
-  serve expired-server "$work/expired-server.toml" faketime '-59 days'
+  serve expired-server "$work/expired-server.toml" env LD_PRELOAD="$clock" FAKETIME=-59d
   refuses 5 auth_failed cert_expired copy_as valid-client
   kill "$gateway" && wait "$gateway" 2> /dev/null || :
 else
@@ -124,7 +129,7 @@ for way in push pull; do
   truncate -s 1000000 "$cut"
   code=0; wait "$copying" || code=$?
   [ "$code" -eq 6 ] || [ "$code" -eq 1 ] || fail "a shrinking file ($way) gave exit code $code: $(cat "$work/err.log")"; pass
-  grep -q source_changed "$work/err.log" || fail "not said: $(cat "$work/err.log")"; pass
+  grep -q source_changed "$work/shrink.json" || fail "not said: $(tail -n 3 "$work/shrink.json")"; pass
   absent "$work/shrunk"
   absent "$there/shrunk"
   rm -f "$there/shrinking"

@@ -10,7 +10,8 @@ head -c 1000000 /dev/urandom > "$work/small"
 
 # start_copy NAME: a copy that takes about 6 s, half-way after 2 s; its number is in $copying.
 start_copy() {
-  tideway copy --json --bwlimit 80Mbit "$work/file" "wisconsin:data/$1" > "$work/$1.json" 2> "$work/$1.log" &
+  # The program itself, not our function: that would be a subshell, and a signal would end only the shell.
+  "$bin/tideway" --config "$work/atlanta.toml" copy --json --bwlimit 80Mbit "$work/file" "wisconsin:data/$1" > "$work/$1.json" 2> "$work/$1.log" &
   copying=$!
   running+=("$copying")
   for _ in $(seq 60); do
@@ -30,7 +31,13 @@ wait "$copying" || code=$?
 grep -q '(peer_lost)' "$work/killed-gateway.log"; pass
 absent "$there/killed-gateway"
 
+# What the dead one left in staging is removed once it is old enough.
+in_staging() { find "$there/.tideway" -mindepth 1 -maxdepth 1 ! -name manifests 2> /dev/null || :; }
+[ -n "$(in_staging)" ] || fail "nothing was in staging when the gateway died"; pass
+sed -i 's/^\[engine\]/[storage]\nstaging_ttl = "1s"\n[engine]/' "$work/wisconsin.toml"
+sleep 1.1
 serve wisconsin "$work/wisconsin.toml"
+[ -z "$(in_staging)" ] || fail "staging was not swept: $(in_staging)"; pass
 start_copy killed-client
 kill -9 "$copying"
 tideway copy -q "$work/small" wisconsin:data/meanwhile
@@ -42,7 +49,8 @@ kill -TERM "$copying"  # a shell starts its background jobs with SIGINT ignored
 code=0; wait "$copying" || code=$?
 [ "$code" -eq 143 ] || fail "an interrupt gave exit code $code"; pass
 grep -q 'interrupted; nothing was published' "$work/interrupted.log" || fail "it did not end in order: $(cat "$work/interrupted.log")"; pass
-for _ in $(seq 50); do [ -e "$there/.tideway" ] || break; sleep 0.1; done
+for _ in $(seq 50); do [ -n "$(in_staging)" ] || break; sleep 0.1; done
+[ -z "$(in_staging)" ] || fail "staging was left behind: $(in_staging)"; pass
 tideway copy -q "$work/small" wisconsin:data/after
 absent "$there/interrupted"
 

@@ -73,6 +73,31 @@ tideway copy -q "$tree/empty" wisconsin:data/nothing
 tideway copy -q "$tree/empty file" wisconsin:data/empty-file
 [ -f "$there/empty-file" ] && [ ! -s "$there/empty-file" ]; pass
 
+# A link to a directory is the directory. Read-only files and directories arrive; so does what a destination lacks.
+ln -s "$there/into" "$work/link-to-dir"
+tideway copy -q "$work/link-to-dir" wisconsin:data/linked
+cmp "$tree/text" "$there/linked/text"; pass
+mkdir -p "$work/closed/dir" "$there/merged/dir"
+printf x > "$work/closed/dir/f"
+chmod 400 "$work/closed/dir/f"
+chmod 500 "$work/closed/dir"
+chmod 711 "$there/merged/dir"
+tideway copy -q "$work/closed" wisconsin:data/merged
+[ "$(stat -c %a "$there/merged/dir/f" "$there/merged/dir" | tr '\n' ' ')" = "400 711 " ] || fail "wrong modes after a merge"; pass
+"$bin/tideway" verify -q "$there/merged"; pass
+chmod 700 "$work/closed/dir"
+mkdir "$work/into-me"
+tideway copy -q wisconsin:data/tree "$work/into-me"
+cmp "$tree/large" "$work/into-me/large"; pass
+"$bin/tideway" verify -q "$work/into-me"; pass
+if mkdir "$work/small" && mount -t tmpfs -o size=64m tideway-test "$work/small" 2> /dev/null; then
+  tideway copy -q wisconsin:data/into "$work/small"
+  cmp "$tree/text" "$work/small/text"; pass
+  tideway copy -q "$work/small" wisconsin:data/from-mount
+  cmp "$tree/text" "$there/from-mount/text"; pass
+fi
+refuses 3 name_reserved "belongs to Tideway" tideway copy -q "$tree/text" wisconsin:data/.tideway-manifest
+
 # Filters, lists, dry runs.
 tideway copy -q --include '*.keep' --include '*/' --exclude '*' "$tree" wisconsin:data/filtered
 [ "$(cd "$there/filtered" && find . -type f ! -name .tideway-manifest)" = "./a b/small.keep" ] || fail "the filter took something else"; pass

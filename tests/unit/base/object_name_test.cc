@@ -15,6 +15,11 @@ TEST(ObjectName, ComponentsThatCouldLeaveTheRootAreRefused) {
   EXPECT_TRUE(ObjectName::from_components({std::string(255, 'a'), "...", " ", "\xFF"}).ok());
 }
 
+TEST(ObjectNameDeathTest, TheRootHasNoLastComponent) {
+  EXPECT_DEATH(ObjectName().last(), "check failed");
+  EXPECT_EQ(ObjectName::from_text("a/b").value().last(), "b");
+}
+
 TEST(ObjectName, DepthAndLengthAreBounded) {
   EXPECT_TRUE(ObjectName::from_components(std::vector<std::string>(256, "a")).ok());
   EXPECT_FALSE(ObjectName::from_components(std::vector<std::string>(257, "a")).ok());

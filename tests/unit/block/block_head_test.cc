@@ -63,6 +63,16 @@ TEST(BlockHead, IsRefusedForTheReasonsOfTheVectors) {
   }
 }
 
+TEST(BlockHead, ALeafTwiceIsRefusedWhereverItStands) {
+  BlockHead head{.codec = CodecId::kRaw, .raw_length = 40, .packed_length = 40,
+                 .segments = {segment_of(7, 3, 10, 1), segment_of(7, 4, 10, 2), segment_of(6, 3, 10, 3), segment_of(8, 0, 10, 4)}};
+  EXPECT_EQ(parse_head(written(head)).value(), head) << "the order of leaves is free";
+  head.segments[3] = segment_of(7, 3, 10, 4);
+  const auto twice = parse_head(written(head));
+  ASSERT_FALSE(twice.ok());
+  EXPECT_EQ(twice.error().fault, Fault::kProtocolError);
+}
+
 TEST(BlockHead, AnyFlippedBitIsDamageAndNotTheFaultOfThePeer) {
   Octets bytes = written(head_1());
   for (size_t bit = 0; bit < bytes.size() * 8; ++bit) {

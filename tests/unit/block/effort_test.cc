@@ -50,6 +50,18 @@ TEST_F(EffortTest, OffNeverCompressesAndAFixedLevelAlwaysTries) {
   EXPECT_EQ(shrinking_.calls + growing_.calls, 0) << "no samples";
 }
 
+TEST_F(EffortTest, ABlockOfZerosIsPackedEvenWhenCompressionIsOffOrWouldNotPay) {
+  RawBlock zeros = block_of(1 << 20);
+  std::ranges::fill(zeros.bytes.data().first(1 << 20), std::byte{0});
+  EXPECT_TRUE(Effort({.mode = EffortMode::kOff, .level = {}}).choose(zeros, shrinking_));
+  Effort skipping({});
+  const RawBlock block = block_of(1 << 20);
+  while (!skipping.is_skipping()) EXPECT_EQ(skipping.choose(block, growing_), std::nullopt);
+  EXPECT_TRUE(skipping.choose(zeros, growing_));
+  zeros.bytes.data()[(1 << 20) - 1] = std::byte{1};
+  EXPECT_EQ(Effort({.mode = EffortMode::kOff, .level = {}}).choose(zeros, shrinking_), std::nullopt);
+}
+
 TEST_F(EffortTest, FourSamplesDecideAboutABlock) {
   const RawBlock block = block_of(1 << 20);
   Effort effort({});
@@ -93,8 +105,20 @@ TEST_F(EffortTest, TriesThatDidNotPayCountAsIncompressible) {
 TEST_F(EffortTest, ABlockThatBeginsACompressedFileIsNotEvenSampled) {
   Effort effort({});
   EXPECT_EQ(effort.choose(block_of(1 << 20, "\x1F\x8B\x08"), shrinking_), std::nullopt);
-  EXPECT_EQ(shrinking_.calls, 0);
-  EXPECT_TRUE(effort.is_skipping()) << "and the rest of the file is taken to be the same";
+  RawBlock rest = block_of(1 << 20);
+  rest.segments.front().leaf = 1;
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(effort.choose(rest, shrinking_), std::nullopt);
+  EXPECT_EQ(shrinking_.calls, 0) << "and the rest of the file is taken to be the same";
+}
+
+TEST_F(EffortTest, ACompressedFileDoesNotStopTheTextBehindIt) {
+  Effort effort({});
+  EXPECT_EQ(effort.choose(block_of(1 << 20, "\x1F\x8B\x08"), shrinking_), std::nullopt);
+  RawBlock text = block_of(1 << 20);
+  text.segments.front().object = ObjectId(7);
+  EXPECT_TRUE(effort.choose(text, shrinking_).has_value());
+  text.segments.front().leaf = 1;
+  EXPECT_TRUE(effort.choose(text, shrinking_).has_value());
 }
 
 TEST_F(EffortTest, CompressedFilesThatAreTheSmallerPartOfABlockDoNotDecide) {
@@ -130,6 +154,14 @@ TEST_F(EffortTest, AStarvingWireEndsWithoutCompressionAndAFullRingBringsItBack) 
   EXPECT_EQ(effort.choose(block, shrinking_), std::nullopt);
   for (int i = 0; i < 32; ++i) effort.on_pressure(Pressure::kFilling);
   EXPECT_EQ(effort.choose(block, shrinking_)->value, -5);
+}
+
+TEST(Pressure, FollowsTheSideWhereBlocksWait) {
+  EXPECT_EQ(pressure_of(0, 0, 8), Pressure::kSteady) << "the disk is slower than either";
+  EXPECT_EQ(pressure_of(3, 0, 8), Pressure::kStarving);
+  EXPECT_EQ(pressure_of(3, 1, 8), Pressure::kSteady);
+  EXPECT_EQ(pressure_of(3, 4, 8), Pressure::kFilling);
+  EXPECT_EQ(pressure_of(0, 8, 8), Pressure::kFilling);
 }
 
 TEST(CompressedFormat, IsKnownByMagicAndNotByLuck) {

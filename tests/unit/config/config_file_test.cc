@@ -195,7 +195,7 @@ constexpr std::string_view kGrant =
 TEST(ConfigFile, AGrantHasItsLimits) {
   const GatewayConfig config = accepted(minimal_and(std::string(kGrant) +
       "prefix = \"runs/llm7\"\nmax_bytes = \"40TiB\"\nmax_files = 2_000_000\nmax_flows = 16\nmax_rate = \"10Gbit\"\n"
-      "modes = \"0640\"\nspecial_bits = true\n"));
+      "modes = \"0640\"\n"));
   ASSERT_EQ(config.grants.size(), 1U);
   const Grant& grant = config.grants[0];
   EXPECT_EQ(to_display(grant.prefix), "runs/llm7");
@@ -204,7 +204,6 @@ TEST(ConfigFile, AGrantHasItsLimits) {
   EXPECT_EQ(grant.limits.max_flows, 16U);
   EXPECT_EQ(grant.limits.max_rate, 10_Gbit);
   EXPECT_EQ(grant.limits.modes, 0640U);
-  EXPECT_TRUE(grant.limits.special_bits);
   EXPECT_TRUE(grant.operations.has(Operation::kRead));
   EXPECT_FALSE(grant.operations.has(Operation::kList));
   EXPECT_TRUE(grant.at.starts_with("t.toml:16:"));

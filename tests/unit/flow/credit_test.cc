@@ -419,5 +419,22 @@ TEST(Credit, RandomHistoriesNeverPromiseMoreThanThereIsAndNeverGetStuck) {
   }
 }
 
+TEST(Credit, LanesThatShareAPoolPromiseNoBufferTwice) {
+  CreditPool pool{.blocks_max = 32};
+  Credit a({.lane = LaneId(0), .unit = 100, .blocks_given_max = 32, .pool = &pool});
+  uint64_t promised = 0;
+  {
+    Credit b({.lane = LaneId(1), .unit = 100, .blocks_given_max = 32, .pool = &pool});
+    int opened = 0;
+    for (uint16_t slot = 0; slot < 20; ++slot) opened += (slot % 2 == 0 ? a : b).open_receiving(SlotId(slot)).ok() ? 1 : 0;
+    EXPECT_EQ(opened, 8) << "two blocks each of half the pool";
+    promised = a.stats().blocks_promised + b.stats().blocks_promised;
+    EXPECT_LE(promised, 32U);
+    EXPECT_EQ(promised, pool.reserved + pool.shared);
+  }
+  EXPECT_EQ(a.stats().blocks_promised, pool.reserved + pool.shared) << "what a lane held is free when it has gone";
+  EXPECT_TRUE(a.open_receiving(SlotId(50)).ok());
+}
+
 }  // namespace
 }  // namespace tideway::flow

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a lane and a table do without a link; tests/sim/lane_sim_test.cc has the rest.
+// What a lane and a table do without a link; tests/sim/sim_pair_test.cc has the rest.
 #include "flow/lane.h"
 
 #include "base/cursor.h"

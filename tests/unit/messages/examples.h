@@ -77,6 +77,7 @@ inline ManifestPage example_page() {
   page.entries[3].type = EntryType::kSymlink;
   page.entries[3].mode = 0777;
   page.entries[3].link_target = "../x";
+  page.skipped = {{"special_file", "\"pipe\" is a FIFO"}};
   return page;
 }
 
@@ -105,6 +106,17 @@ inline OpenTransfer example_pull() {
   open.transfer_class = "restore";
   open.sink = {SlotId(9), 64 << 20};
   open.everything_needed = true;
+  return open;
+}
+
+inline OpenTransfer example_list() {
+  OpenTransfer open;
+  open.transfer = kTransfer;
+  open.direction = Direction::kList;
+  open.root = "ckpt";
+  open.name = name_of_path("runs");
+  open.transfer_class = "best-effort";
+  open.depth = 1;
   return open;
 }
 

@@ -48,6 +48,8 @@ TEST(ManifestPage, EveryFieldIsChecked) {
                       [](ManifestPage& page) { page.entries[3].link_target = std::string(4096, 'x'); });
   expect_page_refused("entry.link_target",
                       [](ManifestPage& page) { page.entries[3].link_target = std::string("a\0", 2); });
+  expect_page_refused("skipped.code", [](ManifestPage& page) { page.skipped[0].code = ""; });
+  expect_page_refused("skipped", [](ManifestPage& page) { page.skipped.resize(1001, page.skipped[0]); });
 }
 
 TEST(ManifestPage, NumbersThatWouldRunOverAreRefused) {

@@ -38,6 +38,7 @@ void expect_pull_refused(std::string_view field, const std::function<void(OpenTr
 TEST(OpenTransfer, ComesBackAsItWas) {
   expect_back(example_push(), parse_open_transfer);
   expect_back(example_pull(), parse_open_transfer);
+  expect_back(example_list(), parse_open_transfer);
 }
 
 TEST(OpenTransfer, EveryFieldIsChecked) {
@@ -66,6 +67,9 @@ TEST(OpenTransfer, EveryFieldIsChecked) {
   expect_push_refused("sink", [](OpenTransfer& open) { open.sink = {SlotId(1), 1}; });
   expect_push_refused("everything_needed", [](OpenTransfer& open) { open.everything_needed = true; });
   expect_push_refused("sources", [](OpenTransfer& open) { open.sources = {ObjectName(), ObjectName()}; });
+  expect_push_refused("sources", [](OpenTransfer& open) { open.sources = {ObjectName()}; });  // it has no last name
+  expect_push_refused("depth", [](OpenTransfer& open) { open.depth = 1; });
+  expect_pull_refused("depth", [](OpenTransfer& open) { open.depth = 1; });
   expect_pull_refused("first_page", [](OpenTransfer& open) { open.first_page = example_page(); });
   expect_pull_refused("sources", [](OpenTransfer& open) { open.sources.resize(4097); });
 }
@@ -131,7 +135,7 @@ TEST(Needs, TheLongestListFits) {
 }
 
 TEST(ManifestEnd, ComesBackAsItWasAndIsChecked) {
-  expect_back(ManifestEnd{kTransfer, 1ULL << 32, Bytes::max()}, parse_manifest_end);
+  expect_back(ManifestEnd{kTransfer, 1ULL << 32, Bytes::max(), UINT64_MAX}, parse_manifest_end);
   expect_refused<ManifestEnd>({kTransfer, 1, 1_B}, parse_manifest_end, "entries",
                               [](ManifestEnd& end) { end.entries = (1ULL << 32) + 1; });
 }

@@ -2,14 +2,18 @@
 #include "storage/file_sink.h"
 
 #include "storage/registry.h"
+#include "support/as_nobody.h"
+#include "support/faulty_queue.h"
 #include "support/page_codec.h"
 #include "support/temp_root.h"
 
 #include <gtest/gtest.h>
 
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 namespace tideway::storage {
@@ -35,7 +39,7 @@ class FileSinkTest : public testing::TestWithParam<IoQueueMode> {
     entry.name = std::move(name);
     entry.type = type;
     entry.size = Bytes(size);
-    entry.mode = type == EntryType::kDirectory ? 0755 : 0604;
+    entry.mode = type == EntryType::kDirectory ? 0755 : file_mode_;
     entry.mtime_ns = 1'600'000'000'000'000'007;
     entry.first_leaf = leaves_;
     leaves_ += leaf_count(entry.size);
@@ -66,10 +70,11 @@ class FileSinkTest : public testing::TestWithParam<IoQueueMode> {
 
   TempRoot root_;
   bool is_mounted_ = false;
-  std::unique_ptr<IoQueue> queue_ = make_io_queue(GetParam()).value();
+  std::unique_ptr<FaultyQueue> queue_ = std::make_unique<FaultyQueue>(make_io_queue(GetParam()).value());
   std::unique_ptr<FileSink> sink_;
   std::vector<ManifestEntry> entries_;
   uint64_t leaves_ = 0;
+  uint32_t file_mode_ = 0604;
 };
 
 INSTANTIATE_TEST_SUITE_P(Queues, FileSinkTest, testing::Values(IoQueueMode::kAuto, IoQueueMode::kThreads));
@@ -131,6 +136,27 @@ TEST_P(FileSinkTest, CloseSetsModeAndTimes) {
   EXPECT_EQ(root_.stat("copy/f").st_mtim.tv_nsec, 7);
 }
 
+TEST_P(FileSinkTest, AReservedDestinationIsRefusedBeforeAnythingArrives) {
+  const auto sink = FileSink::create({open(), {}, single_name(".tideway-manifest"), decode_page}, *queue_);
+  ASSERT_FALSE(sink.ok());
+  EXPECT_EQ(sink.error().fault, Fault::kNameReserved);
+  EXPECT_FALSE(root_.exists(".tideway"));
+}
+
+TEST_P(FileSinkTest, ModesOfFilesStayWithinWhatIsGranted) {
+  FileSinkConfig config{open(), {}, single_name("copy"), decode_page};
+  config.modes = 0740;
+  sink_ = FileSink::create(std::move(config), *queue_).value();
+  file_mode_ = 0666;
+  add(0, 0, "", EntryType::kDirectory, 0);
+  add(1, 0, "f", EntryType::kFile, 2);
+  std::vector<std::byte> data(2, std::byte{1});
+  ASSERT_TRUE(write(1, 0, data).ok());
+  ASSERT_TRUE(close(1).ok());
+  ASSERT_TRUE(publish().ok());
+  EXPECT_EQ(root_.stat("copy/f").st_mode & 07777U, 0640U);
+}
+
 TEST_P(FileSinkTest, AFewAndManyTouchedFilesAreBothSynced) {
   start();
   std::vector<std::byte> data(10, std::byte{1});
@@ -151,6 +177,55 @@ TEST_P(FileSinkTest, AFewAndManyTouchedFilesAreBothSynced) {
   ASSERT_TRUE(publish().ok());
   EXPECT_EQ(root_.read("copy/10303"), std::string(10, '\1'));
   EXPECT_FALSE(root_.exists(".tideway")) << "nothing else is staged here";
+}
+
+TEST_P(FileSinkTest, AFileThatItsOwnerMayNotWriteIsSyncedAfterItsCloseToo) {
+  ASSERT_EQ(::chmod(root_.path().c_str(), 0777), 0);
+  const AsNobody nobody;
+  start();
+  std::vector<std::byte> data(10, std::byte{1});
+  for (uint32_t i = 1; i <= 3; ++i) {
+    file_mode_ = i == 1 ? 0444 : 0;
+    add(i, 0, std::to_string(i), EntryType::kFile, data.size());
+    ASSERT_TRUE(write(i, 0, data).ok());
+    ASSERT_TRUE(close(i).ok());
+  }
+  const auto synced = sync();
+  ASSERT_TRUE(synced.ok()) << synced.error().what;
+  ASSERT_TRUE(publish().ok());
+  EXPECT_EQ(root_.stat("copy/1").st_mode & 07777U, 0444U);
+}
+
+TEST_P(FileSinkTest, EveryFileIsSyncedAfterItsLastWriteAndItsClose) {
+  start();
+  std::vector<std::byte> data(256 << 10, std::byte{1});
+  for (uint32_t i = 1; i <= 3; ++i) {
+    add(i, 0, std::to_string(i), EntryType::kFile, data.size());
+    ASSERT_TRUE(write(i, 0, data).ok());
+    if (i < 3) {
+      ASSERT_TRUE(close(i).ok());
+    }
+  }
+  ASSERT_TRUE(sync().ok());
+  std::sort(queue_->asked.begin() + 3, queue_->asked.end());
+  using enum IoOp;
+  EXPECT_EQ(queue_->asked, (std::vector{kWrite, kWrite, kWrite, kDataSync, kSync, kSync})) << "modes and times too, once closed";
+  ASSERT_TRUE(close(3).ok());
+  ASSERT_TRUE(publish().ok());
+}
+
+TEST_P(FileSinkTest, AFailedSyncIsFinalAndNothingIsPublished) {
+  start();
+  std::vector<std::byte> data(10, std::byte{1});
+  add(1, 0, "f", EntryType::kFile, data.size());
+  ASSERT_TRUE(write(1, 0, data).ok());
+  ASSERT_TRUE(close(1).ok());
+  queue_->fails = [](const IoRequest& request) { return request.op == IoOp::kSync; };
+  EXPECT_EQ(sync().error().fault, Fault::kDestIo);
+  queue_->fails = [](const IoRequest&) { return false; };
+  EXPECT_FALSE(sync().ok()) << "the kernel forgets which pages it lost";
+  EXPECT_FALSE(publish().ok());
+  EXPECT_FALSE(root_.exists("copy"));
 }
 
 TEST_P(FileSinkTest, AFileOpenedAgainAfterManyOthersGoesOnWhereItWas) {

@@ -2,6 +2,7 @@
 #include "storage/file_source.h"
 
 #include "storage/registry.h"
+#include "support/faulty_queue.h"
 #include "support/temp_root.h"
 
 #include <gtest/gtest.h>
@@ -55,7 +56,7 @@ class FileSourceTest : public testing::TestWithParam<IoQueueMode> {
   }
 
   TempRoot root_;
-  std::unique_ptr<IoQueue> queue_ = make_io_queue(GetParam()).value();
+  std::unique_ptr<FaultyQueue> queue_ = std::make_unique<FaultyQueue>(make_io_queue(GetParam()).value());
   std::unique_ptr<FileSource> source_;
   std::vector<ManifestEntry> entries_;
 };
@@ -184,6 +185,48 @@ TEST_P(FileSourceTest, CloseWaitsForReadsAtWork) {
   while (source_->poll({&done, 1}) == 0) {}
   EXPECT_TRUE(done.status.ok());
   EXPECT_EQ(done.token, 2U);
+}
+
+TEST_P(FileSourceTest, AFileGivenUpAtItsFirstErrorIsForgottenWhenItsOtherReadsHaveEnded) {
+  root_.write("f", std::string(1 << 20, 'x'));
+  start();
+  std::vector<std::byte> bytes(1 << 20);
+  ASSERT_TRUE(read(ObjectId(1), 0, std::span(bytes).first(4096)).ok());
+  ASSERT_EQ(::truncate((root_ / "f").c_str(), 1000), 0);
+  const StoreRequest reads[2] = {{StoreOp::kRead, 1, ObjectId(1), {}, std::span(bytes).first(8192)},
+                                 {StoreOp::kRead, 2, ObjectId(1), {}, std::span(bytes).subspan(8192, 8192)}};
+  ASSERT_EQ(source_->submit(reads), 2U);
+  source_->release(ObjectId(1));
+  StoreDone done{0, success()};
+  for (int answers = 0; answers < 2; ++answers) {
+    while (source_->poll({&done, 1}) == 0) {}
+    EXPECT_EQ(done.status.error().fault, Fault::kSourceChanged);
+  }
+  EXPECT_EQ(read(ObjectId(1), 0, bytes).error().fault, Fault::kProtocolError) << "forgotten";
+}
+
+TEST_P(FileSourceTest, OneReadErrorEndsThatFileOnlyWhateverElseOfItIsAtWork) {
+  root_.write("bad", std::string(1 << 20, 'x'));
+  root_.write("good", "x");
+  start();
+  const ObjectId bad = entry_named("bad").number, good = entry_named("good").number;
+  std::vector<std::byte> bytes(1 << 20);
+  queue_->fails = [](const IoRequest& request) { return request.offset == 4096; };
+  std::vector<StoreRequest> reads;
+  for (uint32_t i = 0; i < 8; ++i) reads.push_back({StoreOp::kRead, i, bad, Bytes(i * 4096), std::span(bytes).subspan(i * 4096, 4096)});
+  ASSERT_EQ(source_->submit(reads), reads.size());
+  StoreDone done{0, success()};
+  uint32_t failed = 0;
+  for (uint32_t answers = 0; answers < 8; ++answers) {
+    while (source_->poll({&done, 1}) == 0) {}
+    if (done.status.ok()) continue;
+    ++failed;
+    EXPECT_EQ(done.token, 1U);
+    EXPECT_EQ(done.status.error().fault, Fault::kSourceIo);
+    source_->release(bad);
+  }
+  EXPECT_EQ(failed, 1U);
+  EXPECT_TRUE(read(good, 0, std::span(bytes).first(1)).ok());
 }
 
 TEST_P(FileSourceTest, SeveralSourcesAreReadEachBelowItsOwnRoot) {

@@ -54,7 +54,7 @@ Listed scan(ScanSpec spec, size_t page = 3) {
 }
 
 ScanSpec single(const TempRoot& root, std::string_view below = "") {
-  return {{{open(root), name(below), {}}}, ScanForm::kSingle, {}, {}};
+  return {{{open(root), name(below), {}}}, ScanForm::kSingle, {}, {}, 0};
 }
 
 using Names = std::vector<std::string>;
@@ -66,6 +66,22 @@ TEST(TreeScan, ListsDepthFirstInByteOrder) {
   EXPECT_EQ(listed.names(), (Names{"", "B", "a.txt", "b", "b/1", "b/1x", "b/1x/deep", "b/2", "b-x", "\xFFz"}));
   EXPECT_EQ(listed.entries[0].type, EntryType::kDirectory);
   EXPECT_EQ(listed.entries[0].parent, ObjectId(0));
+}
+
+TEST(TreeScan, ADepthStopsTheWalkAndNotTheList) {
+  TempRoot root;
+  for (const char* file : {"a/1", "a/b/2", "c", "d/e/f/3"}) root.write(file, "data");
+  ScanSpec spec = single(root);
+  spec.depth = 1;
+  EXPECT_EQ(scan(spec).names(), (Names{"", "a", "c", "d"}));
+  spec.depth = 2;
+  EXPECT_EQ(scan(spec).names(), (Names{"", "a", "a/1", "a/b", "c", "d", "d/e"}));
+  ASSERT_EQ(::chmod((root / "a").c_str(), 0), 0);
+  spec.depth = 1;
+  const Listed listed = scan(spec);
+  EXPECT_EQ(listed.names(), (Names{"", "a", "c", "d"})) << "what is not walked need not be readable";
+  EXPECT_TRUE(listed.skipped.empty());
+  ASSERT_EQ(::chmod((root / "a").c_str(), 0755), 0);
 }
 
 TEST(TreeScan, NumbersEntriesAndLeavesThroughTheWholeTree) {

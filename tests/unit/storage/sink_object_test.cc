@@ -77,6 +77,31 @@ TEST_F(SinkObjectTest, ZerosInReservedSpaceAreGivenBack) {
   EXPECT_LE(allocated(), (4U << 20) + 65536);
 }
 
+TEST_F(SinkObjectTest, ZerosThatOverlapAreGivenBackOnceAndNeverWhatIsWritten) {
+  SinkObject object(128_MiB);
+  ASSERT_EQ(object.reserve(fd_, 0, 64 << 20), 0);
+  ASSERT_TRUE(object.make_hole(fd_, 8 << 20, 16 << 20));
+  ASSERT_TRUE(object.make_hole(fd_, 4 << 20, 12 << 20));
+  ASSERT_TRUE(object.make_hole(fd_, 16 << 20, 60 << 20));
+  ASSERT_EQ(::pwrite(fd_, "x", 1, 60 << 20), 1);
+  object.on_write(60 << 20, 64 << 20);
+  EXPECT_EQ(object.finish(fd_), 0);
+  EXPECT_LE(allocated(), (8U << 20) + 65536);
+  char byte = '?';
+  ASSERT_EQ(::pread(fd_, &byte, 1, 60 << 20), 1);
+  EXPECT_EQ(byte, 'x');
+}
+
+// Each write looked at each of the zeros before it: a sparse file of some 100 GB kept a core busy for minutes.
+TEST_F(SinkObjectTest, ManyHolesBetweenWritesCostNoMoreEach) {
+  constexpr uint64_t kHoles = 300'000;
+  SinkObject object(Bytes(2 * kHoles * kRunGrain));
+  for (uint64_t i = 0; i < kHoles; ++i) {
+    ASSERT_TRUE(object.make_hole(fd_, 2 * i * kRunGrain, (2 * i + 1) * kRunGrain));
+    object.on_write((2 * i + 1) * kRunGrain, (2 * i + 2) * kRunGrain);
+  }
+}
+
 TEST_F(SinkObjectTest, ZerosOverOlderBytesReplaceThem) {
   SinkObject object(8192_B);
   ASSERT_EQ(::pwrite(fd_, "old", 3, 4096), 3);

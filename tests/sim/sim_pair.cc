@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "sim/lane_sim.h"
+#include "sim/sim_pair.h"
+
+#include "congestion/registry.h"
+#include "support/fixed_controller.h"
 
 #include <algorithm>
 #include <cstring>
@@ -13,46 +16,72 @@ using flow::Lane;
 constexpr LaneId kLane{5};
 constexpr size_t kSenderBuffers = 128;        // besides those the other end may fill
 constexpr size_t kStepsAtOneTime = 20'000;    // more without time going on is a loop that never sleeps
-constexpr size_t kConnectionIdAt = 4;
-
-Endpoint endpoint(size_t end, size_t flow) {
-  Endpoint made;
-  made.address[10] = made.address[11] = std::byte{0xFF};
-  made.address[12] = std::byte{10};
-  made.address[15] = static_cast<std::byte>(1 + end);
-  made.port = static_cast<uint16_t>(7000 + flow);
-  return made;
-}
 
 uint64_t word_of(BlockKey key, size_t i) {
   return (uint64_t{key.slot.value()} << 40 | key.block.value()) * 0x9E3779B97F4A7C15 + i * 0xC2B2AE3D27D4EB4F;
 }
 
+void fill(const PackedBlock& block) {
+  const auto bytes = block.bytes();
+  for (size_t i = 0; i + 8 <= bytes.size(); i += 8) {
+    const uint64_t word = word_of(block.key, i);
+    std::memcpy(bytes.data() + i, &word, 8);
+  }
+}
+
+bool is_right(const PackedBlock& block) {
+  const auto bytes = block.bytes();
+  for (size_t i = 0; i + 8 <= bytes.size(); i += 8) {
+    const uint64_t word = word_of(block.key, i);
+    if (std::memcmp(bytes.data() + i, &word, 8) != 0) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
-LaneSim::LaneSim(const LaneSimConfig& config) : config_(config), random_(config.seed), dead_(config.flows) {
-  for (size_t e = 0; e < ends_.size(); ++e) {
-    End& end = ends_[e];
-    end.pool = BufferPool::create(static_cast<uint32_t>(config.credit_blocks + kSenderBuffers)).value();
-    end.table = std::make_unique<flow::FlowTable>(static_cast<uint8_t>(e + 1));
-    end.lane = std::make_unique<Lane>(
-        flow::CreditConfig{.lane = kLane, .unit = kBufferSize, .blocks_given_max = config.credit_blocks}, *end.pool,
-        *end.table);
-    for (size_t f = 0; f < config.flows; ++f) {
-      const auto own = config.link_of.find(f);
-      end.links.push_back(std::make_unique<wan::LinkModel>(
-          now_, own == config.link_of.end() ? config.link : own->second, random_.next()));
-    }
-  }
+SimPair::SimPair(const SimPairConfig& config)
+    : config_(config), random_(config.seed), keys_(config.seed, config.provider), forger_(config.seed + 1) {
+  for (size_t e = 0; e < ends_.size(); ++e) make_end(e);
   add_flows();
+  watch_frames();
   give_keys();
 }
 
-LaneSim::~LaneSim() {
+SimPair::~SimPair() {
   for (End& end : ends_) end.lane.reset();
 }
 
-void LaneSim::add_flows() {
+void SimPair::make_end(size_t e) {
+  End& end = ends_[e];
+  end.pool = BufferPool::create(static_cast<uint32_t>(config_.credit_blocks + kSenderBuffers)).value();
+  end.table = std::make_unique<flow::FlowTable>(static_cast<uint8_t>(e + 1));
+  end.lane = std::make_unique<Lane>(
+      flow::CreditConfig{.lane = kLane, .unit = kBufferSize, .blocks_given_max = config_.credit_blocks}, *end.pool,
+      *end.table);
+  end.moves.resize(config_.flows);
+  end.rooms_at.resize(config_.flows);
+  end.addresses.resize(config_.flows);
+  for (size_t f = 0; f < config_.flows; ++f) {
+    const auto own = config_.link_of.find(f);
+    end.links.push_back(
+        std::make_unique<SimLink>(now_, own == config_.link_of.end() ? config_.link : own->second, random_.next()));
+  }
+}
+
+std::unique_ptr<CongestionController> SimPair::make_controller(size_t e, size_t f) {
+  const Rate rate = ends_[e].links[f]->config().rate * 0.95;
+  if (config_.controller.empty()) return std::make_unique<FixedController>(config_.window, rate);
+  congestion::ControllerConfig made;
+  made.window_initial = Bytes((256 << 10) / config_.flows);
+  made.rtt_initial = 2 * config_.link.delay;
+  made.rate_contracted = rate * static_cast<double>(config_.flows);
+  made.flows = static_cast<uint32_t>(config_.flows);
+  made.seed = random_.next();
+  return congestion::find_controller(config_.controller, made.rate_contracted).value().make(made);
+}
+
+void SimPair::add_flows() {
   for (size_t f = 0; f < config_.flows; ++f) {
     std::array<ConnectionId, 2> ids;
     for (size_t e = 0; e < ends_.size(); ++e) ids[e] = ends_[e].table->reserve(random_.next()).value();
@@ -63,35 +92,48 @@ void LaneSim::add_flows() {
       made.remote = ids[1 - e];
       made.first_packet_number = random_.next() >> 32;
       made.challenge_seed = random_.next();
-      made.mtu_max = 1500_B;
+      made.mtu_max = config_.mtu_max;
       made.rtt_initial = 2 * config_.link.delay;
       made.peer = endpoint(1 - e, f);
-      made.replay_bits = flow::AckRanges::kBitsMin * 8;
-      const Rate rate = ends_[e].links[f]->config().rate * 0.95;
-      ends_[e].lane->add_flow(now_, made, std::make_unique<FixedController>(config_.window, rate));
+      made.replay_bits = flow::AckRanges::kBitsMin;
+      made.key_limits = config_.key_limits;
+      if (e == 1) made.address = config_.address;  // who dials knows from TCP where the other one is
+      ends_[e].lane->add_flow(now_, made, make_controller(e, f));
+      ends_[e].addresses[f].start(made.peer, made.address == flow::FlowConfig::Address::kProven);
     }
   }
 }
 
-void LaneSim::give_keys() {
+void SimPair::give_keys() {
   for (size_t e = 0; e < ends_.size(); ++e) {
     if (!ends_[e].lane) continue;
     for (size_t f = 0; f < ends_[e].lane->flows().size(); ++f) {
       Flow& flow = *ends_[e].lane->flows()[f];
-      const auto key = [&](size_t from, KeyEpoch epoch) {
-        return std::make_unique<TestAead>(config_.seed * 77 + from * 0x10001 + f * 0x100003 +
-                                          epoch.value() * 0x9000000007 + 1);
-      };
-      while (flow.needs_send_key()) flow.install_send_key(flow.next_send_key(), key(e, flow.next_send_key()));
+      while (flow.needs_send_key())
+        flow.install_send_key(flow.next_send_key(), keys_.sealing({e, f}, flow.next_send_key()));
       while (flow.needs_receive_key())
-        flow.install_receive_key(flow.next_receive_key(), key(1 - e, flow.next_receive_key()));
+        flow.install_receive_key(flow.next_receive_key(), keys_.opening({1 - e, f}, flow.next_receive_key()));
     }
   }
 }
 
+// Challenges are sealed by who sends the way, responses arrive at its other end.
+void SimPair::watch_frames() {
+  keys_.on_sealed = [this](SimWay way, std::span<const std::byte> plain) {
+    ends_[way.from].addresses[way.flow].on_sealed(plain);
+  };
+  keys_.on_opened = [this](SimWay way, std::span<const std::byte> plain) {
+    ends_[1 - way.from].addresses[way.flow].on_opened(plain);
+  };
+}
+
+bool SimPair::has_proven(size_t end, size_t flow, const Endpoint& address) const {
+  return ends_[end].addresses[flow].was_proven(address);
+}
+
 // ---- transfers -----------------------------------------------------------------------------------------------------
 
-void LaneSim::open(const SimTransfer& spec) {
+void SimPair::open(const SimTransfer& spec) {
   Lane& to = *ends_[1 - spec.from].lane;
   if (const Status opened = to.open_receiving(spec.slot); !opened.ok()) return fail(opened.error().what);
   ends_[spec.from].lane->open_sending(spec.slot, to.credit_given(spec.slot));
@@ -99,7 +141,7 @@ void LaneSim::open(const SimTransfer& spec) {
   events_.push({now_, turn_++, [] {}});  // its first blocks are offered now, not at the next deadline
 }
 
-void LaneSim::close(SlotId slot) {
+void SimPair::close(SlotId slot) {
   Transfer& transfer = transfers_.at(slot.value());
   transfer.is_open = false;
   transfer.waiting.buffer.reset();
@@ -114,7 +156,7 @@ void LaneSim::close(SlotId slot) {
   transfer.stuck.clear();
 }
 
-void LaneSim::abandon_under_way(SlotId slot, size_t count) {
+void SimPair::abandon_under_way(SlotId slot, size_t count) {
   Transfer& transfer = transfers_.at(slot.value());
   while (count-- > 0 && !transfer.under_way.empty()) {
     const uint32_t block = *transfer.under_way.begin();
@@ -124,24 +166,7 @@ void LaneSim::abandon_under_way(SlotId slot, size_t count) {
   }
 }
 
-void LaneSim::fill(const PackedBlock& block) const {
-  const auto bytes = block.bytes();
-  for (size_t i = 0; i + 8 <= bytes.size(); i += 8) {
-    const uint64_t word = word_of(block.key, i);
-    std::memcpy(bytes.data() + i, &word, 8);
-  }
-}
-
-bool LaneSim::is_right(const PackedBlock& block) const {
-  const auto bytes = block.bytes();
-  for (size_t i = 0; i + 8 <= bytes.size(); i += 8) {
-    const uint64_t word = word_of(block.key, i);
-    if (std::memcmp(bytes.data() + i, &word, 8) != 0) return false;
-  }
-  return true;
-}
-
-void LaneSim::send_blocks(Transfer& transfer) {
+void SimPair::send_blocks(Transfer& transfer) {
   End& end = ends_[transfer.spec.from];
   if (!transfer.is_open || !end.lane) return;
   for (;;) {
@@ -157,12 +182,16 @@ void LaneSim::send_blocks(Transfer& transfer) {
       fill(transfer.waiting);
     }
     const uint32_t block = transfer.waiting.key.block.value();
+    transfer.started_max = std::max(transfer.started_max, ends_[1 - transfer.spec.from].lane
+                                        ? ends_[1 - transfer.spec.from].lane->credit_given(transfer.spec.slot).count() / kBufferSize
+                                        : 0);
     if (!end.lane->offer(std::move(transfer.waiting))) return;
     transfer.under_way.insert(block);
+    if (++transfer.started > transfer.started_max) fail("a block was started without credit");
   }
 }
 
-void LaneSim::receive_blocks(size_t e) {
+void SimPair::receive_blocks(size_t e) {
   Lane* const lane = ends_[e].lane.get();
   if (lane == nullptr) return;
   while (const auto done = lane->take_done()) {
@@ -173,7 +202,7 @@ void LaneSim::receive_blocks(size_t e) {
   while (auto block = lane->take_complete()) store(e, std::move(*block));
 }
 
-void LaneSim::store(size_t e, PackedBlock block) {
+void SimPair::store(size_t e, PackedBlock block) {
   Transfer& transfer = transfers_.at(block.key.slot.value());
   if (block.length != transfer.spec.length + block.head_units * kHeadUnit) return fail("a block has a wrong length");
   if (!is_right(block)) return fail("a block has wrong bytes");
@@ -184,7 +213,7 @@ void LaneSim::store(size_t e, PackedBlock block) {
   storing_.push_back({now_ + transfer.spec.store_delay, e, std::move(block)});
 }
 
-void LaneSim::finish_storing() {
+void SimPair::finish_storing() {
   for (Storing& storing : storing_) {
     if (storing.done_at > now_) continue;
     const BlockKey key = storing.block.key;
@@ -195,23 +224,35 @@ void LaneSim::finish_storing() {
   std::erase_if(storing_, [](const Storing& storing) { return storing.block.buffer.is_empty(); });
 }
 
-bool LaneSim::is_done(const Transfer& transfer) const {
+bool SimPair::is_done(const Transfer& transfer) const {
   return transfer.next == transfer.spec.blocks && transfer.waiting.buffer.is_empty() && transfer.under_way.empty() &&
          transfer.done.size() + transfer.abandoned.size() == transfer.spec.blocks &&
          std::includes(transfer.stored.begin(), transfer.stored.end(), transfer.done.begin(), transfer.done.end());
 }
 
-bool LaneSim::is_home() const {
+bool SimPair::is_home() const {
   return std::all_of(ends_.begin(), ends_.end(), [](const End& end) { return end.pool->free() == end.pool->size(); });
 }
 
+// ---- faults --------------------------------------------------------------------------------------------------------
+
+void SimPair::set_flow_dead(size_t flow, bool is_dead) {
+  for (End& end : ends_) end.links[flow]->set_dead(is_dead);
+}
+
+void SimPair::set_mtu(size_t flow, Bytes mtu) {
+  for (End& end : ends_) end.links[flow]->set_mtu(mtu);
+}
+
+void SimPair::rebind(size_t end, size_t flow) { ++ends_[end].moves[flow]; }
+
 // ---- time ----------------------------------------------------------------------------------------------------------
 
-void LaneSim::at(Duration when, std::function<void()> event) {
+void SimPair::at(Duration when, std::function<void()> event) {
   events_.push({Time() + when, turn_++, std::move(event)});
 }
 
-bool LaneSim::run_until_done(const std::vector<SlotId>& slots, Duration at_most) {
+bool SimPair::run_until_done(const std::vector<SlotId>& slots, Duration at_most) {
   const Time end = now_ + at_most;
   while (now_ < end && problem_.empty()) {
     if (std::all_of(slots.begin(), slots.end(), [this](SlotId slot) { return is_done(transfers_.at(slot.value())); }))
@@ -222,24 +263,37 @@ bool LaneSim::run_until_done(const std::vector<SlotId>& slots, Duration at_most)
   return false;
 }
 
-bool LaneSim::run_for(Duration length) {
+bool SimPair::run_for(Duration length) {
   const Time end = now_ + length;
   events_.push({end, turn_++, [] {}});
   while (now_ < end && problem_.empty()) step();
   return problem_.empty();
 }
 
-Time LaneSim::next_time() const {
+// A flow that waits for rooms has had its timers fired; what it has to send is not due before the rooms are there.
+Time SimPair::next_deadline(const End& end) const {
+  const Time at = end.lane->next_deadline();
+  if (at > now_) return at;
   Time next = kNever;
-  for (const End& end : ends_)
-    if (end.lane) next = std::min(next, end.lane->next_deadline());
+  for (size_t f = 0; f < end.rooms_at.size(); ++f) {
+    const Time due = end.lane->flows()[f]->next_deadline();
+    next = std::min(next, due <= now_ ? std::max(due, end.rooms_at[f]) : due);
+  }
+  return next;
+}
+
+Time SimPair::next_time() const {
+  Time next = kNever;
+  for (const End& end : ends_) {
+    if (end.lane) next = std::min(next, next_deadline(end));
+  }
   if (!wire_.empty()) next = std::min(next, wire_.top().at);
   if (!events_.empty()) next = std::min(next, events_.top().at);
   for (const Storing& storing : storing_) next = std::min(next, storing.done_at);
   return next;
 }
 
-void LaneSim::step() {
+void SimPair::step() {
   const Time before = now_;
   now_ = std::max(now_, next_time());
   if (now_ == kNever) return fail("nothing will ever happen again");
@@ -250,75 +304,18 @@ void LaneSim::step() {
   deliver();
   for (size_t e = 0; e < ends_.size(); ++e) receive_blocks(e);
   finish_storing();
+  check_watches();
   for (auto& [slot, transfer] : transfers_) send_blocks(transfer);
-  for (size_t e = 0; e < ends_.size(); ++e) poll(e);
+  const size_t first = random_.below(2);
+  for (size_t i = 0; i < ends_.size(); ++i) poll((first + i) % 2);
   check();
 }
 
-void LaneSim::run_events() {
+void SimPair::run_events() {
   while (!events_.empty() && events_.top().at <= now_) {
     const auto run = events_.top().run;
     events_.pop();
     run();
-  }
-}
-
-// ---- packets -------------------------------------------------------------------------------------------------------
-
-void LaneSim::deliver() {
-  std::array<std::vector<InFlight>, 2> arrived;
-  while (!wire_.empty() && wire_.top().at <= now_) {
-    arrived[wire_.top().to].push_back(wire_.top());
-    wire_.pop();
-  }
-  for (size_t e = 0; e < arrived.size(); ++e) {
-    for (size_t first = 0; first < arrived[e].size(); first += kBurstMax) {
-      std::vector<Packet> burst(std::min(kBurstMax, arrived[e].size() - first));
-      for (size_t i = 0; i < burst.size(); ++i) {
-        burst[i].bytes = arrived[e][first + i].bytes;
-        burst[i].from = endpoint(1 - e, arrived[e][first + i].flow);
-      }
-      ends_[e].table->dispatch(now_, burst);
-    }
-  }
-}
-
-void LaneSim::poll(size_t e) {
-  if (!ends_[e].lane) return;
-  ends_[e].lane->on_turn(now_);
-  for (size_t f = 0; f < ends_[e].lane->flows().size(); ++f) {
-    Flow& flow = *ends_[e].lane->flows()[f];
-    const size_t wanted = flow.packets_wanted(now_);
-    if (rooms_.size() < wanted) rooms_.resize(wanted);
-    std::vector<Packet> packets(wanted);
-    for (size_t i = 0; i < wanted; ++i) {
-      rooms_[i].resize(flow.room_size().count());
-      packets[i].bytes = rooms_[i];
-    }
-    const size_t written = flow.write_burst(now_, packets);
-    for (size_t i = 0; i < written; ++i) transmit(e, f, packets[i].bytes);
-  }
-}
-
-void LaneSim::transmit(size_t e, size_t f, std::span<const std::byte> bytes) {
-  if (dead_[f]) return;
-  const wan::Fate fate = ends_[e].links[f]->offer(now_, Bytes(bytes.size() + 28) + wan::kEthernetHeader);
-  if (fate.dropped) return;
-  std::vector<std::byte> copy(bytes.begin(), bytes.end());
-  if (fate.flip) wan::flip_bits(copy, *fate.flip);
-  for (int n = 0; n < fate.copies; ++n) wire_.push({fate.deliver_at, turn_++, 1 - e, f, copy});
-  if (!random_.happens(config_.stray)) return;
-  copy[kConnectionIdAt + random_.below(8)] ^= std::byte{1};
-  wire_.push({fate.deliver_at, turn_++, 1 - e, f, std::move(copy)});
-}
-
-void LaneSim::check() {
-  for (const End& end : ends_) {
-    if (!end.lane) continue;
-    if (end.lane->has_protocol_error()) fail("a flow saw a protocol error");
-    const flow::LaneStats stats = end.lane->stats();
-    if (stats.credit.blocks_promised > config_.credit_blocks) fail("more was promised than there is");
-    if (stats.blocks_receiving > config_.credit_blocks) fail("more partial blocks than credit");
   }
 }
 

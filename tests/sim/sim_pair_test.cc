@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "sim/lane_sim.h"
+#include "sim/sim_pair.h"
 
 #include <gtest/gtest.h>
 
@@ -12,12 +12,12 @@ using flow::FlowState;
 
 constexpr SlotId kSlot{1};
 
-std::string state_of(const LaneSim& sim) {
+std::string state_of(const SimPair& sim) {
   return sim.problem() + " after " + std::to_string((sim.now() - Time()) / milliseconds(1)) + " ms";
 }
 
-TEST(LaneSim, BlocksOfOneTransferCrossOnAllFlows) {
-  LaneSim sim({.link = {.rate = 100_Mbit, .delay = milliseconds(5)}, .flows = 4});
+TEST(SimPair, BlocksOfOneTransferCrossOnAllFlows) {
+  SimPair sim({.link = {.rate = 100_Mbit, .delay = milliseconds(5)}, .flows = 4});
   sim.open({.slot = kSlot, .blocks = 60});
   ASSERT_TRUE(sim.run_until_done({kSlot}, seconds(5))) << state_of(sim);
   EXPECT_TRUE(sim.is_home());
@@ -29,16 +29,16 @@ TEST(LaneSim, BlocksOfOneTransferCrossOnAllFlows) {
   for (const auto& flow : sim.lane(0).flows()) EXPECT_GT(flow->stats().bytes_sent * 8, stats.flows.bytes_sent);
 }
 
-TEST(LaneSim, BothDirectionsShareTheFlows) {
-  LaneSim sim({.link = {.rate = 100_Mbit, .delay = milliseconds(5), .impairments = {.loss = 0.01}}, .flows = 2});
+TEST(SimPair, BothDirectionsShareTheFlows) {
+  SimPair sim({.link = {.rate = 100_Mbit, .delay = milliseconds(5), .impairments = {.loss = 0.01}}, .flows = 2});
   sim.open({.slot = SlotId(1), .from = 0, .blocks = 30});
   sim.open({.slot = SlotId(2), .from = 1, .blocks = 30});
   ASSERT_TRUE(sim.run_until_done({SlotId(1), SlotId(2)}, seconds(10))) << state_of(sim);
   EXPECT_TRUE(sim.is_home());
 }
 
-TEST(LaneSim, ASlowFlowTakesLess) {
-  LaneSim sim({.link = {.rate = 100_Mbit, .delay = milliseconds(5)},
+TEST(SimPair, ASlowFlowTakesLess) {
+  SimPair sim({.link = {.rate = 100_Mbit, .delay = milliseconds(5)},
                .link_of = {{1, {.rate = 10_Mbit, .delay = milliseconds(5)}}}, .flows = 2, .window = 256_KiB});
   sim.open({.slot = kSlot, .blocks = 200});
   ASSERT_TRUE(sim.run_until_done({kSlot}, seconds(10))) << state_of(sim);
@@ -47,8 +47,8 @@ TEST(LaneSim, ASlowFlowTakesLess) {
   EXPECT_LT(sim.now() - Time(), milliseconds(2200));  // 20 MB at 110 Mbit/s are 1.5 s
 }
 
-TEST(LaneSim, WhatADyingFlowHadIsCarriedByTheOthers) {
-  LaneSim sim({.link = {.rate = 50_Mbit, .delay = milliseconds(10)}, .flows = 3});
+TEST(SimPair, WhatADyingFlowHadIsCarriedByTheOthers) {
+  SimPair sim({.link = {.rate = 50_Mbit, .delay = milliseconds(10)}, .flows = 3});
   sim.open({.slot = kSlot, .blocks = 100});
   sim.at(milliseconds(200), [&] { sim.set_flow_dead(1, true); });
   ASSERT_TRUE(sim.run_until_done({kSlot}, seconds(10))) << state_of(sim);
@@ -57,8 +57,8 @@ TEST(LaneSim, WhatADyingFlowHadIsCarriedByTheOthers) {
   EXPECT_FALSE(sim.lane(0).is_dead(sim.now()));
 }
 
-TEST(LaneSim, AFlowThatComesBackIsUsedAgain) {
-  LaneSim sim({.link = {.rate = 50_Mbit, .delay = milliseconds(10)}, .flows = 2});
+TEST(SimPair, AFlowThatComesBackIsUsedAgain) {
+  SimPair sim({.link = {.rate = 50_Mbit, .delay = milliseconds(10)}, .flows = 2});
   sim.open({.slot = kSlot, .blocks = 800});
   sim.at(milliseconds(200), [&] { sim.set_flow_dead(1, true); });
   uint64_t before = 0;
@@ -70,8 +70,8 @@ TEST(LaneSim, AFlowThatComesBackIsUsedAgain) {
   EXPECT_GT(sim.lane(1).flows()[1]->stats().bytes_received, before + 1'000'000);
 }
 
-TEST(LaneSim, ALaneIsDeadOnceAllItsFlowsAreForASecond) {
-  LaneSim sim({.link = {.rate = 50_Mbit, .delay = milliseconds(10)}, .flows = 2});
+TEST(SimPair, ALaneIsDeadOnceAllItsFlowsAreForASecond) {
+  SimPair sim({.link = {.rate = 50_Mbit, .delay = milliseconds(10)}, .flows = 2});
   sim.open({.slot = kSlot, .blocks = 500});
   ASSERT_TRUE(sim.run_for(milliseconds(300))) << state_of(sim);
   const Time cut = sim.now();
@@ -96,8 +96,8 @@ TEST(LaneSim, ALaneIsDeadOnceAllItsFlowsAreForASecond) {
   EXPECT_TRUE(sim.is_home());
 }
 
-TEST(LaneSim, AStuckStoreHoldsUpOnlyItsOwnTransfer) {
-  LaneSim sim({.link = {.rate = 100_Mbit, .delay = milliseconds(5)}, .flows = 2, .credit_blocks = 24});
+TEST(SimPair, AStuckStoreHoldsUpOnlyItsOwnTransfer) {
+  SimPair sim({.link = {.rate = 100_Mbit, .delay = milliseconds(5)}, .flows = 2, .credit_blocks = 24});
   for (uint16_t slot = 1; slot <= 5; ++slot)
     sim.open({.slot = SlotId(slot), .blocks = 100, .store = SimTransfer::Store::kStuck});
   sim.open({.slot = SlotId(6), .blocks = 100});
@@ -113,7 +113,7 @@ TEST(LaneSim, AStuckStoreHoldsUpOnlyItsOwnTransfer) {
 // Time of 40 blocks while `stuck` other transfers, opened around it, cannot go on.
 Duration time_beside(size_t stuck, uint64_t seed) {
   // Three blocks fill the link, one more than the reserve.
-  LaneSim sim({.link = {.rate = 100_Mbit, .delay = milliseconds(60)}, .flows = 1, .seed = seed, .window = 4_MiB,
+  SimPair sim({.link = {.rate = 100_Mbit, .delay = milliseconds(60)}, .flows = 1, .seed = seed, .window = 4_MiB,
                .credit_blocks = 256});
   Random random(seed);
   const auto healthy = static_cast<uint16_t>(random.below(stuck + 1));
@@ -134,7 +134,7 @@ Duration time_beside(size_t stuck, uint64_t seed) {
   return took;
 }
 
-TEST(LaneSim, TheLastOf64TransfersKeepsFourFifthsOfItsRateWhile63AreStuck) {
+TEST(SimPair, TheLastOf64TransfersKeepsFourFifthsOfItsRateWhile63AreStuck) {
   for (uint64_t seed = 1; seed <= 2; ++seed) {
     const Duration alone = time_beside(0, seed), beside = time_beside(63, seed);
     EXPECT_LE(beside * 4, alone * 5) << "seed " << seed << ": " << alone / milliseconds(1) << " ms alone, "
@@ -142,8 +142,8 @@ TEST(LaneSim, TheLastOf64TransfersKeepsFourFifthsOfItsRateWhile63AreStuck) {
   }
 }
 
-TEST(LaneSim, AbandonedBlocksGiveTheirCreditAndBuffersBack) {
-  LaneSim sim({.link = {.rate = 100_Mbit, .delay = milliseconds(10), .impairments = {.loss = 0.02}}, .flows = 2,
+TEST(SimPair, AbandonedBlocksGiveTheirCreditAndBuffersBack) {
+  SimPair sim({.link = {.rate = 100_Mbit, .delay = milliseconds(10), .impairments = {.loss = 0.02}}, .flows = 2,
                .credit_blocks = 8});
   sim.open({.slot = kSlot, .blocks = 120});
   for (int i = 1; i <= 15; ++i) sim.at(milliseconds(37 * i), [&] { sim.abandon_under_way(kSlot, 3); });
@@ -154,8 +154,8 @@ TEST(LaneSim, AbandonedBlocksGiveTheirCreditAndBuffersBack) {
   EXPECT_TRUE(sim.is_home());
 }
 
-TEST(LaneSim, ClosingInTheMiddleBringsAllBuffersHome) {
-  LaneSim sim({.link = {.rate = 100_Mbit, .delay = milliseconds(10)}, .flows = 2});
+TEST(SimPair, ClosingInTheMiddleBringsAllBuffersHome) {
+  SimPair sim({.link = {.rate = 100_Mbit, .delay = milliseconds(10)}, .flows = 2});
   sim.open({.slot = SlotId(1), .blocks = 200, .store_delay = milliseconds(30)});
   sim.open({.slot = SlotId(2), .blocks = 60});
   sim.at(milliseconds(150), [&] { sim.close(SlotId(1)); });
@@ -166,53 +166,14 @@ TEST(LaneSim, ClosingInTheMiddleBringsAllBuffersHome) {
   EXPECT_EQ(sim.lane(1).stats().credit.blocks_promised, sim.lane(1).credit_given(SlotId(2)).count() / kBufferSize - 60);
 }
 
-TEST(LaneSim, PacketsOfNobodyHereAreCountedAndChangeNothing) {
-  LaneSim sim({.link = {.rate = 100_Mbit, .delay = milliseconds(5)}, .flows = 2, .stray = 0.05});
+TEST(SimPair, PacketsOfNobodyHereAreCountedAndChangeNothing) {
+  SimPair sim({.link = {.rate = 100_Mbit, .delay = milliseconds(5)}, .flows = 2, .stray = 0.05});
   sim.open({.slot = kSlot, .blocks = 30});
   ASSERT_TRUE(sim.run_until_done({kSlot}, seconds(10))) << state_of(sim);
   EXPECT_GT(sim.table(1).stats().packets_unknown, 0U);
   EXPECT_GT(sim.table(1).stats().packets_foreign, 0U);
   EXPECT_EQ(sim.lane(1).stats().flows.dropped_auth, 0U);
 }
-
-class LaneSimSeeds : public testing::TestWithParam<uint64_t> {};
-
-TEST_P(LaneSimSeeds, EverythingArrivesOnceWhateverTheLinksDo) {
-  const uint64_t seed = GetParam();
-  Random random(seed);
-  wan::LinkConfig bad{.rate = Rate::bits_per_second(20'000'000 + random.below(80'000'000)),
-                      .delay = milliseconds(1 + random.below(40))};
-  bad.impairments = {.loss = random.fraction() * 0.04,
-                     .loss_burst = 1 + random.fraction() * 10,
-                     .duplicate = 0.01,
-                     .corrupt = 0.002,
-                     .reorder = {.share = 0.05, .extra_max = milliseconds(10)},
-                     .jitter = milliseconds(2)};
-  LaneSim sim({.link = bad,
-               .flows = 1 + random.below(4),
-               .seed = seed,
-               .window = Bytes(64'000 + random.below(400'000)),
-               .credit_blocks = 16 + random.below(20),
-               .stray = 0.01});
-  std::vector<SlotId> slots;
-  for (uint16_t slot = 0; slot < 4; ++slot) {
-    slots.emplace_back(slot);
-    sim.open({.slot = SlotId(slot),
-              .from = random.below(2),
-              .blocks = static_cast<uint32_t>(1 + random.below(30)),
-              .length = static_cast<uint32_t>(16 + random.below(150'000)),
-              .store_delay = milliseconds(random.below(50))});
-  }
-  sim.at(milliseconds(random.below(500)), [&] { sim.abandon_under_way(SlotId(0), 2); });
-  const size_t dying = random.below(8);
-  if (dying > 0 && dying < sim.lane(0).flows().size())
-    sim.at(milliseconds(100), [&sim, dying] { sim.set_flow_dead(dying, true); });
-  ASSERT_TRUE(sim.run_until_done(slots, seconds(120))) << state_of(sim);
-  ASSERT_TRUE(sim.run_for(seconds(2))) << state_of(sim);
-  EXPECT_TRUE(sim.is_home());
-}
-
-INSTANTIATE_TEST_SUITE_P(Seeds, LaneSimSeeds, testing::Range<uint64_t>(1, 41));
 
 }  // namespace
 }  // namespace tideway::test

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "digest/leaf_fold.h"
+
+#include <algorithm>
+
+namespace tideway::digest {
+
+LeafFold::LeafFold(Bytes size) : size_(size) {
+  TIDEWAY_CHECK(size > 0_B && size <= kObjectSizeMax);
+  if (leaves() > 1) many_ = std::make_unique<Many>();
+}
+
+bool LeafFold::add(uint32_t leaf, const Hash128& hash) {
+  TIDEWAY_CHECK(leaf < leaves());
+  if (has(leaf)) return false;
+  if (!many_) {
+    only_ = hash;
+    in_order_ = 1;
+    return true;
+  }
+  auto& early = many_->early;
+  early.emplace(leaf, hash);
+  for (auto next = early.begin(); next != early.end() && next->first == in_order_; next = early.erase(next)) {
+    const uint64_t left = (size_ - kLeafSize * in_order_).count();
+    many_->hasher.add_leaf(static_cast<uint32_t>(std::min(left, kLeafSize.count())), next->second);
+    in_order_ += 1;
+  }
+  return true;
+}
+
+std::optional<Hash128> LeafFold::hash_of(uint32_t leaf) const {
+  if (!many_) return in_order_ == 1 ? std::optional(only_) : std::nullopt;
+  const auto found = many_->early.find(leaf);
+  return found == many_->early.end() ? std::nullopt : std::optional(found->second);
+}
+
+Hash256 LeafFold::root() const {
+  TIDEWAY_CHECK(is_whole());
+  if (many_) return many_->hasher.finish();
+  ObjectHasher hasher;
+  hasher.add_leaf(static_cast<uint32_t>(size_.count()), only_);
+  return hasher.finish();
+}
+
+}  // namespace tideway::digest

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Thousands of short runs, each of them a seed: everything about a run is drawn from it, and what must hold at every
+// step is checked by SimPair. TIDEWAY_SIM_SEED=<n> replays one seed (scripts/dev.sh sim <n>), TIDEWAY_SIM_SEEDS=<n> runs
+// seeds 1 to n instead of the default number.
+#include "sim/sim_pair.h"
+
+#include "crypto/registry.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+namespace tideway::test {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr uint64_t kSeedsDefault = 2000;
+constexpr uint64_t kShards = 16;
+constexpr Duration kTimeMax = seconds(60);  // of one run, virtual: the slowest link needs a few seconds
+
+std::optional<uint64_t> number_in(const char* variable) {
+  const char* const text = std::getenv(variable);
+  if (text == nullptr || *text == '\0') return std::nullopt;
+  return std::strtoull(text, nullptr, 10);
+}
+
+class Scenario {
+ public:
+  explicit Scenario(uint64_t seed) : random_(seed) {
+    config_.seed = seed;
+    draw_link();
+    draw_ends();
+    draw_strangers();
+  }
+
+  // Empty: all invariants held.
+  std::string run() {
+    SimPair sim(config_);
+    open_transfers(sim);
+    plan_faults(sim);
+    if (!sim.run_until_done(slots_, kTimeMax) || !sim.run_for(seconds(2))) return text_of(sim);
+    trace_ = sim.trace();
+    return sim.is_home() ? "" : "not all buffers came home";
+  }
+  uint64_t trace() const { return trace_; }
+
+ private:
+  bool one_in(uint64_t n) { return random_.below(n) == 0; }
+  Duration up_to(Duration most) { return Duration(static_cast<int64_t>(random_.below(static_cast<uint64_t>(most.count())))); }
+
+  static std::string text_of(const SimPair& sim) {
+    return sim.problem() + " after " + std::to_string((sim.now() - Time()) / milliseconds(1)) + " ms";
+  }
+
+  void draw_link() {
+    constexpr uint64_t kMbits[] = {5, 20, 50, 100, 400};
+    wan::LinkConfig& link = config_.link;
+    link.rate = Rate::bits_per_second(kMbits[random_.below(5)] * 1'000'000);
+    link.delay = one_in(3) ? microseconds(200 + random_.below(1000)) : milliseconds(1 + random_.below(60));
+    if (one_in(3)) link.queue = Bytes(8000 + random_.below(100'000));  // from five packets on
+    if (one_in(8)) link.ce_mark = 20_KiB;
+    if (one_in(5)) link.mtu = Bytes(1280 + random_.below(220));
+    wan::Impairments& bad = link.impairments;
+    if (!one_in(4)) bad.loss = random_.fraction() * 0.05;
+    if (one_in(2)) bad.loss_burst = 1 + random_.fraction() * 10;
+    if (one_in(2)) bad.duplicate = random_.fraction() * 0.03;
+    if (one_in(2)) bad.corrupt = random_.fraction() * 0.01;
+    if (one_in(2)) bad.reorder = {.share = random_.fraction() * 0.2, .extra_max = milliseconds(1 + random_.below(50))};
+    if (one_in(3)) bad.jitter = milliseconds(1 + random_.below(5));
+  }
+
+  void draw_ends() {
+    config_.flows = 1 + random_.below(4);
+    if (config_.flows > 1 && one_in(3)) {
+      config_.link_of[0] = config_.link;
+      config_.link_of[0].rate = config_.link.rate * 0.1;
+      // Its own queue would be shorter than a packet, which no sender can do anything about.
+      config_.link_of[0].queue = std::max(wan::queue_limit(config_.link_of[0]), 8000_B);
+    }
+    constexpr const char* kControllers[] = {"bbr", "contracted", ""};
+    config_.controller = kControllers[random_.below(3)];
+    config_.window = Bytes(3000 + random_.below(300'000));
+    config_.credit_blocks = 16 + random_.below(20);
+    constexpr uint64_t kMtus[] = {1280, 1400, 1500, 1500, 4000, 9000};
+    config_.mtu_max = Bytes(kMtus[random_.below(6)]);
+    if (!one_in(4)) {
+      // The hard limits stay: a key that is never confirmed ends a flow on purpose, and a path may be dead for long.
+      config_.key_limits.packets = 8 + random_.below(200);
+      if (one_in(3)) config_.key_limits.bytes = 10'000 + random_.below(100'000);
+      if (one_in(3)) config_.key_limits.age = milliseconds(20 + random_.below(500));
+      config_.key_limits.forgeries = 1 + random_.below(20);
+    }
+    if (one_in(8)) {
+      const auto providers = crypto::aead_providers();
+      config_.provider = providers[random_.below(providers.size())].name;
+    }
+    if (one_in(4)) config_.address = flow::FlowConfig::Address::kUnproven;
+    if (one_in(2)) config_.receive_every = microseconds(10 + random_.below(2000));
+    if (one_in(4)) config_.rooms_max = 1 + random_.below(8);
+    config_.rooms_wait = microseconds(5 + random_.below(100));
+  }
+
+  void draw_strangers() {
+    if (one_in(2)) config_.stray = 0.01;
+    if (one_in(2)) config_.forged = random_.fraction() * 0.1;
+    if (one_in(4)) config_.raced = random_.fraction() * 0.02;
+  }
+
+  void open_transfers(SimPair& sim) {
+    const uint64_t count = 1 + random_.below(4);
+    const auto length_max = static_cast<uint32_t>(config_.link.rate < 20_Mbit ? 20'000 : 45'000);
+    for (uint16_t slot = 0; slot < count; ++slot) {
+      slots_.emplace_back(slot);
+      sim.open({.slot = SlotId(slot),
+                .from = random_.below(2),
+                .blocks = static_cast<uint32_t>(1 + random_.below(20)),
+                .length = static_cast<uint32_t>(16 + random_.below(length_max)),
+                .store_delay = one_in(2) ? milliseconds(random_.below(50)) : Duration{}});
+    }
+    if (one_in(4)) sim.at(up_to(milliseconds(500)), [&sim] { sim.abandon_under_way(SlotId(0), 2); });
+  }
+
+  void plan_faults(SimPair& sim) {
+    const Duration span = milliseconds(600);
+    const auto flow = [this] { return random_.below(config_.flows); };
+    if (one_in(3)) {  // one path or all of them, for a moment or for long
+      const bool is_all = one_in(2);
+      const size_t only = flow();
+      const Duration from = up_to(span), length = one_in(2) ? up_to(milliseconds(300)) : up_to(seconds(4));
+      for (size_t f = 0; f < config_.flows; ++f) {
+        if (!is_all && f != only) continue;
+        sim.at(from, [&sim, f] { sim.set_flow_dead(f, true); });
+        sim.at(from + length, [&sim, f] { sim.set_flow_dead(f, false); });
+      }
+    }
+    if (config_.flows > 1 && one_in(6)) sim.at(up_to(span), [&sim] { sim.set_flow_dead(0, true); });
+    if (one_in(3)) {
+      const bool is_all = one_in(2);
+      const size_t only = flow();
+      const Bytes mtu(1280 + random_.below(200));
+      const Duration from = up_to(span), back = from + up_to(seconds(3));
+      for (size_t f = 0; f < config_.flows; ++f) {
+        if (!is_all && f != only) continue;
+        sim.at(from, [&sim, f, mtu] { sim.set_mtu(f, mtu); });
+        sim.at(back, [&sim, f] { sim.set_mtu(f, Bytes::max()); });
+      }
+    }
+    // The end behind a NAT; were both to move at once, no packet could tell anybody.
+    for (uint64_t moves = one_in(3) ? 1 + random_.below(3) : 0; moves > 0; --moves)
+      sim.at(up_to(span), [&sim, f = flow()] { sim.rebind(0, f); });
+    for (int i = 0; i < 12; ++i) sim.at(up_to(seconds(3)), [&sim] { sim.replay_old(); });
+    for (int i = 0; i < 12; ++i) sim.at(up_to(seconds(2)), [&sim] { sim.forge(2); });
+  }
+
+  Random random_;
+  SimPairConfig config_;
+  std::vector<SlotId> slots_;
+  uint64_t trace_ = 0;
+};
+
+class SimPairSeeds : public testing::TestWithParam<uint64_t> {};
+
+TEST_P(SimPairSeeds, EveryInvariantHoldsWhateverHappensToTheLinks) {
+  const auto only = number_in("TIDEWAY_SIM_SEED");
+  const uint64_t last = only ? *only : number_in("TIDEWAY_SIM_SEEDS").value_or(kSeedsDefault);
+  for (uint64_t seed = only ? *only : 1; seed <= last; ++seed) {
+    if (seed % kShards != GetParam()) continue;
+    const std::string problem = Scenario(seed).run();
+    EXPECT_TRUE(problem.empty()) << problem << "\nseed " << seed << "; replay it with: scripts/dev.sh sim " << seed;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shard, SimPairSeeds, testing::Range<uint64_t>(0, kShards));
+
+TEST(SimPair, TheSameSeedGivesTheSameTrace) {
+  for (uint64_t seed = 1; seed <= 8; ++seed) {
+    Scenario first(seed), second(seed);
+    ASSERT_EQ(first.run(), "") << "seed " << seed;
+    ASSERT_EQ(second.run(), "") << "seed " << seed;
+    EXPECT_EQ(first.trace(), second.trace()) << "seed " << seed;
+    EXPECT_NE(first.trace(), 0U);
+  }
+}
+
+}  // namespace
+}  // namespace tideway::test

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "digest/leaf_fold.h"
+
+#include <gtest/gtest.h>
+
+namespace tideway::digest {
+namespace {
+
+Hash128 filled(uint32_t byte) {
+  Hash128 hash;
+  hash.fill(static_cast<std::byte>(byte));
+  return hash;
+}
+
+TEST(LeafFold, AnyOrderGivesTheRootOfTheOrderedOne) {
+  constexpr Bytes kSize = kLeafSize * 4 + 7_B;
+  ObjectHasher ordered;
+  for (uint32_t leaf = 0; leaf < 5; ++leaf) ordered.add_leaf(leaf < 4 ? kLeafSize.count() : 7, filled(leaf));
+  LeafFold fold(kSize);
+  EXPECT_EQ(fold.leaves(), 5U);
+  for (const uint32_t leaf : {3U, 1U, 4U, 0U}) EXPECT_TRUE(fold.add(leaf, filled(leaf)));
+  EXPECT_EQ(fold.early(), 2U) << "0 and 1 are in order, 3 and 4 wait for 2";
+  EXPECT_EQ(fold.hash_of(3), filled(3));
+  EXPECT_TRUE(fold.has(1));
+  EXPECT_FALSE(fold.has(2));
+  EXPECT_FALSE(fold.is_whole());
+  EXPECT_TRUE(fold.add(2, filled(2)));
+  EXPECT_TRUE(fold.is_whole());
+  EXPECT_EQ(fold.root(), ordered.finish());
+}
+
+TEST(LeafFold, ALeafThatIsThereStaysAsItIs) {
+  for (const Bytes size : {5_B, kLeafSize + 5_B}) {
+    LeafFold fold(size);
+    EXPECT_TRUE(fold.add(0, filled(1)));
+    EXPECT_FALSE(fold.add(0, filled(2)));
+    if (fold.leaves() == 2) {
+      EXPECT_TRUE(fold.add(1, filled(3)));
+    }
+    ObjectHasher ordered;
+    ordered.add_leaf(static_cast<uint32_t>(std::min(size, kLeafSize).count()), filled(1));
+    if (fold.leaves() == 2) ordered.add_leaf(5, filled(3));
+    EXPECT_EQ(fold.root(), ordered.finish());
+  }
+}
+
+TEST(LeafFold, OfOneLeafRemembersItsHash) {
+  LeafFold fold(kLeafSize);
+  EXPECT_EQ(fold.hash_of(0), std::nullopt);
+  EXPECT_TRUE(fold.add(0, filled(9)));
+  EXPECT_EQ(fold.hash_of(0), filled(9));
+}
+
+TEST(LeafFold, IsSmallForASmallObjectAndAsSmallForTheLargest) {
+  EXPECT_LE(sizeof(LeafFold), 48U);
+  LeafFold largest(kObjectSizeMax);
+  EXPECT_EQ(largest.leaves(), UINT32_MAX);
+  EXPECT_TRUE(largest.add(UINT32_MAX - 1, filled(1)));
+  EXPECT_EQ(largest.early(), 1U);
+}
+
+}  // namespace
+}  // namespace tideway::digest

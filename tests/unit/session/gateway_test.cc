@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A serving gateway, with its workers, and a peer that has a certificate and a grant and does what no honest one does.
+// Whatever it sends, the gateway goes on serving others.
+#include "session/gateway.h"
+
+#include "crypto/random_bytes.h"
+#include "messages/type_of.h"
+#include "support/temp_root.h"
+#include "support/test_certificates.h"
+
+#include <gtest/gtest.h>
+
+#include <poll.h>
+
+namespace tideway::session {
+namespace {
+
+using namespace std::chrono_literals;
+using messages::MessageType;
+
+constexpr int kTurnsMax = 5'000;
+constexpr BodyCap kNoCaps[] = {{kManifestPageType, kBodyMax}};
+const Time kNow = Time(100s);
+
+// The attacker's side of a session: what it says is up to the test.
+class Peer {
+ public:
+  Peer(const crypto::TlsContext& tls, const Endpoint& remote) {
+    const DialOrder order{remote, {}, crypto::IdentityPattern::parse(test::kWisconsin).value(), kNow + 5s};
+    channel_ = ControlChannel::dial(kNow, order, tls, kNoCaps).value();
+    hello = make_hello({}, 8, 1);
+  }
+
+  template <typename Message>
+  void say(const Message& message) {
+    const std::string body = messages::serialize(message);
+    queue_.emplace_back(static_cast<uint16_t>(messages::type_of(message)), body);
+  }
+  // Hello, and a lane of one flow that goes to `address`.
+  void greet(const Endpoint& address = {{}, 9}, size_t flows = 1) {
+    say(hello);
+    messages::LaneOffer lane{LaneId(0), {}};
+    for (size_t i = 0; i < flows; ++i)
+      lane.flows.push_back({FlowId(static_cast<uint16_t>(i)), ConnectionId(77 + i), address, 1152});
+    say(messages::Lanes{{lane}});
+  }
+
+  void turn() {
+    pollfd fd{channel_->fd(), channel_->wanted_events(), 0};
+    if (fd.fd >= 0) ::poll(&fd, 1, 0);
+    channel_->on_ready(kNow, fd.revents);
+    while (!queue_.empty() && channel_->send(queue_.front().first, 0, std::as_bytes(std::span(queue_.front().second)))) queue_.pop_front();
+    while (auto frame = channel_->receive()) {
+      if (frame->type == kHelloType) channel_->authorise();
+      if (frame->type == static_cast<uint16_t>(MessageType::kError)) error = messages::parse_error(frame->body).value().code;
+      types.push_back(static_cast<MessageType>(frame->type));
+    }
+  }
+  bool heard(MessageType type) const { return std::ranges::count(types, type) > 0; }
+  bool is_silent() const { return queue_.empty() && !channel_->has_output(); }
+  bool is_over() const { return channel_->state() == ChannelState::kDone || channel_->error().has_value(); }
+
+  messages::Hello hello;
+  std::vector<MessageType> types;
+  std::string error;  // of the last Error
+
+ private:
+  std::unique_ptr<ControlChannel> channel_;
+  std::deque<std::pair<uint16_t, std::string>> queue_;
+};
+
+class GatewayTest : public testing::Test {
+ protected:
+  GatewayTest() {
+    GatewayConfig config;
+    const auto key = crypto::make_signed(test::gateway_spec(test::kWisconsin), sites_.authority).value();
+    config.tls = test::write_files(sites_.folder, "serving", sites_.authority.certificate, key);
+    config.engine.memory = 512_MiB;
+    config.roots = {{"data", root_.path().string()}};
+    config.grants = GrantTable({{crypto::IdentityPattern::parse("spiffe://example.org/site/*/gw/*").value(), "data", {},
+                                 {GrantOp::kRead, GrantOp::kList, GrantOp::kWrite}, {}, "test"}});
+    config.listen = Endpoint::parse("127.0.0.1:0").value();
+    config.data_address = Endpoint::parse("127.0.0.1:0").value();
+    gateway_ = Gateway::start(std::move(config)).value();
+  }
+  std::unique_ptr<Peer> dial() { return std::make_unique<Peer>(sites_.atlanta, *gateway_->control_endpoint()); }
+
+  template <typename Done>
+  bool run_until(const std::vector<Peer*>& peers, const Done& done) {
+    for (int i = 0; i < kTurnsMax; ++i) {
+      if (done()) return true;
+      for (Peer* peer : peers) peer->turn();
+      gateway_->turn(1ms);
+    }
+    return done();
+  }
+  bool is_greeted(Peer& peer) {
+    return run_until({&peer}, [&] { return peer.heard(MessageType::kLanes) || peer.is_over(); }) && peer.heard(MessageType::kLanes);
+  }
+  // Somebody else gets what he came for. He has a name of his own, so limits of one peer do not touch him.
+  void expect_serves_others() {
+    const auto other = sites_.context("spiffe://example.org/site/denver/gw/gw1");
+    Peer peer(other, *gateway_->control_endpoint());
+    peer.greet();
+    ASSERT_TRUE(is_greeted(peer));
+    messages::OpenTransfer list = request(messages::Direction::kList);
+    peer.say(list);
+    EXPECT_TRUE(run_until({&peer}, [&] { return peer.heard(MessageType::kManifestEnd); }));
+  }
+  static messages::OpenTransfer request(messages::Direction direction) {
+    messages::OpenTransfer request;
+    crypto::random_bytes(request.transfer);
+    request.direction = direction;
+    request.root = "data";
+    request.transfer_class = "best-effort";
+    return request;
+  }
+
+  TempRoot root_;
+  test::TwoSites sites_;
+  std::unique_ptr<Gateway> gateway_;
+};
+
+TEST_F(GatewayTest, AnyMtuOfAPeerIsTakenForWhatItMeans) {
+  for (const uint32_t mtu : {100'000U, 0xFFFF'FFFFU, 1U}) {
+    const auto peer = dial();
+    peer->hello.mtu_max = mtu;
+    peer->greet();
+    ASSERT_TRUE(is_greeted(*peer)) << mtu;
+    int turns = 0;
+    EXPECT_TRUE(run_until({peer.get()}, [&] { return ++turns > 20; }));  // its lane sends, and goes on
+    EXPECT_FALSE(peer->is_over());
+  }
+  expect_serves_others();
+}
+
+TEST_F(GatewayTest, ASlotGivenTwiceEndsTheSession) {
+  root_.write("file", "content");
+  const auto peer = dial();
+  peer->greet();
+  ASSERT_TRUE(is_greeted(*peer));
+  for (int i = 0; i < 2; ++i) {
+    messages::OpenTransfer pull = request(messages::Direction::kPull);
+    pull.sink = messages::SinkStart{SlotId(5), 2 * kCreditUnit};
+    peer->say(pull);
+  }
+  EXPECT_TRUE(run_until({peer.get()}, [&] { return !peer->error.empty(); }));
+  EXPECT_EQ(peer->error, "protocol_error");
+  expect_serves_others();
+}
+
+TEST_F(GatewayTest, TheFifthSessionOfAPeerIsRefused) {
+  std::vector<std::unique_ptr<Peer>> peers;
+  for (int i = 0; i < 5; ++i) {
+    peers.push_back(dial());
+    peers.back()->greet();
+    EXPECT_EQ(is_greeted(*peers.back()), i < 4) << i;
+  }
+  EXPECT_EQ(peers.back()->error, "overloaded");
+  expect_serves_others();
+}
+
+TEST_F(GatewayTest, FlowsThatCannotOpenComeBackForOthers) {
+  Endpoint foreign = Endpoint::parse("[fd00::1]:9").value();
+  for (int i = 0; i < 70; ++i) {  // with 64 each more than a worker has
+    const auto peer = dial();
+    peer->greet(foreign, 64);
+    ASSERT_TRUE(run_until({peer.get()}, [&] { return peer->is_over() || !peer->error.empty(); })) << i;
+  }
+  expect_serves_others();
+}
+
+TEST_F(GatewayTest, AFloodOfRequestsIsReadNoFasterThanTheWorkersWork) {
+  for (int i = 0; i < 2'000; ++i) root_.write("f" + std::to_string(i), "");
+  const auto peer = dial();
+  peer->greet();
+  ASSERT_TRUE(is_greeted(*peer));
+  for (int i = 0; i < 3'000; ++i) {
+    messages::OpenTransfer list = request(messages::Direction::kList);
+    peer->say(list);
+    peer->say(messages::CancelTransfer{list.transfer, "cancelled", false});
+  }
+  run_until({peer.get()}, [&] { return peer->is_silent() || peer->is_over(); });
+  expect_serves_others();
+}
+
+}  // namespace
+}  // namespace tideway::session

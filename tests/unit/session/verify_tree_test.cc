@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "session/verify_tree.h"
+
+#include "digest/leaf_hash.h"
+#include "digest/tree_hasher.h"
+#include "messages/manifest_page.h"
+#include "storage/publish.h"
+#include "support/temp_root.h"
+
+#include <gtest/gtest.h>
+
+#include <sys/stat.h>
+
+#include <fstream>
+
+namespace tideway::session {
+namespace {
+
+Result<std::vector<ManifestEntry>> read_page(std::span<const std::byte> bytes) {
+  auto page = messages::parse_manifest_page(bytes);
+  if (!page.ok()) return std::move(page).error();
+  return std::move(page.value().entries);
+}
+
+// Publishes small trees the way a sink does, and verifies them.
+class VerifyTreeTest : public testing::Test {
+ protected:
+  enum class Sent : uint8_t { kYes, kKept };
+  void begin(unsigned char id = 1) {
+    TransferId transfer{};
+    transfer[0] = std::byte{id};
+    const auto root = std::make_shared<storage::RootedDir>(
+        storage::RootedDir::open_host_path(root_.path().string(), storage::Side::kDestination).value());
+    staging_.emplace(storage::Staging::create(root, transfer).value());
+    pages_.emplace(transfer);
+    tree_ = {};
+    entries_ = 0;
+    leaves_ = 0;
+  }
+  ObjectId add(uint32_t parent, std::string name, EntryType type, uint32_t mode, Bytes size = {}) {
+    ManifestEntry entry;
+    entry.number = ObjectId(entries_++);
+    entry.parent = ObjectId(parent);
+    entry.name = std::move(name);
+    entry.type = type;
+    entry.mode = mode;
+    entry.mtime_ns = 1'700'000'000'000'000'000;
+    entry.size = size;
+    EXPECT_TRUE(tree_.add(entry).ok());
+    pages_->add(entry);
+    return entry.number;
+  }
+  void dir(uint32_t parent, std::string name, uint32_t mode = 0755) { add(parent, std::move(name), EntryType::kDirectory, mode); }
+  void file(uint32_t parent, std::string name, std::string_view content, Sent sent = Sent::kYes) {
+    const auto bytes = std::as_bytes(std::span(content));
+    const ObjectId id = add(parent, std::move(name), EntryType::kFile, 0640, Bytes(content.size()));
+    if (content.empty()) return;
+    const uint64_t leaf = leaves_++;
+    if (sent == Sent::kKept) {
+      EXPECT_TRUE(tree_.set_kept(id));
+      return;
+    }
+    const Hash128 hash = digest::leaf_hash(bytes);
+    EXPECT_TRUE(staging_->write_leaf_hash(leaf, hash).ok());
+    digest::ObjectHasher hasher;
+    hasher.add_leaf(static_cast<uint32_t>(content.size()), hash);
+    EXPECT_TRUE(tree_.set_root(id, hasher.finish()));
+    const auto made = staging_->create_object(id).value();
+    EXPECT_EQ(storage::write_all(made.get(), 0, bytes), 0);
+    EXPECT_EQ(::fchmod(made.get(), 0640 & modes_), 0);
+    EXPECT_EQ(storage::set_times(made.get(), 1'700'000'000'000'000'000), 0);
+  }
+  void publish(std::string_view to) {
+    const std::string page = messages::serialize(pages_->take());
+    ASSERT_TRUE(staging_->append_manifest(std::as_bytes(std::span(page))).ok());
+    const PublishOrder order{ObjectName::from_text(to).value(), entries_, tree_.finish().value()};
+    const auto status = storage::publish_staged(*staging_, order, read_page, modes_);
+    ASSERT_TRUE(status.ok()) << status.error().what;
+    ASSERT_TRUE(staging_->remove().ok());
+  }
+  std::string verify(std::string_view name) const {
+    const auto report = verify_tree((root_ / name).string());
+    if (!report.ok()) return report.error().what;
+    std::string text = report.value().is_good() ? "good" : "";
+    for (const Difference& one : report.value().differences) text += one.path + " " + one.what + "; ";
+    return text;
+  }
+
+  TempRoot root_;
+  std::optional<storage::Staging> staging_;
+  std::optional<messages::PageBuilder> pages_;
+  digest::TreeHasher tree_;
+  uint32_t entries_ = 0, modes_ = 0777;
+  uint64_t leaves_ = 0;
+};
+
+TEST_F(VerifyTreeTest, ANewTreeIsGoodUntilSomethingInItChanges) {
+  begin();
+  dir(0, "", 0750);
+  dir(0, "sub", 0555);
+  file(1, "f", "content");
+  publish("copy");
+  EXPECT_EQ(verify("copy"), "good");
+  std::ofstream(root_ / "copy/sub/f", std::ios::binary | std::ios::in) << "Content";
+  EXPECT_EQ(verify("copy"), "sub/f differs in bytes 0 to 6; ");
+}
+
+TEST_F(VerifyTreeTest, WhatStoodThereBeforeKeepsItsModeAndIsGood) {
+  root_.write("copy/sub/empty", "");
+  ASSERT_EQ(::chmod((root_ / "copy/sub").c_str(), 0711), 0);
+  ASSERT_EQ(::chmod((root_ / "copy/sub/empty").c_str(), 0600), 0);
+  const timespec times[2] = {{1'700'000'000, 0}, {1'700'000'000, 0}};
+  ASSERT_EQ(::utimensat(-1, (root_ / "copy/sub/empty").c_str(), times, 0), 0);
+  begin();
+  dir(0, "", 0750);
+  dir(0, "sub", 0755);
+  file(1, "empty", "");
+  file(1, "new", "content");
+  publish("copy");
+  EXPECT_EQ(verify("copy"), "good");
+  ASSERT_EQ(::chmod((root_ / "copy/sub/new").c_str(), 0600), 0);
+  EXPECT_EQ(verify("copy"), "copy/sub/new has other permissions; ") << "that one is ours";
+}
+
+TEST_F(VerifyTreeTest, TheNewerOfTwoManifestsCounts) {
+  begin();
+  dir(0, "");
+  file(0, "old", "content");
+  publish("copy");
+  begin(2);
+  dir(0, "");
+  file(0, "new", "content");
+  file(0, "old", "content", Sent::kKept);
+  publish("copy");
+  ASSERT_EQ(verify("copy"), "good");
+  std::filesystem::remove(root_ / "copy/new");
+  EXPECT_EQ(verify("copy"), "copy/new is missing; ");
+}
+
+TEST_F(VerifyTreeTest, ACopyThatBroughtNothingLeavesTheManifestThatKnowsTheHashes) {
+  for (unsigned char id = 1; id <= 2; ++id) {
+    begin(id);
+    dir(0, "");
+    file(0, "f", "content", id == 1 ? Sent::kYes : Sent::kKept);
+    publish("copy");
+  }
+  EXPECT_EQ(verify("copy"), "good");
+  std::ofstream(root_ / "copy/f", std::ios::binary | std::ios::in) << "Content";
+  EXPECT_EQ(verify("copy"), "f differs in bytes 0 to 6; ");
+}
+
+TEST_F(VerifyTreeTest, ADirectoryThatWasItselfTheRootIsFound) {
+  begin();
+  dir(0, "", 0700);
+  file(0, "f", "content");
+  publish("");
+  EXPECT_EQ(verify("."), "good");
+}
+
+TEST_F(VerifyTreeTest, ASingleFileIsFoundByItsName) {
+  begin();
+  file(0, "", "content");
+  publish("sub/copy");
+  EXPECT_EQ(verify("sub/copy"), "good");
+  root_.write("sub/other", "x");
+  EXPECT_NE(verify("sub/other").find("has no manifest"), std::string::npos);
+}
+
+TEST_F(VerifyTreeTest, ModesAreComparedWithWhatWasGranted) {
+  modes_ = 0700;
+  begin();
+  dir(0, "", 0755);
+  dir(0, "sub", 0755);
+  file(1, "f", "content");
+  publish("copy");
+  EXPECT_EQ(verify("copy"), "good");
+}
+
+// A wrong hash in the manifest looks like a damaged file; its own root tells that it is not to be trusted.
+TEST_F(VerifyTreeTest, ADamagedManifestIsReportedBesideTheDifferences) {
+  begin();
+  dir(0, "");
+  file(0, "f", "content");
+  publish("copy");
+  const auto manifest = root_ / "copy/.tideway-manifest";
+  std::string bytes = root_.read("copy/.tideway-manifest");
+  bytes.back() = static_cast<char>(bytes.back() ^ 1);
+  std::ofstream(manifest, std::ios::binary) << bytes;
+  const std::string found = verify("copy");
+  EXPECT_NE(found.find("f differs"), std::string::npos) << found;
+  EXPECT_NE(found.find("own root"), std::string::npos) << found;
+}
+
+TEST_F(VerifyTreeTest, ASizeThatTheHashesDoNotCoverIsDamageAndNoAllocation) {
+  begin();
+  dir(0, "");
+  file(0, "f", "content");
+  ManifestEntry huge;
+  huge.number = ObjectId(entries_++);
+  huge.name = "g";
+  huge.size = Bytes(messages::kFileSizeMax);
+  ASSERT_TRUE(tree_.add(huge).ok());
+  pages_->add(huge);
+  const std::string page = messages::serialize(pages_->take());
+  ASSERT_TRUE(staging_->append_manifest(std::as_bytes(std::span(page))).ok());
+  ASSERT_TRUE(staging_->flush().ok());
+  root_.make_dir("copy");
+  const auto copy = storage::RootedDir::open_host_path((root_ / "copy").string(), storage::Side::kDestination).value();
+  storage::StoredManifestHeader header;
+  header.entries = entries_;
+  header.leaves = 1;
+  ASSERT_TRUE(write_stored_manifest(*staging_, header, copy, storage::single_name(".tideway-manifest")).ok());
+  root_.write("copy/f", "content");
+  EXPECT_NE(verify("copy").find("hashes of \"g\" are missing"), std::string::npos) << verify("copy");
+}
+
+}  // namespace
+}  // namespace tideway::session

@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "transfer/sender.h"
+
+#include "unit/transfer/trees.h"
+
+namespace tideway::transfer {
+namespace {
+
+// A sender, and what an engine does with it.
+struct Source {
+  using Content = Sender::Options::Content;
+  explicit Source(Content content = Content::kWithData) : of({.transfer = kTransfer, .content = content}) {}
+
+  Status list(const Tree& tree) { return of.on_listed(tree.entries); }
+  // All blocks that are at hand, read and packed.
+  std::vector<BlockPlan> pack_all() {
+    std::vector<BlockPlan> plans;
+    while (auto plan = of.next_block()) {
+      pack(*plan);
+      plans.push_back(std::move(*plan));
+    }
+    return plans;
+  }
+  void pack(const BlockPlan& plan) {
+    block::SegmentList segments;
+    for (const LeafRead& leaf : plan.leaves)
+      segments.push_back({leaf.object, leaf.leaf, leaf.length, hash_of(leaf.object.value() * 17 + leaf.leaf)});
+    of.on_packed(plan.key, segments);
+  }
+  void close_all() {
+    while (const auto object = of.next_close()) of.on_closed(*object);
+  }
+  Status deliver(uint32_t first, uint32_t count) { return of.on_delivered({kTransfer, {{BlockId(first), count}}}); }
+  std::vector<ObjectId> released() {
+    std::vector<ObjectId> objects;
+    while (const auto object = of.next_release()) objects.push_back(*object);
+    return objects;
+  }
+  template <typename Message>
+  std::vector<Message> said() {
+    std::vector<Message> found;
+    while (auto message = of.next_message())
+      if (auto* one = std::get_if<Message>(&*message)) found.push_back(std::move(*one));
+    return found;
+  }
+
+  Sender of;
+};
+
+SkippedEntry skip(Fault fault, std::string what) { return {{}, {fault, std::move(what), ""}}; }
+using Objects = std::vector<ObjectId>;
+
+// ---- a transfer that goes well -------------------------------------------------------------------------------------
+
+TEST(Sender, SaysPageEndsListEndAndRootInThatOrder) {
+  Tree tree;
+  tree.file(9_MiB);
+  tree.file(5_B);
+  Source source;
+  source.of.on_accepted(Answers::kEverythingNeeded);
+  ASSERT_TRUE(source.list(tree).ok());
+  source.of.on_scan_end();
+  EXPECT_EQ(source.pack_all().size(), 3U) << "two full leaves, and the rest with the small file";
+  EXPECT_FALSE(source.of.root()) << "no object was looked at again";
+  source.close_all();
+  std::vector<size_t> kinds;
+  while (const auto message = source.of.next_message()) kinds.push_back(message->index());
+  EXPECT_EQ(kinds, (std::vector<size_t>{0, 1, 2, 3}));
+  EXPECT_EQ(source.of.root(), tree.root());
+  EXPECT_TRUE(source.of.is_all_said());
+}
+
+TEST(Sender, NothingIsReadBeforeTheSinkHasSaidWhatItNeeds) {
+  Tree tree;
+  const ObjectId kept = tree.file(5_B);
+  const ObjectId needed = tree.file(6_B);
+  Source source;
+  ASSERT_TRUE(source.list(tree).ok());
+  source.of.on_scan_end();
+  EXPECT_FALSE(source.of.next_block());
+  source.of.on_accepted(Answers::kPerPage);
+  EXPECT_FALSE(source.of.next_block());
+  ASSERT_TRUE(source.of.on_needs({kTransfer, 0, messages::NeedsKind::kAllBut, {kept}}).ok());
+  const auto plans = source.pack_all();
+  ASSERT_EQ(plans.size(), 1U);
+  ASSERT_EQ(plans[0].leaves.size(), 1U);
+  EXPECT_EQ(plans[0].leaves[0].object, needed);
+  EXPECT_EQ(source.of.kept(), 1U);
+  EXPECT_EQ(source.released(), Objects{kept});
+}
+
+TEST(Sender, APageThatIsNotNeededAtAllEndsTheTransfer) {
+  Tree tree;
+  tree.file(5_B);
+  Source source;
+  source.of.on_accepted(Answers::kPerPage);
+  ASSERT_TRUE(source.list(tree).ok());
+  source.of.on_scan_end();
+  EXPECT_FALSE(source.of.is_all_said());
+  ASSERT_TRUE(source.of.on_needs({kTransfer, 0, messages::NeedsKind::kNone, {}}).ok());
+  EXPECT_TRUE(source.of.is_all_said());
+}
+
+TEST(Sender, AListIsNamedAndNotRead) {
+  Tree tree;
+  tree.file(5_B);
+  tree.directory();
+  Source source(Source::Content::kManifestOnly);
+  ASSERT_TRUE(source.list(tree).ok());
+  source.of.on_scan_end();
+  EXPECT_FALSE(source.of.next_block());
+  const auto first = source.of.next_message();
+  ASSERT_TRUE(first && std::holds_alternative<messages::ManifestPage>(*first));
+  EXPECT_EQ(source.said<messages::ManifestEnd>().size(), 1U);
+  EXPECT_TRUE(source.of.is_all_said());
+  EXPECT_TRUE(source.released().empty());
+}
+
+// ---- memory --------------------------------------------------------------------------------------------------------
+
+// Names small files until the scan is to rest, without taking messages for longer than needed.
+size_t list_until_rest(Source& source, Tree& tree, Bytes size, size_t most) {
+  size_t listed = source.of.entries();
+  while (source.of.wants_entries() && listed < most) {
+    while (tree.entries.size() < listed + 256) tree.file(size);
+    EXPECT_TRUE(source.of.on_listed(std::span(tree.entries).subspan(listed)).ok());
+    listed = tree.entries.size();
+    while (source.of.next_message()) {}
+  }
+  return listed;
+}
+
+TEST(Sender, TheScanRestsWhileTheSinkHasNotVerifiedAnOldObject) {
+  Tree tree;
+  Source source;
+  source.of.on_accepted(Answers::kEverythingNeeded);
+  tree.file(1_B);
+  ASSERT_TRUE(source.list(tree).ok());
+  const auto oldest = source.of.next_block();  // read, and on its way for long
+  ASSERT_FALSE(oldest) << "more is coming";
+  size_t listed = 2;
+  for (size_t turn = 0; turn < 2000 && source.of.wants_entries(); ++turn) {
+    while (tree.entries.size() < listed + 256) tree.file(1_B);
+    ASSERT_TRUE(source.of.on_listed(std::span(tree.entries).subspan(listed)).ok());
+    listed = tree.entries.size();
+    for (const BlockPlan& plan : source.pack_all()) {
+      if (plan.key.block == BlockId(0)) continue;
+      ASSERT_TRUE(source.deliver(plan.key.block.value(), 1).ok());
+    }
+    source.close_all();
+    while (source.of.next_message()) {}
+  }
+  EXPECT_GE(listed, kUnresolvedMax);
+  EXPECT_LE(listed, kUnresolvedMax + 512) << "the sink keeps as much";
+  ASSERT_TRUE(source.deliver(0, 1).ok());
+  EXPECT_TRUE(source.of.wants_entries());
+}
+
+TEST(Sender, TheScanRestsWhilePagesHaveNoAnswer) {
+  Tree tree;
+  Source source;
+  source.of.on_accepted(Answers::kPerPage);
+  const size_t listed = list_until_rest(source, tree, 0_B, 1'000'000);
+  EXPECT_FALSE(source.of.wants_entries());
+  EXPECT_LT(listed, kPagesAskedMax * 4096);
+}
+
+TEST(Sender, AListNeedsNoAnswers) {
+  Tree tree;
+  Source source(Source::Content::kManifestOnly);
+  list_until_rest(source, tree, 5_B, 200'000);
+  EXPECT_TRUE(source.of.wants_entries());
+}
+
+TEST(Sender, APageThatIsNotFullIsToldWhenTheScanRests) {
+  Tree tree;
+  Source source;
+  source.of.on_accepted(Answers::kEverythingNeeded);
+  size_t told = 0;
+  while (source.of.wants_entries()) {
+    const size_t listed = tree.entries.size();
+    while (tree.entries.size() < listed + 256) tree.file(1_B);
+    ASSERT_TRUE(source.of.on_listed(std::span(tree.entries).subspan(source.of.entries())).ok());
+    for (const auto& page : source.said<messages::ManifestPage>()) told += page.entries.size();
+  }
+  EXPECT_EQ(told, tree.entries.size()) << "else the sink might hold blocks whose page never comes";
+}
+
+TEST(Sender, HowAnObjectEndedIsToldBehindThePageThatNamesItAndBeforeTheNext) {
+  for (const bool fails : {false, true}) {
+    Tree tree;
+    const ObjectId file = tree.file(4_MiB);
+    Source source;
+    source.of.on_accepted(Answers::kEverythingNeeded);
+    ASSERT_TRUE(source.list(tree).ok());
+    ASSERT_EQ(source.pack_all().size(), 1U) << "while the list goes on";
+    if (fails) source.of.on_entry_failed(file, {Fault::kSourceIo, "", ""});
+    source.close_all();
+    while (tree.entries.size() < 3000) tree.file(0_B);
+    ASSERT_TRUE(source.of.on_listed(std::span(tree.entries).subspan(2)).ok());
+    std::vector<size_t> kinds;
+    while (const auto message = source.of.next_message()) kinds.push_back(message->index());
+    ASSERT_GE(kinds.size(), 3U);
+    EXPECT_EQ(kinds[0], 0U) << "ManifestPage";
+    EXPECT_EQ(kinds[1], fails ? 4U : 2U) << "PeerError, or ObjectEnds";
+    EXPECT_EQ(kinds[2], 0U);
+  }
+}
+
+TEST(Sender, AnEndDoesNotOvertakeThePageThatIsBeingFilled) {
+  Tree tree;
+  tree.file(4_MiB);
+  Source source;
+  source.of.on_accepted(Answers::kEverythingNeeded);
+  ASSERT_TRUE(source.list(tree).ok());
+  source.pack_all();
+  source.close_all();
+  const auto first = source.of.next_message();
+  EXPECT_TRUE(first && std::holds_alternative<messages::ManifestPage>(*first));
+  EXPECT_EQ(source.said<messages::ObjectEnds>().size(), 1U);
+}
+
+// ---- delivered, rejected, released ---------------------------------------------------------------------------------
+
+TEST(Sender, AnObjectIsReleasedWhenAllOfItIsVerifiedAndNotBefore) {
+  Tree tree;
+  const ObjectId file = tree.file(9_MiB);
+  Source source;
+  source.of.on_accepted(Answers::kEverythingNeeded);
+  ASSERT_TRUE(source.list(tree).ok());
+  source.of.on_scan_end();
+  ASSERT_EQ(source.pack_all().size(), 3U);
+  ASSERT_TRUE(source.deliver(0, 2).ok());
+  source.close_all();
+  EXPECT_TRUE(source.released().empty()) << "its last leaf may be rejected yet";
+  ASSERT_TRUE(source.of.on_rejected({kTransfer, BlockId(2), {{file, 2}}, "hash_mismatch"}).ok());
+  ASSERT_TRUE(source.deliver(2, 1).ok());
+  EXPECT_TRUE(source.released().empty()) << "block 2 was verified without that leaf";
+  const auto again = source.pack_all();
+  ASSERT_EQ(again.size(), 1U);
+  EXPECT_EQ(again[0].leaves[0].leaf, 2U);
+  ASSERT_TRUE(source.deliver(3, 1).ok());
+  EXPECT_EQ(source.released(), Objects{file});
+  EXPECT_EQ(source.of.bytes_delivered(), 9_MiB);
+  EXPECT_FALSE(source.of.next_close()) << "it is looked at once";
+}
+
+TEST(Sender, ADamagedHeadMakesAllOfTheBlockAgain) {
+  Tree tree;
+  for (int i = 0; i < 5; ++i) tree.file(5_B);
+  Source source;
+  source.of.on_accepted(Answers::kEverythingNeeded);
+  ASSERT_TRUE(source.list(tree).ok());
+  source.of.on_scan_end();
+  ASSERT_EQ(source.pack_all().size(), 1U);
+  ASSERT_TRUE(source.of.on_rejected({kTransfer, BlockId(0), {}, "hash_mismatch"}).ok());
+  EXPECT_EQ(source.pack_all().at(0).leaves.size(), 5U);
+}
+
+TEST(Sender, TheSameWordAgainChangesNothingAndCostsNothing) {
+  Tree tree;
+  tree.file(40_MiB);
+  Source source;
+  source.of.on_accepted(Answers::kEverythingNeeded);
+  ASSERT_TRUE(source.list(tree).ok());
+  source.of.on_scan_end();
+  ASSERT_EQ(source.pack_all().size(), 10U);
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(source.deliver(2, 4).ok());
+  EXPECT_EQ(source.of.bytes_delivered(), 16_MiB);
+  ASSERT_TRUE(source.deliver(0, 10).ok());
+  EXPECT_EQ(source.of.bytes_delivered(), 40_MiB);
+}
+
+TEST(Sender, WhatWasNeverOfferedIsProtocolError) {
+  Tree tree;
+  const ObjectId file = tree.file(5_B);
+  Source source;
+  source.of.on_accepted(Answers::kEverythingNeeded);
+  ASSERT_TRUE(source.list(tree).ok());
+  source.of.on_scan_end();
+  ASSERT_EQ(source.pack_all().size(), 1U);
+  const auto refused = [](const Status& status) { return !status.ok() && status.error().fault == Fault::kProtocolError; };
+  EXPECT_TRUE(refused(source.deliver(1, 1)));
+  EXPECT_TRUE(refused(source.deliver(0, UINT32_MAX)));
+  EXPECT_TRUE(refused(source.of.on_needs({kTransfer, 0, messages::NeedsKind::kAll, {}}))) << "nothing was asked";
+  EXPECT_TRUE(refused(source.of.on_rejected({kTransfer, BlockId(5), {}, "x"})));
+  EXPECT_TRUE(refused(source.of.on_rejected({kTransfer, BlockId(0), {{file, 1}}, "x"})));
+}
+
+// ---- failures and skips --------------------------------------------------------------------------------------------
+
+TEST(Sender, AFailedObjectIsToldReportedReleasedAndLeftOut) {
+  Tree tree;
+  const ObjectId bad = tree.file(9_MiB);
+  tree.file(5_B);
+  Source source;
+  source.of.on_accepted(Answers::kEverythingNeeded);
+  ASSERT_TRUE(source.list(tree).ok());
+  source.of.on_scan_end();
+  const auto first = source.of.next_block();
+  source.of.on_entry_failed(bad, {Fault::kSourceChanged, "changed", ""});
+  source.of.on_entry_failed(bad, {Fault::kSourceChanged, "changed", ""});
+  source.pack(*first);
+  EXPECT_EQ(source.of.failed(), 1U) << "it fails once";
+  EXPECT_EQ(source.released(), Objects{bad});
+  EXPECT_EQ(source.of.next_report()->object, bad);
+  EXPECT_FALSE(source.of.next_report());
+  const auto plans = source.pack_all();
+  ASSERT_EQ(plans.size(), 1U);
+  EXPECT_EQ(plans[0].leaves.size(), 1U) << "the rest of it is not read";
+  source.close_all();
+  EXPECT_EQ(source.said<messages::PeerError>().at(0).object, bad);
+  EXPECT_TRUE(source.of.root());
+}
+
+TEST(Sender, SkipsGoWithAPageAndAreCountedAtTheEnd) {
+  Tree tree;
+  Source source;
+  source.of.on_accepted(Answers::kEverythingNeeded);
+  ASSERT_TRUE(source.list(tree).ok());
+  for (size_t i = 0; i < 2 * kEntryErrorsReported; ++i) source.of.on_skipped(skip(Fault::kSpecialFile, std::to_string(i)));
+  source.of.on_scan_end();
+  const auto first = source.of.next_message();
+  ASSERT_TRUE(first && std::holds_alternative<messages::ManifestPage>(*first));
+  const auto& skipped = std::get<messages::ManifestPage>(*first).skipped;
+  ASSERT_EQ(skipped.size(), kEntryErrorsReported);
+  EXPECT_EQ(skipped[7], (messages::SkippedItem{"special_file", "7"}));
+  EXPECT_EQ(source.said<messages::ManifestEnd>().at(0).skipped, 2 * kEntryErrorsReported);
+  EXPECT_EQ(source.of.failed(), 0U);
+}
+
+TEST(Sender, WhatTheScanCouldNotReadIsAFailure) {
+  Tree tree;
+  Source source;
+  ASSERT_TRUE(source.list(tree).ok());
+  source.of.on_skipped(skip(Fault::kSourceIo, "cannot read"));
+  EXPECT_EQ(source.of.failed(), 1U);
+  const auto told = source.said<messages::PeerError>();
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_EQ(told[0].reaction, messages::Reaction::kEntryFailed);
+  EXPECT_FALSE(told[0].object);
+}
+
+TEST(Sender, AnEntryTheSinkRefusesIsReported) {
+  Source source;
+  source.of.on_refused({"dest_exists", messages::Reaction::kEntryFailed, "\"a\" differs", kTransfer, ObjectId(3), 0});
+  EXPECT_EQ(source.of.failed(), 1U);
+  EXPECT_EQ(source.of.next_report()->why.fault, Fault::kDestExists);
+}
+
+}  // namespace
+}  // namespace tideway::transfer
