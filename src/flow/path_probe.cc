@@ -89,6 +89,7 @@ Bytes PathProbe::allowance() const {
   if (!peer_.is_set()) return Bytes();
   if (is_proven()) return Bytes::max();
   if (sent_packets_ >= kPacketsUnproven) return Bytes();
+  if (heard_bytes_ == 0) return sent_packets_ < kPacketsUnheard ? kLeast : Bytes();
   const Bytes left = saturating_sub(Bytes(heard_bytes_ * kAmplification), Bytes(sent_bytes_));
   return left < kLeast ? Bytes() : left;
 }

@@ -26,6 +26,9 @@ class PathProbe {
  public:
   static constexpr uint64_t kAmplification = 3;    // bytes to an unproven address per byte from it (RFC 9000, 8.1)
   static constexpr uint64_t kPacketsUnproven = 16;
+  // Of kLeast bytes, to an address that the peer has named and not yet sent from: where both sides have their data ports
+  // elsewhere than the control connection, one of them has to begin (as RFC 9000, 9.6.1, with a preferred address).
+  static constexpr uint64_t kPacketsUnheard = 8;
   static constexpr uint64_t kKeptForChallenges = 8;  // of these: an address that used all up on acks could never be proven
   // Less fits no packet worth sending. A challenge fits three times an empty probe, the least that anybody hears first.
   static constexpr Bytes kLeast = Bytes(64);
