@@ -116,3 +116,4 @@ with_port wisconsin 10.77.0.12/24 "$jumbo" 'mtu = 9000' > "$work/jumbo.toml"
 serve jumbo "$work/jumbo.toml" "$repo/scripts/testbed.sh" exec b
 copy atlanta "$work/file" wisconsin:data/jumbo
 cmp "$work/file" "$work/wisconsin/data/jumbo"; pass
+end
