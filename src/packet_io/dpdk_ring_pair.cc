@@ -28,7 +28,7 @@ Result<std::unique_ptr<DpdkRingPair>> DpdkRingPair::create(std::pair<DpdkPortCon
   const std::string number = std::to_string(++pairs_made);
   pair->names_[0] = "tw" + number + "a";
   pair->names_[1] = "tw" + number + "b";
-  for (size_t index : {0, 1})
+  for (const size_t index : {size_t{0}, size_t{1}})
     if (Status status = pair->make_ring(index, slots); !status.ok()) return std::move(status).error();
   if (Status status = pair->make_port(0, std::move(configs.first)); !status.ok()) return std::move(status).error();
   if (Status status = pair->make_port(1, std::move(configs.second)); !status.ok()) return std::move(status).error();

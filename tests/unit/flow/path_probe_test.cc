@@ -46,7 +46,7 @@ TEST(PathProbe, AnAddressThatWasOnlyNamedGetsAFewSmallPacketsSoThatOneSideBegins
   EXPECT_EQ(probe.allowance(), Bytes());
   EXPECT_EQ(probe.next_deadline(), kNever);
   probe.on_authentic(kStart, heard(kHome, 1000), kProbeTimeout);
-  EXPECT_GT(probe.allowance(), PathProbe::kLeast) << "it was heard: three times that, less what it had";
+  EXPECT_EQ(probe.allowance(), Bytes(3000)) << "from here on the rule of three";
 }
 
 TEST(PathProbe, AnUnprovenAddressGetsSixteenPacketsHoweverMuchItSends) {
