@@ -236,6 +236,9 @@ std::optional<Error> LanePort::take_death(Time now) {
   if (!is_blocked && !lane_.has_protocol_error()) return std::nullopt;
   death_told_ = true;
   if (lane_.has_protocol_error()) return Error{Fault::kProtocolError, "the peer broke the packet protocol", "upgrade both sides"};
+  if (has_been_open_)
+    return Error{Fault::kUdpBlocked, "no UDP packet of the peer has come through for 10 s, though the control channel works",
+                 "the path died under way: look for a route, firewall or NAT that changed, then run the same command again"};
   return Error{Fault::kUdpBlocked, "no UDP packet of the peer comes through, though the control channel works",
                "open the data ports (UDP, 64 from [data_plane] address on) between the two gateways"};
 }
