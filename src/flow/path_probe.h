@@ -30,6 +30,8 @@ class PathProbe {
   // have their data ports elsewhere than the control connection, one has to begin (as RFC 9000, 9.6.1, with a preferred
   // address).
   static constexpr uint64_t kPacketsUnheard = 4;
+  static constexpr uint64_t kKeptForChallenges = 8;  // of the sixteen: an address that used all up on acks could never be proven
+  // Less fits no packet worth sending. A challenge fits three times an empty probe, the least that anybody hears first.
   static constexpr Bytes kLeast = Bytes(64);
   static constexpr Bytes kLeastBeside = Bytes(128);  // less is kept for challenges: a due ACK that does not fit would wait awake
   static constexpr int kBackoffMax = 8;            // of challenges that get no answer, in probe timeouts
