@@ -19,11 +19,11 @@ int report(const Error& error) {
   return error.exit_code();
 }
 
-void print_ready(const config::GatewayConfig& config) {
+void print_ready(const config::GatewayConfig& config, const Endpoint& data) {
   std::string roots;
   for (const config::Root& root : config.roots) roots += (roots.empty() ? "" : ",") + root.name;
   std::printf("ready site=%s control=%s data=%s roots=%s\n", config.site.name.c_str(), to_string(*config.listen.control).c_str(),
-              to_string(*config.data_plane.address).c_str(), roots.c_str());
+              to_string(data).c_str(), roots.c_str());
   std::fflush(stdout);
 }
 
@@ -36,7 +36,7 @@ int serve(const std::string& file, bool only_checks) {
   if (only_checks) return 0;
   auto daemon = daemon::Daemon::start(std::move(gateway).value());
   if (!daemon.ok()) return report(daemon.error());
-  daemon.value()->run([&] { print_ready(config.value()); });
+  daemon.value()->run([&] { print_ready(config.value(), daemon.value()->data_address()); });
   return 0;
 }
 

@@ -110,12 +110,30 @@ std::string place_of(const Table& document, std::string_view section) {
   return entry == nullptr ? std::string() : entry->at + ": ";
 }
 
+// The kernel answers for its addresses and a port for its own; both at once break connections.
+Status check_dpdk(const GatewayConfig& config, const std::string& place) {
+  const DataPlane& data = config.data_plane;
+  if (!data.is_dpdk()) return success();
+  const std::vector<ip::Prefix>& own = data.dpdk.start.port.addresses;
+  if (own.empty())
+    return invalid(place + "backend = \"dpdk\" in [data_plane] needs an address of the port",
+                   "add address = \"10.77.0.11/24\" below [data_plane.dpdk], one that the kernel does not have");
+  const auto is_own = [&](const std::optional<Endpoint>& endpoint) {
+    return endpoint && std::ranges::any_of(own, [&](const ip::Prefix& prefix) { return prefix.address == endpoint->address; });
+  };
+  if (is_own(config.listen.control) || is_own(data.address))
+    return invalid(place + "address in [data_plane.dpdk] is also that of " + (is_own(config.listen.control) ? "control in [listen]" : "[data_plane]"),
+                   "give the port an address that the kernel does not have");
+  return success();
+}
+
 Status check_data_plane(const GatewayConfig& config, const Table& document) {
   const DataPlane& data = config.data_plane;
   const std::string place = place_of(document, "data_plane");
   if (data.congestion == "contracted" && data.rate.is_unlimited())
     return invalid(place + "congestion = \"contracted\" in [data_plane] needs a rate",
                    "add rate = \"10Gbit\" with the rate that was contracted");
+  if (Status status = check_dpdk(config, place); !status.ok()) return status;
   if (!data.address) return success();
   const uint32_t first = data.address->port, last = first + kDataPorts - 1;
   const std::string range = std::to_string(first) + " to " + std::to_string(last);
@@ -179,7 +197,8 @@ Status check_serves(const GatewayConfig& config) {
   if (!config.listen.control)
     return invalid("control in [listen] is missing, and a gateway needs an address to listen on",
                    "add control = \"ADDRESS:7400\" below [listen]");
-  if (!config.data_plane.address)
+  const bool is_kernel_used = !config.data_plane.is_dpdk() || config.data_plane.dpdk.fallback == Dpdk::Fallback::kUdp;
+  if (!config.data_plane.address && is_kernel_used)
     return invalid("address in [data_plane] is missing, and a gateway needs an address for its packets",
                    "add address = \"ADDRESS:7401\" below [data_plane]");
   if (config.roots.empty())

@@ -22,7 +22,18 @@ Result<session::GatewayConfig> common(const GatewayConfig& config) {
   gateway.engine.rate = config.data_plane.rate;
   gateway.staging_ttl = config.storage.staging_ttl;
   gateway.flows = config.data_plane.flows;
+  gateway.engine.packets.dpdk = config.data_plane.dpdk.start;
+  gateway.engine.packets.dpdk.file_prefix = "tideway-" + config.site.gateway;
   return gateway;
+}
+
+// Where packets come from: the port, or the kernel's address, which is not set when a direct copy lets the kernel choose.
+void set_data_addresses(session::GatewayConfig& gateway, const DataPlane& data) {
+  const Endpoint kernel = data.address.value_or(Endpoint{});
+  gateway.data_address = kernel;
+  if (!data.is_dpdk()) return;
+  gateway.data_address = {data.dpdk.start.port.addresses.front().address, data.dpdk.udp_port};
+  if (data.dpdk.fallback == Dpdk::Fallback::kUdp) gateway.udp_fallback = kernel;
 }
 
 std::string uri_of(const IdentityPattern& pattern) {
@@ -53,7 +64,10 @@ Result<session::Grant> grant_from(const Grant& grant) {
 Result<session::GatewayConfig> dialling_gateway(const GatewayConfig& config) {
   auto gateway = common(config);
   // The data address of a listening gateway may be in use on this host; its IP says which interface to take.
-  if (gateway.ok() && config.data_plane.address) gateway.value().data_address = {config.data_plane.address->address, 0};
+  if (!gateway.ok()) return gateway;
+  set_data_addresses(gateway.value(), config.data_plane);
+  gateway.value().data_address.port = 0;
+  if (auto& fallback = gateway.value().udp_fallback) fallback->port = 0;
   return gateway;
 }
 
@@ -62,7 +76,7 @@ Result<session::GatewayConfig> serving_gateway(const GatewayConfig& config) {
   auto gateway = common(config);
   if (!gateway.ok()) return gateway;
   gateway.value().listen = config.listen.control;
-  gateway.value().data_address = *config.data_plane.address;
+  set_data_addresses(gateway.value(), config.data_plane);
   for (const Root& root : config.roots) gateway.value().roots.push_back({root.name, root.path});
   std::vector<session::Grant> grants;
   for (const Grant& grant : config.grants) {

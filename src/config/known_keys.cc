@@ -12,7 +12,7 @@ namespace tideway::config {
 namespace {
 
 enum class Form : uint8_t { kOnce, kMany };  // [section] or [[section]]
-enum class Kind : uint8_t { kString, kInteger, kBool, kStrings };
+enum class Kind : uint8_t { kString, kInteger, kBool, kStrings, kStringOrStrings };
 enum class Use : uint8_t { kRequired, kOptional, kLater };
 
 struct SectionRow {
@@ -35,7 +35,7 @@ constexpr SectionRow kSections[] = {
     {"listen", Form::kOnce, Use::kOptional},
     {"engine", Form::kOnce, Use::kOptional},
     {"data_plane", Form::kOnce, Use::kOptional},
-    {"data_plane.dpdk", Form::kOnce, Use::kLater},
+    {"data_plane.dpdk", Form::kOnce, Use::kOptional},
     {"data_plane.dpdk.ports", Form::kMany, Use::kLater},
     {"storage", Form::kOnce, Use::kOptional},
     {"compression", Form::kOnce, Use::kOptional},
@@ -79,26 +79,26 @@ constexpr KeyRow kKeys[] = {
     {"data_plane", "congestion", kString, kOptional},
     {"data_plane", "fallback", kString, kOptional},
     {"data_plane", "capture", kString, kLater},
-    {"data_plane", "udp_checksum", kString, kLater},
-    {"data_plane.dpdk", "eal_args", kStrings, kLater},
-    {"data_plane.dpdk", "address", kString, kLater},
-    {"data_plane.dpdk", "next_hop", kString, kLater},
-    {"data_plane.dpdk", "mtu", kInteger, kLater},
-    {"data_plane.dpdk", "fallback", kString, kLater},
-    {"data_plane.dpdk", "poll", kString, kLater},
-    {"data_plane.dpdk", "insecure_dma", kBool, kLater},
-    {"data_plane.dpdk", "device", kString, kLater},
-    {"data_plane.dpdk", "udp_port", kInteger, kLater},
-    {"data_plane.dpdk", "vlan", kInteger, kLater},
+    {"data_plane", "udp_checksum", kString, kOptional},
+    {"data_plane.dpdk", "eal_args", kStrings, kOptional},
+    {"data_plane.dpdk", "address", kStringOrStrings, kOptional},
+    {"data_plane.dpdk", "next_hop", kStringOrStrings, kOptional},
+    {"data_plane.dpdk", "mtu", kInteger, kOptional},
+    {"data_plane.dpdk", "fallback", kString, kOptional},
+    {"data_plane.dpdk", "poll", kString, kOptional},
+    {"data_plane.dpdk", "insecure_dma", kBool, kOptional},
+    {"data_plane.dpdk", "device", kString, kOptional},
+    {"data_plane.dpdk", "udp_port", kInteger, kOptional},
+    {"data_plane.dpdk", "vlan", kInteger, kOptional},
     {"data_plane.dpdk", "queues", kInteger, kLater},
-    {"data_plane.dpdk", "icmp_echo", kBool, kLater},
+    {"data_plane.dpdk", "icmp_echo", kBool, kOptional},
     {"data_plane.dpdk.ports", "device", kString, kLater},
     {"data_plane.dpdk.ports", "udp_port", kInteger, kLater},
     {"data_plane.dpdk.ports", "vlan", kInteger, kLater},
     {"data_plane.dpdk.ports", "queues", kInteger, kLater},
     {"data_plane.dpdk.ports", "icmp_echo", kBool, kLater},
-    {"data_plane.dpdk.ports", "address", kString, kLater},
-    {"data_plane.dpdk.ports", "next_hop", kString, kLater},
+    {"data_plane.dpdk.ports", "address", kStringOrStrings, kLater},
+    {"data_plane.dpdk.ports", "next_hop", kStringOrStrings, kLater},
     {"data_plane.dpdk.ports", "mtu", kInteger, kLater},
     {"storage", "io", kString, kOptional},
     {"storage", "staging_ttl", kString, kOptional},
@@ -205,6 +205,9 @@ bool fits(const Value& value, Kind kind) {
     case kString: return std::holds_alternative<std::string>(value.held);
     case kInteger: return std::holds_alternative<int64_t>(value.held);
     case kBool: return std::holds_alternative<bool>(value.held);
+    case kStringOrStrings:
+      if (std::holds_alternative<std::string>(value.held)) return true;
+      break;
     case kStrings: break;
   }
   const auto* items = std::get_if<Array>(&value.held);
@@ -218,6 +221,7 @@ std::string_view words_of(Kind kind) {
     case kString: return "a string in double quotes";
     case kInteger: return "a whole number without quotes";
     case kBool: return "true or false";
+    case kStringOrStrings: return "a string in double quotes, or a list of them";
     case kStrings: break;
   }
   return "a list of strings, such as [\"a\", \"b\"]";

@@ -2,6 +2,7 @@
 #include "config/sections.h"
 
 #include "base/amounts.h"
+#include "packet_io/registry.h"
 
 #include <algorithm>
 #include <charconv>
@@ -30,13 +31,13 @@ class Reader {
   }
 
   template <typename T>
-  void read_count(std::string_view key, T& target, uint64_t most) {
+  void read_count(std::string_view key, T& target, uint64_t most, uint64_t least = 0) {
     const Entry* entry = present(key);
     if (entry == nullptr) return;
     const int64_t number = std::get<int64_t>(entry->value.held);
-    if (number < 0 || static_cast<uint64_t>(number) > most)
+    if (number < static_cast<int64_t>(least) || static_cast<uint64_t>(number) > most)
       return fail(*entry, {Fault::kConfigInvalid, std::to_string(number) + " is out of range",
-                           "write a number from 0 to " + std::to_string(most)});
+                           "write a number from " + std::to_string(least) + " to " + std::to_string(most)});
     target = static_cast<T>(number);
   }
 
@@ -48,6 +49,10 @@ class Reader {
   void read_each(std::string_view key, const Parse& parse) {
     const Entry* entry = present(key);
     if (entry == nullptr) return;
+    if (const auto* one = std::get_if<std::string>(&entry->value.held)) {  // of a key that may be either
+      if (auto status = one->empty() ? success() : parse(*one); !status.ok()) fail(*entry, status.error());
+      return;
+    }
     for (const Value& item : std::get<Array>(entry->value.held))
       if (auto status = parse(std::get<std::string>(item.held)); !status.ok()) return fail(*entry, status.error());
   }
@@ -128,6 +133,15 @@ auto registered(std::initializer_list<std::string_view> now, std::initializer_li
   };
 }
 
+// A packet backend; the table of those this build has is packet_io's.
+Result<std::string> parse_backend(std::string_view text) {
+  const auto backend = packet_io::find_backend(text);
+  if (backend.ok()) return std::string(text);
+  const bool is_left_out = text == "dpdk";
+  return invalid(quoted(text) + (is_left_out ? " is not in this build" : " is not known"),
+                 backend.error().next + (is_left_out ? "; or build with DPDK (libdpdk-dev) installed" : ""));
+}
+
 Result<Compression> parse_compression(std::string_view text) {
   using enum Compression::Mode;
   if (text == "auto") return Compression{kAuto, 0};
@@ -188,18 +202,60 @@ Status read_site(const Table& document, GatewayConfig& config) {
   return tls.status();
 }
 
+Status read_dpdk(const Table* table, Dpdk& dpdk) {
+  Reader reader("[data_plane.dpdk]", table);
+  packet_io::DpdkPortConfig& port = dpdk.start.port;
+  reader.read_each("eal_args", [&](const std::string& word) -> Status {
+    dpdk.start.eal_args.push_back(word);  // what it may be, packet_io knows
+    return success();
+  });
+  reader.read("device", port.device, [](const std::string& text) { return Result<std::string>(text); });
+  reader.read_each("address", [&](const std::string& text) -> Status {
+    const auto prefix = ip::Prefix::parse(text);
+    if (!prefix.ok()) return prefix.error();
+    port.addresses.push_back(prefix.value());
+    return success();
+  });
+  reader.read_each("next_hop", [&](const std::string& text) -> Status {
+    const auto hop = ip::parse_address(text);
+    if (!hop.ok()) return hop.error();
+    port.next_hops.push_back(hop.value());
+    return success();
+  });
+  uint64_t mtu = port.mtu.count();
+  reader.read_count("mtu", mtu, kDpdkMtuMax, kDpdkMtuMin);
+  port.mtu = Bytes(mtu);
+  reader.read_count("vlan", port.vlan, ip::kVlanMax);
+  reader.read_count("udp_port", dpdk.udp_port, 65'536 - kDataPorts, 1);
+  bool icmp_echo = true, insecure_dma = false;
+  reader.read_flag("icmp_echo", icmp_echo);
+  reader.read_flag("insecure_dma", insecure_dma);
+  port.icmp_echo = icmp_echo ? ip::IcmpEcho::kOn : ip::IcmpEcho::kOff;
+  dpdk.start.dma = insecure_dma ? packet_io::DpdkDma::kInsecure : packet_io::DpdkDma::kConfined;
+  using packet_io::DpdkPoll;
+  reader.read("poll", dpdk.start.poll, one_of<DpdkPoll>({{"adaptive", DpdkPoll::kAdaptive}, {"full", DpdkPoll::kFull}}));
+  using Fallback = Dpdk::Fallback;
+  reader.read("fallback", dpdk.fallback, one_of<Fallback>({{"off", Fallback::kOff}, {"udp", Fallback::kUdp}}));
+  return reader.status();
+}
+
 Status read_network(const Table& document, GatewayConfig& config) {
   Reader listen("[listen]", section(document, "listen"));
   listen.read("control", config.listen.control, parse_endpoint);
   if (!listen.status().ok()) return listen.status();
   Reader data("[data_plane]", section(document, "data_plane"));
-  data.read("backend", config.data_plane.backend, registered({"udp"}, {"dpdk"}));
+  data.read("backend", config.data_plane.backend, parse_backend);
   data.read("address", config.data_plane.address, parse_endpoint);
   data.read_count("flows", config.data_plane.flows, kDataPorts);
   data.read("rate", config.data_plane.rate, parse_rate);
   data.read("congestion", config.data_plane.congestion, registered({"bbr", "contracted"}, {"scavenger"}));
   data.read("fallback", config.data_plane.fallback, one_of<Fallback>({{"tls", Fallback::kTls}, {"off", Fallback::kOff}}));
-  return data.status();
+  using enum ip::UdpChecksum;
+  data.read("udp_checksum", config.data_plane.dpdk.start.port.udp_checksum,
+            one_of<ip::UdpChecksum>({{"on", kOffload}, {"zero", kZero}}));
+  if (!data.status().ok()) return data.status();
+  const Table* table = section(document, "data_plane");
+  return read_dpdk(table == nullptr ? nullptr : section(*table, "dpdk"), config.data_plane.dpdk);
 }
 
 Status read_engine(const Table& document, GatewayConfig& config) {

@@ -5,6 +5,7 @@
 #pragma once
 #include "config/document.h"
 #include "config/names.h"
+#include "packet_io/dpdk_config.h"
 #include <tideway/object_name.h>
 #include <tideway/packet_io.h>
 #include <tideway/time.h>
@@ -42,6 +43,15 @@ enum class Fallback : uint8_t { kTls, kOff };
 
 inline constexpr uint16_t kDataPorts = 64;  // from the configured one on; one per flow at most
 
+inline constexpr uint64_t kDpdkMtuMin = 1'280, kDpdkMtuMax = 9'000;  // IPv6's least; the top of the path MTU ladder
+
+// A port that the gateway owns instead of the kernel.
+struct Dpdk {
+  packet_io::DpdkConfig start;
+  uint16_t udp_port = 7401;  // the first of kDataPorts
+  enum class Fallback : uint8_t { kOff, kUdp } fallback = Fallback::kOff;  // kUdp: over [data_plane] address
+};
+
 struct DataPlane {
   std::string backend = "udp";      // a name in the registry of packet backends
   std::optional<Endpoint> address;  // the first of kDataPorts; a gateway needs it, a direct copy does not
@@ -49,6 +59,9 @@ struct DataPlane {
   Rate rate = Rate::unlimited();    // of this gateway, all sessions together
   std::string congestion = "bbr";   // a name in the registry of controllers
   Fallback fallback = Fallback::kTls;
+  Dpdk dpdk;
+
+  bool is_dpdk() const { return backend == "dpdk"; }
 };
 
 enum class IoMode : uint8_t { kAuto, kUring, kThreads };

@@ -19,6 +19,7 @@ class Daemon {
   static Result<std::unique_ptr<Daemon>> start(session::GatewayConfig config);
   ~Daemon();
 
+  const Endpoint& data_address() const { return gateway_->data_address(); }  // that peers are told
   // Serves until a signal says otherwise. `on_ready` is called once, when peers can connect.
   void run(const std::function<void()>& on_ready);
 

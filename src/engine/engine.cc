@@ -6,7 +6,7 @@
 #include "engine/cpu_worker.h"
 #include "engine/io_worker.h"
 #include "engine/net_worker.h"
-#include "packet_io/registry.h"
+#include "engine/poll_pace.h"
 #include "storage/registry.h"
 
 #include <sched.h>
@@ -40,8 +40,8 @@ void name_thread(const std::string& name) {
 }  // namespace
 
 struct Engine::Parts {
-  Parts(const Layout& planned, std::unique_ptr<BufferPool> buffers)
-      : layout(planned), pool(std::move(buffers)), rings(planned.net_workers, planned.cpu_workers, planned.buffers) {}
+  Parts(const Layout& planned, std::unique_ptr<BufferPool> buffers, const PollPace& polled)
+      : layout(planned), pool(std::move(buffers)), rings(planned.net_workers, planned.cpu_workers, planned.buffers), pace(polled) {}
 
   Layout layout;
   std::unique_ptr<BufferPool> pool;  // outlives the rings and workers that hold its buffers
@@ -50,6 +50,7 @@ struct Engine::Parts {
   std::vector<std::unique_ptr<NetWorker>> net;
   std::vector<std::unique_ptr<CpuWorker>> cpu;
   std::unique_ptr<IoWorker> io;
+  PollPace pace;  // each net worker starts with a copy
   std::atomic<bool> stopping{false};
   std::vector<std::thread> threads;
 
@@ -95,17 +96,21 @@ void Engine::Parts::run_net(size_t index) {
   name_thread("tw-net" + std::to_string(index));
   NetWorker& worker = *net[index];
   Doorbell& bell = *rings.net_bells[index];
+  const bool is_polled = worker.wait_fd() < 0;
+  PollPace rests = pace;
   for (int idle = 0; !stopping.load(std::memory_order_relaxed);) {
     const Time now = read_clock();
     if (worker.poll(now)) {
       idle = 0;
+      rests.on_work();
       continue;
     }
-    if (++idle < 2) continue;
+    const Duration nap_max = is_polled ? rests.on_empty(now) : kNapMax;
+    if (++idle < 2 || nap_max == Duration::zero()) continue;
     bell.arm();
     if (!worker.has_commands() && !stopping.load(std::memory_order_acquire)) {
       const Duration until = worker.next_deadline() == kNever ? kNapMax : worker.next_deadline() - read_clock();
-      bell.sleep(std::clamp(until, kNetNapMin, kNapMax), worker.wait_fd());
+      bell.sleep(std::min(std::max(until, kNetNapMin), nap_max), worker.wait_fd());
     }
     bell.disarm();
   }
@@ -149,21 +154,36 @@ static void raise_open_files_limit() {
   static_cast<void>(setrlimit(RLIMIT_NOFILE, &limit));  // else it stays as it was
 }
 
+static Result<packet_io::PacketIos> make_packet_ios(const EngineConfig& config, uint32_t workers) {
+  const auto backend = packet_io::find_backend(config.packet_backend);
+  if (!backend.ok()) return backend.error();
+  packet_io::PacketIoConfig packets = config.packets;
+  packets.dpdk.clock = read_clock;
+  if (const auto prepare = backend.value()->prepare; prepare != nullptr) {
+    Status status = success();
+    std::thread([&] { status = prepare(packets); }).join();  // it may pin its thread
+    if (!status.ok()) return std::move(status).error();
+  }
+  return backend.value()->make(packets, static_cast<uint16_t>(workers));
+}
+
 Result<std::unique_ptr<Engine>> Engine::start(const EngineConfig& config) {
   raise_open_files_limit();
-  const auto layout = plan_layout(config.cores == 0 ? usable_cores() : config.cores, config.memory);
+  const uint32_t cores = config.cores == 0 ? usable_cores() : config.cores;
+  const auto layout = plan_layout(cores, config.memory);
   if (!layout.ok()) return layout.error();
   auto pool = BufferPool::create(layout.value().buffers);
   if (!pool.ok()) return std::move(pool).error();
-  auto parts = std::make_unique<Parts>(layout.value(), std::move(pool).value());
+  const Poll poll = config.packets.dpdk.poll == packet_io::DpdkPoll::kFull ? Poll::kFull : Poll::kAdaptive;
+  auto parts = std::make_unique<Parts>(layout.value(), std::move(pool).value(), PollPace(poll, cores));
   if (Status status = parts->make_bells(); !status.ok()) return std::move(status).error();
   const auto controller = congestion::find_controller(config.congestion, config.rate.is_unlimited() ? Rate() : config.rate);
   if (!controller.ok()) return controller.error();
+  auto ios = make_packet_ios(config, layout.value().net_workers);
+  if (!ios.ok()) return std::move(ios).error();
   for (uint32_t i = 0; i < layout.value().net_workers; ++i) {
-    auto io = packet_io::make_packet_io(config.packet_backend, {});
-    if (!io.ok()) return std::move(io).error();
     const NetWorkerConfig net{i, controller.value(), config.rate, layout.value().buffers_receiving / layout.value().net_workers};
-    parts->net.push_back(std::make_unique<NetWorker>(net, std::move(io).value(), parts->rings, *parts->pool));
+    parts->net.push_back(std::make_unique<NetWorker>(net, std::move(ios.value()[i]), parts->rings, *parts->pool));
   }
   for (uint32_t i = 0; i < layout.value().cpu_workers; ++i)
     parts->cpu.push_back(std::make_unique<CpuWorker>(parts->rings, i, *parts->pool));

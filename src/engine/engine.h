@@ -11,7 +11,7 @@
 #include "engine/commands.h"
 #include "engine/layout.h"
 #include "mem/buffer_pool.h"
-#include <tideway/packet_io.h>
+#include "packet_io/registry.h"
 
 #include <memory>
 #include <optional>
@@ -23,6 +23,7 @@ struct EngineConfig {
   Bytes memory = 1_GiB;
   uint32_t cores = 0;            // 0: as many as this process may use
   std::string packet_backend = "udp";
+  packet_io::PacketIoConfig packets;
   std::string storage_io = "auto";
   std::string congestion = "bbr";
   Rate rate = Rate::unlimited();  // ceiling of this gateway, and the contract of `contracted`

@@ -20,7 +20,7 @@ void PathProbe::start_over(Time now) {
   challenges_ = 0;
   is_reachable_ = false;
   is_heard_ = true;
-  heard_bytes_ = sent_bytes_ = sent_packets_ = 0;
+  heard_bytes_ = sent_bytes_ = sent_packets_ = sent_unheard_ = 0;
 }
 
 bool PathProbe::on_authentic(Time now, const Heard& heard, Duration probe_timeout) {
@@ -58,6 +58,10 @@ bool PathProbe::on_response(const wire::PathToken& token) {
 
 void PathProbe::on_sent(Bytes size) {
   if (is_proven()) return;
+  if (heard_bytes_ == 0) {
+    ++sent_unheard_;
+    return;
+  }
   sent_bytes_ += size.count();
   ++sent_packets_;
 }
@@ -88,6 +92,7 @@ wire::PathToken PathProbe::take_challenge(Time now, Duration probe_timeout) {
 Bytes PathProbe::allowance() const {
   if (!peer_.is_set()) return Bytes();
   if (is_proven()) return Bytes::max();
+  if (heard_bytes_ == 0) return sent_unheard_ < kPacketsUnheard ? kLeast : Bytes();
   if (sent_packets_ >= kPacketsUnproven) return Bytes();
   const Bytes left = saturating_sub(Bytes(heard_bytes_ * kAmplification), Bytes(sent_bytes_));
   return left < kLeast ? Bytes() : left;

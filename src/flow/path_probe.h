@@ -26,7 +26,11 @@ class PathProbe {
  public:
   static constexpr uint64_t kAmplification = 3;    // bytes to an unproven address per byte from it (RFC 9000, 8.1)
   static constexpr uint64_t kPacketsUnproven = 16;
-  static constexpr uint64_t kKeptForChallenges = 8;  // of these: an address that used all up on acks could never be proven
+  // Besides, to an address that the peer has named and not yet sent from, each of kLeast bytes at most: where both sides
+  // have their data ports elsewhere than the control connection, one has to begin (as RFC 9000, 9.6.1, with a preferred
+  // address).
+  static constexpr uint64_t kPacketsUnheard = 4;
+  static constexpr uint64_t kKeptForChallenges = 8;  // of the sixteen: an address that used all up on acks could never be proven
   // Less fits no packet worth sending. A challenge fits three times an empty probe, the least that anybody hears first.
   static constexpr Bytes kLeast = Bytes(64);
   static constexpr Bytes kLeastBeside = Bytes(128);  // less is kept for challenges: a due ACK that does not fit would wait awake
@@ -77,6 +81,7 @@ class PathProbe {
   bool is_heard_ = true;               // since the last challenge
   Time revert_at_ = kNever;
   uint64_t heard_bytes_ = 0, sent_bytes_ = 0, sent_packets_ = 0;  // from and to an unproven address
+  uint64_t sent_unheard_ = 0;          // packets, while nothing had come from it
 };
 
 }  // namespace tideway::flow

@@ -3,30 +3,41 @@
 
 #include "packet_io/udp_packet_io.h"
 
+#ifdef TIDEWAY_HAS_DPDK
+#include "packet_io/dpdk_backend.h"
+#endif
+
 namespace tideway::packet_io {
 namespace {
 
-Result<std::unique_ptr<PacketIo>> make_udp(const PacketIoConfig& config) {
-  auto made = UdpPacketIo::create(config.udp);
-  if (!made.ok()) return std::move(made).error();
-  return std::unique_ptr<PacketIo>(std::move(made).value());
+Result<PacketIos> make_udp(const PacketIoConfig& config, uint16_t workers) {
+  PacketIos all;
+  for (uint16_t worker = 0; worker < workers; ++worker) {
+    auto made = UdpPacketIo::create(config.udp);
+    if (!made.ok()) return std::move(made).error();
+    all.push_back(std::move(made).value());
+  }
+  return all;
 }
 
 constexpr Backend kBackends[] = {
-    {"udp", make_udp},
+    {"udp", nullptr, make_udp},
+#ifdef TIDEWAY_HAS_DPDK
+    {"dpdk", prepare_dpdk, make_dpdk},
+#endif
 };
 
 }  // namespace
 
 std::span<const Backend> backends() { return kBackends; }
 
-Result<std::unique_ptr<PacketIo>> make_packet_io(std::string_view backend, const PacketIoConfig& config) {
+Result<const Backend*> find_backend(std::string_view name) {
   std::string names;
   for (const Backend& row : kBackends) {
-    if (row.name == backend) return row.make(config);
+    if (row.name == name) return &row;
     names += (names.empty() ? "" : ", ") + std::string(row.name);
   }
-  return Error{Fault::kConfigInvalid, "there is no packet backend \"" + std::string(backend) + "\" in this build",
+  return Error{Fault::kConfigInvalid, "there is no packet backend \"" + std::string(name) + "\" in this build",
                "set backend in [data_plane] to one of: " + names};
 }
 

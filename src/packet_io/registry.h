@@ -4,28 +4,37 @@
 // and tests give it one.
 // Thread: any.
 #pragma once
+#include "packet_io/dpdk_config.h"
 #include "packet_io/udp_socket.h"
 #include <tideway/packet_io.h>
 
 #include <memory>
 #include <span>
 #include <string_view>
+#include <vector>
 
 namespace tideway::packet_io {
 
 // One part per backend; each reads its own.
 struct PacketIoConfig {
   UdpConfig udp;
+  DpdkConfig dpdk;
 };
+
+using PacketIos = std::vector<std::unique_ptr<PacketIo>>;
 
 struct Backend {
   std::string_view name;
-  Result<std::unique_ptr<PacketIo>> (*make)(const PacketIoConfig& config);  // one per net worker
+  // Once per process, before the first make; null: nothing to do. It may pin its caller to a core, so call it from a
+  // throw-away thread.
+  Status (*prepare)(const PacketIoConfig& config);
+  // One for each of `workers` net workers, at once, because they may share a port.
+  Result<PacketIos> (*make)(const PacketIoConfig& config, uint16_t workers);
 };
 
 std::span<const Backend> backends();
 
-// Errors: config_invalid for a name this build does not have, and whatever the backend's own make says.
-Result<std::unique_ptr<PacketIo>> make_packet_io(std::string_view backend, const PacketIoConfig& config);
+// Errors: config_invalid for a name this build does not have.
+Result<const Backend*> find_backend(std::string_view name);
 
 }  // namespace tideway::packet_io

@@ -43,6 +43,13 @@ Result<std::unique_ptr<Gateway>> Gateway::start(GatewayConfig config) {
   for (const RootConfig& root : settings.roots)
     if (Status status = gateway->open_root(root); !status.ok()) return std::move(status).error();
   auto engine = engine::Engine::start(settings.engine);
+  if (!engine.ok() && settings.udp_fallback) {
+    log::warning("dpdk_unavailable", engine.error().what + "; next: " + engine.error().next + "; serving over kernel UDP at " +
+                                         to_string(*settings.udp_fallback));
+    gateway->config_.engine.packet_backend = "udp";
+    gateway->config_.data_address = *settings.udp_fallback;
+    engine = engine::Engine::start(settings.engine);
+  }
   if (!engine.ok()) return std::move(engine).error();
   gateway->engine_ = std::move(engine).value();
   if (!settings.listen) return gateway;

@@ -32,6 +32,8 @@ struct GatewayConfig {
   Duration staging_ttl = std::chrono::hours(7 * 24);  // what died in staging longer ago is removed at the start
   Endpoint data_address;           // first data port when listening; port 0: the kernel picks
   uint32_t flows = 0;              // per session we dial; 0: two per net worker
+  // Where to go on over kernel UDP when the packet backend does not start; not set: it does not go on.
+  std::optional<Endpoint> udp_fallback{};
 };
 
 // Whom to dial, and who must answer there.
@@ -56,6 +58,7 @@ class Gateway {
 
   size_t transfers() const;
   std::optional<Endpoint> control_endpoint() const;  // where it listens, with the port that was picked
+  const Endpoint& data_address() const { return config_.data_address; }  // also of the fallback
   engine::Engine& engine() { return *engine_; }
   // Drops a session that is over; a pointer from dial() ends here.
   void close(Session* session);

@@ -80,8 +80,8 @@ void Session::on_ports(engine::PortsBound& bound) {
     our_flows_[i].connection = port.connection;
     our_flows_[i].address.port = port.local.port;
     // Behind NAT our own address would mislead the peer: it takes the one that it dials, or sees, unless the data ports
-    // are elsewhere.
-    if (side_ == Side::kAccepting && port.local.address != channel_->local_endpoint().address)
+    // are elsewhere, on a DPDK port or by configuration.
+    if (port.local.address != channel_->local_endpoint().address)
       our_flows_[i].address.address = port.local.address;
   }
   if (side_ == Side::kAccepting) {

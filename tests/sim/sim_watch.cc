@@ -29,6 +29,11 @@ void AddressWatch::on_heard(const Endpoint& from, Bytes size) {
 
 void AddressWatch::on_sent(Bytes size) {
   Address& to = addresses_[destination_];
+  if (!to.is_proven && to.heard == 0) {
+    if (++to.packets_unheard > flow::PathProbe::kPacketsUnheard || size > flow::PathProbe::kLeast)
+      problem_ = "an address that was only named got more than a few small packets";
+    return;
+  }
   to.sent += size.count();
   ++to.packets;
   if (to.is_proven) return;

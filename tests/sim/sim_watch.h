@@ -28,7 +28,7 @@ class AddressWatch {
 
  private:
   struct Address {
-    uint64_t heard = 0, sent = 0, packets = 0;
+    uint64_t heard = 0, sent = 0, packets = 0, packets_unheard = 0;  // the last: sent before anything was heard
     bool is_proven = false;
   };
   std::map<Endpoint, Address> addresses_;

@@ -117,9 +117,48 @@ TEST(ConfigFile, ValuesOutOfRangeAreRefused) {
 }
 
 TEST(ConfigFile, WhatComesLaterIsRefusedRatherThanReplaced) {
-  expect_refused(minimal_with("address =", "backend = \"dpdk\"\naddress ="), ":12:11: ", {"later version", "udp"});
+  expect_refused(minimal_with("address =", "backend = \"pigeon\"\naddress ="), ":12:11: ", {"not known", "udp"});
   expect_refused(minimal_with("address =", "congestion = \"scavenger\"\naddress ="), ":12:14: ", {"later version", "bbr"});
   expect_refused(minimal_with("address =", "congestion = \"cubic\"\naddress ="), ":12:14: ", {"not known", "bbr"});
+}
+
+// The keys of a port are checked whether or not this build can use one.
+TEST(ConfigFile, APortIsReadWithItsAddressesAndRouters) {
+  const GatewayConfig config = accepted(minimal_and(
+      "[data_plane.dpdk]\neal_args = [\"--no-huge\", \"--vdev=net_af_packet0,iface=va\"]\ndevice = \"net_af_packet0\"\n"
+      "address = [\"10.77.0.11/24\", \"fd77::11/64\"]\nnext_hop = [\"10.77.0.254\", \"fe80::1\"]\nmtu = 9000\nvlan = 42\n"
+      "udp_port = 7500\nicmp_echo = false\ninsecure_dma = true\npoll = \"full\"\nfallback = \"udp\"\n"));
+  const Dpdk& dpdk = config.data_plane.dpdk;
+  EXPECT_EQ(dpdk.start.eal_args.size(), 2U);
+  EXPECT_EQ(dpdk.start.port.device, "net_af_packet0");
+  EXPECT_EQ(dpdk.start.port.addresses, (std::vector{ip::Prefix::parse("10.77.0.11/24").value(), ip::Prefix::parse("fd77::11/64").value()}));
+  EXPECT_EQ(dpdk.start.port.next_hops.size(), 2U);
+  EXPECT_EQ(dpdk.start.port.mtu, 9000_B);
+  EXPECT_EQ(dpdk.start.port.vlan, 42);
+  EXPECT_EQ(dpdk.start.port.icmp_echo, ip::IcmpEcho::kOff);
+  EXPECT_EQ(dpdk.start.dma, packet_io::DpdkDma::kInsecure);
+  EXPECT_EQ(dpdk.start.poll, packet_io::DpdkPoll::kFull);
+  EXPECT_EQ(dpdk.udp_port, 7500);
+  EXPECT_EQ(dpdk.fallback, Dpdk::Fallback::kUdp);
+  EXPECT_FALSE(config.data_plane.is_dpdk());
+}
+
+TEST(ConfigFile, OneAddressOfAPortNeedsNoListAndAnEmptyRouterIsNone) {
+  const GatewayConfig config = accepted(minimal_and("[data_plane.dpdk]\naddress = \"10.77.0.11/24\"\nnext_hop = \"\"\n"));
+  EXPECT_EQ(config.data_plane.dpdk.start.port.addresses.size(), 1U);
+  EXPECT_TRUE(config.data_plane.dpdk.start.port.next_hops.empty());
+}
+
+TEST(ConfigFile, AMistakeAboutAPortIsNamedWithItsKey) {
+  expect_refused(minimal_and("[data_plane.dpdk]\naddress = \"10.77.0.11\"\n"), ":17:11: ", {"address", "10.77.0.11"});
+  expect_refused(minimal_and("[data_plane.dpdk]\naddress = 7\n"), ":17:11: ", {"address", "or a list of them"});
+  expect_refused(minimal_and("[data_plane.dpdk]\nnext_hop = \"router\"\n"), ":17:12: ", {"next_hop", "router"});
+  expect_refused(minimal_and("[data_plane.dpdk]\nmtu = 576\n"), ":17:7: ", {"mtu", "1280 to 9000"});
+  expect_refused(minimal_and("[data_plane.dpdk]\nvlan = 4095\n"), ":17:8: ", {"vlan", "4094"});
+  expect_refused(minimal_and("[data_plane.dpdk]\nudp_port = 65500\n"), ":17:12: ", {"udp_port", "1 to 65472"});
+  expect_refused(minimal_and("[data_plane.dpdk]\npoll = \"often\"\n"), ":17:8: ", {"poll", "adaptive, full"});
+  expect_refused(minimal_and("[data_plane.dpdk]\nfallback = \"tls\"\n"), ":17:12: ", {"fallback", "off, udp"});
+  expect_refused(minimal_and("[data_plane.dpdk]\nadress = \"10.77.0.11/24\"\n"), ":17:1: ", {"nearest", "address"});
 }
 
 TEST(ConfigFile, CompressionLevelsAreRead) {

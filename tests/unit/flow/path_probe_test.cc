@@ -27,7 +27,6 @@ PathProbe::Heard heard(Endpoint from, uint64_t size = 1200, bool is_newest = tru
 TEST(PathProbe, AnUnprovenAddressGetsThreeTimesWhatItSent) {
   PathProbe probe = probe_of(Proof::kNone);
   EXPECT_FALSE(probe.is_proven());
-  EXPECT_EQ(probe.allowance(), Bytes());
   EXPECT_FALSE(probe.on_authentic(kStart, heard(kHome, 1000), kProbeTimeout));
   EXPECT_EQ(probe.allowance(), Bytes(3000));
   probe.on_sent(Bytes(2500));
@@ -36,6 +35,18 @@ TEST(PathProbe, AnUnprovenAddressGetsThreeTimesWhatItSent) {
   EXPECT_EQ(probe.allowance(), Bytes()) << "50 bytes fit no packet";
   probe.on_sent(Bytes(1000));  // more than allowed: no wrap around
   EXPECT_EQ(probe.allowance(), Bytes());
+}
+
+TEST(PathProbe, AnAddressThatWasOnlyNamedGetsAFewSmallPacketsSoThatOneSideBegins) {
+  PathProbe probe = probe_of(Proof::kNone);
+  for (uint64_t i = 0; i < PathProbe::kPacketsUnheard; ++i) {
+    EXPECT_EQ(probe.allowance(), PathProbe::kLeast) << i;
+    probe.on_sent(Bytes(98));
+  }
+  EXPECT_EQ(probe.allowance(), Bytes());
+  EXPECT_EQ(probe.next_deadline(), kNever);
+  probe.on_authentic(kStart, heard(kHome, 1000), kProbeTimeout);
+  EXPECT_EQ(probe.allowance(), Bytes(3000)) << "from here on the rule of three";
 }
 
 TEST(PathProbe, AnUnprovenAddressGetsSixteenPacketsHoweverMuchItSends) {

@@ -6,13 +6,22 @@
 namespace tideway::packet_io {
 namespace {
 
-TEST(PacketIoRegistry, EveryBackendOfTheTableCanBeMade) {
+TEST(PacketIoRegistry, EveryBackendOfTheTableIsFoundByItsName) {
   ASSERT_FALSE(backends().empty());
-  for (const Backend& backend : backends()) EXPECT_TRUE(make_packet_io(backend.name, {}).ok()) << backend.name;
+  for (const Backend& backend : backends()) {
+    EXPECT_EQ(find_backend(backend.name).value(), &backend);
+    EXPECT_NE(backend.make, nullptr);
+  }
+}
+
+TEST(PacketIoRegistry, UdpIsAlwaysThereAndMakesOneForEachWorker) {
+  const Backend& udp = *find_backend("udp").value();
+  EXPECT_EQ(udp.prepare, nullptr);
+  EXPECT_EQ(udp.make({}, 3).value().size(), 3U);
 }
 
 TEST(PacketIoRegistry, AnUnknownNameIsRefusedWithTheNamesThereAre) {
-  const auto refused = make_packet_io("pigeon", {});
+  const auto refused = find_backend("pigeon");
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().fault, Fault::kConfigInvalid);
   EXPECT_NE(refused.error().what.find("pigeon"), std::string::npos);

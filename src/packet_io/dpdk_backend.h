@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The row "dpdk" of the registry.
+#pragma once
+#include "packet_io/registry.h"
+
+namespace tideway::packet_io {
+
+Status prepare_dpdk(const PacketIoConfig& config);
+Result<PacketIos> make_dpdk(const PacketIoConfig& config, uint16_t workers);
+
+}  // namespace tideway::packet_io

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a DPDK port is started with. Names nothing of DPDK, so that configuration and engine can be built without it.
+#pragma once
+#include "ip/header_template.h"
+#include "ip/host.h"
+#include <tideway/time.h>
+
+#include <string>
+#include <vector>
+
+namespace tideway::packet_io {
+
+// How a net worker waits for packets, of which a port gives no notice.
+enum class DpdkPoll : uint8_t {
+  kAdaptive,  // sleeps longer the longer nothing comes
+  kFull,      // never sleeps: a whole core, for the last microseconds
+};
+
+// Whether a device may be given memory without an IOMMU that confines it.
+enum class DpdkDma : uint8_t { kConfined, kInsecure };
+
+struct DpdkPortConfig {
+  std::string device;                     // name or PCI address; empty: the first that EAL found and nobody uses
+  std::vector<ip::Prefix> addresses;      // owned by the port; the first is the one that peers are told
+  std::vector<ip::IpAddress> next_hops;   // routers for who is not on link, one of each family at most
+  Bytes mtu = Bytes(1500);
+  uint16_t vlan = 0;                      // 0: no tag
+  ip::IcmpEcho icmp_echo = ip::IcmpEcho::kOn;
+  ip::UdpChecksum udp_checksum = ip::UdpChecksum::kOffload;  // done in software where the port cannot
+};
+
+struct DpdkConfig {
+  std::vector<std::string> eal_args;
+  std::string file_prefix = "tideway";    // of what EAL leaves in the file system, unless eal_args say
+  DpdkDma dma = DpdkDma::kConfined;
+  DpdkPoll poll = DpdkPoll::kAdaptive;
+  DpdkPortConfig port;
+  Time (*clock)() = nullptr;              // for neighbours, announcements and the link; read once per receive
+};
+
+}  // namespace tideway::packet_io

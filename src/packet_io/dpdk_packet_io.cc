@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "packet_io/dpdk_packet_io.h"
+
+#include "base/log.h"
+#include "packet_io/dpdk_eal.h"
+
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace tideway::packet_io {
+namespace {
+
+constexpr uint16_t kPickedPortFirst = 49'152;  // RFC 6335, section 6: dynamic ports
+constexpr size_t kFrameMin = 60;               // of Ethernet, without its checksum
+constexpr size_t kOwnFramesPerTurn = 16;
+constexpr size_t kEmptyBursts = 4;             // of frames that were not for a path, before receive() gives up
+
+rte_mbuf* mbuf_of(uint64_t token) { return reinterpret_cast<rte_mbuf*>(token); }
+std::byte* buffer_of(rte_mbuf* mbuf) { return static_cast<std::byte*>(mbuf->buf_addr); }
+
+// Between both, a packet keeps its place: the payload begins where the headroom ends.
+std::span<std::byte> room_of(rte_mbuf* mbuf) { return {buffer_of(mbuf) + RTE_PKTMBUF_HEADROOM, mbuf->buf_len - size_t{RTE_PKTMBUF_HEADROOM}}; }
+
+void set_frame(rte_mbuf* mbuf, size_t offset, size_t size) {
+  if (size < kFrameMin) {  // some devices do not pad; what lies there must not leave
+    std::memset(buffer_of(mbuf) + offset + size, 0, kFrameMin - size);
+    size = kFrameMin;
+  }
+  mbuf->data_off = static_cast<uint16_t>(offset);
+  mbuf->data_len = static_cast<uint16_t>(size);
+  mbuf->pkt_len = static_cast<uint32_t>(size);
+}
+
+uint64_t offload_flags(const DpdkOffloads& offloads, const DpdkPortConfig& config, bool is_ipv4) {
+  uint64_t flags = 0;
+  if (is_ipv4 && offloads.ipv4_checksum) flags |= RTE_MBUF_F_TX_IP_CKSUM;
+  const bool is_wanted = config.udp_checksum == ip::UdpChecksum::kOffload;
+  if (offloads.udp_checksum && is_wanted) flags |= RTE_MBUF_F_TX_UDP_CKSUM;
+  if (flags != 0) flags |= is_ipv4 ? RTE_MBUF_F_TX_IPV4 : RTE_MBUF_F_TX_IPV6;
+  return flags;
+}
+
+Bytes largest_payload(const DpdkPortConfig& config) {
+  const bool has_ipv4 = std::ranges::any_of(config.addresses, [](const ip::Prefix& prefix) { return ip::is_ipv4(prefix.address); });
+  return config.mtu - Bytes(has_ipv4 ? ip::kIpv4Size + ip::kUdpSize : ip::kIpv6Size + ip::kUdpSize);
+}
+
+Error bad_path(std::string what, std::string next) { return {Fault::kConfigInvalid, std::move(what), std::move(next)}; }
+
+}  // namespace
+
+Result<std::unique_ptr<DpdkPacketIo>> DpdkPacketIo::create(DpdkQueue queue) {
+  TIDEWAY_CHECK(queue.clock != nullptr && queue.index < queue.port->queues());
+  auto host = ip::Host::create(queue.clock(), queue.port->host_config());
+  if (!host.ok()) return std::move(host).error();
+  if (queue.index == 0) queue.port->join(host.value().groups());
+  return std::unique_ptr<DpdkPacketIo>(new DpdkPacketIo(std::move(queue), std::move(host).value()));
+}
+
+DpdkPacketIo::DpdkPacketIo(DpdkQueue queue, ip::Host host)
+    : queue_(std::move(queue)), pool_(queue_.port->pool(queue_.index)), payload_max_(largest_payload(queue_.port->config())),
+      host_(std::move(host)), paths_of_port_(65'536), now_(queue_.clock()) {
+  TIDEWAY_CHECK(rte_pktmbuf_data_room_size(pool_) >= queue_.port->config().mtu.count() + RTE_PKTMBUF_HEADROOM);
+  static_assert(RTE_PKTMBUF_HEADROOM >= ip::HeaderTemplate::kSizeMax);
+}
+
+DpdkPacketIo::~DpdkPacketIo() {
+  TIDEWAY_DCHECK(packets_out_ == 0);
+  std::string counted = "device=" + port().name() + " queue=" + std::to_string(queue_.index);
+  const auto add = [&](std::string_view name, uint64_t count) {
+    if (count > 0) counted.append(" ").append(name).append("=").append(std::to_string(count));
+  };
+  stats_.for_each(add);
+  host_stats().for_each(add);
+  log::debug("dpdk_queue_closed", counted);
+}
+
+PacketIoLimits DpdkPacketIo::limits() const {
+  return {.burst_max = kBurstMax, .payload_max = payload_max_, .wait_fd = -1, .delivery = Delivery::kDatagram};
+}
+
+// ---- paths ----------------------------------------------------------------------------------------------------------
+
+Result<Path> DpdkPacketIo::open_path(const PathSpec& spec) {
+  owner_.check();
+  if (!host_.owns(spec.local.address))
+    return bad_path(to_string(spec.local) + " is not an address of the DPDK port " + port().name(),
+                    "set address in [data_plane.dpdk] to the one that packets come from");
+  if (spec.remote.is_set() && spec.remote.is_ipv4() != spec.local.is_ipv4())
+    return bad_path("no path from " + to_string(spec.local) + " to " + to_string(spec.remote) + ": IPv4 and IPv6 do not mix",
+                    "set address in [data_plane.dpdk] to an address of the peer's family");
+  auto row = std::ranges::find(paths_, false, &PathRow::is_open);
+  if (row == paths_.end() && paths_.size() == kDpdkPathsMax)
+    return Error{Fault::kOverloaded, "all " + std::to_string(kDpdkPathsMax) + " paths of a net worker are in use",
+                 "lower flows in [data_plane], or let fewer peers connect"};
+  PathRow path;
+  path.local = spec.local;
+  path.remote = spec.remote;
+  path.dscp = spec.dscp;
+  if (path.local.port == 0) {
+    const auto picked = pick_port();
+    if (!picked.ok()) return picked.error();
+    path.local.port = picked.value();
+  }
+  if (spec.remote.is_set()) {
+    const auto hop = host_.next_hop_of(spec.remote.address);
+    if (!hop.ok()) return hop.error();
+    path.hop = hop.value();
+  }
+  if (row == paths_.end()) row = paths_.insert(row, PathRow{});
+  path.serial = static_cast<uint16_t>(row->serial + 1);
+  path.is_open = true;
+  *row = path;
+  ++paths_of_port_[path.local.port];
+  return Path{.id = PathId(uint32_t{path.serial} << 16 | static_cast<uint32_t>(row - paths_.begin())), .local = path.local,
+              .mtu = port().config().mtu};
+}
+
+Result<uint16_t> DpdkPacketIo::pick_port() const {
+  for (uint32_t candidate = kPickedPortFirst; candidate <= UINT16_MAX; ++candidate)
+    if (paths_of_port_[candidate] == 0) return static_cast<uint16_t>(candidate);
+  return Error{Fault::kOverloaded, "all UDP ports of the DPDK port are in use", "let fewer peers connect"};
+}
+
+void DpdkPacketIo::close_path(PathId path) {
+  owner_.check();
+  PathRow* row = find(path);
+  TIDEWAY_CHECK(row != nullptr);
+  --paths_of_port_[row->local.port];
+  if (row->hop) host_.release(*row->hop);
+  row->is_open = false;
+}
+
+DpdkPacketIo::PathRow* DpdkPacketIo::find(PathId path) {
+  const size_t place = path.value() & 0xFFFF;
+  if (place >= paths_.size()) return nullptr;
+  PathRow& row = paths_[place];
+  return row.is_open && row.serial == path.value() >> 16 ? &row : nullptr;
+}
+
+// ---- out ------------------------------------------------------------------------------------------------------------
+
+size_t DpdkPacketIo::allocate(PathId path, Bytes payload, std::span<Packet> out) {
+  owner_.check();
+  TIDEWAY_CHECK(payload.count() > 0 && payload <= payload_max_);
+  TIDEWAY_CHECK(find(path) != nullptr);
+  size_t done = 0;
+  while (done < out.size()) {
+    std::array<rte_mbuf*, kBurstMax> mbufs;
+    size_t count = std::min(out.size() - done, kBurstMax);
+    // A bulk is all or nothing; the last few come one by one.
+    if (rte_pktmbuf_alloc_bulk(pool_, mbufs.data(), static_cast<unsigned>(count)) != 0) {
+      count = 0;
+      if ((mbufs[0] = rte_pktmbuf_alloc(pool_)) != nullptr) count = 1;
+    }
+    if (count == 0) break;
+    for (rte_mbuf* mbuf : std::span(mbufs).first(count)) {
+      Packet& packet = out[done++];
+      packet = Packet(this, reinterpret_cast<uint64_t>(mbuf));
+      packet.bytes = room_of(mbuf).first(payload.count());
+      packet.path = path;
+      packet.ecn = Ecn::kEct0;
+    }
+    packets_out_ += count;
+  }
+  if (done < out.size()) ++stats_.send_dry;
+  return done;
+}
+
+// Also renews the headers of a path whose next hop has moved.
+DpdkPacketIo::Fate DpdkPacketIo::fate_of(PathRow* path) {
+  if (path == nullptr || !path->hop) return Fate::kClosed;
+  if (path->generation == host_.generation()) return Fate::kSend;
+  const auto mac = host_.mac_of(*path->hop);
+  if (!mac) {
+    if (!path->waits_since) path->waits_since = now_;
+    return now_ < *path->waits_since + kResolveTime ? Fate::kWait : Fate::kUnresolved;
+  }
+  const DpdkPortConfig& config = port().config();
+  const DpdkOffloads& offloads = port().offloads();
+  const bool is_software = config.udp_checksum == ip::UdpChecksum::kOffload && !offloads.udp_checksum;
+  path->headers.emplace(ip::PathHeaders{
+      .mac_from = port().mac(), .mac_to = *mac, .from = path->local, .to = path->remote, .vlan = config.vlan, .dscp = path->dscp,
+      .udp_checksum = is_software ? ip::UdpChecksum::kSoftware : config.udp_checksum,
+      .ipv4_checksum = offloads.ipv4_checksum ? ip::Ipv4Checksum::kOffload : ip::Ipv4Checksum::kSoftware});
+  path->generation = host_.generation();
+  path->waits_since.reset();
+  return Fate::kSend;
+}
+
+void DpdkPacketIo::write_headers(const PathRow& path, const Packet& packet) {
+  rte_mbuf* mbuf = mbuf_of(token_of(packet));
+  const ip::HeaderTemplate& headers = *path.headers;
+  const size_t offset = RTE_PKTMBUF_HEADROOM - headers.size(), size = headers.size() + packet.bytes.size();
+  TIDEWAY_DCHECK(packet.bytes.data() == room_of(mbuf).data());
+  headers.write({buffer_of(mbuf) + offset, size}, packet.bytes.size(), packet.ecn);
+  set_frame(mbuf, offset, size);
+  mbuf->ol_flags = offload_flags(port().offloads(), port().config(), headers.is_ipv4());
+  mbuf->l2_len = headers.ethernet_size() & 0x7F;
+  mbuf->l3_len = headers.ip_size() & 0x1FF;
+}
+
+// Returns how many the port took, of those in front; one that its driver refuses to send counts, and is lost.
+size_t DpdkPacketIo::hand_to_port(std::span<rte_mbuf*> mbufs) {
+  const uint16_t id = port().id(), queue = queue_.index;
+  size_t done = 0;
+  while (done < mbufs.size()) {
+    const auto offered = static_cast<uint16_t>(mbufs.size() - done);
+    const DpdkOffloads& offloads = port().offloads();
+    uint16_t fit = offered;
+    if (offloads.ipv4_checksum || offloads.udp_checksum) fit = rte_eth_tx_prepare(id, queue, mbufs.data() + done, offered);
+    const uint16_t taken = rte_eth_tx_burst(id, queue, mbufs.data() + done, fit);
+    done += taken;
+    stats_.packets_sent += taken;
+    if (taken < fit) {
+      ++stats_.send_full;
+      break;
+    }
+    if (fit == offered) break;
+    rte_pktmbuf_free(mbufs[done++]);
+    ++stats_.lost_refused;
+  }
+  return done;
+}
+
+size_t DpdkPacketIo::send(std::span<Packet> burst) {
+  owner_.check();
+  burst = burst.first(std::min(burst.size(), kBurstMax));
+  std::array<rte_mbuf*, kBurstMax> mbufs;
+  std::array<Fate, kBurstMax> fates;
+  size_t count = 0, decided = 0;
+  for (; decided < burst.size(); ++decided) {
+    Packet& packet = burst[decided];
+    PathRow* path = find(packet.path);
+    fates[decided] = fate_of(path);
+    if (fates[decided] == Fate::kWait) break;
+    if (fates[decided] != Fate::kSend) continue;
+    write_headers(*path, packet);
+    mbufs[count++] = mbuf_of(token_of(packet));
+  }
+  size_t taken = count == 0 ? 0 : hand_to_port(std::span(mbufs).first(count));
+  size_t done = 0;
+  for (; done < decided; ++done) {
+    Packet& packet = burst[done];
+    if (fates[done] != Fate::kSend) {
+      ++(fates[done] == Fate::kClosed ? stats_.lost_path_closed : stats_.lost_unresolved);
+      packet.reset();
+      continue;
+    }
+    if (taken == 0) break;
+    --taken;
+    --packets_out_;
+    disown(packet);
+  }
+  return done;
+}
+
+void DpdkPacketIo::release(Packet& packet) {
+  owner_.check();
+  rte_pktmbuf_free(mbuf_of(token_of(packet)));
+  --packets_out_;
+}
+
+// ---- in -------------------------------------------------------------------------------------------------------------
+
+// What a host does besides carrying packets.
+void DpdkPacketIo::live(Time now) {
+  if (!is_registered_) {
+    register_thread();
+    is_registered_ = true;
+  }
+  if (queue_.index == 0) queue_.port->watch_link(now);
+  const bool is_up = port().is_link_up();
+  if (is_up && !was_link_up_) {
+    ++stats_.link_ups;
+    host_.on_link_up(now);
+  }
+  was_link_up_ = is_up;
+  for (size_t i = 0; i < kOwnFramesPerTurn && host_.next_deadline() <= now; ++i)
+    if (!send_own_frame(now)) break;
+}
+
+bool DpdkPacketIo::send_own_frame(Time now) {
+  rte_mbuf* mbuf = rte_pktmbuf_alloc(pool_);
+  if (mbuf == nullptr) return false;
+  const auto room = room_of(mbuf);
+  const size_t size = host_.write_frame(now, room);
+  if (size == 0) {
+    rte_pktmbuf_free(mbuf);
+    return false;
+  }
+  set_frame(mbuf, RTE_PKTMBUF_HEADROOM, size);
+  if (rte_eth_tx_burst(port().id(), queue_.index, &mbuf, 1) == 1) {
+    ++stats_.own_frames_sent;
+    return true;
+  }
+  rte_pktmbuf_free(mbuf);
+  ++stats_.own_frames_lost;
+  return false;
+}
+
+std::optional<Packet> DpdkPacketIo::take(Time now, rte_mbuf* mbuf) {
+  if (mbuf->nb_segs > 1) {
+    ++stats_.dropped_segments;
+    return std::nullopt;
+  }
+  const auto datagram = host_.on_frame(now, {buffer_of(mbuf) + mbuf->data_off, mbuf->data_len});
+  if (!datagram) return std::nullopt;
+  if (paths_of_port_[datagram->to.port] == 0) {
+    ++stats_.dropped_no_path;
+    return std::nullopt;
+  }
+  Packet packet(this, reinterpret_cast<uint64_t>(mbuf));
+  packet.bytes = datagram->payload;
+  packet.from = datagram->from;
+  packet.to = datagram->to;
+  packet.ecn = datagram->ecn;
+  ++packets_out_;
+  return packet;
+}
+
+size_t DpdkPacketIo::receive(std::span<Packet> out) {
+  owner_.check();
+  now_ = queue_.clock();
+  live(now_);
+  out = out.first(std::min(out.size(), kBurstMax));
+  std::array<rte_mbuf*, kBurstMax> mbufs;
+  size_t done = 0;
+  for (size_t i = 0; i < kEmptyBursts && done == 0 && !out.empty(); ++i) {
+    const size_t count = rte_eth_rx_burst(port().id(), queue_.index, mbufs.data(), static_cast<uint16_t>(out.size()));
+    if (count == 0) break;
+    for (rte_mbuf* mbuf : std::span(mbufs).first(count)) {
+      if (auto packet = take(now_, mbuf)) out[done++] = std::move(*packet);
+      else rte_pktmbuf_free(mbuf);
+    }
+  }
+  stats_.packets_received += done;
+  return done;
+}
+
+}  // namespace tideway::packet_io

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "packet_io/dpdk_port.h"
+
+#include "base/log.h"
+#include "packet_io/dpdk_args.h"
+#include "packet_io/dpdk_eal.h"
+
+#include <rte_dev.h>
+#include <rte_devargs.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
+namespace tideway::packet_io {
+namespace {
+
+constexpr uint32_t kRoomSmall = 2'176, kRoomLarge = 9'728;  // of an mbuf, headroom included
+constexpr size_t kEthernetMax = 22;                         // header, tag, and the checksum that some devices leave on
+constexpr std::string_view kAfPacket = "net_af_packet";
+
+std::string name_of(uint16_t port) {
+  char name[RTE_ETH_NAME_MAX_LEN] = {};
+  return rte_eth_dev_get_name_by_port(port, name) == 0 ? name : "";
+}
+
+// A port belongs to one user of this process; ethdev keeps the book.
+bool claim(uint16_t port) {
+  rte_eth_dev_owner owner{};
+  if (rte_eth_dev_owner_new(&owner.id) != 0) return false;
+  std::strncpy(owner.name, "tideway", sizeof owner.name - 1);
+  return rte_eth_dev_owner_set(port, &owner) == 0;
+}
+
+// Why a device that exists is none of DPDK's ports. Nothing: it cannot be seen from here.
+std::optional<Error> pci_trouble(const std::string& address) {
+  const std::string folder = "/sys/bus/pci/devices/" + address;
+  if (access(folder.c_str(), F_OK) != 0)
+    return Error{Fault::kConfigInvalid, "there is no PCI device " + address + " on this host",
+                 "set device in [data_plane.dpdk] to one that `dpdk-devbind.py --status-dev net` lists"};
+  char target[256] = {};
+  const ssize_t length = readlink((folder + "/driver").c_str(), target, sizeof target - 1);
+  std::string driver = length > 0 ? target : "no";
+  driver = driver.substr(driver.rfind('/') + 1);
+  if (!driver.starts_with("vfio") && !driver.starts_with("mlx"))
+    return Error{Fault::kConfigInvalid, "the PCI device " + address + " is bound to the driver " + driver + ", where DPDK cannot have it",
+                 "dpdk-devbind.py --bind=vfio-pci " + address + " (the kernel loses the interface)"};
+  if (access((folder + "/iommu_group").c_str(), F_OK) != 0)
+    return Error{Fault::kConfigInvalid, "the PCI device " + address + " is behind no IOMMU",
+                 "turn it on (intel_iommu=on or amd_iommu=on on the kernel's command line), or set insecure_dma = true in [data_plane.dpdk]"};
+  return std::nullopt;
+}
+
+Result<uint16_t> find_port(const std::string& device) {
+  const auto address = pci_address(device);
+  const std::string wanted = address.value_or(device);
+  std::vector<std::string> free;
+  for (uint16_t port = rte_eth_find_next(0); port < RTE_MAX_ETHPORTS; port = rte_eth_find_next(static_cast<uint16_t>(port + 1))) {
+    rte_eth_dev_owner owner{};
+    if (rte_eth_dev_owner_get(port, &owner) != 0 || owner.id != RTE_ETH_DEV_NO_OWNER) continue;
+    const std::string name = name_of(port);
+    if (wanted.empty() || name == wanted) {
+      if (claim(port)) return port;
+      continue;
+    }
+    free.push_back(name);
+  }
+  if (address)
+    if (auto trouble = pci_trouble(*address)) return std::move(*trouble);
+  return no_such_port(wanted, free, eal_log());
+}
+
+Bytes mtu_of_interface(const std::string& interface) {
+  ifreq request{};
+  if (interface.empty() || interface.size() >= sizeof request.ifr_name) return {};
+  std::copy(interface.begin(), interface.end(), request.ifr_name);
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return {};
+  const bool is_known = ioctl(fd, SIOCGIFMTU, &request) == 0;
+  close(fd);
+  return Bytes(is_known ? static_cast<uint64_t>(request.ifr_mtu) : 0);
+}
+
+}  // namespace
+
+// What a device is asked for, once its limits are known.
+struct DpdkPort::Wanted {
+  rte_eth_dev_info info{};
+  rte_eth_conf conf{};
+  uint32_t room = 0;             // of an mbuf
+  bool is_mtu_outside = false;   // net_af_packet: the interface's, which the administrator sets
+};
+
+Error DpdkPort::device_error(const char* step, int cause) const {
+  return {Fault::kConfigInvalid,
+          "the DPDK port " + name_ + ": " + step + " failed (" + rte_strerror(cause < 0 ? -cause : cause) + ')',
+          "look at the lines `dpdk` of `tidewayd --verbose`, and lower what [data_plane.dpdk] asks of the device"};
+}
+
+Result<std::shared_ptr<DpdkPort>> DpdkPort::open(const DpdkPortConfig& config, uint16_t queues) {
+  const auto id = find_port(config.device);
+  if (!id.ok()) return id.error();
+  std::shared_ptr<DpdkPort> port(new DpdkPort(id.value(), name_of(id.value()), config));
+  if (Status status = port->start(queues); !status.ok()) return std::move(status).error();
+  log::info("dpdk_port", "device=" + port->name_ + " mac=" + to_string(port->mac_) + " queues=" + std::to_string(queues) +
+                             " mtu=" + std::to_string(config.mtu.count()));
+  return port;
+}
+
+DpdkPort::~DpdkPort() {
+  if (is_started_ && rte_eth_dev_stop(id_) != 0) log::debug("dpdk_port_not_stopped", "device=" + name_);
+  if (rte_eth_dev_close(id_) != 0) log::debug("dpdk_port_not_closed", "device=" + name_);
+  for (rte_mempool* pool : pools_) {
+    // A ring or a driver that still has some would write into memory that is somebody else's by then.
+    if (rte_mempool_full(pool) == 1) rte_mempool_free(pool);
+    else log::debug("dpdk_pool_kept", "device=" + name_ + " missing=" + std::to_string(rte_mempool_in_use_count(pool)));
+  }
+}
+
+Status DpdkPort::start(uint16_t queues) {
+  Wanted wanted;
+  if (const int failure = rte_eth_dev_info_get(id_, &wanted.info); failure != 0) return device_error("asking what it can do", failure);
+  const rte_eth_dev_info& info = wanted.info;
+  const std::string_view driver = info.driver_name;
+  if (info.max_rx_queues < queues || info.max_tx_queues < queues)
+    return Error{Fault::kConfigInvalid,
+                 "the DPDK port " + name_ + " has " + std::to_string(std::min(info.max_rx_queues, info.max_tx_queues)) +
+                     " queue pairs, fewer than the " + std::to_string(queues) + " net workers",
+                 driver == kAfPacket ? "add qpairs=" + std::to_string(queues) + " to its --vdev in eal_args"
+                                     : "take a device with more queues, or let the gateway use fewer cores"};
+  size_t frame = config_.mtu.count() + kEthernetMax;
+  if (driver == kAfPacket) {
+    const rte_devargs* devargs = rte_dev_devargs(info.device);
+    const AfPacketArgs args = parse_af_packet(devargs != nullptr && devargs->args != nullptr ? devargs->args : "");
+    if (Status status = check_af_packet(args, config_.mtu, mtu_of_interface(args.interface)); !status.ok()) return status;
+    frame = std::max(frame, args.frame_size);  // it copies what arrives without a look at the mbuf's size
+    wanted.is_mtu_outside = true;
+  } else if (config_.mtu.count() > info.max_mtu || config_.mtu.count() < info.min_mtu) {
+    return Error{Fault::kConfigInvalid,
+                 "the DPDK port " + name_ + " carries packets of " + std::to_string(info.min_mtu) + " to " + std::to_string(info.max_mtu) +
+                     " bytes, and mtu in [data_plane.dpdk] is " + std::to_string(config_.mtu.count()),
+                 "set mtu to " + std::to_string(std::clamp<size_t>(config_.mtu.count(), info.min_mtu, info.max_mtu))};
+  }
+  wanted.room = std::max(static_cast<uint32_t>(frame) + RTE_PKTMBUF_HEADROOM, kRoomSmall);
+  if (wanted.room > kRoomSmall) wanted.room = std::max(wanted.room, kRoomLarge);
+  // FAST_FREE excludes MULTI_SEGS, which we have no use for: a packet is one mbuf of its queue's pool.
+  const uint64_t send = info.tx_offload_capa & (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM |
+                                                RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE);
+  const uint64_t receive = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_UDP_CKSUM;
+  offloads_ = {(send & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM) != 0, (send & RTE_ETH_TX_OFFLOAD_UDP_CKSUM) != 0, receive != 0};
+  wanted.conf.txmode.offloads = send;
+  wanted.conf.rxmode.offloads = receive;
+  if (!wanted.is_mtu_outside) wanted.conf.rxmode.mtu = static_cast<uint32_t>(config_.mtu.count());
+  if (const uint64_t hashed = info.flow_type_rss_offloads & RTE_ETH_RSS_UDP; queues > 1 && hashed != 0) {
+    wanted.conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+    wanted.conf.rx_adv_conf.rss_conf.rss_hf = hashed;
+  }
+  if (Status status = set_up_queues(queues, wanted); !status.ok()) return status;
+  if (!wanted.is_mtu_outside)
+    if (Status status = set_mtu(); !status.ok()) return status;
+  take_mac();
+  if (const int failure = rte_eth_dev_start(id_); failure != 0) return device_error("starting", failure);
+  is_started_ = true;
+  return success();
+}
+
+Status DpdkPort::set_up_queues(uint16_t queues, const Wanted& wanted) {
+  if (const int failure = rte_eth_dev_configure(id_, queues, queues, &wanted.conf); failure != 0) return device_error("configuring", failure);
+  uint16_t receive = kReceiveDescriptors, send = kSendDescriptors;
+  if (const int failure = rte_eth_dev_adjust_nb_rx_tx_desc(id_, &receive, &send); failure != 0) return device_error("sizing its rings", failure);
+  const int node = rte_eth_dev_socket_id(id_);
+  const uint32_t mbufs = std::max<uint32_t>(kMbufs, receive + send + 1023U);
+  for (uint16_t queue = 0; queue < queues; ++queue) {
+    const std::string pool = "tw_" + std::to_string(id_) + '_' + std::to_string(queue);
+    rte_mempool* made = rte_pktmbuf_pool_create(pool.c_str(), mbufs, kMbufsCached, 0, static_cast<uint16_t>(wanted.room), node);
+    if (made == nullptr)
+      return Error{Fault::kNoMemory,
+                   "the DPDK port " + name_ + " needs " + std::to_string(uint64_t{mbufs} * wanted.room >> 20) + " MiB of packet memory for a worker: " +
+                       rte_strerror(rte_errno),
+                   "reserve more huge pages (sysctl vm.nr_hugepages); with --no-huge raise -m in eal_args of [data_plane.dpdk]"};
+    pools_.push_back(made);
+    const auto socket = static_cast<unsigned>(node);
+    if (const int failure = rte_eth_rx_queue_setup(id_, queue, receive, socket, nullptr, made); failure != 0)
+      return device_error("setting up a queue to receive", failure);
+    rte_eth_txconf send_conf = wanted.info.default_txconf;
+    send_conf.offloads = wanted.conf.txmode.offloads;
+    if (const int failure = rte_eth_tx_queue_setup(id_, queue, send, socket, &send_conf); failure != 0)
+      return device_error("setting up a queue to send", failure);
+  }
+  return success();
+}
+
+// Many devices took it with the configuration; a virtual one may want to be told, or cannot be.
+Status DpdkPort::set_mtu() {
+  const int failure = rte_eth_dev_set_mtu(id_, static_cast<uint16_t>(config_.mtu.count()));
+  uint16_t now = 0;
+  if (failure == 0 || (failure == -ENOTSUP && rte_eth_dev_get_mtu(id_, &now) == 0 && now >= config_.mtu.count())) return success();
+  return Error{Fault::kConfigInvalid,
+               "the DPDK port " + name_ + " refuses an mtu of " + std::to_string(config_.mtu.count()) + " (" + rte_strerror(-failure) + ')',
+               "lower mtu in [data_plane.dpdk]"};
+}
+
+void DpdkPort::take_mac() {
+  rte_ether_addr address{};
+  if (rte_eth_macaddr_get(id_, &address) != 0 || rte_is_zero_ether_addr(&address) != 0) {
+    // net_ring has none: a random one of the locally administered range, which it need not know.
+    rte_eth_random_addr(address.addr_bytes);
+    if (rte_eth_dev_default_mac_addr_set(id_, &address) != 0) rte_eth_promiscuous_enable(id_);
+  }
+  std::memcpy(mac_.bytes.data(), address.addr_bytes, mac_.bytes.size());
+}
+
+ip::HostConfig DpdkPort::host_config() const {
+  ip::HostConfig host{.mac = mac_, .prefixes = config_.addresses, .vlan = config_.vlan, .icmp_echo = config_.icmp_echo,
+                      .udp_check = offloads_.udp_verify ? ip::UdpCheck::kSkip : ip::UdpCheck::kVerify};
+  for (const ip::IpAddress& hop : config_.next_hops) (ip::is_ipv4(hop) ? host.next_hop_ipv4 : host.next_hop_ipv6) = hop;
+  return host;
+}
+
+void DpdkPort::join(std::span<const ip::MacAddress> groups) {
+  if (groups.empty()) return;
+  std::vector<rte_ether_addr> addresses(groups.size());
+  for (size_t i = 0; i < groups.size(); ++i) std::memcpy(addresses[i].addr_bytes, groups[i].bytes.data(), sizeof addresses[i].addr_bytes);
+  if (rte_eth_dev_set_mc_addr_list(id_, addresses.data(), static_cast<uint32_t>(addresses.size())) == 0) return;
+  if (rte_eth_allmulticast_enable(id_) == 0 || rte_eth_promiscuous_enable(id_) == 0) return;
+  log::debug("dpdk_port_multicast", "device=" + name_ + " cannot be told which groups to receive");
+}
+
+void DpdkPort::watch_link(Time now) {
+  if (now < link_asked_at_ + kLinkPeriod) return;
+  link_asked_at_ = now;
+  rte_eth_link link{};
+  if (rte_eth_link_get_nowait(id_, &link) != 0) return;
+  const bool is_up = link.link_status == RTE_ETH_LINK_UP;
+  if (is_link_up_.exchange(is_up, std::memory_order_relaxed) == is_up) return;
+  if (is_up) log::info("dpdk_link_up", "device=" + name_);
+  else log::warning("dpdk_link_down", "device=" + name_ + " next=\"look at cable, switch or peer; the port goes on by itself\"");
+}
+
+DpdkPortStats DpdkPort::stats() const {
+  rte_eth_stats stats{};
+  if (rte_eth_stats_get(id_, &stats) != 0) return {};
+  return {.packets_received = stats.ipackets, .packets_sent = stats.opackets, .receive_missed = stats.imissed,
+          .receive_dry = stats.rx_nombuf, .receive_errors = stats.ierrors, .send_errors = stats.oerrors};
+}
+
+}  // namespace tideway::packet_io

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One Ethernet port of DPDK: found, checked against what the configuration wants of it, configured with one pair of
+// queues and one mbuf pool per net worker, started, and stopped with its last user.
+//
+// A pool has mbufs of one size: the headroom and the largest frame. It is on the port's NUMA node, and large enough that
+// full descriptor rings leave two bursts for each hand they pass through.
+// Thread: open() from any; the rest as each says.
+#pragma once
+#include "packet_io/dpdk_config.h"
+#include <tideway/result.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+struct rte_mempool;
+
+namespace tideway::packet_io {
+
+inline constexpr Duration kLinkPeriod = std::chrono::milliseconds(100);  // between two questions to the device
+inline constexpr uint16_t kReceiveDescriptors = 2048, kSendDescriptors = 1024;
+inline constexpr uint32_t kMbufs = 4095;      // of one pool: descriptors, and 1,023 in other hands; 2^n - 1 suits DPDK best
+inline constexpr uint32_t kMbufsCached = 256;  // of these, per thread
+
+struct DpdkPortStats {
+  uint64_t packets_received = 0, packets_sent = 0;
+  uint64_t receive_missed = 0;   // the device had no descriptor: the worker came too late
+  uint64_t receive_dry = 0;      // no mbuf was free
+  uint64_t receive_errors = 0, send_errors = 0;
+};
+
+// What the port does so that we need not.
+struct DpdkOffloads {
+  bool ipv4_checksum = false, udp_checksum = false;  // on send
+  bool udp_verify = false;                           // on receive
+};
+
+class DpdkPort {
+ public:
+  // Thread: any, after start_eal. Errors: config_invalid, naming the key or command that helps; no_memory.
+  static Result<std::shared_ptr<DpdkPort>> open(const DpdkPortConfig& config, uint16_t queues);
+  ~DpdkPort();  // no packet is out, and no worker polls anymore
+  DpdkPort(const DpdkPort&) = delete;
+  DpdkPort& operator=(const DpdkPort&) = delete;
+
+  // Set once.
+  uint16_t id() const { return id_; }
+  const std::string& name() const { return name_; }
+  const DpdkPortConfig& config() const { return config_; }
+  const DpdkOffloads& offloads() const { return offloads_; }
+  const ip::MacAddress& mac() const { return mac_; }
+  ip::HostConfig host_config() const;
+  uint16_t queues() const { return static_cast<uint16_t>(pools_.size()); }
+  rte_mempool* pool(uint16_t queue) const { return pools_[queue]; }
+
+  // Lets the device receive these multicast groups, or everything where it cannot choose. Thread: any, once.
+  void join(std::span<const ip::MacAddress> groups);
+  // Asks the device for its link at most once per kLinkPeriod, and logs a change. Thread: the first queue's worker.
+  void watch_link(Time now);
+  bool is_link_up() const { return is_link_up_.load(std::memory_order_relaxed); }  // thread: any
+  DpdkPortStats stats() const;                                                     // thread: any
+
+ private:
+  struct Wanted;
+  DpdkPort(uint16_t id, std::string name, const DpdkPortConfig& config) : id_(id), name_(std::move(name)), config_(config) {}
+  Status start(uint16_t queues);
+  Status set_up_queues(uint16_t queues, const Wanted& wanted);
+  Status set_mtu();
+  void take_mac();
+  Error device_error(const char* step, int cause) const;
+
+  const uint16_t id_;
+  const std::string name_;
+  const DpdkPortConfig config_;
+  DpdkOffloads offloads_;
+  ip::MacAddress mac_;
+  std::vector<rte_mempool*> pools_;
+  bool is_started_ = false;
+  std::atomic<bool> is_link_up_{true};
+  Time link_asked_at_{};
+};
+
+}  // namespace tideway::packet_io

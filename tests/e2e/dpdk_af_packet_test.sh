@@ -1,0 +1,119 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# A gateway on kernel UDP and one on a DPDK port (net_af_packet over veth) across a link that loses packets: push and pull,
+# the port answers ping, it sleeps when idle, and a port that does not start is replaced by the kernel where it may be.
+source "$(dirname "$0")/lib.sh"
+[ "$(id -u)" -eq 0 ] && ip netns add "twprobe$$" 2>/dev/null && ip netns del "twprobe$$" || { echo "SKIP: needs root and network namespaces"; exit 77; }
+testbed=twe2e$$
+export TIDEWAY_TESTBED=$testbed
+bed() { "$repo/scripts/testbed.sh" "$@"; }
+make_sites 10.77.0.1 10.77.0.2
+
+# with_port SITE ADDRESS [KEY = VALUE]...: the configuration of SITE with a port of its own beside the kernel.
+with_port() {
+  local site=$1 address=$2
+  shift 2
+  sed 's/^\[data_plane\]$/[data_plane]\nbackend = "dpdk"/' "$work/$site.toml"
+  printf '[data_plane.dpdk]\naddress = "%s"\n' "$address"
+  printf '%s\n' "$@"
+}
+huge='eal_args = ["--no-huge", "--no-pci", "--vdev=net_af_packet0,iface=wan0"]'
+with_port wisconsin 10.77.0.12/24 "$huge" > "$work/wisconsin.port.toml"
+with_port atlanta 10.77.0.11/24 "$huge" > "$work/atlanta.port.toml"
+if ! "$bin/tidewayd" --config "$work/wisconsin.port.toml" --check 2> "$work/check.err"; then
+  grep -q 'not in this build' "$work/check.err" && { echo "SKIP: the programs are built without DPDK"; exit 77; }
+  fail "$(cat "$work/check.err")"
+fi
+pmd=$(find /usr/lib /usr/local/lib -name 'librte_net_af_packet.so*' 2>/dev/null | head -n 1)
+[ -n "$pmd" ] || { echo "SKIP: the driver net_af_packet of DPDK is not installed"; exit 77; }
+
+head -c 30000000 /dev/urandom > "$work/file"
+mkdir "$work/tree"
+for i in $(seq 50); do head -c "$((i * 997))" /dev/urandom > "$work/tree/file$i"; done
+
+end() { kill "$gateway" && wait "$gateway" 2> /dev/null || :; }
+
+# What arrives as several packets glued together is larger than a frame of the port's ring.
+plain_frames() { bed exec a ethtool -K wan0 gro off > /dev/null; bed exec b ethtool -K wan0 gro off > /dev/null; }
+
+# copy NAME CONFIG ARGUMENTS...: from site a.
+copy() { local config=$1; shift; bed exec a "$bin/tideway" --config "$work/$config.toml" copy -q "$@"; }
+
+bed up --rate 500Mbit --delay 5ms --loss 0.5% --seed 3 > /dev/null
+plain_frames
+serve wisconsin "$work/wisconsin.port.toml" "$repo/scripts/testbed.sh" exec b
+grep -q 'data=10.77.0.12:7401' "$work/wisconsin.ready" || fail "the ready line does not show the port: $(cat "$work/wisconsin.ready")"; pass
+copy atlanta "$work/file" wisconsin:data/file
+cmp "$work/file" "$work/wisconsin/data/file"; pass
+copy atlanta wisconsin:data/file "$work/back"
+cmp "$work/file" "$work/back"; pass
+copy atlanta "$work/tree" wisconsin:data/tree
+same_tree "$work/tree" "$work/wisconsin/data/tree"
+bed exec a python3 - 10.77.0.12 <<'PY' || fail "the port does not answer an echo request"
+import socket, struct, sys
+def checksum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    return ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
+with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
+    raw.settimeout(0.5)
+    for number in range(1, 11):  # the link loses some
+        body = struct.pack("!HH", 7401, number) + b"tideway!"
+        raw.sendto(struct.pack("!BBH", 8, 0, checksum(b"\x08\x00\x00\x00" + body)) + body, (sys.argv[1], 0))
+        try:
+            if raw.recv(2048)[20:].startswith(b"\x00\x00"): sys.exit(0)
+        except socket.timeout:
+            pass
+sys.exit(1)
+PY
+pass
+
+# What an idle gateway costs, in percent of a core.
+ticks() { awk '{print $14 + $15}' "/proc/$1/stat"; }
+daemon=$(pgrep -P "$gateway" -x tidewayd || echo "$gateway")
+sleep 1.5
+before=$(ticks "$daemon")
+sleep 4
+used=$(($(ticks "$daemon") - before))
+percent=$((used * 100 / ($(getconf CLK_TCK) * 4)))
+echo "an idle gateway with a port uses $percent % of a core"
+[ "$percent" -le "${TIDEWAY_IDLE_PERCENT_MAX:-6}" ] || fail "an idle gateway uses $percent % of a core"; pass
+end
+
+# The other way round: the one that dials has the port.
+serve wisconsin-udp "$work/wisconsin.toml" "$repo/scripts/testbed.sh" exec b
+copy atlanta.port "$work/file" wisconsin:data/from_port
+cmp "$work/file" "$work/wisconsin/data/from_port"; pass
+copy atlanta.port wisconsin:data/file "$work/to_port"
+cmp "$work/file" "$work/to_port"; pass
+end
+
+# A port at both ends.
+serve wisconsin-both "$work/wisconsin.port.toml" "$repo/scripts/testbed.sh" exec b
+copy atlanta.port "$work/file" wisconsin:data/both
+cmp "$work/file" "$work/wisconsin/data/both"; pass
+end
+
+# A port that does not start: an error with what to do, or the kernel's address.
+gone='eal_args = ["--no-huge", "--no-pci", "--vdev=net_af_packet0,iface=nowhere0"]'
+with_port wisconsin 10.77.0.12/24 "$gone" > "$work/gone.toml"
+refuses 3 config_invalid "DPDK found no port" bed exec b "$bin/tidewayd" --config "$work/gone.toml"
+with_port wisconsin 10.77.0.12/24 "$gone" 'fallback = "udp"' > "$work/fallback.toml"
+serve fallback "$work/fallback.toml" "$repo/scripts/testbed.sh" exec b
+grep -q dpdk_unavailable "$work/fallback.log" || fail "the gateway did not say that it fell back"; pass
+grep -q "data=10.77.0.2:" "$work/fallback.ready" || fail "the ready line does not show the kernel's address"; pass
+copy atlanta "$work/file" wisconsin:data/fallback
+cmp "$work/file" "$work/wisconsin/data/fallback"; pass
+end
+with_port wisconsin 10.77.0.12/24 "$huge" 'mtu = 9000' > "$work/large.toml"
+refuses 3 config_invalid "framesz" bed exec b "$bin/tidewayd" --config "$work/large.toml"
+
+bed down > /dev/null
+bed up --interface-mtu 9000 --rate 500Mbit --delay 5ms > /dev/null
+plain_frames
+jumbo='eal_args = ["--no-huge", "--no-pci", "--vdev=net_af_packet0,iface=wan0,framesz=10240,blocksz=20480"]'
+with_port wisconsin 10.77.0.12/24 "$jumbo" 'mtu = 9000' > "$work/jumbo.toml"
+serve jumbo "$work/jumbo.toml" "$repo/scripts/testbed.sh" exec b
+copy atlanta "$work/file" wisconsin:data/jumbo
+cmp "$work/file" "$work/wisconsin/data/jumbo"; pass
+end
