@@ -116,7 +116,7 @@ def size_of(path):
 
 
 def is_equal(left, right):
-    return subprocess.run(["diff", "-rq", left, right], capture_output=True).returncode == 0
+    return subprocess.run(["diff", "-rq", "--exclude=.tideway-manifest", left, right], capture_output=True).returncode == 0
 
 
 # ---- what is measured ------------------------------------------------------------------------------------------------
