@@ -39,8 +39,13 @@ TransferOptions parse_options(const proto::Options& in, FieldCheck& check) {
 
 void parse_lists(const proto::OpenTransfer& in, FieldCheck& check, OpenTransfer& out) {
   if (!check.require(static_cast<size_t>(in.source_size()) <= kSourcesMax, "sources", "has more than 4096 values") ||
-      !check.require(static_cast<size_t>(in.filter_size()) <= kFiltersMax, "filters", "has more than 1024 values"))
+      !check.require(static_cast<size_t>(in.filter_size()) <= kFiltersMax, "filters", "has more than 1024 values") ||
+      !check.require(static_cast<size_t>(in.only_size()) <= kOnlyMax, "only", "has more than 16384 values"))
     return;
+  for (const std::string& name : in.only()) {
+    out.only.push_back(check.name(name, "only"));
+    check.require(!out.only.back().is_root(), "only", "names the source itself");
+  }
   for (const std::string& source : in.source()) out.sources.push_back(check.name(source, "sources"));
   for (const proto::Filter& filter : in.filter()) {
     out.filters.push_back({check.choice(filter.kind(), FilterKind::kExclude, "filter.kind"), filter.pattern()});
@@ -67,6 +72,7 @@ void parse_start(const proto::OpenTransfer& in, FieldCheck& check, OpenTransfer&
   check.require(out.depth == 0 || out.direction == Direction::kList, "depth", "comes with another direction than list");
   const bool is_pull = out.direction == Direction::kPull;
   check.require(is_pull || !out.sink, "sink", "comes with another direction than pull");
+  check.require(is_pull || out.only.empty(), "only", "comes with another direction than pull");
   check.require(is_pull || !out.everything_needed, "everything_needed", "comes with another direction than pull");
   check.require(is_pull || out.sources.size() <= 1, "sources", "has several of a push or list");
   // It is what a single file is called inside a directory, and the root has no last name.
@@ -127,6 +133,7 @@ std::string serialize(const OpenTransfer& message) {
   out.set_root(message.root);
   out.set_name(encode_name(message.name));
   for (const ObjectName& source : message.sources) out.add_source(encode_name(source));
+  for (const ObjectName& name : message.only) out.add_only(encode_name(name));
   out.set_destination(static_cast<uint32_t>(message.destination));
   proto::Options& options = *out.mutable_options();
   options.set_publish(static_cast<uint32_t>(message.options.publish));

@@ -13,6 +13,8 @@ inline constexpr size_t kJobNameMax = 128;
 inline constexpr size_t kRootNameMax = 64;
 inline constexpr size_t kSourcesMax = 4096;
 inline constexpr size_t kFiltersMax = 1024;
+inline constexpr size_t kOnlyMax = 16'384;         // names, and
+inline constexpr size_t kOnlyBytesMax = 512 << 10; // what they take together: half of the message
 inline constexpr size_t kPatternMax = 4096;        // bytes; a path is no longer
 inline constexpr size_t kObjectEndsMax = 1024;     // keeps the message within 64 KiB, as the next two
 inline constexpr size_t kBlockRangesMax = 2048;
@@ -65,6 +67,7 @@ struct OpenTransfer {
   std::vector<Filter> filters;         // first match wins
   std::optional<SinkStart> sink;       // pull only
   bool everything_needed = false;      // pull only: the sink has nothing yet, no Needs will come
+  std::vector<ObjectName> only;        // pull only: these below the source and what lies below them; empty: everything
   std::optional<ManifestPage> first_page;  // push only
   uint32_t depth = 0;                  // list only: 1 is what lies directly in `name`, 0 everything
   bool operator==(const OpenTransfer&) const = default;

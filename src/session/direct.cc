@@ -149,8 +149,14 @@ Status Direct::pull(CopyRequest& request) {
       return Error{Fault::kUsage, "the sources lie at two peers or under two roots", "copy them one after the other"};
     if (request.sources.size() > 1) open.sources.push_back(remote.name);
   }
-  if (request.only)
-    return Error{Fault::kUnsupported, "--files-from works for a push only in this version", "use --include patterns for a pull"};
+  if (request.only) {
+    size_t bytes = 0;
+    for (const ObjectName& name : *request.only) bytes += to_display(name).size() + 1;
+    if (request.only->size() > messages::kOnlyMax || bytes > messages::kOnlyBytesMax)
+      return Error{Fault::kUsage, "--files-from names more than one request of a pull may carry: " + std::to_string(messages::kOnlyMax) + " names, " +
+                       std::to_string(messages::kOnlyBytesMax >> 10) + " KiB", "split the list, or use --include patterns"};
+    open.only = std::move(*request.only);
+  }
   engine::StartSink start;
   auto place = open_local(to.path, storage::Side::kDestination);
   if (!place.ok()) return std::move(place).error();

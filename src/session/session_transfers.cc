@@ -212,6 +212,10 @@ void Session::serve_pull(messages::OpenTransfer request) {
     const auto verdict = filter.kind == messages::FilterKind::kInclude ? storage::Verdict::kInclude : storage::Verdict::kExclude;
     if (Status status = start.scan.filter.add(verdict, filter.pattern); !status.ok()) return refuse(request.transfer, status.error());
   }
+  if (!request.only.empty()) {
+    start.scan.only.emplace();
+    for (ObjectName& name : request.only) start.scan.only->add(std::move(name));
+  }
   if (request.sources.empty()) start.scan.sources.push_back({root, request.name, ""});
   for (const ObjectName& source : request.sources) start.scan.sources.push_back({root, source, ""});
   if (request.sources.size() > 1) start.scan.form = storage::ScanForm::kTogether;

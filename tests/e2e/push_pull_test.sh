@@ -103,6 +103,8 @@ tideway copy -q --include '*.keep' --include '*/' --exclude '*' "$tree" wisconsi
 [ "$(cd "$there/filtered" && find . -type f ! -name .tideway-manifest)" = "./a b/small.keep" ] || fail "the filter took something else"; pass
 printf 'large\na b\n' | tideway copy -q --files-from - "$tree" wisconsin:data/listed
 [ -f "$there/listed/large" ] && [ ! -e "$there/listed/text" ]; pass
+printf 'large\na b\n' | tideway copy -q --files-from - wisconsin:data/tree "$work/listed"
+[ -f "$work/listed/large" ] && [ -L "$work/listed/a b/up" ] && [ ! -e "$work/listed/text" ] || fail "a pull of listed names brought something else"; pass
 tideway copy -q -n "$tree" wisconsin:data/dry 2> /dev/null
 absent "$there/dry"
 tideway ls wisconsin:data/tree > "$work/listing"
