@@ -38,6 +38,6 @@ refuses 2 usage "--dpdk" "$bin/tideway" selftest
 refuses 7 dest_io "set TMPDIR" env TMPDIR=/proc "$bin/tideway" selftest --dpdk
 mkdir "$work/ended"
 code=0
-TMPDIR=$work/ended timeout --signal INT 1 "$bin/tideway" selftest --dpdk > /dev/null 2> "$work/ended.log" || code=$?
-[ "$code" -eq 124 ] || [ "$code" -eq 0 ] || fail "interrupted, it ended with $code: $(cat "$work/ended.log")"; pass
+TMPDIR=$work/ended timeout --preserve-status --signal TERM 0.7 "$bin/tideway" selftest --dpdk > /dev/null 2> "$work/ended.log" || code=$?
+[ "$code" -eq 143 ] || [ "$code" -eq 0 ] || fail "interrupted, it ended with $code: $(cat "$work/ended.log")"; pass
 [ -z "$(ls -A "$work/ended")" ] || fail "interrupted, it left $(ls -A "$work/ended")"; pass
