@@ -5,11 +5,8 @@
 #include "base/clock.h"
 #include "config/config_file.h"
 #include "config/gateway.h"
+#include "signals.h"
 #include "verbs.h"
-
-#include <signal.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
 #include <fstream>
 #include <iostream>
@@ -98,16 +95,6 @@ std::string shown(const session::Address& address) {
   return to_display(std::get<session::LocalAddress>(address).path);
 }
 
-// SIGINT and SIGTERM as something the loop can wait for. Before any thread starts, so that none of them gets the signal.
-int open_signal_fd() {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGINT);
-  sigaddset(&set, SIGTERM);
-  sigprocmask(SIG_BLOCK, &set, nullptr);
-  return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-}
-
 void print_report(const engine::EntryReported& report, const OutputConfig& output) {
   const bool is_skip = row_of(report.why.fault).exit_code == row_of(Fault::kSpecialFile).exit_code;
   if (output.json)
@@ -172,10 +159,9 @@ int run(const Running& running, const CopyOptions& options, const Globals& globa
     direct.entries().clear();
   };
   while (direct.turn(std::chrono::milliseconds(200), signals)) {
-    signalfd_siginfo info{};
-    if (interrupted == 0 && read(signals, &info, sizeof info) == sizeof info) {
-      interrupted = static_cast<int>(info.ssi_signo);
-      direct.cancel();
+    if (interrupted == 0) {
+      interrupted = next_signal(signals);
+      if (interrupted != 0) direct.cancel();
     }
     drain_reports();
     progress.show(read_clock(), direct.numbers());

@@ -6,6 +6,7 @@
 #include "config/config_file.h"
 #include "config/gateway.h"
 #include "crypto/registry.h"
+#include "packet_io/dpdk_host.h"
 #include "packet_io/udp_socket.h"
 #include "session/roots.h"
 #include "storage/registry.h"
@@ -74,6 +75,12 @@ void check_limits(Findings& findings) {
   findings.add(files.rlim_cur >= kFiles ? Verdict::kOk : Verdict::kNote, "open files: " + std::to_string(files.rlim_cur), files.rlim_cur >= kFiles ? "" : "ulimit -n 65536");
 }
 
+void check_dpdk(Findings& findings) {
+  const packet_io::DpdkHost host = packet_io::DpdkHost::look("");
+  const std::string advice = host.advice();
+  findings.add(advice.empty() ? Verdict::kOk : Verdict::kNote, host.summary(), advice);
+}
+
 void check_config(Findings& findings, const config::GatewayConfig& config) {
   const crypto::TlsConfig tls{config.tls.ca, config.tls.cert, config.tls.key, {}, {}};
   const auto now = std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
@@ -119,6 +126,7 @@ int examine(const Globals& globals, const std::string& peer) {
   check_sealing(findings);
   check_storage_queue(findings);
   check_limits(findings);
+  check_dpdk(findings);
   const auto config = config::load(globals.config);
   Endpoint local = Endpoint::parse("127.0.0.1:0").value();
   if (config.ok()) {

@@ -52,6 +52,7 @@ int main(int argc, char** argv) {
   add_config(app, globals, action);
   add_doctor(app, globals, action);
   add_pki(app, globals, action);
+  add_selftest(app, globals, action);
   add_version(app, globals, action);
   return parse_and_run(app, globals, action, argv, argc);
 }

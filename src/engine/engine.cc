@@ -6,6 +6,7 @@
 #include "engine/cpu_worker.h"
 #include "engine/io_worker.h"
 #include "engine/net_worker.h"
+#include "engine/packet_ports.h"
 #include "engine/poll_pace.h"
 #include "storage/registry.h"
 
@@ -154,19 +155,6 @@ static void raise_open_files_limit() {
   static_cast<void>(setrlimit(RLIMIT_NOFILE, &limit));  // else it stays as it was
 }
 
-static Result<packet_io::PacketIos> make_packet_ios(const EngineConfig& config, uint32_t workers) {
-  const auto backend = packet_io::find_backend(config.packet_backend);
-  if (!backend.ok()) return backend.error();
-  packet_io::PacketIoConfig packets = config.packets;
-  packets.dpdk.clock = read_clock;
-  if (const auto prepare = backend.value()->prepare; prepare != nullptr) {
-    Status status = success();
-    std::thread([&] { status = prepare(packets); }).join();  // it may pin its thread
-    if (!status.ok()) return std::move(status).error();
-  }
-  return backend.value()->make(packets, static_cast<uint16_t>(workers));
-}
-
 Result<std::unique_ptr<Engine>> Engine::start(const EngineConfig& config) {
   raise_open_files_limit();
   const uint32_t cores = config.cores == 0 ? usable_cores() : config.cores;
@@ -179,7 +167,7 @@ Result<std::unique_ptr<Engine>> Engine::start(const EngineConfig& config) {
   if (Status status = parts->make_bells(); !status.ok()) return std::move(status).error();
   const auto controller = congestion::find_controller(config.congestion, config.rate.is_unlimited() ? Rate() : config.rate);
   if (!controller.ok()) return controller.error();
-  auto ios = make_packet_ios(config, layout.value().net_workers);
+  auto ios = make_packet_ios(config.packet_backend, config.packets, layout.value().net_workers);
   if (!ios.ok()) return std::move(ios).error();
   for (uint32_t i = 0; i < layout.value().net_workers; ++i) {
     const NetWorkerConfig net{i, controller.value(), config.rate, layout.value().buffers_receiving / layout.value().net_workers};

@@ -3,13 +3,29 @@
 
 #include "packet_io/dpdk_eal.h"
 #include "packet_io/dpdk_packet_io.h"
+#include "packet_io/dpdk_ring_pair.h"
 
 namespace tideway::packet_io {
+namespace {
+
+constexpr uint32_t kRingSlots = 1'024;  // in each direction: what 2 ms of 6 Gbit/s are; less than the mbufs of a port
+
+Result<std::shared_ptr<DpdkPort>> port_of(const PacketIoConfig& config, uint16_t workers) {
+  const std::shared_ptr<DpdkPort>& opened = config.dpdk.opened;
+  if (opened == nullptr) return DpdkPort::open(config.dpdk.port, workers);
+  if (workers <= opened->queues()) return opened;
+  return Error{Fault::kConfigInvalid,
+               "the DPDK port " + opened->name() + " was opened with " + std::to_string(opened->queues()) +
+                   " queue pairs, fewer than the " + std::to_string(workers) + " net workers",
+               "let the gateway use fewer cores"};
+}
+
+}  // namespace
 
 Status prepare_dpdk(const PacketIoConfig& config) { return start_eal(config.dpdk); }
 
 Result<PacketIos> make_dpdk(const PacketIoConfig& config, uint16_t workers) {
-  auto port = DpdkPort::open(config.dpdk.port, workers);
+  auto port = port_of(config, workers);
   if (!port.ok()) return std::move(port).error();
   PacketIos all;
   for (uint16_t worker = 0; worker < workers; ++worker) {
@@ -18,6 +34,16 @@ Result<PacketIos> make_dpdk(const PacketIoConfig& config, uint16_t workers) {
     all.push_back(std::move(made).value());
   }
   return all;
+}
+
+// Either port holds both: a ring between them may hold packets of the other's pool.
+Result<JoinedConfigs> join_dpdk(JoinedConfigs configs) {
+  auto made = DpdkRingPair::create({configs.first.dpdk.port, configs.second.dpdk.port}, kRingSlots);
+  if (!made.ok()) return std::move(made).error();
+  const std::shared_ptr<DpdkRingPair> pair = std::move(made).value();
+  configs.first.dpdk.opened = {pair, pair->a().get()};
+  configs.second.dpdk.opened = {pair, pair->b().get()};
+  return configs;
 }
 
 }  // namespace tideway::packet_io

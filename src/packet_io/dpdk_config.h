@@ -6,10 +6,13 @@
 #include "ip/host.h"
 #include <tideway/time.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
 namespace tideway::packet_io {
+
+class DpdkPort;
 
 // How a net worker waits for packets, of which a port gives no notice.
 enum class DpdkPoll : uint8_t {
@@ -36,6 +39,7 @@ struct DpdkConfig {
   DpdkDma dma = DpdkDma::kConfined;
   DpdkPoll poll = DpdkPoll::kAdaptive;
   DpdkPortConfig port;
+  std::shared_ptr<DpdkPort> opened{};     // taken instead of opening `port`; it may serve one engine after the other
   Time (*clock)() = nullptr;              // for neighbours, announcements and the link; read once per receive
 };
 

@@ -21,9 +21,9 @@ Result<PacketIos> make_udp(const PacketIoConfig& config, uint16_t workers) {
 }
 
 constexpr Backend kBackends[] = {
-    {"udp", nullptr, make_udp},
+    {"udp", nullptr, make_udp, nullptr},
 #ifdef TIDEWAY_HAS_DPDK
-    {"dpdk", prepare_dpdk, make_dpdk},
+    {"dpdk", prepare_dpdk, make_dpdk, join_dpdk},
 #endif
 };
 

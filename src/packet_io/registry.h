@@ -11,6 +11,7 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace tideway::packet_io {
@@ -23,6 +24,9 @@ struct PacketIoConfig {
 
 using PacketIos = std::vector<std::unique_ptr<PacketIo>>;
 
+// What two backends of one process are made from.
+using JoinedConfigs = std::pair<PacketIoConfig, PacketIoConfig>;
+
 struct Backend {
   std::string_view name;
   // Once per process, before the first make; null: nothing to do. It may pin its caller to a core, so call it from a
@@ -30,6 +34,10 @@ struct Backend {
   Status (*prepare)(const PacketIoConfig& config);
   // One for each of `workers` net workers, at once, because they may share a port.
   Result<PacketIos> (*make)(const PacketIoConfig& config, uint16_t workers);
+  // The same configurations, with ports that are joined in memory, so that what one makes reaches what the other makes
+  // and nobody else; after prepare. Null: this backend has none. The ports live as long as either configuration, or a
+  // backend made from it, and serve one at a time.
+  Result<JoinedConfigs> (*join)(JoinedConfigs configs);
 };
 
 std::span<const Backend> backends();

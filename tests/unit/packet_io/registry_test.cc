@@ -18,6 +18,7 @@ TEST(PacketIoRegistry, UdpIsAlwaysThereAndMakesOneForEachWorker) {
   const Backend& udp = *find_backend("udp").value();
   EXPECT_EQ(udp.prepare, nullptr);
   EXPECT_EQ(udp.make({}, 3).value().size(), 3U);
+  EXPECT_EQ(udp.join, nullptr);
 }
 
 TEST(PacketIoRegistry, AnUnknownNameIsRefusedWithTheNamesThereAre) {
