@@ -140,12 +140,13 @@ int exit_code_of(const session::CopyNumbers& numbers, const CopyOptions& options
   return 0;
 }
 
-// Runs the copy to its end. A first interrupt cancels it cleanly, so that the peer removes what is unfinished.
 struct Running {
   session::Direct& direct;
   const session::CopyRequest& request;
   int signals;
 };
+
+// Runs the copy to its end. A first interrupt cancels it cleanly, so that the peer removes what is unfinished.
 int run(const Running& running, const CopyOptions& options, const Globals& globals) {
   auto& [direct, request, signals] = running;
   const Time start = read_clock();
