@@ -64,7 +64,7 @@ fuzz() {
   local target=${1:-} seconds=${2:-60}
   if [[ $target =~ ^[0-9]+$ ]]; then seconds=$target target=; fi
   scripts/install_deps.sh build test
-  cmake --preset fuzz -DTIDEWAY_FUZZ_SECONDS="$seconds" >/dev/null
+  cmake --preset fuzz -DTIDEWAY_FUZZ_LIMIT="-max_total_time=$seconds" >/dev/null
   cmake --build --preset fuzz -j "$jobs" --target "${target:+${target}_}fuzz"
   ctest --test-dir build/fuzz -j "$jobs" --output-on-failure -L fuzz ${target:+-R "^fuzz\.$target\$"}
 }

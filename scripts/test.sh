@@ -6,12 +6,11 @@
 # machine (root, namespaces, io_uring) is skipped by name and counted.
 #
 # Unit, conformance, property and simulation tests run with the sanitizers on, end-to-end tests against the release
-# build, fuzz targets for a few seconds each over their seeds.
+# build, fuzz targets for a fixed number of runs each over their seeds.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 jobs=$(nproc)
-fuzz_seconds=5
 logs=build/test-logs
 failures=() skipped=()
 passed=0
@@ -63,7 +62,7 @@ if step configure-release cmake --preset release &&
    step build-release cmake --build --preset release -j "$jobs" --target programs; then
   tests tests-e2e build/release -L e2e
 fi
-if step configure-fuzz cmake --preset fuzz -DTIDEWAY_FUZZ_SECONDS=$fuzz_seconds &&
+if step configure-fuzz cmake --preset fuzz &&
    step build-fuzz cmake --build --preset fuzz -j "$jobs" --target fuzz; then
   tests tests-fuzz build/fuzz -j "$jobs" -L fuzz
 fi
