@@ -169,10 +169,8 @@ Result<double> parse_percent(std::string_view text) {
   if (!amount) return refused(text, "is not a share", "write a number with a percent sign, such as 0.1%");
   if (amount->unit != "%") {
     const std::string digits(amount->digits.substr(0, kShownMax));
-    char as_share[32];
-    std::snprintf(as_share, sizeof as_share, "%.6g", amount->number * 100);
     return refused(text, amount->unit.empty() ? "has no unit" : "has a unit that is not %",
-                   "write " + digits + "% or " + as_share + '%');
+                   "write " + digits + "% or " + percent_to_string(amount->number));
   }
   if (amount->number > 100) return refused(text, "is more than all", "write at most 100%");
   return amount->number / 100;
@@ -209,8 +207,10 @@ std::string to_string(Duration time) {
 }
 
 std::string percent_to_string(double share) {
+  const double percent = share * 100;
   char text[64];
-  std::snprintf(text, sizeof text, "%.4g%%", share * 100);
+  // Small ones without an exponent, which parse_percent does not read.
+  std::snprintf(text, sizeof text, percent < 1e-4 ? "%.7f%%" : "%.4g%%", percent);
   return text;
 }
 
