@@ -3,11 +3,7 @@
 #
 # A firewall between the sites: what it blocks is named within seconds, and the gateway goes on.
 source "$(dirname "$0")/lib.sh"
-[ "$(id -u)" -eq 0 ] && ip netns add "twprobe$$" 2>/dev/null && ip netns del "twprobe$$" || { echo "SKIP: needs root and network namespaces"; exit 77; }
-testbed=twblock$$
-export TIDEWAY_TESTBED=$testbed
-bed() { "$repo/scripts/testbed.sh" "$@"; }
-make_sites 10.77.0.1 10.77.0.2
+make_testbed_sites
 head -c 1000000 /dev/urandom > "$work/file"
 bed up --rate 1Gbit --delay 5ms > /dev/null
 serve wisconsin "$work/wisconsin.toml" "$repo/scripts/testbed.sh" exec b

@@ -4,11 +4,7 @@
 # A gateway on kernel UDP and one on a DPDK port (net_af_packet over veth) across a link that loses packets: push and pull,
 # the port answers ping, it sleeps when idle, and a port that does not start is replaced by the kernel where it may be.
 source "$(dirname "$0")/lib.sh"
-[ "$(id -u)" -eq 0 ] && ip netns add "twprobe$$" 2>/dev/null && ip netns del "twprobe$$" || { echo "SKIP: needs root and network namespaces"; exit 77; }
-testbed=twe2e$$
-export TIDEWAY_TESTBED=$testbed
-bed() { "$repo/scripts/testbed.sh" "$@"; }
-make_sites 10.77.0.1 10.77.0.2
+make_testbed_sites
 
 # with_port SITE ADDRESS [KEY = VALUE]...: the configuration of SITE with a port of its own beside the kernel.
 with_port() {

@@ -3,11 +3,7 @@
 #
 # A bad link between two sites: loss in bursts, reordering, duplicates, damage, a small path MTU, a blackout.
 source "$(dirname "$0")/lib.sh"
-[ "$(id -u)" -eq 0 ] && ip netns add "twprobe$$" 2>/dev/null && ip netns del "twprobe$$" || { echo "SKIP: needs root and network namespaces"; exit 77; }
-testbed=twe2e$$
-export TIDEWAY_TESTBED=$testbed
-bed() { "$repo/scripts/testbed.sh" "$@"; }
-make_sites 10.77.0.1 10.77.0.2
+make_testbed_sites
 head -c 20000000 /dev/urandom > "$work/file"
 
 bed up --rate 200Mbit --delay 10ms --loss 1% --loss-burst 3 --reorder 1% --duplicate 0.5% --corrupt 0.1% --seed 7 > /dev/null
