@@ -61,6 +61,9 @@ class Rate {
   constexpr double bits_per_second() const { return static_cast<double>(per_second_) * 8.0; }
   constexpr bool is_unlimited() const { return *this == unlimited(); }
   constexpr auto operator<=>(const Rate&) const = default;
+  friend constexpr Rate operator+(Rate a, Rate b) {  // with an unlimited one: unlimited
+    return Rate(a.per_second_ > unlimited().per_second_ - b.per_second_ ? unlimited().per_second_ : a.per_second_ + b.per_second_);
+  }
   friend constexpr Rate operator*(Rate rate, double factor) {
     if (rate.is_unlimited()) return rate;
     return Rate(static_cast<uint64_t>(static_cast<double>(rate.per_second_) * factor));

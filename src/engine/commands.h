@@ -53,7 +53,6 @@ struct OpenLane {
   LaneId id;
   uint64_t credit_unit = 0;
   std::shared_ptr<LaneBoard> board;  // the engine fills it in
-  Rate rate = Rate::unlimited();  // ceiling for what we send
   std::vector<OpenFlow> flows;
 };
 

@@ -17,7 +17,7 @@ constexpr Duration kDeadPatience = std::chrono::seconds(10);  // as long as the 
 LanePort::LanePort(Time now, const OpenLane& open, const Ground& ground)
     : lane_({.lane = open.id, .unit = open.credit_unit, .blocks_given_max = ground.credit.blocks_max, .pool = &ground.credit},
             ground.pool, ground.table),
-      board_(open.board), opened_at_(now), ceiling_(open.rate), dealt_at_(now) {}
+      board_(open.board), opened_at_(now), dealt_at_(now) {}
 
 void LanePort::add_flow(Time now, OpenFlow&& open, PathId path, std::unique_ptr<CongestionController> controller) {
   auto port = std::make_unique<Port>();
@@ -164,8 +164,6 @@ namespace {
 constexpr double kPayloadShare = 1408.0 / 1522.0;
 constexpr double kUsesItsShare = 0.8;    // and would send more
 constexpr double kGrowth = 1.5;          // per deal, of one that used less
-// Of an equal share, in any case: who starts again finds it and shows with it that he wants more.
-constexpr uint64_t kStandbyPart = 4;
 
 bool is_usable(flow::FlowState state) { return state == flow::FlowState::kOpen || state == flow::FlowState::kProbing; }
 
@@ -180,21 +178,18 @@ Rate LanePort::wanted_rate(Time now, const Port& port) const {
 }
 
 Rate LanePort::wanted_rate(Time now) const {
-  uint64_t sum = 0;
-  for (const auto& port : ports_) {
-    const Rate wanted = wanted_rate(now, *port);
-    if (wanted.is_unlimited()) return ceiling_;
-    sum += wanted.bytes_per_second();
-  }
-  return std::min(ceiling_, Rate::bytes_per_second(sum) * (1 / kPayloadShare));
+  Rate sum;
+  for (const auto& port : ports_) sum = sum + wanted_rate(now, *port);
+  return std::min(ceiling_, sum * (1 / kPayloadShare));
 }
 
 void LanePort::deal(Time now, Rate share) {
   const Rate payload = std::min(share, ceiling_) * kPayloadShare;
+  const auto is_free = [](const auto& port) { return port->share.is_unlimited(); };
+  if (payload.is_unlimited() && std::ranges::all_of(ports_, is_free)) return;  // the usual case: nothing to measure
   std::vector<Rate> wanted;
-  for (const auto& port : ports_)
-    wanted.push_back(std::max(wanted_rate(now, *port), payload * (1.0 / static_cast<double>(kStandbyPart * ports_.size()))));
-  const std::vector<Rate> shares = share_out(payload, wanted);
+  for (const auto& port : ports_) wanted.push_back(wanted_rate(now, *port));
+  const std::vector<Rate> shares = share_out_with_standby(payload, std::move(wanted));
   for (size_t i = 0; i < ports_.size(); ++i) {
     ports_[i]->share = shares[i];
     ports_[i]->bytes_at_deal = ports_[i]->flow->stats().bytes_sent;

@@ -77,7 +77,7 @@ class LanePort {
   std::shared_ptr<LaneBoard> board_;
   const Time opened_at_;
   bool has_been_open_ = false, death_told_ = false;
-  Rate ceiling_;
+  Rate ceiling_ = Rate::unlimited();
   Time dealt_at_;
   std::vector<std::unique_ptr<Port>> ports_;
   std::map<SlotId, Sending> sending_;

@@ -193,13 +193,15 @@ bool NetWorker::hand_on(LaneHandle handle, LanePort& lane) {
 // The worker's rate among its lanes; each divides its part among its flows.
 void NetWorker::deal_rate(Time now) {
   dealt_at_ = now;
+  if (config_.rate.is_unlimited()) {
+    for (const auto& [handle, lane] : lanes_) lane->deal(now, Rate::unlimited());
+    return;
+  }
   std::vector<Rate> wanted;
   for (const auto& [handle, lane] : lanes_) wanted.push_back(lane->wanted_rate(now));
-  if (!config_.rate.is_unlimited())  // see LanePort: who starts again finds a part of his share
-    for (Rate& one : wanted) one = std::max(one, config_.rate * (0.25 / static_cast<double>(wanted.size())));
-  const std::vector<Rate> shares = share_out(config_.rate, wanted);
+  const std::vector<Rate> shares = share_out_with_standby(config_.rate, std::move(wanted));
   size_t i = 0;
-  for (const auto& [handle, lane] : lanes_) lane->deal(now, config_.rate.is_unlimited() ? Rate::unlimited() : shares[i++]);
+  for (const auto& [handle, lane] : lanes_) lane->deal(now, shares[i++]);
 }
 
 bool NetWorker::transmit(Time now) {

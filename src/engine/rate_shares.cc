@@ -21,4 +21,11 @@ std::vector<Rate> share_out(Rate total, std::span<const Rate> wanted) {
   return shares;
 }
 
+std::vector<Rate> share_out_with_standby(Rate total, std::vector<Rate> wanted) {
+  constexpr double kStandby = 0.25;
+  const Rate least = total * (kStandby / static_cast<double>(std::max<size_t>(1, wanted.size())));
+  for (Rate& wish : wanted) wish = std::max(wish, least);
+  return share_out(total, wanted);
+}
+
 }  // namespace tideway::engine

@@ -14,4 +14,8 @@ namespace tideway::engine {
 // wants an unlimited rate. An unlimited total gives each what it wants.
 std::vector<Rate> share_out(Rate total, std::span<const Rate> wanted);
 
+// The same, but each finds at least a quarter of an equal share: who was idle starts with it, and shows so that he wants
+// more.
+std::vector<Rate> share_out_with_standby(Rate total, std::vector<Rate> wanted);
+
 }  // namespace tideway::engine

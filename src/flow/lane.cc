@@ -28,8 +28,6 @@ Duration min_measured(Duration a, Duration b) {
   return std::min(a, b);
 }
 
-Rate sum_of(Rate a, Rate b) { return Rate::bytes_per_second(a.bytes_per_second() + b.bytes_per_second()); }
-
 void add(FlowStats& sum, const FlowStats& flow) {
   for (uint64_t FlowStats::*counter :
        {&FlowStats::packets_sent, &FlowStats::bytes_sent, &FlowStats::packets_received,
@@ -43,8 +41,8 @@ void add(FlowStats& sum, const FlowStats& flow) {
   sum.path_mtu = sum.path_mtu == Bytes() ? flow.path_mtu : std::min(sum.path_mtu, flow.path_mtu);
   sum.in_flight += flow.in_flight;
   sum.window += flow.window;
-  sum.delivery_rate = sum_of(sum.delivery_rate, flow.delivery_rate);
-  sum.pacing_rate = sum_of(sum.pacing_rate, flow.pacing_rate);
+  sum.delivery_rate = sum.delivery_rate + flow.delivery_rate;
+  sum.pacing_rate = sum.pacing_rate + flow.pacing_rate;
   if (rank(flow.state) > rank(sum.state)) sum.state = flow.state;
 }
 

@@ -103,13 +103,10 @@ void Session::on_sink_ready(const engine::SinkReady& ready) {
 
 // What this lane may send is what its transfers may, together.
 void Session::set_ceiling() {
-  uint64_t sum = 0;
-  for (const auto& [id, transfer] : by_id_) {
-    if (transfer->role != Role::kSource || !transfer->slot) continue;
-    if (transfer->rate_max.is_unlimited()) sum = std::numeric_limits<uint64_t>::max();
-    else if (sum != std::numeric_limits<uint64_t>::max()) sum += transfer->rate_max.bytes_per_second();
-  }
-  if (sum > 0) around_.engine.post(engine::SetRate{*lane_, Rate::bytes_per_second(sum)});
+  Rate sum;
+  for (const auto& [id, transfer] : by_id_)
+    if (transfer->role == Role::kSource && transfer->slot) sum = sum + transfer->rate_max;
+  if (sum > Rate()) around_.engine.post(engine::SetRate{*lane_, sum});
 }
 
 void Session::open_slot(Transfer& transfer, engine::OpenSlot::Role role, uint64_t credit) {
