@@ -96,11 +96,11 @@ std::string shown(const session::Address& address) {
 }
 
 void print_report(const engine::EntryReported& report, const OutputConfig& output) {
-  const bool is_skip = row_of(report.why.fault).exit_code == row_of(Fault::kSpecialFile).exit_code;
+  const bool was_skipped = is_skip(report.why.fault);
   if (output.json)
-    JsonLine("entry").text("path", report.path).text("status", is_skip ? "skipped" : "failed").text("code", report.why.name()).text("detail", report.why.what).print();
-  else if (!output.quiet || !is_skip)
-    std::fprintf(stderr, "tideway: %s: %s (%s)\n", is_skip ? "skipped" : "failed", report.why.what.c_str(), std::string(report.why.name()).c_str());
+    JsonLine("entry").text("path", report.path).text("status", was_skipped ? "skipped" : "failed").text("code", report.why.name()).text("detail", report.why.what).print();
+  else if (!output.quiet || !was_skipped)
+    std::fprintf(stderr, "tideway: %s: %s (%s)\n", was_skipped ? "skipped" : "failed", report.why.what.c_str(), std::string(report.why.name()).c_str());
 }
 
 void print_summary(const session::Direct& direct, const OutputConfig& output, Duration took, int exit_code) {

@@ -82,9 +82,11 @@ void check_dpdk(Findings& findings) {
 }
 
 void check_config(Findings& findings, const config::GatewayConfig& config) {
-  const crypto::TlsConfig tls{config.tls.ca, config.tls.cert, config.tls.key, {}, {}};
+  const auto gateway = config::dialling_gateway(config);
+  if (!gateway.ok()) findings.add(Verdict::kFail, gateway.error().what, gateway.error().next);
+  if (!gateway.ok()) return;
   const auto now = std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
-  const auto context = crypto::TlsContext::create(tls, now);
+  const auto context = crypto::TlsContext::create(gateway.value().tls, now);
   if (!context.ok()) {
     findings.add(Verdict::kFail, context.error().what, context.error().next);
   } else {

@@ -42,6 +42,12 @@ constexpr uint64_t leaf_count(Bytes size) {
   return (size.count() + kLeafSize.count() - 1) / kLeafSize.count();
 }
 
+// Of an object's leaf: 4 MiB, or what is left for the last.
+constexpr uint32_t leaf_length(Bytes size, uint64_t leaf) {
+  const uint64_t left = size.count() - leaf * kLeafSize.count();
+  return static_cast<uint32_t>(left < kLeafSize.count() ? left : kLeafSize.count());
+}
+
 // Something the scan met and left out, with the reason: unsafe_link, special_file, source_io, name_reserved.
 struct SkippedEntry {
   ObjectName name;

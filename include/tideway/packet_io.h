@@ -36,8 +36,8 @@ struct Endpoint {
 };
 std::string to_string(const Endpoint& endpoint);
 
-// What an IP packet adds to a UDP payload from or to that address, without options or extensions.
-inline Bytes ip_and_udp_headers(const Endpoint& endpoint) { return endpoint.is_ipv4() ? 28_B : 48_B; }
+// What an IP packet adds to a UDP payload, without options or extensions.
+constexpr Bytes ip_and_udp_headers(bool is_ipv4) { return is_ipv4 ? 28_B : 48_B; }
 
 enum class Ecn : uint8_t { kNotEct = 0, kEct1 = 1, kEct0 = 2, kCe = 3 };
 

@@ -98,6 +98,9 @@ inline constexpr FaultRow kFaults[] = {
 
 constexpr const FaultRow& row_of(Fault fault) { return kFaults[static_cast<size_t>(fault)]; }
 
+// Whether an entry with this fault is left out and the rest goes on, as opposed to one that failed.
+constexpr bool is_skip(Fault fault) { return row_of(fault).exit_code == row_of(Fault::kSpecialFile).exit_code; }
+
 // The fault a peer named; nothing when this version does not know it.
 constexpr std::optional<Fault> fault_named(std::string_view name) {
   for (const FaultRow& row : kFaults)

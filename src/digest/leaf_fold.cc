@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "digest/leaf_fold.h"
 
-#include <algorithm>
-
 namespace tideway::digest {
 
 LeafFold::LeafFold(Bytes size) : size_(size) {
@@ -21,8 +19,7 @@ bool LeafFold::add(uint32_t leaf, const Hash128& hash) {
   auto& early = many_->early;
   early.emplace(leaf, hash);
   for (auto next = early.begin(); next != early.end() && next->first == in_order_; next = early.erase(next)) {
-    const uint64_t left = (size_ - kLeafSize * in_order_).count();
-    many_->hasher.add_leaf(static_cast<uint32_t>(std::min(left, kLeafSize.count())), next->second);
+    many_->hasher.add_leaf(leaf_length(size_, in_order_), next->second);
     in_order_ += 1;
   }
   return true;

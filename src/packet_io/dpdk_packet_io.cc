@@ -45,7 +45,7 @@ uint64_t offload_flags(const DpdkOffloads& offloads, const DpdkPortConfig& confi
 
 Bytes largest_payload(const DpdkPortConfig& config) {
   const bool has_ipv4 = std::ranges::any_of(config.addresses, [](const ip::Prefix& prefix) { return ip::is_ipv4(prefix.address); });
-  return config.mtu - Bytes(has_ipv4 ? ip::kIpv4Size + ip::kUdpSize : ip::kIpv6Size + ip::kUdpSize);
+  return config.mtu - ip_and_udp_headers(has_ipv4);
 }
 
 Error bad_path(std::string what, std::string next) { return {Fault::kConfigInvalid, std::move(what), std::move(next)}; }

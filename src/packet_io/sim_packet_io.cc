@@ -75,7 +75,7 @@ Result<Path> SimPacketIo::open_path(const PathSpec& spec) {
   PathRow row{.id = PathId(++path_last_), .local = spec.local, .remote = spec.remote};
   if (row.local.port == 0) row.local.port = pick_port();
   paths_.push_back(row);
-  return Path{.id = row.id, .local = row.local, .mtu = config_.payload_max + ip_and_udp_headers(row.local)};
+  return Path{.id = row.id, .local = row.local, .mtu = config_.payload_max + ip_and_udp_headers(row.local.is_ipv4())};
 }
 
 uint16_t SimPacketIo::pick_port() {

@@ -90,7 +90,7 @@ Result<Path> UdpPacketIo::open_path(const PathSpec& spec) {
   if (spec.remote.is_set()) row->route.remote = to_socket_address(spec.remote);
   const auto place = static_cast<uint32_t>(row - paths_.begin());
   const UdpSocket& used = sockets_[row->socket]->socket;
-  const Bytes own_max = config_.payload_max + ip_and_udp_headers(used.local());
+  const Bytes own_max = config_.payload_max + ip_and_udp_headers(used.local().is_ipv4());
   const Bytes of_interface = used.notes().interface_mtu;  // zero: unknown
   return Path{.id = PathId(uint32_t{row->generation} << 16 | place), .local = used.local(),
               .mtu = of_interface == Bytes() ? own_max : std::min(own_max, of_interface)};

@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "crypto/random_bytes.h"
-#include "storage/sweep.h"
 
 #include <sys/stat.h>
 
@@ -162,9 +161,8 @@ Status Direct::pull(CopyRequest& request) {
   if (!place.ok()) return std::move(place).error();
   start.root = std::move(place.value().dir);
   start.destination = std::move(place.value().name);
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
   // No daemon does it here. What cannot be swept is no reason not to copy.
-  static_cast<void>(storage::sweep_staging(*start.root, request.staging_ttl, std::chrono::nanoseconds(now).count()).ok());
+  static_cast<void>(sweep_old_staging(*start.root, request.staging_ttl).ok());
   start.form = to.trailing == Trailing::kSlash ? messages::DestinationForm::kIntoDirectory : messages::DestinationForm::kAsGiven;
   start.source_name = first.name.is_root() ? first.root : first.name.last();
   start.options = request.options;

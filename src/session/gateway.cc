@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "storage/sweep.h"
 
 #include <poll.h>
 
@@ -62,7 +61,7 @@ Result<std::unique_ptr<Gateway>> Gateway::start(GatewayConfig config) {
 Status Gateway::open_root(const RootConfig& root) {
   if (Status status = roots_.open(root.name, root.path); !status.ok()) return status;
   const RootPtr opened = roots_.find(root.name, storage::Side::kDestination);
-  const auto swept = storage::sweep_staging(*opened, config_.staging_ttl, std::chrono::nanoseconds(std::chrono::system_clock::now().time_since_epoch()).count());
+  const auto swept = sweep_old_staging(*opened, config_.staging_ttl);
   if (!swept.ok()) log::info("staging_not_swept", "root=" + root.name + " why=\"" + swept.error().what + '"');
   else if (swept.value() > 0) log::info("staging_swept", "root=" + root.name + " transfers=" + std::to_string(swept.value()));
   return success();

@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "session/roots.h"
 
+#include "storage/sweep.h"
+
 namespace tideway::session {
 
 Result<RootPtr> open_holding_dir(const std::string& path, storage::Side side) {
   auto opened = storage::RootedDir::open_host_path(path, side);
   if (!opened.ok()) return std::move(opened).error();
   return RootPtr(std::make_shared<const storage::RootedDir>(std::move(opened).value()));
+}
+
+Result<size_t> sweep_old_staging(const storage::RootedDir& root, Duration ttl) {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return storage::sweep_staging(root, ttl, std::chrono::nanoseconds(now).count());
 }
 
 Status Roots::open(const std::string& name, const std::string& path) {

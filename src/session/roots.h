@@ -29,4 +29,7 @@ class Roots {
 // A directory of this machine that holds what a user named. Errors: source_missing or dest_*, naming the path.
 Result<RootPtr> open_holding_dir(const std::string& path, storage::Side side);
 
+// storage::sweep_staging as of now.
+Result<size_t> sweep_old_staging(const storage::RootedDir& root, Duration ttl);
+
 }  // namespace tideway::session

@@ -180,8 +180,7 @@ Result<bool> Verification::fold_leaves(const ManifestEntry& entry) {
     const auto some = std::span(hashes_).first(std::min<uint64_t>(hashes_.size(), count - i));
     if (!found_.manifest.read_leaves(entry.first_leaf + i, some)) return damaged;
     for (size_t j = 0; j < some.size(); ++j) {
-      const uint64_t at = (i + j) * kLeafSize.count();
-      hasher.add_leaf(static_cast<uint32_t>(std::min(kLeafSize.count(), entry.size.count() - at)), some[j]);
+      hasher.add_leaf(leaf_length(entry.size, i + j), some[j]);
       is_kept = is_kept && some[j] == Hash128{};
     }
   }
@@ -212,9 +211,9 @@ Status Verification::check_file(const ManifestEntry& entry, const ObjectName& na
 }
 
 void Verification::check_leaves(const ManifestEntry& entry, int fd) {
-  for (uint64_t i = 0; i * kLeafSize.count() < entry.size.count(); ++i) {
+  for (uint64_t i = 0; i < leaf_count(entry.size); ++i) {
     const uint64_t at = i * kLeafSize.count();
-    const auto bytes = std::span(leaf_).first(std::min(kLeafSize.count(), entry.size.count() - at));
+    const auto bytes = std::span(leaf_).first(leaf_length(entry.size, i));
     Hash128 stored;
     if (!found_.manifest.read_leaves(entry.first_leaf + i, {&stored, 1})) return differ(current_, "has no hashes in the stored manifest");
     if (!storage::read_exactly(fd, at, bytes)) return differ(current_, "cannot be read at byte " + std::to_string(at));

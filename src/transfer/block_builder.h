@@ -19,11 +19,6 @@ namespace tideway::transfer {
 
 using block::kSegmentsMax;
 
-// Length of an object's leaf: 4 MiB, or what is left for the last.
-inline uint32_t leaf_length(Bytes size, uint32_t leaf) {
-  return static_cast<uint32_t>(std::min(kLeafSize.count(), size.count() - leaf * kLeafSize.count()));
-}
-
 // One leaf of an object, and where its bytes go in the block's buffer.
 struct LeafRead {
   ObjectId object;

@@ -60,8 +60,7 @@ Status Receiver::check_bounds() const {
 void Receiver::take_skipped(const messages::ManifestPage& page) {
   for (const messages::SkippedItem& skipped : page.skipped) {
     const auto fault = fault_named(skipped.code);
-    const bool is_skip = fault && row_of(*fault).exit_code == row_of(Fault::kSpecialFile).exit_code;
-    report(std::nullopt, {is_skip ? *fault : Fault::kSpecialFile, skipped.detail, ""});
+    report(std::nullopt, {fault && is_skip(*fault) ? *fault : Fault::kSpecialFile, skipped.detail, ""});
   }
 }
 

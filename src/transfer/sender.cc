@@ -75,7 +75,7 @@ void Sender::name(ObjectId object) {
 void Sender::on_skipped(const SkippedEntry& skipped) {
   const bool is_reported = skipped_ + failed_ < kEntryErrorsReported;
   if (is_reported) reports_.push_back({std::nullopt, skipped.why});
-  if (row_of(skipped.why.fault).exit_code == row_of(Fault::kSpecialFile).exit_code) {
+  if (is_skip(skipped.why.fault)) {
     if (is_reported) skips_waiting_.push_back({std::string(skipped.why.name()), skipped.why.what});
     skipped_ += 1;
   } else {

@@ -11,6 +11,7 @@
 #pragma once
 #include "wire/version.h"
 #include <tideway/ids.h>
+#include <tideway/packet_io.h>
 
 #include <optional>
 #include <span>
@@ -61,6 +62,6 @@ std::optional<PacketHeader> parse_header(std::span<const std::byte> packet);
 size_t data_payload_for_mtu(size_t mtu, bool is_ipv4);
 
 // IP and UDP headers around a UDP payload.
-constexpr size_t ip_overhead(bool is_ipv4) { return is_ipv4 ? 28 : 48; }
+constexpr size_t ip_overhead(bool is_ipv4) { return ip_and_udp_headers(is_ipv4).count(); }
 
 }  // namespace tideway::wire

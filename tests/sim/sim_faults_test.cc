@@ -14,10 +14,6 @@ using flow::FlowState;
 
 constexpr SlotId kSlot{1};
 
-std::string state_of(const SimPair& sim) {
-  return sim.problem() + " after " + std::to_string((sim.now() - Time()) / milliseconds(1)) + " ms";
-}
-
 TEST(SimFaults, KeyEpochsChangeUnderLossAndReorderingBothWays) {
   for (const char* provider : {"", "evp"}) {
     SimPair sim({.link = {.rate = 50_Mbit, .delay = milliseconds(10),

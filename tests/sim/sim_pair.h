@@ -181,4 +181,9 @@ class SimPair {
   std::string problem_;
 };
 
+// For the message of a failed expectation: what went wrong, and when.
+inline std::string state_of(const SimPair& sim) {
+  return sim.problem() + " after " + std::to_string((sim.now() - Time()) / std::chrono::milliseconds(1)) + " ms";
+}
+
 }  // namespace tideway::test

@@ -12,10 +12,6 @@ using flow::FlowState;
 
 constexpr SlotId kSlot{1};
 
-std::string state_of(const SimPair& sim) {
-  return sim.problem() + " after " + std::to_string((sim.now() - Time()) / milliseconds(1)) + " ms";
-}
-
 TEST(SimPair, BlocksOfOneTransferCrossOnAllFlows) {
   SimPair sim({.link = {.rate = 100_Mbit, .delay = milliseconds(5)}, .flows = 4});
   sim.open({.slot = kSlot, .blocks = 60});

@@ -42,7 +42,7 @@ class Scenario {
     SimPair sim(config_);
     open_transfers(sim);
     plan_faults(sim);
-    if (!sim.run_until_done(slots_, kTimeMax) || !sim.run_for(seconds(2))) return text_of(sim);
+    if (!sim.run_until_done(slots_, kTimeMax) || !sim.run_for(seconds(2))) return state_of(sim);
     trace_ = sim.trace();
     return sim.is_home() ? "" : "not all buffers came home";
   }
@@ -51,10 +51,6 @@ class Scenario {
  private:
   bool one_in(uint64_t n) { return random_.below(n) == 0; }
   Duration up_to(Duration most) { return Duration(static_cast<int64_t>(random_.below(static_cast<uint64_t>(most.count())))); }
-
-  static std::string text_of(const SimPair& sim) {
-    return sim.problem() + " after " + std::to_string((sim.now() - Time()) / milliseconds(1)) + " ms";
-  }
 
   void draw_link() {
     constexpr uint64_t kMbits[] = {5, 20, 50, 100, 400};
