@@ -46,7 +46,7 @@ Result<std::unique_ptr<Gateway>> Gateway::start(GatewayConfig config) {
     log::warning("dpdk_unavailable", engine.error().what + "; next: " + engine.error().next + "; serving over kernel UDP at " +
                                          to_string(*settings.udp_fallback));
     gateway->config_.engine.packet_backend = "udp";
-    gateway->config_.data_address = *settings.udp_fallback;
+    gateway->data_ports_.first = *settings.udp_fallback;
     engine = engine::Engine::start(settings.engine);
   }
   if (!engine.ok()) return std::move(engine).error();
@@ -71,7 +71,7 @@ Gateway::~Gateway() { sessions_.clear(); }  // while the engine still takes thei
 
 Surroundings Gateway::surroundings() {
   const uint32_t flows = config_.flows != 0 ? config_.flows : 2 * engine_->layout().net_workers;
-  return {*engine_, roots_, config_.grants, config_.data_address, next_data_port_, flows,
+  return {*engine_, roots_, config_.grants, data_ports_, flows,
           [this](const Session& session) { return others_of(session); }};
 }
 
