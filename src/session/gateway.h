@@ -13,6 +13,7 @@
 #include "session/listener.h"
 #include "session/roots.h"
 #include "session/session.h"
+#include "session/telemetry_board.h"
 
 #include <memory>
 #include <vector>
@@ -72,6 +73,7 @@ class Gateway {
   void accept_peers(Time now);
   void dispatch_events();
   void drop_ended(Time now);
+  void publish_telemetry();
 
   GatewayConfig config_;
   std::optional<crypto::TlsContext> tls_;
@@ -81,6 +83,7 @@ class Gateway {
   std::vector<std::unique_ptr<Session>> sessions_;
   std::vector<Session*> dialled_;  // whoever dialled closes them
   DataPorts data_ports_;
+  std::shared_ptr<TelemetryBoard> telemetry_;  // none where the packet backend has no tools
 };
 
 }  // namespace tideway::session

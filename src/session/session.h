@@ -80,6 +80,7 @@ class Session {
   bool is_accepted() const { return side_ == Side::kAccepting && their_hello_.has_value(); }
   std::span<const engine::LaneHandle> lanes() const { return lanes_.handles(); }
   void say_goodbye(Duration drain);
+  std::string peer_name() const;  // its identity, or its address until it is known
 
  private:
   // Greeting.
@@ -125,7 +126,6 @@ class Session {
   void start_source(Transfer& transfer, engine::SourceAccepted::Needed needed);
   void end(Transfer& transfer, Result<engine::TransferDone::Outcome> outcome);
   void fail(const Error& why);
-  std::string peer_name() const;
 
   Surroundings around_;
   Side side_;
