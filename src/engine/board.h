@@ -6,6 +6,7 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <vector>
 
 namespace tideway::engine {
 
@@ -29,11 +30,25 @@ struct alignas(64) TransferBoard {
   Counter is_scanning;                // 1 while the list is not complete
 };
 
-// One lane. Written by its net worker about ten times a second.
-struct alignas(64) LaneBoard {
+// One flow. Written by its net worker about ten times a second.
+struct alignas(64) FlowBoard {
   Counter packets_sent, packets_lost, bytes_sent, bytes_received;  // UDP payload
-  Counter rtt_ns, rate_bytes_per_second, flows_open, path_mtu;
-  Counter held_by_credit;                                          // turns in which a block had to wait for it
+  Counter rtt_ns, rate_bytes_per_second, path_mtu;
+  Counter is_open;                                                 // 1 while packets cross
+};
+
+// One lane. Written by its net worker.
+struct LaneBoard {
+  explicit LaneBoard(size_t flow_count) : flows(flow_count) {}
+  std::vector<FlowBoard> flows;
+  alignas(64) Counter held_by_credit;                              // turns in which a block had to wait for it
+};
+
+// What each net worker could use of the gateway's rate, in bytes per second. Each writes its own and works out the same
+// shares from all of them, so that none has to be asked.
+struct RateBoard {
+  explicit RateBoard(size_t net_workers) : wanted(net_workers) {}
+  std::vector<Counter> wanted;
 };
 
 }  // namespace tideway::engine

@@ -26,16 +26,23 @@ namespace tideway::engine {
 using LaneHandle = Id<struct LaneHandleTag, uint32_t>;
 using TransferHandle = Id<struct TransferHandleTag, uint32_t>;
 
+// A lane lives and dies at one net worker, whose index its handle carries.
+inline constexpr uint32_t kLaneSerialBits = 26;  // what is left carries kNetWorkersMax workers
+constexpr LaneHandle lane_handle(uint32_t net_worker, uint32_t serial) { return LaneHandle(net_worker << kLaneSerialBits | serial); }
+constexpr uint32_t net_worker_of(LaneHandle lane) { return lane.value() >> kLaneSerialBits; }
+
 // ---- control → net -------------------------------------------------------------------------------------------------
 
 // Opens receive-only paths and reserves a connection id for each, so that both can be told to the peer. A port of 0
 // lets the kernel pick. `random` goes into the connection id.
 struct BindPorts {
+  uint32_t net_worker = 0;  // of the lane to be
   uint32_t request = 0;
   struct Port { Endpoint local; uint64_t random = 0; };
   std::vector<Port> ports;
 };
 struct DropPorts {  // no lane will use them
+  uint32_t net_worker = 0;
   uint32_t request = 0;
 };
 
@@ -52,6 +59,7 @@ struct OpenLane {
   uint32_t ports = 0;       // the request that bound its ports
   LaneId id;
   uint64_t credit_unit = 0;
+  size_t flows_of_session = 0;       // those of its other lanes, too, which share the path with these
   std::shared_ptr<LaneBoard> board;  // the engine fills it in
   std::vector<OpenFlow> flows;
 };
@@ -127,12 +135,11 @@ struct StartSource {
   enum class Content : uint8_t { kWithData, kManifestOnly } content = Content::kWithData;  // list, dry run
 };
 
-// The sink took the transfer: blocks may go, in this slot and on this lane.
+// The sink took the transfer: blocks may go, in this slot and on any of these lanes.
 struct SourceAccepted {
   TransferHandle transfer;
   SlotId slot;
-  LaneHandle lane;
-  uint32_t net_worker = 0;  // the lane's
+  std::vector<LaneHandle> lanes;
   enum class Needed : uint8_t { kEverything, kPerPage } needed = Needed::kEverything;
 };
 
@@ -218,7 +225,6 @@ struct BlockReceived {
 struct BlockToPack {
   TransferHandle transfer;
   LaneHandle lane;
-  uint32_t net_worker = 0;  // the lane's
   block::EffortConfig effort;
   block::Pressure pressure = block::Pressure::kSteady;
   block::RawBlock block;
@@ -242,6 +248,7 @@ struct BlockUnpacked {
 // buffer is home.
 struct BlockNotice {
   enum class Kind : uint8_t { kStarted, kAcked };
+  LaneHandle lane;
   TransferHandle transfer;
   BlockId block;
   Kind kind = Kind::kStarted;

@@ -38,13 +38,13 @@ bool CpuWorker::pack_one(IoCpuRings& io) {
   auto job = io.to_pack.pop();
   if (!job) return false;
   block::Effort& effort = effort_of(*job);
-  auto& net = *rings_.net_cpu[job->net_worker][index_];
+  const uint32_t net_worker = net_worker_of(job->lane);
   effort.on_pressure(job->pressure);
   BlockPacked report{.transfer = job->transfer, .key = job->block.key, .segments = {}, .raw_size = job->block.raw_size};
   PackedBlock packed = block::pack(std::move(job->block), codecs_.at(CodecId::kZstd), effort, pool_.take());
   report.segments = block::parse_head(packed.head()).value().segments;
   report.packed_size = packed.length;
-  pass_on(net.to_send, BlockToSend{job->lane, job->transfer, std::move(packed)}, *rings_.net_bells[job->net_worker]);
+  pass_on(rings_.net_cpu[net_worker][index_]->to_send, BlockToSend{job->lane, job->transfer, std::move(packed)}, *rings_.net_bells[net_worker]);
   pass_on(io.packed, std::move(report), *rings_.io_bell);
   return true;
 }

@@ -10,7 +10,6 @@
 #include "engine/poll_pace.h"
 #include "storage/registry.h"
 
-#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -26,13 +25,6 @@ constexpr int kTurnsBeforeSleep = 50;                               // idle poll
 constexpr Duration kNapMax = std::chrono::seconds(1);
 constexpr Duration kNetNapMin = std::chrono::microseconds(60);      // pacing quanta are batched to this on few cores
 
-uint32_t usable_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-  return static_cast<uint32_t>(CPU_COUNT(&set));
-}
-
 void name_thread(const std::string& name) {
   prctl(PR_SET_NAME, name.c_str());
   prctl(PR_SET_TIMERSLACK, 1);  // a pacer that wakes 50 µs late sends in bursts
@@ -42,11 +34,13 @@ void name_thread(const std::string& name) {
 
 struct Engine::Parts {
   Parts(const Layout& planned, std::unique_ptr<BufferPool> buffers, const PollPace& polled)
-      : layout(planned), pool(std::move(buffers)), rings(planned.net_workers, planned.cpu_workers, planned.buffers), pace(polled) {}
+      : layout(planned), pool(std::move(buffers)), rings(planned.net_workers, planned.cpu_workers, planned.buffers),
+        rates(planned.net_workers), pace(polled) {}
 
   Layout layout;
   std::unique_ptr<BufferPool> pool;  // outlives the rings and workers that hold its buffers
   Rings rings;
+  RateBoard rates;
   std::vector<std::unique_ptr<Doorbell>> bells;
   std::vector<std::unique_ptr<NetWorker>> net;
   std::vector<std::unique_ptr<CpuWorker>> cpu;
@@ -170,7 +164,7 @@ Result<std::unique_ptr<Engine>> Engine::start(const EngineConfig& config) {
   auto ios = make_packet_ios(config.packet_backend, config.packets, layout.value().net_workers);
   if (!ios.ok()) return std::move(ios).error();
   for (uint32_t i = 0; i < layout.value().net_workers; ++i) {
-    const NetWorkerConfig net{i, controller.value(), config.rate, layout.value().buffers_receiving / layout.value().net_workers};
+    const NetWorkerConfig net{i, controller.value(), config.rate, &parts->rates, layout.value().buffers_receiving / layout.value().net_workers};
     parts->net.push_back(std::make_unique<NetWorker>(net, std::move(ios.value()[i]), parts->rings, *parts->pool));
   }
   for (uint32_t i = 0; i < layout.value().cpu_workers; ++i)
@@ -201,18 +195,27 @@ Engine::~Engine() {
 
 // ---- the control thread's side -------------------------------------------------------------------------------------
 
+static uint32_t net_worker_of(const NetCommand& command) {
+  return std::visit(
+      [](const auto& c) {
+        if constexpr (requires { c.net_worker; }) return c.net_worker;
+        else return net_worker_of(c.lane);
+      },
+      command);
+}
+
 void Engine::post(NetCommand command) {
-  if (auto* open = std::get_if<OpenLane>(&command)) {
-    open->board = parts_->boards[open->lane];
-  }
+  if (auto* open = std::get_if<OpenLane>(&command)) open->board = parts_->boards[open->lane];
   if (auto* close = std::get_if<CloseLane>(&command)) parts_->boards.erase(close->lane);
-  pass_on(parts_->rings.net_control[0]->commands, std::move(command), *parts_->rings.net_bells[0]);
+  const uint32_t worker = net_worker_of(command);
+  pass_on(parts_->rings.net_control[worker]->commands, std::move(command), *parts_->rings.net_bells[worker]);
 }
 
 void Engine::post(IoCommand command) { pass_on(parts_->rings.io_control.commands, std::move(command), *parts_->rings.io_bell); }
 
 bool Engine::takes_commands() const {
-  return parts_->rings.io_control.commands.room() > kCommandsMax / 2 && parts_->rings.net_control[0]->commands.room() > kCommandsMax / 2;
+  const auto has_room = [](const auto& control) { return control->commands.room() > kCommandsMax / 2; };
+  return parts_->rings.io_control.commands.room() > kCommandsMax / 2 && std::ranges::all_of(parts_->rings.net_control, has_room);
 }
 
 std::optional<NetEvent> Engine::next_net_event() {
@@ -234,9 +237,9 @@ void Engine::arm() { parts_->rings.control_bell->arm(); }
 void Engine::disarm() { parts_->rings.control_bell->disarm(); }
 const Layout& Engine::layout() const { return parts_->layout; }
 
-LaneHandle Engine::new_lane() {
-  const LaneHandle lane(++parts_->lanes);
-  parts_->boards[lane] = std::make_shared<LaneBoard>();
+LaneHandle Engine::new_lane(uint32_t net_worker, size_t flows) {
+  const LaneHandle lane = lane_handle(net_worker, ++parts_->lanes);
+  parts_->boards[lane] = std::make_shared<LaneBoard>(flows);
   return lane;
 }
 

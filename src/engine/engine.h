@@ -54,7 +54,7 @@ class Engine {
   void disarm();
 
   const Layout& layout() const;
-  LaneHandle new_lane();
+  LaneHandle new_lane(uint32_t net_worker, size_t flows);
   TransferHandle new_transfer();
   // What one net worker's lane tells about itself; valid as long as the engine. Nothing for an unknown lane.
   std::shared_ptr<const LaneBoard> lane_board(LaneHandle lane) const;

@@ -117,7 +117,7 @@ bool IoWorker::take_blocks() {
   }
   for (auto& net : rings_.io_net) {
     while (const auto notice = net->notices.pop()) {
-      if (SendPath* path = find_in(sending_, notice->transfer)) path->on_notice(notice->kind);
+      if (SendPath* path = find_in(sending_, notice->transfer)) path->on_notice(*notice);
       worked = true;
     }
   }

@@ -75,7 +75,7 @@ void LanePort::take_block(BlockToSend&& block) {
 }
 
 // One block of each transfer in turn; the next call goes on behind the last one served.
-bool LanePort::start_blocks(SpscRing<BlockNotice>& notices) {
+bool LanePort::start_blocks(LaneHandle handle, SpscRing<BlockNotice>& notices) {
   bool started = false;
   size_t idle = 0;
   auto slot = sending_.upper_bound(last_started_);
@@ -85,7 +85,7 @@ bool LanePort::start_blocks(SpscRing<BlockNotice>& notices) {
     const BlockId block = waiting.empty() ? BlockId() : waiting.front().key.block;
     if (!waiting.empty() && lane_.offer(std::move(waiting.front()))) {
       waiting.pop_front();
-      TIDEWAY_CHECK(notices.push({slot->second.transfer, block, BlockNotice::Kind::kStarted}));
+      TIDEWAY_CHECK(notices.push({handle, slot->second.transfer, block, BlockNotice::Kind::kStarted}));
       last_started_ = slot->first;
       started = true;
       idle = 0;
@@ -239,27 +239,18 @@ std::optional<Error> LanePort::take_death(Time now) {
 }
 
 void LanePort::tell_board() {
-  uint64_t sent = 0, lost = 0, bytes_sent = 0, bytes_received = 0, open = 0, rate = 0, mtu = 0;
-  Duration rtt{};
-  for (const auto& port : ports_) {
-    const flow::FlowStats stats = port->flow->stats();
-    sent += stats.packets_sent;
-    lost += stats.packets_lost - std::min(stats.packets_lost, stats.packets_spurious);
-    bytes_sent += stats.bytes_sent;
-    bytes_received += stats.bytes_received;
-    open += stats.state == flow::FlowState::kOpen ? 1 : 0;
-    rate += stats.delivery_rate.bytes_per_second();
-    mtu = std::max(mtu, stats.path_mtu.count());
-    rtt = std::max(rtt, stats.rtt_smoothed);
+  for (size_t i = 0; i < ports_.size(); ++i) {
+    const flow::FlowStats stats = ports_[i]->flow->stats();
+    FlowBoard& board = board_->flows[i];
+    board.packets_sent.set(stats.packets_sent);
+    board.packets_lost.set(stats.packets_lost - std::min(stats.packets_lost, stats.packets_spurious));
+    board.bytes_sent.set(stats.bytes_sent);
+    board.bytes_received.set(stats.bytes_received);
+    board.rtt_ns.set(static_cast<uint64_t>(stats.rtt_smoothed.count()));
+    board.rate_bytes_per_second.set(stats.delivery_rate.bytes_per_second());
+    board.path_mtu.set(stats.path_mtu.count());
+    board.is_open.set(stats.state == flow::FlowState::kOpen ? 1 : 0);
   }
-  board_->packets_sent.set(sent);
-  board_->packets_lost.set(lost);
-  board_->bytes_sent.set(bytes_sent);
-  board_->bytes_received.set(bytes_received);
-  board_->flows_open.set(open);
-  board_->rate_bytes_per_second.set(rate);
-  board_->path_mtu.set(mtu);
-  board_->rtt_ns.set(static_cast<uint64_t>(rtt.count()));
 }
 
 }  // namespace tideway::engine

@@ -37,7 +37,7 @@ class LanePort {
   void deal(Time now, Rate share);
 
   // Moves waiting blocks into the lane, one transfer after the other, as far as credit goes.
-  bool start_blocks(SpscRing<BlockNotice>& notices);
+  bool start_blocks(LaneHandle handle, SpscRing<BlockNotice>& notices);
   // One turn of every flow. True: something was sent.
   bool transmit(Time now, PacketIo& io);
   Time next_deadline() const;

@@ -2,7 +2,7 @@
 //
 // How many workers of which kind a machine gets, and how the memory it may use is divided. A starting point from
 // the number of cores; two cores never both busy-poll.
-// Pure.
+// Pure, but for usable_cores().
 #pragma once
 #include <tideway/result.h>
 #include <tideway/units.h>
@@ -22,6 +22,11 @@ struct Layout {
   uint32_t buffers_sending = 0;    // and what our own reads may hold
   std::string memory_table;        // who holds how much, for the log and doctor
 };
+
+inline constexpr uint32_t kNetWorkersMax = 16;
+
+// Those this process may run on.
+uint32_t usable_cores();
 
 // Errors: config_invalid when `memory` is too small for the smallest gateway that works.
 Result<Layout> plan_layout(uint32_t cores, Bytes memory);

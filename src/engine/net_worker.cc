@@ -25,7 +25,7 @@ bool NetWorker::poll(Time now) {
   if (watches) watched_at_ = now;
   for (auto& [handle, lane] : lanes_) {
     worked |= hand_on(handle, *lane);
-    if (lane->start_blocks(rings_.io_net[config_.index]->notices)) {
+    if (lane->start_blocks(handle, rings_.io_net[config_.index]->notices)) {
       rings_.io_bell->ring();
       worked = true;
     }
@@ -77,7 +77,7 @@ void NetWorker::obey(Time, BindPorts&& bind) {
     if (!answer.ports.ok()) break;
     answer.ports.value().push_back({path.value().local, *connection});
   }
-  if (!answer.ports.ok()) obey(Time{}, DropPorts{bind.request});
+  if (!answer.ports.ok()) obey(Time{}, DropPorts{bind.net_worker, bind.request});
   tell(std::move(answer));
 }
 
@@ -103,7 +103,7 @@ void NetWorker::obey(Time now, OpenLane&& open) {
     control.window_initial = flow.config.window_initial;
     control.rtt_initial = flow.config.rtt_initial;
     if (!config_.rate.is_unlimited()) control.rate_contracted = config_.rate;
-    control.flows = static_cast<uint32_t>(open.flows.size());
+    control.flows = static_cast<uint32_t>(open.flows_of_session);
     control.seed = flow.config.challenge_seed;
     lane->add_flow(now, std::move(flow), path.value().id, config_.controller.make(control));
   }
@@ -184,13 +184,13 @@ bool NetWorker::hand_on(LaneHandle handle, LanePort& lane) {
   }
   while (const auto done = lane.lane().take_done()) {
     const TransferHandle transfer = lane.transfer_of(done->slot, OpenSlot::Role::kSending);
-    pass_on(rings_.io_net[config_.index]->notices, BlockNotice{transfer, done->block, BlockNotice::Kind::kAcked}, *rings_.io_bell);
+    pass_on(rings_.io_net[config_.index]->notices, BlockNotice{handle, transfer, done->block, BlockNotice::Kind::kAcked}, *rings_.io_bell);
     worked = true;
   }
   return worked;
 }
 
-// The worker's rate among its lanes; each divides its part among its flows.
+// The gateway's rate among its workers, this one's part among its lanes; each divides its own among its flows.
 void NetWorker::deal_rate(Time now) {
   dealt_at_ = now;
   if (config_.rate.is_unlimited()) {
@@ -198,8 +198,16 @@ void NetWorker::deal_rate(Time now) {
     return;
   }
   std::vector<Rate> wanted;
-  for (const auto& [handle, lane] : lanes_) wanted.push_back(lane->wanted_rate(now));
-  const std::vector<Rate> shares = share_out_with_standby(config_.rate, std::move(wanted));
+  Rate sum;
+  for (const auto& [handle, lane] : lanes_) {
+    wanted.push_back(lane->wanted_rate(now));
+    sum = sum + wanted.back();
+  }
+  config_.rates->wanted[config_.index].set(sum.bytes_per_second());
+  std::vector<Rate> of_workers;
+  for (const Counter& other : config_.rates->wanted) of_workers.push_back(Rate::bytes_per_second(other.get()));
+  const Rate ours = share_out_with_standby(config_.rate, std::move(of_workers))[config_.index];
+  const std::vector<Rate> shares = share_out_with_standby(ours, std::move(wanted));
   size_t i = 0;
   for (const auto& [handle, lane] : lanes_) lane->deal(now, shares[i++]);
 }

@@ -24,7 +24,8 @@ namespace tideway::engine {
 struct NetWorkerConfig {
   uint32_t index = 0;
   congestion::ControllerEntry controller;
-  Rate rate = Rate::unlimited();       // of this worker, all lanes together; the contract of `contracted`
+  Rate rate = Rate::unlimited();       // of the gateway, all lanes together; the contract of `contracted`
+  RateBoard* rates = nullptr;          // of all workers, who share it; outlives them
   uint32_t buffers_receiving = 0;      // what all lanes together may have promised to peers
 };
 

@@ -25,13 +25,13 @@ Result<packet_io::PacketIos> make_packet_ios(std::string_view backend, packet_io
   return row.value()->make(packets, static_cast<uint16_t>(workers));
 }
 
-Result<packet_io::JoinedConfigs> join_packet_ios(std::string_view backend, packet_io::JoinedConfigs configs) {
+Result<packet_io::JoinedConfigs> join_packet_ios(std::string_view backend, packet_io::JoinedConfigs configs, uint32_t workers) {
   const auto row = packet_io::find_backend(backend);
   if (!row.ok() || row.value()->join == nullptr)
     return Error{Fault::kUnsupported, "this build has no packet backend \"" + std::string(backend) + "\" whose ports can be joined in memory",
                  "install DPDK (apt-get install libdpdk-dev dpdk), then configure and build again"};
   if (Status status = prepare(*row.value(), configs.first); !status.ok()) return std::move(status).error();
-  return row.value()->join(std::move(configs));
+  return row.value()->join(std::move(configs), static_cast<uint16_t>(workers));
 }
 
 }  // namespace tideway::engine

@@ -15,6 +15,6 @@ Result<packet_io::PacketIos> make_packet_ios(std::string_view backend, packet_io
 
 // Configurations for two engines of this process whose packets reach each other in memory (registry.h). Errors:
 // unsupported, when this build has no such backend or it cannot; and those of the backend.
-Result<packet_io::JoinedConfigs> join_packet_ios(std::string_view backend, packet_io::JoinedConfigs configs);
+Result<packet_io::JoinedConfigs> join_packet_ios(std::string_view backend, packet_io::JoinedConfigs configs, uint32_t workers);
 
 }  // namespace tideway::engine

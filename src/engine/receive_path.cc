@@ -32,9 +32,14 @@ transfer::Existing from_storage(storage::Existing existing) {
 
 }  // namespace
 
+void tell_freed(Rings& rings, const BufferFreed& freed) {
+  const uint32_t net_worker = net_worker_of(freed.lane);
+  pass_on(rings.io_net[net_worker]->freed, BufferFreed(freed), *rings.net_bells[net_worker]);
+}
+
 void give_home(Rings& rings, BlockUnpacked&& block) {
   if (block.block.ok()) block.block.value().bytes.reset();
-  pass_on(rings.io_net[0]->freed, BufferFreed{block.lane, block.key.slot}, *rings.net_bells[0]);
+  tell_freed(rings, {block.lane, block.key.slot});
 }
 
 ReceivePath::ReceivePath(StartSink&& start, storage::IoQueue& queue, Rings& rings)
@@ -47,7 +52,7 @@ ReceivePath::~ReceivePath() {
   for (BlockUnpacked& block : waiting_) give_home(rings_, std::move(block));
   for (auto& [number, writing] : writings_) {
     writing->block.bytes.reset();
-    free_buffer(writing->lane, writing->block.key.slot);
+    tell_freed(rings_, {writing->lane, writing->block.key.slot});
   }
 }
 
@@ -280,12 +285,8 @@ Status ReceivePath::finish(Writing& writing) {
   for (const auto& leaf : leaves)
     if (Status status = store_->staging().write_leaf_hash(leaf.leaf, leaf.hash); !status.ok()) return status;
   writing.block.bytes.reset();
-  free_buffer(writing.lane, key.slot);
+  tell_freed(rings_, {writing.lane, key.slot});
   return success();
-}
-
-void ReceivePath::free_buffer(LaneHandle lane, SlotId slot) {
-  pass_on(rings_.io_net[0]->freed, BufferFreed{lane, slot}, *rings_.net_bells[0]);
 }
 
 bool ReceivePath::submit_closes() {

@@ -65,7 +65,6 @@ class ReceivePath {
   bool tell_entries(EventOutlet& events);
   bool complete();
   void publish();
-  void free_buffer(LaneHandle lane, SlotId slot);
   TransferBoard& board() { return *start_.board; }
   void tell_board();
   void end(Result<TransferDone::Outcome> outcome);

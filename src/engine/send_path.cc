@@ -10,9 +10,9 @@ namespace {
 constexpr size_t kScanBatch = 256;        // entries of one turn
 constexpr size_t kAnswersBatch = 64;
 constexpr size_t kReadingsMax = 64;       // blocks being read at once
-// Read and packed before the lane takes them: enough to hide the disk, and no more, because every buffer that is used
-// is memory touched for the first time at some point.
-constexpr size_t kBlocksAheadMax = 8;
+// Read and packed before a lane takes them: enough to hide the disk, and no more, because every buffer that is used is
+// memory touched for the first time at some point. Several lanes share the disk, so each needs fewer.
+constexpr size_t kBlocksAheadMax = 8, kBlocksAheadOfEach = 4;
 constexpr uint32_t kMessagesOutMax = 32;  // told to the control thread and not yet in the channel
 constexpr uint32_t kCloseTokens = 1U << 31;
 
@@ -82,9 +82,19 @@ bool SendPath::scan(EventOutlet& events) {
 
 // ---- read ----------------------------------------------------------------------------------------------------------
 
+// The lane that has least to do, unless it has enough. A slower path so gets fewer blocks.
+std::optional<size_t> SendPath::lane_for_next() const {
+  if (lanes_ahead_.empty()) return std::nullopt;
+  const auto least = std::ranges::min_element(lanes_ahead_);
+  if (*least >= (lanes_ahead_.size() == 1 ? kBlocksAheadMax : kBlocksAheadOfEach)) return std::nullopt;
+  return static_cast<size_t>(least - lanes_ahead_.begin());
+}
+
 bool SendPath::start_reading(size_t buffers_max) {
   bool worked = false;
-  while (accepted_ && buffers_out_ < buffers_max && blocks_ahead_ < kBlocksAheadMax && !readings_free_.empty()) {
+  while (buffers_out_ < buffers_max && !readings_free_.empty()) {
+    const auto lane = lane_for_next();
+    if (!lane) break;
     Buffer buffer = pool_.take();
     if (buffer.is_empty()) break;
     auto plan = sender_.next_block();
@@ -93,9 +103,10 @@ bool SendPath::start_reading(size_t buffers_max) {
     const uint16_t index = readings_free_.back();
     readings_free_.pop_back();
     readings_used_.push_back(index);
-    readings_[index] = Reading{std::move(*plan), std::move(buffer), 0, 0, {}};
+    readings_[index] = Reading{std::move(*plan), std::move(buffer), *lane, 0, 0, {}};
     buffers_out_ += 1;
     blocks_ahead_ += 1;
+    lanes_ahead_[*lane] += 1;
     worked = true;
   }
   return worked;
@@ -170,15 +181,17 @@ void SendPath::hand_on(Reading&& reading) {
   if (raw.segments.empty()) {
     buffers_out_ -= 1;
     blocks_ahead_ -= 1;
+    lanes_ahead_[reading.lane] -= 1;
     return;
   }
   // What is neither being read nor packed waits for the lane.
   const size_t packed = blocks_ahead_ - std::min(blocks_ahead_, readings_used_.size() + to_pack_ + 1);
-  const block::Pressure pressure = block::pressure_of(to_pack_, packed, kBlocksAheadMax);
+  const size_t ahead_max = std::max(kBlocksAheadMax, kBlocksAheadOfEach * lanes_ahead_.size());
+  const block::Pressure pressure = block::pressure_of(to_pack_, packed, ahead_max);
   const size_t cpu = next_cpu_++ % rings_.io_cpu.size();
   to_pack_ += 1;
   pass_on(rings_.io_cpu[cpu]->to_pack,
-          BlockToPack{handle_, accepted_->lane, accepted_->net_worker, effort_, pressure, std::move(raw)}, *rings_.cpu_bells[cpu]);
+          BlockToPack{handle_, accepted_->lanes[reading.lane], effort_, pressure, std::move(raw)}, *rings_.cpu_bells[cpu]);
 }
 
 void SendPath::on_packed(const BlockPacked& packed) {
@@ -188,8 +201,14 @@ void SendPath::on_packed(const BlockPacked& packed) {
   sender_.on_packed(packed.key, packed.segments);
 }
 
-void SendPath::on_notice(BlockNotice::Kind kind) {
-  (kind == BlockNotice::Kind::kStarted ? blocks_ahead_ : buffers_out_) -= 1;
+void SendPath::on_notice(const BlockNotice& notice) {
+  if (notice.kind == BlockNotice::Kind::kAcked) {
+    buffers_out_ -= 1;
+    return;
+  }
+  blocks_ahead_ -= 1;
+  const auto lane = std::ranges::find(accepted_->lanes, notice.lane);
+  lanes_ahead_[static_cast<size_t>(lane - accepted_->lanes.begin())] -= 1;
 }
 
 bool SendPath::submit_closes() {
@@ -210,6 +229,7 @@ bool SendPath::submit_closes() {
 
 void SendPath::on_accepted(const SourceAccepted& accepted) {
   accepted_ = accepted;
+  lanes_ahead_.resize(accepted.lanes.size());
   sender_.on_accepted(accepted.needed == SourceAccepted::Needed::kEverything ? transfer::Answers::kEverythingNeeded
                                                                               : transfer::Answers::kPerPage);
 }

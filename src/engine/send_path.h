@@ -36,17 +36,19 @@ class SendPath {
   void on_peer_message(TransferMessage&& message, EventOutlet& events);
   void on_message_taken() { messages_out_ -= 1; }
   void on_packed(const BlockPacked& packed);
-  void on_notice(BlockNotice::Kind kind);
+  void on_notice(const BlockNotice& notice);
 
  private:
   // A block whose leaves are being read.
   struct Reading {
     transfer::BlockPlan plan;
     Buffer buffer;
+    size_t lane = 0;           // index of the one it will go to
     size_t submitted = 0, answered = 0;
     std::vector<bool> failed;  // per leaf; empty while none did
   };
   bool scan(EventOutlet& events);
+  std::optional<size_t> lane_for_next() const;
   bool start_reading(size_t buffers_max);
   bool submit_reads();
   bool take_answers();
@@ -67,14 +69,15 @@ class SendPath {
   block::EffortConfig effort_;
   StartSource::Content content_;
   std::optional<SourceAccepted> accepted_;
+  std::vector<size_t> lanes_ahead_;       // by lane: blocks it has not started
   std::vector<Reading> readings_;         // by the high half of a request's token
   std::vector<uint16_t> readings_used_, readings_free_;
   std::unordered_map<uint32_t, ObjectId> closing_;
   uint32_t next_close_token_;
   std::optional<ObjectId> close_waiting_;  // the store had no room for it
   size_t buffers_out_ = 0;                 // read or being read, and not acked
-  size_t blocks_ahead_ = 0;                // of these, what the lane has not started
-  // Of the blocks ahead, what waits to be packed. The lane may tell that it started a block before the cpu worker tells
+  size_t blocks_ahead_ = 0;                // of these, what no lane has started
+  // Of the blocks ahead, what waits to be packed. A lane may tell that it started a block before the cpu worker tells
   // that it packed it.
   size_t to_pack_ = 0;
   uint32_t messages_out_ = 0;

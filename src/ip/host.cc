@@ -53,6 +53,20 @@ std::vector<MacAddress> groups_of(const HostConfig& config) {
 
 }  // namespace
 
+Audience audience_of(std::span<std::byte> frame) {
+  const auto parsed = parse_ethernet(frame);
+  if (!parsed) return Audience::kOne;
+  constexpr size_t kIpv4Protocol = 9, kIpv6NextHeader = 6;
+  const auto byte_at = [&](size_t at) { return at < parsed->payload.size() ? std::to_integer<uint8_t>(parsed->payload[at]) : uint8_t{0}; };
+  switch (static_cast<EtherType>(parsed->type)) {
+    case EtherType::kArp: return Audience::kEvery;
+    case EtherType::kIpv4: return byte_at(kIpv4Protocol) == static_cast<uint8_t>(Protocol::kIcmp) ? Audience::kFirst : Audience::kOne;
+    case EtherType::kIpv6: return byte_at(kIpv6NextHeader) == static_cast<uint8_t>(Protocol::kIcmpv6) ? Audience::kEvery : Audience::kOne;
+    case EtherType::kVlan: break;
+  }
+  return Audience::kOne;
+}
+
 Result<Host> Host::create(Time now, HostConfig config) {
   if (auto fault = fault_of(config)) return std::move(*fault);
   return Host(now, std::move(config));
@@ -204,6 +218,7 @@ std::nullopt_t Host::on_echo(Time now, const EthernetFrame& frame, const IpPacke
 // ---- frames out ----
 
 std::optional<std::span<std::byte>> Host::reply_room(Time now, ReplyLimit::Use use) {
+  if (config_.duties == Duties::kResolve) return std::nullopt;
   if (!reply_limit_.allows(now, use)) return drop(Drop::kReplyLimit);
   const auto room = outbox_.room();
   if (!room) return drop(Drop::kOutboxFull);
@@ -252,6 +267,7 @@ size_t Host::write_ask(const NeighbourAsk& ask, std::span<std::byte> out) const 
 }
 
 void Host::announce(Time now) {
+  if (config_.duties == Duties::kResolve) return;
   announce_at_ = now;
   announce_next_ = 0;
   announce_rounds_ = kAnnouncements;

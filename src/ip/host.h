@@ -29,6 +29,10 @@ inline constexpr Duration kAnnounceInterval = std::chrono::seconds(1);
 
 enum class IcmpEcho : uint8_t { kOff, kOn };
 
+// A port with several workers is one host; each worker has a Host of its own to resolve what it sends to, and one of
+// them speaks for all.
+enum class Duties : uint8_t { kAll, kResolve };
+
 struct HostConfig {
   MacAddress mac{};                         // of the device
   std::vector<Prefix> prefixes{};           // 1 to kPrefixesMax own addresses, of either family
@@ -37,7 +41,16 @@ struct HostConfig {
   uint16_t vlan = 0;                        // 0: frames have no tag
   IcmpEcho icmp_echo = IcmpEcho::kOn;
   UdpCheck udp_check = UdpCheck::kVerify;
+  Duties duties = Duties::kAll;  // kResolve: neither answers nor announces
 };
+
+// Which hosts of a port a frame is for, judged by its types alone.
+enum class Audience : uint8_t {
+  kOne,    // the one that has the flow; also what nobody wants
+  kFirst,  // the one that speaks for all: echo requests
+  kEvery,  // about neighbours
+};
+Audience audience_of(std::span<std::byte> frame);
 
 struct Datagram {
   Endpoint from, to;  // the peer's and ours; both ports set

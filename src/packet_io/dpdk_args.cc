@@ -132,7 +132,6 @@ Result<std::vector<std::string>> eal_arguments(const DpdkConfig& config, std::sp
     words.emplace_back("--in-memory");
   }
   if (!given.has({"--file-prefix"})) words.push_back("--file-prefix=" + config.file_prefix);
-  if (!given.has({"--telemetry", "--no-telemetry"})) words.emplace_back("--no-telemetry");
   if (!given.has({"-c", "-l", "--lcores", "-s"}) && !cpus.empty()) words.push_back(one_lcore(cpus));
   return words;
 }

@@ -15,7 +15,7 @@
 
 namespace tideway::packet_io {
 
-// The configured arguments, and what they leave open: virtual addresses for devices, no files, no telemetry, and one
+// The configured arguments, and what they leave open: virtual addresses for devices, no files, and one
 // EAL thread that may run on any of `cpus`. Errors: config_invalid, naming the argument.
 Result<std::vector<std::string>> eal_arguments(const DpdkConfig& config, std::span<const int> cpus);
 

@@ -37,8 +37,8 @@ Result<PacketIos> make_dpdk(const PacketIoConfig& config, uint16_t workers) {
 }
 
 // Either port holds both: a ring between them may hold packets of the other's pool.
-Result<JoinedConfigs> join_dpdk(JoinedConfigs configs) {
-  auto made = DpdkRingPair::create({configs.first.dpdk.port, configs.second.dpdk.port}, kRingSlots);
+Result<JoinedConfigs> join_dpdk(JoinedConfigs configs, uint16_t workers) {
+  auto made = DpdkRingPair::create({configs.first.dpdk.port, configs.second.dpdk.port}, {.slots = kRingSlots, .queues = workers});
   if (!made.ok()) return std::move(made).error();
   const std::shared_ptr<DpdkRingPair> pair = std::move(made).value();
   configs.first.dpdk.opened = {pair, pair->a().get()};

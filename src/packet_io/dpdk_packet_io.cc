@@ -54,7 +54,9 @@ Error bad_path(std::string what, std::string next) { return {Fault::kConfigInval
 
 Result<std::unique_ptr<DpdkPacketIo>> DpdkPacketIo::create(DpdkQueue queue) {
   TIDEWAY_CHECK(queue.clock != nullptr && queue.index < queue.port->queues());
-  auto host = ip::Host::create(queue.clock(), queue.port->host_config());
+  ip::HostConfig config = queue.port->host_config();
+  if (queue.index != 0) config.duties = ip::Duties::kResolve;
+  auto host = ip::Host::create(queue.clock(), std::move(config));
   if (!host.ok()) return std::move(host).error();
   if (queue.index == 0) queue.port->join(host.value().groups());
   return std::unique_ptr<DpdkPacketIo>(new DpdkPacketIo(std::move(queue), std::move(host).value()));
@@ -105,9 +107,14 @@ Result<Path> DpdkPacketIo::open_path(const PathSpec& spec) {
     if (!picked.ok()) return picked.error();
     path.local.port = picked.value();
   }
+  if (paths_of_port_[path.local.port] == 0 && !queue_.port->claim(path.local.port, queue_.index))
+    return bad_path(to_string(path.local) + " belongs to another net worker", "let each worker have ports of its own");
   if (spec.remote.is_set()) {
     const auto hop = host_.next_hop_of(spec.remote.address);
-    if (!hop.ok()) return hop.error();
+    if (!hop.ok()) {
+      if (paths_of_port_[path.local.port] == 0) queue_.port->let_go(path.local.port);
+      return hop.error();
+    }
     path.hop = hop.value();
   }
   if (row == paths_.end()) row = paths_.insert(row, PathRow{});
@@ -121,7 +128,7 @@ Result<Path> DpdkPacketIo::open_path(const PathSpec& spec) {
 
 Result<uint16_t> DpdkPacketIo::pick_port() const {
   for (uint32_t candidate = kPickedPortFirst; candidate <= UINT16_MAX; ++candidate)
-    if (paths_of_port_[candidate] == 0) return static_cast<uint16_t>(candidate);
+    if (const auto free = static_cast<uint16_t>(candidate); paths_of_port_[free] == 0 && !port().owner_of(free)) return free;
   return Error{Fault::kOverloaded, "all UDP ports of the DPDK port are in use", "let fewer peers connect"};
 }
 
@@ -129,7 +136,7 @@ void DpdkPacketIo::close_path(PathId path) {
   owner_.check();
   PathRow* row = find(path);
   TIDEWAY_CHECK(row != nullptr);
-  --paths_of_port_[row->local.port];
+  if (--paths_of_port_[row->local.port] == 0) queue_.port->let_go(row->local.port);
   if (row->hop) host_.release(*row->hop);
   row->is_open = false;
 }
@@ -302,24 +309,57 @@ bool DpdkPacketIo::send_own_frame(Time now) {
   return false;
 }
 
-std::optional<Packet> DpdkPacketIo::take(Time now, rte_mbuf* mbuf) {
+void DpdkPacketIo::hand_over(uint16_t queue, rte_mbuf* mbuf) {
+  if (mbuf != nullptr && queue_.port->hand_over(queue, mbuf)) {
+    ++stats_.handed_over;
+    return;
+  }
+  ++stats_.lost_handed_over;
+  rte_pktmbuf_free(mbuf);
+}
+
+// What the hosts of the other workers should know, too.
+void DpdkPacketIo::share_with_hosts(rte_mbuf* mbuf) {
+  const ip::Audience audience = ip::audience_of({buffer_of(mbuf) + mbuf->data_off, mbuf->data_len});
+  if (audience == ip::Audience::kOne) return;
+  const uint16_t end = audience == ip::Audience::kFirst ? uint16_t{1} : port().queues();
+  for (uint16_t queue = 0; queue < end; ++queue)
+    if (queue != queue_.index) hand_over(queue, rte_pktmbuf_copy(mbuf, pool_, 0, UINT32_MAX));
+}
+
+// Nothing: the mbuf is not the caller's any more.
+std::optional<Packet> DpdkPacketIo::take(Time now, rte_mbuf* mbuf, Brought by) {
   if (mbuf->nb_segs > 1) {
     ++stats_.dropped_segments;
+    rte_pktmbuf_free(mbuf);
     return std::nullopt;
   }
+  if (by == Brought::kByDevice && port().queues() > 1) share_with_hosts(mbuf);
   const auto datagram = host_.on_frame(now, {buffer_of(mbuf) + mbuf->data_off, mbuf->data_len});
-  if (!datagram) return std::nullopt;
-  if (paths_of_port_[datagram->to.port] == 0) {
-    ++stats_.dropped_no_path;
+  if (datagram && paths_of_port_[datagram->to.port] != 0) {
+    Packet packet(this, reinterpret_cast<uint64_t>(mbuf));
+    packet.bytes = datagram->payload;
+    packet.from = datagram->from;
+    packet.to = datagram->to;
+    packet.ecn = datagram->ecn;
+    ++packets_out_;
+    return packet;
+  }
+  const auto owner = datagram && by == Brought::kByDevice ? port().owner_of(datagram->to.port) : std::nullopt;
+  if (owner && *owner != queue_.index) {
+    hand_over(*owner, mbuf);
     return std::nullopt;
   }
-  Packet packet(this, reinterpret_cast<uint64_t>(mbuf));
-  packet.bytes = datagram->payload;
-  packet.from = datagram->from;
-  packet.to = datagram->to;
-  packet.ecn = datagram->ecn;
-  ++packets_out_;
-  return packet;
+  if (datagram) ++stats_.dropped_no_path;
+  rte_pktmbuf_free(mbuf);
+  return std::nullopt;
+}
+
+size_t DpdkPacketIo::take_all(Time now, std::span<rte_mbuf*> mbufs, Brought by, std::span<Packet> out) {
+  size_t done = 0;
+  for (rte_mbuf* mbuf : mbufs)
+    if (auto packet = take(now, mbuf, by)) out[done++] = std::move(*packet);
+  return done;
 }
 
 size_t DpdkPacketIo::receive(std::span<Packet> out) {
@@ -328,14 +368,14 @@ size_t DpdkPacketIo::receive(std::span<Packet> out) {
   live(now_);
   out = out.first(std::min(out.size(), kBurstMax));
   std::array<rte_mbuf*, kBurstMax> mbufs;
-  size_t done = 0;
-  for (size_t i = 0; i < kEmptyBursts && done == 0 && !out.empty(); ++i) {
-    const size_t count = rte_eth_rx_burst(port().id(), queue_.index, mbufs.data(), static_cast<uint16_t>(out.size()));
-    if (count == 0) break;
-    for (rte_mbuf* mbuf : std::span(mbufs).first(count)) {
-      if (auto packet = take(now_, mbuf)) out[done++] = std::move(*packet);
-      else rte_pktmbuf_free(mbuf);
-    }
+  // Half of the room at most, so that neither source holds up the other.
+  const size_t taken_over = queue_.port->take_over(queue_.index, std::span(mbufs).first(out.size() / 2));
+  stats_.taken_over += taken_over;
+  size_t done = take_all(now_, std::span(mbufs).first(taken_over), Brought::kByWorker, out);
+  for (size_t i = 0; i < kEmptyBursts && !out.empty(); ++i) {
+    const size_t count = rte_eth_rx_burst(port().id(), queue_.index, mbufs.data(), static_cast<uint16_t>(out.size() - done));
+    done += take_all(now_, std::span(mbufs).first(count), Brought::kByDevice, out.subspan(done));
+    if (count == 0 || done > 0) break;
   }
   stats_.packets_received += done;
   return done;

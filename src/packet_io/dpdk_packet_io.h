@@ -71,7 +71,11 @@ class DpdkPacketIo final : public PacketIo {
   size_t hand_to_port(std::span<rte_mbuf*> mbufs);
   void live(Time now);
   bool send_own_frame(Time now);
-  std::optional<Packet> take(Time now, rte_mbuf* mbuf);
+  enum class Brought : uint8_t { kByDevice, kByWorker };
+  std::optional<Packet> take(Time now, rte_mbuf* mbuf, Brought by);
+  void hand_over(uint16_t queue, rte_mbuf* mbuf);
+  void share_with_hosts(rte_mbuf* mbuf);
+  size_t take_all(Time now, std::span<rte_mbuf*> mbufs, Brought by, std::span<Packet> out);
 
   const DpdkQueue queue_;         // set once, with the next two
   rte_mempool* const pool_;

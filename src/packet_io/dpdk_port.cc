@@ -9,7 +9,9 @@
 #include <rte_devargs.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <rte_flow.h>
 #include <rte_mbuf.h>
+#include <rte_ring.h>
 
 #include <net/if.h>
 #include <sys/ioctl.h>
@@ -116,8 +118,14 @@ Result<std::shared_ptr<DpdkPort>> DpdkPort::open(const DpdkPortConfig& config, u
 }
 
 DpdkPort::~DpdkPort() {
+  for (uint32_t udp_port = 0; udp_port < rules_.size(); ++udp_port) let_go(static_cast<uint16_t>(udp_port));
   if (is_started_ && rte_eth_dev_stop(id_) != 0) log::debug("dpdk_port_not_stopped", "device=" + name_);
   if (rte_eth_dev_close(id_) != 0) log::debug("dpdk_port_not_closed", "device=" + name_);
+  for (rte_ring* inbox : inboxes_) {
+    void* item = nullptr;
+    while (rte_ring_dequeue(inbox, &item) == 0) rte_pktmbuf_free(static_cast<rte_mbuf*>(item));
+    rte_ring_free(inbox);
+  }
   for (rte_mempool* pool : pools_) {
     // A ring or a driver that still has some would write into memory that is somebody else's by then.
     if (rte_mempool_full(pool) == 1) rte_mempool_free(pool);
@@ -167,6 +175,7 @@ Status DpdkPort::start(uint16_t queues) {
   if (!wanted.is_mtu_outside)
     if (Status status = set_mtu(); !status.ok()) return status;
   take_mac();
+  if (Status status = make_inboxes(queues); !status.ok()) return status;
   if (const int failure = rte_eth_dev_start(id_); failure != 0) return device_error("starting", failure);
   is_started_ = true;
   return success();
@@ -216,6 +225,85 @@ void DpdkPort::take_mac() {
     if (rte_eth_dev_default_mac_addr_set(id_, &address) != 0) rte_eth_promiscuous_enable(id_);
   }
   std::memcpy(mac_.bytes.data(), address.addr_bytes, mac_.bytes.size());
+}
+
+// ---- several queues ------------------------------------------------------------------------------------------------
+
+Status DpdkPort::make_inboxes(uint16_t queues) {
+  if (queues == 1) return success();
+  owners_ = std::vector<std::atomic<uint16_t>>(65'536);
+  rules_.resize(owners_.size());
+  can_steer_ = true;
+  for (uint16_t queue = 0; queue < queues; ++queue) {
+    const std::string name = "tw_in_" + std::to_string(id_) + '_' + std::to_string(queue);
+    rte_ring* inbox = rte_ring_create(name.c_str(), kInboxSlots, rte_eth_dev_socket_id(id_), RING_F_SC_DEQ);
+    if (inbox == nullptr)
+      return Error{Fault::kNoMemory, "a ring of " + std::to_string(kInboxSlots) + " packets cannot be made: " + rte_strerror(rte_errno),
+                   "reserve more huge pages (sysctl vm.nr_hugepages); with --no-huge raise -m in eal_args of [data_plane.dpdk]"};
+    inboxes_.push_back(inbox);
+  }
+  return success();
+}
+
+bool DpdkPort::claim(uint16_t udp_port, uint16_t queue) {
+  if (owners_.empty()) return true;
+  uint16_t nobody = 0;
+  if (!owners_[udp_port].compare_exchange_strong(nobody, static_cast<uint16_t>(queue + 1), std::memory_order_relaxed)) return false;
+  if (can_steer_.load(std::memory_order_relaxed)) steer(udp_port, queue);
+  return true;
+}
+
+void DpdkPort::let_go(uint16_t udp_port) {
+  if (owners_.empty()) return;
+  for (rte_flow*& rule : rules_[udp_port].of_family) {
+    rte_flow_error why{};
+    if (rule != nullptr && rte_flow_destroy(id_, rule, &why) != 0) log::debug("dpdk_rule_not_removed", "device=" + name_);
+    rule = nullptr;
+  }
+  owners_[udp_port].store(0, std::memory_order_relaxed);
+}
+
+std::optional<uint16_t> DpdkPort::owner_of(uint16_t udp_port) const {
+  const uint16_t owner = owners_.empty() ? 0 : owners_[udp_port].load(std::memory_order_relaxed);
+  return owner == 0 ? std::nullopt : std::optional(static_cast<uint16_t>(owner - 1));
+}
+
+// One rule per family: UDP to this port goes to this queue. A device that knows none is not asked again; RSS then
+// spreads, and the inboxes put right what it cannot know.
+void DpdkPort::steer(uint16_t udp_port, uint16_t queue) {
+  rte_flow_attr attr{};
+  attr.ingress = 1;
+  rte_flow_item_udp wanted{}, mask{};
+  wanted.hdr.dst_port = rte_cpu_to_be_16(udp_port);
+  mask.hdr.dst_port = 0xFFFF;
+  rte_flow_action_queue to{};
+  to.index = queue;
+  rte_flow_action actions[2]{};
+  actions[0].type = RTE_FLOW_ACTION_TYPE_QUEUE;
+  actions[0].conf = &to;
+  actions[1].type = RTE_FLOW_ACTION_TYPE_END;
+  for (const size_t family : {size_t{0}, size_t{1}}) {
+    rte_flow_item items[4]{};
+    items[0].type = RTE_FLOW_ITEM_TYPE_ETH;
+    items[1].type = family == 0 ? RTE_FLOW_ITEM_TYPE_IPV4 : RTE_FLOW_ITEM_TYPE_IPV6;
+    items[2].type = RTE_FLOW_ITEM_TYPE_UDP;
+    items[2].spec = &wanted;
+    items[2].mask = &mask;
+    items[3].type = RTE_FLOW_ITEM_TYPE_END;
+    rte_flow_error why{};
+    rte_flow*& rule = rules_[udp_port].of_family[family];
+    rule = rte_flow_create(id_, &attr, items, actions, &why);
+    if (rule != nullptr || !can_steer_.exchange(false, std::memory_order_relaxed)) continue;
+    log::info("dpdk_port_not_steered", "device=" + name_ + " why=\"" + (why.message != nullptr ? why.message : "no flow rules") +
+                                           "\" next=\"packets that reach another worker are handed over in memory\"");
+  }
+}
+
+bool DpdkPort::hand_over(uint16_t queue, rte_mbuf* mbuf) { return rte_ring_enqueue(inboxes_[queue], mbuf) == 0; }
+
+size_t DpdkPort::take_over(uint16_t queue, std::span<rte_mbuf*> out) {
+  if (inboxes_.empty()) return 0;
+  return rte_ring_dequeue_burst(inboxes_[queue], reinterpret_cast<void**>(out.data()), static_cast<unsigned>(out.size()), nullptr);
 }
 
 ip::HostConfig DpdkPort::host_config() const {

@@ -3,6 +3,9 @@
 // One Ethernet port of DPDK: found, checked against what the configuration wants of it, configured with one pair of
 // queues and one mbuf pool per net worker, started, and stopped with its last user.
 //
+// Every local UDP port belongs to one queue's worker. What the device brings to another one goes to its owner through
+// that queue's inbox, a ring of mbufs; where the device has flow rules, it is told to bring it to the right queue at once.
+//
 // A pool has mbufs of one size: the headroom and the largest frame. It is on the port's NUMA node, and large enough that
 // full descriptor rings leave two bursts for each hand they pass through.
 // Thread: open() from any; the rest as each says.
@@ -10,12 +13,18 @@
 #include "packet_io/dpdk_config.h"
 #include <tideway/result.h>
 
+#include <array>
 #include <atomic>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
+struct rte_flow;
+struct rte_mbuf;
 struct rte_mempool;
+struct rte_ring;
 
 namespace tideway::packet_io {
 
@@ -23,6 +32,7 @@ inline constexpr Duration kLinkPeriod = std::chrono::milliseconds(100);  // betw
 inline constexpr uint16_t kReceiveDescriptors = 2048, kSendDescriptors = 1024;
 inline constexpr uint32_t kMbufs = 4095;      // of one pool: descriptors, and 1,023 in other hands; 2^n - 1 suits DPDK best
 inline constexpr uint32_t kMbufsCached = 256;  // of these, per thread
+inline constexpr uint32_t kInboxSlots = 1024;  // of a queue; as many as can be received while its worker is busy
 
 struct DpdkPortStats {
   uint64_t packets_received = 0, packets_sent = 0;
@@ -55,6 +65,16 @@ class DpdkPort {
   uint16_t queues() const { return static_cast<uint16_t>(pools_.size()); }
   rte_mempool* pool(uint16_t queue) const { return pools_[queue]; }
 
+  // A local UDP port for the worker of `queue` alone, until it lets go. False: another worker has it. Thread: any net
+  // worker.
+  bool claim(uint16_t udp_port, uint16_t queue);
+  void let_go(uint16_t udp_port);
+  std::optional<uint16_t> owner_of(uint16_t udp_port) const;
+  // Gives an mbuf to the worker of another queue. False: its inbox is full, and the mbuf is still the caller's.
+  bool hand_over(uint16_t queue, rte_mbuf* mbuf);
+  // What others gave to `queue`. Thread: its worker.
+  size_t take_over(uint16_t queue, std::span<rte_mbuf*> out);
+
   // Lets the device receive these multicast groups, or everything where it cannot choose. Thread: any, once.
   void join(std::span<const ip::MacAddress> groups);
   // Asks the device for its link at most once per kLinkPeriod, and logs a change. Thread: the first queue's worker.
@@ -69,6 +89,8 @@ class DpdkPort {
   Status set_up_queues(uint16_t queues, const Wanted& wanted);
   Status set_mtu();
   void take_mac();
+  Status make_inboxes(uint16_t queues);
+  void steer(uint16_t udp_port, uint16_t queue);
   Error device_error(const char* step, int cause) const;
 
   const uint16_t id_;
@@ -77,6 +99,11 @@ class DpdkPort {
   DpdkOffloads offloads_;
   ip::MacAddress mac_;
   std::vector<rte_mempool*> pools_;
+  std::vector<rte_ring*> inboxes_;                // none where there is one queue
+  std::vector<std::atomic<uint16_t>> owners_;     // by UDP port: queue plus one; 0: nobody
+  struct Rule { std::array<rte_flow*, 2> of_family{}; };  // IPv4, IPv6
+  std::vector<Rule> rules_;                       // by UDP port; each touched by its owner only
+  std::atomic<bool> can_steer_{false};            // until the device refuses a rule
   bool is_started_ = false;
   std::atomic<bool> is_link_up_{true};
   Time link_asked_at_{};

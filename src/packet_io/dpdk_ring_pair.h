@@ -9,16 +9,22 @@
 
 #include <memory>
 #include <utility>
+#include <vector>
 
 struct rte_ring;
 
 namespace tideway::packet_io {
 
+// What one queue of the one port sends, the same queue of the other receives.
+struct DpdkRings {
+  uint32_t slots = 0;   // of each ring, a power of two; one less is how many packets wait in it
+  uint16_t queues = 1;
+};
+
 class DpdkRingPair {
  public:
-  // `device` of the two is set here. `slots`, a power of two, less one is how many packets wait in each direction.
-  // Errors: those of DpdkPort::open; no_memory.
-  static Result<std::unique_ptr<DpdkRingPair>> create(std::pair<DpdkPortConfig, DpdkPortConfig> configs, uint32_t slots);
+  // `device` of the two is set here. Errors: those of DpdkPort::open; no_memory.
+  static Result<std::unique_ptr<DpdkRingPair>> create(std::pair<DpdkPortConfig, DpdkPortConfig> configs, const DpdkRings& rings);
   ~DpdkRingPair();  // nobody else has the ports anymore
   DpdkRingPair(const DpdkRingPair&) = delete;
   DpdkRingPair& operator=(const DpdkRingPair&) = delete;
@@ -27,14 +33,14 @@ class DpdkRingPair {
   const std::shared_ptr<DpdkPort>& b() const { return ports_[1]; }
   // Pulls the cable of `a`, or plugs it in.
   void set_link(bool is_up);
-  // A frame put before `a` as if it had arrived, in one mbuf per part. False: the ring is full.
-  bool inject_a(std::span<const std::span<const std::byte>> parts);
+  // A frame put before a queue of `a` as if it had arrived, in one mbuf per part. False: the ring is full.
+  bool inject_a(std::span<const std::span<const std::byte>> parts, uint16_t queue = 0);
 
  private:
   DpdkRingPair() = default;
-  Status make_ring(size_t index, uint32_t slots);
+  Status make_rings(size_t index, const DpdkRings& rings);
   Status make_port(size_t index, DpdkPortConfig config);
-  rte_ring* rings_[2] = {};  // from a to b, from b to a
+  std::vector<rte_ring*> rings_[2];  // from a to b, from b to a; by queue
   std::shared_ptr<DpdkPort> ports_[2];
   std::string names_[2];     // of the devices
 };

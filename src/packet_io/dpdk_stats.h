@@ -21,6 +21,9 @@ struct DpdkStats {
   uint64_t own_frames_sent = 0;      // questions, answers, announcements
   uint64_t own_frames_lost = 0;      // for lack of an mbuf or a descriptor; they are repeated
   uint64_t link_ups = 0;             // times the link came back
+  uint64_t handed_over = 0;          // to the worker that has their port, or copies for all
+  uint64_t taken_over = 0;           // from other workers
+  uint64_t lost_handed_over = 0;     // the other's inbox was full, or no mbuf was left for a copy
 
   // Calls visit(std::string_view name, uint64_t value) for each counter, in a fixed order.
   template <typename Visit>
@@ -37,6 +40,9 @@ struct DpdkStats {
     visit(std::string_view("own_frames_sent"), own_frames_sent);
     visit(std::string_view("own_frames_lost"), own_frames_lost);
     visit(std::string_view("link_ups"), link_ups);
+    visit(std::string_view("handed_over"), handed_over);
+    visit(std::string_view("taken_over"), taken_over);
+    visit(std::string_view("lost_handed_over"), lost_handed_over);
   }
 };
 

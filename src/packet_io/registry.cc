@@ -5,6 +5,7 @@
 
 #ifdef TIDEWAY_HAS_DPDK
 #include "packet_io/dpdk_backend.h"
+#include "packet_io/dpdk_telemetry.h"
 #endif
 
 namespace tideway::packet_io {
@@ -21,9 +22,9 @@ Result<PacketIos> make_udp(const PacketIoConfig& config, uint16_t workers) {
 }
 
 constexpr Backend kBackends[] = {
-    {"udp", nullptr, make_udp, nullptr},
+    {"udp", nullptr, make_udp, nullptr, nullptr},
 #ifdef TIDEWAY_HAS_DPDK
-    {"dpdk", prepare_dpdk, make_dpdk, join_dpdk},
+    {"dpdk", prepare_dpdk, make_dpdk, join_dpdk, publish_dpdk_telemetry},
 #endif
 };
 

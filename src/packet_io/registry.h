@@ -5,6 +5,7 @@
 // Thread: any.
 #pragma once
 #include "packet_io/dpdk_config.h"
+#include "packet_io/telemetry.h"
 #include "packet_io/udp_socket.h"
 #include <tideway/packet_io.h>
 
@@ -34,10 +35,12 @@ struct Backend {
   Status (*prepare)(const PacketIoConfig& config);
   // One for each of `workers` net workers, at once, because they may share a port.
   Result<PacketIos> (*make)(const PacketIoConfig& config, uint16_t workers);
-  // The same configurations, with ports that are joined in memory, so that what one makes reaches what the other makes
-  // and nobody else; after prepare. Null: this backend has none. The ports live as long as either configuration, or a
+  // The same configurations, with ports for so many workers that are joined in memory, so that what one makes reaches
+  // what the other makes and nobody else; after prepare. Null: this backend has none. The ports live as long as either configuration, or a
   // backend made from it, and serve one at a time.
-  Result<JoinedConfigs> (*join)(JoinedConfigs configs);
+  Result<JoinedConfigs> (*join)(JoinedConfigs configs, uint16_t workers);
+  // Shows a table to whoever asks the backend's tools, from then on; after prepare. Null: it has none.
+  void (*publish)(TelemetryCommand command);
 };
 
 std::span<const Backend> backends();

@@ -216,14 +216,17 @@ CopyNumbers Direct::numbers() const {
   else if (board.is_scanning.get() != 0) numbers.stage = CopyNumbers::Stage::kScan;
   else if (numbers.bytes_verified < numbers.bytes_needed) numbers.stage = CopyNumbers::Stage::kSend;
   else numbers.stage = CopyNumbers::Stage::kPublish;
-  if (!session_->lane()) return numbers;
-  const auto lane = gateway_->engine().lane_board(*session_->lane());
-  if (lane == nullptr) return numbers;
-  numbers.packets_sent = lane->packets_sent.get();
-  numbers.packets_lost = lane->packets_lost.get();
-  numbers.flows = lane->flows_open.get();
-  numbers.path_mtu = lane->path_mtu.get();
-  numbers.rtt = Duration(static_cast<int64_t>(lane->rtt_ns.get()));
+  for (const engine::LaneHandle handle : session_->lanes()) {
+    const auto lane = gateway_->engine().lane_board(handle);
+    if (lane == nullptr) continue;
+    for (const engine::FlowBoard& flow : lane->flows) {
+      numbers.packets_sent += flow.packets_sent.get();
+      numbers.packets_lost += flow.packets_lost.get();
+      numbers.flows += flow.is_open.get();
+      numbers.path_mtu = std::max(numbers.path_mtu, flow.path_mtu.get());
+      numbers.rtt = std::max(numbers.rtt, Duration(static_cast<int64_t>(flow.rtt_ns.get())));
+    }
+  }
   return numbers;
 }
 

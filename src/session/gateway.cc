@@ -46,16 +46,24 @@ Result<std::unique_ptr<Gateway>> Gateway::start(GatewayConfig config) {
     log::warning("dpdk_unavailable", engine.error().what + "; next: " + engine.error().next + "; serving over kernel UDP at " +
                                          to_string(*settings.udp_fallback));
     gateway->config_.engine.packet_backend = "udp";
-    gateway->config_.data_address = *settings.udp_fallback;
+    gateway->data_ports_.first = *settings.udp_fallback;
     engine = engine::Engine::start(settings.engine);
   }
   if (!engine.ok()) return std::move(engine).error();
   gateway->engine_ = std::move(engine).value();
+  gateway->publish_telemetry();
   if (!settings.listen) return gateway;
   auto listener = Listener::open(*settings.listen);
   if (!listener.ok()) return std::move(listener).error();
   gateway->listener_ = std::make_unique<Listener>(std::move(listener).value());
   return gateway;
+}
+
+void Gateway::publish_telemetry() {
+  const auto backend = packet_io::find_backend(config_.engine.packet_backend);
+  if (!backend.ok() || backend.value()->publish == nullptr) return;
+  telemetry_ = std::make_shared<TelemetryBoard>();
+  for (auto& command : telemetry_->commands()) backend.value()->publish(std::move(command));
 }
 
 Status Gateway::open_root(const RootConfig& root) {
@@ -71,7 +79,7 @@ Gateway::~Gateway() { sessions_.clear(); }  // while the engine still takes thei
 
 Surroundings Gateway::surroundings() {
   const uint32_t flows = config_.flows != 0 ? config_.flows : 2 * engine_->layout().net_workers;
-  return {*engine_, roots_, config_.grants, config_.data_address, next_data_port_, flows,
+  return {*engine_, roots_, config_.grants, data_ports_, flows,
           [this](const Session& session) { return others_of(session); }};
 }
 
@@ -126,6 +134,7 @@ void Gateway::turn(Duration at_most, int also_fd) {
     session->poll(now);
   }
   drop_ended(now);
+  if (telemetry_ != nullptr && now >= telemetry_->next_telling()) telemetry_->tell(now, sessions_, *engine_);
 }
 
 void Gateway::wait(Duration at_most, int also_fd) {
@@ -141,6 +150,7 @@ void Gateway::wait(Duration at_most, int also_fd) {
     fds.push_back({session->channel().fd(), session->channel().wanted_events(), 0});
     until = std::min(until, session->next_deadline());
   }
+  if (telemetry_ != nullptr && !sessions_.empty()) until = std::min(until, telemetry_->next_telling());
   engine_->arm();
   if (engine_->has_events()) until = now;
   poll(fds.data(), fds.size(), milliseconds(until - now));

@@ -13,6 +13,7 @@
 #include "session/listener.h"
 #include "session/roots.h"
 #include "session/session.h"
+#include "session/telemetry_board.h"
 
 #include <memory>
 #include <vector>
@@ -58,13 +59,13 @@ class Gateway {
 
   size_t transfers() const;
   std::optional<Endpoint> control_endpoint() const;  // where it listens, with the port that was picked
-  const Endpoint& data_address() const { return config_.data_address; }  // also of the fallback
+  const Endpoint& data_address() const { return data_ports_.first; }  // also of the fallback
   engine::Engine& engine() { return *engine_; }
   // Drops a session that is over; a pointer from dial() ends here.
   void close(Session* session);
 
  private:
-  explicit Gateway(GatewayConfig config) : config_(std::move(config)) {}
+  explicit Gateway(GatewayConfig config) : config_(std::move(config)), data_ports_{.first = config_.data_address} {}
   Status open_root(const RootConfig& root);
   Surroundings surroundings();
   PeerUse others_of(const Session& session) const;
@@ -72,6 +73,7 @@ class Gateway {
   void accept_peers(Time now);
   void dispatch_events();
   void drop_ended(Time now);
+  void publish_telemetry();
 
   GatewayConfig config_;
   std::optional<crypto::TlsContext> tls_;
@@ -80,7 +82,8 @@ class Gateway {
   std::unique_ptr<Listener> listener_;
   std::vector<std::unique_ptr<Session>> sessions_;
   std::vector<Session*> dialled_;  // whoever dialled closes them
-  uint32_t next_data_port_ = 0;
+  DataPorts data_ports_;
+  std::shared_ptr<TelemetryBoard> telemetry_;  // none where the packet backend has no tools
 };
 
 }  // namespace tideway::session

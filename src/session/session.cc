@@ -10,98 +10,49 @@ namespace tideway::session {
 namespace {
 
 constexpr uint32_t kUndigestedMax = 16;     // messages of one transfer on their way to the io worker
-constexpr uint32_t kPayloadInitial = 1152;  // of an IP packet of 1,280 bytes, the smallest path
 constexpr Duration kRttUnknown = std::chrono::milliseconds(100);
-constexpr Bytes kWindowInitial = 256_KiB;   // of a session, shared by its flows
 constexpr Duration kHeldUp = std::chrono::milliseconds(5);  // until we look again whether the workers have caught up
 constexpr uint32_t kPeerSessionsMax = 4;    // of one identity at a time
-
-uint64_t random_number() {
-  uint64_t value = 0;
-  crypto::random_bytes(std::as_writable_bytes(std::span(&value, 1)));
-  return value;
-}
-
-uint32_t next_request() {
-  static uint32_t last = 0;  // control thread only
-  return ++last;
-}
 
 uint16_t type_number(const engine::TransferMessage& message) {
   return std::visit([](const auto& m) { return static_cast<uint16_t>(messages::type_of(m)); }, message);
 }
 
-bool has_address(const Endpoint& endpoint) { return endpoint.address != Endpoint{}.address; }
-
 }  // namespace
 
 Session::Session(const Surroundings& surroundings, Side side, std::unique_ptr<ControlChannel> channel)
-    : around_(surroundings), side_(side), channel_(std::move(channel)) {
+    : around_(surroundings), side_(side), channel_(std::move(channel)), lanes_(around_.engine, around_.data_ports) {
   crypto::random_bytes(random_);
 }
 
 Session::~Session() {
   for (auto& [id, transfer] : by_id_) around_.engine.post(engine::EndTransfer{transfer->handle});
-  if (lane_) around_.engine.post(engine::CloseLane{*lane_});
-  else if (port_request_ != 0) around_.engine.post(engine::DropPorts{port_request_});
 }
 
 // ---- greeting ------------------------------------------------------------------------------------------------------
 
 // The dialling side offers as soon as its ports are bound; the accepting side answers when it has read the offer.
-void Session::bind_ports(const messages::LaneOffer* offer) {
-  engine::BindPorts bind;
-  bind.request = port_request_ = next_request();
-  const size_t flows = offer != nullptr ? offer->flows.size() : around_.flows;
-  for (size_t i = 0; i < flows; ++i) {
-    Endpoint local = around_.data_address;
-    if (!has_address(local)) local = channel_->local_endpoint();
-    local.port = 0;
-    if (side_ == Side::kAccepting && around_.data_address.port != 0)
-      local.port = static_cast<uint16_t>(around_.data_address.port + around_.next_data_port++ % kDataPorts);
-    bind.ports.push_back({local, random_number()});
-    messages::FlowOffer ours;
-    ours.id = offer != nullptr ? offer->flows[i].id : FlowId(static_cast<uint16_t>(i));
-    ours.initial_payload = kPayloadInitial;
-    our_flows_.push_back(ours);
-  }
-  around_.engine.post(std::move(bind));
-}
-
-void Session::on_ports(engine::PortsBound& bound) {
-  if (!bound.ports.ok()) {
+void Session::on_ports(const engine::PortsBound& bound) {
+  if (Status status = lanes_.on_ports(bound); !status.ok()) {
     // To the peer it is no matter of its configuration.
-    const Error& why = bound.ports.error();
+    const Error& why = status.error();
     return fail(side_ == Side::kAccepting ? Error{Fault::kOverloaded, "no data port for this session: " + why.what, why.next} : why);
   }
-  for (size_t i = 0; i < our_flows_.size(); ++i) {
-    const engine::BoundPort& port = bound.ports.value()[i];
-    our_ports_.push_back(port.local);
-    our_flows_[i].connection = port.connection;
-    our_flows_[i].address.port = port.local.port;
-    // Behind NAT our own address would mislead the peer: it takes the one that it dials, or sees, unless the data ports
-    // are elsewhere, on a DPDK port or by configuration.
-    if (port.local.address != channel_->local_endpoint().address)
-      our_flows_[i].address.address = port.local.address;
-  }
-  if (side_ == Side::kAccepting) {
-    send(our_lanes());
-    open_lane(*their_lane_);
-    for (messages::OpenTransfer& request : std::exchange(waiting_, {})) on_open_transfer(std::move(request));
-  }
+  if (side_ == Side::kDialling || !lanes_.are_bound()) return;
+  send(lanes_.message());
+  open_lanes();
+  for (messages::OpenTransfer& request : std::exchange(waiting_, {})) on_open_transfer(std::move(request));
 }
 
-messages::Lanes Session::our_lanes() const { return {{messages::LaneOffer{LaneId(0), our_flows_}}}; }
-
 void Session::greet(Time now) {
-  const bool is_ready = channel_->state() == ChannelState::kUp && (side_ == Side::kAccepting || !our_ports_.empty());
-  if (side_ == Side::kDialling && port_request_ == 0) bind_ports(nullptr);  // TCP has chosen our address by now
+  const bool is_ready = channel_->state() == ChannelState::kUp && (side_ == Side::kAccepting || lanes_.are_bound());
+  if (side_ == Side::kDialling && !lanes_.is_planned()) lanes_.offer(channel_->local_endpoint(), around_.flows);  // TCP has chosen our address by now
   if (greeted_ || !is_ready) return;
   greeted_ = true;
   greeted_at_ = now;
   send(make_hello(random_, around_.engine.layout().buffers_receiving, around_.engine.layout().net_workers));
   if (side_ == Side::kAccepting) return;
-  send(our_lanes());
+  send(lanes_.message());
   for (auto& [id, transfer] : by_id_)
     if (transfer->stage == Stage::kPreparing && (transfer->role == Role::kSource || transfer->is_ready)) ask(*transfer);
 }
@@ -128,50 +79,22 @@ void Session::on_hello(const messages::Hello& hello) {
   crypto::cleanse(exporter);
 }
 
-void Session::on_lanes(const messages::Lanes& lanes) {
-  const bool is_early = side_ == Side::kDialling && our_ports_.empty();  // an answer before we offered
-  if (!their_hello_ || their_lane_ || is_early) return fail({Fault::kProtocolError, "the peer sent lanes out of turn", ""});
-  their_lane_ = lanes.lanes.front();
-  if (side_ == Side::kDialling) return open_lane(*their_lane_);
+void Session::on_lanes(messages::Lanes&& lanes) {
+  const bool is_early = side_ == Side::kDialling && !lanes_.are_bound();  // an answer before we offered
+  if (!their_hello_ || their_lanes_ || is_early) return fail({Fault::kProtocolError, "the peer sent lanes out of turn", ""});
+  their_lanes_ = std::move(lanes);
+  if (side_ == Side::kDialling) return open_lanes();
   // A lane may serve several roots, so the most that any grant of this peer allows counts, for all its sessions.
   const size_t granted = std::min<size_t>(around_.grants.flows_max(channel_->peer().identity), kFlowsMax);
   const size_t used = around_.others_of(*this).flows;
-  const size_t flows_max = granted > used ? granted - used : 1;
-  if (their_lane_->flows.size() > flows_max) their_lane_->flows.resize(flows_max);
-  bind_ports(&*their_lane_);
+  limit_flows(*their_lanes_, granted > used ? granted - used : 1);
+  lanes_.answer(channel_->local_endpoint(), *their_lanes_);
 }
 
-void Session::open_lane(const messages::LaneOffer& theirs) {
-  engine::OpenLane open;
-  open.lane = around_.engine.new_lane();
-  open.ports = port_request_;
-  open.id = LaneId(0);
-  open.credit_unit = kCreditUnit;
-  const Duration rtt = channel_->tcp_rtt().value_or(kRttUnknown);
-  for (const messages::FlowOffer& their_flow : theirs.flows) {
-    const auto ours = std::find_if(our_flows_.begin(), our_flows_.end(), [&](const auto& flow) { return flow.id == their_flow.id; });
-    if (ours == our_flows_.end()) return fail({Fault::kProtocolError, "the peer answered a flow that was not offered", ""});
-    engine::OpenFlow flow;
-    flow.local = our_ports_[static_cast<size_t>(ours - our_flows_.begin())];
-    flow.config.id = their_flow.id;
-    flow.config.local = ours->connection;
-    flow.config.remote = their_flow.connection;
-    flow.config.first_packet_number = random_number() & 0xFFFF'FFFF;
-    flow.config.challenge_seed = random_number();
-    flow.config.mtu_max = Bytes(their_hello_->mtu_max);
-    flow.config.rtt_initial = rtt;
-    flow.config.window_initial = kWindowInitial / theirs.flows.size();
-    flow.config.peer = their_flow.address;
-    if (!has_address(their_flow.address)) flow.config.peer.address = channel_->remote_endpoint().address;
-    if (flow.config.peer.address != channel_->remote_endpoint().address)
-      flow.config.address = flow::FlowConfig::Address::kUnproven;
-    for (auto& key : flow.send_keys) key = keys_->next_key(their_flow.id, FlowKeys::Use::kSend);
-    for (auto& key : flow.receive_keys) key = keys_->next_key(their_flow.id, FlowKeys::Use::kReceive);
-    open.flows.push_back(std::move(flow));
-  }
-  lane_ = open.lane;
-  around_.engine.post(std::move(open));
-  for (auto& [id, transfer] : by_id_)  // pulls that were asked for before we knew the peer's lane
+void Session::open_lanes() {
+  const LaneSet::PeerPath path{channel_->remote_endpoint(), Bytes(their_hello_->mtu_max), channel_->tcp_rtt().value_or(kRttUnknown)};
+  if (Status status = lanes_.open(*their_lanes_, path, *keys_); !status.ok()) return fail(status.error());
+  for (auto& [id, transfer] : by_id_)  // pulls that were asked for before we knew the peer's lanes
     if (transfer->slot && transfer->role == Role::kSink)
       open_slot(*transfer, engine::OpenSlot::Role::kReceiving, transfer->request.sink->credit);
 }
@@ -251,7 +174,7 @@ void Session::on_frame(const Frame& frame) {
   using enum messages::MessageType;
   switch (*type) {
     case kHello: return take(messages::parse_hello(body), [&](auto m) { on_hello(m); });
-    case kLanes: return take(messages::parse_lanes(body), [&](auto m) { on_lanes(m); });
+    case kLanes: return take(messages::parse_lanes(body), [&](auto m) { on_lanes(std::move(m)); });
     case kKeepAlive: return take(messages::parse_keep_alive(body), [&](auto m) { send(messages::KeepAliveReply{m.counter}); });
     case kKeepAliveReply: return;
     case kGoodbye:

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What two gateways share while they are connected: the control channel, the lane with its keys, and the transfers.
+// What two gateways share while they are connected: the control channel, the lanes with their keys, and the transfers.
 // One object per connection, on either side. It decides what the peer may do (grants) and routes messages; bytes of
 // files never pass here.
 //
 //   dialling                                     accepting
 //   TCP, TLS  ─────────────────────────────────▶
-//   Hello, Lanes (offer), OpenTransfer, pages ─▶ checks grants, binds ports, opens its lane
-//   opens its lane ◀─────────────────── Hello, Lanes (answer), TransferAccepted
+//   Hello, Lanes (offer), OpenTransfer, pages ─▶ checks grants, binds ports, opens its lanes
+//   opens its lanes ◀────────────────── Hello, Lanes (answer), TransferAccepted
 //   blocks over UDP ◀──────────────────────────▶ blocks over UDP
 // Thread: control.
 #pragma once
@@ -16,6 +16,7 @@
 #include "session/control_channel.h"
 #include "session/grants.h"
 #include "session/hello.h"
+#include "session/lane_set.h"
 #include "session/roots.h"
 #include "session/slot_book.h"
 #include "session/transfer.h"
@@ -40,13 +41,11 @@ struct Surroundings {
   engine::Engine& engine;
   const Roots& roots;
   const GrantTable& grants;
-  Endpoint data_address;      // first data port of a listening gateway; port 0: the kernel picks
-  uint32_t& next_data_port;   // offset of the next flow's port, shared so that sessions spread over them
+  DataPorts& data_ports;
   uint32_t flows = 2;         // of sessions this gateway dials
   std::function<PeerUse(const Session&)> others_of;  // accepted ones that are not over
 };
 
-inline constexpr uint32_t kDataPorts = 64;            // from data_address on
 inline constexpr Duration kKeepAliveAfter = std::chrono::seconds(3);
 inline constexpr Duration kSilenceMax = std::chrono::seconds(10);  // three keep-alives missed
 
@@ -66,31 +65,30 @@ class Session {
   void poll(Time now);
   void on_event(engine::NetEvent& event);  // of this session's lane or port request
   void on_event(engine::IoEvent& event);   // of one of this session's transfers
-  bool owns(engine::LaneHandle lane) const { return lane_ && *lane_ == lane; }
+  bool owns(engine::LaneHandle lane) const { return lanes_.owns(lane); }
   bool owns(engine::TransferHandle transfer) const { return by_handle_.contains(transfer); }
-  bool owns_port_request(uint32_t request) const { return port_request_ == request; }
+  bool owns_port_request(uint32_t request) const { return lanes_.owns_port_request(request); }
 
   ControlChannel& channel() { return *channel_; }
   const ControlChannel& channel() const { return *channel_; }
   Time next_deadline() const;
-  bool is_up() const { return lane_.has_value(); }
+  bool is_up() const { return lanes_.are_open(); }
   bool is_over() const { return error_.has_value(); }
   const Error& error() const { return *error_; }
   size_t transfers() const { return by_id_.size(); }
-  size_t flows() const { return our_flows_.size(); }
+  size_t flows() const { return lanes_.flows(); }
   bool is_accepted() const { return side_ == Side::kAccepting && their_hello_.has_value(); }
-  std::optional<engine::LaneHandle> lane() const { return lane_; }
+  std::span<const engine::LaneHandle> lanes() const { return lanes_.handles(); }
   void say_goodbye(Duration drain);
+  std::string peer_name() const;  // its identity, or its address until it is known
 
  private:
   // Greeting.
   void greet(Time now);
   void on_hello(const messages::Hello& hello);
-  void on_lanes(const messages::Lanes& lanes);
-  void bind_ports(const messages::LaneOffer* offer);
-  void on_ports(engine::PortsBound& bound);
-  void open_lane(const messages::LaneOffer& theirs);
-  messages::Lanes our_lanes() const;
+  void on_lanes(messages::Lanes&& lanes);
+  void on_ports(const engine::PortsBound& bound);
+  void open_lanes();
 
   // Messages.
   bool is_listening() const;
@@ -125,9 +123,9 @@ class Session {
   void give_up(engine::TransferHandle handle, const Error& why);
   void set_ceiling();
   void open_slot(Transfer& transfer, engine::OpenSlot::Role role, uint64_t credit);
+  void start_source(Transfer& transfer, engine::SourceAccepted::Needed needed);
   void end(Transfer& transfer, Result<engine::TransferDone::Outcome> outcome);
   void fail(const Error& why);
-  std::string peer_name() const;
 
   Surroundings around_;
   Side side_;
@@ -135,15 +133,12 @@ class Session {
   crypto::HelloRandom random_{};
   std::optional<messages::Hello> their_hello_;
   std::unique_ptr<FlowKeys> keys_;
-  std::optional<messages::LaneOffer> their_lane_;
-  std::vector<messages::FlowOffer> our_flows_;  // with the ports that were bound
-  std::vector<Endpoint> our_ports_;
-  uint32_t port_request_ = 0;
+  LaneSet lanes_;
+  std::optional<messages::Lanes> their_lanes_;
   bool greeted_ = false, said_goodbye_ = false;
-  std::optional<engine::LaneHandle> lane_;
   std::map<TransferId, std::shared_ptr<Transfer>> by_id_;
   std::map<engine::TransferHandle, TransferId> by_handle_;
-  std::vector<messages::OpenTransfer> waiting_;  // read before our lane was open
+  std::vector<messages::OpenTransfer> waiting_;  // read before our lanes were open
   SlotBook our_slots_, their_slots_;  // chosen by us as sink, by the peer as sink
   Time now_{};                        // of the last poll
   uint64_t keep_alives_ = 0;

@@ -14,7 +14,6 @@ namespace tideway::session {
 namespace {
 
 constexpr uint64_t kBlocksReserved = 2;  // start credit of a transfer on a lane, in blocks
-constexpr uint32_t kNetWorker = 0;       // a session has one lane, on the first net worker
 
 messages::PeerError to_message(const Transfer& transfer, const Error& why) {
   std::string detail = why.what;
@@ -84,7 +83,7 @@ void Session::on_sink_ready(const engine::SinkReady& ready) {
   if (transfer->request.direction == messages::Direction::kPull) {
     transfer->request.everything_needed = is_fresh;
     transfer->request.sink = messages::SinkStart{*transfer->slot, credit};
-    if (lane_) open_slot(*transfer, engine::OpenSlot::Role::kReceiving, credit);
+    if (lanes_.are_open()) open_slot(*transfer, engine::OpenSlot::Role::kReceiving, credit);
     if (greeted_) ask(*transfer);
     return;
   }
@@ -101,22 +100,27 @@ void Session::on_sink_ready(const engine::SinkReady& ready) {
   send(accepted);
 }
 
-// What this lane may send is what its transfers may, together.
+// What the lanes may send is what their transfers may, together.
 void Session::set_ceiling() {
   Rate sum;
   for (const auto& [id, transfer] : by_id_)
     if (transfer->role == Role::kSource && transfer->slot) sum = sum + transfer->rate_max;
-  if (sum > Rate()) around_.engine.post(engine::SetRate{*lane_, sum});
+  if (sum > Rate()) lanes_.set_ceiling(sum);
 }
 
 void Session::open_slot(Transfer& transfer, engine::OpenSlot::Role role, uint64_t credit) {
-  around_.engine.post(engine::OpenSlot{role, *lane_, *transfer.slot, transfer.handle, credit});
+  lanes_.open_slot({role, {}, *transfer.slot, transfer.handle, credit});
+}
+
+void Session::start_source(Transfer& transfer, engine::SourceAccepted::Needed needed) {
+  const auto lanes = lanes_.handles();
+  around_.engine.post(engine::SourceAccepted{transfer.handle, *transfer.slot, {lanes.begin(), lanes.end()}, needed});
 }
 
 void Session::on_accepted(const messages::TransferAccepted& accepted) {
   Transfer* transfer = find(accepted.transfer);
   if (transfer == nullptr || transfer->outcome) return;
-  if (transfer->stage != Stage::kAsked || !lane_)
+  if (transfer->stage != Stage::kAsked || !lanes_.are_open())
     return fail({Fault::kProtocolError, "the peer accepted a transfer out of turn", ""});
   transfer->stage = Stage::kRunning;
   if (transfer->role == Role::kSink) return;  // a pull: pages and blocks follow
@@ -129,15 +133,14 @@ void Session::on_accepted(const messages::TransferAccepted& accepted) {
   transfer->rate_max = accepted.rate_max;
   set_ceiling();
   open_slot(*transfer, engine::OpenSlot::Role::kSending, accepted.credit);
-  around_.engine.post(engine::SourceAccepted{transfer->handle, accepted.slot, *lane_, kNetWorker,
-                                             accepted.everything_needed ? engine::SourceAccepted::Needed::kEverything
-                                                                        : engine::SourceAccepted::Needed::kPerPage});
+  using Needed = engine::SourceAccepted::Needed;
+  start_source(*transfer, accepted.everything_needed ? Needed::kEverything : Needed::kPerPage);
 }
 
 // ---- serving -------------------------------------------------------------------------------------------------------
 
 void Session::on_open_transfer(messages::OpenTransfer request) {
-  if (side_ != Side::kAccepting || !their_lane_)
+  if (side_ != Side::kAccepting || !their_lanes_)
     return fail({Fault::kProtocolError, "the peer opened a transfer out of turn", ""});
   if (by_id_.contains(request.transfer))
     return refuse(request.transfer, {Fault::kDestBusy, "this transfer is already running", "wait for it to end"});
@@ -145,8 +148,8 @@ void Session::on_open_transfer(messages::OpenTransfer request) {
     return refuse(request.transfer, {Fault::kOverloaded, "this gateway is stopping", "try again when it is back"});
   if (by_id_.size() >= kTransfersMax)
     return refuse(request.transfer, {Fault::kOverloaded, "64 transfers of this session are active", "try again later"});
-  // Blocks need the lane; it opens when the ports are bound, which is a matter of microseconds.
-  if (!lane_) return waiting_.push_back(std::move(request));
+  // Blocks need the lanes; they open when the ports are bound, which is a matter of microseconds.
+  if (!lanes_.are_open()) return waiting_.push_back(std::move(request));
   if (request.direction == messages::Direction::kPush) return serve_push(std::move(request));
   serve_pull(std::move(request));
 }
@@ -236,9 +239,8 @@ void Session::serve_pull(messages::OpenTransfer request) {
   transfer->rate_max = std::min(transfer->request.options.rate_max, limits.value().rate_max);
   set_ceiling();
   open_slot(*transfer, engine::OpenSlot::Role::kSending, transfer->request.sink->credit);
-  around_.engine.post(engine::SourceAccepted{transfer->handle, *transfer->slot, *lane_, kNetWorker,
-                                             transfer->request.everything_needed ? engine::SourceAccepted::Needed::kEverything
-                                                                                 : engine::SourceAccepted::Needed::kPerPage});
+  using Needed = engine::SourceAccepted::Needed;
+  start_source(*transfer, transfer->request.everything_needed ? Needed::kEverything : Needed::kPerPage);
 }
 
 void Session::refuse(const TransferId& id, const Error& why) {
@@ -319,12 +321,10 @@ void Session::end(Transfer& transfer, Result<engine::TransferDone::Outcome> outc
   transfer.outcome = std::move(outcome);
   transfer.stage = Stage::kOver;
   if (transfer.slot) (transfer.role == Role::kSource ? their_slots_ : our_slots_).give_back(now_, *transfer.slot);
-  if (transfer.slot && lane_) {
-    const auto role = transfer.role == Role::kSource ? engine::OpenSlot::Role::kSending : engine::OpenSlot::Role::kReceiving;
-    around_.engine.post(engine::CloseSlot{role, *lane_, *transfer.slot});
-  }
+  if (transfer.slot)
+    lanes_.close_slot({transfer.role == Role::kSource ? engine::OpenSlot::Role::kSending : engine::OpenSlot::Role::kReceiving, {}, *transfer.slot});
   around_.engine.post(engine::EndTransfer{transfer.handle});
-  const bool was_sending = transfer.role == Role::kSource && transfer.slot && lane_;
+  const bool was_sending = transfer.role == Role::kSource && transfer.slot && lanes_.are_open();
   if (!is_over()) send(messages::TransferClosed{transfer.id, code, false});
   by_handle_.erase(transfer.handle);
   by_id_.erase(TransferId(transfer.id));  // a copy: the map may hold the last owner

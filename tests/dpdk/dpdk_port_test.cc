@@ -47,7 +47,7 @@ TEST(DpdkPort, BadAddressesAreTheHostsToRefuse) {
   start_test_eal();
   DpdkPortConfig config = port_config(1, 1500_B);
   config.addresses.clear();
-  auto pair = DpdkRingPair::create({config, port_config(2, 1500_B)}, 64);
+  auto pair = DpdkRingPair::create({config, port_config(2, 1500_B)}, {.slots = 64});
   ASSERT_TRUE(pair.ok());
   const auto refused = DpdkPacketIo::create({pair.value()->a(), 0, TestClock::now});
   ASSERT_FALSE(refused.ok());

@@ -20,7 +20,8 @@ void TestClock::advance(Duration by) { clock_now += by; }
 
 void start_test_eal() {
   packet_io::DpdkConfig config;
-  config.eal_args = {"--no-huge", "--no-shconf", "--no-pci", "-m", "512"};
+  config.eal_args = {"--no-huge", "--no-shconf", "--no-pci", "--no-telemetry", "-m", "512"};  // those of the self-test
+  config.file_prefix = "tideway-selftest";
   Status status = success();
   std::thread([&] { status = packet_io::start_eal(config); }).join();
   ASSERT_TRUE(status.ok()) << status.error().what << '\n' << status.error().next << '\n' << packet_io::eal_log();
@@ -37,7 +38,7 @@ packet_io::DpdkPortConfig port_config(int host, Bytes mtu) {
 RingPorts make_ring_ports(const packet_io::DpdkPortConfig& a, const packet_io::DpdkPortConfig& b, uint32_t slots) {
   start_test_eal();
   RingPorts ports;
-  ports.pair = packet_io::DpdkRingPair::create({a, b}, slots).value();
+  ports.pair = packet_io::DpdkRingPair::create({a, b}, {.slots = slots}).value();
   ports.a = packet_io::DpdkPacketIo::create({ports.pair->a(), 0, TestClock::now}).value();
   ports.b = packet_io::DpdkPacketIo::create({ports.pair->b(), 0, TestClock::now}).value();
   return ports;

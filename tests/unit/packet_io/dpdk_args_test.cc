@@ -32,7 +32,7 @@ void expect_refused(const Words& given, std::string_view word, std::string_view 
 TEST(EalArguments, WhatIsLeftOpenIsSafeAndLeavesNoFiles) {
   const Words words = arguments({"--vdev=net_af_packet0,iface=va"}).value();
   EXPECT_EQ(words, (Words{"--vdev=net_af_packet0,iface=va", "--iova-mode=va", "--in-memory", "--file-prefix=tideway-gw1",
-                          "--no-telemetry", "--lcores=0@(0,3)"}));
+                          "--lcores=0@(0,3)"}));
 }
 
 TEST(EalArguments, WithoutHugePagesItTakesMoreThanEalsSixtyFourMegabytes) {
@@ -44,7 +44,7 @@ TEST(EalArguments, WithoutHugePagesItTakesMoreThanEalsSixtyFourMegabytes) {
 }
 
 TEST(EalArguments, WhatIsGivenIsNotGivenTwice) {
-  const Words given = {"--iova-mode", "va", "--huge-dir=/mnt/huge", "--file-prefix", "x", "--telemetry", "-l1"};
+  const Words given = {"--iova-mode", "va", "--huge-dir=/mnt/huge", "--file-prefix", "x", "-l1"};
   EXPECT_EQ(arguments(given).value(), given);
 }
 

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Copies between gateways that were laid out for machines with more cores than this one may have.
+#include "session/direct.h"
+
+#include "crypto/random_bytes.h"
+#include "session/lane_set.h"
+#include "support/temp_root.h"
+#include "support/test_certificates.h"
+
+#include <gtest/gtest.h>
+
+namespace tideway::session {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr int kTurnsMax = 60'000;
+constexpr size_t kFiles = 12, kFileSize = 4 << 20;  // a block each
+constexpr uint32_t kFlows = 4;
+
+struct Cores {
+  uint32_t dialling, serving;
+  size_t lanes;  // as many as the dialling side has net workers
+};
+
+class SeveralWorkersTest : public testing::TestWithParam<Cores> {
+ protected:
+  SeveralWorkersTest() {
+    for (size_t i = 0; i < kFiles; ++i) {
+      std::string content(kFileSize, '\0');
+      crypto::random_bytes(std::as_writable_bytes(std::span(content)));
+      here_.write("tree/" + std::to_string(i), content);
+    }
+    GatewayConfig serving = gateway_of("serving", test::kWisconsin, GetParam().serving);
+    serving.roots = {{"data", there_.path().string()}};
+    serving.grants = GrantTable({{crypto::IdentityPattern::parse(test::kAtlanta).value(), "data", {},
+                                  {GrantOp::kRead, GrantOp::kList, GrantOp::kWrite}, {}, "test"}});
+    serving.listen = Endpoint::parse("127.0.0.1:0").value();
+    serving_ = Gateway::start(std::move(serving)).value();
+    GatewayConfig dialling = gateway_of("dialling", test::kAtlanta, GetParam().dialling);
+    dialling.flows = kFlows;
+    dialling_ = Gateway::start(std::move(dialling)).value();
+    session_ = dialling_->dial({"wisconsin", *serving_->control_endpoint(), crypto::IdentityPattern::parse(test::kWisconsin).value()}).value();
+  }
+
+  GatewayConfig gateway_of(const char* name, const std::string& identity, uint32_t cores) {
+    GatewayConfig config;
+    const auto key = crypto::make_signed(test::gateway_spec(identity), sites_.authority).value();
+    config.tls = test::write_files(sites_.folder, name, sites_.authority.certificate, key);
+    config.engine.memory = 512_MiB;
+    config.engine.cores = cores;
+    config.data_address = Endpoint::parse("127.0.0.1:0").value();
+    return config;
+  }
+
+  static messages::OpenTransfer request(messages::Direction direction) {
+    messages::OpenTransfer request;
+    crypto::random_bytes(request.transfer);
+    request.direction = direction;
+    request.root = "data";
+    request.name = storage::single_name("copy");
+    request.transfer_class = "best-effort";
+    return request;
+  }
+
+  template <typename Done>
+  bool run_until(const Done& done) {
+    for (int i = 0; i < kTurnsMax && !done(); ++i) {
+      dialling_->turn(1ms);
+      serving_->turn(0ms);
+    }
+    return done();
+  }
+  void expect_success(Transfer& transfer) {
+    ASSERT_TRUE(run_until([&] { return transfer.outcome || session_->is_over(); }));
+    ASSERT_FALSE(session_->is_over()) << session_->error().what;
+    ASSERT_TRUE(transfer.outcome->ok()) << transfer.outcome->error().what;
+    EXPECT_EQ(transfer.outcome->value().bytes, Bytes(kFiles * kFileSize));
+  }
+  std::shared_ptr<Transfer> push() {
+    auto place = open_local((here_ / "tree").string(), storage::Side::kSource).value();
+    engine::StartSource start;
+    start.scan.sources.push_back({std::move(place.dir), std::move(place.name), std::move(place.as)});
+    return session_->push(std::move(start), request(messages::Direction::kPush));
+  }
+  std::shared_ptr<Transfer> pull() {
+    auto place = open_local((here_ / "back").string(), storage::Side::kDestination).value();
+    engine::StartSink start;
+    start.root = std::move(place.dir);
+    start.destination = std::move(place.name);
+    start.source_name = "copy";
+    return session_->pull(std::move(start), request(messages::Direction::kPull));
+  }
+  uint64_t bytes_of(engine::LaneHandle lane) {
+    uint64_t bytes = 0;
+    for (const engine::FlowBoard& flow : dialling_->engine().lane_board(lane)->flows) bytes += flow.bytes_sent.get() + flow.bytes_received.get();
+    return bytes;
+  }
+
+  TempRoot here_, there_;
+  test::TwoSites sites_;
+  std::unique_ptr<Gateway> serving_, dialling_;
+  Session* session_ = nullptr;
+};
+
+TEST_P(SeveralWorkersTest, CopyATreeBothWaysOverAllOfTheirLanes) {
+  expect_success(*push());
+  expect_success(*pull());
+  for (size_t i = 0; i < kFiles; ++i) {
+    const std::string name = std::to_string(i), sent = here_.read("tree/" + name);
+    EXPECT_TRUE(sent == there_.read("copy/" + name)) << name;
+    EXPECT_TRUE(sent == here_.read("back/" + name)) << name;
+  }
+  ASSERT_EQ(session_->lanes().size(), GetParam().lanes);
+  EXPECT_EQ(session_->flows(), kFlows);
+  for (const engine::LaneHandle lane : session_->lanes())  // a quarter of what an even spread would bring to each
+    EXPECT_TRUE(run_until([&] { return bytes_of(lane) > 2 * kFiles * kFileSize / GetParam().lanes / 4; })) << lane.value();
+}
+
+INSTANTIATE_TEST_SUITE_P(Layouts, SeveralWorkersTest, testing::Values(Cores{8, 8, 2}, Cores{2, 8, 1}, Cores{12, 2, 3}),
+                         [](const auto& layout) {
+                           return std::to_string(layout.param.dialling) + "And" + std::to_string(layout.param.serving) + "Cores";
+                         });
+
+messages::Lanes lanes_of(std::initializer_list<size_t> flows) {
+  messages::Lanes lanes;
+  for (const size_t count : flows) {
+    messages::LaneOffer& lane = lanes.lanes.emplace_back();
+    lane.id = LaneId(static_cast<uint16_t>(lanes.lanes.size() - 1));
+    lane.flows.resize(count);
+  }
+  return lanes;
+}
+
+std::vector<size_t> flows_left(std::initializer_list<size_t> flows, size_t flows_max) {
+  messages::Lanes lanes = lanes_of(flows);
+  limit_flows(lanes, flows_max);
+  std::vector<size_t> left;
+  for (const messages::LaneOffer& lane : lanes.lanes) left.push_back(lane.flows.size());
+  return left;
+}
+
+TEST(LimitFlows, TakesThemFromTheLanesThatHaveMost) {
+  EXPECT_EQ(flows_left({2, 2}, 8), (std::vector<size_t>{2, 2}));
+  EXPECT_EQ(flows_left({4, 1, 2}, 5), (std::vector<size_t>{2, 1, 2}));
+  EXPECT_EQ(flows_left({2, 2}, 2), (std::vector<size_t>{1, 1}));
+}
+
+TEST(LimitFlows, LeavesNoLaneWithoutAny) {
+  EXPECT_EQ(flows_left({3, 1, 3}, 2), (std::vector<size_t>{1, 1}));
+  EXPECT_EQ(flows_left({64}, 1), (std::vector<size_t>{1}));
+}
+
+}  // namespace
+}  // namespace tideway::session
