@@ -9,7 +9,8 @@ bin=${TIDEWAY_BIN:-$repo/build/release/bin}
 [ -x "$bin/tideway" ] && [ -x "$bin/tidewayd" ] || { echo "SKIP: the programs are not built in $bin"; exit 77; }
 work=$(mktemp -d)
 running=()
-namespaces=()  # beside those of the testbed
+namespaces=()    # beside those of the testbed
+daemon_flags=()  # of the gateways, beside --config
 checks=0
 control_port=$((12000 + $$ % 8000))  # the data ports lie 10,000 above: all below those the kernel gives to others
 
@@ -86,7 +87,7 @@ TOML
 serve() {
   local name=$1 config=$2
   shift 2
-  "$@" "$bin/tidewayd" --config "$config" > "$work/$name.ready" 2> "$work/$name.log" &
+  "$@" "$bin/tidewayd" "${daemon_flags[@]}" --config "$config" > "$work/$name.ready" 2> "$work/$name.log" &
   gateway=$!
   running+=("$gateway")
   for _ in $(seq 100); do
