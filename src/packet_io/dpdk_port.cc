@@ -59,6 +59,17 @@ std::optional<Error> pci_trouble(const std::string& address) {
   return std::nullopt;
 }
 
+// Of the PCI devices that --allow names, the first in whose way something is.
+std::optional<Error> trouble_of_allowed() {
+  rte_devargs* devargs = nullptr;
+  RTE_EAL_DEVARGS_FOREACH("pci", devargs) {
+    if (devargs->policy != RTE_DEV_ALLOWED) continue;
+    if (const auto address = pci_address(devargs->name))
+      if (auto trouble = pci_trouble(*address)) return trouble;
+  }
+  return std::nullopt;
+}
+
 Result<uint16_t> find_port(const std::string& device) {
   const auto address = pci_address(device);
   const std::string wanted = address.value_or(device);
@@ -75,6 +86,8 @@ Result<uint16_t> find_port(const std::string& device) {
   }
   if (address)
     if (auto trouble = pci_trouble(*address)) return std::move(*trouble);
+  if (free.empty())
+    if (auto trouble = trouble_of_allowed()) return std::move(*trouble);
   return no_such_port(wanted, free, eal_log());
 }
 
@@ -100,9 +113,9 @@ struct DpdkPort::Wanted {
 };
 
 Error DpdkPort::device_error(const char* step, int cause) const {
-  return {Fault::kConfigInvalid,
-          "the DPDK port " + name_ + ": " + step + " failed (" + rte_strerror(cause < 0 ? -cause : cause) + ')',
-          "look at the lines `dpdk` of `tidewayd --verbose`, and lower what [data_plane.dpdk] asks of the device"};
+  std::string log = eal_log();
+  if (log.starts_with(log_before_)) log.erase(0, log_before_.size());
+  return device_failure(name_, step, rte_strerror(cause < 0 ? -cause : cause), log);
 }
 
 Result<std::shared_ptr<DpdkPort>> DpdkPort::open(const DpdkPortConfig& config, uint16_t queues) {
@@ -126,6 +139,7 @@ DpdkPort::~DpdkPort() {
 }
 
 Status DpdkPort::start(uint16_t queues) {
+  log_before_ = eal_log();
   Wanted wanted;
   if (const int failure = rte_eth_dev_info_get(id_, &wanted.info); failure != 0) return device_error("asking what it can do", failure);
   const rte_eth_dev_info& info = wanted.info;

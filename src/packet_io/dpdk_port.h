@@ -77,6 +77,7 @@ class DpdkPort {
   DpdkOffloads offloads_;
   ip::MacAddress mac_;
   std::vector<rte_mempool*> pools_;
+  std::string log_before_;  // of DPDK, when this began to start
   bool is_started_ = false;
   std::atomic<bool> is_link_up_{true};
   Time link_asked_at_{};
