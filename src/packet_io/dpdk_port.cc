@@ -25,7 +25,9 @@ namespace {
 
 constexpr uint32_t kRoomSmall = 2'176, kRoomLarge = 9'728;  // of an mbuf, headroom included
 constexpr size_t kEthernetMax = 22;                         // header, tag, and the checksum that some devices leave on
-constexpr std::string_view kAfPacket = "net_af_packet";
+constexpr std::string_view kAfPacket = "net_af_packet", kAfXdp = "net_af_xdp";
+constexpr size_t kXdpHeadroom = 256;     // the kernel keeps it free in front of each frame
+constexpr uint16_t kXdpMtuMax = 3'400;   // an mbuf with its header is one chunk of UMEM: a page of 4 KiB, less what DPDK pads
 
 std::string name_of(uint16_t port) {
   char name[RTE_ETH_NAME_MAX_LEN] = {};
@@ -102,6 +104,14 @@ Bytes mtu_of_interface(const std::string& interface) {
   return Bytes(is_known ? static_cast<uint64_t>(request.ifr_mtu) : 0);
 }
 
+// Some drivers leave their limit to the size of a frame.
+uint16_t mtu_max_of(const rte_eth_dev_info& info) {
+  if (info.driver_name == kAfXdp) return std::min(info.max_mtu, kXdpMtuMax);
+  constexpr uint32_t kHeaderAndChecksum = 18;
+  if (info.max_mtu != UINT16_MAX || info.max_rx_pktlen <= kHeaderAndChecksum) return info.max_mtu;
+  return static_cast<uint16_t>(std::min<uint32_t>(info.max_rx_pktlen - kHeaderAndChecksum, UINT16_MAX));
+}
+
 }  // namespace
 
 // What a device is asked for, once its limits are known.
@@ -157,14 +167,16 @@ Status DpdkPort::start(uint16_t queues) {
     if (Status status = check_af_packet(args, config_.mtu, mtu_of_interface(args.interface)); !status.ok()) return status;
     frame = std::max(frame, args.frame_size);  // it copies what arrives without a look at the mbuf's size
     wanted.is_mtu_outside = true;
-  } else if (config_.mtu.count() > info.max_mtu || config_.mtu.count() < info.min_mtu) {
+  }
+  wanted.info.max_mtu = mtu_max_of(info);
+  if (driver == kAfXdp) frame += kXdpHeadroom;
+  if (!wanted.is_mtu_outside && (config_.mtu.count() > info.max_mtu || config_.mtu.count() < info.min_mtu))
     return Error{Fault::kConfigInvalid,
                  "the DPDK port " + name_ + " carries packets of " + std::to_string(info.min_mtu) + " to " + std::to_string(info.max_mtu) +
                      " bytes, and mtu in [data_plane.dpdk] is " + std::to_string(config_.mtu.count()),
                  "set mtu to " + std::to_string(std::clamp<size_t>(config_.mtu.count(), info.min_mtu, info.max_mtu))};
-  }
   wanted.room = std::max(static_cast<uint32_t>(frame) + RTE_PKTMBUF_HEADROOM, kRoomSmall);
-  if (wanted.room > kRoomSmall) wanted.room = std::max(wanted.room, kRoomLarge);
+  if (wanted.room > kRoomSmall && driver != kAfXdp) wanted.room = std::max(wanted.room, kRoomLarge);
   // FAST_FREE excludes MULTI_SEGS, which we have no use for: a packet is one mbuf of its queue's pool.
   const uint64_t send = info.tx_offload_capa & (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM |
                                                 RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE);
