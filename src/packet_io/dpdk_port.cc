@@ -11,9 +11,6 @@
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
-#include <net/if.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -93,17 +90,6 @@ Result<uint16_t> find_port(const std::string& device) {
   return no_such_port(wanted, free, eal_log());
 }
 
-Bytes mtu_of_interface(const std::string& interface) {
-  ifreq request{};
-  if (interface.empty() || interface.size() >= sizeof request.ifr_name) return {};
-  std::copy(interface.begin(), interface.end(), request.ifr_name);
-  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return {};
-  const bool is_known = ioctl(fd, SIOCGIFMTU, &request) == 0;
-  close(fd);
-  return Bytes(is_known ? static_cast<uint64_t>(request.ifr_mtu) : 0);
-}
-
 // Some drivers leave their limit to the size of a frame.
 uint16_t mtu_max_of(const rte_eth_dev_info& info) {
   if (info.driver_name == kAfXdp) return std::min(info.max_mtu, kXdpMtuMax);
@@ -154,6 +140,7 @@ Status DpdkPort::start(uint16_t queues) {
   if (const int failure = rte_eth_dev_info_get(id_, &wanted.info); failure != 0) return device_error("asking what it can do", failure);
   const rte_eth_dev_info& info = wanted.info;
   const std::string_view driver = info.driver_name;
+  interface_ = info.if_index;
   if (info.max_rx_queues < queues || info.max_tx_queues < queues)
     return Error{Fault::kConfigInvalid,
                  "the DPDK port " + name_ + " has " + std::to_string(std::min(info.max_rx_queues, info.max_tx_queues)) +
@@ -260,15 +247,25 @@ void DpdkPort::join(std::span<const ip::MacAddress> groups) {
   log::debug("dpdk_port_multicast", "device=" + name_ + " cannot be told which groups to receive");
 }
 
-void DpdkPort::watch_link(Time now) {
-  if (now < link_asked_at_ + kLinkPeriod) return;
-  link_asked_at_ = now;
+std::optional<LinkState> DpdkPort::ask_link() const {
+  if (rte_eth_dev_is_removed(id_) == 1) return LinkState::kGone;
+  if (interface_ != 0)
+    if (const auto link = link_of_interface(interface_); link && *link != LinkState::kUp) return link;
   rte_eth_link link{};
-  if (rte_eth_link_get_nowait(id_, &link) != 0) return;
-  const bool is_up = link.link_status == RTE_ETH_LINK_UP;
-  if (is_link_up_.exchange(is_up, std::memory_order_relaxed) == is_up) return;
-  if (is_up) log::info("dpdk_link_up", "device=" + name_);
-  else log::warning("dpdk_link_down", "device=" + name_ + " next=\"look at cable, switch or peer; the port goes on by itself\"");
+  if (rte_eth_link_get_nowait(id_, &link) != 0) return std::nullopt;
+  return link.link_status == RTE_ETH_LINK_UP ? LinkState::kUp : LinkState::kDown;
+}
+
+void DpdkPort::watch_link(Time now) {
+  if (now < link_asked_at_ + kLinkPeriod || is_gone()) return;
+  link_asked_at_ = now;
+  const auto link = ask_link();
+  if (!link || link_.exchange(*link, std::memory_order_relaxed) == *link) return;
+  switch (*link) {
+    case LinkState::kUp: return log::info("dpdk_link_up", "device=" + name_);
+    case LinkState::kDown: return log::warning("dpdk_link_down", "device=" + name_ + " next=\"look at cable, switch or peer; the port goes on by itself\"");
+    case LinkState::kGone: return log::warning("dpdk_port_gone", "device=" + name_ + " next=\"bring the device back and start the gateway again\"");
+  }
 }
 
 DpdkPortStats DpdkPort::stats() const {
