@@ -20,6 +20,7 @@ cleanup() {
   for pid in "${running[@]}"; do kill -9 "$pid" 2>/dev/null || :; done
   for space in "${namespaces[@]}"; do ip netns del "$space" 2>/dev/null || :; done
   [ -z "${testbed:-}" ] || TIDEWAY_TESTBED=$testbed "$repo/scripts/testbed.sh" down > /dev/null 2>&1 || :
+  [ -z "${huge_pages_before:-}" ] || echo "$huge_pages_before" > /proc/sys/vm/nr_hugepages
   mountpoint -q "$work/small" 2>/dev/null && umount "$work/small"
   rm -rf "$work"
   [ "$code" -ne 0 ] || [ "$checks" -eq 0 ] || echo "$checks checks passed"
@@ -91,7 +92,7 @@ serve() {
   gateway=$!
   running+=("$gateway")
   for _ in $(seq 100); do
-    grep -q '^ready' "$work/$name.ready" && return
+    grep -qs '^ready' "$work/$name.ready" && return
     kill -0 "$gateway" 2>/dev/null || break
     sleep 0.1
   done
