@@ -144,6 +144,9 @@ Result<std::vector<std::string>> eal_arguments(const DpdkConfig& config, std::sp
   } else if (!given.has({"--in-memory", "--huge-dir", "--legacy-mem"})) {
     words.emplace_back("--in-memory");
   }
+  // Else EAL takes every NIC of this host that it can drive, the one of the control channel too.
+  if (given.has({"--vdev"}) && !given.has({"--allow", "-a", "--block", "-b", "--no-pci"}) && !pci_address(config.port.device))
+    words.emplace_back("--no-pci");
   if (!given.has({"--file-prefix"})) words.push_back("--file-prefix=" + config.file_prefix);
   if (!given.has({"--telemetry", "--no-telemetry"})) words.emplace_back("--no-telemetry");
   if (!given.has({"-c", "-l", "--lcores", "-s"}) && !cpus.empty()) words.push_back(one_lcore(cpus));

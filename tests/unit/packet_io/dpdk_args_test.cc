@@ -31,8 +31,18 @@ void expect_refused(const Words& given, std::string_view word, std::string_view 
 
 TEST(EalArguments, WhatIsLeftOpenIsSafeAndLeavesNoFiles) {
   const Words words = arguments({"--vdev=net_af_packet0,iface=va"}).value();
-  EXPECT_EQ(words, (Words{"--vdev=net_af_packet0,iface=va", "--iova-mode=va", "--in-memory", "--file-prefix=tideway-gw1",
+  EXPECT_EQ(words, (Words{"--vdev=net_af_packet0,iface=va", "--iova-mode=va", "--in-memory", "--no-pci", "--file-prefix=tideway-gw1",
                           "--no-telemetry", "--lcores=0@(0,3)"}));
+}
+
+TEST(EalArguments, NicsStayWithTheKernelUnlessOneIsNamed) {
+  EXPECT_TRUE(has(arguments({"--vdev", "net_tap0"}).value(), "--no-pci"));
+  EXPECT_FALSE(has(arguments({"--allow=0000:3b:00.0"}).value(), "--no-pci"));
+  EXPECT_FALSE(has(arguments({"--vdev=net_tap0", "-a", "3b:00.0"}).value(), "--no-pci"));
+  DpdkConfig config;
+  config.eal_args = {"--vdev=net_tap0"};
+  config.port.device = "3b:00.0";
+  EXPECT_FALSE(has(eal_arguments(config, kCpus).value(), "--no-pci"));
 }
 
 TEST(EalArguments, WithoutHugePagesItTakesMoreThanEalsSixtyFourMegabytes) {
