@@ -76,9 +76,8 @@ void check_limits(Findings& findings) {
 }
 
 void check_dpdk(Findings& findings) {
-  const packet_io::DpdkHost host = packet_io::DpdkHost::look("");
-  const std::string advice = host.advice();
-  findings.add(advice.empty() ? Verdict::kOk : Verdict::kNote, host.summary(), advice);
+  for (const packet_io::DpdkFinding& finding : packet_io::DpdkHost::look("").findings())
+    findings.add(finding.next.empty() ? Verdict::kOk : Verdict::kNote, finding.what, finding.next);
 }
 
 void check_config(Findings& findings, const config::GatewayConfig& config) {

@@ -67,11 +67,14 @@ struct Packet {
 
 enum class Delivery : uint8_t { kDatagram, kStream };  // kStream: the carrier resends and paces
 
+enum class Device : uint8_t { kPresent, kGone };  // kGone: nothing will be sent or received again
+
 struct PacketIoLimits {
   uint32_t burst_max = kBurstMax;
   Bytes payload_max;   // largest UDP payload any path may carry
   int wait_fd = -1;    // readable when a packet may have arrived; -1: must be polled
   Delivery delivery = Delivery::kDatagram;
+  Device device = Device::kPresent;  // the one limit that may change
 };
 
 enum class Dscp : uint8_t { kDefault = 0, kLowerEffort = 1 };  // RFC 8622

@@ -122,7 +122,9 @@ struct SlotRefused {  // a transfer finds no place in its lane
   Error why;
 };
 
-using NetEvent = std::variant<PortsBound, KeyWanted, LaneDied, SlotRefused>;
+// The device of the packet backend, for good; each net worker says so once.
+struct DeviceGone {};
+using NetEvent = std::variant<PortsBound, KeyWanted, LaneDied, SlotRefused, DeviceGone>;
 
 // ---- control → io --------------------------------------------------------------------------------------------------
 

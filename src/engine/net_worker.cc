@@ -22,7 +22,7 @@ bool NetWorker::poll(Time now) {
   worked |= take_blocks();
   worked |= receive(now);
   const bool watches = now >= watched_at_ + kWatchPeriod;
-  if (watches) watched_at_ = now;
+  if (watches) watch_device(now);
   for (auto& [handle, lane] : lanes_) {
     worked |= hand_on(handle, *lane);
     if (lane->start_blocks(handle, rings_.io_net[config_.index]->notices)) {
@@ -216,6 +216,13 @@ bool NetWorker::transmit(Time now) {
   bool sent = false;
   for (auto& [handle, lane] : lanes_) sent |= lane->transmit(now, *io_);
   return sent;
+}
+
+void NetWorker::watch_device(Time now) {
+  watched_at_ = now;
+  if (is_device_gone_ || io_->limits().device == Device::kPresent) return;
+  is_device_gone_ = true;
+  tell(DeviceGone{});
 }
 
 void NetWorker::watch(Time now, LaneHandle handle, LanePort& lane) {

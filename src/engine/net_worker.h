@@ -53,6 +53,7 @@ class NetWorker {
   bool hand_on(LaneHandle handle, LanePort& lane);
   bool transmit(Time now);
   void deal_rate(Time now);
+  void watch_device(Time now);
   void watch(Time now, LaneHandle handle, LanePort& lane);
   void tell(NetEvent event);
   LanePort* find(LaneHandle lane);
@@ -70,6 +71,7 @@ class NetWorker {
   std::array<Packet, kBurstMax> burst_;
   size_t next_cpu_ = 0;
   Time watched_at_{}, dealt_at_{};
+  bool is_device_gone_ = false;  // and told
 };
 
 }  // namespace tideway::engine

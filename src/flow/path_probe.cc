@@ -83,6 +83,7 @@ std::optional<wire::PathToken> PathProbe::take_response() {
 }
 
 wire::PathToken PathProbe::take_challenge(Time now, Duration probe_timeout) {
+  if (!is_proven() && heard_bytes_ == 0) probe_timeout = std::max(probe_timeout, kUnheardWaitMin);
   challenge_at_ = now + probe_timeout * std::min(1 << std::min(challenges_, 8), kBackoffMax);
   ++challenges_;
   is_heard_ = false;

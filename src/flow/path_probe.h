@@ -30,6 +30,8 @@ class PathProbe {
   // have their data ports elsewhere than the control connection, one has to begin (as RFC 9000, 9.6.1, with a preferred
   // address).
   static constexpr uint64_t kPacketsUnheard = 4;
+  // Between the first two of these, and then doubling: they outlast two seconds of a neighbour's address being looked up.
+  static constexpr Duration kUnheardWaitMin = std::chrono::milliseconds(300);
   static constexpr uint64_t kKeptForChallenges = 8;  // of the sixteen: an address that used all up on acks could never be proven
   // Less fits no packet worth sending. A challenge fits three times an empty probe, the least that anybody hears first.
   static constexpr Bytes kLeast = Bytes(64);
@@ -67,8 +69,9 @@ class PathProbe {
  private:
   void start_over(Time now);
   // An unproven address is asked again only when it was heard of since: what is kept for challenges must not be spent on a
-  // path that is silent.
-  Time next_challenge() const { return is_proven() || is_heard_ ? challenge_at_ : kNever; }
+  // path that has fallen silent. Before anything came, asking is all there is, and the first question may be lost like any
+  // packet.
+  Time next_challenge() const { return is_proven() || is_heard_ || heard_bytes_ == 0 ? challenge_at_ : kNever; }
 
   Random random_;
   Endpoint peer_, proven_before_;      // the latter is set while an unproven change is on trial

@@ -98,6 +98,19 @@ std::string one_lcore(std::span<const int> cpus) {
   return "--lcores=0@(" + list + ')';
 }
 
+// The first line in which a driver complains; those that follow are mostly consequences. EAL's own lines say that much of
+// hosts where all is well.
+std::string first_complaint(std::string_view log) {
+  while (!log.empty()) {
+    const std::string_view line = log.substr(0, log.find('\n'));
+    log.remove_prefix(std::min(line.size() + 1, log.size()));
+    if (line.starts_with("EAL:")) continue;
+    for (const std::string_view word : {"rror", "ailed", "annot", "nvalid", "not found"})
+      if (line.find(word) != line.npos) return std::string(line);
+  }
+  return {};
+}
+
 std::string last_line_with(std::string_view log, std::initializer_list<std::string_view> words) {
   std::string found;
   while (!log.empty()) {
@@ -131,6 +144,9 @@ Result<std::vector<std::string>> eal_arguments(const DpdkConfig& config, std::sp
   } else if (!given.has({"--in-memory", "--huge-dir", "--legacy-mem"})) {
     words.emplace_back("--in-memory");
   }
+  // Else EAL takes every NIC of this host that it can drive, the one of the control channel too.
+  if (given.has({"--vdev"}) && !given.has({"--allow", "-a", "--block", "-b", "--no-pci"}) && !pci_address(config.port.device))
+    words.emplace_back("--no-pci");
   if (!given.has({"--file-prefix"})) words.push_back("--file-prefix=" + config.file_prefix);
   if (!given.has({"-c", "-l", "--lcores", "-s"}) && !cpus.empty()) words.push_back(one_lcore(cpus));
   return words;
@@ -143,6 +159,8 @@ Error eal_failure(std::string_view cause, std::string_view log) {
   if (const std::string line = last_line_with(log, {"arse device"}); !line.empty())
     return invalid("there is no driver for the device " + quoted(between_quotes(line)),
                    "correct its name, such as net_af_packet0, or install its driver: apt-get install dpdk brings those of DPDK");
+  if (const std::string line = last_line_with(log, {"annot open shared object"}); !line.empty())
+    return invalid("DPDK cannot load a driver: " + line, "correct -d, or leave it out: EAL finds the drivers of its own package");
   if (const std::string line = last_line_with(log, {"VFIO"}); !line.empty())
     return invalid("DPDK cannot use VFIO: " + line,
                    "turn the IOMMU on (intel_iommu=on or amd_iommu=on on the kernel's command line), modprobe vfio-pci");
@@ -159,12 +177,22 @@ Error no_such_port(const std::string& device, std::span<const std::string> found
   std::string names;
   for (const std::string& name : found) names += (names.empty() ? "" : ", ") + name;
   const std::string which = device.empty() ? "DPDK found no port" : "DPDK found no port called " + quoted(device);
-  std::string line = last_line_with(log, {"ailed"});
+  std::string line = first_complaint(log);
+  if (line.empty()) line = last_line_with(log, {"ailed"});
   if (const std::string why = last_line_with(log, {"rror", device}); !device.empty() && !why.empty()) line = why;
   std::string next = "name one in eal_args in [data_plane.dpdk], such as \"--vdev=net_af_packet0,iface=va\" or \"--allow=0000:3b:00.0\"";
   if (!names.empty()) next = "set device in [data_plane.dpdk] to one of: " + names;
   if (!line.empty()) return {Fault::kConfigInvalid, which + ": " + line, std::move(next)};
   return {Fault::kConfigInvalid, which + (names.empty() ? "" : " that is free"), std::move(next)};
+}
+
+Error device_failure(const std::string& name, std::string_view step, std::string_view cause, std::string_view log) {
+  const std::string why = first_complaint(log);
+  std::string next = "look at the lines `dpdk` of `tidewayd --verbose`, and lower what [data_plane.dpdk] asks of the device";
+  if (why.find("prog fd") != why.npos)  // net_af_xdp puts its program only where there is none
+    next = "another XDP program is on the interface, perhaps left by a gateway that was killed: ip link set dev INTERFACE xdp off";
+  return {Fault::kConfigInvalid,
+          "the DPDK port " + name + ": " + std::string(step) + " failed (" + std::string(cause) + ')' + (why.empty() ? "" : ": " + why), std::move(next)};
 }
 
 std::optional<std::string> pci_address(std::string_view device) {

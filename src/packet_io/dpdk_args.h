@@ -24,6 +24,9 @@ Error eal_failure(std::string_view cause, std::string_view log);
 // Why there is no such port: `found` are those there are. A device that EAL could not start has left a line in `log`.
 Error no_such_port(const std::string& device, std::span<const std::string> found, std::string_view log);
 
+// Why a step of starting the port `name` failed. `log` is what was written meanwhile.
+Error device_failure(const std::string& name, std::string_view step, std::string_view cause, std::string_view log);
+
 // "0000:3b:00.0" of that or of "3b:00.0"; nothing for what is no PCI address.
 std::optional<std::string> pci_address(std::string_view device);
 

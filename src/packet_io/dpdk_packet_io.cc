@@ -81,7 +81,8 @@ DpdkPacketIo::~DpdkPacketIo() {
 }
 
 PacketIoLimits DpdkPacketIo::limits() const {
-  return {.burst_max = kBurstMax, .payload_max = payload_max_, .wait_fd = -1, .delivery = Delivery::kDatagram};
+  return {.burst_max = kBurstMax, .payload_max = payload_max_, .wait_fd = -1, .delivery = Delivery::kDatagram,
+          .device = port().is_gone() ? Device::kGone : Device::kPresent};
 }
 
 // ---- paths ----------------------------------------------------------------------------------------------------------

@@ -13,9 +13,6 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
-#include <net/if.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -27,7 +24,9 @@ namespace {
 
 constexpr uint32_t kRoomSmall = 2'176, kRoomLarge = 9'728;  // of an mbuf, headroom included
 constexpr size_t kEthernetMax = 22;                         // header, tag, and the checksum that some devices leave on
-constexpr std::string_view kAfPacket = "net_af_packet";
+constexpr std::string_view kAfPacket = "net_af_packet", kAfXdp = "net_af_xdp";
+constexpr size_t kXdpHeadroom = 256;     // the kernel keeps it free in front of each frame
+constexpr uint16_t kXdpMtuMax = 3'400;   // an mbuf with its header is one chunk of UMEM: a page of 4 KiB, less what DPDK pads
 
 std::string name_of(uint16_t port) {
   char name[RTE_ETH_NAME_MAX_LEN] = {};
@@ -61,6 +60,17 @@ std::optional<Error> pci_trouble(const std::string& address) {
   return std::nullopt;
 }
 
+// Of the PCI devices that --allow names, the first in whose way something is.
+std::optional<Error> trouble_of_allowed() {
+  rte_devargs* devargs = nullptr;
+  RTE_EAL_DEVARGS_FOREACH("pci", devargs) {
+    if (devargs->policy != RTE_DEV_ALLOWED) continue;
+    if (const auto address = pci_address(devargs->name))
+      if (auto trouble = pci_trouble(*address)) return trouble;
+  }
+  return std::nullopt;
+}
+
 Result<uint16_t> find_port(const std::string& device) {
   const auto address = pci_address(device);
   const std::string wanted = address.value_or(device);
@@ -77,18 +87,17 @@ Result<uint16_t> find_port(const std::string& device) {
   }
   if (address)
     if (auto trouble = pci_trouble(*address)) return std::move(*trouble);
+  if (free.empty())
+    if (auto trouble = trouble_of_allowed()) return std::move(*trouble);
   return no_such_port(wanted, free, eal_log());
 }
 
-Bytes mtu_of_interface(const std::string& interface) {
-  ifreq request{};
-  if (interface.empty() || interface.size() >= sizeof request.ifr_name) return {};
-  std::copy(interface.begin(), interface.end(), request.ifr_name);
-  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return {};
-  const bool is_known = ioctl(fd, SIOCGIFMTU, &request) == 0;
-  close(fd);
-  return Bytes(is_known ? static_cast<uint64_t>(request.ifr_mtu) : 0);
+// Some drivers leave their limit to the size of a frame.
+uint16_t mtu_max_of(const rte_eth_dev_info& info) {
+  if (info.driver_name == kAfXdp) return std::min(info.max_mtu, kXdpMtuMax);
+  constexpr uint32_t kHeaderAndChecksum = 18;
+  if (info.max_mtu != UINT16_MAX || info.max_rx_pktlen <= kHeaderAndChecksum) return info.max_mtu;
+  return static_cast<uint16_t>(std::min<uint32_t>(info.max_rx_pktlen - kHeaderAndChecksum, UINT16_MAX));
 }
 
 }  // namespace
@@ -102,9 +111,9 @@ struct DpdkPort::Wanted {
 };
 
 Error DpdkPort::device_error(const char* step, int cause) const {
-  return {Fault::kConfigInvalid,
-          "the DPDK port " + name_ + ": " + step + " failed (" + rte_strerror(cause < 0 ? -cause : cause) + ')',
-          "look at the lines `dpdk` of `tidewayd --verbose`, and lower what [data_plane.dpdk] asks of the device"};
+  std::string log = eal_log();
+  if (log.starts_with(log_before_)) log.erase(0, log_before_.size());
+  return device_failure(name_, step, rte_strerror(cause < 0 ? -cause : cause), log);
 }
 
 Result<std::shared_ptr<DpdkPort>> DpdkPort::open(const DpdkPortConfig& config, uint16_t queues) {
@@ -134,10 +143,12 @@ DpdkPort::~DpdkPort() {
 }
 
 Status DpdkPort::start(uint16_t queues) {
+  log_before_ = eal_log();
   Wanted wanted;
   if (const int failure = rte_eth_dev_info_get(id_, &wanted.info); failure != 0) return device_error("asking what it can do", failure);
   const rte_eth_dev_info& info = wanted.info;
   const std::string_view driver = info.driver_name;
+  interface_ = info.if_index;
   if (info.max_rx_queues < queues || info.max_tx_queues < queues)
     return Error{Fault::kConfigInvalid,
                  "the DPDK port " + name_ + " has " + std::to_string(std::min(info.max_rx_queues, info.max_tx_queues)) +
@@ -151,14 +162,16 @@ Status DpdkPort::start(uint16_t queues) {
     if (Status status = check_af_packet(args, config_.mtu, mtu_of_interface(args.interface)); !status.ok()) return status;
     frame = std::max(frame, args.frame_size);  // it copies what arrives without a look at the mbuf's size
     wanted.is_mtu_outside = true;
-  } else if (config_.mtu.count() > info.max_mtu || config_.mtu.count() < info.min_mtu) {
+  }
+  wanted.info.max_mtu = mtu_max_of(info);
+  if (driver == kAfXdp) frame += kXdpHeadroom;
+  if (!wanted.is_mtu_outside && (config_.mtu.count() > info.max_mtu || config_.mtu.count() < info.min_mtu))
     return Error{Fault::kConfigInvalid,
                  "the DPDK port " + name_ + " carries packets of " + std::to_string(info.min_mtu) + " to " + std::to_string(info.max_mtu) +
                      " bytes, and mtu in [data_plane.dpdk] is " + std::to_string(config_.mtu.count()),
                  "set mtu to " + std::to_string(std::clamp<size_t>(config_.mtu.count(), info.min_mtu, info.max_mtu))};
-  }
   wanted.room = std::max(static_cast<uint32_t>(frame) + RTE_PKTMBUF_HEADROOM, kRoomSmall);
-  if (wanted.room > kRoomSmall) wanted.room = std::max(wanted.room, kRoomLarge);
+  if (wanted.room > kRoomSmall && driver != kAfXdp) wanted.room = std::max(wanted.room, kRoomLarge);
   // FAST_FREE excludes MULTI_SEGS, which we have no use for: a packet is one mbuf of its queue's pool.
   const uint64_t send = info.tx_offload_capa & (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM |
                                                 RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE);
@@ -322,15 +335,25 @@ void DpdkPort::join(std::span<const ip::MacAddress> groups) {
   log::debug("dpdk_port_multicast", "device=" + name_ + " cannot be told which groups to receive");
 }
 
-void DpdkPort::watch_link(Time now) {
-  if (now < link_asked_at_ + kLinkPeriod) return;
-  link_asked_at_ = now;
+std::optional<LinkState> DpdkPort::ask_link() const {
+  if (rte_eth_dev_is_removed(id_) == 1) return LinkState::kGone;
+  if (interface_ != 0)
+    if (const auto link = link_of_interface(interface_); link && *link != LinkState::kUp) return link;
   rte_eth_link link{};
-  if (rte_eth_link_get_nowait(id_, &link) != 0) return;
-  const bool is_up = link.link_status == RTE_ETH_LINK_UP;
-  if (is_link_up_.exchange(is_up, std::memory_order_relaxed) == is_up) return;
-  if (is_up) log::info("dpdk_link_up", "device=" + name_);
-  else log::warning("dpdk_link_down", "device=" + name_ + " next=\"look at cable, switch or peer; the port goes on by itself\"");
+  if (rte_eth_link_get_nowait(id_, &link) != 0) return std::nullopt;
+  return link.link_status == RTE_ETH_LINK_UP ? LinkState::kUp : LinkState::kDown;
+}
+
+void DpdkPort::watch_link(Time now) {
+  if (now < link_asked_at_ + kLinkPeriod || is_gone()) return;
+  link_asked_at_ = now;
+  const auto link = ask_link();
+  if (!link || link_.exchange(*link, std::memory_order_relaxed) == *link) return;
+  switch (*link) {
+    case LinkState::kUp: return log::info("dpdk_link_up", "device=" + name_);
+    case LinkState::kDown: return log::warning("dpdk_link_down", "device=" + name_ + " next=\"look at cable, switch or peer; the port goes on by itself\"");
+    case LinkState::kGone: return log::warning("dpdk_port_gone", "device=" + name_ + " next=\"bring the device back and start the gateway again\"");
+  }
 }
 
 DpdkPortStats DpdkPort::stats() const {

@@ -11,6 +11,7 @@
 // Thread: open() from any; the rest as each says.
 #pragma once
 #include "packet_io/dpdk_config.h"
+#include "packet_io/kernel_interface.h"
 #include <tideway/result.h>
 
 #include <array>
@@ -79,7 +80,8 @@ class DpdkPort {
   void join(std::span<const ip::MacAddress> groups);
   // Asks the device for its link at most once per kLinkPeriod, and logs a change. Thread: the first queue's worker.
   void watch_link(Time now);
-  bool is_link_up() const { return is_link_up_.load(std::memory_order_relaxed); }  // thread: any
+  bool is_link_up() const { return link_.load(std::memory_order_relaxed) == LinkState::kUp; }  // thread: any, as the next
+  bool is_gone() const { return link_.load(std::memory_order_relaxed) == LinkState::kGone; }   // for good
   DpdkPortStats stats() const;                                                     // thread: any
 
  private:
@@ -91,6 +93,7 @@ class DpdkPort {
   void take_mac();
   Status make_inboxes(uint16_t queues);
   void steer(uint16_t udp_port, uint16_t queue);
+  std::optional<LinkState> ask_link() const;
   Error device_error(const char* step, int cause) const;
 
   const uint16_t id_;
@@ -98,14 +101,16 @@ class DpdkPort {
   const DpdkPortConfig config_;
   DpdkOffloads offloads_;
   ip::MacAddress mac_;
+  unsigned interface_ = 0;  // of the kernel, below the port; 0: none
   std::vector<rte_mempool*> pools_;
   std::vector<rte_ring*> inboxes_;                // none where there is one queue
   std::vector<std::atomic<uint16_t>> owners_;     // by UDP port: queue plus one; 0: nobody
   struct Rule { std::array<rte_flow*, 2> of_family{}; };  // IPv4, IPv6
   std::vector<Rule> rules_;                       // by UDP port; each touched by its owner only
   std::atomic<bool> can_steer_{false};            // until the device refuses a rule
+  std::string log_before_;  // of DPDK, when this began to start
   bool is_started_ = false;
-  std::atomic<bool> is_link_up_{true};
+  std::atomic<LinkState> link_{LinkState::kUp};
   Time link_asked_at_{};
 };
 

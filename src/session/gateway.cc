@@ -42,13 +42,7 @@ Result<std::unique_ptr<Gateway>> Gateway::start(GatewayConfig config) {
   for (const RootConfig& root : settings.roots)
     if (Status status = gateway->open_root(root); !status.ok()) return std::move(status).error();
   auto engine = engine::Engine::start(settings.engine);
-  if (!engine.ok() && settings.udp_fallback) {
-    log::warning("dpdk_unavailable", engine.error().what + "; next: " + engine.error().next + "; serving over kernel UDP at " +
-                                         to_string(*settings.udp_fallback));
-    gateway->config_.engine.packet_backend = "udp";
-    gateway->data_ports_.first = *settings.udp_fallback;
-    engine = engine::Engine::start(settings.engine);
-  }
+  if (!engine.ok() && settings.udp_fallback) engine = gateway->start_over_kernel(engine.error());
   if (!engine.ok()) return std::move(engine).error();
   gateway->engine_ = std::move(engine).value();
   gateway->publish_telemetry();
@@ -64,6 +58,32 @@ void Gateway::publish_telemetry() {
   if (!backend.ok() || backend.value()->publish == nullptr) return;
   telemetry_ = std::make_shared<TelemetryBoard>();
   for (auto& command : telemetry_->commands()) backend.value()->publish(std::move(command));
+}
+
+Result<std::unique_ptr<engine::Engine>> Gateway::start_over_kernel(const Error& why) {
+  log::warning("dpdk_unavailable", why.what + "; next: " + why.next + "; serving over kernel UDP at " + to_string(*config_.udp_fallback));
+  config_.engine.packet_backend = "udp";
+  data_ports_.first = *config_.udp_fallback;
+  return engine::Engine::start(config_.engine);
+}
+
+// The sessions end, because their lanes have; one that we dialled is its caller's to end. For a moment both engines hold
+// their memory, so that there is always one.
+void Gateway::on_device_gone() {
+  const bool is_done = config_.engine.packet_backend == "udp";
+  if (!config_.udp_fallback || listener_ == nullptr || !dialled_.empty() || is_done) return;
+  // Peers are told the sentence alone.
+  const Error why{Fault::kUdpBlocked, "the device of the gateway's port has gone; run the same command again", "bring it back and start the gateway again"};
+  auto engine = start_over_kernel(why);
+  if (!engine.ok()) return log::warning("dpdk_unavailable", engine.error().what + "; next: " + engine.error().next);
+  const Time now = read_clock();
+  for (const auto& session : sessions_) {
+    engine::NetEvent death = engine::LaneDied{{}, why};
+    session->on_event(death);
+    session->channel().on_ready(now, 0);  // its last word; a peer that misses it sees the connection end
+  }
+  sessions_.clear();
+  engine_ = std::move(engine).value();
 }
 
 Status Gateway::open_root(const RootConfig& root) {
@@ -167,12 +187,15 @@ void Gateway::accept_peers(Time now) {
 }
 
 void Gateway::dispatch_events() {
+  bool is_device_gone = false;
   while (auto event = engine_->next_net_event()) {
+    is_device_gone |= std::holds_alternative<engine::DeviceGone>(*event);
     const auto is_for = [&](const auto& session) {
       if (const auto* bound = std::get_if<engine::PortsBound>(&*event)) return session->owns_port_request(bound->request);
       if (const auto* died = std::get_if<engine::LaneDied>(&*event)) return session->owns(died->lane);
       if (const auto* refused = std::get_if<engine::SlotRefused>(&*event)) return session->owns(refused->transfer);
-      return session->owns(std::get<engine::KeyWanted>(*event).lane);
+      const auto* wanted = std::get_if<engine::KeyWanted>(&*event);
+      return wanted != nullptr && session->owns(wanted->lane);
     };
     const auto found = std::find_if(sessions_.begin(), sessions_.end(), is_for);
     if (found != sessions_.end()) (*found)->on_event(*event);
@@ -182,6 +205,7 @@ void Gateway::dispatch_events() {
     const auto found = std::find_if(sessions_.begin(), sessions_.end(), [&](const auto& session) { return session->owns(handle); });
     if (found != sessions_.end()) (*found)->on_event(*event);
   }
+  if (is_device_gone) on_device_gone();
 }
 
 // A session that is over lingers while its last words go out; one that somebody dialled stays until he closes it.

@@ -33,7 +33,8 @@ struct GatewayConfig {
   Duration staging_ttl = std::chrono::hours(7 * 24);  // what died in staging longer ago is removed at the start
   Endpoint data_address;           // first data port when listening; port 0: the kernel picks
   uint32_t flows = 0;              // per session we dial; 0: two per net worker
-  // Where to go on over kernel UDP when the packet backend does not start; not set: it does not go on.
+  // Where to go on over kernel UDP when the packet backend does not start, or a listening gateway loses its device; not set:
+  // it does not go on.
   std::optional<Endpoint> udp_fallback{};
 };
 
@@ -67,6 +68,8 @@ class Gateway {
  private:
   explicit Gateway(GatewayConfig config) : config_(std::move(config)), data_ports_{.first = config_.data_address} {}
   Status open_root(const RootConfig& root);
+  Result<std::unique_ptr<engine::Engine>> start_over_kernel(const Error& why);
+  void on_device_gone();
   Surroundings surroundings();
   PeerUse others_of(const Session& session) const;
   void wait(Duration at_most, int also_fd);

@@ -4,65 +4,26 @@
 # A gateway on kernel UDP and one on a DPDK port (net_af_packet over veth) across a link that loses packets: push and pull,
 # the port answers ping, it sleeps when idle, and a port that does not start is replaced by the kernel where it may be.
 source "$(dirname "$0")/lib.sh"
+source "$(dirname "$0")/dpdk.sh"
+needs_dpdk net_af_packet
 make_testbed_sites
 
-# with_port SITE ADDRESS [KEY = VALUE]...: the configuration of SITE with a port of its own beside the kernel.
-with_port() {
-  local site=$1 address=$2
-  shift 2
-  sed 's/^\[data_plane\]$/[data_plane]\nbackend = "dpdk"/' "$work/$site.toml"
-  printf '[data_plane.dpdk]\naddress = "%s"\n' "$address"
-  printf '%s\n' "$@"
-}
 huge='eal_args = ["--no-huge", "--no-pci", "--vdev=net_af_packet0,iface=wan0"]'
 with_port wisconsin 10.77.0.12/24 "$huge" > "$work/wisconsin.port.toml"
 with_port atlanta 10.77.0.11/24 "$huge" > "$work/atlanta.port.toml"
-if ! "$bin/tidewayd" --config "$work/wisconsin.port.toml" --check 2> "$work/check.err"; then
-  grep -q 'not in this build' "$work/check.err" && { echo "SKIP: the programs are built without DPDK"; exit 77; }
-  fail "$(cat "$work/check.err")"
-fi
-pmd=$(find /usr/lib /usr/local/lib -name 'librte_net_af_packet.so*' 2>/dev/null | head -n 1)
-[ -n "$pmd" ] || { echo "SKIP: the driver net_af_packet of DPDK is not installed"; exit 77; }
 
 head -c 30000000 /dev/urandom > "$work/file"
 mkdir "$work/tree"
 for i in $(seq 50); do head -c "$((i * 997))" /dev/urandom > "$work/tree/file$i"; done
 
-end() { kill "$gateway" && wait "$gateway" 2> /dev/null || :; }
-
-# What arrives as several packets glued together is larger than a frame of the port's ring.
-plain_frames() { bed exec a ethtool -K wan0 gro off > /dev/null; bed exec b ethtool -K wan0 gro off > /dev/null; }
-
-# copy NAME CONFIG ARGUMENTS...: from site a.
-copy() { local config=$1; shift; bed exec a "$bin/tideway" --config "$work/$config.toml" copy -q "$@"; }
-
 bed up --rate 500Mbit --delay 5ms --loss 0.5% --seed 3 > /dev/null
 plain_frames
 serve wisconsin "$work/wisconsin.port.toml" "$repo/scripts/testbed.sh" exec b
 grep -q 'data=10.77.0.12:7401' "$work/wisconsin.ready" || fail "the ready line does not show the port: $(cat "$work/wisconsin.ready")"; pass
-copy atlanta "$work/file" wisconsin:data/file
-cmp "$work/file" "$work/wisconsin/data/file"; pass
-copy atlanta wisconsin:data/file "$work/back"
-cmp "$work/file" "$work/back"; pass
+there_and_back file atlanta
 copy atlanta "$work/tree" wisconsin:data/tree
 same_tree "$work/tree" "$work/wisconsin/data/tree"
-bed exec a python3 - 10.77.0.12 <<'PY' || fail "the port does not answer an echo request"
-import socket, struct, sys
-def checksum(data):
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    return ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
-with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
-    raw.settimeout(0.5)
-    for number in range(1, 11):  # the link loses some
-        body = struct.pack("!HH", 7401, number) + b"tideway!"
-        raw.sendto(struct.pack("!BBH", 8, 0, checksum(b"\x08\x00\x00\x00" + body)) + body, (sys.argv[1], 0))
-        try:
-            if raw.recv(2048)[20:].startswith(b"\x00\x00"): sys.exit(0)
-        except socket.timeout:
-            pass
-sys.exit(1)
-PY
-pass
+answers_ping a 10.77.0.12
 
 # What an idle gateway costs, in percent of a core.
 ticks() { awk '{print $14 + $15}' "/proc/$1/stat"; }
@@ -78,10 +39,7 @@ end
 
 # The other way round: the one that dials has the port.
 serve wisconsin-udp "$work/wisconsin.toml" "$repo/scripts/testbed.sh" exec b
-copy atlanta.port "$work/file" wisconsin:data/from_port
-cmp "$work/file" "$work/wisconsin/data/from_port"; pass
-copy atlanta.port wisconsin:data/file "$work/to_port"
-cmp "$work/file" "$work/to_port"; pass
+there_and_back dialling_port atlanta.port
 end
 
 # A port at both ends.

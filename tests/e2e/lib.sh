@@ -9,14 +9,18 @@ bin=${TIDEWAY_BIN:-$repo/build/release/bin}
 [ -x "$bin/tideway" ] && [ -x "$bin/tidewayd" ] || { echo "SKIP: the programs are not built in $bin"; exit 77; }
 work=$(mktemp -d)
 running=()
+namespaces=()    # beside those of the testbed
+daemon_flags=()  # of the gateways, beside --config
 checks=0
 control_port=$((12000 + $$ % 8000))  # the data ports lie 10,000 above: all below those the kernel gives to others
 
 cleanup() {
-  local code=$?
+  local code=$? pid space
   [ "$code" -eq 0 ] || [ "$code" -eq 77 ] || tail -n 15 "$work"/*.log 2>/dev/null
   for pid in "${running[@]}"; do kill -9 "$pid" 2>/dev/null || :; done
+  for space in "${namespaces[@]}"; do ip netns del "$space" 2>/dev/null || :; done
   [ -z "${testbed:-}" ] || TIDEWAY_TESTBED=$testbed "$repo/scripts/testbed.sh" down > /dev/null 2>&1 || :
+  [ -z "${huge_pages_before:-}" ] || echo "$huge_pages_before" > /proc/sys/vm/nr_hugepages
   mountpoint -q "$work/small" 2>/dev/null && umount "$work/small"
   rm -rf "$work"
   [ "$code" -ne 0 ] || [ "$checks" -eq 0 ] || echo "$checks checks passed"
@@ -38,13 +42,13 @@ make_sites() {
   done
 }
 
-# make_testbed_sites: the same in namespaces of their own, with a link between them that `bed up` makes; skips the test
-# where that cannot be.
+# make_testbed_sites [IP_A IP_B]: the same in namespaces of their own, with a link between them that `bed up` makes; skips
+# the test where that cannot be.
 make_testbed_sites() {
   [ "$(id -u)" -eq 0 ] && ip netns add "twprobe$$" 2>/dev/null && ip netns del "twprobe$$" || { echo "SKIP: needs root and network namespaces"; exit 77; }
   testbed=twe2e$$
   export TIDEWAY_TESTBED=$testbed
-  make_sites 10.77.0.1 10.77.0.2
+  make_sites "${1:-10.77.0.1}" "${2:-10.77.0.2}"
 }
 bed() { "$repo/scripts/testbed.sh" "$@"; }
 
@@ -84,11 +88,11 @@ TOML
 serve() {
   local name=$1 config=$2
   shift 2
-  "$@" "$bin/tidewayd" --config "$config" > "$work/$name.ready" 2> "$work/$name.log" &
+  "$@" "$bin/tidewayd" "${daemon_flags[@]}" --config "$config" > "$work/$name.ready" 2> "$work/$name.log" &
   gateway=$!
   running+=("$gateway")
   for _ in $(seq 100); do
-    grep -q '^ready' "$work/$name.ready" && return
+    grep -qs '^ready' "$work/$name.ready" && return
     kill -0 "$gateway" 2>/dev/null || break
     sleep 0.1
   done

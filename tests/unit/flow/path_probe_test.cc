@@ -49,6 +49,22 @@ TEST(PathProbe, AnAddressThatWasOnlyNamedGetsAFewSmallPacketsSoThatOneSideBegins
   EXPECT_EQ(probe.allowance(), Bytes(3000)) << "from here on the rule of three";
 }
 
+TEST(PathProbe, ANamedAddressIsAskedAgainWhenTheFirstChallengeIsLost) {
+  PathProbe probe = probe_of(Proof::kNone);
+  Time now = kStart;
+  for (uint64_t i = 0; i < PathProbe::kPacketsUnheard; ++i) {
+    ASSERT_LT(probe.next_deadline(), kNever) << "challenge " << i;
+    now = std::max(now, probe.next_deadline());
+    EXPECT_TRUE(probe.is_challenge_due(now));
+    probe.take_challenge(now, kProbeTimeout);
+    probe.on_sent(PathProbe::kLeast);
+    EXPECT_FALSE(probe.is_challenge_due(now)) << "the next one waits";
+  }
+  static_assert(kProbeTimeout < PathProbe::kUnheardWaitMin);
+  EXPECT_EQ(now, kStart + (1 + 2 + 4) * PathProbe::kUnheardWaitMin);
+  EXPECT_EQ(probe.next_deadline(), kNever) << "all packets for an address that is only named are used up";
+}
+
 TEST(PathProbe, AnUnprovenAddressGetsSixteenPacketsHoweverMuchItSends) {
   PathProbe probe = probe_of(Proof::kNone);
   for (int i = 0; i < 100; ++i) probe.on_authentic(kStart, heard(kHome, 9000), kProbeTimeout);

@@ -31,8 +31,18 @@ void expect_refused(const Words& given, std::string_view word, std::string_view 
 
 TEST(EalArguments, WhatIsLeftOpenIsSafeAndLeavesNoFiles) {
   const Words words = arguments({"--vdev=net_af_packet0,iface=va"}).value();
-  EXPECT_EQ(words, (Words{"--vdev=net_af_packet0,iface=va", "--iova-mode=va", "--in-memory", "--file-prefix=tideway-gw1",
+  EXPECT_EQ(words, (Words{"--vdev=net_af_packet0,iface=va", "--iova-mode=va", "--in-memory", "--no-pci", "--file-prefix=tideway-gw1",
                           "--lcores=0@(0,3)"}));
+}
+
+TEST(EalArguments, NicsStayWithTheKernelUnlessOneIsNamed) {
+  EXPECT_TRUE(has(arguments({"--vdev", "net_tap0"}).value(), "--no-pci"));
+  EXPECT_FALSE(has(arguments({"--allow=0000:3b:00.0"}).value(), "--no-pci"));
+  EXPECT_FALSE(has(arguments({"--vdev=net_tap0", "-a", "3b:00.0"}).value(), "--no-pci"));
+  DpdkConfig config;
+  config.eal_args = {"--vdev=net_tap0"};
+  config.port.device = "3b:00.0";
+  EXPECT_FALSE(has(eal_arguments(config, kCpus).value(), "--no-pci"));
 }
 
 TEST(EalArguments, WithoutHugePagesItTakesMoreThanEalsSixtyFourMegabytes) {
@@ -82,6 +92,8 @@ TEST(EalFailure, EachCauseHasItsNextStep) {
   EXPECT_NE(huge.next.find("vm.nr_hugepages"), std::string::npos);
   const Error driver = eal_failure("No such device", "EAL: failed to parse device \"net_foo0\"\nEAL: Unable to parse device 'net_foo0'\n");
   EXPECT_NE(driver.what.find("\"net_foo0\""), std::string::npos);
+  const Error library = eal_failure("Invalid argument", "EAL: /opt/x.so: cannot open shared object file: No such file or directory\nEAL: Cannot init plugins\n");
+  EXPECT_NE(library.what.find("/opt/x.so"), std::string::npos);
   const Error value = eal_failure("Invalid argument", "EAL: invalid parameters for --iova-mode\nEAL: Invalid 'command line' arguments.\n");
   EXPECT_NE(value.what.find("--iova-mode"), std::string::npos);
   const Error other = eal_failure("Cannot allocate memory", "EAL: Detected CPU lcores: 2\nEAL: Cannot init memory\n");
@@ -97,6 +109,25 @@ TEST(NoSuchPort, NamesThoseThereAreOrWhyThereIsNone) {
   const Error failed = no_such_port("", {}, "vdev_probe(): failed to initialize net_af_packet0 device\nEAL: Bus (vdev) probe failed.\n");
   EXPECT_NE(failed.what.find("failed"), std::string::npos);
   EXPECT_NE(no_such_port("", {}, "").next.find("eal_args"), std::string::npos);
+}
+
+TEST(NoSuchPort, NamesTheCauseAndNotItsConsequences) {
+  const Error error = no_such_port("", {}, "EAL: VFIO support initialization failed\n"
+                                           "init_internals(): Failed to get channel info of interface: eth9\n"
+                                           "rte_pmd_af_xdp_probe(): Failed to init internals\n"
+                                           "EAL: Bus (vdev) probe failed.\n");
+  EXPECT_NE(error.what.find("eth9"), std::string::npos) << error.what;
+}
+
+TEST(DeviceFailure, SaysWhatTheDriverSaid) {
+  const Error left = device_failure("net_af_xdp0", "setting up a queue", "Invalid argument",
+                                    "load_custom_xdp_prog(): Failed to set prog fd 18 on interface\n"
+                                    "eth_rx_queue_setup(): Failed to configure xdp socket\n");
+  EXPECT_NE(left.what.find("Failed to set prog fd"), std::string::npos) << left.what;
+  EXPECT_NE(left.next.find("xdp off"), std::string::npos) << left.next;
+  const Error silent = device_failure("net_ring0", "starting", "No such device", "");
+  EXPECT_NE(silent.what.find("No such device"), std::string::npos);
+  EXPECT_NE(silent.next.find("--verbose"), std::string::npos);
 }
 
 TEST(PciAddress, IsCompletedAndOtherNamesAreNone) {
