@@ -31,6 +31,7 @@ struct NetWorkerConfig {
 class NetWorker {
  public:
   NetWorker(const NetWorkerConfig& config, std::unique_ptr<PacketIo> io, Rings& rings, BufferPool& pool);
+  ~NetWorker();  // logs what was dropped of what arrived
 
   bool poll(Time now);  // false: there was nothing to do
   Time next_deadline() const;
@@ -54,6 +55,7 @@ class NetWorker {
   void deal_rate(Time now);
   void watch(Time now, LaneHandle handle, LanePort& lane);
   void tell(NetEvent event);
+  void log_drops();
   LanePort* find(LaneHandle lane);
 
   NetWorkerConfig config_;
@@ -69,6 +71,7 @@ class NetWorker {
   std::array<Packet, kBurstMax> burst_;
   size_t next_cpu_ = 0;
   Time watched_at_{}, dealt_at_{};
+  flow::FlowStats closed_;  // of flows whose lane is closed: the counters of drops
 };
 
 }  // namespace tideway::engine
