@@ -7,6 +7,7 @@
 #include "packet_io/pcapng.h"
 #include <tideway/packet_io.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
