@@ -9,7 +9,7 @@ build=(build-essential cmake ninja-build ccache pkg-config git libssl-dev liburi
        protobuf-compiler libprotobuf-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev libspdlog-dev
        libdpdk-dev)
 test=(libgtest-dev librapidcheck-dev libbenchmark-dev clang clang-tidy clang-format libclang-rt-14-dev python3 iproute2 ethtool rsync
-      procps openssl faketime dpdk libbpf-dev)
+      procps openssl faketime dpdk libbpf-dev tshark)
 perf=(libbenchmark-dev iperf3 rsync iproute2 ethtool procps python3)
 # Sealing by ipsec-mb exists on x86-64 only; elsewhere OpenSSL does it.
 [[ $(uname -m) == x86_64 ]] && build+=(libipsec-mb-dev)

@@ -18,7 +18,7 @@ namespace {
 struct CopyOptions {
   std::vector<std::string> places;
   std::vector<messages::Filter> filters;
-  std::string files_from, bwlimit, compress = "auto", verify = "memory";
+  std::string files_from, bwlimit, compress = "auto", verify = "memory", capture;
   bool dry_run = false, null_separated = false, direct = false, error_on_no_transfer = false;
   uint32_t flows = 0;
 };
@@ -193,6 +193,7 @@ int copy(const CopyOptions& options, const Globals& globals) {
   if (!dialling.ok()) return report(dialling.error(), globals.output);
   session::GatewayConfig gateway = std::move(dialling).value();
   if (options.flows > 0) gateway.flows = options.flows;
+  gateway.engine.capture = options.capture;
   request.value().staging_ttl = gateway.staging_ttl;
   if (!options.bwlimit.empty()) {
     const auto rate = parse_rate(options.bwlimit);
@@ -230,6 +231,7 @@ void add_copy(CLI::App& app, Globals& globals, Action& action) {
   verb->add_option("--flows", options->flows, "Parallel flows; 0 chooses")->type_name("N")->check(CLI::Range(0, 64));
   verb->add_option("--compress", options->compress, "auto, off or zstd:N")->type_name("MODE");
   verb->add_option("--verify", options->verify, "wire or memory: where hashes are compared")->type_name("LEVEL");
+  verb->add_option("--capture", options->capture, "Write the data packets to FILE as pcapng, for Wireshark")->type_name("FILE");
   verb->add_flag("--direct", options->direct, "Run in this process and dial the peer's daemon (always so in this version)");
   verb->add_flag("--error-on-no-transfer", options->error_on_no_transfer, "Exit 9 instead of 0 when nothing was to do");
   add_globals(*verb, globals);

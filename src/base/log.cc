@@ -41,4 +41,8 @@ void write(Level level, std::string_view event, std::string_view fields) {
   }
 }
 
+void add_count(std::string& fields, std::string_view name, uint64_t count) {
+  if (count > 0) fields.append(" ").append(name).append("=").append(std::to_string(count));
+}
+
 }  // namespace tideway::log

@@ -20,4 +20,7 @@ inline void info(std::string_view event, std::string_view fields = {}) { write(L
 inline void warning(std::string_view event, std::string_view fields = {}) { write(Level::kWarning, event, fields); }
 inline void error(std::string_view event, std::string_view fields = {}) { write(Level::kError, event, fields); }
 
+// Adds " name=count" to `fields`, unless nothing was counted.
+void add_count(std::string& fields, std::string_view name, uint64_t count);
+
 }  // namespace tideway::log

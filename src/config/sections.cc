@@ -58,10 +58,12 @@ class Reader {
   }
 
   // A path; a relative one is below the directory of its file, so that a folder of configurations can be moved.
-  void read_path(std::string_view key, std::string& target) {
+  enum class Empty : uint8_t { kRefused, kMeansNone };
+  void read_path(std::string_view key, std::string& target, Empty empty = Empty::kRefused) {
     const Entry* entry = present(key);
     if (entry == nullptr) return;
     const auto& path = std::get<std::string>(entry->value.held);
+    if (path.empty() && empty == Empty::kMeansNone) return;
     if (path.empty() || path.find('\0') != path.npos)
       return fail(*entry, {Fault::kConfigInvalid, "the path is empty or has a NUL", "write the path of a file"});
     const std::string file = entry->at.substr(0, entry->at.rfind(':', entry->at.rfind(':') - 1));
@@ -250,6 +252,7 @@ Status read_network(const Table& document, GatewayConfig& config) {
   data.read("rate", config.data_plane.rate, parse_rate);
   data.read("congestion", config.data_plane.congestion, registered({"bbr", "contracted"}, {"scavenger"}));
   data.read("fallback", config.data_plane.fallback, one_of<Fallback>({{"tls", Fallback::kTls}, {"off", Fallback::kOff}}));
+  data.read_path("capture", config.data_plane.capture, Reader::Empty::kMeansNone);
   using enum ip::UdpChecksum;
   data.read("udp_checksum", config.data_plane.dpdk.start.port.udp_checksum,
             one_of<ip::UdpChecksum>({{"on", kOffload}, {"zero", kZero}}));

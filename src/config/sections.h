@@ -59,6 +59,7 @@ struct DataPlane {
   Rate rate = Rate::unlimited();    // of this gateway, all sessions together
   std::string congestion = "bbr";   // a name in the registry of controllers
   Fallback fallback = Fallback::kTls;
+  std::string capture;              // file that a gateway captures its packets to; empty: none
   Dpdk dpdk;
 
   bool is_dpdk() const { return backend == "dpdk"; }

@@ -23,6 +23,7 @@ namespace {
 
 constexpr int kTurnsBeforeSleep = 50;                               // idle polls before a worker arms its bell
 constexpr Duration kNapMax = std::chrono::seconds(1);
+constexpr Duration kCaptureNap = std::chrono::milliseconds(2);      // nobody rings for a captured packet
 constexpr Duration kNetNapMin = std::chrono::microseconds(60);      // pacing quanta are batched to this on few cores
 
 void name_thread(const std::string& name) {
@@ -42,6 +43,7 @@ struct Engine::Parts {
   Rings rings;
   RateBoard rates;
   std::vector<std::unique_ptr<Doorbell>> bells;
+  std::unique_ptr<packet_io::CaptureFile> capture;  // null: none; closed after the workers whose packets it takes
   std::vector<std::unique_ptr<NetWorker>> net;
   std::vector<std::unique_ptr<CpuWorker>> cpu;
   std::unique_ptr<IoWorker> io;
@@ -57,6 +59,7 @@ struct Engine::Parts {
   void run_net(size_t index);
   void run_cpu(size_t index);
   void run_io(bool with_cpu);
+  void run_capture();
 };
 
 Result<Doorbell*> Engine::Parts::add_bell() {
@@ -139,6 +142,12 @@ void Engine::Parts::run_io(bool with_cpu) {
   }
 }
 
+void Engine::Parts::run_capture() {
+  name_thread("tw-capture");
+  while (!stopping.load(std::memory_order_relaxed))
+    if (!capture->write_out()) std::this_thread::sleep_for(kCaptureNap);
+}
+
 // ---- start and stop ------------------------------------------------------------------------------------------------
 
 // Small files are held open by the hundred until they are synced; the usual soft limit of 1,024 is for those who use select().
@@ -163,6 +172,11 @@ Result<std::unique_ptr<Engine>> Engine::start(const EngineConfig& config) {
   if (!controller.ok()) return controller.error();
   auto ios = make_packet_ios(config.packet_backend, config.packets, layout.value().net_workers);
   if (!ios.ok()) return std::move(ios).error();
+  if (!config.capture.empty()) {
+    auto capture = capture_packets(config.capture, ios.value());
+    if (!capture.ok()) return std::move(capture).error();
+    parts->capture = std::move(capture).value();
+  }
   for (uint32_t i = 0; i < layout.value().net_workers; ++i) {
     const NetWorkerConfig net{i, controller.value(), config.rate, &parts->rates, layout.value().buffers_receiving / layout.value().net_workers};
     parts->net.push_back(std::make_unique<NetWorker>(net, std::move(ios.value()[i]), parts->rings, *parts->pool));
@@ -185,6 +199,7 @@ Engine::Engine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {
   for (size_t i = 0; i < p.net.size(); ++i) p.threads.emplace_back([&p, i] { p.run_net(i); });
   for (size_t i = 0; !with_cpu && i < p.cpu.size(); ++i) p.threads.emplace_back([&p, i] { p.run_cpu(i); });
   p.threads.emplace_back([&p, with_cpu] { p.run_io(with_cpu); });
+  if (p.capture != nullptr) p.threads.emplace_back([&p] { p.run_capture(); });
 }
 
 Engine::~Engine() {

@@ -24,6 +24,7 @@ struct EngineConfig {
   uint32_t cores = 0;            // 0: as many as this process may use
   std::string packet_backend = "udp";
   packet_io::PacketIoConfig packets;
+  std::string capture;           // the file that packets are captured to; empty: none
   std::string storage_io = "auto";
   std::string congestion = "bbr";
   Rate rate = Rate::unlimited();  // ceiling of this gateway, and the contract of `contracted`

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/net_worker.h"
 
+#include "base/log.h"
 #include "engine/rate_shares.h"
 
 #include <algorithm>
@@ -11,11 +12,21 @@ namespace {
 constexpr size_t kReceiveBursts = 8;                                  // of one turn, so that sending gets its share
 constexpr Duration kWatchPeriod = std::chrono::milliseconds(100);     // boards, keys, dead lanes
 constexpr Duration kDealPeriod = std::chrono::milliseconds(20);       // of rate: a share nobody uses waits no longer
+
+void add_drops(flow::FlowStats& sum, const flow::FlowStats& flows) {
+  sum.dropped_auth += flows.dropped_auth;
+  sum.dropped_replay += flows.dropped_replay;
+  sum.dropped_refused += flows.dropped_refused;
+  sum.dropped_malformed += flows.dropped_malformed;
+}
+
 }  // namespace
 
 NetWorker::NetWorker(const NetWorkerConfig& config, std::unique_ptr<PacketIo> io, Rings& rings, BufferPool& pool)
     : config_(config), io_(std::move(io)), wait_fd_(io_->limits().wait_fd), rings_(rings), pool_(pool),
       table_(static_cast<uint8_t>(config.index)), credit_{.blocks_max = config.buffers_receiving} {}
+
+NetWorker::~NetWorker() { log_drops(); }
 
 bool NetWorker::poll(Time now) {
   bool worked = obey(now);
@@ -141,6 +152,7 @@ void NetWorker::obey(Time now, CloseLane&& close) {
   LanePort* lane = find(close.lane);
   if (lane == nullptr) return;
   lane->close(now, *io_);
+  add_drops(closed_, lane->lane().stats().flows);
   lanes_.erase(close.lane);
 }
 
@@ -229,6 +241,21 @@ void NetWorker::watch(Time now, LaneHandle handle, LanePort& lane) {
   lane.tell_board();
   for (KeyWanted& wanted : lane.take_wanted_keys(handle)) tell(std::move(wanted));
   if (auto death = lane.take_death(now)) tell(LaneDied{handle, std::move(*death)});
+}
+
+// Nothing is said about a packet that is dropped while it is; the sums show afterwards what reached a gateway.
+void NetWorker::log_drops() {
+  flow::FlowStats all = closed_;
+  for (const auto& [handle, lane] : lanes_) add_drops(all, lane->lane().stats().flows);
+  std::string drops;
+  log::add_count(drops, "dropped_short", table_.stats().packets_short);
+  log::add_count(drops, "dropped_unknown", table_.stats().packets_unknown);
+  log::add_count(drops, "dropped_foreign", table_.stats().packets_foreign);
+  log::add_count(drops, "dropped_malformed", all.dropped_malformed);
+  log::add_count(drops, "dropped_refused", all.dropped_refused);
+  log::add_count(drops, "dropped_replay", all.dropped_replay);
+  log::add_count(drops, "dropped_auth", all.dropped_auth);
+  if (!drops.empty()) log::info("net_drops", "worker=" + std::to_string(config_.index) + drops);
 }
 
 void NetWorker::tell(NetEvent event) {

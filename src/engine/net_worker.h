@@ -32,6 +32,7 @@ struct NetWorkerConfig {
 class NetWorker {
  public:
   NetWorker(const NetWorkerConfig& config, std::unique_ptr<PacketIo> io, Rings& rings, BufferPool& pool);
+  ~NetWorker();  // logs what was dropped of what arrived
 
   bool poll(Time now);  // false: there was nothing to do
   Time next_deadline() const;
@@ -56,6 +57,7 @@ class NetWorker {
   void watch_device(Time now);
   void watch(Time now, LaneHandle handle, LanePort& lane);
   void tell(NetEvent event);
+  void log_drops();
   LanePort* find(LaneHandle lane);
 
   NetWorkerConfig config_;
@@ -72,6 +74,7 @@ class NetWorker {
   size_t next_cpu_ = 0;
   Time watched_at_{}, dealt_at_{};
   bool is_device_gone_ = false;  // and told
+  flow::FlowStats closed_;  // of flows whose lane is closed: the counters of drops
 };
 
 }  // namespace tideway::engine

@@ -138,10 +138,11 @@ size_t write_ethernet(const EthernetHeader& header, std::span<std::byte> room) {
 }
 
 size_t write_ip(const IpHeader& header, std::span<std::byte> room) {
-  TIDEWAY_CHECK(is_ipv4(header.from) == is_ipv4(header.to) && header.payload_size <= UINT16_MAX - kIpv4Size);
+  TIDEWAY_CHECK(is_ipv4(header.from) == is_ipv4(header.to));
+  TIDEWAY_CHECK(header.payload_size + (is_ipv4(header.from) ? kIpv4Size : 0) <= UINT16_MAX);
   Writer out(room);
   if (!is_ipv4(header.from)) {
-    out.write_u32(uint32_t{6} << 28);
+    out.write_u32(uint32_t{6} << 28 | uint32_t{header.traffic_class} << 20);
     out.write_u16(static_cast<uint16_t>(header.payload_size));
     out.write_u8(static_cast<uint8_t>(header.protocol));
     out.write_u8(header.hop_limit);
@@ -149,7 +150,8 @@ size_t write_ip(const IpHeader& header, std::span<std::byte> room) {
     out.write_bytes(header.to);
     return out.used();
   }
-  out.write_u16(0x4500);  // version, five words of header, no DSCP
+  out.write_u8(0x45);  // version, five words of header
+  out.write_u8(header.traffic_class);
   out.write_u16(static_cast<uint16_t>(kIpv4Size + header.payload_size));
   out.write_u16(0);
   out.write_u16(kDontFragment);

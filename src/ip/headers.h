@@ -72,11 +72,12 @@ size_t write_ethernet(const EthernetHeader& header, std::span<std::byte> room);
 struct IpHeader {
   IpAddress from{}, to{};  // of the same family
   Protocol protocol = Protocol::kUdp;
+  uint8_t traffic_class = 0;  // DSCP and ECN
   uint8_t hop_limit = kHopLimit;
-  size_t payload_size = 0;  // behind this header, up to 65,515
+  size_t payload_size = 0;  // behind this header, up to 65,515 on IPv4 and 65,535 on IPv6
   size_t size() const { return is_ipv4(from) ? kIpv4Size : kIpv6Size; }
 };
-// DF is set, DSCP and ECN are zero, the identification is zero as RFC 6864 allows where nothing is ever fragmented.
+// DF is set, the identification is zero as RFC 6864 allows where nothing is ever fragmented.
 size_t write_ip(const IpHeader& header, std::span<std::byte> room);
 
 }  // namespace tideway::ip

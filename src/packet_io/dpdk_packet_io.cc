@@ -71,13 +71,16 @@ DpdkPacketIo::DpdkPacketIo(DpdkQueue queue, ip::Host host)
 
 DpdkPacketIo::~DpdkPacketIo() {
   TIDEWAY_DCHECK(packets_out_ == 0);
-  std::string counted = "device=" + port().name() + " queue=" + std::to_string(queue_.index);
+  const std::string queue = "device=" + port().name() + " queue=" + std::to_string(queue_.index);
+  std::string counted, drops;
   const auto add = [&](std::string_view name, uint64_t count) {
-    if (count > 0) counted.append(" ").append(name).append("=").append(std::to_string(count));
+    log::add_count(counted, name, count);
+    if (name.starts_with("dropped_")) log::add_count(drops, name, count);
   };
   stats_.for_each(add);
   host_stats().for_each(add);
-  log::debug("dpdk_queue_closed", counted);
+  log::debug("dpdk_queue_closed", queue + counted);
+  if (!drops.empty()) log::info("net_drops", queue + drops);
 }
 
 PacketIoLimits DpdkPacketIo::limits() const {

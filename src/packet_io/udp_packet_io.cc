@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "packet_io/udp_packet_io.h"
 
+#include "base/log.h"
+
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -55,6 +57,10 @@ UdpPacketIo::UdpPacketIo(const UdpConfig& config, int epoll_fd, int leftover_fd)
 UdpPacketIo::~UdpPacketIo() {
   while (!intake_.is_empty()) intake_.release(intake_.take_next().buffer);
   TIDEWAY_DCHECK(receive_buffers_free() == intake_.buffers().size() && send_buffers_free() == rooms_.size());
+  std::string drops;
+  log::add_count(drops, "dropped_cut_short", stats_.receive_dropped);
+  log::add_count(drops, "dropped_by_kernel", overflows_closed_ + receive_overflows());
+  if (!drops.empty()) log::info("net_drops", "backend=udp" + drops);
   sockets_.clear();
   close(leftover_fd_);
   close(epoll_fd_);
@@ -119,7 +125,10 @@ void UdpPacketIo::close_path(PathId path) {
   TIDEWAY_CHECK(find(path) != nullptr);
   PathRow& row = paths_[path.value() & 0xFFFF];
   row.is_open = false;
-  if (--sockets_[row.socket]->paths == 0) sockets_[row.socket].reset();  // closing leaves the epoll set, too
+  auto& socket = sockets_[row.socket];
+  if (--socket->paths > 0) return;
+  overflows_closed_ += socket->socket.receive_overflows();
+  socket.reset();  // closing leaves the epoll set, too
 }
 
 const UdpPacketIo::PathRow* UdpPacketIo::find(PathId path) const {

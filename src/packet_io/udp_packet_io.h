@@ -36,7 +36,7 @@ class UdpPacketIo final : public PacketIo {
   size_t receive(std::span<Packet> out) override;
 
   const UdpStats& stats() const { return stats_; }
-  // Packets that the kernel dropped because the buffers of the open sockets were full. Asks the kernel: not for
+  // Packets that the kernel dropped at the open sockets: buffers were full, or checksums wrong. Asks the kernel: not for
   // every turn.
   uint64_t receive_overflows() const;
   UdpNotes notes() const;  // the least that any open socket was granted
@@ -68,6 +68,7 @@ class UdpPacketIo final : public PacketIo {
   std::vector<PathRow> paths_;
 
   UdpStats stats_;
+  uint64_t overflows_closed_ = 0;  // of sockets that are gone
   SliceBuffers rooms_;
   std::optional<uint32_t> room_buffer_;  // where the next room is cut from
   size_t room_cursor_ = 0;

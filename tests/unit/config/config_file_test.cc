@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/config_file.h"
+#include "config/gateway.h"
 
 #include <gtest/gtest.h>
 
@@ -243,6 +244,16 @@ TEST(ConfigFile, RelativePathsAreBelowTheFile) {
   ASSERT_TRUE(config.ok());
   EXPECT_EQ(config.value().tls.ca, "/srv/site/pki/ca.crt");
   EXPECT_EQ(config.value().tls.cert, "/etc/gw.crt");
+}
+
+TEST(ConfigFile, ACaptureIsTheServingGatewaysAndAnEmptyNameIsNone) {
+  const std::string with = minimal_with("[data_plane]\n", "[data_plane]\ncapture = \"seen.pcapng\"\n");
+  const auto config = parse(with, "/srv/site/t.toml");
+  ASSERT_TRUE(config.ok());
+  for (const std::string& note : config.value().notes) EXPECT_EQ(note.find("capture"), note.npos) << note;
+  EXPECT_EQ(serving_gateway(config.value()).value().engine.capture, "/srv/site/seen.pcapng");
+  EXPECT_EQ(dialling_gateway(config.value()).value().engine.capture, "");  // the file is the service's, which may be writing it
+  EXPECT_EQ(accepted(minimal_with("[data_plane]\n", "[data_plane]\ncapture = \"\"\n")).data_plane.capture, "");
 }
 
 class ConfigFolder : public testing::Test {

@@ -208,5 +208,21 @@ TEST(Headers, WriteIpAsAnotherProgramDid) {
   EXPECT_EQ(to_hex(std::span(room).first(v6)), to_hex(std::span(kEcho6Reply).subspan(14, 40)));
 }
 
+TEST(Headers, WriteTheTrafficClassAndTheLargestPayload) {
+  std::array<std::byte, 40> room{};
+  for (const auto& [from, to, most] : {std::tuple(kOurs4, kPeer4, size_t{65'515}), std::tuple(kOurs6, kPeer6, size_t{65'535})}) {
+    const size_t size = write_ip({.from = from, .to = to, .traffic_class = 0x07, .payload_size = most}, room);
+    Octets packet(room.begin(), room.begin() + static_cast<std::ptrdiff_t>(size));
+    packet.resize(size + most);
+    const auto parsed = is_ipv4(from) ? parse_ipv4(packet) : parse_ipv6(packet);
+    ASSERT_TRUE(parsed) << name_of(parsed.why());
+    EXPECT_EQ(parsed->ecn, Ecn::kCe);
+    EXPECT_EQ(parsed->payload.size(), most);
+    const unsigned traffic_class = is_ipv4(from) ? static_cast<unsigned>(packet[1])
+                                                 : (static_cast<unsigned>(packet[0]) << 4 | static_cast<unsigned>(packet[1]) >> 4) & 0xFF;
+    EXPECT_EQ(traffic_class, 0x07U);
+  }
+}
+
 }  // namespace
 }  // namespace tideway::ip

@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# A copy that is captured at both ends, over kernel UDP and over a DPDK port (net_af_packet): tshark reads the files with
+# docs/tideway.lua and finds the same packets in them; and what a capture may not be written to.
+source "$(dirname "$0")/lib.sh"
+command -v tshark > /dev/null && command -v capinfos > /dev/null || { echo "SKIP: needs tshark (apt-get install tshark)"; exit 77; }
+make_testbed_sites
+
+head -c 2000000 /dev/urandom > "$work/file"
+kernel_ports=$((control_port + 10000))-$((control_port + 10063))
+here=$work/here.pcapng there=$work/there.pcapng
+
+# As many packets are sent as the link carries, so that none is lost and both files can be compared.
+copy() { bed exec a "$bin/tideway" --config "$work/atlanta.toml" copy -q --compress off --bwlimit 100Mbit "$@"; }
+
+# read_capture FILE ARGUMENTS...: what tshark makes of it; it may complain about nothing but its user.
+read_capture() {
+  local file=$1
+  shift
+  tshark -r "$file" -X "lua_script:$repo/docs/tideway.lua" -o "tideway.ports:$kernel_ports,7401-7464" \
+    -o ip.check_checksum:TRUE -o udp.check_checksum:TRUE "$@" 2> "$work/tshark.err" || fail "tshark: $(cat "$work/tshark.err")"
+  ! grep -v 'Running as user "root"' "$work/tshark.err" || fail "tshark complained about $file"
+}
+
+# packets FILE DIRECTION [FILTER]: flow, number, and where its data belongs, of each packet; sorted.
+packets() {
+  read_capture "$1" -Y "frame.comment == \"$2\" && tideway${3:+ && $3}" -T fields -e ip.src -e udp.srcport -e ip.dst -e udp.dstport \
+    -e tideway.connection -e tideway.flow -e tideway.packet_number -e tideway.type -e tideway.data.block -e tideway.data.offset | sort
+}
+
+# none_of FILE FILTER: no packet is like that.
+none_of() {
+  read_capture "$1" -Y "$2" > "$work/such"
+  [ ! -s "$work/such" ] || fail "$1 has packets with $2: $(head -n 3 "$work/such")"; pass
+}
+
+# is_sound FILE: private, whole, and every packet is one of ours with headers that are right.
+is_sound() {
+  [ "$(stat -c %a "$1")" = 600 ] || fail "$1 has mode $(stat -c %a "$1")"; pass
+  capinfos "$1" > "$work/capinfos" 2> "$work/capinfos.err" || fail "capinfos: $(cat "$work/capinfos.err")"
+  [ ! -s "$work/capinfos.err" ] || fail "capinfos complained: $(cat "$work/capinfos.err")"; pass
+  grep -q 'Strict time order: *True' "$work/capinfos" || fail "$1 is out of order"; pass
+  none_of "$1" '!tideway || tideway.malformed || _ws.malformed'
+  none_of "$1" 'ip.checksum.status == "Bad" || udp.checksum.status == "Bad"'
+  none_of "$1" '!(frame.comment == "rx" && frame.packet_flags_direction == 1) && !(frame.comment == "tx" && frame.packet_flags_direction == 2)'
+}
+
+# has_left FROM TO: what arrived there has left here. Of what leaves at the very end some may find nobody.
+has_left() {
+  packets "$1" tx > "$work/sent"
+  packets "$2" rx > "$work/arrived"
+  [ -s "$work/arrived" ] && [ -z "$(comm -13 "$work/sent" "$work/arrived")" ] ||
+    fail "arrived without having left: $(comm -13 "$work/sent" "$work/arrived" | head -n 3)"; pass
+}
+
+# data_crossed FROM TO: the DATA that left is the DATA that arrived.
+data_crossed() {
+  packets "$1" tx 'tideway.type == 1' > "$work/sent"
+  packets "$2" rx 'tideway.type == 1' > "$work/arrived"
+  [ -s "$work/sent" ] && cmp -s "$work/sent" "$work/arrived" || fail "DATA differs: $(diff "$work/sent" "$work/arrived" | head -n 4)"; pass
+}
+
+# captured_copy CONFIG: to a gateway of that configuration; both ends are captured.
+captured_copy() {
+  rm -f "$here" "$there" "$work/wisconsin/data/file"
+  serve wisconsin "$1" "$repo/scripts/testbed.sh" exec b
+  copy --capture "$here" "$work/file" wisconsin:data/file
+  cmp "$work/file" "$work/wisconsin/data/file"; pass
+  kill "$gateway" && wait "$gateway" 2> /dev/null || :
+  grep -q 'capture_closed.* lost=0' "$work/wisconsin.log" || fail "no such line: $(grep capture "$work/wisconsin.log")"; pass
+  is_sound "$here"
+  is_sound "$there"
+  has_left "$here" "$there"
+  has_left "$there" "$here"
+  data_crossed "$here" "$there"
+  local bytes
+  bytes=$(read_capture "$here" -Y 'tideway.data.flags.resent == 0' -T fields -e tideway.sealed_length | awk '{ sum += $1 } END { print sum }')
+  [ "$bytes" -ge 2000000 ] || fail "the DATA that was sent holds $bytes bytes"; pass
+}
+
+bed up --rate 1Gbit --delay 2ms > /dev/null
+sed 's/^\[data_plane\]$/[data_plane]\ncapture = "there.pcapng"/' "$work/wisconsin.toml" > "$work/captured.toml"
+captured_copy "$work/captured.toml"
+none_of "$here" "!(ip.addr == 10.77.0.1 && ip.addr == 10.77.0.2)"
+none_of "$there" "frame.comment == \"rx\" && !(ip.dst == 10.77.0.2)"
+
+# What a capture may not be.
+printf 'Dear reader,\n' > "$work/letter"
+ln -s "$work/letter" "$work/link.pcapng"
+refuses 3 config_invalid 'symbolic link' copy --capture "$work/link.pcapng" "$work/file" wisconsin:data/x
+refuses 3 config_invalid 'no capture' copy --capture "$work/letter" "$work/file" wisconsin:data/x
+refuses 3 config_invalid "$work/nowhere/x.pcapng" copy --capture "$work/nowhere/x.pcapng" "$work/file" wisconsin:data/x
+refuses 3 config_invalid 'regular file' copy --capture /dev/null "$work/file" wisconsin:data/x
+[ "$(cat "$work/letter")" = 'Dear reader,' ] || fail "the letter was written over"; pass
+
+# The same with a DPDK port at the other end.
+sed 's/^backend = .*//; s/^\[data_plane\]$/[data_plane]\nbackend = "dpdk"/' "$work/captured.toml" > "$work/port.toml"
+cat >> "$work/port.toml" <<'TOML'
+[data_plane.dpdk]
+address = "10.77.0.12/24"
+eal_args = ["--no-huge", "--no-pci", "--vdev=net_af_packet0,iface=wan0"]
+TOML
+pmd=$(find /usr/lib /usr/local/lib -name 'librte_net_af_packet.so*' 2>/dev/null | head -n 1)
+if [ -n "$pmd" ] && "$bin/tidewayd" --config "$work/port.toml" --check 2> /dev/null; then
+  bed exec b ethtool -K wan0 gro off > /dev/null  # what arrives glued together is larger than a frame of the port's ring
+  captured_copy "$work/port.toml"
+  none_of "$there" "frame.comment == \"rx\" && !(ip.dst == 10.77.0.12)"
+else
+  echo "SKIP: no DPDK port: needs a build with DPDK and its driver net_af_packet"
+fi
