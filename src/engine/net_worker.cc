@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/net_worker.h"
 
+#include "base/stage_meter.h"
 #include "engine/rate_shares.h"
 
 #include <algorithm>
@@ -20,6 +21,7 @@ NetWorker::NetWorker(const NetWorkerConfig& config, std::unique_ptr<PacketIo> io
 bool NetWorker::poll(Time now) {
   bool worked = obey(now);
   worked |= take_blocks();
+  end_stage(Stage::kTurn);
   worked |= receive(now);
   const bool watches = now >= watched_at_ + kWatchPeriod;
   if (watches) watched_at_ = now;
@@ -32,7 +34,9 @@ bool NetWorker::poll(Time now) {
     if (watches) watch(now, handle, *lane);
   }
   if (now >= dealt_at_ + kDealPeriod) deal_rate(now);
+  end_stage(worked ? Stage::kTurn : Stage::kIdle);
   worked |= transmit(now);
+  end_stage(worked ? Stage::kTurn : Stage::kIdle);
   return worked;
 }
 
@@ -165,10 +169,12 @@ bool NetWorker::receive(Time now) {
   bool worked = false;
   for (size_t i = 0; i < kReceiveBursts; ++i) {
     const size_t count = io_->receive(burst_);
+    end_stage(count == 0 ? Stage::kIdle : Stage::kReceive, count);
     if (count == 0) break;
     // Each worker has its own sockets, so a packet for another one is a stranger's.
     const size_t foreign = table_.dispatch(now, std::span(burst_).first(count));
     for (Packet& packet : std::span(burst_).first(foreign)) packet.reset();
+    end_stage(Stage::kReceive);  // their rooms went home
     worked = true;
   }
   return worked;
