@@ -133,7 +133,7 @@ void print_json(const PathOptions& options, const PathBenchNumbers& numbers) {
     for (size_t i = 0; i < kStages; ++i) {
       const double cycles = cycles_per_packet(numbers, end->stages[i]);
       JsonLine line("stage");
-      line.text("end", name).text("stage", kStageNames[i]).number("packets", end->stages[i].packets);
+      line.text("end", name).text("stage", kStageNames[i]).number("packets", end->stages[i].packets).number("bursts", end->stages[i].bursts);
       line.number("cycles", end->stages[i].cycles).real("cycles_per_packet", cycles);
       line.real("ns_per_packet", share(cycles, numbers.cycles_per_ns)).print();
     }
@@ -162,6 +162,11 @@ void print_table(const PathOptions& options, const PathBenchNumbers& numbers) {
   row("  the AEAD alone", gbit_of(numbers.seal_alone), gbit_of(numbers.open_alone));
   const auto percent = [&](const PathEndNumbers& end) { return 100 * share(seconds_of(end.cpu), seconds_of(numbers.took)); };
   row("% of a core used", percent(numbers.source), percent(numbers.sink));
+  const auto burst = [](const PathEndNumbers& end, Stage stage) {
+    const StageCount& count = end.stages[static_cast<size_t>(stage)];
+    return share(static_cast<double>(count.packets), static_cast<double>(count.bursts));
+  };
+  row("packets in a burst", burst(numbers.source, Stage::kSeal), burst(numbers.sink, Stage::kOpen));
   std::printf("\ncycles (%.2f a ns) for one packet of payload\n", numbers.cycles_per_ns);
   for (size_t i = 0; i < kStages; ++i)
     row(kStageNames[i].data(), cycles_per_packet(numbers, numbers.source.stages[i]), cycles_per_packet(numbers, numbers.sink.stages[i]));

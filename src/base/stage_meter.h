@@ -48,7 +48,7 @@ inline uint64_t read_cycles() {
 }
 
 struct StageCount {
-  uint64_t cycles = 0, packets = 0;
+  uint64_t cycles = 0, packets = 0, bursts = 0;
 };
 using StageCounts = std::array<StageCount, kStages>;
 
@@ -61,6 +61,7 @@ class StageMeter {
     StageCount& count = counts_[static_cast<size_t>(stage)];
     count.cycles += now - ended_at_;
     count.packets += packets;
+    count.bursts += packets > 0 ? 1 : 0;
     ended_at_ = now;
   }
   void resume() { ended_at_ = read_cycles(); }  // what has passed since belongs to nobody here

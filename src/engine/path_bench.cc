@@ -227,7 +227,7 @@ PathEndNumbers Bench::numbers_of(const Driven& driven) const {
   uint64_t at_work = 0;
   for (size_t i = 0; i < kStages; ++i) {
     const StageCount &before = driven.before.stages[i], &after = driven.after.stages[i];
-    numbers.stages[i] = {after.cycles - before.cycles, after.packets - before.packets};
+    numbers.stages[i] = {after.cycles - before.cycles, after.packets - before.packets, after.bursts - before.bursts};
     if (static_cast<Stage>(i) != Stage::kIdle) at_work += numbers.stages[i].cycles;
   }
   numbers.cpu = driven.after.cpu - driven.before.cpu;
