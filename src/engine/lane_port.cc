@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/lane_port.h"
 
+#include "base/stage_meter.h"
 #include "engine/rate_shares.h"
 
 #include <algorithm>
@@ -116,6 +117,7 @@ bool LanePort::flush(Port& port, PacketIo& io) {
   const size_t sent = io.send(std::span(port.unsent).subspan(port.first, port.count));
   port.first += sent;
   port.count -= sent;
+  end_stage(sent == 0 ? Stage::kIdle : Stage::kTransmit, sent);
   return port.count == 0;
 }
 
@@ -126,7 +128,9 @@ bool LanePort::write(Time now, Port& port, PacketIo& io) {
   if (wanted == 0 && flow.next_deadline() > now) return false;
   const Bytes size = flow.room_size();
   const size_t rooms = std::min(wanted, kBurstMax - kControlPackets) + kControlPackets;
+  end_stage(Stage::kPull);
   const size_t got = io.allocate(port.path, size, std::span(port.unsent).first(rooms));
+  end_stage(Stage::kTransmit);
   port.first = 0;
   port.count = flow.write_burst(now, std::span(port.unsent).first(got));
   for (size_t i = port.count; i < got; ++i) port.unsent[i].reset();

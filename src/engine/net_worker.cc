@@ -2,6 +2,7 @@
 #include "engine/net_worker.h"
 
 #include "base/log.h"
+#include "base/stage_meter.h"
 #include "engine/rate_shares.h"
 
 #include <algorithm>
@@ -31,6 +32,7 @@ NetWorker::~NetWorker() { log_drops(); }
 bool NetWorker::poll(Time now) {
   bool worked = obey(now);
   worked |= take_blocks();
+  end_stage(Stage::kTurn);
   worked |= receive(now);
   const bool watches = now >= watched_at_ + kWatchPeriod;
   if (watches) watch_device(now);
@@ -43,7 +45,9 @@ bool NetWorker::poll(Time now) {
     if (watches) watch(now, handle, *lane);
   }
   if (now >= dealt_at_ + kDealPeriod) deal_rate(now);
+  end_stage(worked ? Stage::kTurn : Stage::kIdle);
   worked |= transmit(now);
+  end_stage(worked ? Stage::kTurn : Stage::kIdle);
   return worked;
 }
 
@@ -177,10 +181,12 @@ bool NetWorker::receive(Time now) {
   bool worked = false;
   for (size_t i = 0; i < kReceiveBursts; ++i) {
     const size_t count = io_->receive(burst_);
+    end_stage(count == 0 ? Stage::kIdle : Stage::kReceive, count);
     if (count == 0) break;
     // Each worker has its own sockets, so a packet for another one is a stranger's.
     const size_t foreign = table_.dispatch(now, std::span(burst_).first(count));
     for (Packet& packet : std::span(burst_).first(foreign)) packet.reset();
+    end_stage(Stage::kReceive);  // their rooms went home
     worked = true;
   }
   return worked;

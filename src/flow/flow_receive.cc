@@ -2,6 +2,7 @@
 //
 // Receiving (docs/protocol.md, "Receiving"). The first check that fails ends a packet's life, with a counter and nothing
 // else: no reply, no log line. Only what the tag has proven is acted upon.
+#include "base/stage_meter.h"
 #include "flow/incoming.h"
 
 namespace tideway::flow {
@@ -20,14 +21,18 @@ void Flow::on_burst(Time now, std::span<const Packet> packets) {
   }
   finish_burst(now);
   recovery_.detect_losses(now);
+  end_stage(Stage::kAck);
 }
 
 void Flow::finish_burst(Time now) {
   const auto arrived = std::span(incoming_->packets).first(incoming_->count);
+  end_stage(Stage::kPlace);
   open_all(arrived);
+  end_stage(Stage::kOpen, arrived.size());
   for (Arrived& packet : arrived)
     if (packet.is_authentic && !has_protocol_error_ && !is_closed_) accept(now, packet);
   lane_.reassembler.settle();
+  end_stage(Stage::kPlace, arrived.size());
   incoming_->count = incoming_->arena_used = 0;
 }
 
@@ -120,7 +125,9 @@ void Flow::accept(Time now, Arrived& arrived) {
     delivered_ += news;
     if (news == 0) ++stats_.packets_duplicate;
   } else {
+    end_stage(Stage::kPlace);
     accept_frames(now, arrived);
+    end_stage(Stage::kAck);
   }
   ack_schedule_.on_packet(now,
                           {.size = size,

@@ -4,6 +4,8 @@
 // pacing and what an unproven address may get. One seal call at the end.
 #include "flow/flow.h"
 
+#include "base/stage_meter.h"
+
 #include <algorithm>
 
 namespace tideway::flow {
@@ -38,14 +40,18 @@ size_t Flow::write_burst(Time now, std::span<Packet> rooms) {
     write_challenge(now);
   } else {
     if (!path_.is_proven()) write_challenge(now);  // first: what may be sent there may not fit anything beside it
+    end_stage(Stage::kPull);
     write_ack(now);
+    end_stage(Stage::kAck);
     write_control(now);
     write_challenge(now);
     write_mtu_probes(now);
     write_data(now);
     write_probe(now);
   }
+  end_stage(Stage::kPull, builder_.count());
   sealer_.seal(builder_.jobs());
+  end_stage(Stage::kSeal, builder_.count());
   return builder_.count();
 }
 

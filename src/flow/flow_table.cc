@@ -57,8 +57,21 @@ std::optional<ConnectionId> FlowTable::id_of(const Packet& packet) {
   return ConnectionId(*id);
 }
 
+// The one flow that all packets are of, as most bursts have: then none of them needs to move.
+FlowTable::Entry* FlowTable::only_flow_of(std::span<const Packet> packets) {
+  const auto id = packets.empty() ? std::nullopt : id_of(packets.front());
+  Entry* const entry = id ? find(*id) : nullptr;
+  if (entry == nullptr || entry->flow == nullptr) return nullptr;
+  const bool is_only = std::ranges::all_of(packets, [&](const Packet& packet) { return id_of(packet) == id; });
+  return is_only ? entry : nullptr;
+}
+
 size_t FlowTable::dispatch(Time now, std::span<Packet> packets) {
   TIDEWAY_CHECK(packets.size() <= kBurstMax);
+  if (Entry* const entry = only_flow_of(packets)) [[likely]] {
+    hand_to(now, entry, packets);
+    return 0;
+  }
   size_t foreign = 0, known = 0;
   std::array<Packet, kBurstMax> ours;
   for (Packet& packet : packets) {
@@ -92,12 +105,14 @@ void FlowTable::hand_on(Time now, std::span<Packet> packets) {
       }
       ++end;
     }
-    Entry* const entry = find(ids[first]);
-    const auto burst = packets.subspan(first, end - first);
-    if (entry != nullptr && entry->flow != nullptr) entry->lane->on_burst(now, *entry->flow, burst);
-    for (Packet& packet : burst) packet.reset();
+    hand_to(now, find(ids[first]), packets.subspan(first, end - first));
     first = end;
   }
+}
+
+void FlowTable::hand_to(Time now, Entry* entry, std::span<Packet> burst) {
+  if (entry != nullptr && entry->flow != nullptr) entry->lane->on_burst(now, *entry->flow, burst);
+  for (Packet& packet : burst) packet.reset();
 }
 
 }  // namespace tideway::flow

@@ -55,7 +55,9 @@ class FlowTable {
     Flow* flow = nullptr;
   };
   Entry* find(ConnectionId id);
+  Entry* only_flow_of(std::span<const Packet> packets);
   void hand_on(Time now, std::span<Packet> packets);
+  static void hand_to(Time now, Entry* entry, std::span<Packet> burst);
 
   const uint8_t worker_;
   std::vector<Entry> entries_;

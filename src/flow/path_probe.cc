@@ -5,6 +5,14 @@
 #include <cstring>
 
 namespace tideway::flow {
+namespace {
+
+// For each packet: as one comparison, where == of std::array takes the bytes one by one.
+bool is_same(const Endpoint& a, const Endpoint& b) {
+  return a.port == b.port && std::memcmp(a.address.data(), b.address.data(), a.address.size()) == 0;
+}
+
+}  // namespace
 
 PathProbe::PathProbe(Time start, const PathProbeConfig& config)
     : random_(config.seed), peer_(config.peer), proof_(config.proof) {
@@ -25,7 +33,7 @@ void PathProbe::start_over(Time now) {
 
 bool PathProbe::on_authentic(Time now, const Heard& heard, Duration probe_timeout) {
   if (!heard.from.is_set()) return false;
-  if (heard.from == peer_) {
+  if (is_same(heard.from, peer_)) {
     if (!is_proven()) heard_bytes_ += heard.size.count();
     is_heard_ = true;
     return false;

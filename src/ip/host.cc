@@ -4,9 +4,16 @@
 #include "ip/icmp_echo.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace tideway::ip {
 namespace {
+
+// Of addresses, for each packet: as one comparison, where == of std::array takes the bytes one by one.
+template <size_t kSize>
+bool is_same(const std::array<std::byte, kSize>& a, const std::array<std::byte, kSize>& b) {
+  return std::memcmp(a.data(), b.data(), kSize) == 0;
+}
 
 Error bad_config(std::string what, std::string next) {
   return {Fault::kConfigInvalid, std::move(what), std::move(next)};
@@ -96,9 +103,9 @@ std::nullopt_t Host::drop(Drop why) {
 }
 
 std::optional<Drop> Host::refusal(const EthernetFrame& frame) const {
-  if (frame.from == config_.mac) return Drop::kOwnEcho;  // first: our broadcasts come back, too
+  if (is_same(frame.from.bytes, config_.mac.bytes)) return Drop::kOwnEcho;  // first: our broadcasts come back, too
   if (!frame.from.is_host()) return Drop::kBadSource;
-  if (frame.to != config_.mac && frame.to != kBroadcastMac && std::ranges::find(groups_, frame.to) == groups_.end())
+  if (!is_same(frame.to.bytes, config_.mac.bytes) && frame.to != kBroadcastMac && std::ranges::find(groups_, frame.to) == groups_.end())
     return Drop::kForeignMac;
   if (config_.vlan == 0) return frame.vlan.value_or(0) == 0 ? std::nullopt : std::optional(Drop::kVlanWrong);
   if (frame.vlan.value_or(0) == 0) return Drop::kVlanMissing;
@@ -107,7 +114,7 @@ std::optional<Drop> Host::refusal(const EthernetFrame& frame) const {
 
 // Of a packet that must be for us alone. One sent to us in a frame for many is a mistake or a trick (RFC 1122, 3.3.6).
 std::optional<Drop> Host::refusal(const EthernetFrame& frame, const IpPacket& packet) const {
-  if (frame.to != config_.mac) return Drop::kForeignMac;
+  if (!is_same(frame.to.bytes, config_.mac.bytes)) return Drop::kForeignMac;
   if (!owns(packet.to)) return Drop::kForeignAddress;
   if (is_unspecified(packet.from)) return Drop::kBadSource;
   return std::nullopt;
@@ -331,7 +338,7 @@ std::optional<IpAddress> Host::source_for(const IpAddress& remote) const {
 }
 
 bool Host::owns(const IpAddress& address) const {
-  return std::ranges::any_of(config_.prefixes, [&](const Prefix& prefix) { return prefix.address == address; });
+  return std::ranges::any_of(config_.prefixes, [&](const Prefix& prefix) { return is_same(prefix.address, address); });
 }
 
 bool Host::is_on_link(const IpAddress& remote) const {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "wire/packet_header.h"
 
-#include "base/cursor.h"
+#include <tideway/check.h>
 
 namespace tideway::wire {
 namespace {
@@ -20,7 +20,7 @@ bool is_known_type(uint8_t type) {
   return false;
 }
 
-// Big-endian, and one load each: this runs for every packet. The caller has checked the length.
+// Big-endian, and one load or store each: this runs for every packet. The caller has checked the length.
 template <typename T>
 T load(std::span<const std::byte> bytes, size_t at) {
   uint64_t value = 0;
@@ -28,22 +28,27 @@ T load(std::span<const std::byte> bytes, size_t at) {
   for (size_t i = 0; i < sizeof(T); ++i) value = value << 8 | static_cast<uint64_t>(bytes[at + i]);
   return static_cast<T>(value);
 }
+template <typename T>
+void store(std::span<std::byte> bytes, size_t at, T value) {
+#pragma GCC unroll 8
+  for (size_t i = 0; i < sizeof(T); ++i) bytes[at + i] = static_cast<std::byte>(uint64_t{value} >> (8 * (sizeof(T) - 1 - i)));
+}
 
 }  // namespace
 
 void write_header(const PacketHeader& header, std::span<std::byte> room) {
-  Writer out(room);
-  out.write_u8(static_cast<uint8_t>(kFixedBit | kPacketVersion << 4 | static_cast<uint8_t>(header.type)));
-  out.write_u8(header.key_epoch_low);
-  out.write_u16(header.flow.value());
-  out.write_u64(header.destination.value());
-  out.write_u64(header.packet_number);
+  TIDEWAY_CHECK(room.size() >= header.size());
+  store(room, 0, static_cast<uint8_t>(kFixedBit | kPacketVersion << 4 | static_cast<uint8_t>(header.type)));
+  store(room, 1, header.key_epoch_low);
+  store(room, 2, header.flow.value());
+  store(room, 4, header.destination.value());
+  store(room, 12, header.packet_number);
   if (header.type != PacketType::kData) return;
-  out.write_u16(header.data.slot.value());
-  out.write_u8(header.data.flags & kFlagsKnown);
-  out.write_u8(header.data.head_units);
-  out.write_u32(header.data.block.value());
-  out.write_u32(header.data.offset);
+  store(room, 20, header.data.slot.value());
+  store(room, kFlagsAt, static_cast<uint8_t>(header.data.flags & kFlagsKnown));
+  store(room, 23, header.data.head_units);
+  store(room, 24, header.data.block.value());
+  store(room, 28, header.data.offset);
 }
 
 std::optional<PacketHeader> parse_header(std::span<const std::byte> packet) {
