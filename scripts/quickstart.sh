@@ -21,7 +21,7 @@ gateways=()
 finish() {
   local code=$?
   for pid in "${gateways[@]}"; do kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null; done
-  rm -rf "$pair/atlanta/data" "$pair/wisconsin/data" "$from/back" "$from/step-9000"
+  rm -rf "$pair"/{atlanta,wisconsin}/data/* "$from/back" "$from/step-9000"  # the folders stay, for those who go on by hand
   [ "$code" -eq 0 ] || { tail -n 20 "$log" >&2; echo "FAIL quickstart, see $log"; }
 }
 trap finish EXIT
