@@ -207,10 +207,10 @@ std::string to_string(Duration time) {
 }
 
 std::string percent_to_string(double share) {
+  constexpr double kLeast = 1e-4;  // below, %g writes an exponent, which parse_percent does not read
   const double percent = share * 100;
   char text[64];
-  // Small ones without an exponent, which parse_percent does not read.
-  std::snprintf(text, sizeof text, percent < 1e-4 ? "%.7f%%" : "%.4g%%", percent);
+  std::snprintf(text, sizeof text, "%.4g%%", percent < kLeast ? 0 : percent);
   return text;
 }
 

@@ -56,8 +56,9 @@ TEST(Amounts, AreWrittenWithThreeDigitsAndAUnit) {
   EXPECT_EQ(to_string(Duration(std::chrono::minutes(72))), "1h12m");
   EXPECT_EQ(to_string(Duration(std::chrono::hours(76))), "3d4h");
   EXPECT_EQ(percent_to_string(0.001), "0.1%");
-  EXPECT_EQ(percent_to_string(2.5e-7), "0.0000250%");  // no exponent, which would not be read back
-  EXPECT_EQ(percent_to_string(4e-41), "0.0000000%");
+  EXPECT_EQ(percent_to_string(0), "0%");
+  EXPECT_EQ(percent_to_string(1.5e-6), "0.00015%");
+  EXPECT_EQ(percent_to_string(2.5e-7), "0%");  // and no exponent, which would not be read back
 }
 
 TEST(Amounts, WhatIsWrittenIsReadBack) {
