@@ -5,11 +5,13 @@
 #
 #   <name>-a  wan0 10.77.0.1/24 fd77::1/64  --  <name>-w  tideway-wan  --  <name>-b  wan0 10.77.0.2/24 fd77::2/64
 #
-#   scripts/testbed.sh up [--interface-mtu N] [flags of tideway-wan]    e.g. up --rate 1Gbit --delay 25ms --loss 0.1%
+#   scripts/testbed.sh up [--interface-mtu N] [--plain-frames] [flags of tideway-wan]    e.g. up --rate 1Gbit --delay 25ms --loss 0.1%
 #   scripts/testbed.sh exec a|b COMMAND...        runs a command at a site
 #   scripts/testbed.sh restart [flags]            the same namespaces, another link
 #   scripts/testbed.sh status                     what the link did so far
 #   scripts/testbed.sh down                       ends and removes what `up` started, nothing else
+#
+# --plain-frames keeps the kernel from gluing packets together that arrive at a site, for whoever reads frames beside it.
 #
 # TIDEWAY_TESTBED names the testbed (default tw), so several live side by side. TIDEWAY_WAN is the emulator's binary; by
 # default the release or else the dev build. Needs root (or CAP_NET_ADMIN, CAP_SYS_ADMIN and CAP_NET_RAW).
@@ -21,7 +23,7 @@ state=${TIDEWAY_TESTBED_STATE:-/tmp/tideway-testbed-$(id -u)}/$name
 a=$name-a w=$name-w b=$name-b
 
 fail() { echo "testbed: $1" >&2; [ $# -lt 2 ] || echo "  next  $2" >&2; exit 1; }
-usage() { sed -n '3,17s/^# \{0,1\}//p' "$0"; exit "${1:-0}"; }
+usage() { sed -n '3,19s/^# \{0,1\}//p' "$0"; exit "${1:-0}"; }
 
 case $name in *[!a-zA-Z0-9_-]*|'') fail "TIDEWAY_TESTBED=\"$name\" is not a plain name" "use letters and digits" ;; esac
 
@@ -101,8 +103,9 @@ offloads_off() {
 }
 
 up() {
-  local mtu=1500
+  local mtu=1500 plain=()
   if [ "${1:-}" = --interface-mtu ]; then mtu=${2:?}; shift 2; fi
+  if [ "${1:-}" = --plain-frames ]; then plain=("$a" "$b"); shift; fi
   [ "$(id -u)" = 0 ] || fail "network namespaces need root" "sudo $0 up ..."
   for tool in ip ethtool sysctl; do
     command -v "$tool" > /dev/null || fail "$tool is missing" "apt-get install iproute2 ethtool procps"
@@ -119,6 +122,7 @@ up() {
   ip netns exec "$w" sysctl -qw net.ipv6.conf.default.disable_ipv6=1 net.ipv6.conf.all.disable_ipv6=1
   make_site "$a" 1 to_a "$mtu"
   make_site "$b" 2 to_b "$mtu"
+  for space in "${plain[@]}"; do ip netns exec "$space" ethtool -K wan0 gro off > /dev/null; done
   start_emulator "$@" || { down_quietly; fail "the emulator refused its flags: $*" "tideway-wan --help"; }
   trap - ERR
   echo "up: $a 10.77.0.1 fd77::1 -- $w ($*) -- $b 10.77.0.2 fd77::2, mtu $mtu"

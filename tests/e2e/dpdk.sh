@@ -23,9 +23,6 @@ eal() { local words; words=$(printf ', "%s"' "$@"); printf 'eal_args = [%s]' "${
 
 end() { kill "$gateway" && wait "$gateway" 2> /dev/null || :; }
 
-# What arrives as several packets glued together is larger than a frame of a port.
-plain_frames() { bed exec a ethtool -K wan0 gro off > /dev/null; bed exec b ethtool -K wan0 gro off > /dev/null; }
-
 # copy NAME ARGUMENTS...: from site a, with the configuration of that name.
 copy() { local config=$1; shift; bed exec a "$bin/tideway" --config "$work/$config.toml" copy -q "$@"; }
 

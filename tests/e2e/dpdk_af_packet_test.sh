@@ -16,8 +16,7 @@ head -c 30000000 /dev/urandom > "$work/file"
 mkdir "$work/tree"
 for i in $(seq 50); do head -c "$((i * 997))" /dev/urandom > "$work/tree/file$i"; done
 
-bed up --rate 500Mbit --delay 5ms --loss 0.5% --seed 3 > /dev/null
-plain_frames
+bed up --plain-frames --rate 500Mbit --delay 5ms --loss 0.5% --seed 3 > /dev/null
 serve wisconsin "$work/wisconsin.port.toml" "$repo/scripts/testbed.sh" exec b
 grep -q 'data=10.77.0.12:7401' "$work/wisconsin.ready" || fail "the ready line does not show the port: $(cat "$work/wisconsin.ready")"; pass
 there_and_back file atlanta
@@ -63,8 +62,7 @@ with_port wisconsin 10.77.0.12/24 "$huge" 'mtu = 9000' > "$work/large.toml"
 refuses 3 config_invalid "framesz" bed exec b "$bin/tidewayd" --config "$work/large.toml"
 
 bed down > /dev/null
-bed up --interface-mtu 9000 --rate 500Mbit --delay 5ms > /dev/null
-plain_frames
+bed up --interface-mtu 9000 --plain-frames --rate 500Mbit --delay 5ms > /dev/null
 jumbo='eal_args = ["--no-huge", "--no-pci", "--vdev=net_af_packet0,iface=wan0,framesz=10240,blocksz=20480"]'
 with_port wisconsin 10.77.0.12/24 "$jumbo" 'mtu = 9000' > "$work/jumbo.toml"
 serve jumbo "$work/jumbo.toml" "$repo/scripts/testbed.sh" exec b

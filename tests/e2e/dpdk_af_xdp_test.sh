@@ -17,8 +17,7 @@ head -c 10000000 /dev/urandom > "$work/file"
 port=$(eal --no-huge --no-pci "--vdev=net_af_xdp0,iface=wan0,xdp_prog=$work/share.o")
 with_port wisconsin 10.77.0.12/24 "$port" > "$work/wisconsin.port.toml"
 with_port atlanta 10.77.0.11/24 "$port" > "$work/atlanta.port.toml"
-bed up --rate 500Mbit --delay 5ms --loss 0.5% --seed 3 > /dev/null
-plain_frames
+bed up --plain-frames --rate 500Mbit --delay 5ms --loss 0.5% --seed 3 > /dev/null
 
 serve wisconsin "$work/wisconsin.port.toml" "$repo/scripts/testbed.sh" exec b
 bed exec b ip link show wan0 | grep -q 'prog/xdp.* name tideway_share' || fail "the interface does not have our program"; pass
@@ -51,8 +50,7 @@ end
 
 # ---- larger packets, as far as a page of memory goes -----------------------------------------------------------------
 bed down > /dev/null
-bed up --interface-mtu 3400 --rate 500Mbit --delay 5ms > /dev/null
-plain_frames
+bed up --interface-mtu 3400 --plain-frames --rate 500Mbit --delay 5ms > /dev/null
 with_port wisconsin 10.77.0.12/24 "$port" 'mtu = 9000' > "$work/huge.toml"
 refuses 3 config_invalid 'set mtu to 3400' bed exec b "$bin/tidewayd" --config "$work/huge.toml"
 with_port wisconsin 10.77.0.12/24 "$port" 'mtu = 3400' > "$work/large.toml"

@@ -17,8 +17,7 @@ wrong() {
 }
 advises() { grep -qF -- "$1" "$work/err.log" || fail "no advice with \"$1\": $(cat "$work/err.log")"; pass; }
 
-bed up --rate 500Mbit --delay 1ms > /dev/null
-plain_frames
+bed up --plain-frames --rate 500Mbit --delay 1ms > /dev/null
 port=--vdev=net_af_packet0,iface=wan0
 
 # ---- at the start ----------------------------------------------------------------------------------------------------

@@ -12,8 +12,7 @@ port=$(eal --no-huge --no-pci --vdev=net_af_packet0,iface=wan0)
 # ---- IPv6, with a port where it serves, where it dials, and at both ends --------------------------------------------
 with_port wisconsin fd77::12/64 "$port" > "$work/wisconsin.port.toml"
 with_port atlanta fd77::11/64 "$port" > "$work/atlanta.port.toml"
-bed up --rate 500Mbit --delay 5ms --loss 0.5% --seed 5 > /dev/null
-plain_frames
+bed up --plain-frames --rate 500Mbit --delay 5ms --loss 0.5% --seed 5 > /dev/null
 serve wisconsin6 "$work/wisconsin.port.toml" "$repo/scripts/testbed.sh" exec b
 grep -qF 'data=[fd77::12]:7401' "$work/wisconsin6.ready" || fail "the ready line does not show the port: $(cat "$work/wisconsin6.ready")"; pass
 there_and_back serving6 atlanta

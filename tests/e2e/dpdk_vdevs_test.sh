@@ -38,8 +38,7 @@ if setpriv --reuid nobody --clear-groups true 2> /dev/null; then memif_as_nobody
 # ---- net_tap: the port is one end of a cable, and the kernel of the site has the other -------------------------------
 write_config atlanta 10.77.0.1 10.77.0.2 "$work/atlanta/data" > "$work/atlanta.toml"
 write_config wisconsin 10.77.0.2 10.77.0.2 "$work/wisconsin/data" > "$work/wisconsin.toml"
-bed up --rate 500Mbit --delay 1ms > /dev/null
-plain_frames
+bed up --plain-frames --rate 500Mbit --delay 1ms > /dev/null
 tap() {
   with_port wisconsin 10.80.0.2/24 "$(eal --no-huge --no-pci --vdev=net_tap0,iface=dtap0)" 'next_hop = "10.80.0.1"' > "$work/wisconsin.tap.toml"
   serve tap "$work/wisconsin.tap.toml" "$repo/scripts/testbed.sh" exec b
