@@ -55,7 +55,7 @@ tests() {
 }
 
 step packages scripts/install_deps.sh build test
-if step configure-dev cmake --preset dev && step build-dev cmake --build --preset dev -j "$jobs"; then
+if step configure-dev cmake --preset dev && step build-dev cmake --build --preset dev -j "$jobs" --target tests; then
   tests tests-dev build/dev -j "$jobs" -LE 'e2e|fuzz'
 fi
 if step configure-release cmake --preset release &&
