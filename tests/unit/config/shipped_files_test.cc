@@ -2,6 +2,7 @@
 //
 // The files below config/ are what people start from, so they have to parse.
 #include "config/config_file.h"
+#include "packet_io/registry.h"
 
 #include <gtest/gtest.h>
 
@@ -19,6 +20,7 @@ TEST(ShippedFiles, EachOneParsesAndCanServe) {
   size_t files = 0;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(kFolder)) {
     if (entry.path().extension() != ".toml") continue;
+    if (entry.path().parent_path().filename() == "dpdk-pair" && !packet_io::find_backend("dpdk").ok()) continue;
     ++files;
     const auto config = load(entry.path().string());
     ASSERT_TRUE(config.ok()) << config.error().what << "; " << config.error().next;
