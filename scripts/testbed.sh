@@ -19,7 +19,7 @@ set -Eeuo pipefail
 
 here=$(cd "$(dirname "$0")/.." && pwd)
 name=${TIDEWAY_TESTBED:-tw}
-state=${TIDEWAY_TESTBED_STATE:-/tmp/tideway-testbed-$(id -u)}/$name
+state=${TIDEWAY_TESTBED_STATE:-/run/tideway-testbed}/$name  # a folder that is root's alone, as the namespaces are
 a=$name-a w=$name-w b=$name-b
 
 fail() { echo "testbed: $1" >&2; [ $# -lt 2 ] || echo "  next  $2" >&2; exit 1; }

@@ -39,7 +39,7 @@ PathBenchOrder::End kernel_end() {
 
 PathBenchOrder::End dpdk_end(const char* address, const PathOptions& options) {
   PathBenchOrder::End end;
-  end.packets.dpdk.eal_args = {"--no-huge", "--no-shconf", "--no-pci", "-m", "512"};
+  end.packets.dpdk.eal_args = {"--no-huge", "--no-shconf", "--no-pci", "--no-telemetry", "-m", "512"};
   end.packets.dpdk.file_prefix = "tideway-bench";
   end.packets.dpdk.port.addresses = {ip::Prefix::parse(std::string(address) + "/24").value()};
   end.packets.dpdk.port.mtu = Bytes(options.mtu);

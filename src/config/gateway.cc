@@ -24,6 +24,7 @@ Result<session::GatewayConfig> common(const GatewayConfig& config) {
   gateway.flows = config.data_plane.flows;
   gateway.engine.packets.dpdk = config.data_plane.dpdk.start;
   gateway.engine.packets.dpdk.file_prefix = "tideway-" + config.site.gateway;
+  if (config.data_plane.is_dpdk()) gateway.engine.net_workers = config.data_plane.dpdk.queues;
   return gateway;
 }
 

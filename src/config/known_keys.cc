@@ -90,7 +90,7 @@ constexpr KeyRow kKeys[] = {
     {"data_plane.dpdk", "device", kString, kOptional},
     {"data_plane.dpdk", "udp_port", kInteger, kOptional},
     {"data_plane.dpdk", "vlan", kInteger, kOptional},
-    {"data_plane.dpdk", "queues", kInteger, kLater},
+    {"data_plane.dpdk", "queues", kInteger, kOptional},
     {"data_plane.dpdk", "icmp_echo", kBool, kOptional},
     {"data_plane.dpdk.ports", "device", kString, kLater},
     {"data_plane.dpdk.ports", "udp_port", kInteger, kLater},

@@ -2,6 +2,7 @@
 #include "config/sections.h"
 
 #include "base/amounts.h"
+#include "engine/layout.h"
 #include "packet_io/registry.h"
 
 #include <algorithm>
@@ -229,6 +230,8 @@ Status read_dpdk(const Table* table, Dpdk& dpdk) {
   port.mtu = Bytes(mtu);
   reader.read_count("vlan", port.vlan, ip::kVlanMax);
   reader.read_count("udp_port", dpdk.udp_port, 65'536 - kDataPorts, 1);
+  reader.read_count("queues", dpdk.queues, engine::kNetWorkersMax);
+  if (dpdk.queues != 0) port.queues = packet_io::DpdkQueues::kExactly;
   bool icmp_echo = true, insecure_dma = false;
   reader.read_flag("icmp_echo", icmp_echo);
   reader.read_flag("insecure_dma", insecure_dma);

@@ -49,6 +49,7 @@ inline constexpr uint64_t kDpdkMtuMin = 1'280, kDpdkMtuMax = 9'000;  // IPv6's l
 struct Dpdk {
   packet_io::DpdkConfig start;
   uint16_t udp_port = 7401;  // the first of kDataPorts
+  uint32_t queues = 0;       // pairs of the port, each with a net worker; 0: as many as the cores make
   enum class Fallback : uint8_t { kOff, kUdp } fallback = Fallback::kOff;  // kUdp: over [data_plane] address
 };
 

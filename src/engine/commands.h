@@ -22,13 +22,15 @@
 
 namespace tideway::engine {
 
-// Lanes and transfers of all sessions of this gateway; never used twice while the engine runs.
+// Lanes and transfers of all sessions of this gateway; none is used twice at a time.
 using LaneHandle = Id<struct LaneHandleTag, uint32_t>;
 using TransferHandle = Id<struct TransferHandleTag, uint32_t>;
 
 // A lane lives and dies at one net worker, whose index its handle carries.
 inline constexpr uint32_t kLaneSerialBits = 26;  // what is left carries kNetWorkersMax workers
-constexpr LaneHandle lane_handle(uint32_t net_worker, uint32_t serial) { return LaneHandle(net_worker << kLaneSerialBits | serial); }
+constexpr LaneHandle lane_handle(uint32_t net_worker, uint32_t serial) {
+  return LaneHandle(net_worker << kLaneSerialBits | (serial & ((1U << kLaneSerialBits) - 1)));
+}
 constexpr uint32_t net_worker_of(LaneHandle lane) { return lane.value() >> kLaneSerialBits; }
 
 // ---- control → net -------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@
 #include "engine/poll_pace.h"
 #include "storage/registry.h"
 
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -25,6 +26,13 @@ constexpr int kTurnsBeforeSleep = 50;                               // idle poll
 constexpr Duration kNapMax = std::chrono::seconds(1);
 constexpr Duration kCaptureNap = std::chrono::milliseconds(2);      // nobody rings for a captured packet
 constexpr Duration kNetNapMin = std::chrono::microseconds(60);      // pacing quanta are batched to this on few cores
+
+uint32_t usable_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  return static_cast<uint32_t>(CPU_COUNT(&set));
+}
 
 void name_thread(const std::string& name) {
   prctl(PR_SET_NAME, name.c_str());
@@ -160,18 +168,21 @@ static void raise_open_files_limit() {
 
 Result<std::unique_ptr<Engine>> Engine::start(const EngineConfig& config) {
   raise_open_files_limit();
-  const uint32_t cores = config.cores == 0 ? usable_cores() : config.cores;
-  const auto layout = plan_layout(cores, config.memory);
+  LayoutOrder order{config.cores == 0 ? usable_cores() : config.cores, config.memory, config.net_workers};
+  auto layout = plan_layout(order);
+  if (!layout.ok()) return layout.error();
+  auto ios = make_packet_ios(config.packet_backend, config.packets, layout.value().net_workers);
+  if (!ios.ok()) return std::move(ios).error();
+  order.net_workers = static_cast<uint32_t>(ios.value().size());  // a port may have fewer queues
+  layout = plan_layout(order);
   if (!layout.ok()) return layout.error();
   auto pool = BufferPool::create(layout.value().buffers);
   if (!pool.ok()) return std::move(pool).error();
   const Poll poll = config.packets.dpdk.poll == packet_io::DpdkPoll::kFull ? Poll::kFull : Poll::kAdaptive;
-  auto parts = std::make_unique<Parts>(layout.value(), std::move(pool).value(), PollPace(poll, cores));
+  auto parts = std::make_unique<Parts>(layout.value(), std::move(pool).value(), PollPace(poll, order.cores));
   if (Status status = parts->make_bells(); !status.ok()) return std::move(status).error();
   const auto controller = congestion::find_controller(config.congestion, config.rate.is_unlimited() ? Rate() : config.rate);
   if (!controller.ok()) return controller.error();
-  auto ios = make_packet_ios(config.packet_backend, config.packets, layout.value().net_workers);
-  if (!ios.ok()) return std::move(ios).error();
   if (!config.capture.empty()) {
     auto capture = capture_packets(config.capture, ios.value());
     if (!capture.ok()) return std::move(capture).error();
@@ -253,7 +264,8 @@ void Engine::disarm() { parts_->rings.control_bell->disarm(); }
 const Layout& Engine::layout() const { return parts_->layout; }
 
 LaneHandle Engine::new_lane(uint32_t net_worker, size_t flows) {
-  const LaneHandle lane = lane_handle(net_worker, ++parts_->lanes);
+  LaneHandle lane = lane_handle(net_worker, ++parts_->lanes);
+  while (parts_->boards.contains(lane)) lane = lane_handle(net_worker, ++parts_->lanes);  // after many millions of lanes
   parts_->boards[lane] = std::make_shared<LaneBoard>(flows);
   return lane;
 }

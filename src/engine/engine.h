@@ -22,6 +22,7 @@ namespace tideway::engine {
 struct EngineConfig {
   Bytes memory = 1_GiB;
   uint32_t cores = 0;            // 0: as many as this process may use
+  uint32_t net_workers = 0;      // at most kNetWorkersMax; 0: as the cores say
   std::string packet_backend = "udp";
   packet_io::PacketIoConfig packets;
   std::string capture;           // the file that packets are captured to; empty: none

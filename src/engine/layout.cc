@@ -4,16 +4,16 @@
 #include "mem/budget.h"
 #include "mem/buffer.h"
 
-#include <sched.h>
-
 #include <algorithm>
 
 namespace tideway::engine {
 namespace {
 
 constexpr uint32_t kCpuWorkersMax = 32;
-constexpr uint32_t kCoresPerNetWorker = 4;    // one seals 30 to 60 Gbit/s, which takes the others to read and hash
+constexpr uint32_t kCoresPerNetWorker = 4;    // one moves 10 to 30 Gbit/s, which takes the others to read, hash and write
 constexpr uint32_t kBuffersMin = 16;          // of each net worker: 6 to receive, 6 to send, the rest in cpu workers' hands
+// Of each where nobody says how many there are to be: a peer with one lane finds no more, and every transfer reserves two.
+constexpr uint32_t kBuffersWell = 128;
 constexpr uint32_t kBuffersMax = 16'384;      // 64 GiB; blocks in flight of the fastest link we know of at 200 ms
 constexpr Bytes kPacketBuffers = 16_MiB;      // of one net worker: send and receive slices
 constexpr Bytes kFlowState = 64_MiB;          // sent-packet rings and replay windows of a few dozen flows
@@ -22,25 +22,21 @@ constexpr Bytes kSessions = 16_MiB;           // TLS, messages under way
 
 }  // namespace
 
-uint32_t usable_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-  return static_cast<uint32_t>(CPU_COUNT(&set));
+static uint32_t net_workers_for(uint32_t cores, Bytes memory) {
+  const Bytes each = kPacketBuffers + Bytes(kBufferSize) * kBuffersWell;
+  const Bytes shared = kFlowState + kManifests + kSessions;
+  const uint64_t fit = memory > shared ? (memory - shared).count() / each.count() : 0;
+  return static_cast<uint32_t>(std::clamp<uint64_t>(std::min<uint64_t>(fit, cores / kCoresPerNetWorker), 1, kNetWorkersMax));
 }
 
-Result<Layout> plan_layout(uint32_t cores, Bytes memory) {
+Result<Layout> plan_layout(const LayoutOrder& order) {
   Layout layout;
-  const Bytes of_net_worker = kPacketBuffers + Bytes(kBufferSize) * kBuffersMin;
-  const Bytes shared = kFlowState + kManifests + kSessions;
-  const uint64_t fit = memory > shared ? (memory - shared).count() / of_net_worker.count() : 0;
-  const uint64_t net_workers_max = std::clamp<uint64_t>(fit, 1, kNetWorkersMax);
-  layout.net_workers = std::clamp<uint32_t>(cores / kCoresPerNetWorker, 1, static_cast<uint32_t>(net_workers_max));
-  if (cores > 2) {
+  layout.net_workers = order.net_workers == 0 ? net_workers_for(order.cores, order.memory) : order.net_workers;
+  if (order.cores > 2) {
     layout.threads = Layout::Threads::kCpuApart;
-    layout.cpu_workers = std::clamp(cores / 2 - 1, 1U, kCpuWorkersMax);
+    layout.cpu_workers = std::clamp(order.cores / 2 - 1, 1U, kCpuWorkersMax);
   }
-  Budget budget(memory);
+  Budget budget(order.memory);
   struct Line { const char* holder; Bytes most; };
   for (const auto& [holder, most] : {Line{"packet buffers", kPacketBuffers * layout.net_workers}, Line{"flows", kFlowState},
                                      Line{"manifests", kManifests}, Line{"sessions", kSessions}})

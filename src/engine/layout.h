@@ -2,7 +2,7 @@
 //
 // How many workers of which kind a machine gets, and how the memory it may use is divided. A starting point from
 // the number of cores; two cores never both busy-poll.
-// Pure, but for usable_cores().
+// Pure.
 #pragma once
 #include <tideway/result.h>
 #include <tideway/units.h>
@@ -25,10 +25,12 @@ struct Layout {
 
 inline constexpr uint32_t kNetWorkersMax = 16;
 
-// Those this process may run on.
-uint32_t usable_cores();
-
-// Errors: config_invalid when `memory` is too small for the smallest gateway that works.
-Result<Layout> plan_layout(uint32_t cores, Bytes memory);
+struct LayoutOrder {
+  uint32_t cores = 2;
+  Bytes memory;
+  uint32_t net_workers = 0;  // 0: as the cores say and the memory allows
+};
+// Errors: config_invalid when `memory` is too small for the smallest gateway that works, or for so many net workers.
+Result<Layout> plan_layout(const LayoutOrder& order);
 
 }  // namespace tideway::engine

@@ -221,10 +221,13 @@ void NetWorker::deal_rate(Time now) {
     wanted.push_back(lane->wanted_rate(now));
     sum = sum + wanted.back();
   }
-  config_.rates->wanted[config_.index].set(sum.bytes_per_second());
+  // A worker without lanes wants nothing; one with lanes finds a quarter of an equal share, as its lanes do.
+  std::vector<Counter>& board = config_.rates->wanted;
+  if (!lanes_.empty()) sum = std::max(sum, config_.rate * (0.25 / static_cast<double>(board.size())));
+  board[config_.index].set(sum.bytes_per_second());
   std::vector<Rate> of_workers;
-  for (const Counter& other : config_.rates->wanted) of_workers.push_back(Rate::bytes_per_second(other.get()));
-  const Rate ours = share_out_with_standby(config_.rate, std::move(of_workers))[config_.index];
+  for (const Counter& other : board) of_workers.push_back(Rate::bytes_per_second(other.get()));
+  const Rate ours = share_out(config_.rate, of_workers)[config_.index];
   const std::vector<Rate> shares = share_out_with_standby(ours, std::move(wanted));
   size_t i = 0;
   for (const auto& [handle, lane] : lanes_) lane->deal(now, shares[i++]);

@@ -41,7 +41,8 @@ struct Snapshot {
 struct Driven {
   std::unique_ptr<PathEnd> end;
   std::vector<BoundPort> ports;
-  Status status = success();
+  Status status = success();  // of bind(), which the other end looks at
+  Status opened = success();
   StageMeter meter;
   Snapshot before, after;
 
@@ -154,8 +155,7 @@ void Bench::drive(std::span<Driven> ends) {
   }
   step_.arrive_and_wait();
   if (source_.status.ok() && sink_.status.ok()) {
-    for (Driven& driven : ends)
-      driven.status = driven.end->open(read_clock(), other_of(driven).ports);
+    for (Driven& driven : ends) driven.opened = driven.end->open(read_clock(), other_of(driven).ports);
     drive_until(ends, start_ + kWarmUp);
     for (Driven& driven : ends) driven.before = driven.snapshot(read_clock());
     drive_until(ends, start_ + kWarmUp + order_.measured);
@@ -185,6 +185,7 @@ void Bench::drive_until(std::span<Driven> ends, Time end) {
 Status Bench::outcome() const {
   for (const Driven* driven : {&source_, &sink_}) {
     if (!driven->status.ok()) return driven->status;
+    if (!driven->opened.ok()) return driven->opened;
     if (driven->end->failure()) return *driven->end->failure();
   }
   if (is_stopped_) return Error{Fault::kCancelled, "interrupted", "run it again"};

@@ -19,11 +19,19 @@ namespace {
 
 constexpr size_t kHeadersMax = ip::kIpv6Size + ip::kUdpSize;
 constexpr size_t kBufferSize = 256 << 10;  // of one write
-constexpr std::array<std::byte, 4> kMagic = {std::byte{0x0A}, std::byte{0x0D}, std::byte{0x0D}, std::byte{0x0A}};
 
 Error cannot_capture(const std::string& file, const std::string& why) {
   return {Fault::kConfigInvalid, "cannot capture packets to " + file + ": " + why,
           "name a new file in a directory that this process may write to, with --capture or capture in [data_plane]"};
+}
+
+// It begins as write_section() does, which names the program.
+bool is_capture_of_ours(int fd) {
+  std::array<std::byte, 64> expected, start;
+  Writer out(expected);
+  write_section(out);
+  const size_t size = out.used();
+  return pread(fd, start.data(), size, 0) == static_cast<ssize_t>(size) && std::ranges::equal(std::span(start).first(size), out.written());
 }
 
 // Why a file that is there is not ours to write over; empty: it is.
@@ -34,9 +42,7 @@ std::string objection(int fd) {
   if (status.st_uid != geteuid()) return "it belongs to somebody else";
   if (status.st_nlink > 1) return "it has another name";
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) return "another process is writing to it";
-  std::array<std::byte, 4> start;
-  if (status.st_size != 0 && (pread(fd, start.data(), start.size(), 0) != ssize_t{start.size()} || start != kMagic))
-    return "it is there and is no capture";
+  if (status.st_size != 0 && !is_capture_of_ours(fd)) return "it is there and is no capture of Tideway's";
   if (fchmod(fd, 0600) != 0 || ftruncate(fd, 0) != 0) return std::strerror(errno);
   return "";
 }

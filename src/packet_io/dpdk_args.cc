@@ -131,7 +131,7 @@ std::string between_quotes(std::string_view line) {
 
 }  // namespace
 
-Result<std::vector<std::string>> eal_arguments(const DpdkConfig& config, std::span<const int> cpus) {
+Result<std::vector<std::string>> eal_arguments(const DpdkConfig& config, const EalPlace& place) {
   const auto parsed = parse(config.eal_args);
   if (!parsed.ok()) return parsed.error();
   const Given& given = parsed.value();
@@ -148,7 +148,8 @@ Result<std::vector<std::string>> eal_arguments(const DpdkConfig& config, std::sp
   if (given.has({"--vdev"}) && !given.has({"--allow", "-a", "--block", "-b", "--no-pci"}) && !pci_address(config.port.device))
     words.emplace_back("--no-pci");
   if (!given.has({"--file-prefix"})) words.push_back("--file-prefix=" + config.file_prefix);
-  if (!given.has({"-c", "-l", "--lcores", "-s"}) && !cpus.empty()) words.push_back(one_lcore(cpus));
+  if (place.runtime_dir == RuntimeDir::kShared && !given.has({"--telemetry", "--no-telemetry"})) words.emplace_back("--no-telemetry");
+  if (!given.has({"-c", "-l", "--lcores", "-s"}) && !place.cpus.empty()) words.push_back(one_lcore(place.cpus));
   return words;
 }
 

@@ -15,9 +15,19 @@
 
 namespace tideway::packet_io {
 
-// The configured arguments, and what they leave open: virtual addresses for devices, no files, and one
-// EAL thread that may run on any of `cpus`. Errors: config_invalid, naming the argument.
-Result<std::vector<std::string>> eal_arguments(const DpdkConfig& config, std::span<const int> cpus);
+// Where EAL puts the socket of its telemetry.
+enum class RuntimeDir : uint8_t {
+  kOwn,
+  kShared,  // with all users, below /tmp: the first one's is the others' failure to start
+};
+struct EalPlace {
+  std::vector<int> cpus;
+  RuntimeDir runtime_dir = RuntimeDir::kOwn;
+};
+
+// The configured arguments, and what they leave open: virtual addresses for devices, no files, telemetry only in a folder
+// of our own, and one EAL thread that may run on any of the cpus. Errors: config_invalid, naming the argument.
+Result<std::vector<std::string>> eal_arguments(const DpdkConfig& config, const EalPlace& place);
 
 // Why rte_eal_init failed. `log` is what it wrote, one message a line.
 Error eal_failure(std::string_view cause, std::string_view log);

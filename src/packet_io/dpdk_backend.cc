@@ -5,6 +5,8 @@
 #include "packet_io/dpdk_packet_io.h"
 #include "packet_io/dpdk_ring_pair.h"
 
+#include <algorithm>
+
 namespace tideway::packet_io {
 namespace {
 
@@ -13,11 +15,7 @@ constexpr uint32_t kRingSlots = 1'024;  // in each direction: what 2 ms of 6 Gbi
 Result<std::shared_ptr<DpdkPort>> port_of(const PacketIoConfig& config, uint16_t workers) {
   const std::shared_ptr<DpdkPort>& opened = config.dpdk.opened;
   if (opened == nullptr) return DpdkPort::open(config.dpdk.port, workers);
-  if (workers <= opened->queues()) return opened;
-  return Error{Fault::kConfigInvalid,
-               "the DPDK port " + opened->name() + " was opened with " + std::to_string(opened->queues()) +
-                   " queue pairs, fewer than the " + std::to_string(workers) + " net workers",
-               "let the gateway use fewer cores"};
+  return opened;
 }
 
 }  // namespace
@@ -28,7 +26,7 @@ Result<PacketIos> make_dpdk(const PacketIoConfig& config, uint16_t workers) {
   auto port = port_of(config, workers);
   if (!port.ok()) return std::move(port).error();
   PacketIos all;
-  for (uint16_t worker = 0; worker < workers; ++worker) {
+  for (uint16_t worker = 0; worker < std::min(workers, port.value()->queues()); ++worker) {
     auto made = DpdkPacketIo::create({port.value(), worker, config.dpdk.clock});
     if (!made.ok()) return std::move(made).error();
     all.push_back(std::move(made).value());

@@ -23,12 +23,16 @@ enum class DpdkPoll : uint8_t {
 // Whether a device may be given memory without an IOMMU that confines it.
 enum class DpdkDma : uint8_t { kConfined, kInsecure };
 
+// What to do with a device that has fewer pairs of queues than there are to be net workers.
+enum class DpdkQueues : uint8_t { kAtMost, kExactly };
+
 struct DpdkPortConfig {
   std::string device;                     // name or PCI address; empty: the first that EAL found and nobody uses
   std::vector<ip::Prefix> addresses;      // owned by the port; the first is the one that peers are told
   std::vector<ip::IpAddress> next_hops;   // routers for who is not on link, one of each family at most
   Bytes mtu = Bytes(1500);
   uint16_t vlan = 0;                      // 0: no tag
+  DpdkQueues queues = DpdkQueues::kAtMost;
   ip::IcmpEcho icmp_echo = ip::IcmpEcho::kOn;
   ip::UdpChecksum udp_checksum = ip::UdpChecksum::kOffload;  // done in software where the port cannot
 };

@@ -106,8 +106,8 @@ std::string eal_log() {
 }
 
 Status start_eal(const DpdkConfig& config) {
-  const std::vector<int> cpus = usable_cpus();
-  auto words = eal_arguments(config, cpus);
+  const bool has_own_dir = geteuid() == 0 || std::getenv("XDG_RUNTIME_DIR") != nullptr;
+  auto words = eal_arguments(config, {usable_cpus(), has_own_dir ? RuntimeDir::kOwn : RuntimeDir::kShared});
   if (!words.ok()) return std::move(words).error();
   if (state.load() != State::kNew) {
     if (state.load() == State::kRunning && *words_started == words.value()) return success();

@@ -81,6 +81,8 @@ DpdkPacketIo::DpdkPacketIo(DpdkQueue queue, ip::Host host)
 
 DpdkPacketIo::~DpdkPacketIo() {
   TIDEWAY_DCHECK(packets_out_ == 0);
+  for (size_t udp_port = 0; udp_port < paths_of_port_.size(); ++udp_port)
+    if (paths_of_port_[udp_port] != 0) queue_.port->let_go(static_cast<uint16_t>(udp_port));
   const std::string queue = "device=" + port().name() + " queue=" + std::to_string(queue_.index);
   std::string counted, drops;
   const auto add = [&](std::string_view name, uint64_t count) {
@@ -89,7 +91,7 @@ DpdkPacketIo::~DpdkPacketIo() {
   };
   stats_.for_each(add);
   host_stats().for_each(add);
-  log::debug("dpdk_queue_closed", queue + counted);
+  log::info("dpdk_queue_closed", queue + counted);
   if (!drops.empty()) log::info("net_drops", queue + drops);
 }
 
@@ -117,11 +119,10 @@ Result<Path> DpdkPacketIo::open_path(const PathSpec& spec) {
   path.remote = spec.remote;
   path.dscp = spec.dscp;
   if (path.local.port == 0) {
-    const auto picked = pick_port();
-    if (!picked.ok()) return picked.error();
-    path.local.port = picked.value();
-  }
-  if (paths_of_port_[path.local.port] == 0 && !queue_.port->claim(path.local.port, queue_.index))
+    const auto claimed = claim_any_port();
+    if (!claimed.ok()) return claimed.error();
+    path.local.port = claimed.value();
+  } else if (paths_of_port_[path.local.port] == 0 && !queue_.port->claim(path.local.port, queue_.index))
     return bad_path(to_string(path.local) + " belongs to another net worker", "let each worker have ports of its own");
   if (spec.remote.is_set()) {
     const auto hop = host_.next_hop_of(spec.remote.address);
@@ -140,9 +141,9 @@ Result<Path> DpdkPacketIo::open_path(const PathSpec& spec) {
               .mtu = port().config().mtu};
 }
 
-Result<uint16_t> DpdkPacketIo::pick_port() const {
+Result<uint16_t> DpdkPacketIo::claim_any_port() {
   for (uint32_t candidate = kPickedPortFirst; candidate <= UINT16_MAX; ++candidate)
-    if (const auto free = static_cast<uint16_t>(candidate); paths_of_port_[free] == 0 && !port().owner_of(free)) return free;
+    if (const auto free = static_cast<uint16_t>(candidate); paths_of_port_[free] == 0 && queue_.port->claim(free, queue_.index)) return free;
   return Error{Fault::kOverloaded, "all UDP ports of the DPDK port are in use", "let fewer peers connect"};
 }
 

@@ -65,7 +65,7 @@ class DpdkPacketIo final : public PacketIo {
   DpdkPacketIo(DpdkQueue queue, ip::Host host);
   void release(Packet& packet) override;
   PathRow* find(PathId path);
-  Result<uint16_t> pick_port() const;
+  Result<uint16_t> claim_any_port();
   Fate fate_of(PathRow* path);
   void write_headers(const PathRow& path, const Packet& packet);
   size_t hand_to_port(std::span<rte_mbuf*> mbufs);

@@ -121,7 +121,7 @@ Result<std::shared_ptr<DpdkPort>> DpdkPort::open(const DpdkPortConfig& config, u
   if (!id.ok()) return id.error();
   std::shared_ptr<DpdkPort> port(new DpdkPort(id.value(), name_of(id.value()), config));
   if (Status status = port->start(queues); !status.ok()) return std::move(status).error();
-  log::info("dpdk_port", "device=" + port->name_ + " mac=" + to_string(port->mac_) + " queues=" + std::to_string(queues) +
+  log::info("dpdk_port", "device=" + port->name_ + " mac=" + to_string(port->mac_) + " queues=" + std::to_string(port->queues()) +
                              " mtu=" + std::to_string(config.mtu.count()));
   return port;
 }
@@ -149,12 +149,14 @@ Status DpdkPort::start(uint16_t queues) {
   const rte_eth_dev_info& info = wanted.info;
   const std::string_view driver = info.driver_name;
   interface_ = info.if_index;
-  if (info.max_rx_queues < queues || info.max_tx_queues < queues)
+  const uint16_t queues_max = std::min(info.max_rx_queues, info.max_tx_queues);
+  if (queues_max > 0 && config_.queues == DpdkQueues::kAtMost) queues = std::min(queues, queues_max);
+  if (queues_max < queues)
     return Error{Fault::kConfigInvalid,
-                 "the DPDK port " + name_ + " has " + std::to_string(std::min(info.max_rx_queues, info.max_tx_queues)) +
-                     " queue pairs, fewer than the " + std::to_string(queues) + " net workers",
+                 "the DPDK port " + name_ + " has " + std::to_string(queues_max) +
+                     " queue pairs, fewer than queues in [data_plane.dpdk]: " + std::to_string(queues),
                  driver == kAfPacket ? "add qpairs=" + std::to_string(queues) + " to its --vdev in eal_args"
-                                     : "take a device with more queues, or let the gateway use fewer cores"};
+                                     : "lower queues, or take a device that has more"};
   size_t frame = config_.mtu.count() + kEthernetMax;
   if (driver == kAfPacket) {
     const rte_devargs* devargs = rte_dev_devargs(info.device);
@@ -199,7 +201,9 @@ Status DpdkPort::set_up_queues(uint16_t queues, const Wanted& wanted) {
   uint16_t receive = kReceiveDescriptors, send = kSendDescriptors;
   if (const int failure = rte_eth_dev_adjust_nb_rx_tx_desc(id_, &receive, &send); failure != 0) return device_error("sizing its rings", failure);
   const int node = rte_eth_dev_socket_id(id_);
-  const uint32_t mbufs = std::max<uint32_t>(kMbufs, receive + send + 1023U);
+  uint32_t mbufs = std::max<uint32_t>(kMbufs, receive + send + 1023U);
+  // What other workers free stays in their caches of this pool, up to one and a half times its size, or in an inbox.
+  if (queues > 1) mbufs += (queues - 1U) * (kMbufsCached + kMbufsCached / 2) + kInboxSlots;
   for (uint16_t queue = 0; queue < queues; ++queue) {
     const std::string pool = "tw_" + std::to_string(id_) + '_' + std::to_string(queue);
     rte_mempool* made = rte_pktmbuf_pool_create(pool.c_str(), mbufs, kMbufsCached, 0, static_cast<uint16_t>(wanted.room), node);
@@ -261,7 +265,7 @@ Status DpdkPort::make_inboxes(uint16_t queues) {
 bool DpdkPort::claim(uint16_t udp_port, uint16_t queue) {
   if (owners_.empty()) return true;
   uint16_t nobody = 0;
-  if (!owners_[udp_port].compare_exchange_strong(nobody, static_cast<uint16_t>(queue + 1), std::memory_order_relaxed)) return false;
+  if (!owners_[udp_port].compare_exchange_strong(nobody, static_cast<uint16_t>(queue + 1), std::memory_order_acquire)) return false;
   if (can_steer_.load(std::memory_order_relaxed)) steer(udp_port, queue);
   return true;
 }
@@ -273,7 +277,7 @@ void DpdkPort::let_go(uint16_t udp_port) {
     if (rule != nullptr && rte_flow_destroy(id_, rule, &why) != 0) log::debug("dpdk_rule_not_removed", "device=" + name_);
     rule = nullptr;
   }
-  owners_[udp_port].store(0, std::memory_order_relaxed);
+  owners_[udp_port].store(0, std::memory_order_release);
 }
 
 std::optional<uint16_t> DpdkPort::owner_of(uint16_t udp_port) const {

@@ -33,7 +33,8 @@ struct Backend {
   // Once per process, before the first make; null: nothing to do. It may pin its caller to a core, so call it from a
   // throw-away thread.
   Status (*prepare)(const PacketIoConfig& config);
-  // One for each of `workers` net workers, at once, because they may share a port.
+  // One for each of `workers` net workers, at once, because they may share a port; fewer, at least one, where that has
+  // fewer queues and the configuration does not insist.
   Result<PacketIos> (*make)(const PacketIoConfig& config, uint16_t workers);
   // The same configurations, with ports for so many workers that are joined in memory, so that what one makes reaches
   // what the other makes and nobody else; after prepare. Null: this backend has none. The ports live as long as either configuration, or a

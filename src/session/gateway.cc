@@ -11,6 +11,7 @@
 namespace tideway::session {
 namespace {
 
+constexpr Duration kFallBackRetry = std::chrono::seconds(10);
 constexpr Duration kConnectTime = std::chrono::seconds(5);  // for TCP alone; a first contact fails within 10 s in all
 
 // Body limits of every message type, for the framing.
@@ -62,21 +63,27 @@ void Gateway::publish_telemetry() {
 
 Result<std::unique_ptr<engine::Engine>> Gateway::start_over_kernel(const Error& why) {
   log::warning("dpdk_unavailable", why.what + "; next: " + why.next + "; serving over kernel UDP at " + to_string(*config_.udp_fallback));
-  config_.engine.packet_backend = "udp";
+  engine::EngineConfig over_kernel = config_.engine;
+  over_kernel.packet_backend = "udp";
+  auto engine = engine::Engine::start(over_kernel);
+  if (!engine.ok()) return engine;
+  config_.engine = std::move(over_kernel);
   data_ports_.first = *config_.udp_fallback;
-  return engine::Engine::start(config_.engine);
+  return engine;
 }
 
 // The sessions end, because their lanes have; one that we dialled is its caller's to end. For a moment both engines hold
 // their memory, so that there is always one.
-void Gateway::on_device_gone() {
-  const bool is_done = config_.engine.packet_backend == "udp";
-  if (!config_.udp_fallback || listener_ == nullptr || !dialled_.empty() || is_done) return;
+void Gateway::fall_back(Time now) {
+  fall_back_at_ = now + kFallBackRetry;
+  if (listener_ == nullptr || !dialled_.empty()) return;
   // Peers are told the sentence alone.
   const Error why{Fault::kUdpBlocked, "the device of the gateway's port has gone; run the same command again", "bring it back and start the gateway again"};
+  if (!std::exchange(config_.engine.capture, {}).empty())  // the file is still the old engine's
+    log::warning("capture_ends", "with the device whose packets it has");
   auto engine = start_over_kernel(why);
   if (!engine.ok()) return log::warning("dpdk_unavailable", engine.error().what + "; next: " + engine.error().next);
-  const Time now = read_clock();
+  fall_back_at_ = kNever;
   for (const auto& session : sessions_) {
     engine::NetEvent death = engine::LaneDied{{}, why};
     session->on_event(death);
@@ -154,6 +161,7 @@ void Gateway::turn(Duration at_most, int also_fd) {
     session->poll(now);
   }
   drop_ended(now);
+  if (now >= fall_back_at_) fall_back(now);
   if (telemetry_ != nullptr && now >= telemetry_->next_telling()) telemetry_->tell(now, sessions_, *engine_);
 }
 
@@ -171,6 +179,7 @@ void Gateway::wait(Duration at_most, int also_fd) {
     until = std::min(until, session->next_deadline());
   }
   if (telemetry_ != nullptr && !sessions_.empty()) until = std::min(until, telemetry_->next_telling());
+  until = std::min(until, fall_back_at_);
   engine_->arm();
   if (engine_->has_events()) until = now;
   poll(fds.data(), fds.size(), milliseconds(until - now));
@@ -187,9 +196,8 @@ void Gateway::accept_peers(Time now) {
 }
 
 void Gateway::dispatch_events() {
-  bool is_device_gone = false;
   while (auto event = engine_->next_net_event()) {
-    is_device_gone |= std::holds_alternative<engine::DeviceGone>(*event);
+    if (std::holds_alternative<engine::DeviceGone>(*event) && config_.udp_fallback) fall_back_at_ = Time{};
     const auto is_for = [&](const auto& session) {
       if (const auto* bound = std::get_if<engine::PortsBound>(&*event)) return session->owns_port_request(bound->request);
       if (const auto* died = std::get_if<engine::LaneDied>(&*event)) return session->owns(died->lane);
@@ -200,12 +208,13 @@ void Gateway::dispatch_events() {
     const auto found = std::find_if(sessions_.begin(), sessions_.end(), is_for);
     if (found != sessions_.end()) (*found)->on_event(*event);
   }
-  while (auto event = engine_->next_io_event()) {
+  while (engine_->takes_commands()) {  // an event of a transfer draws commands for each of its lanes
+    auto event = engine_->next_io_event();
+    if (!event) break;
     const auto handle = std::visit([](const auto& e) { return e.transfer; }, *event);
     const auto found = std::find_if(sessions_.begin(), sessions_.end(), [&](const auto& session) { return session->owns(handle); });
     if (found != sessions_.end()) (*found)->on_event(*event);
   }
-  if (is_device_gone) on_device_gone();
 }
 
 // A session that is over lingers while its last words go out; one that somebody dialled stays until he closes it.

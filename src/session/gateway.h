@@ -69,7 +69,7 @@ class Gateway {
   explicit Gateway(GatewayConfig config) : config_(std::move(config)), data_ports_{.first = config_.data_address} {}
   Status open_root(const RootConfig& root);
   Result<std::unique_ptr<engine::Engine>> start_over_kernel(const Error& why);
-  void on_device_gone();
+  void fall_back(Time now);
   Surroundings surroundings();
   PeerUse others_of(const Session& session) const;
   void wait(Duration at_most, int also_fd);
@@ -86,6 +86,7 @@ class Gateway {
   std::vector<std::unique_ptr<Session>> sessions_;
   std::vector<Session*> dialled_;  // whoever dialled closes them
   DataPorts data_ports_;
+  Time fall_back_at_ = kNever;  // to the kernel, once the port's device has gone
   std::shared_ptr<TelemetryBoard> telemetry_;  // none where the packet backend has no tools
 };
 

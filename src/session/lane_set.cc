@@ -33,12 +33,12 @@ messages::FlowOffer our_flow(FlowId id) {
 
 }  // namespace
 
-void limit_flows(messages::Lanes& lanes, size_t flows_max) {
-  if (lanes.lanes.size() > flows_max) lanes.lanes.resize(flows_max);
+void limit_lanes(messages::Lanes& lanes, const LaneLimits& most) {
+  if (const size_t lanes_max = std::min(most.lanes, most.flows); lanes.lanes.size() > lanes_max) lanes.lanes.resize(lanes_max);
   const auto flows_of = [](const messages::LaneOffer& lane) { return lane.flows.size(); };
   size_t flows = 0;
   for (const messages::LaneOffer& lane : lanes.lanes) flows += flows_of(lane);
-  for (; flows > flows_max; --flows) std::ranges::max_element(lanes.lanes, {}, flows_of)->flows.pop_back();
+  for (; flows > most.flows; --flows) std::ranges::max_element(lanes.lanes, {}, flows_of)->flows.pop_back();
 }
 
 LaneSet::~LaneSet() {

@@ -2,7 +2,7 @@
 //
 // The lanes of one session: offered or answered, bound to data ports, opened with their keys, and closed with it. The
 // dialling side offers one lane per net worker of its own, so that all of them can carry blocks of one transfer; the
-// accepting side spreads the lanes it answers over its workers, which may be fewer or more.
+// accepting side answers at most as many as it has workers, and spreads them, because each takes a share of its buffers.
 //
 //   offer | answer ─▶ on_ports (one answer per lane) ─▶ are_bound ─▶ message ─▶ open
 // Thread: control.
@@ -26,8 +26,11 @@ struct DataPorts {
   uint32_t next_net_worker = 0;
 };
 
-// Leaves at most `flows_max` flows, at least one, in as many lanes as can be; none is left without flows.
-void limit_flows(messages::Lanes& lanes, size_t flows_max);
+struct LaneLimits {
+  size_t lanes = 1, flows = 1;  // at least one of each
+};
+// Leaves no more lanes and flows than that; no lane without flows.
+void limit_lanes(messages::Lanes& lanes, const LaneLimits& most);
 
 class LaneSet {
  public:

@@ -137,14 +137,11 @@ Status SelfTest::make_certificates() {
 Result<SelfTestStep> SelfTest::start() {
   if (Status status = make_certificates(); !status.ok()) return std::move(status).error();
   if (::mkdir((folder_ / kRoot).c_str(), 0755) != 0) return storage::errno_error(storage::Side::kDestination, errno, "make", kRoot);
-  const uint32_t cores = order_.cores == 0 ? engine::usable_cores() : order_.cores;
-  const auto layout = engine::plan_layout(cores, kEngineMemory);
-  if (!layout.ok()) return layout.error();
-  auto joined = engine::join_packet_ios(order_.backend, {port_at("192.0.2.1/24"), port_at("192.0.2.2/24")}, layout.value().net_workers);
+  auto joined = engine::join_packet_ios(order_.backend, {port_at("192.0.2.1/24"), port_at("192.0.2.2/24")}, order_.net_workers);
   if (!joined.ok()) return std::move(joined).error();
   dialling_ = gateway_of(folder_, kDialling, std::move(joined.value().first));
   GatewayConfig serving = gateway_of(folder_, kServing, std::move(joined.value().second));
-  dialling_.engine.cores = serving.engine.cores = cores;
+  dialling_.engine.net_workers = serving.engine.net_workers = order_.net_workers;
   dialling_.engine.packet_backend = serving.engine.packet_backend = order_.backend;
   serving.data_address.port = kServingPort;
   serving.listen = Endpoint::parse("127.0.0.1:0").value();

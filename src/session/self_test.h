@@ -25,7 +25,7 @@ struct SelfTestStep {
 struct SelfTestOrder {
   std::string backend = "dpdk";
   std::string parent;  // where its folder is made, and removed in the end; needs 500 MB
-  uint32_t cores = 0;  // lay the engines out as on so many; 0: as many as this process may use
+  uint32_t net_workers = 1;  // of each side
   int stop_fd = -1;    // readable: end it
   std::function<void(const SelfTestStep&)> on_step;
 };

@@ -87,7 +87,7 @@ void Session::on_lanes(messages::Lanes&& lanes) {
   // A lane may serve several roots, so the most that any grant of this peer allows counts, for all its sessions.
   const size_t granted = std::min<size_t>(around_.grants.flows_max(channel_->peer().identity), kFlowsMax);
   const size_t used = around_.others_of(*this).flows;
-  limit_flows(*their_lanes_, granted > used ? granted - used : 1);
+  limit_lanes(*their_lanes_, {.lanes = around_.engine.layout().net_workers, .flows = granted > used ? granted - used : 1});
   lanes_.answer(channel_->local_endpoint(), *their_lanes_);
 }
 

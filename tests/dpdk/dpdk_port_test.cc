@@ -60,17 +60,20 @@ class EalDeathTest : public testing::Test {
   EalDeathTest() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
 
   // Starts EAL, opens a port of it, says what happened, and ends. What reaches stdout counts as a failure.
-  [[noreturn]] static void start(std::vector<std::string> args, std::string device = "", uint16_t workers = 1) {
+  struct Workers { uint16_t count; DpdkQueues queues; };
+  static constexpr Workers exactly(uint16_t count) { return {count, DpdkQueues::kExactly}; }
+  [[noreturn]] static void start(std::vector<std::string> args, std::string device = "", Workers workers = exactly(1)) {
     PacketIoConfig config;
     config.dpdk.eal_args = std::move(args);
     config.dpdk.port = port_config(1, 1500_B);
     config.dpdk.port.device = std::move(device);
+    config.dpdk.port.queues = workers.queues;
     config.dpdk.clock = TestClock::now;
     Status status = success();
     std::thread([&] { status = prepare_dpdk(config); }).join();
     if (status.ok()) {
-      auto made = make_dpdk(config, workers);
-      if (made.ok()) std::fputs("made", stderr);
+      auto made = make_dpdk(config, workers.count);
+      if (made.ok()) std::fprintf(stderr, "made %zu", made.value().size());
       else status = made.error();
     }
     if (!status.ok()) std::fprintf(stderr, "%s -- %s", status.error().what.c_str(), status.error().next.c_str());
@@ -100,12 +103,16 @@ TEST_F(EalDeathTest, ADeviceOfTheArgumentsIsFoundAndStarted) {
 }
 
 TEST_F(EalDeathTest, MoreWorkersThanQueuesAreRefusedWithBothNumbers) {
-  EXPECT_EXIT(start({"--no-huge", "--no-pci", "--vdev=net_ring0"}, "", 17), testing::ExitedWithCode(0),
-              "16 queue pairs, fewer than the 17 net workers");
+  EXPECT_EXIT(start({"--no-huge", "--no-pci", "--vdev=net_ring0"}, "", exactly(17)), testing::ExitedWithCode(0),
+              "16 queue pairs, fewer than queues in .* 17 -- lower queues");
+}
+
+TEST_F(EalDeathTest, WhereNobodyInsistsThereAreAsManyWorkersAsQueues) {
+  EXPECT_EXIT(start({"--no-huge", "--no-pci", "-m", "1024", "--vdev=net_ring0"}, "", {17, DpdkQueues::kAtMost}), testing::ExitedWithCode(0), "made 16");
 }
 
 TEST_F(EalDeathTest, PacketMemoryThatDoesNotFitSaysHowMuchItNeeds) {
-  EXPECT_EXIT(start({"--no-huge", "--no-pci", "-m", "16", "--vdev=net_ring0"}, "", 4), testing::ExitedWithCode(0), "MiB of packet memory.*raise -m");
+  EXPECT_EXIT(start({"--no-huge", "--no-pci", "-m", "16", "--vdev=net_ring0"}, "", exactly(4)), testing::ExitedWithCode(0), "MiB of packet memory.*raise -m");
 }
 
 [[noreturn]] void start_three_times() {

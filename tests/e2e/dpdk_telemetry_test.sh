@@ -20,9 +20,11 @@ ask() { printf '%s\n' "$1" | timeout 10 dpdk-telemetry.py -f "$prefix"; }
 [ "$(ask /tideway/sessions)" = '{"/tideway/sessions": []}' ] || fail "an idle gateway has sessions: $(ask /tideway/sessions)"; pass
 copy atlanta "$work/file" wisconsin:data/file &
 copying=$!
+running+=("$copying")
+seen=no
 for _ in $(seq 50); do
   ask /tideway/flows,0 > "$work/flow.json"
-  python3 - "$work/flow.json" <<'PY' && break
+  python3 - "$work/flow.json" <<'PY' && { seen=yes; break; }
 import json, sys
 flow = json.load(open(sys.argv[1], encoding="utf-8"))["/tideway/flows"]
 sys.exit(0 if flow and flow["open"] == 1 and flow["bytes_received"] > 1_000_000 and flow["path_mtu"] == 1500 and
@@ -31,8 +33,9 @@ PY
   kill -0 "$copying" 2> /dev/null || fail "the copy ended before its flow was seen: $(cat "$work/flow.json")"
   sleep 0.1
 done
-pass
+[ "$seen" = yes ] || fail "the flow was not seen at work: $(cat "$work/flow.json")"; pass
 ask /tideway/sessions,0 | grep -q '"transfers": 1' || fail "the session shows no transfer: $(ask /tideway/sessions,0)"; pass
 [ "$(ask /tideway/flows,nonsense)" = '{"/tideway/flows": null}' ] || fail "nonsense was answered: $(ask /tideway/flows,nonsense)"; pass
 wait "$copying" || fail "the copy failed"; pass
 end
+rmdir "/run/dpdk/$prefix" 2> /dev/null || :

@@ -19,6 +19,8 @@ cleanup() {
   [ "$code" -eq 0 ] || [ "$code" -eq 77 ] || tail -n 15 "$work"/*.log 2>/dev/null
   for pid in "${running[@]}"; do kill -9 "$pid" 2>/dev/null || :; done
   for space in "${namespaces[@]}"; do ip netns del "$space" 2>/dev/null || :; done
+  # A copy in the background is a shell of ours and a program behind it.
+  for space in ${testbed:+"$testbed-a" "$testbed-b"}; do ip netns pids "$space" 2>/dev/null | xargs -r kill -9 2>/dev/null || :; done
   [ -z "${testbed:-}" ] || TIDEWAY_TESTBED=$testbed "$repo/scripts/testbed.sh" down > /dev/null 2>&1 || :
   [ -z "${huge_pages_before:-}" ] || echo "$huge_pages_before" > /proc/sys/vm/nr_hugepages
   mountpoint -q "$work/small" 2>/dev/null && umount "$work/small"

@@ -128,7 +128,7 @@ TEST(ConfigFile, APortIsReadWithItsAddressesAndRouters) {
   const GatewayConfig config = accepted(minimal_and(
       "[data_plane.dpdk]\neal_args = [\"--no-huge\", \"--vdev=net_af_packet0,iface=va\"]\ndevice = \"net_af_packet0\"\n"
       "address = [\"10.77.0.11/24\", \"fd77::11/64\"]\nnext_hop = [\"10.77.0.254\", \"fe80::1\"]\nmtu = 9000\nvlan = 42\n"
-      "udp_port = 7500\nicmp_echo = false\ninsecure_dma = true\npoll = \"full\"\nfallback = \"udp\"\n"));
+      "udp_port = 7500\nqueues = 4\nicmp_echo = false\ninsecure_dma = true\npoll = \"full\"\nfallback = \"udp\"\n"));
   const Dpdk& dpdk = config.data_plane.dpdk;
   EXPECT_EQ(dpdk.start.eal_args.size(), 2U);
   EXPECT_EQ(dpdk.start.port.device, "net_af_packet0");
@@ -140,6 +140,7 @@ TEST(ConfigFile, APortIsReadWithItsAddressesAndRouters) {
   EXPECT_EQ(dpdk.start.dma, packet_io::DpdkDma::kInsecure);
   EXPECT_EQ(dpdk.start.poll, packet_io::DpdkPoll::kFull);
   EXPECT_EQ(dpdk.udp_port, 7500);
+  EXPECT_EQ(dpdk.queues, 4U);
   EXPECT_EQ(dpdk.fallback, Dpdk::Fallback::kUdp);
   EXPECT_FALSE(config.data_plane.is_dpdk());
 }

@@ -11,7 +11,7 @@ namespace {
 TEST(Layout, WorkersGrowWithTheCores) {
   const struct { uint32_t cores, net, cpu; } expected[] = {{1, 1, 1}, {2, 1, 1}, {4, 1, 1}, {8, 2, 3}, {16, 4, 7}, {64, 16, 31}, {256, 16, 32}};
   for (const auto& [cores, net, cpu] : expected) {
-    const auto layout = plan_layout(cores, 16_GiB);
+    const auto layout = plan_layout({cores, 16_GiB});
     ASSERT_TRUE(layout.ok()) << cores;
     EXPECT_EQ(layout.value().net_workers, net) << cores;
     EXPECT_EQ(layout.value().cpu_workers, cpu) << cores;
@@ -19,15 +19,26 @@ TEST(Layout, WorkersGrowWithTheCores) {
 }
 
 TEST(Layout, LittleMemoryMakesFewerWorkersAndNoError) {
-  const auto layout = plan_layout(64, 512_MiB);
+  const struct { Bytes memory; uint32_t net; } expected[] = {{512_MiB, 1}, {1_GiB, 1}, {2_GiB, 3}, {4_GiB, 7}, {16_GiB, 16}};
+  for (const auto& [memory, net] : expected) {
+    const auto layout = plan_layout({64, memory});
+    ASSERT_TRUE(layout.ok()) << layout.error().what;
+    EXPECT_EQ(layout.value().net_workers, net) << memory.count();
+    EXPECT_GE(layout.value().buffers_receiving / net, 22U) << "what 512 MiB leave one worker";
+    EXPECT_LE(Bytes(kBufferSize) * layout.value().buffers, memory);
+  }
+}
+
+TEST(Layout, AsManyNetWorkersAsAreAskedForOrAnError) {
+  const auto layout = plan_layout({2, 1_GiB, 4});
   ASSERT_TRUE(layout.ok()) << layout.error().what;
-  EXPECT_EQ(layout.value().net_workers, 3U);
-  EXPECT_GE(layout.value().buffers_receiving / layout.value().net_workers, 4U);
-  EXPECT_LE(Bytes(kBufferSize) * layout.value().buffers, 512_MiB);
+  EXPECT_EQ(layout.value().net_workers, 4U);
+  EXPECT_EQ(layout.value().threads, Layout::Threads::kCpuOnIo);
+  EXPECT_FALSE(plan_layout({64, 512_MiB, 8}).ok());
 }
 
 TEST(Layout, TooLittleMemoryIsRefused) {
-  const auto layout = plan_layout(2, 64_MiB);
+  const auto layout = plan_layout({2, 64_MiB});
   ASSERT_FALSE(layout.ok());
   EXPECT_EQ(layout.error().fault, Fault::kConfigInvalid);
 }

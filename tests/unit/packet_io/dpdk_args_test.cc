@@ -9,14 +9,14 @@ namespace tideway::packet_io {
 namespace {
 
 using Words = std::vector<std::string>;
-constexpr int kCpus[] = {0, 3};
+const EalPlace kPlace{{0, 3}, RuntimeDir::kOwn};
 
 Result<Words> arguments(const Words& given, DpdkDma dma = DpdkDma::kConfined) {
   DpdkConfig config;
   config.eal_args = given;
   config.file_prefix = "tideway-gw1";
   config.dma = dma;
-  return eal_arguments(config, kCpus);
+  return eal_arguments(config, kPlace);
 }
 
 bool has(const Words& words, std::string_view word) { return std::ranges::find(words, word) != words.end(); }
@@ -42,7 +42,15 @@ TEST(EalArguments, NicsStayWithTheKernelUnlessOneIsNamed) {
   DpdkConfig config;
   config.eal_args = {"--vdev=net_tap0"};
   config.port.device = "3b:00.0";
-  EXPECT_FALSE(has(eal_arguments(config, kCpus).value(), "--no-pci"));
+  EXPECT_FALSE(has(eal_arguments(config, kPlace).value(), "--no-pci"));
+}
+
+TEST(EalArguments, TelemetryNeedsAFolderOfOurOwn) {
+  EXPECT_FALSE(has(arguments({"--no-huge"}).value(), "--no-telemetry"));
+  DpdkConfig config;
+  EXPECT_TRUE(has(eal_arguments(config, {{0}, RuntimeDir::kShared}).value(), "--no-telemetry"));
+  config.eal_args = {"--telemetry"};
+  EXPECT_FALSE(has(eal_arguments(config, {{0}, RuntimeDir::kShared}).value(), "--no-telemetry"));
 }
 
 TEST(EalArguments, WithoutHugePagesItTakesMoreThanEalsSixtyFourMegabytes) {

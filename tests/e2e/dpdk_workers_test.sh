@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Ports with two pairs of queues and two net workers at both ends: the kernel spreads packets over the queues as it likes,
+# so many come to the wrong worker and are handed over.
+source "$(dirname "$0")/lib.sh"
+source "$(dirname "$0")/dpdk.sh"
+needs_dpdk net_af_packet
+make_testbed_sites
+
+prefix=twe2e$$
+two='iface=wan0,qpairs=2'
+with_port wisconsin 10.77.0.12/24 "$(eal --no-huge "--file-prefix=$prefix" "--vdev=net_af_packet0,$two")" 'queues = 2' > "$work/wisconsin.port.toml"
+with_port atlanta 10.77.0.11/24 "$(eal --no-huge "--file-prefix=$prefix-a" "--vdev=net_af_packet0,$two")" 'queues = 2' > "$work/atlanta.port.toml"
+head -c 60000000 /dev/urandom > "$work/file"
+bed up --plain-frames --rate 200Mbit --delay 5ms --loss 0.2% --seed 11 > /dev/null
+serve wisconsin "$work/wisconsin.port.toml" "$repo/scripts/testbed.sh" exec b
+grep -q 'queues=2' "$work/wisconsin.log" || fail "the port has not two queues: $(cat "$work/wisconsin.log")"; pass
+
+# Which net workers have a flow that has received something, by DPDK's own tool.
+workers() {
+  for row in 0 1 2 3; do printf '/tideway/flows,%s\n' "$row"; done | timeout 10 dpdk-telemetry.py -f "$prefix" | python3 -c '
+import json, sys
+flows = [json.loads(line)["/tideway/flows"] for line in sys.stdin if line.startswith("{")]
+print(*sorted({flow["net_worker"] for flow in flows if flow and flow["bytes_received"] > 100_000}))'
+}
+copy atlanta.port "$work/file" wisconsin:data/file &
+copying=$!
+running+=("$copying")
+for _ in $(seq 50); do
+  [ "$(workers)" = "0 1" ] && break
+  kill -0 "$copying" 2> /dev/null || fail "the copy ended before both workers were seen at work"
+  sleep 0.1
+done
+[ "$(workers)" = "0 1" ] || fail "both workers should have flows: $(workers)"; pass
+wait "$copying" || fail "the copy failed"
+cmp "$work/file" "$work/wisconsin/data/file"; pass
+copy atlanta.port wisconsin:data/file "$work/back"
+cmp "$work/file" "$work/back"; pass
+copy atlanta "$work/file" wisconsin:data/from_udp  # one lane, of a peer with one worker
+cmp "$work/file" "$work/wisconsin/data/from_udp"; pass
+end
+grep -q 'handed_over=' "$work/wisconsin.log" || fail "no packet was handed over: $(tail -n 3 "$work/wisconsin.log")"; pass
+with_port wisconsin 10.77.0.12/24 "$(eal --no-huge "--file-prefix=$prefix" --vdev=net_af_packet0,iface=wan0)" 'queues = 2' > "$work/few.toml"
+rmdir "/run/dpdk/$prefix" "/run/dpdk/$prefix-a" 2> /dev/null || :
+refuses 3 config_invalid "qpairs=2" bed exec b "$bin/tidewayd" --config "$work/few.toml"
