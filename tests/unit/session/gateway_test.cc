@@ -29,7 +29,7 @@ class Peer {
   Peer(const crypto::TlsContext& tls, const Endpoint& remote) {
     const DialOrder order{remote, {}, crypto::IdentityPattern::parse(test::kWisconsin).value(), kNow + 5s};
     channel_ = ControlChannel::dial(kNow, order, tls, kNoCaps).value();
-    hello = make_hello({}, 8, 1);
+    hello = make_hello({}, {.buffers_receiving = 8});
   }
 
   template <typename Message>
