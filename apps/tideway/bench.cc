@@ -41,9 +41,9 @@ PathBenchOrder::End dpdk_end(const char* address, const PathOptions& options) {
   PathBenchOrder::End end;
   end.packets.dpdk.eal_args = {"--no-huge", "--no-shconf", "--no-pci", "--no-telemetry", "-m", "512"};
   end.packets.dpdk.file_prefix = "tideway-bench";
-  end.packets.dpdk.port.addresses = {ip::Prefix::parse(std::string(address) + "/24").value()};
-  end.packets.dpdk.port.mtu = Bytes(options.mtu);
-  end.local = {end.packets.dpdk.port.addresses.front().address, 0};
+  end.packets.dpdk.ports.front().addresses = {ip::Prefix::parse(std::string(address) + "/24").value()};
+  end.packets.dpdk.ports.front().mtu = Bytes(options.mtu);
+  end.local = {end.packets.dpdk.ports.front().addresses.front().address, 0};
   return end;
 }
 
@@ -61,7 +61,7 @@ Result<PathBenchOrder> over_net_ring(const PathOptions& options) {
   order.source = dpdk_end(kSourceAddress, options);
   order.sink = dpdk_end(kSinkAddress, options);
   // A NIC sums payloads for us, and the kernel sums none between two sockets of one machine; so neither do rings.
-  for (PathBenchOrder::End* end : {&order.source, &order.sink}) end->packets.dpdk.port.udp_checksum = ip::UdpChecksum::kZero;
+  for (PathBenchOrder::End* end : {&order.source, &order.sink}) end->packets.dpdk.ports.front().udp_checksum = ip::UdpChecksum::kZero;
   return order;
 }
 
@@ -77,8 +77,8 @@ Result<PathBenchOrder> over_net_af_packet(const PathOptions& options) {
   for (const size_t i : {size_t{0}, size_t{1}})
     eal.push_back("--vdev=net_af_packet" + std::to_string(i) + ",iface=" + options.interfaces[i] + (options.mtu > kMtuOfFrames ? kLargeFrames : ""));
   order.sink.packets.dpdk.eal_args = eal;
-  order.source.packets.dpdk.port.device = "net_af_packet0";
-  order.sink.packets.dpdk.port.device = "net_af_packet1";
+  order.source.packets.dpdk.ports.front().device = "net_af_packet0";
+  order.sink.packets.dpdk.ports.front().device = "net_af_packet1";
   return order;
 }
 

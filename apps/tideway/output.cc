@@ -186,7 +186,8 @@ void Progress::print_json(const session::CopyNumbers& numbers) const {
     line.number("eta_s", static_cast<uint64_t>(rate_.time_for(numbers.bytes_needed - numbers.bytes_verified).count() / 1'000'000'000));
   else
     line.null("eta_s");
-  line.number("flows", numbers.flows).text("backend", "udp").real("loss", loss_of(numbers)).real("ratio", ratio_of(numbers));
+  line.number("flows", numbers.flows).text("backend", numbers.backend).real("loss", loss_of(numbers)).real("ratio", ratio_of(numbers));
+  line.number("host_lost_received", numbers.losses.received).number("host_lost_sent", numbers.losses.sent);
   line.number("failed", numbers.failed).number("skipped", numbers.skipped).print();
 }
 

@@ -77,6 +77,12 @@ struct PacketIoLimits {
   Device device = Device::kPresent;  // the one limit that may change
 };
 
+// Packets that got no further for lack of something on this host, since the backend was made.
+struct PacketIoLosses {
+  uint64_t received = 0;  // no descriptor or buffer was free when they came: the worker is too late, or memory too small
+  uint64_t sent = 0;      // the host or its device refused them
+};
+
 enum class Dscp : uint8_t { kDefault = 0, kLowerEffort = 1 };  // RFC 8622
 
 // A pair of addresses. `local.port` zero lets the backend pick one. `remote` not set: a path that only receives, for
@@ -96,6 +102,8 @@ class PacketIo {
  public:
   virtual ~PacketIo() = default;
   virtual PacketIoLimits limits() const = 0;
+  // May ask kernel or device: some times a second, not more.
+  virtual PacketIoLosses losses() const { return {}; }
   // Errors: config_invalid (address not ours, port in use), with the command or key that fixes it.
   virtual Result<Path> open_path(const PathSpec& spec) = 0;
   virtual void close_path(PathId path) = 0;

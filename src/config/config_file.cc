@@ -114,10 +114,16 @@ std::string place_of(const Table& document, std::string_view section) {
 Status check_dpdk(const GatewayConfig& config, const std::string& place) {
   const DataPlane& data = config.data_plane;
   if (!data.is_dpdk()) return success();
-  const std::vector<ip::Prefix>& own = data.dpdk.start.port.addresses;
-  if (own.empty())
-    return invalid(place + "backend = \"dpdk\" in [data_plane] needs an address of the port",
-                   "add address = \"10.77.0.11/24\" below [data_plane.dpdk], one that the kernel does not have");
+  std::vector<ip::Prefix> own;
+  for (const packet_io::DpdkPortConfig& port : data.dpdk.start.ports) {
+    if (port.addresses.empty())
+      return invalid(place + "backend = \"dpdk\" in [data_plane] needs an address of the port",
+                     "add address = \"10.77.0.11/24\" below [data_plane.dpdk], one that the kernel does not have");
+    own.insert(own.end(), port.addresses.begin(), port.addresses.end());
+  }
+  for (size_t i = 0; i < own.size(); ++i)
+    if (std::any_of(own.begin(), own.begin() + static_cast<std::ptrdiff_t>(i), [&](const ip::Prefix& other) { return other.address == own[i].address; }))
+      return invalid(place + "two ports of [data_plane.dpdk] have the address " + ip::to_string(own[i].address), "give each an address of its own");
   const auto is_own = [&](const std::optional<Endpoint>& endpoint) {
     return endpoint && std::ranges::any_of(own, [&](const ip::Prefix& prefix) { return prefix.address == endpoint->address; });
   };

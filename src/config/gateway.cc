@@ -24,16 +24,18 @@ Result<session::GatewayConfig> common(const GatewayConfig& config) {
   gateway.flows = config.data_plane.flows;
   gateway.engine.packets.dpdk = config.data_plane.dpdk.start;
   gateway.engine.packets.dpdk.file_prefix = "tideway-" + config.site.gateway;
-  if (config.data_plane.is_dpdk()) gateway.engine.net_workers = config.data_plane.dpdk.queues;
+  if (config.data_plane.is_dpdk()) gateway.engine.net_workers = config.data_plane.dpdk.net_workers();
   return gateway;
 }
 
 // Where packets come from: the port, or the kernel's address, which is not set when a direct copy lets the kernel choose.
 void set_data_addresses(session::GatewayConfig& gateway, const DataPlane& data) {
   const Endpoint kernel = data.address.value_or(Endpoint{});
-  gateway.data_address = kernel;
+  gateway.data_addresses = {kernel};
   if (!data.is_dpdk()) return;
-  gateway.data_address = {data.dpdk.start.port.addresses.front().address, data.dpdk.udp_port};
+  gateway.data_addresses.clear();
+  for (const packet_io::DpdkPortConfig& port : data.dpdk.start.ports)
+    gateway.data_addresses.push_back({port.addresses.front().address, port.udp_port});
   if (data.dpdk.fallback == Dpdk::Fallback::kUdp) gateway.udp_fallback = kernel;
 }
 
@@ -67,7 +69,7 @@ Result<session::GatewayConfig> dialling_gateway(const GatewayConfig& config) {
   // The data address of a listening gateway may be in use on this host; its IP says which interface to take.
   if (!gateway.ok()) return gateway;
   set_data_addresses(gateway.value(), config.data_plane);
-  gateway.value().data_address.port = 0;
+  for (Endpoint& address : gateway.value().data_addresses) address.port = 0;
   if (auto& fallback = gateway.value().udp_fallback) fallback->port = 0;
   return gateway;
 }

@@ -205,13 +205,8 @@ Status read_site(const Table& document, GatewayConfig& config) {
   return tls.status();
 }
 
-Status read_dpdk(const Table* table, Dpdk& dpdk) {
-  Reader reader("[data_plane.dpdk]", table);
-  packet_io::DpdkPortConfig& port = dpdk.start.port;
-  reader.read_each("eal_args", [&](const std::string& word) -> Status {
-    dpdk.start.eal_args.push_back(word);  // what it may be, packet_io knows
-    return success();
-  });
+// What each port has of its own.
+void read_port(Reader& reader, packet_io::DpdkPortConfig& port) {
   reader.read("device", port.device, [](const std::string& text) { return Result<std::string>(text); });
   reader.read_each("address", [&](const std::string& text) -> Status {
     const auto prefix = ip::Prefix::parse(text);
@@ -219,29 +214,66 @@ Status read_dpdk(const Table* table, Dpdk& dpdk) {
     port.addresses.push_back(prefix.value());
     return success();
   });
+  std::vector<ip::IpAddress> next_hops;
   reader.read_each("next_hop", [&](const std::string& text) -> Status {
     const auto hop = ip::parse_address(text);
     if (!hop.ok()) return hop.error();
-    port.next_hops.push_back(hop.value());
+    next_hops.push_back(hop.value());
     return success();
   });
+  if (!next_hops.empty()) port.next_hops = std::move(next_hops);
   uint64_t mtu = port.mtu.count();
   reader.read_count("mtu", mtu, kDpdkMtuMax, kDpdkMtuMin);
   port.mtu = Bytes(mtu);
   reader.read_count("vlan", port.vlan, ip::kVlanMax);
-  reader.read_count("udp_port", dpdk.udp_port, 65'536 - kDataPorts, 1);
+  reader.read_count("udp_port", port.udp_port, 65'536 - kDataPorts, 1);
+  bool icmp_echo = port.icmp_echo == ip::IcmpEcho::kOn;
+  reader.read_flag("icmp_echo", icmp_echo);
+  port.icmp_echo = icmp_echo ? ip::IcmpEcho::kOn : ip::IcmpEcho::kOff;
+}
+
+// Several ports: each begins with what [data_plane.dpdk] says for all.
+Status read_ports(std::span<const Value> list, std::vector<packet_io::DpdkPortConfig>& ports) {
+  if (list.empty()) return success();
+  const packet_io::DpdkPortConfig common = ports.front();
+  if (!common.addresses.empty() || !common.device.empty())
+    return invalid(list.front().at + ": [data_plane.dpdk] has a device or address, and [[data_plane.dpdk.ports]] have theirs",
+                   "write device and address of each port below its own [[data_plane.dpdk.ports]]");
+  if (list.size() > engine::kNetWorkersMax)
+    return invalid(list.front().at + ": there are more than " + std::to_string(engine::kNetWorkersMax) + " [[data_plane.dpdk.ports]]", "remove some");
+  ports.clear();
+  for (const Value& value : list) {
+    Reader reader("[[data_plane.dpdk.ports]]", &std::get<Table>(value.held));
+    read_port(reader, ports.emplace_back(common));
+    if (!reader.status().ok()) return reader.status();
+  }
+  return success();
+}
+
+Status read_dpdk(const Table* table, Dpdk& dpdk) {
+  Reader reader("[data_plane.dpdk]", table);
+  packet_io::DpdkPortConfig& port = dpdk.start.ports.front();
+  reader.read_each("eal_args", [&](const std::string& word) -> Status {
+    dpdk.start.eal_args.push_back(word);  // what it may be, packet_io knows
+    return success();
+  });
+  read_port(reader, port);
   reader.read_count("queues", dpdk.queues, engine::kNetWorkersMax);
   if (dpdk.queues != 0) port.queues = packet_io::DpdkQueues::kExactly;
-  bool icmp_echo = true, insecure_dma = false;
-  reader.read_flag("icmp_echo", icmp_echo);
+  bool insecure_dma = false;
   reader.read_flag("insecure_dma", insecure_dma);
-  port.icmp_echo = icmp_echo ? ip::IcmpEcho::kOn : ip::IcmpEcho::kOff;
   dpdk.start.dma = insecure_dma ? packet_io::DpdkDma::kInsecure : packet_io::DpdkDma::kConfined;
   using packet_io::DpdkPoll;
   reader.read("poll", dpdk.start.poll, one_of<DpdkPoll>({{"adaptive", DpdkPoll::kAdaptive}, {"full", DpdkPoll::kFull}}));
   using Fallback = Dpdk::Fallback;
   reader.read("fallback", dpdk.fallback, one_of<Fallback>({{"off", Fallback::kOff}, {"udp", Fallback::kUdp}}));
-  return reader.status();
+  if (!reader.status().ok() || table == nullptr) return reader.status();
+  const auto ports = sections(*table, "ports");
+  if (Status status = read_ports(ports, dpdk.start.ports); !status.ok()) return status;
+  if (const size_t workers = dpdk.net_workers(); workers > engine::kNetWorkersMax)
+    return invalid(ports.front().at + ": queues in [data_plane.dpdk] and the number of ports make " + std::to_string(workers) + " net workers",
+                   "lower queues: a gateway has at most " + std::to_string(engine::kNetWorkersMax));
+  return success();
 }
 
 Status read_network(const Table& document, GatewayConfig& config) {
@@ -257,7 +289,7 @@ Status read_network(const Table& document, GatewayConfig& config) {
   data.read("fallback", config.data_plane.fallback, one_of<Fallback>({{"tls", Fallback::kTls}, {"off", Fallback::kOff}}));
   data.read_path("capture", config.data_plane.capture, Reader::Empty::kMeansNone);
   using enum ip::UdpChecksum;
-  data.read("udp_checksum", config.data_plane.dpdk.start.port.udp_checksum,
+  data.read("udp_checksum", config.data_plane.dpdk.start.ports.front().udp_checksum,
             one_of<ip::UdpChecksum>({{"on", kOffload}, {"zero", kZero}}));
   if (!data.status().ok()) return data.status();
   const Table* table = section(document, "data_plane");

@@ -48,9 +48,14 @@ inline constexpr uint64_t kDpdkMtuMin = 1'280, kDpdkMtuMax = 9'000;  // IPv6's l
 // A port that the gateway owns instead of the kernel.
 struct Dpdk {
   packet_io::DpdkConfig start;
-  uint16_t udp_port = 7401;  // the first of kDataPorts
-  uint32_t queues = 0;       // pairs of the port, each with a net worker; 0: as many as the cores make
+  uint32_t queues = 0;  // pairs of each port, each with a net worker; 0: as many as the cores make of one port, else one
   enum class Fallback : uint8_t { kOff, kUdp } fallback = Fallback::kOff;  // kUdp: over [data_plane] address
+
+  // 0: as many as the cores make.
+  uint32_t net_workers() const {
+    const auto ports = static_cast<uint32_t>(start.ports.size());
+    return ports == 1 ? queues : std::max(queues, 1U) * ports;
+  }
 };
 
 struct DataPlane {

@@ -44,11 +44,12 @@ struct LaneBoard {
   alignas(64) Counter held_by_credit;                              // turns in which a block had to wait for it
 };
 
-// What each net worker could use of the gateway's rate, in bytes per second. Each writes its own and works out the same
-// shares from all of them, so that none has to be asked.
-struct RateBoard {
-  explicit RateBoard(size_t net_workers) : wanted(net_workers) {}
-  std::vector<Counter> wanted;
+// One net worker, written by itself.
+struct alignas(64) NetBoard {
+  // What it could use of the gateway's rate, in bytes per second. Each worker works out the same shares from all of these,
+  // so that none has to be asked.
+  Counter rate_wanted;
+  Counter packets_lost_received, packets_lost_sent;  // on this host; see PacketIoLosses
 };
 
 }  // namespace tideway::engine

@@ -44,12 +44,13 @@ void name_thread(const std::string& name) {
 struct Engine::Parts {
   Parts(const Layout& planned, std::unique_ptr<BufferPool> buffers, const PollPace& polled)
       : layout(planned), pool(std::move(buffers)), rings(planned.net_workers, planned.cpu_workers, planned.buffers),
-        rates(planned.net_workers), pace(polled) {}
+        net_boards(planned.net_workers), pace(polled) {}
 
   Layout layout;
   std::unique_ptr<BufferPool> pool;  // outlives the rings and workers that hold its buffers
   Rings rings;
-  RateBoard rates;
+  std::vector<NetBoard> net_boards;
+  std::string packet_backend;
   std::vector<std::unique_ptr<Doorbell>> bells;
   std::unique_ptr<packet_io::CaptureFile> capture;  // null: none; closed after the workers whose packets it takes
   std::vector<std::unique_ptr<NetWorker>> net;
@@ -180,6 +181,7 @@ Result<std::unique_ptr<Engine>> Engine::start(const EngineConfig& config) {
   if (!pool.ok()) return std::move(pool).error();
   const Poll poll = config.packets.dpdk.poll == packet_io::DpdkPoll::kFull ? Poll::kFull : Poll::kAdaptive;
   auto parts = std::make_unique<Parts>(layout.value(), std::move(pool).value(), PollPace(poll, order.cores));
+  parts->packet_backend = config.packet_backend;
   if (Status status = parts->make_bells(); !status.ok()) return std::move(status).error();
   const auto controller = congestion::find_controller(config.congestion, config.rate.is_unlimited() ? Rate() : config.rate);
   if (!controller.ok()) return controller.error();
@@ -189,7 +191,7 @@ Result<std::unique_ptr<Engine>> Engine::start(const EngineConfig& config) {
     parts->capture = std::move(capture).value();
   }
   for (uint32_t i = 0; i < layout.value().net_workers; ++i) {
-    const NetWorkerConfig net{i, controller.value(), config.rate, &parts->rates, layout.value().buffers_receiving / layout.value().net_workers};
+    const NetWorkerConfig net{i, controller.value(), config.rate, parts->net_boards, layout.value().buffers_receiving / layout.value().net_workers};
     parts->net.push_back(std::make_unique<NetWorker>(net, std::move(ios.value()[i]), parts->rings, *parts->pool));
   }
   for (uint32_t i = 0; i < layout.value().cpu_workers; ++i)
@@ -262,6 +264,16 @@ int Engine::wait_fd() const { return parts_->rings.control_bell->fd(); }
 void Engine::arm() { parts_->rings.control_bell->arm(); }
 void Engine::disarm() { parts_->rings.control_bell->disarm(); }
 const Layout& Engine::layout() const { return parts_->layout; }
+const std::string& Engine::packet_backend() const { return parts_->packet_backend; }
+
+PacketIoLosses Engine::losses() const {
+  PacketIoLosses sum;
+  for (const NetBoard& board : parts_->net_boards) {
+    sum.received += board.packets_lost_received.get();
+    sum.sent += board.packets_lost_sent.get();
+  }
+  return sum;
+}
 
 LaneHandle Engine::new_lane(uint32_t net_worker, size_t flows) {
   LaneHandle lane = lane_handle(net_worker, ++parts_->lanes);

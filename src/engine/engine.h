@@ -56,6 +56,8 @@ class Engine {
   void disarm();
 
   const Layout& layout() const;
+  const std::string& packet_backend() const;
+  PacketIoLosses losses() const;  // of all net workers, as of up to 100 ms ago
   LaneHandle new_lane(uint32_t net_worker, size_t flows);
   TransferHandle new_transfer();
   // What one net worker's lane tells about itself; valid as long as the engine. Nothing for an unknown lane.

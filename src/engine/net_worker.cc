@@ -222,11 +222,10 @@ void NetWorker::deal_rate(Time now) {
     sum = sum + wanted.back();
   }
   // A worker without lanes wants nothing; one with lanes finds a quarter of an equal share, as its lanes do.
-  std::vector<Counter>& board = config_.rates->wanted;
-  if (!lanes_.empty()) sum = std::max(sum, config_.rate * (0.25 / static_cast<double>(board.size())));
-  board[config_.index].set(sum.bytes_per_second());
+  if (!lanes_.empty()) sum = std::max(sum, config_.rate * (0.25 / static_cast<double>(config_.boards.size())));
+  config_.boards[config_.index].rate_wanted.set(sum.bytes_per_second());
   std::vector<Rate> of_workers;
-  for (const Counter& other : board) of_workers.push_back(Rate::bytes_per_second(other.get()));
+  for (const NetBoard& board : config_.boards) of_workers.push_back(Rate::bytes_per_second(board.rate_wanted.get()));
   const Rate ours = share_out(config_.rate, of_workers)[config_.index];
   const std::vector<Rate> shares = share_out_with_standby(ours, std::move(wanted));
   size_t i = 0;
@@ -241,6 +240,10 @@ bool NetWorker::transmit(Time now) {
 
 void NetWorker::watch_device(Time now) {
   watched_at_ = now;
+  const PacketIoLosses losses = io_->losses();
+  NetBoard& board = config_.boards[config_.index];
+  board.packets_lost_received.set(losses.received);
+  board.packets_lost_sent.set(losses.sent);
   if (is_device_gone_ || io_->limits().device == Device::kPresent) return;
   is_device_gone_ = true;
   tell(DeviceGone{});

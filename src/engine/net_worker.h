@@ -17,6 +17,7 @@
 
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 
 namespace tideway::engine {
@@ -25,7 +26,7 @@ struct NetWorkerConfig {
   uint32_t index = 0;
   congestion::ControllerEntry controller;
   Rate rate = Rate::unlimited();       // of the gateway, all lanes together; the contract of `contracted`
-  RateBoard* rates = nullptr;          // of all workers, who share it; outlives them
+  std::span<NetBoard> boards;          // of all workers, by index; they outlive them
   uint32_t buffers_receiving = 0;      // what all lanes together may have promised to peers
 };
 

@@ -83,7 +83,7 @@ PathEnd::PathEnd(const PathEndConfig& config, std::unique_ptr<BufferPool> pool,
 void PathEnd::start(std::unique_ptr<PacketIo> io) {
   rings_.net_bells = rings_.cpu_bells = {bell_.get()};
   rings_.io_bell = rings_.control_bell = bell_.get();
-  const NetWorkerConfig net{0, config_.controller, config_.rate, &rates_,
+  const NetWorkerConfig net{0, config_.controller, config_.rate, std::span(&net_board_, 1),
                             pool_->size() - static_cast<uint32_t>(kPathBlocksHeld)};
   worker_ = std::make_unique<NetWorker>(net, std::move(io), rings_, *pool_);
   if (!is_source()) return;

@@ -98,7 +98,7 @@ class PathEnd {
   std::unique_ptr<BufferPool> pool_;
   std::unique_ptr<Doorbell> bell_;
   Rings rings_;
-  RateBoard rates_{1};
+  NetBoard net_board_;
   std::unique_ptr<NetWorker> worker_;
   std::shared_ptr<LaneBoard> board_;
   crypto::KeySchedule schedule_;

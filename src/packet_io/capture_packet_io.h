@@ -19,6 +19,7 @@ class CapturePacketIo final : public PacketIo {
       : inner_(std::move(inner)), ring_(std::move(ring)), clock_(clock) {}
 
   PacketIoLimits limits() const override { return inner_->limits(); }
+  PacketIoLosses losses() const override { return inner_->losses(); }
   Result<Path> open_path(const PathSpec& spec) override;
   void close_path(PathId path) override;
   size_t allocate(PathId path, Bytes payload, std::span<Packet> out) override { return inner_->allocate(path, payload, out); }

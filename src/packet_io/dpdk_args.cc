@@ -145,7 +145,7 @@ Result<std::vector<std::string>> eal_arguments(const DpdkConfig& config, const E
     words.emplace_back("--in-memory");
   }
   // Else EAL takes every NIC of this host that it can drive, the one of the control channel too.
-  if (given.has({"--vdev"}) && !given.has({"--allow", "-a", "--block", "-b", "--no-pci"}) && !pci_address(config.port.device))
+  if (given.has({"--vdev"}) && !given.has({"--allow", "-a", "--block", "-b", "--no-pci"}) && std::ranges::none_of(config.ports, [](const DpdkPortConfig& port) { return pci_address(port.device).has_value(); }))
     words.emplace_back("--no-pci");
   if (!given.has({"--file-prefix"})) words.push_back("--file-prefix=" + config.file_prefix);
   if (place.runtime_dir == RuntimeDir::kShared && !given.has({"--telemetry", "--no-telemetry"})) words.emplace_back("--no-telemetry");

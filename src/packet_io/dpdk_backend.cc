@@ -12,31 +12,43 @@ namespace {
 
 constexpr uint32_t kRingSlots = 1'024;  // in each direction: what 2 ms of 6 Gbit/s are; less than the mbufs of a port
 
-Result<std::shared_ptr<DpdkPort>> port_of(const PacketIoConfig& config, uint16_t workers) {
-  const std::shared_ptr<DpdkPort>& opened = config.dpdk.opened;
-  if (opened == nullptr) return DpdkPort::open(config.dpdk.port, workers);
-  return opened;
+using Ports = std::vector<std::shared_ptr<DpdkPort>>;
+
+Result<Ports> ports_of(const DpdkConfig& config, uint16_t workers) {
+  if (config.opened != nullptr) return Ports{config.opened};
+  const size_t queues = std::max<size_t>(1, workers / config.ports.size());
+  Ports ports;
+  for (const DpdkPortConfig& wanted : config.ports) {
+    auto port = DpdkPort::open(wanted, static_cast<uint16_t>(queues));
+    if (!port.ok()) return std::move(port).error();
+    ports.push_back(std::move(port).value());
+  }
+  return ports;
 }
 
 }  // namespace
 
 Status prepare_dpdk(const PacketIoConfig& config) { return start_eal(config.dpdk); }
 
+// Worker i works at port i modulo their number.
 Result<PacketIos> make_dpdk(const PacketIoConfig& config, uint16_t workers) {
-  auto port = port_of(config, workers);
-  if (!port.ok()) return std::move(port).error();
+  auto made = ports_of(config.dpdk, workers);
+  if (!made.ok()) return std::move(made).error();
+  const Ports& ports = made.value();
+  size_t count = std::max<size_t>(workers, ports.size());
+  for (const auto& port : ports) count = std::min(count, port->queues() * ports.size());
   PacketIos all;
-  for (uint16_t worker = 0; worker < std::min(workers, port.value()->queues()); ++worker) {
-    auto made = DpdkPacketIo::create({port.value(), worker, config.dpdk.clock});
-    if (!made.ok()) return std::move(made).error();
-    all.push_back(std::move(made).value());
+  for (size_t worker = 0; worker < count; ++worker) {
+    auto io = DpdkPacketIo::create({ports[worker % ports.size()], static_cast<uint16_t>(worker / ports.size()), config.dpdk.clock});
+    if (!io.ok()) return std::move(io).error();
+    all.push_back(std::move(io).value());
   }
   return all;
 }
 
 // Either port holds both: a ring between them may hold packets of the other's pool.
 Result<JoinedConfigs> join_dpdk(JoinedConfigs configs, uint16_t workers) {
-  auto made = DpdkRingPair::create({configs.first.dpdk.port, configs.second.dpdk.port}, {.slots = kRingSlots, .queues = workers});
+  auto made = DpdkRingPair::create({configs.first.dpdk.ports.front(), configs.second.dpdk.ports.front()}, {.slots = kRingSlots, .queues = workers});
   if (!made.ok()) return std::move(made).error();
   const std::shared_ptr<DpdkRingPair> pair = std::move(made).value();
   configs.first.dpdk.opened = {pair, pair->a().get()};

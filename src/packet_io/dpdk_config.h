@@ -32,6 +32,7 @@ struct DpdkPortConfig {
   std::vector<ip::IpAddress> next_hops;   // routers for who is not on link, one of each family at most
   Bytes mtu = Bytes(1500);
   uint16_t vlan = 0;                      // 0: no tag
+  uint16_t udp_port = 7401;               // first of those that peers are told; the backend itself takes any
   DpdkQueues queues = DpdkQueues::kAtMost;
   ip::IcmpEcho icmp_echo = ip::IcmpEcho::kOn;
   ip::UdpChecksum udp_checksum = ip::UdpChecksum::kOffload;  // done in software where the port cannot
@@ -42,8 +43,9 @@ struct DpdkConfig {
   std::string file_prefix = "tideway";    // of what EAL leaves in the file system, unless eal_args say
   DpdkDma dma = DpdkDma::kConfined;
   DpdkPoll poll = DpdkPoll::kAdaptive;
-  DpdkPortConfig port;
-  std::shared_ptr<DpdkPort> opened{};     // taken instead of opening `port`; it may serve one engine after the other
+  // Net workers are divided among them; each port has addresses of its own.
+  std::vector<DpdkPortConfig> ports = std::vector<DpdkPortConfig>(1);
+  std::shared_ptr<DpdkPort> opened{};     // taken instead of opening the first; it may serve one engine after the other
   Time (*clock)() = nullptr;              // for neighbours, announcements and the link; read once per receive
 };
 

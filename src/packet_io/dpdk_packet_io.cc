@@ -100,6 +100,15 @@ PacketIoLimits DpdkPacketIo::limits() const {
           .device = port().is_gone() ? Device::kGone : Device::kPresent};
 }
 
+PacketIoLosses DpdkPacketIo::losses() const {
+  PacketIoLosses losses{.received = stats_.lost_handed_over, .sent = stats_.lost_refused + stats_.lost_unresolved};
+  if (queue_.index != 0) return losses;
+  const DpdkPortStats device = port().stats();
+  losses.received += device.receive_missed + device.receive_dry + device.receive_errors;
+  losses.sent += device.send_errors;
+  return losses;
+}
+
 // ---- paths ----------------------------------------------------------------------------------------------------------
 
 Result<Path> DpdkPacketIo::open_path(const PathSpec& spec) {

@@ -38,6 +38,7 @@ class DpdkPacketIo final : public PacketIo {
   ~DpdkPacketIo() override;  // all packets are home
 
   PacketIoLimits limits() const override;
+  PacketIoLosses losses() const override;  // those of the device at the first queue's worker
   Result<Path> open_path(const PathSpec& spec) override;
   void close_path(PathId path) override;
   size_t allocate(PathId path, Bytes payload, std::span<Packet> out) override;

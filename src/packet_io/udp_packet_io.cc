@@ -71,6 +71,11 @@ PacketIoLimits UdpPacketIo::limits() const {
           .delivery = Delivery::kDatagram};
 }
 
+PacketIoLosses UdpPacketIo::losses() const {
+  return {.received = overflows_closed_ + receive_overflows() + stats_.receive_dropped,
+          .sent = stats_.lost_unreachable + stats_.lost_refused + stats_.lost_denied + stats_.lost_other};
+}
+
 // ---- paths ----------------------------------------------------------------------------------------------------------
 
 Result<Path> UdpPacketIo::open_path(const PathSpec& spec) {

@@ -29,6 +29,7 @@ class UdpPacketIo final : public PacketIo {
   ~UdpPacketIo() override;  // all packets are home
 
   PacketIoLimits limits() const override;
+  PacketIoLosses losses() const override;
   Result<Path> open_path(const PathSpec& spec) override;
   void close_path(PathId path) override;
   size_t allocate(PathId path, Bytes payload, std::span<Packet> out) override;

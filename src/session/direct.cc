@@ -216,6 +216,8 @@ CopyNumbers Direct::numbers() const {
   else if (board.is_scanning.get() != 0) numbers.stage = CopyNumbers::Stage::kScan;
   else if (numbers.bytes_verified < numbers.bytes_needed) numbers.stage = CopyNumbers::Stage::kSend;
   else numbers.stage = CopyNumbers::Stage::kPublish;
+  numbers.losses = gateway_->engine().losses();
+  numbers.backend = gateway_->engine().packet_backend();
   for (const engine::LaneHandle handle : session_->lanes()) {
     const auto lane = gateway_->engine().lane_board(handle);
     if (lane == nullptr) continue;

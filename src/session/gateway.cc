@@ -68,7 +68,7 @@ Result<std::unique_ptr<engine::Engine>> Gateway::start_over_kernel(const Error& 
   auto engine = engine::Engine::start(over_kernel);
   if (!engine.ok()) return engine;
   config_.engine = std::move(over_kernel);
-  data_ports_.first = *config_.udp_fallback;
+  data_ports_.first = {*config_.udp_fallback};
   return engine;
 }
 

@@ -31,7 +31,8 @@ struct GatewayConfig {
   GrantTable grants;
   std::optional<Endpoint> listen;  // a direct copy does not
   Duration staging_ttl = std::chrono::hours(7 * 24);  // what died in staging longer ago is removed at the start
-  Endpoint data_address;           // first data port when listening; port 0: the kernel picks
+  // First data port when listening; port 0: the kernel picks. Of each DPDK port, in their order.
+  std::vector<Endpoint> data_addresses = std::vector<Endpoint>(1);
   uint32_t flows = 0;              // per session we dial; 0: two per net worker
   // Where to go on over kernel UDP when the packet backend does not start, or a listening gateway loses its device; not set:
   // it does not go on.
@@ -60,13 +61,13 @@ class Gateway {
 
   size_t transfers() const;
   std::optional<Endpoint> control_endpoint() const;  // where it listens, with the port that was picked
-  const Endpoint& data_address() const { return data_ports_.first; }  // also of the fallback
+  const Endpoint& data_address() const { return data_ports_.first_of(0); }  // also of the fallback
   engine::Engine& engine() { return *engine_; }
   // Drops a session that is over; a pointer from dial() ends here.
   void close(Session* session);
 
  private:
-  explicit Gateway(GatewayConfig config) : config_(std::move(config)), data_ports_{.first = config_.data_address} {}
+  explicit Gateway(GatewayConfig config) : config_(std::move(config)), data_ports_{.first = config_.data_addresses} {}
   Status open_root(const RootConfig& root);
   Result<std::unique_ptr<engine::Engine>> start_over_kernel(const Error& why);
   void fall_back(Time now);

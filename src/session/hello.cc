@@ -28,12 +28,12 @@ std::string listed(const std::vector<uint16_t>& versions) {
 
 }  // namespace
 
-messages::Hello make_hello(const crypto::HelloRandom& random, uint32_t buffers_receiving, uint32_t net_workers) {
+messages::Hello make_hello(const crypto::HelloRandom& random, const HelloEngine& engine) {
   messages::Hello hello;
   hello.versions = {kProtocolVersion};
   hello.random = random;
   hello.instance_id = instance_id();
-  hello.blocks_max = buffers_receiving;
+  hello.blocks_max = engine.buffers_receiving;
   hello.segments_max = transfer::kSegmentsMax;
   hello.flows_max = kFlowsMax;
   hello.transfers_max = kTransfersMax;
@@ -42,8 +42,8 @@ messages::Hello make_hello(const crypto::HelloRandom& random, uint32_t buffers_r
   hello.codecs = {CodecId::kRaw, CodecId::kZstd};
   hello.aeads = {messages::AeadId::kAes256Gcm};
   hello.verify_levels = {messages::VerifyLevel::kWire, messages::VerifyLevel::kMemory};
-  hello.backend = "udp";
-  hello.net_workers = net_workers;
+  hello.backend = engine.packet_backend;
+  hello.net_workers = engine.net_workers;
   return hello;
 }
 

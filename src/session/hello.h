@@ -17,8 +17,13 @@ inline constexpr uint32_t kFlowsMax = 64;         // of one session
 inline constexpr uint32_t kTransfersMax = 64;     // active ones of one session
 inline constexpr uint64_t kCreditUnit = kBufferSize;  // receivers use equal buffers, so a block is charged a whole one
 
+// What a peer is told of an engine.
+struct HelloEngine {
+  uint32_t buffers_receiving = 1, net_workers = 1;
+  std::string packet_backend = "udp";
+};
 // Our side's Hello.
-messages::Hello make_hello(const crypto::HelloRandom& random, uint32_t buffers_receiving, uint32_t net_workers);
+messages::Hello make_hello(const crypto::HelloRandom& random, const HelloEngine& engine);
 
 // Whether the two can work together. Errors: protocol_version, naming both sides' ranges.
 Status check_compatible(const messages::Hello& ours, const messages::Hello& theirs);

@@ -65,7 +65,7 @@ void LaneSet::offer(const Endpoint& control, size_t flows) {
 
 void LaneSet::answer(const Endpoint& control, const messages::Lanes& theirs) {
   control_ = control;
-  if (ports_.first.port != 0) kind_ = Ports::kConfigured;
+  if (ports_.first_of(0).port != 0) kind_ = Ports::kConfigured;
   for (const messages::LaneOffer& offered : theirs.lanes) {
     Lane& lane = lanes_.emplace_back();
     lane.id = offered.id;
@@ -76,12 +76,13 @@ void LaneSet::answer(const Endpoint& control, const messages::Lanes& theirs) {
 }
 
 Endpoint LaneSet::next_port(uint32_t net_worker) {
-  Endpoint local = has_address(ports_.first) ? ports_.first : control_;
+  const Endpoint& first = ports_.first_of(net_worker);
+  Endpoint local = has_address(first) ? first : control_;
   local.port = 0;
   if (kind_ == Ports::kAny) return local;
   const uint32_t workers = engine_.layout().net_workers;
   const uint32_t offset = net_worker + workers * (ports_.next++ % (kDataPorts / workers));
-  local.port = static_cast<uint16_t>(ports_.first.port + offset);
+  local.port = static_cast<uint16_t>(first.port + offset);
   return local;
 }
 

@@ -21,9 +21,11 @@ inline constexpr uint32_t kDataPorts = 64;  // of a listening gateway, from its 
 // Where a gateway's sessions take their data ports from; shared, so that they spread over ports and workers. A port
 // belongs to the net worker of its offset modulo their number, so no two workers ever share one.
 struct DataPorts {
-  Endpoint first;  // port 0: the kernel, or the port's owner, picks
+  std::vector<Endpoint> first;  // of the ports that workers are divided among; port 0: the kernel, or who owns it, picks
   uint32_t next = 0;
   uint32_t next_net_worker = 0;
+
+  const Endpoint& first_of(uint32_t net_worker) const { return first[net_worker % first.size()]; }
 };
 
 struct LaneLimits {

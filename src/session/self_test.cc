@@ -54,7 +54,7 @@ packet_io::PacketIoConfig port_at(const char* address) {
   packet_io::PacketIoConfig config;
   config.dpdk.eal_args = {"--no-huge", "--no-shconf", "--no-pci", "--no-telemetry", "-m", "512"};
   config.dpdk.file_prefix = "tideway-selftest";
-  config.dpdk.port.addresses = {ip::Prefix::parse(address).value()};  // of RFC 5737: nobody's
+  config.dpdk.ports.front().addresses = {ip::Prefix::parse(address).value()};  // of RFC 5737: nobody's
   return config;
 }
 
@@ -64,7 +64,7 @@ GatewayConfig gateway_of(const TempFolder& folder, const char* site, packet_io::
   config.tls = {own + "/ca.crt", own + "/gateway.crt", own + "/gateway.key", {}, {}};
   config.engine.memory = kEngineMemory;
   config.engine.packets = std::move(packets);
-  config.data_address = {config.engine.packets.dpdk.port.addresses.front().address, 0};
+  config.data_addresses = {{config.engine.packets.dpdk.ports.front().addresses.front().address, 0}};
   return config;
 }
 
@@ -143,7 +143,7 @@ Result<SelfTestStep> SelfTest::start() {
   GatewayConfig serving = gateway_of(folder_, kServing, std::move(joined.value().second));
   dialling_.engine.net_workers = serving.engine.net_workers = order_.net_workers;
   dialling_.engine.packet_backend = serving.engine.packet_backend = order_.backend;
-  serving.data_address.port = kServingPort;
+  serving.data_addresses.front().port = kServingPort;
   serving.listen = Endpoint::parse("127.0.0.1:0").value();
   serving.roots = {{kRoot, folder_ / kRoot}};
   const auto identity = [](const char* site) {

@@ -50,7 +50,8 @@ void Session::greet(Time now) {
   if (greeted_ || !is_ready) return;
   greeted_ = true;
   greeted_at_ = now;
-  send(make_hello(random_, around_.engine.layout().buffers_receiving, around_.engine.layout().net_workers));
+  const engine::Layout& layout = around_.engine.layout();
+  send(make_hello(random_, {layout.buffers_receiving, layout.net_workers, around_.engine.packet_backend()}));
   if (side_ == Side::kAccepting) return;
   send(lanes_.message());
   for (auto& [id, transfer] : by_id_)
@@ -59,7 +60,7 @@ void Session::greet(Time now) {
 
 void Session::on_hello(const messages::Hello& hello) {
   if (their_hello_) return fail({Fault::kProtocolError, "the peer said hello twice", ""});
-  const auto ours = make_hello(random_, 1, 1);
+  const auto ours = make_hello(random_, {});
   if (Status status = check_compatible(ours, hello); !status.ok()) return fail(status.error());
   if (hello.credit_unit != kCreditUnit)
     return fail({Fault::kProtocolVersion, "the peer counts credit in " + std::to_string(hello.credit_unit) + " bytes, this gateway in " +

@@ -65,9 +65,9 @@ class EalDeathTest : public testing::Test {
   [[noreturn]] static void start(std::vector<std::string> args, std::string device = "", Workers workers = exactly(1)) {
     PacketIoConfig config;
     config.dpdk.eal_args = std::move(args);
-    config.dpdk.port = port_config(1, 1500_B);
-    config.dpdk.port.device = std::move(device);
-    config.dpdk.port.queues = workers.queues;
+    config.dpdk.ports.front() = port_config(1, 1500_B);
+    config.dpdk.ports.front().device = std::move(device);
+    config.dpdk.ports.front().queues = workers.queues;
     config.dpdk.clock = TestClock::now;
     Status status = success();
     std::thread([&] { status = prepare_dpdk(config); }).join();

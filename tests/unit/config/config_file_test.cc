@@ -131,24 +131,49 @@ TEST(ConfigFile, APortIsReadWithItsAddressesAndRouters) {
       "udp_port = 7500\nqueues = 4\nicmp_echo = false\ninsecure_dma = true\npoll = \"full\"\nfallback = \"udp\"\n"));
   const Dpdk& dpdk = config.data_plane.dpdk;
   EXPECT_EQ(dpdk.start.eal_args.size(), 2U);
-  EXPECT_EQ(dpdk.start.port.device, "net_af_packet0");
-  EXPECT_EQ(dpdk.start.port.addresses, (std::vector{ip::Prefix::parse("10.77.0.11/24").value(), ip::Prefix::parse("fd77::11/64").value()}));
-  EXPECT_EQ(dpdk.start.port.next_hops.size(), 2U);
-  EXPECT_EQ(dpdk.start.port.mtu, 9000_B);
-  EXPECT_EQ(dpdk.start.port.vlan, 42);
-  EXPECT_EQ(dpdk.start.port.icmp_echo, ip::IcmpEcho::kOff);
+  EXPECT_EQ(dpdk.start.ports.front().device, "net_af_packet0");
+  EXPECT_EQ(dpdk.start.ports.front().addresses, (std::vector{ip::Prefix::parse("10.77.0.11/24").value(), ip::Prefix::parse("fd77::11/64").value()}));
+  EXPECT_EQ(dpdk.start.ports.front().next_hops.size(), 2U);
+  EXPECT_EQ(dpdk.start.ports.front().mtu, 9000_B);
+  EXPECT_EQ(dpdk.start.ports.front().vlan, 42);
+  EXPECT_EQ(dpdk.start.ports.front().icmp_echo, ip::IcmpEcho::kOff);
   EXPECT_EQ(dpdk.start.dma, packet_io::DpdkDma::kInsecure);
   EXPECT_EQ(dpdk.start.poll, packet_io::DpdkPoll::kFull);
-  EXPECT_EQ(dpdk.udp_port, 7500);
+  EXPECT_EQ(dpdk.start.ports.front().udp_port, 7500);
   EXPECT_EQ(dpdk.queues, 4U);
   EXPECT_EQ(dpdk.fallback, Dpdk::Fallback::kUdp);
   EXPECT_FALSE(config.data_plane.is_dpdk());
 }
 
+TEST(ConfigFile, SeveralPortsBeginWithWhatIsSaidForAll) {
+  const GatewayConfig config = accepted(minimal_and(
+      "[data_plane.dpdk]\nmtu = 9000\nnext_hop = \"10.77.0.254\"\nqueues = 2\n"
+      "[[data_plane.dpdk.ports]]\ndevice = \"3b:00.0\"\naddress = \"10.77.0.11/24\"\n"
+      "[[data_plane.dpdk.ports]]\ndevice = \"3b:00.1\"\naddress = \"10.78.0.11/24\"\nnext_hop = \"10.78.0.254\"\nmtu = 1500\nudp_port = 7500\n"));
+  const Dpdk& dpdk = config.data_plane.dpdk;
+  ASSERT_EQ(dpdk.start.ports.size(), 2U);
+  EXPECT_EQ(dpdk.start.ports[0].device, "3b:00.0");
+  EXPECT_EQ(dpdk.start.ports[0].mtu, 9000_B);
+  EXPECT_EQ(dpdk.start.ports[0].udp_port, 7401);
+  EXPECT_EQ(dpdk.start.ports[1].device, "3b:00.1");
+  EXPECT_EQ(dpdk.start.ports[1].mtu, 1500_B);
+  EXPECT_EQ(dpdk.start.ports[1].udp_port, 7500);
+  EXPECT_EQ(dpdk.start.ports[0].next_hops, (std::vector{ip::parse_address("10.77.0.254").value()}));
+  EXPECT_EQ(dpdk.start.ports[1].next_hops, (std::vector{ip::parse_address("10.78.0.254").value()}));
+  EXPECT_EQ(dpdk.net_workers(), 4U);
+}
+
+TEST(ConfigFile, SeveralPortsAndOneAreNotMixed) {
+  const std::string ports = "[[data_plane.dpdk.ports]]\naddress = \"10.78.0.11/24\"\n";
+  expect_refused(minimal_and("[data_plane.dpdk]\naddress = \"10.77.0.11/24\"\n" + ports), ":18:", {"[[data_plane.dpdk.ports]]"});
+  expect_refused(minimal_and("[data_plane.dpdk]\nqueues = 16\n" + ports + ports), ":18:", {"32 net workers", "at most 16"});
+  expect_refused(minimal_and("[data_plane.dpdk]\n" + ports + "adress = \"x\"\n"), ":19:1: ", {"nearest", "address"});
+}
+
 TEST(ConfigFile, OneAddressOfAPortNeedsNoListAndAnEmptyRouterIsNone) {
   const GatewayConfig config = accepted(minimal_and("[data_plane.dpdk]\naddress = \"10.77.0.11/24\"\nnext_hop = \"\"\n"));
-  EXPECT_EQ(config.data_plane.dpdk.start.port.addresses.size(), 1U);
-  EXPECT_TRUE(config.data_plane.dpdk.start.port.next_hops.empty());
+  EXPECT_EQ(config.data_plane.dpdk.start.ports.front().addresses.size(), 1U);
+  EXPECT_TRUE(config.data_plane.dpdk.start.ports.front().next_hops.empty());
 }
 
 TEST(ConfigFile, AMistakeAboutAPortIsNamedWithItsKey) {

@@ -40,9 +40,9 @@ path = "/data/ckpt"
 TEST(DpdkGateway, AnnouncesThePortsFirstAddressAndUdpPort) {
   const auto gateway = serving_gateway(with_port(Dpdk::Fallback::kOff));
   ASSERT_TRUE(gateway.ok());
-  EXPECT_EQ(to_string(gateway.value().data_address), "10.77.0.11:7500");
+  EXPECT_EQ(to_string(gateway.value().data_addresses.front()), "10.77.0.11:7500");
   EXPECT_EQ(gateway.value().engine.packet_backend, "dpdk");
-  EXPECT_EQ(gateway.value().engine.packets.dpdk.port.addresses.size(), 2U);
+  EXPECT_EQ(gateway.value().engine.packets.dpdk.ports.front().addresses.size(), 2U);
   EXPECT_EQ(gateway.value().engine.packets.dpdk.file_prefix, "tideway-gw1");
   EXPECT_FALSE(gateway.value().udp_fallback);
 }
@@ -65,7 +65,7 @@ TEST(DpdkGateway, NeedsNoKernelAddressUnlessItFallsBack) {
 TEST(DpdkGateway, ACopyTakesAnyPortOfThePortsAddress) {
   const auto gateway = dialling_gateway(with_port(Dpdk::Fallback::kUdp));
   ASSERT_TRUE(gateway.ok());
-  EXPECT_EQ(to_string(gateway.value().data_address), "10.77.0.11:0");
+  EXPECT_EQ(to_string(gateway.value().data_addresses.front()), "10.77.0.11:0");
   EXPECT_EQ(to_string(*gateway.value().udp_fallback), "10.77.0.1:0");
 }
 

@@ -41,7 +41,7 @@ TEST(EalArguments, NicsStayWithTheKernelUnlessOneIsNamed) {
   EXPECT_FALSE(has(arguments({"--vdev=net_tap0", "-a", "3b:00.0"}).value(), "--no-pci"));
   DpdkConfig config;
   config.eal_args = {"--vdev=net_tap0"};
-  config.port.device = "3b:00.0";
+  config.ports.front().device = "3b:00.0";
   EXPECT_FALSE(has(eal_arguments(config, kPlace).value(), "--no-pci"));
 }
 

@@ -29,7 +29,7 @@ class Peer {
   Peer(const crypto::TlsContext& tls, const Endpoint& remote) {
     const DialOrder order{remote, {}, crypto::IdentityPattern::parse(test::kWisconsin).value(), kNow + 5s};
     channel_ = ControlChannel::dial(kNow, order, tls, kNoCaps).value();
-    hello = make_hello({}, 8, 1);
+    hello = make_hello({}, {.buffers_receiving = 8});
   }
 
   template <typename Message>
@@ -81,7 +81,7 @@ class GatewayTest : public testing::Test {
     config.grants = GrantTable({{crypto::IdentityPattern::parse("spiffe://example.org/site/*/gw/*").value(), "data", {},
                                  {GrantOp::kRead, GrantOp::kList, GrantOp::kWrite}, {}, "test"}});
     config.listen = Endpoint::parse("127.0.0.1:0").value();
-    config.data_address = Endpoint::parse("127.0.0.1:0").value();
+    config.data_addresses = {Endpoint::parse("127.0.0.1:0").value()};
     gateway_ = Gateway::start(std::move(config)).value();
   }
   std::unique_ptr<Peer> dial() { return std::make_unique<Peer>(sites_.atlanta, *gateway_->control_endpoint()); }

@@ -50,7 +50,7 @@ class SeveralWorkersTest : public testing::TestWithParam<NetWorkers> {
     config.tls = test::write_files(sites_.folder, name, sites_.authority.certificate, key);
     config.engine.memory = 512_MiB;
     config.engine.net_workers = net_workers;
-    config.data_address = Endpoint::parse("127.0.0.1:0").value();
+    config.data_addresses = {Endpoint::parse("127.0.0.1:0").value()};
     return config;
   }
 
