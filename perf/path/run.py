@@ -11,14 +11,13 @@ import argparse
 import json
 import os
 import pathlib
-import platform
-import re
 import statistics
 import subprocess
 import sys
-import time
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPO / "perf"))
+import record  # noqa: E402
 CASES = [("net_ring", 1500), ("net_ring", 9000), ("udp", 1500), ("udp", 9000), ("net_af_packet", 1500)]
 STAGES = {"source": ("pull", "seal", "tx", "rx", "place", "open", "ack", "turn"),
           "sink": ("rx", "place", "open", "ack", "pull", "seal", "tx", "turn")}
@@ -121,20 +120,6 @@ def print_tables(rows):
             print("| %s, MTU %d | " % (row["io"], row["mtu"]) + " | ".join(cells) + " |")
 
 
-def machine():
-    model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
-    flags = re.search(r"^flags\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text(), re.M)
-    simd = [flag for flag in ("avx2", "vaes", "avx512f") if flags and flag in flags.group(1).split()]
-    return {"cpu": model.group(1) if model else platform.processor(), "simd": simd, "cores": os.cpu_count(),
-            "kernel": platform.release(), "load": os.getloadavg()[0]}
-
-
-def commit():
-    done = subprocess.run(["git", "-C", str(REPO), "describe", "--always", "--dirty", "--abbrev=12"],
-                          capture_output=True, text=True)
-    return done.stdout.strip() or "unknown"
-
-
 def parse_options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one repetition of one second: a look, not a measurement")
@@ -177,21 +162,15 @@ def main():
     options = parse_options()
     if not (options.bin / "tideway").exists():
         sys.exit("perf: %s is not built" % (options.bin / "tideway"))
-    before = machine()
+    before = record.machine()
     results, left_out = run(options)
     rows = summarise(results)
     print("%d flows, %d threads, %d s each, median of %d\n" % (options.flows, options.threads, options.seconds, options.repeats))
     print_tables(rows)
     for line in left_out:
         print("left out: " + line)
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    path = REPO / "perf" / "results" / ("path-%s-%s.json" % (commit(), stamp))
-    path.parent.mkdir(exist_ok=True)
     raw = [{"io": io, "mtu": mtu, "runs": runs} for (io, mtu), runs in results.items()]
-    report = {"v": 1, "commit": commit(), "machine": before, "command": sys.argv[1:], "time": stamp, "rows": rows,
-              "raw": raw, "left_out": left_out}
-    path.write_text(json.dumps(report, indent=1) + "\n")
-    print("written to " + str(path.relative_to(REPO)))
+    record.write("path", before, rows, raw, left_out)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import pathlib
-import platform
 import random
 import re
 import shutil
@@ -23,6 +22,8 @@ import tempfile
 import time
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPO / "perf"))
+import record  # noqa: E402
 TESTBED = REPO / "scripts" / "testbed.sh"
 MIB = 1 << 20
 LINK_OVERHEAD = 38            # Ethernet header, FCS, preamble and gap, per IP packet
@@ -362,17 +363,6 @@ def print_table(rows):
                 system, loss * 100, row["seconds"] / same["seconds"]))
 
 
-def machine():
-    model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
-    return {"cpu": model.group(1) if model else platform.processor(), "cores": os.cpu_count(), "kernel": platform.release()}
-
-
-def commit():
-    done = subprocess.run(["git", "-C", str(REPO), "describe", "--always", "--dirty", "--abbrev=12"],
-                          capture_output=True, text=True)
-    return done.stdout.strip() or "unknown"
-
-
 def runners_for(options, testbed, work, source):
     """What can be measured here; the rest is named once."""
     runners, left_out = [], []
@@ -448,6 +438,7 @@ def main():
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     work = pathlib.Path(tempfile.mkdtemp(prefix="tideway-perf-", dir=memory))
     testbed = Testbed(work)
+    before = record.machine()
     try:
         results, left_out = run(options, testbed, work)
     finally:
@@ -459,14 +450,8 @@ def main():
     print_table(rows)
     for line in left_out:
         print("left out: " + line)
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    path = REPO / "perf" / "results" / ("wan-%s-%s.json" % (commit(), stamp))
-    path.parent.mkdir(exist_ok=True)
     raw = [{"loss": loss, "system": name, "what": what, "runs": runs} for (loss, name, what), runs in results.items()]
-    report = {"v": 1, "commit": commit(), "machine": machine(), "command": sys.argv[1:], "time": stamp, "rows": rows,
-              "raw": raw, "left_out": left_out}
-    path.write_text(json.dumps(report, indent=1) + "\n")
-    print("written to " + str(path.relative_to(REPO)))
+    record.write("wan", before, rows, raw, left_out)
 
 
 if __name__ == "__main__":

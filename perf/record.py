@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every measurement writes down beside its figures, and where."""
+import json
+import os
+import pathlib
+import platform
+import re
+import subprocess
+import sys
+import time
+
+REPO = pathlib.Path(__file__).resolve().parents[1]
+
+
+def machine():
+    model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
+    flags = re.search(r"^flags\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text(), re.M)
+    simd = [flag for flag in ("avx2", "vaes", "avx512f") if flags and flag in flags.group(1).split()]
+    return {"cpu": model.group(1) if model else platform.processor(), "simd": simd, "cores": os.cpu_count(),
+            "kernel": platform.release(), "load": os.getloadavg()[0]}
+
+
+def commit():
+    done = subprocess.run(["git", "-C", str(REPO), "describe", "--always", "--dirty", "--abbrev=12"],
+                          capture_output=True, text=True)
+    return done.stdout.strip() or "unknown"
+
+
+def write(name, before, rows, raw, left_out):
+    """perf/results/NAME-<commit>-<time>.json; `before` is the machine as it was when the measurement began."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    path = REPO / "perf" / "results" / ("%s-%s-%s.json" % (name, commit(), stamp))
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({"v": 1, "commit": commit(), "machine": before, "command": sys.argv[1:], "time": stamp,
+                                "rows": rows, "raw": raw, "left_out": left_out}, indent=1) + "\n")
+    print("written to " + str(path.relative_to(REPO)))
