@@ -221,8 +221,8 @@ void NetWorker::deal_rate(Time now) {
     wanted.push_back(lane->wanted_rate(now));
     sum = sum + wanted.back();
   }
-  // A worker without lanes wants nothing; one with lanes finds a quarter of an equal share, as its lanes do.
-  if (!lanes_.empty()) sum = std::max(sum, config_.rate * (0.25 / static_cast<double>(config_.boards.size())));
+  // A worker without lanes wants nothing; one with lanes finds the standby share, as its lanes do.
+  if (!lanes_.empty()) sum = std::max(sum, standby_share(config_.rate, config_.boards.size()));
   config_.boards[config_.index].rate_wanted.set(sum.bytes_per_second());
   std::vector<Rate> of_workers;
   for (const NetBoard& board : config_.boards) of_workers.push_back(Rate::bytes_per_second(board.rate_wanted.get()));

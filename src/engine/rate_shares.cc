@@ -21,9 +21,13 @@ std::vector<Rate> share_out(Rate total, std::span<const Rate> wanted) {
   return shares;
 }
 
-std::vector<Rate> share_out_with_standby(Rate total, std::vector<Rate> wanted) {
+Rate standby_share(Rate total, size_t count) {
   constexpr double kStandby = 0.25;
-  const Rate least = total * (kStandby / static_cast<double>(std::max<size_t>(1, wanted.size())));
+  return total * (kStandby / static_cast<double>(std::max<size_t>(1, count)));
+}
+
+std::vector<Rate> share_out_with_standby(Rate total, std::vector<Rate> wanted) {
+  const Rate least = standby_share(total, wanted.size());
   for (Rate& wish : wanted) wish = std::max(wish, least);
   return share_out(total, wanted);
 }

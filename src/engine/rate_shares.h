@@ -14,8 +14,11 @@ namespace tideway::engine {
 // wants an unlimited rate. An unlimited total gives each what it wants.
 std::vector<Rate> share_out(Rate total, std::span<const Rate> wanted);
 
-// The same, but each finds at least a quarter of an equal share: who was idle starts with it, and shows so that he wants
+// What one of `count` finds at least, a quarter of an equal share: who was idle starts with it, and shows so that he wants
 // more.
+Rate standby_share(Rate total, size_t count);
+
+// As share_out, but each finds at least that.
 std::vector<Rate> share_out_with_standby(Rate total, std::vector<Rate> wanted);
 
 }  // namespace tideway::engine
