@@ -3,6 +3,7 @@
 // tideway bench path: what the data path costs here, from memory to memory, beside the AEAD alone.
 #include "base/amounts.h"
 #include "engine/path_bench.h"
+#include "packet_io/dpdk_args.h"
 #include "signals.h"
 #include "verbs.h"
 
@@ -39,7 +40,7 @@ PathBenchOrder::End kernel_end() {
 
 PathBenchOrder::End dpdk_end(const char* address, const PathOptions& options) {
   PathBenchOrder::End end;
-  end.packets.dpdk.eal_args = {"--no-huge", "--no-shconf", "--no-pci", "--no-telemetry", "-m", "512"};
+  end.packets.dpdk.eal_args = packet_io::eal_args_for_memory();
   end.packets.dpdk.file_prefix = "tideway-bench";
   end.packets.dpdk.ports.front().addresses = {ip::Prefix::parse(std::string(address) + "/24").value()};
   end.packets.dpdk.ports.front().mtu = Bytes(options.mtu);

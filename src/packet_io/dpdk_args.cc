@@ -153,6 +153,8 @@ Result<std::vector<std::string>> eal_arguments(const DpdkConfig& config, const E
   return words;
 }
 
+std::vector<std::string> eal_args_for_memory() { return {"--no-huge", "--no-shconf", "--no-pci", "--no-telemetry", "-m", "512"}; }
+
 Error eal_failure(std::string_view cause, std::string_view log) {
   if (!last_line_with(log, {"hugepage information"}).empty() || !last_line_with(log, {"No free", "hugepages"}).empty())
     return {Fault::kConfigInvalid, "DPDK found no free huge pages on this host",

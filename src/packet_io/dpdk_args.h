@@ -29,6 +29,9 @@ struct EalPlace {
 // of our own, and one EAL thread that may run on any of the cpus. Errors: config_invalid, naming the argument.
 Result<std::vector<std::string>> eal_arguments(const DpdkConfig& config, const EalPlace& place);
 
+// For ports that are joined in memory: any user, no huge pages, no devices, nothing left behind.
+std::vector<std::string> eal_args_for_memory();
+
 // Why rte_eal_init failed. `log` is what it wrote, one message a line.
 Error eal_failure(std::string_view cause, std::string_view log);
 // Why there is no such port: `found` are those there are. A device that EAL could not start has left a line in `log`.

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "engine/packet_ports.h"
+#include "packet_io/dpdk_args.h"
 #include "pki/authority.h"
 #include "session/direct.h"
 #include "session/sample_tree.h"
@@ -52,7 +53,7 @@ class TempFolder {
 
 packet_io::PacketIoConfig port_at(const char* address) {
   packet_io::PacketIoConfig config;
-  config.dpdk.eal_args = {"--no-huge", "--no-shconf", "--no-pci", "--no-telemetry", "-m", "512"};
+  config.dpdk.eal_args = packet_io::eal_args_for_memory();
   config.dpdk.file_prefix = "tideway-selftest";
   config.dpdk.ports.front().addresses = {ip::Prefix::parse(address).value()};  // of RFC 5737: nobody's
   return config;

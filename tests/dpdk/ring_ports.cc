@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dpdk/ring_ports.h"
 
+#include "packet_io/dpdk_args.h"
 #include "packet_io/dpdk_eal.h"
 
 #include <gtest/gtest.h>
@@ -20,8 +21,8 @@ void TestClock::advance(Duration by) { clock_now += by; }
 
 void start_test_eal() {
   packet_io::DpdkConfig config;
-  config.eal_args = {"--no-huge", "--no-shconf", "--no-pci", "--no-telemetry", "-m", "512"};  // those of the self-test
-  config.file_prefix = "tideway-selftest";
+  config.eal_args = packet_io::eal_args_for_memory();
+  config.file_prefix = "tideway-selftest";  // whose EAL has to be the same
   Status status = success();
   std::thread([&] { status = packet_io::start_eal(config); }).join();
   ASSERT_TRUE(status.ok()) << status.error().what << '\n' << status.error().next << '\n' << packet_io::eal_log();

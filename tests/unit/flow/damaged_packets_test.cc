@@ -6,6 +6,7 @@
 
 #include "crypto/registry.h"
 #include "packet_io/sim_packet_io.h"
+#include "support/fixed_controller.h"
 #include "wire/packet_header.h"
 
 #include <gtest/gtest.h>
@@ -59,7 +60,7 @@ class DamagedPackets : public testing::Test {
     config.mtu_max = 1500_B;
     config.peer = peer_;
     config.replay_bits = AckRanges::kBitsMin;
-    flow_ = &lane_.add_flow(kStart, config, std::make_unique<StillController>());
+    flow_ = &lane_.add_flow(kStart, config, std::make_unique<test::FixedController>(1_MiB, 1_Gbit));
     for (uint8_t epoch = 0; epoch < 2; ++epoch) {
       flow_->install_send_key(KeyEpoch(epoch), key_of(epoch));
       flow_->install_receive_key(KeyEpoch(epoch), key_of(epoch));
@@ -101,15 +102,6 @@ class DamagedPackets : public testing::Test {
     return {flow.packets_received, table.packets_short, table.packets_unknown, table.packets_foreign, flow.dropped_malformed,
             flow.dropped_refused, flow.dropped_replay, flow.dropped_auth};
   }
-
-  class StillController final : public CongestionController {
-   public:
-    void on_ack(const AckSample&) override {}
-    void on_loss(const LossSample&) override {}
-    void on_spurious_loss(Time) override {}
-    Bytes window() const override { return 1_MiB; }
-    Rate pacing_rate() const override { return 1_Gbit; }
-  };
 
   static constexpr FlowId kFlow{7};
   const Endpoint here_ = Endpoint::parse("10.0.0.2:7401").value(), peer_ = Endpoint::parse("10.0.0.1:50000").value();

@@ -4,6 +4,7 @@
 #include "flow/lane.h"
 
 #include "base/cursor.h"
+#include "support/fixed_controller.h"
 
 #include <gtest/gtest.h>
 
@@ -18,15 +19,6 @@ constexpr uint8_t kWorker = 9;
 constexpr SlotId kSlot{4};
 const Time kStart = Time{} + std::chrono::seconds(1);
 
-class StillController final : public CongestionController {
- public:
-  void on_ack(const AckSample&) override {}
-  void on_loss(const LossSample&) override {}
-  void on_spurious_loss(Time) override {}
-  Bytes window() const override { return 1_MiB; }
-  Rate pacing_rate() const override { return 1_Gbit; }
-};
-
 struct LaneTest : testing::Test {
   std::unique_ptr<BufferPool> pool = BufferPool::create(20).value();
   FlowTable table{kWorker};
@@ -40,7 +32,7 @@ struct LaneTest : testing::Test {
     config.mtu_max = 1500_B;
     config.peer.port = 1;
     config.replay_bits = AckRanges::kBitsMin;
-    lane.add_flow(kStart, config, std::make_unique<StillController>());
+    lane.add_flow(kStart, config, std::make_unique<test::FixedController>(1_MiB, 1_Gbit));
     return local;
   }
   PackedBlock make_block(uint32_t number) {
