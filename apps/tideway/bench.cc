@@ -18,6 +18,7 @@ using engine::PathBenchNumbers;
 using engine::PathBenchOrder;
 using engine::PathEndNumbers;
 
+constexpr const char* kLoopback = "127.0.0.1";
 constexpr const char *kSourceAddress = "192.0.2.1",
                      *kSinkAddress = "192.0.2.2";  // of RFC 5737: nobody's
 
@@ -31,6 +32,7 @@ constexpr const char* kVethAdvice =
 struct PathOptions {
   std::string io;
   std::vector<std::string> interfaces;  // of net_af_packet: the source's and the sink's
+  std::vector<std::string> addresses{kLoopback, kLoopback};  // of udp, likewise
   uint64_t mtu = 1500;
   uint32_t flows = 1, seconds = 5, threads = 2;
   std::string folder;  // for a socket
@@ -64,9 +66,13 @@ class PrivateFolder {
 
 // ---- what may be measured -----------------------------------------------------------------------
 
-PathBenchOrder::End kernel_end() {
+Result<PathBenchOrder::End> kernel_end(const std::string& address) {
+  const bool is_ipv6 = address.find(':') != address.npos;
+  const auto local = Endpoint::parse(is_ipv6 ? '[' + address + "]:0" : address + ":0");
+  if (!local.ok())
+    return Error{Fault::kUsage, "--addresses names " + address + ", which is no IP address", "write two of this host, such as --addresses 10.9.0.1,10.9.0.2"};
   PathBenchOrder::End end;
-  end.local = Endpoint::parse("127.0.0.1:0").value();
+  end.local = local.value();
   return end;
 }
 
@@ -80,10 +86,16 @@ PathBenchOrder::End dpdk_end(const char* address, const PathOptions& options) {
   return end;
 }
 
-Result<PathBenchOrder> over_udp(const PathOptions&) {
+// Where packets between two addresses of one host go, through loopback or through an interface, its routes say.
+Result<PathBenchOrder> over_udp(const PathOptions& options) {
+  if (options.addresses.size() != 2) return Error{Fault::kUsage, "--addresses takes one for each end", "write the source's and the sink's"};
+  const auto source = kernel_end(options.addresses[0]), sink = kernel_end(options.addresses[1]);
+  if (!source.ok()) return source.error();
+  if (!sink.ok()) return sink.error();
   PathBenchOrder order;
   order.backend = "udp";
-  order.source = order.sink = kernel_end();
+  order.source = source.value();
+  order.sink = sink.value();
   return order;
 }
 
@@ -178,19 +190,25 @@ double packets_of(const PathBenchNumbers& numbers) {
   return static_cast<double>(numbers.source.stages[static_cast<size_t>(Stage::kSeal)].packets);
 }
 
-// Of a stage, for one packet of payload; a stage that handles few packets, such as ACKs at the source, costs little then.
-double cycles_per_packet(const PathBenchNumbers& numbers, const StageCount& stage) {
-  return share(static_cast<double>(stage.cycles), packets_of(numbers));
+// Of a stage, for one packet and for one byte of payload; a stage that handles few packets, such as ACKs at the source,
+// costs little then.
+struct StageCost {
+  double cycles_per_packet, ns_per_packet, cycles_per_byte, ns_per_byte;
+};
+StageCost cost_of(const PathBenchNumbers& numbers, const StageCount& stage) {
+  const auto cycles = static_cast<double>(stage.cycles);
+  const double of_packet = share(cycles, packets_of(numbers)), of_byte = share(cycles, static_cast<double>(numbers.payload.count()));
+  return {of_packet, share(of_packet, numbers.cycles_per_ns), of_byte, share(of_byte, numbers.cycles_per_ns)};
 }
 
 void print_json(const PathOptions& options, const PathBenchNumbers& numbers) {
   for (const auto& [name, end] : {std::pair("source", &numbers.source), std::pair("sink", &numbers.sink)}) {
     for (size_t i = 0; i < kStages; ++i) {
-      const double cycles = cycles_per_packet(numbers, end->stages[i]);
+      const StageCost cost = cost_of(numbers, end->stages[i]);
       JsonLine line("stage");
       line.text("end", name).text("stage", kStageNames[i]).number("packets", end->stages[i].packets).number("bursts", end->stages[i].bursts);
-      line.number("cycles", end->stages[i].cycles).real("cycles_per_packet", cycles);
-      line.real("ns_per_packet", share(cycles, numbers.cycles_per_ns)).print();
+      line.number("cycles", end->stages[i].cycles).real("cycles_per_packet", cost.cycles_per_packet).real("ns_per_packet", cost.ns_per_packet);
+      line.real("cycles_per_byte", cost.cycles_per_byte).real("ns_per_byte", cost.ns_per_byte).print();
     }
   }
   const auto bits = [](Rate rate) { return static_cast<uint64_t>(rate.bits_per_second()); };
@@ -222,9 +240,17 @@ void print_table(const PathOptions& options, const PathBenchNumbers& numbers) {
     return share(static_cast<double>(count.packets), static_cast<double>(count.bursts));
   };
   row("packets in a burst", burst(numbers.source, Stage::kSeal), burst(numbers.sink, Stage::kOpen));
-  std::printf("\ncycles (%.2f a ns) for one packet of payload\n", numbers.cycles_per_ns);
-  for (size_t i = 0; i < kStages; ++i)
-    row(kStageNames[i].data(), cycles_per_packet(numbers, numbers.source.stages[i]), cycles_per_packet(numbers, numbers.sink.stages[i]));
+  std::printf("\n%-6s  %35s  %35s\n", "", "source: a packet         a byte", "sink: a packet         a byte");
+  std::printf("%-6s", "");
+  for (int end = 0; end < 2; ++end) std::printf("  %8s %8s %8s %8s", "cycles", "ns", "cycles", "ns");
+  for (size_t i = 0; i < kStages; ++i) {
+    std::printf("\n%-6s", kStageNames[i].data());
+    for (const PathEndNumbers* end : {&numbers.source, &numbers.sink}) {
+      const StageCost cost = cost_of(numbers, end->stages[i]);
+      std::printf("  %8.1f %8.1f %8.3f %8.3f", cost.cycles_per_packet, cost.ns_per_packet, cost.cycles_per_byte, cost.ns_per_byte);
+    }
+  }
+  std::printf("\n");
 }
 
 int bench_path(const Globals& globals, PathOptions options) {
@@ -257,8 +283,9 @@ void add_bench(CLI::App& app, Globals& globals, Action& action) {
       "Nothing leaves this machine.\n\n  tideway bench path --io net_ring --mtu 9000\n  tideway "
       "bench path --io udp --flows 4 --seconds 10 --json");
   auto options = std::make_shared<PathOptions>();
-  path->add_option("--io", options->io, "net_ring, net_memif (a process for each end), net_af_packet or udp (over loopback)")->type_name("NAME")->required();
+  path->add_option("--io", options->io, "net_ring, net_memif (a process for each end), net_af_packet or udp")->type_name("NAME")->required();
   path->add_option("--interfaces", options->interfaces, "For net_af_packet: both ends of a veth pair")->type_name("A,B")->delimiter(',');
+  path->add_option("--addresses", options->addresses, "For udp: an address of this host for each end (default both 127.0.0.1)")->type_name("A,B")->delimiter(',');
   path->add_option("--mtu", options->mtu, "Largest IP packet (default 1500)")
       ->type_name("BYTES")
       ->check(CLI::Range(1280, 9000));
