@@ -7,6 +7,10 @@
 #include "signals.h"
 #include "verbs.h"
 
+#include <stdlib.h>
+
+#include <filesystem>
+
 namespace tideway::cli {
 namespace {
 
@@ -14,9 +18,11 @@ using engine::PathBenchNumbers;
 using engine::PathBenchOrder;
 using engine::PathEndNumbers;
 
+constexpr const char* kLoopback = "127.0.0.1";
 constexpr const char *kSourceAddress = "192.0.2.1",
                      *kSinkAddress = "192.0.2.2";  // of RFC 5737: nobody's
 
+constexpr uint64_t kMtuOfMemif = 1500;   // its frames have 1518 bytes at most
 constexpr uint64_t kMtuOfFrames = 1500;  // what fits the driver's frames of 2 KiB
 constexpr const char* kLargeFrames = ",framesz=10240,blocksz=20480";
 constexpr const char* kVethAdvice =
@@ -26,15 +32,47 @@ constexpr const char* kVethAdvice =
 struct PathOptions {
   std::string io;
   std::vector<std::string> interfaces;  // of net_af_packet: the source's and the sink's
+  std::vector<std::string> addresses{kLoopback, kLoopback};  // of udp, likewise
   uint64_t mtu = 1500;
   uint32_t flows = 1, seconds = 5, threads = 2;
+  std::string folder;  // for a socket
+};
+
+// A folder that nobody else may look into, for as long as a measurement takes.
+class PrivateFolder {
+ public:
+  // Errors: usage.
+  static Result<std::unique_ptr<PrivateFolder>> create() {
+    std::error_code failure;
+    std::string path = (std::filesystem::temp_directory_path(failure) / "tideway-bench-XXXXXX").native();
+    if (failure || mkdtemp(path.data()) == nullptr || path.size() > kPathMax)
+      return Error{Fault::kUsage, "no folder can be made at " + path + ", or its name is too long for a socket",
+                   "set TMPDIR to a directory where you may write, with a short name"};
+    return std::unique_ptr<PrivateFolder>(new PrivateFolder(std::move(path)));
+  }
+  ~PrivateFolder() {
+    std::error_code ignored;  // it lies where things may be left
+    std::filesystem::remove_all(path_, ignored);
+  }
+  PrivateFolder(const PrivateFolder&) = delete;
+  PrivateFolder& operator=(const PrivateFolder&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  static constexpr size_t kPathMax = 90;  // a socket's has 107, with its name
+  explicit PrivateFolder(std::string path) : path_(std::move(path)) {}
+  const std::string path_;
 };
 
 // ---- what may be measured -----------------------------------------------------------------------
 
-PathBenchOrder::End kernel_end() {
+Result<PathBenchOrder::End> kernel_end(const std::string& address) {
+  const bool is_ipv6 = address.find(':') != address.npos;
+  const auto local = Endpoint::parse(is_ipv6 ? '[' + address + "]:0" : address + ":0");
+  if (!local.ok())
+    return Error{Fault::kUsage, "--addresses names " + address + ", which is no IP address", "write two of this host, such as --addresses 10.9.0.1,10.9.0.2"};
   PathBenchOrder::End end;
-  end.local = Endpoint::parse("127.0.0.1:0").value();
+  end.local = local.value();
   return end;
 }
 
@@ -48,10 +86,16 @@ PathBenchOrder::End dpdk_end(const char* address, const PathOptions& options) {
   return end;
 }
 
-Result<PathBenchOrder> over_udp(const PathOptions&) {
+// Where packets between two addresses of one host go, through loopback or through an interface, its routes say.
+Result<PathBenchOrder> over_udp(const PathOptions& options) {
+  if (options.addresses.size() != 2) return Error{Fault::kUsage, "--addresses takes one for each end", "write the source's and the sink's"};
+  const auto source = kernel_end(options.addresses[0]), sink = kernel_end(options.addresses[1]);
+  if (!source.ok()) return source.error();
+  if (!sink.ok()) return sink.error();
   PathBenchOrder order;
   order.backend = "udp";
-  order.source = order.sink = kernel_end();
+  order.source = source.value();
+  order.sink = sink.value();
   return order;
 }
 
@@ -83,9 +127,29 @@ Result<PathBenchOrder> over_net_af_packet(const PathOptions& options) {
   return order;
 }
 
-Result<PathBenchOrder> over_net_memif(const PathOptions&) {
-  return Error{Fault::kUnsupported, "net_memif joins two processes, and this bench has both ends in one",
-               "measure net_ring, which does the same in one; or two gateways with vdev net_memif in eal_args, with tideway copy"};
+// A process for each end: the source's serves the socket, so it is there when the sink's starts.
+Result<PathBenchOrder> over_net_memif(const PathOptions& options) {
+  if (options.threads != 2)
+    return Error{Fault::kUsage, "net_memif joins two processes, so each end has a thread of its own", "leave --threads out"};
+  if (options.mtu > kMtuOfMemif)
+    return Error{Fault::kUsage, "net_memif carries packets of " + std::to_string(kMtuOfMemif) + " bytes, and --mtu is " + std::to_string(options.mtu),
+                 "leave --mtu out, or measure net_ring"};
+  PathBenchOrder order;
+  order.backend = "dpdk";
+  order.source = dpdk_end(kSourceAddress, options);
+  order.sink = dpdk_end(kSinkAddress, options);
+  order.threads = PathBenchOrder::Threads::kProcessPerEnd;
+  for (PathBenchOrder::End* end : {&order.source, &order.sink}) {
+    const std::string role = end == &order.source ? "server" : "client";
+    // DPDK draws addresses from a seed that a process has from its parent, so both would have the same.
+    const std::string mac = end == &order.source ? "02:00:00:00:00:01" : "02:00:00:00:00:02";
+    packet_io::DpdkConfig& dpdk = end->packets.dpdk;
+    dpdk.eal_args.push_back("--vdev=net_memif0,role=" + role + ",socket=" + options.folder + "/memif,socket-abstract=no,mac=" + mac);
+    dpdk.file_prefix += '-' + role;
+    dpdk.ports.front().device = "net_memif0";
+    dpdk.ports.front().udp_checksum = ip::UdpChecksum::kZero;  // as over rings
+  }
+  return order;
 }
 
 struct Io {
@@ -106,8 +170,10 @@ Result<PathBenchOrder> order_of(const PathOptions& options) {
     order.value().mtu = Bytes(options.mtu);
     order.value().flows = options.flows;
     order.value().measured = std::chrono::seconds(options.seconds);
-    order.value().threads =
-        options.threads == 1 ? PathBenchOrder::Threads::kOne : PathBenchOrder::Threads::kOnePerEnd;
+    if (options.threads == 1) order.value().threads = PathBenchOrder::Threads::kOne;
+    if (!packet_io::find_backend(order.value().backend).ok())
+      return Error{Fault::kUnsupported, "this build has no DPDK, of which " + options.io + " is a driver",
+                   "install DPDK (apt-get install libdpdk-dev dpdk), then configure and build again; or measure udp"};
     return order;
   }
   return Error{Fault::kUsage, "there is no --io " + options.io, "choose one of " + names};
@@ -124,19 +190,25 @@ double packets_of(const PathBenchNumbers& numbers) {
   return static_cast<double>(numbers.source.stages[static_cast<size_t>(Stage::kSeal)].packets);
 }
 
-// Of a stage, for one packet of payload; a stage that handles few packets, such as ACKs at the source, costs little then.
-double cycles_per_packet(const PathBenchNumbers& numbers, const StageCount& stage) {
-  return share(static_cast<double>(stage.cycles), packets_of(numbers));
+// Of a stage, for one packet and for one byte of payload; a stage that handles few packets, such as ACKs at the source,
+// costs little then.
+struct StageCost {
+  double cycles_per_packet, ns_per_packet, cycles_per_byte, ns_per_byte;
+};
+StageCost cost_of(const PathBenchNumbers& numbers, const StageCount& stage) {
+  const auto cycles = static_cast<double>(stage.cycles);
+  const double of_packet = share(cycles, packets_of(numbers)), of_byte = share(cycles, static_cast<double>(numbers.payload.count()));
+  return {of_packet, share(of_packet, numbers.cycles_per_ns), of_byte, share(of_byte, numbers.cycles_per_ns)};
 }
 
 void print_json(const PathOptions& options, const PathBenchNumbers& numbers) {
   for (const auto& [name, end] : {std::pair("source", &numbers.source), std::pair("sink", &numbers.sink)}) {
     for (size_t i = 0; i < kStages; ++i) {
-      const double cycles = cycles_per_packet(numbers, end->stages[i]);
+      const StageCost cost = cost_of(numbers, end->stages[i]);
       JsonLine line("stage");
       line.text("end", name).text("stage", kStageNames[i]).number("packets", end->stages[i].packets).number("bursts", end->stages[i].bursts);
-      line.number("cycles", end->stages[i].cycles).real("cycles_per_packet", cycles);
-      line.real("ns_per_packet", share(cycles, numbers.cycles_per_ns)).print();
+      line.number("cycles", end->stages[i].cycles).real("cycles_per_packet", cost.cycles_per_packet).real("ns_per_packet", cost.ns_per_packet);
+      line.real("cycles_per_byte", cost.cycles_per_byte).real("ns_per_byte", cost.ns_per_byte).print();
     }
   }
   const auto bits = [](Rate rate) { return static_cast<uint64_t>(rate.bits_per_second()); };
@@ -149,7 +221,7 @@ void print_json(const PathOptions& options, const PathBenchNumbers& numbers) {
   line.number("packet_payload", numbers.packet_payload.count()).number("path_mtu", numbers.path_mtu.count());
   line.number("packets_lost", numbers.packets_lost).real("cycles_per_ns", numbers.cycles_per_ns);
   line.real("source_cpu_seconds", seconds_of(numbers.source.cpu)).real("sink_cpu_seconds", seconds_of(numbers.sink.cpu));
-  line.number("seal_alone_bits", bits(numbers.seal_alone)).number("open_alone_bits", bits(numbers.open_alone)).print();
+  line.number("seal_alone_bits", bits(numbers.source.alone)).number("open_alone_bits", bits(numbers.sink.alone)).print();
 }
 
 void print_table(const PathOptions& options, const PathBenchNumbers& numbers) {
@@ -160,7 +232,7 @@ void print_table(const PathOptions& options, const PathBenchNumbers& numbers) {
   std::printf("\n%-22s %12s %12s\n", "", "source", "sink");
   const auto row = [](const char* name, double source, double sink) { std::printf("%-22s %12.1f %12.1f\n", name, source, sink); };
   row("Gbit/s of one core", gbit_of(numbers.rate_of_core(numbers.source)), gbit_of(numbers.rate_of_core(numbers.sink)));
-  row("  the AEAD alone", gbit_of(numbers.seal_alone), gbit_of(numbers.open_alone));
+  row("  the AEAD alone", gbit_of(numbers.source.alone), gbit_of(numbers.sink.alone));
   const auto percent = [&](const PathEndNumbers& end) { return 100 * share(seconds_of(end.cpu), seconds_of(numbers.took)); };
   row("% of a core used", percent(numbers.source), percent(numbers.sink));
   const auto burst = [](const PathEndNumbers& end, Stage stage) {
@@ -168,12 +240,23 @@ void print_table(const PathOptions& options, const PathBenchNumbers& numbers) {
     return share(static_cast<double>(count.packets), static_cast<double>(count.bursts));
   };
   row("packets in a burst", burst(numbers.source, Stage::kSeal), burst(numbers.sink, Stage::kOpen));
-  std::printf("\ncycles (%.2f a ns) for one packet of payload\n", numbers.cycles_per_ns);
-  for (size_t i = 0; i < kStages; ++i)
-    row(kStageNames[i].data(), cycles_per_packet(numbers, numbers.source.stages[i]), cycles_per_packet(numbers, numbers.sink.stages[i]));
+  std::printf("\n%-6s  %35s  %35s\n", "", "source: a packet         a byte", "sink: a packet         a byte");
+  std::printf("%-6s", "");
+  for (int end = 0; end < 2; ++end) std::printf("  %8s %8s %8s %8s", "cycles", "ns", "cycles", "ns");
+  for (size_t i = 0; i < kStages; ++i) {
+    std::printf("\n%-6s", kStageNames[i].data());
+    for (const PathEndNumbers* end : {&numbers.source, &numbers.sink}) {
+      const StageCost cost = cost_of(numbers, end->stages[i]);
+      std::printf("  %8.1f %8.1f %8.3f %8.3f", cost.cycles_per_packet, cost.ns_per_packet, cost.cycles_per_byte, cost.ns_per_byte);
+    }
+  }
+  std::printf("\n");
 }
 
-int bench_path(const Globals& globals, const PathOptions& options) {
+int bench_path(const Globals& globals, PathOptions options) {
+  auto folder = PrivateFolder::create();
+  if (!folder.ok()) return report(folder.error(), globals.output);
+  options.folder = folder.value()->path();
   auto order = order_of(options);
   if (!order.ok()) return report(order.error(), globals.output);
   const int signals = open_signal_fd();
@@ -195,13 +278,14 @@ void add_bench(CLI::App& app, Globals& globals, Action& action) {
   verb->require_subcommand(1);
   CLI::App* path = verb->add_subcommand(
       "path",
-      "Blocks from memory to memory between two ends in this process, sealed and acknowledged");
+      "Blocks from memory to memory between two ends on this machine, sealed and acknowledged");
   path->footer(
       "Nothing leaves this machine.\n\n  tideway bench path --io net_ring --mtu 9000\n  tideway "
       "bench path --io udp --flows 4 --seconds 10 --json");
   auto options = std::make_shared<PathOptions>();
-  path->add_option("--io", options->io, "net_ring, net_af_packet or udp (over loopback)")->type_name("NAME")->required();
+  path->add_option("--io", options->io, "net_ring, net_memif (a process for each end), net_af_packet or udp")->type_name("NAME")->required();
   path->add_option("--interfaces", options->interfaces, "For net_af_packet: both ends of a veth pair")->type_name("A,B")->delimiter(',');
+  path->add_option("--addresses", options->addresses, "For udp: an address of this host for each end (default both 127.0.0.1)")->type_name("A,B")->delimiter(',');
   path->add_option("--mtu", options->mtu, "Largest IP packet (default 1500)")
       ->type_name("BYTES")
       ->check(CLI::Range(1280, 9000));

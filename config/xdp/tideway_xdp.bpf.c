@@ -7,7 +7,9 @@
 // scripts/xdp_program.sh compiles it with the addresses; `xdp_prog=FILE` in the --vdev of eal_args loads it. The kernel
 // and the port have the same MAC address, and a program cannot give a frame to both, so what is sent to everybody stays
 // with the kernel: a neighbour that announces a new MAC is noticed when the port asks again, within 30 s.
-// Not here: VLAN tags, and IP fragments, which the port would drop.
+// With a VLAN only frames with its tag are the port's; without one those with no tag, or with a priority alone. The port
+// judges likewise (`vlan` in [data_plane.dpdk]), so what it would drop stays with the kernel.
+// Not here: IP fragments, which the port would drop.
 #include <linux/bpf.h>
 
 #include <bpf/bpf_endian.h>
@@ -23,6 +25,7 @@ struct address {
   __be32 words[4];  // IPv4 as ::ffff:a.b.c.d
 };
 static const struct address own[] = {TIDEWAY_ADDRESSES};
+static const __u16 own_vlan = TIDEWAY_VLAN;  // 0: none
 
 // The driver puts its sockets here, by queue, and knows the map by its name.
 struct {
@@ -31,6 +34,10 @@ struct {
   __uint(key_size, sizeof(int));
   __uint(value_size, sizeof(int));
 } xsks_map SEC(".maps");
+
+struct vlan_tag {
+  __be16 control, type;
+};
 
 struct arp {
   unsigned char head[8];
@@ -86,7 +93,17 @@ int tideway_share(struct xdp_md* frame) {
   const void* end = (const void*)(long)frame->data_end;
   const struct ethhdr* ethernet = at;
   if (at + sizeof *ethernet > end) return XDP_PASS;
-  if (!is_for_port(at + sizeof *ethernet, end, ethernet->h_proto)) return XDP_PASS;
+  at += sizeof *ethernet;
+  __be16 type = ethernet->h_proto;
+  __u16 vlan = 0;
+  if (type == bpf_htons(ETH_P_8021Q)) {
+    const struct vlan_tag* tag = at;
+    if (at + sizeof *tag > end) return XDP_PASS;
+    at += sizeof *tag;
+    type = tag->type;
+    vlan = bpf_ntohs(tag->control) & 0x0fff;  // the rest is a priority
+  }
+  if (vlan != own_vlan || !is_for_port(at, end, type)) return XDP_PASS;
   return bpf_redirect_map(&xsks_map, frame->rx_queue_index, XDP_PASS);
 }
 

@@ -40,7 +40,7 @@ enum class Fault : uint8_t {
   kDestCrossDevice,
   kHashMismatch, kManifestMismatch, kBadCompression,
   kNothingToDo, kDestBusy, kOverloaded, kNoMemory, kDeadline,
-  kUnsafeLink, kSpecialFile, kUdpBlocked,
+  kUnsafeLink, kSpecialFile, kUdpBlocked, kNoHugepages,
 };
 
 struct FaultRow {
@@ -94,6 +94,7 @@ inline constexpr FaultRow kFaults[] = {
     {Fault::kUnsafeLink, "unsafe_link", 12, ErrorCode::kDenied},
     {Fault::kSpecialFile, "special_file", 12, ErrorCode::kUnsupported},
     {Fault::kUdpBlocked, "udp_blocked", 4, ErrorCode::kPeerGone},
+    {Fault::kNoHugepages, "no_hugepages", 3, ErrorCode::kInvalid},
 };
 
 constexpr const FaultRow& row_of(Fault fault) { return kFaults[static_cast<size_t>(fault)]; }

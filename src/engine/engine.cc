@@ -8,6 +8,7 @@
 #include "engine/net_worker.h"
 #include "engine/packet_ports.h"
 #include "engine/poll_pace.h"
+#include "packet_io/capture_ring.h"
 #include "storage/registry.h"
 
 #include <sched.h>
@@ -167,14 +168,24 @@ static void raise_open_files_limit() {
   static_cast<void>(setrlimit(RLIMIT_NOFILE, &limit));  // else it stays as it was
 }
 
+// For each of so many net workers.
+static Bytes packet_memory(const EngineConfig& config, uint32_t workers) {
+  const auto backend = packet_io::find_backend(config.packet_backend);
+  const bool is_told = backend.ok() && backend.value()->memory != nullptr;
+  return std::max(kPacketBuffers, is_told ? backend.value()->memory(config.packets, static_cast<uint16_t>(workers)) : Bytes());
+}
+
 Result<std::unique_ptr<Engine>> Engine::start(const EngineConfig& config) {
   raise_open_files_limit();
   LayoutOrder order{config.cores == 0 ? usable_cores() : config.cores, config.memory, config.net_workers};
+  if (!config.capture.empty()) order.capture_each = packet_io::CaptureRing::kMemoryDefault;
+  order.packets_each = packet_memory(config, order.net_workers == 0 ? net_workers_most(order.cores) : order.net_workers);
   auto layout = plan_layout(order);
   if (!layout.ok()) return layout.error();
   auto ios = make_packet_ios(config.packet_backend, config.packets, layout.value().net_workers);
   if (!ios.ok()) return std::move(ios).error();
   order.net_workers = static_cast<uint32_t>(ios.value().size());  // a port may have fewer queues
+  order.packets_each = packet_memory(config, order.net_workers);
   layout = plan_layout(order);
   if (!layout.ok()) return layout.error();
   auto pool = BufferPool::create(layout.value().buffers);

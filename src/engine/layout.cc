@@ -15,31 +15,32 @@ constexpr uint32_t kBuffersMin = 16;          // of each net worker: 6 to receiv
 // Of each where nobody says how many there are to be: a peer with one lane finds no more, and every transfer reserves two.
 constexpr uint32_t kBuffersWell = 128;
 constexpr uint32_t kBuffersMax = 16'384;      // 64 GiB; blocks in flight of the fastest link we know of at 200 ms
-constexpr Bytes kPacketBuffers = 16_MiB;      // of one net worker: send and receive slices
 constexpr Bytes kFlowState = 64_MiB;          // sent-packet rings and replay windows of a few dozen flows
 constexpr Bytes kManifests = 128_MiB;         // entries, pages and directory listings of the active transfers
 constexpr Bytes kSessions = 16_MiB;           // TLS, messages under way
 
 }  // namespace
 
-static uint32_t net_workers_for(uint32_t cores, Bytes memory) {
-  const Bytes each = kPacketBuffers + Bytes(kBufferSize) * kBuffersWell;
+uint32_t net_workers_most(uint32_t cores) { return std::clamp(cores / kCoresPerNetWorker, 1U, kNetWorkersMax); }
+
+static uint32_t net_workers_for(const LayoutOrder& order) {
+  const Bytes each = order.packets_each + order.capture_each + Bytes(kBufferSize) * kBuffersWell;
   const Bytes shared = kFlowState + kManifests + kSessions;
-  const uint64_t fit = memory > shared ? (memory - shared).count() / each.count() : 0;
-  return static_cast<uint32_t>(std::clamp<uint64_t>(std::min<uint64_t>(fit, cores / kCoresPerNetWorker), 1, kNetWorkersMax));
+  const uint64_t fit = order.memory > shared ? (order.memory - shared).count() / each.count() : 0;
+  return static_cast<uint32_t>(std::clamp<uint64_t>(fit, 1, net_workers_most(order.cores)));
 }
 
 Result<Layout> plan_layout(const LayoutOrder& order) {
   Layout layout;
-  layout.net_workers = order.net_workers == 0 ? net_workers_for(order.cores, order.memory) : order.net_workers;
+  layout.net_workers = order.net_workers == 0 ? net_workers_for(order) : order.net_workers;
   if (order.cores > 2) {
     layout.threads = Layout::Threads::kCpuApart;
     layout.cpu_workers = std::clamp(order.cores / 2 - 1, 1U, kCpuWorkersMax);
   }
   Budget budget(order.memory);
   struct Line { const char* holder; Bytes most; };
-  for (const auto& [holder, most] : {Line{"packet buffers", kPacketBuffers * layout.net_workers}, Line{"flows", kFlowState},
-                                     Line{"manifests", kManifests}, Line{"sessions", kSessions}})
+  for (const auto& [holder, most] : {Line{"packet buffers", order.packets_each * layout.net_workers}, Line{"capture", order.capture_each * layout.net_workers},
+                                     Line{"flows", kFlowState}, Line{"manifests", kManifests}, Line{"sessions", kSessions}})
     if (Status status = budget.add(holder, most); !status.ok()) return status.error();
   const uint64_t fitting = budget.left().count() / kBufferSize;
   layout.buffers = static_cast<uint32_t>(std::clamp<uint64_t>(fitting, uint64_t{kBuffersMin} * layout.net_workers, kBuffersMax));

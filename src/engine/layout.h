@@ -24,12 +24,18 @@ struct Layout {
 };
 
 inline constexpr uint32_t kNetWorkersMax = 16;
+inline constexpr Bytes kPacketBuffers = 16_MiB;  // of one net worker: send and receive slices of kernel UDP
 
 struct LayoutOrder {
   uint32_t cores = 2;
   Bytes memory;
   uint32_t net_workers = 0;  // 0: as the cores say and the memory allows
+  Bytes packets_each = kPacketBuffers;  // for each net worker, as the next
+  Bytes capture_each{};
 };
+// As many as such a machine has, where the memory allows.
+uint32_t net_workers_most(uint32_t cores);
+
 // Errors: config_invalid when `memory` is too small for the smallest gateway that works, or for so many net workers.
 Result<Layout> plan_layout(const LayoutOrder& order);
 

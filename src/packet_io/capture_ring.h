@@ -35,6 +35,8 @@ class CaptureRing {
   // 18 MiB; a nap of the writing thread at 10 Gbit/s of full packets. Memory that no packet has reached is not used.
   static constexpr size_t kRecordsDefault = 2'048;
 
+  static constexpr Bytes kMemoryDefault = Bytes(kRecordsDefault * sizeof(CapturedPacket));
+
   explicit CaptureRing(size_t records = kRecordsDefault)
       : mask_(std::bit_ceil(records) - 1), records_(std::make_unique_for_overwrite<CapturedPacket[]>(mask_ + 1)) {}
   CaptureRing(const CaptureRing&) = delete;

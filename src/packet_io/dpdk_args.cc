@@ -157,8 +157,8 @@ std::vector<std::string> eal_args_for_memory() { return {"--no-huge", "--no-shco
 
 Error eal_failure(std::string_view cause, std::string_view log) {
   if (!last_line_with(log, {"hugepage information"}).empty() || !last_line_with(log, {"No free", "hugepages"}).empty())
-    return {Fault::kConfigInvalid, "DPDK found no free huge pages on this host",
-            "reserve some: sysctl -w vm.nr_hugepages=256; or add \"--no-huge\" to eal_args in [data_plane.dpdk]"};
+    return {Fault::kNoHugepages, "DPDK found no free huge pages on this host",
+            "reserve some: sysctl -w vm.nr_hugepages=256 (512 MiB; vm.nr_hugepages in /etc/sysctl.d to last); or add \"--no-huge\" to eal_args in [data_plane.dpdk]"};
   if (const std::string line = last_line_with(log, {"arse device"}); !line.empty())
     return invalid("there is no driver for the device " + quoted(between_quotes(line)),
                    "correct its name, such as net_af_packet0, or install its driver: apt-get install dpdk brings those of DPDK");

@@ -32,7 +32,7 @@ Result<std::vector<std::string>> eal_arguments(const DpdkConfig& config, const E
 // For ports that are joined in memory: any user, no huge pages, no devices, nothing left behind.
 std::vector<std::string> eal_args_for_memory();
 
-// Why rte_eal_init failed. `log` is what it wrote, one message a line.
+// Why rte_eal_init failed: no_hugepages or config_invalid. `log` is what it wrote, one message a line.
 Error eal_failure(std::string_view cause, std::string_view log);
 // Why there is no such port: `found` are those there are. A device that EAL could not start has left a line in `log`.
 Error no_such_port(const std::string& device, std::span<const std::string> found, std::string_view log);

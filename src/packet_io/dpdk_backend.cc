@@ -46,6 +46,8 @@ Result<PacketIos> make_dpdk(const PacketIoConfig& config, uint16_t workers) {
   return all;
 }
 
+Bytes memory_of_dpdk(const PacketIoConfig& config, uint16_t workers) { return packet_memory(config.dpdk, workers); }
+
 // Either port holds both: a ring between them may hold packets of the other's pool.
 Result<JoinedConfigs> join_dpdk(JoinedConfigs configs, uint16_t workers) {
   auto made = DpdkRingPair::create({configs.first.dpdk.ports.front(), configs.second.dpdk.ports.front()}, {.slots = kRingSlots, .queues = workers});

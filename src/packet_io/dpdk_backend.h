@@ -9,5 +9,6 @@ namespace tideway::packet_io {
 Status prepare_dpdk(const PacketIoConfig& config);
 Result<PacketIos> make_dpdk(const PacketIoConfig& config, uint16_t workers);
 Result<JoinedConfigs> join_dpdk(JoinedConfigs configs, uint16_t workers);
+Bytes memory_of_dpdk(const PacketIoConfig& config, uint16_t workers);
 
 }  // namespace tideway::packet_io

@@ -12,7 +12,7 @@
 namespace tideway::packet_io {
 
 // Starts EAL, or finds it started with the same arguments. It pins its caller and whoever that one starts later, so call
-// it from a throw-away thread; never from two at once. Errors: config_invalid.
+// it from a throw-away thread; never from two at once. Errors: config_invalid, no_hugepages.
 Status start_eal(const DpdkConfig& config);
 
 // What EAL and the drivers have complained about lately, one message a line. Thread: any.

@@ -4,9 +4,11 @@
 #include "base/log.h"
 #include "packet_io/dpdk_args.h"
 #include "packet_io/dpdk_eal.h"
+#include "packet_io/dpdk_host.h"
 
 #include <rte_dev.h>
 #include <rte_devargs.h>
+#include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_flow.h>
@@ -22,11 +24,15 @@
 namespace tideway::packet_io {
 namespace {
 
-constexpr uint32_t kRoomSmall = 2'176, kRoomLarge = 9'728;  // of an mbuf, headroom included
 constexpr size_t kEthernetMax = 22;                         // header, tag, and the checksum that some devices leave on
 constexpr std::string_view kAfPacket = "net_af_packet", kAfXdp = "net_af_xdp";
-constexpr size_t kXdpHeadroom = 256;     // the kernel keeps it free in front of each frame
 constexpr uint16_t kXdpMtuMax = 3'400;   // an mbuf with its header is one chunk of UMEM: a page of 4 KiB, less what DPDK pads
+
+std::optional<HugePages> huge_pages() {
+  if (rte_eal_has_hugepages() == 0) return std::nullopt;
+  const DpdkHost host = DpdkHost::look("");
+  return HugePages{host.huge_pages, host.huge_pages_free};
+}
 
 std::string name_of(uint16_t port) {
   char name[RTE_ETH_NAME_MAX_LEN] = {};
@@ -172,8 +178,7 @@ Status DpdkPort::start(uint16_t queues) {
                  "the DPDK port " + name_ + " carries packets of " + std::to_string(info.min_mtu) + " to " + std::to_string(info.max_mtu) +
                      " bytes, and mtu in [data_plane.dpdk] is " + std::to_string(config_.mtu.count()),
                  "set mtu to " + std::to_string(std::clamp<size_t>(config_.mtu.count(), info.min_mtu, info.max_mtu))};
-  wanted.room = std::max(static_cast<uint32_t>(frame) + RTE_PKTMBUF_HEADROOM, kRoomSmall);
-  if (wanted.room > kRoomSmall && driver != kAfXdp) wanted.room = std::max(wanted.room, kRoomLarge);
+  wanted.room = driver == kAfXdp ? std::max(static_cast<uint32_t>(frame) + RTE_PKTMBUF_HEADROOM, mbuf_room(0)) : mbuf_room(frame);
   // FAST_FREE excludes MULTI_SEGS, which we have no use for: a packet is one mbuf of its queue's pool.
   const uint64_t send = info.tx_offload_capa & (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM |
                                                 RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE);
@@ -201,17 +206,15 @@ Status DpdkPort::set_up_queues(uint16_t queues, const Wanted& wanted) {
   uint16_t receive = kReceiveDescriptors, send = kSendDescriptors;
   if (const int failure = rte_eth_dev_adjust_nb_rx_tx_desc(id_, &receive, &send); failure != 0) return device_error("sizing its rings", failure);
   const int node = rte_eth_dev_socket_id(id_);
-  uint32_t mbufs = std::max<uint32_t>(kMbufs, receive + send + 1023U);
-  // What other workers free stays in their caches of this pool, up to one and a half times its size, or in an inbox.
-  if (queues > 1) mbufs += (queues - 1U) * (kMbufsCached + kMbufsCached / 2) + kInboxSlots;
+  // A device that insists on more descriptors needs more than was planned.
+  const uint32_t mbufs = mbufs_of_pool(queues) - kMbufs + std::max<uint32_t>(kMbufs, receive + send + 1023U);
   for (uint16_t queue = 0; queue < queues; ++queue) {
     const std::string pool = "tw_" + std::to_string(id_) + '_' + std::to_string(queue);
     rte_mempool* made = rte_pktmbuf_pool_create(pool.c_str(), mbufs, kMbufsCached, 0, static_cast<uint16_t>(wanted.room), node);
-    if (made == nullptr)
-      return Error{Fault::kNoMemory,
-                   "the DPDK port " + name_ + " needs " + std::to_string(uint64_t{mbufs} * wanted.room >> 20) + " MiB of packet memory for a worker: " +
-                       rte_strerror(rte_errno),
-                   "reserve more huge pages (sysctl vm.nr_hugepages); with --no-huge raise -m in eal_args of [data_plane.dpdk]"};
+    if (made == nullptr) {
+      const Bytes wanted_more = pool_memory(mbufs, wanted.room) * (queues - queue);
+      return out_of_packet_memory("the DPDK port " + name_, wanted_more, huge_pages());
+    }
     pools_.push_back(made);
     const auto socket = static_cast<unsigned>(node);
     if (const int failure = rte_eth_rx_queue_setup(id_, queue, receive, socket, nullptr, made); failure != 0)
@@ -254,9 +257,7 @@ Status DpdkPort::make_inboxes(uint16_t queues) {
   for (uint16_t queue = 0; queue < queues; ++queue) {
     const std::string name = "tw_in_" + std::to_string(id_) + '_' + std::to_string(queue);
     rte_ring* inbox = rte_ring_create(name.c_str(), kInboxSlots, rte_eth_dev_socket_id(id_), RING_F_SC_DEQ);
-    if (inbox == nullptr)
-      return Error{Fault::kNoMemory, "a ring of " + std::to_string(kInboxSlots) + " packets cannot be made: " + rte_strerror(rte_errno),
-                   "reserve more huge pages (sysctl vm.nr_hugepages); with --no-huge raise -m in eal_args of [data_plane.dpdk]"};
+    if (inbox == nullptr) return out_of_packet_memory("a ring of " + std::to_string(kInboxSlots) + " packets", Bytes(kInboxSlots * sizeof(void*)), huge_pages());
     inboxes_.push_back(inbox);
   }
   return success();

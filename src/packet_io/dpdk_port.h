@@ -10,7 +10,7 @@
 // full descriptor rings leave two bursts for each hand they pass through.
 // Thread: open() from any; the rest as each says.
 #pragma once
-#include "packet_io/dpdk_config.h"
+#include "packet_io/dpdk_memory.h"
 #include "packet_io/kernel_interface.h"
 #include <tideway/result.h>
 
@@ -30,10 +30,6 @@ struct rte_ring;
 namespace tideway::packet_io {
 
 inline constexpr Duration kLinkPeriod = std::chrono::milliseconds(100);  // between two questions to the device
-inline constexpr uint16_t kReceiveDescriptors = 2048, kSendDescriptors = 1024;
-inline constexpr uint32_t kMbufs = 4095;      // of one pool: descriptors, and 1,023 in other hands; 2^n - 1 suits DPDK best
-inline constexpr uint32_t kMbufsCached = 256;  // of these, per thread
-inline constexpr uint32_t kInboxSlots = 1024;  // of a queue; as many as can be received while its worker is busy
 
 struct DpdkPortStats {
   uint64_t packets_received = 0, packets_sent = 0;
@@ -50,7 +46,7 @@ struct DpdkOffloads {
 
 class DpdkPort {
  public:
-  // Thread: any, after start_eal. Errors: config_invalid, naming the key or command that helps; no_memory.
+  // Thread: any, after start_eal. Errors: config_invalid, naming the key or command that helps; no_hugepages, no_memory.
   static Result<std::shared_ptr<DpdkPort>> open(const DpdkPortConfig& config, uint16_t queues);
   ~DpdkPort();  // no packet is out, and no worker polls anymore
   DpdkPort(const DpdkPort&) = delete;

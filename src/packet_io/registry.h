@@ -40,6 +40,8 @@ struct Backend {
   // what the other makes and nobody else; after prepare. Null: this backend has none. The ports live as long as either configuration, or a
   // backend made from it, and serve one at a time.
   Result<JoinedConfigs> (*join)(JoinedConfigs configs, uint16_t workers);
+  // The most that packets take for each of so many workers made from it. Null: no more than any backend does.
+  Bytes (*memory)(const PacketIoConfig& config, uint16_t workers);
   // Shows a table to whoever asks the backend's tools, from then on; after prepare. Null: it has none.
   void (*publish)(TelemetryCommand command);
 };

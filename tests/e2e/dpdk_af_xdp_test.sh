@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # A DPDK port of net_af_xdp shares its interface with the kernel, which keeps the control channel: push and pull across a
-# link that loses packets, at either end and at both, over IPv4 and IPv6, and with packets larger than Ethernet's; and what
-# a gateway that was killed leaves on the interface is said.
+# link that loses packets, at either end and at both, over IPv4 and IPv6, with packets larger than Ethernet's, and in a VLAN;
+# and what a gateway that was killed leaves on the interface is said.
 source "$(dirname "$0")/lib.sh"
 source "$(dirname "$0")/dpdk.sh"
 needs_dpdk net_af_xdp
@@ -56,4 +56,24 @@ refuses 3 config_invalid 'set mtu to 3400' bed exec b "$bin/tidewayd" --config "
 with_port wisconsin 10.77.0.12/24 "$port" 'mtu = 3400' > "$work/large.toml"
 serve large "$work/large.toml" "$repo/scripts/testbed.sh" exec b
 there_and_back large atlanta
+end
+
+# ---- in a VLAN, over a cable whose untagged frames are the kernels' ----------------------------------------------------
+#   a: kernel 10.79.0.1, port 10.80.0.11 in VLAN 7 -- nic0 -- b: kernel 10.79.0.2, port 10.80.0.12 in VLAN 7
+"$repo/scripts/xdp_program.sh" --vlan 4095 "$work/none.o" 10.80.0.12 2> "$work/vlan.log" && fail "there is a VLAN 4095"; pass
+# It knows the kernels' addresses as well, but only in the VLAN.
+"$repo/scripts/xdp_program.sh" --vlan 7 "$work/vlan.o" 10.80.0.11 10.80.0.12 10.79.0.1 10.79.0.2
+ip link add nic0 netns "$testbed-a" type veth peer name nic0 netns "$testbed-b"
+for site in a b; do
+  ip netns exec "$testbed-$site" ethtool -K nic0 txvlan off rxvlan off tx off rx off sg off tso off gso off gro off > /dev/null 2>&1
+  ip -n "$testbed-$site" link set nic0 up
+done
+ip -n "$testbed-a" addr add 10.79.0.1/24 dev nic0
+ip -n "$testbed-b" addr add 10.79.0.2/24 dev nic0
+port=$(eal --no-huge --no-pci "--vdev=net_af_xdp0,iface=nic0,xdp_prog=$work/vlan.o")
+with_port wisconsin 10.80.0.12/24 "$port" 'vlan = 7' > "$work/wisconsin.vlan.toml"
+with_port atlanta 10.80.0.11/24 "$port" 'vlan = 7' > "$work/atlanta.vlan.toml"
+serve vlan "$work/wisconsin.vlan.toml" "$repo/scripts/testbed.sh" exec b
+there_and_back vlan atlanta.vlan
+answers_ping a 10.79.0.2
 end

@@ -8,12 +8,13 @@ source "$(dirname "$0")/dpdk.sh"
 needs_dpdk net_af_packet
 make_testbed_sites
 
-# wrong CODE TEXT KEY = VALUE...: a gateway with this port does not start, and says so.
+# wrong TEXT KEY = VALUE...: a gateway with this port does not start, and says so, with the code that $fault names.
+fault=config_invalid
 wrong() {
   local text=$1
   shift
   with_port wisconsin 10.77.0.12/24 "$@" > "$work/wrong.toml"
-  refuses 3 config_invalid "$text" bed exec b "$bin/tidewayd" --config "$work/wrong.toml"
+  refuses 3 "$fault" "$text" bed exec b "$bin/tidewayd" --config "$work/wrong.toml"
 }
 advises() { grep -qF -- "$1" "$work/err.log" || fail "no advice with \"$1\": $(cat "$work/err.log")"; pass; }
 
@@ -42,9 +43,20 @@ for device in /sys/bus/pci/devices/*; do  # one that the kernel has
   advises dpdk-devbind.py
   break
 done
-if [ "$(cat /proc/sys/vm/nr_hugepages)" -eq 0 ]; then
+pages=/proc/sys/vm/nr_hugepages
+if [ "$(cat "$pages")" -eq 0 ]; then
+  fault=no_hugepages
   wrong 'huge pages' "$(eal --no-pci "$port")"
   advises vm.nr_hugepages
+  huge_pages_before=0  # put back at the end
+  if [ -w "$pages" ] && echo 4 > "$pages" && [ "$(cat "$pages")" -eq 4 ]; then
+    wrong 'of 4 huge pages' "$(eal --no-pci "$port")"
+    advises 'vm.nr_hugepages='
+    echo 0 > "$pages"
+  else
+    echo "not tested: too few huge pages, which cannot be reserved here"
+  fi
+  fault=config_invalid
 fi
 
 # ---- while it runs: a NIC of its own for the port, so that the control channel stays --------------------------------

@@ -37,6 +37,22 @@ TEST(Layout, AsManyNetWorkersAsAreAskedForOrAnError) {
   EXPECT_FALSE(plan_layout({64, 512_MiB, 8}).ok());
 }
 
+TEST(Layout, PacketsOfAPortAndACaptureAreTakenFromTheMemory) {
+  LayoutOrder order{2, 512_MiB};
+  const auto plain = plan_layout(order);
+  order.packets_each = 40_MiB;
+  order.capture_each = 18_MiB;
+  const auto large = plan_layout(order);
+  ASSERT_TRUE(plain.ok() && large.ok());
+  const Bytes more = order.packets_each - kPacketBuffers + order.capture_each;
+  EXPECT_NEAR(static_cast<double>(plain.value().buffers - large.value().buffers), static_cast<double>(more.count()) / static_cast<double>(kBufferSize), 1);
+  EXPECT_NE(large.value().memory_table.find("capture"), std::string::npos);
+  order.packets_each = 400_MiB;
+  const auto none = plan_layout(order);
+  ASSERT_FALSE(none.ok());
+  EXPECT_NE(none.error().what.find("packet buffers"), std::string::npos) << none.error().what;
+}
+
 TEST(Layout, TooLittleMemoryIsRefused) {
   const auto layout = plan_layout({2, 64_MiB});
   ASSERT_FALSE(layout.ok());

@@ -96,6 +96,7 @@ TEST(EalArguments, ASecondaryProcessIsRefused) {
 
 TEST(EalFailure, EachCauseHasItsNextStep) {
   const Error huge = eal_failure("Permission denied", "EAL: No free 2048 kB hugepages reported on node 0\nEAL: FATAL: Cannot get hugepage information.\n");
+  EXPECT_EQ(huge.fault, Fault::kNoHugepages);
   EXPECT_NE(huge.what.find("huge pages"), std::string::npos);
   EXPECT_NE(huge.next.find("vm.nr_hugepages"), std::string::npos);
   const Error driver = eal_failure("No such device", "EAL: failed to parse device \"net_foo0\"\nEAL: Unable to parse device 'net_foo0'\n");
