@@ -45,6 +45,11 @@ class Link:
             flags += ["--reorder", "%s,%gms" % (self.REORDER_SHARE, self.reorder_ms)]
         return flags
 
+    def is_no_harder_than(self, other):
+        """The same kind of link with neither more delay nor more loss."""
+        return (self.rtt_ms <= other.rtt_ms and self.loss.percent <= other.loss.percent and self.loss.burst == other.loss.burst
+                and self.queue_bdp == other.queue_bdp and self.reorder_ms == other.reorder_ms)
+
     def __str__(self):
         text = "%g ms, %s" % (self.rtt_ms, self.loss)
         if self.queue_bdp != 1:
