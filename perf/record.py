@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every measurement writes down beside its figures, and where."""
+import functools
 import json
 import os
 import pathlib
@@ -20,6 +21,7 @@ def machine():
             "kernel": platform.release(), "load": os.getloadavg()[0]}
 
 
+@functools.cache  # what was measured is what stood there when it began
 def commit():
     done = subprocess.run(["git", "-C", str(REPO), "describe", "--always", "--dirty", "--abbrev=12"],
                           capture_output=True, text=True)

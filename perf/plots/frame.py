@@ -21,9 +21,9 @@ def make(rows, columns, cell=(4.2, 3.6), bottom=0.0):
 
 def footer(figure, result, text=""):
     machine = result["machine"]
-    figure.text(0.01, 0.01, "commit %s, %s; %s, %d cores, Linux %s, load %.1f at the start%s" % (
-        result["commit"], result["time"][:8], machine["cpu"], machine["cores"], machine["kernel"], machine["load"],
-        "; " + text if text else ""), fontsize=7, color="#666666")
+    said = "commit %s, %s; %s, %d cores, Linux %s, load %.1f at the start" % (
+        result["commit"], result["time"][:8], machine["cpu"], machine["cores"], machine["kernel"], machine["load"])
+    figure.text(0.01, 0.06 / figure.get_figheight(), (text + "\n" if text else "") + said, fontsize=7, color="#666666")
 
 
 def colours_of(names, is_ours):

@@ -27,11 +27,12 @@ def draw(result):
     for ax in axes.flat:
         handles.update({text: handle for handle, text in zip(*ax.get_legend_handles_labels())})
     shown = [name for name in names if name in handles]
-    figure.legend([handles[name] for name in shown], shown, loc="lower center", ncol=min(7, max(3, 2 * columns)), fontsize=8, frameon=False,
-                  bbox_to_anchor=(0.5, 0.25 / figure.get_figheight()))
-    figure.tight_layout(rect=(0, 1.05 / figure.get_figheight(), 1, 1))
-    frame.footer(figure, result, "link %d Mbit/s; solid: encrypted, dashed: clear text, dotted: from memory; hollow: not done in %g s, so below that" % (
-        result["rate_mbit"], result["limit_s"]))
+    if shown:  # only lines need it
+        figure.legend([handles[name] for name in shown], shown, loc="lower center", ncol=min(7, max(3, 2 * columns)), fontsize=8, frameon=False,
+                      bbox_to_anchor=(0.5, 0.35 / figure.get_figheight()))
+    figure.tight_layout(rect=(0, (1.05 if shown else 0.4) / figure.get_figheight(), 1, 1))
+    frame.footer(figure, result, "link %d Mbit/s; hollow: not done in %g s, so below that%s" % (
+        result["rate_mbit"], result["limit_s"], "; solid: encrypted, dashed: clear text, dotted: from memory to memory" if shown else ""))
     return figure
 
 
