@@ -4,6 +4,7 @@ from plots import frame
 
 RAISED = {"file": "random file", "checkpoint": "checkpoint that compresses", "tree": "tree of small files"}
 TOP = 1.05
+COLUMNS_MAX = 4
 
 
 def draw(result):
@@ -11,18 +12,17 @@ def draw(result):
     kinds = [what for what in RAISED if any(row["what"] == what for row in rows)]
     # What TCP could do at most belongs to the large file only.
     panels = {what: panels_of([row for row in rows if row["what"] in (what, "memory" if what == kinds[0] else what)], what) for what in kinds}
-    columns = max(len(parts) for parts in panels.values()) + 1
+    columns = min(COLUMNS_MAX, max(len(parts) for parts in panels.values()) + 1)
     names = list(dict.fromkeys(row["system"] for row in rows))
     looks = looks_of(rows, names)
-    figure, axes = frame.make(len(kinds), columns, bottom=0.9)
-    for line, what in enumerate(kinds):
-        for ax in axes[line]:
-            ax.set_visible(False)
-        for ax, (title, over, part) in zip(axes[line], panels[what]):
-            ax.set_visible(True)
-            draw_panel(ax, part, over, looks)
-            ax.set_title("%s, %s" % (RAISED[what], title), fontsize=9)
-        draw_cpu(axes[line][len(panels[what])], [row for row in rows if row["what"] == what], looks)
+    lines = {what: -(-(len(parts) + 1) // columns) for what, parts in panels.items()}  # each kind of data begins a new one
+    figure, axes = frame.make(sum(lines.values()), columns, bottom=0.9)
+    free = list(axes)
+    for what in kinds:
+        places = [ax for line in free[:lines[what]] for ax in line]
+        del free[:lines[what]]
+        draw_kind(places, what, panels[what], looks)
+        draw_cpu(places[len(panels[what])], [row for row in rows if row["what"] == what], looks)
     handles = {}
     for ax in axes.flat:
         handles.update({text: handle for handle, text in zip(*ax.get_legend_handles_labels())})
@@ -34,6 +34,16 @@ def draw(result):
     frame.footer(figure, result, "link %d Mbit/s; hollow: not done in %g s, so below that%s" % (
         result["rate_mbit"], result["limit_s"], "; solid: encrypted, dashed: clear text, dotted: from memory to memory" if shown else ""))
     return figure
+
+
+def draw_kind(places, what, panels, looks):
+    for ax in places:
+        ax.set_visible(False)
+    for ax, (title, over, part) in zip(places, panels):
+        ax.set_visible(True)
+        draw_panel(ax, part, over, looks)
+        title = "%s, %s" % (RAISED[what], title)
+        ax.set_title(title.replace(", queue", "\nqueue").replace(", reordering", "\nreordering"), fontsize=9)
 
 
 def looks_of(rows, names):
