@@ -166,6 +166,8 @@ def report(options, runs, left_out, before):
 
 
 def stop(_signal, _frame):
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # cleaning up is not disturbed
     raise KeyboardInterrupt
 
 
@@ -178,6 +180,7 @@ def main():
     if free < 3 * (options.size_mib << 20):
         sys.exit("perf: %s has %.1f GB free, this takes %.1f GB; use --size-mib" % (options.dir, free / 1e9, 3 * options.size_mib / 953.7))
     sweep(options.dir)
+    signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
     work = pathlib.Path(tempfile.mkdtemp(prefix="tideway-disk-%d-" % os.getpid(), dir=options.dir))
     left_out, group, before = list(NOT_MEASURED), None, record.machine()
@@ -191,9 +194,13 @@ def main():
         if group:
             group.end()
         shutil.rmtree(work, ignore_errors=True)
-    if runs:
-        report(options, runs, left_out, before)
+    if not runs:
+        sys.exit("perf: nothing was measured")
+    report(options, runs, left_out, before)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("perf: stopped before there was a result")

@@ -155,7 +155,7 @@ class Measurement:
     def finish(self, described):
         """Tables on standard output and beside the JSON, and the plots."""
         if not self.runs:
-            return
+            sys.exit("perf: nothing was measured; --list says what would be")
         self.save()
         text = "link %d Mbit/s, MTU 1500; %s; up to %d repetitions, medians\n" % (
             self.options.rate, "; ".join(described), self.options.repeats)
@@ -176,6 +176,8 @@ def check_room(options, work):
 
 
 def stop(_signal, _frame):
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # cleaning up is not disturbed
     raise KeyboardInterrupt
 
 
@@ -210,6 +212,7 @@ def main():
     memory = pathlib.Path(os.environ.get("TMPDIR") or "/dev/shm")
     sweep(memory)
     work = pathlib.Path(tempfile.mkdtemp(prefix="tideway-perf-%d-" % os.getpid(), dir=memory))
+    signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
     try:
         check_room(options, work)
@@ -219,4 +222,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("perf: stopped before there was a result")
