@@ -53,7 +53,7 @@ std::unique_ptr<Aead> make(benchmark::State& state) {
   return provider.make(std::array<std::byte, kAeadKeySize>{}, std::array<std::byte, kAeadIvSize>{});
 }
 
-void Seal(benchmark::State& state) {
+void seal(benchmark::State& state) {
   const auto aead = make(state);
   if (!aead) return;
   Burst burst(static_cast<size_t>(state.range(1)));
@@ -65,9 +65,9 @@ void Seal(benchmark::State& state) {
   }
   perf::count(state, kBurst, burst.size);
 }
-BENCHMARK(Seal)->Apply(Sizes::apply);
+BENCHMARK(seal)->Apply(Sizes::apply);
 
-void Open(benchmark::State& state) {
+void open(benchmark::State& state) {
   const auto aead = make(state);
   if (!aead) return;
   Burst burst(static_cast<size_t>(state.range(1)));
@@ -77,10 +77,10 @@ void Open(benchmark::State& state) {
     if (aead->open(burst.open) != kBurst) state.SkipWithError("a tag was wrong");
   perf::count(state, kBurst, burst.size);
 }
-BENCHMARK(Open)->Apply(Sizes::apply);
+BENCHMARK(open)->Apply(Sizes::apply);
 
-void CopyBurst(benchmark::State& state) { perf::copy_burst(state, static_cast<size_t>(state.range(0))); }
-BENCHMARK(CopyBurst)->ArgName("size")->Arg(64)->Arg(256)->Arg(512)->Arg(1408)->Arg(4096)->Arg(8896);
+void copy_burst(benchmark::State& state) { perf::copy_burst(state, static_cast<size_t>(state.range(0))); }
+BENCHMARK(copy_burst)->ArgName("size")->Arg(64)->Arg(256)->Arg(512)->Arg(1408)->Arg(4096)->Arg(8896);
 
 }  // namespace
 }  // namespace tideway::crypto

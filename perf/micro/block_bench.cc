@@ -31,7 +31,7 @@ void fill(std::span<std::byte> bytes, int64_t text) {
   }
 }
 
-void LeafHash(benchmark::State& state) {
+void hash_leaf(benchmark::State& state) {
   std::vector<std::byte> leaf(static_cast<size_t>(state.range(0)));
   fill(leaf, 0);
   for (auto _ : state) {
@@ -40,10 +40,10 @@ void LeafHash(benchmark::State& state) {
   }
   perf::count(state, 1, leaf.size());
 }
-BENCHMARK(LeafHash)->ArgName("size")->Arg(64)->Arg(1408)->Arg(8896)->Arg(64 << 10)->Arg(kLeaf);
+BENCHMARK(hash_leaf)->ArgName("size")->Arg(64)->Arg(1408)->Arg(8896)->Arg(64 << 10)->Arg(kLeaf);
 
-void Copy(benchmark::State& state) { perf::copy_whole(state, static_cast<size_t>(state.range(0))); }
-BENCHMARK(Copy)->ArgName("size")->Arg(64)->Arg(1408)->Arg(8896)->Arg(64 << 10)->Arg(kLeaf);
+void copy_leaf(benchmark::State& state) { perf::copy_whole(state, static_cast<size_t>(state.range(0))); }
+BENCHMARK(copy_leaf)->ArgName("size")->Arg(64)->Arg(1408)->Arg(8896)->Arg(64 << 10)->Arg(kLeaf);
 
 // Fills a block anew: packing takes the one before away. The filling is not timed.
 RawBlock make_block(BufferPool& pool, std::span<const std::byte> bytes, size_t segments) {
@@ -65,7 +65,7 @@ struct Bench {
   Effort effort{EffortConfig{}};
 };
 
-void PackBlock(benchmark::State& state) {
+void pack_block(benchmark::State& state) {
   Bench bench(state);
   size_t packed_size = 0;
   for (auto _ : state) {
@@ -77,9 +77,9 @@ void PackBlock(benchmark::State& state) {
   state.counters["ratio"] = static_cast<double>(kLeaf) / static_cast<double>(packed_size);
   perf::count(state, 1, kLeaf);
 }
-BENCHMARK(PackBlock)->ArgNames({"text", "segments"})->ArgsProduct({{0, 1}, {1, 256}});
+BENCHMARK(pack_block)->ArgNames({"text", "segments"})->ArgsProduct({{0, 1}, {1, 256}});
 
-void UnpackBlock(benchmark::State& state) {
+void unpack_block(benchmark::State& state) {
   Bench bench(state);
   for (auto _ : state) {
     state.PauseTiming();
@@ -91,7 +91,7 @@ void UnpackBlock(benchmark::State& state) {
   }
   perf::count(state, 1, kLeaf);
 }
-BENCHMARK(UnpackBlock)->ArgNames({"text", "segments"})->ArgsProduct({{0, 1}, {1, 256}});
+BENCHMARK(unpack_block)->ArgNames({"text", "segments"})->ArgsProduct({{0, 1}, {1, 256}});
 
 }  // namespace
 }  // namespace tideway::block

@@ -11,7 +11,7 @@ namespace {
 
 constexpr Bytes kPacket(1456);
 
-void PaceBurst(benchmark::State& state) {
+void pace_burst(benchmark::State& state) {
   Time now = Time{} + std::chrono::seconds(1);
   Pacer pacer(now);
   pacer.on_rate(now, Rate::bits_per_second(static_cast<uint64_t>(state.range(0)) * 1'000'000), kPacket);
@@ -24,9 +24,9 @@ void PaceBurst(benchmark::State& state) {
   }
   perf::count(state, 1);
 }
-BENCHMARK(PaceBurst)->ArgName("mbit")->Arg(100)->Arg(1'000)->Arg(10'000)->Arg(100'000);
+BENCHMARK(pace_burst)->ArgName("mbit")->Arg(100)->Arg(1'000)->Arg(10'000)->Arg(100'000);
 
-void PlainBucket(benchmark::State& state) {
+void plain_bucket(benchmark::State& state) {
   const double per_ns = 0.125;
   double tokens = 0, filled_at = 0, now = 0;
   for (auto _ : state) {
@@ -39,7 +39,7 @@ void PlainBucket(benchmark::State& state) {
   }
   perf::count(state, 1);
 }
-BENCHMARK(PlainBucket);
+BENCHMARK(plain_bucket);
 
 }  // namespace
 }  // namespace tideway::flow

@@ -56,12 +56,12 @@ class Source {
   uint32_t block_number_ = 0;
 };
 
-void BuildAndSeal(benchmark::State& state) {
+void build_and_seal(benchmark::State& state) {
   Source source(static_cast<size_t>(state.range(0)));
   for (auto _ : state) benchmark::DoNotOptimize(source.make().data());
   perf::count(state, kBurst, static_cast<size_t>(state.range(0)));
 }
-BENCHMARK(BuildAndSeal)->ArgName("size")->Arg(1408)->Arg(8896);
+BENCHMARK(build_and_seal)->ArgName("size")->Arg(1408)->Arg(8896);
 
 // The receiving end of such bursts; a complete block goes home at once.
 class Sink {
@@ -99,7 +99,7 @@ class Sink {
   PacketOpener opener_{KeyLimits{}};
 };
 
-void OpenAndPlace(benchmark::State& state) {
+void open_and_place(benchmark::State& state) {
   const auto payload = static_cast<size_t>(state.range(0));
   Source source(payload);
   Sink sink;
@@ -111,9 +111,9 @@ void OpenAndPlace(benchmark::State& state) {
   }
   perf::count(state, kBurst, payload);
 }
-BENCHMARK(OpenAndPlace)->ArgName("size")->Arg(1408)->Arg(8896);
+BENCHMARK(open_and_place)->ArgName("size")->Arg(1408)->Arg(8896);
 
-void AeadAlone(benchmark::State& state) {
+void aead_alone(benchmark::State& state) {
   const auto size = static_cast<size_t>(state.range(0));
   const auto key = make_key();
   std::vector<std::byte> plain(kBurst * size, std::byte{1}), sealed(kBurst * (size + kAeadTagSize));
@@ -128,7 +128,7 @@ void AeadAlone(benchmark::State& state) {
   }
   perf::count(state, kBurst, size);
 }
-BENCHMARK(AeadAlone)->ArgName("size")->Arg(1408)->Arg(8896);
+BENCHMARK(aead_alone)->ArgName("size")->Arg(1408)->Arg(8896);
 
 }  // namespace
 }  // namespace tideway::flow

@@ -12,7 +12,7 @@ using perf::kBurst;
 
 PackedBlock handle() { return {.key = {}, .head_units = 0, .length = 1, .buffer = {}}; }
 
-void PushPop(benchmark::State& state) {
+void push_pop(benchmark::State& state) {
   SpscRing<PackedBlock> ring(64);
   for (auto _ : state) {
     for (size_t i = 0; i < kBurst; ++i) benchmark::DoNotOptimize(ring.push(handle()));
@@ -20,12 +20,12 @@ void PushPop(benchmark::State& state) {
   }
   perf::count(state, kBurst);
 }
-BENCHMARK(PushPop);
+BENCHMARK(push_pop);
 
 // Both threads go round as often, so neither waits for the other for ever.
 SpscRing<PackedBlock> shared(1024);
 
-void PushAndPopInTwoThreads(benchmark::State& state) {
+void push_and_pop_in_two_threads(benchmark::State& state) {
   for (auto _ : state) {
     if (state.thread_index() == 0) {
       while (!shared.push(handle())) {}
@@ -35,10 +35,10 @@ void PushAndPopInTwoThreads(benchmark::State& state) {
   }
   if (state.thread_index() == 0) perf::count(state, 1);
 }
-BENCHMARK(PushAndPopInTwoThreads)->Threads(2)->UseRealTime();
+BENCHMARK(push_and_pop_in_two_threads)->Threads(2)->UseRealTime();
 
 // The same handles through an array that nobody else looks at.
-void MoveHandle(benchmark::State& state) {
+void move_handle(benchmark::State& state) {
   std::vector<PackedBlock> cells(64);
   for (auto _ : state) {
     for (size_t i = 0; i < kBurst; ++i) cells[i] = handle();
@@ -50,7 +50,7 @@ void MoveHandle(benchmark::State& state) {
   }
   perf::count(state, kBurst);
 }
-BENCHMARK(MoveHandle);
+BENCHMARK(move_handle);
 
 }  // namespace
 }  // namespace tideway

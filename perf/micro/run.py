@@ -20,23 +20,23 @@ import record  # noqa: E402
 
 # Bench -> its limit, and which of the bench's arguments the limit shares. "=" pins one that only the limit has.
 LIMITS = {
-    "Seal": ("CopyBurst", "size"), "Open": ("CopyBurst", "size"),
-    "BuildAndSeal": ("AeadAlone", "size"), "OpenAndPlace": ("AeadAlone", "size"),
-    "WriteHeader": ("CopyHeader", ""), "ParseHeader": ("CopyHeader", ""),
-    "WriteAck": ("CopyAck", "ranges"), "ParseAck": ("CopyAck", "ranges"),
-    "NotePacket": ("SetBit", ""), "WriteRanges": ("CopyRanges", ""),
-    "SendAndAck": ("CopyRecord", "in_flight"),
-    "PushPop": ("MoveHandle", ""), "PushAndPopInTwoThreads": ("MoveHandle", ""),
-    "PaceBurst": ("PlainBucket", ""),
-    "LeafHash": ("Copy", "size"), "PackBlock": ("LeafHash", "size=4194304"), "UnpackBlock": ("LeafHash", "size=4194304"),
-    "BM_UdpPackets": ("BM_SimPackets", "payload"),
+    "seal": ("copy_burst", "size"), "open": ("copy_burst", "size"),
+    "build_and_seal": ("aead_alone", "size"), "open_and_place": ("aead_alone", "size"),
+    "header_write": ("header_copy", ""), "header_parse": ("header_copy", ""),
+    "ack_write": ("ack_copy", "ranges"), "ack_parse": ("ack_copy", "ranges"),
+    "note_packet": ("set_bit", ""), "write_ranges": ("copy_ranges", ""),
+    "send_and_ack": ("copy_record", "in_flight"),
+    "push_pop": ("move_handle", ""), "push_and_pop_in_two_threads": ("move_handle", ""),
+    "pace_burst": ("plain_bucket", ""),
+    "hash_leaf": ("copy_leaf", "size"), "pack_block": ("hash_leaf", "size=4194304"), "unpack_block": ("hash_leaf", "size=4194304"),
+    "udp_packets": ("sim_packets", "payload"),
 }
 RUN_LIMIT_S = 1800
 COUNTERS = ("ratio", "ranges", "resent", "lost")
 
 
 def split(name):
-    """"Seal/provider:0/size:64" -> "Seal", {"provider": "0", "size": "64"}."""
+    """"seal/provider:0/size:64" -> "seal", {"provider": "0", "size": "64"}."""
     bench, *arguments = name.split("/")
     return bench, dict(argument.split(":") for argument in arguments if ":" in argument)
 
@@ -110,10 +110,10 @@ def table(rows):
 
 def line(row):
     arguments = {key: value for key, value in row["arguments"].items() if key != "provider"}
-    what = " ".join([row["bench"].removeprefix("BM_"), row.get("label", "")] + ["%s %s" % pair for pair in arguments.items()])
+    what = " ".join([row["bench"], row.get("label", "")] + ["%s %s" % pair for pair in arguments.items()])
     return "| %s | %s | %s..%s | %s | %s | %s | %s | %s |" % (
         re.sub(r" +", " ", what), short(row["ns"]), short(row["ns_min"]), short(row["ns_max"]),
-        "%.2f" % row["gb_per_s"] if "gb_per_s" in row else "", row.get("limit", "").removeprefix("BM_"),
+        "%.2f" % row["gb_per_s"] if "gb_per_s" in row else "", row.get("limit", ""),
         short(row["limit_ns"]) if "limit_ns" in row else "", "%.1f" % row["times_limit"] if "times_limit" in row else "",
         ", ".join("%s %.3g" % pair for pair in row["counters"].items()))
 

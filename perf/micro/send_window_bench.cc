@@ -92,17 +92,17 @@ class Sender {
   uint32_t next_block_ = 0;
 };
 
-void SendAndAck(benchmark::State& state) {
+void send_and_ack(benchmark::State& state) {
   Sender sender(static_cast<size_t>(state.range(0)), static_cast<double>(state.range(1)) / 1000);
   uint64_t packets = 0;
   for (auto _ : state) packets += sender.turn();
   state.SetItemsProcessed(static_cast<int64_t>(packets));
   state.counters["resent"] = static_cast<double>(sender.resent()) / static_cast<double>(packets);
 }
-BENCHMARK(SendAndAck)->ArgNames({"in_flight", "lost"})->ArgsProduct({{1'000, 10'000, 100'000, 1'000'000}, {0, 10}});
+BENCHMARK(send_and_ack)->ArgNames({"in_flight", "lost"})->ArgsProduct({{1'000, 10'000, 100'000, 1'000'000}, {0, 10}});
 
 // A record of the same size written at one end of such a ring and read at the other.
-void CopyRecord(benchmark::State& state) {
+void copy_record(benchmark::State& state) {
   const auto in_flight = static_cast<size_t>(state.range(0));
   std::vector<SentPacket> ring(std::bit_ceil(in_flight + kBurst));
   const size_t mask = ring.size() - 1;
@@ -119,7 +119,7 @@ void CopyRecord(benchmark::State& state) {
   benchmark::DoNotOptimize(sum);
   perf::count(state, kBurst);
 }
-BENCHMARK(CopyRecord)->ArgName("in_flight")->Arg(1'000)->Arg(10'000)->Arg(100'000)->Arg(1'000'000);
+BENCHMARK(copy_record)->ArgName("in_flight")->Arg(1'000)->Arg(10'000)->Arg(100'000)->Arg(1'000'000);
 
 }  // namespace
 }  // namespace tideway::flow

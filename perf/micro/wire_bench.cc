@@ -22,7 +22,7 @@ PacketHeader data_header(uint64_t number) {
           .data = {.slot = SlotId(1), .flags = kAppLimited, .head_units = 1, .block = BlockId(9), .offset = 1408}};
 }
 
-void WriteHeader(benchmark::State& state) {
+void header_write(benchmark::State& state) {
   std::vector<std::byte> packets(kBurst * kPacketSize);
   uint64_t number = 0;
   for (auto _ : state) {
@@ -31,9 +31,9 @@ void WriteHeader(benchmark::State& state) {
   }
   perf::count(state, kBurst);
 }
-BENCHMARK(WriteHeader);
+BENCHMARK(header_write);
 
-void ParseHeader(benchmark::State& state) {
+void header_parse(benchmark::State& state) {
   std::vector<std::byte> packets(kBurst * kPacketSize);
   for (size_t i = 0; i < kBurst; ++i) write_header(data_header(i), std::span(packets).subspan(i * kPacketSize, kPacketSize));
   for (auto _ : state)
@@ -43,10 +43,10 @@ void ParseHeader(benchmark::State& state) {
     }
   perf::count(state, kBurst);
 }
-BENCHMARK(ParseHeader);
+BENCHMARK(header_parse);
 
 // 32 bytes at the front of each packet, as a DATA header is.
-void CopyHeader(benchmark::State& state) {
+void header_copy(benchmark::State& state) {
   std::vector<std::byte> packets(kBurst * kPacketSize);
   std::array<std::byte, kDataHeaderSize> header{};
   for (auto _ : state) {
@@ -55,7 +55,7 @@ void CopyHeader(benchmark::State& state) {
   }
   perf::count(state, kBurst);
 }
-BENCHMARK(CopyHeader);
+BENCHMARK(header_copy);
 
 AckFrame ack_of(size_t ranges) {
   AckFrame frame;
@@ -67,7 +67,7 @@ AckFrame ack_of(size_t ranges) {
 
 constexpr size_t kAckRoom = 8192;
 
-void WriteAck(benchmark::State& state) {
+void ack_write(benchmark::State& state) {
   const AckFrame frame = ack_of(static_cast<size_t>(state.range(0)));
   std::vector<std::byte> room(kAckRoom);
   for (auto _ : state) {
@@ -77,9 +77,9 @@ void WriteAck(benchmark::State& state) {
   }
   perf::count(state, 1);
 }
-BENCHMARK(WriteAck)->ArgName("ranges")->Arg(1)->Arg(32)->Arg(256);
+BENCHMARK(ack_write)->ArgName("ranges")->Arg(1)->Arg(32)->Arg(256);
 
-void ParseAck(benchmark::State& state) {
+void ack_parse(benchmark::State& state) {
   std::vector<std::byte> room(kAckRoom);
   Writer out(room);
   write_ack(out, ack_of(static_cast<size_t>(state.range(0))));
@@ -90,10 +90,10 @@ void ParseAck(benchmark::State& state) {
   }
   perf::count(state, 1);
 }
-BENCHMARK(ParseAck)->ArgName("ranges")->Arg(1)->Arg(32)->Arg(256);
+BENCHMARK(ack_parse)->ArgName("ranges")->Arg(1)->Arg(32)->Arg(256);
 
 // The bytes of such a frame.
-void CopyAck(benchmark::State& state) {
+void ack_copy(benchmark::State& state) {
   std::vector<std::byte> room(kAckRoom), copy(kAckRoom);
   Writer out(room);
   write_ack(out, ack_of(static_cast<size_t>(state.range(0))));
@@ -103,7 +103,7 @@ void CopyAck(benchmark::State& state) {
   }
   perf::count(state, 1);
 }
-BENCHMARK(CopyAck)->ArgName("ranges")->Arg(1)->Arg(32)->Arg(256);
+BENCHMARK(ack_copy)->ArgName("ranges")->Arg(1)->Arg(32)->Arg(256);
 
 }  // namespace
 }  // namespace tideway::wire

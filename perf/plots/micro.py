@@ -6,7 +6,7 @@ from plots import frame
 def draw(result):
     rows = [row for row in result["rows"] if "ns" in row]
     figure, axes = frame.make(2, 3, cell=(4.6, 3.9))
-    for ax, bench in zip(axes[0], ("Seal", "Open", "LeafHash")):
+    for ax, bench in zip(axes[0], ("seal", "open", "hash_leaf")):
         draw_rates(ax, rows, bench)
     draw_window(axes[1][0], rows)
     draw_times(axes[1][1], axes[1][2], rows)
@@ -41,11 +41,11 @@ def draw_rates(ax, rows, bench):
 
 
 def draw_window(ax, rows):
-    lines = {**lines_of(rows, "SendAndAck", "in_flight"), **lines_of(rows, "CopyRecord", "in_flight")}
+    lines = {**lines_of(rows, "send_and_ack", "in_flight"), **lines_of(rows, "copy_record", "in_flight")}
     for (label, points), colour in zip(lines.items(), (frame.OURS, *frame.COLOURS)):
-        ax.plot([x for x, _ in points], [row["ns"] for _, row in points], ":" if "Copy" in label else "-", marker="o", markersize=4,
-                color="#888888" if "Copy" in label else colour,
-                label=label.replace("SendAndAck lost 0", "no loss").replace("SendAndAck lost 10", "1 % lost").replace("CopyRecord", "limit: CopyRecord"))
+        ax.plot([x for x, _ in points], [row["ns"] for _, row in points], ":" if "copy_record" in label else "-", marker="o", markersize=4,
+                color="#888888" if "copy_record" in label else colour,
+                label=label.replace("send_and_ack lost 0", "no loss").replace("send_and_ack lost 10", "1 % lost").replace("copy_record", "limit: copy_record"))
     ax.set_xscale("log")
     ax.set_ylim(bottom=0)
     ax.set_xlabel("packets in flight", fontsize=8)
@@ -56,10 +56,10 @@ def draw_window(ax, rows):
 
 def draw_times(left, right, rows):
     """All that has a limit and is not drawn above, in two columns."""
-    bars = [row for row in rows if "times_limit" in row and row["bench"] not in ("Seal", "Open", "LeafHash", "SendAndAck")]
+    bars = [row for row in rows if "times_limit" in row and row["bench"] not in ("seal", "open", "hash_leaf", "send_and_ack")]
     half = (len(bars) + 1) // 2
     for ax, part in ((left, bars[:half]), (right, bars[half:])):
-        names = [" ".join([row["bench"].removeprefix("BM_"), *("%s %s" % pair for pair in row["arguments"].items())]) for row in part][::-1]
+        names = [" ".join([row["bench"], *("%s %s" % pair for pair in row["arguments"].items())]) for row in part][::-1]
         ax.barh(range(len(part)), [row["times_limit"] for row in part][::-1], color=frame.COLOURS[0])
         ax.set_yticks(range(len(part)), names)
         for i, row in enumerate(part[::-1]):
