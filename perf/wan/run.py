@@ -51,7 +51,7 @@ def parse_options():
     effort.add_argument("--quick", action="store_true", help="small data, once, RTT 50 ms, loss 0.1 %%: a look, not a measurement")
     effort.add_argument("--repeats", type=int, help="default 5, with --quick 1")
     effort.add_argument("--budget", type=float, metavar="MINUTES", help="start nothing after this; default none")
-    effort.add_argument("--limit", type=float, default=60, metavar="S", help="for one command; what takes longer is not repeated (default 60)")
+    effort.add_argument("--limit", type=float, metavar="S", help="for one command; what takes longer is not repeated (default 60, with --quick 20)")
     parser.add_argument("--list", action="store_true", help="say what would run, and end")
     parser.add_argument("--bin", type=pathlib.Path, default=REPO / "build" / "release" / "bin", help="where the programs are")
     parser.add_argument("--tideway-flag", action="append", default=[], help="for tideway copy, such as --tideway-flag=--flows=4")
@@ -60,6 +60,7 @@ def parse_options():
     options.size_mib, options.checkpoint_mib, options.files = (64, 64, 1000) if options.quick else (512, 1024, 10_000)
     options.iperf_seconds = 3 if options.quick else 8
     options.repeats = options.repeats or (1 if options.quick else 5)
+    options.limit = options.limit or (20.0 if options.quick else 60.0)
     if options.quick and not (options.rtt or options.loss or options.queue or options.reorder):
         options.loss = "0.1"
         options.what = options.what or list(cells.WHAT)
