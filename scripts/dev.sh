@@ -14,7 +14,7 @@ usage: scripts/dev.sh VERB
   sim SEED | --seeds N      replay one seed of the simulation, or run N seeds
   fuzz [TARGET] [SECONDS]   all fuzz targets or one, 60 seconds each
   coverage                  which lines the tests reach, by folder
-  perf [NAME|all] [FLAGS]   release build, then perf/NAME/run.sh, or all of them; without NAME lists what there is
+  perf [NAME|all] [FLAGS]   release programs, then perf/NAME/run.sh, or all of them; without NAME lists what there is
   check                     what scripts/test.sh runs
 TEXT
 }
@@ -87,7 +87,7 @@ perf() {
   shift
   scripts/install_deps.sh build perf
   cmake --preset release >/dev/null
-  cmake --build --preset release -j "$jobs"
+  cmake --build --preset release -j "$jobs" --target programs  # perf/micro builds its own
   for name in "${names[@]}"; do
     echo "== $name"
     "perf/$name/run.sh" "$@" || failed+=("$name")
