@@ -28,7 +28,11 @@ def main():
         if kind not in KINDS:
             print("plot: nothing is drawn of %s; only of %s" % (path.name, ", ".join(KINDS)))
             continue
-        figure = __import__("plots." + kind, fromlist=["draw"]).draw(json.loads(path.read_text()))
+        try:
+            figure = __import__("plots." + kind, fromlist=["draw"]).draw(json.loads(path.read_text()))
+        except KeyError as missing:
+            print("plot: nothing is drawn of %s: an older version wrote it, without %s" % (path.name, missing))
+            continue
         out = path.with_suffix(suffix)
         figure.savefig(out, dpi=110)
         print("drawn in %s" % out)
