@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every measurement writes down beside its figures, and where."""
+import functools
 import json
 import os
 import pathlib
@@ -20,17 +21,34 @@ def machine():
             "kernel": platform.release(), "load": os.getloadavg()[0]}
 
 
+@functools.cache  # what was measured is what stood there when it began
 def commit():
     done = subprocess.run(["git", "-C", str(REPO), "describe", "--always", "--dirty", "--abbrev=12"],
                           capture_output=True, text=True)
     return done.stdout.strip() or "unknown"
 
 
-def write(name, before, rows, raw, left_out):
-    """perf/results/NAME-<commit>-<time>.json; `before` is the machine as it was when the measurement began."""
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    path = REPO / "perf" / "results" / ("%s-%s-%s.json" % (name, commit(), stamp))
+def where(name):
+    """perf/results/NAME-<commit>-<time>.json."""
+    path = REPO / "perf" / "results" / ("%s-%s-%s.json" % (name, commit(), now()))
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps({"v": 1, "commit": commit(), "machine": before, "command": sys.argv[1:], "time": stamp,
-                                "rows": rows, "raw": raw, "left_out": left_out}, indent=1) + "\n")
+    return path
+
+
+def now():
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+
+
+def save(path, content):
+    """Puts `content` there with what goes into every file. Whole or not at all, so that it may be called again and again."""
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps({"v": 1, "commit": commit(), "command": sys.argv[1:], "time": now(), **content}, indent=1) + "\n")
+    fresh.replace(path)
+
+
+def write(name, before, rows, raw, left_out):
+    """A whole result at once; `before` is the machine as it was when the measurement began."""
+    path = where(name)
+    save(path, {"machine": before, "rows": rows, "raw": raw, "left_out": left_out})
     print("written to " + str(path.relative_to(REPO)))
+    return path

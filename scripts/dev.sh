@@ -14,7 +14,7 @@ usage: scripts/dev.sh VERB
   sim SEED | --seeds N      replay one seed of the simulation, or run N seeds
   fuzz [TARGET] [SECONDS]   all fuzz targets or one, 60 seconds each
   coverage                  which lines the tests reach, by folder
-  perf [NAME]               release build, then perf/NAME/run.sh; without NAME lists what there is
+  perf [NAME|all] [FLAGS]   release programs, then perf/NAME/run.sh, or all of them; without NAME lists what there is
   check                     what scripts/test.sh runs
 TEXT
 }
@@ -79,16 +79,20 @@ coverage() {
 }
 
 perf() {
-  if [[ $# -eq 0 ]]; then
-    for script in perf/*/run.sh; do [[ -x $script ]] && basename "$(dirname "$script")"; done
-    return
-  fi
+  local names=() name failed=()
+  for name in perf/*/run.sh; do names+=("$(basename "$(dirname "$name")")"); done
+  if [[ $# -eq 0 ]]; then printf '%s\n' "${names[@]}"; return; fi
+  [[ $1 == all ]] || names=("$1")
+  [[ -x perf/${names[0]}/run.sh ]] || { echo "dev.sh: there is no perf/$1; scripts/dev.sh perf lists what there is" >&2; exit 2; }
+  shift
   scripts/install_deps.sh build perf
   cmake --preset release >/dev/null
-  cmake --build --preset release -j "$jobs"
-  local name=$1
-  shift
-  exec "perf/$name/run.sh" "$@"
+  cmake --build --preset release -j "$jobs" --target programs  # perf/micro builds its own
+  for name in "${names[@]}"; do
+    echo "== $name"
+    "perf/$name/run.sh" "$@" || failed+=("$name")
+  done
+  [[ ${#failed[@]} -eq 0 ]] || { echo "dev.sh: failed: ${failed[*]}" >&2; return 1; }
 }
 
 verb=${1:-help}

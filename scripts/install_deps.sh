@@ -10,7 +10,9 @@ build=(build-essential cmake ninja-build ccache pkg-config git libssl-dev liburi
        libdpdk-dev)
 test=(libgtest-dev librapidcheck-dev libbenchmark-dev clang clang-tidy clang-format libclang-rt-14-dev python3 iproute2 ethtool rsync
       procps openssl faketime dpdk libbpf-dev tshark)
-perf=(libbenchmark-dev iperf3 rsync iproute2 ethtool procps python3)
+# The peers of perf/wan and perf/disk, and what draws the plots. No service is started, see below.
+perf=(libbenchmark-dev iperf3 rsync openssh-client openssh-server rclone uftp globus-gridftp-server-progs globus-gass-copy-progs fio
+      iproute2 ethtool procps python3 python3-matplotlib)
 # Sealing by ipsec-mb exists on x86-64 only; elsewhere OpenSSL does it.
 [[ $(uname -m) == x86_64 ]] && build+=(libipsec-mb-dev)
 
@@ -51,7 +53,15 @@ fi
 
 echo "install_deps.sh: installing ${missing[*]}"
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+policy=/usr/sbin/policy-rc.d
+hold=
+trap 'rm -f "$log"; [[ -z $hold ]] || "${as_root[@]}" rm -f "$policy"' EXIT
+# Some packages are servers, which Debian would start at once. Only a measurement starts them, on a link of its own.
+if [[ ! -e $policy ]]; then
+  hold=yes
+  printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+  "${as_root[@]}" chmod 755 "$policy"
+fi
 apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@" >>"$log" 2>&1; }
 # Package lists may be old or absent, as in a fresh container: refresh them only when the first try fails.
 if ! apt install -y --no-install-recommends "${missing[@]}"; then

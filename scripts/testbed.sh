@@ -8,6 +8,7 @@
 #   scripts/testbed.sh up [--interface-mtu N] [--plain-frames] [flags of tideway-wan]    e.g. up --rate 1Gbit --delay 25ms --loss 0.1%
 #   scripts/testbed.sh exec a|b COMMAND...        runs a command at a site
 #   scripts/testbed.sh restart [flags]            the same namespaces, another link
+#   scripts/testbed.sh cut                        ends the link and keeps the sites: its statistics are complete then
 #   scripts/testbed.sh status                     what the link did so far
 #   scripts/testbed.sh down                       ends and removes what `up` started, nothing else
 #
@@ -23,7 +24,7 @@ state=${TIDEWAY_TESTBED_STATE:-/run/tideway-testbed}/$name  # a folder that is r
 a=$name-a w=$name-w b=$name-b
 
 fail() { echo "testbed: $1" >&2; [ $# -lt 2 ] || echo "  next  $2" >&2; exit 1; }
-usage() { sed -n '3,19s/^# \{0,1\}//p' "$0"; exit "${1:-0}"; }
+usage() { sed -n '3,20s/^# \{0,1\}//p' "$0"; exit "${1:-0}"; }
 
 case $name in *[!a-zA-Z0-9_-]*|'') fail "TIDEWAY_TESTBED=\"$name\" is not a plain name" "use letters and digits" ;; esac
 
@@ -142,6 +143,7 @@ verb=${1:-}
 case $verb in
   up) up "$@" ;;
   down) down ;;
+  cut) stop_emulator ;;
   restart)
     [ -e "$state/namespaces" ] || fail "testbed $name is not up" "$0 up ..."
     stop_emulator

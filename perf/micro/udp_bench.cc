@@ -2,7 +2,7 @@
 //
 // Packets per second through the UDP backend over loopback, both ends in one thread: what a packet costs to write
 // nothing into, send, and take in again. Args: payload in bytes, GSO and GRO on (1) or off (0), packets per burst.
-// The null run is BM_SimPackets: the same loop over a wire in memory.
+// The null run is sim_packets: the same loop over a wire in memory.
 #include "packet_io/sim_packet_io.h"
 #include "packet_io/udp_packet_io.h"
 
@@ -48,7 +48,7 @@ void run(benchmark::State& state, PacketIo& a, PacketIo& b, const Endpoint& from
   state.counters["lost"] = static_cast<double>(turns * burst.size() - arrived);
 }
 
-void BM_UdpPackets(benchmark::State& state) {
+void udp_packets(benchmark::State& state) {
   UdpConfig config;
   if (state.range(1) == 0) {
     config.gso = Gso::kOff;
@@ -58,18 +58,18 @@ void BM_UdpPackets(benchmark::State& state) {
   const Endpoint local = Endpoint::parse("127.0.0.1:0").value();
   run(state, *a, *b, local, local);
 }
-BENCHMARK(BM_UdpPackets)
+BENCHMARK(udp_packets)
     ->ArgNames({"payload", "gso", "burst"})
     ->ArgsProduct({{1472, 8972}, {0, 1}, {32, 64}});
 
-void BM_SimPackets(benchmark::State& state) {
+void sim_packets(benchmark::State& state) {
   const Endpoint from = Endpoint::parse("10.0.0.1:0").value(), to = Endpoint::parse("10.0.0.2:0").value();
   auto wire = quiet_wire(kBurstMax);
   SimPacketIo a({.address = from, .payload_max = 9000_B, .rooms = 256}, *wire.first);
   SimPacketIo b({.address = to, .payload_max = 9000_B, .rooms = 256}, *wire.second);
   run(state, a, b, from, to);
 }
-BENCHMARK(BM_SimPackets)->ArgNames({"payload", "none", "burst"})->ArgsProduct({{1472, 8972}, {0}, {64}});
+BENCHMARK(sim_packets)->ArgNames({"payload", "none", "burst"})->ArgsProduct({{1472, 8972}, {0}, {64}});
 
 }  // namespace
 }  // namespace tideway::packet_io

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tideway itself: cold, where a command starts from nothing, and warm, on a session that stands already."""
+import os
+import subprocess
+
+import pair
+from system import OURS, System, said
+
+SIDES = {"a": "atlanta", "b": "wisconsin"}
+
+
+class Tideway(System):
+    """The destination's gateway has just been started and knows nobody; the command dials it."""
+    name = "tideway, cold"
+    kind = "tideway"
+    role = OURS
+    is_encrypted = True
+
+    def __init__(self, testbed, work, options):
+        super().__init__(testbed, work, options)
+        self.pair = pair.Pair(options.bin, work)
+
+    def why_not(self):
+        return self.pair.why_not()
+
+    def prepare(self):
+        self.pair.issue()
+
+    def start(self, arrived, link):
+        places = [pair.Place(self.testbed.sites[side].address) for side in SIDES]
+        self.pair.configure(places, [self.work / "atlanta" / "data", arrived])
+        self.start_gateway("b")
+
+    def start_gateway(self, side):
+        log_path = self.work / ("tidewayd-%s.log" % side)
+        with open(log_path, "w") as log:
+            gateway = self.testbed.sites[side].start(*self.pair.serve(SIDES[side]), log=log)
+        self.servers.append(gateway)
+        pair.wait_until_ready(gateway, log_path)
+
+    def command(self, source, arrived):
+        return self.pair.copy("--direct", *self.options.tideway_flag, source, "wisconsin:data/" + source.name)
+
+
+class TidewayWarm(Tideway):
+    """Both gateways run, and one copy has gone through their session before the one that is measured."""
+    name = "tideway, warm"
+    FIRST_MIB = 64  # enough for the rate to be found
+    # What `tideway copy --help` says while every command dials anew. A version without this sentence is measured here.
+    DIALS_ANEW = "always so in this version"
+
+    def why_not(self):
+        return super().why_not() or self.why_not_warm()
+
+    def why_not_warm(self):
+        help_text = subprocess.run([str(self.options.bin / "tideway"), "copy", "--help"], capture_output=True, text=True).stdout
+        return "each copy of this version dials anew: there is no warm session yet" if self.DIALS_ANEW in help_text else None
+
+    def start(self, arrived, link):
+        super().start(arrived, link)
+        self.start_gateway("a")
+        first = self.work / "first.bin"
+        first.write_bytes(os.urandom(self.FIRST_MIB << 20))
+        done = self.testbed.a.run(*self.pair.copy(first, "wisconsin:data/first.bin"), limit_s=self.options.limit)
+        first.unlink()
+        if done.returncode != 0:
+            raise RuntimeError("the copy before the measured one failed: " + said(done))
+
+    def command(self, source, arrived):
+        return self.pair.copy(*self.options.tideway_flag, source, "wisconsin:data/" + source.name)
+
+
+SYSTEMS = (Tideway, TidewayWarm)
