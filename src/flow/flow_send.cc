@@ -88,8 +88,7 @@ Bytes Flow::window_now() const {
 }
 
 bool Flow::has_window() const {
-  return recovery_.in_flight() + Bytes(packet_size()) <= window_now() &&
-         recovery_.packets_in_flight() < SentPackets::kPacketsMax / 2;
+  return recovery_.in_flight() + Bytes(packet_size()) <= window_now() && !has_packets_max();
 }
 
 void Flow::note_sent(Time now, SentPacket packet, size_t size) {
@@ -218,21 +217,23 @@ std::optional<SendRange> Flow::take_range(Time now, size_t payload) {
   return range;
 }
 
+// What holds data back is asked once for the burst, and what leaves is taken off it here.
 Flow::Stop Flow::fill_data(Time now) {
-  Bytes budget = pacer_.available(now);
   const size_t full = packet_size();
+  Bytes paced = pacer_.available(now), window = saturating_sub(window_now(), recovery_.in_flight());
   while (builder_.has_room()) {
     const size_t size = std::min(full, builder_.next_size());
     if (path_.allowance() < Bytes(size)) return Stop::kAddress;
     if (recovery_.probes_due() == 0) {
-      if (!has_window()) return Stop::kWindow;
-      if (budget < Bytes(size)) return Stop::kPacing;
+      if (window < Bytes(full) || has_packets_max()) return Stop::kWindow;
+      if (paced < Bytes(size)) return Stop::kPacing;
     }
     const auto range = take_range(now, size - wire::kDataOverhead);
     if (!range) return Stop::kNothing;
     const size_t sent = builder_.add_data(*range, 0);
     note_sent(now, entry_of(range->range), sent);
-    budget = saturating_sub(budget, Bytes(sent));
+    paced = saturating_sub(paced, Bytes(sent));
+    window = saturating_sub(window, Bytes(sent));
   }
   return Stop::kRooms;
 }
