@@ -62,6 +62,7 @@ struct OpenLane {
   LaneId id;
   uint64_t credit_unit = 0;
   size_t flows_of_session = 0;       // those of its other lanes, too, which share the path with these
+  Rate rate_remembered;              // of the session, from an earlier one; zero: unknown
   std::shared_ptr<LaneBoard> board;  // the engine fills it in
   std::vector<OpenFlow> flows;
 };
