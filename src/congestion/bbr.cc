@@ -66,7 +66,7 @@ Bbr::Bbr(const ControllerConfig& config)
 Bytes Bbr::train() const {
   const Bytes size = std::min(kTrain, config_.window_initial);
   const bool is_of_use = config_.rtt_initial >= kTrainRttMin && size >= config_.packet_size * kTrainPacketsMin;
-  return has_rtt_ || !is_of_use ? Bytes() : size;
+  return acked_start_ < config_.window_initial && is_of_use ? size : Bytes();
 }
 
 void Bbr::on_ack(const AckSample& sample) {
@@ -79,6 +79,7 @@ void Bbr::on_ack(const AckSample& sample) {
   loss_.on_acked(sample.packets_acked);
   is_marked_ |= sample.ce_marked > 0;
   acked_round_ += sample.acked;
+  if (acked_start_ < config_.window_initial) acked_start_ += sample.acked;
   if (sample.round != round_) end_round(sample);
   if (phase_ == Phase::kStartup && !is_pipe_full_) follow_trains(sample);
   step(sample);

@@ -128,6 +128,7 @@ class Bbr final : public CongestionController {
   Rate rate_full_;
   uint32_t rounds_full_ = 0;
   enum class Jump : uint8_t { kNone, kMade, kHeld, kFailed } jump_ = Jump::kNone;
+  Bytes acked_start_;                // up to the first flight; probes of the path may be acked before any data leaves
   std::array<Rate, 4> trains_{};     // of the first flight, ascending
   size_t trains_counted_ = 0;
   Rate capacity_;                    // this flow's share, as packet trains tell it; zero: unknown

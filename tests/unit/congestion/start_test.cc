@@ -104,6 +104,19 @@ TEST(Start, DoesNotEndBecauseTheApplicationHasNothingToSend) {
   EXPECT_NE(bbr.phase(), Bbr::Phase::kStartup) << "the path itself gives no more";
 }
 
+TEST(Trains, LeaveUntilTheFirstFlightIsAckedWhateverProbesWereBefore) {
+  Bbr bbr({.packet_size = PathSimulation::kPayload, .window_initial = 128_KiB, .rtt_initial = 20ms});
+  EXPECT_EQ(bbr.train(), 64_KiB);
+  AckSample probe = ack_at(Time(1s), 1, LimitedBy::kApplication);
+  probe.acked = 2'900_B;
+  bbr.on_ack(probe);
+  EXPECT_EQ(bbr.train(), 64_KiB);
+  AckSample flight = ack_at(Time(1s) + 20ms, 2, LimitedBy::kNetwork);
+  flight.acked = 128_KiB;
+  bbr.on_ack(flight);
+  EXPECT_EQ(bbr.train(), Bytes());
+}
+
 TEST(Jump, WaitsUntilItWasMadeUseOf) {
   Bbr bbr({.packet_size = PathSimulation::kPayload, .rtt_initial = 20ms});
   Time now(1s);
