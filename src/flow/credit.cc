@@ -190,16 +190,16 @@ void Credit::close_sending(SlotId slot) {
 bool Credit::try_start(SlotId id) {
   Sending* const slot = find_sending(id);
   if (slot == nullptr) return false;
-  if (slot->started < slot->limit) {
-    ++slot->started;
-    return true;
-  }
-  if (slot->blocked_at != slot->limit) {
-    slot->blocked_at = slot->limit;
-    slot->is_blocked_due = has_frames_ = true;
-    ++stats_.stalls;
-  }
-  return false;
+  const bool may_start = slot->started < slot->limit;
+  if (may_start) ++slot->started;
+  else if (std::exchange(slot->stalled_at, slot->limit) != slot->limit) ++stats_.stalls;
+  ask_ahead(*slot);
+  return may_start;
+}
+
+void Credit::ask_ahead(Sending& slot) {
+  if (slot.limit - slot.started > kAskAhead || std::exchange(slot.asked_at, slot.limit) == slot.limit) return;
+  slot.is_blocked_due = has_frames_ = true;
 }
 
 void Credit::abandon_started(BlockKey key) {
@@ -261,7 +261,7 @@ void Credit::write_sending(Writer& out) {
       slot.was_returned = true;
     }
     if (!slot.is_blocked_due) continue;
-    if (slot.blocked_at == slot.limit && !write(out, wire::FrameType::kBlocked, limit)) return;
+    if (slot.asked_at == slot.limit && !write(out, wire::FrameType::kBlocked, limit)) return;
     slot.is_blocked_due = false;
   }
 }
@@ -290,7 +290,7 @@ void Credit::on_frames_lost() {
   }
   for (Sending& slot : sending_) {
     slot.is_return_due = slot.is_return_due || slot.was_returned;
-    slot.is_blocked_due = slot.blocked_at == slot.limit && slot.started == slot.limit;
+    slot.is_blocked_due = slot.asked_at == slot.limit;
     has_frames_ = has_frames_ || slot.is_return_due || slot.is_blocked_due;
   }
   abandons_sent_ = 0;

@@ -14,9 +14,18 @@ namespace {
 // Packets of frames fit the base MTU on either kind of IP, so that they pass when larger ones do not.
 constexpr size_t kFramesPacketMax = 1200;
 
+constexpr int kTailVariesBy = 32;  // part of a round trip, at least
+constexpr int kTailLooks = 16;  // per round trip, at what is unacked when there is nothing else to send
+
 SentPacket entry_of(const Range& range) {
   return {.block = range.key.block.value(), .offset = range.offset, .slot = range.key.slot.value(),
           .length = static_cast<uint16_t>(range.length), .kind = PacketKind::kData};
+}
+
+// After which what is unacked at the end of a lane's data goes out again: the round trip and what it varies by. Less than
+// loss detection waits for, because a mistake costs nothing where there is nothing else to send.
+Duration tail_age(const RttEstimator& rtt) {
+  return rtt.smoothed() + std::max(2 * rtt.variance(), rtt.smoothed() / kTailVariesBy);
 }
 
 SentPacket entry_of(PacketKind kind, size_t size) { return {.length = static_cast<uint16_t>(size), .kind = kind}; }
@@ -27,7 +36,7 @@ size_t Flow::write_burst(Time now, std::span<Packet> rooms) {
   const Endpoint lent_for = path_.peer();
   fire_deadlines(now);
   if (path_.peer() != lent_for) return 0;  // the rooms lead to an address that has just been given up
-  pacer_.on_rate(now, std::min(recovery_.pacing_rate(), rate_max_), Bytes(packet_size()));
+  pacer_.on_rate(now, std::min(recovery_.pacing_rate(), rate_max_), Bytes(packet_size()), recovery_.train());
   if (recovery_.pacing_rate() > rate_max_) recovery_.on_app_limited();
   pacer_.on_wake(now);
   if (sealer_.prepare(now)) ++stats_.key_changes;
@@ -199,7 +208,7 @@ void Flow::write_data(Time now) {
   if (!may_send_data()) return;
   const size_t before = builder_.count();
   const Stop stop = fill_data(now);
-  if (builder_.count() > before) tail_at_ = now + recovery_.rtt().smoothed() * 5 / 4;
+  if (builder_.count() > before) tail_at_ = now + recovery_.rtt().smoothed() / kTailLooks;
   finish_data(now, stop);
 }
 
@@ -211,9 +220,8 @@ std::optional<SendRange> Flow::take_range(Time now, size_t payload) {
   if (auto range = lane_.window.take(now, payload)) return range;
   if (recovery_.probes_due() > 0) return lane_.window.take_tail(now, now, payload);
   if (!is_tail_due(now)) return std::nullopt;
-  const Duration smoothed = recovery_.rtt().smoothed();
-  auto range = lane_.window.take_tail(now, now - smoothed * 5 / 4, payload);
-  if (!range) tail_at_ = now + smoothed / 4;
+  auto range = lane_.window.take_tail(now, now - tail_age(recovery_.rtt()), payload);
+  if (!range) tail_at_ = now + recovery_.rtt().smoothed() / kTailLooks;
   return range;
 }
 
