@@ -120,6 +120,12 @@ struct LaneDied {
   Error why;
 };
 
+// A lane is ready to receive a transfer's blocks, as many bytes of them as it says.
+struct SlotOpened {
+  LaneHandle lane;
+  TransferHandle transfer;
+  Bytes credit;
+};
 struct SlotRefused {  // a transfer finds no place in its lane
   TransferHandle transfer;
   Error why;
@@ -127,7 +133,7 @@ struct SlotRefused {  // a transfer finds no place in its lane
 
 // The device of the packet backend, for good; each net worker says so once.
 struct DeviceGone {};
-using NetEvent = std::variant<PortsBound, KeyWanted, LaneDied, SlotRefused, DeviceGone>;
+using NetEvent = std::variant<PortsBound, KeyWanted, LaneDied, SlotOpened, SlotRefused, DeviceGone>;
 
 // ---- control → io --------------------------------------------------------------------------------------------------
 

@@ -138,7 +138,8 @@ void NetWorker::obey(Time now, OpenLane&& open) {
 void NetWorker::obey(Time, OpenSlot&& open) {
   LanePort* lane = find(open.lane);
   if (lane == nullptr) return;
-  if (Status status = lane->open_slot(open); !status.ok()) tell(SlotRefused{open.transfer, status.error()});
+  if (Status status = lane->open_slot(open); !status.ok()) return tell(SlotRefused{open.transfer, status.error()});
+  if (open.role == OpenSlot::Role::kReceiving) tell(SlotOpened{open.lane, open.transfer, lane->lane().credit_given(open.slot)});
 }
 
 void NetWorker::obey(Time, CloseSlot&& close) {

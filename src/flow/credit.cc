@@ -75,10 +75,12 @@ Status Credit::open_receiving(SlotId slot) {
                      std::to_string(config_.lane.value()),
                  "try again when a transfer has ended, or raise [engine] memory"};
   const uint64_t share = std::min(kStartMax, shared_free() / kStartPart);
-  receiving_.push_back({.slot = slot, .allowed = config_.blocks_reserved + share});
+  // A peer that was told less on the control channel, before this lane was there, learns the rest from a frame.
+  receiving_.push_back({.slot = slot, .is_due = share > 0, .allowed = config_.blocks_reserved + share});
+  has_frames_ = has_frames_ || share > 0;
   account();
   ++generation_;
-  return success();  // the first value travels in TransferAccepted, so no frame is due
+  return success();
 }
 
 void Credit::close_receiving(SlotId id) {

@@ -209,6 +209,7 @@ void Gateway::dispatch_events() {
     const auto is_for = [&](const auto& session) {
       if (const auto* bound = std::get_if<engine::PortsBound>(&*event)) return session->owns_port_request(bound->request);
       if (const auto* died = std::get_if<engine::LaneDied>(&*event)) return session->owns(died->lane);
+      if (const auto* opened = std::get_if<engine::SlotOpened>(&*event)) return session->owns(opened->transfer);
       if (const auto* refused = std::get_if<engine::SlotRefused>(&*event)) return session->owns(refused->transfer);
       const auto* wanted = std::get_if<engine::KeyWanted>(&*event);
       return wanted != nullptr && session->owns(wanted->lane);

@@ -125,6 +125,7 @@ class Session {
   Result<GrantLimits> authorise(const messages::OpenTransfer& request) const;
   void refuse(const TransferId& id, const Error& why);
   void on_sink_ready(const engine::SinkReady& ready);
+  void on_slot_opened(const engine::SlotOpened& opened);
   void on_done(engine::TransferDone& done);
   void give_up(engine::TransferHandle handle, const Error& why);
   void set_ceiling();
