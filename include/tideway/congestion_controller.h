@@ -23,6 +23,7 @@ struct AckSample {
   Duration rtt_min;     // over the estimator's window
   Duration rtt_smoothed;
   Rate delivery_rate;   // of the newest acked packet's flight; zero: no sample
+  Rate train_rate{};    // at which packets that left back to back arrived, by the receiver's clock; zero: no sample
   uint64_t round;       // round trips so far, counted by the flow in packet-timed rounds
   uint64_t packets_acked;  // newly acked by this frame
   uint64_t ce_marked;   // packets newly reported as congestion experienced
@@ -49,6 +50,9 @@ class CongestionController {
   virtual void on_spurious_loss(Time now) = 0;  // the last on_loss was wrong: undo it
   virtual Bytes window() const = 0;             // never under two full packets
   virtual Rate pacing_rate() const = 0;         // never zero
+  // How much is to leave back to back at a time, so that the spread with which it arrives shows the path's rate. Zero: as
+  // little as the pacer can do.
+  virtual Bytes train() const { return {}; }
 };
 
 }  // namespace tideway

@@ -120,6 +120,12 @@ class PacketIo {
   // Called once when a packet that was not sent dies, and when a received one does.
   virtual void release(Packet& packet) = 0;
   static uint64_t token_of(const Packet& packet) { return packet.token_; }
+  // Makes an empty packet ours, in place: a burst of them is filled for each turn.
+  void lend(Packet& packet, uint64_t token) {
+    packet.reset();
+    packet.home_ = this;
+    packet.token_ = token;
+  }
   // The packet's room now belongs to the wire: its death no longer calls release.
   static void disown(Packet& packet) { packet.home_ = nullptr; packet.bytes = {}; }
 };

@@ -11,8 +11,11 @@ using namespace std::chrono_literals;
 
 constexpr double kStartupGain = 2.77;       // 4 ln 2: the least that doubles the rate each round
 constexpr double kDrainGain = 0.5, kDownGain = 0.9, kUpGain = 1.25;
-constexpr double kWindowGain = 2, kWindowGainShared = 1.25, kUpWindowGain = 2.25, kDownWindowGain = 1, kProbeRttWindowGain = 0.5;
-constexpr double kPacingMargin = 0.99;      // one percent under the estimate, so that queues drain by themselves
+constexpr double kWindowGain = 2, kWindowGainShared = 1.25, kWindowGainQueued = 1.1, kUpWindowGain = 2.25, kDownWindowGain = 1, kProbeRttWindowGain = 0.5;
+// What the path loses by itself is sent on top, or a path that loses 3 % carries 3 % less than it could. Not all of it: if
+// the loss was ours after all, it then falls from sample to sample.
+constexpr double kLossMadeUp = 0.75, kLossMadeUpMax = 0.03;
+constexpr double kDrainingGain = 0.98;      // of the estimate while a queue shows, so that it drains by itself
 constexpr double kHeadroom = 0.85;          // of inflight_hi, left for others while cruising
 constexpr double kBeta = 0.7;
 
@@ -20,6 +23,15 @@ constexpr double kFullPipeGrowth = 1.25;    // a round that grew less did not fi
 constexpr uint32_t kFullPipeRounds = 3;
 constexpr double kLossBaseWeight = 0.25;    // of a new sample
 constexpr uint64_t kStartupLossMin = 6;     // packets; fewer may be one accident
+
+constexpr Bytes kTrain = 64_KiB;            // of the first flight: a burst that the pacer may send at higher rates anyway
+constexpr uint64_t kTrainPacketsMin = 16;   // shorter ones say more about clocks than about the path
+constexpr Duration kTrainRttMin = 5ms;      // doubling is as quick on shorter paths, and there the first flight is a large part of a BDP
+constexpr double kJumpMin = 1.5;            // times the rate there is; less is no jump
+constexpr double kJumpWindow = 1.1;         // of the BDP of the estimate: acks come late, too
+constexpr uint64_t kJumpSample = 256;       // packets, after which loss may end it
+constexpr double kJumpLossMax = 0.12;       // no path that is of use loses so much by itself
+constexpr Duration kJumpMeasure = 1ms;      // over less, the rate at which acks come says nothing
 
 constexpr Duration kProbeWaitMin = 2s, kProbeWaitSpread = 1s;
 constexpr uint64_t kProbeRoundsMin = 62;    // as often as Reno would, so that we do not starve it on short paths
@@ -30,6 +42,8 @@ constexpr Duration kRttMinFor = 10s;        // then even the least that a probe 
 constexpr Duration kRttTolerance = 100us;   // of wake-ups and batching; or 1/64, if more
 constexpr Duration kProbeRttTime = 200ms;
 constexpr Duration kQueueTolerance = 1ms;   // less is jitter
+constexpr Duration kQueueSeen = 500us;      // the least round trip of a round was longer by so much: a queue that stays
+constexpr int kQueueSeenPart = 64;          // or by this part of the shortest, if more
 
 constexpr Bytes kQuantumMax = 64_KiB;       // a burst the pacer may send at once
 
@@ -49,6 +63,12 @@ Bbr::Bbr(const ControllerConfig& config)
   pacing_rate_ = std::max(pacing_rate_, Rate::bytes_per_second(1));
 }
 
+Bytes Bbr::train() const {
+  const Bytes size = std::min(kTrain, config_.window_initial);
+  const bool is_of_use = config_.rtt_initial >= kTrainRttMin && size >= config_.packet_size * kTrainPacketsMin;
+  return acked_start_ < config_.window_initial && is_of_use ? size : Bytes();
+}
+
 void Bbr::on_ack(const AckSample& sample) {
   if (entered_at_ == Time()) {  // the first sample starts our clocks
     entered_at_ = probed_at_ = rtt_min_seen_at_ = sample.now;
@@ -59,7 +79,9 @@ void Bbr::on_ack(const AckSample& sample) {
   loss_.on_acked(sample.packets_acked);
   is_marked_ |= sample.ce_marked > 0;
   acked_round_ += sample.acked;
+  if (acked_start_ < config_.window_initial) acked_start_ += sample.acked;
   if (sample.round != round_) end_round(sample);
+  if (phase_ == Phase::kStartup && !is_pipe_full_) follow_trains(sample);
   step(sample);
   set_pacing_rate();
   set_window(sample);
@@ -67,11 +89,13 @@ void Bbr::on_ack(const AckSample& sample) {
 
 void Bbr::on_loss(const LossSample& sample) {
   loss_.on_lost(sample.packets_lost);
+  jump_packets_lost_ += sample.packets_lost;
   inflight_at_loss_ = sample.in_flight_before;
   if (sample.cause == LossCause::kProbeTimeout) {
     // Nothing comes back at all: start small, and grow with what is acked up to what the model says.
     remember_for_undo(false);
     window_ = std::max(sample.in_flight + config_.packet_size, window_floor(config_));
+    if (is_jumping()) jump_ = Jump::kFailed;
     loss_.restart();
     return;
   }
@@ -125,12 +149,15 @@ Bytes Bbr::bdp(double gain) const {
 // A quarter of the path's own delay. Packets of the last round met at least this much.
 bool Bbr::has_queue() const { return rtt_last_round_ > rtt_min_ + std::max(rtt_min_ / 4, kQueueTolerance); }
 
+// Even its luckiest packet waited: somebody's queue stays.
+bool Bbr::is_queued() const { return rtt_last_round_ > rtt_min_ + std::max(rtt_min_ / kQueueSeenPart, kQueueSeen); }
+
 void Bbr::end_round(const AckSample& sample) {
   round_ = sample.round;
   rtt_last_round_ = rtt_round_ == Duration::max() ? rtt_last_round_ : rtt_round_;
   acked_last_round_ = acked_round_;
   aggregation_.on_round();
-  check_full_pipe();
+  check_full_pipe(sample);
   judge_loss(sample);
   // The samples of an Up phase are all in one round after its end; then the cycle before the last may be forgotten.
   if (!is_cycle_counted_ && phase_ != Phase::kUp && phase_ != Phase::kRefill && round_ > entered_round_ + 1) {
@@ -146,8 +173,65 @@ void Bbr::end_round(const AckSample& sample) {
   is_marked_ = false;
 }
 
-void Bbr::check_full_pipe() {
-  if (is_pipe_full_) return;
+// ---- the jump ------------------------------------------------------------------------------------------------------
+
+// Of two trains the slower one counts, of three the middle one: what makes a train look faster than the path is worse than
+// what makes it look slower.
+void Bbr::note_train(Rate rate) {
+  const Rate share = rate * (1.0 / std::max(config_.flows, 1U));
+  if (trains_counted_ == trains_.size()) return;
+  size_t at = trains_counted_++;
+  for (; at > 0 && trains_[at - 1] > share; --at) trains_[at] = trains_[at - 1];
+  trains_[at] = share;
+  capacity_ = trains_[(trains_counted_ - 1) / 2];
+}
+
+void Bbr::follow_trains(const AckSample& sample) {
+  if (sample.train_rate > Rate() && (jump_ == Jump::kNone || sample.round < jump_round_)) {
+    note_train(sample.train_rate);
+    if (jump_ == Jump::kNone && capacity_ >= pacing_rate_ * kJumpMin) {
+      jump_ = Jump::kMade;
+      jump_round_ = sample.round + 1;
+    }
+  }
+  if (!is_jumping() || sample.round < jump_round_) return;
+  if (sample.round == jump_round_) watch_jump(sample);
+  else if (sample.limited_by == LimitedBy::kApplication) jump_round_ = sample.round;  // the jump was not made use of yet
+  else end_jump(sample);
+}
+
+// During the round that shows it. What was lost before belongs to the first flight.
+void Bbr::watch_jump(const AckSample& sample) {
+  if (jump_acked_from_ == kNever) {
+    jump_acked_from_ = sample.now;
+    jump_packets_lost_ = 0;
+    return;
+  }
+  jump_acked_ += sample.acked;
+  jump_packets_acked_ += sample.packets_acked;
+  const uint64_t packets = jump_packets_acked_ + jump_packets_lost_;
+  const bool is_lossy = packets >= kJumpSample &&
+                        static_cast<double>(jump_packets_lost_) > kJumpLossMax * static_cast<double>(packets);
+  const bool is_queued = sample.rtt > rtt_min_ + std::max(rtt_min_ / 4, kQueueTolerance);
+  if (!is_lossy && !is_queued && !is_marked_) return;
+  if (sample.now - jump_acked_from_ < kJumpMeasure) return;
+  remember_for_undo(true);
+  jump_ = Jump::kFailed;
+  is_pipe_full_ = true;
+  rate_max_ = {Rate::of(jump_acked_, sample.now - jump_acked_from_), Rate()};
+  inflight_hi_ = std::max(bdp(1), window_floor(config_));
+}
+
+void Bbr::end_jump(const AckSample& sample) {
+  jump_ = Jump::kHeld;
+  is_pipe_full_ = true;
+  enter(Phase::kRefill, sample);
+  enter(Phase::kUp, sample);
+}
+
+void Bbr::check_full_pipe(const AckSample& sample) {
+  if (is_pipe_full_ || is_jumping()) return;
+  if (sample.limited_by == LimitedBy::kApplication) return;  // such a round tells what we had to send
   const Rate best = std::max(rate_max_[0], rate_max_[1]);
   if (best >= rate_full_ * kFullPipeGrowth) {
     rate_full_ = best;
@@ -163,14 +247,14 @@ void Bbr::judge_loss(const AckSample& sample) {
   const uint64_t lost = loss_.lost();
   const auto rate = loss_.judge(threshold, has_queue() ? LossRate::Queue::kSeen : LossRate::Queue::kNotSeen);
   const bool is_high = rate && *rate > threshold;
-  if (rate && phase_ == Phase::kCruise && !is_probe_sample_ && !has_queue()) {
+  if (rate && phase_ == Phase::kCruise && is_cycle_counted_ && !has_queue()) {
     const double base = loss_base_.value_or(*rate);
     loss_base_ = base + kLossBaseWeight * (*rate - base);
     if (*rate <= loss_threshold(*loss_base_)) return;
   }
   if (phase_ == Phase::kStartup) {
     const bool is_ours = is_marked_ || has_queue() || rounds_full_ > 0;
-    if (!is_pipe_full_ && is_ours && ((is_high && lost >= kStartupLossMin) || is_marked_)) on_too_much_loss(sample);
+    if (!is_pipe_full_ && !is_jumping() && is_ours && ((is_high && lost >= kStartupLossMin) || is_marked_)) on_too_much_loss(sample);
   } else if (is_high || is_marked_) {
     on_too_much_loss(sample);
   }
@@ -189,6 +273,7 @@ void Bbr::on_too_much_loss(const AckSample& sample) {
     if (phase_ == Phase::kUp || phase_ == Phase::kRefill) enter_down(sample);
     return;
   }
+  if (!is_cycle_counted_) return;  // the rest of what the probe lost
   // Not our probing: somebody else came, or the path got worse. Go down for now, but not under what still arrives.
   const Rate rate = std::max(rate_max_[0], rate_max_[1]);
   rate_lo_ = std::max(rate_round_, (rate_lo_.is_unlimited() ? rate : rate_lo_) * kBeta);
@@ -299,8 +384,10 @@ bool Bbr::is_time_to_probe(const AckSample& sample) const {
 
 Bbr::Gains Bbr::gains() const {
   // The flows of a session each see their own best moments, so together they think the path larger than it is, and
-  // twice its BDP each would be one BDP of standing queue. What one of them wastes by a smaller window the others use.
-  const double steady = config_.flows > 1 ? kWindowGainShared : kWindowGain;
+  // twice its BDP each would be one BDP of standing queue. What one of them wastes by a smaller window the others use. And
+  // while a queue stays, whoever made it, all go closer to their BDP: shares of a queue that windows fill never even out.
+  const double alone = config_.flows > 1 ? kWindowGainShared : kWindowGain;
+  const double steady = is_queued() ? kWindowGainQueued : alone;
   switch (phase_) {
     case Phase::kStartup: return {kStartupGain, kWindowGain};
     case Phase::kDrain: return {kDrainGain, kWindowGain};
@@ -324,8 +411,15 @@ Bytes Bbr::window_cap() const {
 }
 
 void Bbr::set_pacing_rate() {
-  const Rate rate = bandwidth() * (gains().pacing * kPacingMargin);
+  double gain = gains().pacing;
+  if (is_queued()) gain *= kDrainingGain;
+  else if (phase_ == Phase::kCruise) gain *= 1 + kLossMadeUp * std::min(loss_base(), kLossMadeUpMax);
+  const Rate rate = bandwidth() * gain;
   if (rate == Rate()) return;
+  if (is_jumping()) {
+    pacing_rate_ = std::max(capacity_, Rate::bytes_per_second(1));
+    return;
+  }
   // During the start an early sample, taken over the first half of a flight, would slow us down.
   pacing_rate_ = is_pipe_full_ ? rate : std::max(pacing_rate_, rate);
 }
@@ -337,6 +431,8 @@ void Bbr::set_window(const AckSample& sample) {
   if (!drains) target += quantum * 3 + aggregation_.extra(bandwidth());
   if (is_pipe_full_) {
     window_ = std::min(window_ + sample.acked, target);
+  } else if (is_jumping()) {
+    window_ = (capacity_ * kJumpWindow).over(rtt_min_) + quantum * 3 + aggregation_.extra(capacity_);
   } else {
     // The rate estimate lags by up to a round. While no queue shows, what one round delivered is the better base.
     if (!has_queue()) target = std::max({target, acked_last_round_ * 2, config_.window_initial * 2});

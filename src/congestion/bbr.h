@@ -9,8 +9,14 @@
 // - A round trip is only probed for when none near the minimum was seen for five seconds, and then by all flows at once.
 // - Down takes the window to one BDP, so that a queue is gone after a round trip; flows of one session keep smaller windows
 //   than a lone one, because each takes its own best moments for the path's.
-// - The headroom left while cruising never goes under the measured BDP, because pacing one percent under the rate leaves
-//   room already and an empty pipe is what our users see.
+// - Pacing is at the estimate, and goes under it only while even the least round trip of a round shows a queue.
+// - The headroom left while cruising never goes under the measured BDP, because an empty pipe is what our users see.
+//
+// The start: the first flight leaves as packet trains, whose spread at the receiver tells the path's rate after one round
+// trip (flow/train_meter.h). The flow jumps to its share of it, holds that for a round, and looks at what it did: a queue or
+// loss in that round ends the start at once, at the rate that really arrived; else it goes on to Up, which finds what the
+// trains did not. A jump puts no more on its way than a BDP of what the trains told, less than the last doubling of a plain
+// start does. Without an estimate the start doubles.
 //
 // Startup -> Drain -> (Down -> Cruise -> Refill -> Up) repeated, and ProbeRtt from anywhere behind the start.
 // Thread: net worker. Pure.
@@ -36,6 +42,7 @@ class Bbr final : public CongestionController {
   void on_spurious_loss(Time now) override;
   Bytes window() const override { return window_; }
   Rate pacing_rate() const override { return pacing_rate_; }
+  Bytes train() const override;
 
   Phase phase() const { return phase_; }      // for tests and traces
   double loss_base() const { return loss_base_.value_or(0); }
@@ -57,11 +64,19 @@ class Bbr final : public CongestionController {
   Rate bandwidth() const;
   Bytes bdp(double gain) const;
   bool has_queue() const;
+  bool is_queued() const;
+
+  // The jump.
+  void note_train(Rate rate);
+  void follow_trains(const AckSample& sample);
+  void watch_jump(const AckSample& sample);
+  void end_jump(const AckSample& sample);
+  bool is_jumping() const { return jump_ == Jump::kMade && !is_pipe_full_; }
 
   // Once per round.
   void end_round(const AckSample& sample);
   void judge_loss(const AckSample& sample);
-  void check_full_pipe();
+  void check_full_pipe(const AckSample& sample);
 
   // Reactions.
   void on_too_much_loss(const AckSample& sample);
@@ -112,6 +127,15 @@ class Bbr final : public CongestionController {
   bool is_pipe_full_ = false;
   Rate rate_full_;
   uint32_t rounds_full_ = 0;
+  enum class Jump : uint8_t { kNone, kMade, kHeld, kFailed } jump_ = Jump::kNone;
+  Bytes acked_start_;                // up to the first flight; probes of the path may be acked before any data leaves
+  std::array<Rate, 4> trains_{};     // of the first flight, ascending
+  size_t trains_counted_ = 0;
+  Rate capacity_;                    // this flow's share, as packet trains tell it; zero: unknown
+  uint64_t jump_round_ = 0;          // whose acks show what the jump did
+  Time jump_acked_from_ = kNever;    // the first of these acks
+  Bytes jump_acked_;                 // since then
+  uint64_t jump_packets_acked_ = 0, jump_packets_lost_ = 0;
 
   // Probing.
   uint64_t round_ = 0;

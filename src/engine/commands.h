@@ -62,6 +62,7 @@ struct OpenLane {
   LaneId id;
   uint64_t credit_unit = 0;
   size_t flows_of_session = 0;       // those of its other lanes, too, which share the path with these
+  Rate rate_remembered;              // of the session, from an earlier one; zero: unknown
   std::shared_ptr<LaneBoard> board;  // the engine fills it in
   std::vector<OpenFlow> flows;
 };
@@ -119,6 +120,12 @@ struct LaneDied {
   Error why;
 };
 
+// A lane is ready to receive a transfer's blocks, as many bytes of them as it says.
+struct SlotOpened {
+  LaneHandle lane;
+  TransferHandle transfer;
+  Bytes credit;
+};
 struct SlotRefused {  // a transfer finds no place in its lane
   TransferHandle transfer;
   Error why;
@@ -126,7 +133,7 @@ struct SlotRefused {  // a transfer finds no place in its lane
 
 // The device of the packet backend, for good; each net worker says so once.
 struct DeviceGone {};
-using NetEvent = std::variant<PortsBound, KeyWanted, LaneDied, SlotRefused, DeviceGone>;
+using NetEvent = std::variant<PortsBound, KeyWanted, LaneDied, SlotOpened, SlotRefused, DeviceGone>;
 
 // ---- control → io --------------------------------------------------------------------------------------------------
 

@@ -119,6 +119,7 @@ void NetWorker::obey(Time now, OpenLane&& open) {
     control.rtt_initial = flow.config.rtt_initial;
     if (!config_.rate.is_unlimited()) control.rate_contracted = config_.rate;
     control.flows = static_cast<uint32_t>(open.flows_of_session);
+    control.rate_remembered = open.rate_remembered * (1.0 / static_cast<double>(std::max<size_t>(open.flows_of_session, 1)));
     control.seed = flow.config.challenge_seed;
     lane->add_flow(now, std::move(flow), path.value().id, config_.controller.make(control));
   }
@@ -137,7 +138,8 @@ void NetWorker::obey(Time now, OpenLane&& open) {
 void NetWorker::obey(Time, OpenSlot&& open) {
   LanePort* lane = find(open.lane);
   if (lane == nullptr) return;
-  if (Status status = lane->open_slot(open); !status.ok()) tell(SlotRefused{open.transfer, status.error()});
+  if (Status status = lane->open_slot(open); !status.ok()) return tell(SlotRefused{open.transfer, status.error()});
+  if (open.role == OpenSlot::Role::kReceiving) tell(SlotOpened{open.lane, open.transfer, lane->lane().credit_given(open.slot)});
 }
 
 void NetWorker::obey(Time, CloseSlot&& close) {

@@ -28,7 +28,7 @@ class AckSchedule {
   static constexpr Duration kDelayPrompt = std::chrono::milliseconds(1);  // at most, above kPrompt
   static constexpr Duration kDelayMax = std::chrono::milliseconds(25);
   static constexpr int kPerRoundTrip = 4;
-  static constexpr uint64_t kEager = 100;                  // of a flow's first packets every second is acked: RTT and rate are unknown
+  static constexpr uint64_t kEager = 256;                  // of a flow's first packets, its first flight, every second is acked: it measures the path
   static constexpr int kHolesPerRoundTrip = 32;
   static constexpr Duration kRateWindow = std::chrono::milliseconds(10);
 

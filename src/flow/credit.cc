@@ -75,10 +75,12 @@ Status Credit::open_receiving(SlotId slot) {
                      std::to_string(config_.lane.value()),
                  "try again when a transfer has ended, or raise [engine] memory"};
   const uint64_t share = std::min(kStartMax, shared_free() / kStartPart);
-  receiving_.push_back({.slot = slot, .allowed = config_.blocks_reserved + share});
+  // A peer that was told less on the control channel, before this lane was there, learns the rest from a frame.
+  receiving_.push_back({.slot = slot, .is_due = share > 0, .allowed = config_.blocks_reserved + share});
+  has_frames_ = has_frames_ || share > 0;
   account();
   ++generation_;
-  return success();  // the first value travels in TransferAccepted, so no frame is due
+  return success();
 }
 
 void Credit::close_receiving(SlotId id) {
@@ -190,16 +192,16 @@ void Credit::close_sending(SlotId slot) {
 bool Credit::try_start(SlotId id) {
   Sending* const slot = find_sending(id);
   if (slot == nullptr) return false;
-  if (slot->started < slot->limit) {
-    ++slot->started;
-    return true;
-  }
-  if (slot->blocked_at != slot->limit) {
-    slot->blocked_at = slot->limit;
-    slot->is_blocked_due = has_frames_ = true;
-    ++stats_.stalls;
-  }
-  return false;
+  const bool may_start = slot->started < slot->limit;
+  if (may_start) ++slot->started;
+  else if (std::exchange(slot->stalled_at, slot->limit) != slot->limit) ++stats_.stalls;
+  ask_ahead(*slot);
+  return may_start;
+}
+
+void Credit::ask_ahead(Sending& slot) {
+  if (slot.limit - slot.started > kAskAhead || std::exchange(slot.asked_at, slot.limit) == slot.limit) return;
+  slot.is_blocked_due = has_frames_ = true;
 }
 
 void Credit::abandon_started(BlockKey key) {
@@ -261,7 +263,7 @@ void Credit::write_sending(Writer& out) {
       slot.was_returned = true;
     }
     if (!slot.is_blocked_due) continue;
-    if (slot.blocked_at == slot.limit && !write(out, wire::FrameType::kBlocked, limit)) return;
+    if (slot.asked_at == slot.limit && !write(out, wire::FrameType::kBlocked, limit)) return;
     slot.is_blocked_due = false;
   }
 }
@@ -290,7 +292,7 @@ void Credit::on_frames_lost() {
   }
   for (Sending& slot : sending_) {
     slot.is_return_due = slot.is_return_due || slot.was_returned;
-    slot.is_blocked_due = slot.blocked_at == slot.limit && slot.started == slot.limit;
+    slot.is_blocked_due = slot.asked_at == slot.limit;
     has_frames_ = has_frames_ || slot.is_return_due || slot.is_blocked_due;
   }
   abandons_sent_ = 0;

@@ -49,9 +49,11 @@ struct CreditStats {
 
 class Credit {
  public:
-  // A slot that has shown nothing yet gets an eighth of what is left, and not more than makes 32 MiB with the reserve:
-  // the first round trips of a new flow carry less.
-  static constexpr uint64_t kStartPart = 8, kStartMax = 6;
+  // A slot that has shown nothing yet gets a quarter of what is left, and not more than makes 56 MiB with the reserve: a
+  // start may put a BDP on its way in the second round trip, and what is on its way and not yet free again is nearly two.
+  static constexpr uint64_t kStartPart = 4, kStartMax = 12;
+  // BLOCKED leaves this many blocks before credit ends: an answer takes a round trip, and then it comes in time.
+  static constexpr uint64_t kAskAhead = 2;
   // Alone a slot gets three quarters of the shared part; of N busy ones each gets 3 / (3 N + 1).
   static constexpr uint64_t kShareOfFree = 3;
   // ABANDON frames kept to be repeated; older ones were sent long before the loss that asks for it.
@@ -79,7 +81,7 @@ class Credit {
   // What we were given.
   void open_sending(SlotId slot, uint64_t limit_bytes);  // the start credit of TransferAccepted
   void close_sending(SlotId slot);
-  bool try_start(SlotId slot);                // charges one block; false: not allowed yet, and BLOCKED will say so
+  bool try_start(SlotId slot);                // charges one block; false: not allowed yet. BLOCKED says so, ahead if it can
   void abandon_started(BlockKey key);         // a block that was charged and will not be finished: ABANDON tells
 
   // Frames in CTRL packets. `write_frames` writes what changed since it was last sent, as far as `out` has room.
@@ -108,7 +110,8 @@ class Credit {
     static constexpr uint64_t kNotBlocked = ~uint64_t{0};
     SlotId slot;
     uint64_t limit = 0, started = 0;
-    uint64_t blocked_at = kNotBlocked;  // the limit that stopped a block
+    uint64_t asked_at = kNotBlocked;    // the limit that BLOCKED was due for
+    uint64_t stalled_at = kNotBlocked;  // the limit that stopped a block
     bool is_blocked_due = false, is_return_due = false, was_returned = false;
   };
 
@@ -119,6 +122,7 @@ class Credit {
   uint64_t shared_max() const { return pool_.blocks_max - pool_.blocks_max / 2; }
   uint64_t shared_free() const { return pool_.shared < shared_max() ? shared_max() - pool_.shared : 0; }
   void account();  // after any change of what is held
+  void ask_ahead(Sending& slot);
   bool may_take_shared(const Receiving& slot) const;
   void give(Receiving& slot, uint64_t blocks);
   void give_back_to(Receiving& slot);

@@ -131,6 +131,7 @@ class Flow {
   bool may_send_data() const;
   Bytes window_now() const;
   bool has_window() const;
+  bool has_packets_max() const { return recovery_.packets_in_flight() >= SentPackets::kPacketsMax / 2; }
   bool may_probe_mtu() const { return path_.is_proven(); }  // what an unproven address may get is kept for other things
   bool is_control_due(Time now) const;
   bool is_forget_due(Time now) const;

@@ -14,9 +14,18 @@ namespace {
 // Packets of frames fit the base MTU on either kind of IP, so that they pass when larger ones do not.
 constexpr size_t kFramesPacketMax = 1200;
 
+constexpr int kTailVariesBy = 32;  // part of a round trip, at least
+constexpr int kTailLooks = 16;  // per round trip, at what is unacked when there is nothing else to send
+
 SentPacket entry_of(const Range& range) {
   return {.block = range.key.block.value(), .offset = range.offset, .slot = range.key.slot.value(),
           .length = static_cast<uint16_t>(range.length), .kind = PacketKind::kData};
+}
+
+// After which what is unacked at the end of a lane's data goes out again: the round trip and what it varies by. Less than
+// loss detection waits for, because a mistake costs nothing where there is nothing else to send.
+Duration tail_age(const RttEstimator& rtt) {
+  return rtt.smoothed() + std::max(2 * rtt.variance(), rtt.smoothed() / kTailVariesBy);
 }
 
 SentPacket entry_of(PacketKind kind, size_t size) { return {.length = static_cast<uint16_t>(size), .kind = kind}; }
@@ -27,7 +36,7 @@ size_t Flow::write_burst(Time now, std::span<Packet> rooms) {
   const Endpoint lent_for = path_.peer();
   fire_deadlines(now);
   if (path_.peer() != lent_for) return 0;  // the rooms lead to an address that has just been given up
-  pacer_.on_rate(now, std::min(recovery_.pacing_rate(), rate_max_), Bytes(packet_size()));
+  pacer_.on_rate(now, std::min(recovery_.pacing_rate(), rate_max_), Bytes(packet_size()), recovery_.train());
   if (recovery_.pacing_rate() > rate_max_) recovery_.on_app_limited();
   pacer_.on_wake(now);
   if (sealer_.prepare(now)) ++stats_.key_changes;
@@ -88,8 +97,7 @@ Bytes Flow::window_now() const {
 }
 
 bool Flow::has_window() const {
-  return recovery_.in_flight() + Bytes(packet_size()) <= window_now() &&
-         recovery_.packets_in_flight() < SentPackets::kPacketsMax / 2;
+  return recovery_.in_flight() + Bytes(packet_size()) <= window_now() && !has_packets_max();
 }
 
 void Flow::note_sent(Time now, SentPacket packet, size_t size) {
@@ -200,7 +208,7 @@ void Flow::write_data(Time now) {
   if (!may_send_data()) return;
   const size_t before = builder_.count();
   const Stop stop = fill_data(now);
-  if (builder_.count() > before) tail_at_ = now + recovery_.rtt().smoothed() * 5 / 4;
+  if (builder_.count() > before) tail_at_ = now + recovery_.rtt().smoothed() / kTailLooks;
   finish_data(now, stop);
 }
 
@@ -212,27 +220,28 @@ std::optional<SendRange> Flow::take_range(Time now, size_t payload) {
   if (auto range = lane_.window.take(now, payload)) return range;
   if (recovery_.probes_due() > 0) return lane_.window.take_tail(now, now, payload);
   if (!is_tail_due(now)) return std::nullopt;
-  const Duration smoothed = recovery_.rtt().smoothed();
-  auto range = lane_.window.take_tail(now, now - smoothed * 5 / 4, payload);
-  if (!range) tail_at_ = now + smoothed / 4;
+  auto range = lane_.window.take_tail(now, now - tail_age(recovery_.rtt()), payload);
+  if (!range) tail_at_ = now + recovery_.rtt().smoothed() / kTailLooks;
   return range;
 }
 
+// What holds data back is asked once for the burst, and what leaves is taken off it here.
 Flow::Stop Flow::fill_data(Time now) {
-  Bytes budget = pacer_.available(now);
   const size_t full = packet_size();
+  Bytes paced = pacer_.available(now), window = saturating_sub(window_now(), recovery_.in_flight());
   while (builder_.has_room()) {
     const size_t size = std::min(full, builder_.next_size());
     if (path_.allowance() < Bytes(size)) return Stop::kAddress;
     if (recovery_.probes_due() == 0) {
-      if (!has_window()) return Stop::kWindow;
-      if (budget < Bytes(size)) return Stop::kPacing;
+      if (window < Bytes(full) || has_packets_max()) return Stop::kWindow;
+      if (paced < Bytes(size)) return Stop::kPacing;
     }
     const auto range = take_range(now, size - wire::kDataOverhead);
     if (!range) return Stop::kNothing;
     const size_t sent = builder_.add_data(*range, 0);
     note_sent(now, entry_of(range->range), sent);
-    budget = saturating_sub(budget, Bytes(sent));
+    paced = saturating_sub(paced, Bytes(sent));
+    window = saturating_sub(window, Bytes(sent));
   }
   return Stop::kRooms;
 }

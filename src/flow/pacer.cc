@@ -7,13 +7,15 @@ namespace tideway::flow {
 
 Pacer::Pacer(Time start) : rate_(Rate::unlimited()), filled_at_(start) {}
 
-void Pacer::on_rate(Time now, Rate rate, Bytes packet) {
+void Pacer::on_rate(Time now, Rate rate, Bytes packet, Bytes train) {
   const bool is_first = bucket_ == Bytes();
-  if (!is_first && rate == rate_ && packet == packet_) return;
+  if (!is_first && rate == rate_ && packet == packet_ && train == train_) return;
   fill(now);
   rate_ = rate;
   packet_ = packet;
-  quantum_ = std::max(packet, std::min({kQuantumMax, packet * kQuantumPackets, rate.over(kQuantumTime)}));
+  train_ = train;
+  const Bytes smooth = std::min({kQuantumMax, packet * kQuantumPackets, rate.over(kQuantumTime)});
+  quantum_ = std::max({packet, smooth, std::min(train, kQuantumMax)});
   const Bytes late = rate.over(2 * wake_latency_);
   bucket_ = late >= Bytes::max() - quantum_ ? Bytes::max() : quantum_ + late;
   tokens_ = is_first || rate.is_unlimited() ? bucket_ : std::min(tokens_, bucket_);

@@ -18,7 +18,8 @@ class Pacer {
   static constexpr Duration kWakeLatencyMax = std::chrono::milliseconds(2);  // later than that is a stall, not a habit
 
   explicit Pacer(Time start);
-  void on_rate(Time now, Rate rate, Bytes packet);  // the controller's rate; a full packet
+  // The controller's rate; a full packet; what the controller wants to leave in one go, up to kQuantumMax.
+  void on_rate(Time now, Rate rate, Bytes packet, Bytes train = Bytes());
   void on_wake(Time now);                           // the flow may write, and counts what it sends from here on: notes how late it was asked
   void on_sent(Bytes sent);                         // may exceed what was available: acks and probes do not ask
 
@@ -31,7 +32,7 @@ class Pacer {
   void fill(Time now);
 
   Rate rate_;
-  Bytes quantum_, bucket_, packet_;  // by rate
+  Bytes quantum_, bucket_, packet_, train_;  // by rate
   Bytes tokens_;
   Time filled_at_;
   Duration wake_latency_ = kWakeLatencyStart;

@@ -45,6 +45,7 @@ void Recovery::on_sent(Time now, const SentPacket& packet) {
   sent_.add(packet);
   if (packet.kind == PacketKind::kUntracked) return;
   sent_.newest_burst().in_flight = sent_.in_flight();
+  sent_.newest_burst().size += packet.size();
   sent_.newest_burst().is_app_limited = rate_.is_app_limited();
   if (was_idle) timeout_.on_first_sent(now);
   if (probes_due_ > 0) --probes_due_;
@@ -124,6 +125,10 @@ void Recovery::sample(Time now, const wire::AckFrame& frame, const Acked& acked)
                        .rtt_min = rtt_.min(),
                        .rtt_smoothed = rtt_.smoothed(),
                        .delivery_rate = rate.rate,
+                       .train_rate = train_.on_ack({.train = newest.first_packet,
+                                                    .size = newest.size,
+                                                    .acked = acked.bytes,
+                                                    .received_at = frame.received_at}),
                        .round = rate_.round(),
                        .packets_acked = acked.packets,
                        .ce_marked = std::exchange(ecn_ce_new_, 0),

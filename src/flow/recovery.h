@@ -10,6 +10,7 @@
 #include "flow/loss_detector.h"
 #include "flow/path_mtu.h"
 #include "flow/probe_timeout.h"
+#include "flow/train_meter.h"
 #include "wire/frames.h"
 #include <tideway/packet_io.h>
 
@@ -65,6 +66,7 @@ class Recovery {
   uint64_t packets_in_flight() const { return sent_.packets_in_flight(); }
   Bytes window() const { return controller_->window(); }
   Rate pacing_rate() const { return controller_->pacing_rate(); }
+  Bytes train() const { return controller_->train(); }
   const RttEstimator& rtt() const { return rtt_; }
   const DeliveryRate& rate() const { return rate_; }
   const RecoveryStats& stats() const { return stats_; }
@@ -90,6 +92,7 @@ class Recovery {
   SentPackets sent_;
   RttEstimator rtt_;
   DeliveryRate rate_;
+  TrainMeter train_;
   LossDetector detector_;
   ProbeTimeout timeout_;
   PathMtu mtu_;

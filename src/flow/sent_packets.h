@@ -55,6 +55,7 @@ struct BurstRecord {
   Time delivered_at;       // of the newest ack at that time
   Bytes delivered;         // acked until then
   Bytes in_flight;         // with this burst
+  Bytes size{};            // of what will be acked
   uint64_t first_packet = 0;
   bool is_app_limited = false;
 };

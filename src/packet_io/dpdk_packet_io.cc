@@ -18,6 +18,7 @@ constexpr uint16_t kPickedPortFirst = 49'152;  // RFC 6335, section 6: dynamic p
 constexpr size_t kFrameMin = 60;               // of Ethernet, without its checksum
 constexpr size_t kOwnFramesPerTurn = 16;
 constexpr size_t kEmptyBursts = 4;             // of frames that were not for a path, before receive() gives up
+constexpr int kForWriting = 1;                 // of __builtin_prefetch; DPDK has no stable call for it
 
 rte_mbuf* mbuf_of(uint64_t token) { return reinterpret_cast<rte_mbuf*>(token); }
 std::byte* buffer_of(rte_mbuf* mbuf) { return static_cast<std::byte*>(mbuf->buf_addr); }
@@ -44,13 +45,22 @@ uint64_t offload_flags(const DpdkOffloads& offloads, const DpdkPortConfig& confi
   return flags;
 }
 
-// A device, or another core, has just written them: their first lines come while those in front are parsed.
+// A device, or another core, has just written them: their first lines come while those in front are parsed. The second
+// line of an mbuf is read when it is freed.
 void prefetch(std::span<rte_mbuf* const> mbufs) {
-  for (const rte_mbuf* mbuf : mbufs) rte_prefetch0(mbuf);
+  for (rte_mbuf* mbuf : mbufs) {
+    rte_mbuf_prefetch_part1(mbuf);
+    rte_mbuf_prefetch_part2(mbuf);
+  }
   for (rte_mbuf* mbuf : mbufs) {
     rte_prefetch0(buffer_of(mbuf) + mbuf->data_off);
     rte_prefetch0(room_of(mbuf).data());  // where the payload begins on most ports
   }
+}
+
+// Who freed them read them last, perhaps on another core; the headers are written after the payload was sealed.
+void prefetch_headers(std::span<rte_mbuf* const> mbufs) {
+  for (rte_mbuf* mbuf : mbufs) __builtin_prefetch(room_of(mbuf).data() - ip::HeaderTemplate::kSizeMax, kForWriting);
 }
 
 Bytes largest_payload(const DpdkPortConfig& config) {
@@ -188,9 +198,10 @@ size_t DpdkPacketIo::allocate(PathId path, Bytes payload, std::span<Packet> out)
       if ((mbufs[0] = rte_pktmbuf_alloc(pool_)) != nullptr) count = 1;
     }
     if (count == 0) break;
+    prefetch_headers(std::span(mbufs).first(count));
     for (rte_mbuf* mbuf : std::span(mbufs).first(count)) {
       Packet& packet = out[done++];
-      packet = Packet(this, reinterpret_cast<uint64_t>(mbuf));
+      lend(packet, reinterpret_cast<uint64_t>(mbuf));
       packet.bytes = room_of(mbuf).first(payload.count());
       packet.path = path;
       packet.ecn = Ecn::kEct0;

@@ -186,7 +186,7 @@ size_t UdpPacketIo::allocate(PathId path, Bytes payload, std::span<Packet> out) 
       }
     }
     rooms_.hold(*room_buffer_);
-    out[i] = Packet(this, *room_buffer_);
+    lend(out[i], *room_buffer_);
     out[i].bytes = rooms_.memory(*room_buffer_).subspan(room_cursor_, size);
     out[i].path = path;
     out[i].ecn = Ecn::kEct0;
@@ -289,7 +289,7 @@ size_t UdpPacketIo::hand_out(std::span<Packet> out) {
   for (; done < out.size() && !intake_.is_empty(); ++done) {
     const UdpIntake::Slice slice = intake_.take_next();
     Packet& packet = out[done];
-    packet = Packet(this, kReceivedBit | slice.buffer);
+    lend(packet, kReceivedBit | slice.buffer);
     packet.bytes = slice.bytes;
     packet.from = *slice.from;
     packet.to = *slice.to;

@@ -102,11 +102,18 @@ Status Gateway::open_root(const RootConfig& root) {
   return success();
 }
 
-Gateway::~Gateway() { sessions_.clear(); }  // while the engine still takes their commands
+Gateway::~Gateway() {
+  for (const auto& session : sessions_) remember(*session);
+  sessions_.clear();  // while the engine still takes their commands
+}
+
+void Gateway::remember(const Session& session) {
+  if (const auto path = session.known_path(wall_clock())) paths_.note(session.peer_name(), *path);
+}
 
 Surroundings Gateway::surroundings() {
   const uint32_t flows = config_.flows != 0 ? config_.flows : 2 * engine_->layout().net_workers;
-  return {*engine_, roots_, config_.grants, data_ports_, flows,
+  return {*engine_, roots_, config_.grants, data_ports_, paths_, flows,
           [this](const Session& session) { return others_of(session); }};
 }
 
@@ -133,6 +140,7 @@ Result<Session*> Gateway::dial(const PeerConfig& peer) {
 
 void Gateway::close(Session* session) {
   std::erase(dialled_, session);
+  remember(*session);
   std::erase_if(sessions_, [&](const auto& one) { return one.get() == session; });
 }
 
@@ -201,6 +209,7 @@ void Gateway::dispatch_events() {
     const auto is_for = [&](const auto& session) {
       if (const auto* bound = std::get_if<engine::PortsBound>(&*event)) return session->owns_port_request(bound->request);
       if (const auto* died = std::get_if<engine::LaneDied>(&*event)) return session->owns(died->lane);
+      if (const auto* opened = std::get_if<engine::SlotOpened>(&*event)) return session->owns(opened->transfer);
       if (const auto* refused = std::get_if<engine::SlotRefused>(&*event)) return session->owns(refused->transfer);
       const auto* wanted = std::get_if<engine::KeyWanted>(&*event);
       return wanted != nullptr && session->owns(wanted->lane);
@@ -223,7 +232,9 @@ void Gateway::drop_ended(Time now) {
     if (!session->is_over()) return false;
     session->channel().close(now);
     const bool is_held = std::find(dialled_.begin(), dialled_.end(), session.get()) != dialled_.end();
-    return !is_held && session->channel().state() == ChannelState::kDone;
+    if (is_held || session->channel().state() != ChannelState::kDone) return false;
+    remember(*session);
+    return true;
   });
 }
 

@@ -33,6 +33,7 @@ struct GatewayConfig {
   Duration staging_ttl = std::chrono::hours(7 * 24);  // what died in staging longer ago is removed at the start
   // First data port when listening; port 0: the kernel picks. Of each DPDK port, in their order.
   std::vector<Endpoint> data_addresses = std::vector<Endpoint>(1);
+  std::string path_memory;         // file of what paths carried; empty: forgotten with the process
   uint32_t flows = 0;              // per session we dial; 0: two per net worker
   // Where to go on over kernel UDP when the packet backend does not start, or a listening gateway loses its device; not set:
   // it does not go on.
@@ -67,7 +68,7 @@ class Gateway {
   void close(Session* session);
 
  private:
-  explicit Gateway(GatewayConfig config) : config_(std::move(config)), data_ports_{.first = config_.data_addresses} {}
+  explicit Gateway(GatewayConfig config) : config_(std::move(config)), data_ports_{.first = config_.data_addresses}, paths_(config_.path_memory) {}
   Status open_root(const RootConfig& root);
   Result<std::unique_ptr<engine::Engine>> start_over_kernel(const Error& why);
   void fall_back(Time now);
@@ -76,6 +77,7 @@ class Gateway {
   void wait(Duration at_most, int also_fd);
   void accept_peers(Time now);
   void dispatch_events();
+  void remember(const Session& session);
   void drop_ended(Time now);
   void publish_telemetry();
 
@@ -87,6 +89,7 @@ class Gateway {
   std::vector<std::unique_ptr<Session>> sessions_;
   std::vector<Session*> dialled_;  // whoever dialled closes them
   DataPorts data_ports_;
+  PathMemory paths_;
   Time fall_back_at_ = kNever;  // to the kernel, once the port's device has gone
   std::shared_ptr<TelemetryBoard> telemetry_;  // none where the packet backend has no tools
 };

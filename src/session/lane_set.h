@@ -57,6 +57,7 @@ class LaneSet {
     Endpoint control;  // the peer's end of the control connection
     Bytes mtu_max;
     Duration rtt;
+    Rate rate_remembered;  // zero: unknown
   };
   // Opens those that the peer answered, or offered and we answered; drops the others. Errors: protocol_error.
   Status open(const messages::Lanes& theirs, const PeerPath& peer, FlowKeys& keys);

@@ -14,6 +14,8 @@ constexpr Duration kRttUnknown = std::chrono::milliseconds(100);
 constexpr Duration kHeldUp = std::chrono::milliseconds(5);  // until we look again whether the workers have caught up
 constexpr uint32_t kPeerSessionsMax = 4;    // of one identity at a time
 
+crypto::UnixTime wall_clock() { return std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now()); }
+
 uint16_t type_number(const engine::TransferMessage& message) {
   return std::visit([](const auto& m) { return static_cast<uint16_t>(messages::type_of(m)); }, message);
 }
@@ -93,11 +95,34 @@ void Session::on_lanes(messages::Lanes&& lanes) {
 }
 
 void Session::open_lanes() {
-  const LaneSet::PeerPath path{channel_->remote_endpoint(), Bytes(their_hello_->mtu_max), channel_->tcp_rtt().value_or(kRttUnknown)};
+  rtt_opened_ = channel_->tcp_rtt().value_or(kRttUnknown);
+  const LaneSet::PeerPath path{channel_->remote_endpoint(), Bytes(their_hello_->mtu_max), rtt_opened_,
+                               around_.paths.recall(peer_name(), rtt_opened_, wall_clock()).value_or(Rate())};
   if (Status status = lanes_.open(*their_lanes_, path, *keys_); !status.ok()) return fail(status.error());
   for (auto& [id, transfer] : by_id_)  // pulls that were asked for before we knew the peer's lanes
     if (transfer->slot && transfer->role == Role::kSink)
       open_slot(*transfer, engine::OpenSlot::Role::kReceiving, transfer->request.sink->credit);
+}
+
+// Resends count as little as what was lost; boards are a tenth of a second old at most.
+void Session::look_at_path(Time now) {
+  if (now < best_second_.next_look()) return;
+  double delivered = 0;
+  for (const engine::LaneHandle handle : lanes_.handles()) {
+    const auto board = around_.engine.lane_board(handle);
+    if (board == nullptr) continue;
+    for (const engine::FlowBoard& flow : board->flows) {
+      const auto sent = static_cast<double>(std::max<uint64_t>(flow.packets_sent.get(), 1));
+      const double lost = std::min(sent, static_cast<double>(flow.packets_lost.get()));
+      delivered += static_cast<double>(flow.bytes_sent.get()) * (1 - lost / sent);
+    }
+  }
+  best_second_.on_total(now, Bytes(static_cast<uint64_t>(delivered)));
+}
+
+std::optional<KnownPath> Session::known_path(KnownPath::UnixTime now) const {
+  if (best_second_.rate() == Rate() || !greeted_) return std::nullopt;
+  return KnownPath{best_second_.rate(), rtt_opened_, now};
 }
 
 // ---- messages ------------------------------------------------------------------------------------------------------
@@ -123,6 +148,7 @@ void Session::poll(Time now) {
   if (now >= silent_at())
     return fail({Fault::kPeerLost, "nothing heard from the peer for 10 s", "check the peer's gateway and the network"});
   if (now >= keep_alive_at()) send(messages::KeepAlive{++keep_alives_});
+  if (looks_at_path()) look_at_path(now);
 }
 
 // Only what we could have heard counts: while we do not read, the peer's words wait in the socket.
@@ -140,7 +166,8 @@ Time Session::keep_alive_at() const {
 Time Session::next_deadline() const {
   const Time reads_again = is_held_up_ ? now_ + kHeldUp : kNever;
   if (!greeted_) return std::min(channel_->next_deadline(), reads_again);
-  return std::min({channel_->next_deadline(), keep_alive_at(), silent_at(), reads_again});
+  const Time looks_again = looks_at_path() ? best_second_.next_look() : kNever;
+  return std::min({channel_->next_deadline(), keep_alive_at(), silent_at(), reads_again, looks_again});
 }
 
 void Session::read_messages() {

@@ -17,6 +17,7 @@
 #include "session/grants.h"
 #include "session/hello.h"
 #include "session/lane_set.h"
+#include "session/path_memory.h"
 #include "session/roots.h"
 #include "session/slot_book.h"
 #include "session/transfer.h"
@@ -42,6 +43,7 @@ struct Surroundings {
   const Roots& roots;
   const GrantTable& grants;
   DataPorts& data_ports;
+  const PathMemory& paths;
   uint32_t flows = 2;         // of sessions this gateway dials
   std::function<PeerUse(const Session&)> others_of;  // accepted ones that are not over
 };
@@ -80,6 +82,8 @@ class Session {
   bool is_accepted() const { return side_ == Side::kAccepting && their_hello_.has_value(); }
   std::span<const engine::LaneHandle> lanes() const { return lanes_.handles(); }
   void say_goodbye(Duration drain);
+  // What the path to the peer carried; nothing before a second of it.
+  std::optional<KnownPath> known_path(KnownPath::UnixTime now) const;
   std::string peer_name() const;  // its identity, or its address until it is known
 
  private:
@@ -89,6 +93,8 @@ class Session {
   void on_lanes(messages::Lanes&& lanes);
   void on_ports(const engine::PortsBound& bound);
   void open_lanes();
+  bool looks_at_path() const { return lanes_.are_open() && !by_id_.empty(); }
+  void look_at_path(Time now);
 
   // Messages.
   bool is_listening() const;
@@ -119,6 +125,7 @@ class Session {
   Result<GrantLimits> authorise(const messages::OpenTransfer& request) const;
   void refuse(const TransferId& id, const Error& why);
   void on_sink_ready(const engine::SinkReady& ready);
+  void on_slot_opened(const engine::SlotOpened& opened);
   void on_done(engine::TransferDone& done);
   void give_up(engine::TransferHandle handle, const Error& why);
   void set_ceiling();
@@ -135,6 +142,8 @@ class Session {
   std::unique_ptr<FlowKeys> keys_;
   LaneSet lanes_;
   std::optional<messages::Lanes> their_lanes_;
+  Duration rtt_opened_{};             // of the control channel when the lanes were opened
+  BestSecond best_second_;
   bool greeted_ = false, said_goodbye_ = false;
   std::map<TransferId, std::shared_ptr<Transfer>> by_id_;
   std::map<engine::TransferHandle, TransferId> by_handle_;

@@ -13,7 +13,7 @@
 namespace tideway::session {
 namespace {
 
-constexpr uint64_t kBlocksReserved = 2;  // start credit of a transfer on a lane, in blocks
+constexpr uint64_t kBlocksReserved = 2;  // what a lane gives a transfer in any case; start credit of a pull
 
 messages::PeerError to_message(const Transfer& transfer, const Error& why) {
   std::string detail = why.what;
@@ -87,17 +87,29 @@ void Session::on_sink_ready(const engine::SinkReady& ready) {
     if (greeted_) ask(*transfer);
     return;
   }
-  open_slot(*transfer, engine::OpenSlot::Role::kReceiving, credit);
-  messages::TransferAccepted accepted;
+  messages::TransferAccepted& accepted = transfer->acceptance.emplace();
   accepted.transfer = transfer->id;
   accepted.slot = *transfer->slot;
-  accepted.credit = credit;
+  accepted.credit = UINT64_MAX;
   accepted.everything_needed = is_fresh;
   accepted.destination = transfer->request.name;
   accepted.publish = ready.publish;
   accepted.rate_max = transfer->rate_max;
+  transfer->lanes_opening = lanes_.handles().size();
+  open_slot(*transfer, engine::OpenSlot::Role::kReceiving, credit);
+}
+
+// The peer starts with the credit that the scarcest lane gives. With less it would stand still for a round trip once that is
+// used up; lanes that give more say so in CREDIT frames.
+void Session::on_slot_opened(const engine::SlotOpened& opened) {
+  Transfer* transfer = find(opened.transfer);
+  if (transfer == nullptr || !transfer->acceptance) return;  // a pull
+  transfer->acceptance->credit = std::min(transfer->acceptance->credit, opened.credit.count());
+  if (--transfer->lanes_opening > 0) return;
+  const auto accepted = std::exchange(transfer->acceptance, {});
+  if (transfer->outcome) return;
   transfer->stage = Stage::kRunning;
-  send(accepted);
+  send(*accepted);
 }
 
 // What the lanes may send is what their transfers may, together.
@@ -346,6 +358,7 @@ Transfer* Session::find(engine::TransferHandle handle) {
 void Session::on_event(engine::NetEvent& event) {
   if (auto* bound = std::get_if<engine::PortsBound>(&event)) return on_ports(*bound);
   if (auto* died = std::get_if<engine::LaneDied>(&event)) return fail(died->why);
+  if (auto* opened = std::get_if<engine::SlotOpened>(&event)) return on_slot_opened(*opened);
   if (auto* refused = std::get_if<engine::SlotRefused>(&event)) return give_up(refused->transfer, refused->why);
   auto& wanted = std::get<engine::KeyWanted>(event);
   const auto use = wanted.direction == engine::KeyDirection::kSend ? FlowKeys::Use::kSend : FlowKeys::Use::kReceive;

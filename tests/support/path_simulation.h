@@ -3,12 +3,14 @@
 // A sender with endless data, a link and a receiver in virtual time, for tests of congestion controllers: it paces, counts
 // rounds, measures delivery rates and finds losses as a flow does, and carries no bytes.
 #pragma once
+#include "flow/train_meter.h"
 #include "wan/link_model.h"
 #include <tideway/congestion_controller.h>
 
 #include <algorithm>
 #include <deque>
 #include <span>
+#include <utility>
 
 namespace tideway::test {
 
@@ -25,12 +27,23 @@ class PathSimulation {
   static constexpr Bytes kPayload = 1408_B;                 // of a full packet
   static constexpr Bytes kFrame = kPayload + 92_B + 14_B;   // an IP packet of 1,500 bytes and its Ethernet header
 
-  // The link and the controller outlive the path; several paths may share a link, driven by run_together().
-  PathSimulation(wan::LinkModel& link, CongestionController& controller)
-      : link_(link), delay_back_(link.config().delay), controller_(controller) {}
+  // The link and the controller outlive the path; several paths may share a link, driven by run_together(). On fast links
+  // one event may stand for `packets` packets that meet the same fate.
+  PathSimulation(wan::LinkModel& link, CongestionController& controller, uint64_t packets = 1)
+      : link_(link), delay_back_(link.config().delay), controller_(controller),
+        payload_(kPayload * packets), frame_((kFrame + wan::kFrameOverhead) * packets - wan::kFrameOverhead) {}
 
   // Runs on for `time` and says what happened in it.
   PathResult run(Duration time);
+  // Sends `size` in all, what is lost once more, and says how long that takes until the last of it is acked.
+  Duration deliver(Bytes size) {
+    const uint64_t before = total_.delivered.count() / payload_.count();
+    const Time start = now_;
+    unsent_ = (size.count() + payload_.count() - 1) / payload_.count();
+    const uint64_t wanted = before + unsent_;
+    while (total_.delivered.count() / payload_.count() < wanted) step();
+    return now_ - start;
+  }
 
   Time next_event() const {
     Time next = probe_deadline();
@@ -45,6 +58,11 @@ class PathSimulation {
     else send_one();
   }
   void jump_to(Time now) { now_ = std::max(now_, now); }
+  // The same flow, over another link from now on.
+  void go_on_after(const PathSimulation& before) {
+    jump_to(before.now_);
+    round_ = before.round_;
+  }
 
   // What happened since the last call.
   PathResult take_result() {
@@ -53,7 +71,7 @@ class PathSimulation {
     result.packets_sent -= taken_.packets_sent;
     result.packets_lost -= taken_.packets_lost;
     result.elapsed = now_ - taken_at_;
-    const uint64_t acked = result.delivered.count() / kPayload.count();
+    const uint64_t acked = result.delivered.count() / payload_.count();
     result.queue_delay_mean = acked == 0 ? Duration() : queue_delay_sum_ / static_cast<int64_t>(acked);
     taken_ = total_;
     taken_at_ = now_;
@@ -66,13 +84,15 @@ class PathSimulation {
     return link.rate * (static_cast<double>(kPayload.count()) / static_cast<double>((kFrame + wan::kFrameOverhead).count()));
   }
   void stop_sending_at(Time time) { idle_from_ = time; }  // kNever: go on
-  Bytes in_flight() const { return kPayload * outstanding_; }
+  Bytes in_flight() const { return payload_ * outstanding_; }
   Time now() const { return now_; }
 
  private:
   struct Sent {
     Time at, first_sent, delivered_at;
     Bytes delivered, in_flight;
+    uint64_t train;
+    Bytes train_size;
     enum State : uint8_t { kOut, kDone } state;
   };
   struct Ack {
@@ -82,7 +102,9 @@ class PathSimulation {
   static constexpr Duration kAckEvery = std::chrono::microseconds(200);  // the receiver collects; below a quarter of our shortest RTT
 
   Duration rtt_base() const { return link_.config().delay + delay_back_; }
-  bool may_send() const { return now_ < idle_from_ && in_flight() + kPayload <= controller_.window(); }
+  bool may_send() const {
+    return now_ < idle_from_ && unsent_ > 0 && in_flight() + payload_ <= std::max(controller_.window(), payload_ * 2);
+  }
   Time probe_deadline() const {
     return outstanding_ == 0 ? kNever : progress_at_ + std::max(srtt_ * 3, rtt_base() * 3) + std::chrono::milliseconds(20);
   }
@@ -90,16 +112,24 @@ class PathSimulation {
     if (outstanding_ == 0) first_sent_ = delivered_at_ = progress_at_ = now_;
     ++outstanding_;
     ++total_.packets_sent;
-    sent_.push_back({now_, first_sent_, delivered_at_, total_.delivered, in_flight(), Sent::kOut});
+    --unsent_;
+    if (train_left_ == Bytes()) {
+      train_left_ = train_size_ = controller_.train();
+      ++train_;
+    }
+    sent_.push_back({now_, first_sent_, delivered_at_, total_.delivered, in_flight(), train_, train_size_, Sent::kOut});
     const uint64_t number = first_number_ + sent_.size() - 1;
-    const wan::Fate fate = link_.offer(now_, kFrame);
+    const wan::Fate fate = link_.offer(now_, frame_);
     if (!fate.dropped) {
       // Acks leave at whole steps of kAckEvery and travel on a clean path.
       const int64_t arrived = fate.deliver_at.time_since_epoch().count();
       const Time ack_leaves = Time(Duration((arrived / kAckEvery.count() + 1) * kAckEvery.count()));
       acks_.push_back({ack_leaves + delay_back_, number});
     }
-    const Duration gap = controller_.pacing_rate().time_for(kPayload);
+    debt_ += payload_;
+    train_left_ = saturating_sub(train_left_, payload_);
+    if (train_left_ != Bytes()) return;  // the rest of a train leaves at once
+    const Duration gap = controller_.pacing_rate().time_for(std::exchange(debt_, Bytes()));
     next_send_ = std::max(next_send_, now_ - std::chrono::microseconds(100)) + gap;
   }
 
@@ -114,8 +144,8 @@ class PathSimulation {
       Sent& packet = sent_[number - first_number_];
       packet.state = Sent::kDone;
       --outstanding_;
-      total_.delivered += kPayload;
-      sample.acked += kPayload;
+      total_.delivered += payload_;
+      sample.acked += payload_;
       ++sample.packets_acked;
       newest = number;
       queue_delay_sum_ += now_ - packet.at - rtt_base();
@@ -146,7 +176,11 @@ class PathSimulation {
       round_ends_ = total_.delivered;
     }
     sample.round = round_;
-    sample.limited_by = LimitedBy::kNetwork;
+    sample.limited_by = unsent_ == 0 ? LimitedBy::kApplication : LimitedBy::kNetwork;
+    sample.train_rate = train_meter_.on_ack({.train = packet.train,
+                                             .size = packet.train_size,
+                                             .acked = sample.acked,
+                                             .received_at = now_ - delay_back_});
   }
 
   // The link keeps the order, so what was sent before an acked packet and is still out is lost.
@@ -169,7 +203,8 @@ class PathSimulation {
   void give_up(Sent& packet, LossSample& lost) {
     packet.state = Sent::kDone;
     --outstanding_;
-    lost.lost += kPayload;
+    ++unsent_;
+    lost.lost += payload_;
     ++lost.packets_lost;
     lost.in_flight_before = packet.in_flight;
   }
@@ -191,6 +226,11 @@ class PathSimulation {
   std::deque<Sent> sent_;
   uint64_t first_number_ = 0, outstanding_ = 0, round_ = 0;
   std::deque<Ack> acks_;
+  const Bytes payload_, frame_;
+  uint64_t unsent_ = uint64_t{1} << 62;  // endless data
+  Bytes train_size_, train_left_, debt_;              // of the train that leaves now; sent since the pacer was asked
+  uint64_t train_ = 0;
+  flow::TrainMeter train_meter_;
   Bytes round_ends_;
   Duration srtt_{}, rtt_min_ = Duration::max(), queue_delay_sum_{};
   PathResult total_, taken_;

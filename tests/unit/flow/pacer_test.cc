@@ -144,5 +144,16 @@ TEST(Pacer, AStallIsNoHabit) {
   EXPECT_LE(pacer.available(kStart + 8s), Bytes(6250) + (1_Gbit).over(2 * Pacer::kWakeLatencyMax) + Bytes(1));
 }
 
+TEST(Pacer, ATrainLeavesAtOnceAndTheRateStaysTheSame) {
+  constexpr Rate kRate = 30_Mbit;
+  Pacer pacer(kStart);
+  pacer.on_rate(kStart, kRate, kPacket, 64_KiB);
+  EXPECT_GE(pacer.available(kStart), 64_KiB);
+  send_all(pacer, kStart);
+  EXPECT_EQ(pacer.available(kStart + kRate.time_for(60_KiB)), Bytes()) << "not before a train has come together";
+  EXPECT_GE(pacer.available(kStart + kRate.time_for(65_KiB)), 64_KiB);
+  expect_rate(sent_in(pacer, kStart + 1ms, 20s, [] { return Duration(1); }), kRate, 20s);
+}
+
 }  // namespace
 }  // namespace tideway::flow

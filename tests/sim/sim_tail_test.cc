@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The end of a transfer: how long after its last byte left for the first time it is all acked. One round trip is the
+// least; what is lost then costs another one.
+#include "sim/sim_pair.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <tuple>
+#include <vector>
+
+namespace tideway::test {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr SlotId kSlot{1};
+constexpr Duration kRtt = milliseconds(100);
+
+// In round trips.
+double tail_of(double loss, uint64_t seed) {
+  SimPair sim({.link = {.rate = 100_Mbit, .delay = kRtt / 2, .impairments = {.loss = loss}}, .flows = 2, .seed = seed,
+               .controller = "bbr", .credit_blocks = 64});
+  constexpr uint32_t kBlocks = 12;
+  sim.open({.slot = kSlot, .blocks = kBlocks, .length = 500'000});
+  Time all_left{};
+  while (sim.lane(0).stats().blocks_sending > 0 || sim.now() < Time(kRtt)) {
+    if (!sim.run_for(milliseconds(1)) || sim.now() > Time(seconds(20))) return 1e9;
+    if (sim.lane(0).unsent_bytes() > 0 || all_left == Time()) all_left = sim.now();
+  }
+  EXPECT_EQ(sim.stored(kSlot), kBlocks) << state_of(sim);
+  return static_cast<double>((sim.now() - all_left).count()) / static_cast<double>(kRtt.count());
+}
+
+TEST(SimTail, TheLastLossesAreRepairedInTwoRoundTrips) {
+  for (const auto& [loss, typical, most] : {std::tuple(0.0, 1.15, 1.3), std::tuple(0.01, 2.1, 3.4), std::tuple(0.03, 2.15, 4.5)}) {
+    std::vector<double> tails;
+    for (uint64_t seed = 1; seed <= 5; ++seed) tails.push_back(tail_of(loss, seed));
+    std::ranges::sort(tails);
+    RecordProperty("median_" + std::to_string(loss), std::to_string(tails[tails.size() / 2]));
+    EXPECT_LE(tails[tails.size() / 2], typical) << "at a loss of " << loss;
+    EXPECT_LE(tails.back(), most) << "at a loss of " << loss;
+  }
+}
+
+}  // namespace
+}  // namespace tideway::test

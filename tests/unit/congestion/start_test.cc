@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a start costs: 512 MiB over a cold session, in virtual time, against what the link could have carried. The whole
+// command is the transfer and three round trips before its first byte; its last round trip is the acknowledgement.
+#include "congestion/bbr.h"
+#include "support/path_simulation.h"
+
+#include <gtest/gtest.h>
+
+#include <ostream>
+
+namespace tideway::congestion {
+namespace {
+
+using namespace std::chrono_literals;
+using test::PathSimulation;
+
+constexpr Bytes kFile = 512_MiB;
+constexpr int kSetUpRoundTrips = 3;  // before the first byte of data; the limit counts the last ack as a fourth
+
+struct Loss {
+  const char* name;
+  double share, burst;
+  double wanted, wanted_far;  // of the limit; at 200 ms, where the last packets' resends take a twentieth of all the time
+};
+constexpr Loss kLosses[] = {
+    {"Clean", 0, 1, 0.95, 0.95}, {"OnePercent", 0.01, 1, 0.95, 0.91}, {"ThreePercent", 0.03, 1, 0.9, 0.87}, {"Bursts", 0.01, 10, 0.9, 0.9}};
+void PrintTo(const Loss& loss, std::ostream* out) { *out << loss.name; }
+
+wan::LinkConfig link_of(Rate rate, Duration rtt, double queue_bdp, const Loss& loss = kLosses[0]) {
+  const auto queue = static_cast<uint64_t>(static_cast<double>(rate.over(rtt).count()) * queue_bdp);
+  return {.rate = rate, .delay = rtt / 2, .queue = Bytes(queue), .impairments = {.loss = loss.share, .loss_burst = loss.burst}};
+}
+double share_of(const test::PathResult& result, const wan::LinkConfig& link) {
+  return result.goodput().bits_per_second() / PathSimulation::payload_rate(link).bits_per_second();
+}
+Bytes bdp_of(const wan::LinkConfig& link) { return PathSimulation::payload_rate(link).over(link.delay * 2); }
+
+class ColdStart : public ::testing::TestWithParam<std::tuple<int, Loss>> {};
+
+TEST_P(ColdStart, ReachesItsShareOfTheLimit) {
+  const auto& [rtt_ms, loss] = GetParam();
+  const Duration rtt = std::chrono::milliseconds(rtt_ms);
+  const wan::LinkConfig link = link_of(1_Gbit, rtt, 1, loss);
+  Bbr bbr({.packet_size = PathSimulation::kPayload, .rtt_initial = rtt});
+  wan::LinkModel model(Time(), link, 1);
+  PathSimulation path(model, bbr);
+  const Duration taken = path.deliver(kFile) + kSetUpRoundTrips * rtt;
+  const Duration limit = PathSimulation::payload_rate(link).time_for(kFile) + (kSetUpRoundTrips + 1) * rtt;
+  const double share = static_cast<double>(limit.count()) / static_cast<double>(taken.count());
+  RecordProperty("share", std::to_string(share));
+  EXPECT_GE(share, rtt >= 200ms ? loss.wanted_far : loss.wanted);
+}
+
+INSTANTIATE_TEST_SUITE_P(Bbr, ColdStart, ::testing::Combine(::testing::Values(1, 10, 50, 100, 200), ::testing::ValuesIn(kLosses)),
+                         [](const auto& test) {
+                           return "Rtt" + std::to_string(std::get<0>(test.param)) + "ms" + std::get<1>(test.param).name;
+                         });
+
+TEST(Jump, FillsThePathInItsSecondRoundTripAndOvershootsLittle) {
+  for (const Duration rtt : {10ms, 50ms, 200ms}) {
+    const wan::LinkConfig link = link_of(1_Gbit, rtt, 0.1);
+    Bbr bbr({.packet_size = PathSimulation::kPayload, .rtt_initial = rtt});
+    wan::LinkModel model(Time(), link, 1);
+    PathSimulation path(model, bbr);
+    path.run(rtt * 5 / 2);  // the acks of the first flight, and half of those of the jump
+    EXPECT_GT(share_of(path.run(rtt), link), 0.9);
+    path.run(rtt * 3);
+    const Bytes dropped = PathSimulation::kFrame * model.counters().dropped_for(wan::DropCause::kQueue);
+    EXPECT_LT(dropped, bdp_of(link) / 6) << "with a queue of a tenth of a BDP";
+  }
+}
+
+// A path that lets the first flight pass ten times as fast as all that follows, as a token bucket does.
+TEST(Jump, ThatWasTooFarEndsWithinARound) {
+  constexpr Duration kRtt = 50ms;
+  const wan::LinkConfig first = link_of(1_Gbit, kRtt, 1), rest = link_of(100_Mbit, kRtt, 1);
+  Bbr bbr({.packet_size = PathSimulation::kPayload, .rtt_initial = kRtt});
+  wan::LinkModel fast(Time(), first, 1);
+  PathSimulation flight(fast, bbr);
+  flight.stop_sending_at(Time(kRtt));
+  flight.run(kRtt * 3 / 2);
+  ASSERT_GT(bbr.pacing_rate(), 800_Mbit);
+  wan::LinkModel slow(flight.now(), rest, 1);
+  PathSimulation path(slow, bbr);
+  path.go_on_after(flight);
+  path.run(kRtt * 2 + kRtt / 4);  // one to send too much, one to hear of it, and the queue that it waited in
+  EXPECT_LT(bbr.pacing_rate(), 110_Mbit);
+  EXPECT_LT(Bytes(PathSimulation::kPayload * path.run(kRtt * 4).packets_lost), bdp_of(first) * 2);
+  EXPECT_GT(share_of(path.run(1s), rest), 0.9);
+}
+
+AckSample ack_at(Time now, uint64_t round, LimitedBy limited_by) {
+  return {.now = now, .acked = 14'080_B, .in_flight = 14'080_B, .in_flight_before = 28'160_B, .rtt = 20ms, .rtt_min = 20ms,
+          .rtt_smoothed = 20ms, .delivery_rate = 10_Mbit, .round = round, .packets_acked = 10, .ce_marked = 0, .limited_by = limited_by};
+}
+
+TEST(Start, DoesNotEndBecauseTheApplicationHasNothingToSend) {
+  Bbr bbr({.packet_size = PathSimulation::kPayload, .rtt_initial = 20ms});
+  Time now(1s);
+  for (uint64_t round = 1; round < 50; ++round) bbr.on_ack(ack_at(now += 20ms, round, LimitedBy::kApplication));
+  EXPECT_EQ(bbr.phase(), Bbr::Phase::kStartup);
+  for (uint64_t round = 50; round < 60; ++round) bbr.on_ack(ack_at(now += 20ms, round, LimitedBy::kNetwork));
+  EXPECT_NE(bbr.phase(), Bbr::Phase::kStartup) << "the path itself gives no more";
+}
+
+TEST(Trains, LeaveUntilTheFirstFlightIsAckedWhateverProbesWereBefore) {
+  Bbr bbr({.packet_size = PathSimulation::kPayload, .window_initial = 128_KiB, .rtt_initial = 20ms});
+  EXPECT_EQ(bbr.train(), 64_KiB);
+  AckSample probe = ack_at(Time(1s), 1, LimitedBy::kApplication);
+  probe.acked = 2'900_B;
+  bbr.on_ack(probe);
+  EXPECT_EQ(bbr.train(), 64_KiB);
+  AckSample flight = ack_at(Time(1s) + 20ms, 2, LimitedBy::kNetwork);
+  flight.acked = 128_KiB;
+  bbr.on_ack(flight);
+  EXPECT_EQ(bbr.train(), Bytes());
+}
+
+TEST(Jump, WaitsUntilItWasMadeUseOf) {
+  Bbr bbr({.packet_size = PathSimulation::kPayload, .rtt_initial = 20ms});
+  Time now(1s);
+  AckSample first = ack_at(now, 1, LimitedBy::kNetwork);
+  first.train_rate = 900_Mbit;
+  bbr.on_ack(first);
+  ASSERT_GT(bbr.pacing_rate(), 800_Mbit);
+  for (uint64_t round = 2; round < 20; ++round) bbr.on_ack(ack_at(now += 20ms, round, LimitedBy::kApplication));
+  EXPECT_GT(bbr.pacing_rate(), 800_Mbit);
+}
+
+TEST(Jump, TheFlowsOfASessionTakeOneShareTogether) {
+  Bbr bbr({.packet_size = PathSimulation::kPayload, .window_initial = 64_KiB, .rtt_initial = 100ms, .flows = 4});
+  AckSample first = ack_at(Time(1s), 1, LimitedBy::kNetwork);
+  first.train_rate = 800_Mbit;
+  bbr.on_ack(first);
+  EXPECT_LE(bbr.pacing_rate(), 200_Mbit);
+  EXPECT_GT(bbr.pacing_rate(), 190_Mbit);
+}
+
+// On links as fast as these a train of 64 KiB passes between two looks at the port, so the start doubles.
+TEST(FastLinks, AreFilledAndStayFull) {
+  struct Case { Rate rate; Duration rtt; uint64_t packets; };
+  for (const auto& [rate, rtt, packets] : {Case{10_Gbit, 1ms, 4}, Case{10_Gbit, 200ms, 16}, Case{100_Gbit, 10ms, 64},
+                                           Case{100_Gbit, 100ms, 128}, Case{400_Gbit, 1ms, 128}, Case{400_Gbit, 50ms, 256}}) {
+    const wan::LinkConfig link = link_of(rate, rtt, 1, {"", 0.001, 1, 0, 0});
+    Bbr bbr({.packet_size = PathSimulation::kPayload * packets, .rtt_initial = rtt});
+    wan::LinkModel model(Time(), link, 1);
+    PathSimulation path(model, bbr, packets);
+    path.run(rtt * 20);
+    const test::PathResult steady = path.run(std::max<Duration>(rtt * 10, 100ms));
+    EXPECT_GE(share_of(steady, link), 0.97) << rate.bits_per_second() << " at " << rtt / 1ms;
+    EXPECT_LT(steady.queue_delay_mean, std::max<Duration>(rtt, 2ms));
+  }
+}
+
+}  // namespace
+}  // namespace tideway::congestion

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "session/path_memory.h"
+
+#include "support/temp_root.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+namespace tideway::session {
+namespace {
+
+using namespace std::chrono_literals;
+
+const KnownPath::UnixTime kNow{1'800'000'000s};
+const std::string kPeer = "spiffe://example.org/site/wisconsin/gw/gw1";
+const Rate kRate = Rate::bytes_per_second(115'000'000);
+
+KnownPath path(Rate rate = kRate, Duration rtt = 50ms, KnownPath::UnixTime seen = kNow) { return {rate, rtt, seen}; }
+
+TEST(PathMemory, RecallsWhatItNotedInAnotherProcess) {
+  test::TempRoot root;
+  const std::string file = root.path() + "/state/paths";
+  PathMemory(file).note(kPeer, path());
+  EXPECT_EQ(PathMemory(file).recall(kPeer, 50ms, kNow + 1h), kRate);
+  EXPECT_FALSE(PathMemory(file).recall("spiffe://example.org/site/atlanta/gw/gw1", 50ms, kNow));
+}
+
+TEST(PathMemory, ForgetsAPathWhoseRoundTripChanged) {
+  PathMemory memory("");
+  memory.note(kPeer, path());
+  EXPECT_TRUE(memory.recall(kPeer, 90ms, kNow));
+  EXPECT_FALSE(memory.recall(kPeer, 110ms, kNow));
+  EXPECT_FALSE(memory.recall(kPeer, 20ms, kNow));
+}
+
+TEST(PathMemory, TrustsNothingThatIsOldOrOfTheFuture) {
+  PathMemory memory("");
+  memory.note(kPeer, path());
+  EXPECT_FALSE(memory.recall(kPeer, 50ms, kNow + PathMemory::kValidFor + 1s));
+  EXPECT_FALSE(memory.recall(kPeer, 50ms, kNow - 1s));
+}
+
+TEST(PathMemory, ASessionWithLittleToSendHalvesWhatIsKnownAtMost) {
+  PathMemory memory("");
+  memory.note(kPeer, path());
+  memory.note(kPeer, path(Rate::bytes_per_second(1'000), 50ms, kNow + 1s));
+  EXPECT_EQ(memory.recall(kPeer, 50ms, kNow + 2s), kRate * 0.5);
+}
+
+TEST(PathMemory, PassesOverLinesThatItCannotRead) {
+  test::TempRoot root;
+  const std::string file = root.path() + "/paths";
+  std::ofstream(file) << "x\n1 2\n-1 5 5 a\n1800000000 0 5 b\n1800000000 115000000 50000000 " << kPeer << "\n1 1 1 c d\n" << std::string(100'000, 'z');
+  EXPECT_EQ(PathMemory(file).recall(kPeer, 50ms, kNow), kRate);
+}
+
+TEST(PathMemory, KeepsANameThatWouldBreakItsFileOut) {
+  test::TempRoot root;
+  const std::string file = root.path() + "/paths";
+  PathMemory(file).note("two words", path());
+  EXPECT_FALSE(std::ifstream(file).is_open());
+}
+
+TEST(PathMemory, ForgetsTheOldestOfTooMany) {
+  PathMemory memory("");
+  for (size_t i = 0; i <= PathMemory::kPathsMax; ++i) memory.note("peer" + std::to_string(i), path(kRate, 50ms, kNow + std::chrono::seconds(i)));
+  const auto later = kNow + std::chrono::seconds(PathMemory::kPathsMax);
+  EXPECT_FALSE(memory.recall("peer0", 50ms, later));
+  EXPECT_TRUE(memory.recall("peer1", 50ms, later));
+}
+
+TEST(PathMemory, WorksWithoutAFolderToWriteTo) {
+  PathMemory memory("/proc/nowhere/paths");
+  memory.note(kPeer, path());
+  EXPECT_TRUE(memory.recall(kPeer, 50ms, kNow));
+}
+
+TEST(BestSecond, IsTheBestOfWholeSeconds) {
+  BestSecond best;
+  const Time start = Time(100s);
+  best.on_total(start, 0_B);
+  best.on_total(start + 500ms, 9'000'000_B);
+  EXPECT_EQ(best.rate(), Rate());
+  best.on_total(start + 1s, 10'000'000_B);
+  best.on_total(start + 2s, 40'000'000_B);
+  best.on_total(start + 3s, 45'000'000_B);
+  EXPECT_EQ(best.rate(), Rate::bytes_per_second(30'000'000));
+}
+
+}  // namespace
+}  // namespace tideway::session
