@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The service: a gateway that listens until it is told to stop. SIGTERM and SIGINT drain: no new session is let in,
-// running transfers get kDrainTime, and a second signal ends at once.
+// running transfers get kDrainTime, and a second signal ends at once. SIGHUP reads certificates, revocations, allowed
+// peers and grants again; when they cannot be used, all of the old ones stay in force.
 // Thread: main.
 #pragma once
 #include "session/gateway.h"
@@ -13,10 +14,13 @@ namespace tideway::daemon {
 
 inline constexpr Duration kDrainTime = std::chrono::seconds(30);
 
+// Reads the configuration again. Errors: config_invalid.
+using ReadRules = std::function<Result<session::GatewayRules>()>;
+
 class Daemon {
  public:
   // Errors: those of Gateway::start.
-  static Result<std::unique_ptr<Daemon>> start(session::GatewayConfig config);
+  static Result<std::unique_ptr<Daemon>> start(session::GatewayConfig config, ReadRules read_rules);
   ~Daemon();
 
   const Endpoint& data_address() const { return gateway_->data_address(); }  // that peers are told
@@ -24,11 +28,15 @@ class Daemon {
   void run(const std::function<void()>& on_ready);
 
  private:
-  Daemon(std::unique_ptr<session::Gateway> gateway, int signals) : gateway_(std::move(gateway)), signals_(signals) {}
-  bool take_signal();  // one that ends the service
+  Daemon(std::unique_ptr<session::Gateway> gateway, ReadRules read_rules, int signals)
+      : gateway_(std::move(gateway)), read_rules_(std::move(read_rules)), signals_(signals) {}
+  enum class Signal : uint8_t { kNone, kReload, kEnd };
+  Signal take_signals();  // all that came, as the strongest of them
+  void reload();
   void drain();
 
   std::unique_ptr<session::Gateway> gateway_;
+  ReadRules read_rules_;
   int signals_;
 };
 

@@ -102,11 +102,25 @@ Status Gateway::open_root(const RootConfig& root) {
   return success();
 }
 
+Status Gateway::reload(GatewayRules rules) {
+  auto tls = crypto::TlsContext::create(rules.tls, wall_clock());
+  if (!tls.ok()) return std::move(tls).error();
+  if (tls.value().own().identity != tls_->own().identity)
+    return Error{Fault::kConfigInvalid, "the new certificate is of " + to_string(tls.value().own().identity) + ", and this gateway is " +
+                     to_string(tls_->own().identity), "issue one with the name of this gateway; another name needs a restart"};
+  *tls_ = std::move(tls).value();
+  config_.tls = std::move(rules.tls);
+  config_.grants = std::move(rules.grants);
+  const Time now = read_clock();
+  for (const auto& session : sessions_) session->on_rules_changed(now);
+  return success();
+}
+
 Gateway::~Gateway() { sessions_.clear(); }  // while the engine still takes their commands
 
 Surroundings Gateway::surroundings() {
   const uint32_t flows = config_.flows != 0 ? config_.flows : 2 * engine_->layout().net_workers;
-  return {*engine_, roots_, config_.grants, data_ports_, flows,
+  return {*engine_, roots_, config_.grants, *tls_, data_ports_, flows,
           [this](const Session& session) { return others_of(session); }};
 }
 

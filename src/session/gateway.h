@@ -39,6 +39,12 @@ struct GatewayConfig {
   std::optional<Endpoint> udp_fallback{};
 };
 
+// What a running gateway may be told anew.
+struct GatewayRules {
+  crypto::TlsConfig tls;
+  GrantTable grants;
+};
+
 // Whom to dial, and who must answer there.
 struct PeerConfig {
   std::string name;
@@ -52,6 +58,11 @@ class Gateway {
   static Result<std::unique_ptr<Gateway>> start(GatewayConfig config);
   ~Gateway();
 
+  // Reads certificate, key, authorities and revocations again, as one unit with the grants. Sessions of peers that are
+  // allowed no more end at once, the others go on. Errors: those of the start; then the old rules stay in force.
+  Status reload(GatewayRules rules);
+  const crypto::Certificate& own_certificate() const { return tls_->own(); }
+
   // Errors: peer_unreachable, when not even a socket can be made.
   Result<Session*> dial(const PeerConfig& peer);
   // One turn; waits at most so long. `also_fd` (-1: none) ends the wait when it is readable.
@@ -59,6 +70,7 @@ class Gateway {
   // No new sessions; tells peers how long transfers may go on.
   void drain(Duration at_most);
 
+  size_t sessions() const { return sessions_.size(); }  // those in their handshake, too
   size_t transfers() const;
   std::optional<Endpoint> control_endpoint() const;  // where it listens, with the port that was picked
   const Endpoint& data_address() const { return data_ports_.first_of(0); }  // also of the fallback

@@ -65,6 +65,8 @@ void Session::on_hello(const messages::Hello& hello) {
   if (hello.credit_unit != kCreditUnit)
     return fail({Fault::kProtocolVersion, "the peer counts credit in " + std::to_string(hello.credit_unit) + " bytes, this gateway in " +
                      std::to_string(kCreditUnit), "upgrade the older side"});
+  if (is_judged_by_old_rules_)
+    if (Status status = channel_->judge_peer_again(around_.tls); !status.ok()) return withdraw(status.error());
   if (side_ == Side::kAccepting && !around_.grants.knows(channel_->peer().identity))
     return fail({Fault::kDenied, "this peer has no grant here", "ask the operator of that site for a [[grant]]"});
   if (side_ == Side::kAccepting && around_.others_of(*this).sessions >= kPeerSessionsMax)

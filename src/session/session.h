@@ -40,7 +40,8 @@ struct PeerUse {
 struct Surroundings {
   engine::Engine& engine;
   const Roots& roots;
-  const GrantTable& grants;
+  const GrantTable& grants;         // these two change with a reload: see on_rules_changed()
+  const crypto::TlsContext& tls;
   DataPorts& data_ports;
   uint32_t flows = 2;         // of sessions this gateway dials
   std::function<PeerUse(const Session&)> others_of;  // accepted ones that are not over
@@ -61,6 +62,10 @@ class Session {
   std::shared_ptr<Transfer> push(engine::StartSource start, messages::OpenTransfer request);
   std::shared_ptr<Transfer> pull(engine::StartSink start, messages::OpenTransfer request);
   void cancel(Transfer& transfer, const Error& why);
+
+  // Authorities, revocations, allowed peers or grants have changed: ends the session, or those of its transfers, that
+  // they do not allow any more.
+  void on_rules_changed(Time now);
 
   void poll(Time now);
   void on_event(engine::NetEvent& event);  // of this session's lane or port request
@@ -126,6 +131,7 @@ class Session {
   void start_source(Transfer& transfer, engine::SourceAccepted::Needed needed);
   void end(Transfer& transfer, Result<engine::TransferDone::Outcome> outcome);
   void fail(const Error& why);
+  void withdraw(const Error& why);
 
   Surroundings around_;
   Side side_;
@@ -145,6 +151,7 @@ class Session {
   Time greeted_at_{}, listened_at_{};
   bool is_held_up_ = false;           // the workers are behind: no message is read
   bool is_draining_ = false;
+  bool is_judged_by_old_rules_ = false;  // its handshake began before they changed
   std::optional<Error> error_;
 };
 

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a session does when the rules change under it: certificates, revocations, allowed peers and grants that a reload
+// brought. Who is not allowed any more is not waited for: lanes close before the last words are out.
+#include "session/session.h"
+
+#include "base/log.h"
+
+namespace tideway::session {
+
+void Session::on_rules_changed(Time now) {
+  now_ = now;
+  if (is_over()) return;
+  if (channel_->state() != ChannelState::kUp) {
+    is_judged_by_old_rules_ = true;  // once it is up
+    return;
+  }
+  if (Status status = channel_->judge_peer_again(around_.tls); !status.ok()) return withdraw(status.error());
+  if (side_ == Side::kDialling || !their_hello_) return;  // what we asked for ourselves needs no grant of ours
+  if (!around_.grants.knows(channel_->peer().identity))
+    return withdraw({Fault::kDenied, "the peer has no grant here any more", ""});
+  std::vector<engine::TransferHandle> running;
+  for (const auto& [handle, id] : by_handle_) running.push_back(handle);
+  for (const engine::TransferHandle handle : running) {
+    const Transfer* transfer = find(handle);
+    if (transfer->outcome || authorise(transfer->request).ok()) continue;
+    give_up(handle, refusal(transfer->request.root, transfer->request.name));
+  }
+}
+
+// The reason is for our log; the peer learns that it is not accepted any more.
+void Session::withdraw(const Error& why) {
+  log::warning("session_withdrawn", "peer=" + peer_name() + " why=\"" + why.what + '"');
+  fail({Fault::kDenied, "this gateway does not accept this peer any more", "ask the operator of that site"});
+  for (const auto& [id, transfer] : by_id_) around_.engine.post(engine::EndTransfer{transfer->handle});
+  by_id_.clear();
+  by_handle_.clear();
+  waiting_.clear();
+  lanes_.close();
+}
+
+}  // namespace tideway::session
