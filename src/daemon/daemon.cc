@@ -7,6 +7,7 @@
 
 #include <signal.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,16 +19,26 @@ namespace {
 
 constexpr Duration kTurnMax = std::chrono::seconds(10);  // nothing of ours is due later without a wake-up
 
+constexpr std::string_view kAuditFile = "audit.jsonl";
+
+int64_t days_left(const crypto::Certificate& own) {
+  return std::chrono::floor<std::chrono::days>(own.not_after - std::chrono::system_clock::now()).count();
+}
+
 std::string to_fields(const crypto::Certificate& own) {
-  const auto left = own.not_after - std::chrono::system_clock::now();
-  return "certificate=sha256:" + crypto::to_hex(own.fingerprint) +
-         " ends_in_days=" + std::to_string(std::chrono::floor<std::chrono::days>(left).count());
+  return "certificate=sha256:" + crypto::to_hex(own.fingerprint) + " ends_in_days=" + std::to_string(days_left(own));
+}
+
+session::AuditEvent about(const crypto::Certificate& own, std::string_view event) {
+  session::AuditEvent line(event);
+  line.with("certificate", "sha256:" + crypto::to_hex(own.fingerprint));
+  return line;
 }
 
 }  // namespace
 
-Result<std::unique_ptr<Daemon>> Daemon::start(session::GatewayConfig config, ReadRules read_rules) {
-  // Blocked before any thread exists, so that all inherit it and only our descriptor sees them.
+// Before any thread exists, so that all inherit it and only our descriptor sees them.
+Status Daemon::block_signals() {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
@@ -35,17 +46,31 @@ Result<std::unique_ptr<Daemon>> Daemon::start(session::GatewayConfig config, Rea
   sigaddset(&set, SIGHUP);
   if (sigprocmask(SIG_BLOCK, &set, nullptr) != 0)
     return Error{Fault::kOverloaded, std::string("cannot block signals: ") + strerror(errno), ""};
-  const int signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-  if (signals < 0) return Error{Fault::kOverloaded, std::string("cannot make a signalfd: ") + strerror(errno), "raise the limit of open files"};
-  auto gateway = session::Gateway::start(std::move(config));
-  if (!gateway.ok()) {
-    close(signals);
-    return std::move(gateway).error();
-  }
-  return std::unique_ptr<Daemon>(new Daemon(std::move(gateway).value(), std::move(read_rules), signals));
+  signals_ = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+  if (signals_ < 0) return Error{Fault::kOverloaded, std::string("cannot make a signalfd: ") + strerror(errno), "raise the limit of open files"};
+  return success();
 }
 
-Daemon::~Daemon() { close(signals_); }
+Result<std::unique_ptr<Daemon>> Daemon::start(DaemonConfig config) {
+  std::unique_ptr<Daemon> daemon(new Daemon(std::move(config.read_rules)));
+  if (Status status = daemon->block_signals(); !status.ok()) return std::move(status).error();
+  mkdir(config.state_dir.c_str(), 0700);  // where that fails, opening the log in it says why
+  auto audit = AuditLog::open(config.state_dir + '/' + std::string(kAuditFile));
+  if (!audit.ok()) return std::move(audit).error();
+  daemon->audit_ = std::move(audit).value();
+  config.gateway.audit = [log = daemon->audit_.get()](session::AuditEvent event) { log->record(std::move(event)); };
+  auto gateway = session::Gateway::start(std::move(config.gateway));
+  if (!gateway.ok()) return std::move(gateway).error();
+  daemon->gateway_ = std::move(gateway).value();
+  daemon->audit_->record(about(daemon->gateway_->own_certificate(), "started"));
+  log::info("audit_end", to_fields(daemon->audit_->end()));
+  return daemon;
+}
+
+Daemon::~Daemon() {
+  if (gateway_ != nullptr) audit_->record(session::AuditEvent("stopped", session::AuditEvent::Care::kSynced));
+  if (signals_ >= 0) close(signals_);
+}
 
 Daemon::Signal Daemon::take_signals() {
   Signal strongest = Signal::kNone;
@@ -56,11 +81,16 @@ Daemon::Signal Daemon::take_signals() {
 }
 
 void Daemon::reload() {
+  audit_->reopen();
   auto rules = read_rules_();
   Status status = rules.ok() ? gateway_->reload(std::move(rules).value()) : Status(rules.error());
-  if (!status.ok())
-    return log::error("reload_failed", "code=" + std::string(status.error().name()) + " why=\"" + status.error().what + "\" next=\"" +
-                                           status.error().next + "\"; what was in force stays");
+  if (!status.ok()) {
+    const Error& why = status.error();
+    audit_->record(session::AuditEvent("reload_failed").with("code", why.name()).with("why", why.what));
+    return log::error("reload_failed", "code=" + std::string(why.name()) + " why=\"" + why.what + "\" next=\"" + why.next +
+                                           "\"; what was in force stays");
+  }
+  audit_->record(about(gateway_->own_certificate(), "reloaded"));
   log::info("reloaded", to_fields(gateway_->own_certificate()));
 }
 

@@ -5,6 +5,7 @@
 // peers and grants again; when they cannot be used, all of the old ones stay in force.
 // Thread: main.
 #pragma once
+#include "daemon/audit_log.h"
 #include "session/gateway.h"
 
 #include <functional>
@@ -17,10 +18,16 @@ inline constexpr Duration kDrainTime = std::chrono::seconds(30);
 // Reads the configuration again. Errors: config_invalid.
 using ReadRules = std::function<Result<session::GatewayRules>()>;
 
+struct DaemonConfig {
+  session::GatewayConfig gateway;
+  std::string state_dir;  // made when it is missing and its parent is there
+  ReadRules read_rules;
+};
+
 class Daemon {
  public:
-  // Errors: those of Gateway::start.
-  static Result<std::unique_ptr<Daemon>> start(session::GatewayConfig config, ReadRules read_rules);
+  // Errors: those of Gateway::start; config_invalid: the state directory or the audit log in it cannot be used.
+  static Result<std::unique_ptr<Daemon>> start(DaemonConfig config);
   ~Daemon();
 
   const Endpoint& data_address() const { return gateway_->data_address(); }  // that peers are told
@@ -28,16 +35,17 @@ class Daemon {
   void run(const std::function<void()>& on_ready);
 
  private:
-  Daemon(std::unique_ptr<session::Gateway> gateway, ReadRules read_rules, int signals)
-      : gateway_(std::move(gateway)), read_rules_(std::move(read_rules)), signals_(signals) {}
+  explicit Daemon(ReadRules read_rules) : read_rules_(std::move(read_rules)) {}
   enum class Signal : uint8_t { kNone, kReload, kEnd };
   Signal take_signals();  // all that came, as the strongest of them
+  Status block_signals();
   void reload();
   void drain();
 
+  std::unique_ptr<AuditLog> audit_;  // outlives the gateway, which writes to it
   std::unique_ptr<session::Gateway> gateway_;
   ReadRules read_rules_;
-  int signals_;
+  int signals_ = -1;
 };
 
 }  // namespace tideway::daemon

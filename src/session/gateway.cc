@@ -120,7 +120,7 @@ Gateway::~Gateway() { sessions_.clear(); }  // while the engine still takes thei
 
 Surroundings Gateway::surroundings() {
   const uint32_t flows = config_.flows != 0 ? config_.flows : 2 * engine_->layout().net_workers;
-  return {*engine_, roots_, config_.grants, *tls_, data_ports_, flows,
+  return {*engine_, roots_, config_.grants, *tls_, config_.audit, refusals_, data_ports_, flows,
           [this](const Session& session) { return others_of(session); }};
 }
 
@@ -175,6 +175,7 @@ void Gateway::turn(Duration at_most, int also_fd) {
     session->poll(now);
   }
   drop_ended(now);
+  refusals_.tell(now);
   if (now >= fall_back_at_) fall_back(now);
   if (telemetry_ != nullptr && now >= telemetry_->next_telling()) telemetry_->tell(now, sessions_, *engine_);
 }
@@ -193,7 +194,7 @@ void Gateway::wait(Duration at_most, int also_fd) {
     until = std::min(until, session->next_deadline());
   }
   if (telemetry_ != nullptr && !sessions_.empty()) until = std::min(until, telemetry_->next_telling());
-  until = std::min(until, fall_back_at_);
+  until = std::min({until, fall_back_at_, refusals_.next_telling()});
   engine_->arm();
   if (engine_->has_events()) until = now;
   poll(fds.data(), fds.size(), milliseconds(until - now));

@@ -37,6 +37,7 @@ struct GatewayConfig {
   // Where to go on over kernel UDP when the packet backend does not start, or a listening gateway loses its device; not set:
   // it does not go on.
   std::optional<Endpoint> udp_fallback{};
+  AuditSink audit;  // none for a direct copy
 };
 
 // What a running gateway may be told anew.
@@ -79,7 +80,7 @@ class Gateway {
   void close(Session* session);
 
  private:
-  explicit Gateway(GatewayConfig config) : config_(std::move(config)), data_ports_{.first = config_.data_addresses} {}
+  explicit Gateway(GatewayConfig config) : config_(std::move(config)), refusals_(config_.audit), data_ports_{.first = config_.data_addresses} {}
   Status open_root(const RootConfig& root);
   Result<std::unique_ptr<engine::Engine>> start_over_kernel(const Error& why);
   void fall_back(Time now);
@@ -94,6 +95,7 @@ class Gateway {
   GatewayConfig config_;
   std::optional<crypto::TlsContext> tls_;
   Roots roots_;
+  RefusalLog refusals_;
   std::unique_ptr<engine::Engine> engine_;
   std::unique_ptr<Listener> listener_;
   std::vector<std::unique_ptr<Session>> sessions_;

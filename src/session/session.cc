@@ -73,6 +73,7 @@ void Session::on_hello(const messages::Hello& hello) {
     return fail({Fault::kOverloaded, "this peer has " + std::to_string(kPeerSessionsMax) + " sessions already", "try again when a copy has ended"});
   channel_->authorise();
   their_hello_ = hello;
+  audit_session("session_accepted", nullptr);
   crypto::HelloRandoms randoms{random_, hello.random};
   if (side_ == Side::kAccepting) std::swap(randoms.dialling, randoms.accepting);
   const auto context = crypto::exporter_context(crypto::session_id(randoms), kProtocolVersion);
@@ -259,8 +260,13 @@ void Session::fail(const Error& why) {
   const bool is_news = why.fault != Fault::kPeerLost && why.fault != Fault::kAuthFailed;
   if (is_news && greeted_ && !channel_->error())
     send(messages::PeerError{std::string(why.name()), messages::Reaction::kSessionEnds, why.what, {}, {}, 0});
-  for (auto& [id, transfer] : by_id_)
-    if (!transfer->outcome) transfer->outcome = why;
+  for (auto& [id, transfer] : by_id_) {
+    if (transfer->outcome) continue;
+    transfer->outcome = why;
+    audit_transfer("transfer_failed", *transfer);
+  }
+  if (side_ == Side::kAccepting && !their_hello_) return around_.refusals.refused(now_, peer_name(), why);
+  audit_session("session_over", &why);
   if (said_goodbye_ && by_id_.empty()) return log::info("session_ended", "peer=" + peer_name());
   log::info("session_over", "peer=" + peer_name() + " code=" + std::string(why.name()) + " why=\"" + why.what + '"');
 }

@@ -13,10 +13,12 @@
 #pragma once
 #include "engine/engine.h"
 #include "messages/type_of.h"
+#include "session/audit_event.h"
 #include "session/control_channel.h"
 #include "session/grants.h"
 #include "session/hello.h"
 #include "session/lane_set.h"
+#include "session/refusal_log.h"
 #include "session/roots.h"
 #include "session/slot_book.h"
 #include "session/transfer.h"
@@ -42,6 +44,8 @@ struct Surroundings {
   const Roots& roots;
   const GrantTable& grants;         // these two change with a reload: see on_rules_changed()
   const crypto::TlsContext& tls;
+  const AuditSink& audit;
+  RefusalLog& refusals;
   DataPorts& data_ports;
   uint32_t flows = 2;         // of sessions this gateway dials
   std::function<PeerUse(const Session&)> others_of;  // accepted ones that are not over
@@ -131,6 +135,9 @@ class Session {
   void start_source(Transfer& transfer, engine::SourceAccepted::Needed needed);
   void end(Transfer& transfer, Result<engine::TransferDone::Outcome> outcome);
   void fail(const Error& why);
+  void audit_session(std::string_view event, const Error* why) const;
+  void audit_decision(const Decision& decision, const messages::OpenTransfer& request, const ObjectName& name) const;
+  void audit_transfer(std::string_view event, const Transfer& transfer, AuditEvent::Care care = AuditEvent::Care::kWritten) const;
   void withdraw(const Error& why);
 
   Surroundings around_;

@@ -155,9 +155,7 @@ void Session::on_open_transfer(messages::OpenTransfer request) {
 }
 
 Result<GrantLimits> Session::authorise(const messages::OpenTransfer& request) const {
-  const GrantOp op = request.direction == messages::Direction::kPush   ? GrantOp::kWrite
-                     : request.direction == messages::Direction::kPull ? GrantOp::kRead
-                                                                       : GrantOp::kList;
+  const GrantOp op = op_of(request);
   const crypto::Identity& peer = channel_->peer().identity;
   std::vector<ObjectName> names{request.name};  // the sources of a pull lie below it or beside it: each is decided
   if (request.direction != messages::Direction::kPush && !request.sources.empty()) names = request.sources;
@@ -167,6 +165,7 @@ Result<GrantLimits> Session::authorise(const messages::OpenTransfer& request) co
     log::info(decision.is_allowed() ? "grant_allowed" : "grant_denied",
               "peer=" + to_string(peer) + " op=" + std::string(to_string(op)) + " root=" + to_display(request.root) + " name=\"" +
                   to_display(name) + "\" rule=" + std::string(decision.rule()));
+    audit_decision(decision, request, name);
     if (!decision.is_allowed()) return refusal(request.root, request.name);
     limits = decision.grant->limits;
   }
@@ -270,6 +269,7 @@ void Session::on_done(engine::TransferDone& done) {
   const engine::TransferDone::Outcome& outcome = done.outcome.value();
   transfer->stage = Stage::kClosing;
   transfer->outcome = outcome;
+  audit_transfer("published", *transfer, AuditEvent::Care::kSynced);
   send(messages::Published{transfer->id, outcome.root, outcome.entries, outcome.bytes});
 }
 
@@ -320,6 +320,8 @@ void Session::end(Transfer& transfer, Result<engine::TransferDone::Outcome> outc
     log::info("transfer_failed", describe(transfer) + " code=" + code + " why=\"" + outcome.error().what + '"');
   transfer.outcome = std::move(outcome);
   transfer.stage = Stage::kOver;
+  const bool was_published = transfer.role == Role::kSink && code.empty() && !only_lists(transfer.request);  // and said before
+  if (!was_published) audit_transfer(code.empty() ? "transfer_done" : "transfer_failed", transfer);
   if (transfer.slot) (transfer.role == Role::kSource ? their_slots_ : our_slots_).give_back(now_, *transfer.slot);
   if (transfer.slot)
     lanes_.close_slot({transfer.role == Role::kSource ? engine::OpenSlot::Role::kSending : engine::OpenSlot::Role::kReceiving, {}, *transfer.slot});

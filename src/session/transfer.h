@@ -5,6 +5,7 @@
 // Thread: control.
 #pragma once
 #include "engine/commands.h"
+#include "session/grants.h"
 
 #include <deque>
 #include <functional>
@@ -49,6 +50,9 @@ struct Transfer {
 inline bool only_lists(const messages::OpenTransfer& request) {
   return request.direction == messages::Direction::kList || request.options.dry_run;
 }
+
+// What a grant must allow for it.
+GrantOp op_of(const messages::OpenTransfer& request);
 
 // How a serving side says it in its log: "push ckpt/runs/llm7".
 std::string describe(const Transfer& transfer);
