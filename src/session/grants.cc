@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "session/grants.h"
 
+#include "base/amounts.h"
+
 #include <algorithm>
 #include <utility>
 
@@ -32,6 +34,25 @@ std::string_view to_string(GrantOp op) {
 std::optional<GrantOp> grant_op_named(std::string_view name) {
   const auto* const found = std::ranges::find(kOpNames, name, &OpName::name);
   return found == std::end(kOpNames) ? std::nullopt : std::optional(found->op);
+}
+
+GrantLimits narrowest(const GrantLimits& a, const GrantLimits& b) {
+  return {std::min(a.bytes_max, b.bytes_max), std::min(a.files_max, b.files_max), std::min(a.flows_max, b.flows_max),
+          std::min(a.rate_max, b.rate_max), a.modes & b.modes};
+}
+
+Status GrantMeter::take(std::span<const ManifestEntry> page) {
+  for (const ManifestEntry& entry : page) {
+    if (files_ >= files_max_)
+      return Error{Fault::kLimitExceeded, "the grant allows " + std::to_string(files_max_) + " files, directories and links, and the transfer has more",
+                   "copy parts of it, or ask the owner of that root to raise max_files"};
+    ++files_;
+    if (entry.size > bytes_max_ - bytes_)
+      return Error{Fault::kLimitExceeded, "the grant allows " + to_string(bytes_max_) + ", and the transfer has more",
+                   "copy parts of it, or ask the owner of that root to raise max_bytes"};
+    bytes_ = bytes_ + entry.size;
+  }
+  return success();
 }
 
 Decision GrantTable::decide(const crypto::Identity& peer, std::string_view root, const ObjectName& name,

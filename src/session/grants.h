@@ -8,6 +8,7 @@
 #include "crypto/identity.h"
 
 #include <tideway/object_name.h>
+#include <tideway/object_store.h>
 #include <tideway/result.h>
 #include <tideway/units.h>
 
@@ -15,6 +16,7 @@
 #include <initializer_list>
 #include <limits>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,6 +50,21 @@ struct GrantLimits {
   Rate rate_max = Rate::unlimited();
   uint32_t modes = 0777;  // upper bound of permission bits
   bool operator==(const GrantLimits&) const = default;
+};
+
+// Of several grants that a request needs together, in each respect the least.
+GrantLimits narrowest(const GrantLimits& a, const GrantLimits& b);
+
+// Adds up what a transfer's pages name, and stops it at the page that goes beyond its grant.
+class GrantMeter {
+ public:
+  explicit GrantMeter(const GrantLimits& limits) : bytes_max_(limits.bytes_max), files_max_(limits.files_max) {}
+  // Errors: limit_exceeded, naming the limit: max_files counts directories and links, too.
+  Status take(std::span<const ManifestEntry> page);
+
+ private:
+  Bytes bytes_max_, bytes_;
+  uint64_t files_max_, files_ = 0;
 };
 
 struct Grant {

@@ -126,6 +126,7 @@ class Session {
   void serve_push(messages::OpenTransfer request);
   void serve_pull(messages::OpenTransfer request);
   Result<GrantLimits> authorise(const messages::OpenTransfer& request) const;
+  bool is_within_grant(Transfer& transfer, const engine::TransferMessage& message);  // false: it was ended
   void refuse(const TransferId& id, const Error& why);
   void on_sink_ready(const engine::SinkReady& ready);
   void on_done(engine::TransferDone& done);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a session does when the rules change under it: certificates, revocations, allowed peers and grants that a reload
+// What a session does when the rules change under it, and when a transfer meets a limit of its grant: certificates, revocations, allowed peers and grants that a reload
 // brought. Who is not allowed any more is not waited for: lanes close before the last words are out.
 #include "session/session.h"
 
@@ -26,6 +26,15 @@ void Session::on_rules_changed(Time now) {
     if (transfer->outcome || authorise(transfer->request).ok()) continue;
     give_up(handle, refusal(transfer->request.root, transfer->request.name));
   }
+}
+
+// A page is counted before anything it names is accepted, or sent.
+bool Session::is_within_grant(Transfer& transfer, const engine::TransferMessage& message) {
+  const auto* page = std::get_if<messages::ManifestPage>(&message);
+  if (page == nullptr || !transfer.meter || transfer.outcome) return true;
+  const Status status = transfer.meter->take(page->entries);
+  if (!status.ok()) give_up(transfer.handle, status.error());
+  return status.ok();
 }
 
 // The reason is for our log; the peer learns that it is not accepted any more.

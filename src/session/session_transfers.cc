@@ -167,7 +167,7 @@ Result<GrantLimits> Session::authorise(const messages::OpenTransfer& request) co
                   to_display(name) + "\" rule=" + std::string(decision.rule()));
     audit_decision(decision, request, name);
     if (!decision.is_allowed()) return refusal(request.root, request.name);
-    limits = decision.grant->limits;
+    limits = limits ? narrowest(*limits, decision.grant->limits) : decision.grant->limits;
   }
   return *limits;
 }
@@ -177,6 +177,7 @@ void Session::serve_push(messages::OpenTransfer request) {
   const RootPtr root = around_.roots.find(request.root, storage::Side::kDestination);
   if (!limits.ok() || root == nullptr) return refuse(request.transfer, refusal(request.root, request.name));
   auto transfer = add_transfer(Role::kSink, std::move(request));
+  transfer->meter.emplace(limits.value());
   if (transfer->request.options.dry_run) {
     messages::TransferAccepted accepted;
     accepted.transfer = transfer->id;
@@ -224,6 +225,7 @@ void Session::serve_pull(messages::OpenTransfer request) {
   if (!lists && !their_slots_.claim(now_, request.sink->slot))
     return fail({Fault::kProtocolError, "a pull names a slot that is in use, or was within a minute", ""});
   auto transfer = add_transfer(Role::kSource, std::move(request));
+  if (!lists) transfer->meter.emplace(limits.value());
   start.transfer = transfer->handle;
   start.id = transfer->id;
   start.board = transfer->board;
@@ -360,7 +362,10 @@ void Session::on_event(engine::IoEvent& event) {
   if (auto* ready = std::get_if<engine::SinkReady>(&event)) return on_sink_ready(*ready);
   const auto transfer = std::visit([&](const auto& e) { return find(e.transfer); }, event);
   if (transfer == nullptr) return;
-  if (auto* message = std::get_if<engine::ToPeer>(&event)) transfer->unsent.push_back(std::move(message->message));
+  if (auto* message = std::get_if<engine::ToPeer>(&event)) {
+    if (!is_within_grant(*transfer, message->message)) return;
+    transfer->unsent.push_back(std::move(message->message));
+  }
   if (std::holds_alternative<engine::PeerMessageTaken>(event)) transfer->undigested -= 1;
   if (auto* report = std::get_if<engine::EntryReported>(&event); report != nullptr && transfer->on_report) transfer->on_report(*report);
   if (auto* listed = std::get_if<engine::EntryListed>(&event); listed != nullptr && transfer->on_entry) transfer->on_entry(listed->entry);

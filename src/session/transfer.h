@@ -35,6 +35,7 @@ struct Transfer {
   std::shared_ptr<engine::TransferBoard> board = std::make_shared<engine::TransferBoard>();
   bool is_ready = false;  // our side of a pull is prepared, so it may be asked for
   std::optional<SlotId> slot;
+  std::optional<GrantMeter> meter;             // of the serving side, except for lists
   Rate rate_max = Rate::unlimited();           // of the source: what its owner, the peer and the grant allow, the least
   std::deque<engine::TransferMessage> unsent;  // the io worker keeps it short: see MessageTaken
   uint32_t undigested = 0;                     // FromPeer that the io worker has not taken

@@ -54,6 +54,10 @@ class Peer {
     while (!queue_.empty() && channel_->send(queue_.front().first, 0, std::as_bytes(std::span(queue_.front().second)))) queue_.pop_front();
     while (auto frame = channel_->receive()) {
       if (frame->type == kHelloType) channel_->authorise();
+      if (frame->type == static_cast<uint16_t>(MessageType::kLanes)) {
+        const auto lanes = messages::parse_lanes(frame->body);
+        for (const auto& lane : lanes.value().lanes) flows_opened += lane.flows.size();
+      }
       if (frame->type == static_cast<uint16_t>(MessageType::kError)) error = messages::parse_error(frame->body).value().code;
       types.push_back(static_cast<MessageType>(frame->type));
     }
@@ -67,6 +71,7 @@ class Peer {
   messages::Hello hello;
   std::vector<MessageType> types;
   std::string error;  // of the last Error
+  size_t flows_opened = 0;  // by the gateway
 
  private:
   std::unique_ptr<ControlChannel> channel_;
@@ -87,9 +92,9 @@ class GatewayTest : public testing::Test {
     config.data_addresses = {Endpoint::parse("127.0.0.1:0").value()};
     gateway_ = Gateway::start(std::move(config)).value();
   }
-  static GrantTable grants_for(const std::string& site) {
+  static GrantTable grants_for(const std::string& site, const GrantLimits& limits = {}) {
     return GrantTable({{crypto::IdentityPattern::parse("spiffe://example.org/site/" + site + "/gw/*").value(), "data", {},
-                        {GrantOp::kRead, GrantOp::kList, GrantOp::kWrite}, {}, "test"}});
+                        {GrantOp::kRead, GrantOp::kList, GrantOp::kWrite}, limits, "test"}});
   }
   std::unique_ptr<Peer> dial() { return std::make_unique<Peer>(sites_.atlanta, *gateway_->control_endpoint()); }
 
@@ -211,6 +216,60 @@ TEST_F(GatewayTest, AFloodOfRequestsIsReadNoFasterThanTheWorkersWork) {
   }
   run_until({peer.get()}, [&] { return peer->is_silent() || peer->is_over(); });
   expect_serves_others();
+}
+
+// ---- limits of a grant ---------------------------------------------------------------------------------------------
+
+TEST_F(GatewayTest, PullBeyondTheGrantEndsBeforeItsPageIsSent) {
+  root_.write("tree/a", std::string(600, 'x'));
+  root_.write("tree/b", std::string(600, 'x'));
+  for (const GrantLimits& limits : {GrantLimits{.bytes_max = 1000_B}, GrantLimits{.files_max = 2}}) {
+    rules_.grants = grants_for("*", limits);
+    ASSERT_TRUE(gateway_->reload(rules_).ok());
+    const auto peer = dial();
+    peer->greet();
+    ASSERT_TRUE(is_greeted(*peer));
+    messages::OpenTransfer pull = request(messages::Direction::kPull);
+    pull.sink = messages::SinkStart{SlotId(5), 2 * kCreditUnit};
+    peer->say(pull);
+    EXPECT_TRUE(run_until({peer.get()}, [&] { return peer->heard(MessageType::kTransferClosed); }));
+    EXPECT_EQ(peer->error, "limit_exceeded");
+    EXPECT_FALSE(peer->heard(MessageType::kManifestPage));
+  }
+  rules_.grants = grants_for("*", {.bytes_max = 1200_B, .files_max = 10});
+  ASSERT_TRUE(gateway_->reload(rules_).ok());
+  expect_serves_others();
+}
+
+TEST_F(GatewayTest, PushBeyondTheGrantEndsAtItsPage) {
+  for (const GrantLimits& limits : {GrantLimits{.bytes_max = 1000_B}, GrantLimits{.files_max = 1}}) {
+    rules_.grants = grants_for("*", limits);
+    ASSERT_TRUE(gateway_->reload(rules_).ok());
+    const auto peer = dial();
+    peer->greet();
+    ASSERT_TRUE(is_greeted(*peer));
+    messages::OpenTransfer push = request(messages::Direction::kPush);
+    push.name = ObjectName::from_text("new").value();
+    peer->say(push);
+    ManifestEntry top, file;
+    top.type = EntryType::kDirectory;
+    file.number = ObjectId(1);
+    file.name = "file";
+    file.size = 1001_B;
+    peer->say(messages::ManifestPage{push.transfer, 0, {top, file}});
+    EXPECT_TRUE(run_until({peer.get()}, [&] { return peer->heard(MessageType::kTransferClosed); }));
+    EXPECT_EQ(peer->error, "limit_exceeded");
+    EXPECT_FALSE(root_.exists("new"));
+  }
+}
+
+TEST_F(GatewayTest, X06FlowsBeyondTheGrantAreNotOpened) {
+  rules_.grants = grants_for("*", {.flows_max = 2});
+  ASSERT_TRUE(gateway_->reload(rules_).ok());
+  const auto peer = dial();
+  peer->greet({{}, 9}, 8);
+  ASSERT_TRUE(is_greeted(*peer));
+  EXPECT_EQ(peer->flows_opened, 2U);
 }
 
 // ---- rules that change while it runs -------------------------------------------------------------------------------

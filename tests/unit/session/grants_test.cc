@@ -72,6 +72,44 @@ TEST(GrantTable, MostSpecificGrantGivesTheLimits) {
   EXPECT_EQ(all.decide(kGw1, "ckpt", name("runs/llm7/a"), GrantOp::kWrite).rule(), "exact");
 }
 
+ManifestEntry entry(Bytes size) {
+  ManifestEntry made;
+  made.size = size;
+  return made;
+}
+
+TEST(GrantMeter, EachLimitIsMetByItselfAndNamesItself) {
+  const std::vector<ManifestEntry> page{entry(4_B), entry(3_B)};
+  GrantMeter exact({.bytes_max = 14_B, .files_max = 4});
+  EXPECT_TRUE(exact.take(page).ok());
+  EXPECT_TRUE(exact.take(page).ok());
+  GrantMeter bytes({.bytes_max = 13_B});
+  EXPECT_TRUE(bytes.take(page).ok());
+  const Status too_large = bytes.take(page);
+  ASSERT_FALSE(too_large.ok());
+  EXPECT_EQ(too_large.error().fault, Fault::kLimitExceeded);
+  EXPECT_NE(too_large.error().next.find("max_bytes"), std::string::npos);
+  GrantMeter files({.files_max = 3});
+  EXPECT_TRUE(files.take(page).ok());
+  const Status too_many = files.take(page);
+  ASSERT_FALSE(too_many.ok());
+  EXPECT_EQ(too_many.error().fault, Fault::kLimitExceeded);
+  EXPECT_NE(too_many.error().next.find("max_files"), std::string::npos);
+}
+
+TEST(GrantMeter, X08SizesThatAddUpBeyondAllNumbersAreRefused) {
+  GrantMeter meter({.bytes_max = Bytes::max()});
+  EXPECT_TRUE(meter.take(std::vector{entry(Bytes::max())}).ok());
+  EXPECT_FALSE(meter.take(std::vector{entry(1_B)}).ok());
+}
+
+TEST(GrantLimits, RequestThatNeedsSeveralGrantsHasTheLeastOfEach) {
+  const GrantLimits a{.bytes_max = 1_GiB, .files_max = 10, .flows_max = 4, .rate_max = 1_Gbit, .modes = 0750};
+  const GrantLimits b{.bytes_max = 2_GiB, .files_max = 5, .flows_max = 8, .rate_max = 2_Gbit, .modes = 0644};
+  EXPECT_EQ(narrowest(a, b), (GrantLimits{1_GiB, 5, 4, 1_Gbit, 0640}));
+  EXPECT_EQ(narrowest(a, b), narrowest(b, a));
+}
+
 TEST(Refusal, SaysTheSameForForbiddenAndAbsent) {
   const Error error = refusal("ckpt", name("runs/llm7"));
   EXPECT_EQ(error.fault, Fault::kDenied);
