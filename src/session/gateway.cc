@@ -208,6 +208,7 @@ void Gateway::accept_peers(Time now) {
   while (auto accepted = listener_->accept(now))
     sessions_.push_back(std::make_unique<Session>(surroundings(), Side::kAccepting,
                                                   ControlChannel::accept(now, std::move(*accepted), *tls_, body_caps())));
+  for (const auto& [who, why] : listener_->take_refusals()) refusals_.refused(now, to_string(who), why);
 }
 
 void Gateway::dispatch_events() {
