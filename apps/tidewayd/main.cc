@@ -45,7 +45,7 @@ int serve(const std::string& file, bool only_checks) {
   if (!gateway.ok()) return report(gateway.error());
   for (const std::string& note : config.value().notes) log::info("no_effect_yet", note);
   if (only_checks) return 0;
-  auto daemon = daemon::Daemon::start({std::move(gateway).value(), config.value().site.state_dir, [&] { return read_again(file, config.value()); }});
+  auto daemon = daemon::Daemon::start({std::move(gateway).value(), config.value().site.state_dir, file, [&] { return read_again(file, config.value()); }});
   if (!daemon.ok()) return report(daemon.error());
   daemon.value()->run([&] { print_ready(config.value(), daemon.value()->data_address()); });
   return 0;

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "crypto/sha256.h"
+#include "daemon/landlock.h"
 
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -27,6 +28,26 @@ int64_t days_left(const crypto::Certificate& own) {
 
 std::string to_fields(const crypto::Certificate& own) {
   return "certificate=sha256:" + crypto::to_hex(own.fingerprint) + " ends_in_days=" + std::to_string(days_left(own));
+}
+
+std::string folder_of(const std::string& file) {
+  const size_t slash = file.rfind('/');
+  return slash == file.npos ? "." : slash == 0 ? "/" : file.substr(0, slash);
+}
+
+// After the configuration is read and before the first thread: from here on this process reaches its roots, its state, the
+// folders of its configuration and keys (a new file may be renamed into them), and what every program needs.
+void fence_in(const DaemonConfig& config) {
+  const session::GatewayConfig& gateway = config.gateway;
+  if (gateway.engine.packet_backend == "dpdk")  // eal_args may name any file, and only EAL knows which
+    return log::info("landlock_off", "why=\"the dpdk backend\"");
+  Fence fence{{config.state_dir}, {"/etc", "/usr", "/lib", "/lib64", "/proc", "/sys"}, {"/dev"}};
+  for (const session::RootConfig& root : gateway.roots) fence.writable.push_back(root.path);
+  if (!gateway.engine.capture.empty()) fence.writable.push_back(folder_of(gateway.engine.capture));
+  for (const std::string& file : {config.file, gateway.tls.ca_file, gateway.tls.certificate_file, gateway.tls.key_file, gateway.tls.crl_file})
+    if (!file.empty()) fence.readable.push_back(folder_of(file));
+  if (Status status = raise_fence(fence); !status.ok()) return log::info("landlock_off", "why=\"" + status.error().what + '"');
+  log::info("landlock_on", "abi=" + std::to_string(landlock_abi()));
 }
 
 session::AuditEvent about(const crypto::Certificate& own, std::string_view event) {
@@ -55,6 +76,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(DaemonConfig config) {
   std::unique_ptr<Daemon> daemon(new Daemon(std::move(config.read_rules)));
   if (Status status = daemon->block_signals(); !status.ok()) return std::move(status).error();
   mkdir(config.state_dir.c_str(), 0700);  // where that fails, opening the log in it says why
+  fence_in(config);
   auto audit = AuditLog::open(config.state_dir + '/' + std::string(kAuditFile));
   if (!audit.ok()) return std::move(audit).error();
   daemon->audit_ = std::move(audit).value();
@@ -81,22 +103,26 @@ Daemon::Signal Daemon::take_signals() {
 }
 
 void Daemon::reload() {
+  notify_.say("RELOADING=1");
   audit_->reopen();
   auto rules = read_rules_();
   Status status = rules.ok() ? gateway_->reload(std::move(rules).value()) : Status(rules.error());
   if (!status.ok()) {
     const Error& why = status.error();
     audit_->record(session::AuditEvent("reload_failed").with("code", why.name()).with("why", why.what));
-    return log::error("reload_failed", "code=" + std::string(why.name()) + " why=\"" + why.what + "\" next=\"" + why.next +
-                                           "\"; what was in force stays");
+    log::error("reload_failed", "code=" + std::string(why.name()) + " why=\"" + why.what + "\" next=\"" + why.next +
+                                    "\"; what was in force stays");
+  } else {
+    audit_->record(about(gateway_->own_certificate(), "reloaded"));
+    log::info("reloaded", to_fields(gateway_->own_certificate()));
   }
-  audit_->record(about(gateway_->own_certificate(), "reloaded"));
-  log::info("reloaded", to_fields(gateway_->own_certificate()));
+  notify_.say("READY=1");
 }
 
 void Daemon::run(const std::function<void()>& on_ready) {
   if (geteuid() == 0) log::info("running_as_root", "a service should have a user of its own");
   on_ready();
+  notify_.say("READY=1");
   for (Signal signal = Signal::kNone; signal != Signal::kEnd; signal = take_signals()) {
     if (signal == Signal::kReload) reload();
     gateway_->turn(kTurnMax, signals_);
@@ -106,6 +132,7 @@ void Daemon::run(const std::function<void()>& on_ready) {
 
 void Daemon::drain() {
   const size_t running = gateway_->transfers();
+  notify_.say("STOPPING=1");
   log::info("stopping", "transfers=" + std::to_string(running));
   gateway_->drain(kDrainTime);
   const Time until = read_clock() + kDrainTime;

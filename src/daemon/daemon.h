@@ -6,6 +6,7 @@
 // Thread: main.
 #pragma once
 #include "daemon/audit_log.h"
+#include "daemon/service_notify.h"
 #include "session/gateway.h"
 
 #include <functional>
@@ -21,6 +22,7 @@ using ReadRules = std::function<Result<session::GatewayRules>()>;
 struct DaemonConfig {
   session::GatewayConfig gateway;
   std::string state_dir;  // made when it is missing and its parent is there
+  std::string file;       // the configuration; it is read again with what lies beside it
   ReadRules read_rules;
 };
 
@@ -42,6 +44,7 @@ class Daemon {
   void reload();
   void drain();
 
+  ServiceNotify notify_;
   std::unique_ptr<AuditLog> audit_;  // outlives the gateway, which writes to it
   std::unique_ptr<session::Gateway> gateway_;
   ReadRules read_rules_;
