@@ -19,6 +19,10 @@ constexpr OpName kOpNames[] = {{GrantOp::kRead, "read"},
                                {GrantOp::kOverwrite, "overwrite"},
                                {GrantOp::kDelete, "delete"}};
 
+constexpr double kRateTolerance = 1.25;
+constexpr Bytes kSpareMin = 256_MiB;                          // the largest part of the buffers that one peer's blocks fill
+constexpr Duration kSpareTime = std::chrono::seconds(5);
+
 bool is_more_specific(const Grant& a, const Grant& b) {
   if (a.prefix.components().size() != b.prefix.components().size())
     return a.prefix.components().size() > b.prefix.components().size();
@@ -53,6 +57,20 @@ Status GrantMeter::take(std::span<const ManifestEntry> page) {
     bytes_ = bytes_ + entry.size;
   }
   return success();
+}
+
+bool RateGuard::take(Time now, Rate allowed, Bytes received) {
+  if (allowed.is_unlimited()) {
+    last_.reset();
+    return true;
+  }
+  const Bytes spare_max = kSpareMin + allowed.over(kSpareTime);
+  const Bytes earned = last_ ? (allowed * kRateTolerance).over(now - *last_) : spare_max;
+  last_ = now;
+  spare_ = earned > spare_max - std::min(spare_, spare_max) ? spare_max : spare_ + earned;
+  if (received > spare_) return false;
+  spare_ -= received;
+  return true;
 }
 
 Decision GrantTable::decide(const crypto::Identity& peer, std::string_view root, const ObjectName& name,

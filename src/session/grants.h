@@ -10,6 +10,7 @@
 #include <tideway/object_name.h>
 #include <tideway/object_store.h>
 #include <tideway/result.h>
+#include <tideway/time.h>
 #include <tideway/units.h>
 
 #include <cstdint>
@@ -65,6 +66,18 @@ class GrantMeter {
  private:
   Bytes bytes_max_, bytes_;
   uint64_t files_max_, files_ = 0;
+};
+
+// Notices a peer that sends faster than it was told it may. An honest one paces itself and never comes near: this allows a
+// quarter more, and as much at once as a stalled gateway may find waiting.
+class RateGuard {
+ public:
+  // Called whenever there is time, with what has come since the call before. False: that is more than `allowed` explains.
+  bool take(Time now, Rate allowed, Bytes received);
+
+ private:
+  std::optional<Time> last_;
+  Bytes spare_;  // what may come on top of the rate
 };
 
 struct Grant {

@@ -118,6 +118,7 @@ void Session::poll(Time now) {
   read_messages();
   if (is_over()) return;
   send_waiting();
+  guard_rate(now);
   if (channel_->error()) return fail(*channel_->error());
   if (!is_listening()) listened_at_ = now;
   if (channel_->state() == ChannelState::kDone || channel_->state() == ChannelState::kClosing)

@@ -126,6 +126,7 @@ class Session {
   void serve_push(messages::OpenTransfer request);
   void serve_pull(messages::OpenTransfer request);
   Result<GrantLimits> authorise(const messages::OpenTransfer& request) const;
+  void guard_rate(Time now);
   bool is_within_grant(Transfer& transfer, const engine::TransferMessage& message);  // false: it was ended
   void refuse(const TransferId& id, const Error& why);
   void on_sink_ready(const engine::SinkReady& ready);
@@ -140,6 +141,7 @@ class Session {
   void audit_decision(const Decision& decision, const messages::OpenTransfer& request, const ObjectName& name) const;
   void audit_transfer(std::string_view event, const Transfer& transfer, AuditEvent::Care care = AuditEvent::Care::kWritten) const;
   void withdraw(const Error& why);
+  void let_go();
 
   Surroundings around_;
   Side side_;
@@ -157,6 +159,7 @@ class Session {
   Time now_{};                        // of the last poll
   uint64_t keep_alives_ = 0;
   Time greeted_at_{}, listened_at_{};
+  RateGuard rate_guard_;              // of what the peer pushes
   bool is_held_up_ = false;           // the workers are behind: no message is read
   bool is_draining_ = false;
   bool is_judged_by_old_rules_ = false;  // its handshake began before they changed

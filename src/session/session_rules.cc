@@ -4,6 +4,7 @@
 // brought. Who is not allowed any more is not waited for: lanes close before the last words are out.
 #include "session/session.h"
 
+#include "base/amounts.h"
 #include "base/log.h"
 
 namespace tideway::session {
@@ -37,10 +38,30 @@ bool Session::is_within_grant(Transfer& transfer, const engine::TransferMessage&
   return status.ok();
 }
 
+// The transfers of a session share its lanes, so the rates of their grants count together.
+void Session::guard_rate(Time now) {
+  if (side_ == Side::kDialling) return;
+  Rate allowed;
+  uint64_t received = 0;
+  for (const auto& [id, transfer] : by_id_) {
+    if (transfer->role != Role::kSink) continue;
+    allowed = allowed + transfer->rate_max;
+    received += transfer->board->bytes_packed.get() - std::exchange(transfer->bytes_guarded, transfer->board->bytes_packed.get());
+  }
+  if (allowed == Rate() || rate_guard_.take(now, allowed, Bytes(received))) return;
+  fail({Fault::kLimitExceeded, "the peer sends faster than the max_rate of its grants, " + to_string(allowed), "copy with --bwlimit, or ask the owner of that root to raise max_rate"});
+  let_go();
+}
+
 // The reason is for our log; the peer learns that it is not accepted any more.
 void Session::withdraw(const Error& why) {
   log::warning("session_withdrawn", "peer=" + peer_name() + " why=\"" + why.what + '"');
   fail({Fault::kDenied, "this gateway does not accept this peer any more", "ask the operator of that site"});
+  let_go();
+}
+
+// At once: nothing more of the peer is taken while the last words go out.
+void Session::let_go() {
   for (const auto& [id, transfer] : by_id_) around_.engine.post(engine::EndTransfer{transfer->handle});
   by_id_.clear();
   by_handle_.clear();

@@ -36,6 +36,7 @@ struct Transfer {
   bool is_ready = false;  // our side of a pull is prepared, so it may be asked for
   std::optional<SlotId> slot;
   std::optional<GrantMeter> meter;             // of the serving side, except for lists
+  uint64_t bytes_guarded = 0;                  // of a sink: what has come, as the rate guard saw it last
   Rate rate_max = Rate::unlimited();           // of the source: what its owner, the peer and the grant allow, the least
   std::deque<engine::TransferMessage> unsent;  // the io worker keeps it short: see MessageTaken
   uint32_t undigested = 0;                     // FromPeer that the io worker has not taken

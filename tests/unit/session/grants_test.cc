@@ -6,6 +6,7 @@
 namespace tideway::session {
 namespace {
 
+using namespace std::chrono_literals;
 using crypto::Identity;
 using crypto::IdentityPattern;
 
@@ -101,6 +102,28 @@ TEST(GrantMeter, X08SizesThatAddUpBeyondAllNumbersAreRefused) {
   GrantMeter meter({.bytes_max = Bytes::max()});
   EXPECT_TRUE(meter.take(std::vector{entry(Bytes::max())}).ok());
   EXPECT_FALSE(meter.take(std::vector{entry(1_B)}).ok());
+}
+
+// A peer that sends `rate` in steps of 10 ms; how many seconds it is let alone, at most an hour.
+int seconds_let_alone(Rate allowed, Rate rate) {
+  RateGuard guard;
+  for (int step = 0; step < 360'000; ++step)
+    if (!guard.take(Time(1s) + step * 10ms, allowed, rate.over(10ms))) return step / 100;
+  return 3600;
+}
+
+TEST(RateGuard, HonestPeerIsNeverNoticedAndOneThatSendsTwiceAsMuchIsSoon) {
+  EXPECT_EQ(seconds_let_alone(1_Gbit, 1_Gbit), 3600);
+  EXPECT_LT(seconds_let_alone(1_Gbit, 2_Gbit), 15);
+  EXPECT_LT(seconds_let_alone(100_Mbit, 200_Mbit), 60);
+  EXPECT_EQ(seconds_let_alone(Rate::unlimited(), 100_Gbit), 3600);
+}
+
+TEST(RateGuard, SilenceIsNotSavedUpForLater) {
+  RateGuard guard;
+  EXPECT_TRUE(guard.take(Time(1s), 1_Gbit, 0_B));
+  EXPECT_FALSE(guard.take(Time(3601s), 1_Gbit, 2_GiB));
+  EXPECT_TRUE(guard.take(Time(3602s), 1_Gbit, 100_MiB));
 }
 
 TEST(GrantLimits, RequestThatNeedsSeveralGrantsHasTheLeastOfEach) {
