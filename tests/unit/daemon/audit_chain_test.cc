@@ -114,5 +114,16 @@ TEST(AuditEvent, FieldsAreBoundedSoThatLinesAre) {
   EXPECT_TRUE(parse_link(line).has_value());
 }
 
+TEST(AuditEvent, LongNameIsNotCutWithinACharacter) {
+  for (const std::string front : {"x", "xx"}) {  // one of them has a character across the limit
+    std::string component;
+    for (int i = 0; i < 100; ++i) component += "\xC3\xA9";
+    std::vector<std::string> components(40, component);
+    components[0] = front;
+    const std::string members = session::AuditEvent("x").with("path", ObjectName::from_components(components).value()).members();
+    EXPECT_EQ(members.substr(members.size() - 3), "\xC3\xA9\"") << front;
+  }
+}
+
 }  // namespace
 }  // namespace tideway::daemon
