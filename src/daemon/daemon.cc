@@ -22,6 +22,8 @@ constexpr Duration kTurnMax = std::chrono::seconds(10);  // nothing of ours is d
 
 constexpr std::string_view kAuditFile = "audit.jsonl";
 
+constexpr int64_t kWarnDays[] = {1, 7, 30};  // before our certificate's end
+
 int64_t days_left(const crypto::Certificate& own) {
   return std::chrono::floor<std::chrono::days>(own.not_after - std::chrono::system_clock::now()).count();
 }
@@ -113,10 +115,22 @@ void Daemon::reload() {
     log::error("reload_failed", "code=" + std::string(why.name()) + " why=\"" + why.what + "\" next=\"" + why.next +
                                     "\"; what was in force stays");
   } else {
+    warned_days_ = std::numeric_limits<int64_t>::max();
     audit_->record(about(gateway_->own_certificate(), "reloaded"));
     log::info("reloaded", to_fields(gateway_->own_certificate()));
   }
   notify_.say("READY=1");
+}
+
+// Once for each of kWarnDays, as it is reached.
+void Daemon::warn_of_expiry() {
+  const int64_t left = days_left(gateway_->own_certificate());
+  for (const int64_t days : kWarnDays) {
+    if (left >= days || days >= warned_days_) continue;
+    warned_days_ = days;
+    log::warning("certificate_ends", to_fields(gateway_->own_certificate()) + " next=\"issue a new one (tideway pki issue) and reload\"");
+    return;
+  }
 }
 
 void Daemon::run(const std::function<void()>& on_ready) {
@@ -125,6 +139,7 @@ void Daemon::run(const std::function<void()>& on_ready) {
   notify_.say("READY=1");
   for (Signal signal = Signal::kNone; signal != Signal::kEnd; signal = take_signals()) {
     if (signal == Signal::kReload) reload();
+    warn_of_expiry();
     gateway_->turn(kTurnMax, signals_);
   }
   drain();

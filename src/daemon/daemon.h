@@ -10,6 +10,7 @@
 #include "session/gateway.h"
 
 #include <functional>
+#include <limits>
 #include <string>
 
 namespace tideway::daemon {
@@ -42,6 +43,7 @@ class Daemon {
   Signal take_signals();  // all that came, as the strongest of them
   Status block_signals();
   void reload();
+  void warn_of_expiry();
   void drain();
 
   ServiceNotify notify_;
@@ -49,6 +51,7 @@ class Daemon {
   std::unique_ptr<session::Gateway> gateway_;
   ReadRules read_rules_;
   int signals_ = -1;
+  int64_t warned_days_ = std::numeric_limits<int64_t>::max();  // of our certificate's end, the last warning
 };
 
 }  // namespace tideway::daemon

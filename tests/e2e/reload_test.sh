@@ -64,4 +64,17 @@ if command -v openssl > /dev/null; then
   [ "$code" -eq 5 ] || fail "a copy of a revoked peer gave exit code $code: $(cat "$work/revoked.err")"; pass
   absent "$there/revoked"
 fi
+
+# X13: a certificate that ends soon is told, and a fresh one is not.
+clock=$(echo /usr/lib/*/faketime/libfaketime.so.1)
+if [ -e "$clock" ]; then
+  cp "$work/good.toml" "$work/wisconsin.toml"
+  env LD_PRELOAD="$clock" FAKETIME=-85d "$bin/tideway" pki init --out "$work/old-ca" --trust-domain example.org > /dev/null
+  env LD_PRELOAD="$clock" FAKETIME=-85d "$bin/tideway" pki issue --ca "$work/old-ca" --site wisconsin --gateway gw1 --out "$work/old" > /dev/null
+  cp "$work/old/ca.crt" "$work/old/gateway.crt" "$work/old/gateway.key" "$work/wisconsin/"
+  reload "certificate_ends certificate=sha256:$(fingerprint "$work/old/gateway.crt") ends_in_days=4"
+  cp "$work/ca/ca.crt" "$work/fresh/gateway.crt" "$work/fresh/gateway.key" "$work/wisconsin/"
+  reload "ends_in_days=89"
+  ! grep -q certificate_ends "$work/wisconsin.log" || fail "a warning about a fresh certificate"; pass
+fi
 kill "$gateway" && wait "$gateway" 2> /dev/null || fail "the gateway did not end well"; pass
