@@ -6,6 +6,7 @@
 #include "config/config_file.h"
 #include "config/gateway.h"
 #include "crypto/registry.h"
+#include "daemon/landlock.h"
 #include "packet_io/dpdk_host.h"
 #include "packet_io/udp_socket.h"
 #include "session/roots.h"
@@ -75,6 +76,13 @@ void check_limits(Findings& findings) {
   findings.add(files.rlim_cur >= kFiles ? Verdict::kOk : Verdict::kNote, "open files: " + std::to_string(files.rlim_cur), files.rlim_cur >= kFiles ? "" : "ulimit -n 65536");
 }
 
+void check_fence(Findings& findings) {
+  const int abi = daemon::landlock_abi();
+  if (abi >= daemon::kLandlockAbiMin) return findings.add(Verdict::kOk, "Landlock version " + std::to_string(abi) + ": tidewayd reaches its roots, state and configuration only");
+  findings.add(Verdict::kNote, abi == 0 ? "no Landlock: tidewayd runs without this second fence around its files" : "Landlock version 1 cannot allow files to be moved, so it is left off",
+               abi == 0 ? "boot with landlock in the list lsm=" : "run Linux 5.19 or later");
+}
+
 void check_dpdk(Findings& findings) {
   for (const packet_io::DpdkFinding& finding : packet_io::DpdkHost::look("").findings())
     findings.add(finding.next.empty() ? Verdict::kOk : Verdict::kNote, finding.what, finding.next);
@@ -127,6 +135,7 @@ int examine(const Globals& globals, const std::string& peer) {
   check_sealing(findings);
   check_storage_queue(findings);
   check_limits(findings);
+  check_fence(findings);
   check_dpdk(findings);
   const auto config = config::load(globals.config);
   Endpoint local = Endpoint::parse("127.0.0.1:0").value();

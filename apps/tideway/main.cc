@@ -51,7 +51,9 @@ int main(int argc, char** argv) {
   add_verify(app, globals, action);
   add_config(app, globals, action);
   add_doctor(app, globals, action);
+  add_audit(app, globals, action);
   add_pki(app, globals, action);
+  add_policy(app, globals, action);
   add_selftest(app, globals, action);
   add_bench(app, globals, action);
   add_version(app, globals, action);

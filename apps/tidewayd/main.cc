@@ -27,6 +27,17 @@ void print_ready(const config::GatewayConfig& config, const Endpoint& data) {
   std::fflush(stdout);
 }
 
+// What SIGHUP does with the file: takes up the rules, and names what only a restart takes up.
+Result<session::GatewayRules> read_again(const std::string& file, const config::GatewayConfig& running) {
+  const auto fresh = config::load(file);
+  if (!fresh.ok()) return fresh.error();
+  auto rules = config::serving_rules(fresh.value());
+  if (!rules.ok()) return rules;
+  for (const std::string& section : config::needing_restart(running, fresh.value()))
+    log::warning("needs_restart", "section=" + section);
+  return rules;
+}
+
 int serve(const std::string& file, bool only_checks) {
   const auto config = config::load(file);
   if (!config.ok()) return report(config.error());
@@ -34,7 +45,7 @@ int serve(const std::string& file, bool only_checks) {
   if (!gateway.ok()) return report(gateway.error());
   for (const std::string& note : config.value().notes) log::info("no_effect_yet", note);
   if (only_checks) return 0;
-  auto daemon = daemon::Daemon::start(std::move(gateway).value());
+  auto daemon = daemon::Daemon::start({std::move(gateway).value(), config.value().site.state_dir, file, [&] { return read_again(file, config.value()); }});
   if (!daemon.ok()) return report(daemon.error());
   daemon.value()->run([&] { print_ready(config.value(), daemon.value()->data_address()); });
   return 0;

@@ -163,6 +163,21 @@ void note_unused(GatewayConfig& config) {
                            "ends a transfer with udp_blocked");
 }
 
+// The sections that a reload does not touch.
+constexpr std::string_view kFixedSections[] = {"site", "listen", "engine", "data_plane", "storage", "root"};
+
+std::string text_of(const Value& value) {
+  std::string text;
+  if (const auto* word = std::get_if<std::string>(&value.held)) text = '"' + *word + '"';
+  if (const auto* number = std::get_if<int64_t>(&value.held)) text = std::to_string(*number);
+  if (const auto* flag = std::get_if<bool>(&value.held)) text = *flag ? "true" : "false";
+  if (const auto* items = std::get_if<Array>(&value.held))
+    for (const Value& item : *items) text += text_of(item) + ',';
+  if (const auto* table = std::get_if<Table>(&value.held))
+    for (const Entry& entry : *table) text += '{' + entry.key + '=' + text_of(entry.value) + '}';
+  return text;
+}
+
 Result<GatewayConfig> read_document(const Table& document, std::string_view file) {
   std::vector<std::string> notes;
   if (auto status = check_keys(document, file, notes); !status.ok()) return status.error();
@@ -170,6 +185,8 @@ Result<GatewayConfig> read_document(const Table& document, std::string_view file
   if (!read.ok()) return read;
   GatewayConfig config = std::move(read).value();
   config.notes = std::move(notes);
+  for (const std::string_view section : kFixedSections)
+    if (const Entry* entry = find(document, section)) config.fixed.push_back('[' + std::string(section) + "] " + text_of(entry->value));
   if (auto status = check_names(config); !status.ok()) return status.error();
   if (auto status = check_identities(config); !status.ok()) return status.error();
   if (auto status = check_data_plane(config, document); !status.ok()) return status.error();
@@ -197,6 +214,19 @@ Result<GatewayConfig> load(const std::string& file) {
     if (auto status = merge(document, std::move(part).value()); !status.ok()) return status.error();
   }
   return read_document(document, file);
+}
+
+std::vector<std::string> needing_restart(const GatewayConfig& running, const GatewayConfig& fresh) {
+  std::vector<std::string> sections;
+  const auto note = [&](const std::string& section) {
+    std::string name = section.substr(0, section.find(' '));
+    if (std::ranges::count(sections, name) == 0) sections.push_back(std::move(name));
+  };
+  for (const std::string& section : fresh.fixed)
+    if (std::ranges::count(running.fixed, section) == 0) note(section);
+  for (const std::string& section : running.fixed)
+    if (std::ranges::count(fresh.fixed, section) == 0) note(section);
+  return sections;
 }
 
 Status check_serves(const GatewayConfig& config) {

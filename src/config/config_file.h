@@ -20,6 +20,9 @@ Result<GatewayConfig> load(const std::string& file);
 // The same for a text in memory; `file` is its name in errors, and relative paths are below that file's directory.
 Result<GatewayConfig> parse(std::string_view text, std::string_view file);
 
+// The sections that differ and that a running gateway does not take up: "[engine]".
+std::vector<std::string> needing_restart(const GatewayConfig& running, const GatewayConfig& fresh);
+
 // Whether a daemon can serve with this configuration; a direct copy needs less. Errors: config_invalid, naming the
 // missing key.
 Status check_serves(const GatewayConfig& config);

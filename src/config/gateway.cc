@@ -94,6 +94,12 @@ Result<session::GatewayConfig> serving_gateway(const GatewayConfig& config) {
   return gateway;
 }
 
+Result<session::GatewayRules> serving_rules(const GatewayConfig& config) {
+  auto gateway = serving_gateway(config);
+  if (!gateway.ok()) return std::move(gateway).error();
+  return session::GatewayRules{std::move(gateway.value().tls), std::move(gateway.value().grants)};
+}
+
 Result<session::PeerConfig> peer_for(const GatewayConfig& config, std::string_view name) {
   if (const Peer* peer = config.peer_named(name)) {
     auto identity = crypto::IdentityPattern::parse(uri_of(peer->identity));

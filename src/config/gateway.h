@@ -13,6 +13,8 @@ namespace tideway::config {
 
 // A gateway that listens. Errors: config_invalid, when something is missing that serving needs.
 Result<session::GatewayConfig> serving_gateway(const GatewayConfig& config);
+// What a running gateway is told when its configuration is read again. Errors: config_invalid.
+Result<session::GatewayRules> serving_rules(const GatewayConfig& config);
 // One that only dials, for a direct copy: no roots, no grants, ports that the kernel picks.
 Result<session::GatewayConfig> dialling_gateway(const GatewayConfig& config);
 // A configured peer. Errors: usage, naming the peers there are.

@@ -144,6 +144,7 @@ struct GatewayConfig {
   std::vector<Grant> grants;
   std::vector<Peer> peers;
   std::vector<std::string> notes;  // keys that are accepted and not used yet
+  std::vector<std::string> fixed;  // sections that are read at the start only, each as "[name] " and its text
 
   const Root* root_named(std::string_view name) const;
   const Peer* peer_named(std::string_view name) const;

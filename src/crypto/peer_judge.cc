@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crypto/peer_judge.h"
 
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
@@ -45,6 +46,9 @@ Result<PeerRules> make_peer_rules(std::string trust_domain, const std::vector<st
   return rules;
 }
 
+namespace {
+
+// The reason for an error of OpenSSL's chain verification (X509_V_ERR_*).
 CertificateFault fault_of_chain_error(int error) {
   switch (error) {
     case X509_V_ERR_CERT_HAS_EXPIRED: return CertificateFault::kExpired;
@@ -53,6 +57,29 @@ CertificateFault fault_of_chain_error(int error) {
     case X509_V_ERR_INVALID_PURPOSE: return CertificateFault::kUsage;
     default: return CertificateFault::kUntrusted;
   }
+}
+
+struct FreeStoreContext { void operator()(X509_STORE_CTX* context) const { X509_STORE_CTX_free(context); } };
+
+}  // namespace
+
+Status check_chain(const LooseChain& wanted, std::string_view whose) {
+  const std::unique_ptr<X509_STORE_CTX, FreeStoreContext> chain(X509_STORE_CTX_new());
+  TIDEWAY_CHECK(chain != nullptr);
+  ERR_clear_error();
+  TIDEWAY_CHECK(X509_STORE_CTX_init(chain.get(), SSL_CTX_get_cert_store(wanted.context), wanted.leaf, wanted.between) == 1);
+  X509_VERIFY_PARAM* const rules = X509_STORE_CTX_get0_param(chain.get());
+  X509_VERIFY_PARAM_set1(rules, SSL_CTX_get0_param(wanted.context));
+  X509_VERIFY_PARAM_set_purpose(rules, wanted.role == TlsRole::kDialling ? X509_PURPOSE_SSL_CLIENT : X509_PURPOSE_SSL_SERVER);
+  X509_VERIFY_PARAM_set_auth_level(rules, SSL_CTX_get_security_level(wanted.context));
+  if (wanted.at) X509_VERIFY_PARAM_set_time(rules, wanted.at->time_since_epoch().count());
+  else X509_VERIFY_PARAM_set_flags(rules, X509_V_FLAG_NO_CHECK_TIME);
+  const bool is_valid = X509_verify_cert(chain.get()) == 1;
+  const int error = X509_STORE_CTX_get_error(chain.get());
+  ERR_clear_error();
+  if (is_valid) return check_usage(wanted.leaf, wanted.role);
+  return certificate_error(fault_of_chain_error(error), std::string(whose) + " (" + describe(wanted.leaf) +
+                                                            "): " + X509_verify_cert_error_string(error));
 }
 
 Status check_usage(const x509_st* certificate, TlsRole role) {
@@ -106,20 +133,25 @@ Status PeerJudge::judge_leaf(const x509_st* leaf) {
   if (Status usage = check_usage(leaf, peer_role); !usage.ok()) return usage;
   auto facts = read_certificate(leaf);
   if (!facts.ok()) return std::move(facts).error();
-  if (Status identity = judge_identity(facts.value()); !identity.ok()) return identity;
+  if (Status identity = judge_identity(facts.value(), *rules_); !identity.ok()) return identity;
   peer_ = std::move(facts).value();
   return success();
 }
 
-Status PeerJudge::judge_identity(const Certificate& leaf) const {
+Status PeerJudge::judge_again(const PeerRules& rules) const {
+  TIDEWAY_CHECK(peer_.has_value());
+  return judge_identity(*peer_, rules);
+}
+
+Status PeerJudge::judge_identity(const Certificate& leaf, const PeerRules& rules) const {
   const Identity& who = leaf.identity;
-  if (who.trust_domain != rules_->trust_domain)
+  if (who.trust_domain != rules.trust_domain)
     return certificate_error(CertificateFault::kIdentity, to_string(who) + " is of another trust domain than ours (" +
-                                                              rules_->trust_domain + ")");
-  const bool is_narrowed = !rules_->patterns.empty() || !rules_->fingerprints.empty();
+                                                              rules.trust_domain + ")");
+  const bool is_narrowed = !rules.patterns.empty() || !rules.fingerprints.empty();
   const bool is_listed =
-      std::ranges::any_of(rules_->patterns, [&](const IdentityPattern& pattern) { return pattern.matches(who); }) ||
-      std::ranges::find(rules_->fingerprints, leaf.fingerprint) != rules_->fingerprints.end();
+      std::ranges::any_of(rules.patterns, [&](const IdentityPattern& pattern) { return pattern.matches(who); }) ||
+      std::ranges::find(rules.fingerprints, leaf.fingerprint) != rules.fingerprints.end();
   if (is_narrowed && !is_listed)
     return certificate_error(CertificateFault::kIdentity, to_string(who) + " is not in [tls] allow");
   if (expected_ && !expected_->matches(who))

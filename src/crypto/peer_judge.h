@@ -15,7 +15,9 @@
 #include <utility>
 #include <vector>
 
+struct ssl_ctx_st;
 struct ssl_st;
+struct stack_st_X509;
 struct x509_st;
 struct x509_store_ctx_st;
 
@@ -41,13 +43,16 @@ class PeerJudge {
   // OpenSSL's verify callback for every connection of ours: finds the judge by the SSL object's application data.
   static int on_verify(int accepted, x509_store_ctx_st* chain);
 
+  // Whether the certificate that passed would pass `rules`, too. Errors: auth_failed.
+  Status judge_again(const PeerRules& rules) const;
+
   const std::optional<Certificate>& peer() const { return peer_; }    // set when the certificate passed
   const std::optional<Error>& refusal() const { return refusal_; }    // auth_failed, for our own log
 
  private:
   int judge(int accepted, x509_store_ctx_st* chain);
   Status judge_leaf(const x509_st* leaf);
-  Status judge_identity(const Certificate& leaf) const;
+  Status judge_identity(const Certificate& leaf, const PeerRules& rules) const;
 
   const TlsRole role_;
   const std::shared_ptr<const PeerRules> rules_;
@@ -56,8 +61,16 @@ class PeerJudge {
   std::optional<Error> refusal_;
 };
 
-// The reason for an error of OpenSSL's chain verification (X509_V_ERR_*).
-CertificateFault fault_of_chain_error(int error);
+// A certificate with what its owner sent along, outside of a handshake.
+struct LooseChain {
+  ssl_ctx_st* context;     // whose authorities, revocation lists and limits count
+  x509_st* leaf;
+  stack_st_X509* between;  // may be null
+  TlsRole role;            // of the certificate's owner
+  std::optional<UnixTime> at;  // not set: dates are not looked at
+};
+// Chain, dates, purpose and usage, as a handshake would judge them. Errors: auth_failed; `whose` begins the text.
+Status check_chain(const LooseChain& chain, std::string_view whose);
 // Errors: auth_failed, cert_usage. The certificate must say what it is for: digital signatures, and `role` of TLS.
 Status check_usage(const x509_st* certificate, TlsRole role);
 

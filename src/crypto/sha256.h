@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <string>
 
 struct evp_md_ctx_st;
 
@@ -27,5 +28,7 @@ class Sha256 {
 };
 
 Hash256 sha256(std::span<const std::byte> bytes);
+// Two lower-case digits per byte.
+std::string to_hex(std::span<const std::byte> bytes);
 
 }  // namespace tideway::crypto

@@ -22,7 +22,6 @@ struct Release {
   void operator()(X509* p) const { X509_free(p); }
   void operator()(X509_CRL* p) const { X509_CRL_free(p); }
   void operator()(EVP_PKEY* p) const { EVP_PKEY_free(p); }
-  void operator()(X509_STORE_CTX* p) const { X509_STORE_CTX_free(p); }
 };
 template <typename T>
 using Owned = std::unique_ptr<T, Release>;
@@ -120,24 +119,9 @@ Status add_own_key(SSL_CTX* context, const TlsConfig& config) {
 
 // Checks our own certificate as a peer in that role would.
 Status check_own_chain(SSL_CTX* context, TlsRole role, UnixTime now) {
-  X509* const leaf = SSL_CTX_get0_certificate(context);
   STACK_OF(X509)* between = nullptr;
   SSL_CTX_get0_chain_certs(context, &between);
-  const Owned<X509_STORE_CTX> chain(X509_STORE_CTX_new());
-  TIDEWAY_CHECK(chain != nullptr);
-  ERR_clear_error();
-  TIDEWAY_CHECK(X509_STORE_CTX_init(chain.get(), SSL_CTX_get_cert_store(context), leaf, between) == 1);
-  X509_VERIFY_PARAM* const rules = X509_STORE_CTX_get0_param(chain.get());
-  X509_VERIFY_PARAM_set1(rules, SSL_CTX_get0_param(context));
-  X509_VERIFY_PARAM_set_purpose(rules, role == TlsRole::kDialling ? X509_PURPOSE_SSL_CLIENT : X509_PURPOSE_SSL_SERVER);
-  X509_VERIFY_PARAM_set_auth_level(rules, kSecurityLevel);
-  X509_VERIFY_PARAM_set_time(rules, now.time_since_epoch().count());
-  const bool is_valid = X509_verify_cert(chain.get()) == 1;
-  const int error = X509_STORE_CTX_get_error(chain.get());
-  ERR_clear_error();
-  if (is_valid) return check_usage(leaf, role);
-  return certificate_error(fault_of_chain_error(error),
-                           "our own certificate (" + describe(leaf) + "): " + X509_verify_cert_error_string(error));
+  return check_chain({context, SSL_CTX_get0_certificate(context), between, role, now}, "our own certificate");
 }
 
 // A hello without ALPN would not reach `choose_protocol` at all.

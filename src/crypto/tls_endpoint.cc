@@ -195,6 +195,14 @@ Status TlsEndpoint::check_established() const {
   return success();
 }
 
+Status TlsEndpoint::judge_peer_again(const TlsContext& rules) const {
+  const TlsRole peer_role = SSL_is_server(ssl_.get()) == 1 ? TlsRole::kDialling : TlsRole::kAccepting;
+  const LooseChain chain{rules.handle_.get(), SSL_get0_peer_certificate(ssl_.get()), SSL_get_peer_cert_chain(ssl_.get()), peer_role, {}};
+  TIDEWAY_CHECK(chain.leaf != nullptr);
+  if (Status status = check_chain(chain, "the peer"); !status.ok()) return status;
+  return judge_.judge_again(*rules.rules_);
+}
+
 void TlsEndpoint::fail(Error error) {
   state_ = TlsState::kFailed;
   error_ = std::move(error);

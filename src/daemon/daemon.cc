@@ -3,11 +3,15 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "crypto/sha256.h"
+#include "daemon/landlock.h"
 
 #include <signal.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -16,52 +20,139 @@ namespace {
 
 constexpr Duration kTurnMax = std::chrono::seconds(10);  // nothing of ours is due later without a wake-up
 
+constexpr std::string_view kAuditFile = "audit.jsonl";
+
+constexpr int64_t kWarnDays[] = {1, 7, 30};  // before our certificate's end
+
+int64_t days_left(const crypto::Certificate& own) {
+  return std::chrono::floor<std::chrono::days>(own.not_after - std::chrono::system_clock::now()).count();
+}
+
+std::string to_fields(const crypto::Certificate& own) {
+  return "certificate=sha256:" + crypto::to_hex(own.fingerprint) + " ends_in_days=" + std::to_string(days_left(own));
+}
+
+std::string folder_of(const std::string& file) {
+  const size_t slash = file.rfind('/');
+  return slash == file.npos ? "." : slash == 0 ? "/" : file.substr(0, slash);
+}
+
+// After the configuration is read and before the first thread: from here on this process reaches its roots, its state, the
+// folders of its configuration and keys (a new file may be renamed into them), and what every program needs.
+void fence_in(const DaemonConfig& config) {
+  const session::GatewayConfig& gateway = config.gateway;
+  if (gateway.engine.packet_backend == "dpdk")  // eal_args may name any file, and only EAL knows which
+    return log::info("landlock_off", "why=\"the dpdk backend\"");
+  Fence fence{{config.state_dir}, {"/etc", "/usr", "/lib", "/lib64", "/proc", "/sys"}, {"/dev"}};
+  for (const session::RootConfig& root : gateway.roots) fence.writable.push_back(root.path);
+  if (!gateway.engine.capture.empty()) fence.writable.push_back(folder_of(gateway.engine.capture));
+  for (const std::string& file : {config.file, gateway.tls.ca_file, gateway.tls.certificate_file, gateway.tls.key_file, gateway.tls.crl_file})
+    if (!file.empty()) fence.readable.push_back(folder_of(file));
+  if (Status status = raise_fence(fence); !status.ok()) return log::info("landlock_off", "why=\"" + status.error().what + '"');
+  log::info("landlock_on", "abi=" + std::to_string(landlock_abi()));
+}
+
+session::AuditEvent about(const crypto::Certificate& own, std::string_view event) {
+  session::AuditEvent line(event);
+  line.with("certificate", "sha256:" + crypto::to_hex(own.fingerprint));
+  return line;
+}
+
 }  // namespace
 
-Result<std::unique_ptr<Daemon>> Daemon::start(session::GatewayConfig config) {
-  // Blocked before any thread exists, so that all inherit it and only our descriptor sees them.
+// Before any thread exists, so that all inherit it and only our descriptor sees them.
+Status Daemon::block_signals() {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
-  sigaddset(&set, SIGHUP);  // reload comes later; until then it must not end the service
+  sigaddset(&set, SIGHUP);
   if (sigprocmask(SIG_BLOCK, &set, nullptr) != 0)
     return Error{Fault::kOverloaded, std::string("cannot block signals: ") + strerror(errno), ""};
-  const int signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-  if (signals < 0) return Error{Fault::kOverloaded, std::string("cannot make a signalfd: ") + strerror(errno), "raise the limit of open files"};
-  auto gateway = session::Gateway::start(std::move(config));
-  if (!gateway.ok()) {
-    close(signals);
-    return std::move(gateway).error();
-  }
-  return std::unique_ptr<Daemon>(new Daemon(std::move(gateway).value(), signals));
+  signals_ = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+  if (signals_ < 0) return Error{Fault::kOverloaded, std::string("cannot make a signalfd: ") + strerror(errno), "raise the limit of open files"};
+  return success();
 }
 
-Daemon::~Daemon() { close(signals_); }
+Result<std::unique_ptr<Daemon>> Daemon::start(DaemonConfig config) {
+  std::unique_ptr<Daemon> daemon(new Daemon(std::move(config.read_rules)));
+  if (Status status = daemon->block_signals(); !status.ok()) return std::move(status).error();
+  mkdir(config.state_dir.c_str(), 0700);  // where that fails, opening the log in it says why
+  fence_in(config);
+  auto audit = AuditLog::open(config.state_dir + '/' + std::string(kAuditFile));
+  if (!audit.ok()) return std::move(audit).error();
+  daemon->audit_ = std::move(audit).value();
+  config.gateway.audit = [log = daemon->audit_.get()](session::AuditEvent event) { log->record(std::move(event)); };
+  auto gateway = session::Gateway::start(std::move(config.gateway));
+  if (!gateway.ok()) return std::move(gateway).error();
+  daemon->gateway_ = std::move(gateway).value();
+  daemon->audit_->record(about(daemon->gateway_->own_certificate(), "started"));
+  log::info("audit_end", to_fields(daemon->audit_->end()));
+  return daemon;
+}
 
-bool Daemon::take_signal() {
+Daemon::~Daemon() {
+  if (gateway_ != nullptr) audit_->record(session::AuditEvent("stopped", session::AuditEvent::Care::kSynced));
+  if (signals_ >= 0) close(signals_);
+}
+
+Daemon::Signal Daemon::take_signals() {
+  Signal strongest = Signal::kNone;
   signalfd_siginfo info{};
-  while (read(signals_, &info, sizeof info) == sizeof info) {
-    if (info.ssi_signo != SIGHUP) return true;
-    log::info("reload_ignored", "this version reads its configuration only at the start");
+  while (read(signals_, &info, sizeof info) == sizeof info)
+    strongest = std::max(strongest, info.ssi_signo == SIGHUP ? Signal::kReload : Signal::kEnd);
+  return strongest;
+}
+
+void Daemon::reload() {
+  notify_.say("RELOADING=1");
+  audit_->reopen();
+  auto rules = read_rules_();
+  Status status = rules.ok() ? gateway_->reload(std::move(rules).value()) : Status(rules.error());
+  if (!status.ok()) {
+    const Error& why = status.error();
+    audit_->record(session::AuditEvent("reload_failed").with("code", why.name()).with("why", why.what));
+    log::error("reload_failed", "code=" + std::string(why.name()) + " why=\"" + why.what + "\" next=\"" + why.next +
+                                    "\"; what was in force stays");
+  } else {
+    warned_days_ = std::numeric_limits<int64_t>::max();
+    audit_->record(about(gateway_->own_certificate(), "reloaded"));
+    log::info("reloaded", to_fields(gateway_->own_certificate()));
   }
-  return false;
+  notify_.say("READY=1");
+}
+
+// Once for each of kWarnDays, as it is reached.
+void Daemon::warn_of_expiry() {
+  const int64_t left = days_left(gateway_->own_certificate());
+  for (const int64_t days : kWarnDays) {
+    if (left >= days || days >= warned_days_) continue;
+    warned_days_ = days;
+    log::warning("certificate_ends", to_fields(gateway_->own_certificate()) + " next=\"issue a new one (tideway pki issue) and reload\"");
+    return;
+  }
 }
 
 void Daemon::run(const std::function<void()>& on_ready) {
   if (geteuid() == 0) log::info("running_as_root", "a service should have a user of its own");
   on_ready();
-  while (!take_signal()) gateway_->turn(kTurnMax, signals_);
+  notify_.say("READY=1");
+  for (Signal signal = Signal::kNone; signal != Signal::kEnd; signal = take_signals()) {
+    if (signal == Signal::kReload) reload();
+    warn_of_expiry();
+    gateway_->turn(kTurnMax, signals_);
+  }
   drain();
 }
 
 void Daemon::drain() {
   const size_t running = gateway_->transfers();
+  notify_.say("STOPPING=1");
   log::info("stopping", "transfers=" + std::to_string(running));
   gateway_->drain(kDrainTime);
   const Time until = read_clock() + kDrainTime;
   gateway_->turn({});  // the farewell leaves
-  while (gateway_->transfers() > 0 && read_clock() < until && !take_signal()) gateway_->turn(until - read_clock(), signals_);
+  while (gateway_->transfers() > 0 && read_clock() < until && take_signals() != Signal::kEnd) gateway_->turn(until - read_clock(), signals_);
   log::info("stopped", "transfers_finished=" + std::to_string(running - gateway_->transfers()) +
                            " transfers_given_up=" + std::to_string(gateway_->transfers()));
 }

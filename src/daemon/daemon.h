@@ -1,22 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The service: a gateway that listens until it is told to stop. SIGTERM and SIGINT drain: no new session is let in,
-// running transfers get kDrainTime, and a second signal ends at once.
+// running transfers get kDrainTime, and a second signal ends at once. SIGHUP reads certificates, revocations, allowed
+// peers and grants again; when they cannot be used, all of the old ones stay in force.
 // Thread: main.
 #pragma once
+#include "daemon/audit_log.h"
+#include "daemon/service_notify.h"
 #include "session/gateway.h"
 
 #include <functional>
+#include <limits>
 #include <string>
 
 namespace tideway::daemon {
 
 inline constexpr Duration kDrainTime = std::chrono::seconds(30);
 
+// Reads the configuration again. Errors: config_invalid.
+using ReadRules = std::function<Result<session::GatewayRules>()>;
+
+struct DaemonConfig {
+  session::GatewayConfig gateway;
+  std::string state_dir;  // made when it is missing and its parent is there
+  std::string file;       // the configuration; it is read again with what lies beside it
+  ReadRules read_rules;
+};
+
 class Daemon {
  public:
-  // Errors: those of Gateway::start.
-  static Result<std::unique_ptr<Daemon>> start(session::GatewayConfig config);
+  // Errors: those of Gateway::start; config_invalid: the state directory or the audit log in it cannot be used.
+  static Result<std::unique_ptr<Daemon>> start(DaemonConfig config);
   ~Daemon();
 
   const Endpoint& data_address() const { return gateway_->data_address(); }  // that peers are told
@@ -24,12 +38,20 @@ class Daemon {
   void run(const std::function<void()>& on_ready);
 
  private:
-  Daemon(std::unique_ptr<session::Gateway> gateway, int signals) : gateway_(std::move(gateway)), signals_(signals) {}
-  bool take_signal();  // one that ends the service
+  explicit Daemon(ReadRules read_rules) : read_rules_(std::move(read_rules)) {}
+  enum class Signal : uint8_t { kNone, kReload, kEnd };
+  Signal take_signals();  // all that came, as the strongest of them
+  Status block_signals();
+  void reload();
+  void warn_of_expiry();
   void drain();
 
+  ServiceNotify notify_;
+  std::unique_ptr<AuditLog> audit_;  // outlives the gateway, which writes to it
   std::unique_ptr<session::Gateway> gateway_;
-  int signals_;
+  ReadRules read_rules_;
+  int signals_ = -1;
+  int64_t warned_days_ = std::numeric_limits<int64_t>::max();  // of our certificate's end, the last warning
 };
 
 }  // namespace tideway::daemon

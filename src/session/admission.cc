@@ -10,10 +10,7 @@ std::optional<Admission> AdmissionTable::admit(const Endpoint& from) {
   if (!from.is_ipv4()) std::fill(source.begin() + 8, source.end(), std::byte{0});
   const auto known = counts_->per_source.find(source);
   const size_t of_source = known == counts_->per_source.end() ? 0 : known->second;
-  if (counts_->total >= limits_.total_max || of_source >= limits_.per_source_max) {
-    ++refused_;
-    return std::nullopt;
-  }
+  if (counts_->total >= limits_.total_max || of_source >= limits_.per_source_max) return std::nullopt;
   ++counts_->total;
   ++counts_->per_source[source];
   return Admission(counts_, source);

@@ -56,12 +56,10 @@ class AdmissionTable {
   // Nothing when a limit is reached.
   std::optional<Admission> admit(const Endpoint& from);
   size_t count() const { return counts_->total; }
-  uint64_t refused() const { return refused_; }
 
  private:
   AdmissionLimits limits_;
   std::shared_ptr<Counts> counts_;
-  uint64_t refused_ = 0;
 };
 
 using Admission = AdmissionTable::Admission;

@@ -102,6 +102,20 @@ Status Gateway::open_root(const RootConfig& root) {
   return success();
 }
 
+Status Gateway::reload(GatewayRules rules) {
+  auto tls = crypto::TlsContext::create(rules.tls, wall_clock());
+  if (!tls.ok()) return std::move(tls).error();
+  if (tls.value().own().identity != tls_->own().identity)
+    return Error{Fault::kConfigInvalid, "the new certificate is of " + to_string(tls.value().own().identity) + ", and this gateway is " +
+                     to_string(tls_->own().identity), "issue one with the name of this gateway; another name needs a restart"};
+  *tls_ = std::move(tls).value();
+  config_.tls = std::move(rules.tls);
+  config_.grants = std::move(rules.grants);
+  const Time now = read_clock();
+  for (const auto& session : sessions_) session->on_rules_changed(now);
+  return success();
+}
+
 Gateway::~Gateway() {
   for (const auto& session : sessions_) remember(*session);
   sessions_.clear();  // while the engine still takes their commands
@@ -113,7 +127,7 @@ void Gateway::remember(const Session& session) {
 
 Surroundings Gateway::surroundings() {
   const uint32_t flows = config_.flows != 0 ? config_.flows : 2 * engine_->layout().net_workers;
-  return {*engine_, roots_, config_.grants, data_ports_, paths_, flows,
+  return {*engine_, roots_, config_.grants, *tls_, config_.audit, refusals_, data_ports_, paths_, flows,
           [this](const Session& session) { return others_of(session); }};
 }
 
@@ -169,6 +183,7 @@ void Gateway::turn(Duration at_most, int also_fd) {
     session->poll(now);
   }
   drop_ended(now);
+  refusals_.tell(now);
   if (now >= fall_back_at_) fall_back(now);
   if (telemetry_ != nullptr && now >= telemetry_->next_telling()) telemetry_->tell(now, sessions_, *engine_);
 }
@@ -187,7 +202,7 @@ void Gateway::wait(Duration at_most, int also_fd) {
     until = std::min(until, session->next_deadline());
   }
   if (telemetry_ != nullptr && !sessions_.empty()) until = std::min(until, telemetry_->next_telling());
-  until = std::min(until, fall_back_at_);
+  until = std::min({until, fall_back_at_, refusals_.next_telling()});
   engine_->arm();
   if (engine_->has_events()) until = now;
   poll(fds.data(), fds.size(), milliseconds(until - now));
@@ -201,6 +216,7 @@ void Gateway::accept_peers(Time now) {
   while (auto accepted = listener_->accept(now))
     sessions_.push_back(std::make_unique<Session>(surroundings(), Side::kAccepting,
                                                   ControlChannel::accept(now, std::move(*accepted), *tls_, body_caps())));
+  for (const auto& [who, why] : listener_->take_refusals()) refusals_.refused(now, to_string(who), why);
 }
 
 void Gateway::dispatch_events() {

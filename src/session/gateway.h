@@ -38,6 +38,13 @@ struct GatewayConfig {
   // Where to go on over kernel UDP when the packet backend does not start, or a listening gateway loses its device; not set:
   // it does not go on.
   std::optional<Endpoint> udp_fallback{};
+  AuditSink audit;  // none for a direct copy
+};
+
+// What a running gateway may be told anew.
+struct GatewayRules {
+  crypto::TlsConfig tls;
+  GrantTable grants;
 };
 
 // Whom to dial, and who must answer there.
@@ -53,6 +60,11 @@ class Gateway {
   static Result<std::unique_ptr<Gateway>> start(GatewayConfig config);
   ~Gateway();
 
+  // Reads certificate, key, authorities and revocations again, as one unit with the grants. Sessions of peers that are
+  // allowed no more end at once, the others go on. Errors: those of the start; then the old rules stay in force.
+  Status reload(GatewayRules rules);
+  const crypto::Certificate& own_certificate() const { return tls_->own(); }
+
   // Errors: peer_unreachable, when not even a socket can be made.
   Result<Session*> dial(const PeerConfig& peer);
   // One turn; waits at most so long. `also_fd` (-1: none) ends the wait when it is readable.
@@ -60,6 +72,7 @@ class Gateway {
   // No new sessions; tells peers how long transfers may go on.
   void drain(Duration at_most);
 
+  size_t sessions() const { return sessions_.size(); }  // those in their handshake, too
   size_t transfers() const;
   std::optional<Endpoint> control_endpoint() const;  // where it listens, with the port that was picked
   const Endpoint& data_address() const { return data_ports_.first_of(0); }  // also of the fallback
@@ -68,7 +81,8 @@ class Gateway {
   void close(Session* session);
 
  private:
-  explicit Gateway(GatewayConfig config) : config_(std::move(config)), data_ports_{.first = config_.data_addresses}, paths_(config_.path_memory) {}
+  explicit Gateway(GatewayConfig config)
+      : config_(std::move(config)), refusals_(config_.audit), data_ports_{.first = config_.data_addresses}, paths_(config_.path_memory) {}
   Status open_root(const RootConfig& root);
   Result<std::unique_ptr<engine::Engine>> start_over_kernel(const Error& why);
   void fall_back(Time now);
@@ -84,6 +98,7 @@ class Gateway {
   GatewayConfig config_;
   std::optional<crypto::TlsContext> tls_;
   Roots roots_;
+  RefusalLog refusals_;
   std::unique_ptr<engine::Engine> engine_;
   std::unique_ptr<Listener> listener_;
   std::vector<std::unique_ptr<Session>> sessions_;

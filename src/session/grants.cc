@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "session/grants.h"
 
+#include "base/amounts.h"
+
 #include <algorithm>
 #include <utility>
 
@@ -17,6 +19,10 @@ constexpr OpName kOpNames[] = {{GrantOp::kRead, "read"},
                                {GrantOp::kOverwrite, "overwrite"},
                                {GrantOp::kDelete, "delete"}};
 
+constexpr double kRateTolerance = 1.25;
+constexpr Bytes kSpareMin = 256_MiB;                          // the largest part of the buffers that one peer's blocks fill
+constexpr Duration kSpareTime = std::chrono::seconds(5);
+
 bool is_more_specific(const Grant& a, const Grant& b) {
   if (a.prefix.components().size() != b.prefix.components().size())
     return a.prefix.components().size() > b.prefix.components().size();
@@ -32,6 +38,39 @@ std::string_view to_string(GrantOp op) {
 std::optional<GrantOp> grant_op_named(std::string_view name) {
   const auto* const found = std::ranges::find(kOpNames, name, &OpName::name);
   return found == std::end(kOpNames) ? std::nullopt : std::optional(found->op);
+}
+
+GrantLimits narrowest(const GrantLimits& a, const GrantLimits& b) {
+  return {std::min(a.bytes_max, b.bytes_max), std::min(a.files_max, b.files_max), std::min(a.flows_max, b.flows_max),
+          std::min(a.rate_max, b.rate_max), a.modes & b.modes};
+}
+
+Status GrantMeter::take(std::span<const ManifestEntry> page) {
+  for (const ManifestEntry& entry : page) {
+    if (files_ >= files_max_)
+      return Error{Fault::kLimitExceeded, "the grant allows " + std::to_string(files_max_) + " files, directories and links, and the transfer has more",
+                   "copy parts of it, or ask the owner of that root to raise max_files"};
+    ++files_;
+    if (entry.size > bytes_max_ - bytes_)
+      return Error{Fault::kLimitExceeded, "the grant allows " + to_string(bytes_max_) + ", and the transfer has more",
+                   "copy parts of it, or ask the owner of that root to raise max_bytes"};
+    bytes_ = bytes_ + entry.size;
+  }
+  return success();
+}
+
+bool RateGuard::take(Time now, Rate allowed, Bytes received) {
+  if (allowed.is_unlimited()) {
+    last_.reset();
+    return true;
+  }
+  const Bytes spare_max = kSpareMin + allowed.over(kSpareTime);
+  const Bytes earned = last_ ? (allowed * kRateTolerance).over(now - *last_) : spare_max;
+  last_ = now;
+  spare_ = earned > spare_max - std::min(spare_, spare_max) ? spare_max : spare_ + earned;
+  if (received > spare_) return false;
+  spare_ -= received;
+  return true;
 }
 
 Decision GrantTable::decide(const crypto::Identity& peer, std::string_view root, const ObjectName& name,

@@ -8,13 +8,16 @@
 #include "crypto/identity.h"
 
 #include <tideway/object_name.h>
+#include <tideway/object_store.h>
 #include <tideway/result.h>
+#include <tideway/time.h>
 #include <tideway/units.h>
 
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,6 +51,33 @@ struct GrantLimits {
   Rate rate_max = Rate::unlimited();
   uint32_t modes = 0777;  // upper bound of permission bits
   bool operator==(const GrantLimits&) const = default;
+};
+
+// Of several grants that a request needs together, in each respect the least.
+GrantLimits narrowest(const GrantLimits& a, const GrantLimits& b);
+
+// Adds up what a transfer's pages name, and stops it at the page that goes beyond its grant.
+class GrantMeter {
+ public:
+  explicit GrantMeter(const GrantLimits& limits) : bytes_max_(limits.bytes_max), files_max_(limits.files_max) {}
+  // Errors: limit_exceeded, naming the limit: max_files counts directories and links, too.
+  Status take(std::span<const ManifestEntry> page);
+
+ private:
+  Bytes bytes_max_, bytes_;
+  uint64_t files_max_, files_ = 0;
+};
+
+// Notices a peer that sends faster than it was told it may. An honest one paces itself and never comes near: this allows a
+// quarter more, and as much at once as a stalled gateway may find waiting.
+class RateGuard {
+ public:
+  // Called whenever there is time, with what has come since the call before. False: that is more than `allowed` explains.
+  bool take(Time now, Rate allowed, Bytes received);
+
+ private:
+  std::optional<Time> last_;
+  Bytes spare_;  // what may come on top of the rate
 };
 
 struct Grant {

@@ -41,10 +41,14 @@ void limit_lanes(messages::Lanes& lanes, const LaneLimits& most) {
   for (; flows > most.flows; --flows) std::ranges::max_element(lanes.lanes, {}, flows_of)->flows.pop_back();
 }
 
-LaneSet::~LaneSet() {
+LaneSet::~LaneSet() { close(); }
+
+void LaneSet::close() {
   for (const engine::LaneHandle handle : handles_) engine_.post(engine::CloseLane{handle});
   if (handles_.empty())
     for (const Lane& lane : lanes_) engine_.post(engine::DropPorts{lane.net_worker, lane.port_request});
+  handles_.clear();
+  lanes_.clear();
 }
 
 // ---- planning ------------------------------------------------------------------------------------------------------

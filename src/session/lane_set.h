@@ -63,6 +63,7 @@ class LaneSet {
   Status open(const messages::Lanes& theirs, const PeerPath& peer, FlowKeys& keys);
   bool are_open() const { return !handles_.empty(); }
   std::span<const engine::LaneHandle> handles() const { return handles_; }
+  void close();  // for good, at once
   bool owns(engine::LaneHandle lane) const;
   size_t flows() const;  // bound or to be
 

@@ -2,6 +2,8 @@
 #include "session/listener.h"
 
 #include <cerrno>
+#include <cstring>
+#include <string>
 
 namespace tideway::session {
 namespace {
@@ -25,13 +27,16 @@ std::optional<Accepted> Listener::accept(Time now) {
     AcceptedSocket accepted = accept_from(socket_);
     if (is_exhausted(accepted.error)) {
       paused_until_ = now + kPause;
-      ++exhausted_;
+      refusals_.emplace_back(local_endpoint(), Error{Fault::kNoMemory, std::string("no connection can be taken: ") + std::strerror(accepted.error), "raise the limit of open files"});
       return std::nullopt;
     }
     if (accepted.error == EAGAIN) return std::nullopt;
     if (accepted.error != 0) continue;  // that connection died in the queue; the next may be fine
     auto admission = table_.admit(accepted.remote);
-    if (!admission) continue;
+    if (!admission) {
+      refusals_.emplace_back(accepted.remote, Error{Fault::kOverloaded, "too many connections that are not authorised yet, from there or in all", ""});
+      continue;
+    }
     tune_control_socket(accepted.socket);
     return Accepted{std::move(accepted.socket), accepted.remote, *std::move(admission)};
   }

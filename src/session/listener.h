@@ -11,6 +11,8 @@
 #include <tideway/time.h>
 
 #include <optional>
+#include <utility>
+#include <vector>
 
 namespace tideway::session {
 
@@ -34,9 +36,9 @@ class Listener {
   bool wants_events(Time now) const { return now >= paused_until_; }
   Time next_deadline(Time now) const { return wants_events(now) ? kNever : paused_until_; }
   Endpoint local_endpoint() const { return local_endpoint_of(socket_); }
+  // Connections that accept() shut, or could not take, since the last call: where from, and why.
+  std::vector<std::pair<Endpoint, Error>> take_refusals() { return std::exchange(refusals_, {}); }
   size_t waiting() const { return table_.count(); }          // connections not yet authorised
-  uint64_t refused() const { return table_.refused(); }      // by the limits
-  uint64_t exhausted() const { return exhausted_; }          // times that descriptors or memory ran out
 
  private:
   Listener(Socket socket, const AdmissionLimits& limits) : socket_(std::move(socket)), table_(limits) {}
@@ -44,7 +46,7 @@ class Listener {
   Socket socket_;
   AdmissionTable table_;
   Time paused_until_{};
-  uint64_t exhausted_ = 0;
+  std::vector<std::pair<Endpoint, Error>> refusals_;  // of one turn: kRefusalsPerTurn at most
 };
 
 }  // namespace tideway::session

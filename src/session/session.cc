@@ -67,12 +67,15 @@ void Session::on_hello(const messages::Hello& hello) {
   if (hello.credit_unit != kCreditUnit)
     return fail({Fault::kProtocolVersion, "the peer counts credit in " + std::to_string(hello.credit_unit) + " bytes, this gateway in " +
                      std::to_string(kCreditUnit), "upgrade the older side"});
+  if (is_judged_by_old_rules_)
+    if (Status status = channel_->judge_peer_again(around_.tls); !status.ok()) return withdraw(status.error());
   if (side_ == Side::kAccepting && !around_.grants.knows(channel_->peer().identity))
     return fail({Fault::kDenied, "this peer has no grant here", "ask the operator of that site for a [[grant]]"});
   if (side_ == Side::kAccepting && around_.others_of(*this).sessions >= kPeerSessionsMax)
     return fail({Fault::kOverloaded, "this peer has " + std::to_string(kPeerSessionsMax) + " sessions already", "try again when a copy has ended"});
   channel_->authorise();
   their_hello_ = hello;
+  audit_session("session_accepted", nullptr);
   crypto::HelloRandoms randoms{random_, hello.random};
   if (side_ == Side::kAccepting) std::swap(randoms.dialling, randoms.accepting);
   const auto context = crypto::exporter_context(crypto::session_id(randoms), kProtocolVersion);
@@ -140,6 +143,7 @@ void Session::poll(Time now) {
   read_messages();
   if (is_over()) return;
   send_waiting();
+  guard_rate(now);
   if (channel_->error()) return fail(*channel_->error());
   if (!is_listening()) listened_at_ = now;
   if (channel_->state() == ChannelState::kDone || channel_->state() == ChannelState::kClosing)
@@ -249,6 +253,7 @@ void Session::on_transfer_message(engine::TransferMessage message) {
   Transfer* transfer = find(transfer_of(message));
   if (transfer == nullptr || transfer->stage == Stage::kOver) return;  // it ended here while this was on its way
   if (!is_for(transfer->role, message)) return fail({Fault::kProtocolError, "the peer sent a message of the wrong direction", ""});
+  if (!is_within_grant(*transfer, message)) return;
   transfer->undigested += 1;
   around_.engine.post(engine::FromPeer{transfer->handle, std::move(message)});
 }
@@ -284,8 +289,13 @@ void Session::fail(const Error& why) {
   const bool is_news = why.fault != Fault::kPeerLost && why.fault != Fault::kAuthFailed;
   if (is_news && greeted_ && !channel_->error())
     send(messages::PeerError{std::string(why.name()), messages::Reaction::kSessionEnds, why.what, {}, {}, 0});
-  for (auto& [id, transfer] : by_id_)
-    if (!transfer->outcome) transfer->outcome = why;
+  for (auto& [id, transfer] : by_id_) {
+    if (transfer->outcome) continue;
+    transfer->outcome = why;
+    audit_transfer("transfer_failed", *transfer);
+  }
+  if (side_ == Side::kAccepting && !their_hello_) return around_.refusals.refused(now_, peer_name(), why);
+  audit_session("session_over", &why);
   if (said_goodbye_ && by_id_.empty()) return log::info("session_ended", "peer=" + peer_name());
   log::info("session_over", "peer=" + peer_name() + " code=" + std::string(why.name()) + " why=\"" + why.what + '"');
 }

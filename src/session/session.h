@@ -13,11 +13,13 @@
 #pragma once
 #include "engine/engine.h"
 #include "messages/type_of.h"
+#include "session/audit_event.h"
 #include "session/control_channel.h"
 #include "session/grants.h"
 #include "session/hello.h"
 #include "session/lane_set.h"
 #include "session/path_memory.h"
+#include "session/refusal_log.h"
 #include "session/roots.h"
 #include "session/slot_book.h"
 #include "session/transfer.h"
@@ -41,7 +43,10 @@ struct PeerUse {
 struct Surroundings {
   engine::Engine& engine;
   const Roots& roots;
-  const GrantTable& grants;
+  const GrantTable& grants;         // these two change with a reload: see on_rules_changed()
+  const crypto::TlsContext& tls;
+  const AuditSink& audit;
+  RefusalLog& refusals;
   DataPorts& data_ports;
   const PathMemory& paths;
   uint32_t flows = 2;         // of sessions this gateway dials
@@ -63,6 +68,10 @@ class Session {
   std::shared_ptr<Transfer> push(engine::StartSource start, messages::OpenTransfer request);
   std::shared_ptr<Transfer> pull(engine::StartSink start, messages::OpenTransfer request);
   void cancel(Transfer& transfer, const Error& why);
+
+  // Authorities, revocations, allowed peers or grants have changed: ends the session, or those of its transfers, that
+  // they do not allow any more.
+  void on_rules_changed(Time now);
 
   void poll(Time now);
   void on_event(engine::NetEvent& event);  // of this session's lane or port request
@@ -123,6 +132,8 @@ class Session {
   void serve_push(messages::OpenTransfer request);
   void serve_pull(messages::OpenTransfer request);
   Result<GrantLimits> authorise(const messages::OpenTransfer& request) const;
+  void guard_rate(Time now);
+  bool is_within_grant(Transfer& transfer, const engine::TransferMessage& message);  // false: it was ended
   void refuse(const TransferId& id, const Error& why);
   void on_sink_ready(const engine::SinkReady& ready);
   void on_slot_opened(const engine::SlotOpened& opened);
@@ -133,6 +144,11 @@ class Session {
   void start_source(Transfer& transfer, engine::SourceAccepted::Needed needed);
   void end(Transfer& transfer, Result<engine::TransferDone::Outcome> outcome);
   void fail(const Error& why);
+  void audit_session(std::string_view event, const Error* why) const;
+  void audit_decision(const Decision& decision, const messages::OpenTransfer& request, const ObjectName& name) const;
+  void audit_transfer(std::string_view event, const Transfer& transfer, AuditEvent::Care care = AuditEvent::Care::kWritten) const;
+  void withdraw(const Error& why);
+  void let_go();
 
   Surroundings around_;
   Side side_;
@@ -152,8 +168,10 @@ class Session {
   Time now_{};                        // of the last poll
   uint64_t keep_alives_ = 0;
   Time greeted_at_{}, listened_at_{};
+  RateGuard rate_guard_;              // of what the peer pushes
   bool is_held_up_ = false;           // the workers are behind: no message is read
   bool is_draining_ = false;
+  bool is_judged_by_old_rules_ = false;  // its handshake began before they changed
   std::optional<Error> error_;
 };
 

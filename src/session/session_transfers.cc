@@ -167,9 +167,7 @@ void Session::on_open_transfer(messages::OpenTransfer request) {
 }
 
 Result<GrantLimits> Session::authorise(const messages::OpenTransfer& request) const {
-  const GrantOp op = request.direction == messages::Direction::kPush   ? GrantOp::kWrite
-                     : request.direction == messages::Direction::kPull ? GrantOp::kRead
-                                                                       : GrantOp::kList;
+  const GrantOp op = op_of(request);
   const crypto::Identity& peer = channel_->peer().identity;
   std::vector<ObjectName> names{request.name};  // the sources of a pull lie below it or beside it: each is decided
   if (request.direction != messages::Direction::kPush && !request.sources.empty()) names = request.sources;
@@ -179,8 +177,9 @@ Result<GrantLimits> Session::authorise(const messages::OpenTransfer& request) co
     log::info(decision.is_allowed() ? "grant_allowed" : "grant_denied",
               "peer=" + to_string(peer) + " op=" + std::string(to_string(op)) + " root=" + to_display(request.root) + " name=\"" +
                   to_display(name) + "\" rule=" + std::string(decision.rule()));
+    audit_decision(decision, request, name);
     if (!decision.is_allowed()) return refusal(request.root, request.name);
-    limits = decision.grant->limits;
+    limits = limits ? narrowest(*limits, decision.grant->limits) : decision.grant->limits;
   }
   return *limits;
 }
@@ -190,6 +189,7 @@ void Session::serve_push(messages::OpenTransfer request) {
   const RootPtr root = around_.roots.find(request.root, storage::Side::kDestination);
   if (!limits.ok() || root == nullptr) return refuse(request.transfer, refusal(request.root, request.name));
   auto transfer = add_transfer(Role::kSink, std::move(request));
+  transfer->meter.emplace(limits.value());
   if (transfer->request.options.dry_run) {
     messages::TransferAccepted accepted;
     accepted.transfer = transfer->id;
@@ -237,6 +237,7 @@ void Session::serve_pull(messages::OpenTransfer request) {
   if (!lists && !their_slots_.claim(now_, request.sink->slot))
     return fail({Fault::kProtocolError, "a pull names a slot that is in use, or was within a minute", ""});
   auto transfer = add_transfer(Role::kSource, std::move(request));
+  if (!lists) transfer->meter.emplace(limits.value());
   start.transfer = transfer->handle;
   start.id = transfer->id;
   start.board = transfer->board;
@@ -282,6 +283,7 @@ void Session::on_done(engine::TransferDone& done) {
   const engine::TransferDone::Outcome& outcome = done.outcome.value();
   transfer->stage = Stage::kClosing;
   transfer->outcome = outcome;
+  audit_transfer("published", *transfer, AuditEvent::Care::kSynced);
   send(messages::Published{transfer->id, outcome.root, outcome.entries, outcome.bytes});
 }
 
@@ -332,6 +334,8 @@ void Session::end(Transfer& transfer, Result<engine::TransferDone::Outcome> outc
     log::info("transfer_failed", describe(transfer) + " code=" + code + " why=\"" + outcome.error().what + '"');
   transfer.outcome = std::move(outcome);
   transfer.stage = Stage::kOver;
+  const bool was_published = transfer.role == Role::kSink && code.empty() && !only_lists(transfer.request);  // and said before
+  if (!was_published) audit_transfer(code.empty() ? "transfer_done" : "transfer_failed", transfer);
   if (transfer.slot) (transfer.role == Role::kSource ? their_slots_ : our_slots_).give_back(now_, *transfer.slot);
   if (transfer.slot)
     lanes_.close_slot({transfer.role == Role::kSource ? engine::OpenSlot::Role::kSending : engine::OpenSlot::Role::kReceiving, {}, *transfer.slot});
@@ -371,7 +375,10 @@ void Session::on_event(engine::IoEvent& event) {
   if (auto* ready = std::get_if<engine::SinkReady>(&event)) return on_sink_ready(*ready);
   const auto transfer = std::visit([&](const auto& e) { return find(e.transfer); }, event);
   if (transfer == nullptr) return;
-  if (auto* message = std::get_if<engine::ToPeer>(&event)) transfer->unsent.push_back(std::move(message->message));
+  if (auto* message = std::get_if<engine::ToPeer>(&event)) {
+    if (!is_within_grant(*transfer, message->message)) return;
+    transfer->unsent.push_back(std::move(message->message));
+  }
   if (std::holds_alternative<engine::PeerMessageTaken>(event)) transfer->undigested -= 1;
   if (auto* report = std::get_if<engine::EntryReported>(&event); report != nullptr && transfer->on_report) transfer->on_report(*report);
   if (auto* listed = std::get_if<engine::EntryListed>(&event); listed != nullptr && transfer->on_entry) transfer->on_entry(listed->entry);

@@ -3,6 +3,15 @@
 
 namespace tideway::session {
 
+GrantOp op_of(const messages::OpenTransfer& request) {
+  switch (request.direction) {
+    case messages::Direction::kPush: return GrantOp::kWrite;
+    case messages::Direction::kPull: return GrantOp::kRead;
+    case messages::Direction::kList: break;
+  }
+  return GrantOp::kList;
+}
+
 std::string describe(const Transfer& transfer) {
   const messages::OpenTransfer& request = transfer.request;
   const char* verb = request.direction == messages::Direction::kPush   ? "push "

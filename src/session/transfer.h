@@ -5,6 +5,7 @@
 // Thread: control.
 #pragma once
 #include "engine/commands.h"
+#include "session/grants.h"
 
 #include <deque>
 #include <functional>
@@ -36,6 +37,8 @@ struct Transfer {
   std::optional<SlotId> slot;
   std::optional<messages::TransferAccepted> acceptance;  // of a push: leaves when all lanes have said what credit they give
   size_t lanes_opening = 0;
+  std::optional<GrantMeter> meter;             // of the serving side, except for lists
+  uint64_t bytes_guarded = 0;                  // of a sink: what has come, as the rate guard saw it last
   Rate rate_max = Rate::unlimited();           // of the source: what its owner, the peer and the grant allow, the least
   std::deque<engine::TransferMessage> unsent;  // the io worker keeps it short: see MessageTaken
   uint32_t undigested = 0;                     // FromPeer that the io worker has not taken
@@ -51,6 +54,9 @@ struct Transfer {
 inline bool only_lists(const messages::OpenTransfer& request) {
   return request.direction == messages::Direction::kList || request.options.dry_run;
 }
+
+// What a grant must allow for it.
+GrantOp op_of(const messages::OpenTransfer& request);
 
 // How a serving side says it in its log: "push ckpt/runs/llm7".
 std::string describe(const Transfer& transfer);

@@ -91,6 +91,15 @@ code=0; tideway copy -q "$work/file" wisconsin:data/out/planted 2> "$work/err.lo
 [ "$code" -ne 0 ] && [ ! -e /etc/planted ] || fail "a symlink led out of the root"; pass
 still_serves
 
+# What a grant would say to it.
+asks() { "$bin/tideway" --config "$work/wisconsin.toml" policy test --peer "spiffe://example.org/site/$1/gw/gw1" --op "$2" --path "$3"; }
+asks atlanta write data/x > "$work/out" && grep -q '^allowed by .*wisconsin.toml:[0-9]*' "$work/out" || fail "not explained: $(cat "$work/out")"; pass
+refuses 5 denied "no [[grant]]" asks atlanta delete data/x
+refuses 5 denied "no [[grant]]" asks denver write data/x
+refuses 5 denied nosuch asks atlanta write nosuch/x
+refuses 2 usage ".." asks atlanta write data/../x
+refuses 2 usage frobnicate asks atlanta frobnicate data/x
+
 # Sources.
 mkdir "$work/tree" && printf a > "$work/tree/good" && mkfifo "$work/tree/pipe" && ln -s /etc/passwd "$work/tree/away"
 code=0; tideway copy "$work/tree" wisconsin:data/skips 2> "$work/err.log" || code=$?

@@ -333,5 +333,14 @@ TEST_F(ConfigFolder, AFileThatIsNotThereIsNamedWithTheReason) {
   EXPECT_FALSE(load(folder_.string()).ok());  // a directory
 }
 
+TEST(NeedingRestart, NamesSectionsThatARunningGatewayDoesNotTakeUp) {
+  const GatewayConfig running = accepted(minimal_and("[engine]\nmemory = \"512MiB\"\n"));
+  const std::string_view grant = "# elsewhere\n[engine]\nmemory = \"512MiB\"\n[[grant]]\npeer = \"spiffe://example.org/site/x/gw/*\"\nroot = \"ckpt\"\nops = [\"read\"]\n";
+  EXPECT_TRUE(needing_restart(running, accepted(minimal_and(grant))).empty());
+  EXPECT_EQ(needing_restart(running, accepted(minimal_and("[engine]\nmemory = \"600MiB\"\n[storage]\nio = \"auto\"\n"))),
+            (std::vector<std::string>{"[engine]", "[storage]"}));
+  EXPECT_EQ(needing_restart(running, accepted(minimal_with("7401", "7402"))), (std::vector<std::string>{"[data_plane]", "[engine]"}));
+}
+
 }  // namespace
 }  // namespace tideway::config

@@ -358,6 +358,53 @@ TEST_F(RevocationTest, StaleOrForeignListRefusesEvenOurselves) {
   }
 }
 
+TEST_F(RevocationTest, SessionIsJudgedAgainByNewRules) {
+  TlsConfig config = test::write_files(sites_.folder, "accepting", sites_.authority.certificate, gateway_);
+  const auto rules = [&] { return TlsContext::create(config, test::wall_now()).value(); };
+  const TlsContext before = rules(), context = sites_.context(atlanta_);
+  TlsEndpoint dialling(context, TlsRole::kDialling), accepting(before, TlsRole::kAccepting);
+  talk(dialling, accepting);
+  ASSERT_EQ(accepting.state(), TlsState::kUp);
+  EXPECT_TRUE(accepting.judge_peer_again(before).ok());
+  EXPECT_TRUE(dialling.judge_peer_again(context).ok());
+
+  config.crl_file = sites_.folder.write("list.crl", test::make_revocation_list(sites_.authority, {}, 3600));
+  EXPECT_TRUE(accepting.judge_peer_again(rules()).ok());
+  sites_.folder.write("list.crl", test::make_revocation_list(sites_.authority, {&atlanta_}, 3600));
+  const Status revoked = accepting.judge_peer_again(rules());
+  ASSERT_FALSE(revoked.ok());
+  EXPECT_TRUE(revoked.error().what.starts_with("cert_revoked: ")) << revoked.error().what;
+
+  config.crl_file.clear();
+  config.allow = {"spiffe://example.org/site/oregon/gw/*"};
+  EXPECT_TRUE(accepting.judge_peer_again(rules()).error().what.starts_with("cert_identity: "));
+
+  const CertifiedKey other = make_self_signed(test::authority_spec("another authority")).value();
+  const TlsContext elsewhere = TlsContext::create(test::write_files(sites_.folder, "elsewhere", other.certificate,
+                                                                    make_signed(test::gateway_spec(kWisconsin), other).value()),
+                                                  test::wall_now()).value();
+  EXPECT_TRUE(accepting.judge_peer_again(elsewhere).error().what.starts_with("cert_untrusted: "));
+}
+
+TEST_F(RevocationTest, DatesAreLookedAtOnlyWhenAskedFor) {
+  CertificateSpec spec = test::gateway_spec(kAtlanta);
+  spec.not_before = test::wall_now() - 48h;
+  spec.not_after = test::wall_now() - 24h;
+  const auto parse = [](const std::string& pem) {
+    BIO* const text = BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()));
+    X509* const certificate = PEM_read_bio_X509(text, nullptr, nullptr, nullptr);
+    BIO_free(text);
+    return std::unique_ptr<X509, decltype(&X509_free)>(certificate, X509_free);
+  };
+  const auto expired = parse(issue(spec).certificate), authority = parse(sites_.authority.certificate);
+  const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_method()), SSL_CTX_free);
+  X509_STORE_add_cert(SSL_CTX_get_cert_store(context.get()), authority.get());
+  EXPECT_TRUE(check_chain({context.get(), expired.get(), nullptr, TlsRole::kDialling, {}}, "it").ok());
+  const Status judged = check_chain({context.get(), expired.get(), nullptr, TlsRole::kDialling, test::wall_now()}, "it");
+  ASSERT_FALSE(judged.ok());
+  EXPECT_TRUE(judged.error().what.starts_with("cert_expired: ")) << judged.error().what;
+}
+
 // ---- our own files -------------------------------------------------------------------------------------------------
 
 class TlsContextTest : public TlsEndpointTest {

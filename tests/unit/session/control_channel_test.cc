@@ -351,7 +351,10 @@ TEST(Listener, ShutsConnectionsBeyondTheLimitAndLetsTheNextInWhenOneEnds) {
   };
   for (int i = 0; i < 3; ++i) knock();
   EXPECT_EQ(held.size(), 2U);
-  EXPECT_EQ(listener.refused(), 1U);
+  const auto refusals = listener.take_refusals();
+  ASSERT_EQ(refusals.size(), 1U);
+  EXPECT_EQ(refusals[0].second.fault, Fault::kOverloaded);
+  EXPECT_TRUE(listener.take_refusals().empty());
   pollfd refused{clients.back().fd(), POLLIN, 0};
   ASSERT_EQ(::poll(&refused, 1, 5'000), 1);
   char byte;

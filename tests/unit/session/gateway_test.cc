@@ -8,6 +8,7 @@
 #include "messages/type_of.h"
 #include "support/temp_root.h"
 #include "support/test_certificates.h"
+#include "unit/crypto/raw_tls_peer.h"
 
 #include <gtest/gtest.h>
 
@@ -53,6 +54,10 @@ class Peer {
     while (!queue_.empty() && channel_->send(queue_.front().first, 0, std::as_bytes(std::span(queue_.front().second)))) queue_.pop_front();
     while (auto frame = channel_->receive()) {
       if (frame->type == kHelloType) channel_->authorise();
+      if (frame->type == static_cast<uint16_t>(MessageType::kLanes)) {
+        const auto lanes = messages::parse_lanes(frame->body);
+        for (const auto& lane : lanes.value().lanes) flows_opened += lane.flows.size();
+      }
       if (frame->type == static_cast<uint16_t>(MessageType::kError)) error = messages::parse_error(frame->body).value().code;
       types.push_back(static_cast<MessageType>(frame->type));
     }
@@ -61,9 +66,12 @@ class Peer {
   bool is_silent() const { return queue_.empty() && !channel_->has_output(); }
   bool is_over() const { return channel_->state() == ChannelState::kDone || channel_->error().has_value(); }
 
+  const crypto::Certificate& certificate() const { return channel_->peer(); }  // of the gateway
+
   messages::Hello hello;
   std::vector<MessageType> types;
   std::string error;  // of the last Error
+  size_t flows_opened = 0;  // by the gateway
 
  private:
   std::unique_ptr<ControlChannel> channel_;
@@ -76,13 +84,17 @@ class GatewayTest : public testing::Test {
     GatewayConfig config;
     const auto key = crypto::make_signed(test::gateway_spec(test::kWisconsin), sites_.authority).value();
     config.tls = test::write_files(sites_.folder, "serving", sites_.authority.certificate, key);
+    rules_.tls = config.tls;
     config.engine.memory = 512_MiB;
     config.roots = {{"data", root_.path().string()}};
-    config.grants = GrantTable({{crypto::IdentityPattern::parse("spiffe://example.org/site/*/gw/*").value(), "data", {},
-                                 {GrantOp::kRead, GrantOp::kList, GrantOp::kWrite}, {}, "test"}});
+    config.grants = rules_.grants = grants_for("*");
     config.listen = Endpoint::parse("127.0.0.1:0").value();
     config.data_addresses = {Endpoint::parse("127.0.0.1:0").value()};
     gateway_ = Gateway::start(std::move(config)).value();
+  }
+  static GrantTable grants_for(const std::string& site, const GrantLimits& limits = {}) {
+    return GrantTable({{crypto::IdentityPattern::parse("spiffe://example.org/site/" + site + "/gw/*").value(), "data", {},
+                        {GrantOp::kRead, GrantOp::kList, GrantOp::kWrite}, limits, "test"}});
   }
   std::unique_ptr<Peer> dial() { return std::make_unique<Peer>(sites_.atlanta, *gateway_->control_endpoint()); }
 
@@ -117,8 +129,29 @@ class GatewayTest : public testing::Test {
     return request;
   }
 
+  // A session of atlanta, with a pull that waits for the peer; the peer then is told by a reload that it goes no further.
+  std::unique_ptr<Peer> dial_and_pull() {
+    root_.write("file", "content");
+    auto peer = dial();
+    peer->greet();
+    EXPECT_TRUE(is_greeted(*peer));
+    messages::OpenTransfer pull = request(messages::Direction::kPull);
+    pull.sink = messages::SinkStart{SlotId(5), 0};
+    peer->say(pull);
+    EXPECT_TRUE(run_until({peer.get()}, [&] { return peer->heard(MessageType::kTransferAccepted); }));
+    EXPECT_EQ(gateway_->transfers(), 1U);
+    return peer;
+  }
+  void expect_sent_away(Peer& peer) {
+    EXPECT_EQ(gateway_->transfers(), 0U) << "at once, before the peer has read a word of it";
+    EXPECT_TRUE(run_until({&peer}, [&] { return !peer.error.empty(); }));
+    EXPECT_EQ(peer.error, "denied");
+    expect_serves_others();
+  }
+
   TempRoot root_;
   test::TwoSites sites_;
+  GatewayRules rules_;
   std::unique_ptr<Gateway> gateway_;
 };
 
@@ -183,6 +216,157 @@ TEST_F(GatewayTest, AFloodOfRequestsIsReadNoFasterThanTheWorkersWork) {
   }
   run_until({peer.get()}, [&] { return peer->is_silent() || peer->is_over(); });
   expect_serves_others();
+}
+
+// ---- limits of a grant ---------------------------------------------------------------------------------------------
+
+TEST_F(GatewayTest, PullBeyondTheGrantEndsBeforeItsPageIsSent) {
+  root_.write("tree/a", std::string(600, 'x'));
+  root_.write("tree/b", std::string(600, 'x'));
+  for (const GrantLimits& limits : {GrantLimits{.bytes_max = 1000_B}, GrantLimits{.files_max = 2}}) {
+    rules_.grants = grants_for("*", limits);
+    ASSERT_TRUE(gateway_->reload(rules_).ok());
+    const auto peer = dial();
+    peer->greet();
+    ASSERT_TRUE(is_greeted(*peer));
+    messages::OpenTransfer pull = request(messages::Direction::kPull);
+    pull.sink = messages::SinkStart{SlotId(5), 2 * kCreditUnit};
+    peer->say(pull);
+    EXPECT_TRUE(run_until({peer.get()}, [&] { return peer->heard(MessageType::kTransferClosed); }));
+    EXPECT_EQ(peer->error, "limit_exceeded");
+    EXPECT_FALSE(peer->heard(MessageType::kManifestPage));
+  }
+  rules_.grants = grants_for("*", {.bytes_max = 1200_B, .files_max = 10});
+  ASSERT_TRUE(gateway_->reload(rules_).ok());
+  expect_serves_others();
+}
+
+TEST_F(GatewayTest, PushBeyondTheGrantEndsAtItsPage) {
+  for (const GrantLimits& limits : {GrantLimits{.bytes_max = 1000_B}, GrantLimits{.files_max = 1}}) {
+    rules_.grants = grants_for("*", limits);
+    ASSERT_TRUE(gateway_->reload(rules_).ok());
+    const auto peer = dial();
+    peer->greet();
+    ASSERT_TRUE(is_greeted(*peer));
+    messages::OpenTransfer push = request(messages::Direction::kPush);
+    push.name = ObjectName::from_text("new").value();
+    peer->say(push);
+    ManifestEntry top, file;
+    top.type = EntryType::kDirectory;
+    file.number = ObjectId(1);
+    file.name = "file";
+    file.size = 1001_B;
+    peer->say(messages::ManifestPage{push.transfer, 0, {top, file}});
+    EXPECT_TRUE(run_until({peer.get()}, [&] { return peer->heard(MessageType::kTransferClosed); }));
+    EXPECT_EQ(peer->error, "limit_exceeded");
+    EXPECT_FALSE(root_.exists("new"));
+  }
+}
+
+TEST_F(GatewayTest, X06FlowsBeyondTheGrantAreNotOpened) {
+  rules_.grants = grants_for("*", {.flows_max = 2});
+  ASSERT_TRUE(gateway_->reload(rules_).ok());
+  const auto peer = dial();
+  peer->greet({{}, 9}, 8);
+  ASSERT_TRUE(is_greeted(*peer));
+  EXPECT_EQ(peer->flows_opened, 2U);
+}
+
+// ---- rules that change while it runs -------------------------------------------------------------------------------
+
+TEST_F(GatewayTest, ReloadWithoutAChangeEndsNothing) {
+  const auto peer = dial_and_pull();
+  ASSERT_TRUE(gateway_->reload(rules_).ok());
+  int turns = 0;
+  run_until({peer.get()}, [&] { return ++turns > 20; });
+  EXPECT_FALSE(peer->is_over());
+  EXPECT_EQ(gateway_->transfers(), 1U);
+  expect_serves_others();
+}
+
+TEST_F(GatewayTest, RevokedPeerIsSentAwayWithItsTransfersAndStaysOut) {
+  const auto atlanta = crypto::make_signed(test::gateway_spec(test::kAtlanta), sites_.authority).value();
+  sites_.atlanta = sites_.context(atlanta);
+  const auto peer = dial_and_pull();
+  rules_.tls.crl_file = sites_.folder.write("list.crl", test::make_revocation_list(sites_.authority, {&atlanta}, 3600));
+  ASSERT_TRUE(gateway_->reload(rules_).ok());
+  expect_sent_away(*peer);
+  const auto again = dial();
+  again->greet();
+  EXPECT_FALSE(is_greeted(*again));
+}
+
+TEST_F(GatewayTest, PeerThatIsNoLongerAllowedIsSentAway) {
+  const auto peer = dial_and_pull();
+  rules_.tls.allow = {"spiffe://example.org/site/denver/gw/*"};
+  ASSERT_TRUE(gateway_->reload(rules_).ok());
+  expect_sent_away(*peer);
+}
+
+TEST_F(GatewayTest, PeerWithoutAGrantAnyMoreIsSentAway) {
+  const auto peer = dial_and_pull();
+  rules_.grants = grants_for("denver");
+  ASSERT_TRUE(gateway_->reload(rules_).ok());
+  expect_sent_away(*peer);
+}
+
+TEST_F(GatewayTest, TransferWhoseGrantIsGoneEndsAndTheSessionGoesOn) {
+  const auto peer = dial_and_pull();
+  rules_.grants = GrantTable({{crypto::IdentityPattern::parse("spiffe://example.org/site/*/gw/*").value(), "data", {},
+                               {GrantOp::kList}, {}, "test"}});
+  ASSERT_TRUE(gateway_->reload(rules_).ok());
+  EXPECT_EQ(gateway_->transfers(), 0U);
+  EXPECT_TRUE(run_until({peer.get()}, [&] { return peer->heard(MessageType::kTransferClosed); }));
+  EXPECT_EQ(peer->error, "denied");
+  EXPECT_FALSE(peer->is_over());
+  expect_serves_others();
+}
+
+TEST_F(GatewayTest, PeerInItsHandshakeIsJudgedByTheNewRules) {
+  const auto peer = dial();  // nothing of its handshake is read before the reload
+  ASSERT_TRUE(run_until({}, [&] { return gateway_->sessions() == 1; }));
+  rules_.tls.allow = {"spiffe://example.org/site/denver/gw/*"};
+  ASSERT_TRUE(gateway_->reload(rules_).ok());
+  peer->greet();
+  EXPECT_FALSE(is_greeted(*peer));
+  expect_serves_others();
+}
+
+TEST_F(GatewayTest, X14FilesThatDoNotFitChangeNothing) {
+  const auto peer = dial_and_pull();
+  const auto other = crypto::make_signed(test::gateway_spec(test::kWisconsin), sites_.authority).value();
+  sites_.folder.write("serving.crt", other.certificate);  // and the old key beside it
+  rules_.grants = grants_for("denver");
+  const Status mismatch = gateway_->reload(rules_);
+  ASSERT_FALSE(mismatch.ok());
+  EXPECT_EQ(mismatch.error().fault, Fault::kConfigInvalid);
+  int turns = 0;
+  run_until({peer.get()}, [&] { return ++turns > 20; });
+  EXPECT_FALSE(peer->is_over());
+  EXPECT_EQ(gateway_->transfers(), 1U) << "the grants are part of the unit";
+  const auto fresh = dial();
+  fresh->greet();
+  EXPECT_TRUE(is_greeted(*fresh));
+}
+
+TEST_F(GatewayTest, X14NewCertificateIsShownToThoseWhoDialAfterTheReload) {
+  const auto before = gateway_->own_certificate().fingerprint;
+  const auto renewed = crypto::make_signed(test::gateway_spec(test::kWisconsin), sites_.authority).value();
+  test::write_files(sites_.folder, "serving", sites_.authority.certificate, renewed);
+  ASSERT_TRUE(gateway_->reload(rules_).ok());
+  EXPECT_NE(gateway_->own_certificate().fingerprint, before);
+  const auto peer = dial();
+  peer->greet();
+  ASSERT_TRUE(is_greeted(*peer));
+  EXPECT_EQ(peer->certificate().fingerprint, gateway_->own_certificate().fingerprint);
+}
+
+TEST_F(GatewayTest, CertificateOfAnotherGatewayIsNotTakenUp) {
+  const auto other = crypto::make_signed(test::gateway_spec(test::kAtlanta), sites_.authority).value();
+  test::write_files(sites_.folder, "serving", sites_.authority.certificate, other);
+  const Status status = gateway_->reload(rules_);
+  ASSERT_FALSE(status.ok());
+  EXPECT_NE(status.error().what.find(test::kAtlanta), std::string::npos) << status.error().what;
 }
 
 }  // namespace

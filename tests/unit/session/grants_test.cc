@@ -6,6 +6,7 @@
 namespace tideway::session {
 namespace {
 
+using namespace std::chrono_literals;
 using crypto::Identity;
 using crypto::IdentityPattern;
 
@@ -70,6 +71,66 @@ TEST(GrantTable, MostSpecificGrantGivesTheLimits) {
   EXPECT_EQ(all.decide(kGw1, "ckpt", name("a"), GrantOp::kWrite).rule(), "wide");
   EXPECT_EQ(all.decide(kLaptop, "ckpt", name("runs/llm7/a"), GrantOp::kWrite).rule(), "deep");
   EXPECT_EQ(all.decide(kGw1, "ckpt", name("runs/llm7/a"), GrantOp::kWrite).rule(), "exact");
+}
+
+ManifestEntry entry(Bytes size) {
+  ManifestEntry made;
+  made.size = size;
+  return made;
+}
+
+TEST(GrantMeter, EachLimitIsMetByItselfAndNamesItself) {
+  const std::vector<ManifestEntry> page{entry(4_B), entry(3_B)};
+  GrantMeter exact({.bytes_max = 14_B, .files_max = 4});
+  EXPECT_TRUE(exact.take(page).ok());
+  EXPECT_TRUE(exact.take(page).ok());
+  GrantMeter bytes({.bytes_max = 13_B});
+  EXPECT_TRUE(bytes.take(page).ok());
+  const Status too_large = bytes.take(page);
+  ASSERT_FALSE(too_large.ok());
+  EXPECT_EQ(too_large.error().fault, Fault::kLimitExceeded);
+  EXPECT_NE(too_large.error().next.find("max_bytes"), std::string::npos);
+  GrantMeter files({.files_max = 3});
+  EXPECT_TRUE(files.take(page).ok());
+  const Status too_many = files.take(page);
+  ASSERT_FALSE(too_many.ok());
+  EXPECT_EQ(too_many.error().fault, Fault::kLimitExceeded);
+  EXPECT_NE(too_many.error().next.find("max_files"), std::string::npos);
+}
+
+TEST(GrantMeter, X08SizesThatAddUpBeyondAllNumbersAreRefused) {
+  GrantMeter meter({.bytes_max = Bytes::max()});
+  EXPECT_TRUE(meter.take(std::vector{entry(Bytes::max())}).ok());
+  EXPECT_FALSE(meter.take(std::vector{entry(1_B)}).ok());
+}
+
+// A peer that sends `rate` in steps of 10 ms; how many seconds it is let alone, at most an hour.
+int seconds_let_alone(Rate allowed, Rate rate) {
+  RateGuard guard;
+  for (int step = 0; step < 360'000; ++step)
+    if (!guard.take(Time(1s) + step * 10ms, allowed, rate.over(10ms))) return step / 100;
+  return 3600;
+}
+
+TEST(RateGuard, HonestPeerIsNeverNoticedAndOneThatSendsTwiceAsMuchIsSoon) {
+  EXPECT_EQ(seconds_let_alone(1_Gbit, 1_Gbit), 3600);
+  EXPECT_LT(seconds_let_alone(1_Gbit, 2_Gbit), 15);
+  EXPECT_LT(seconds_let_alone(100_Mbit, 200_Mbit), 60);
+  EXPECT_EQ(seconds_let_alone(Rate::unlimited(), 100_Gbit), 3600);
+}
+
+TEST(RateGuard, SilenceIsNotSavedUpForLater) {
+  RateGuard guard;
+  EXPECT_TRUE(guard.take(Time(1s), 1_Gbit, 0_B));
+  EXPECT_FALSE(guard.take(Time(3601s), 1_Gbit, 2_GiB));
+  EXPECT_TRUE(guard.take(Time(3602s), 1_Gbit, 100_MiB));
+}
+
+TEST(GrantLimits, RequestThatNeedsSeveralGrantsHasTheLeastOfEach) {
+  const GrantLimits a{.bytes_max = 1_GiB, .files_max = 10, .flows_max = 4, .rate_max = 1_Gbit, .modes = 0750};
+  const GrantLimits b{.bytes_max = 2_GiB, .files_max = 5, .flows_max = 8, .rate_max = 2_Gbit, .modes = 0644};
+  EXPECT_EQ(narrowest(a, b), (GrantLimits{1_GiB, 5, 4, 1_Gbit, 0640}));
+  EXPECT_EQ(narrowest(a, b), narrowest(b, a));
 }
 
 TEST(Refusal, SaysTheSameForForbiddenAndAbsent) {

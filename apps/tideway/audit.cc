@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tideway audit verify: checks the chain of an audit log.
+#include "crypto/sha256.h"
+#include "daemon/audit_file.h"
+#include "verbs.h"
+
+#include <cstdio>
+
+namespace tideway::cli {
+namespace {
+
+constexpr std::string_view kPrefix = "sha256:";
+
+struct Order {
+  std::vector<std::string> files;
+  std::string last;  // hash of the last line, noted elsewhere
+};
+
+int verify(const Order& order, const OutputConfig& output) {
+  const auto check = daemon::check_audit_files(order.files);
+  if (!check.ok()) return report(check.error(), output);
+  const daemon::ChainCheck& chain = check.value();
+  const std::string hash = std::string(kPrefix) + crypto::to_hex(chain.end().hash);
+  if (!order.last.empty() && order.last != hash)
+    return report({Fault::kHashMismatch, to_display(order.files.back()) + ": its last line (seq " + std::to_string(chain.end().sequence) + ") has the hash " + hash +
+                       ", not the one that was noted",
+                   "lines are missing at its end, or the last one was changed; if it only has new lines since, verify with a newer hash"},
+                  output);
+  std::printf("OK    %llu lines, seq %llu to %llu, last %s\n", static_cast<unsigned long long>(chain.lines()), static_cast<unsigned long long>(chain.first()),
+              static_cast<unsigned long long>(chain.end().sequence), hash.c_str());
+  if (chain.first() > 1) std::printf("NOTE  it begins at seq %llu; name the files before it first to check where it goes on\n", static_cast<unsigned long long>(chain.first()));
+  if (order.last.empty()) std::printf("NOTE  lines cut from its end, or a change of the last one, show only with --last and a hash that was noted elsewhere\n");
+  return 0;
+}
+
+}  // namespace
+
+void add_audit(CLI::App& app, Globals& globals, Action& action) {
+  CLI::App* group = app.add_subcommand("audit", "Check an audit log");
+  group->require_subcommand(1);
+  auto order = std::make_shared<Order>();
+  CLI::App* check = group->add_subcommand("verify", "Find changed, missing and moved lines of an audit log");
+  check->add_option("FILE", order->files, "The log; rotated parts first, oldest first")->required();
+  check->add_option("--last", order->last, "Hash of the last line as the gateway's log or somebody else noted it")->type_name("sha256:HEX");
+  check->callback([&globals, &action, order] { action = [&globals, order] { return verify(*order, globals.output); }; });
+}
+
+}  // namespace tideway::cli

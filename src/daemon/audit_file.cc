@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/audit_file.h"
+
+#include <tideway/object_name.h>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+namespace tideway::daemon {
+namespace {
+
+Error unusable(const std::string& path, std::string_view what, std::string_view next) {
+  return {Fault::kConfigInvalid, "audit log " + to_display(path) + ": " + std::string(what), std::string(next)};
+}
+
+struct CloseFile { void operator()(std::FILE* file) const { std::fclose(file); } };
+
+}  // namespace
+
+Result<AuditFile> AuditFile::open(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0600);
+  if (fd < 0) return unusable(path, std::strerror(errno), "make the directory named by state_dir in [site], owned by who runs tidewayd");
+  AuditFile file(path, fd);
+  struct stat facts {};
+  if (::fstat(fd, &facts) != 0) return unusable(path, std::strerror(errno), "");
+  if (!S_ISREG(facts.st_mode)) return unusable(path, "is no plain file", "remove it");
+  if (facts.st_uid != ::geteuid() || (facts.st_mode & 022) != 0)
+    return unusable(path, "others than the user that runs tidewayd may write it", "chown and chmod 600 the file");
+  file.size_ = facts.st_size;
+  if (Status status = file.find_end(); !status.ok()) return std::move(status).error();
+  return file;
+}
+
+AuditFile::~AuditFile() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Status AuditFile::find_end() {
+  std::string tail(static_cast<size_t>(std::min<off_t>(size_, 2 * kAuditLineMax)), '\0');
+  const ssize_t got = ::pread(fd_, tail.data(), tail.size(), size_ - static_cast<off_t>(tail.size()));
+  if (got != static_cast<ssize_t>(tail.size())) return unusable(path_, got < 0 ? std::strerror(errno) : "changed while it was read", "");
+  const size_t newline = tail.rfind('\n');
+  const size_t whole = newline == tail.npos ? 0 : newline + 1;
+  if (whole == 0 && size_ > static_cast<off_t>(tail.size())) return unusable(path_, "has no line where one should end", "move it away");
+  torn_ = tail.size() - whole;
+  if (torn_ > 0) {
+    size_ -= static_cast<off_t>(torn_);
+    if (::ftruncate(fd_, size_) != 0) return unusable(path_, std::string("the unfinished last line cannot be cut off: ") + std::strerror(errno), "");
+  }
+  if (whole == 0) return success();
+  std::string_view last = std::string_view(tail).substr(0, newline);
+  last.remove_prefix(last.rfind('\n') + 1);  // npos + 1 is 0: the file has one line
+  const auto end = end_at(last);
+  if (!end) return unusable(path_, "its last line is none of an audit log", "move it away, and find out who wrote there");
+  end_ = *end;
+  return success();
+}
+
+Error AuditFile::failed(std::string_view what, int error) const {
+  const bool is_full = error == ENOSPC || error == EDQUOT;
+  return {is_full ? Fault::kDestFull : Fault::kDestIo, "audit log " + to_display(path_) + ": " + std::string(what) + ": " + std::strerror(error),
+          is_full ? "free space there" : "check the disk"};
+}
+
+Status AuditFile::append(std::string_view lines, const ChainEnd& end) {
+  size_t written = 0;
+  while (written < lines.size()) {
+    const ssize_t got = ::write(fd_, lines.data() + written, lines.size() - written);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) {
+      const int error = errno;
+      if (written > 0 && ::ftruncate(fd_, size_) != 0) return failed("an unfinished line cannot be cut off", errno);
+      return failed("write", error);
+    }
+    written += static_cast<size_t>(got);
+  }
+  size_ += static_cast<off_t>(lines.size());
+  end_ = end;
+  return success();
+}
+
+Status AuditFile::sync() {
+  if (::fdatasync(fd_) != 0) return failed("fdatasync", errno);
+  return success();
+}
+
+Status AuditFile::reopen() {
+  struct stat ours {}, there {};
+  const bool is_same = ::fstat(fd_, &ours) == 0 && ::lstat(path_.c_str(), &there) == 0 && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
+  if (is_same) return success();
+  auto fresh = open(path_);
+  if (!fresh.ok()) return std::move(fresh).error();
+  if (fresh.value().size_ == 0) fresh.value().end_ = end_;
+  *this = std::move(fresh).value();
+  return success();
+}
+
+Result<ChainCheck> check_audit_files(std::span<const std::string> paths) {
+  ChainCheck check;
+  std::vector<char> buffer(kAuditLineMax + 2);  // a line, its newline, and what fgets adds
+  for (const std::string& path : paths) {
+    const std::unique_ptr<std::FILE, CloseFile> file(std::fopen(path.c_str(), "re"));
+    if (file == nullptr) return Error{Fault::kSourceMissing, to_display(path) + ": " + std::strerror(errno), "name an audit log, such as state_dir/audit.jsonl"};
+    check.begin_file();
+    while (std::fgets(buffer.data(), static_cast<int>(buffer.size()), file.get()) != nullptr) {
+      std::string_view line(buffer.data());
+      if (!line.ends_with('\n') && line.size() <= kAuditLineMax && std::feof(file.get()) != 0)
+        return Error{Fault::kHashMismatch, to_display(path) + ": the last line, behind seq " + std::to_string(check.end().sequence) + ", is cut off",
+                     "if the gateway is writing at this moment, ask again; after a crash it repairs this at its next start"};
+      line.remove_suffix(line.ends_with('\n') ? 1 : 0);
+      if (Status status = check.take(path, line); !status.ok()) return std::move(status).error();
+    }
+    if (std::ferror(file.get()) != 0) return Error{Fault::kSourceIo, to_display(path) + ": cannot be read", ""};
+  }
+  return check;
+}
+
+}  // namespace tideway::daemon

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/audit_log.h"
+
+#include "base/log.h"
+
+#include <chrono>
+#include <cstdio>
+#include <ctime>
+#include <iterator>
+#include <utility>
+
+namespace tideway::daemon {
+namespace {
+
+constexpr auto kRetryAfter = std::chrono::seconds(1);
+constexpr auto kReportAgainAfter = std::chrono::seconds(60);
+
+// RFC 3339 in UTC, with milliseconds.
+std::string wall_time() {
+  const auto now = std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
+  const auto whole = std::chrono::floor<std::chrono::seconds>(now);
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(whole);
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  char text[40];
+  const size_t size = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+  std::snprintf(text + size, sizeof text - size, ".%03dZ", static_cast<int>((now - whole).count()));
+  return text;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<AuditLog>> AuditLog::open(const std::string& path) {
+  auto file = AuditFile::open(path);
+  if (!file.ok()) return std::move(file).error();
+  const uint64_t torn = file.value().torn();
+  std::unique_ptr<AuditLog> log(new AuditLog(std::move(file).value()));
+  session::AuditEvent opened("audit_opened");
+  if (torn > 0) opened.with("unfinished_bytes_removed", torn);
+  log->record(std::move(opened));
+  return log;
+}
+
+AuditLog::AuditLog(AuditFile file) : file_(std::move(file)), end_(file_.end()) {
+  thread_ = std::thread([this] { run(); });
+}
+
+AuditLog::~AuditLog() {
+  {
+    const std::lock_guard lock(mutex_);
+    must_end_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+void AuditLog::record(session::AuditEvent event) {
+  Dated dated{wall_time(), std::move(event)};
+  const std::lock_guard lock(mutex_);
+  if (held_ >= kWaitingMax) {
+    ++lost_;
+    return;
+  }
+  ++held_;
+  queue_.push_back(std::move(dated));
+  wake_.notify_one();
+}
+
+void AuditLog::reopen() {
+  const std::lock_guard lock(mutex_);
+  must_reopen_ = true;
+  wake_.notify_one();
+}
+
+ChainEnd AuditLog::end() const {
+  const std::lock_guard lock(mutex_);
+  return end_;
+}
+
+// ---- the thread ----------------------------------------------------------------------------------------------------
+
+void AuditLog::run() {
+  std::unique_lock lock(mutex_);
+  for (bool is_ending = false; !is_ending;) {
+    const auto is_due = [this] { return must_end_ || must_reopen_ || (!queue_.empty() && !is_failing_); };
+    if (is_failing_) wake_.wait_for(lock, kRetryAfter, is_due);
+    else wake_.wait(lock, is_due);
+    is_ending = must_end_;
+    const bool reopens = std::exchange(must_reopen_, false);
+    std::move(queue_.begin(), queue_.end(), std::back_inserter(unwritten_));
+    queue_.clear();
+    gap_ += std::exchange(lost_, 0);
+    lock.unlock();
+    if (reopens) reopen_file();
+    write_batch(unwritten_);
+    lock.lock();
+    held_ = queue_.size() + unwritten_.size();
+    end_ = file_.end();
+  }
+  log::info("audit_end", to_fields(end_));
+}
+
+// All of it or nothing, so that the chain in the file is always the one in memory.
+void AuditLog::write_batch(std::deque<Dated>& batch) {
+  if (batch.empty()) return;
+  ChainEnd end = file_.end();
+  std::string lines;
+  bool must_sync = false;
+  for (const Dated& dated : batch) {
+    lines.append(next_line(end, dated.time, dated.event.members())) += '\n';
+    must_sync = must_sync || dated.event.care() == session::AuditEvent::Care::kSynced;
+  }
+  if (gap_ > 0) lines.append(next_line(end, wall_time(), session::AuditEvent("events_lost").with("count", gap_).members())) += '\n';
+  if (Status status = file_.append(lines, end); !status.ok()) return report(status.error());
+  batch.clear();
+  gap_ = 0;
+  if (must_sync)
+    if (Status status = file_.sync(); !status.ok()) return report(status.error());
+  if (std::exchange(is_failing_, false)) log::info("audit_written_again");
+}
+
+void AuditLog::reopen_file() {
+  const ChainEnd end = file_.end();
+  if (Status status = file_.reopen(); !status.ok()) return report(status.error());
+  log::info("audit_end", to_fields(end));
+}
+
+void AuditLog::report(const Error& why) {
+  const auto now = std::chrono::steady_clock::now();
+  if (!std::exchange(is_failing_, true) || now - reported_ >= kReportAgainAfter) {
+    reported_ = now;
+    log::error("audit_not_written", "code=" + std::string(why.name()) + " why=\"" + why.what + "\" next=\"" + why.next +
+                                        "\" waiting=" + std::to_string(unwritten_.size()) + " lost=" + std::to_string(gap_));
+  }
+}
+
+}  // namespace tideway::daemon

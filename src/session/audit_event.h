@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One thing that happened and that somebody may have to account for later: who, what, by which grant, with which outcome.
+// Its fields are members of a JSON object; names and texts of peers are escaped for display first.
+// Thread: any; a value.
+#pragma once
+#include <tideway/object_name.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace tideway::session {
+
+class AuditEvent {
+ public:
+  // What the log guarantees when the power fails. kSynced is for what cannot be undone: publish, overwrite, delete.
+  enum class Care : uint8_t { kWritten, kSynced };
+
+  // `event` and the names of fields are our own words: letters and "_".
+  explicit AuditEvent(std::string_view event, Care care = Care::kWritten);
+  AuditEvent& with(std::string_view name, std::string_view text);
+  AuditEvent& with(std::string_view name, const ObjectName& path) { return add(name, to_display(path)); }
+  AuditEvent& with(std::string_view name, uint64_t number);
+
+  const std::string& members() const { return members_; }  // "event":"published","bytes":7
+  Care care() const { return care_; }
+
+ private:
+  AuditEvent& add(std::string_view name, std::string_view displayed);
+  std::string members_;
+  Care care_;
+};
+
+// Takes events in the order they happened and never waits; may be empty.
+using AuditSink = std::function<void(AuditEvent)>;
+
+}  // namespace tideway::session

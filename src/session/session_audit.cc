@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a session leaves in the audit log: who came, what was decided and by which rule, how it ended. Of sessions that
+// this side dialled nothing: they are its user's own doing.
+#include "session/session.h"
+
+#include "crypto/sha256.h"
+
+namespace tideway::session {
+
+void Session::audit_session(std::string_view event, const Error* why) const {
+  if (side_ == Side::kDialling || !around_.audit) return;
+  AuditEvent line(event);
+  line.with("peer", peer_name()).with("from", to_string(channel_->remote_endpoint()));
+  if (why == nullptr) line.with("certificate", "sha256:" + crypto::to_hex(channel_->peer().fingerprint));
+  else line.with("code", why->name()).with("why", why->what);
+  around_.audit(std::move(line));
+}
+
+void Session::audit_decision(const Decision& decision, const messages::OpenTransfer& request, const ObjectName& name) const {
+  if (!around_.audit) return;
+  AuditEvent line(decision.is_allowed() ? "grant_allowed" : "grant_denied");
+  line.with("peer", peer_name()).with("op", to_string(op_of(request))).with("root", request.root).with("path", name);
+  line.with("rule", decision.rule()).with("transfer", crypto::to_hex(request.transfer));
+  around_.audit(std::move(line));
+}
+
+void Session::audit_transfer(std::string_view event, const Transfer& transfer, AuditEvent::Care care) const {
+  if (side_ == Side::kDialling || !around_.audit || !transfer.outcome) return;
+  AuditEvent line(event, care);
+  line.with("peer", peer_name()).with("op", to_string(op_of(transfer.request))).with("root", transfer.request.root);
+  line.with("path", transfer.request.name).with("transfer", crypto::to_hex(transfer.id));
+  if (transfer.outcome->ok()) {
+    const engine::TransferDone::Outcome& outcome = transfer.outcome->value();
+    line.with("entries", outcome.entries).with("bytes", outcome.bytes.count()).with("hash", "sha256:" + crypto::to_hex(outcome.root));
+  } else {
+    line.with("code", transfer.outcome->error().name()).with("why", transfer.outcome->error().what);
+  }
+  around_.audit(std::move(line));
+}
+
+}  // namespace tideway::session

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a session does when the rules change under it, and when a transfer meets a limit of its grant: certificates, revocations, allowed peers and grants that a reload
+// brought. Who is not allowed any more is not waited for: lanes close before the last words are out.
+#include "session/session.h"
+
+#include "base/amounts.h"
+#include "base/log.h"
+
+namespace tideway::session {
+
+void Session::on_rules_changed(Time now) {
+  now_ = now;
+  if (is_over()) return;
+  if (channel_->state() != ChannelState::kUp) {
+    is_judged_by_old_rules_ = true;  // once it is up
+    return;
+  }
+  if (Status status = channel_->judge_peer_again(around_.tls); !status.ok()) return withdraw(status.error());
+  if (side_ == Side::kDialling || !their_hello_) return;  // what we asked for ourselves needs no grant of ours
+  if (!around_.grants.knows(channel_->peer().identity))
+    return withdraw({Fault::kDenied, "the peer has no grant here any more", ""});
+  std::vector<engine::TransferHandle> running;
+  for (const auto& [handle, id] : by_handle_) running.push_back(handle);
+  for (const engine::TransferHandle handle : running) {
+    const Transfer* transfer = find(handle);
+    if (transfer->outcome || authorise(transfer->request).ok()) continue;
+    give_up(handle, refusal(transfer->request.root, transfer->request.name));
+  }
+}
+
+// A page is counted before anything it names is accepted, or sent.
+bool Session::is_within_grant(Transfer& transfer, const engine::TransferMessage& message) {
+  const auto* page = std::get_if<messages::ManifestPage>(&message);
+  if (page == nullptr || !transfer.meter || transfer.outcome) return true;
+  const Status status = transfer.meter->take(page->entries);
+  if (!status.ok()) give_up(transfer.handle, status.error());
+  return status.ok();
+}
+
+// The transfers of a session share its lanes, so the rates of their grants count together.
+void Session::guard_rate(Time now) {
+  if (side_ == Side::kDialling) return;
+  Rate allowed;
+  uint64_t received = 0;
+  for (const auto& [id, transfer] : by_id_) {
+    if (transfer->role != Role::kSink) continue;
+    allowed = allowed + transfer->rate_max;
+    received += transfer->board->bytes_packed.get() - std::exchange(transfer->bytes_guarded, transfer->board->bytes_packed.get());
+  }
+  if (allowed == Rate() || rate_guard_.take(now, allowed, Bytes(received))) return;
+  fail({Fault::kLimitExceeded, "the peer sends faster than the max_rate of its grants, " + to_string(allowed), "copy with --bwlimit, or ask the owner of that root to raise max_rate"});
+  let_go();
+}
+
+// The reason is for our log; the peer learns that it is not accepted any more.
+void Session::withdraw(const Error& why) {
+  log::warning("session_withdrawn", "peer=" + peer_name() + " why=\"" + why.what + '"');
+  fail({Fault::kDenied, "this gateway does not accept this peer any more", "ask the operator of that site"});
+  let_go();
+}
+
+// At once: nothing more of the peer is taken while the last words go out.
+void Session::let_go() {
+  for (const auto& [id, transfer] : by_id_) around_.engine.post(engine::EndTransfer{transfer->handle});
+  by_id_.clear();
+  by_handle_.clear();
+  waiting_.clear();
+  lanes_.close();
+}
+
+}  // namespace tideway::session

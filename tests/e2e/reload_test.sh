@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# SIGHUP: certificates are renewed and peers sent away while copies run, without a restart. What does not fit changes nothing.
+source "$(dirname "$0")/lib.sh"
+make_sites 127.0.0.1 127.0.0.1
+serve wisconsin "$work/wisconsin.toml"
+there=$work/wisconsin/data
+head -c 40000000 /dev/urandom > "$work/file"
+reload() { : > "$work/wisconsin.log"; kill -HUP "$gateway"; said wisconsin "$1"; }
+# begin NAME: a copy that takes some seconds, of which a first part has arrived.
+begin() {
+  tideway copy --json --compress off --bwlimit 80Mbit "$work/file" "wisconsin:data/$1" > "$work/$1.json" 2> "$work/$1.err" &
+  copying=$!
+  running+=("$copying")
+  for _ in $(seq 100); do grep -q '"bytes_done":[1-9]' "$work/$1.json" && break; sleep 0.1; done
+}
+fingerprint() { openssl x509 -in "$1" -noout -fingerprint -sha256 | sed 's/.*=//; s/://g' | tr A-F a-f; }
+
+# X14: a new certificate and key, a copy running. Then one that does not fit its key.
+begin renewed
+rm -r "$work/wisconsin/gateway.crt" "$work/wisconsin/gateway.key"
+"$bin/tideway" pki issue --ca "$work/ca" --site wisconsin --gateway gw1 --out "$work/fresh" > /dev/null
+cp "$work/fresh/gateway.crt" "$work/fresh/gateway.key" "$work/wisconsin/"
+reload "certificate=sha256:$(fingerprint "$work/fresh/gateway.crt")"
+wait "$copying" || fail "the renewal ended a copy: $(cat "$work/renewed.err")"
+cmp "$work/file" "$there/renewed"; pass
+"$bin/tideway" pki issue --ca "$work/ca" --site wisconsin --gateway gw1 --out "$work/other" > /dev/null
+cp "$work/other/gateway.crt" "$work/wisconsin/"
+reload "reload_failed code=config_invalid"
+tideway copy -q "$work/file" wisconsin:data/kept && cmp "$work/file" "$there/kept"; pass
+cp "$work/fresh/gateway.crt" "$work/wisconsin/"
+
+# C04: a file that cannot be read leaves the old one in force; what needs a restart is said.
+cp "$work/wisconsin.toml" "$work/good.toml"
+echo 'nmae = "x"' >> "$work/wisconsin.toml"
+reload "nmae is not a known key"
+sed 's/^memory = .*/memory = "600MiB"/' "$work/good.toml" > "$work/wisconsin.toml"
+reload "needs_restart section=[engine]"
+cp "$work/good.toml" "$work/wisconsin.toml"
+
+# A peer that is taken from [tls] allow loses its session, and nothing of its copy appears.
+begin unwanted
+sed 's#^\[listen\]#allow = ["spiffe://example.org/site/denver/gw/*"]\n[listen]#' "$work/good.toml" > "$work/wisconsin.toml"
+reload session_withdrawn
+code=0; wait "$copying" || code=$?
+[ "$code" -eq 5 ] || fail "a copy of a peer that is not allowed any more gave exit code $code: $(cat "$work/unwanted.err")"; pass
+absent "$there/unwanted"
+refuses 5 auth_failed "refused our certificate" tideway copy -q "$work/file" wisconsin:data/unwanted
+
+# So does one whose certificate a revocation list names.
+cp "$work/good.toml" "$work/wisconsin.toml"
+reload "reloaded certificate="
+if command -v openssl > /dev/null; then
+  begin revoked
+  mkdir "$work/crl" && : > "$work/crl/index" && echo 01 > "$work/crl/number"
+  printf '[ca]\ndefault_ca = x\n[x]\ndatabase = %s/index\ncrlnumber = %s/number\ndefault_md = sha256\n' "$work/crl" "$work/crl" > "$work/crl/ca.conf"
+  authority=(-config "$work/crl/ca.conf" -cert "$work/ca/ca.crt" -keyfile "$work/ca/ca.key")
+  openssl ca "${authority[@]}" -revoke "$work/atlanta/gateway.crt" 2> /dev/null
+  openssl ca "${authority[@]}" -gencrl -crldays 1 -out "$work/list.crl" 2> /dev/null
+  sed "s#^\[listen\]#crl = \"$work/list.crl\"\n[listen]#" "$work/good.toml" > "$work/wisconsin.toml"
+  reload cert_revoked
+  code=0; wait "$copying" || code=$?
+  [ "$code" -eq 5 ] || fail "a copy of a revoked peer gave exit code $code: $(cat "$work/revoked.err")"; pass
+  absent "$there/revoked"
+fi
+
+# X13: a certificate that ends soon is told, and a fresh one is not.
+clock=$(echo /usr/lib/*/faketime/libfaketime.so.1)
+if [ -e "$clock" ]; then
+  cp "$work/good.toml" "$work/wisconsin.toml"
+  env LD_PRELOAD="$clock" FAKETIME=-85d "$bin/tideway" pki init --out "$work/old-ca" --trust-domain example.org > /dev/null
+  env LD_PRELOAD="$clock" FAKETIME=-85d "$bin/tideway" pki issue --ca "$work/old-ca" --site wisconsin --gateway gw1 --out "$work/old" > /dev/null
+  cp "$work/old/ca.crt" "$work/old/gateway.crt" "$work/old/gateway.key" "$work/wisconsin/"
+  reload "certificate_ends certificate=sha256:$(fingerprint "$work/old/gateway.crt") ends_in_days=4"
+  cp "$work/ca/ca.crt" "$work/fresh/gateway.crt" "$work/fresh/gateway.key" "$work/wisconsin/"
+  reload "ends_in_days=89"
+  ! grep -q certificate_ends "$work/wisconsin.log" || fail "a warning about a fresh certificate"; pass
+fi
+kill "$gateway" && wait "$gateway" 2> /dev/null || fail "the gateway did not end well"; pass
