@@ -113,7 +113,7 @@ void print_summary(const session::Direct& direct, const OutputConfig& output, Du
     JsonLine line("summary");
     line.text("state", "published").text("root", "sha256:" + hex(outcome.root)).number("entries", outcome.entries);
     line.number("failed", numbers.failed).number("skipped", numbers.skipped).number("kept", numbers.kept);
-    line.number("bytes", outcome.bytes.count()).number("bytes_sent", numbers.bytes_needed.count()).real("seconds", seconds);
+    line.number("bytes", outcome.bytes.count()).number("bytes_sent", numbers.bytes_needed.count()).number("bytes_held", numbers.bytes_held.count()).real("seconds", seconds);
     line.real("ratio", ratio).real("loss", loss).number("exit", static_cast<uint64_t>(exit_code)).print();
   }
   if (output.quiet) return;
@@ -122,6 +122,7 @@ void print_summary(const session::Direct& direct, const OutputConfig& output, Du
                 to_string(Rate::of(numbers.bytes_needed, took)).c_str(), ratio, percent_to_string(loss).c_str(), seconds);
   std::fprintf(stderr, "published  %llu entries, %s", static_cast<unsigned long long>(outcome.entries), to_string(outcome.bytes).c_str());
   if (numbers.kept > 0) std::fprintf(stderr, " (%llu files were there already)", static_cast<unsigned long long>(numbers.kept));
+  if (numbers.bytes_held > 0_B) std::fprintf(stderr, " (%s of it by an earlier run)", to_string(numbers.bytes_held).c_str());
   std::fprintf(stderr, "\n           %s\n           root sha256:%s\n", figures, hex(outcome.root).c_str());
   if (numbers.skipped > 0) std::fprintf(stderr, "skipped    %llu special files or unsafe links\n", static_cast<unsigned long long>(numbers.skipped));
 }
@@ -170,7 +171,7 @@ int run(const Running& running, const CopyOptions& options, const Globals& globa
   progress.clear();
   drain_reports();
   if (interrupted != 0) {
-    std::fprintf(stderr, "tideway: interrupted; nothing was published\n");
+    std::fprintf(stderr, "tideway: interrupted; nothing was published; run the same command again to go on from here\n");
     return 128 + interrupted;
   }
   if (!direct.outcome().ok()) return report(direct.outcome().error(), globals.output);

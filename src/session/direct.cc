@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "crypto/random_bytes.h"
+#include "session/transfer_id.h"
 
 #include <sys/stat.h>
 
@@ -44,6 +45,24 @@ Status add_filters(const std::vector<messages::Filter>& filters, storage::Filter
     if (Status status = filter.add(verdict, one.pattern); !status.ok()) return status;
   }
   return success();
+}
+
+std::string spelled(const Address& address) {
+  if (const auto* local = std::get_if<LocalAddress>(&address)) return absolute_path(local->path);
+  return to_display(std::get<RemoteAddress>(address));
+}
+
+messages::DestinationForm form_of(Trailing trailing) {
+  return trailing == Trailing::kSlash ? messages::DestinationForm::kIntoDirectory : messages::DestinationForm::kAsGiven;
+}
+
+// A dry run leaves nothing to go on from, and is not to be in the way of a copy.
+TransferId id_of(const CopyRequest& request) {
+  if (request.options.dry_run) return random_id();
+  const auto trailing = std::visit([](const auto& to) { return to.trailing; }, request.destination);
+  CopyIdentity copy{{}, spelled(request.destination), form_of(trailing), request.options, request.filters, request.only};
+  for (const Address& source : request.sources) copy.sources.push_back(spelled(source));
+  return direct_transfer_id(copy);
 }
 
 Error two_sides() {
@@ -112,6 +131,7 @@ Status Direct::push(CopyRequest& request) {
   const auto& to = std::get<RemoteAddress>(request.destination);
   engine::StartSource start;
   messages::OpenTransfer open;
+  open.transfer = id_of(request);
   for (const Address& source : request.sources) {
     auto opened = local_source(std::get<LocalAddress>(source));
     if (!opened.ok()) return std::move(opened).error();
@@ -127,11 +147,10 @@ Status Direct::push(CopyRequest& request) {
   }
   start.options = request.options;
   if (request.options.dry_run) start.content = engine::StartSource::Content::kManifestOnly;
-  open.transfer = random_id();
   open.direction = messages::Direction::kPush;
   open.root = to.root;
   open.name = to.name;
-  open.destination = to.trailing == Trailing::kSlash ? messages::DestinationForm::kIntoDirectory : messages::DestinationForm::kAsGiven;
+  open.destination = form_of(to.trailing);
   open.options = request.options;
   open.transfer_class = "best-effort";
   watch(session_->push(std::move(start), std::move(open)));
@@ -142,6 +161,7 @@ Status Direct::pull(CopyRequest& request) {
   const auto& to = std::get<LocalAddress>(request.destination);
   const auto& first = std::get<RemoteAddress>(request.sources.front());
   messages::OpenTransfer open;
+  open.transfer = id_of(request);
   for (const Address& source : request.sources) {
     const auto& remote = std::get<RemoteAddress>(source);
     if (remote.peer != first.peer || remote.root != first.root)
@@ -163,11 +183,10 @@ Status Direct::pull(CopyRequest& request) {
   start.destination = std::move(place.value().name);
   // No daemon does it here. What cannot be swept is no reason not to copy.
   static_cast<void>(sweep_old_staging(*start.root, request.staging_ttl).ok());
-  start.form = to.trailing == Trailing::kSlash ? messages::DestinationForm::kIntoDirectory : messages::DestinationForm::kAsGiven;
+  start.form = form_of(to.trailing);
   start.source_name = first.name.is_root() ? first.root : first.name.last();
   start.options = request.options;
   if (request.options.dry_run) start.content = engine::StartSource::Content::kManifestOnly;
-  open.transfer = random_id();
   open.direction = messages::Direction::kPull;
   open.root = first.root;
   open.name = request.sources.size() > 1 ? ObjectName() : first.name;
@@ -208,6 +227,7 @@ CopyNumbers Direct::numbers() const {
   numbers.kept = board.kept.get();
   numbers.bytes_listed = Bytes(board.bytes_listed.get());
   numbers.bytes_needed = Bytes(board.bytes_needed.get());
+  numbers.bytes_held = Bytes(board.bytes_held.get());
   numbers.bytes_verified = Bytes(board.bytes_verified.get());
   numbers.bytes_raw = Bytes(board.bytes_raw.get());
   numbers.bytes_packed = Bytes(board.bytes_packed.get());

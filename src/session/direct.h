@@ -36,6 +36,7 @@ struct CopyNumbers {
   enum class Stage : uint8_t { kConnect, kScan, kSend, kPublish, kOver } stage = Stage::kConnect;
   uint64_t entries = 0, failed = 0, skipped = 0, kept = 0;
   Bytes bytes_listed, bytes_needed, bytes_verified, bytes_raw, bytes_packed;
+  Bytes bytes_held;               // of those listed: the destination has them from an earlier run
   uint64_t packets_sent = 0, packets_lost = 0, flows = 0, path_mtu = 0;
   PacketIoLosses losses;          // on this host
   std::string_view backend;       // of packets: a name in the registry

@@ -18,7 +18,7 @@ namespace tideway::storage {
 namespace {
 
 constexpr uint32_t kBuildMode = 0700;       // of a directory until all its content is in
-constexpr uint64_t kDirectoriesSynced = 64;  // each by itself; above it one syncfs costs less
+constexpr uint64_t kInodesSynced = 64;  // directories and empty files, each by itself; above it one syncfs costs less
 
 // What tells a trainer that a checkpoint is complete: it appears after everything else.
 constexpr std::array<std::string_view, 12> kMarkerNames = {
@@ -89,7 +89,7 @@ class Publication {
   WalkResult counted_;
   std::optional<RootedDir> pieces_;   // where they lie, each under its entry's number
   std::vector<bool> is_piece_, is_late_;  // by entry number; late: it is or holds a marker
-  uint64_t pieces_made_ = 0, directories_made_ = 0, directories_met_ = 0;
+  uint64_t pieces_made_ = 0, inodes_made_ = 0, directories_met_ = 0;
   std::optional<ObjectId> piece_;     // the directory under construction: all that follows goes into it
   std::optional<std::string> appeared_;  // something that was sent, and that somebody else has put there meanwhile
 };
@@ -139,7 +139,7 @@ Status Publication::publish_new_tree() {
   if (auto removed = top.value().remove_tree(manifest); !removed.ok()) return removed;
   if (auto written = write_stored_manifest(staging_, header(), top.value(), manifest); !written.ok()) return written;
   if (auto finished = finish_directory(top.value(), zero); !finished.ok()) return finished;
-  if (auto synced = sync_many(top.value(), directories_made_); !synced.ok()) return synced;
+  if (auto synced = sync_many(top.value(), inodes_made_); !synced.ok()) return synced;
   if (auto parents = root.make_dirs(order_.destination.parent()); !parents.ok()) return std::move(parents).error();
   auto parent = root.open_dir(order_.destination.parent());
   if (!parent.ok()) return std::move(parent).error();
@@ -176,7 +176,7 @@ Status Publication::publish_into(const RootedDir& top) {
   if (brings_nothing_to(&top)) return success();
   auto written = write_manifest();
   if (!written.ok()) return std::move(written).error();
-  if (auto synced = sync_many(*pieces_, directories_made_); !synced.ok()) return synced;
+  if (auto synced = sync_many(*pieces_, inodes_made_); !synced.ok()) return synced;
   if (auto moved = move_pieces(top, Pass::kFirst); !moved.ok()) return moved;
   if (std::find(is_late_.begin(), is_late_.end(), true) != is_late_.end()) {
     if (auto synced = top.sync_file_system(); !synced.ok()) return synced;  // a marker must not outlive what it marks
@@ -307,6 +307,8 @@ Status Publication::make_empty(const RootedDir& in, const ObjectName& name, cons
   if (!file.ok()) return std::move(file).error();
   int error = ::fchmod(file.value().get(), mode_of(entry)) != 0 ? errno : 0;
   if (error == 0) error = set_times(file.value().get(), entry.mtime_ns);  // last: with it the file counts as made
+  // Its times are all that tells it from another one, and no sync of data comes by here.
+  if (error == 0 && ++inodes_made_ <= kInodesSynced && ::fsync(file.value().get()) != 0) error = errno;
   if (error != 0) return errno_error(Side::kDestination, error, "set times and mode of", in.shown(name));
   return success();
 }
@@ -329,11 +331,11 @@ Status Publication::check_made(const RootedDir& in, const ObjectName& name, cons
 Status Publication::finish_directory(const RootedDir& dir, const ManifestEntry& entry) {
   const bool is_top = entry.number == ObjectId(0) || (entry.number.value() < is_piece_.size() && is_piece_[entry.number.value()]);
   if (auto set = dir.set_attributes(mode_of(entry) | (is_top ? kBuildMode : 0), entry.mtime_ns); !set.ok()) return set;
-  return ++directories_made_ <= kDirectoriesSynced ? dir.sync() : success();
+  return ++inodes_made_ <= kInodesSynced ? dir.sync() : success();
 }
 
 Status Publication::sync_many(const RootedDir& any, uint64_t directories) {
-  return directories > kDirectoriesSynced ? any.sync_file_system() : success();
+  return directories > kInodesSynced ? any.sync_file_system() : success();
 }
 
 // ---- visible from here on ------------------------------------------------------------------------------------------
@@ -356,7 +358,7 @@ Status Publication::move_pieces(const RootedDir& top, Pass pass) {
   steps.on_file = on_leaf;
   steps.on_link = [&](const RootedDir& in, const ManifestEntry& entry, size_t) { return on_leaf(in, entry); };
   steps.on_leave = [&](const RootedDir& dir, const ManifestEntry&) {
-    return directories_met_ <= kDirectoriesSynced ? dir.sync() : success();
+    return directories_met_ <= kInodesSynced ? dir.sync() : success();
   };
   auto walked = walk(top, steps);
   if (!walked.ok()) return std::move(walked).error();

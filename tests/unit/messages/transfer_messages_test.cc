@@ -203,5 +203,28 @@ TEST(Progress, ComesBackAsItWas) {
   expect_back(Progress{kTransfer, {}, {}, {}, ""}, parse_progress);
 }
 
+TEST(ObjectsHeld, ComesBackAsItWas) {
+  expect_back(example_held(), parse_objects_held);
+  ObjectsHeld longest{kTransfer, 0, {}};
+  longest.objects.push_back({ObjectId(1), UINT32_MAX - 4096, std::vector<Hash256>(31, kRoot), {{UINT32_MAX - 4090, std::vector<Hash128>(2048)}}});
+  expect_back(longest, parse_objects_held);
+}
+
+TEST(ObjectsHeld, IsRefusedWhenItContradictsItself) {
+  EXPECT_TRUE(parse_objects_held(body_of(serialize(example_held()))).ok()) << "else the bad ones are bad for another reason";
+  const auto refused = [](const std::string& field, const std::function<void(ObjectsHeld&)>& spoil) {
+    expect_refused<ObjectsHeld>(example_held(), parse_objects_held, field, spoil);
+  };
+  refused("objects", [](ObjectsHeld& held) { held.objects.clear(); });
+  refused("object.object", [](ObjectsHeld& held) { held.objects[1].object = held.objects[0].object; });
+  refused("object.tops", [](ObjectsHeld& held) { held.objects[0].tops.pop_back(); });
+  refused("object.tops", [](ObjectsHeld& held) { held.objects[0].leaves = 4; });
+  refused("run.hashes", [](ObjectsHeld& held) { held.objects[1].runs[0].hashes.clear(); });
+  refused("run.first", [](ObjectsHeld& held) { held.objects[1].runs[1].first = 4; });
+  refused("run.first", [](ObjectsHeld& held) { held.objects[1].runs[1].first = UINT32_MAX; });
+  refused("object", [](ObjectsHeld& held) { held.objects[0] = {}; });
+  refused("object.run", [](ObjectsHeld& held) { held.objects[1].runs[1].hashes.resize(kHeldHashesMax); });
+}
+
 }  // namespace
 }  // namespace tideway::messages
