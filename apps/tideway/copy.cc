@@ -18,7 +18,8 @@ namespace {
 struct CopyOptions {
   std::vector<std::string> places;
   std::vector<messages::Filter> filters;
-  std::string files_from, bwlimit, compress = "auto", verify = "memory", capture;
+  std::string files_from, bwlimit, compress = "auto", verify = "memory", capture, publish = "auto";
+  std::vector<std::string> last;
   bool dry_run = false, null_separated = false, direct = false, error_on_no_transfer = false;
   uint32_t flows = 0;
 };
@@ -40,6 +41,18 @@ Result<messages::TransferOptions> transfer_options(const CopyOptions& options) {
     return Error{Fault::kVerifyUnavailable, "--verify readback is not there yet in this version", "use --verify memory"};
   if (options.verify != "memory" && options.verify != "wire")
     return Error{Fault::kUsage, "--verify " + options.verify + " is not known", "write wire or memory"};
+  if (options.publish == "each")
+    return Error{Fault::kUnsupported, "--publish each is not there yet in this version", "use --publish marker"};
+  if (options.publish == "rename") wire.publish = messages::PublishForm::kRename;
+  else if (options.publish == "marker") wire.publish = messages::PublishForm::kMarker;
+  else if (options.publish != "auto")
+    return Error{Fault::kUsage, "--publish " + options.publish + " is not known", "write auto, rename or marker"};
+  for (const std::string& pattern : options.last)
+    if (pattern.empty() || pattern.size() > kNameComponentMax || pattern.find('/') != pattern.npos)
+      return Error{Fault::kUsage, "--last \"" + to_display(pattern) + "\" cannot be the last part of a name", "write a name, with * and ?, without /"};
+  if (options.last.size() > messages::kLastMax)
+    return Error{Fault::kUsage, "--last is given " + std::to_string(options.last.size()) + " times", "join them with * and ?, to at most " + std::to_string(messages::kLastMax)};
+  wire.last = options.last;
   wire.verify = options.verify == "wire" ? messages::VerifyLevel::kWire : messages::VerifyLevel::kMemory;
   return wire;
 }
@@ -232,6 +245,8 @@ void add_copy(CLI::App& app, Globals& globals, Action& action) {
   verb->add_option("--flows", options->flows, "Parallel flows; 0 chooses")->type_name("N")->check(CLI::Range(0, 64));
   verb->add_option("--compress", options->compress, "auto, off or zstd:N")->type_name("MODE");
   verb->add_option("--verify", options->verify, "wire or memory: where hashes are compared")->type_name("LEVEL");
+  verb->add_option("--publish", options->publish, "auto; rename: a new tree appears as a whole; marker: part by part, markers of completion last")->type_name("FORM");
+  verb->add_option_function<std::string>("--last", [options](const std::string& pattern) { options->last.push_back(pattern); }, "What is called so appears after all else, besides the markers of known formats")->type_name("PATTERN")->trigger_on_parse();
   verb->add_option("--capture", options->capture, "Write the data packets to FILE as pcapng, for Wireshark")->type_name("FILE");
   verb->add_flag("--direct", options->direct, "Run in this process and dial the peer's daemon (always so in this version)");
   verb->add_flag("--error-on-no-transfer", options->error_on_no_transfer, "Exit 9 instead of 0 when nothing was to do");

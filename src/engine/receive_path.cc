@@ -16,6 +16,14 @@ constexpr uint32_t kCloseTokens = 1U << 31;
 constexpr uint32_t kSyncToken = kCloseTokens - 1, kBatchToken = kCloseTokens - 2;
 constexpr Duration kDeliveredPeriod = std::chrono::milliseconds(10);
 
+storage::PublishRules rules_from(const messages::TransferOptions& options) {
+  using Form = storage::PublishRules::Form;
+  const Form form = options.publish == messages::PublishForm::kRename   ? Form::kRename
+                    : options.publish == messages::PublishForm::kMarker ? Form::kMarker
+                                                                        : Form::kAuto;
+  return {form, options.last};
+}
+
 transfer::Existing from_storage(storage::Existing existing) {
   switch (existing) {
     case storage::Existing::kAbsent: return transfer::Existing::kAbsent;
@@ -39,7 +47,7 @@ void give_home(Rings& rings, BlockUnpacked&& block) {
 }
 
 ReceivePath::ReceivePath(StartSink&& start, storage::IoQueue& queue, Rings& rings)
-    : start_(std::move(start)), queue_(queue), rings_(rings), next_close_token_(kCloseTokens) {}
+    : start_(std::move(start)), queue_(queue), rings_(rings), rules_(rules_from(start_.options)), next_close_token_(kCloseTokens) {}
 
 ReceivePath::~ReceivePath() {
   leave({}, Leftovers::kKept);
@@ -89,12 +97,14 @@ void ReceivePath::announce(EventOutlet& events) {
     const auto there = start_.root->stat_if_exists(start_.destination);
     if (!there.ok()) return fail(there.error());
     is_there = there.value().has_value();
+    is_tree_there_ = is_there && there.value()->kind == storage::FileKind::kDirectory;
     if (is_there || storage::Staging::exists(*start_.root, start_.staging)) answers_ = transfer::Answers::kPerPage;
   }
   receiver_ = std::make_unique<transfer::Receiver>(transfer::Receiver::Options{start_.id, answers_, start_.limits});
   const bool is_fresh = answers_ == transfer::Answers::kEverythingNeeded;
   events.emit(SinkReady{start_.transfer, is_fresh ? SourceAccepted::Needed::kEverything : SourceAccepted::Needed::kPerPage,
-                        is_there ? messages::PublishForm::kMarker : messages::PublishForm::kRename});
+                        is_there || rules_.form == storage::PublishRules::Form::kMarker ? messages::PublishForm::kMarker
+                                                                                        : messages::PublishForm::kRename});
 }
 
 // One file goes into a directory when the user wrote a "/" or when one is there; a tree becomes the destination.
@@ -129,6 +139,7 @@ Status ReceivePath::make_store() {
   config.destination = destination_;
   config.read_page = read_page;
   config.modes = start_.modes;
+  config.rules = rules_;
   config.leftovers = storage::FileSinkConfig::Leftovers::kKept;
   auto store = storage::FileSink::create(std::move(config), queue_);
   if (!store.ok()) return std::move(store).error();
@@ -183,6 +194,10 @@ Status ReceivePath::take_page(messages::ManifestPage& page) {
   }
   auto existing = probe(page);
   if (!existing.ok()) return std::move(existing).error();
+  // What cannot be published is not sent, either; a single file is no tree.
+  const bool adds = is_tree_there_ && std::ranges::count(existing.value(), transfer::Existing::kAbsent) > 0;
+  if (adds && destination_ == start_.destination)
+    if (Status status = storage::check_may_add(rules_, start_.root->shown(destination_)); !status.ok()) return status;
   for (size_t i = 0; i < existing.value().size(); ++i)
     if (Status status = log_->take_entry(page.entries[i], existing.value()[i]); !status.ok()) return status;
   transfer::HeldLeaves held;

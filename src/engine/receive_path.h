@@ -81,10 +81,12 @@ class ReceivePath {
   StartSink start_;
   storage::IoQueue& queue_;
   Rings& rings_;
+  const storage::PublishRules rules_;
   transfer::Answers answers_ = transfer::Answers::kEverythingNeeded;
   std::unique_ptr<storage::FileSink> store_;
   std::optional<DurableLog> log_;             // of the store's staging
   std::unique_ptr<transfer::Receiver> receiver_;
+  bool is_tree_there_ = false;                // at start_.destination, before the transfer
   ObjectName destination_;                    // what start_.destination came to, with entry 0 known
   std::deque<BlockUnpacked> waiting_;         // blocks that overtook their page; bounded by credit
   std::unordered_map<uint32_t, std::unique_ptr<Writing>> writings_;  // by the high half of a request's token

@@ -37,6 +37,12 @@ TransferOptions parse_options(const proto::Options& in, FieldCheck& check) {
   check.require(has_level ? out.level >= -7 && out.level <= 19 : out.level == 0, "options.level", "is out of range");
   out.dry_run = in.dry_run();
   if (in.rate_max() > 0) out.rate_max = Rate::bytes_per_second(in.rate_max());
+  if (!check.require(static_cast<size_t>(in.last_size()) <= kLastMax, "options.last", "has more than 64 values")) return out;
+  for (const std::string& pattern : in.last()) {
+    const bool is_right = !pattern.empty() && pattern.size() <= kNameComponentMax && pattern.find('\0') == pattern.npos;
+    check.require(is_right, "options.last", "is empty, too long, or contains NUL");
+    out.last.push_back(pattern);
+  }
   return out;
 }
 
@@ -171,6 +177,7 @@ std::string serialize(const OpenTransfer& message) {
   options.set_level(message.options.level);
   options.set_dry_run(message.options.dry_run);
   if (!message.options.rate_max.is_unlimited()) options.set_rate_max(message.options.rate_max.bytes_per_second());
+  for (const std::string& pattern : message.options.last) options.add_last(pattern);
   out.set_transfer_class(message.transfer_class);
   for (const Filter& filter : message.filters) {
     proto::Filter& filter_out = *out.add_filter();

@@ -16,6 +16,7 @@ inline constexpr size_t kFiltersMax = 1024;
 inline constexpr size_t kOnlyMax = 16'384;         // names, and
 inline constexpr size_t kOnlyBytesMax = 512 << 10; // what they take together: half of the message
 inline constexpr size_t kPatternMax = 4096;        // bytes; a path is no longer
+inline constexpr size_t kLastMax = 64;             // patterns of names
 inline constexpr size_t kObjectEndsMax = 1024;     // keeps the message within 64 KiB, as the next two
 inline constexpr size_t kBlockRangesMax = 2048;
 inline constexpr size_t kRejectedMax = 4096;       // all segments of a block
@@ -43,6 +44,7 @@ struct TransferOptions {
   int level = 0;                       // of kZstd, -7 to 19
   bool dry_run = false;
   Rate rate_max = Rate::unlimited();   // the sink's wish to a source
+  std::vector<std::string> last;       // patterns of names that appear after all others, each 1 to kNameComponentMax bytes
   bool operator==(const TransferOptions&) const = default;
 };
 

@@ -45,6 +45,8 @@ TransferId direct_transfer_id(const CopyIdentity& copy) {
   hash.add(static_cast<uint64_t>(copy.form));
   hash.add(static_cast<uint64_t>(copy.options.publish));
   hash.add(static_cast<uint64_t>(copy.options.overwrite));
+  hash.add(copy.options.last.size());
+  for (const std::string& pattern : copy.options.last) hash.add(pattern);
   hash.add(copy.filters.size());
   for (const messages::Filter& filter : copy.filters) {
     hash.add(static_cast<uint64_t>(filter.kind));

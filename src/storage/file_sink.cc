@@ -317,7 +317,7 @@ Status FileSink::publish(const PublishOrder& order) {
   TIDEWAY_CHECK(slots_.used() == 0 && !sync_);
   if (is_published_) return success();
   if (auto synced = sync_now(); !synced.ok()) return synced;
-  if (auto done = publish_staged(staging_, order, config_.read_page, config_.modes); !done.ok()) return done;
+  if (auto done = publish_staged(staging_, order, {config_.read_page, config_.modes, config_.rules}); !done.ok()) return done;
   is_published_ = true;
   // What is visible and synced is published, whatever becomes of the rest; a sweep removes that.
   if (auto removed = staging_.remove(); !removed.ok()) log::warning("staging_left", "why=\"" + removed.error().what + "\"");

@@ -30,6 +30,7 @@ struct FileSinkConfig {
   PageReader read_page;
   DirectIo direct = DirectIo::kAuto;
   uint32_t modes = 0777;  // the most that modes may be; of directories, the owner's bits are left alone
+  PublishRules rules = {};
   enum class Leftovers : uint8_t { kRemoved, kKept } leftovers = Leftovers::kRemoved;  // of a dead process, in staging
 };
 

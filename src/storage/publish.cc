@@ -25,10 +25,9 @@ constexpr std::array<std::string_view, 12> kMarkerNames = {
     ".metadata", "*.metadata",     "metadata.json", "meta.pt",    "trainer_state.json", "_CHECKPOINT_METADATA",
     "latest*",   "commit_success*", "_SUCCESS",     "index.json", "*.index.json",       "latest_checkpointed_iteration.txt"};
 
-bool is_marker(std::string_view name) {
-  for (const std::string_view pattern : kMarkerNames)
-    if (glob_matches(pattern, name)) return true;
-  return false;
+bool is_marker(std::string_view name, const PublishRules& rules) {
+  const auto matches = [&](std::string_view pattern) { return glob_matches(pattern, name); };
+  return std::ranges::any_of(kMarkerNames, matches) || std::ranges::any_of(rules.last, matches);
 }
 
 Error conflict(Fault fault, const std::string& shown, std::string_view why) {
@@ -44,8 +43,8 @@ Result<std::optional<RootedDir>> entered(Result<RootedDir>&& dir) {
 // its content, modes and times. Each piece then gets its name by one rename. A new tree is one piece, entry 0.
 class Publication {
  public:
-  Publication(Staging& staging, const PublishOrder& order, const PageReader& read_page, uint32_t modes)
-      : staging_(staging), order_(order), read_page_(read_page), modes_(modes) {}
+  Publication(Staging& staging, const PublishOrder& order, const PublishHow& how)
+      : staging_(staging), order_(order), read_page_(how.read_page), rules_(how.rules), modes_(how.modes) {}
   Status run();
 
  private:
@@ -85,6 +84,7 @@ class Publication {
   Staging& staging_;
   const PublishOrder& order_;
   const PageReader& read_page_;
+  const PublishRules& rules_;
   const uint32_t modes_;
   WalkResult counted_;
   std::optional<RootedDir> pieces_;   // where they lie, each under its entry's number
@@ -110,8 +110,10 @@ Status Publication::run() {
   auto there = root.stat_if_exists(order_.destination);
   if (!there.ok()) return std::move(there).error();
   if (zero.value().type == EntryType::kFile) return publish_file(zero.value());
-  if (!there.value()) return publish_new_tree();
-  if (there.value()->kind != FileKind::kDirectory)
+  if (!there.value() && rules_.form != PublishRules::Form::kMarker) return publish_new_tree();
+  if (!there.value())
+    if (auto made = root.make_dirs(order_.destination); !made.ok()) return std::move(made).error();
+  if (there.value() && there.value()->kind != FileKind::kDirectory)
     return conflict(Fault::kTypeConflict, root.shown(order_.destination), "exists and is no directory");
   auto top = root.open_dir(order_.destination);
   if (!top.ok()) return std::move(top).error();
@@ -174,6 +176,8 @@ Status Publication::publish_into(const RootedDir& top) {
   if (appeared_ && pieces_made_ == 0 && holds_our_root(top)) return success();  // the same copy, and it was faster
   if (appeared_) return conflict(Fault::kDestExists, *appeared_, "appeared while it was copied");
   if (brings_nothing_to(&top)) return success();
+  if (pieces_made_ > 0)
+    if (auto may = check_may_add(rules_, staging_.root().shown(order_.destination)); !may.ok()) return may;
   auto written = write_manifest();
   if (!written.ok()) return std::move(written).error();
   if (auto synced = sync_many(*pieces_, inodes_made_); !synced.ok()) return synced;
@@ -261,7 +265,7 @@ Result<std::optional<RootedDir>> Publication::prepare_directory(const RootedDir&
 
 Status Publication::prepare_file(const RootedDir& in, const ManifestEntry& entry) {
   const ObjectName name = single_name(entry.name);
-  if (is_marker(entry.name)) mark(is_late_, piece_.value_or(entry.number));
+  if (is_marker(entry.name, rules_)) mark(is_late_, piece_.value_or(entry.number));
   if (piece_) return make_file(in, name, entry);
   auto absent = is_absent(in, entry);
   if (!absent.ok()) return std::move(absent).error();
@@ -277,7 +281,7 @@ Status Publication::prepare_link(const RootedDir& in, const ManifestEntry& entry
   if (!stays_inside(depth, entry.link_target))
     return Error{Fault::kUnsafeLink, "the link \"" + in.shown(name) + "\" points to \"" + to_display(entry.link_target) +
                  "\", which may lie outside the tree", "the sender should have left it out; update it"};
-  if (is_marker(entry.name)) mark(is_late_, piece_.value_or(entry.number));
+  if (is_marker(entry.name, rules_)) mark(is_late_, piece_.value_or(entry.number));
   if (piece_) return make_link(in, name, entry);
   auto absent = is_absent(in, entry);
   if (!absent.ok()) return std::move(absent).error();
@@ -432,8 +436,14 @@ Status check_destination(const ObjectName& name) {
   return Error{Fault::kNameReserved, "\"" + to_display(name) + "\" belongs to Tideway itself", "choose another destination"};
 }
 
-Status publish_staged(Staging& staging, const PublishOrder& order, const PageReader& read_page, uint32_t modes) {
-  return Publication(staging, order, read_page, modes).run();
+Status check_may_add(const PublishRules& rules, const std::string& shown) {
+  if (rules.form != PublishRules::Form::kRename) return success();
+  return Error{Fault::kDestExists, "\"" + shown + "\" exists, and `rename` publishes a tree as a whole or not at all",
+               "choose a new destination, or publish with marker"};
+}
+
+Status publish_staged(Staging& staging, const PublishOrder& order, const PublishHow& how) {
+  return Publication(staging, order, how).run();
 }
 
 }  // namespace tideway::storage

@@ -96,6 +96,7 @@ inline OpenTransfer example_push() {
   open.name = name_of_path("runs/llm7");
   open.destination = DestinationForm::kIntoDirectory;
   open.options = {PublishForm::kRename, Overwrite::kIfOlder, VerifyLevel::kReadback, CompressMode::kZstd, 3, true};
+  open.options.last = {"DONE", "latest*"};
   open.transfer_class = "best-effort";
   open.filters = {{FilterKind::kExclude, "*.tmp"}, {FilterKind::kInclude, "*"}};
   open.first_page = example_page();

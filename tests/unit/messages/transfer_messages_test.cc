@@ -43,6 +43,8 @@ TEST(OpenTransfer, ComesBackAsItWas) {
 
 TEST(OpenTransfer, EveryFieldIsChecked) {
   expect_push_refused("job", [](OpenTransfer& open) { open.job = "a\nb"; });
+  expect_push_refused("options.last", [](OpenTransfer& open) { open.options.last = {""}; });
+  expect_push_refused("options.last", [](OpenTransfer& open) { open.options.last = std::vector<std::string>(65, "a"); });
   expect_push_refused("job", [](OpenTransfer& open) { open.job = std::string(129, 'a'); });
   expect_push_refused("direction", [](OpenTransfer& open) { open.direction = static_cast<Direction>(4); });
   expect_push_refused("root", [](OpenTransfer& open) { open.root = ""; });
