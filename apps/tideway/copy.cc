@@ -18,7 +18,8 @@ namespace {
 struct CopyOptions {
   std::vector<std::string> places;
   std::vector<messages::Filter> filters;
-  std::string files_from, bwlimit, compress = "auto", verify = "memory", capture;
+  std::string files_from, bwlimit, compress = "auto", verify = "memory", capture, publish = "auto";
+  std::vector<std::string> last;
   bool dry_run = false, null_separated = false, direct = false, error_on_no_transfer = false;
   uint32_t flows = 0;
 };
@@ -40,6 +41,18 @@ Result<messages::TransferOptions> transfer_options(const CopyOptions& options) {
     return Error{Fault::kVerifyUnavailable, "--verify readback is not there yet in this version", "use --verify memory"};
   if (options.verify != "memory" && options.verify != "wire")
     return Error{Fault::kUsage, "--verify " + options.verify + " is not known", "write wire or memory"};
+  if (options.publish == "each")
+    return Error{Fault::kUnsupported, "--publish each is not there yet in this version", "use --publish marker"};
+  if (options.publish == "rename") wire.publish = messages::PublishForm::kRename;
+  else if (options.publish == "marker") wire.publish = messages::PublishForm::kMarker;
+  else if (options.publish != "auto")
+    return Error{Fault::kUsage, "--publish " + options.publish + " is not known", "write auto, rename or marker"};
+  for (const std::string& pattern : options.last)
+    if (pattern.empty() || pattern.size() > kNameComponentMax || pattern.find('/') != pattern.npos)
+      return Error{Fault::kUsage, "--last \"" + to_display(pattern) + "\" cannot be the last part of a name", "write a name, with * and ?, without /"};
+  if (options.last.size() > messages::kLastMax)
+    return Error{Fault::kUsage, "--last is given " + std::to_string(options.last.size()) + " times", "join them with * and ?, to at most " + std::to_string(messages::kLastMax)};
+  wire.last = options.last;
   wire.verify = options.verify == "wire" ? messages::VerifyLevel::kWire : messages::VerifyLevel::kMemory;
   return wire;
 }
@@ -113,7 +126,7 @@ void print_summary(const session::Direct& direct, const OutputConfig& output, Du
     JsonLine line("summary");
     line.text("state", "published").text("root", "sha256:" + hex(outcome.root)).number("entries", outcome.entries);
     line.number("failed", numbers.failed).number("skipped", numbers.skipped).number("kept", numbers.kept);
-    line.number("bytes", outcome.bytes.count()).number("bytes_sent", numbers.bytes_needed.count()).real("seconds", seconds);
+    line.number("bytes", outcome.bytes.count()).number("bytes_sent", numbers.bytes_needed.count()).number("bytes_held", numbers.bytes_held.count()).real("seconds", seconds);
     line.real("ratio", ratio).real("loss", loss).number("exit", static_cast<uint64_t>(exit_code)).print();
   }
   if (output.quiet) return;
@@ -122,6 +135,7 @@ void print_summary(const session::Direct& direct, const OutputConfig& output, Du
                 to_string(Rate::of(numbers.bytes_needed, took)).c_str(), ratio, percent_to_string(loss).c_str(), seconds);
   std::fprintf(stderr, "published  %llu entries, %s", static_cast<unsigned long long>(outcome.entries), to_string(outcome.bytes).c_str());
   if (numbers.kept > 0) std::fprintf(stderr, " (%llu files were there already)", static_cast<unsigned long long>(numbers.kept));
+  if (numbers.bytes_held > 0_B) std::fprintf(stderr, " (%s of it by an earlier run)", to_string(numbers.bytes_held).c_str());
   std::fprintf(stderr, "\n           %s\n           root sha256:%s\n", figures, hex(outcome.root).c_str());
   if (numbers.skipped > 0) std::fprintf(stderr, "skipped    %llu special files or unsafe links\n", static_cast<unsigned long long>(numbers.skipped));
 }
@@ -170,7 +184,7 @@ int run(const Running& running, const CopyOptions& options, const Globals& globa
   progress.clear();
   drain_reports();
   if (interrupted != 0) {
-    std::fprintf(stderr, "tideway: interrupted; nothing was published\n");
+    std::fprintf(stderr, "tideway: interrupted; nothing was published; run the same command again to go on from here\n");
     return 128 + interrupted;
   }
   if (!direct.outcome().ok()) return report(direct.outcome().error(), globals.output);
@@ -231,6 +245,8 @@ void add_copy(CLI::App& app, Globals& globals, Action& action) {
   verb->add_option("--flows", options->flows, "Parallel flows; 0 chooses")->type_name("N")->check(CLI::Range(0, 64));
   verb->add_option("--compress", options->compress, "auto, off or zstd:N")->type_name("MODE");
   verb->add_option("--verify", options->verify, "wire or memory: where hashes are compared")->type_name("LEVEL");
+  verb->add_option("--publish", options->publish, "auto; rename: a new tree appears as a whole; marker: part by part, markers of completion last")->type_name("FORM");
+  verb->add_option_function<std::string>("--last", [options](const std::string& pattern) { options->last.push_back(pattern); }, "What is called so appears after all else, besides the markers of known formats")->type_name("PATTERN")->trigger_on_parse();
   verb->add_option("--capture", options->capture, "Write the data packets to FILE as pcapng, for Wireshark")->type_name("FILE");
   verb->add_flag("--direct", options->direct, "Run in this process and dial the peer's daemon (always so in this version)");
   verb->add_flag("--error-on-no-transfer", options->error_on_no_transfer, "Exit 9 instead of 0 when nothing was to do");

@@ -164,10 +164,11 @@ std::string Progress::line(Time now, const session::CopyNumbers& numbers) const 
   using Stage = session::CopyNumbers::Stage;
   std::string text = title_ + "  ";
   if (numbers.stage == Stage::kConnect) return text + "connecting";
-  text += to_string(numbers.bytes_verified) + '/' + to_string(numbers.bytes_needed);
+  const Bytes done = numbers.bytes_held + numbers.bytes_verified, total = numbers.bytes_held + numbers.bytes_needed;
+  text += to_string(done) + '/' + to_string(total);
   if (numbers.stage == Stage::kScan) text += "+  scanning, " + std::to_string(numbers.entries) + " entries";
-  else if (numbers.bytes_needed > 0_B)
-    text += "  " + std::to_string(numbers.bytes_verified.count() * 100 / numbers.bytes_needed.count()) + " %";
+  else if (total > 0_B)
+    text += "  " + std::to_string(done.count() * 100 / total.count()) + " %";
   if (numbers.stage == Stage::kPublish) text += "  syncing and publishing";
   else text += "  " + to_string(rate_);
   if (numbers.stage == Stage::kSend && rate_ > Rate())
@@ -181,6 +182,7 @@ void Progress::print_json(const session::CopyNumbers& numbers) const {
   JsonLine line("progress");
   line.text("stage", name_of(numbers.stage)).number("entries", numbers.entries);
   line.number("bytes_total", numbers.bytes_needed.count()).number("bytes_done", numbers.bytes_verified.count());
+  line.number("bytes_held", numbers.bytes_held.count());
   line.number("bytes_wire", numbers.bytes_packed.count()).number("rate_bits", static_cast<uint64_t>(rate_.bits_per_second()));
   if (rate_ > Rate() && numbers.bytes_needed >= numbers.bytes_verified)
     line.number("eta_s", static_cast<uint64_t>(rate_.time_for(numbers.bytes_needed - numbers.bytes_verified).count() / 1'000'000'000));

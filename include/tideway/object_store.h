@@ -35,6 +35,7 @@ struct ManifestEntry {
   int64_t mtime_ns = 0;     // since the epoch
   uint64_t first_leaf = 0;  // leaves are numbered through the whole transfer
   std::string link_target;  // of a symlink
+  uint64_t version = 0;     // of a file: another number once it was changed or replaced, whatever its times say; 0: unknown
   bool operator==(const ManifestEntry&) const = default;
 };
 

@@ -40,7 +40,7 @@ enum class Fault : uint8_t {
   kDestCrossDevice,
   kHashMismatch, kManifestMismatch, kBadCompression,
   kNothingToDo, kDestBusy, kOverloaded, kNoMemory, kDeadline,
-  kUnsafeLink, kSpecialFile, kUdpBlocked, kNoHugepages,
+  kUnsafeLink, kSpecialFile, kUdpBlocked, kNoHugepages, kLeaseLost,
 };
 
 struct FaultRow {
@@ -95,6 +95,7 @@ inline constexpr FaultRow kFaults[] = {
     {Fault::kSpecialFile, "special_file", 12, ErrorCode::kUnsupported},
     {Fault::kUdpBlocked, "udp_blocked", 4, ErrorCode::kPeerGone},
     {Fault::kNoHugepages, "no_hugepages", 3, ErrorCode::kInvalid},
+    {Fault::kLeaseLost, "lease_lost", 10, ErrorCode::kDenied},
 };
 
 constexpr const FaultRow& row_of(Fault fault) { return kFaults[static_cast<size_t>(fault)]; }

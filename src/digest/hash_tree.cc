@@ -4,7 +4,9 @@
 #include "base/cursor.h"
 
 #include <array>
+#include <bit>
 #include <span>
+#include <utility>
 
 namespace tideway::digest {
 namespace {
@@ -50,17 +52,23 @@ Hash256 node(const Hash256& left, const Hash256& right) {
 
 }  // namespace
 
+ObjectHasher::ObjectHasher(Bytes size, FoldedLeaves folded) : folded_(std::move(folded)) {
+  TIDEWAY_CHECK(folded_.leaves <= leaf_count(size) && folded_.tops.size() == static_cast<size_t>(std::popcount(folded_.leaves)));
+  size_ = folded_.leaves == leaf_count(size) ? size : kLeafSize * folded_.leaves;
+}
+
 void ObjectHasher::add_leaf(uint32_t length, const Hash128& hash) {
-  TIDEWAY_CHECK(length > 0 && length <= kLeafSize.count() && leaves_ < uint64_t{1} << 32);
-  TIDEWAY_CHECK(size_ == kLeafSize * leaves_);  // a short leaf is the last one
+  auto& [leaves, tops] = folded_;
+  TIDEWAY_CHECK(length > 0 && length <= kLeafSize.count() && leaves < uint64_t{1} << 32);
+  TIDEWAY_CHECK(size_ == kLeafSize * leaves);  // a short leaf is the last one
   size_ += Bytes(length);
-  Hash256 top = leaf(leaves_, length, hash);
+  Hash256 top = leaf(leaves, length, hash);
   // As in adding one to a binary number: each carry joins two subtrees of the same height.
-  for (uint64_t full = leaves_++; (full & 1) != 0; full >>= 1) {
-    top = node(tops_.back(), top);
-    tops_.pop_back();
+  for (uint64_t full = leaves++; (full & 1) != 0; full >>= 1) {
+    top = node(tops.back(), top);
+    tops.pop_back();
   }
-  tops_.push_back(top);
+  tops.push_back(top);
 }
 
 Hash256 ObjectHasher::finish() const {
@@ -68,12 +76,13 @@ Hash256 ObjectHasher::finish() const {
   input.out.write_u8(kAlgorithmXxh3);
   input.out.write_u8(kLeafSizeLog2);
   input.out.write_u64(size_.count());
-  if (tops_.empty()) {
+  const std::vector<Hash256>& tops = folded_.tops;
+  if (tops.empty()) {
     input.out.write_bytes(hash_of({}));
     return input.hash();
   }
-  Hash256 top = tops_.back();
-  for (size_t i = tops_.size() - 1; i-- > 0;) top = node(tops_[i], top);
+  Hash256 top = tops.back();
+  for (size_t i = tops.size() - 1; i-- > 0;) top = node(tops[i], top);
   input.out.write_bytes(top);
   return input.hash();
 }

@@ -27,18 +27,28 @@ namespace tideway::digest {
 // Stands for an object that was left as it is at the destination and so was never read.
 inline constexpr Hash256 kKeptObject = {};
 
+// What an object's first leaves come to: the roots of complete subtrees, largest first, one per bit set in `leaves`. Whoever
+// has this of somebody else's hasher can go on behind it without having seen the leaves.
+struct FoldedLeaves {
+  uint64_t leaves = 0;
+  std::vector<Hash256> tops;
+  bool operator==(const FoldedLeaves&) const = default;
+};
+
 // The hash of one object, from its leaves in order. Memory: one hash per level that has a complete subtree.
 class ObjectHasher {
  public:
+  ObjectHasher() = default;
+  // Goes on behind the first leaves of an object of `size` bytes, which has at least as many.
+  ObjectHasher(Bytes size, FoldedLeaves folded);
   // Every leaf but the last is kLeafSize long, and none is empty.
   void add_leaf(uint32_t length, const Hash128& hash);
   Hash256 finish() const;  // of the leaves so far
   Bytes size() const { return size_; }
+  const FoldedLeaves& folded() const { return folded_; }
 
  private:
-  // Roots of complete subtrees, largest first; one per set bit of leaves_.
-  std::vector<Hash256> tops_;
-  uint64_t leaves_ = 0;
+  FoldedLeaves folded_;
   Bytes size_;
 };
 

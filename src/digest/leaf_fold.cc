@@ -8,6 +8,13 @@ LeafFold::LeafFold(Bytes size) : size_(size) {
   if (leaves() > 1) many_ = std::make_unique<Many>();
 }
 
+LeafFold::LeafFold(Bytes size, FoldedLeaves folded) : LeafFold(size) {
+  TIDEWAY_CHECK(folded.leaves < leaves());
+  if (folded.leaves == 0) return;
+  in_order_ = static_cast<uint32_t>(folded.leaves);
+  many_->hasher = ObjectHasher(size, std::move(folded));
+}
+
 bool LeafFold::add(uint32_t leaf, const Hash128& hash) {
   TIDEWAY_CHECK(leaf < leaves());
   if (has(leaf)) return false;
@@ -31,12 +38,18 @@ std::optional<Hash128> LeafFold::hash_of(uint32_t leaf) const {
   return found == many_->early.end() ? std::nullopt : std::optional(found->second);
 }
 
+ObjectHasher LeafFold::hasher() const {
+  if (many_) return many_->hasher;
+  ObjectHasher hasher;
+  if (in_order_ == 1) hasher.add_leaf(static_cast<uint32_t>(size_.count()), only_);
+  return hasher;
+}
+
+FoldedLeaves LeafFold::folded() const { return hasher().folded(); }
+
 Hash256 LeafFold::root() const {
   TIDEWAY_CHECK(is_whole());
-  if (many_) return many_->hasher.finish();
-  ObjectHasher hasher;
-  hasher.add_leaf(static_cast<uint32_t>(size_.count()), only_);
-  return hasher.finish();
+  return hasher().finish();
 }
 
 }  // namespace tideway::digest

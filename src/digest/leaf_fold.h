@@ -16,6 +16,8 @@ namespace tideway::digest {
 class LeafFold {
  public:
   explicit LeafFold(Bytes size);  // of the object: 1 to kObjectSizeMax
+  // The same, behind the first leaves: fewer than all.
+  LeafFold(Bytes size, FoldedLeaves folded);
 
   // A leaf below leaves(). False: it was there already, and nothing changed.
   bool add(uint32_t leaf, const Hash128& hash);
@@ -27,9 +29,11 @@ class LeafFold {
   size_t early() const { return many_ ? many_->early.size() : 0; }  // leaves that wait for one before them
   // Of a leaf that is there, as long as it is remembered: when it is the only one, or waits.
   std::optional<Hash128> hash_of(uint32_t leaf) const;
-  Hash256 root() const;  // of a whole object
+  FoldedLeaves folded() const;  // of the leaves from the front on
+  Hash256 root() const;         // of a whole object
 
  private:
+  ObjectHasher hasher() const;
   struct Many {
     ObjectHasher hasher;
     std::map<uint32_t, Hash128> early;

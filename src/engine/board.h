@@ -24,6 +24,7 @@ class Counter {
 struct alignas(64) TransferBoard {
   Counter entries, bytes_listed;      // named so far
   Counter bytes_needed;               // of these, what has to cross
+  Counter bytes_held;                 // of these, what the sink has from an earlier run
   Counter bytes_raw, bytes_packed;    // of the blocks made or unpacked here: their ratio is the compression
   Counter bytes_verified;             // hashes agreed at the sink, written there
   Counter failed, skipped, kept;

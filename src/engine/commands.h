@@ -166,11 +166,13 @@ struct StartSink {
   transfer::ReceiverLimits limits;
   uint32_t modes = 0777;                        // the most that modes of files may be
   StartSource::Content content = StartSource::Content::kWithData;
+  TransferId staging{};                         // names what is kept from run to run: id, and for whom
+  uint64_t lease_epoch = 0;
 };
 
 using TransferMessage =
     std::variant<messages::ManifestPage, messages::Needs, messages::ManifestEnd, messages::ObjectEnds, messages::TransferRoot,
-                 messages::BlocksDelivered, messages::SegmentsRejected, messages::PeerError>;
+                 messages::BlocksDelivered, messages::SegmentsRejected, messages::PeerError, messages::ObjectsHeld>;
 
 struct FromPeer {
   TransferHandle transfer;
@@ -179,8 +181,10 @@ struct FromPeer {
 struct MessageTaken {  // one ToPeer went into the control channel: the transfer may say one more
   TransferHandle transfer;
 };
-struct EndTransfer {   // over, or given up: forget it, and remove staging that was not published
+enum class Leftovers : uint8_t { kKept, kRemoved };
+struct EndTransfer {   // over, or given up: forget it
   TransferHandle transfer;
+  Leftovers leftovers = Leftovers::kKept;  // of what was not published: another run may go on from there, if there is anything
 };
 
 using IoCommand = std::variant<StartSource, SourceAccepted, StartSink, FromPeer, MessageTaken, EndTransfer>;

@@ -25,6 +25,7 @@ IoWorker::IoWorker(const Layout& layout, std::unique_ptr<storage::IoQueue> queue
     : layout_(layout), queue_(std::move(queue)), rings_(rings), pool_(pool), events_(rings) {}
 
 bool IoWorker::poll(Time now) {
+  now_ = now;
   bool worked = obey();
   worked |= take_blocks();
   const size_t share = std::max<size_t>(kBuffersPerTransferMin, layout_.buffers_sending / std::max<size_t>(1, sending_.size()));
@@ -97,6 +98,7 @@ void IoWorker::obey(MessageTaken&& taken) {
 
 void IoWorker::obey(EndTransfer&& end) {
   sending_.erase(end.transfer);
+  if (ReceivePath* path = find_in(receiving_, end.transfer)) path->leave(now_, end.leftovers);
   receiving_.erase(end.transfer);
 }
 

@@ -40,6 +40,7 @@ class IoWorker {
   Rings& rings_;
   BufferPool& pool_;
   EventOutlet events_;
+  Time now_{};  // of this turn
   std::map<TransferHandle, std::unique_ptr<SendPath>> sending_;
   std::map<TransferHandle, std::unique_ptr<ReceivePath>> receiving_;
 };

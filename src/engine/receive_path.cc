@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/receive_path.h"
 
+#include "base/log.h"
+
 #include <algorithm>
 #include <iterator>
 
@@ -11,13 +13,15 @@ constexpr size_t kAnswersBatch = 64;
 constexpr uint32_t kMessagesOutMax = 32;   // told to the control thread and not yet in the channel
 constexpr uint32_t kWritingsMax = 1 << 14;  // numbers of blocks being written; far more than buffers
 constexpr uint32_t kCloseTokens = 1U << 31;
-constexpr uint32_t kSyncToken = kCloseTokens - 1;
+constexpr uint32_t kSyncToken = kCloseTokens - 1, kBatchToken = kCloseTokens - 2;
 constexpr Duration kDeliveredPeriod = std::chrono::milliseconds(10);
 
-Result<std::vector<ManifestEntry>> read_page(std::span<const std::byte> bytes) {
-  auto page = messages::parse_manifest_page(bytes);
-  if (!page.ok()) return std::move(page).error();
-  return std::move(page.value().entries);
+storage::PublishRules rules_from(const messages::TransferOptions& options) {
+  using Form = storage::PublishRules::Form;
+  const Form form = options.publish == messages::PublishForm::kRename   ? Form::kRename
+                    : options.publish == messages::PublishForm::kMarker ? Form::kMarker
+                                                                        : Form::kAuto;
+  return {form, options.last};
 }
 
 transfer::Existing from_storage(storage::Existing existing) {
@@ -43,12 +47,10 @@ void give_home(Rings& rings, BlockUnpacked&& block) {
 }
 
 ReceivePath::ReceivePath(StartSink&& start, storage::IoQueue& queue, Rings& rings)
-    : start_(std::move(start)), queue_(queue), rings_(rings), next_close_token_(kCloseTokens) {}
+    : start_(std::move(start)), queue_(queue), rings_(rings), rules_(rules_from(start_.options)), next_close_token_(kCloseTokens) {}
 
 ReceivePath::~ReceivePath() {
-  // What cannot be removed now is removed by the next transfer with this id, or by hand; nothing shows it as data.
-  if (store_ != nullptr) static_cast<void>(store_->abandon().ok());
-  store_.reset();  // nothing writes from the buffers any more
+  leave({}, Leftovers::kKept);
   for (BlockUnpacked& block : waiting_) give_home(rings_, std::move(block));
   for (auto& [number, writing] : writings_) {
     writing->block.bytes.reset();
@@ -56,14 +58,29 @@ ReceivePath::~ReceivePath() {
   }
 }
 
+// What cannot be removed now is removed by the next transfer with this id or by a sweep; nothing shows it as data.
+void ReceivePath::leave(Time now, Leftovers leftovers) {
+  if (store_ == nullptr) return;
+  if (log_ && !store_->is_over() && leftovers == Leftovers::kKept && store_->settle().ok()) {
+    log_->begin_batch(now);
+    const Status recorded = log_->end_batch(now);
+    if (!recorded.ok()) log::warning("batch_not_recorded", "why=\"" + recorded.error().what + '"');
+  }
+  const bool is_worth_keeping = log_ && leftovers == Leftovers::kKept && log_->proves_anything();
+  if (!is_worth_keeping) static_cast<void>(store_->abandon().ok());
+  log_.reset();
+  store_.reset();  // nothing writes from the buffers any more
+}
+
 bool ReceivePath::poll(Time now, EventOutlet& events) {
   if (state_ == State::kOpening) announce(events);
   bool worked = say(now, events);
   if (state_ == State::kDone || store_ == nullptr) return worked;
   worked |= submit_writes();
-  worked |= take_answers();
+  worked |= take_answers(now);
   if (state_ == State::kDone) return true;
   worked |= submit_closes();
+  worked |= sync_batch(now);
   worked |= complete();
   worked |= say(now, events);
   tell_board();
@@ -72,43 +89,79 @@ bool ReceivePath::poll(Time now, EventOutlet& events) {
 
 // ---- opening -------------------------------------------------------------------------------------------------------
 
-// If nothing is at the destination, the source need not wait for our answer to any page.
+// If nothing is at the destination or in staging, the source need not wait for our answer to any page.
 void ReceivePath::announce(EventOutlet& events) {
   state_ = State::kReceiving;
+  bool is_there = false;
   if (start_.content == StartSource::Content::kWithData) {
     const auto there = start_.root->stat_if_exists(start_.destination);
     if (!there.ok()) return fail(there.error());
-    if (there.value()) answers_ = transfer::Answers::kPerPage;
+    is_there = there.value().has_value();
+    is_tree_there_ = is_there && there.value()->kind == storage::FileKind::kDirectory;
+    if (is_there || storage::Staging::exists(*start_.root, start_.staging)) answers_ = transfer::Answers::kPerPage;
   }
   receiver_ = std::make_unique<transfer::Receiver>(transfer::Receiver::Options{start_.id, answers_, start_.limits});
   const bool is_fresh = answers_ == transfer::Answers::kEverythingNeeded;
   events.emit(SinkReady{start_.transfer, is_fresh ? SourceAccepted::Needed::kEverything : SourceAccepted::Needed::kPerPage,
-                        is_fresh ? messages::PublishForm::kRename : messages::PublishForm::kMarker});
+                        is_there || rules_.form == storage::PublishRules::Form::kMarker ? messages::PublishForm::kMarker
+                                                                                        : messages::PublishForm::kRename});
 }
 
 // One file goes into a directory when the user wrote a "/" or when one is there; a tree becomes the destination.
-Status ReceivePath::open_store(const ManifestEntry& entry_0) {
+Status ReceivePath::find_destination(const ManifestEntry& entry_0) {
   destination_ = start_.destination;
-  if (entry_0.type == EntryType::kFile) {
-    const auto there = start_.root->stat_if_exists(destination_);
-    if (!there.ok()) return there.error();
-    const bool is_directory = there.value() && there.value()->kind == storage::FileKind::kDirectory;
-    if (is_directory || start_.form == messages::DestinationForm::kIntoDirectory) {
-      auto inside = destination_.child(start_.source_name);
-      if (!inside.ok()) return inside.error();
-      destination_ = std::move(inside).value();
-    }
+  if (entry_0.type != EntryType::kFile) return success();
+  const auto there = start_.root->stat_if_exists(destination_);
+  if (!there.ok()) return there.error();
+  const bool is_directory = there.value() && there.value()->kind == storage::FileKind::kDirectory;
+  if (!is_directory && start_.form != messages::DestinationForm::kIntoDirectory) return success();
+  auto inside = destination_.child(start_.source_name);
+  if (!inside.ok()) return inside.error();
+  destination_ = std::move(inside).value();
+  return success();
+}
+
+Status ReceivePath::open_store() {
+  if (Status status = make_store(); !status.ok()) return status;
+  if (log_->publishing()) {
+    if (Status status = end_former_publish(); !status.ok()) return status;
+    if (Status status = make_store(); !status.ok()) return status;
   }
+  return log_->begin();
+}
+
+Status ReceivePath::make_store() {
+  log_.reset();
+  store_.reset();  // lets go of staging first
   storage::FileSinkConfig config;
   config.root = start_.root;
-  config.transfer = start_.id;
+  config.transfer = start_.staging;
   config.destination = destination_;
   config.read_page = read_page;
   config.modes = start_.modes;
+  config.rules = rules_;
+  config.leftovers = storage::FileSinkConfig::Leftovers::kKept;
   auto store = storage::FileSink::create(std::move(config), queue_);
   if (!store.ok()) return std::move(store).error();
   store_ = std::move(store).value();
+  auto log = DurableLog::open(store_->staging(), start_.staging, start_.lease_epoch);
+  if (!log.ok()) return std::move(log).error();
+  log_.emplace(std::move(log).value());
   return success();
+}
+
+// An earlier process was making this transfer visible, all of it verified, when it died: every step of that may be repeated.
+// What is missing altogether then was published, and taken away since.
+Status ReceivePath::end_former_publish() {
+  const transfer::PublishBegun begun = *log_->publishing();
+  const bool has_list = store_->staging().open_manifest().ok();  // else it was about to remove what is left
+  const Status ended = has_list ? store_->publish({.destination = destination_, .entries = begun.entries, .root = begun.root})
+                                : Status(Error{Fault::kManifestMismatch, "its list is gone", ""});
+  const std::string about = "transfer=" + storage::to_hex(start_.staging) + " destination=\"" + start_.root->shown(destination_) + '"';
+  if (ended.ok()) log::info("publish_ended", about + " why=\"an earlier process died while it published\"");
+  if (ended.ok() || ended.error().fault != Fault::kManifestMismatch) return ended;
+  log::warning("staging_lost", about + " why=\"" + ended.error().what + "\"; all is sent again");
+  return store_->abandon();
 }
 
 // ---- from the source -----------------------------------------------------------------------------------------------
@@ -127,25 +180,37 @@ void ReceivePath::on_peer_message(TransferMessage&& message, EventOutlet& events
   if (const auto* root = std::get_if<messages::TransferRoot>(&message)) status = receiver_->on_root(*root);
   if (const auto* error = std::get_if<messages::PeerError>(&message)) {
     const Error why{fault_named(error->code).value_or(Fault::kEntriesFailed), error->detail, ""};
+    const auto leaves = error->object ? receiver_->leaves_of_open(*error->object) : std::nullopt;
+    if (leaves && log_) log_->take_back(*leaves);
     status = receiver_->on_entry_failed(error->object, why);
   }
   if (!status.ok()) fail(status.error());
 }
 
 Status ReceivePath::take_page(messages::ManifestPage& page) {
-  if (store_ == nullptr && !page.entries.empty())
-    if (Status status = open_store(page.entries.front()); !status.ok()) return status;
+  if (store_ == nullptr && !page.entries.empty()) {
+    if (Status status = find_destination(page.entries.front()); !status.ok()) return status;
+    if (Status status = open_store(); !status.ok()) return status;
+  }
   auto existing = probe(page);
   if (!existing.ok()) return std::move(existing).error();
-  if (Status status = receiver_->on_page(page, existing.value()); !status.ok()) return status;
-  for (size_t i = 0; i < page.entries.size(); ++i) {
-    const bool is_there = !existing.value().empty() && existing.value()[i] != transfer::Existing::kAbsent;
-    if (answers_ == transfer::Answers::kEverythingNeeded) store_->bind(page.entries[i].number, page.entries[i]);
-    if (is_there && page.entries[i].type == EntryType::kFile) store_->release(page.entries[i].number);
+  // What cannot be published is not sent, either; a single file is no tree.
+  const bool adds = is_tree_there_ && std::ranges::count(existing.value(), transfer::Existing::kAbsent) > 0;
+  if (adds && destination_ == start_.destination)
+    if (Status status = storage::check_may_add(rules_, start_.root->shown(destination_)); !status.ok()) return status;
+  for (size_t i = 0; i < existing.value().size(); ++i)
+    if (Status status = log_->take_entry(page.entries[i], existing.value()[i]); !status.ok()) return status;
+  transfer::HeldLeaves held;
+  if (log_->is_resumed()) held = [this](const ManifestEntry& entry, const transfer::TakeLeaves& take) { log_->held(entry, take); };
+  if (Status status = receiver_->on_page(page, existing.value(), held); !status.ok()) return status;
+  for (const ManifestEntry& entry : page.entries) {
+    if (answers_ == transfer::Answers::kEverythingNeeded) store_->bind(entry.number, entry);
+    else if (entry.type == EntryType::kFile && !receiver_->is_open(entry.number)) store_->release(entry.number);
   }
   page.skipped.clear();  // what is not there need not be kept either
   const std::string bytes = messages::serialize(page);
   if (Status status = store_->staging().append_manifest(std::as_bytes(std::span(bytes))); !status.ok()) return status;
+  if (Status status = log_->end_page(); !status.ok()) return status;
   return place_waiting();
 }
 
@@ -223,7 +288,7 @@ bool ReceivePath::submit_writes() {
   bool worked = false;
   for (const uint32_t number : writing_order_) {
     Writing& writing = *writings_[number];
-    while (writing.submitted < writing.good.size()) {
+    while (may_write() && writing.submitted < writing.good.size()) {
       const block::Segment& segment = writing.good[writing.submitted];
       const auto bytes = writing.block.raw.subspan(writing.offsets[writing.submitted], segment.length);
       const StoreRequest request{StoreOp::kWrite, number << 16 | static_cast<uint32_t>(writing.submitted), segment.object,
@@ -236,54 +301,59 @@ bool ReceivePath::submit_writes() {
   return worked;
 }
 
-bool ReceivePath::take_answers() {
+bool ReceivePath::take_answers(Time now) {
   std::vector<StoreDone> done(kAnswersBatch, StoreDone{0, success()});
   size_t count = 0;
   bool worked = false;
+  Status status = success();
   do {
     count = store_->poll(done);
-    for (const StoreDone& one : std::span(done).first(count)) {
-      worked = true;
-      if (!one.status.ok()) {
-        fail(one.status.error());
-        return true;
-      }
-      if (one.token == kSyncToken) {
-        is_syncing_ = false;
-        publish();
-        return true;
-      }
-      if (one.token >= kCloseTokens) {
-        closing_.erase(one.token);
-        receiver_->on_closed();
-        continue;
-      }
-      writings_[one.token >> 16]->answered += 1;
-    }
-  } while (count == kAnswersBatch);
-  for (size_t i = 0; i < writing_order_.size();) {
+    for (size_t i = 0; i < count && status.ok(); ++i) status = on_answer(now, done[i]);
+    worked |= count > 0;
+  } while (count == kAnswersBatch && status.ok());
+  for (size_t i = 0; i < writing_order_.size() && status.ok() && state_ != State::kDone;) {
     Writing& writing = *writings_[writing_order_[i]];
     if (writing.answered < writing.good.size()) {
       ++i;
       continue;
     }
-    if (Status status = finish(writing); !status.ok()) {
-      fail(status.error());
-      return true;
-    }
+    status = finish(now, writing);
+    if (!status.ok()) break;
     writings_.erase(writing_order_[i]);
     writing_order_.erase(writing_order_.begin() + static_cast<std::ptrdiff_t>(i));
     worked = true;
   }
-  return worked;
+  if (!status.ok()) fail(status.error());
+  return worked || !status.ok();
 }
 
-Status ReceivePath::finish(Writing& writing) {
-  std::vector<transfer::Receiver::LeafHash> leaves;
+Status ReceivePath::on_answer(Time now, const StoreDone& done) {
+  if (!done.status.ok()) return done.status.error();
+  if (done.token == kSyncToken) {
+    is_syncing_ = false;
+    publish();
+  } else if (done.token == kBatchToken) {
+    is_syncing_ = false;
+    return log_->end_batch(now);
+  } else if (const auto closed = closing_.extract(done.token)) {
+    log_->on_counts(closed.mapped());
+    receiver_->on_closed();
+  } else {
+    writings_[done.token >> 16]->answered += 1;
+  }
+  return success();
+}
+
+Status ReceivePath::finish(Time now, Writing& writing) {
+  using Counts = transfer::Receiver::StoredLeaf::Counts;
+  std::vector<transfer::Receiver::StoredLeaf> leaves;
   const BlockKey key = writing.block.key;
   if (Status status = receiver_->on_stored(key, writing.good, leaves); !status.ok()) return status;
-  for (const auto& leaf : leaves)
+  for (const auto& leaf : leaves) {
     if (Status status = store_->staging().write_leaf_hash(leaf.leaf, leaf.hash); !status.ok()) return status;
+    if (leaf.counts == Counts::kNow) log_->on_counts(leaf.leaf);
+  }
+  log_->on_written(now, Bytes(writing.block.raw.size()));
   writing.block.bytes.reset();
   tell_freed(rings_, {writing.lane, key.slot});
   return success();
@@ -293,14 +363,27 @@ bool ReceivePath::submit_closes() {
   bool worked = false;
   for (;;) {
     if (!close_waiting_) close_waiting_ = receiver_->next_close();
-    if (!close_waiting_) return worked;
-    const StoreRequest request{StoreOp::kClose, next_close_token_, *close_waiting_, {}, {}};
+    if (!close_waiting_ || is_pausing_) return worked;
+    const StoreRequest request{StoreOp::kClose, next_close_token_, close_waiting_->object, {}, {}};
     if (store_->submit({&request, 1}) == 0) return worked;
-    closing_.insert(next_close_token_);
+    closing_[next_close_token_] = close_waiting_->last_leaf;
     next_close_token_ = (next_close_token_ + 1) | kCloseTokens;
     close_waiting_.reset();
     worked = true;
   }
+}
+
+// A sync covers what is written when it begins, so no write may be at work then. Those that follow need not wait for its end.
+bool ReceivePath::sync_batch(Time now) {
+  if (state_ != State::kReceiving || is_syncing_) return false;
+  is_pausing_ = is_pausing_ || log_->pace().wants_sync(now);
+  if (!is_pausing_) return false;
+  const StoreRequest request{StoreOp::kSync, kBatchToken, {}, {}, {}};
+  if (store_->submit({&request, 1}) == 0) return false;
+  log_->begin_batch(now);
+  is_pausing_ = false;
+  is_syncing_ = true;
+  return true;
 }
 
 // ---- end -----------------------------------------------------------------------------------------------------------
@@ -321,7 +404,7 @@ bool ReceivePath::complete() {
 
 void ReceivePath::publish() {
   const Hash256 root = receiver_->verdict().value();
-  Status status = store_->staging().flush();
+  Status status = log_->begin_publish({root, receiver_->entries()});
   if (status.ok()) status = store_->publish({.destination = destination_, .entries = receiver_->entries(), .root = root});
   if (!status.ok()) return fail(status.error());
   end(TransferDone::Outcome{root, receiver_->entries(), receiver_->bytes_listed()});
@@ -372,7 +455,8 @@ bool ReceivePath::tell_entries(EventOutlet& events) {
 void ReceivePath::tell_board() {
   board().entries.set(receiver_->entries());
   board().bytes_listed.set(receiver_->bytes_listed().count());
-  board().bytes_needed.set(saturating_sub(receiver_->bytes_listed(), receiver_->bytes_kept()).count());
+  board().bytes_needed.set(saturating_sub(receiver_->bytes_listed(), receiver_->bytes_kept() + receiver_->bytes_held()).count());
+  board().bytes_held.set(receiver_->bytes_held().count());
   board().bytes_verified.set(receiver_->bytes_stored().count());
   board().failed.set(receiver_->failed());
   board().skipped.set(receiver_->skipped());

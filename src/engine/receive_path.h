@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A sink's way from the cpu worker to disk: takes pages and blocks, writes, closes objects that are whole, and at the
-// end syncs and publishes. What is right and what is complete the transfer's Receiver says; this joins it with its
-// store and its rings.
+// end syncs and publishes. What is right and what is complete the transfer's Receiver says; what of it is
+// durable its log knows. This joins them with the store and the rings.
 // Thread: io worker.
 #pragma once
+#include "engine/durable_log.h"
 #include "engine/event_outlet.h"
 #include "engine/rings.h"
 #include "storage/file_sink.h"
@@ -16,7 +17,6 @@
 #include <memory>
 #include <optional>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 namespace tideway::engine {
@@ -27,13 +27,15 @@ void give_home(Rings& rings, BlockUnpacked&& block);
 class ReceivePath {
  public:
   ReceivePath(StartSink&& start, storage::IoQueue& queue, Rings& rings);
-  ~ReceivePath();  // waits for writes under way, removes staging that was not published
+  ~ReceivePath();  // waits for writes under way
   ReceivePath(const ReceivePath&) = delete;
   ReceivePath& operator=(const ReceivePath&) = delete;
 
   // One bounded turn. False: nothing to do now.
   bool poll(Time now, EventOutlet& events);
   bool has_writes() const { return !writings_.empty() || !closing_.empty() || is_syncing_; }
+  // It is over. What was not published stays for another run, with all that arrived, or is removed.
+  void leave(Time now, Leftovers leftovers);
 
   void on_peer_message(TransferMessage&& message, EventOutlet& events);
   void on_message_taken() { messages_out_ -= 1; }
@@ -52,17 +54,23 @@ class ReceivePath {
 
   void announce(EventOutlet& events);
   Status take_page(messages::ManifestPage& page);
-  Status open_store(const ManifestEntry& entry_0);
+  Status find_destination(const ManifestEntry& entry_0);
+  Status open_store();
+  Status make_store();
+  Status end_former_publish();
   Result<std::vector<transfer::Existing>> probe(const messages::ManifestPage& page) const;
   Status take_block(BlockUnpacked&& block);
   Status place_waiting();
   bool submit_writes();
-  bool take_answers();
-  Status finish(Writing& writing);
+  bool take_answers(Time now);
+  Status on_answer(Time now, const StoreDone& done);
+  Status finish(Time now, Writing& writing);
   bool submit_closes();
   bool say(Time now, EventOutlet& events);
   bool tell_peer(Time now, EventOutlet& events);
   bool tell_entries(EventOutlet& events);
+  bool sync_batch(Time now);
+  bool may_write() const { return !is_pausing_ && !log_->pace().is_full(); }
   bool complete();
   void publish();
   TransferBoard& board() { return *start_.board; }
@@ -73,19 +81,23 @@ class ReceivePath {
   StartSink start_;
   storage::IoQueue& queue_;
   Rings& rings_;
+  const storage::PublishRules rules_;
   transfer::Answers answers_ = transfer::Answers::kEverythingNeeded;
   std::unique_ptr<storage::FileSink> store_;
+  std::optional<DurableLog> log_;             // of the store's staging
   std::unique_ptr<transfer::Receiver> receiver_;
+  bool is_tree_there_ = false;                // at start_.destination, before the transfer
   ObjectName destination_;                    // what start_.destination came to, with entry 0 known
   std::deque<BlockUnpacked> waiting_;         // blocks that overtook their page; bounded by credit
   std::unordered_map<uint32_t, std::unique_ptr<Writing>> writings_;  // by the high half of a request's token
   std::vector<uint32_t> writing_order_;
-  std::unordered_set<uint32_t> closing_;      // tokens
-  std::optional<ObjectId> close_waiting_;
+  std::unordered_map<uint32_t, uint64_t> closing_;  // by token: the leaf that completed the object
+  std::optional<transfer::Receiver::Close> close_waiting_;
   uint32_t next_writing_ = 0, next_close_token_;
   uint32_t messages_out_ = 0;
   std::deque<ManifestEntry> listed_;          // not told yet
   bool is_syncing_ = false;
+  bool is_pausing_ = false;                   // nothing more is written until the sync that is wanted has begun
   Time delivered_told_{};
   State state_ = State::kOpening;
   std::optional<Result<TransferDone::Outcome>> outcome_;  // to be told

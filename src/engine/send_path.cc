@@ -236,6 +236,7 @@ void SendPath::on_accepted(const SourceAccepted& accepted) {
 
 void SendPath::on_peer_message(TransferMessage&& message, EventOutlet& events) {
   Status status = success();
+  if (auto* held = std::get_if<messages::ObjectsHeld>(&message)) status = sender_.on_held(*held);
   if (auto* needs = std::get_if<messages::Needs>(&message)) status = sender_.on_needs(*needs);
   if (auto* delivered = std::get_if<messages::BlocksDelivered>(&message)) status = sender_.on_delivered(*delivered);
   if (auto* rejected = std::get_if<messages::SegmentsRejected>(&message)) status = sender_.on_rejected(*rejected);
@@ -266,6 +267,7 @@ void SendPath::tell_board() {
   board_->entries.set(sender_.entries());
   board_->bytes_listed.set(sender_.bytes_listed().count());
   board_->bytes_needed.set(sender_.bytes_needed().count());
+  board_->bytes_held.set(sender_.bytes_held().count());
   board_->bytes_verified.set(sender_.bytes_delivered().count());
   board_->failed.set(sender_.failed());
   board_->skipped.set(sender_.skipped());

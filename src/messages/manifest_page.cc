@@ -8,7 +8,7 @@
 namespace tideway::messages {
 namespace {
 
-constexpr size_t kEntryOverhead = 36;  // tags, lengths and numbers of an entry at their longest, about
+constexpr size_t kEntryOverhead = 45;  // tags, lengths and numbers of an entry at their longest, about
 constexpr uint32_t kModeMax = 0777;
 
 ManifestEntry parse_entry(proto::Entry& in, ObjectId number, FieldCheck& check) {
@@ -32,6 +32,8 @@ ManifestEntry parse_entry(proto::Entry& in, ObjectId number, FieldCheck& check) 
   out.mode = in.mode();
   out.mtime_ns = in.mtime_ns();
   out.link_target = std::move(*in.mutable_link_target());
+  check.require(out.type == EntryType::kFile || in.version() == 0, "entry.version", "is given for what is no file");
+  out.version = in.version();
   return out;
 }
 
@@ -81,6 +83,7 @@ std::string serialize(const ManifestPage& message) {
     entry_out.set_mode(entry.mode);
     entry_out.set_mtime_ns(entry.mtime_ns);
     entry_out.set_link_target(entry.link_target);
+    entry_out.set_version(entry.version);
   }
   for (const SkippedItem& skipped : message.skipped) {
     proto::Skipped& skipped_out = *out.add_skipped();

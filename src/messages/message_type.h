@@ -32,6 +32,7 @@ enum class MessageType : uint16_t {
   kCancelTransfer = 28,
   kTransferClosed = 29,
   kProgress = 35,
+  kObjectsHeld = 37,
 };
 
 struct MessageTypeRow {
@@ -64,6 +65,7 @@ inline constexpr MessageTypeRow kMessageTypes[] = {
     {MessageType::kCancelTransfer, "CancelTransfer", 4 << 10},
     {MessageType::kTransferClosed, "TransferClosed", 4 << 10},
     {MessageType::kProgress, "Progress", 4 << 10},
+    {MessageType::kObjectsHeld, "ObjectsHeld", kSmallBodyMax},
 };
 
 // Nothing: a number this version does not know, to be skipped by length, or refused when marked critical.
@@ -78,6 +80,8 @@ constexpr const MessageTypeRow& row_of(MessageType type) {
   while (kMessageTypes[i].type != type) ++i;
   return kMessageTypes[i];
 }
+// Who does not know it must not go on: what follows would mean something else to it.
+constexpr bool is_critical(MessageType type) { return type == MessageType::kObjectsHeld; }
 constexpr size_t body_max(MessageType type) { return row_of(type).body_max; }
 constexpr std::string_view name_of(MessageType type) { return row_of(type).name; }
 

@@ -5,6 +5,9 @@
 
 #include <control.pb.h>
 
+#include <bit>
+#include <cstring>
+
 namespace tideway::messages {
 namespace {
 
@@ -34,6 +37,12 @@ TransferOptions parse_options(const proto::Options& in, FieldCheck& check) {
   check.require(has_level ? out.level >= -7 && out.level <= 19 : out.level == 0, "options.level", "is out of range");
   out.dry_run = in.dry_run();
   if (in.rate_max() > 0) out.rate_max = Rate::bytes_per_second(in.rate_max());
+  if (!check.require(static_cast<size_t>(in.last_size()) <= kLastMax, "options.last", "has more than 64 values")) return out;
+  for (const std::string& pattern : in.last()) {
+    const bool is_right = !pattern.empty() && pattern.size() <= kNameComponentMax && pattern.find('\0') == pattern.npos;
+    check.require(is_right, "options.last", "is empty, too long, or contains NUL");
+    out.last.push_back(pattern);
+  }
   return out;
 }
 
@@ -80,6 +89,31 @@ void parse_start(const proto::OpenTransfer& in, FieldCheck& check, OpenTransfer&
   check.require(out.direction != Direction::kPush || !names_root, "sources", "names the root itself for a push");
   check.require(out.direction == Direction::kPush || !out.first_page, "first_page",
                 "comes with another direction than push");
+}
+
+template <typename Hash>
+std::vector<Hash> parse_hashes(const std::string& bytes, FieldCheck& check, std::string_view field) {
+  std::vector<Hash> out;
+  if (!check.require(bytes.size() % sizeof(Hash) == 0, field, "has the wrong length")) return out;
+  out.resize(bytes.size() / sizeof(Hash));
+  if (!out.empty()) std::memcpy(out.data(), bytes.data(), bytes.size());
+  return out;
+}
+
+HeldObject parse_held(const proto::HeldObject& in, FieldCheck& check) {
+  HeldObject out{ObjectId(in.object()), in.leaves(), parse_hashes<Hash256>(in.tops(), check, "object.tops"), {}};
+  const auto subtrees = static_cast<size_t>(std::popcount(out.leaves));
+  check.require(out.tops.size() == subtrees, "object.tops", "are not one for each subtree");
+  uint64_t free_from = uint64_t{out.leaves} + 1;  // the lowest leaf a further run may begin with
+  for (const proto::HeldRun& run : in.run()) {
+    out.runs.push_back({run.first(), parse_hashes<Hash128>(run.hashes(), check, "run.hashes")});
+    check.require(!out.runs.back().hashes.empty(), "run.hashes", "are missing");
+    check.require(run.first() >= free_from, "run.first", "leaves no gap");
+    free_from = uint64_t{run.first()} + out.runs.back().hashes.size() + 1;
+  }
+  check.require(free_from <= uint64_t{1} << 32, "run.first", "is too high");
+  check.require(out.leaves > 0 || !out.runs.empty(), "object", "has nothing");
+  return out;
 }
 
 template <typename Message>
@@ -143,6 +177,7 @@ std::string serialize(const OpenTransfer& message) {
   options.set_level(message.options.level);
   options.set_dry_run(message.options.dry_run);
   if (!message.options.rate_max.is_unlimited()) options.set_rate_max(message.options.rate_max.bytes_per_second());
+  for (const std::string& pattern : message.options.last) options.add_last(pattern);
   out.set_transfer_class(message.transfer_class);
   for (const Filter& filter : message.filters) {
     proto::Filter& filter_out = *out.add_filter();
@@ -406,6 +441,43 @@ std::string serialize(const Progress& message) {
   out.set_stored(message.stored.count());
   out.set_stall(message.stall);
   return to_body(MessageType::kProgress, out);
+}
+
+Result<ObjectsHeld> parse_objects_held(Body body) {
+  FieldCheck check(MessageType::kObjectsHeld);
+  proto::ObjectsHeld in;
+  ObjectsHeld out;
+  if (!begin(check, body, in, out)) return check.take_failure();
+  out.page = in.page();
+  const auto count = static_cast<size_t>(in.object_size());
+  if (!check.require(count >= 1 && count <= kObjectsHeldMax, "objects", "are not 1 to 1024")) return check.take_failure();
+  size_t hashes = 0;
+  for (const proto::HeldObject& object : in.object()) {
+    const bool follows = out.objects.empty() || out.objects.back().object.value() < object.object();
+    check.require(follows, "object.object", "is not ascending");
+    out.objects.push_back(parse_held(object, check));
+    for (const HeldRun& run : out.objects.back().runs) hashes += run.hashes.size();
+  }
+  check.require(hashes <= kHeldHashesMax, "object.run", "has more than 2048 hashes in all");
+  return check.finish(std::move(out));
+}
+
+std::string serialize(const ObjectsHeld& message) {
+  proto::ObjectsHeld out;
+  out.set_transfer(to_text(message.transfer));
+  out.set_page(message.page);
+  for (const HeldObject& object : message.objects) {
+    proto::HeldObject& object_out = *out.add_object();
+    object_out.set_object(object.object.value());
+    object_out.set_leaves(object.leaves);
+    for (const Hash256& top : object.tops) object_out.mutable_tops()->append(to_text(top));
+    for (const HeldRun& run : object.runs) {
+      proto::HeldRun& run_out = *object_out.add_run();
+      run_out.set_first(run.first);
+      for (const Hash128& hash : run.hashes) run_out.mutable_hashes()->append(to_text(hash));
+    }
+  }
+  return to_body(MessageType::kObjectsHeld, out);
 }
 
 }  // namespace tideway::messages

@@ -16,9 +16,12 @@ inline constexpr size_t kFiltersMax = 1024;
 inline constexpr size_t kOnlyMax = 16'384;         // names, and
 inline constexpr size_t kOnlyBytesMax = 512 << 10; // what they take together: half of the message
 inline constexpr size_t kPatternMax = 4096;        // bytes; a path is no longer
+inline constexpr size_t kLastMax = 64;             // patterns of names
 inline constexpr size_t kObjectEndsMax = 1024;     // keeps the message within 64 KiB, as the next two
 inline constexpr size_t kBlockRangesMax = 2048;
 inline constexpr size_t kRejectedMax = 4096;       // all segments of a block
+inline constexpr size_t kObjectsHeldMax = 1024;    // of a message, which is within 64 KiB with
+inline constexpr size_t kHeldHashesMax = 2048;     // behind gaps, in all of a message's runs
 
 enum class Direction : uint8_t { kPush = 1, kPull = 2, kList = 3 };
 enum class DestinationForm : uint8_t { kAsGiven = 1, kIntoDirectory = 2 };
@@ -41,6 +44,7 @@ struct TransferOptions {
   int level = 0;                       // of kZstd, -7 to 19
   bool dry_run = false;
   Rate rate_max = Rate::unlimited();   // the sink's wish to a source
+  std::vector<std::string> last;       // patterns of names that appear after all others, each 1 to kNameComponentMax bytes
   bool operator==(const TransferOptions&) const = default;
 };
 
@@ -176,6 +180,26 @@ struct Progress {                      // raw bytes, since the transfer began
   bool operator==(const Progress&) const = default;
 };
 
+// What a sink has from a run before this one: it need not be sent, and its hashes stand for it in the object's root.
+struct HeldRun {
+  uint32_t first = 0;                  // leaf: at least one is missing before it
+  std::vector<Hash128> hashes;         // at least one
+  bool operator==(const HeldRun&) const = default;
+};
+struct HeldObject {
+  ObjectId object;
+  uint32_t leaves = 0;                 // from the front on
+  std::vector<Hash256> tops;           // of these: complete subtrees, the largest first, one per bit set in `leaves`
+  std::vector<HeldRun> runs;           // ascending, apart from each other
+  bool operator==(const HeldObject&) const = default;
+};
+struct ObjectsHeld {                   // before the Needs of that page
+  TransferId transfer{};
+  uint32_t page = 0;
+  std::vector<HeldObject> objects;     // 1 to kObjectsHeldMax, ascending
+  bool operator==(const ObjectsHeld&) const = default;
+};
+
 Result<OpenTransfer> parse_open_transfer(Body body);
 Result<TransferAccepted> parse_transfer_accepted(Body body);
 Result<Needs> parse_needs(Body body);
@@ -189,6 +213,7 @@ Result<PublishedAck> parse_published_ack(Body body);
 Result<CancelTransfer> parse_cancel_transfer(Body body);
 Result<TransferClosed> parse_transfer_closed(Body body);
 Result<Progress> parse_progress(Body body);
+Result<ObjectsHeld> parse_objects_held(Body body);
 
 std::string serialize(const OpenTransfer& message);
 std::string serialize(const TransferAccepted& message);
@@ -203,5 +228,6 @@ std::string serialize(const PublishedAck& message);
 std::string serialize(const CancelTransfer& message);
 std::string serialize(const TransferClosed& message);
 std::string serialize(const Progress& message);
+std::string serialize(const ObjectsHeld& message);
 
 }  // namespace tideway::messages

@@ -27,5 +27,6 @@ constexpr MessageType type_of(const PublishedAck&) { return MessageType::kPublis
 constexpr MessageType type_of(const CancelTransfer&) { return MessageType::kCancelTransfer; }
 constexpr MessageType type_of(const TransferClosed&) { return MessageType::kTransferClosed; }
 constexpr MessageType type_of(const Progress&) { return MessageType::kProgress; }
+constexpr MessageType type_of(const ObjectsHeld&) { return MessageType::kObjectsHeld; }
 
 }  // namespace tideway::messages

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "crypto/random_bytes.h"
+#include "session/transfer_id.h"
 
 #include <sys/stat.h>
 
@@ -12,6 +13,7 @@ namespace tideway::session {
 namespace {
 
 constexpr Duration kPartingTime = std::chrono::seconds(1);
+constexpr Duration kDialPauseMin = std::chrono::milliseconds(250), kDialPauseMax = std::chrono::seconds(2);
 
 struct SplitPath {
   std::string parent;
@@ -46,6 +48,24 @@ Status add_filters(const std::vector<messages::Filter>& filters, storage::Filter
   return success();
 }
 
+std::string spelled(const Address& address) {
+  if (const auto* local = std::get_if<LocalAddress>(&address)) return absolute_path(local->path);
+  return to_display(std::get<RemoteAddress>(address));
+}
+
+messages::DestinationForm form_of(Trailing trailing) {
+  return trailing == Trailing::kSlash ? messages::DestinationForm::kIntoDirectory : messages::DestinationForm::kAsGiven;
+}
+
+// A dry run leaves nothing to go on from, and is not to be in the way of a copy.
+TransferId id_of(const CopyRequest& request) {
+  if (request.options.dry_run) return random_id();
+  const auto trailing = std::visit([](const auto& to) { return to.trailing; }, request.destination);
+  CopyIdentity copy{{}, spelled(request.destination), form_of(trailing), request.options, request.filters, request.only};
+  for (const Address& source : request.sources) copy.sources.push_back(spelled(source));
+  return direct_transfer_id(copy);
+}
+
 Error two_sides() {
   return {Fault::kUsage, "a copy has one side on this machine and one at a peer",
           "write peer:root/path for exactly one of the two sides"};
@@ -70,15 +90,16 @@ Result<std::unique_ptr<Direct>> Direct::copy(const GatewayConfig& gateway, const
   const bool pushes = std::holds_alternative<RemoteAddress>(request.destination);
   for (const Address& source : request.sources)
     if (std::holds_alternative<RemoteAddress>(source) == pushes) return two_sides();
-  std::unique_ptr<Direct> direct(new Direct);
-  if (Status status = direct->begin(gateway, peer); !status.ok()) return std::move(status).error();
-  if (Status status = pushes ? direct->push(request) : direct->pull(request); !status.ok()) return std::move(status).error();
+  std::unique_ptr<Direct> direct(new Direct(peer));
+  direct->request_ = std::move(request);
+  if (Status status = direct->begin(gateway); !status.ok()) return std::move(status).error();
+  if (Status status = direct->ask(); !status.ok()) return std::move(status).error();
   return direct;
 }
 
 Result<std::unique_ptr<Direct>> Direct::list(const GatewayConfig& gateway, const PeerConfig& peer, const RemoteAddress& address) {
-  std::unique_ptr<Direct> direct(new Direct);
-  if (Status status = direct->begin(gateway, peer); !status.ok()) return std::move(status).error();
+  std::unique_ptr<Direct> direct(new Direct(peer));
+  if (Status status = direct->begin(gateway); !status.ok()) return std::move(status).error();
   messages::OpenTransfer open;
   open.transfer = random_id();
   open.direction = messages::Direction::kList;
@@ -92,14 +113,23 @@ Result<std::unique_ptr<Direct>> Direct::list(const GatewayConfig& gateway, const
   return direct;
 }
 
-Status Direct::begin(const GatewayConfig& gateway, const PeerConfig& peer) {
+Status Direct::begin(const GatewayConfig& gateway) {
   auto started = Gateway::start(gateway);
   if (!started.ok()) return std::move(started).error();
   gateway_ = std::move(started).value();
-  auto session = gateway_->dial(peer);
+  return dial();
+}
+
+Status Direct::dial() {
+  auto session = gateway_->dial(peer_);
   if (!session.ok()) return std::move(session).error();
   session_ = session.value();
   return success();
+}
+
+Status Direct::ask() {
+  const bool pushes = std::holds_alternative<RemoteAddress>(request_->destination);
+  return pushes ? push(*request_) : pull(*request_);
 }
 
 void Direct::watch(std::shared_ptr<Transfer> transfer) {
@@ -108,10 +138,11 @@ void Direct::watch(std::shared_ptr<Transfer> transfer) {
   transfer_->on_entry = [this](const ManifestEntry& entry) { entries_.push_back(entry); };
 }
 
-Status Direct::push(CopyRequest& request) {
+Status Direct::push(CopyRequest request) {
   const auto& to = std::get<RemoteAddress>(request.destination);
   engine::StartSource start;
   messages::OpenTransfer open;
+  open.transfer = id_of(request);
   for (const Address& source : request.sources) {
     auto opened = local_source(std::get<LocalAddress>(source));
     if (!opened.ok()) return std::move(opened).error();
@@ -127,21 +158,21 @@ Status Direct::push(CopyRequest& request) {
   }
   start.options = request.options;
   if (request.options.dry_run) start.content = engine::StartSource::Content::kManifestOnly;
-  open.transfer = random_id();
   open.direction = messages::Direction::kPush;
   open.root = to.root;
   open.name = to.name;
-  open.destination = to.trailing == Trailing::kSlash ? messages::DestinationForm::kIntoDirectory : messages::DestinationForm::kAsGiven;
+  open.destination = form_of(to.trailing);
   open.options = request.options;
   open.transfer_class = "best-effort";
   watch(session_->push(std::move(start), std::move(open)));
   return success();
 }
 
-Status Direct::pull(CopyRequest& request) {
+Status Direct::pull(CopyRequest request) {
   const auto& to = std::get<LocalAddress>(request.destination);
   const auto& first = std::get<RemoteAddress>(request.sources.front());
   messages::OpenTransfer open;
+  open.transfer = id_of(request);
   for (const Address& source : request.sources) {
     const auto& remote = std::get<RemoteAddress>(source);
     if (remote.peer != first.peer || remote.root != first.root)
@@ -163,11 +194,10 @@ Status Direct::pull(CopyRequest& request) {
   start.destination = std::move(place.value().name);
   // No daemon does it here. What cannot be swept is no reason not to copy.
   static_cast<void>(sweep_old_staging(*start.root, request.staging_ttl).ok());
-  start.form = to.trailing == Trailing::kSlash ? messages::DestinationForm::kIntoDirectory : messages::DestinationForm::kAsGiven;
+  start.form = form_of(to.trailing);
   start.source_name = first.name.is_root() ? first.root : first.name.last();
   start.options = request.options;
   if (request.options.dry_run) start.content = engine::StartSource::Content::kManifestOnly;
-  open.transfer = random_id();
   open.direction = messages::Direction::kPull;
   open.root = first.root;
   open.name = request.sources.size() > 1 ? ObjectName() : first.name;
@@ -180,15 +210,58 @@ Status Direct::pull(CopyRequest& request) {
 
 bool Direct::turn(Duration at_most, int also_fd) {
   if (outcome_) return false;
-  gateway_->turn(at_most, also_fd);
+  gateway_->turn(session_ == nullptr ? std::min(at_most, kDialPauseMin) : at_most, also_fd);
+  if (session_ == nullptr) {
+    reconnect();
+    return !outcome_;
+  }
+  const bool goes_on = transfer_->board->bytes_verified.get() + transfer_->board->bytes_held.get() > 0;
+  if (goes_on || (lost_at_ == kNever && session_->is_up())) lost_at_ = Time{};
   if (transfer_->outcome) outcome_ = *transfer_->outcome;
   else if (session_->is_over()) outcome_ = session_->error();
-  if (outcome_) part();
-  return !outcome_;
+  if (!outcome_) return true;
+  if (!outcome_->ok() && may_reconnect(outcome_->error())) {
+    lose_session();
+    return true;
+  }
+  if (!outcome_->ok() && outcome_->error().fault == Fault::kPeerUnreachable && lost_why_) outcome_ = *lost_why_;
+  part();
+  return false;
+}
+
+// Not before the first session was up: who names a wrong peer is to know it at once. A peer that has not noticed yet that it was
+// lost holds on to the staging of this very copy.
+bool Direct::may_reconnect(const Error& why) const {
+  const bool is_gone = why.fault == Fault::kPeerLost || why.fault == Fault::kPeerUnreachable;
+  const bool was_lost = lost_at_ != kNever && lost_at_ != Time{};
+  if (!is_gone && !(was_lost && why.fault == Fault::kDestBusy)) return false;
+  if (!request_ || request_->options.dry_run || lost_at_ == kNever) return false;
+  return !was_lost || read_clock() < lost_at_ + kReconnectTime;
+}
+
+void Direct::lose_session() {
+  const Time now = read_clock();
+  if (lost_at_ == Time{}) {
+    lost_at_ = now;
+    lost_why_ = outcome_->error();
+    dial_pause_ = kDialPauseMin;
+  }
+  dials_at_ = now + dial_pause_;
+  dial_pause_ = std::min(dial_pause_ * 2, kDialPauseMax);
+  outcome_.reset();
+  gateway_->close(std::exchange(session_, nullptr));
+}
+
+void Direct::reconnect() {
+  if (read_clock() < dials_at_) return;
+  Status status = dial();
+  if (status.ok()) status = ask();
+  if (!status.ok()) outcome_ = status.error();
 }
 
 // Our last words leave before the process does; the peer's answer to them need not be waited for.
 void Direct::part() {
+  if (session_ == nullptr) return;
   session_->say_goodbye({});
   const Time give_up = read_clock() + kPartingTime;
   while (!session_->is_over() && session_->channel().has_output() && read_clock() < give_up)
@@ -196,6 +269,10 @@ void Direct::part() {
 }
 
 void Direct::cancel() {
+  if (session_ == nullptr) {
+    outcome_ = Error{Fault::kCancelled, "interrupted", "run the same command again"};
+    return;
+  }
   session_->cancel(*transfer_, {Fault::kCancelled, "interrupted", "run the same command again"});
 }
 
@@ -208,16 +285,18 @@ CopyNumbers Direct::numbers() const {
   numbers.kept = board.kept.get();
   numbers.bytes_listed = Bytes(board.bytes_listed.get());
   numbers.bytes_needed = Bytes(board.bytes_needed.get());
+  numbers.bytes_held = Bytes(board.bytes_held.get());
   numbers.bytes_verified = Bytes(board.bytes_verified.get());
   numbers.bytes_raw = Bytes(board.bytes_raw.get());
   numbers.bytes_packed = Bytes(board.bytes_packed.get());
   if (outcome_) numbers.stage = CopyNumbers::Stage::kOver;
-  else if (!session_->is_up()) numbers.stage = CopyNumbers::Stage::kConnect;
+  else if (session_ == nullptr || !session_->is_up()) numbers.stage = CopyNumbers::Stage::kConnect;
   else if (board.is_scanning.get() != 0) numbers.stage = CopyNumbers::Stage::kScan;
   else if (numbers.bytes_verified < numbers.bytes_needed) numbers.stage = CopyNumbers::Stage::kSend;
   else numbers.stage = CopyNumbers::Stage::kPublish;
   numbers.losses = gateway_->engine().losses();
   numbers.backend = gateway_->engine().packet_backend();
+  if (session_ == nullptr) return numbers;
   for (const engine::LaneHandle handle : session_->lanes()) {
     const auto lane = gateway_->engine().lane_board(handle);
     if (lane == nullptr) continue;

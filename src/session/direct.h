@@ -36,11 +36,16 @@ struct CopyNumbers {
   enum class Stage : uint8_t { kConnect, kScan, kSend, kPublish, kOver } stage = Stage::kConnect;
   uint64_t entries = 0, failed = 0, skipped = 0, kept = 0;
   Bytes bytes_listed, bytes_needed, bytes_verified, bytes_raw, bytes_packed;
+  Bytes bytes_held;               // of those listed: the destination has them from an earlier run
   uint64_t packets_sent = 0, packets_lost = 0, flows = 0, path_mtu = 0;
   PacketIoLosses losses;          // on this host
   std::string_view backend;       // of packets: a name in the registry
   Duration rtt{};
 };
+
+// A peer that was there and went away is dialled again for so long, whatever it was that ended the session: a gateway that
+// restarts is back in seconds. The copy then goes on from what the sink has.
+inline constexpr Duration kReconnectTime = std::chrono::seconds(20);
 
 class Direct {
  public:
@@ -60,15 +65,26 @@ class Direct {
   std::deque<ManifestEntry>& entries() { return entries_; }          // of a list or a dry run; take them
 
  private:
-  Direct() = default;
-  Status begin(const GatewayConfig& gateway, const PeerConfig& peer);
-  Status push(CopyRequest& request);
-  Status pull(CopyRequest& request);
+  explicit Direct(PeerConfig peer) : peer_(std::move(peer)) {}
+  Status begin(const GatewayConfig& gateway);
+  Status dial();
+  Status ask();  // for what is to be copied
+  Status push(CopyRequest request);
+  Status pull(CopyRequest request);
   void watch(std::shared_ptr<Transfer> transfer);
   void part();
+  bool may_reconnect(const Error& why) const;
+  void lose_session();
+  void reconnect();
 
+  PeerConfig peer_;
+  std::optional<CopyRequest> request_;  // of a copy, to ask for it again
   std::unique_ptr<Gateway> gateway_;
-  Session* session_ = nullptr;
+  Session* session_ = nullptr;          // none while the peer is to be dialled again
+  Time lost_at_ = kNever;               // kNever: not up before; zero: it goes on
+  Time dials_at_{};
+  std::optional<Error> lost_why_;
+  Duration dial_pause_{};
   std::shared_ptr<Transfer> transfer_;
   std::optional<Result<Outcome>> outcome_;
   std::deque<engine::EntryReported> reports_;

@@ -132,7 +132,8 @@ std::optional<KnownPath> Session::known_path(KnownPath::UnixTime now) const {
 
 // The queue holds many times what a correct session has to say; a peer that does not read is lost.
 void Session::send_frame(messages::MessageType type, const std::string& body) {
-  if (!channel_->send(static_cast<uint16_t>(type), 0, std::as_bytes(std::span(body))) && !channel_->error() && !is_over())
+  const uint16_t flags = messages::is_critical(type) ? kCriticalFlag : 0;
+  if (!channel_->send(static_cast<uint16_t>(type), flags, std::as_bytes(std::span(body))) && !channel_->error() && !is_over())
     fail({Fault::kPeerLost, "the peer does not read the control channel", "check the peer's gateway and the network"});
 }
 
@@ -227,8 +228,9 @@ void Session::on_frame(const Frame& frame) {
     case kSegmentsRejected: return take(messages::parse_segments_rejected(body), to_transfer);
     case kPublished: return take(messages::parse_published(body), [&](auto m) { on_published(m); });
     case kPublishedAck: return take(messages::parse_published_ack(body), [&](auto m) { on_closed(m.transfer, ""); });
-    case kCancelTransfer: return take(messages::parse_cancel_transfer(body), [&](auto m) { on_closed(m.transfer, "cancelled"); });
+    case kCancelTransfer: return take(messages::parse_cancel_transfer(body), [&](auto m) { on_cancelled(m); });
     case kTransferClosed: return take(messages::parse_transfer_closed(body), [&](auto m) { on_closed(m.transfer, m.code); });
+    case kObjectsHeld: return take(messages::parse_objects_held(body), to_transfer);
     case kProgress: return;
   }
 }

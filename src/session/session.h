@@ -123,6 +123,7 @@ class Session {
   void on_transfer_message(engine::TransferMessage message);
   void on_peer_error(const messages::PeerError& error);
   void on_closed(const TransferId& id, std::string_view code);
+  void on_cancelled(const messages::CancelTransfer& cancel);
 
   // Transfers.
   std::shared_ptr<Transfer> add_transfer(Role role, messages::OpenTransfer request);

@@ -5,6 +5,7 @@
 #include "session/session.h"
 
 #include "base/log.h"
+#include "session/transfer_id.h"
 #include "crypto/random_bytes.h"
 
 #include <algorithm>
@@ -19,6 +20,11 @@ messages::PeerError to_message(const Transfer& transfer, const Error& why) {
   std::string detail = why.what;
   if (!why.next.empty()) detail += "; " + why.next;
   return {std::string(why.name()), messages::Reaction::kTransferEnds, detail, transfer.id, {}, 0};
+}
+
+// Whether another run may go on from what a sink has. After damage or nonsense all is sent anew, or it would end like this again.
+bool is_staging_worth(const Error& why) {
+  return why.exit_code() != row_of(Fault::kHashMismatch).exit_code && why.fault != Fault::kProtocolError;
 }
 
 // The peer's word on why a transfer ended. A code of a later version is handled by its reaction.
@@ -57,7 +63,7 @@ std::shared_ptr<Transfer> Session::push(engine::StartSource start, messages::Ope
 std::shared_ptr<Transfer> Session::pull(engine::StartSink start, messages::OpenTransfer request) {
   auto transfer = add_transfer(Role::kSink, std::move(request));
   start.transfer = transfer->handle;
-  start.id = transfer->id;
+  start.id = start.staging = transfer->id;
   start.board = transfer->board;
   around_.engine.post(std::move(start));
   return transfer;
@@ -209,6 +215,8 @@ void Session::serve_push(messages::OpenTransfer request) {
   start.limits.bytes_max = limits.value().bytes_max;
   if (limits.value().files_max < std::numeric_limits<uint64_t>::max()) start.limits.entries_max = limits.value().files_max;
   start.modes = limits.value().modes;
+  start.staging = staging_id(start.id, channel_->peer().identity, start.modes);
+  start.lease_epoch = transfer->request.lease_epoch;
   transfer->rate_max = limits.value().rate_max;
   around_.engine.post(std::move(start));
 }
@@ -322,9 +330,15 @@ void Session::on_closed(const TransferId& id, std::string_view code) {
   end(*transfer, Error{fault_named(code).value_or(Fault::kCancelled), "the peer ended the transfer", ""});
 }
 
+void Session::on_cancelled(const messages::CancelTransfer& cancel) {
+  if (Transfer* transfer = find(cancel.transfer); transfer != nullptr && !cancel.keeps_staging)
+    transfer->leftovers = engine::Leftovers::kRemoved;
+  on_closed(cancel.transfer, row_of(Fault::kCancelled).name);
+}
+
 void Session::cancel(Transfer& transfer, const Error& why) {
   if (transfer.outcome || is_over()) return;
-  send(messages::CancelTransfer{transfer.id, std::string(why.name()), false});
+  send(messages::CancelTransfer{transfer.id, std::string(why.name()), true});
   end(transfer, why);
 }
 
@@ -339,9 +353,11 @@ void Session::end(Transfer& transfer, Result<engine::TransferDone::Outcome> outc
   if (transfer.slot) (transfer.role == Role::kSource ? their_slots_ : our_slots_).give_back(now_, *transfer.slot);
   if (transfer.slot)
     lanes_.close_slot({transfer.role == Role::kSource ? engine::OpenSlot::Role::kSending : engine::OpenSlot::Role::kReceiving, {}, *transfer.slot});
-  around_.engine.post(engine::EndTransfer{transfer.handle});
+  if (transfer.outcome->ok() || !is_staging_worth(transfer.outcome->error())) transfer.leftovers = engine::Leftovers::kRemoved;
+  around_.engine.post(engine::EndTransfer{transfer.handle, transfer.leftovers});
   const bool was_sending = transfer.role == Role::kSource && transfer.slot && lanes_.are_open();
-  if (!is_over()) send(messages::TransferClosed{transfer.id, code, false});
+  const bool keeps_staging = transfer.role == Role::kSink && transfer.leftovers == engine::Leftovers::kKept;
+  if (!is_over()) send(messages::TransferClosed{transfer.id, code, keeps_staging});
   by_handle_.erase(transfer.handle);
   by_id_.erase(TransferId(transfer.id));  // a copy: the map may hold the last owner
   if (was_sending) set_ceiling();

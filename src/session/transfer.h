@@ -43,6 +43,7 @@ struct Transfer {
   std::deque<engine::TransferMessage> unsent;  // the io worker keeps it short: see MessageTaken
   uint32_t undigested = 0;                     // FromPeer that the io worker has not taken
   std::optional<Result<engine::TransferDone::Outcome>> outcome;
+  engine::Leftovers leftovers = engine::Leftovers::kKept;  // of a sink that does not publish
   std::optional<engine::TransferDone::Outcome> counted;  // of a dry run: what would be copied
 
   // For whoever started it; may be empty.

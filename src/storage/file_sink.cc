@@ -18,7 +18,8 @@ namespace tideway::storage {
 Result<std::unique_ptr<FileSink>> FileSink::create(FileSinkConfig config, IoQueue& queue) {
   TIDEWAY_CHECK(config.root->side() == Side::kDestination);
   if (auto checked = check_destination(config.destination); !checked.ok()) return std::move(checked).error();
-  auto staging = Staging::create(config.root, config.transfer);
+  auto staging = config.leftovers == FileSinkConfig::Leftovers::kKept ? Staging::open(config.root, config.transfer)
+                                                                     : Staging::create(config.root, config.transfer);
   if (!staging.ok()) return std::move(staging).error();
   return std::unique_ptr<FileSink>(new FileSink(std::move(config), std::move(staging).value(), queue));
 }
@@ -140,10 +141,13 @@ Result<DescriptorCache::Open*> FileSink::open(const BoundObject& object) {
   if (DescriptorCache::Open* open = files_.find(object.id)) return open;
   const bool is_new = !states_.contains(object.id);
   auto file = is_new ? staging_.create_object(object.id) : staging_.open_object(object.id, Caching::kBuffered);
-  if (is_new && !file.ok() && file.error().fault == Fault::kDestExists)  // released and bound again
-    file = staging_.open_object(object.id, Caching::kBuffered);
+  Bytes there;
+  if (is_new && !file.ok() && file.error().fault == Fault::kDestExists) {  // released and bound again, or of an earlier process
+    file = staging_.reopen_object(object.id);
+    if (file.ok()) there = stat_of(file.value().get()).stat.size;
+  }
   if (!file.ok()) return std::move(file).error();
-  states_.try_emplace(object.id, object.size);
+  states_.try_emplace(object.id, object.size, there);
   return &files_.add(object.id, std::move(file).value());
 }
 
@@ -313,11 +317,18 @@ Status FileSink::publish(const PublishOrder& order) {
   TIDEWAY_CHECK(slots_.used() == 0 && !sync_);
   if (is_published_) return success();
   if (auto synced = sync_now(); !synced.ok()) return synced;
-  if (auto done = publish_staged(staging_, order, config_.read_page, config_.modes); !done.ok()) return done;
+  if (auto done = publish_staged(staging_, order, {config_.read_page, config_.modes, config_.rules}); !done.ok()) return done;
   is_published_ = true;
   // What is visible and synced is published, whatever becomes of the rest; a sweep removes that.
   if (auto removed = staging_.remove(); !removed.ok()) log::warning("staging_left", "why=\"" + removed.error().what + "\"");
   return success();
+}
+
+Status FileSink::settle() {
+  queue_.drain(owner_id_);
+  sync_.reset();
+  is_touched_many_ = true;
+  return sync_now();
 }
 
 Status FileSink::abandon() {

@@ -30,6 +30,8 @@ struct FileSinkConfig {
   PageReader read_page;
   DirectIo direct = DirectIo::kAuto;
   uint32_t modes = 0777;  // the most that modes may be; of directories, the owner's bits are left alone
+  PublishRules rules = {};
+  enum class Leftovers : uint8_t { kRemoved, kKept } leftovers = Leftovers::kRemoved;  // of a dead process, in staging
 };
 
 class FileSink final : public ObjectStore {
@@ -52,8 +54,11 @@ class FileSink final : public ObjectStore {
   Result<Existing> probe_existing(const ManifestEntry& entry) const;
   // Forgets a file that will not be written (any more), because the destination has it; kClose does it by itself.
   void release(ObjectId id);
+  // Waits for all writes, whose answers nobody will get, and syncs them.
+  Status settle();
   Result<Bytes> free_space() const { return config_.root->free_space(); }
   Status abandon();
+  bool is_over() const { return is_published_; }  // published, or abandoned
 
  private:
   static constexpr size_t kTouchedMax = 256;  // files synced one by one; above it one syncfs costs less

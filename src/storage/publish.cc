@@ -18,17 +18,16 @@ namespace tideway::storage {
 namespace {
 
 constexpr uint32_t kBuildMode = 0700;       // of a directory until all its content is in
-constexpr uint64_t kDirectoriesSynced = 64;  // each by itself; above it one syncfs costs less
+constexpr uint64_t kInodesSynced = 64;  // directories and empty files, each by itself; above it one syncfs costs less
 
 // What tells a trainer that a checkpoint is complete: it appears after everything else.
 constexpr std::array<std::string_view, 12> kMarkerNames = {
     ".metadata", "*.metadata",     "metadata.json", "meta.pt",    "trainer_state.json", "_CHECKPOINT_METADATA",
     "latest*",   "commit_success*", "_SUCCESS",     "index.json", "*.index.json",       "latest_checkpointed_iteration.txt"};
 
-bool is_marker(std::string_view name) {
-  for (const std::string_view pattern : kMarkerNames)
-    if (glob_matches(pattern, name)) return true;
-  return false;
+bool is_marker(std::string_view name, const PublishRules& rules) {
+  const auto matches = [&](std::string_view pattern) { return glob_matches(pattern, name); };
+  return std::ranges::any_of(kMarkerNames, matches) || std::ranges::any_of(rules.last, matches);
 }
 
 Error conflict(Fault fault, const std::string& shown, std::string_view why) {
@@ -44,8 +43,8 @@ Result<std::optional<RootedDir>> entered(Result<RootedDir>&& dir) {
 // its content, modes and times. Each piece then gets its name by one rename. A new tree is one piece, entry 0.
 class Publication {
  public:
-  Publication(Staging& staging, const PublishOrder& order, const PageReader& read_page, uint32_t modes)
-      : staging_(staging), order_(order), read_page_(read_page), modes_(modes) {}
+  Publication(Staging& staging, const PublishOrder& order, const PublishHow& how)
+      : staging_(staging), order_(order), read_page_(how.read_page), rules_(how.rules), modes_(how.modes) {}
   Status run();
 
  private:
@@ -85,11 +84,12 @@ class Publication {
   Staging& staging_;
   const PublishOrder& order_;
   const PageReader& read_page_;
+  const PublishRules& rules_;
   const uint32_t modes_;
   WalkResult counted_;
   std::optional<RootedDir> pieces_;   // where they lie, each under its entry's number
   std::vector<bool> is_piece_, is_late_;  // by entry number; late: it is or holds a marker
-  uint64_t pieces_made_ = 0, directories_made_ = 0, directories_met_ = 0;
+  uint64_t pieces_made_ = 0, inodes_made_ = 0, directories_met_ = 0;
   std::optional<ObjectId> piece_;     // the directory under construction: all that follows goes into it
   std::optional<std::string> appeared_;  // something that was sent, and that somebody else has put there meanwhile
 };
@@ -110,8 +110,10 @@ Status Publication::run() {
   auto there = root.stat_if_exists(order_.destination);
   if (!there.ok()) return std::move(there).error();
   if (zero.value().type == EntryType::kFile) return publish_file(zero.value());
-  if (!there.value()) return publish_new_tree();
-  if (there.value()->kind != FileKind::kDirectory)
+  if (!there.value() && rules_.form != PublishRules::Form::kMarker) return publish_new_tree();
+  if (!there.value())
+    if (auto made = root.make_dirs(order_.destination); !made.ok()) return std::move(made).error();
+  if (there.value() && there.value()->kind != FileKind::kDirectory)
     return conflict(Fault::kTypeConflict, root.shown(order_.destination), "exists and is no directory");
   auto top = root.open_dir(order_.destination);
   if (!top.ok()) return std::move(top).error();
@@ -139,7 +141,7 @@ Status Publication::publish_new_tree() {
   if (auto removed = top.value().remove_tree(manifest); !removed.ok()) return removed;
   if (auto written = write_stored_manifest(staging_, header(), top.value(), manifest); !written.ok()) return written;
   if (auto finished = finish_directory(top.value(), zero); !finished.ok()) return finished;
-  if (auto synced = sync_many(top.value(), directories_made_); !synced.ok()) return synced;
+  if (auto synced = sync_many(top.value(), inodes_made_); !synced.ok()) return synced;
   if (auto parents = root.make_dirs(order_.destination.parent()); !parents.ok()) return std::move(parents).error();
   auto parent = root.open_dir(order_.destination.parent());
   if (!parent.ok()) return std::move(parent).error();
@@ -174,9 +176,11 @@ Status Publication::publish_into(const RootedDir& top) {
   if (appeared_ && pieces_made_ == 0 && holds_our_root(top)) return success();  // the same copy, and it was faster
   if (appeared_) return conflict(Fault::kDestExists, *appeared_, "appeared while it was copied");
   if (brings_nothing_to(&top)) return success();
+  if (pieces_made_ > 0)
+    if (auto may = check_may_add(rules_, staging_.root().shown(order_.destination)); !may.ok()) return may;
   auto written = write_manifest();
   if (!written.ok()) return std::move(written).error();
-  if (auto synced = sync_many(*pieces_, directories_made_); !synced.ok()) return synced;
+  if (auto synced = sync_many(*pieces_, inodes_made_); !synced.ok()) return synced;
   if (auto moved = move_pieces(top, Pass::kFirst); !moved.ok()) return moved;
   if (std::find(is_late_.begin(), is_late_.end(), true) != is_late_.end()) {
     if (auto synced = top.sync_file_system(); !synced.ok()) return synced;  // a marker must not outlive what it marks
@@ -261,7 +265,7 @@ Result<std::optional<RootedDir>> Publication::prepare_directory(const RootedDir&
 
 Status Publication::prepare_file(const RootedDir& in, const ManifestEntry& entry) {
   const ObjectName name = single_name(entry.name);
-  if (is_marker(entry.name)) mark(is_late_, piece_.value_or(entry.number));
+  if (is_marker(entry.name, rules_)) mark(is_late_, piece_.value_or(entry.number));
   if (piece_) return make_file(in, name, entry);
   auto absent = is_absent(in, entry);
   if (!absent.ok()) return std::move(absent).error();
@@ -277,7 +281,7 @@ Status Publication::prepare_link(const RootedDir& in, const ManifestEntry& entry
   if (!stays_inside(depth, entry.link_target))
     return Error{Fault::kUnsafeLink, "the link \"" + in.shown(name) + "\" points to \"" + to_display(entry.link_target) +
                  "\", which may lie outside the tree", "the sender should have left it out; update it"};
-  if (is_marker(entry.name)) mark(is_late_, piece_.value_or(entry.number));
+  if (is_marker(entry.name, rules_)) mark(is_late_, piece_.value_or(entry.number));
   if (piece_) return make_link(in, name, entry);
   auto absent = is_absent(in, entry);
   if (!absent.ok()) return std::move(absent).error();
@@ -307,6 +311,8 @@ Status Publication::make_empty(const RootedDir& in, const ObjectName& name, cons
   if (!file.ok()) return std::move(file).error();
   int error = ::fchmod(file.value().get(), mode_of(entry)) != 0 ? errno : 0;
   if (error == 0) error = set_times(file.value().get(), entry.mtime_ns);  // last: with it the file counts as made
+  // Its times are all that tells it from another one, and no sync of data comes by here.
+  if (error == 0 && ++inodes_made_ <= kInodesSynced && ::fsync(file.value().get()) != 0) error = errno;
   if (error != 0) return errno_error(Side::kDestination, error, "set times and mode of", in.shown(name));
   return success();
 }
@@ -329,11 +335,11 @@ Status Publication::check_made(const RootedDir& in, const ObjectName& name, cons
 Status Publication::finish_directory(const RootedDir& dir, const ManifestEntry& entry) {
   const bool is_top = entry.number == ObjectId(0) || (entry.number.value() < is_piece_.size() && is_piece_[entry.number.value()]);
   if (auto set = dir.set_attributes(mode_of(entry) | (is_top ? kBuildMode : 0), entry.mtime_ns); !set.ok()) return set;
-  return ++directories_made_ <= kDirectoriesSynced ? dir.sync() : success();
+  return ++inodes_made_ <= kInodesSynced ? dir.sync() : success();
 }
 
 Status Publication::sync_many(const RootedDir& any, uint64_t directories) {
-  return directories > kDirectoriesSynced ? any.sync_file_system() : success();
+  return directories > kInodesSynced ? any.sync_file_system() : success();
 }
 
 // ---- visible from here on ------------------------------------------------------------------------------------------
@@ -356,7 +362,7 @@ Status Publication::move_pieces(const RootedDir& top, Pass pass) {
   steps.on_file = on_leaf;
   steps.on_link = [&](const RootedDir& in, const ManifestEntry& entry, size_t) { return on_leaf(in, entry); };
   steps.on_leave = [&](const RootedDir& dir, const ManifestEntry&) {
-    return directories_met_ <= kDirectoriesSynced ? dir.sync() : success();
+    return directories_met_ <= kInodesSynced ? dir.sync() : success();
   };
   auto walked = walk(top, steps);
   if (!walked.ok()) return std::move(walked).error();
@@ -430,8 +436,14 @@ Status check_destination(const ObjectName& name) {
   return Error{Fault::kNameReserved, "\"" + to_display(name) + "\" belongs to Tideway itself", "choose another destination"};
 }
 
-Status publish_staged(Staging& staging, const PublishOrder& order, const PageReader& read_page, uint32_t modes) {
-  return Publication(staging, order, read_page, modes).run();
+Status check_may_add(const PublishRules& rules, const std::string& shown) {
+  if (rules.form != PublishRules::Form::kRename) return success();
+  return Error{Fault::kDestExists, "\"" + shown + "\" exists, and `rename` publishes a tree as a whole or not at all",
+               "choose a new destination, or publish with marker"};
+}
+
+Status publish_staged(Staging& staging, const PublishOrder& order, const PublishHow& how) {
+  return Publication(staging, order, how).run();
 }
 
 }  // namespace tideway::storage

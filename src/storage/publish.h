@@ -23,6 +23,14 @@ enum class Existing : uint8_t {
   kTypeConflict,
 };
 
+// A new tree appears by one rename, with `kRename` always: then nothing may be added to one that is there. With `kMarker` the
+// parts of a tree appear one by one, also in a directory that is made for it. What is called as one of `last` appears when all
+// else has; so do the names by which trainers tell that a checkpoint is complete.
+struct PublishRules {
+  enum class Form : uint8_t { kAuto, kRename, kMarker } form = Form::kAuto;
+  std::vector<std::string> last;
+};
+
 // What stands at `name` in `dir` where `entry` is to go.
 Result<Existing> probe_existing(const RootedDir& dir, const ObjectName& name, const ManifestEntry& entry);
 
@@ -32,7 +40,15 @@ Result<Existing> probe_existing(const RootedDir& dir, const ObjectName& name, co
 uint32_t limit_mode(const ManifestEntry& entry, uint32_t modes);
 
 // `modes` is the most that modes may allow.
-Status publish_staged(Staging& staging, const PublishOrder& order, const PageReader& read_page, uint32_t modes = 0777);
+struct PublishHow {
+  PageReader read_page;
+  uint32_t modes = 0777;
+  PublishRules rules = {};
+};
+Status publish_staged(Staging& staging, const PublishOrder& order, const PublishHow& how);
+
+// Errors: dest_exists, when these rules do not let anything be added to what stands at the destination.
+Status check_may_add(const PublishRules& rules, const std::string& shown);
 
 // Errors: name_reserved, for a name that Tideway keeps for itself.
 Status check_destination(const ObjectName& name);

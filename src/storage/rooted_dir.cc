@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <bit>
 #include <cerrno>
 #include <climits>
 #include <memory>
@@ -72,10 +73,10 @@ int visit_names(int fd, const std::function<int(const char*)>& visit) {
   }
 }
 
-// A directory we staged may carry a mode that shuts us out. Its name cannot be trusted twice, so the change goes
+// A directory or file we staged may carry a mode that shuts us out. Its name cannot be trusted twice, so the change goes
 // through a descriptor that needs no permission on it.
-bool make_readable(int fd, std::span<const std::string> component) {
-  const Descriptor held(open_beneath(fd, component, {O_PATH | O_DIRECTORY}));
+bool make_readable(int fd, std::span<const std::string> component, int flags = O_PATH | O_DIRECTORY) {
+  const Descriptor held(open_beneath(fd, component, {flags}));
   return held.is_open() && ::chmod(("/proc/self/fd/" + std::to_string(held.get())).c_str(), 0700) == 0;
 }
 
@@ -115,6 +116,12 @@ Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
 
 void Descriptor::reset() {
   if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+}
+
+// The device stays out: its number may be another one after a reboot.
+uint64_t version_of(const FileStat& stat) {
+  const uint64_t mixed = stat.inode * 0x9E3779B97F4A7C15 ^ std::rotl(static_cast<uint64_t>(stat.ctime_ns) * 0xC2B2AE3D27D4EB4F, 31);
+  return mixed == 0 ? 1 : mixed;
 }
 
 StatOutcome stat_of(int fd) {
@@ -231,7 +238,9 @@ Result<bool> RootedDir::make_dirs(const ObjectName& name) const {
   return made;
 }
 
-void RootedDir::make_usable(const ObjectName& name) const { static_cast<void>(make_readable(fd_.get(), name.components())); }
+void RootedDir::make_usable(const ObjectName& name) const {
+  static_cast<void>(make_readable(fd_.get(), name.components(), O_PATH));
+}
 
 Status RootedDir::make_symlink(const ObjectName& name, const std::string& target) const {
   auto place = place_of(name, "make the link");

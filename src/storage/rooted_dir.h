@@ -50,6 +50,9 @@ struct FileStat {
   }
 };
 
+// Another number once a file was replaced or changed, whatever became of its size and times; never 0.
+uint64_t version_of(const FileStat& stat);
+
 // Of an open file, or what `error` says.
 struct StatOutcome { FileStat stat; int error = 0; };
 StatOutcome stat_of(int fd);
@@ -77,7 +80,7 @@ class RootedDir {
   // Makes what is missing of `name` (0755), so that it is a directory afterwards. What was missing is synced into its
   // parent. True: something was made.
   Result<bool> make_dirs(const ObjectName& name) const;
-  // Gives the owner all rights to a directory directly in here. No error: opening it says what is wrong.
+  // Gives the owner all rights to a directory or file directly in here. No error: opening it says what is wrong.
   void make_usable(const ObjectName& name) const;
   Status make_symlink(const ObjectName& name, const std::string& target) const;
 

@@ -195,6 +195,7 @@ bool TreeScan::describe(const Where& where, const FileStat& stat, ManifestEntry&
   if (entry.type == EntryType::kSymlink) return describe_link(where, entry);
   if (entry.type == EntryType::kFile) {
     entry.size = stat.size;
+    entry.version = version_of(stat);
     if (stat.size <= kObjectSizeMax) return true;
     skip(entry.name, {Fault::kUnsupported, "\"" + where.dir.shown(where.name) + "\" is larger than 16 PiB", "split it"});
     return false;

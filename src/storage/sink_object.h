@@ -33,7 +33,8 @@ Runs find_runs(std::span<const std::byte> bytes);
 
 class SinkObject {
  public:
-  explicit SinkObject(Bytes size) : size_(size) {}
+  // `there`: bytes that stand in the file already, from an earlier process.
+  explicit SinkObject(Bytes size, Bytes there = {}) : size_(size), written_end_(there.count()) {}
   bool is_large() const { return size_ > kReserveSizeMin; }
 
   // Before the bytes [begin, end) are written: reserves the pieces they touch. 0 or an errno; file systems that cannot

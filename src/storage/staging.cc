@@ -6,9 +6,11 @@
 #include "storage/scan.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdio>
 
 namespace tideway::storage {
@@ -17,6 +19,10 @@ namespace {
 constexpr uint32_t kObjectsPerDirBits = 12;
 constexpr int kRacedCreates = 16;  // another transfer may remove .tideway while it is empty
 constexpr size_t kHashSize = sizeof(Hash128);
+constexpr const char* kManifestName = "manifest";
+constexpr const char* kFormerName = "manifest.former";
+constexpr const char* kLeavesName = "leaves";
+constexpr const char* kLedgerName = "ledger";
 
 std::string dir_of(uint32_t high) {
   std::array<char, 16> text{};
@@ -94,31 +100,132 @@ int write_all(int fd, uint64_t offset, std::span<const std::byte> bytes) {
 Staging::Staging(std::shared_ptr<const RootedDir> root, RootedDir dir, const TransferId& id)
     : root_(std::move(root)), dir_(std::move(dir)), id_(id) {}
 
-Result<Staging> Staging::create(std::shared_ptr<const RootedDir> root, const TransferId& id) {
+// Locked, with whatever is in it.
+Result<Staging> Staging::take(std::shared_ptr<const RootedDir> root, const TransferId& id) {
   for (int attempt = 0; attempt < kRacedCreates; ++attempt) {
     auto locked = try_lock(*root, to_hex(id));
     if (!locked.ok()) return std::move(locked).error();
-    if (!locked.value()) continue;
-    if (auto emptied = locked.value()->remove_content(); !emptied.ok()) return std::move(emptied).error();
-    Staging staging(std::move(root), std::move(*locked.value()), id);
-    if (auto made = staging.make_content(); !made.ok()) {
-      static_cast<void>(staging.remove().ok());
-      return std::move(made).error();
-    }
-    return staging;
+    if (locked.value()) return Staging(std::move(root), std::move(*locked.value()), id);
   }
   return Error{Fault::kDestBusy, "the staging directory below this root is removed as fast as it is made", "try again"};
 }
 
+Result<Staging> Staging::create(std::shared_ptr<const RootedDir> root, const TransferId& id) {
+  auto staging = take(std::move(root), id);
+  if (!staging.ok()) return staging;
+  if (auto empty = staging.value().start_over(); !empty.ok()) return std::move(empty).error();
+  return staging;
+}
+
+Result<Staging> Staging::open(std::shared_ptr<const RootedDir> root, const TransferId& id) {
+  auto staging = take(std::move(root), id);
+  if (!staging.ok()) return staging;
+  auto found = staging.value().find_content();
+  if (!found.ok()) return std::move(found).error();
+  staging.value().was_there_ = found.value();
+  if (found.value()) return staging;
+  if (auto empty = staging.value().start_over(); !empty.ok()) return std::move(empty).error();
+  return staging;
+}
+
+bool Staging::exists(const RootedDir& root, const TransferId& id) {
+  const auto there = root.stat_if_exists(ObjectName::from_components({std::string(kStateDirName), to_hex(id), kLedgerName}).value());
+  return there.ok() && there.value();
+}
+
+Status Staging::start_over() {
+  data_dirs_.clear();
+  new_dirs_.clear();
+  leaves_held_.clear();
+  manifest_size_ = next_sequence_ = 0;
+  was_there_ = are_dirs_synced_ = false;
+  Status status = dir_.remove_content();
+  if (status.ok()) status = make_content();
+  if (!status.ok()) static_cast<void>(remove().ok());
+  return status;
+}
+
+// The ledger comes last: where it is, all is.
 Status Staging::make_content() {
   if (auto made = dir_.make_dir(single_name("data"), 0700); !made.ok()) return made;
-  auto manifest = dir_.create_file(single_name("manifest"), 0600);
-  if (!manifest.ok()) return std::move(manifest).error();
-  manifest_ = std::move(manifest).value();
-  auto leaves = dir_.create_file(single_name("leaves"), 0600);
+  for (const auto& [name, file] : {std::pair{kManifestName, &manifest_}, std::pair{kLeavesName, &leaves_}}) {
+    auto made = dir_.create_file(single_name(name), 0600);
+    if (!made.ok()) return std::move(made).error();
+    *file = std::move(made).value();
+  }
+  auto ledger = dir_.create_file(single_name(kLedgerName), 0600);
+  if (!ledger.ok()) return std::move(ledger).error();
+  ledger_ = AppendLog(std::move(ledger).value(), 0);
+  return success();
+}
+
+// False: not all of it is there, as of a process that died while it made it.
+Result<bool> Staging::find_content() {
+  for (const char* name : {"data", kLeavesName, kLedgerName}) {
+    auto there = dir_.stat_if_exists(single_name(name));
+    if (!there.ok()) return std::move(there).error();
+    if (!there.value()) return false;
+  }
+  auto leaves = dir_.open_file(single_name(kLeavesName), Access::kWrite);
   if (!leaves.ok()) return std::move(leaves).error();
   leaves_ = std::move(leaves).value();
+  auto ledger = dir_.open_file(single_name(kLedgerName), Access::kWrite);
+  if (!ledger.ok()) return std::move(ledger).error();
+  const uint64_t size = stat_of(ledger.value().get()).stat.size.count();
+  ledger_ = AppendLog(std::move(ledger).value(), size);
+  return true;
+}
+
+// The one that lists more is compared with: both begin alike, or the other one would have been dropped.
+Status Staging::begin_manifest() {
+  const ObjectName name = single_name(kManifestName), former_name = single_name(kFormerName);
+  auto last = dir_.stat_if_exists(name);
+  if (!last.ok()) return std::move(last).error();
+  auto former = dir_.stat_if_exists(former_name);
+  if (!former.ok()) return std::move(former).error();
+  if (last.value()) {
+    const bool lists_more = !former.value() || last.value()->size >= former.value()->size;
+    auto moved = lists_more ? dir_.rename(name, dir_, former_name, IfTaken::kReplace) : dir_.remove_file(name);
+    if (!moved.ok()) return moved;
+  }
+  auto made = dir_.create_file(name, 0600);
+  if (!made.ok()) return std::move(made).error();
+  manifest_ = std::move(made).value();
+  manifest_size_ = next_sequence_ = 0;
+  are_dirs_synced_ = false;
   return success();
+}
+
+Result<Descriptor> Staging::open_former() const { return dir_.open_file(single_name(kFormerName), Access::kRead); }
+
+Status Staging::drop_former() {
+  if (auto removed = dir_.remove_tree(single_name(kFormerName)); !removed.ok()) return removed;
+  return dir_.sync();
+}
+
+// What a staging directory is made of has to be found again, too.
+Status Staging::sync_dirs() {
+  if (are_dirs_synced_) return success();
+  if (auto synced = dir_.sync(); !synced.ok()) return synced;
+  for (const ObjectName& name : {state_dir(), ObjectName()}) {
+    auto dir = root_->open_dir(name);
+    if (!dir.ok()) return std::move(dir).error();
+    if (auto synced = dir.value().sync(); !synced.ok()) return synced;
+  }
+  are_dirs_synced_ = true;
+  return success();
+}
+
+Status Staging::record(std::span<const std::byte> records) {
+  if (auto flushed = flush(); !flushed.ok()) return flushed;
+  for (const Descriptor* file : {&leaves_, &manifest_})
+    if (::fdatasync(file->get()) != 0) return errno_error(Side::kDestination, errno, "sync the list of", "the transfer");
+  if (auto synced = sync_dirs(); !synced.ok()) return synced;
+  return ledger_.append(records);
+}
+
+bool Staging::read_leaf_hashes(uint64_t first, std::span<Hash128> out) const {
+  return read_exactly(leaves_.get(), first * kHashSize, std::as_writable_bytes(out));
 }
 
 Status Staging::append_manifest(std::span<const std::byte> page) {
@@ -167,6 +274,7 @@ Result<const RootedDir*> Staging::data_dir(uint32_t high, IfMissing if_missing) 
   if (if_missing == IfMissing::kMake) {
     auto made = dir_.make_dir(name, 0700);
     if (!made.ok() && made.error().fault != Fault::kDestExists) return std::move(made).error();
+    is_data_dir_new_ |= made.ok();
   } else {
     auto there = dir_.stat_if_exists(name);
     if (!there.ok()) return std::move(there).error();
@@ -193,12 +301,30 @@ Result<Descriptor> Staging::open_object(ObjectId id, Caching caching) {
 }
 
 Result<bool> Staging::holds_object(ObjectId id) {
-  auto data = data_dir(high_of(id), IfMissing::kFail);
-  if (!data.ok()) return std::move(data).error();
-  if (data.value() == nullptr) return false;
-  auto there = data.value()->stat_if_exists(file_of(id));
+  auto there = stat_object(id);
   if (!there.ok()) return std::move(there).error();
   return there.value().has_value();
+}
+
+Result<std::optional<FileStat>> Staging::stat_object(ObjectId id) {
+  auto data = data_dir(high_of(id), IfMissing::kFail);
+  if (!data.ok()) return std::move(data).error();
+  if (data.value() == nullptr) return std::optional<FileStat>();
+  return data.value()->stat_if_exists(file_of(id));
+}
+
+// One that was closed has the mode it is published with, which may shut us out.
+Result<Descriptor> Staging::reopen_object(ObjectId id) {
+  auto data = data_dir(high_of(id), IfMissing::kMake);
+  if (!data.ok()) return std::move(data).error();
+  data.value()->make_usable(file_of(id));
+  return data.value()->open_file(file_of(id), Access::kWrite);
+}
+
+Status Staging::drop_object(ObjectId id) {
+  auto data = data_dir(high_of(id), IfMissing::kFail);
+  if (!data.ok()) return std::move(data).error();
+  return data.value() == nullptr ? success() : data.value()->remove_tree(file_of(id));
 }
 
 Result<bool> Staging::place_object(ObjectId id, const RootedDir& dir, const ObjectName& name) {
@@ -219,14 +345,18 @@ Status Staging::sync_new_dirs() {
     if (auto synced = dir.value()->sync(); !synced.ok()) return synced;
   }
   new_dirs_.clear();
-  return success();
+  if (!is_data_dir_new_) return success();
+  is_data_dir_new_ = false;
+  auto data = dir_.open_dir(single_name("data"));
+  return data.ok() ? data.value().sync() : Status(data.error());
 }
 
-Result<Descriptor> Staging::open_manifest() const { return dir_.open_file(single_name("manifest"), Access::kRead); }
-Result<Descriptor> Staging::open_leaves() const { return dir_.open_file(single_name("leaves"), Access::kRead); }
+Result<Descriptor> Staging::open_manifest() const { return dir_.open_file(single_name(kManifestName), Access::kRead); }
+Result<Descriptor> Staging::open_leaves() const { return dir_.open_file(single_name(kLeavesName), Access::kRead); }
 
 Status Staging::remove() {
   data_dirs_.clear();
+  static_cast<void>(dir_.remove_file(single_name(kLedgerName)).ok());  // first: without it nobody takes the rest for a transfer
   if (auto emptied = dir_.remove_content(); !emptied.ok()) return emptied;
   const ObjectName name = state_dir().child(to_hex(id_)).value();
   if (auto removed = root_->remove_empty_dir(name); !removed.ok()) return removed;

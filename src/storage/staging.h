@@ -5,13 +5,16 @@
 //   ROOT/.tideway/                 0711
 //     <transfer id>/               0700, locked by the process that fills it
 //       manifest                   pages as they arrived, each {u32 length, u32 sequence, bytes}, big-endian
+//       manifest.former            those of the run before, for as long as this one is compared with it
 //       leaves                     16 bytes per leaf (XXH3-128) at 16 * leaf number
+//       ledger                     which of all this is on stable storage: transfer/ledger.h
 //       data/0000a/f3c             object 0xaf3c: numbers, so that no peer's name is used before publish
 //       tree/<number>              what publish makes ready, with the real names below it
 //     manifests/<hash>             of what was published last at a destination, when that was no new tree
 //
 // Thread: io worker.
 #pragma once
+#include "storage/append_log.h"
 #include "storage/rooted_dir.h"
 #include <tideway/ids.h>
 
@@ -31,17 +34,37 @@ class Staging {
  public:
   // Errors: dest_busy when another live process fills it. What a dead one left is removed.
   static Result<Staging> create(std::shared_ptr<const RootedDir> root, const TransferId& id);
+  // The same, but what a dead one left stays where it is; then was_there() says so.
+  static Result<Staging> open(std::shared_ptr<const RootedDir> root, const TransferId& id);
+  // Whether something is left of a transfer with this id; its process may still live.
+  static bool exists(const RootedDir& root, const TransferId& id);
+  bool was_there() const { return was_there_; }
+  Status start_over();  // removes all content
 
   // Pages come in their order; `page` is at most kPageBytesMax.
   Status append_manifest(std::span<const std::byte> page);
   // In any order; held back until there are many, or flush().
   Status write_leaf_hash(uint64_t leaf, const Hash128& hash);
   Status flush();
+  // False: not there, or unreadable. What is held back is not seen.
+  bool read_leaf_hashes(uint64_t first, std::span<Hash128> out) const;
+
+  // Of what was left: sets its manifest aside and begins another one.
+  Status begin_manifest();
+  Result<Descriptor> open_former() const;  // the one set aside
+  Status drop_former();
+
+  AppendLog& ledger() { return ledger_; }
+  // Syncs pages and leaf hashes, then appends to the ledger and syncs it: it never leads what it speaks of.
+  Status record(std::span<const std::byte> records);
 
   // Errors name the object by its number.
   Result<Descriptor> create_object(ObjectId id);
   Result<Descriptor> open_object(ObjectId id, Caching caching);
   Result<bool> holds_object(ObjectId id);
+  Result<std::optional<FileStat>> stat_object(ObjectId id);
+  Result<Descriptor> reopen_object(ObjectId id);  // one that an earlier process left, whatever its mode
+  Status drop_object(ObjectId id);                // missing is fine
   // True: moved to `name` in `dir`. False: this object was never staged. dest_exists: the name is taken.
   Result<bool> place_object(ObjectId id, const RootedDir& dir, const ObjectName& name);
   Status sync_new_dirs();  // of data/, those that got new files
@@ -67,7 +90,10 @@ class Staging {
   static constexpr size_t kLeavesHeldMax = 1024;  // 4 GiB of large objects, or one page of small files
 
   Staging(std::shared_ptr<const RootedDir> root, RootedDir dir, const TransferId& id);
+  static Result<Staging> take(std::shared_ptr<const RootedDir> root, const TransferId& id);
   Status make_content();
+  Result<bool> find_content();
+  Status sync_dirs();
   enum class IfMissing : uint8_t { kMake, kFail };
   Result<const RootedDir*> data_dir(uint32_t high, IfMissing if_missing);
 
@@ -75,6 +101,8 @@ class Staging {
   RootedDir dir_;
   TransferId id_;
   Descriptor manifest_, leaves_;
+  AppendLog ledger_;
+  bool was_there_ = false, are_dirs_synced_ = false, is_data_dir_new_ = false;
   uint64_t manifest_size_ = 0;
   uint32_t next_sequence_ = 0;
   std::vector<std::byte> frame_;

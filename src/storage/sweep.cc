@@ -15,7 +15,7 @@ bool is_transfer_name(std::string_view name) {
 
 int64_t touched_ns(const RootedDir& dir) {
   int64_t newest = 0;
-  for (const ObjectName& name : {ObjectName(), single_name("manifest"), single_name("leaves"), single_name("data")}) {
+  for (const ObjectName& name : {ObjectName(), single_name("manifest"), single_name("leaves"), single_name("ledger"), single_name("data")}) {
     const auto stat = dir.stat(name);
     if (stat.ok()) newest = std::max(newest, stat.value().mtime_ns);
   }

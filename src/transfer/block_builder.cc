@@ -8,15 +8,17 @@ namespace {
 
 constexpr uint64_t kLeaf = kLeafSize.count();
 
-uint64_t bytes_left(Bytes size, uint32_t next_leaf) { return size.count() - next_leaf * kLeaf; }
-
 }  // namespace
 
-void BlockBuilder::add_object(ObjectId object, Bytes size) {
-  TIDEWAY_CHECK(size > 0_B);
-  queue_.push_back({object, size});
-  queued_bytes_ += size.count();
-  queued_leaves_ += leaf_count(size);
+uint64_t BlockBuilder::Queued::bytes_left() const {
+  return (left.end - left.first - 1) * kLeaf + leaf_length(size, left.end - 1);
+}
+
+void BlockBuilder::add_leaves(ObjectId object, Bytes size, Leaves leaves) {
+  TIDEWAY_CHECK(leaves.first < leaves.end && leaves.end <= leaf_count(size));
+  queue_.push_back({object, size, leaves});
+  queued_bytes_ += queue_.back().bytes_left();
+  queued_leaves_ += leaves.end - leaves.first;
 }
 
 void BlockBuilder::add_again(const LeafRead& leaf) {
@@ -32,8 +34,8 @@ void BlockBuilder::drop_unwanted(const Wanted& wanted) {
   }
   for (; !queue_.empty() && !wanted(queue_.front().object); queue_.pop_front()) {
     const Queued& front = queue_.front();
-    queued_bytes_ -= bytes_left(front.size, front.next_leaf);
-    queued_leaves_ -= leaf_count(front.size) - front.next_leaf;
+    queued_bytes_ -= front.bytes_left();
+    queued_leaves_ -= front.left.end - front.left.first;
   }
 }
 
@@ -41,7 +43,7 @@ std::optional<LeafRead> BlockBuilder::peek() const {
   if (!again_.empty()) return again_.front();
   if (queue_.empty()) return std::nullopt;
   const Queued& front = queue_.front();
-  return LeafRead{front.object, front.next_leaf, leaf_length(front.size, front.next_leaf), 0};
+  return LeafRead{front.object, front.left.first, leaf_length(front.size, front.left.first), 0};
 }
 
 void BlockBuilder::take() {
@@ -50,7 +52,7 @@ void BlockBuilder::take() {
   queued_leaves_ -= 1;
   if (!again_.empty()) {
     again_.pop_front();
-  } else if (++queue_.front().next_leaf == leaf_count(queue_.front().size)) {
+  } else if (++queue_.front().left.first == queue_.front().left.end) {
     queue_.pop_front();
   }
 }

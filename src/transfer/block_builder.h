@@ -35,8 +35,11 @@ struct BlockPlan {
 
 class BlockBuilder {
  public:
-  // All leaves of an object of `size` bytes (not 0), in the order of the calls.
-  void add_object(ObjectId object, Bytes size);
+  // Leaves of an object, in the order of the calls: the first, and the end behind the last.
+  struct Leaves { uint32_t first = 0, end = 0; };
+  void add_leaves(ObjectId object, Bytes size, Leaves leaves);
+  // All of them; `size` is not 0.
+  void add_object(ObjectId object, Bytes size) { add_leaves(object, size, {0, static_cast<uint32_t>(leaf_count(size))}); }
   // One leaf again, in a new block and before everything else: the receiver could not use it.
   void add_again(const LeafRead& leaf);
 
@@ -53,7 +56,8 @@ class BlockBuilder {
   struct Queued {
     ObjectId object;
     Bytes size;
-    uint32_t next_leaf = 0;
+    Leaves left;
+    uint64_t bytes_left() const;
   };
   void drop_unwanted(const Wanted& wanted);
   std::optional<LeafRead> peek() const;

@@ -11,6 +11,14 @@ Error broken(const std::string& what) {
           "both sites should run versions that fit; see `tideway version`"};
 }
 
+constexpr size_t kHeldBytesMax = 60'000;  // of a message within 64 KiB; one object may take as much with its hashes
+
+size_t leaves_of(const messages::HeldObject& held) {
+  size_t leaves = held.leaves;
+  for (const messages::HeldRun& run : held.runs) leaves += run.hashes.size();
+  return leaves;
+}
+
 std::string quoted(const std::string& name) { return '"' + to_display(name) + '"'; }
 
 }  // namespace
@@ -25,17 +33,24 @@ Status Receiver::take_page_number(const messages::ManifestPage& page) {
   return success();
 }
 
-Status Receiver::on_page(const messages::ManifestPage& page, std::span<const Existing> existing) {
+Status Receiver::on_page(const messages::ManifestPage& page, std::span<const Existing> existing, const HeldLeaves& held) {
   if (Status status = take_page_number(page); !status.ok()) return status;
   if (needs_waiting_ >= kPagesUnansweredMax) return broken("it sends pages and does not read what is said to them");
   TIDEWAY_CHECK(existing.empty() || existing.size() == page.entries.size());
-  messages::Needs needs{.transfer = options_.transfer, .page = page.page, .kind = messages::NeedsKind::kAllBut, .kept = {}};
+  PageAnswer answer;
+  messages::Needs& needs = answer.needs;
+  needs = {.transfer = options_.transfer, .page = page.page, .kind = messages::NeedsKind::kAllBut, .kept = {}};
+  answer.held = {options_.transfer, page.page, {}};
   for (size_t i = 0; i < page.entries.size(); ++i) {
     const Existing there = existing.empty() ? Existing::kAbsent : existing[i];
-    if (Status status = take_entry(page.entries[i], there, needs); !status.ok()) return status;
+    const uint64_t first_leaf = leaves_;
+    if (Status status = take_entry(page.entries[i], there, answer); !status.ok()) return status;
+    if (there != Existing::kAbsent || page.entries[i].size == 0_B) continue;
+    if (Status status = take_object(page.entries[i], first_leaf, held, answer); !status.ok()) return status;
   }
   take_skipped(page);
   if (options_.answers == Answers::kPerPage) {
+    say_held(answer);
     if (needs.kept.empty()) needs.kind = messages::NeedsKind::kAll;
     needs_waiting_ += 1;
     say(std::move(needs));
@@ -83,7 +98,8 @@ Status Receiver::on_listed_page(const messages::ManifestPage& page) {
   return success();
 }
 
-Status Receiver::take_entry(const ManifestEntry& entry, Existing existing, messages::Needs& needs) {
+Status Receiver::take_entry(const ManifestEntry& entry, Existing existing, PageAnswer& answer) {
+  messages::Needs& needs = answer.needs;
   entries_ += 1;
   if (entries_ > options_.limits.entries_max || entry.size > saturating_sub(options_.limits.bytes_max, bytes_listed_))
     return Error{Fault::kLimitExceeded,
@@ -93,7 +109,6 @@ Status Receiver::take_entry(const ManifestEntry& entry, Existing existing, messa
   bytes_listed_ += entry.size;
   if (Status status = tree_.add(entry); !status.ok()) return status;
   const bool has_bytes = entry.type == EntryType::kFile && entry.size > 0_B;
-  const uint64_t first_leaf = leaves_;
   if (entry.type == EntryType::kFile) leaves_ += leaf_count(entry.size);
   if (existing == Existing::kDifferent || existing == Existing::kOtherType) {
     if (has_bytes) needs.kept.push_back(entry.number);
@@ -104,22 +119,82 @@ Status Receiver::take_entry(const ManifestEntry& entry, Existing existing, messa
                                     "remove it there, or copy to a new directory"});
     return success();
   }
-  if (!has_bytes) return success();
-  if (existing == Existing::kSame) {
-    needs.kept.push_back(entry.number);
-    tree_.set_kept(entry.number);
-    kept_ += 1;
-    bytes_kept_ += entry.size;
+  if (!has_bytes || existing == Existing::kAbsent) return success();
+  needs.kept.push_back(entry.number);
+  tree_.set_kept(entry.number);
+  kept_ += 1;
+  bytes_kept_ += entry.size;
+  return success();
+}
+
+// Whatever an earlier run has of it comes first: what is whole is not opened at all.
+Status Receiver::take_object(const ManifestEntry& entry, uint64_t first_leaf, const HeldLeaves& held, PageAnswer& answer) {
+  Object object(entry.size, first_leaf);
+  const bool may_be_held = held && options_.answers == Answers::kPerPage;
+  messages::HeldObject found = may_be_held ? take_held(entry, held, object.fold) : messages::HeldObject{};
+  const size_t leaves_held = leaves_of(found);
+  if (leaves_held > 0) tell_held(std::move(found), answer);
+  if (object.fold.is_whole()) {
+    bytes_held_ += entry.size;
+    tree_.set_root(entry.number, object.fold.root());
     return success();
   }
-  bytes_opened_ += entry.size;
+  // Of a whole number of leaves that are held, the last may be the short one.
+  const bool has_last = object.fold.has(object.fold.leaves() - 1);
+  const Bytes short_by = has_last ? kLeafSize - Bytes(leaf_length(entry.size, object.fold.leaves() - 1)) : 0_B;
+  const Bytes there = leaves_held > 0 ? kLeafSize * leaves_held - short_by : 0_B;
+  bytes_held_ += there;
+  bytes_opened_ += entry.size - there;
   if (bytes_opened_ > options_.limits.free_space)
     return Error{Fault::kDestFull,
                  "the transfer needs at least " + std::to_string(bytes_opened_.count()) + " bytes at the destination, and " +
                      std::to_string(options_.limits.free_space.count()) + " are free",
                  "free space there, or copy somewhere else"};
-  objects_.emplace(entry.number, Object(entry.size, first_leaf));
+  early_leaves_ += object.fold.early();
+  objects_.emplace(entry.number, std::move(object));
   return success();
+}
+
+messages::HeldObject Receiver::take_held(const ManifestEntry& entry, const HeldLeaves& held, digest::LeafFold& fold) const {
+  messages::HeldObject found{entry.number, 0, {}, {}};
+  // As many as this may lie behind gaps; a source that goes on from there needs room for its own.
+  const size_t early_max = std::min(kHeldEarlyMax, kEarlyLeavesMax / 2 - std::min(kEarlyLeavesMax / 2, early_leaves_));
+  held(entry, [&](uint32_t first, std::span<const Hash128> hashes) {
+    for (const Hash128& hash : hashes) {
+      const uint32_t leaf = first++;
+      if (fold.early() == 0 && (leaf == 0 || fold.has(leaf - 1))) {
+        fold.add(leaf, hash);
+        continue;
+      }
+      if (fold.early() >= early_max) return;
+      fold.add(leaf, hash);
+      const bool continues = !found.runs.empty() && found.runs.back().first + found.runs.back().hashes.size() == leaf;
+      if (!continues) found.runs.push_back({leaf, {}});
+      found.runs.back().hashes.push_back(hash);
+    }
+  });
+  digest::FoldedLeaves folded = fold.folded();
+  found.leaves = static_cast<uint32_t>(folded.leaves);
+  found.tops = std::move(folded.tops);
+  return found;
+}
+
+void Receiver::tell_held(messages::HeldObject found, PageAnswer& answer) {
+  constexpr size_t kOverhead = 20, kRunOverhead = 12;  // tags, lengths and numbers at their longest
+  const size_t hashes = leaves_of(found) - found.leaves;
+  const size_t bytes = kOverhead + found.tops.size() * sizeof(Hash256) + hashes * sizeof(Hash128) + found.runs.size() * kRunOverhead;
+  const bool fits = answer.held.objects.size() < messages::kObjectsHeldMax && answer.hashes + hashes <= messages::kHeldHashesMax &&
+                    answer.bytes + bytes <= kHeldBytesMax;
+  if (!fits) say_held(answer);
+  answer.hashes += hashes;
+  answer.bytes += bytes;
+  answer.held.objects.push_back(std::move(found));
+}
+
+void Receiver::say_held(PageAnswer& answer) {
+  if (answer.held.objects.empty()) return;
+  say(std::exchange(answer.held, {options_.transfer, answer.needs.page, {}}));
+  answer.hashes = answer.bytes = 0;
 }
 
 // A refused file counts as kept in the tree on both sides; the transfer is not published anyway. Past the first ones,
@@ -221,7 +296,7 @@ void Receiver::on_bad_segments(BlockKey key, std::span<const block::Segment> seg
   say(std::move(rejected));
 }
 
-Status Receiver::on_stored(BlockKey key, std::span<const block::Segment> segments, std::vector<LeafHash>& leaves) {
+Status Receiver::on_stored(BlockKey key, std::span<const block::Segment> segments, std::vector<StoredLeaf>& leaves) {
   delivered_.push_back({key.block, 1});
   if (delivered_.size() == messages::kBlockRangesMax) say_delivered();
   for (const block::Segment& segment : segments) {
@@ -233,7 +308,9 @@ Status Receiver::on_stored(BlockKey key, std::span<const block::Segment> segment
     object.fold.add(segment.leaf, segment.hash);
     early_leaves_ += object.fold.early();
     bytes_stored_ += Bytes(segment.length);
-    leaves.push_back({object.first_leaf + segment.leaf, segment.hash});
+    object.last_leaf = object.first_leaf + segment.leaf;
+    const bool completes = object.fold.is_whole();
+    leaves.push_back({object.last_leaf, segment.hash, completes ? StoredLeaf::Counts::kWhenClosed : StoredLeaf::Counts::kNow});
     if (Status status = close_if_whole(segment.object, object); !status.ok()) return status;
   }
   return check_bounds();
@@ -248,18 +325,24 @@ Status Receiver::close_if_whole(ObjectId id, const Object& object) {
                  "copy again; if it repeats, check the memory of both gateways"};
   tree_.set_root(id, root);
   closing_ += 1;
-  closes_.push_back(id);
+  closes_.push_back({id, object.last_leaf});
   objects_.erase(id);
   return success();
 }
 
 void Receiver::on_closed() { closing_ -= 1; }
 
+std::optional<flow::Interval> Receiver::leaves_of_open(ObjectId id) const {
+  const auto found = objects_.find(id);
+  if (found == objects_.end()) return std::nullopt;
+  return flow::Interval{found->second.first_leaf, found->second.first_leaf + found->second.fold.leaves()};
+}
+
 // ---- work ----------------------------------------------------------------------------------------------------------
 
-std::optional<ObjectId> Receiver::next_close() {
+std::optional<Receiver::Close> Receiver::next_close() {
   if (closes_.empty()) return std::nullopt;
-  const ObjectId next = closes_.front();
+  const Close next = closes_.front();
   closes_.pop_front();
   return next;
 }
@@ -307,7 +390,7 @@ bool Receiver::is_complete() const {
 Result<Hash256> Receiver::verdict() {
   TIDEWAY_CHECK(is_complete());
   if (failed_ > 0) {
-    if (!failures_differ_ && bytes_stored_ == 0_B && kept_ == 0) return last_failure_;
+    if (!failures_differ_ && bytes_stored_ == 0_B && bytes_held_ == 0_B && kept_ == 0) return last_failure_;
     return Error{Fault::kEntriesFailed, std::to_string(failed_) + " of " + std::to_string(entries_) +
                      " entries failed, so nothing was published; the last one: " + last_failure_.what,
                  "mend these entries and run the same command again"};

@@ -12,6 +12,7 @@
 #include "block/segment.h"
 #include "digest/leaf_fold.h"
 #include "digest/tree_hasher.h"
+#include "flow/interval_set.h"
 #include "messages/transfer_messages.h"
 #include "transfer/answers.h"
 #include "transfer/block_builder.h"
@@ -19,6 +20,7 @@
 #include <tideway/object_store.h>
 
 #include <deque>
+#include <functional>
 #include <optional>
 #include <unordered_map>
 #include <variant>
@@ -34,11 +36,18 @@ inline constexpr uint32_t kPagesUnansweredMax = 64;    // pages whose Needs the 
 inline constexpr size_t kReceiverMessagesMax = 2048;   // at their longest 64 MB; the source reads none of them
 inline constexpr uint64_t kEntriesMaxDefault = 100'000'000;
 
+// Of one object, behind a leaf that is missing: 8 GiB. What an earlier run stored beyond that is sent again.
+inline constexpr size_t kHeldEarlyMax = messages::kHeldHashesMax;
+
 using ReceiverMessage = std::variant<messages::Needs, messages::BlocksDelivered, messages::SegmentsRejected,
-                                     messages::PeerError>;
+                                     messages::PeerError, messages::ObjectsHeld>;
 
 // What stands at the destination where an entry wants to go.
 enum class Existing : uint8_t { kAbsent, kSame, kDifferent, kOtherType };
+
+// What an earlier run left of an object and proved to be on stable storage: `take` is called with runs of its leaves, ascending.
+using TakeLeaves = std::function<void(uint32_t first, std::span<const Hash128> hashes)>;
+using HeldLeaves = std::function<void(const ManifestEntry& entry, const TakeLeaves& take)>;
 
 // What this transfer may bring, by its grant and by what there is room for.
 struct ReceiverLimits {
@@ -56,8 +65,9 @@ class Receiver {
   };
   explicit Receiver(const Options& options);
 
-  // From the source. Errors end the transfer. `existing` has one item per entry when answers are per page, else none.
-  Status on_page(const messages::ManifestPage& page, std::span<const Existing> existing);
+  // From the source. Errors end the transfer. `existing` has one item per entry when answers are per page, else none, and
+  // nothing is held then; `held` is asked of objects that are absent, and may be empty.
+  Status on_page(const messages::ManifestPage& page, std::span<const Existing> existing, const HeldLeaves& held = {});
   Status on_listed_page(const messages::ManifestPage& page);  // of a transfer without data: its entries are not kept
   Status on_manifest_end(const messages::ManifestEnd& end);
   Status on_object_end(const messages::ObjectEnds& ends);
@@ -73,12 +83,24 @@ class Receiver {
   Result<bool> claim(const block::Segment& segment);
   // These leaves of the block have a wrong hash: the source reads them again.
   void on_bad_segments(BlockKey key, std::span<const block::Segment> segments);
-  // The block's claimed segments are written. Fills `leaves` with what to record beside the manifest.
-  struct LeafHash { uint64_t leaf; Hash128 hash; };
-  Status on_stored(BlockKey key, std::span<const block::Segment> segments, std::vector<LeafHash>& leaves);
+  // The block's claimed segments are written. Fills `leaves` with what to record beside the manifest. One that completes its
+  // object counts as stored only when the object is closed.
+  struct StoredLeaf {
+    uint64_t leaf = 0;  // numbered through the transfer, as all leaves that are recorded
+    Hash128 hash{};
+    enum class Counts : uint8_t { kNow, kWhenClosed } counts = Counts::kNow;
+  };
+  Status on_stored(BlockKey key, std::span<const block::Segment> segments, std::vector<StoredLeaf>& leaves);
   void on_closed();  // one of those that next_close named
 
-  std::optional<ObjectId> next_close();
+  // An object that is whole, and the leaf that completed it.
+  struct Close {
+    ObjectId object;
+    uint64_t last_leaf = 0;
+  };
+  std::optional<Close> next_close();
+  bool is_open(ObjectId object) const { return objects_.contains(object); }  // some of it is missing, or its end
+  std::optional<flow::Interval> leaves_of_open(ObjectId object) const;        // numbered through the transfer
   std::optional<ReceiverMessage> next_message();
   std::optional<EntryReport> next_report();  // what the source failed to read, or left out
   void flush_delivered();  // told when the engine says so, at most every 10 ms
@@ -94,6 +116,7 @@ class Receiver {
   uint64_t failed() const { return failed_; }
   uint64_t skipped() const { return skipped_; }  // by the source, on purpose
   uint64_t kept() const { return kept_; }
+  Bytes bytes_held() const { return bytes_held_; }  // from an earlier run
   Bytes bytes_listed() const { return bytes_listed_; }
   Bytes bytes_kept() const { return bytes_kept_; }
   Bytes bytes_stored() const { return bytes_stored_; }
@@ -108,10 +131,20 @@ class Receiver {
     uint64_t first_leaf;
     digest::LeafFold fold;            // of what is stored
     std::vector<Claim> claims;        // leaves being written, as many as there are buffers at most
+    uint64_t last_leaf = 0;           // of those stored
     bool has_ended = false;
     Hash256 root{};                   // from ObjectEnd
   };
-  Status take_entry(const ManifestEntry& entry, Existing existing, messages::Needs& needs);
+  struct PageAnswer {
+    messages::Needs needs;
+    messages::ObjectsHeld held;
+    size_t hashes = 0, bytes = 0;  // in `held`: those of its runs, and all of it on the wire at most
+  };
+  Status take_entry(const ManifestEntry& entry, Existing existing, PageAnswer& answer);
+  Status take_object(const ManifestEntry& entry, uint64_t first_leaf, const HeldLeaves& held, PageAnswer& answer);
+  messages::HeldObject take_held(const ManifestEntry& entry, const HeldLeaves& held, digest::LeafFold& fold) const;
+  void tell_held(messages::HeldObject found, PageAnswer& answer);
+  void say_held(PageAnswer& answer);
   void refuse_entry(const ManifestEntry& entry, const Error& why);
   void count_failure(const Error& why);
   Status close_if_whole(ObjectId id, const Object& object);
@@ -127,7 +160,7 @@ class Receiver {
   std::unordered_map<ObjectId, Object> objects_;
   uint32_t next_page_ = 0;
   uint64_t entries_ = 0, leaves_ = 0, failed_ = 0, skipped_ = 0, kept_ = 0, reported_ = 0;
-  Bytes bytes_listed_, bytes_kept_, bytes_opened_, bytes_stored_;
+  Bytes bytes_listed_, bytes_kept_, bytes_opened_, bytes_held_, bytes_stored_;
   size_t early_leaves_ = 0;  // of all objects
   size_t closing_ = 0;       // whole, and with the store
   Error last_failure_{Fault::kEntriesFailed, "", ""};
@@ -139,7 +172,7 @@ class Receiver {
   uint32_t needs_waiting_ = 0, delivered_waiting_ = 0;  // of the messages
   bool is_unheard_ = false;                             // a message found no room
   std::deque<EntryReport> reports_;
-  std::deque<ObjectId> closes_;
+  std::deque<Close> closes_;
 };
 
 }  // namespace tideway::transfer

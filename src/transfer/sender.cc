@@ -46,7 +46,7 @@ Status Sender::list(const ManifestEntry& entry) {
   if (has_bytes) {
     unfinished_ += 1;
     if (answers_ == Answers::kEverythingNeeded)
-      need(entry.number, entry.size);
+      need({entry.number, entry.size});
     else
       asked_pages_[pages_cut_].push_back({entry.number, entry.size});
   } else if (answers_ == Answers::kPerPage) {
@@ -101,11 +101,44 @@ void Sender::on_scan_end() {
   say_end();
 }
 
-void Sender::need(ObjectId id, Bytes size) {
-  objects_.emplace(id, Object(size));
-  needed_order_.push_back(id);
-  builder_.add_object(id, size);
-  bytes_needed_ += size;
+void Sender::need(const Asked& asked) {
+  if (asked.held != nullptr) return need_rest(asked);
+  objects_.emplace(asked.object, Object(digest::LeafFold(asked.size)));
+  needed_order_.push_back(asked.object);
+  builder_.add_object(asked.object, asked.size);
+  bytes_needed_ += asked.size;
+}
+
+// What the sink has is not read again: its hashes are taken on trust, and a sink that lies spoils only its own copy.
+void Sender::need_rest(const Asked& asked) {
+  const messages::HeldObject& held = *asked.held;
+  const auto leaves = static_cast<uint32_t>(leaf_count(asked.size));
+  digest::FoldedLeaves folded{held.leaves, held.tops};
+  if (held.leaves == leaves) {
+    bytes_held_ += asked.size;
+    tree_.set_root(asked.object, digest::ObjectHasher(asked.size, std::move(folded)).finish());
+    releases_.push_back(asked.object);
+    unfinished_ -= 1;
+    return;
+  }
+  Object& object = objects_.emplace(asked.object, Object(digest::LeafFold(asked.size, std::move(folded)))).first->second;
+  needed_order_.push_back(asked.object);
+  object.delivered = held.leaves;
+  const Bytes needed_before = bytes_needed_;
+  uint32_t next = held.leaves;
+  const auto need_up_to = [&](uint32_t end) {
+    if (next == end) return;
+    builder_.add_leaves(asked.object, asked.size, {next, end});
+    bytes_needed_ += kLeafSize * (end - next - 1) + Bytes(leaf_length(asked.size, end - 1));
+  };
+  for (const messages::HeldRun& run : held.runs) {
+    need_up_to(run.first);
+    next = run.first;
+    for (const Hash128& hash : run.hashes) object.fold.add(next++, hash);
+    object.delivered += static_cast<uint32_t>(run.hashes.size());
+  }
+  need_up_to(leaves);
+  bytes_held_ += asked.size - (bytes_needed_ - needed_before);
 }
 
 // ---- from the sink -------------------------------------------------------------------------------------------------
@@ -114,7 +147,7 @@ void Sender::on_accepted(Answers answers) {
   answers_ = answers;
   if (answers == Answers::kPerPage) return;
   for (const auto& [page, asked] : std::exchange(asked_pages_, {}))
-    for (const Asked& entry : asked) need(entry.object, entry.size);
+    for (const Asked& entry : asked) need(entry);
   say_end();
 }
 
@@ -122,6 +155,20 @@ void Sender::on_refused(const messages::PeerError& error) {
   failed_ += 1;
   const Fault fault = fault_named(error.code).value_or(Fault::kEntriesFailed);
   if (failed_ <= kEntryErrorsReported) reports_.push_back({error.object, {fault, error.detail, ""}});
+}
+
+Status Sender::on_held(const messages::ObjectsHeld& held) {
+  const auto asked = asked_pages_.find(held.page);
+  if (asked == asked_pages_.end() || held.page >= pages_cut_) return unasked("ObjectsHeld");
+  auto entry = asked->second.begin();
+  for (const messages::HeldObject& object : held.objects) {
+    entry = std::find_if(entry, asked->second.end(), [&](const Asked& one) { return one.object == object.object; });
+    if (entry == asked->second.end() || entry->held != nullptr) return unasked("ObjectsHeld");
+    const uint64_t end = object.runs.empty() ? object.leaves : uint64_t{object.runs.back().first} + object.runs.back().hashes.size();
+    if (end > leaf_count(entry->size)) return unasked("ObjectsHeld");
+    entry->held = std::make_shared<const messages::HeldObject>(object);
+  }
+  return success();
 }
 
 Status Sender::on_needs(const messages::Needs& needs) {
@@ -132,7 +179,7 @@ Status Sender::on_needs(const messages::Needs& needs) {
                          (needs.kind == messages::NeedsKind::kAllBut &&
                           std::binary_search(needs.kept.begin(), needs.kept.end(), entry.object));
     if (!is_kept) {
-      need(entry.object, entry.size);
+      need(entry);
       continue;
     }
     tree_.set_kept(entry.object);

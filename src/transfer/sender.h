@@ -20,6 +20,7 @@
 
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <unordered_map>
 #include <variant>
@@ -52,6 +53,7 @@ class Sender {
 
   // From the sink. Until it has accepted, pages are told and their objects wait.
   void on_accepted(Answers answers);
+  Status on_held(const messages::ObjectsHeld& held);
   Status on_needs(const messages::Needs& needs);
   Status on_delivered(const messages::BlocksDelivered& delivered);
   Status on_rejected(const messages::SegmentsRejected& rejected);
@@ -72,6 +74,7 @@ class Sender {
   uint64_t entries() const { return entries_; }
   Bytes bytes_listed() const { return bytes_listed_; }
   Bytes bytes_needed() const { return bytes_needed_; }
+  Bytes bytes_held() const { return bytes_held_; }  // by the sink, from a run before this one
   Bytes bytes_delivered() const { return bytes_delivered_; }
   uint64_t failed() const { return failed_; }
   uint64_t skipped() const { return skipped_; }
@@ -82,7 +85,7 @@ class Sender {
 
  private:
   struct Object {
-    explicit Object(Bytes size) : fold(size) {}
+    explicit Object(digest::LeafFold&& started) : fold(std::move(started)) {}
     digest::LeafFold fold;
     uint32_t delivered = 0;  // leaves
     bool is_ended = false;   // complete and told
@@ -92,10 +95,16 @@ class Sender {
     uint32_t leaf = 0;
     uint32_t length = 0;
   };
+  struct Asked {
+    ObjectId object;
+    Bytes size;
+    std::shared_ptr<const messages::HeldObject> held = {};  // none: nothing is there
+  };
   Status list(const ManifestEntry& entry);
   void cut_page();
   void name(ObjectId object);
-  void need(ObjectId object, Bytes size);
+  void need(const Asked& asked);
+  void need_rest(const Asked& asked);
   bool is_far_ahead() const;
   void forget(ObjectId id);
   void forget_if_delivered(ObjectId id);
@@ -109,7 +118,6 @@ class Sender {
   digest::TreeHasher tree_;
   std::unordered_map<ObjectId, Object> objects_;            // needed and not delivered
   std::deque<ObjectId> needed_order_;                       // of these and some that are forgotten; the first is one
-  struct Asked { ObjectId object; Bytes size; };
   std::map<uint32_t, std::vector<Asked>> asked_pages_;      // objects with bytes, of each page without an answer
   std::map<BlockId, std::vector<SentLeaf>> sent_;           // blocks the sink has not verified
   messages::PageBuilder pages_;
@@ -121,7 +129,7 @@ class Sender {
   std::deque<EntryReport> reports_;
   std::vector<messages::SkippedItem> skips_waiting_;  // for the next page
   uint64_t entries_ = 0, failed_ = 0, skipped_ = 0, kept_ = 0, unfinished_ = 0;
-  Bytes bytes_listed_, bytes_needed_, bytes_delivered_;
+  Bytes bytes_listed_, bytes_needed_, bytes_held_, bytes_delivered_;
   bool scan_ended_ = false, end_said_ = false, root_said_ = false;
   std::optional<Hash256> root_;
 };

@@ -27,7 +27,8 @@ kill -9 "$gateway"
 from=$SECONDS code=0
 wait "$copying" || code=$?
 [ "$code" -eq 4 ] || fail "a lost peer gave exit code $code: $(cat "$work/killed-gateway.log")"; pass
-[ $((SECONDS - from)) -le 12 ] || fail "it took $((SECONDS - from)) s to notice"; pass
+[ $((SECONDS - from)) -ge 15 ] || fail "it waited for $((SECONDS - from)) s alone"; pass
+[ $((SECONDS - from)) -le 32 ] || fail "it took $((SECONDS - from)) s to give up"; pass
 grep -q '(peer_lost)' "$work/killed-gateway.log"; pass
 absent "$there/killed-gateway"
 
@@ -49,8 +50,7 @@ kill -TERM "$copying"  # a shell starts its background jobs with SIGINT ignored
 code=0; wait "$copying" || code=$?
 [ "$code" -eq 143 ] || fail "an interrupt gave exit code $code"; pass
 grep -q 'interrupted; nothing was published' "$work/interrupted.log" || fail "it did not end in order: $(cat "$work/interrupted.log")"; pass
-for _ in $(seq 50); do [ -n "$(in_staging)" ] || break; sleep 0.1; done
-[ -z "$(in_staging)" ] || fail "staging was left behind: $(in_staging)"; pass
+[ -n "$(in_staging)" ] || fail "an interrupt took what had arrived"; pass
 tideway copy -q "$work/small" wisconsin:data/after
 absent "$there/interrupted"
 

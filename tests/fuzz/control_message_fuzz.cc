@@ -42,6 +42,7 @@ void check_type(MessageType type, Body body) {
     case MessageType::kCancelTransfer: return check(parse_cancel_transfer, body);
     case MessageType::kTransferClosed: return check(parse_transfer_closed, body);
     case MessageType::kProgress: return check(parse_progress, body);
+    case MessageType::kObjectsHeld: return check(parse_objects_held, body);
   }
 }
 

@@ -29,6 +29,30 @@ TEST(LeafFold, AnyOrderGivesTheRootOfTheOrderedOne) {
   EXPECT_EQ(fold.root(), ordered.finish());
 }
 
+TEST(LeafFold, GoesOnBehindWhatAnotherOneFolded) {
+  constexpr uint32_t kLeaves = 11;
+  constexpr Bytes kSize = kLeafSize * (kLeaves - 1) + 7_B;
+  LeafFold all(kSize);
+  for (uint32_t leaf = 0; leaf < kLeaves; ++leaf) all.add(leaf, filled(leaf));
+  for (uint32_t first = 0; first < kLeaves; ++first) {
+    LeafFold front(kSize);
+    for (uint32_t leaf = 0; leaf < first; ++leaf) front.add(leaf, filled(leaf));
+    LeafFold rest(kSize, front.folded());
+    EXPECT_EQ(rest.has(first), false);
+    EXPECT_EQ(first == 0 || rest.has(first - 1), true);
+    for (uint32_t leaf = kLeaves; leaf-- > first;) EXPECT_TRUE(rest.add(leaf, filled(leaf)));
+    EXPECT_EQ(rest.root(), all.root()) << "behind " << first << " leaves";
+  }
+  EXPECT_EQ(ObjectHasher(kSize, all.folded()).finish(), all.root()) << "behind all of them";
+}
+
+TEST(LeafFold, OfOneLeafIsFoldedAsAWhole) {
+  LeafFold fold(5_B);
+  EXPECT_EQ(fold.folded(), FoldedLeaves{});
+  fold.add(0, filled(1));
+  EXPECT_EQ(ObjectHasher(5_B, fold.folded()).finish(), fold.root());
+}
+
 TEST(LeafFold, ALeafThatIsThereStaysAsItIs) {
   for (const Bytes size : {5_B, kLeafSize + 5_B}) {
     LeafFold fold(size);

@@ -50,6 +50,7 @@ std::vector<Row> rows() {
       row("cancel_transfer", CancelTransfer{kTransfer, "cancelled", true}, parse_cancel_transfer),
       row("transfer_closed", TransferClosed{kTransfer, "", false}, parse_transfer_closed),
       row("progress", Progress{kTransfer, 3_GiB, 2_GiB, 1_GiB, "store"}, parse_progress),
+      row("objects_held", example_held(), parse_objects_held),
   };
 }
 

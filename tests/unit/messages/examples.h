@@ -72,6 +72,7 @@ inline ManifestPage example_page() {
   page.entries[0].type = EntryType::kDirectory;
   page.entries[0].mode = 0755;
   page.entries[1].size = Bytes((8 << 20) + 1);
+  page.entries[1].version = 0x0102030405060708;
   page.entries[2].first_leaf = page.entries[3].first_leaf = 3;
   page.entries[2].mtime_ns = -1;
   page.entries[3].type = EntryType::kSymlink;
@@ -79,6 +80,10 @@ inline ManifestPage example_page() {
   page.entries[3].link_target = "../x";
   page.skipped = {{"special_file", "\"pipe\" is a FIFO"}};
   return page;
+}
+
+inline ObjectsHeld example_held() {
+  return {kTransfer, 7, {{ObjectId(1), 3, {kRoot, kRoot}, {}}, {ObjectId(500), 0, {}, {{2, {{}, {}}}, {9, {{}}}}}}};
 }
 
 inline OpenTransfer example_push() {
@@ -91,6 +96,7 @@ inline OpenTransfer example_push() {
   open.name = name_of_path("runs/llm7");
   open.destination = DestinationForm::kIntoDirectory;
   open.options = {PublishForm::kRename, Overwrite::kIfOlder, VerifyLevel::kReadback, CompressMode::kZstd, 3, true};
+  open.options.last = {"DONE", "latest*"};
   open.transfer_class = "best-effort";
   open.filters = {{FilterKind::kExclude, "*.tmp"}, {FilterKind::kInclude, "*"}};
   open.first_page = example_page();

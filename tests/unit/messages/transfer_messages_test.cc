@@ -43,6 +43,8 @@ TEST(OpenTransfer, ComesBackAsItWas) {
 
 TEST(OpenTransfer, EveryFieldIsChecked) {
   expect_push_refused("job", [](OpenTransfer& open) { open.job = "a\nb"; });
+  expect_push_refused("options.last", [](OpenTransfer& open) { open.options.last = {""}; });
+  expect_push_refused("options.last", [](OpenTransfer& open) { open.options.last = std::vector<std::string>(65, "a"); });
   expect_push_refused("job", [](OpenTransfer& open) { open.job = std::string(129, 'a'); });
   expect_push_refused("direction", [](OpenTransfer& open) { open.direction = static_cast<Direction>(4); });
   expect_push_refused("root", [](OpenTransfer& open) { open.root = ""; });
@@ -201,6 +203,29 @@ TEST(TransferClosed, AndCancelTransferComeBackAsTheyWere) {
 TEST(Progress, ComesBackAsItWas) {
   expect_back(Progress{kTransfer, 3_GiB, 2_GiB, 1_GiB, "store"}, parse_progress);
   expect_back(Progress{kTransfer, {}, {}, {}, ""}, parse_progress);
+}
+
+TEST(ObjectsHeld, ComesBackAsItWas) {
+  expect_back(example_held(), parse_objects_held);
+  ObjectsHeld longest{kTransfer, 0, {}};
+  longest.objects.push_back({ObjectId(1), UINT32_MAX - 4096, std::vector<Hash256>(31, kRoot), {{UINT32_MAX - 4090, std::vector<Hash128>(2048)}}});
+  expect_back(longest, parse_objects_held);
+}
+
+TEST(ObjectsHeld, IsRefusedWhenItContradictsItself) {
+  EXPECT_TRUE(parse_objects_held(body_of(serialize(example_held()))).ok()) << "else the bad ones are bad for another reason";
+  const auto refused = [](const std::string& field, const std::function<void(ObjectsHeld&)>& spoil) {
+    expect_refused<ObjectsHeld>(example_held(), parse_objects_held, field, spoil);
+  };
+  refused("objects", [](ObjectsHeld& held) { held.objects.clear(); });
+  refused("object.object", [](ObjectsHeld& held) { held.objects[1].object = held.objects[0].object; });
+  refused("object.tops", [](ObjectsHeld& held) { held.objects[0].tops.pop_back(); });
+  refused("object.tops", [](ObjectsHeld& held) { held.objects[0].leaves = 4; });
+  refused("run.hashes", [](ObjectsHeld& held) { held.objects[1].runs[0].hashes.clear(); });
+  refused("run.first", [](ObjectsHeld& held) { held.objects[1].runs[1].first = 4; });
+  refused("run.first", [](ObjectsHeld& held) { held.objects[1].runs[1].first = UINT32_MAX; });
+  refused("object", [](ObjectsHeld& held) { held.objects[0] = {}; });
+  refused("object.run", [](ObjectsHeld& held) { held.objects[1].runs[1].hashes.resize(kHeldHashesMax); });
 }
 
 }  // namespace

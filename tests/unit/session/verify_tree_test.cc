@@ -74,7 +74,7 @@ class VerifyTreeTest : public testing::Test {
     const std::string page = messages::serialize(pages_->take());
     ASSERT_TRUE(staging_->append_manifest(std::as_bytes(std::span(page))).ok());
     const PublishOrder order{ObjectName::from_text(to).value(), entries_, tree_.finish().value()};
-    const auto status = storage::publish_staged(*staging_, order, read_page, modes_);
+    const auto status = storage::publish_staged(*staging_, order, {read_page, modes_});
     ASSERT_TRUE(status.ok()) << status.error().what;
     ASSERT_TRUE(staging_->remove().ok());
   }

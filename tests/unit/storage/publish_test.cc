@@ -7,10 +7,12 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/inotify.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <set>
 
 namespace tideway::storage {
@@ -73,7 +75,7 @@ class PublishTest : public testing::Test {
     order_.destination = ObjectName::from_text(to).value();
     order_.entries = entries_.size();
     order_.root[0] = std::byte{1};
-    return publish_staged(*staging_, order_, decode_page, modes_);
+    return publish_staged(*staging_, order_, {decode_page, modes_, rules_});
   }
   size_t kept_manifests() const {
     size_t count = 0;
@@ -95,6 +97,7 @@ class PublishTest : public testing::Test {
   uint64_t leaves_ = 0;
   PublishOrder order_;
   uint32_t modes_ = 0777;
+  PublishRules rules_;
   bool is_mounted_ = false;
 };
 
@@ -144,7 +147,7 @@ TEST_F(PublishTest, AMissingObjectLeavesNothingBehindAndTheNextAttemptGoesOn) {
     const Descriptor made = staging_->create_object(ObjectId(2)).value();
     ASSERT_EQ(write_all(made.get(), 0, std::as_bytes(std::span("never sent", 10))), 0);
   }
-  ASSERT_TRUE(publish_staged(*staging_, order_, decode_page).ok());
+  ASSERT_TRUE(publish_staged(*staging_, order_, {decode_page}).ok());
   EXPECT_EQ(root_.read("up/copy/a"), "alpha");
   EXPECT_EQ(root_.read("up/copy/b"), "never sent");
 }
@@ -173,8 +176,73 @@ TEST_F(PublishTest, ACompletionMarkerComesAfterWhatItMarks) {
   EXPECT_FALSE(root_.exists("copy/.metadata"));
   const Descriptor made = staging_->create_object(ObjectId(2)).value();
   ASSERT_EQ(write_all(made.get(), 0, std::as_bytes(std::span("never sent", 10))), 0);
-  ASSERT_TRUE(publish_staged(*staging_, order_, decode_page).ok());
+  ASSERT_TRUE(publish_staged(*staging_, order_, {decode_page}).ok());
   EXPECT_EQ(root_.read("copy/.metadata"), "complete");
+}
+
+// The names that appear in a directory, in their order.
+class Appearances {
+ public:
+  explicit Appearances(const std::filesystem::path& dir) : fd_(::inotify_init1(IN_NONBLOCK)) {
+    EXPECT_GE(::inotify_add_watch(fd_, dir.c_str(), IN_MOVED_TO | IN_CREATE), 0);
+  }
+  ~Appearances() { ::close(fd_); }
+  Appearances(const Appearances&) = delete;
+  Appearances& operator=(const Appearances&) = delete;
+  std::string seen() {
+    alignas(inotify_event) std::array<char, 8192> events{};
+    const ssize_t size = ::read(fd_, events.data(), events.size());
+    std::string names;
+    for (ssize_t at = 0; at < size;) {
+      const auto* event = reinterpret_cast<const inotify_event*>(events.data() + at);
+      names += std::string(event->name) + " ";
+      at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
+    }
+    return names;
+  }
+
+ private:
+  int fd_;
+};
+
+TEST_F(PublishTest, WhatIsNamedLastComesAfterAllElse) {
+  root_.make_dir("copy");
+  rules_.last = {"A-DONE*"};
+  dir(0, "");
+  file(0, ".metadata", "a marker that is known");
+  file(0, "A-DONE.txt", "complete");
+  file(0, "f", "x");
+  Appearances appearances(root_ / "copy");
+  ASSERT_TRUE(publish("copy").ok());
+  EXPECT_EQ(appearances.seen(), "f .metadata A-DONE.txt ");
+}
+
+TEST_F(PublishTest, RenameAddsNothingToATreeThatIsThere) {
+  rules_.form = PublishRules::Form::kRename;
+  root_.make_dir("copy");
+  sample();
+  const auto status = publish("copy");
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().fault, Fault::kDestExists);
+  EXPECT_EQ(names_in("copy"), "");
+}
+
+TEST_F(PublishTest, RenameOfATreeThatIsThereWholeIsDoneAlready) {
+  rules_.form = PublishRules::Form::kRename;
+  sample();
+  ASSERT_TRUE(publish("copy").ok());
+  EXPECT_TRUE(root_.exists("copy/.tideway-manifest"));
+  EXPECT_TRUE(publish_staged(*staging_, order_, {decode_page, modes_, rules_}).ok()) << "twice is as good as once";
+}
+
+TEST_F(PublishTest, MarkerMakesTheDirectoryAndFillsItPartByPart) {
+  rules_.form = PublishRules::Form::kMarker;
+  sample();
+  const auto status = publish("up/copy");
+  ASSERT_TRUE(status.ok()) << status.error().what;
+  EXPECT_EQ(root_.read("up/copy/closed/inner"), "beta");
+  EXPECT_FALSE(root_.exists("up/copy/.tideway-manifest")) << "a manifest in it would be another part";
+  EXPECT_EQ(kept_manifests(), 1U);
 }
 
 // A directory that was made at its final name stayed there, closed, when the next one could not be made.
@@ -222,12 +290,12 @@ TEST_F(PublishTest, NothingIsVisibleInAnExistingDirectoryBeforeAllIsReady) {
     ASSERT_EQ(write_all(made.get(), 0, std::as_bytes(std::span("never sent", 10))), 0);
     ASSERT_EQ(set_times(made.get(), entries_.back().mtime_ns), 0);
   }
-  const auto status = publish_staged(*staging_, order_, decode_page);
+  const auto status = publish_staged(*staging_, order_, {decode_page});
   ASSERT_TRUE(status.ok()) << status.error().what;
   EXPECT_EQ(names_in("copy"), "a-empty b-dir c-link d inner ");
   EXPECT_EQ(root_.stat("copy/a-empty").st_mode & 07777U, 0640U);
   EXPECT_EQ(root_.stat("copy/a-empty").st_mtim.tv_nsec, 9);
-  ASSERT_TRUE(publish_staged(*staging_, order_, decode_page).ok()) << "twice is as good as once";
+  ASSERT_TRUE(publish_staged(*staging_, order_, {decode_page}).ok()) << "twice is as good as once";
 }
 
 TEST_F(PublishTest, AReadOnlyDirectoryGoesIntoAnExistingOneWithoutRootsRights) {
@@ -258,7 +326,7 @@ TEST_F(PublishTest, ADirectoryThatHoldsAMarkerComesAfterTheFilesBesideIt) {
   EXPECT_EQ(publish("copy").error().fault, Fault::kTypeConflict);
   EXPECT_FALSE(root_.exists("copy/a"));
   std::filesystem::remove_all(root_ / "copy/shard");
-  ASSERT_TRUE(publish_staged(*staging_, order_, decode_page).ok());
+  ASSERT_TRUE(publish_staged(*staging_, order_, {decode_page}).ok());
   EXPECT_EQ(root_.read("copy/a/.metadata"), "complete");
 }
 
@@ -358,7 +426,7 @@ TEST_F(PublishTest, AFileIsPublishedUnderItsNewNameAndNeverOverAnother) {
   ASSERT_TRUE(publish("up/copy").ok());
   EXPECT_EQ(root_.read("up/copy"), "content");
   EXPECT_EQ(kept_manifests(), 1U);
-  ASSERT_TRUE(publish_staged(*staging_, order_, decode_page).ok()) << "twice is as good as once";
+  ASSERT_TRUE(publish_staged(*staging_, order_, {decode_page}).ok()) << "twice is as good as once";
 
   restart();
   file(0, "", "different");
@@ -396,7 +464,7 @@ TEST_F(PublishTest, AListThatLiesIsRefused) {
     lie.tell(*this);
     if (entries_.empty()) {
       order_ = {single_name("copy"), 1, {}};
-      EXPECT_EQ(publish_staged(*staging_, order_, decode_page).error().fault, lie.fault) << lie.what;
+      EXPECT_EQ(publish_staged(*staging_, order_, {decode_page}).error().fault, lie.fault) << lie.what;
     } else {
       const auto status = publish("copy");
       ASSERT_FALSE(status.ok()) << lie.what;
@@ -411,7 +479,7 @@ TEST_F(PublishTest, AnotherNumberOfEntriesThanAnnouncedIsRefused) {
   ASSERT_TRUE(staging_->append_manifest(encode_page(entries_)).ok());
   for (const uint64_t announced : {entries_.size() - 1, entries_.size() + 1, size_t{2}}) {
     order_ = {single_name("copy"), announced, {}};
-    EXPECT_EQ(publish_staged(*staging_, order_, decode_page).error().fault, Fault::kManifestMismatch) << announced;
+    EXPECT_EQ(publish_staged(*staging_, order_, {decode_page}).error().fault, Fault::kManifestMismatch) << announced;
     EXPECT_TRUE(is_clean());
   }
 }

@@ -54,6 +54,62 @@ TEST_F(StagingTest, WhatADeadTransferLeftIsRemoved) {
   EXPECT_EQ(root_.read(path(1) + "/manifest"), "");
 }
 
+TEST_F(StagingTest, WhatADeadTransferLeftIsThereForOneThatGoesOn) {
+  const std::string record(64, 'r');
+  {
+    Staging dead = Staging::open(this->open(), id(1)).value();
+    EXPECT_FALSE(dead.was_there());
+    ASSERT_TRUE(dead.create_object(ObjectId(5)).ok());
+    ASSERT_TRUE(dead.append_manifest(bytes_of("page")).ok());
+    ASSERT_TRUE(dead.write_leaf_hash(3, {std::byte{9}}).ok());
+    ASSERT_TRUE(dead.record(bytes_of(record)).ok());
+  }
+  EXPECT_TRUE(Staging::exists(*this->open(), id(1)));
+  EXPECT_FALSE(Staging::exists(*this->open(), id(2)));
+  Staging again = Staging::open(this->open(), id(1)).value();
+  EXPECT_TRUE(again.was_there());
+  std::vector<std::byte> read(100);
+  EXPECT_EQ(again.ledger().read(0, read), record.size());
+  EXPECT_EQ(again.ledger().read(record.size(), read), 0U);
+  std::array<Hash128, 1> hash;
+  EXPECT_TRUE(again.read_leaf_hashes(3, hash));
+  EXPECT_EQ(hash[0], Hash128{std::byte{9}});
+  EXPECT_FALSE(again.read_leaf_hashes(4, hash)) << "behind the end";
+  EXPECT_TRUE(again.stat_object(ObjectId(5)).value());
+  ASSERT_TRUE(again.drop_object(ObjectId(5)).ok());
+  EXPECT_TRUE(again.drop_object(ObjectId(5)).ok()) << "missing is fine";
+  EXPECT_FALSE(again.stat_object(ObjectId(5)).value());
+}
+
+TEST_F(StagingTest, OneThatWasNotMadeCompletelyIsMadeAnew) {
+  { const Staging dead = create(); }
+  std::filesystem::remove(root_ / (path(1) + "/ledger"));
+  const Staging again = Staging::open(open(), id(1)).value();
+  EXPECT_FALSE(again.was_there());
+  EXPECT_TRUE(root_.exists(path(1) + "/ledger"));
+}
+
+TEST_F(StagingTest, TheManifestThatListsMoreIsComparedWith) {
+  const auto former = [&](const Staging& staging) {
+    const Descriptor file = staging.open_former().value();
+    PageStream pages(file.get(), 0, stat_of(file.get()).stat.size.count());
+    const auto page = pages.next().value();
+    return std::string(reinterpret_cast<const char*>(page.data()), page.size());
+  };
+  Staging staging = create();
+  ASSERT_TRUE(staging.append_manifest(bytes_of("a long page")).ok());
+  ASSERT_TRUE(staging.begin_manifest().ok());
+  EXPECT_EQ(former(staging), "a long page");
+  ASSERT_TRUE(staging.append_manifest(bytes_of("short")).ok());
+  ASSERT_TRUE(staging.begin_manifest().ok());
+  EXPECT_EQ(former(staging), "a long page");
+  ASSERT_TRUE(staging.append_manifest(bytes_of("an even longer page")).ok());
+  ASSERT_TRUE(staging.begin_manifest().ok());
+  EXPECT_EQ(former(staging), "an even longer page");
+  ASSERT_TRUE(staging.drop_former().ok());
+  EXPECT_FALSE(staging.open_former().ok());
+}
+
 TEST_F(StagingTest, ObjectsLieByNumber) {
   Staging staging = create();
   ASSERT_TRUE(staging.create_object(ObjectId(0xaf3c)).ok());

@@ -55,7 +55,7 @@ struct Sink {
 
   Receiver of;
   uint32_t next_block = 0;
-  std::vector<Receiver::LeafHash> hashes;
+  std::vector<Receiver::StoredLeaf> hashes;
 };
 
 Fault fault_of(const Status& status) { return status.ok() ? Fault::kNothingToDo : status.error().fault; }
@@ -218,6 +218,94 @@ TEST(Receiver, AListReportsSkipsToo) {
   Sink sink;
   ASSERT_TRUE(sink.of.on_listed_page(page).ok());
   EXPECT_TRUE(sink.of.next_report());
+}
+
+// ---- what an earlier run left --------------------------------------------------------------------------------------
+
+// A run before this one left these leaves of each object.
+HeldLeaves left(const std::map<ObjectId, std::vector<uint32_t>>& leaves) {
+  return [&leaves](const ManifestEntry& entry, const TakeLeaves& take) {
+    const auto found = leaves.find(entry.number);
+    if (found == leaves.end()) return;
+    for (const uint32_t leaf : found->second) {
+      const Hash128 hash = segment_of(entry.number, leaf, entry.size).hash;
+      take(leaf, {&hash, 1});
+    }
+  };
+}
+
+TEST(Receiver, TakesWhatIsHeldAndAsksForTheRest) {
+  Tree tree;
+  const ObjectId whole = tree.file(9_MiB);
+  const ObjectId partial = tree.file(30_MiB);
+  const ObjectId small = tree.file(5_B);
+  const ObjectId absent = tree.file(6_B);
+  const std::map<ObjectId, std::vector<uint32_t>> leaves = {{whole, {0, 1, 2}}, {partial, {0, 1, 5, 7}}, {small, {0}}};
+  Sink sink(Answers::kPerPage);
+  const std::vector<Existing> existing(tree.entries.size(), Existing::kAbsent);
+  ASSERT_TRUE(sink.of.on_page(tree.page(), existing, left(leaves)).ok());
+  EXPECT_FALSE(sink.of.is_open(whole));
+  EXPECT_TRUE(sink.of.is_open(partial));
+  EXPECT_EQ(sink.of.bytes_held(), 9_MiB + 14_MiB + 5_B);
+  auto first = sink.of.next_message();
+  ASSERT_TRUE(first && std::holds_alternative<messages::ObjectsHeld>(*first)) << "before the answer to the page";
+  const auto& objects = std::get<messages::ObjectsHeld>(*first).objects;
+  ASSERT_EQ(objects.size(), 3U);
+  EXPECT_EQ(objects[0].leaves, 3U);
+  EXPECT_EQ(objects[0].tops.size(), 2U);
+  EXPECT_EQ(objects[1].leaves, 2U);
+  ASSERT_EQ(objects[1].runs.size(), 2U);
+  EXPECT_EQ(objects[1].runs[1].first, 7U);
+  EXPECT_EQ(sink.said<messages::Needs>().at(0).kind, messages::NeedsKind::kAll);
+  for (const uint32_t leaf : {2U, 3U, 4U, 6U}) ASSERT_TRUE(sink.store(segment_of(partial, leaf, 30_MiB)).ok());
+  ASSERT_TRUE(sink.store(segment_of(absent, 0, 6_B)).ok());
+  EXPECT_FALSE(sink.of.claim(segment_of(partial, 1, 30_MiB)).value()) << "what is held is not written again";
+  ASSERT_TRUE(sink.end_object(partial, 30_MiB).ok());
+  ASSERT_TRUE(sink.end_object(absent, 6_B).ok());
+  ASSERT_TRUE(sink.end_list(tree).ok());
+  ASSERT_TRUE(sink.of.on_root({kTransfer, tree.root()}).ok());
+  EXPECT_EQ(sink.close_all(), 2U);
+  ASSERT_TRUE(sink.of.is_complete());
+  EXPECT_EQ(sink.of.verdict().value(), tree.root());
+}
+
+TEST(Receiver, TheLeafThatCompletesAnObjectCountsWhenItIsClosed) {
+  Tree tree;
+  const ObjectId file = tree.file(9_MiB);
+  Sink sink;
+  ASSERT_TRUE(sink.page(tree).ok());
+  for (const uint32_t leaf : {2U, 0U, 1U}) ASSERT_TRUE(sink.store(segment_of(file, leaf, 9_MiB)).ok());
+  using Counts = Receiver::StoredLeaf::Counts;
+  EXPECT_EQ(sink.hashes[0].counts, Counts::kNow);
+  EXPECT_EQ(sink.hashes[1].counts, Counts::kNow);
+  EXPECT_EQ(sink.hashes[2].counts, Counts::kWhenClosed);
+  ASSERT_TRUE(sink.end_object(file, 9_MiB).ok());
+  EXPECT_EQ(sink.of.next_close()->last_leaf, 1U);
+}
+
+TEST(Receiver, WhatIsHeldFitsItsMessages) {
+  Tree tree;
+  std::map<ObjectId, std::vector<uint32_t>> leaves;
+  constexpr Bytes kSize = kLeafSize * 1024;
+  for (int i = 0; i < 300; ++i) {  // ten subtrees each
+    auto& all = leaves[tree.file(kSize)];
+    for (uint32_t leaf = 0; leaf < 1023; ++leaf) all.push_back(leaf);
+  }
+  auto& odd = leaves[tree.file(kLeafSize * 10'000)];
+  for (uint32_t leaf = 1; leaf < 10'000; leaf += 2) odd.push_back(leaf);
+  Sink sink(Answers::kPerPage);
+  const std::vector<Existing> existing(tree.entries.size(), Existing::kAbsent);
+  ASSERT_TRUE(sink.of.on_page(tree.page(), existing, left(leaves)).ok());
+  size_t objects = 0, hashes = 0;
+  for (const auto& held : sink.said<messages::ObjectsHeld>()) {
+    const std::string body = messages::serialize(held);
+    EXPECT_TRUE(messages::parse_objects_held(std::as_bytes(std::span(body))).ok());
+    objects += held.objects.size();
+    for (const auto& object : held.objects)
+      for (const auto& run : object.runs) hashes += run.hashes.size();
+  }
+  EXPECT_EQ(objects, 301U);
+  EXPECT_EQ(hashes, kHeldEarlyMax) << "what lies further behind the gap is sent again";
 }
 
 // ---- failures ------------------------------------------------------------------------------------------------------

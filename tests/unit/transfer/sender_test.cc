@@ -50,6 +50,75 @@ struct Source {
 SkippedEntry skip(Fault fault, std::string what) { return {{}, {fault, std::move(what), ""}}; }
 using Objects = std::vector<ObjectId>;
 
+// ---- what the sink has from an earlier run ---------------------------------------------------------------------------
+
+// What a sink says that has these leaves of an object.
+messages::HeldObject held_of(ObjectId object, Bytes size, std::initializer_list<uint32_t> leaves) {
+  messages::HeldObject held{object, 0, {}, {}};
+  digest::ObjectHasher front;
+  for (const uint32_t leaf : leaves) {
+    const block::Segment segment = segment_of(object, leaf, size);
+    if (leaf == held.leaves) {
+      front.add_leaf(segment.length, segment.hash);
+      held.leaves += 1;
+    } else if (!held.runs.empty() && held.runs.back().first + held.runs.back().hashes.size() == leaf) {
+      held.runs.back().hashes.push_back(segment.hash);
+    } else {
+      held.runs.push_back({leaf, {segment.hash}});
+    }
+  }
+  held.tops = front.folded().tops;
+  return held;
+}
+
+TEST(Sender, SendsOnlyWhatTheSinkDoesNotHoldAndSaysTheSameRoot) {
+  Tree tree;
+  const ObjectId whole = tree.file(9_MiB);
+  const ObjectId partial = tree.file(30_MiB);
+  const ObjectId small = tree.file(5_B);
+  const ObjectId absent = tree.file(6_B);
+  Source source;
+  ASSERT_TRUE(source.list(tree).ok());
+  source.of.on_scan_end();
+  source.said<messages::ManifestPage>();
+  ASSERT_TRUE(source.of.on_held({kTransfer, 0, {held_of(whole, 9_MiB, {0, 1, 2}), held_of(partial, 30_MiB, {0, 1, 2, 5, 7}),
+                                                held_of(small, 5_B, {0})}}).ok());
+  EXPECT_FALSE(source.of.next_block()) << "before the page is answered";
+  ASSERT_TRUE(source.of.on_needs({kTransfer, 0, messages::NeedsKind::kAll, {}}).ok());
+  std::vector<std::pair<uint32_t, uint32_t>> sent;
+  for (const BlockPlan& plan : source.pack_all())
+    for (const LeafRead& leaf : plan.leaves) sent.emplace_back(leaf.object.value(), leaf.leaf);
+  EXPECT_EQ(sent, (std::vector<std::pair<uint32_t, uint32_t>>{{partial.value(), 3}, {partial.value(), 4}, {partial.value(), 6}, {absent.value(), 0}}));
+  EXPECT_EQ(source.of.bytes_needed(), 12_MiB + 6_B);
+  EXPECT_EQ(source.of.bytes_held(), 9_MiB + 18_MiB + 5_B);
+  source.close_all();
+  EXPECT_EQ(source.of.root(), tree.root());
+  std::vector<ObjectId> ended;
+  for (const auto& ends : source.said<messages::ObjectEnds>())
+    for (const auto& end : ends.ends) ended.push_back(end.object);
+  EXPECT_EQ(ended, (Objects{partial, absent})) << "what is there whole has no end";
+  ASSERT_TRUE(source.deliver(0, 4).ok());
+  EXPECT_EQ(source.released(), (Objects{whole, small, partial, absent}));
+}
+
+TEST(Sender, HeldObjectsThatCannotBeAreProtocolErrors) {
+  Tree tree;
+  const ObjectId file = tree.file(9_MiB);
+  const ObjectId later = tree.file(9_MiB);
+  const auto told = [&](uint32_t page, std::vector<messages::HeldObject> objects) {
+    Source source;
+    EXPECT_TRUE(source.list(tree).ok());
+    source.of.on_scan_end();
+    return source.of.on_held({kTransfer, page, std::move(objects)}).ok();
+  };
+  EXPECT_TRUE(told(0, {held_of(file, 9_MiB, {0}), held_of(later, 9_MiB, {0, 1, 2})}));
+  EXPECT_FALSE(told(1, {held_of(file, 9_MiB, {0})})) << "of a page that was not told";
+  EXPECT_FALSE(told(0, {held_of(ObjectId(0), 9_MiB, {0})})) << "of a directory";
+  EXPECT_FALSE(told(0, {held_of(later, 9_MiB, {0}), held_of(file, 9_MiB, {0})})) << "out of order";
+  EXPECT_FALSE(told(0, {held_of(file, 90_MiB, {0, 1, 2, 3})})) << "more than it has";
+  EXPECT_FALSE(told(0, {held_of(file, 90_MiB, {0, 3})})) << "behind its end";
+}
+
 // ---- a transfer that goes well -------------------------------------------------------------------------------------
 
 TEST(Sender, SaysPageEndsListEndAndRootInThatOrder) {

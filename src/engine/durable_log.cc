@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/durable_log.h"
+
+#include "base/log.h"
+
+#include <algorithm>
+#include <array>
+
+namespace tideway::engine {
+namespace {
+
+constexpr Duration kBatchTime = std::chrono::milliseconds(500);
+constexpr int kRestPerSync = 3;          // at most a quarter of the time goes into syncs
+constexpr Bytes kUndurableMin = 256_MiB;  // so much may be sent twice after a crash, or one second's worth
+constexpr Duration kUndurableTime = std::chrono::seconds(1);
+constexpr size_t kHashesRead = 1024;
+constexpr size_t kLedgerRead = 1024 * transfer::kLedgerRecordSize;
+
+flow::Interval leaves_of(const ManifestEntry& entry) { return {entry.first_leaf, entry.first_leaf + leaf_count(entry.size)}; }
+
+}  // namespace
+
+Result<std::vector<ManifestEntry>> read_page(std::span<const std::byte> bytes) {
+  auto page = messages::parse_manifest_page(bytes);
+  if (!page.ok()) return std::move(page).error();
+  return std::move(page.value().entries);
+}
+
+const ManifestEntry* FormerEntries::next() {
+  if (at_ < page_.size()) return &page_[at_++];
+  const auto bytes = pages_.next();
+  if (!bytes.ok() || bytes.value().empty()) return nullptr;
+  auto page = read_page(bytes.value());
+  if (!page.ok()) return nullptr;
+  page_ = std::move(page).value();
+  at_ = 1;
+  return &page_.front();
+}
+
+// ---- when to sync --------------------------------------------------------------------------------------------------
+
+void SyncPace::on_written(Time now, Bytes bytes) {
+  if (open_ == 0_B) opened_at_ = now;
+  open_ += bytes;
+}
+
+Bytes SyncPace::undurable_max() const { return std::max(kUndurableMin, rate_.over(kUndurableTime)); }
+
+bool SyncPace::is_full() const { return open_ + syncing_ >= undurable_max(); }
+
+bool SyncPace::wants_sync(Time now) const {
+  if (open_ == 0_B) return false;
+  if (open_ * 2 >= undurable_max()) return true;
+  return now >= rests_until_ && now - opened_at_ >= kBatchTime;
+}
+
+void SyncPace::on_sync_begun(Time now) {
+  if (last_began_ != Time{} && now > last_began_) rate_ = Rate::of(open_, now - last_began_);
+  last_began_ = sync_began_ = now;
+  syncing_ += std::exchange(open_, {});
+}
+
+void SyncPace::on_sync_ended(Time now) {
+  syncing_ = {};
+  rests_until_ = now + (now - sync_began_) * kRestPerSync;
+}
+
+// ---- what an earlier process left ----------------------------------------------------------------------------------
+
+Result<DurableLog> DurableLog::open(storage::Staging& staging, const TransferId& id, uint64_t lease_epoch) {
+  DurableLog log(staging, id);
+  log.lease_epoch_ = lease_epoch;
+  if (Status status = log.replay(); !status.ok()) return std::move(status).error();
+  log.is_resumed_ = staging.was_there();
+  if (log.ledger_.lease_epoch() <= lease_epoch) return log;
+  return Error{Fault::kLeaseLost,
+               "lease epoch " + std::to_string(log.ledger_.lease_epoch()) + " has filled this transfer's staging, and ours is " +
+                   std::to_string(lease_epoch),
+               "let the holder of the lease go on"};
+}
+
+Status DurableLog::replay() {
+  std::vector<std::byte> bytes(kLedgerRead);
+  uint64_t good = 0;
+  for (bool is_whole = true; is_whole;) {
+    const auto some = std::span(bytes).first(staging_->ledger().read(good, bytes));
+    const size_t replayed = ledger_.replay(some);
+    good += replayed;
+    is_whole = replayed > 0 && replayed == some.size();
+  }
+  if (good < staging_->ledger().size())
+    log::warning("ledger_cut", "transfer=" + storage::to_hex(staging_->id()) + " bytes=" + std::to_string(staging_->ledger().size()) +
+                                   " good=" + std::to_string(good) + " why=\"what follows is damaged, and is sent again\"");
+  return staging_->ledger().cut(good);
+}
+
+Status DurableLog::begin() {
+  ledger_.write(transfer::LedgerOpened{lease_epoch_});
+  if (!is_resumed_) return success();
+  if (Status status = staging_->begin_manifest(); !status.ok()) return status;
+  auto former = staging_->open_former();
+  if (former.ok()) former_.emplace(std::move(former).value());
+  return success();
+}
+
+// Whether the former manifest has the same here. When it has not, what the ledger says from here on may be of something else.
+bool DurableLog::is_as_before(const ManifestEntry& entry) {
+  if (!former_) return false;
+  const ManifestEntry* before = former_->next();
+  if (before != nullptr && *before == entry) return true;
+  const bool takes_its_place = before != nullptr && before->number == entry.number && before->parent == entry.parent &&
+                               before->name == entry.name && before->type == entry.type &&
+                               before->first_leaf == entry.first_leaf && leaf_count(before->size) == leaf_count(entry.size);
+  if (takes_its_place) return false;
+  take_back({entry.first_leaf, UINT64_MAX});
+  former_.reset();
+  is_former_over_ = true;
+  return false;
+}
+
+// Numbers mean something else behind the former list's end or first difference: once ours are recorded, nothing may be compared
+// with it any more. It stays until ours has what they agreed on.
+Status DurableLog::end_page() {
+  if (!std::exchange(is_former_over_, false)) return success();
+  if (Status status = staging_->record(ledger_.take_unwritten()); !status.ok()) return status;
+  return staging_->drop_former();
+}
+
+Status DurableLog::take_entry(const ManifestEntry& entry, transfer::Existing existing) {
+  if (!is_resumed_) return success();
+  const bool is_same = is_as_before(entry);
+  if (entry.type != EntryType::kFile || entry.size == 0_B) return success();
+  return is_same && existing == transfer::Existing::kAbsent ? check_staged(entry) : forget(entry, existing);
+}
+
+// The ledger is as good as the disk's word. What a look at the file tells costs nothing: somebody may have taken it away, and
+// an object that is finished has its size and its times.
+Status DurableLog::check_staged(const ManifestEntry& entry) {
+  const flow::Interval all = leaves_of(entry);
+  flow::Interval last = ledger_.durable().first_inside(all);
+  if (last.begin == last.end) return success();
+  const bool is_whole = ledger_.durable().contains_all(all);
+  for (flow::Interval next = last; next.begin < next.end; next = ledger_.durable().first_inside({next.end, all.end})) last = next;
+  auto there = staging_->stat_object(entry.number);
+  if (!there.ok()) return std::move(there).error();
+  const Bytes reaches = std::min(entry.size, kLeafSize * (last.end - all.begin));
+  const bool is_there = there.value() && there.value()->kind == storage::FileKind::kFile && there.value()->size >= reaches;
+  const bool is_finished = is_there && there.value()->size == entry.size && there.value()->mtime_ns == entry.mtime_ns;
+  if (is_whole ? is_finished : is_there) return success();
+  log::warning("staged_object_lost", "transfer=" + storage::to_hex(staging_->id()) + " object=" + std::to_string(entry.number.value()) +
+                                         " why=\"its file is not as the ledger says; it is sent again\"");
+  return forget(entry, transfer::Existing::kAbsent);
+}
+
+Status DurableLog::forget(const ManifestEntry& entry, transfer::Existing existing) {
+  take_back(leaves_of(entry));
+  if (existing == transfer::Existing::kSame)  // a stored manifest says by zeros that the destination had it
+    for (uint64_t i = 0; i < leaf_count(entry.size); ++i)
+      if (Status status = staging_->write_leaf_hash(entry.first_leaf + i, {}); !status.ok()) return status;
+  return staging_->drop_object(entry.number);
+}
+
+void DurableLog::held(const ManifestEntry& entry, const transfer::TakeLeaves& take) const {
+  const flow::Interval all = leaves_of(entry);
+  std::array<Hash128, kHashesRead> hashes;
+  for (flow::Interval run = ledger_.durable().first_inside(all); run.begin < run.end;
+       run = ledger_.durable().first_inside({run.end, all.end})) {
+    while (run.begin < run.end) {
+      const auto some = std::span(hashes).first(std::min<uint64_t>(hashes.size(), run.length()));
+      if (!staging_->read_leaf_hashes(run.begin, some) || std::ranges::find(some, Hash128{}) != some.end()) return;
+      take(static_cast<uint32_t>(run.begin - all.begin), some);
+      run.begin += some.size();
+    }
+  }
+}
+
+// ---- what we write -------------------------------------------------------------------------------------------------
+
+void DurableLog::begin_batch(Time now) {
+  syncing_.insert(syncing_.end(), noted_.begin(), noted_.end());
+  noted_.clear();
+  pace_.on_sync_begun(now);
+}
+
+void DurableLog::write_noted(std::vector<uint64_t>& leaves) {
+  std::ranges::sort(leaves);
+  for (size_t i = 0, end = 0; i < leaves.size(); i = end) {
+    end = i + 1;
+    while (end < leaves.size() && leaves[end] == leaves[i] + (end - i)) ++end;
+    ledger_.write(transfer::LeavesDurable{leaves[i], end - i});
+  }
+  leaves.clear();
+}
+
+Status DurableLog::end_batch(Time now) {
+  write_noted(syncing_);
+  const Status status = staging_->record(ledger_.take_unwritten());
+  pace_.on_sync_ended(now);
+  return status;
+}
+
+Status DurableLog::begin_publish(const transfer::PublishBegun& begun) {
+  write_noted(syncing_);
+  write_noted(noted_);
+  ledger_.write(begun);
+  return staging_->record(ledger_.take_unwritten());
+}
+
+void DurableLog::take_back(flow::Interval leaves) {
+  const auto is_among = [&](uint64_t leaf) { return leaf >= leaves.begin && leaf < leaves.end; };
+  std::erase_if(noted_, is_among);
+  std::erase_if(syncing_, is_among);
+  if (ledger_.durable().intersects(leaves)) ledger_.write(transfer::LeavesVoided{leaves.begin, leaves.length()});
+}
+
+}  // namespace tideway::engine

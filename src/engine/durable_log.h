@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a sink has on stable storage, and the order in which it gets there:
+//
+//   write data ─▶ sync data ─▶ sync pages and leaf hashes ─▶ append to the ledger ─▶ sync the ledger
+//
+// Leaves are noted as they are written, and recorded in batches, each behind one sync of the store. A process that comes
+// later reads the ledger, compares the entries of its own transfer with those of the former one, and takes what is the same
+// without reading it again.
+//
+// An entry that changed and still takes the same leaves is sent anew by itself. Where the list differs in any other way,
+// leaves get other numbers, and all from there on is sent anew.
+// Thread: io worker, the transfer's home; it blocks.
+#pragma once
+#include "storage/staging.h"
+#include "transfer/ledger.h"
+#include "transfer/receiver.h"
+#include <tideway/time.h>
+
+#include <optional>
+#include <vector>
+
+namespace tideway::engine {
+
+Result<std::vector<ManifestEntry>> read_page(std::span<const std::byte> bytes);
+
+// The entries of a manifest that an earlier process staged, until they end or are damaged.
+class FormerEntries {
+ public:
+  explicit FormerEntries(storage::Descriptor file)
+      : file_(std::move(file)), pages_(file_.get(), 0, storage::stat_of(file_.get()).stat.size.count()) {}
+  const ManifestEntry* next();  // valid until the next call
+
+ private:
+  storage::Descriptor file_;
+  storage::PageStream pages_;
+  std::vector<ManifestEntry> page_;
+  size_t at_ = 0;
+};
+
+// When what was written is to be synced: half a second after its first byte, unless syncs take so long that they would
+// take up the disk, and before more would be lost in a crash than may be.
+class SyncPace {
+ public:
+  void on_written(Time now, Bytes bytes);
+  bool wants_sync(Time now) const;
+  bool is_full() const;  // nothing more may be written until a sync has ended
+  void on_sync_begun(Time now);
+  void on_sync_ended(Time now);
+
+ private:
+  Bytes undurable_max() const;
+  Bytes open_, syncing_;
+  Time opened_at_ = kNever, sync_began_{}, last_began_{}, rests_until_{};
+  Rate rate_;  // between the last two syncs
+};
+
+class DurableLog {
+ public:
+  // Of staging that lies there, whoever made it. Cuts its ledger at the first damage. Errors: lease_lost, when another lease
+  // has filled it since ours began, and those of the file system.
+  static Result<DurableLog> open(storage::Staging& staging, const TransferId& id, uint64_t lease_epoch);
+
+  // Set: an earlier process was making the transfer visible. That is to be ended before anything else.
+  const std::optional<transfer::PublishBegun>& publishing() const { return ledger_.publishing(); }
+  Status begin();  // a run of ours
+  bool is_resumed() const { return is_resumed_; }
+  bool proves_anything() const { return !ledger_.durable().is_empty(); }
+
+  // The transfer's entries, one after the other. Takes back what the ledger says of one that is another one now, that the
+  // destination has, or whose bytes are gone.
+  Status take_entry(const ManifestEntry& entry, transfer::Existing existing);
+  Status end_page();  // the page they came in is in staging
+  void held(const ManifestEntry& entry, const transfer::TakeLeaves& take) const;
+
+  void on_written(Time now, Bytes bytes) { pace_.on_written(now, bytes); }
+  void on_counts(uint64_t leaf) { noted_.push_back(leaf); }  // what it stands for is written, and durable with the next sync
+  const SyncPace& pace() const { return pace_; }
+  // A sync of the store begins: it covers all that was noted. And it has ended well.
+  void begin_batch(Time now);
+  Status end_batch(Time now);
+  // The same for what is noted, all of it synced, and says that publishing begins.
+  Status begin_publish(const transfer::PublishBegun& begun);
+  void take_back(flow::Interval leaves);  // they have to be sent anew
+
+ private:
+  DurableLog(storage::Staging& staging, const TransferId& id) : staging_(&staging), ledger_(id) {}
+  Status replay();
+  bool is_as_before(const ManifestEntry& entry);
+  Status check_staged(const ManifestEntry& entry);
+  Status forget(const ManifestEntry& entry, transfer::Existing existing);
+  void write_noted(std::vector<uint64_t>& leaves);
+
+  storage::Staging* staging_;
+  transfer::Ledger ledger_;
+  bool is_resumed_ = false;
+  uint64_t lease_epoch_ = 0;
+  std::optional<FormerEntries> former_;  // while the entries are as before
+  bool is_former_over_ = false;
+  std::vector<uint64_t> noted_, syncing_;
+  SyncPace pace_;
+};
+
+}  // namespace tideway::engine

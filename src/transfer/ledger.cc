@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "transfer/ledger.h"
+
+#include "base/cursor.h"
+#include "digest/leaf_hash.h"
+#include <tideway/check.h>
+
+#include <algorithm>
+
+namespace tideway::transfer {
+namespace {
+
+constexpr uint32_t kMagic = 0x54574C31;  // "TWL1"
+constexpr size_t kSealSize = 8;
+constexpr size_t kSealedSize = kLedgerRecordSize - kSealSize;
+
+enum class Kind : uint32_t { kOpened = 1, kDurable = 2, kVoid = 3, kPublishing = 4 };
+
+Hash128 seal_of(const TransferId& transfer, std::span<const std::byte> sealed) {
+  std::array<std::byte, sizeof(TransferId) + kSealedSize> input{};
+  const auto rest = std::copy(transfer.begin(), transfer.end(), input.begin());
+  std::copy(sealed.begin(), sealed.end(), rest);
+  return digest::leaf_hash(input);
+}
+
+void write_body(Writer& out, const LedgerOpened& opened) { out.write_u64(opened.lease_epoch); }
+template <typename Leaves>
+void write_body(Writer& out, const Leaves& leaves) {
+  TIDEWAY_CHECK(leaves.count > 0 && leaves.first <= UINT64_MAX - leaves.count);
+  out.write_u64(leaves.first);
+  out.write_u64(leaves.count);
+}
+void write_body(Writer& out, const PublishBegun& begun) {
+  out.write_bytes(begun.root);
+  out.write_u64(begun.entries);
+}
+
+template <typename Leaves>
+std::optional<LedgerRecord> read_leaves(Reader& in) {
+  const Leaves leaves{*in.read_u64(), *in.read_u64()};
+  if (leaves.count == 0 || leaves.first > UINT64_MAX - leaves.count) return std::nullopt;
+  return leaves;
+}
+
+}  // namespace
+
+void seal_ledger_record(const TransferId& transfer, std::span<std::byte, kLedgerRecordSize> record) {
+  const Hash128 seal = seal_of(transfer, record.first(kSealedSize));
+  std::copy_n(seal.begin(), kSealSize, record.begin() + kSealedSize);
+}
+
+std::optional<LedgerRecord> Ledger::decode(std::span<const std::byte, kLedgerRecordSize> bytes) const {
+  const Hash128 seal = seal_of(transfer_, bytes.first(kSealedSize));
+  if (!std::equal(bytes.begin() + kSealedSize, bytes.end(), seal.begin())) return std::nullopt;
+  Reader in(bytes.first(kSealedSize));
+  if (*in.read_u32() != kMagic) return std::nullopt;
+  const uint32_t kind = *in.read_u32();
+  if (*in.read_u64() != records_) return std::nullopt;
+  switch (static_cast<Kind>(kind)) {
+    case Kind::kOpened: return LedgerOpened{*in.read_u64()};
+    case Kind::kDurable: return read_leaves<LeavesDurable>(in);
+    case Kind::kVoid: return read_leaves<LeavesVoided>(in);
+    case Kind::kPublishing: {
+      PublishBegun begun;
+      const auto root = *in.read_bytes(begun.root.size());
+      std::copy(root.begin(), root.end(), begun.root.begin());
+      begun.entries = *in.read_u64();
+      return begun;
+    }
+  }
+  return std::nullopt;  // of a later version, and then we cannot know what it takes back
+}
+
+size_t Ledger::replay(std::span<const std::byte> bytes) {
+  size_t good = 0;
+  for (; bytes.size() - good >= kLedgerRecordSize; good += kLedgerRecordSize) {
+    const auto record = decode(bytes.subspan(good).first<kLedgerRecordSize>());
+    if (!record) break;
+    apply(*record);
+  }
+  return good;
+}
+
+void Ledger::write(const LedgerRecord& record) {
+  std::array<std::byte, kLedgerRecordSize> bytes{};
+  Writer out(bytes);
+  out.write_u32(kMagic);
+  out.write_u32(static_cast<uint32_t>(record.index()) + 1);
+  out.write_u64(records_);
+  std::visit([&](const auto& body) { write_body(out, body); }, record);
+  seal_ledger_record(transfer_, bytes);
+  unwritten_.insert(unwritten_.end(), bytes.begin(), bytes.end());
+  apply(record);
+}
+
+void Ledger::apply(const LedgerRecord& record) {
+  records_ += 1;
+  if (const auto* opened = std::get_if<LedgerOpened>(&record)) lease_epoch_ = std::max(lease_epoch_, opened->lease_epoch);
+  if (const auto* leaves = std::get_if<LeavesDurable>(&record)) durable_.add({leaves->first, leaves->first + leaves->count});
+  if (const auto* leaves = std::get_if<LeavesVoided>(&record)) durable_.subtract({leaves->first, leaves->first + leaves->count});
+  if (const auto* begun = std::get_if<PublishBegun>(&record)) publishing_ = *begun;
+}
+
+bool Ledger::operator==(const Ledger& other) const {
+  return records_ == other.records_ && lease_epoch_ == other.lease_epoch_ && publishing_ == other.publishing_ &&
+         std::ranges::equal(durable_.intervals(), other.durable_.intervals());
+}
+
+}  // namespace tideway::transfer

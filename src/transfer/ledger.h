@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a sink can prove to be on stable storage, as records of 64 bytes that are only ever appended:
+//
+//   0..3   "TWL1"            4..7   kind               8..15  sequence, from 0, without gaps
+//   16..55 body              56..63 first half of the XXH3-128 over transfer id and bytes 0..55
+//
+//   kind 1  opened      u64 lease epoch          a process began to fill this staging
+//   kind 2  durable     u64 first, u64 count     leaves, numbered through the transfer; their data and hashes were synced before
+//   kind 3  void        u64 first, u64 count     leaves that are to be sent anew, whatever stands above
+//   kind 4  publishing  root (32), u64 entries   all is verified and synced; from here on things become visible
+//
+// Numbers are big-endian, unused bytes zero. The leaf that completes an object is written down only once the object has
+// its size, mode and times: an object whose leaves are all here is finished, too.
+//
+// A reader stops at the first record that is cut off, of another transfer, out of sequence or damaged. All behind it counts
+// as missing, which costs sending it again and never loses or mixes bytes.
+// Thread: io worker, the transfer's home. Pure.
+#pragma once
+#include "flow/interval_set.h"
+#include <tideway/ids.h>
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace tideway::transfer {
+
+inline constexpr size_t kLedgerRecordSize = 64;
+
+struct LedgerOpened {
+  uint64_t lease_epoch = 0;
+  bool operator==(const LedgerOpened&) const = default;
+};
+struct LeavesDurable {
+  uint64_t first = 0, count = 0;  // at least one; their end fits, too
+  bool operator==(const LeavesDurable&) const = default;
+};
+struct LeavesVoided {
+  uint64_t first = 0, count = 0;
+  bool operator==(const LeavesVoided&) const = default;
+};
+struct PublishBegun {
+  Hash256 root{};
+  uint64_t entries = 0;
+  bool operator==(const PublishBegun&) const = default;
+};
+using LedgerRecord = std::variant<LedgerOpened, LeavesDurable, LeavesVoided, PublishBegun>;
+
+// Fills in the last 8 bytes of a record.
+void seal_ledger_record(const TransferId& transfer, std::span<std::byte, kLedgerRecordSize> record);
+
+class Ledger {
+ public:
+  explicit Ledger(const TransferId& transfer) : transfer_(transfer) {}
+
+  // Bytes of a ledger in their order, before anything is written. Gives how many of them are good records; when these are
+  // fewer than all, the file ends behind them and nothing more is to be replayed.
+  size_t replay(std::span<const std::byte> bytes);
+  // From now on it counts; its bytes are for the end of the file.
+  void write(const LedgerRecord& record);
+  std::vector<std::byte> take_unwritten() { return std::exchange(unwritten_, {}); }
+
+  const flow::IntervalSet& durable() const { return durable_; }  // leaves
+  uint64_t lease_epoch() const { return lease_epoch_; }          // the highest
+  const std::optional<PublishBegun>& publishing() const { return publishing_; }
+  uint64_t records() const { return records_; }
+  bool operator==(const Ledger& other) const;
+
+ private:
+  std::optional<LedgerRecord> decode(std::span<const std::byte, kLedgerRecordSize> bytes) const;
+  void apply(const LedgerRecord& record);
+
+  TransferId transfer_;
+  uint64_t records_ = 0;
+  flow::IntervalSet durable_;
+  uint64_t lease_epoch_ = 0;
+  std::optional<PublishBegun> publishing_;
+  std::vector<std::byte> unwritten_;
+};
+
+}  // namespace tideway::transfer

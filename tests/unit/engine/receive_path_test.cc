@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A sink's way to disk, with everything behind it and a source in memory in front of it: what it leaves when it dies, and what
+// another one makes of that.
+#include "engine/receive_path.h"
+
+#include "digest/leaf_hash.h"
+#include "mem/buffer_pool.h"
+#include "storage/blocking_queue.h"
+#include "storage/memory_store.h"
+#include "support/crash_points.h"
+#include "support/temp_root.h"
+#include "transfer/sender.h"
+
+#include <gtest/gtest.h>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace tideway::engine {
+namespace {
+
+namespace fs = std::filesystem;
+using storage::MemoryNode;
+using storage::MemoryTree;
+
+constexpr TransferId kId{std::byte{5}};
+constexpr int64_t kMtime = 1'700'000'000'000'000'000;
+constexpr size_t kBuffers = 4;
+constexpr size_t kLast = 6'000'000;  // bytes of the last file
+
+MemoryNode file_of(size_t size, uint8_t seed) {
+  MemoryNode node;
+  node.mtime_ns = kMtime;
+  node.bytes.resize(size);
+  for (size_t i = 0; i < size; ++i) node.bytes[i] = static_cast<std::byte>((i * 31 + (i >> 12) + seed) | 1);
+  return node;
+}
+
+ObjectName named(std::string_view text) { return ObjectName::from_text(text).value(); }
+
+MemoryTree some_tree() {
+  MemoryTree tree;
+  tree.put(named("a"), file_of(4'194'304 + 5000, 1));
+  tree.put(named("b"), file_of(10, 2));
+  tree.put(named("c/e"), file_of(100, 3));
+  tree.put(named("c/f"), file_of(0, 4));
+  tree.put(named("z"), file_of(kLast, 5));
+  return tree;
+}
+
+// One run of the transfer, as the control thread, the cpu worker and a peer would drive it.
+class Copy {
+ public:
+  Copy(const MemoryTree& tree, const fs::path& root) : tree_(tree) {
+    rings_.io_bell = rings_.control_bell = bell_.get();
+    rings_.net_bells = rings_.cpu_bells = {bell_.get()};
+    StartSink start;
+    start.transfer = TransferHandle(1);
+    start.id = start.staging = kId;
+    start.board = std::make_shared<TransferBoard>();
+    start.root = std::make_shared<storage::RootedDir>(storage::RootedDir::open_host_path(root.string(), storage::Side::kDestination).value());
+    start.destination = named("out");
+    path_ = std::make_unique<ReceivePath>(std::move(start), queue_, rings_);
+    storage::MemorySource source(tree, {});
+    const auto lister = source.list({});
+    std::vector<ManifestEntry> entries(64);
+    entries.resize(lister->next(entries).value());
+    for (ManifestEntry& entry : entries) {
+      names_[entry.number] = entry.number == entry.parent ? ObjectName() : names_[entry.parent].child(entry.name).value();
+      if (entry.type == EntryType::kFile) entry.version = tree.find(names_[entry.number])->version;
+    }
+    EXPECT_TRUE(sender_.on_listed(entries).ok());
+    sender_.on_scan_end();
+  }
+
+  // Turns until it is over, at most so many; it is dropped after the last.
+  std::optional<Result<TransferDone::Outcome>> go(int turns = 10'000) {
+    for (; turns > 0 && !outcome_; --turns) turn();
+    path_->leave(now_, outcome_ && outcome_->ok() ? Leftovers::kRemoved : Leftovers::kKept);
+    path_.reset();
+    return outcome_;
+  }
+  const transfer::Sender& sender() const { return sender_; }
+
+ private:
+  void turn() {
+    now_ += std::chrono::milliseconds(400);
+    while (auto message = sender_.next_message())
+      std::visit([&](auto&& m) { path_->on_peer_message(TransferMessage(std::move(m)), events_); }, std::move(*message));
+    path_->poll(now_, events_);
+    while (auto event = rings_.io_control.events.pop()) std::visit([&](auto&& e) { on(std::move(e)); }, std::move(*event));
+    while (rings_.io_net[0]->freed.pop()) {}
+    send_block();
+    while (const auto object = sender_.next_close()) sender_.on_closed(*object);
+    while (sender_.next_release()) {}
+  }
+  void send_block() {
+    Buffer buffer = pool_->take();
+    auto plan = is_accepted_ && !buffer.is_empty() ? sender_.next_block() : std::nullopt;
+    if (!plan) return;
+    block::UnpackedBlock block{{SlotId(1), plan->key.block}, {}, std::move(buffer), {}, {}};
+    for (const transfer::LeafRead& leaf : plan->leaves) {
+      const auto from = std::span(tree_.find(names_[leaf.object])->bytes).subspan(leaf.leaf * kLeafSize.count(), leaf.length);
+      std::ranges::copy(from, block.bytes.data().begin() + leaf.at);
+      block.segments.push_back({leaf.object, leaf.leaf, leaf.length, digest::leaf_hash(from)});
+    }
+    block.raw = block.bytes.data().first(plan->raw_size);
+    sender_.on_packed(plan->key, block.segments);
+    const BlockKey key = block.key;
+    path_->on_block({lane_handle(0, 1), TransferHandle(1), std::move(block), key, 0}, events_);
+  }
+  void on(SinkReady&& ready) {
+    is_accepted_ = true;
+    sender_.on_accepted(ready.needed == SourceAccepted::Needed::kEverything ? transfer::Answers::kEverythingNeeded
+                                                                            : transfer::Answers::kPerPage);
+  }
+  void on(ToPeer&& to) {
+    path_->on_message_taken();
+    Status status = success();
+    if (auto* held = std::get_if<messages::ObjectsHeld>(&to.message)) status = sender_.on_held(*held);
+    if (auto* needs = std::get_if<messages::Needs>(&to.message)) status = sender_.on_needs(*needs);
+    if (auto* delivered = std::get_if<messages::BlocksDelivered>(&to.message)) status = sender_.on_delivered(*delivered);
+    EXPECT_TRUE(status.ok());
+  }
+  void on(TransferDone&& done) { outcome_ = std::move(done.outcome); }
+  template <typename Event>
+  void on(Event&&) {}
+
+  const MemoryTree& tree_;
+  std::unique_ptr<BufferPool> pool_ = BufferPool::create(kBuffers).value();
+  std::unique_ptr<Doorbell> bell_ = Doorbell::create().value();
+  Rings rings_{1, 1, kBuffers};
+  EventOutlet events_{rings_};
+  storage::BlockingQueue queue_;
+  std::unique_ptr<ReceivePath> path_;
+  transfer::Sender sender_{{.transfer = kId}};
+  std::map<ObjectId, ObjectName> names_;
+  bool is_accepted_ = false;
+  std::optional<Result<TransferDone::Outcome>> outcome_;
+  Time now_{};
+};
+
+class ReceivePathTest : public testing::Test {
+ protected:
+  fs::path root() const { return dir_ / "root"; }
+  void SetUp() override { dir_.make_dir("root"); }
+  // All of the tree is at its place; nothing else is there.
+  void expect_published(const MemoryTree& tree) const {
+    for (const auto& [name, node] : tree.nodes()) {
+      const std::string shown = "root/out" + (name.is_root() ? "" : "/" + to_display(name));
+      ASSERT_TRUE(dir_.exists(shown)) << shown;
+      if (node.type != EntryType::kFile) continue;
+      const std::string bytes = dir_.read(shown);
+      ASSERT_TRUE(std::ranges::equal(std::as_bytes(std::span(bytes)), node.bytes)) << shown << " has other bytes";
+    }
+    EXPECT_TRUE(staged().empty()) << "staging is left";
+  }
+  std::vector<fs::path> staged() const {
+    std::vector<fs::path> found;
+    if (!fs::exists(root() / ".tideway")) return found;
+    for (const auto& entry : fs::directory_iterator(root() / ".tideway"))
+      if (entry.path().filename() != "manifests") found.push_back(entry.path());
+    return found;
+  }
+  // A run that crashes as planned; false: it came to its end before.
+  bool crashes(const MemoryTree& tree, const test::CrashPlan& plan) const {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      test::arm_crash(plan);
+      const auto outcome = Copy(tree, plan.root).go();
+      ::_exit(outcome && outcome->ok() ? 0 : 1);
+    }
+    int status = 0;
+    EXPECT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == test::kCrashed)) << "pass " << plan.stop_at;
+    return WIFEXITED(status) && WEXITSTATUS(status) == test::kCrashed;
+  }
+  // A crash at every point in turn, each followed by a run that has to come to its end. Gives the most that one of these
+  // found, and how many crashes there were.
+  struct Tried {
+    Bytes held_max;
+    uint64_t points = 0;
+  };
+  Tried crash_everywhere(test::Loss loss) {
+    const MemoryTree tree = some_tree();
+    Tried tried;
+    for (uint64_t pass = 1;; ++pass) {
+      fs::remove_all(root());
+      fs::create_directory(root());
+      const test::CrashPlan plan{root(), dir_ / "after", pass, loss};
+      if (!crashes(tree, plan)) break;
+      tried.points += 1;
+      if (loss != test::Loss::kNothing) {
+        fs::remove_all(root());
+        fs::rename(plan.after, root());
+      }
+      const bool is_whole = fs::exists(root() / "out/z") && fs::file_size(root() / "out/z") == kLast;
+      EXPECT_TRUE(is_whole || !fs::exists(root() / "out")) << "visible, and not whole, at pass " << pass;
+      Copy again(tree, root());
+      const auto outcome = again.go();
+      EXPECT_TRUE(outcome && outcome->ok()) << "pass " << pass << ": " << (outcome ? outcome->error().what : "no end");
+      if (!outcome || !outcome->ok()) break;
+      expect_published(tree);
+      if (HasFatalFailure() || HasFailure()) break;
+      tried.held_max = std::max(tried.held_max, again.sender().bytes_held());
+    }
+    return tried;
+  }
+  TempRoot dir_;
+};
+
+TEST_F(ReceivePathTest, GoesOnAfterAKillAtAnyCall) {
+  const Tried tried = crash_everywhere(test::Loss::kNothing);
+  EXPECT_GE(tried.points, 30U);
+  EXPECT_GE(tried.held_max, 4_MiB);
+}
+
+TEST_F(ReceivePathTest, GoesOnAfterALossOfPowerAtAnyCall) {
+  const Tried tried = crash_everywhere(test::Loss::kUnsynced);
+  EXPECT_GE(tried.points, 30U);
+  EXPECT_GE(tried.held_max, 4_MiB);
+}
+
+TEST_F(ReceivePathTest, GoesOnAfterWritesThatWereTornAtAnyCall) {
+  const Tried tried = crash_everywhere(test::Loss::kTorn);
+  EXPECT_GE(tried.points, 30U);
+  EXPECT_GE(tried.held_max, 4_MiB);
+}
+
+TEST_F(ReceivePathTest, GoesOnAfterTheSourceVanishedAtAnyTurn) {
+  const MemoryTree tree = some_tree();
+  Bytes held_max;
+  for (int turns = 1;; ++turns) {
+    fs::remove_all(root());
+    fs::create_directory(root());
+    if (Copy(tree, root()).go(turns) || fs::exists(root() / "out")) break;
+    ASSERT_LT(turns, 1000);
+    Copy again(tree, root());
+    const auto outcome = again.go();
+    ASSERT_TRUE(outcome && outcome->ok()) << turns << ": " << (outcome ? outcome->error().what : "no end");
+    expect_published(tree);
+    held_max = std::max(held_max, again.sender().bytes_held());
+  }
+  EXPECT_GE(held_max, 8_MiB) << "all that was written before it vanished counts";
+}
+
+// Each run is stopped a little later than the one before it has come.
+TEST_F(ReceivePathTest, ManyRunsTogetherComeToTheEnd) {
+  const MemoryTree tree = some_tree();
+  Bytes held;
+  for (int run = 0; run < 50; ++run) {
+    Copy one(tree, root());
+    one.go(3);
+    if (fs::exists(root() / "out")) return expect_published(tree);
+    EXPECT_GE(one.sender().bytes_held(), held) << "what was safe once stays so";
+    held = one.sender().bytes_held();
+  }
+  FAIL() << "no run came to the end";
+}
+
+// ---- what is not the same any more -----------------------------------------------------------------------------------
+
+class ChangedSourceTest : public ReceivePathTest {
+ protected:
+  // All but the end of `before` arrives, then `after` is copied; gives what that run found.
+  Bytes held_of(const MemoryTree& before, const MemoryTree& after) {
+    fs::remove_all(root());
+    fs::create_directory(root());
+    EXPECT_FALSE(Copy(before, root()).go(6));
+    EXPECT_EQ(staged().size(), 1U);
+    Copy again(after, root());
+    const auto outcome = again.go();
+    EXPECT_TRUE(outcome && outcome->ok()) << (outcome ? outcome->error().what : "no end");
+    if (outcome && outcome->ok()) expect_published(after);
+    return again.sender().bytes_held();
+  }
+};
+
+TEST_F(ChangedSourceTest, AnObjectThatChangedIsSentAnewByItself) {
+  const MemoryTree before = some_tree();
+  const Bytes all = held_of(before, before);
+  EXPECT_GE(all, 4_MiB + 5000_B + 4_MiB);
+  MemoryTree after = before;
+  after.put(named("a"), file_of(4'194'304 + 4000, 9));
+  EXPECT_EQ(held_of(before, after), all - 4_MiB - 5000_B) << "another size, and as many leaves";
+  after = before;
+  after.put(named("a"), file_of(4'194'304 + 5000, 9));
+  EXPECT_EQ(held_of(before, after), all - 4_MiB - 5000_B) << "the same size and time: only its version tells";
+}
+
+TEST_F(ChangedSourceTest, FromAnEntryOnThatCameOrWentAllIsSentAnew) {
+  const MemoryTree before = some_tree();
+  MemoryTree after = before;
+  after.put(named("aa"), file_of(3, 9));
+  EXPECT_EQ(held_of(before, after), 4_MiB + 5000_B);
+  after = before;
+  after.remove(named("b"));
+  EXPECT_EQ(held_of(before, after), 4_MiB + 5000_B);
+}
+
+TEST_F(ChangedSourceTest, WhatIsTakenOutOfStagingIsSentAgain) {
+  const MemoryTree tree = some_tree();
+  EXPECT_FALSE(Copy(tree, root()).go(6));
+  ASSERT_EQ(staged().size(), 1U);
+  fs::remove(staged().front() / "data/00000/001");
+  fs::resize_file(staged().front() / "data/00000/002", 3);
+  Copy again(tree, root());
+  const auto outcome = again.go();
+  ASSERT_TRUE(outcome && outcome->ok()) << (outcome ? outcome->error().what : "no end");
+  expect_published(tree);
+  EXPECT_LE(again.sender().bytes_held(), Bytes(kLast) + 100_B);
+}
+
+TEST_F(ChangedSourceTest, ALedgerOfNonsenseProvesNothing) {
+  const MemoryTree tree = some_tree();
+  EXPECT_FALSE(Copy(tree, root()).go(6));
+  ASSERT_EQ(staged().size(), 1U);
+  std::ofstream(staged().front() / "ledger", std::ios::binary) << std::string(1000, 'x');
+  Copy again(tree, root());
+  const auto outcome = again.go();
+  ASSERT_TRUE(outcome && outcome->ok()) << (outcome ? outcome->error().what : "no end");
+  expect_published(tree);
+  EXPECT_EQ(again.sender().bytes_held(), 0_B);
+}
+
+}  // namespace
+}  // namespace tideway::engine
