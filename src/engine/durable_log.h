@@ -76,6 +76,7 @@ class DurableLog {
   void on_written(Time now, Bytes bytes) { pace_.on_written(now, bytes); }
   void on_counts(uint64_t leaf) { noted_.push_back(leaf); }  // what it stands for is written, and durable with the next sync
   const SyncPace& pace() const { return pace_; }
+  bool has_unrecorded() const { return !noted_.empty() || !syncing_.empty(); }
   // A sync of the store begins: it covers all that was noted. And it has ended well.
   void begin_batch(Time now);
   Status end_batch(Time now);

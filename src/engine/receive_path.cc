@@ -61,7 +61,7 @@ ReceivePath::~ReceivePath() {
 // What cannot be removed now is removed by the next transfer with this id or by a sweep; nothing shows it as data.
 void ReceivePath::leave(Time now, Leftovers leftovers) {
   if (store_ == nullptr) return;
-  if (log_ && !store_->is_over() && leftovers == Leftovers::kKept && store_->settle().ok()) {
+  if (log_ && !store_->is_over() && leftovers == Leftovers::kKept && log_->has_unrecorded() && store_->settle().ok()) {
     log_->begin_batch(now);
     const Status recorded = log_->end_batch(now);
     if (!recorded.ok()) log::warning("batch_not_recorded", "why=\"" + recorded.error().what + '"');
@@ -123,6 +123,11 @@ Status ReceivePath::find_destination(const ManifestEntry& entry_0) {
 
 Status ReceivePath::open_store() {
   if (Status status = make_store(); !status.ok()) return status;
+  if (log_->is_resumed() && answers_ == transfer::Answers::kEverythingNeeded) {
+    // It was left here since we looked, and the source was told that nothing is there.
+    if (Status status = store_->abandon(); !status.ok()) return status;
+    if (Status status = make_store(); !status.ok()) return status;
+  }
   if (log_->publishing()) {
     if (Status status = end_former_publish(); !status.ok()) return status;
     if (Status status = make_store(); !status.ok()) return status;

@@ -44,7 +44,7 @@ struct TransferOptions {
   int level = 0;                       // of kZstd, -7 to 19
   bool dry_run = false;
   Rate rate_max = Rate::unlimited();   // the sink's wish to a source
-  std::vector<std::string> last;       // patterns of names that appear after all others, each 1 to kNameComponentMax bytes
+  std::vector<std::string> last = {};  // patterns of names that appear after all others, each 1 to kNameComponentMax bytes
   bool operator==(const TransferOptions&) const = default;
 };
 
