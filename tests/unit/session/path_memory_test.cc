@@ -19,8 +19,8 @@ const Rate kRate = Rate::bytes_per_second(115'000'000);
 KnownPath path(Rate rate = kRate, Duration rtt = 50ms, KnownPath::UnixTime seen = kNow) { return {rate, rtt, seen}; }
 
 TEST(PathMemory, RecallsWhatItNotedInAnotherProcess) {
-  test::TempRoot root;
-  const std::string file = root.path() + "/state/paths";
+  TempRoot root;
+  const std::string file = root.path().native() + "/state/paths";
   PathMemory(file).note(kPeer, path());
   EXPECT_EQ(PathMemory(file).recall(kPeer, 50ms, kNow + 1h), kRate);
   EXPECT_FALSE(PathMemory(file).recall("spiffe://example.org/site/atlanta/gw/gw1", 50ms, kNow));
@@ -49,15 +49,15 @@ TEST(PathMemory, ASessionWithLittleToSendHalvesWhatIsKnownAtMost) {
 }
 
 TEST(PathMemory, PassesOverLinesThatItCannotRead) {
-  test::TempRoot root;
-  const std::string file = root.path() + "/paths";
+  TempRoot root;
+  const std::string file = root.path().native() + "/paths";
   std::ofstream(file) << "x\n1 2\n-1 5 5 a\n1800000000 0 5 b\n1800000000 115000000 50000000 " << kPeer << "\n1 1 1 c d\n" << std::string(100'000, 'z');
   EXPECT_EQ(PathMemory(file).recall(kPeer, 50ms, kNow), kRate);
 }
 
 TEST(PathMemory, KeepsANameThatWouldBreakItsFileOut) {
-  test::TempRoot root;
-  const std::string file = root.path() + "/paths";
+  TempRoot root;
+  const std::string file = root.path().native() + "/paths";
   PathMemory(file).note("two words", path());
   EXPECT_FALSE(std::ifstream(file).is_open());
 }
