@@ -248,6 +248,7 @@ void Credit::write_receiving(Writer& out) {
       if (!write(out, wire::FrameType::kCreditRecall, {slot.slot, config_.lane, 0})) return;
       slot.recall = Recall::kSent;
     }
+    if (slot.recall != Recall::kNone) slot.is_due = false;  // it would undo what it is sent with
     if (!slot.is_due) continue;
     if (!write(out, wire::FrameType::kCredit, {slot.slot, config_.lane, slot.allowed * config_.unit})) return;
     slot.is_due = false;

@@ -55,7 +55,7 @@ class BestSecond {
   Rate rate() const { return best_; }        // zero: no second has passed
 
  private:
-  Time next_look_ = Time::min();
+  Time next_look_{};
   Time begin_{};
   std::optional<Bytes> at_begin_;
   Rate best_;

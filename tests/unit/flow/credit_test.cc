@@ -191,6 +191,7 @@ TEST(Credit, UnusedCreditIsRecalledWhenItIsScarceAndTheReserveStays) {
   std::vector<SlotId> slots;
   for (uint16_t i = 1; i <= 12; ++i) slots.emplace_back(i);
   for (const SlotId slot : slots) pair.open(slot);
+  pair.exchange();
   const uint64_t before = pair.sink.stats().blocks_promised;
   pair.sink.recall_unused(kStart, kRtt);
   pair.sink.recall_unused(kStart + kRtt, kRtt);
@@ -200,6 +201,28 @@ TEST(Credit, UnusedCreditIsRecalledWhenItIsScarceAndTheReserveStays) {
   EXPECT_LT(pair.sink.stats().blocks_promised, before);
   for (const SlotId slot : slots) EXPECT_EQ(pair.start_all(slot), pair.sink.blocks_allowed(slot));
   for (const SlotId slot : slots) EXPECT_GE(pair.sink.blocks_allowed(slot), 2U);
+}
+
+TEST(Credit, ACreditThatIsDueDoesNotUndoTheRecallItWouldLeaveWith) {
+  Pair pair(64);
+  for (uint16_t i = 1; i <= 12; ++i) pair.open(SlotId(i));
+  ASSERT_TRUE(pair.sink.has_frames());
+  const uint64_t before = pair.sink.stats().blocks_promised;
+  pair.sink.recall_unused(kStart, kRtt);
+  pair.sink.recall_unused(kStart + 3 * kRtt, kRtt);
+  for (int i = 0; i < 3; ++i) pair.exchange();
+  EXPECT_LT(pair.sink.stats().blocks_promised, before);
+}
+
+TEST(Credit, APeerThatWasToldLessLearnsTheRestFromAFrame) {
+  Credit sink = make_credit(64), source = make_credit(0);
+  ASSERT_TRUE(sink.open_receiving(SlotId(1)).ok());
+  source.open_sending(SlotId(1), 2 * kUnit);
+  deliver(sink, source);
+  uint64_t started = 0;
+  while (source.try_start(SlotId(1))) ++started;
+  EXPECT_EQ(started, sink.blocks_allowed(SlotId(1)));
+  EXPECT_GT(started, 2U);
 }
 
 TEST(Credit, ALostRecallIsAskedAgain) {
