@@ -81,16 +81,19 @@ class Other {
 
 Result<Message> Other::receive(Message::Kind kind, Duration patience, const std::atomic<bool>& stop) const {
   const Time until = read_clock() + patience;
-  for (pollfd fd{fd_, POLLIN, 0}; ::poll(&fd, 1, kLookPeriodMs) <= 0;) {
-    if (stop) return interrupted();
-    if (read_clock() >= until) return Error{Fault::kPeerLost, "the process of the other end says nothing", "run it again with --verbose"};
+  for (;;) {
+    for (pollfd fd{fd_, POLLIN, 0}; ::poll(&fd, 1, kLookPeriodMs) <= 0;) {
+      if (stop) return interrupted();
+      if (read_clock() >= until) return Error{Fault::kPeerLost, "the process of the other end says nothing", "run it again with --verbose"};
+    }
+    Message message;
+    const ssize_t size = ::recv(fd_, &message, sizeof message, 0);
+    if (size != static_cast<ssize_t>(sizeof message)) return Error{Fault::kPeerLost, "the process of the other end ended", "run it again"};
+    if (message.kind == Message::Kind::kFailed) return Error{message.fault, message.what.data(), message.next.data()};
+    TIDEWAY_CHECK(message.count <= kPathFlowsMax);
+    if (message.kind == kind) return message;
+    TIDEWAY_CHECK(stop);  // what an interrupted end did not wait for is still in the way
   }
-  Message message;
-  const ssize_t size = ::recv(fd_, &message, sizeof message, 0);
-  if (size != static_cast<ssize_t>(sizeof message)) return Error{Fault::kPeerLost, "the process of the other end ended", "run it again"};
-  if (message.kind == Message::Kind::kFailed) return Error{message.fault, message.what.data(), message.next.data()};
-  TIDEWAY_CHECK(message.kind == kind && message.count <= kPathFlowsMax);
-  return message;
 }
 
 // One end from its first port to its numbers. The other one's ports come in between; the source says when to start.
