@@ -92,7 +92,7 @@ void check_config(Findings& findings, const config::GatewayConfig& config) {
   const auto gateway = config::dialling_gateway(config);
   if (!gateway.ok()) findings.add(Verdict::kFail, gateway.error().what, gateway.error().next);
   if (!gateway.ok()) return;
-  const auto now = std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
+  const auto now = read_calendar();
   const auto context = crypto::TlsContext::create(gateway.value().tls, now);
   if (!context.ok()) {
     findings.add(Verdict::kFail, context.error().what, context.error().next);

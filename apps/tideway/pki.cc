@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // tideway pki init, tideway pki issue: a small certificate authority for sites that have none.
+#include "base/clock.h"
 #include "pki/authority.h"
 #include "verbs.h"
 
 namespace tideway::cli {
-namespace {
-
-crypto::UnixTime now() { return std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now()); }
-
-}  // namespace
-
 void add_pki(CLI::App& app, Globals& globals, Action& action) {
   CLI::App* group = app.add_subcommand("pki", "Make a certificate authority and certificates of gateways");
   group->require_subcommand(1);
@@ -21,7 +16,7 @@ void add_pki(CLI::App& app, Globals& globals, Action& action) {
   init->add_option("--trust-domain", authority->trust_domain, "Name of the federation, such as example.org")->required()->type_name("D");
   init->callback([&globals, &action, authority] {
     action = [&globals, authority] {
-      const Status made = pki::init_authority(*authority, now());
+      const Status made = pki::init_authority(*authority, read_calendar());
       if (!made.ok()) return report(made.error(), globals.output);
       std::printf("%s/ca.crt  trust domain %s\n", to_display(authority->folder).c_str(), authority->trust_domain.c_str());
       return 0;
@@ -36,7 +31,7 @@ void add_pki(CLI::App& app, Globals& globals, Action& action) {
   issue->add_option("--out", order->folder, "Where to write")->required()->type_name("DIR2");
   issue->callback([&globals, &action, order] {
     action = [&globals, order] {
-      const auto issued = pki::issue(*order, now());
+      const auto issued = pki::issue(*order, read_calendar());
       if (!issued.ok()) return report(issued.error(), globals.output);
       std::printf("%s/gateway.crt  %s\n", to_display(order->folder).c_str(), to_string(issued.value()).c_str());
       return 0;

@@ -11,4 +11,7 @@ inline Time read_clock() {
   return Time(std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
 }
 
+// The calendar's, in whole seconds: certificates and what is kept in files live on it. It may jump.
+inline std::chrono::sys_seconds read_calendar() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
+
 }  // namespace tideway

@@ -1,31 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crypto/peer_judge.h"
 
+#include "crypto/sha256.h"
+
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
 #include <algorithm>
-#include <charconv>
 
 namespace tideway::crypto {
 namespace {
 
 constexpr std::string_view kFingerprintPrefix = "sha256:";
-
-std::optional<Hash256> parse_fingerprint(std::string_view hex) {
-  Hash256 hash;
-  if (hex.size() != 2 * hash.size()) return std::nullopt;
-  for (size_t i = 0; i < hash.size(); ++i) {
-    uint8_t value = 0;
-    const char* const digits = hex.data() + 2 * i;
-    const auto [end, failure] = std::from_chars(digits, digits + 2, value, 16);
-    if (failure != std::errc() || end != digits + 2) return std::nullopt;
-    hash[i] = std::byte{value};
-  }
-  return hash;
-}
 
 }  // namespace
 
@@ -33,7 +21,7 @@ Result<PeerRules> make_peer_rules(std::string trust_domain, const std::vector<st
   PeerRules rules{std::move(trust_domain), {}, {}};
   for (const std::string& line : allow) {
     if (line.starts_with(kFingerprintPrefix)) {
-      const auto hash = parse_fingerprint(std::string_view(line).substr(kFingerprintPrefix.size()));
+      const auto hash = hash_from_hex(std::string_view(line).substr(kFingerprintPrefix.size()));
       if (!hash)
         return Error{Fault::kConfigInvalid, "[tls] allow: \"" + line + "\" is not sha256: and 64 hex digits", ""};
       rules.fingerprints.push_back(*hash);

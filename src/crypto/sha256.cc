@@ -5,6 +5,8 @@
 
 #include <openssl/evp.h>
 
+#include <charconv>
+
 namespace tideway::crypto {
 namespace {
 
@@ -54,6 +56,19 @@ std::string to_hex(std::span<const std::byte> bytes) {
     text += kDigits[std::to_integer<size_t>(byte & std::byte{15})];
   }
   return text;
+}
+
+std::optional<Hash256> hash_from_hex(std::string_view hex) {
+  Hash256 hash;
+  if (hex.size() != 2 * hash.size()) return std::nullopt;
+  for (size_t i = 0; i < hash.size(); ++i) {
+    uint8_t value = 0;
+    const char* const digits = hex.data() + 2 * i;
+    const auto [end, failure] = std::from_chars(digits, digits + 2, value, 16);
+    if (failure != std::errc() || end != digits + 2) return std::nullopt;
+    hash[i] = std::byte{value};
+  }
+  return hash;
 }
 
 }  // namespace tideway::crypto

@@ -7,8 +7,10 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 struct evp_md_ctx_st;
 
@@ -30,5 +32,7 @@ class Sha256 {
 Hash256 sha256(std::span<const std::byte> bytes);
 // Two lower-case digits per byte.
 std::string to_hex(std::span<const std::byte> bytes);
+// The other way; digits of either case. Nothing: it is not a hash in hex.
+std::optional<Hash256> hash_from_hex(std::string_view hex);
 
 }  // namespace tideway::crypto

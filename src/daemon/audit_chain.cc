@@ -20,18 +20,6 @@ constexpr size_t kHexSize = 2 * sizeof(Hash256);
 
 Hash256 hash_of(std::string_view line) { return crypto::sha256(std::as_bytes(std::span(line))); }
 
-std::optional<Hash256> parse_hash(std::string_view hex) {
-  Hash256 hash;
-  for (size_t i = 0; i < hash.size(); ++i) {
-    uint8_t value = 0;
-    const char* const digits = hex.data() + 2 * i;
-    const auto [end, failure] = std::from_chars(digits, digits + 2, value, 16);
-    if (failure != std::errc() || end != digits + 2) return std::nullopt;
-    hash[i] = std::byte{value};
-  }
-  return hash;
-}
-
 }  // namespace
 
 std::string next_line(ChainEnd& end, std::string_view time, std::string_view members) {
@@ -51,7 +39,7 @@ std::optional<ChainLink> parse_link(std::string_view line) {
   if (failure != std::errc() || link.sequence == 0 || !std::string_view(end, last).starts_with(kTime)) return std::nullopt;
   const std::string_view previous(last, tail);
   if (!previous.starts_with(kPrevious)) return std::nullopt;
-  const auto hash = parse_hash(previous.substr(kPrevious.size(), kHexSize));
+  const auto hash = crypto::hash_from_hex(previous.substr(kPrevious.size(), kHexSize));
   if (!hash) return std::nullopt;
   link.previous = *hash;
   return link;

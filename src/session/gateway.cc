@@ -25,8 +25,6 @@ std::span<const BodyCap> body_caps() {
   return caps;
 }
 
-crypto::UnixTime wall_clock() { return std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now()); }
-
 int milliseconds(Duration time) {
   const auto count = std::chrono::ceil<std::chrono::milliseconds>(time).count();
   return static_cast<int>(std::clamp<int64_t>(count, 0, 60'000));
@@ -37,7 +35,7 @@ int milliseconds(Duration time) {
 Result<std::unique_ptr<Gateway>> Gateway::start(GatewayConfig config) {
   std::unique_ptr<Gateway> gateway(new Gateway(std::move(config)));
   const GatewayConfig& settings = gateway->config_;
-  auto tls = crypto::TlsContext::create(settings.tls, wall_clock());
+  auto tls = crypto::TlsContext::create(settings.tls, read_calendar());
   if (!tls.ok()) return std::move(tls).error();
   gateway->tls_ = std::move(tls).value();
   for (const RootConfig& root : settings.roots)
@@ -103,7 +101,7 @@ Status Gateway::open_root(const RootConfig& root) {
 }
 
 Status Gateway::reload(GatewayRules rules) {
-  auto tls = crypto::TlsContext::create(rules.tls, wall_clock());
+  auto tls = crypto::TlsContext::create(rules.tls, read_calendar());
   if (!tls.ok()) return std::move(tls).error();
   if (tls.value().own().identity != tls_->own().identity)
     return Error{Fault::kConfigInvalid, "the new certificate is of " + to_string(tls.value().own().identity) + ", and this gateway is " +
@@ -122,7 +120,7 @@ Gateway::~Gateway() {
 }
 
 void Gateway::remember(const Session& session) {
-  if (const auto path = session.known_path(wall_clock())) paths_.note(session.peer_name(), *path);
+  if (const auto path = session.known_path(read_calendar())) paths_.note(session.peer_name(), *path);
 }
 
 Surroundings Gateway::surroundings() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "session/session.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "crypto/random_bytes.h"
 
@@ -13,8 +14,6 @@ constexpr uint32_t kUndigestedMax = 16;     // messages of one transfer on their
 constexpr Duration kRttUnknown = std::chrono::milliseconds(100);
 constexpr Duration kHeldUp = std::chrono::milliseconds(5);  // until we look again whether the workers have caught up
 constexpr uint32_t kPeerSessionsMax = 4;    // of one identity at a time
-
-crypto::UnixTime wall_clock() { return std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
 uint16_t type_number(const engine::TransferMessage& message) {
   return std::visit([](const auto& m) { return static_cast<uint16_t>(messages::type_of(m)); }, message);
@@ -100,7 +99,7 @@ void Session::on_lanes(messages::Lanes&& lanes) {
 void Session::open_lanes() {
   rtt_opened_ = channel_->tcp_rtt().value_or(kRttUnknown);
   const LaneSet::PeerPath path{channel_->remote_endpoint(), Bytes(their_hello_->mtu_max), rtt_opened_,
-                               around_.paths.recall(peer_name(), rtt_opened_, wall_clock()).value_or(Rate())};
+                               around_.paths.recall(peer_name(), rtt_opened_, read_calendar()).value_or(Rate())};
   if (Status status = lanes_.open(*their_lanes_, path, *keys_); !status.ok()) return fail(status.error());
   for (auto& [id, transfer] : by_id_)  // pulls that were asked for before we knew the peer's lanes
     if (transfer->slot && transfer->role == Role::kSink)
