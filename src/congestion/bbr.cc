@@ -32,6 +32,8 @@ constexpr double kJumpWindow = 1.1;         // of the BDP of the estimate: acks 
 constexpr uint64_t kJumpSample = 256;       // packets, after which loss may end it
 constexpr double kJumpLossMax = 0.12;       // no path that is of use loses so much by itself
 constexpr Duration kJumpMeasure = 1ms;      // over less, the rate at which acks come says nothing
+constexpr double kJumpAgainGrowth = 1.18;   // of the rate, from probing a quarter more behind a jump: the trains told too little
+constexpr double kJumpAgain = 2;            // times the rate there is
 
 constexpr Duration kProbeWaitMin = 2s, kProbeWaitSpread = 1s;
 constexpr uint64_t kProbeRoundsMin = 62;    // as often as Reno would, so that we do not starve it on short paths
@@ -159,6 +161,7 @@ void Bbr::end_round(const AckSample& sample) {
   aggregation_.on_round();
   check_full_pipe(sample);
   judge_loss(sample);
+  if (jump_ == Jump::kHeld && round_ > jump_round_) follow_probe(sample);
   // The samples of an Up phase are all in one round after its end; then the cycle before the last may be forgotten.
   if (!is_cycle_counted_ && phase_ != Phase::kUp && phase_ != Phase::kRefill && round_ > entered_round_ + 1) {
     // A probe that had nothing to send found nothing out.
@@ -190,14 +193,21 @@ void Bbr::follow_trains(const AckSample& sample) {
   if (sample.train_rate > Rate() && (jump_ == Jump::kNone || sample.round < jump_round_)) {
     note_train(sample.train_rate);
     if (jump_ == Jump::kNone && capacity_ >= pacing_rate_ * kJumpMin) {
-      jump_ = Jump::kMade;
-      jump_round_ = sample.round + 1;
+      start_jump(sample);
     }
   }
   if (!is_jumping() || sample.round < jump_round_) return;
   if (sample.round == jump_round_) watch_jump(sample);
   else if (sample.limited_by == LimitedBy::kApplication) jump_round_ = sample.round;  // the jump was not made use of yet
   else end_jump(sample);
+}
+
+void Bbr::start_jump(const AckSample& sample) {
+  jump_ = Jump::kMade;
+  jump_round_ = sample.round + 1;
+  jump_acked_from_ = kNever;
+  jump_acked_ = Bytes();
+  jump_packets_acked_ = 0;
 }
 
 // During the round that shows it. What was lost before belongs to the first flight.
@@ -224,9 +234,23 @@ void Bbr::watch_jump(const AckSample& sample) {
 
 void Bbr::end_jump(const AckSample& sample) {
   jump_ = Jump::kHeld;
+  jump_round_ = sample.round + 1;  // shows what Up did in this one
   is_pipe_full_ = true;
+  rate_full_ = bandwidth();
   enter(Phase::kRefill, sample);
   enter(Phase::kUp, sample);
+}
+
+// Up was over before its own acks came. If all that it sent more arrived, and at once, the trains told too little, and the next
+// probe would be seconds away.
+void Bbr::follow_probe(const AckSample& sample) {
+  jump_ = Jump::kSettled;
+  const bool has_grown = rate_round_ >= rate_full_ * kJumpAgainGrowth;
+  if (!has_grown || is_queued() || is_marked_ || sample.limited_by == LimitedBy::kApplication) return;
+  capacity_ = rate_round_ * kJumpAgain;
+  is_pipe_full_ = false;
+  enter(Phase::kStartup, sample);
+  start_jump(sample);
 }
 
 void Bbr::check_full_pipe(const AckSample& sample) {

@@ -14,8 +14,8 @@
 //
 // The start: the first flight leaves as packet trains, whose spread at the receiver tells the path's rate after one round
 // trip (flow/train_meter.h). The flow jumps to its share of it, holds that for a round, and looks at what it did: a queue or
-// loss in that round ends the start at once, at the rate that really arrived; else it goes on to Up, which finds what the
-// trains did not. A jump puts no more on its way than a BDP of what the trains told, less than the last doubling of a plain
+// loss in that round ends the start at once, at the rate that really arrived; else it goes on to Up, and if all of what that
+// sent more arrives, jumps again, to twice the rate: the trains told too little. A jump puts no more on its way than a BDP of what the trains told, less than the last doubling of a plain
 // start does. Without an estimate the start doubles.
 //
 // Startup -> Drain -> (Down -> Cruise -> Refill -> Up) repeated, and ProbeRtt from anywhere behind the start.
@@ -70,7 +70,9 @@ class Bbr final : public CongestionController {
   void note_train(Rate rate);
   void follow_trains(const AckSample& sample);
   void watch_jump(const AckSample& sample);
+  void start_jump(const AckSample& sample);
   void end_jump(const AckSample& sample);
+  void follow_probe(const AckSample& sample);
   bool is_jumping() const { return jump_ == Jump::kMade && !is_pipe_full_; }
 
   // Once per round.
@@ -127,12 +129,12 @@ class Bbr final : public CongestionController {
   bool is_pipe_full_ = false;
   Rate rate_full_;
   uint32_t rounds_full_ = 0;
-  enum class Jump : uint8_t { kNone, kMade, kHeld, kFailed } jump_ = Jump::kNone;
+  enum class Jump : uint8_t { kNone, kMade, kHeld, kSettled, kFailed } jump_ = Jump::kNone;
   Bytes acked_start_;                // up to the first flight; probes of the path may be acked before any data leaves
   std::array<Rate, 4> trains_{};     // of the first flight, ascending
   size_t trains_counted_ = 0;
   Rate capacity_;                    // this flow's share, as packet trains tell it; zero: unknown
-  uint64_t jump_round_ = 0;          // whose acks show what the jump did
+  uint64_t jump_round_ = 0;          // whose acks show what the jump did, or the probe behind it
   Time jump_acked_from_ = kNever;    // the first of these acks
   Bytes jump_acked_;                 // since then
   uint64_t jump_packets_acked_ = 0, jump_packets_lost_ = 0;

@@ -83,6 +83,8 @@ class PathSimulation {
   static Rate payload_rate(const wan::LinkConfig& link) {
     return link.rate * (static_cast<double>(kPayload.count()) / static_cast<double>((kFrame + wan::kFrameOverhead).count()));
   }
+  // Trains seem to take `by` times as long, as they do to a receiver that is kept from its port.
+  void stretch_trains(double by) { train_stretch_ = by; }
   void stop_sending_at(Time time) { idle_from_ = time; }  // kNever: go on
   Bytes in_flight() const { return payload_ * outstanding_; }
   Time now() const { return now_; }
@@ -180,7 +182,8 @@ class PathSimulation {
     sample.train_rate = train_meter_.on_ack({.train = packet.train,
                                              .size = packet.train_size,
                                              .acked = sample.acked,
-                                             .received_at = now_ - delay_back_});
+                                             .received_at = now_ - delay_back_}) *
+                        (1 / train_stretch_);
   }
 
   // The link keeps the order, so what was sent before an acked packet and is still out is lost.
@@ -231,6 +234,7 @@ class PathSimulation {
   Bytes train_size_, train_left_, debt_;              // of the train that leaves now; sent since the pacer was asked
   uint64_t train_ = 0;
   flow::TrainMeter train_meter_;
+  double train_stretch_ = 1;
   Bytes round_ends_;
   Duration srtt_{}, rtt_min_ = Duration::max(), queue_delay_sum_{};
   PathResult total_, taken_;

@@ -71,6 +71,21 @@ TEST(Jump, FillsThePathInItsSecondRoundTripAndOvershootsLittle) {
   }
 }
 
+// Trains that took long to be received told a part of the path only.
+TEST(Jump, ThatWasTooShortGoesOnFromWhereItWas) {
+  for (const double stretch : {1.6, 2.0, 4.0, 8.0}) {
+    for (const Duration rtt : {10ms, 50ms, 200ms}) {
+      const wan::LinkConfig link = link_of(1_Gbit, rtt, 1);
+      Bbr bbr({.packet_size = PathSimulation::kPayload, .rtt_initial = rtt});
+      wan::LinkModel model(Time(), link, 1);
+      PathSimulation path(model, bbr);
+      path.stretch_trains(stretch);
+      path.run(rtt * 13);
+      EXPECT_GT(share_of(path.run(rtt * 5), link), 0.9) << "stretched " << stretch << " at " << rtt / 1ms;
+    }
+  }
+}
+
 // A path that lets the first flight pass ten times as fast as all that follows, as a token bucket does.
 TEST(Jump, ThatWasTooFarEndsWithinARound) {
   constexpr Duration kRtt = 50ms;
