@@ -116,6 +116,13 @@ void print_report(const engine::EntryReported& report, const OutputConfig& outpu
     std::fprintf(stderr, "tideway: %s: %s (%s)\n", was_skipped ? "skipped" : "failed", report.why.what.c_str(), std::string(report.why.name()).c_str());
 }
 
+// Of what the copy got over by itself.
+void print_notice(const Error& notice, const OutputConfig& output) {
+  if (output.json) JsonLine("state").text("notice", notice.name()).text("detail", notice.what).text("next", notice.next).print();
+  else if (!output.quiet)
+    std::fprintf(stderr, "tideway: %s (%s)\n  next    %s\n", notice.what.c_str(), std::string(notice.name()).c_str(), notice.next.c_str());
+}
+
 void print_summary(const session::Direct& direct, const OutputConfig& output, Duration took, int exit_code) {
   const session::CopyNumbers numbers = direct.numbers();
   const auto& outcome = direct.outcome().value();
@@ -170,6 +177,10 @@ int run(const Running& running, const CopyOptions& options, const Globals& globa
     for (; !direct.reports().empty(); direct.reports().pop_front()) {
       progress.clear();
       print_report(direct.reports().front(), globals.output);
+    }
+    for (; !direct.notices().empty(); direct.notices().pop_front()) {
+      progress.clear();
+      print_notice(direct.notices().front(), globals.output);
     }
     direct.entries().clear();
   };

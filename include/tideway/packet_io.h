@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The seam for moving packets: udp | dpdk | sim (later tls). The same packets on all of them. One object per net
+// The seam for moving packets: udp | dpdk | sim, and streams over TLS where UDP is blocked. The same packets on all of them. One object per net
 // worker; every call comes from that worker's thread. A burst is up to kBurstMax packets handled in one call.
 //
 // A backend lends room: the flow writes header, ciphertext and tag straight into it, so sealing is the only copy.
@@ -65,7 +65,7 @@ struct Packet {
   uint64_t token_ = 0;  // the backend's own mark
 };
 
-enum class Delivery : uint8_t { kDatagram, kStream };  // kStream: the carrier resends and paces
+enum class Delivery : uint8_t { kDatagram = 0, kStream = 1 };  // kStream: the carrier resends and paces
 
 enum class Device : uint8_t { kPresent, kGone };  // kGone: nothing will be sent or received again
 

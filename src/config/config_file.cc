@@ -158,9 +158,6 @@ void note_unused(GatewayConfig& config) {
     if (grant.peer.kind != IdentityPattern::Kind::kGateway)
       config.notes.push_back(grant.at + ": the [[grant]] for " + grant.peer.text +
                              " is accepted and takes effect in a later version");
-  if (config.data_plane.address && config.data_plane.fallback == Fallback::kTls)
-    config.notes.push_back("fallback = \"tls\" in [data_plane], the default, takes effect in a later version: blocked UDP "
-                           "ends a transfer with udp_blocked");
 }
 
 // The sections that a reload does not touch.

@@ -22,6 +22,7 @@ Result<session::GatewayConfig> common(const GatewayConfig& config) {
   gateway.engine.rate = config.data_plane.rate;
   gateway.staging_ttl = config.storage.staging_ttl;
   gateway.flows = config.data_plane.flows;
+  gateway.fallback = config.data_plane.fallback == Fallback::kTls ? session::Fallback::kTls : session::Fallback::kOff;
   if (!config.site.state_dir.empty()) gateway.path_memory = config.site.state_dir + "/paths";
   gateway.engine.packets.dpdk = config.data_plane.dpdk.start;
   gateway.engine.packets.dpdk.file_prefix = "tideway-" + config.site.gateway;

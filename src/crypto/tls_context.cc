@@ -29,8 +29,8 @@ using Owned = std::unique_ptr<T, Release>;
 constexpr int kChainDepthMax = 4;            // authorities between a gateway and the root; SPIRE uses 1 or 2
 constexpr int kSecurityLevel = 2;            // 112 bits: RSA from 2,048, no SHA-1
 constexpr long kChainBytesMax = 16 * 1024;   // a stranger's certificates are parsed before we know who it is
-constexpr unsigned char kAlpn[] = "\x09tideway/1";  // length, then name
-constexpr unsigned kAlpnSize = sizeof kAlpn - 1;
+constexpr unsigned char kAlpn[] = "\x09tideway/1\x0etideway-data/1";  // lengths and names
+constexpr unsigned kAlpnSize = sizeof kAlpn - 1, kAlpnControlSize = 10;   // a connection offers one of them: this, if not told otherwise
 
 Error config_error(const std::string& path, std::string_view what) {
   char reason[256] = "";
@@ -163,7 +163,7 @@ void set_rules(SSL_CTX* context) {
   SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
   SSL_CTX_set_client_hello_cb(context, require_alpn, nullptr);
   SSL_CTX_set_alpn_select_cb(context, choose_protocol, nullptr);
-  TIDEWAY_CHECK(SSL_CTX_set_alpn_protos(context, kAlpn, kAlpnSize) == 0);  // zero is success here, and here only
+  TIDEWAY_CHECK(SSL_CTX_set_alpn_protos(context, kAlpn, kAlpnControlSize) == 0);  // zero is success here, and here only
 }
 
 }  // namespace

@@ -14,7 +14,8 @@
 namespace tideway::crypto {
 namespace {
 
-constexpr std::string_view kProtocol = "tideway/1";
+constexpr std::string_view kControlProtocol = "tideway/1", kDataProtocol = "tideway-data/1";
+constexpr unsigned char kDataOffer[] = "\x0etideway-data/1";  // length, then name
 constexpr std::string_view kSuite = "TLS_AES_256_GCM_SHA384";
 
 // The alert a peer sent, if that is what this error is about.
@@ -81,14 +82,16 @@ Error own_error(unsigned long error, bool in_handshake) {
 
 void TlsEndpoint::Free::operator()(ssl_st* ssl) const { SSL_free(ssl); }
 
-TlsEndpoint::TlsEndpoint(const TlsContext& context, TlsRole role, std::optional<IdentityPattern> expected)
+TlsEndpoint::TlsEndpoint(const TlsContext& context, TlsRole role, std::optional<IdentityPattern> expected, TlsProtocol protocol)
     : judge_(role, context.rules_, std::move(expected)), ssl_(SSL_new(context.handle_.get())),
-      input_(BIO_new(BIO_s_mem())), output_(BIO_new(BIO_s_mem())) {
+      input_(BIO_new(BIO_s_mem())), output_(BIO_new(BIO_s_mem())), protocol_(protocol) {
   TIDEWAY_CHECK(ssl_ != nullptr && input_ != nullptr && output_ != nullptr);
   BIO_set_mem_eof_return(input_, -1);  // an empty buffer means "later", not the end
   SSL_set_bio(ssl_.get(), input_, output_);
   TIDEWAY_CHECK(SSL_set_ex_data(ssl_.get(), 0, &judge_) == 1);
   if (role == TlsRole::kDialling) {
+    if (protocol == TlsProtocol::kData)
+      TIDEWAY_CHECK(SSL_set_alpn_protos(ssl_.get(), kDataOffer, sizeof kDataOffer - 1) == 0);  // zero is success
     TIDEWAY_CHECK(SSL_set_purpose(ssl_.get(), X509_PURPOSE_SSL_SERVER) == 1);
     SSL_set_connect_state(ssl_.get());
     advance_handshake();
@@ -179,13 +182,17 @@ void TlsEndpoint::advance_handshake() {
 }
 
 // What the handshake promises, asked once more from its result: a mistake in the rules must not become a connection.
-Status TlsEndpoint::check_established() const {
-  const unsigned char* protocol = nullptr;
-  unsigned protocol_size = 0;
-  SSL_get0_alpn_selected(ssl_.get(), &protocol, &protocol_size);
-  if (std::string_view(reinterpret_cast<const char*>(protocol), protocol_size) != kProtocol)
-    return Error{Fault::kAuthFailed, "the peer did not agree on the protocol tideway/1 (ALPN)",
+Status TlsEndpoint::check_established() {
+  const unsigned char* chosen = nullptr;
+  unsigned chosen_size = 0;
+  SSL_get0_alpn_selected(ssl_.get(), &chosen, &chosen_size);
+  const std::string_view agreed(reinterpret_cast<const char*>(chosen), chosen_size);
+  const std::string_view asked = protocol_ == TlsProtocol::kData ? kDataProtocol : kControlProtocol;
+  const bool is_accepting = SSL_is_server(ssl_.get()) == 1;
+  if (is_accepting ? agreed != kControlProtocol && agreed != kDataProtocol : agreed != asked)
+    return Error{Fault::kAuthFailed, "the peer did not agree on the protocol " + std::string(asked) + " (ALPN)",
                  "check that the address and port are those of a tideway gateway"};
+  protocol_ = agreed == kDataProtocol ? TlsProtocol::kData : TlsProtocol::kControl;
   if (judge_.refusal()) return *judge_.refusal();
   if (SSL_get_verify_result(ssl_.get()) != X509_V_OK || !judge_.peer())
     return certificate_error(CertificateFault::kUntrusted, "the peer's certificate was not verified");

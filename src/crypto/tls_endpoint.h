@@ -8,7 +8,7 @@
 //
 // In TLS 1.3 the dialling side is kUp before the accepting side has judged its certificate. A refusal then comes as an
 // alert, seen by read(), and is auth_failed like one during the handshake.
-// Thread: control; one owner.
+// Thread: control, or the net worker it was handed to; one owner.
 #pragma once
 #include "base/thread_owner.h"
 #include "crypto/peer_judge.h"
@@ -31,11 +31,14 @@ inline constexpr size_t kTlsInputMax = 16 * 1024;    // sealed bytes waiting to 
 inline constexpr size_t kTlsOutputMax = 64 * 1024;   // sealed bytes waiting to be taken; write() then takes nothing
 
 enum class TlsState : uint8_t { kHandshake, kUp, kClosed, kFailed };
+enum class TlsProtocol : uint8_t { kControl, kData };  // ALPN (RFC 7301): tideway/1, tideway-data/1
 
 class TlsEndpoint {
  public:
-  // `expected`: who the dialling side means to reach; any gateway of our trust domain when empty.
-  TlsEndpoint(const TlsContext& context, TlsRole role, std::optional<IdentityPattern> expected = std::nullopt);
+  // `expected`: who the dialling side means to reach; any gateway of our trust domain when empty. `protocol` is what it asks
+  // for; the accepting side takes either.
+  TlsEndpoint(const TlsContext& context, TlsRole role, std::optional<IdentityPattern> expected = std::nullopt,
+              TlsProtocol protocol = TlsProtocol::kControl);
   TlsEndpoint(const TlsEndpoint&) = delete;
   TlsEndpoint& operator=(const TlsEndpoint&) = delete;
   ~TlsEndpoint();
@@ -52,7 +55,11 @@ class TlsEndpoint {
   // Says that we will write no more (close_notify).
   void shut_down();
 
+  // The next call may come from another thread, which owns it from then on.
+  void hand_over() { owner_.hand_over(); }
+
   TlsState state() const { return state_; }
+  TlsProtocol protocol() const { return protocol_; }          // agreed on, from kUp on
   const Error& error() const { return *error_; }              // when kFailed
   const Certificate& peer() const { return *judge_.peer(); }  // when it was kUp once
   // Whether the peer would still pass, by the rules of another context: an authority that is trusted no more, a revoked
@@ -68,7 +75,7 @@ class TlsEndpoint {
  private:
   struct Free { void operator()(ssl_st* ssl) const; };
   void advance_handshake();
-  Status check_established() const;
+  Status check_established();
   void fail(Error error);
   Error take_error();
 
@@ -77,6 +84,7 @@ class TlsEndpoint {
   bio_st* input_;   // both belong to ssl_
   bio_st* output_;
   TlsState state_ = TlsState::kHandshake;
+  TlsProtocol protocol_;
   bool is_shut_down_ = false;
   std::optional<Error> error_;
   ThreadOwner owner_;

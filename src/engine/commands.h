@@ -9,6 +9,7 @@
 #include "engine/board.h"
 #include "flow/flow.h"
 #include "mem/packed_block.h"
+#include "packet_io/byte_stream.h"
 #include "messages/transfer_messages.h"
 #include "storage/rooted_dir.h"
 #include "storage/scan.h"
@@ -42,6 +43,7 @@ struct BindPorts {
   uint32_t request = 0;
   struct Port { Endpoint local; uint64_t random = 0; };
   std::vector<Port> ports;
+  Delivery delivery = Delivery::kDatagram;  // kStream: only the connection ids are reserved
 };
 struct DropPorts {  // no lane will use them
   uint32_t net_worker = 0;
@@ -64,6 +66,7 @@ struct OpenLane {
   size_t flows_of_session = 0;       // those of its other lanes, too, which share the path with these
   Rate rate_remembered;              // of the session, from an earlier one; zero: unknown
   std::shared_ptr<LaneBoard> board;  // the engine fills it in
+  Delivery delivery = Delivery::kDatagram;
   std::vector<OpenFlow> flows;
 };
 
@@ -79,6 +82,13 @@ struct CloseSlot {
   OpenSlot::Role role = OpenSlot::Role::kSending;
   LaneHandle lane;
   SlotId slot;
+};
+
+// The connection that carries a flow of a lane of streams; it may come any time after the lane was opened.
+struct AttachStream {
+  LaneHandle lane;
+  FlowId flow;
+  std::unique_ptr<packet_io::ByteStream> stream;
 };
 
 struct InstallKey {
@@ -97,7 +107,7 @@ struct CloseLane {
   LaneHandle lane;
 };
 
-using NetCommand = std::variant<BindPorts, DropPorts, OpenLane, OpenSlot, CloseSlot, InstallKey, SetRate, CloseLane>;
+using NetCommand = std::variant<BindPorts, DropPorts, OpenLane, OpenSlot, CloseSlot, AttachStream, InstallKey, SetRate, CloseLane>;
 
 // ---- net → control -------------------------------------------------------------------------------------------------
 

@@ -29,13 +29,14 @@ void Doorbell::wake() {
   TIDEWAY_CHECK(written == sizeof one || errno == EAGAIN);
 }
 
-void Doorbell::sleep(Duration at_most, int also_fd) {
+void Doorbell::sleep(Duration at_most, const Others& others) {
   using std::chrono::seconds;
   const Duration wait = std::max(at_most, Duration::zero());
   const auto whole = std::chrono::duration_cast<seconds>(wait);
   const timespec timeout{.tv_sec = whole.count(), .tv_nsec = (wait - whole).count()};
-  pollfd watched[2] = {{.fd = fd_, .events = POLLIN, .revents = 0}, {.fd = also_fd, .events = POLLIN, .revents = 0}};
-  const int ready = ppoll(watched, 2, &timeout, nullptr);  // a negative descriptor is passed over
+  pollfd watched[] = {{.fd = fd_, .events = POLLIN, .revents = 0}, {.fd = others[0], .events = POLLIN, .revents = 0},
+                      {.fd = others[1], .events = POLLIN, .revents = 0}};
+  const int ready = ppoll(watched, std::size(watched), &timeout, nullptr);  // a negative descriptor is passed over
   TIDEWAY_CHECK(ready >= 0 || errno == EINTR || errno == ENOMEM);
 }
 

@@ -11,6 +11,7 @@
 #include <tideway/result.h>
 #include <tideway/time.h>
 
+#include <array>
 #include <atomic>
 #include <memory>
 
@@ -31,9 +32,10 @@ class Doorbell {
 
   // From here on a ring makes fd() readable, once. Look for work between arm() and sleep().
   void arm() { is_armed_.exchange(true, std::memory_order_acq_rel); }
-  // Waits for a ring, for `also_fd` to be readable (-1: none), or until `at_most` has passed (zero or less: not at
+  // Waits for a ring, for one of `others` to be readable (-1: none), or until `at_most` has passed (zero or less: not at
   // all). Call disarm() afterwards, whatever the reason. May return early without one.
-  void sleep(Duration at_most, int also_fd = -1);
+  using Others = std::array<int, 2>;
+  void sleep(Duration at_most, const Others& others = {-1, -1});
   // Awake again: rings cost no system call. Takes back a ring that already came.
   void disarm();
 

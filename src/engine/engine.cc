@@ -104,7 +104,7 @@ void Engine::Parts::run_net(size_t index) {
   name_thread("tw-net" + std::to_string(index));
   NetWorker& worker = *net[index];
   Doorbell& bell = *rings.net_bells[index];
-  const bool is_polled = worker.wait_fd() < 0;
+  const bool is_polled = worker.is_polled();
   PollPace rests = pace;
   for (int idle = 0; !stopping.load(std::memory_order_relaxed);) {
     const Time now = read_clock();
@@ -118,7 +118,7 @@ void Engine::Parts::run_net(size_t index) {
     bell.arm();
     if (!worker.has_commands() && !stopping.load(std::memory_order_acquire)) {
       const Duration until = worker.next_deadline() == kNever ? kNapMax : worker.next_deadline() - read_clock();
-      bell.sleep(std::min(std::max(until, kNetNapMin), nap_max), worker.wait_fd());
+      bell.sleep(std::min(std::max(until, kNetNapMin), nap_max), worker.wait_fds());
     }
     bell.disarm();
   }

@@ -9,7 +9,8 @@
 namespace tideway::engine {
 namespace {
 
-constexpr Duration kOpenPatience = std::chrono::seconds(5);   // for the first answer to a probe
+constexpr Duration kOpenPatience = std::chrono::seconds(3);   // for the first answer to a probe
+constexpr Duration kStreamPatience = std::chrono::seconds(10);  // which waits for a connection and its handshake, too
 constexpr uint64_t kUnsentMax = 8 << 20;                      // two blocks: what a turn of the fastest link takes
 constexpr Duration kDeadPatience = std::chrono::seconds(10);  // as long as the control channel's
 
@@ -18,7 +19,7 @@ constexpr Duration kDeadPatience = std::chrono::seconds(10);  // as long as the 
 LanePort::LanePort(Time now, const OpenLane& open, const Ground& ground)
     : lane_({.lane = open.id, .unit = open.credit_unit, .blocks_given_max = ground.credit.blocks_max, .pool = &ground.credit},
             ground.pool, ground.table),
-      board_(open.board), opened_at_(now), dealt_at_(now) {}
+      board_(open.board), delivery_(open.delivery), opened_at_(now), dealt_at_(now) {}
 
 void LanePort::add_flow(Time now, OpenFlow&& open, PathId path, std::unique_ptr<CongestionController> controller) {
   auto port = std::make_unique<Port>();
@@ -231,15 +232,30 @@ std::vector<KeyWanted> LanePort::take_wanted_keys(LaneHandle handle) {
 std::optional<Error> LanePort::take_death(Time now) {
   if (death_told_) return std::nullopt;
   for (const auto& port : ports_) has_been_open_ |= port->flow->state() == flow::FlowState::kOpen;
-  const bool is_blocked = has_been_open_ ? lane_.is_dead(now - kDeadPatience) : now - opened_at_ > kOpenPatience;
+  const Duration patience = delivery_ == Delivery::kStream ? kStreamPatience : kOpenPatience;
+  const bool is_blocked = has_been_open_ ? lane_.is_dead(now - kDeadPatience) : now - opened_at_ > patience;
   if (!is_blocked && !lane_.has_protocol_error()) return std::nullopt;
   death_told_ = true;
   if (lane_.has_protocol_error()) return Error{Fault::kProtocolError, "the peer broke the packet protocol", "upgrade both sides"};
+  if (delivery_ == Delivery::kStream)
+    return Error{Fault::kPeerLost, "no packet of the peer comes through over TLS, though the control channel works", "check the peer's gateway and the network"};
   if (has_been_open_)
     return Error{Fault::kUdpBlocked, "no UDP packet of the peer has come through for 10 s, though the control channel works",
                  "the path died under way: look for a route, firewall or NAT that changed, then run the same command again"};
   return Error{Fault::kUdpBlocked, "no UDP packet of the peer comes through, though the control channel works",
                "open the data ports (UDP, 64 from [data_plane] address on) between the two gateways"};
+}
+
+std::optional<PathId> LanePort::path_of(FlowId flow) const {
+  for (const auto& port : ports_)
+    if (port->id == flow) return port->path;
+  return std::nullopt;
+}
+
+std::vector<PathId> LanePort::paths() const {
+  std::vector<PathId> paths;
+  for (const auto& port : ports_) paths.push_back(port->path);
+  return paths;
 }
 
 void LanePort::tell_board() {

@@ -38,6 +38,10 @@ class LanePort {
 
   // Moves waiting blocks into the lane, one transfer after the other, as far as credit goes.
   bool start_blocks(LaneHandle handle, SpscRing<BlockNotice>& notices);
+  Delivery delivery() const { return delivery_; }
+  std::optional<PathId> path_of(FlowId flow) const;
+  std::vector<PathId> paths() const;
+
   // One turn of every flow. True: something was sent.
   bool transmit(Time now, PacketIo& io);
   Time next_deadline() const;
@@ -75,6 +79,7 @@ class LanePort {
 
   flow::Lane lane_;
   std::shared_ptr<LaneBoard> board_;
+  const Delivery delivery_;
   const Time opened_at_;
   bool has_been_open_ = false, death_told_ = false;
   Rate ceiling_ = Rate::unlimited();

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/stage_meter.h"
+#include "congestion/carried.h"
 #include "engine/rate_shares.h"
 
 #include <algorithm>
@@ -69,6 +70,11 @@ LanePort* NetWorker::find(LaneHandle lane) {
   return found == lanes_.end() ? nullptr : found->second.get();
 }
 
+PacketIo& NetWorker::carrier(Delivery delivery) {
+  if (delivery == Delivery::kStream) return streams_;
+  return *io_;
+}
+
 // ---- commands ------------------------------------------------------------------------------------------------------
 
 bool NetWorker::obey(Time now) {
@@ -84,11 +90,11 @@ void NetWorker::obey(Time, BindPorts&& bind) {
   PortsBound answer{bind.request, std::vector<BoundPort>{}};
   std::vector<Bound>& bound = bound_[bind.request];
   for (const BindPorts::Port& port : bind.ports) {
-    auto path = io_->open_path({.local = port.local, .remote = {}});
+    auto path = carrier(bind.delivery).open_path({.local = port.local, .remote = {}});
     const auto connection = path.ok() ? table_.reserve(port.random) : std::nullopt;
     if (!path.ok()) answer.ports = path.error();
     else if (!connection) answer.ports = Error{Fault::kOverloaded, "this gateway's flows are all in use", "try again later"};
-    if (path.ok()) bound.push_back({path.value().id, connection});
+    if (path.ok()) bound.push_back({bind.delivery, path.value().id, connection});
     if (!answer.ports.ok()) break;
     answer.ports.value().push_back({path.value().local, *connection});
   }
@@ -98,7 +104,7 @@ void NetWorker::obey(Time, BindPorts&& bind) {
 
 void NetWorker::obey(Time, DropPorts&& drop) {
   for (const Bound& bound : bound_[drop.request]) {
-    io_->close_path(bound.path);
+    carrier(bound.delivery).close_path(bound.path);
     if (bound.connection) table_.release(*bound.connection);
   }
   bound_.erase(drop.request);
@@ -107,7 +113,7 @@ void NetWorker::obey(Time, DropPorts&& drop) {
 void NetWorker::obey(Time now, OpenLane&& open) {
   auto lane = std::make_unique<LanePort>(now, open, LanePort::Ground{pool_, table_, credit_});
   for (OpenFlow& flow : open.flows) {
-    const auto path = io_->open_path({.local = flow.local, .remote = flow.config.peer});
+    const auto path = carrier(open.delivery).open_path({.local = flow.local, .remote = flow.config.peer});
     if (!path.ok()) {
       tell(LaneDied{open.lane, path.error()});
       break;
@@ -121,16 +127,19 @@ void NetWorker::obey(Time now, OpenLane&& open) {
     control.flows = static_cast<uint32_t>(open.flows_of_session);
     control.rate_remembered = open.rate_remembered * (1.0 / static_cast<double>(std::max<size_t>(open.flows_of_session, 1)));
     control.seed = flow.config.challenge_seed;
-    lane->add_flow(now, std::move(flow), path.value().id, config_.controller.make(control));
+    flow.config.delivery = open.delivery;
+    auto controller = open.delivery == Delivery::kStream ? std::make_unique<congestion::Carried>() : config_.controller.make(control);
+    lane->add_flow(now, std::move(flow), path.value().id, std::move(controller));
   }
   const auto is_taken = [&](ConnectionId id) {
     return std::ranges::any_of(std::span(open.flows).first(lane->flows()), [id](const OpenFlow& flow) { return flow.config.local == id; });
   };
   for (const Bound& bound : bound_[open.ports]) {
-    io_->close_path(bound.path);  // the sockets live on with the lane's paths
+    carrier(bound.delivery).close_path(bound.path);  // the sockets live on with the lane's paths
     if (bound.connection && !is_taken(*bound.connection)) table_.release(*bound.connection);
   }
   bound_.erase(open.ports);
+  has_streams_ |= open.delivery == Delivery::kStream;
   lanes_[open.lane] = std::move(lane);
   dealt_at_ = Time{};  // its share of the rate, before it sends
 }
@@ -146,6 +155,13 @@ void NetWorker::obey(Time, CloseSlot&& close) {
   if (LanePort* lane = find(close.lane)) lane->close_slot(close);
 }
 
+// A lane that has died meanwhile, or never had this flow, lets the connection go.
+void NetWorker::obey(Time, AttachStream&& attach) {
+  const LanePort* lane = find(attach.lane);
+  if (lane == nullptr || lane->delivery() != Delivery::kStream) return;
+  if (const auto path = lane->path_of(attach.flow)) static_cast<void>(streams_.attach(*path, std::move(attach.stream)));
+}
+
 void NetWorker::obey(Time, InstallKey&& install) {
   if (LanePort* lane = find(install.lane)) lane->install(std::move(install));
 }
@@ -157,7 +173,7 @@ void NetWorker::obey(Time, SetRate&& set) {
 void NetWorker::obey(Time now, CloseLane&& close) {
   LanePort* lane = find(close.lane);
   if (lane == nullptr) return;
-  lane->close(now, *io_);
+  lane->close(now, carrier(lane->delivery()));
   add_drops(closed_, lane->lane().stats().flows);
   lanes_.erase(close.lane);
 }
@@ -180,9 +196,15 @@ bool NetWorker::take_blocks() {
 }
 
 bool NetWorker::receive(Time now) {
+  bool worked = receive(now, *io_);
+  if (has_streams_) worked |= receive(now, streams_);
+  return worked;
+}
+
+bool NetWorker::receive(Time now, PacketIo& io) {
   bool worked = false;
   for (size_t i = 0; i < kReceiveBursts; ++i) {
-    const size_t count = io_->receive(burst_);
+    const size_t count = io.receive(burst_);
     end_stage(count == 0 ? Stage::kIdle : Stage::kReceive, count);
     if (count == 0) break;
     // Each worker has its own sockets, so a packet for another one is a stranger's.
@@ -236,7 +258,7 @@ void NetWorker::deal_rate(Time now) {
 
 bool NetWorker::transmit(Time now) {
   bool sent = false;
-  for (auto& [handle, lane] : lanes_) sent |= lane->transmit(now, *io_);
+  for (auto& [handle, lane] : lanes_) sent |= lane->transmit(now, carrier(lane->delivery()));
   return sent;
 }
 
@@ -255,6 +277,13 @@ void NetWorker::watch(Time now, LaneHandle handle, LanePort& lane) {
   lane.tell_board();
   for (KeyWanted& wanted : lane.take_wanted_keys(handle)) tell(std::move(wanted));
   if (auto death = lane.take_death(now)) tell(LaneDied{handle, std::move(*death)});
+  if (lane.delivery() == Delivery::kStream) watch_streams(handle, lane);
+}
+
+void NetWorker::watch_streams(LaneHandle handle, const LanePort& lane) {
+  const auto is_broken = [this](PathId path) { return streams_.is_broken(path); };
+  if (std::ranges::any_of(lane.paths(), is_broken))
+    tell(LaneDied{handle, {Fault::kPeerLost, "a TLS connection that carries data has ended", "check the peer's gateway and the network"}});
 }
 
 // Nothing is said about a packet that is dropped while it is; the sums show afterwards what reached a gateway.

@@ -4,15 +4,17 @@
 // bounded: obey commands, take blocks, receive (first, because receive buffers are the scarcest), hand on what is
 // complete, start blocks, transmit within window, pacing and rate.
 //
-// It owns no thread: whoever drives it calls poll(now), and sleeps on wait_fd() until next_deadline() when poll had
+// It owns no thread: whoever drives it calls poll(now), and sleeps on wait_fds() until next_deadline() when poll had
 // nothing to do.
 // Thread: net worker.
 #pragma once
 #include "congestion/registry.h"
+#include "engine/doorbell.h"
 #include "engine/lane_port.h"
 #include "engine/rings.h"
 #include "flow/flow_table.h"
 #include "mem/buffer_pool.h"
+#include "packet_io/stream_packet_io.h"
 #include <tideway/packet_io.h>
 
 #include <map>
@@ -38,7 +40,8 @@ class NetWorker {
   bool poll(Time now);  // false: there was nothing to do
   Time next_deadline() const;
   bool has_commands() const;  // or blocks: look once more before sleeping
-  int wait_fd() const { return wait_fd_; }
+  bool is_polled() const { return wait_fd_ < 0; }  // its packets cannot be waited for
+  Doorbell::Others wait_fds() const { return {wait_fd_, streams_.limits().wait_fd}; }
 
  private:
   bool obey(Time now);
@@ -47,11 +50,15 @@ class NetWorker {
   void obey(Time now, OpenLane&& open);
   void obey(Time now, OpenSlot&& open);
   void obey(Time now, CloseSlot&& close);
+  void obey(Time now, AttachStream&& attach);
   void obey(Time now, InstallKey&& install);
   void obey(Time now, SetRate&& set);
   void obey(Time now, CloseLane&& close);
   bool take_blocks();
   bool receive(Time now);
+  bool receive(Time now, PacketIo& io);
+  PacketIo& carrier(Delivery delivery);
+  void watch_streams(LaneHandle handle, const LanePort& lane);
   bool hand_on(LaneHandle handle, LanePort& lane);
   bool transmit(Time now);
   void deal_rate(Time now);
@@ -63,17 +70,19 @@ class NetWorker {
 
   NetWorkerConfig config_;
   std::unique_ptr<PacketIo> io_;
+  packet_io::StreamPacketIo streams_;  // for lanes whose packets go over TLS
   const int wait_fd_;
   Rings& rings_;
   BufferPool& pool_;
   flow::FlowTable table_;
   flow::CreditPool credit_;
   std::map<LaneHandle, std::unique_ptr<LanePort>> lanes_;
-  struct Bound { PathId path; std::optional<ConnectionId> connection; };
+  struct Bound { Delivery delivery; PathId path; std::optional<ConnectionId> connection; };
   std::map<uint32_t, std::vector<Bound>> bound_;  // by request, until their lane opens
   std::array<Packet, kBurstMax> burst_;
   size_t next_cpu_ = 0;
   Time watched_at_{}, dealt_at_{};
+  bool has_streams_ = false;     // had a lane of them once
   bool is_device_gone_ = false;  // and told
   flow::FlowStats closed_;  // of flows whose lane is closed: the counters of drops
 };

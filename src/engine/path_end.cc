@@ -233,7 +233,7 @@ void PathEnd::rest(Time now) {
   const Duration until = next == kNever ? kRestMax : next - now;
   bell_->arm();
   if (!worker_->has_commands())
-    bell_->sleep(std::clamp(until, kRestMin, kRestMax), worker_->wait_fd());
+    bell_->sleep(std::clamp(until, kRestMin, kRestMax), worker_->wait_fds());
   bell_->disarm();
 }
 

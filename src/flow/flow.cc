@@ -11,7 +11,7 @@ Flow::Flow(Time start, const FlowConfig& config, std::unique_ptr<CongestionContr
     : config_(config), is_ipv4_(config.peer.is_ipv4()), lane_(lane), sealer_(config.key_limits),
       recovery_(start,
                 {.first_number = config.first_packet_number, .rtt_initial = config.rtt_initial, .mtu_max = config.mtu_max,
-                 .is_ipv4 = is_ipv4_},
+                 .is_ipv4 = is_ipv4_, .delivery = config.delivery},
                 std::move(controller), lane.window, lane.credit),
       pacer_(start), builder_(config.id, config.remote), last_sent_(start), tail_at_(start), forget_at_(start),
       forgotten_(config.first_packet_number), opener_(config.key_limits), received_(config.replay_bits), incoming_(std::make_unique<Incoming>()),
@@ -50,7 +50,7 @@ Time Flow::next_deadline() const {
   if (recovery_.probes_due() > 0) at = std::min(at, last_sent_);
   if (may_send_data() && has_window()) {
     if (lane_.window.has_work()) at = std::min(at, pacer_.next_send());
-    else if (lane_.window.unacked_bytes() > 0) at = std::min(at, std::max(tail_at_, pacer_.next_send()));
+    else if (config_.delivery == Delivery::kDatagram && lane_.window.unacked_bytes() > 0) at = std::min(at, std::max(tail_at_, pacer_.next_send()));
   }
   return at;
 }

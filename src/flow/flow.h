@@ -51,6 +51,7 @@ struct FlowConfig {
   Endpoint peer;                     // where its packets go at first
   // Whether TCP already proved that the peer lives at that address: then the initial window may leave at once.
   enum class Address : uint8_t { kUnproven, kProven } address = Address::kProven;
+  Delivery delivery = Delivery::kDatagram;  // of what carries its packets
   KeyLimits key_limits;              // tests lower them
   size_t replay_bits = AckRanges::kBitsDefault;
 };

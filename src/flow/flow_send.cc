@@ -213,7 +213,7 @@ void Flow::write_data(Time now) {
 }
 
 bool Flow::is_tail_due(Time now) const {
-  return now >= tail_at_ && !lane_.window.has_work() && lane_.window.unacked_bytes() > 0;
+  return config_.delivery == Delivery::kDatagram && now >= tail_at_ && !lane_.window.has_work() && lane_.window.unacked_bytes() > 0;
 }
 
 std::optional<SendRange> Flow::take_range(Time now, size_t payload) {

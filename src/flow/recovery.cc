@@ -26,7 +26,7 @@ Recovery::Recovery(Time start, const RecoveryConfig& config, std::unique_ptr<Con
                    SendWindow& window, Credit& credit)
     : sent_(config.first_number), rtt_(config.rtt_initial), rate_(start), detector_(config.first_number), timeout_(start),
       mtu_(config.mtu_max), controller_(std::move(controller)), window_(window), credit_(credit),
-      base_size_(PathMtu::kBase.count() - wire::ip_overhead(config.is_ipv4)), is_ipv4_(config.is_ipv4) {}
+      delivery_(config.delivery), base_size_(PathMtu::kBase.count() - wire::ip_overhead(config.is_ipv4)), is_ipv4_(config.is_ipv4) {}
 
 Bytes Recovery::payload_max() const {
   // A timeout may mean that full packets do not pass any more, so its probes are small.
@@ -184,6 +184,7 @@ void Recovery::give_up(Time now) {
 }
 
 void Recovery::on_deadline(Time now) {
+  if (delivery_ == Delivery::kStream) return;
   if (now >= detector_.next_deadline()) detect_losses(now);
   if (now < next_deadline() || now < timeout_.deadline(rtt_)) return;
   timeout_.fire(now);
@@ -194,6 +195,7 @@ void Recovery::on_deadline(Time now) {
 }
 
 Time Recovery::next_deadline() const {
+  if (delivery_ == Delivery::kStream) return kNever;
   const bool is_armed = sent_.packets_in_flight() > 0 || timeout_.count() >= ProbeTimeout::kRestAfter;
   return std::min(detector_.next_deadline(), is_armed ? timeout_.deadline(rtt_) : kNever);
 }

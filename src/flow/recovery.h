@@ -23,6 +23,7 @@ struct RecoveryConfig {
   Duration rtt_initial{};
   Bytes mtu_max;
   bool is_ipv4 = true;
+  Delivery delivery = Delivery::kDatagram;  // a stream loses nothing: then nothing is lost by time either, nor probed for
 };
 
 struct RecoveryStats {
@@ -99,6 +100,7 @@ class Recovery {
   std::unique_ptr<CongestionController> controller_;
   SendWindow& window_;
   Credit& credit_;
+  const Delivery delivery_;
   size_t base_size_;                     // UDP payload of a packet at the base MTU
   bool is_ipv4_;
 

@@ -138,6 +138,8 @@ Result<Lanes> parse_lanes(Body body) {
       flows.push_back(offer.flows.back().id);
     }
   }
+  if (check.require(in.delivery() <= static_cast<uint32_t>(Delivery::kStream), "delivery", "is not known"))
+    out.delivery = static_cast<Delivery>(in.delivery());
   check.require(!has_duplicate(std::move(lanes)), "lane.id", "is used twice");
   check.require(!has_duplicate(std::move(flows)), "flow.id", "is used twice");
   return check.finish(std::move(out));
@@ -145,6 +147,7 @@ Result<Lanes> parse_lanes(Body body) {
 
 std::string serialize(const Lanes& message) {
   proto::Lanes out;
+  out.set_delivery(static_cast<uint32_t>(message.delivery));
   for (const LaneOffer& lane : message.lanes) {
     proto::Lane& lane_out = *out.add_lane();
     lane_out.set_id(lane.id.value());

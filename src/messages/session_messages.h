@@ -67,6 +67,7 @@ struct LaneOffer {
 };
 struct Lanes {
   std::vector<LaneOffer> lanes;       // at least one
+  Delivery delivery = Delivery::kDatagram;  // kStream: over TLS connections of their own, where UDP is blocked
   bool operator==(const Lanes&) const = default;
 };
 

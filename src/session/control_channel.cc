@@ -35,23 +35,30 @@ Result<std::unique_ptr<ControlChannel>> ControlChannel::dial(Time now, const Dia
   auto socket = begin_connect(order.remote, order.local);
   if (!socket.ok()) return std::move(socket).error();
   Parts parts{std::move(socket).value(), order.remote, crypto::TlsRole::kDialling,
-              order.expected,            std::nullopt, order.connect_deadline};
+              order.expected,            std::nullopt, order.connect_deadline, order.data};
   return std::unique_ptr<ControlChannel>(new ControlChannel(now, std::move(parts), context, caps));
 }
 
 std::unique_ptr<ControlChannel> ControlChannel::accept(Time now, Accepted accepted, const crypto::TlsContext& context,
                                                        std::span<const BodyCap> caps) {
   Parts parts{std::move(accepted.socket), accepted.remote,  crypto::TlsRole::kAccepting,
-              std::nullopt,               std::move(accepted.admission), kNever};
+              std::nullopt,               std::move(accepted.admission), kNever, std::nullopt};
   return std::unique_ptr<ControlChannel>(new ControlChannel(now, std::move(parts), context, caps));
 }
 
 ControlChannel::ControlChannel(Time now, Parts parts, const crypto::TlsContext& context, std::span<const BodyCap> caps)
     : role_(parts.role), caps_(caps), remote_(parts.remote), socket_(std::move(parts.socket)),
-      admission_(std::move(parts.admission)), tls_(context, parts.role, std::move(parts.expected)),
+      admission_(std::move(parts.admission)),
+      tls_(std::make_unique<crypto::TlsEndpoint>(context, parts.role, std::move(parts.expected),
+                                                 parts.data ? crypto::TlsProtocol::kData : crypto::TlsProtocol::kControl)),
       state_(parts.role == crypto::TlsRole::kDialling ? ChannelState::kConnecting : ChannelState::kHandshaking),
       now_(now), connect_deadline_(parts.connect_deadline), authorise_deadline_(now + kAuthorisationTime),
-      last_received_(now), last_sent_(now) {}
+      last_received_(now), last_sent_(now) {
+  if (!parts.data) return;
+  Writer out(preface_);
+  out.write_bytes(parts.data->session);
+  out.write_u16(parts.data->flow.value());
+}
 
 // ---- events --------------------------------------------------------------------------------------------------------
 
@@ -65,6 +72,7 @@ void ControlChannel::on_ready(Time now, short events) {
   if (state_ == ChannelState::kClosing) drain_socket();
   else read_socket();
   if (state_ != ChannelState::kDone) write_socket();
+  if (state_ == ChannelState::kOpeningData) open_data();
 }
 
 void ControlChannel::on_deadline(Time now) {
@@ -126,12 +134,12 @@ short ControlChannel::wanted_events() const {
   if (state_ == ChannelState::kDone) return 0;
   if (state_ == ChannelState::kConnecting) return POLLOUT;
   short events = 0;
-  const bool has_room = state_ == ChannelState::kClosing || tls_.input_room() > 0;
+  const bool has_room = state_ == ChannelState::kClosing || tls_->input_room() > 0;
   if (has_room && !input_ended_) events |= POLLIN;
-  const bool can_seal = tls_.state() == crypto::TlsState::kUp;
+  const bool can_seal = tls_->state() == crypto::TlsState::kUp;
   const bool has_frames = !leaving_.empty() || !small_.empty() || !pages_.empty();
   const bool must_shut = state_ == ChannelState::kClosing && !output_shut_;
-  if (!output_broken_ && (!outbox_.empty() || tls_.output_size() > 0 || (can_seal && has_frames) || must_shut))
+  if (!output_broken_ && (!outbox_.empty() || tls_->output_size() > 0 || (can_seal && has_frames) || must_shut))
     events |= POLLOUT;
   return events;
 }
@@ -150,7 +158,7 @@ Time ControlChannel::next_deadline() const {
 void ControlChannel::read_socket() {
   std::array<std::byte, kPiece> piece;
   for (int turn = 0; turn < kPiecesPerTurn && state_ != ChannelState::kClosing && !input_ended_; ++turn) {
-    const size_t room = std::min(tls_.input_room(), piece.size());
+    const size_t room = std::min(tls_->input_room(), piece.size());
     if (room == 0) break;  // a message waits for receive(), or for authorise()
     const ssize_t got = ::recv(socket_.fd(), piece.data(), room, 0);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) break;
@@ -159,7 +167,7 @@ void ControlChannel::read_socket() {
       input_error_ = got < 0 ? errno : 0;
     } else {
       last_received_ = now_;
-      TIDEWAY_CHECK(tls_.feed(std::span(piece).first(static_cast<size_t>(got))) == static_cast<size_t>(got));
+      TIDEWAY_CHECK(tls_->feed(std::span(piece).first(static_cast<size_t>(got))) == static_cast<size_t>(got));
     }
     assemble();
   }
@@ -176,14 +184,16 @@ void ControlChannel::drain_socket() {
 }
 
 void ControlChannel::assemble() {
-  if (state_ == ChannelState::kClosing || state_ == ChannelState::kDone) return;
-  if (state_ == ChannelState::kHandshaking && tls_.state() == crypto::TlsState::kUp) state_ = ChannelState::kUp;
-  while (!is_ready_ && state_ == ChannelState::kUp && tls_.state() == crypto::TlsState::kUp) {
+  if (state_ == ChannelState::kClosing || state_ == ChannelState::kDone || state_ == ChannelState::kData) return;
+  if (state_ == ChannelState::kHandshaking && tls_->state() == crypto::TlsState::kUp) on_handshake_done();
+  if (state_ == ChannelState::kOpeningData && role_ == crypto::TlsRole::kAccepting)
+    preface_used_ += tls_->read(std::span(preface_).subspan(preface_used_));
+  while (!is_ready_ && state_ == ChannelState::kUp && tls_->state() == crypto::TlsState::kUp) {
     if (is_stranger() && hello_seen_) return;
     const bool in_header = header_used_ < kFrameHeaderSize;
     const std::span<std::byte> room = in_header ? std::span(header_).subspan(header_used_)
                                                 : std::span(arriving_.body).subspan(body_used_);
-    const size_t got = tls_.read(room);
+    const size_t got = tls_->read(room);
     if (got == 0) break;
     (in_header ? header_used_ : body_used_) += got;
     if (in_header && header_used_ == kFrameHeaderSize && !begin_body()) return;
@@ -191,6 +201,36 @@ void ControlChannel::assemble() {
     hello_seen_ = hello_seen_ || is_ready_;
   }
   if (!is_ready_) end_of_input();
+}
+
+void ControlChannel::on_handshake_done() {
+  const bool is_for_data = tls_->protocol() == crypto::TlsProtocol::kData;
+  state_ = is_for_data ? ChannelState::kOpeningData : ChannelState::kUp;
+  if (is_for_data && role_ == crypto::TlsRole::kDialling) leaving_.assign(preface_.begin(), preface_.end());
+}
+
+// Nothing of ours may be left here when the owner takes it; what the peer sent behind its preface waits in the endpoint.
+void ControlChannel::open_data() {
+  const bool is_all_out = leaving_.empty() && outbox_used_ == outbox_.size() && tls_->output_size() == 0;
+  const bool is_told = role_ == crypto::TlsRole::kDialling || preface_used_ == preface_.size();
+  if (is_all_out && is_told) state_ = ChannelState::kData;
+}
+
+DataPreface ControlChannel::data_preface() const {
+  TIDEWAY_CHECK(state_ == ChannelState::kData);
+  DataPreface preface;
+  std::ranges::copy(std::span(preface_).first(preface.session.size()), preface.session.begin());
+  Reader in(std::span<const std::byte>(preface_).subspan(preface.session.size()));
+  preface.flow = FlowId(*in.read_u16());
+  return preface;
+}
+
+DataConnection ControlChannel::release() {
+  TIDEWAY_CHECK(state_ == ChannelState::kData);
+  state_ = ChannelState::kDone;
+  admission_.reset();
+  tls_->hand_over();
+  return {std::move(socket_), std::move(tls_)};
 }
 
 bool ControlChannel::begin_body() {
@@ -224,8 +264,8 @@ size_t ControlChannel::cap_of(uint16_t type) const {
 
 // Looks at why no whole message came; most often the rest of it is still on its way.
 void ControlChannel::end_of_input() {
-  if (tls_.state() == crypto::TlsState::kFailed) return end(at(remote_, tls_.error()));
-  if (tls_.state() == crypto::TlsState::kClosed)
+  if (tls_->state() == crypto::TlsState::kFailed) return end(at(remote_, tls_->error()));
+  if (tls_->state() == crypto::TlsState::kClosed)
     return end({Fault::kPeerLost, to_string(remote_) + ": the peer closed the session", ""});
   if (!input_ended_) return;
   const std::string why = input_error_ != 0 ? std::strerror(input_error_) : "closed by the peer without a word";
@@ -298,15 +338,15 @@ bool ControlChannel::fill_outbox() {
   if (outbox_used_ < outbox_.size()) return true;
   outbox_used_ = 0;
   outbox_.clear();
-  if (tls_.output_size() == 0 && !seal_next()) return false;
-  outbox_.resize(std::min(tls_.output_size(), 2 * kPiece));
-  return tls_.take_output(outbox_) > 0;
+  if (tls_->output_size() == 0 && !seal_next()) return false;
+  outbox_.resize(std::min(tls_->output_size(), 2 * kPiece));
+  return tls_->take_output(outbox_) > 0;
 }
 
 // Seals the next piece of the frame that goes out. Only as much as the socket takes, so that a small message waits for
 // one record at most.
 bool ControlChannel::seal_next() {
-  if (tls_.state() != crypto::TlsState::kUp || state_ == ChannelState::kHandshaking) return false;
+  if (tls_->state() != crypto::TlsState::kUp || state_ == ChannelState::kHandshaking) return false;
   if (leaving_.empty()) {
     auto& queue = small_.empty() ? pages_ : small_;
     if (queue.empty()) return false;
@@ -316,9 +356,9 @@ bool ControlChannel::seal_next() {
     leaving_used_ = 0;
   }
   const auto rest = std::span(leaving_).subspan(leaving_used_);
-  leaving_used_ += tls_.write(rest.first(std::min(rest.size(), kPiece)));
+  leaving_used_ += tls_->write(rest.first(std::min(rest.size(), kPiece)));
   if (leaving_used_ == leaving_.size()) leaving_.clear();
-  return tls_.output_size() > 0;
+  return tls_->output_size() > 0;
 }
 
 void ControlChannel::after_write() {
@@ -329,10 +369,10 @@ void ControlChannel::after_write() {
     return end_of_input();
   }
   if (state_ != ChannelState::kClosing || output_shut_) return;
-  const bool is_all_out = outbox_.size() == outbox_used_ && tls_.output_size() == 0;
+  const bool is_all_out = outbox_.size() == outbox_used_ && tls_->output_size() == 0;
   if (!output_broken_ && is_all_out) {
-    tls_.shut_down();
-    if (tls_.output_size() > 0) return write_socket();
+    tls_->shut_down();
+    if (tls_->output_size() > 0) return write_socket();
     ::shutdown(socket_.fd(), SHUT_WR);
     output_shut_ = true;
   }

@@ -8,6 +8,10 @@
 // nothing comes, then look at error(). Nothing here reads a clock or waits.
 //
 //   kConnecting ─▶ kHandshaking ─▶ kUp ─▶ kClosing ─▶ kDone          any state may go to kClosing or kDone with error()
+//                        └──▶ kOpeningData ─▶ kData ─▶ kDone
+//
+// A connection for data, which ALPN tells, carries no messages: behind the handshake its dialling side says what it is for, and
+// in kData the owner takes it with release().
 //
 // Until authorise() the peer is a stranger: one deadline of 10 s covers TCP, TLS and its Hello; Hello is the only
 // message read, and what follows it stays in the socket. Closing means: what is queued goes out, then an alert or
@@ -16,6 +20,7 @@
 // Thread: control; one owner.
 #pragma once
 #include "base/thread_owner.h"
+#include "crypto/key_schedule.h"
 #include "crypto/tls_endpoint.h"
 #include "session/listener.h"
 #include "session/tcp_socket.h"
@@ -63,14 +68,28 @@ struct BodyCap {
   uint32_t bytes;
 };
 
+// What a connection for data is for; its first bytes (docs/protocol.md).
+struct DataPreface {
+  crypto::SessionId session{};
+  FlowId flow;
+};
+inline constexpr size_t kDataPrefaceSize = 18;
+
+// A connection that carries packets from now on.
+struct DataConnection {
+  Socket socket;
+  std::unique_ptr<crypto::TlsEndpoint> tls;
+};
+
 struct DialOrder {
   Endpoint remote;
   Endpoint local;  // all zeros: the kernel chooses
   crypto::IdentityPattern expected;
   Time connect_deadline;  // for TCP alone; TLS and Hello have kAuthorisationTime
+  std::optional<DataPreface> data{};  // of a connection for data
 };
 
-enum class ChannelState : uint8_t { kConnecting, kHandshaking, kUp, kClosing, kDone };
+enum class ChannelState : uint8_t { kConnecting, kHandshaking, kUp, kOpeningData, kData, kClosing, kDone };
 
 class ControlChannel {
  public:
@@ -92,6 +111,9 @@ class ControlChannel {
   std::optional<Frame> receive();
   // The peer's Hello was checked and it has a grant: lifts the limits for strangers.
   void authorise();
+  // What the connection is for, and the connection itself, in kData; then this is done.
+  DataPreface data_preface() const;
+  DataConnection release();
   // Ends in order, with what is queued. Twice is as good as once.
   void close(Time now);
 
@@ -102,10 +124,10 @@ class ControlChannel {
   Time next_deadline() const;
   bool has_output() const { return wanted_events() & POLLOUT; }  // something waits for the socket
   bool wants_more(uint16_t type) const;                       // send() of a small message of that type would work
-  const crypto::Certificate& peer() const { return tls_.peer(); }  // from kUp on
-  Status judge_peer_again(const crypto::TlsContext& rules) const { return tls_.judge_peer_again(rules); }  // from kUp on
+  const crypto::Certificate& peer() const { return tls_->peer(); }  // from kUp on
+  Status judge_peer_again(const crypto::TlsContext& rules) const { return tls_->judge_peer_again(rules); }  // from kUp on
   void export_key(std::string_view label, std::span<const std::byte> context, std::span<std::byte> out) const {
-    tls_.export_key(label, context, out);
+    tls_->export_key(label, context, out);
   }
   Endpoint local_endpoint() const { return local_endpoint_of(socket_); }
   Endpoint remote_endpoint() const { return remote_; }
@@ -121,6 +143,7 @@ class ControlChannel {
     std::optional<crypto::IdentityPattern> expected;
     std::optional<Admission> admission;
     Time connect_deadline;
+    std::optional<DataPreface> data;
   };
   ControlChannel(Time now, Parts parts, const crypto::TlsContext& context, std::span<const BodyCap> caps);
 
@@ -133,6 +156,8 @@ class ControlChannel {
   bool seal_next();
   void after_write();
   void assemble();
+  void on_handshake_done();
+  void open_data();
   bool begin_body();
   void end_of_input();
   void end(Error error);
@@ -146,7 +171,7 @@ class ControlChannel {
   const Endpoint remote_;
   Socket socket_;
   std::optional<Admission> admission_;
-  crypto::TlsEndpoint tls_;
+  std::unique_ptr<crypto::TlsEndpoint> tls_;  // until release()
   ChannelState state_;
   std::optional<Error> error_;
   bool is_authorised_ = false;
@@ -154,6 +179,8 @@ class ControlChannel {
   std::array<std::byte, kFrameHeaderSize> header_{};  // of the frame that arrives
   size_t header_used_ = 0, body_used_ = 0;
   Frame arriving_;
+  std::array<std::byte, kDataPrefaceSize> preface_{};
+  size_t preface_used_ = 0;     // read, or to be sent when we dial
   bool is_ready_ = false;       // arriving_ is whole and waits for receive()
   bool hello_seen_ = false;
   bool input_ended_ = false;    // the socket gives no more

@@ -90,7 +90,7 @@ Result<std::unique_ptr<Direct>> Direct::copy(const GatewayConfig& gateway, const
   const bool pushes = std::holds_alternative<RemoteAddress>(request.destination);
   for (const Address& source : request.sources)
     if (std::holds_alternative<RemoteAddress>(source) == pushes) return two_sides();
-  std::unique_ptr<Direct> direct(new Direct(peer));
+  std::unique_ptr<Direct> direct(new Direct(peer, gateway.fallback));
   direct->request_ = std::move(request);
   if (Status status = direct->begin(gateway); !status.ok()) return std::move(status).error();
   if (Status status = direct->ask(); !status.ok()) return std::move(status).error();
@@ -98,7 +98,7 @@ Result<std::unique_ptr<Direct>> Direct::copy(const GatewayConfig& gateway, const
 }
 
 Result<std::unique_ptr<Direct>> Direct::list(const GatewayConfig& gateway, const PeerConfig& peer, const RemoteAddress& address) {
-  std::unique_ptr<Direct> direct(new Direct(peer));
+  std::unique_ptr<Direct> direct(new Direct(peer, gateway.fallback));
   if (Status status = direct->begin(gateway); !status.ok()) return std::move(status).error();
   messages::OpenTransfer open;
   open.transfer = random_id();
@@ -121,7 +121,7 @@ Status Direct::begin(const GatewayConfig& gateway) {
 }
 
 Status Direct::dial() {
-  auto session = gateway_->dial(peer_);
+  auto session = gateway_->dial(peer_, carrier_.delivery());
   if (!session.ok()) return std::move(session).error();
   session_ = session.value();
   return success();
@@ -218,6 +218,7 @@ bool Direct::turn(Duration at_most, int also_fd) {
   const bool goes_on = transfer_->board->bytes_verified.get() + transfer_->board->bytes_held.get() > 0;
   if (goes_on || (lost_at_ == kNever && session_->is_up())) lost_at_ = Time{};
   if (transfer_->outcome) outcome_ = *transfer_->outcome;
+  else if (read_clock() >= carrier_.asks_at()) ask_for_udp();
   else if (session_->is_over()) outcome_ = session_->error();
   if (!outcome_) return true;
   if (!outcome_->ok() && may_reconnect(outcome_->error())) {
@@ -231,12 +232,22 @@ bool Direct::turn(Duration at_most, int also_fd) {
 
 // Not before the first session was up: who names a wrong peer is to know it at once. A peer that has not noticed yet that it was
 // lost holds on to the staging of this very copy.
-bool Direct::may_reconnect(const Error& why) const {
+bool Direct::may_reconnect(const Error& why) {
   const bool is_gone = why.fault == Fault::kPeerLost || why.fault == Fault::kPeerUnreachable;
   const bool was_lost = lost_at_ != kNever && lost_at_ != Time{};
-  if (!is_gone && !(was_lost && why.fault == Fault::kDestBusy)) return false;
   if (!request_ || request_->options.dry_run || lost_at_ == kNever) return false;
+  if (why.fault == Fault::kUdpBlocked && carrier_.on_blocked(read_clock())) {
+    notices_.push_back({Fault::kUdpBlocked, "UDP does not come through; going on over TLS connections to " + to_string(peer_.control), why.next});
+    return true;
+  }
+  if (!is_gone && !(was_lost && why.fault == Fault::kDestBusy)) return false;
   return !was_lost || read_clock() < lost_at_ + kReconnectTime;
+}
+
+// By a new session; the old one has no way to take other lanes.
+void Direct::ask_for_udp() {
+  carrier_.ask_again();
+  outcome_ = Error{Fault::kPeerLost, "the session ends to ask whether UDP comes through again", ""};
 }
 
 void Direct::lose_session() {
@@ -296,6 +307,7 @@ CopyNumbers Direct::numbers() const {
   else numbers.stage = CopyNumbers::Stage::kPublish;
   numbers.losses = gateway_->engine().losses();
   numbers.backend = gateway_->engine().packet_backend();
+  if (carrier_.delivery() == Delivery::kStream) numbers.backend = "tls";
   if (session_ == nullptr) return numbers;
   for (const engine::LaneHandle handle : session_->lanes()) {
     const auto lane = gateway_->engine().lane_board(handle);

@@ -39,7 +39,7 @@ struct CopyNumbers {
   Bytes bytes_held;               // of those listed: the destination has them from an earlier run
   uint64_t packets_sent = 0, packets_lost = 0, flows = 0, path_mtu = 0;
   PacketIoLosses losses;          // on this host
-  std::string_view backend;       // of packets: a name in the registry
+  std::string_view backend;       // of packets: a name in the registry, or "tls" where UDP is blocked
   Duration rtt{};
 };
 
@@ -62,10 +62,11 @@ class Direct {
   CopyNumbers numbers() const;
   const Result<Outcome>& outcome() const { return *outcome_; }
   std::deque<engine::EntryReported>& reports() { return reports_; }  // failed and skipped entries; take them
+  std::deque<Error>& notices() { return notices_; }                  // what the copy got over; take them
   std::deque<ManifestEntry>& entries() { return entries_; }          // of a list or a dry run; take them
 
  private:
-  explicit Direct(PeerConfig peer) : peer_(std::move(peer)) {}
+  Direct(PeerConfig peer, Fallback fallback) : peer_(std::move(peer)), carrier_(fallback) {}
   Status begin(const GatewayConfig& gateway);
   Status dial();
   Status ask();  // for what is to be copied
@@ -73,13 +74,15 @@ class Direct {
   Status pull(CopyRequest request);
   void watch(std::shared_ptr<Transfer> transfer);
   void part();
-  bool may_reconnect(const Error& why) const;
+  bool may_reconnect(const Error& why);
+  void ask_for_udp();
   void lose_session();
   void reconnect();
 
   PeerConfig peer_;
   std::optional<CopyRequest> request_;  // of a copy, to ask for it again
   std::unique_ptr<Gateway> gateway_;
+  CarrierChoice carrier_;
   Session* session_ = nullptr;          // none while the peer is to be dialled again
   Time lost_at_ = kNever;               // kNever: not up before; zero: it goes on
   Time dials_at_{};
@@ -88,6 +91,7 @@ class Direct {
   std::shared_ptr<Transfer> transfer_;
   std::optional<Result<Outcome>> outcome_;
   std::deque<engine::EntryReported> reports_;
+  std::deque<Error> notices_;
   std::deque<ManifestEntry> entries_;
 };
 

@@ -32,6 +32,10 @@ int milliseconds(Duration time) {
 
 }  // namespace
 
+Gateway::Gateway(GatewayConfig config)
+    : config_(std::move(config)), refusals_(config_.audit), data_connections_(body_caps()), data_ports_{.first = config_.data_addresses},
+      paths_(config_.path_memory) {}
+
 Result<std::unique_ptr<Gateway>> Gateway::start(GatewayConfig config) {
   std::unique_ptr<Gateway> gateway(new Gateway(std::move(config)));
   const GatewayConfig& settings = gateway->config_;
@@ -125,7 +129,7 @@ void Gateway::remember(const Session& session) {
 
 Surroundings Gateway::surroundings() {
   const uint32_t flows = config_.flows != 0 ? config_.flows : 2 * engine_->layout().net_workers;
-  return {*engine_, roots_, config_.grants, *tls_, config_.audit, refusals_, data_ports_, paths_, flows,
+  return {*engine_, roots_, config_.grants, *tls_, config_.audit, refusals_, data_ports_, paths_, flows, config_.fallback,
           [this](const Session& session) { return others_of(session); }};
 }
 
@@ -140,18 +144,19 @@ PeerUse Gateway::others_of(const Session& session) const {
   return use;
 }
 
-Result<Session*> Gateway::dial(const PeerConfig& peer) {
+Result<Session*> Gateway::dial(const PeerConfig& peer, Delivery delivery) {
   const Time now = read_clock();
-  DialOrder order{.remote = peer.control, .local = {}, .expected = peer.identity, .connect_deadline = now + kConnectTime};
+  DialOrder order{.remote = peer.control, .local = {}, .expected = peer.identity, .connect_deadline = now + kConnectTime, .data = {}};
   auto channel = ControlChannel::dial(now, order, *tls_, body_caps());
   if (!channel.ok()) return std::move(channel).error();
-  sessions_.push_back(std::make_unique<Session>(surroundings(), Side::kDialling, std::move(channel).value()));
+  sessions_.push_back(std::make_unique<Session>(surroundings(), Side::kDialling, std::move(channel).value(), delivery));
   dialled_.push_back(sessions_.back().get());
   return sessions_.back().get();
 }
 
 void Gateway::close(Session* session) {
   std::erase(dialled_, session);
+  data_connections_.drop(*session);
   remember(*session);
   std::erase_if(sessions_, [&](const auto& one) { return one.get() == session; });
 }
@@ -180,6 +185,7 @@ void Gateway::turn(Duration at_most, int also_fd) {
     session->channel().on_ready(now, 0);
     session->poll(now);
   }
+  move_data_connections(now);
   drop_ended(now);
   refusals_.tell(now);
   if (now >= fall_back_at_) fall_back(now);
@@ -199,6 +205,8 @@ void Gateway::wait(Duration at_most, int also_fd) {
     fds.push_back({session->channel().fd(), session->channel().wanted_events(), 0});
     until = std::min(until, session->next_deadline());
   }
+  const size_t first_data = fds.size();
+  data_connections_.add_to(fds, until);
   if (telemetry_ != nullptr && !sessions_.empty()) until = std::min(until, telemetry_->next_telling());
   until = std::min({until, fall_back_at_, refusals_.next_telling()});
   engine_->arm();
@@ -208,6 +216,22 @@ void Gateway::wait(Duration at_most, int also_fd) {
   const Time later = read_clock();
   for (size_t i = 0; i < sessions_.size(); ++i)
     if (fds[first + i].revents != 0) sessions_[i]->channel().on_ready(later, fds[first + i].revents);
+  data_connections_.on_ready(later, std::span(fds).subspan(first_data));
+}
+
+// What a peer dialled for data began as a session, because only its handshake tells.
+void Gateway::move_data_connections(Time now) {
+  for (const auto& session : sessions_)
+    if (!session->is_over()) data_connections_.dial(now, *session, *tls_);
+  std::vector<const Session*> moved;
+  for (const auto& session : sessions_) {
+    ControlChannel& channel = session->channel();
+    if (channel.state() != ChannelState::kData) continue;
+    if (!DataConnections::deliver(channel, sessions_))
+      refusals_.refused(now, to_string(channel.peer().identity), {Fault::kProtocolError, "a connection for data of no session that waits for it", ""});
+    moved.push_back(session.get());
+  }
+  std::erase_if(sessions_, [&](const auto& session) { return std::ranges::find(moved, session.get()) != moved.end(); });
 }
 
 void Gateway::accept_peers(Time now) {
@@ -245,6 +269,7 @@ void Gateway::drop_ended(Time now) {
   std::erase_if(sessions_, [&](const auto& session) {
     if (!session->is_over()) return false;
     session->channel().close(now);
+    data_connections_.drop(*session);
     const bool is_held = std::find(dialled_.begin(), dialled_.end(), session.get()) != dialled_.end();
     if (is_held || session->channel().state() != ChannelState::kDone) return false;
     remember(*session);

@@ -9,6 +9,7 @@
 #pragma once
 #include "crypto/tls_context.h"
 #include "engine/engine.h"
+#include "session/data_connections.h"
 #include "session/grants.h"
 #include "session/listener.h"
 #include "session/roots.h"
@@ -35,6 +36,7 @@ struct GatewayConfig {
   std::vector<Endpoint> data_addresses = std::vector<Endpoint>(1);
   std::string path_memory;         // file of what paths carried; empty: forgotten with the process
   uint32_t flows = 0;              // per session we dial; 0: two per net worker
+  Fallback fallback = Fallback::kTls;  // what carries packets where UDP is blocked
   // Where to go on over kernel UDP when the packet backend does not start, or a listening gateway loses its device; not set:
   // it does not go on.
   std::optional<Endpoint> udp_fallback{};
@@ -66,7 +68,8 @@ class Gateway {
   const crypto::Certificate& own_certificate() const { return tls_->own(); }
 
   // Errors: peer_unreachable, when not even a socket can be made.
-  Result<Session*> dial(const PeerConfig& peer);
+  Result<Session*> dial(const PeerConfig& peer, Delivery delivery = Delivery::kDatagram);
+  Fallback fallback() const { return config_.fallback; }
   // One turn; waits at most so long. `also_fd` (-1: none) ends the wait when it is readable.
   void turn(Duration at_most, int also_fd = -1);
   // No new sessions; tells peers how long transfers may go on.
@@ -81,8 +84,7 @@ class Gateway {
   void close(Session* session);
 
  private:
-  explicit Gateway(GatewayConfig config)
-      : config_(std::move(config)), refusals_(config_.audit), data_ports_{.first = config_.data_addresses}, paths_(config_.path_memory) {}
+  explicit Gateway(GatewayConfig config);
   Status open_root(const RootConfig& root);
   Result<std::unique_ptr<engine::Engine>> start_over_kernel(const Error& why);
   void fall_back(Time now);
@@ -90,6 +92,7 @@ class Gateway {
   PeerUse others_of(const Session& session) const;
   void wait(Duration at_most, int also_fd);
   void accept_peers(Time now);
+  void move_data_connections(Time now);
   void dispatch_events();
   void remember(const Session& session);
   void drop_ended(Time now);
@@ -103,6 +106,7 @@ class Gateway {
   std::unique_ptr<Listener> listener_;
   std::vector<std::unique_ptr<Session>> sessions_;
   std::vector<Session*> dialled_;  // whoever dialled closes them
+  DataConnections data_connections_;
   DataPorts data_ports_;
   PathMemory paths_;
   Time fall_back_at_ = kNever;  // to the kernel, once the port's device has gone

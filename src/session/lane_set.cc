@@ -53,22 +53,24 @@ void LaneSet::close() {
 
 // ---- planning ------------------------------------------------------------------------------------------------------
 
-void LaneSet::offer(const Endpoint& control, size_t flows) {
+void LaneSet::offer(const Endpoint& control, const Offer& offer) {
   control_ = control;
+  delivery_ = offer.delivery;
   const uint32_t workers = engine_.layout().net_workers;
-  const size_t lanes = std::min<size_t>(workers, flows);
+  const size_t lanes = std::min<size_t>(workers, offer.flows);
   lanes_.resize(lanes);
   for (size_t i = 0; i < lanes; ++i) {
     lanes_[i].id = LaneId(static_cast<uint16_t>(i));
     lanes_[i].net_worker = static_cast<uint32_t>(i);
   }
-  for (size_t i = 0; i < flows; ++i)
+  for (size_t i = 0; i < offer.flows; ++i)
     lanes_[i % lanes].flows.push_back(our_flow(FlowId(static_cast<uint16_t>(i))));
   for (Lane& lane : lanes_) bind(lane);
 }
 
 void LaneSet::answer(const Endpoint& control, const messages::Lanes& theirs) {
   control_ = control;
+  delivery_ = theirs.delivery;
   if (ports_.first_of(0).port != 0) kind_ = Ports::kConfigured;
   for (const messages::LaneOffer& offered : theirs.lanes) {
     Lane& lane = lanes_.emplace_back();
@@ -92,8 +94,11 @@ Endpoint LaneSet::next_port(uint32_t net_worker) {
 
 void LaneSet::bind(Lane& lane) {
   lane.port_request = next_request();
-  engine::BindPorts bind{lane.net_worker, lane.port_request, {}};
-  for (size_t i = 0; i < lane.flows.size(); ++i) bind.ports.push_back({next_port(lane.net_worker), random_number()});
+  engine::BindPorts bind{lane.net_worker, lane.port_request, {}, delivery_};
+  for (size_t i = 0; i < lane.flows.size(); ++i) {
+    const Endpoint local = delivery_ == Delivery::kStream ? control_ : next_port(lane.net_worker);
+    bind.ports.push_back({local, random_number()});
+  }
   engine_.post(std::move(bind));
 }
 
@@ -126,6 +131,7 @@ bool LaneSet::are_bound() const {
 
 messages::Lanes LaneSet::message() const {
   messages::Lanes lanes;
+  lanes.delivery = delivery_;
   for (const Lane& lane : lanes_) lanes.lanes.push_back({lane.id, lane.flows});
   return lanes;
 }
@@ -143,6 +149,7 @@ Result<engine::OpenLane> LaneSet::prepare(const Lane& ours, const messages::Lane
   open.ports = ours.port_request;
   open.id = ours.id;
   open.credit_unit = kCreditUnit;
+  open.delivery = delivery_;
   for (const messages::FlowOffer& their_flow : theirs.flows) {
     const auto our_flow = std::ranges::find(ours.flows, their_flow.id, &messages::FlowOffer::id);
     if (our_flow == ours.flows.end()) return Error{Fault::kProtocolError, "the peer answered a flow that was not offered", ""};
@@ -166,7 +173,7 @@ Result<engine::OpenLane> LaneSet::prepare(const Lane& ours, const messages::Lane
 }
 
 Status LaneSet::open(const messages::Lanes& theirs, const PeerPath& peer, FlowKeys& keys) {
-  std::vector<std::pair<uint32_t, engine::OpenLane>> ready;
+  std::vector<std::pair<Lane*, engine::OpenLane>> ready;
   size_t flows = 0;
   for (const messages::LaneOffer& their_lane : theirs.lanes) {
     const auto ours = std::ranges::find(lanes_, their_lane.id, &Lane::id);
@@ -174,10 +181,10 @@ Status LaneSet::open(const messages::Lanes& theirs, const PeerPath& peer, FlowKe
     auto open = prepare(*ours, their_lane, peer, keys);
     if (!open.ok()) return std::move(open).error();
     flows += open.value().flows.size();
-    ready.emplace_back(ours->net_worker, std::move(open).value());
+    ready.emplace_back(&*ours, std::move(open).value());
   }
-  for (auto& [net_worker, lane] : ready) {
-    lane.lane = engine_.new_lane(net_worker, lane.flows.size());
+  for (auto& [ours, lane] : ready) {
+    ours->handle = lane.lane = engine_.new_lane(ours->net_worker, lane.flows.size());
     lane.flows_of_session = flows;
     lane.rate_remembered = peer.rate_remembered;
     for (engine::OpenFlow& flow : lane.flows) flow.config.window_initial = kWindowInitial / flows;
@@ -190,6 +197,19 @@ Status LaneSet::open(const messages::Lanes& theirs, const PeerPath& peer, FlowKe
     return !is_answered;
   });
   return success();
+}
+
+std::vector<FlowId> LaneSet::flow_ids() const {
+  std::vector<FlowId> ids;
+  for (const Lane& lane : lanes_)
+    for (const messages::FlowOffer& flow : lane.flows) ids.push_back(flow.id);
+  return ids;
+}
+
+void LaneSet::attach(FlowId flow, std::unique_ptr<packet_io::ByteStream> stream) {
+  for (const Lane& lane : lanes_)
+    if (std::ranges::find(lane.flows, flow, &messages::FlowOffer::id) != lane.flows.end())
+      return engine_.post(engine::AttachStream{lane.handle, flow, std::move(stream)});
 }
 
 bool LaneSet::owns(engine::LaneHandle lane) const { return std::ranges::find(handles_, lane) != handles_.end(); }

@@ -11,6 +11,7 @@
 #include "messages/session_messages.h"
 #include "session/hello.h"
 
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -43,7 +44,8 @@ class LaneSet {
 
   // What the peer is offered; `control` is our end of the control connection, whose address data packets take where no
   // other is configured.
-  void offer(const Endpoint& control, size_t flows);
+  struct Offer { size_t flows; Delivery delivery; };
+  void offer(const Endpoint& control, const Offer& offer);
   // Takes the peer's offer.
   void answer(const Endpoint& control, const messages::Lanes& theirs);
   bool is_planned() const { return !lanes_.empty(); }
@@ -63,6 +65,10 @@ class LaneSet {
   Status open(const messages::Lanes& theirs, const PeerPath& peer, FlowKeys& keys);
   bool are_open() const { return !handles_.empty(); }
   std::span<const engine::LaneHandle> handles() const { return handles_; }
+  Delivery delivery() const { return delivery_; }
+  std::vector<FlowId> flow_ids() const;
+  // What carries a flow's packets from now on, once the lanes are open.
+  void attach(FlowId flow, std::unique_ptr<packet_io::ByteStream> stream);
   void close();  // for good, at once
   bool owns(engine::LaneHandle lane) const;
   size_t flows() const;  // bound or to be
@@ -79,6 +85,7 @@ class LaneSet {
     uint32_t port_request = 0;
     std::vector<messages::FlowOffer> flows;
     std::vector<Endpoint> local;  // of the flows, once bound
+    engine::LaneHandle handle;    // once it is open
   };
   void bind(Lane& lane);
   Endpoint next_port(uint32_t net_worker);
@@ -87,6 +94,7 @@ class LaneSet {
   engine::Engine& engine_;
   DataPorts& ports_;
   Endpoint control_;
+  Delivery delivery_ = Delivery::kDatagram;
   enum class Ports : uint8_t { kAny, kConfigured } kind_ = Ports::kAny;
   std::vector<Lane> lanes_;
   std::vector<engine::LaneHandle> handles_;  // of the lanes, once open

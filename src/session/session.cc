@@ -21,8 +21,8 @@ uint16_t type_number(const engine::TransferMessage& message) {
 
 }  // namespace
 
-Session::Session(const Surroundings& surroundings, Side side, std::unique_ptr<ControlChannel> channel)
-    : around_(surroundings), side_(side), channel_(std::move(channel)), lanes_(around_.engine, around_.data_ports) {
+Session::Session(const Surroundings& surroundings, Side side, std::unique_ptr<ControlChannel> channel, Delivery delivery)
+    : around_(surroundings), side_(side), delivery_(delivery), channel_(std::move(channel)), lanes_(around_.engine, around_.data_ports) {
   crypto::random_bytes(random_);
 }
 
@@ -47,7 +47,7 @@ void Session::on_ports(const engine::PortsBound& bound) {
 
 void Session::greet(Time now) {
   const bool is_ready = channel_->state() == ChannelState::kUp && (side_ == Side::kAccepting || lanes_.are_bound());
-  if (side_ == Side::kDialling && !lanes_.is_planned()) lanes_.offer(channel_->local_endpoint(), around_.flows);  // TCP has chosen our address by now
+  if (side_ == Side::kDialling && !lanes_.is_planned()) lanes_.offer(channel_->local_endpoint(), {around_.flows, delivery_});  // TCP has chosen our address by now
   if (greeted_ || !is_ready) return;
   greeted_ = true;
   greeted_at_ = now;
@@ -77,7 +77,8 @@ void Session::on_hello(const messages::Hello& hello) {
   audit_session("session_accepted", nullptr);
   crypto::HelloRandoms randoms{random_, hello.random};
   if (side_ == Side::kAccepting) std::swap(randoms.dialling, randoms.accepting);
-  const auto context = crypto::exporter_context(crypto::session_id(randoms), kProtocolVersion);
+  id_ = crypto::session_id(randoms);
+  const auto context = crypto::exporter_context(id_, kProtocolVersion);
   crypto::Secret exporter{};
   channel_->export_key(crypto::kExporterLabel, context, exporter);
   keys_ = std::make_unique<FlowKeys>(side_, exporter);
@@ -88,6 +89,11 @@ void Session::on_lanes(messages::Lanes&& lanes) {
   const bool is_early = side_ == Side::kDialling && !lanes_.are_bound();  // an answer before we offered
   if (!their_hello_ || their_lanes_ || is_early) return fail({Fault::kProtocolError, "the peer sent lanes out of turn", ""});
   their_lanes_ = std::move(lanes);
+  if (side_ == Side::kDialling && their_lanes_->delivery != delivery_)
+    return fail({Fault::kProtocolVersion, "the peer does not carry packets over TLS", "upgrade the peer's gateway"});
+  if (side_ == Side::kAccepting && their_lanes_->delivery == Delivery::kStream && around_.fallback == Fallback::kOff)
+    return fail({Fault::kUdpBlocked, "UDP is blocked, and this gateway carries no packets over TLS",
+                 "open the data ports (UDP), or set fallback = \"tls\" in [data_plane] there"});
   if (side_ == Side::kDialling) return open_lanes();
   // A lane may serve several roots, so the most that any grant of this peer allows counts, for all its sessions.
   const size_t granted = std::min<size_t>(around_.grants.flows_max(channel_->peer().identity), kFlowsMax);
@@ -101,9 +107,28 @@ void Session::open_lanes() {
   const LaneSet::PeerPath path{channel_->remote_endpoint(), Bytes(their_hello_->mtu_max), rtt_opened_,
                                around_.paths.recall(peer_name(), rtt_opened_, read_calendar()).value_or(Rate())};
   if (Status status = lanes_.open(*their_lanes_, path, *keys_); !status.ok()) return fail(status.error());
+  if (lanes_.delivery() == Delivery::kStream) unattached_ = lanes_.flow_ids();
+  if (side_ == Side::kDialling)
+    for (const FlowId flow : unattached_) wanted_connections_.push_back({id_, flow});
   for (auto& [id, transfer] : by_id_)  // pulls that were asked for before we knew the peer's lanes
     if (transfer->slot && transfer->role == Role::kSink)
       open_slot(*transfer, engine::OpenSlot::Role::kReceiving, transfer->request.sink->credit);
+}
+
+bool Session::expects(const DataPreface& connection) const {
+  const bool is_ours = their_hello_ && connection.session == id_ && !is_over();
+  return is_ours && std::ranges::find(unattached_, connection.flow) != unattached_.end();
+}
+
+void Session::attach(FlowId flow, std::unique_ptr<packet_io::ByteStream> stream) {
+  std::erase(unattached_, flow);
+  lanes_.attach(flow, std::move(stream));
+}
+
+// A peer that leaves closes its connections for data first.
+void Session::on_lane_died(const engine::LaneDied& died) {
+  const bool is_leaving = lanes_.delivery() == Delivery::kStream && died.why.fault == Fault::kPeerLost && by_id_.empty();
+  if (!is_leaving) fail(died.why);
 }
 
 // Resends count as little as what was lost; boards are a tenth of a second old at most.
@@ -138,7 +163,7 @@ void Session::send_frame(messages::MessageType type, const std::string& body) {
 
 void Session::poll(Time now) {
   now_ = now;
-  if (is_over()) return;
+  if (is_over() || channel_->state() == ChannelState::kData) return;
   greet(now);
   read_messages();
   if (is_over()) return;

@@ -14,6 +14,7 @@
 #include "engine/engine.h"
 #include "messages/type_of.h"
 #include "session/audit_event.h"
+#include "session/carrier_choice.h"
 #include "session/control_channel.h"
 #include "session/grants.h"
 #include "session/hello.h"
@@ -50,6 +51,7 @@ struct Surroundings {
   DataPorts& data_ports;
   const PathMemory& paths;
   uint32_t flows = 2;         // of sessions this gateway dials
+  Fallback fallback = Fallback::kTls;  // kOff: no packets over TLS, for peers either
   std::function<PeerUse(const Session&)> others_of;  // accepted ones that are not over
 };
 
@@ -58,7 +60,8 @@ inline constexpr Duration kSilenceMax = std::chrono::seconds(10);  // three keep
 
 class Session {
  public:
-  Session(const Surroundings& surroundings, Side side, std::unique_ptr<ControlChannel> channel);
+  // `delivery` is what the dialling side asks for; the accepting one goes along.
+  Session(const Surroundings& surroundings, Side side, std::unique_ptr<ControlChannel> channel, Delivery delivery = Delivery::kDatagram);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -68,6 +71,14 @@ class Session {
   std::shared_ptr<Transfer> push(engine::StartSource start, messages::OpenTransfer request);
   std::shared_ptr<Transfer> pull(engine::StartSink start, messages::OpenTransfer request);
   void cancel(Transfer& transfer, const Error& why);
+
+  // Connections for data: what a session that we dialled wants, once; whether a session of that number is waiting for one of
+  // that flow; and what became of it.
+  std::vector<DataPreface> take_wanted_connections() { return std::exchange(wanted_connections_, {}); }
+  bool expects(const DataPreface& connection) const;
+  void attach(FlowId flow, std::unique_ptr<packet_io::ByteStream> stream);
+  void on_connection_failed(const Error& why) { fail(why); }
+  Delivery delivery() const { return lanes_.delivery(); }
 
   // Authorities, revocations, allowed peers or grants have changed: ends the session, or those of its transfers, that
   // they do not allow any more.
@@ -102,6 +113,7 @@ class Session {
   void on_lanes(messages::Lanes&& lanes);
   void on_ports(const engine::PortsBound& bound);
   void open_lanes();
+  void on_lane_died(const engine::LaneDied& died);
   bool looks_at_path() const { return lanes_.are_open() && !by_id_.empty(); }
   void look_at_path(Time now);
 
@@ -153,8 +165,12 @@ class Session {
 
   Surroundings around_;
   Side side_;
+  const Delivery delivery_;           // to ask for
   std::unique_ptr<ControlChannel> channel_;
   crypto::HelloRandom random_{};
+  crypto::SessionId id_{};            // once the peer has said hello
+  std::vector<DataPreface> wanted_connections_;
+  std::vector<FlowId> unattached_;    // flows whose connection is still to come
   std::optional<messages::Hello> their_hello_;
   std::unique_ptr<FlowKeys> keys_;
   LaneSet lanes_;

@@ -377,7 +377,7 @@ Transfer* Session::find(engine::TransferHandle handle) {
 
 void Session::on_event(engine::NetEvent& event) {
   if (auto* bound = std::get_if<engine::PortsBound>(&event)) return on_ports(*bound);
-  if (auto* died = std::get_if<engine::LaneDied>(&event)) return fail(died->why);
+  if (auto* died = std::get_if<engine::LaneDied>(&event)) return on_lane_died(*died);
   if (auto* opened = std::get_if<engine::SlotOpened>(&event)) return on_slot_opened(*opened);
   if (auto* refused = std::get_if<engine::SlotRefused>(&event)) return give_up(refused->transfer, refused->why);
   auto& wanted = std::get<engine::KeyWanted>(event);

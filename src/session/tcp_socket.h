@@ -28,6 +28,7 @@ class Socket {
   ~Socket() { close(); }
 
   int fd() const { return fd_; }
+  int release() { return std::exchange(fd_, -1); }  // the caller closes it
   bool is_open() const { return fd_ >= 0; }
   void close();
 
