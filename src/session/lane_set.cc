@@ -199,13 +199,6 @@ Status LaneSet::open(const messages::Lanes& theirs, const PeerPath& peer, FlowKe
   return success();
 }
 
-std::vector<FlowId> LaneSet::flow_ids() const {
-  std::vector<FlowId> ids;
-  for (const Lane& lane : lanes_)
-    for (const messages::FlowOffer& flow : lane.flows) ids.push_back(flow.id);
-  return ids;
-}
-
 void LaneSet::attach(FlowId flow, std::unique_ptr<packet_io::ByteStream> stream) {
   for (const Lane& lane : lanes_)
     if (std::ranges::find(lane.flows, flow, &messages::FlowOffer::id) != lane.flows.end())

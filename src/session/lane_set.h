@@ -66,7 +66,6 @@ class LaneSet {
   bool are_open() const { return !handles_.empty(); }
   std::span<const engine::LaneHandle> handles() const { return handles_; }
   Delivery delivery() const { return delivery_; }
-  std::vector<FlowId> flow_ids() const;
   // What carries a flow's packets from now on, once the lanes are open.
   void attach(FlowId flow, std::unique_ptr<packet_io::ByteStream> stream);
   void close();  // for good, at once

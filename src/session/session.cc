@@ -107,7 +107,9 @@ void Session::open_lanes() {
   const LaneSet::PeerPath path{channel_->remote_endpoint(), Bytes(their_hello_->mtu_max), rtt_opened_,
                                around_.paths.recall(peer_name(), rtt_opened_, read_calendar()).value_or(Rate())};
   if (Status status = lanes_.open(*their_lanes_, path, *keys_); !status.ok()) return fail(status.error());
-  if (lanes_.delivery() == Delivery::kStream) unattached_ = lanes_.flow_ids();
+  if (lanes_.delivery() == Delivery::kStream)
+    for (const messages::LaneOffer& lane : their_lanes_->lanes)  // an answer may have fewer flows than the offer
+      for (const messages::FlowOffer& flow : lane.flows) unattached_.push_back(flow.id);
   if (side_ == Side::kDialling)
     for (const FlowId flow : unattached_) wanted_connections_.push_back({id_, flow});
   for (auto& [id, transfer] : by_id_)  // pulls that were asked for before we knew the peer's lanes

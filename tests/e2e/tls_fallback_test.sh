@@ -43,5 +43,5 @@ sed -i 's/^fallback = "tls"/fallback = "off"/' "$work/wisconsin.toml"
 kill "$gateway"; wait "$gateway" || :
 serve wisconsin "$work/wisconsin.toml" "$repo/scripts/testbed.sh" exec b
 block a add
-refuses 4 udp_blocked "fallback" copy -q "$work/file" wisconsin:data/refused
+refuses 4 udp_blocked "carries no packets over TLS" copy -q "$work/file" wisconsin:data/refused
 absent "$work/wisconsin/data/refused"

@@ -66,6 +66,18 @@ TEST_F(TlsEndpointTest, GatewaysOfOneAuthorityMeetAndKnowEachOther) {
   EXPECT_EQ(read_text(dialling), "pong");
 }
 
+TEST_F(TlsEndpointTest, ConnectionsForDataAreToldApartByTheirProtocol) {
+  for (const TlsProtocol protocol : {TlsProtocol::kControl, TlsProtocol::kData}) {
+    TlsEndpoint dialling(sites_.atlanta, TlsRole::kDialling, IdentityPattern::parse(kWisconsin).value(), protocol);
+    TlsEndpoint accepting(sites_.wisconsin, TlsRole::kAccepting);
+    talk(dialling, accepting);
+    ASSERT_EQ(accepting.state(), TlsState::kUp);
+    EXPECT_EQ(dialling.protocol(), protocol);
+    EXPECT_EQ(accepting.protocol(), protocol);
+    EXPECT_EQ(to_string(accepting.peer().identity), kAtlanta);
+  }
+}
+
 TEST_F(TlsEndpointTest, BothEndsExportTheSameKeysAndOtherContextsOthers) {
   TlsEndpoint dialling(sites_.atlanta, TlsRole::kDialling), accepting(sites_.wisconsin, TlsRole::kAccepting);
   talk(dialling, accepting);

@@ -5,6 +5,7 @@
 #include "session/control_channel.h"
 
 #include "base/cursor.h"
+#include "packet_io/tls_stream.h"
 #include "session/listener.h"
 #include "support/test_certificates.h"
 
@@ -119,6 +120,35 @@ TEST_F(ControlChannelTest, CarriesMessagesBothWaysAndKnowsBothEnds) {
   a_->export_key("label", {}, at_a);
   b_->export_key("label", {}, at_b);
   EXPECT_EQ(at_a, at_b);
+}
+
+TEST_F(ControlChannelTest, AConnectionForDataIsHandedOverWithWhatItIsFor) {
+  DialOrder order{remote_, {}, IdentityPattern::parse(kWisconsin).value(), now_ + 2s};
+  order.data = DataPreface{.session = {std::byte{7}, std::byte{9}}, .flow = FlowId(258)};
+  auto dialled = ControlChannel::dial(now_, order, sites_.atlanta, kCaps);
+  ASSERT_TRUE(dialled.ok()) << dialled.error().what;
+  a_ = std::move(dialled).value();
+  ASSERT_NO_FATAL_FAILURE(take(sites_.wisconsin));
+  ASSERT_TRUE(run_until([&] { return a_->state() == ChannelState::kData && b_->state() == ChannelState::kData; }));
+  EXPECT_EQ(to_string(b_->peer().identity), kAtlanta);
+  EXPECT_EQ(b_->data_preface().session, order.data->session);
+  EXPECT_EQ(b_->data_preface().flow, FlowId(258));
+  const auto stream_of = [](ControlChannel& channel) {
+    DataConnection connection = channel.release();
+    return packet_io::TlsStream(connection.socket.release(), std::move(connection.tls));
+  };
+  packet_io::TlsStream a = stream_of(*a_), b = stream_of(*b_);
+  EXPECT_EQ(a_->state(), ChannelState::kDone);
+  // More than the endpoints and sockets hold on their way.
+  std::vector<std::byte> sent(1 << 20), received(sent.size());
+  for (size_t i = 0; i < sent.size(); ++i) sent[i] = static_cast<std::byte>(i * 31 >> 4);
+  size_t out = 0, in = 0;
+  for (int turn = 0; turn < kTurnsMax && in < sent.size(); ++turn) {
+    out += a.write(std::span(sent).subspan(out));
+    a.flush();
+    in += b.read(std::span(received).subspan(in));
+  }
+  EXPECT_TRUE(received == sent);
 }
 
 TEST_F(ControlChannelTest, LargestMessageArrivesWhole) {

@@ -6,6 +6,7 @@
 
 #include "crypto/random_bytes.h"
 #include "messages/type_of.h"
+#include "packet_io/tls_stream.h"
 #include "support/temp_root.h"
 #include "support/test_certificates.h"
 #include "unit/crypto/raw_tls_peer.h"
@@ -180,6 +181,31 @@ TEST_F(GatewayTest, ASlotGivenTwiceEndsTheSession) {
   }
   EXPECT_TRUE(run_until({peer.get()}, [&] { return !peer->error.empty(); }));
   EXPECT_EQ(peer->error, "protocol_error");
+  expect_serves_others();
+}
+
+// It may name a session of somebody else, or a flow that has its connection: nothing but its own end comes of it.
+TEST_F(GatewayTest, AConnectionForDataThatNobodyWaitsForIsClosed) {
+  DialOrder order{*gateway_->control_endpoint(), {}, crypto::IdentityPattern::parse(test::kWisconsin).value(), kNow + 5s};
+  order.data = DataPreface{.session = {std::byte{1}}, .flow = FlowId(0)};
+  const auto channel = ControlChannel::dial(kNow, order, sites_.atlanta, kNoCaps).value();
+  const auto turn = [&] {
+    pollfd fd{channel->fd(), channel->wanted_events(), 0};
+    if (fd.fd >= 0) ::poll(&fd, 1, 1);
+    channel->on_ready(kNow, fd.revents);
+    gateway_->turn(1ms);
+  };
+  for (int i = 0; i < kTurnsMax && channel->state() != ChannelState::kData; ++i) turn();
+  ASSERT_EQ(channel->state(), ChannelState::kData);
+  DataConnection connection = channel->release();
+  packet_io::TlsStream stream(connection.socket.release(), std::move(connection.tls));
+  std::array<std::byte, 16> bytes;
+  for (int i = 0; i < kTurnsMax && !stream.is_broken(); ++i) {
+    gateway_->turn(1ms);
+    EXPECT_EQ(stream.read(bytes), 0U);
+  }
+  EXPECT_TRUE(stream.is_broken());
+  EXPECT_EQ(gateway_->sessions(), 0U);
   expect_serves_others();
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Copies between gateways with several net workers, whatever cores this machine has.
+// Copies between gateways with several net workers, whatever cores this machine has, over UDP and over TLS.
 #include "session/direct.h"
 
 #include "crypto/random_bytes.h"
@@ -22,6 +22,7 @@ constexpr uint32_t kFlows = 4;
 struct NetWorkers {
   uint32_t dialling, serving;
   size_t lanes;  // as many as the side with fewer has
+  Delivery delivery = Delivery::kDatagram;
 };
 
 class SeveralWorkersTest : public testing::TestWithParam<NetWorkers> {
@@ -41,7 +42,8 @@ class SeveralWorkersTest : public testing::TestWithParam<NetWorkers> {
     GatewayConfig dialling = gateway_of("dialling", test::kAtlanta, GetParam().dialling);
     dialling.flows = kFlows;
     dialling_ = Gateway::start(std::move(dialling)).value();
-    session_ = dialling_->dial({"wisconsin", *serving_->control_endpoint(), crypto::IdentityPattern::parse(test::kWisconsin).value()}).value();
+    session_ = dialling_->dial({"wisconsin", *serving_->control_endpoint(), crypto::IdentityPattern::parse(test::kWisconsin).value()},
+                               GetParam().delivery).value();
   }
 
   GatewayConfig gateway_of(const char* name, const std::string& identity, uint32_t net_workers) {
@@ -118,9 +120,10 @@ TEST_P(SeveralWorkersTest, CopyATreeBothWaysOverAllOfTheirLanes) {
     EXPECT_TRUE(run_until([&] { return bytes_of(lane) > 2 * kFiles * kFileSize / GetParam().lanes / 4; })) << lane.value();
 }
 
-INSTANTIATE_TEST_SUITE_P(NetWorkers, SeveralWorkersTest, testing::Values(NetWorkers{2, 2, 2}, NetWorkers{1, 2, 1}, NetWorkers{3, 2, 2}),
+INSTANTIATE_TEST_SUITE_P(NetWorkers, SeveralWorkersTest, testing::Values(NetWorkers{2, 2, 2}, NetWorkers{1, 2, 1}, NetWorkers{3, 2, 2}, NetWorkers{2, 2, 2, Delivery::kStream}),
                          [](const auto& layout) {
-                           return std::to_string(layout.param.dialling) + "And" + std::to_string(layout.param.serving) + "Workers";
+                           return std::to_string(layout.param.dialling) + "And" + std::to_string(layout.param.serving) + "Workers" +
+                                  (layout.param.delivery == Delivery::kStream ? "OverTls" : "");
                          });
 
 messages::Lanes lanes_of(std::initializer_list<size_t> flows) {
