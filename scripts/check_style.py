@@ -63,6 +63,9 @@ FOREIGN_WORDS = re.compile("/" + r"work/|/home/\w+/|/root/")
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|(<[^>]+>))', re.M)
 MODULE = re.compile(r"^tideway_module\((\w+)([^)]*)\)", re.M)
 TEST_CASE = re.compile(r"^(?:TYPED_)?TEST(?:_F|_P)?\(|^RC_GTEST_(?:FIXTURE_)?PROP\(", re.M)
+TEST_NAME = re.compile(r"^(?:TYPED_)?TEST(?:_F|_P)?\((\w+),\s*(\w+)\)|^RC_GTEST_(?:FIXTURE_)?PROP\((\w+),\s*(\w+)", re.M)
+FAULTS = "docs/faults.md"
+FAULT_ROW = re.compile(r"^\| ([A-Z]\d\d) \|.*\| ([^|]*) \|$")
 EXPECTATION = re.compile(r"\b(EXPECT|ASSERT|RC)_\w+|\bFAIL\(|\bADD_FAILURE\w*\(|\b(expect|assert|check|verify)\w*\(")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
 
@@ -119,6 +122,7 @@ class Checker:
         self.findings = []
         self.modules = self.read_modules()
         self.included = set()
+        self.tests = set()  # as ctest calls them
 
     def report(self, name, line, what, fix):
         self.findings.append(f"{name}:{line}: {what}; {fix}")
@@ -204,6 +208,8 @@ class Checker:
                 self.report(name, first, f"a function of {last - first + 1} lines", f"split it below "
                             f"{LINES_PER_FUNCTION + 1}")
         if name.startswith("tests/"):
+            for suite, case, prop_suite, prop in TEST_NAME.findall(code):
+                self.tests.add(f"{suite or prop_suite}.{case or prop}")
             starts = {code.count("\n", 0, found.start()) + 1 for found in TEST_CASE.finditer(code)}
             for first, _, body in functions_in(code):
                 if first in starts and not EXPECTATION.search(body):
@@ -228,6 +234,27 @@ class Checker:
                     continue
                 if not ((self.root / name).parent / target).exists():
                     self.report(name, number, f"a dead link to {target}", "correct or remove it")
+
+    def check_faults(self):
+        """Each row of the catalogue names a test that exists, or says that there is none."""
+        path = self.root / FAULTS
+        if not path.exists():
+            return
+        for kind, form in (("e2e", r"tests/e2e/(\w+)_test\.sh"), ("fuzz", r"tests/fuzz/(\w+)_fuzz\.cc")):
+            self.tests.update(f"{kind}.{found.group(1)}" for found in map(re.compile(form).fullmatch, self.names) if found)
+        seen = set()
+        for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+            row = FAULT_ROW.match(line)
+            if not row:
+                continue
+            if row.group(1) in seen:
+                self.report(FAULTS, number, f"{row.group(1)} is there twice", "give the new row the next number")
+            seen.add(row.group(1))
+            named = re.findall(r"`([^`]+)`", row.group(2))
+            for test in sorted(set(named) - self.tests):
+                self.report(FAULTS, number, f"there is no test {test}", "name the one that proves the row, or say: not yet")
+            if not named and not row.group(2).startswith(("not yet", "not here")):
+                self.report(FAULTS, number, f"{row.group(1)} has no test", "name one, or say: not yet")
 
     def check_orphans(self):
         """Headers below src/ and include/ that no other file includes."""
@@ -264,6 +291,7 @@ class Checker:
                     self.report(name, number, f"{found.group()} is a path of one machine", "write a general one")
         self.check_orphans()
         self.check_modules()
+        self.check_faults()
         return self.findings
 
 

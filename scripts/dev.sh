@@ -11,7 +11,8 @@ usage: scripts/dev.sh VERB
   build [PRESET]            configure and build; PRESET is dev (default), tsan, release or fuzz
   test [REGEX]              unit, conformance, property and simulation tests of the dev build, those that match REGEX
   lint [FILE...]            check_style.py, then clang-tidy over FILEs (default: files changed since origin/main or HEAD)
-  sim SEED | --seeds N      replay one seed of the simulation, or run N seeds
+  sim SEED                  replay one seed of the simulations, with the sanitizers
+  seeds [N]                 run seeds 1 to N (default 10,000) of each simulation, in a release build
   fuzz [TARGET] [SECONDS]   all fuzz targets or one, 60 seconds each
   coverage                  which lines the tests reach, by folder
   perf [NAME|all] [FLAGS]   release programs, then perf/NAME/run.sh, or all of them; without NAME lists what there is
@@ -51,13 +52,28 @@ lint() {
 }
 
 sim() {
-  [[ $# -ge 1 ]] || { usage >&2; exit 2; }
+  [[ $# -eq 1 && $1 =~ ^[0-9]+$ ]] || { usage >&2; exit 2; }
   build dev --target sim_test
-  if [[ $1 == --seeds ]]; then
-    TIDEWAY_SIM_SEEDS=${2:?how many} build/dev/bin/sim_test --gtest_filter='*SimPairSeeds*'
-  else
-    TIDEWAY_SIM_SEED=$1 build/dev/bin/sim_test --gtest_filter='*SimPairSeeds*'
-  fi
+  TIDEWAY_SIM_SEED=$1 build/dev/bin/sim_test --gtest_filter='*Seeds*'
+}
+
+seeds() {
+  local count=${1:-10000} from shard running=() status=0 log=build/release/seeds
+  build release --target sim_test
+  mkdir -p "$log"
+  from=$SECONDS
+  for ((shard = 0; shard < jobs; shard++)); do
+    TIDEWAY_SIM_SEEDS=$count GTEST_TOTAL_SHARDS=$jobs GTEST_SHARD_INDEX=$shard \
+      nice build/release/bin/sim_test --gtest_filter='*Seeds*' > "$log/$shard.log" 2>&1 &
+    running+=("$!")
+  done
+  for shard in "${!running[@]}"; do
+    wait "${running[$shard]}" && continue
+    status=1
+    grep -h -B 12 '; replay it with: ' "$log/$shard.log" || tail -n 20 "$log/$shard.log"
+  done
+  cat "$log"/*.log | awk -v took="$((SECONDS - from))" '/^[0-9]+ seeds in / { all += $1 } END { print all + 0 " seeds in " took " s" }'
+  return $status
 }
 
 fuzz() {
@@ -74,7 +90,7 @@ coverage() {
   cmake -S . -B build/coverage -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS='-O0 --coverage' >/dev/null
   cmake --build build/coverage -j "$jobs"
   find build/coverage -name '*.gcda' -delete
-  ctest --test-dir build/coverage -j "$jobs" -LE 'e2e|fuzz' >/dev/null || echo "coverage: some tests failed" >&2
+  ctest --test-dir build/coverage -j "$jobs" -LE e2e >/dev/null || echo "coverage: some tests failed" >&2
   scripts/coverage_report.py build/coverage
 }
 
@@ -102,6 +118,7 @@ case $verb in
   test) run_tests "$@" ;;
   lint) lint "$@" ;;
   sim) sim "$@" ;;
+  seeds) seeds "$@" ;;
   fuzz) fuzz "$@" ;;
   coverage) coverage ;;
   perf) perf "$@" ;;

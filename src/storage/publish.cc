@@ -305,16 +305,21 @@ Status Publication::make_file(const RootedDir& in, const ObjectName& name, const
   return conflict(Fault::kNameCollision, in.shown(name), "is the name of another entry too");
 }
 
+// Apart first: its times are all that tells it from another one, so it gets its place with them.
 Status Publication::make_empty(const RootedDir& in, const ObjectName& name, const ManifestEntry& entry) {
-  auto file = in.create_file(name, 0600);
-  if (!file.ok() && file.error().fault == Fault::kDestExists) return check_made(in, name, entry);
+  const ObjectName draft = single_name("empty");
+  auto file = staging_.dir().create_file(draft, 0600);
+  if (!file.ok() && file.error().fault == Fault::kDestExists) {  // of an attempt that stopped, or not wanted
+    if (auto removed = staging_.dir().remove_file(draft); !removed.ok()) return removed;
+    file = staging_.dir().create_file(draft, 0600);
+  }
   if (!file.ok()) return std::move(file).error();
   int error = ::fchmod(file.value().get(), mode_of(entry)) != 0 ? errno : 0;
-  if (error == 0) error = set_times(file.value().get(), entry.mtime_ns);  // last: with it the file counts as made
-  // Its times are all that tells it from another one, and no sync of data comes by here.
-  if (error == 0 && ++inodes_made_ <= kInodesSynced && ::fsync(file.value().get()) != 0) error = errno;
+  if (error == 0) error = set_times(file.value().get(), entry.mtime_ns);
+  if (error == 0 && ++inodes_made_ <= kInodesSynced && ::fsync(file.value().get()) != 0) error = errno;  // no sync of data comes by here
   if (error != 0) return errno_error(Side::kDestination, error, "set times and mode of", in.shown(name));
-  return success();
+  auto moved = staging_.dir().rename(draft, in, name);
+  return !moved.ok() && moved.error().fault == Fault::kDestExists ? check_made(in, name, entry) : std::move(moved);
 }
 
 Status Publication::make_link(const RootedDir& in, const ObjectName& name, const ManifestEntry& entry) {

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Thousands of short runs, each of them a seed: everything about a run is drawn from it, and what must hold at every
-// step is checked by SimPair. TIDEWAY_SIM_SEED=<n> replays one seed (scripts/dev.sh sim <n>), TIDEWAY_SIM_SEEDS=<n> runs
-// seeds 1 to n instead of the default number.
+// Thousands of short runs, each of them a seed (sim/seeds.h): everything about a run is drawn from it, and what must hold at every
+// step is checked by SimPair.
 #include "sim/sim_pair.h"
 
 #include "crypto/registry.h"
+#include "sim/seeds.h"
 
 #include <gtest/gtest.h>
-
-#include <cstdlib>
 
 namespace tideway::test {
 namespace {
@@ -18,15 +16,9 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr uint64_t kSeedsDefault = 2000;
+constexpr uint64_t kSeedsDefault = 1000;
 constexpr uint64_t kShards = 16;
 constexpr Duration kTimeMax = seconds(60);  // of one run, virtual: the slowest link needs a few seconds
-
-std::optional<uint64_t> number_in(const char* variable) {
-  const char* const text = std::getenv(variable);
-  if (text == nullptr || *text == '\0') return std::nullopt;
-  return std::strtoull(text, nullptr, 10);
-}
 
 class Scenario {
  public:
@@ -161,13 +153,7 @@ class Scenario {
 class SimPairSeeds : public testing::TestWithParam<uint64_t> {};
 
 TEST_P(SimPairSeeds, EveryInvariantHoldsWhateverHappensToTheLinks) {
-  const auto only = number_in("TIDEWAY_SIM_SEED");
-  const uint64_t last = only ? *only : number_in("TIDEWAY_SIM_SEEDS").value_or(kSeedsDefault);
-  for (uint64_t seed = only ? *only : 1; seed <= last; ++seed) {
-    if (seed % kShards != GetParam()) continue;
-    const std::string problem = Scenario(seed).run();
-    EXPECT_TRUE(problem.empty()) << problem << "\nseed " << seed << "; replay it with: scripts/dev.sh sim " << seed;
-  }
+  check_seeds({GetParam(), kShards, kSeedsDefault}, [](uint64_t seed) { return Scenario(seed).run(); });
 }
 
 INSTANTIATE_TEST_SUITE_P(Shard, SimPairSeeds, testing::Range<uint64_t>(0, kShards));

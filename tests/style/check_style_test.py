@@ -156,5 +156,26 @@ class Files(Tree):
         self.expect("docs/a.md:1", "a path of one machine")
 
 
+class Faults(Tree):
+    def rows(self, *tests):
+        self.write("tests/unit/a_test.cc", SPDX + "TEST(Disk, IsFull) { EXPECT_TRUE(true); }\n")
+        self.write("tests/e2e/kill_test.sh", "#!/bin/sh\n# SPDX-License-Identifier: Apache-2.0\n")
+        self.write("docs/faults.md", "".join(f"| S{i:02} | a | b | – | {test} |\n" for i, test in enumerate(tests)))
+
+    def test_a_row_whose_tests_are_there_or_owed_is_fine(self):
+        self.rows("`Disk.IsFull`, `e2e.kill`", "not yet", "not here: no quotas")
+        self.expect_silence()
+
+    def test_a_test_that_is_not_there_and_a_row_without_one_are_found(self):
+        self.rows("`Disk.IsFull`, `Disk.IsEmpty`", "–")
+        self.expect("docs/faults.md:1", "there is no test Disk.IsEmpty")
+        self.expect("docs/faults.md:2", "S01 has no test")
+
+    def test_a_number_is_used_once(self):
+        self.rows("not yet")
+        self.write("docs/faults.md", "| S00 | a | b | – | not yet |\n" * 2)
+        self.expect("docs/faults.md:2", "S00 is there twice")
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -1,21 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A sink's way to disk, with everything behind it and a source in memory in front of it: what it leaves when it dies, and what
-// another one makes of that.
+// A sink's way to disk, with everything behind it and a source in memory in front of it: what it leaves when its source goes away,
+// and what another one makes of that. Kills, losses of power and calls that fail are tried in sim/copy_faults_test.cc.
 #include "engine/receive_path.h"
 
 #include "digest/leaf_hash.h"
 #include "mem/buffer_pool.h"
 #include "storage/blocking_queue.h"
 #include "storage/memory_store.h"
-#include "support/crash_points.h"
 #include "support/temp_root.h"
 #include "transfer/sender.h"
 
 #include <gtest/gtest.h>
-
-#include <sys/wait.h>
-#include <unistd.h>
 
 namespace tideway::engine {
 namespace {
@@ -163,70 +159,8 @@ class ReceivePathTest : public testing::Test {
       if (entry.path().filename() != "manifests") found.push_back(entry.path());
     return found;
   }
-  // A run that crashes as planned; false: it came to its end before.
-  bool crashes(const MemoryTree& tree, const test::CrashPlan& plan) const {
-    const pid_t child = ::fork();
-    if (child == 0) {
-      test::arm_crash(plan);
-      const auto outcome = Copy(tree, plan.root).go();
-      ::_exit(outcome && outcome->ok() ? 0 : 1);
-    }
-    int status = 0;
-    EXPECT_EQ(::waitpid(child, &status, 0), child);
-    EXPECT_TRUE(WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == test::kCrashed)) << "pass " << plan.stop_at;
-    return WIFEXITED(status) && WEXITSTATUS(status) == test::kCrashed;
-  }
-  // A crash at every point in turn, each followed by a run that has to come to its end. Gives the most that one of these
-  // found, and how many crashes there were.
-  struct Tried {
-    Bytes held_max;
-    uint64_t points = 0;
-  };
-  Tried crash_everywhere(test::Loss loss) {
-    const MemoryTree tree = some_tree();
-    Tried tried;
-    for (uint64_t pass = 1;; ++pass) {
-      fs::remove_all(root());
-      fs::create_directory(root());
-      const test::CrashPlan plan{root(), dir_ / "after", pass, loss};
-      if (!crashes(tree, plan)) break;
-      tried.points += 1;
-      if (loss != test::Loss::kNothing) {
-        fs::remove_all(root());
-        fs::rename(plan.after, root());
-      }
-      const bool is_whole = fs::exists(root() / "out/z") && fs::file_size(root() / "out/z") == kLast;
-      EXPECT_TRUE(is_whole || !fs::exists(root() / "out")) << "visible, and not whole, at pass " << pass;
-      Copy again(tree, root());
-      const auto outcome = again.go();
-      EXPECT_TRUE(outcome && outcome->ok()) << "pass " << pass << ": " << (outcome ? outcome->error().what : "no end");
-      if (!outcome || !outcome->ok()) break;
-      expect_published(tree);
-      if (HasFatalFailure() || HasFailure()) break;
-      tried.held_max = std::max(tried.held_max, again.sender().bytes_held());
-    }
-    return tried;
-  }
   TempRoot dir_;
 };
-
-TEST_F(ReceivePathTest, GoesOnAfterAKillAtAnyCall) {
-  const Tried tried = crash_everywhere(test::Loss::kNothing);
-  EXPECT_GE(tried.points, 30U);
-  EXPECT_GE(tried.held_max, 4_MiB);
-}
-
-TEST_F(ReceivePathTest, GoesOnAfterALossOfPowerAtAnyCall) {
-  const Tried tried = crash_everywhere(test::Loss::kUnsynced);
-  EXPECT_GE(tried.points, 30U);
-  EXPECT_GE(tried.held_max, 4_MiB);
-}
-
-TEST_F(ReceivePathTest, GoesOnAfterWritesThatWereTornAtAnyCall) {
-  const Tried tried = crash_everywhere(test::Loss::kTorn);
-  EXPECT_GE(tried.points, 30U);
-  EXPECT_GE(tried.held_max, 4_MiB);
-}
 
 TEST_F(ReceivePathTest, GoesOnAfterTheSourceVanishedAtAnyTurn) {
   const MemoryTree tree = some_tree();

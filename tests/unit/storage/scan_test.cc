@@ -131,6 +131,28 @@ TEST(TreeScan, SeveralSourcesBecomeOneDirectory) {
   EXPECT_EQ(scan(spec).fault, Fault::kNameCollision);
 }
 
+TEST(TreeScan, LinksInCirclesAndToNowhereAreLinksLikeOthers) {
+  TempRoot root;
+  root.make_dir("t");
+  root.link("t/a", "b");
+  root.link("t/b", "a");
+  root.link("t/nowhere", "gone");
+  root.link("t/self", ".");
+  const Listed listed = scan(single(root, "t"));
+  EXPECT_EQ(listed.names(), (Names{"", "a", "b", "nowhere", "self"}));
+  EXPECT_TRUE(std::ranges::all_of(std::span(listed.entries).subspan(1), [](const auto& e) { return e.type == EntryType::kSymlink; }));
+}
+
+TEST(TreeScan, EachNameOfAFileIsAFileOfItsOwn) {
+  TempRoot root;
+  root.write("t/a", "some bytes");
+  std::filesystem::create_hard_link(root / "t/a", root / "t/b");
+  const Listed listed = scan(single(root, "t"));
+  ASSERT_EQ(listed.names(), (Names{"", "a", "b"}));
+  EXPECT_EQ(listed.entries[1].size, listed.entries[2].size);
+  EXPECT_NE(listed.entries[1].first_leaf, listed.entries[2].first_leaf);
+}
+
 TEST(TreeScan, LinksStayOnlyIfTheirTargetDoes) {
   TempRoot root;
   root.make_dir("t/d");

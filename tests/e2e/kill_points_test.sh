@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Real processes on a real file system die before each of their calls to the disk in turn: a sink that pulls, a gateway that is
+# pushed to, a source. Each time the same command goes on from there, and a reader that looks a thousand times a second never sees
+# a part of the tree. Every second point, or with TIDEWAY_KILL_STRIDE=1 each.
+source "$(dirname "$0")/lib.sh"
+command -v cc > /dev/null || { echo "SKIP: needs a C compiler"; exit 77; }
+cc -shared -fPIC -O1 -o "$work/kill_at.so" "$repo/tests/e2e/kill_at.c" -ldl
+make_sites 127.0.0.1 127.0.0.1
+for site in atlanta wisconsin; do printf '[storage]\nio = "threads"\n' >> "$work/$site.toml"; done  # each call is one of the C library
+there=$work/wisconsin/data here=$work/here trash=$work/trash
+stride=${TIDEWAY_KILL_STRIDE:-2}
+calls_max=400
+points=0 published=0
+
+tree=$there/source
+mkdir -p "$tree/dir/deep" "$here" "$trash"
+head -c 70000 /dev/urandom > "$tree/a"
+: > "$tree/b"
+echo c > "$tree/dir/c"
+head -c 300000 /dev/urandom > "$tree/dir/deep/d"
+echo last > "$tree/.metadata"
+ln -s c "$tree/dir/link"
+
+"$repo/tests/e2e/reader.py" "$tree" ckpt "$here" "$there" > "$work/reader.out" 2>&1 &
+reader=$!
+running+=("$reader")
+
+# take FOLDER: the tree is whole; out of the way at once, for the next one.
+take() {
+  same_tree "$tree" "$1/ckpt"
+  published=$((published + 1))
+  mv "$1/ckpt" "$trash/$published"
+}
+# dies_at N COMMAND...: its exit code is in $code; 137 when it was killed.
+dies_at() {
+  local at=$1
+  shift
+  code=0
+  { env LD_PRELOAD="$work/kill_at.so" TIDEWAY_KILL_AT="$at" "$@" >> "$work/killed.log" 2>&1 || code=$?; } 2> /dev/null
+}
+
+# each_point FOLDER COMMAND...: the command with a kill at point 1, 2, 3..., each run going on from the one before, until one that
+# began anew has fewer points.
+each_point() {
+  local folder=$1 at is_fresh=1
+  shift
+  for ((at = 1; at < calls_max; at += stride)); do
+    dies_at "$at" "$@"
+    [ "$code" -ne 10 ] || { at=$((at - stride)); sleep 0.05; continue; }  # the gateway has not noticed yet that the last one died
+    if [ "$code" -eq 137 ]; then
+      points=$((points + 1)) is_fresh=0
+      [ ! -e "$folder/ckpt" ] || same_tree "$tree" "$folder/ckpt"
+      continue
+    fi
+    [ "$code" -eq 0 ] || fail "after a kill at point $at of $*: exit code $code: $(tail -n 3 "$work/killed.log")"
+    take "$folder"
+    [ "$is_fresh" -eq 0 ] || return 0
+    is_fresh=1
+  done
+  fail "no end of points"
+}
+
+serve wisconsin "$work/wisconsin.toml"
+each_point "$here" "$bin/tideway" --config "$work/atlanta.toml" copy -q wisconsin:data/source "$here/ckpt"
+sink=$points
+TIDEWAY_KILL_CALLS=reads each_point "$there" "$bin/tideway" --config "$work/atlanta.toml" copy -q "$tree" wisconsin:data/ckpt
+source=$((points - sink))
+kill "$gateway" && wait "$gateway" || fail "the gateway did not end well"
+
+# A gateway that dies at its first call, the next one at its second, and so on. That a copy dials again by itself is another test's.
+is_fresh=1
+for ((at = 1; at < calls_max; at += stride)); do
+  LD_PRELOAD="$work/kill_at.so" TIDEWAY_KILL_AT=$at "$bin/tidewayd" --config "$work/wisconsin.toml" > "$work/dying.ready" 2>> "$work/dying.log" &
+  gateway=$!
+  running+=("$gateway")
+  until grep -qs '^ready' "$work/dying.ready" || ! kill -0 "$gateway" 2> /dev/null; do sleep 0.01; done
+  "$bin/tideway" --config "$work/atlanta.toml" copy -q "$tree" wisconsin:data/ckpt > "$work/pushed.log" 2>&1 &
+  copying=$!
+  running+=("$copying")
+  code=0 ended=
+  wait -n -p ended "$gateway" "$copying" 2> /dev/null || code=$?
+  kill -9 "$gateway" "$copying" 2> /dev/null || :
+  { wait "$gateway" "$copying" || :; } 2> /dev/null
+  if [ "$code" -ne 0 ]; then  # the gateway is gone, whoever of the two was first to end
+    points=$((points + 1)) is_fresh=0
+    [ ! -e "$there/ckpt" ] || same_tree "$tree" "$there/ckpt"
+    continue
+  fi
+  take "$there"
+  [ "$is_fresh" -eq 0 ] || break
+  is_fresh=1
+done
+[ "$at" -lt "$calls_max" ] || fail "no end of points"
+gateway_points=$((points - sink - source))
+
+kill "$reader" 2> /dev/null || :
+code=0; wait "$reader" || code=$?
+[ "$code" -eq 0 ] || fail "a reader saw a part of the tree: $(cat "$work/reader.out")"; pass
+read -r looks whole < "$work/reader.out"
+[ "$whole" -ge 1 ] || fail "the reader never saw a whole one"; pass
+echo "points: $sink of a sink, $source of a source, $gateway_points of a gateway; $published publishes; a reader looked $looks times"
+[ $((points * stride)) -ge 100 ] || fail "only $points points"; pass

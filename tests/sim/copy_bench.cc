@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/copy_bench.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <fstream>
+
+namespace tideway::test {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr time_t kLongAgo = 1'700'000'000;
+
+std::string bytes_of(const fs::path& path) {
+  std::string bytes(fs::file_size(path), '\0');
+  std::ifstream(path, std::ios::binary).read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  return bytes;
+}
+
+void make_old(const fs::path& path) {
+  const timespec times[2] = {{kLongAgo, 0}, {kLongAgo, 500}};
+  TIDEWAY_CHECK(::utimensat(AT_FDCWD, path.c_str(), times, AT_SYMLINK_NOFOLLOW) == 0);
+}
+
+}  // namespace
+
+CopyBench::CopyBench() { clear(); }
+
+void CopyBench::clear() const {
+  for (const fs::path& folder : {source(), disk()}) {
+    fs::remove_all(folder);
+    fs::create_directories(folder);
+  }
+}
+
+void CopyBench::put(const std::string& name, size_t size, uint64_t seed) const {
+  Random random(seed);
+  std::string bytes(size, 'x');
+  for (size_t i = 0; i + 16 <= size; i += 16) {
+    const uint64_t word = random.next();
+    std::memcpy(bytes.data() + i, &word, sizeof word);
+  }
+  dir_.write("source/" + name, bytes);
+  make_old(source() / name);
+}
+
+void CopyBench::put_link(const std::string& name, const std::string& target) const {
+  fs::create_directories((source() / name).parent_path());
+  fs::create_symlink(target, source() / name);
+}
+
+CopyBench::Came CopyBench::run(const Run& planned) const {
+  SimCopyConfig config = planned.copy;
+  config.source = source();
+  config.root = disk();
+  Came came;
+  bool was_cut = false;
+  {
+    SimDisk disk(this->disk());
+    SimCopy copy(config);
+    disk.plan(planned.fault);
+    disk.watch(planned.look);
+    came.outcome = copy.run([&] { return disk.has_power() && (planned.vanishes_at == 0 || copy.turns() < planned.vanishes_at); });
+    copy.end();
+    if (!disk.has_power()) came.outcome.reset();  // it died before anybody heard of the end
+    came.held = copy.bytes_held();
+    came.reported = copy.reported();
+    came.was_hit = disk.was_hit();
+    if (planned.loses_power_after) disk.cut_power();
+    was_cut = !disk.has_power() && planned.loss != Loss::kNothing;
+    if (was_cut) disk.lay_out(dir_ / "after", planned.loss);
+  }
+  if (was_cut) {
+    fs::remove_all(disk());
+    fs::rename(dir_ / "after", disk());
+  }
+  return came;
+}
+
+std::string CopyBench::Came::text() const {
+  std::string text = !outcome ? "no end" : outcome->ok() ? "published" : outcome->error().what;
+  for (const Error& one : reported) text += "; " + one.what;
+  return text;
+}
+
+std::string CopyBench::check_entry(const fs::path& relative) const {
+  const fs::path here = out() / relative, there = source() / relative;
+  const auto status = fs::symlink_status(here), expected = fs::symlink_status(there);
+  if (status.type() != expected.type()) return relative.string() + " is missing, or of another type";
+  if (fs::is_symlink(status)) return fs::read_symlink(here) == fs::read_symlink(there) ? "" : relative.string() + " points elsewhere";
+  if (!fs::is_regular_file(status)) return "";
+  if (bytes_of(here) != bytes_of(there)) return relative.string() + " has other bytes";
+  if (status.permissions() != expected.permissions()) return relative.string() + " has another mode";
+  const auto time = [](const fs::path& path) { return fs::last_write_time(path).time_since_epoch().count(); };
+  if (time(here) == time(there)) return "";
+  return relative.string() + " of " + std::to_string(fs::file_size(here)) + " bytes has another time: " + std::to_string(time(here)) +
+         " instead of " + std::to_string(time(there));
+}
+
+std::string CopyBench::check_visible() const {
+  if (!fs::exists(fs::symlink_status(out()))) return "";
+  for (const auto& entry : fs::recursive_directory_iterator(out())) {
+    const fs::path relative = entry.path().lexically_relative(out());
+    if (relative.filename() == ".tideway-manifest") continue;
+    if (!fs::exists(fs::symlink_status(source() / relative))) return relative.string() + " comes from nowhere";
+    if (std::string wrong = check_entry(relative); !wrong.empty()) return wrong;
+  }
+  return "";
+}
+
+std::string CopyBench::check_whole() const {
+  if (std::string wrong = check_visible(); !wrong.empty()) return wrong;
+  for (const auto& entry : fs::recursive_directory_iterator(source())) {
+    const fs::path relative = entry.path().lexically_relative(source());
+    if (std::string wrong = check_entry(relative); !wrong.empty()) return wrong;
+  }
+  return "";
+}
+
+}  // namespace tideway::test

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A tree, a disk that it is copied to run after run, and what has to hold after each of them.
+#pragma once
+#include "sim/sim_copy.h"
+#include "support/sim_disk.h"
+#include "support/temp_root.h"
+
+#include <string>
+
+namespace tideway::test {
+
+class CopyBench {
+ public:
+  CopyBench();
+  // Bytes that compress a little, of their own for each seed; modified long ago.
+  void put(const std::string& name, size_t size, uint64_t seed) const;
+  void put_link(const std::string& name, const std::string& target) const;
+  void clear() const;  // source and disk
+
+  struct Run {
+    DiskFault fault;
+    Loss loss = Loss::kNothing;  // where the power goes
+    SimCopyConfig copy = {};     // its folders are ours
+    uint64_t vanishes_at = 0;    // the turn at which the source's process is gone; 0: it stays
+    bool loses_power_after = false;  // at the latest behind the end
+    std::function<void()> look = {};  // behind each call that changes a name
+  };
+  struct Came {
+    SimCopy::Outcome outcome;
+    bool was_hit = false;
+    Bytes held;
+    std::vector<Error> reported;
+    bool is_published() const { return outcome && outcome->ok(); }
+    std::string text() const;
+  };
+  Came run(const Run& planned) const;
+
+  // Empty, or what is wrong: something visible that is not as at the source, or not all of it where all has to be there.
+  std::string check_visible() const;
+  std::string check_whole() const;
+
+  std::filesystem::path source() const { return dir_ / "source"; }
+  std::filesystem::path disk() const { return dir_ / "disk"; }
+  std::filesystem::path out() const { return disk() / "out"; }
+
+ private:
+  std::string check_entry(const std::filesystem::path& relative) const;
+  TempRoot dir_;
+};
+
+}  // namespace tideway::test

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A copy in which one call to the disk fails, each in turn, at either end; and one in which the process dies or the power goes
+// there. What is visible is right and whole at any time, and another run ends as if nothing had been.
+#include "sim/copy_bench.h"
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
+
+namespace tideway::test {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr uint64_t kCallsMax = 2000;
+
+class CopyFaults : public testing::Test {
+ protected:
+  static void put_small(const CopyBench& bench) {
+    bench.put("a", 9000, 1);
+    bench.put("b", 0, 2);
+    bench.put("dir/c", 100, 3);
+    bench.put("dir/deep/d", 70'000, 4);
+    bench.put(".metadata", 10, 5);
+    bench.put_link("dir/link", "c");
+  }
+  static void put_large(const CopyBench& bench) {
+    bench.put("a", 4'194'304 + 5000, 1);
+    bench.put("b", 10, 2);
+    bench.put("dir/c", 100, 3);
+    for (const char* name : {"m", "z"}) bench.put(name, 4'194'304, 5);  // a block each, so that syncs come between them
+  }
+
+  // With the fault in call 1, 2, 3... until a run has fewer. Gives how many there were.
+  uint64_t fail_everywhere(const CopyBench::Run& planned) {
+    put_small(bench_);
+    for (uint64_t at = 1; at < kCallsMax; ++at) {
+      fs::remove_all(bench_.disk());
+      fs::create_directory(bench_.disk());
+      CopyBench::Run run = planned;
+      run.fault.at = at;
+      const CopyBench::Came came = bench_.run(run);
+      if (!came.was_hit) {
+        EXPECT_TRUE(came.is_published()) << came.text();
+        return at - 1;
+      }
+      EXPECT_EQ(bench_.check_visible(), "") << "after the failure of call " << at;
+      EXPECT_EQ(came.is_published() ? bench_.check_whole() : "", "") << "published in spite of call " << at;
+      const bool has_said = came.outcome && (came.is_published() || !came.outcome->error().what.empty());
+      EXPECT_TRUE(has_said) << "call " << at << " left the copy without an end";
+      const CopyBench::Came again = bench_.run({.fault = {}, .copy = planned.copy});
+      EXPECT_TRUE(again.is_published()) << "after the failure of call " << at << ": " << came.text() << "; then: " << again.text();
+      EXPECT_EQ(bench_.check_whole(), "") << "after the failure of call " << at;
+      if (HasFailure()) return at;
+    }
+    ADD_FAILURE() << "no end of calls";
+    return 0;
+  }
+  // With the power cut in front of call 1, 2, 3... Gives how many there were, and the most that a run after it found.
+  struct Tried {
+    uint64_t points = 0;
+    Bytes held_max;
+  };
+  Tried die_everywhere(const CopyBench::Run& planned) {
+    put_large(bench_);
+    Tried tried;
+    for (uint64_t at = 1; at < kCallsMax; ++at) {
+      fs::remove_all(bench_.disk());
+      fs::create_directory(bench_.disk());
+      CopyBench::Run run = planned;
+      run.fault = {.kind = DiskFault::Kind::kPowerCut, .at = at, .calls = DiskFault::Calls::kDurability};
+      run.copy.turn = std::chrono::milliseconds(400);
+      run.copy.late_max = 8;
+      if (!bench_.run(run).was_hit) return tried;
+      tried.points = at;
+      const bool is_there = fs::exists(bench_.out());
+      EXPECT_EQ(is_there ? bench_.check_whole() : "", "") << "visible, and not whole, at call " << at;
+      const CopyBench::Came again = bench_.run({.fault = {}, .copy = planned.copy});
+      EXPECT_TRUE(again.is_published()) << "at call " << at << ": " << again.text();
+      EXPECT_EQ(bench_.check_whole(), "") << "at call " << at;
+      tried.held_max = std::max(tried.held_max, again.held);
+      if (HasFailure()) return tried;
+    }
+    ADD_FAILURE() << "no end of calls";
+    return tried;
+  }
+  CopyBench bench_;
+};
+
+TEST_F(CopyFaults, EachCallThatFailsIsMendedByAnotherRun) {
+  EXPECT_GE(fail_everywhere({.fault = {.kind = DiskFault::Kind::kError}}), 90U);
+}
+
+TEST_F(CopyFaults, ADiskThatIsFullFromAnyCallOnIsMendedByAnotherRun) {
+  EXPECT_GE(fail_everywhere({.fault = {.kind = DiskFault::Kind::kSpace}}), 90U);
+}
+
+TEST_F(CopyFaults, EachCallThatFailsInAPublishPartByPartIsMendedByAnotherRun) {
+  CopyBench::Run run{.fault = {.kind = DiskFault::Kind::kError}};
+  run.copy.options.publish = messages::PublishForm::kMarker;
+  EXPECT_GE(fail_everywhere(run), 90U);
+}
+
+TEST_F(CopyFaults, ShortReadsAndWritesGoOn) {
+  put_small(bench_);
+  for (uint64_t at = 1; at < kCallsMax; at += 7) {  // from there on, the next one that moves anything
+    fs::remove_all(bench_.disk());
+    fs::create_directory(bench_.disk());
+    const CopyBench::Came came = bench_.run({.fault = {.kind = DiskFault::Kind::kShort, .at = at}});
+    ASSERT_TRUE(came.is_published()) << "at call " << at << ": " << came.text();
+    ASSERT_EQ(bench_.check_whole(), "") << "at call " << at;
+    if (!came.was_hit) return;
+  }
+  FAIL() << "no end of calls";
+}
+
+TEST_F(CopyFaults, InterruptedReadsAndWritesGoOn) {
+  put_small(bench_);
+  for (uint64_t at = 1; at < kCallsMax; ++at) {
+    fs::remove_all(bench_.disk());
+    fs::create_directory(bench_.disk());
+    const CopyBench::Came came = bench_.run({.fault = {.kind = DiskFault::Kind::kError, .at = at, .error = EINTR, .calls = DiskFault::Calls::kMoves}});
+    ASSERT_TRUE(came.is_published()) << "at call " << at << ": " << came.text();
+    ASSERT_EQ(bench_.check_whole(), "") << "at call " << at;
+    if (!came.was_hit) return;
+  }
+  FAIL() << "no end of calls";
+}
+
+// A kernel reports what it could not write once, and has forgotten it then: a sync that is asked again says that all is well.
+TEST_F(CopyFaults, ASyncThatFailsLosesNothingThatWasSaidToBeSafe) {
+  put_large(bench_);
+  for (uint64_t at = 1; at < kCallsMax; ++at) {
+    fs::remove_all(bench_.disk());
+    fs::create_directory(bench_.disk());
+    CopyBench::Run run{.fault = {.kind = DiskFault::Kind::kError, .at = at, .calls = DiskFault::Calls::kSyncs}, .loss = Loss::kUnsynced};
+    run.copy.turn = std::chrono::milliseconds(400);
+    run.copy.late_max = 8;
+    run.loses_power_after = true;
+    const CopyBench::Came came = bench_.run(run);
+    ASSERT_EQ(fs::exists(bench_.out()) || came.is_published() ? bench_.check_whole() : "", "") << "after the failure of sync " << at;
+    const CopyBench::Came again = bench_.run({});
+    ASSERT_TRUE(again.is_published()) << "after the failure of sync " << at << ": " << came.text() << "; then: " << again.text();
+    ASSERT_EQ(bench_.check_whole(), "") << "after the failure of sync " << at;
+    if (!came.was_hit) return;
+  }
+  FAIL() << "no end of calls";
+}
+
+// The hashes of an object that changed are written over those of the one before it.
+TEST_F(CopyFaults, ASyncOfHashesThatFailsDoesNotMakeOlderOnesCount) {
+  put_large(bench_);
+  CopyBench::Run run{.fault = {}, .loss = Loss::kUnsynced};
+  run.copy.turn = std::chrono::milliseconds(400);
+  run.copy.late_max = 8;
+  run.vanishes_at = 8;
+  ASSERT_FALSE(bench_.run(run).is_published());
+  const fs::path staged = fs::directory_iterator(bench_.disk() / ".tideway")->path();
+  ASSERT_GE(fs::file_size(staged / "ledger"), 2 * 64U) << "the first leaf is recorded";
+  const fs::path before = bench_.disk().parent_path() / "before";
+  fs::copy(bench_.disk(), before, fs::copy_options::recursive);
+  bench_.put("a", 4'194'304 + 5000, 99);
+  run.vanishes_at = 0;
+  run.loses_power_after = true;
+  for (uint64_t at = 1; at < kCallsMax; ++at) {
+    fs::remove_all(bench_.disk());
+    fs::copy(before, bench_.disk(), fs::copy_options::recursive);
+    run.fault = {.kind = DiskFault::Kind::kError, .at = at, .calls = DiskFault::Calls::kSyncs};
+    const CopyBench::Came came = bench_.run(run);
+    const CopyBench::Came again = bench_.run({});
+    ASSERT_TRUE(again.is_published()) << "after the failure of sync " << at << ": " << came.text() << "; then: " << again.text();
+    ASSERT_EQ(bench_.check_whole(), "") << "after the failure of sync " << at;
+    if (!came.was_hit) return;
+  }
+  FAIL() << "no end of calls";
+}
+
+// Whatever a reader looks at, it looks between two calls.
+TEST_F(CopyFaults, AReaderBetweenAnyTwoCallsSeesAllOrNothing) {
+  put_small(bench_);
+  bench_.put("marker", 20, 6);
+  uint64_t looks = 0, seen = 0, publishes = 0;
+  std::string wrong;
+  CopyBench::Run run;
+  const auto look = [&] {
+    looks += 1;
+    const bool is_there = run.copy.options.publish == messages::PublishForm::kMarker ? fs::exists(bench_.out() / "marker") : fs::exists(bench_.out());
+    if (!is_there || !wrong.empty()) return;
+    seen += 1;
+    wrong = bench_.check_whole();
+  };
+  run.look = look;
+  run.copy.options.last = {"marker"};
+  for (const auto form : {messages::PublishForm::kRename, messages::PublishForm::kMarker}) {
+    run.copy.options.publish = form;
+    bool was_hit = true;
+    for (uint64_t at = 1; was_hit && at < kCallsMax; ++at) {  // killed at each call in turn, and ended by another run
+      fs::remove_all(bench_.disk());
+      fs::create_directory(bench_.disk());
+      run.fault = {.kind = DiskFault::Kind::kPowerCut, .at = at, .calls = DiskFault::Calls::kDurability};
+      was_hit = bench_.run(run).was_hit;
+      run.fault = {};
+      ASSERT_TRUE(bench_.run(run).is_published()) << "at call " << at;
+      ASSERT_EQ(wrong, "") << "at call " << at;
+      publishes += 1;
+    }
+  }
+  EXPECT_GE(publishes, 60U);
+  EXPECT_GT(looks, 20 * publishes);
+  EXPECT_GT(seen, publishes);
+}
+
+TEST_F(CopyFaults, AKillAtAnyCallIsMendedByAnotherRun) {
+  const Tried tried = die_everywhere({});
+  EXPECT_GE(tried.points, 30U);
+  EXPECT_GE(tried.held_max, 4_MiB);
+}
+
+TEST_F(CopyFaults, ALossOfPowerAtAnyCallIsMendedByAnotherRun) {
+  const Tried tried = die_everywhere({.fault = {}, .loss = Loss::kUnsynced});
+  EXPECT_GE(tried.points, 30U);
+  EXPECT_GE(tried.held_max, 4_MiB);
+}
+
+TEST_F(CopyFaults, WritesTornAtAnyCallAreMendedByAnotherRun) {
+  const Tried tried = die_everywhere({.fault = {}, .loss = Loss::kTorn});
+  EXPECT_GE(tried.points, 30U);
+  EXPECT_GE(tried.held_max, 4_MiB);
+}
+
+}  // namespace
+}  // namespace tideway::test

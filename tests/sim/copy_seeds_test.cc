@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A thousand copies, each of them a seed (sim/seeds.h): a tree, how it is published, and a chain of runs in which the disk fails,
+// fills up, loses power or tears writes, either process dies, blocks are damaged behind their seal, and the source changes. After
+// each run what is visible is right; what was published stays; and a last run without a fault leaves what one run would have.
+#include "sim/copy_bench.h"
+#include "sim/seeds.h"
+
+namespace tideway::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr uint64_t kSeedsDefault = 1000;
+constexpr uint64_t kShards = 8;
+constexpr uint64_t kCallsAbout = 300;  // of a copy of such a tree
+
+class CopyScenario {
+ public:
+  explicit CopyScenario(uint64_t seed) : random_(seed) { draw_tree(); }
+
+  // Empty: all held.
+  std::string run() {
+    draw_options();
+    for (uint64_t runs = 1 + random_.below(4); runs > 0; --runs)
+      if (std::string wrong = run_once(draw_run()); !wrong.empty()) return wrong;
+    CopyBench::Run last;
+    last.copy.options = options_;
+    if (std::string wrong = run_once(last); !wrong.empty()) return wrong;
+    if (!is_published_) return history_ + "the last run did not publish";
+    return check_staging();
+  }
+
+ private:
+  bool one_in(uint64_t n) { return random_.below(n) == 0; }
+
+  void draw_tree() {
+    const uint64_t files = 1 + random_.below(8);
+    for (uint64_t i = 0; i < files; ++i) put(i, one_in(40) ? 4'194'304 + random_.below(100'000) : random_.below(30'000));
+    if (one_in(3)) bench_.put_link("link", "dir/1");
+    if (one_in(2)) bench_.put(".metadata", 1 + random_.below(300), random_.next());
+    bench_.put("last", 20, random_.next());
+  }
+  void put(uint64_t i, size_t size) {
+    static constexpr const char* kFolders[] = {"", "dir/", "dir/deep/", "z/"};
+    bench_.put(kFolders[i % 4] + std::to_string(i), size, random_.next());
+  }
+
+  void draw_options() {
+    using messages::CompressMode, messages::PublishForm;
+    constexpr CompressMode kModes[] = {CompressMode::kAuto, CompressMode::kOff, CompressMode::kZstd};
+    constexpr PublishForm kForms[] = {PublishForm::kAuto, PublishForm::kRename, PublishForm::kMarker};
+    options_.compress = kModes[random_.below(3)];
+    options_.level = 1;
+    options_.publish = kForms[random_.below(3)];
+    if (one_in(2)) options_.last = {"last"};
+  }
+
+  CopyBench::Run draw_run() {
+    CopyBench::Run run;
+    run.copy.options = options_;
+    run.copy.seed = random_.next();
+    run.copy.damaged = one_in(3) ? 0.3 : 0;
+    run.copy.late_max = static_cast<uint32_t>(random_.below(6));
+    run.copy.turn = std::chrono::milliseconds(10 + random_.below(400));
+    constexpr DiskFault::Kind kKinds[] = {DiskFault::Kind::kNone,  DiskFault::Kind::kError,    DiskFault::Kind::kSpace,
+                                          DiskFault::Kind::kShort, DiskFault::Kind::kPowerCut, DiskFault::Kind::kPowerCut};
+    run.fault.kind = kKinds[random_.below(6)];
+    run.fault.at = 1 + random_.below(kCallsAbout);
+    constexpr Loss kLosses[] = {Loss::kNothing, Loss::kUnsynced, Loss::kTorn};
+    run.loss = kLosses[random_.below(3)];
+    run.loses_power_after = one_in(3);
+    if (run.fault.kind == DiskFault::Kind::kNone) run.vanishes_at = 1 + random_.below(40);
+    return run;
+  }
+
+  std::string run_once(const CopyBench::Run& run) {
+    const CopyBench::Came came = bench_.run(run);
+    history_ += std::to_string(static_cast<int>(run.fault.kind)) + " at " + std::to_string(run.fault.at) + " or turn " +
+                std::to_string(run.vanishes_at) + ": " + came.text() + "\n";
+    is_published_ = is_published_ || came.is_published();
+    std::string wrong = is_published_ ? bench_.check_whole() : bench_.check_visible();
+    if (!wrong.empty()) return history_ + wrong;
+    // Nothing of it is anywhere to be published: the source may become another one.
+    if (run.vanishes_at > 0 && !is_published_ && !fs::exists(bench_.out()) && one_in(2)) put(random_.below(8), random_.below(30'000));
+    return "";
+  }
+
+  std::string check_staging() const {
+    if (!fs::exists(bench_.disk() / ".tideway")) return "";
+    for (const auto& entry : fs::directory_iterator(bench_.disk() / ".tideway"))
+      if (entry.path().filename() != "manifests") return history_ + "staging is left: " + entry.path().filename().string();
+    return "";
+  }
+
+  Random random_;
+  CopyBench bench_;
+  messages::TransferOptions options_;
+  bool is_published_ = false;
+  std::string history_;
+};
+
+class CopySeeds : public testing::TestWithParam<uint64_t> {};
+
+TEST_P(CopySeeds, AnotherRunEndsAsIfNothingHadBeenWhateverHappened) {
+  check_seeds({GetParam(), kShards, kSeedsDefault}, [](uint64_t seed) { return CopyScenario(seed).run(); });
+}
+
+INSTANTIATE_TEST_SUITE_P(Shard, CopySeeds, testing::Range<uint64_t>(0, kShards));
+
+}  // namespace
+}  // namespace tideway::test
