@@ -34,13 +34,15 @@ void read_wait(Fields& fields, job::Job& job) {
   inner.read("next", wait.next);
 }
 
-void read_problems(Fields& fields, job::Job& job) {
-  const Json* list = fields.array("problems");
+}  // namespace
+
+void read_problems(Fields& fields, const char* name, std::vector<job::EntryProblem>& into) {
+  const Json* list = fields.array(name);
   if (list == nullptr) return;
   for (const Json& item : *list) {
-    if (!item.is_object()) return fields.wrong("problems", "a list of objects");
+    if (!item.is_object()) return fields.wrong(name, "a list of objects");
     Fields inner(item);
-    job::EntryProblem& problem = job.problems.emplace_back();
+    job::EntryProblem& problem = into.emplace_back();
     std::string status;
     inner.read("path", problem.path);
     inner.read("code", problem.code);
@@ -49,8 +51,6 @@ void read_problems(Fields& fields, job::Job& job) {
     problem.is_skipped = status == "skipped";
   }
 }
-
-}  // namespace
 
 bool from_hex(std::string_view text, std::span<std::byte> into) {
   if (text.size() != 2 * into.size()) return false;
@@ -99,14 +99,28 @@ Json to_object(const std::vector<job::EntryProblem>& problems) {
   return list;
 }
 
-std::string to_record(const job::Job& job) {
-  Json json{{"v", 1}, {"id", job.id}, {"number", job.number}, {"spec", to_object(job.spec)}, {"request", job.request}, {"owner", job.owner},
-            {"peer", job.peer}, {"transfer", crypto::to_hex(job.transfer)}, {"state", std::string(to_string(job.state))}, {"attempts", job.attempts},
-            {"created", to_text(job.created)}, {"started", to_text(job.started)}, {"ended", to_text(job.ended)}, {"lease_epoch", job.lease_epoch},
-            {"run_of", job.run_of}, {"runs", job.runs}, {"due", to_text(job.due)}};
+Json to_object(const job::Job& job) {
+  Json json{{"v", 1}, {"id", job.id}, {"number", job.number}, {"spec", to_object(job.spec)}, {"owner", job.owner}, {"peer", job.peer},
+            {"transfer", crypto::to_hex(job.transfer)}, {"state", std::string(to_string(job.state))}, {"attempts", job.attempts}};
+  const auto add_time = [&](const char* name, job::WallTime time) {
+    if (time != job::WallTime{}) json[name] = to_text(time);
+  };
+  add_time("created", job.created);
+  add_time("started", job.started);
+  add_time("ended", job.ended);
+  add_time("due", job.due);
+  if (!job.run_of.empty()) json["run_of"] = job.run_of;
+  if (job.runs > 0) json["runs"] = job.runs;
   if (job.wait) json["wait"] = to_object(*job.wait);
   if (job.error) json["error"] = to_object(*job.error);
   if (job.outcome) json["outcome"] = to_object(*job.outcome);
+  return json;
+}
+
+std::string to_record(const job::Job& job) {
+  Json json = to_object(job);
+  json["request"] = job.request;
+  json["lease_epoch"] = job.lease_epoch;
   if (!job.problems.empty()) json["problems"] = to_object(job.problems);
   return to_line(json);
 }
@@ -114,7 +128,11 @@ std::string to_record(const job::Job& job) {
 Result<job::Job> parse_record(std::string_view text) {
   const auto json = parse_object(text);
   if (!json.ok()) return json.error();
-  Fields fields(json.value());
+  return read_job(json.value());
+}
+
+Result<job::Job> read_job(const Json& json) {
+  Fields fields(json);
   job::Job job;
   std::string state, transfer;
   fields.read("id", job.id);
@@ -140,7 +158,7 @@ Result<job::Job> parse_record(std::string_view text) {
   read_wait(fields, job);
   read_error(fields, job);
   read_outcome(fields, job.outcome);
-  read_problems(fields, job);
+  read_problems(fields, "problems", job.problems);
   if (const auto known = job::state_named(state)) job.state = *known;
   else fields.wrong("state", "a state of a job");
   if (!from_hex(transfer, job.transfer)) fields.wrong("transfer", "32 hex digits");
