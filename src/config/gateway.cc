@@ -3,8 +3,6 @@
 
 #include "config/config_file.h"
 
-#include <charconv>
-
 namespace tideway::config {
 namespace {
 
@@ -134,14 +132,6 @@ Result<session::PeerConfig> peer_for(const GatewayConfig& config, std::string_vi
   for (const Peer& peer : config.peers) known += (known.empty() ? "" : ", ") + peer.name;
   return Error{Fault::kUsage, "there is no peer called \"" + to_display(name) + '"',
                known.empty() ? "add a [[peer]] to the configuration" : "the configuration names: " + known};
-}
-
-Result<int> parse_zstd_level(std::string_view text) {
-  int level = 0;
-  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), level);
-  if (failure != std::errc() || end != text.data() + text.size() || level < kZstdLevelMin || level > kZstdLevelMax)
-    return Error{Fault::kUsage, "\"" + to_display(text.substr(0, 32)) + "\" is no zstd level", "write a number from 1 to 19"};
-  return level;
 }
 
 }  // namespace tideway::config

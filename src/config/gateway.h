@@ -23,7 +23,5 @@ daemon::ApiConfig api_config(const GatewayConfig& config, const std::string& fil
 Result<session::GatewayConfig> dialling_gateway(const GatewayConfig& config);
 // A configured peer. Errors: usage, naming the peers there are.
 Result<session::PeerConfig> peer_for(const GatewayConfig& config, std::string_view name);
-// "3" of "zstd:3". Errors: usage.
-Result<int> parse_zstd_level(std::string_view text);
 
 }  // namespace tideway::config
