@@ -16,7 +16,8 @@ unsigned status_of(Fault fault) {
     case Fault::kNameReserved: return 400;
     case Fault::kDenied: return 403;
     case Fault::kSourceMissing: return 404;
-    case Fault::kOverloaded: return 503;
+    case Fault::kOverloaded:
+    case Fault::kStoreUnavailable: return 503;
     default: return 409;
   }
 }

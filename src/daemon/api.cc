@@ -186,7 +186,7 @@ Result<JobTable::Submission> Api::read_submission(const Call& call) const {
 Api::Answer Api::submit(const Call& call) {
   auto submission = read_submission(call);
   if (!submission.ok()) return problem(submission.error());
-  if (parts_.store.stats().is_failing) return problem({Fault::kOverloaded, "the job store takes nothing at the moment", "see the gateway's log; try again later"}, 503);
+  if (parts_.store.stats().is_failing) return problem({Fault::kStoreUnavailable, "the job store takes nothing at the moment", "see the gateway's log; try again later"});
   parts_.store.write(parts_.table.take_changes());  // apart: what follows is dropped when the disk does not take it
   const auto taken = parts_.table.submit(std::move(submission).value(), wall_);
   if (!taken.ok()) return problem(taken.error());
@@ -197,7 +197,7 @@ Api::Answer Api::submit(const Call& call) {
   parts_.store.write(parts_.table.take_changes(), [this, id, exchange = call.exchange](const Status& status) {
     if (!status.ok()) {
       parts_.table.forget(id);
-      return exchange->answer(problem(status.error(), 503));
+      return exchange->answer(problem(status.error()));
     }
     parts_.table.release(id);
     exchange->answer(ok(view(id), 201));

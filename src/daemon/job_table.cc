@@ -4,7 +4,6 @@
 #include "api/job_view.h"
 #include "crypto/random_bytes.h"
 #include "crypto/sha256.h"
-#include "job/faults.h"
 
 #include <algorithm>
 
@@ -133,7 +132,7 @@ Result<JobTable::Taken> JobTable::submit(Submission submission, job::WallTime no
   if (const auto known = by_submission_.find({submission.owner, submission.spec.submission_id}); !submission.spec.submission_id.empty() && known != by_submission_.end()) {
     const job::Job& job = jobs_.at(known->second);
     if (job.request == submission.request) return Taken{job.id, false};
-    return Error{job::kSubmissionConflict, "another job has the submission_id \"" + submission.spec.submission_id + "\": " + job.id, "use a new one for another job"};
+    return Error{Fault::kSubmissionConflict, "another job has the submission_id \"" + submission.spec.submission_id + "\": " + job.id, "use a new one for another job"};
   }
   if (jobs_.size() - over_.size() >= kLiveMax)
     return Error{Fault::kOverloaded, "the queue is full with " + std::to_string(kLiveMax) + " jobs", "cancel some, or wait for them"};

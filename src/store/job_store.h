@@ -3,7 +3,6 @@
 // The seam for what outlives the daemon: its jobs, and the events that a reader who was away asks for. sqlite | memory.
 // Thread: one owner. A call may wait for the disk.
 #pragma once
-#include "job/faults.h"
 #include "job/job.h"
 #include <tideway/result.h>
 

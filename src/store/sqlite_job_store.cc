@@ -80,7 +80,7 @@ Error SqliteJobStore::failed(std::string_view what) const {
                            : code == SQLITE_BUSY   ? "end the other daemon that has this state_dir"
                            : code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? "move the file aside and start again: running copies are resumed when they are submitted again"
                                                    : "see what the disk and its log say";
-  return {job::kStoreUnavailable, "the job store " + to_display(path_) + ": " + std::string(what) + ": " + sqlite3_errmsg(database_), next};
+  return {Fault::kStoreUnavailable, "the job store " + to_display(path_) + ": " + std::string(what) + ": " + sqlite3_errmsg(database_), next};
 }
 
 Status SqliteJobStore::run(const char* sql) {
@@ -121,7 +121,7 @@ Status SqliteJobStore::settle_schema() {
   const auto version = schema_version();
   if (!version.ok()) return version.error();
   if (version.value() > kSchemaVersion)
-    return Error{job::kStateNewer, "the job store " + to_display(path_) + " has version " + std::to_string(version.value()) + ", and this program knows " +
+    return Error{Fault::kStateNewer, "the job store " + to_display(path_) + " has version " + std::to_string(version.value()) + ", and this program knows " +
                      std::to_string(kSchemaVersion), "start the newer program again; nothing was changed"};
   if (version.value() == kSchemaVersion) return success();
   if (Status status = run("BEGIN IMMEDIATE"); !status.ok()) return status;
@@ -148,7 +148,7 @@ Result<Contents> SqliteJobStore::load(job::WallTime now) {
   while (jobs.step()) {
     auto job = api::parse_record(jobs.text(0));
     if (!job.ok())
-      return Error{job::kStoreUnavailable, "the job store " + to_display(path_) + ": the record of " + to_display(jobs.text(1)) + " cannot be read: " + job.error().what,
+      return Error{Fault::kStoreUnavailable, "the job store " + to_display(path_) + ": the record of " + to_display(jobs.text(1)) + " cannot be read: " + job.error().what,
                    "move the file aside and start again"};
     contents.jobs.push_back(std::move(job).value());
   }

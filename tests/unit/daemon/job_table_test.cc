@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/job_table.h"
 
-#include "job/faults.h"
 #include "store/memory_job_store.h"
 
 #include <gtest/gtest.h>
@@ -43,7 +42,7 @@ TEST(JobTable, TheSameSubmissionIsTheSameJobAndAnotherBodyIsAConflict) {
   EXPECT_FALSE(again.value().is_new);
   auto other = submission("run-7");
   other.request = "{\"other\":1}";
-  EXPECT_EQ(table.submit(other, kNow).error().fault, job::kSubmissionConflict);
+  EXPECT_EQ(table.submit(other, kNow).error().fault, Fault::kSubmissionConflict);
   auto of_another_user = submission("run-7");
   of_another_user.owner = 1001;
   EXPECT_NE(taken(table, of_another_user), first);

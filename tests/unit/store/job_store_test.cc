@@ -92,7 +92,7 @@ TEST(SqliteJobStore, ANewerFileIsRefusedAndStaysAsItIs) {
   std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   const auto refused = SqliteJobStore::open(path);
   ASSERT_FALSE(refused.ok());
-  EXPECT_EQ(refused.error().fault, job::kStateNewer);
+  EXPECT_EQ(refused.error().fault, Fault::kStateNewer);
   std::ifstream in(path, std::ios::binary);
   EXPECT_EQ(std::string(std::istreambuf_iterator<char>(in), {}), bytes);
 }
@@ -112,7 +112,7 @@ TEST(SqliteJobStore, ADamagedFileIsRefused) {
   file.close();
   const auto refused = SqliteJobStore::open(path);
   ASSERT_FALSE(refused.ok());
-  EXPECT_EQ(refused.error().fault, job::kStoreUnavailable);
+  EXPECT_EQ(refused.error().fault, Fault::kStoreUnavailable);
 }
 
 TEST(SqliteJobStore, ASecondOwnerIsRefused) {
@@ -122,7 +122,7 @@ TEST(SqliteJobStore, ASecondOwnerIsRefused) {
   ASSERT_TRUE(first->write({{job_called("a", 1)}, {}, {}}, kNow).ok());
   const auto second = SqliteJobStore::open(path);
   ASSERT_FALSE(second.ok());
-  EXPECT_EQ(second.error().fault, job::kStoreUnavailable);
+  EXPECT_EQ(second.error().fault, Fault::kStoreUnavailable);
 }
 
 }  // namespace
