@@ -130,16 +130,22 @@ TEST(JobTable, AnIdIsFoundByItsBeginningUnlessItIsShortOrShared) {
 }
 
 TEST(JobTable, ForgetsTheOldestOfThoseThatAreOver) {
-  JobTable table({}, kNow);
-  const job::JobId first = taken(table, submission("first"));
-  table.change(first, kNow, [](job::Job& job) { return job::cancel(job, kNow); });
+  store::Contents contents;
   for (size_t i = 0; i < JobTable::kOverKept; ++i) {
-    const job::JobId id = taken(table, submission(""));
-    table.change(id, kNow, [](job::Job& job) { return job::cancel(job, kNow); });
+    job::Job job;
+    job.id = std::to_string(1'000'000 + (i * 7919) % JobTable::kOverKept);  // in no order
+    job.state = job::State::kCancelled;
+    job.ended = kNow + std::chrono::milliseconds(i);
+    contents.jobs.push_back(std::move(job));
   }
-  EXPECT_EQ(table.find(first), nullptr);
+  const job::JobId oldest = contents.jobs.front().id;
+  JobTable table(std::move(contents), kNow);
+  ASSERT_NE(table.find(oldest), nullptr);
+  const job::JobId next = taken(table, submission(""));
+  table.change(next, kNow, [](job::Job& job) { return job::cancel(job, kNow); });
+  EXPECT_EQ(table.find(oldest), nullptr);
   EXPECT_EQ(table.all().size(), JobTable::kOverKept);
-  EXPECT_EQ(table.take_changes().forgotten, (std::vector<job::JobId>{first}));
+  EXPECT_EQ(table.take_changes().forgotten, (std::vector<job::JobId>{oldest}));
 }
 
 }  // namespace
