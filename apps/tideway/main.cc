@@ -11,6 +11,8 @@ namespace tideway::cli {
 
 void add_globals(CLI::App& app, Globals& globals) {
   app.add_option("--config", globals.config, "Configuration file")->envname("TIDEWAY_CONFIG")->type_name("FILE");
+  app.add_option("--api", globals.api, "Socket of the gateway of this machine")->envname("TIDEWAY_API")->type_name("SOCKET");
+  app.add_flag("--direct", globals.direct, "Copy in this process, also when a gateway answers");
   app.add_flag("--json", globals.output.json, "One JSON object per line on standard output");
   app.add_flag("-q,--quiet", globals.output.quiet, "Errors only");
   app.add_flag("-v,--verbose", globals.output.verbosity, "Say more; twice for debugging");
@@ -47,6 +49,10 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   add_globals(app, globals);
   add_copy(app, globals, action);
+  add_submit(app, globals, action);
+  add_jobs(app, globals, action);
+  add_bwlimit(app, globals, action);
+  add_peers(app, globals, action);
   add_list(app, globals, action);
   add_verify(app, globals, action);
   add_config(app, globals, action);
@@ -56,6 +62,7 @@ int main(int argc, char** argv) {
   add_policy(app, globals, action);
   add_selftest(app, globals, action);
   add_bench(app, globals, action);
+  add_completion(app, globals, action);
   add_version(app, globals, action);
   return parse_and_run(app, globals, action, argv, argc);
 }

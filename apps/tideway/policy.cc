@@ -42,7 +42,7 @@ int explain(const Globals& globals, const Question& question) {
   if (!name.ok()) return report(name.error(), globals.output);
   if (config.value().root_named(root) == nullptr)
     return report({Fault::kDenied, "there is no root \"" + to_display(root) + '"', "write --path ROOT/PATH with a [[root]] of the configuration"}, globals.output);
-  const session::Decision decision = rules.value().grants.decide(peer.value(), root, name.value(), *op);
+  const session::Decision decision = rules.value().gateway.grants.decide(peer.value(), root, name.value(), *op);
   if (!decision.is_allowed())
     return report({Fault::kDenied, "no [[grant]] lets " + to_string(peer.value()) + " " + question.op + " " + to_display(question.path), "add a [[grant]], if it should"}, globals.output);
   std::printf("allowed by %s%s\n", std::string(decision.rule()).c_str(), limits_text(decision.grant->limits).c_str());

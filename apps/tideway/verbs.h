@@ -15,6 +15,8 @@ namespace tideway::cli {
 // What every verb may be told; accepted before the verb and after it.
 struct Globals {
   std::string config;   // --config, or TIDEWAY_CONFIG, or /etc/tideway/tideway.toml
+  std::string api;      // --api, or TIDEWAY_API; empty: see gateway_client.h
+  bool direct = false;  // --direct: never through a gateway
   OutputConfig output;
 };
 
@@ -23,6 +25,11 @@ using Action = std::function<int()>;
 
 void add_globals(CLI::App& app, Globals& globals);
 void add_copy(CLI::App& app, Globals& globals, Action& action);
+void add_submit(CLI::App& app, Globals& globals, Action& action);
+void add_jobs(CLI::App& app, Globals& globals, Action& action);
+void add_bwlimit(CLI::App& app, Globals& globals, Action& action);
+void add_peers(CLI::App& app, Globals& globals, Action& action);
+void add_completion(CLI::App& app, Globals& globals, Action& action);
 void add_list(CLI::App& app, Globals& globals, Action& action);
 void add_verify(CLI::App& app, Globals& globals, Action& action);
 void add_config(CLI::App& app, Globals& globals, Action& action);

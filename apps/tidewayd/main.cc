@@ -28,7 +28,7 @@ void print_ready(const config::GatewayConfig& config, const Endpoint& data) {
 }
 
 // What SIGHUP does with the file: takes up the rules, and names what only a restart takes up.
-Result<session::GatewayRules> read_again(const std::string& file, const config::GatewayConfig& running) {
+Result<daemon::DaemonRules> read_again(const std::string& file, const config::GatewayConfig& running) {
   const auto fresh = config::load(file);
   if (!fresh.ok()) return fresh.error();
   auto rules = config::serving_rules(fresh.value());
@@ -45,7 +45,10 @@ int serve(const std::string& file, bool only_checks) {
   if (!gateway.ok()) return report(gateway.error());
   for (const std::string& note : config.value().notes) log::info("no_effect_yet", note);
   if (only_checks) return 0;
-  auto daemon = daemon::Daemon::start({std::move(gateway).value(), config.value().site.state_dir, file, [&] { return read_again(file, config.value()); }});
+  auto jobs = config::job_rules(config.value());
+  if (!jobs.ok()) return report(jobs.error());
+  auto daemon = daemon::Daemon::start({std::move(gateway).value(), config.value().site.state_dir, file, [&] { return read_again(file, config.value()); },
+                                       config::api_config(config.value(), file), std::move(jobs).value()});
   if (!daemon.ok()) return report(daemon.error());
   daemon.value()->run([&] { print_ready(config.value(), daemon.value()->data_address()); });
   return 0;

@@ -40,7 +40,7 @@ enum class Fault : uint8_t {
   kDestCrossDevice,
   kHashMismatch, kManifestMismatch, kBadCompression,
   kNothingToDo, kDestBusy, kOverloaded, kNoMemory, kDeadline,
-  kUnsafeLink, kSpecialFile, kUdpBlocked, kNoHugepages, kLeaseLost,
+  kUnsafeLink, kSpecialFile, kUdpBlocked, kNoHugepages, kLeaseLost, kSubmissionConflict, kStoreUnavailable, kStateNewer,
 };
 
 struct FaultRow {
@@ -96,6 +96,9 @@ inline constexpr FaultRow kFaults[] = {
     {Fault::kUdpBlocked, "udp_blocked", 4, ErrorCode::kPeerGone},
     {Fault::kNoHugepages, "no_hugepages", 3, ErrorCode::kInvalid},
     {Fault::kLeaseLost, "lease_lost", 10, ErrorCode::kDenied},
+    {Fault::kSubmissionConflict, "submission_conflict", 1, ErrorCode::kInvalid},
+    {Fault::kStoreUnavailable, "store_unavailable", 10, ErrorCode::kRetryLater},
+    {Fault::kStateNewer, "state_newer", 3, ErrorCode::kInvalid},
 };
 
 constexpr const FaultRow& row_of(Fault fault) { return kFaults[static_cast<size_t>(fault)]; }

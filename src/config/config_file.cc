@@ -155,9 +155,8 @@ Status check_data_plane(const GatewayConfig& config, const Table& document) {
 
 void note_unused(GatewayConfig& config) {
   for (const Grant& grant : config.grants)
-    if (grant.peer.kind != IdentityPattern::Kind::kGateway)
-      config.notes.push_back(grant.at + ": the [[grant]] for " + grant.peer.text +
-                             " is accepted and takes effect in a later version");
+    if (grant.peer.kind != IdentityPattern::Kind::kGateway && config.listen.api.empty())
+      config.notes.push_back(grant.at + ": the [[grant]] for " + grant.peer.text + " has no effect without api in [listen]");
 }
 
 // The sections that a reload does not touch.

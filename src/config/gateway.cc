@@ -3,8 +3,6 @@
 
 #include "config/config_file.h"
 
-#include <charconv>
-
 namespace tideway::config {
 namespace {
 
@@ -95,10 +93,34 @@ Result<session::GatewayConfig> serving_gateway(const GatewayConfig& config) {
   return gateway;
 }
 
-Result<session::GatewayRules> serving_rules(const GatewayConfig& config) {
+Result<daemon::DaemonRules> serving_rules(const GatewayConfig& config) {
   auto gateway = serving_gateway(config);
   if (!gateway.ok()) return std::move(gateway).error();
-  return session::GatewayRules{std::move(gateway.value().tls), std::move(gateway.value().grants)};
+  auto jobs = job_rules(config);
+  if (!jobs.ok()) return std::move(jobs).error();
+  return daemon::DaemonRules{{std::move(gateway.value().tls), std::move(gateway.value().grants)}, std::move(jobs).value()};
+}
+
+Result<daemon::JobRules> job_rules(const GatewayConfig& config) {
+  daemon::JobRules rules;
+  for (const Peer& peer : config.peers) {
+    auto dialled = peer_for(config, peer.name);
+    if (!dialled.ok()) return std::move(dialled).error();
+    rules.peers.push_back(std::move(dialled).value());
+  }
+  if (config.listen.api.empty()) return rules;  // nobody to judge, so users and groups need not exist
+  for (const Grant& grant : config.grants) {
+    if (grant.peer.kind == IdentityPattern::Kind::kGateway) continue;
+    const auto who = grant.peer.kind == IdentityPattern::Kind::kLocalUser ? daemon::LocalGrant::Who::kUser : daemon::LocalGrant::Who::kGroup;
+    rules.grants.push_back({who, grant.peer.local_name, grant.root, grant.prefix, ops_from(grant.operations), grant.at});
+  }
+  return rules;
+}
+
+daemon::ApiConfig api_config(const GatewayConfig& config, const std::string& file) {
+  daemon::ApiConfig api{config.listen.api, config.listen.metrics, file, config.fixed, {}};
+  for (const Root& root : config.roots) api.roots.push_back({root.name, root.path});
+  return api;
 }
 
 Result<session::PeerConfig> peer_for(const GatewayConfig& config, std::string_view name) {
@@ -111,14 +133,6 @@ Result<session::PeerConfig> peer_for(const GatewayConfig& config, std::string_vi
   for (const Peer& peer : config.peers) known += (known.empty() ? "" : ", ") + peer.name;
   return Error{Fault::kUsage, "there is no peer called \"" + to_display(name) + '"',
                known.empty() ? "add a [[peer]] to the configuration" : "the configuration names: " + known};
-}
-
-Result<int> parse_zstd_level(std::string_view text) {
-  int level = 0;
-  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), level);
-  if (failure != std::errc() || end != text.data() + text.size() || level < kZstdLevelMin || level > kZstdLevelMax)
-    return Error{Fault::kUsage, "\"" + to_display(text.substr(0, 32)) + "\" is no zstd level", "write a number from 1 to 19"};
-  return level;
 }
 
 }  // namespace tideway::config

@@ -279,6 +279,13 @@ Status read_dpdk(const Table* table, Dpdk& dpdk) {
 Status read_network(const Table& document, GatewayConfig& config) {
   Reader listen("[listen]", section(document, "listen"));
   listen.read("control", config.listen.control, parse_endpoint);
+  listen.read_path("api", config.listen.api, Reader::Empty::kMeansNone);
+  listen.read("metrics", config.listen.metrics, [](const std::string& text) -> Result<std::optional<Endpoint>> {
+    if (text.empty()) return std::optional<Endpoint>();
+    auto endpoint = parse_endpoint(text);
+    if (!endpoint.ok()) return std::move(endpoint).error();
+    return std::optional(endpoint.value());
+  });
   if (!listen.status().ok()) return listen.status();
   Reader data("[data_plane]", section(document, "data_plane"));
   data.read("backend", config.data_plane.backend, parse_backend);

@@ -33,6 +33,8 @@ struct Tls {
 
 struct Listen {
   std::optional<Endpoint> control;  // a gateway needs it, a direct copy does not
+  std::string api;                  // unix socket; empty: none
+  std::optional<Endpoint> metrics;
 };
 
 struct Engine {

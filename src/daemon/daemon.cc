@@ -7,6 +7,7 @@
 #include "daemon/landlock.h"
 
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -45,6 +46,7 @@ void fence_in(const DaemonConfig& config) {
     return log::info("landlock_off", "why=\"the dpdk backend\"");
   Fence fence{{config.state_dir}, {"/etc", "/usr", "/lib", "/lib64", "/proc", "/sys"}, {"/dev"}};
   for (const session::RootConfig& root : gateway.roots) fence.writable.push_back(root.path);
+  if (!config.api.socket.empty()) fence.writable.push_back(folder_of(config.api.socket));
   if (!gateway.engine.capture.empty()) fence.writable.push_back(folder_of(gateway.engine.capture));
   for (const std::string& file : {config.file, gateway.tls.ca_file, gateway.tls.certificate_file, gateway.tls.key_file, gateway.tls.crl_file})
     if (!file.empty()) fence.readable.push_back(folder_of(file));
@@ -86,12 +88,32 @@ Result<std::unique_ptr<Daemon>> Daemon::start(DaemonConfig config) {
   auto gateway = session::Gateway::start(std::move(config.gateway));
   if (!gateway.ok()) return std::move(gateway).error();
   daemon->gateway_ = std::move(gateway).value();
+  auto service = JobService::start({std::move(config.api), std::move(config.jobs), config.state_dir}, *daemon->gateway_, [self = daemon.get()] { return self->reload(); });
+  if (!service.ok()) return std::move(service).error();
+  daemon->service_ = std::move(service).value();
+  if (Status status = daemon->watch_descriptors(); !status.ok()) return std::move(status).error();
   daemon->audit_->record(about(daemon->gateway_->own_certificate(), "started"));
   log::info("audit_end", to_fields(daemon->audit_->end()));
   return daemon;
 }
 
+Status Daemon::watch_descriptors() {
+  waits_ = epoll_create1(EPOLL_CLOEXEC);
+  std::vector<int> fds = service_->wait_fds();
+  fds.push_back(signals_);
+  for (const int fd : fds) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.fd = fd;
+    if (waits_ < 0 || epoll_ctl(waits_, EPOLL_CTL_ADD, fd, &event) != 0)
+      return Error{Fault::kOverloaded, std::string("cannot wait for descriptors: ") + strerror(errno), "raise the limit of open files"};
+  }
+  return success();
+}
+
 Daemon::~Daemon() {
+  service_.reset();
+  if (waits_ >= 0) close(waits_);
   if (gateway_ != nullptr) audit_->record(session::AuditEvent("stopped", session::AuditEvent::Care::kSynced));
   if (signals_ >= 0) close(signals_);
 }
@@ -104,11 +126,21 @@ Daemon::Signal Daemon::take_signals() {
   return strongest;
 }
 
-void Daemon::reload() {
+// The local grants first: they can be wrong, and nothing has changed yet.
+Status Daemon::take_up(DaemonRules rules) {
+  auto grants = LocalGrants::resolve(rules.jobs.grants);
+  if (!grants.ok()) return std::move(grants).error();
+  if (Status status = gateway_->reload(std::move(rules.gateway)); !status.ok()) return status;
+  service_->take_up(std::move(rules.jobs.peers), std::move(grants).value());
+  return success();
+}
+
+Status Daemon::reload() {
   notify_.say("RELOADING=1");
   audit_->reopen();
   auto rules = read_rules_();
-  Status status = rules.ok() ? gateway_->reload(std::move(rules).value()) : Status(rules.error());
+  Status status = rules.ok() ? take_up(std::move(rules).value()) : Status(rules.error());
+  service_->reload_ended(status);
   if (!status.ok()) {
     const Error& why = status.error();
     audit_->record(session::AuditEvent("reload_failed").with("code", why.name()).with("why", why.what));
@@ -120,6 +152,7 @@ void Daemon::reload() {
     log::info("reloaded", to_fields(gateway_->own_certificate()));
   }
   notify_.say("READY=1");
+  return status;
 }
 
 // Once for each of kWarnDays, as it is reached.
@@ -138,17 +171,25 @@ void Daemon::run(const std::function<void()>& on_ready) {
   on_ready();
   notify_.say("READY=1");
   for (Signal signal = Signal::kNone; signal != Signal::kEnd; signal = take_signals()) {
-    if (signal == Signal::kReload) reload();
+    if (signal == Signal::kReload) static_cast<void>(reload().ok());  // it says so itself
     warn_of_expiry();
-    gateway_->turn(kTurnMax, signals_);
+    turn();
   }
   drain();
+}
+
+void Daemon::turn() {
+  const Time now = read_clock();
+  const Time until = std::min(now + kTurnMax, service_->next_deadline(now));
+  gateway_->turn(std::max(until - now, Duration()), waits_);
+  service_->turn(read_clock());
 }
 
 void Daemon::drain() {
   const size_t running = gateway_->transfers();
   notify_.say("STOPPING=1");
   log::info("stopping", "transfers=" + std::to_string(running));
+  service_->stop(read_clock());
   gateway_->drain(kDrainTime);
   const Time until = read_clock() + kDrainTime;
   gateway_->turn({});  // the farewell leaves

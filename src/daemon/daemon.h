@@ -6,6 +6,7 @@
 // Thread: main.
 #pragma once
 #include "daemon/audit_log.h"
+#include "daemon/job_service.h"
 #include "daemon/service_notify.h"
 #include "session/gateway.h"
 
@@ -18,13 +19,19 @@ namespace tideway::daemon {
 inline constexpr Duration kDrainTime = std::chrono::seconds(30);
 
 // Reads the configuration again. Errors: config_invalid.
-using ReadRules = std::function<Result<session::GatewayRules>()>;
+struct DaemonRules {
+  session::GatewayRules gateway;
+  JobRules jobs;
+};
+using ReadRules = std::function<Result<DaemonRules>()>;
 
 struct DaemonConfig {
   session::GatewayConfig gateway;
   std::string state_dir;  // made when it is missing and its parent is there
   std::string file;       // the configuration; it is read again with what lies beside it
   ReadRules read_rules;
+  ApiConfig api;
+  JobRules jobs;
 };
 
 class Daemon {
@@ -42,15 +49,20 @@ class Daemon {
   enum class Signal : uint8_t { kNone, kReload, kEnd };
   Signal take_signals();  // all that came, as the strongest of them
   Status block_signals();
-  void reload();
+  Status reload();
+  Status take_up(DaemonRules rules);
+  Status watch_descriptors();
+  void turn();
   void warn_of_expiry();
   void drain();
 
   ServiceNotify notify_;
   std::unique_ptr<AuditLog> audit_;  // outlives the gateway, which writes to it
   std::unique_ptr<session::Gateway> gateway_;
+  std::unique_ptr<JobService> service_;  // its sessions are the gateway's
   ReadRules read_rules_;
   int signals_ = -1;
+  int waits_ = -1;  // epoll: the signals, and what the service waits for
   int64_t warned_days_ = std::numeric_limits<int64_t>::max();  // of our certificate's end, the last warning
 };
 

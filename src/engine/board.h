@@ -45,12 +45,14 @@ struct LaneBoard {
   alignas(64) Counter held_by_credit;                              // turns in which a block had to wait for it
 };
 
-// One net worker, written by itself.
+// One net worker, written by itself but for the ceiling.
 struct alignas(64) NetBoard {
+  Counter ceiling;                                               // the gateway's rate, in bytes per second; control writes it
   // What it could use of the gateway's rate, in bytes per second. Each worker works out the same shares from all of these,
   // so that none has to be asked.
   Counter rate_wanted;
   Counter packets_lost_received, packets_lost_sent;  // on this host; see PacketIoLosses
+  Counter dropped_auth, dropped_replay, dropped_refused, dropped_malformed, dropped_short, dropped_unknown, dropped_foreign;
 };
 
 }  // namespace tideway::engine

@@ -286,6 +286,16 @@ PacketIoLosses Engine::losses() const {
   return sum;
 }
 
+std::span<const NetBoard> Engine::net_boards() const { return parts_->net_boards; }
+
+double Engine::pool_free_share() const { return static_cast<double>(parts_->pool->free()) / static_cast<double>(parts_->pool->size()); }
+
+void Engine::set_rate(Rate rate) {
+  for (NetBoard& board : parts_->net_boards) board.ceiling.set(rate.bytes_per_second());
+}
+
+Rate Engine::rate() const { return Rate::bytes_per_second(parts_->net_boards.front().ceiling.get()); }
+
 LaneHandle Engine::new_lane(uint32_t net_worker, size_t flows) {
   LaneHandle lane = lane_handle(net_worker, ++parts_->lanes);
   while (parts_->boards.contains(lane)) lane = lane_handle(net_worker, ++parts_->lanes);  // after many millions of lanes

@@ -15,6 +15,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 namespace tideway::engine {
@@ -58,6 +59,11 @@ class Engine {
   const Layout& layout() const;
   const std::string& packet_backend() const;
   PacketIoLosses losses() const;  // of all net workers, as of up to 100 ms ago
+  std::span<const NetBoard> net_boards() const;
+  double pool_free_share() const;  // of block buffers
+  // The ceiling of this gateway from now on. `contracted` keeps the rate that it was started with.
+  void set_rate(Rate rate);
+  Rate rate() const;
   LaneHandle new_lane(uint32_t net_worker, size_t flows);
   TransferHandle new_transfer();
   // What one net worker's lane tells about itself; valid as long as the engine. Nothing for an unknown lane.

@@ -26,7 +26,9 @@ void add_drops(flow::FlowStats& sum, const flow::FlowStats& flows) {
 
 NetWorker::NetWorker(const NetWorkerConfig& config, std::unique_ptr<PacketIo> io, Rings& rings, BufferPool& pool)
     : config_(config), io_(std::move(io)), wait_fd_(io_->limits().wait_fd), rings_(rings), pool_(pool),
-      table_(static_cast<uint8_t>(config.index)), credit_{.blocks_max = config.buffers_receiving} {}
+      table_(static_cast<uint8_t>(config.index)), credit_{.blocks_max = config.buffers_receiving} {
+  config_.boards[config_.index].ceiling.set(config_.rate.bytes_per_second());
+}
 
 NetWorker::~NetWorker() { log_drops(); }
 
@@ -235,7 +237,8 @@ bool NetWorker::hand_on(LaneHandle handle, LanePort& lane) {
 // The gateway's rate among its workers, this one's part among its lanes; each divides its own among its flows.
 void NetWorker::deal_rate(Time now) {
   dealt_at_ = now;
-  if (config_.rate.is_unlimited()) {
+  const Rate ceiling = Rate::bytes_per_second(config_.boards[config_.index].ceiling.get());
+  if (ceiling.is_unlimited()) {
     for (const auto& [handle, lane] : lanes_) lane->deal(now, Rate::unlimited());
     return;
   }
@@ -246,11 +249,11 @@ void NetWorker::deal_rate(Time now) {
     sum = sum + wanted.back();
   }
   // A worker without lanes wants nothing; one with lanes finds the standby share, as its lanes do.
-  if (!lanes_.empty()) sum = std::max(sum, standby_share(config_.rate, config_.boards.size()));
+  if (!lanes_.empty()) sum = std::max(sum, standby_share(ceiling, config_.boards.size()));
   config_.boards[config_.index].rate_wanted.set(sum.bytes_per_second());
   std::vector<Rate> of_workers;
   for (const NetBoard& board : config_.boards) of_workers.push_back(Rate::bytes_per_second(board.rate_wanted.get()));
-  const Rate ours = share_out(config_.rate, of_workers)[config_.index];
+  const Rate ours = share_out(ceiling, of_workers)[config_.index];
   const std::vector<Rate> shares = share_out_with_standby(ours, std::move(wanted));
   size_t i = 0;
   for (const auto& [handle, lane] : lanes_) lane->deal(now, shares[i++]);
@@ -268,6 +271,7 @@ void NetWorker::watch_device(Time now) {
   NetBoard& board = config_.boards[config_.index];
   board.packets_lost_received.set(losses.received);
   board.packets_lost_sent.set(losses.sent);
+  tell_drops();
   if (is_device_gone_ || io_->limits().device == Device::kPresent) return;
   is_device_gone_ = true;
   tell(DeviceGone{});
@@ -286,18 +290,31 @@ void NetWorker::watch_streams(LaneHandle handle, const LanePort& lane) {
     tell(LaneDied{handle, {Fault::kPeerLost, "a TLS connection that carries data has ended", "check the peer's gateway and the network"}});
 }
 
-// Nothing is said about a packet that is dropped while it is; the sums show afterwards what reached a gateway.
-void NetWorker::log_drops() {
+void NetWorker::tell_drops() {
   flow::FlowStats all = closed_;
   for (const auto& [handle, lane] : lanes_) add_drops(all, lane->lane().stats().flows);
+  NetBoard& board = config_.boards[config_.index];
+  board.dropped_short.set(table_.stats().packets_short);
+  board.dropped_unknown.set(table_.stats().packets_unknown);
+  board.dropped_foreign.set(table_.stats().packets_foreign);
+  board.dropped_malformed.set(all.dropped_malformed);
+  board.dropped_refused.set(all.dropped_refused);
+  board.dropped_replay.set(all.dropped_replay);
+  board.dropped_auth.set(all.dropped_auth);
+}
+
+// Nothing is said about a packet that is dropped while it is; the sums show afterwards what reached a gateway.
+void NetWorker::log_drops() {
+  tell_drops();
+  const NetBoard& board = config_.boards[config_.index];
   std::string drops;
-  log::add_count(drops, "dropped_short", table_.stats().packets_short);
-  log::add_count(drops, "dropped_unknown", table_.stats().packets_unknown);
-  log::add_count(drops, "dropped_foreign", table_.stats().packets_foreign);
-  log::add_count(drops, "dropped_malformed", all.dropped_malformed);
-  log::add_count(drops, "dropped_refused", all.dropped_refused);
-  log::add_count(drops, "dropped_replay", all.dropped_replay);
-  log::add_count(drops, "dropped_auth", all.dropped_auth);
+  log::add_count(drops, "dropped_short", board.dropped_short.get());
+  log::add_count(drops, "dropped_unknown", board.dropped_unknown.get());
+  log::add_count(drops, "dropped_foreign", board.dropped_foreign.get());
+  log::add_count(drops, "dropped_malformed", board.dropped_malformed.get());
+  log::add_count(drops, "dropped_refused", board.dropped_refused.get());
+  log::add_count(drops, "dropped_replay", board.dropped_replay.get());
+  log::add_count(drops, "dropped_auth", board.dropped_auth.get());
   if (!drops.empty()) log::info("net_drops", "worker=" + std::to_string(config_.index) + drops);
 }
 

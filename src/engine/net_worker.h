@@ -27,7 +27,7 @@ namespace tideway::engine {
 struct NetWorkerConfig {
   uint32_t index = 0;
   congestion::ControllerEntry controller;
-  Rate rate = Rate::unlimited();       // of the gateway, all lanes together; the contract of `contracted`
+  Rate rate = Rate::unlimited();       // of the gateway at its start, all lanes together; the contract of `contracted`
   std::span<NetBoard> boards;          // of all workers, by index; they outlive them
   uint32_t buffers_receiving = 0;      // what all lanes together may have promised to peers
 };
@@ -65,6 +65,7 @@ class NetWorker {
   void watch_device(Time now);
   void watch(Time now, LaneHandle handle, LanePort& lane);
   void tell(NetEvent event);
+  void tell_drops();
   void log_drops();
   LanePort* find(LaneHandle lane);
 

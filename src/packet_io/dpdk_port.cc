@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "packet_io/dpdk_port.h"
 
+#include "packet_io/dpdk_backend.h"
+
 #include "base/log.h"
 #include "packet_io/dpdk_args.h"
 #include "packet_io/dpdk_eal.h"
@@ -366,6 +368,19 @@ DpdkPortStats DpdkPort::stats() const {
   if (rte_eth_stats_get(id_, &stats) != 0) return {};
   return {.packets_received = stats.ipackets, .packets_sent = stats.opackets, .receive_missed = stats.imissed,
           .receive_dry = stats.rx_nombuf, .receive_errors = stats.ierrors, .send_errors = stats.oerrors};
+}
+
+std::vector<PortCounters> count_dpdk_ports() {
+  std::vector<PortCounters> all;
+  for (uint16_t id = 0; id < RTE_MAX_ETHPORTS; ++id) {
+    if (rte_eth_dev_is_valid_port(id) == 0) continue;
+    std::array<char, RTE_ETH_NAME_MAX_LEN> name{};
+    rte_eth_stats stats{};
+    if (rte_eth_dev_get_name_by_port(id, name.data()) != 0 || rte_eth_stats_get(id, &stats) != 0) continue;
+    all.push_back({.port = name.data(), .received = stats.ipackets, .sent = stats.opackets, .missed = stats.imissed, .dry = stats.rx_nombuf,
+                   .receive_errors = stats.ierrors, .send_errors = stats.oerrors});
+  }
+  return all;
 }
 
 }  // namespace tideway::packet_io

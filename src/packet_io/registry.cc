@@ -22,9 +22,9 @@ Result<PacketIos> make_udp(const PacketIoConfig& config, uint16_t workers) {
 }
 
 constexpr Backend kBackends[] = {
-    {"udp", nullptr, make_udp, nullptr, nullptr, nullptr},
+    {"udp", nullptr, make_udp, nullptr, nullptr, nullptr, nullptr},
 #ifdef TIDEWAY_HAS_DPDK
-    {"dpdk", prepare_dpdk, make_dpdk, join_dpdk, memory_of_dpdk, publish_dpdk_telemetry},
+    {"dpdk", prepare_dpdk, make_dpdk, join_dpdk, memory_of_dpdk, publish_dpdk_telemetry, count_dpdk_ports},
 #endif
 };
 

@@ -11,6 +11,7 @@
 
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -28,6 +29,15 @@ using PacketIos = std::vector<std::unique_ptr<PacketIo>>;
 // What two backends of one process are made from.
 using JoinedConfigs = std::pair<PacketIoConfig, PacketIoConfig>;
 
+// What a device counts of one of its ports, since it was started.
+struct PortCounters {
+  std::string port;  // the device's name
+  uint64_t received = 0, sent = 0;
+  uint64_t missed = 0;          // came when no descriptor was free
+  uint64_t dry = 0;             // came when no buffer was free
+  uint64_t receive_errors = 0, send_errors = 0;
+};
+
 struct Backend {
   std::string_view name;
   // Once per process, before the first make; null: nothing to do. It may pin its caller to a core, so call it from a
@@ -44,6 +54,8 @@ struct Backend {
   Bytes (*memory)(const PacketIoConfig& config, uint16_t workers);
   // Shows a table to whoever asks the backend's tools, from then on; after prepare. Null: it has none.
   void (*publish)(TelemetryCommand command);
+  // Of all its ports; after prepare. Null: the kernel counts them.
+  std::vector<PortCounters> (*ports)();
 };
 
 std::span<const Backend> backends();

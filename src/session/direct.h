@@ -5,43 +5,13 @@
 // opened for this one copy.
 // Thread: control.
 #pragma once
-#include "session/address.h"
+#include "session/copy.h"
 #include "session/gateway.h"
 
 #include <deque>
 #include <functional>
 
 namespace tideway::session {
-
-struct CopyRequest {
-  std::vector<Address> sources;
-  Address destination;
-  messages::TransferOptions options;
-  std::vector<messages::Filter> filters;
-  std::optional<std::vector<ObjectName>> only;  // --files-from, below the source
-  Duration staging_ttl = std::chrono::hours(7 * 24);  // older leftovers at a local destination are removed
-};
-
-// Where a path on this machine lies. An existing directory is held itself, whatever its parent allows, so that a mount
-// point works and a link that the user wrote is followed; what else there is, or is to be, is named in its parent.
-struct LocalPlace {
-  RootPtr dir;
-  ObjectName name;  // below `dir`; the root for `dir` itself
-  std::string as;   // of `dir` itself: what it is called
-};
-Result<LocalPlace> open_local(std::string path, storage::Side side);
-
-// What the progress line shows.
-struct CopyNumbers {
-  enum class Stage : uint8_t { kConnect, kScan, kSend, kPublish, kOver } stage = Stage::kConnect;
-  uint64_t entries = 0, failed = 0, skipped = 0, kept = 0;
-  Bytes bytes_listed, bytes_needed, bytes_verified, bytes_raw, bytes_packed;
-  Bytes bytes_held;               // of those listed: the destination has them from an earlier run
-  uint64_t packets_sent = 0, packets_lost = 0, flows = 0, path_mtu = 0;
-  PacketIoLosses losses;          // on this host
-  std::string_view backend;       // of packets: a name in the registry, or "tls" where UDP is blocked
-  Duration rtt{};
-};
 
 // A peer that was there and went away is dialled again for so long, whatever it was that ended the session: a gateway that
 // restarts is back in seconds. The copy then goes on from what the sink has.
@@ -70,8 +40,6 @@ class Direct {
   Status begin(const GatewayConfig& gateway);
   Status dial();
   Status ask();  // for what is to be copied
-  Status push(CopyRequest request);
-  Status pull(CopyRequest request);
   void watch(std::shared_ptr<Transfer> transfer);
   void part();
   bool may_reconnect(const Error& why);

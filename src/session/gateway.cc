@@ -12,6 +12,7 @@ namespace tideway::session {
 namespace {
 
 constexpr Duration kFallBackRetry = std::chrono::seconds(10);
+constexpr Duration kFarewell = std::chrono::milliseconds(100);  // in which whoever dialled a session closes it
 constexpr Duration kConnectTime = std::chrono::seconds(5);  // for TCP alone; a first contact fails within 10 s in all
 
 // Body limits of every message type, for the framing.
@@ -74,11 +75,24 @@ Result<std::unique_ptr<engine::Engine>> Gateway::start_over_kernel(const Error& 
   return engine;
 }
 
-// The sessions end, because their lanes have; one that we dialled is its caller's to end. For a moment both engines hold
-// their memory, so that there is always one.
+void Gateway::end_dialled(Time now, const Error& why) {
+  for (Session* session : dialled_) {
+    engine::NetEvent death = engine::LaneDied{{}, why};
+    session->on_event(death);
+    session->channel().on_ready(now, 0);
+  }
+}
+
+// The sessions end, because their lanes have; those that we dialled first, because their caller closes them. For a moment both
+// engines hold their memory, so that there is always one.
 void Gateway::fall_back(Time now) {
   fall_back_at_ = now + kFallBackRetry;
-  if (listener_ == nullptr || !dialled_.empty()) return;
+  if (listener_ == nullptr) return;
+  if (!dialled_.empty()) {
+    end_dialled(now, {Fault::kPeerLost, "the device of this gateway's port has gone", "bring it back, or let it fall back"});
+    fall_back_at_ = now + kFarewell;
+    return;
+  }
   // Peers are told the sentence alone.
   const Error why{Fault::kUdpBlocked, "the device of the gateway's port has gone; run the same command again", "bring it back and start the gateway again"};
   if (!std::exchange(config_.engine.capture, {}).empty())  // the file is still the old engine's
@@ -125,11 +139,24 @@ Gateway::~Gateway() {
 
 void Gateway::remember(const Session& session) {
   if (const auto path = session.known_path(read_calendar())) paths_.note(session.peer_name(), *path);
+  if (const std::string site = session.peer_site(); !site.empty()) counts_.traffic[site].add(session.traffic());
+}
+
+void Gateway::set_rate(Rate rate) {
+  config_.engine.rate = rate;
+  engine_->set_rate(rate);
+}
+
+SessionCounts Gateway::counts() const {
+  SessionCounts sum = counts_;
+  for (const auto& session : sessions_)
+    if (const std::string site = session->peer_site(); !site.empty()) sum.traffic[site].add(session->traffic());
+  return sum;
 }
 
 Surroundings Gateway::surroundings() {
   const uint32_t flows = config_.flows != 0 ? config_.flows : 2 * engine_->layout().net_workers;
-  return {*engine_, roots_, config_.grants, *tls_, config_.audit, refusals_, data_ports_, paths_, flows, config_.fallback,
+  return {*engine_, roots_, config_.grants, *tls_, config_.audit, refusals_, counts_, data_ports_, paths_, flows, config_.fallback,
           [this](const Session& session) { return others_of(session); }};
 }
 

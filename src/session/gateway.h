@@ -17,6 +17,7 @@
 #include "session/telemetry_board.h"
 
 #include <memory>
+#include <span>
 #include <vector>
 
 namespace tideway::session {
@@ -80,6 +81,13 @@ class Gateway {
   std::optional<Endpoint> control_endpoint() const;  // where it listens, with the port that was picked
   const Endpoint& data_address() const { return data_ports_.first_of(0); }  // also of the fallback
   engine::Engine& engine() { return *engine_; }
+  const Roots& roots() const { return roots_; }
+  const crypto::TlsContext& tls() const { return *tls_; }
+  std::span<const std::unique_ptr<Session>> all_sessions() const { return sessions_; }
+  // Changes the ceiling that the configuration gave.
+  void set_rate(Rate rate);
+  // With the traffic of the sessions that there are.
+  SessionCounts counts() const;
   // Drops a session that is over; a pointer from dial() ends here.
   void close(Session* session);
 
@@ -95,6 +103,7 @@ class Gateway {
   void move_data_connections(Time now);
   void dispatch_events();
   void remember(const Session& session);
+  void end_dialled(Time now, const Error& why);
   void drop_ended(Time now);
   void publish_telemetry();
 
@@ -109,6 +118,7 @@ class Gateway {
   DataConnections data_connections_;
   DataPorts data_ports_;
   PathMemory paths_;
+  SessionCounts counts_;
   Time fall_back_at_ = kNever;  // to the kernel, once the port's device has gone
   std::shared_ptr<TelemetryBoard> telemetry_;  // none where the packet backend has no tools
 };

@@ -74,6 +74,7 @@ void Session::on_hello(const messages::Hello& hello) {
     return fail({Fault::kOverloaded, "this peer has " + std::to_string(kPeerSessionsMax) + " sessions already", "try again when a copy has ended"});
   channel_->authorise();
   their_hello_ = hello;
+  if (side_ == Side::kAccepting) ++around_.counts.accepted;
   audit_session("session_accepted", nullptr);
   crypto::HelloRandoms randoms{random_, hello.random};
   if (side_ == Side::kAccepting) std::swap(randoms.dialling, randoms.accepting);
@@ -147,6 +148,17 @@ void Session::look_at_path(Time now) {
     }
   }
   best_second_.on_total(now, Bytes(static_cast<uint64_t>(delivered)));
+}
+
+Traffic Session::traffic() const {
+  Traffic sum;
+  for (const engine::LaneHandle handle : lanes_.handles()) {
+    const auto board = around_.engine.lane_board(handle);
+    if (board == nullptr) continue;
+    for (const engine::FlowBoard& flow : board->flows)
+      sum.add({Bytes(flow.bytes_sent.get()), Bytes(flow.bytes_received.get()), flow.packets_sent.get(), flow.packets_lost.get()});
+  }
+  return sum;
 }
 
 std::optional<KnownPath> Session::known_path(KnownPath::UnixTime now) const {
@@ -303,6 +315,8 @@ std::string Session::peer_name() const {
   return to_string(channel_->remote_endpoint());
 }
 
+std::string Session::peer_site() const { return their_hello_ ? channel_->peer().identity.site : ""; }
+
 void Session::say_goodbye(Duration drain) {
   is_draining_ = true;
   messages::Goodbye goodbye;
@@ -322,6 +336,7 @@ void Session::fail(const Error& why) {
     transfer->outcome = why;
     audit_transfer("transfer_failed", *transfer);
   }
+  if (side_ == Side::kAccepting && !their_hello_) ++around_.counts.refused[why.fault];
   if (side_ == Side::kAccepting && !their_hello_) return around_.refusals.refused(now_, peer_name(), why);
   audit_session("session_over", &why);
   if (said_goodbye_ && by_id_.empty()) return log::info("session_ended", "peer=" + peer_name());

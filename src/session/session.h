@@ -22,6 +22,7 @@
 #include "session/path_memory.h"
 #include "session/refusal_log.h"
 #include "session/roots.h"
+#include "session/session_counts.h"
 #include "session/slot_book.h"
 #include "session/transfer.h"
 
@@ -48,6 +49,7 @@ struct Surroundings {
   const crypto::TlsContext& tls;
   const AuditSink& audit;
   RefusalLog& refusals;
+  SessionCounts& counts;
   DataPorts& data_ports;
   const PathMemory& paths;
   uint32_t flows = 2;         // of sessions this gateway dials
@@ -71,6 +73,9 @@ class Session {
   std::shared_ptr<Transfer> push(engine::StartSource start, messages::OpenTransfer request);
   std::shared_ptr<Transfer> pull(engine::StartSink start, messages::OpenTransfer request);
   void cancel(Transfer& transfer, const Error& why);
+  // Of a transfer that sends from here. The transfers of a session share its lanes, so one that must keep to a rate of its own
+  // needs a session of its own.
+  void limit_rate(Transfer& transfer, Rate rate);
 
   // Connections for data: what a session that we dialled wants, once; whether a session of that number is waiting for one of
   // that flow; and what became of it.
@@ -102,6 +107,8 @@ class Session {
   bool is_accepted() const { return side_ == Side::kAccepting && their_hello_.has_value(); }
   std::span<const engine::LaneHandle> lanes() const { return lanes_.handles(); }
   void say_goodbye(Duration drain);
+  Traffic traffic() const;
+  std::string peer_site() const;  // empty until it is known
   // What the path to the peer carried; nothing before a second of it.
   std::optional<KnownPath> known_path(KnownPath::UnixTime now) const;
   std::string peer_name() const;  // its identity, or its address until it is known

@@ -122,8 +122,13 @@ void Session::on_slot_opened(const engine::SlotOpened& opened) {
 void Session::set_ceiling() {
   Rate sum;
   for (const auto& [id, transfer] : by_id_)
-    if (transfer->role == Role::kSource && transfer->slot) sum = sum + transfer->rate_max;
+    if (transfer->role == Role::kSource && transfer->slot) sum = sum + std::min(transfer->rate_max, transfer->rate_own);
   if (sum > Rate()) lanes_.set_ceiling(sum);
+}
+
+void Session::limit_rate(Transfer& transfer, Rate rate) {
+  transfer.rate_own = rate;
+  if (lanes_.are_open()) set_ceiling();
 }
 
 void Session::open_slot(Transfer& transfer, engine::OpenSlot::Role role, uint64_t credit) {
@@ -184,6 +189,7 @@ Result<GrantLimits> Session::authorise(const messages::OpenTransfer& request) co
               "peer=" + to_string(peer) + " op=" + std::string(to_string(op)) + " root=" + to_display(request.root) + " name=\"" +
                   to_display(name) + "\" rule=" + std::string(decision.rule()));
     audit_decision(decision, request, name);
+    if (!decision.is_allowed()) ++around_.counts.denied[std::string(to_string(op))];
     if (!decision.is_allowed()) return refusal(request.root, request.name);
     limits = limits ? narrowest(*limits, decision.grant->limits) : decision.grant->limits;
   }
@@ -346,6 +352,9 @@ void Session::end(Transfer& transfer, Result<engine::TransferDone::Outcome> outc
   const std::string code(outcome.ok() ? "" : outcome.error().name());
   if (!outcome.ok() && side_ == Side::kAccepting)
     log::info("transfer_failed", describe(transfer) + " code=" + code + " why=\"" + outcome.error().what + '"');
+  if (side_ == Side::kAccepting && !outcome.ok()) ++around_.counts.transfers_ended[outcome.error().fault];
+  if (side_ == Side::kAccepting && outcome.ok()) ++around_.counts.transfers_done;
+  around_.counts.payload += Bytes(transfer.board->bytes_verified.get());
   transfer.outcome = std::move(outcome);
   transfer.stage = Stage::kOver;
   const bool was_published = transfer.role == Role::kSink && code.empty() && !only_lists(transfer.request);  // and said before

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "copy_options.h"
+
+#include "base/amounts.h"
+#include "session/copy_words.h"
+
+#include <fstream>
+#include <iostream>
+
+namespace tideway::cli {
+namespace {
+
+Result<std::vector<ObjectName>> read_names(const CopyOptions& options) {
+  std::ifstream file;
+  if (options.files_from != "-") {
+    file.open(options.files_from, std::ios::binary);
+    if (!file) return Error{Fault::kUsage, "--files-from: cannot read " + to_display(options.files_from), "name a readable file, or - for standard input"};
+  }
+  std::istream& in = options.files_from == "-" ? std::cin : file;
+  std::vector<ObjectName> names;
+  for (std::string line; std::getline(in, line, options.null_separated ? '\0' : '\n');) {
+    if (line.empty()) continue;
+    auto name = ObjectName::from_text(line);
+    if (!name.ok()) return Error{Fault::kUsage, "--files-from: " + name.error().what, name.error().next};
+    names.push_back(std::move(name).value());
+  }
+  return names;
+}
+
+}  // namespace
+
+Result<session::CopyRequest> request_from(const CopyOptions& options) {
+  session::CopyRequest request;
+  if (options.places.size() < 2)
+    return Error{Fault::kUsage, "copy needs at least one source and a destination", "tideway copy SRC... DST"};
+  for (const std::string& place : options.places) {
+    auto address = session::parse_address(place);
+    if (!address.ok()) return std::move(address).error();
+    request.sources.push_back(std::move(address).value());
+  }
+  request.destination = std::move(request.sources.back());
+  request.sources.pop_back();
+  const auto wire = session::options_from({options.compress, options.verify, options.publish, options.last});
+  if (!wire.ok()) return wire.error();
+  request.options = wire.value();
+  request.options.dry_run = options.dry_run;
+  request.filters = options.filters;
+  if (options.files_from.empty()) return request;
+  auto names = read_names(options);
+  if (!names.ok()) return std::move(names).error();
+  request.only = std::move(names).value();
+  return request;
+}
+
+Result<Rate> rate_from(const CopyOptions& options) {
+  if (options.bwlimit.empty()) return Rate::unlimited();
+  const auto rate = parse_rate(options.bwlimit);
+  if (!rate.ok()) return Error{Fault::kUsage, "--bwlimit: " + rate.error().what, rate.error().next};
+  return rate;
+}
+
+Result<job::Spec> spec_from(const CopyOptions& options, const GatewayClient& gateway) {
+  const auto request = request_from(options);  // what is wrong is told in the words of the command line
+  if (!request.ok()) return request.error();
+  job::Spec spec;
+  for (const std::string& text : options.places) {
+    auto place = gateway.place(text);
+    if (!place.ok()) return std::move(place).error();
+    spec.sources.push_back(std::move(place).value());
+  }
+  spec.destination = std::move(spec.sources.back());
+  spec.sources.pop_back();
+  spec.compress = options.compress;
+  spec.verify = options.verify;
+  spec.publish = options.publish;
+  spec.last = options.last;
+  for (const messages::Filter& filter : options.filters)
+    spec.filters.push_back({filter.kind == messages::FilterKind::kInclude ? job::Filter::Kind::kInclude : job::Filter::Kind::kExclude, filter.pattern});
+  if (request.value().only) {
+    spec.only.emplace();
+    for (const ObjectName& name : *request.value().only) spec.only->push_back(to_display(name));
+  }
+  const auto rate = rate_from(options);
+  if (!rate.ok()) return rate.error();
+  spec.rate_max = rate.value();
+  if (options.transfer_class.empty()) return spec;
+  const auto service = job::class_named(options.transfer_class);
+  if (!service) return Error{Fault::kUsage, "--class " + to_display(options.transfer_class) + " is not known", "write restore, checkpoint, staging or best-effort"};
+  spec.service = *service;
+  return spec;
+}
+
+void add_copy_options(CLI::App& verb, const std::shared_ptr<CopyOptions>& options) {
+  verb.add_option("place", options->places, "SRC... DST")->required()->type_name("")->expected(1, -1);
+  const auto filter = [options](messages::FilterKind kind) {
+    return [options, kind](const std::string& pattern) { options->filters.push_back({kind, pattern}); };
+  };
+  verb.add_option_function<std::string>("--include", filter(messages::FilterKind::kInclude), "Copy what matches PATTERN; the first match of all filters wins")->type_name("PATTERN")->trigger_on_parse();
+  verb.add_option_function<std::string>("--exclude", filter(messages::FilterKind::kExclude), "Leave out what matches PATTERN")->type_name("PATTERN")->trigger_on_parse();
+  verb.add_option("--files-from", options->files_from, "Copy only the names listed in FILE, below the source; - is standard input")->type_name("FILE");
+  verb.add_flag("-0", options->null_separated, "Names in --files-from end with NUL");
+  verb.add_option("--bwlimit", options->bwlimit, "Send at most RATE, such as 2Gbit or 250MB; off is no limit")->type_name("RATE")->envname("TIDEWAY_BWLIMIT");
+  verb.add_option("--compress", options->compress, "auto, off or zstd:N")->type_name("MODE");
+  verb.add_option("--verify", options->verify, "wire or memory: where hashes are compared")->type_name("LEVEL");
+  verb.add_option("--publish", options->publish, "auto; rename: a new tree appears as a whole; marker: part by part, markers of completion last")->type_name("FORM");
+  verb.add_option_function<std::string>("--last", [options](const std::string& pattern) { options->last.push_back(pattern); }, "What is called so appears after all else, besides the markers of known formats")->type_name("PATTERN")->trigger_on_parse();
+  verb.add_option("--class", options->transfer_class, "restore, checkpoint, staging or best-effort: which of the gateway's jobs starts first")->type_name("CLASS");
+}
+
+}  // namespace tideway::cli

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tideway jobs list | show | watch | pause | resume | cancel | set
+#include "api/time_text.h"
+#include "base/amounts.h"
+#include "copy_options.h"
+#include "follow.h"
+#include "verbs.h"
+
+namespace tideway::cli {
+namespace {
+
+struct JobsOptions {
+  std::string id, state, peer, rate, transfer_class;
+};
+
+std::string reason_of(const job::Job& job) {
+  if (job.wait) return job.wait->reason;
+  return job.error ? std::string(job.error->name()) : "";
+}
+
+std::string done_of(const api::JobView& view) {
+  if (view.job.outcome) return to_string(view.job.outcome->bytes);
+  if (!view.progress) return "";
+  const Bytes done = view.progress->bytes_held + view.progress->bytes_verified, total = view.progress->bytes_held + view.progress->bytes_needed;
+  return to_string(done) + '/' + to_string(total) + (view.progress->stage.empty() ? "" : ' ' + view.progress->stage);
+}
+
+std::string sources_of(const job::Spec& spec) {
+  return to_display(std::string_view(spec.sources.front())) + (spec.sources.size() > 1 ? " +" + std::to_string(spec.sources.size() - 1) : "");
+}
+
+void print_line(const api::JobView& view, const OutputConfig& output) {
+  const job::Job& job = view.job;
+  if (output.json) {
+    JsonLine line("state");
+    line.text("job", job.id).text("state", job::to_string(job.state)).text("class", job::to_string(job.spec.service)).text("peer", job.peer);
+    line.text("source", sources_of(job.spec)).text("destination", to_display(std::string_view(job.spec.destination))).text("reason", reason_of(job));
+    if (view.progress) line.text("stage", view.progress->stage).number("bytes_done", view.progress->bytes_verified.count()).number("bytes_total", view.progress->bytes_needed.count());
+    line.text("created", api::to_text(job.created)).print();
+    return;
+  }
+  std::printf("%s  %-9s  %-11s  %-24s  %s -> %s  %s\n", job.id.c_str(), std::string(job::to_string(job.state)).c_str(), std::string(job::to_string(job.spec.service)).c_str(),
+              done_of(view).c_str(), sources_of(job.spec).c_str(), to_display(std::string_view(job.spec.destination)).c_str(), reason_of(job).c_str());
+}
+
+int list(const JobsOptions& options, const Globals& globals) {
+  const GatewayClient gateway(globals);
+  std::string after = "0";
+  while (!after.empty()) {
+    std::string path = "/v1/jobs?limit=1000&after=" + after;
+    if (!options.state.empty()) path += "&state=" + options.state;
+    if (!options.peer.empty()) path += "&peer=" + options.peer;
+    const auto body = gateway.ask("GET", path);
+    if (!body.ok()) return report(body.error(), globals.output);
+    const auto page = api::parse_page(body.value());
+    if (!page.ok()) return report(page.error(), globals.output);
+    for (const api::JobView& view : page.value().jobs) print_line(view, globals.output);
+    after = page.value().next;
+  }
+  return 0;
+}
+
+void print_whole(const job::Job& job) {
+  const auto line = [](const char* name, const std::string& value) {
+    if (!value.empty()) std::printf("%-12s %s\n", name, value.c_str());
+  };
+  line("job", job.id);
+  line("state", std::string(job::to_string(job.state)));
+  for (const std::string& source : job.spec.sources) line("source", to_display(std::string_view(source)));
+  line("destination", to_display(std::string_view(job.spec.destination)));
+  line("class", std::string(job::to_string(job.spec.service)));
+  if (!job.spec.rate_max.is_unlimited()) line("rate", to_string(job.spec.rate_max));
+  line("submission", job.spec.submission_id);
+  line("run of", job.run_of);
+  if (job.spec.every) line("every", to_string(Duration(*job.spec.every)));
+  if (job.is_recurring()) line("next run", api::to_text(job.due));
+  line("created", api::to_text(job.created));
+  if (job.ended != job::WallTime{}) line("ended", api::to_text(job.ended));
+  if (job.attempts > 0) line("attempts", std::to_string(job.attempts));
+  if (job.wait) {
+    line("waits for", job.wait->reason + ": " + job.wait->what);
+    line("next", job.wait->next);
+  }
+  if (job.error) {
+    line("failed", std::string(job.error->name()) + ": " + job.error->what);
+    line("next", job.error->next);
+  }
+  if (job.outcome) line("root", "sha256:" + hex(job.outcome->root));
+}
+
+int show(const JobsOptions& options, const Globals& globals) {
+  const GatewayClient gateway(globals);
+  const auto view = gateway.job(options.id);
+  if (!view.ok()) return report(view.error(), globals.output);
+  if (globals.output.json) print_line(view.value(), globals.output);
+  else print_whole(view.value().job);
+  return 0;
+}
+
+int watch(const JobsOptions& options, const Globals& globals) {
+  const GatewayClient gateway(globals);
+  auto view = gateway.job(options.id);
+  if (!view.ok()) return report(view.error(), globals.output);
+  FollowOptions follows;
+  follows.title = sources_of(view.value().job.spec);
+  return follow(gateway, std::move(view).value(), globals, follows);
+}
+
+int act(const std::string& verb, const JobsOptions& options, const Globals& globals) {
+  const GatewayClient gateway(globals);
+  const auto view = gateway.act(options.id, verb);
+  if (!view.ok()) return report(view.error(), globals.output);
+  print_line(view.value(), globals.output);
+  return 0;
+}
+
+int set(const JobsOptions& options, const Globals& globals) {
+  api::JobChange change;
+  if (!options.rate.empty()) {
+    const auto rate = parse_rate(options.rate);
+    if (!rate.ok()) return report({Fault::kUsage, "--bwlimit: " + rate.error().what, rate.error().next}, globals.output);
+    change.rate = rate.value();
+  }
+  if (!options.transfer_class.empty()) change.service = options.transfer_class;
+  if (!change.rate && !change.service) return report({Fault::kUsage, "nothing is to be changed", "write --bwlimit RATE or --class CLASS"}, globals.output);
+  const GatewayClient gateway(globals);
+  const auto body = gateway.ask("PATCH", "/v1/jobs/" + options.id, api::to_json(change));
+  if (!body.ok()) return report(body.error(), globals.output);
+  const auto view = api::parse_view(body.value());
+  if (!view.ok()) return report(view.error(), globals.output);
+  print_line(view.value(), globals.output);
+  return 0;
+}
+
+}  // namespace
+
+void add_jobs(CLI::App& app, Globals& globals, Action& action) {
+  auto options = std::make_shared<JobsOptions>();
+  CLI::App* jobs = app.add_subcommand("jobs", "The queue of the gateway of this machine");
+  jobs->require_subcommand(1);
+  const auto add = [&, options](const char* name, const char* help, auto run) {
+    CLI::App* verb = jobs->add_subcommand(name, help);
+    add_globals(*verb, globals);
+    verb->callback([&globals, &action, options, run] { action = [&globals, options, run] { return run(*options, globals); }; });
+    return verb;
+  };
+  const auto takes_job = [options](CLI::App* verb) { verb->add_option("job", options->id, "Id of the job, or how it begins")->required()->type_name("JOB"); };
+  CLI::App* listed = add("list", "One line for each job, in the order of submission", list);
+  listed->add_option("--state", options->state, "Only those in STATE")->type_name("STATE");
+  listed->add_option("--peer", options->peer, "Only those of PEER")->type_name("PEER");
+  takes_job(add("show", "All that is known of a job", show));
+  takes_job(add("watch", "Shows the progress of a job to its end", watch));
+  takes_job(add("pause", "Stops a job; what is there stays", [](const JobsOptions& o, const Globals& g) { return act("pause", o, g); }));
+  takes_job(add("resume", "Queues a paused or waiting job again", [](const JobsOptions& o, const Globals& g) { return act("resume", o, g); }));
+  takes_job(add("cancel", "Ends a job; of a recurring one, the series", [](const JobsOptions& o, const Globals& g) { return act("cancel", o, g); }));
+  CLI::App* changed = add("set", "Changes a job, also while it runs", set);
+  takes_job(changed);
+  changed->add_option("--bwlimit", options->rate, "At most RATE from now on; off is no limit")->type_name("RATE");
+  changed->add_option("--class", options->transfer_class, "restore, checkpoint, staging or best-effort")->type_name("CLASS");
+}
+
+}  // namespace tideway::cli

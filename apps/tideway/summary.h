@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How a copy ended, the same whether this process ran it or a gateway.
+// Thread: main.
+#pragma once
+#include "job/job.h"
+#include "output.h"
+
+#include <string>
+
+namespace tideway::cli {
+
+// What was taken in: its id on standard output.
+int print_submitted(const job::Job& job, const OutputConfig& output);
+void print_problem(const job::EntryProblem& problem, const OutputConfig& output);
+// `took`: as the user waited.
+void print_summary(const job::Outcome& outcome, const OutputConfig& output, Duration took, int exit_code);
+enum class OnNothing : uint8_t { kFine, kError };
+int exit_code_of(const job::Outcome& outcome, OnNothing on_nothing);
+
+}  // namespace tideway::cli

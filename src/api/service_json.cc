@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/service_json.h"
+
+#include "api/job_object.h"
+
+namespace tideway::api {
+namespace {
+
+// Calls `read` with the fields of each object in the list called `name`.
+template <typename Read>
+Status read_list(std::string_view text, const char* name, Read read) {
+  const auto json = parse_object(text);
+  if (!json.ok()) return json.error();
+  Fields fields(json.value());
+  const Json* list = fields.array(name);
+  if (list == nullptr) return fields.finish_known();
+  for (const Json& item : *list) {
+    if (!item.is_object()) return Error{Fault::kUsage, std::string(name) + " holds something else than objects", ""};
+    Fields inner(item);
+    read(inner);
+    if (Status status = inner.finish_known(); !status.ok()) return status;
+  }
+  return fields.finish_known();
+}
+
+}  // namespace
+
+std::string to_json(const std::vector<PeerState>& peers) {
+  Json list = Json::array();
+  for (const PeerState& peer : peers)
+    list.push_back({{"name", peer.name}, {"control", peer.control}, {"identity", peer.identity}, {"sessions", peer.sessions}, {"up", peer.is_up},
+                    {"bytes_sent", peer.bytes_sent}, {"bytes_received", peer.bytes_received}});
+  return to_line(Json{{"peers", list}});
+}
+
+Result<std::vector<PeerState>> parse_peers(std::string_view text) {
+  std::vector<PeerState> peers;
+  Status status = read_list(text, "peers", [&](Fields& fields) {
+    PeerState& peer = peers.emplace_back();
+    fields.read("name", peer.name);
+    fields.read("control", peer.control);
+    fields.read("identity", peer.identity);
+    fields.read("sessions", peer.sessions);
+    fields.read("up", peer.is_up);
+    fields.read("bytes_sent", peer.bytes_sent);
+    fields.read("bytes_received", peer.bytes_received);
+  });
+  if (!status.ok()) return std::move(status).error();
+  return peers;
+}
+
+std::string to_json(const std::vector<RootState>& roots) {
+  Json list = Json::array();
+  for (const RootState& root : roots) list.push_back({{"name", root.name}, {"path", root.path}, {"bytes_free", root.bytes_free}});
+  return to_line(Json{{"roots", list}});
+}
+
+Result<std::vector<RootState>> parse_roots(std::string_view text) {
+  std::vector<RootState> roots;
+  Status status = read_list(text, "roots", [&](Fields& fields) {
+    RootState& root = roots.emplace_back();
+    fields.read("name", root.name);
+    fields.read("path", root.path);
+    fields.read("bytes_free", root.bytes_free);
+  });
+  if (!status.ok()) return std::move(status).error();
+  return roots;
+}
+
+std::string to_json(const RateState& state) {
+  Json json{{"rate_bits", Json()}};
+  if (!state.rate.is_unlimited()) json["rate_bits"] = static_cast<uint64_t>(state.rate.bits_per_second());
+  if (state.seconds) json["for_s"] = *state.seconds;
+  return to_line(json);
+}
+
+Result<RateState> parse_rate_state(std::string_view text) {
+  const auto json = parse_object(text);
+  if (!json.ok()) return json.error();
+  if (!json.value().contains("rate_bits")) return Error{Fault::kUsage, "rate_bits is missing", "write a number of bits per second, or null for no limit"};
+  Fields fields(json.value());
+  RateState state;
+  fields.read_rate("rate_bits", state.rate);
+  fields.read("for_s", state.seconds);
+  if (Status status = fields.finish(); !status.ok()) return std::move(status).error();
+  if (state.rate == Rate()) return Error{Fault::kUsage, "rate_bits is zero", "pause the jobs instead"};
+  return state;
+}
+
+Result<JobChange> parse_change(std::string_view text) {
+  const auto json = parse_object(text);
+  if (!json.ok()) return json.error();
+  for (const char* name : {"deadline", "weight", "rpo_s", "hurt_max"})
+    if (json.value().contains(name)) return Error{Fault::kUnsupported, std::string(name) + " of a job is not enforced yet in this version", "leave it out"};
+  Fields fields(json.value());
+  JobChange change;
+  if (json.value().contains("rate_bits")) fields.read_rate("rate_bits", change.rate.emplace(Rate::unlimited()));
+  if (json.value().contains("class")) fields.read("class", change.service.emplace());
+  if (Status status = fields.finish(); !status.ok()) return std::move(status).error();
+  if (change.rate && *change.rate == Rate()) return Error{Fault::kUsage, "rate_bits is zero", "pause the job instead"};
+  return change;
+}
+
+std::string to_json(const JobChange& change) {
+  Json json = Json::object();
+  if (change.rate) json["rate_bits"] = change.rate->is_unlimited() ? Json() : Json(static_cast<uint64_t>(change.rate->bits_per_second()));
+  if (change.service) json["class"] = *change.service;
+  return to_line(json);
+}
+
+std::string to_json(const Health& health) {
+  return to_line(Json{{"status", health.is_well ? "ok" : "degraded"}, {"store", health.store}, {"running", health.running}, {"queued", health.queued}, {"waiting", health.waiting}});
+}
+
+std::string to_json(const ConfigState& state) {
+  Json json{{"file", state.file}, {"sections", state.sections}, {"reload_failed", Json()}};
+  if (state.reload_failed) json["reload_failed"] = to_object(*state.reload_failed);
+  return to_line(json);
+}
+
+std::string version_json(std::string_view program, uint32_t protocol) {
+  return to_line(Json{{"program", std::string(program)}, {"protocol", protocol}, {"api", 1}});
+}
+
+}  // namespace tideway::api

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the API says of the gateway itself.
+// Thread: any. Pure.
+#pragma once
+#include <tideway/result.h>
+#include <tideway/units.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tideway::api {
+
+struct PeerState {
+  std::string name, control, identity;
+  uint64_t sessions = 0;     // that our jobs use
+  bool is_up = false;
+  uint64_t bytes_sent = 0, bytes_received = 0;
+};
+std::string to_json(const std::vector<PeerState>& peers);
+Result<std::vector<PeerState>> parse_peers(std::string_view text);
+
+struct RootState {
+  std::string name, path;
+  uint64_t bytes_free = 0;
+};
+std::string to_json(const std::vector<RootState>& roots);
+Result<std::vector<RootState>> parse_roots(std::string_view text);
+
+// The ceiling of the gateway: `rate_bits` null is none. With `for_s` the one before comes back after so many seconds.
+struct RateState {
+  Rate rate = Rate::unlimited();
+  std::optional<uint64_t> seconds;
+};
+std::string to_json(const RateState& state);
+Result<RateState> parse_rate_state(std::string_view text);
+
+struct JobChange {
+  std::optional<Rate> rate;
+  std::optional<std::string> service;  // class
+};
+// Errors: usage; unsupported for fields that nothing enforces yet.
+Result<JobChange> parse_change(std::string_view text);
+std::string to_json(const JobChange& change);
+
+struct Health {
+  bool is_well = true;
+  std::string store;       // "ok", or what is wrong
+  uint64_t running = 0, queued = 0, waiting = 0;
+};
+std::string to_json(const Health& health);
+
+struct ConfigState {
+  std::string file;
+  std::vector<std::string> sections;  // those in force, without secrets
+  std::optional<Error> reload_failed; // why the last one was not taken up
+};
+std::string to_json(const ConfigState& state);
+std::string version_json(std::string_view program, uint32_t protocol);
+
+}  // namespace tideway::api

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A specification as part of a larger JSON object. Only api/*.cc includes this.
+// Thread: any. Pure.
+#pragma once
+#include "api/json_fields.h"
+
+namespace tideway::api {
+
+job::Spec read_spec(Fields& fields);  // what is wrong is kept by `fields`
+Json to_object(const job::Spec& spec);
+
+}  // namespace tideway::api

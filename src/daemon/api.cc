@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/api.h"
+
+#include "api/problem.h"
+#include "api/spec_json.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "session/hello.h"
+#include "session/transfer_id.h"
+
+#include <sys/statvfs.h>
+
+#include <charconv>
+
+namespace tideway::daemon {
+namespace {
+
+constexpr std::string_view kGroup = "tideway";  // whose members may ask
+constexpr std::string_view kMetricsType = "text/plain; version=0.0.4; charset=utf-8";
+
+http::Response ok(std::string body, unsigned status = 200) { return {status, "application/json", std::move(body)}; }
+
+http::Response problem(const Error& error, unsigned status, std::string_view job = {}) {
+  return {status, "application/problem+json", api::to_problem(error, status, job)};
+}
+http::Response problem(const Error& error, std::string_view job = {}) { return problem(error, api::status_of(error.fault), job); }
+
+Error not_privileged() { return {Fault::kDenied, "only root and the gateway's own user may do this", "ask the operator"}; }
+
+std::string query(const http::Request& request, const std::string& name) {
+  const auto found = request.query.find(name);
+  return found == request.query.end() ? "" : found->second;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Api>> Api::start(ApiConfig config, ApiParts parts, LocalGrants grants) {
+  std::unique_ptr<Api> api(new Api(std::move(config), parts, std::move(grants)));
+  api->now_ = read_clock();
+  api->load_.look(api->now_);  // the first scrape has something to compare with
+  if (!api->config_.socket.empty()) {
+    auto socket = http::ListenSocket::open_unix(api->config_.socket, std::string(kGroup));
+    if (!socket.ok()) return std::move(socket).error();
+    auto server = http::Server::start(std::move(socket).value(), [self = api.get()](const auto& exchange) { self->on_request(exchange); });
+    if (!server.ok()) return std::move(server).error();
+    api->server_ = std::move(server).value();
+  }
+  if (api->config_.metrics) {
+    auto socket = http::ListenSocket::open_tcp(*api->config_.metrics);
+    if (!socket.ok()) return std::move(socket).error();
+    auto server = http::Server::start(std::move(socket).value(), [self = api.get()](const auto& exchange) { self->on_metrics_request(exchange); });
+    if (!server.ok()) return std::move(server).error();
+    api->metrics_ = std::move(server).value();
+  }
+  return api;
+}
+
+void Api::reload_ended(const Status& status) {
+  reload_failed_.reset();
+  if (!status.ok()) reload_failed_ = status.error();
+}
+
+std::vector<int> Api::wait_fds() const {
+  std::vector<int> fds;
+  if (server_ != nullptr) fds.push_back(server_->wait_fd());
+  if (metrics_ != nullptr) fds.push_back(metrics_->wait_fd());
+  return fds;
+}
+
+Time Api::next_deadline(Time now) const {
+  Time next = std::min(feed_.next_deadline(), rate_ends_at_);
+  if (server_ != nullptr) next = std::min(next, server_->next_deadline(now));
+  if (metrics_ != nullptr) next = std::min(next, metrics_->next_deadline(now));
+  return next;
+}
+
+void Api::turn(Time now, job::WallTime wall) {
+  now_ = now;
+  wall_ = wall;
+  if (now >= rate_ends_at_) {
+    rate_ends_at_ = kNever;
+    parts_.gateway.set_rate(rate_after_);
+  }
+  if (server_ != nullptr) server_->run();
+  if (metrics_ != nullptr) metrics_->run();
+  feed_.turn(now);
+  if (server_ != nullptr) server_->run();  // what the feed said goes out
+}
+
+void Api::on_metrics_request(const std::shared_ptr<http::Exchange>& exchange) {
+  const http::Request& request = exchange->request();
+  const bool is_fine = request.method == "GET" && request.path == "/metrics";
+  if (!is_fine) return exchange->answer(problem({Fault::kUsage, "this port has /metrics alone", "use the unix socket for the rest"}, 404));
+  const auto reload = reload_failed_ ? MetricSources::Reload::kFailed : MetricSources::Reload::kOk;
+  exchange->answer({200, std::string(kMetricsType), metrics_of({parts_.gateway, parts_.table, parts_.store, load_, config_.roots, reload}, now_)});
+}
+
+void Api::on_request(const std::shared_ptr<http::Exchange>& exchange) {
+  const http::Request& request = exchange->request();
+  const Lookup lookup = find_route(request.method, request.path);
+  if (!lookup.match && lookup.is_path_known) return exchange->answer(problem({Fault::kUsage, "this path does not take " + to_display(request.method), "see docs/openapi.json"}, 405));
+  if (!lookup.match) return exchange->answer(problem({Fault::kUsage, "there is no path " + to_display(std::string_view(request.path).substr(0, 128)), "see docs/openapi.json"}, 404));
+  if (!request.caller) return exchange->answer(problem({Fault::kDenied, "the kernel does not say who asks", "use the unix socket"}));
+  if (auto answer = dispatch(lookup.match->route, {exchange, *request.caller, lookup.match->id})) exchange->answer(std::move(*answer));
+}
+
+Api::Answer Api::dispatch(Route route, const Call& call) {
+  switch (route) {
+    case Route::kSubmit: return submit(call);
+    case Route::kListJobs: return list(call);
+    case Route::kEvents: {
+      const bool sees_all = LocalGrants::is_privileged(call.caller);
+      feed_.add(call.exchange, {sees_all ? std::nullopt : std::optional(call.caller.uid), ""});
+      return std::nullopt;
+    }
+    case Route::kPeers: return peers();
+    case Route::kRoots: return roots();
+    case Route::kRate: return ok(api::to_json(api::RateState{parts_.gateway.engine().rate(), {}}));
+    case Route::kSetRate: return set_rate(call);
+    case Route::kHealth: return health();
+    case Route::kVersion: return ok(api::version_json(TIDEWAY_VERSION, session::kProtocolVersion));
+    case Route::kConfig: return ok(api::to_json(api::ConfigState{config_.file, config_.sections, reload_failed_}));
+    case Route::kReload: return reload(call);
+    case Route::kMetrics: on_metrics_request(call.exchange); return std::nullopt;
+    default: break;
+  }
+  // A job of somebody else looks like none.
+  const job::Job* job = parts_.table.find(call.id);
+  if (job == nullptr || (job->owner != call.caller.uid && !LocalGrants::is_privileged(call.caller)))
+    return problem({Fault::kUsage, "there is no job " + to_display(std::string_view(call.id).substr(0, 64)), "see tideway jobs list"}, 404);
+  return on_job(route, call, *job);
+}
+
+std::string Api::view(const job::JobId& id) const { return api::to_json(api::JobView{*parts_.table.find(id), parts_.runner.progress(id)}); }
+
+Api::Answer Api::on_job(Route route, const Call& call, const job::Job& job) {
+  const job::JobId id = job.id;
+  switch (route) {
+    case Route::kShowJob: return ok(view(id));
+    case Route::kChangeJob: return change(call, job);
+    case Route::kListEntries: return ok(api::entries_to_json(job.problems, job.outcome ? job.outcome->failed : 0, job.outcome ? job.outcome->skipped : 0));
+    case Route::kJobEvents: feed_.add(call.exchange, {std::nullopt, id}); return std::nullopt;
+    case Route::kPause: parts_.runner.pause(id, now_, wall_); break;
+    case Route::kResume: parts_.runner.resume(id, now_, wall_); break;
+    case Route::kCancel: parts_.runner.cancel(id, now_, wall_); break;
+    default: break;
+  }
+  return ok(view(id), 202);
+}
+
+// ---- submitting ----------------------------------------------------------------------------------------------------
+
+// The side of a copy that lies here must be granted to whoever asks; the peer judges its own.
+Status Api::allow(const http::Caller& caller, const session::CopyRequest& request) const {
+  const auto check = [&](const session::Address& address, session::GrantOp op) -> Status {
+    const auto* local = std::get_if<session::LocalAddress>(&address);
+    if (local == nullptr) return success();
+    const auto place = parse_root_place(local->path);
+    if (!place.ok()) return place.error();
+    if (grants_.allows(caller, place.value().root, place.value().name, op)) return success();
+    return Error{Fault::kDenied, "you may not " + std::string(session::to_string(op)) + ' ' + to_display(local->path) + " through this gateway",
+                 "ask its operator for a [[grant]] of local:user or local:group"};
+  };
+  for (const session::Address& source : request.sources)
+    if (Status status = check(source, session::GrantOp::kRead); !status.ok()) return status;
+  return check(request.destination, session::GrantOp::kWrite);
+}
+
+Result<JobTable::Submission> Api::read_submission(const Call& call) const {
+  auto spec = api::parse_spec(call.exchange->request().body);
+  if (!spec.ok()) return std::move(spec).error();
+  if (Status status = job::check(spec.value()); !status.ok()) return std::move(status).error();
+  const auto request = request_of(spec.value(), {parts_.gateway.roots(), parts_.peers});
+  if (!request.ok()) return request.error();
+  if (Status status = allow(call.caller, request.value()); !status.ok()) return std::move(status).error();
+  JobTable::Submission submission;
+  submission.request = api::to_json(spec.value());
+  submission.peer = session::peer_of(request.value()).value();
+  submission.transfer = session::id_of(request.value());
+  submission.owner = call.caller.uid;
+  submission.spec = std::move(spec).value();
+  return submission;
+}
+
+// Answered when the job outlives us.
+Api::Answer Api::submit(const Call& call) {
+  auto submission = read_submission(call);
+  if (!submission.ok()) return problem(submission.error());
+  if (parts_.store.stats().is_failing) return problem({Fault::kStoreUnavailable, "the job store takes nothing at the moment", "see the gateway's log; try again later"});
+  parts_.store.write(parts_.table.take_changes());  // apart: what follows is dropped when the disk does not take it
+  const auto taken = parts_.table.submit(std::move(submission).value(), wall_);
+  if (!taken.ok()) return problem(taken.error());
+  const job::JobId id = taken.value().id;
+  if (!taken.value().is_new) return ok(view(id));
+  log::info("job_submitted", "job=" + id + " peer=" + parts_.table.find(id)->peer + " uid=" + std::to_string(call.caller.uid));
+  parts_.table.hold(id);
+  parts_.store.write(parts_.table.take_changes(), [this, id, exchange = call.exchange](const Status& status) {
+    if (!status.ok()) {
+      parts_.table.forget(id);
+      return exchange->answer(problem(status.error()));
+    }
+    parts_.table.release(id);
+    exchange->answer(ok(view(id), 201));
+  });
+  return std::nullopt;
+}
+
+// ---- the rest ------------------------------------------------------------------------------------------------------
+
+http::Response Api::list(const Call& call) const {
+  const http::Request& request = call.exchange->request();
+  const std::string state_text = query(request, "state"), peer = query(request, "peer"), after_text = query(request, "after"), limit_text = query(request, "limit");
+  const auto state = job::state_named(state_text);
+  if (!state && !state_text.empty()) return problem({Fault::kUsage, "state is none of a job", "see docs/openapi.json"});
+  uint64_t after = 0, limit = kPageDefault;
+  std::from_chars(after_text.data(), after_text.data() + after_text.size(), after);
+  std::from_chars(limit_text.data(), limit_text.data() + limit_text.size(), limit);
+  limit = std::clamp<uint64_t>(limit, 1, kPageMax);
+  const bool sees_all = LocalGrants::is_privileged(call.caller);
+  std::map<uint64_t, const job::Job*> page;  // the `limit` smallest numbers above `after`, and one more
+  for (const auto& [id, job] : parts_.table.all()) {
+    const bool is_wanted = job.number > after && (!state || job.state == *state) && (peer.empty() || job.peer == peer) && (sees_all || job.owner == call.caller.uid);
+    if (!is_wanted || (page.size() > limit && page.rbegin()->first < job.number)) continue;
+    page[job.number] = &job;
+    if (page.size() > limit + 1) page.erase(std::prev(page.end()));
+  }
+  api::JobPage answer;
+  if (page.size() > limit) {
+    page.erase(std::prev(page.end()));
+    answer.next = std::to_string(page.rbegin()->first);
+  }
+  for (const auto& [number, job] : page) answer.jobs.push_back({*job, parts_.runner.progress(job->id)});
+  return ok(api::to_json(answer));
+}
+
+http::Response Api::change(const Call& call, const job::Job& job) {
+  const auto change = api::parse_change(call.exchange->request().body);
+  if (!change.ok()) return problem(change.error(), job.id);
+  const auto service = change.value().service ? job::class_named(*change.value().service) : std::nullopt;
+  if (change.value().service && !service) return problem({Fault::kUsage, "class is not restore, checkpoint, staging or best-effort", "see docs/openapi.json"}, job.id);
+  const job::JobId id = job.id;
+  if (service)
+    parts_.table.change(id, wall_, [&](job::Job& one) {
+      if (job::is_over(one.state) || one.spec.service == *service) return false;
+      one.spec.service = *service;
+      return true;
+    });
+  if (change.value().rate) parts_.runner.set_rate(id, *change.value().rate, now_, wall_);
+  return ok(view(id), 202);
+}
+
+http::Response Api::set_rate(const Call& call) {
+  if (!LocalGrants::is_privileged(call.caller)) return problem(not_privileged());
+  const auto wanted = api::parse_rate_state(call.exchange->request().body);
+  if (!wanted.ok()) return problem(wanted.error());
+  if (rate_ends_at_ == kNever) rate_after_ = parts_.gateway.engine().rate();
+  constexpr uint64_t kYear = 366 * 86'400;
+  rate_ends_at_ = wanted.value().seconds ? now_ + std::chrono::seconds(std::min(*wanted.value().seconds, kYear)) : kNever;
+  parts_.gateway.set_rate(wanted.value().rate);
+  log::info("rate_changed", "bits_per_second=" + (wanted.value().rate.is_unlimited() ? "off" : std::to_string(static_cast<uint64_t>(wanted.value().rate.bits_per_second()))) +
+                                " uid=" + std::to_string(call.caller.uid));
+  return ok(api::to_json(wanted.value()));
+}
+
+http::Response Api::peers() const {
+  const session::SessionCounts counts = parts_.gateway.counts();
+  std::vector<api::PeerState> states;
+  for (const session::PeerConfig& peer : parts_.peers.peers()) {
+    api::PeerState state{peer.name, to_string(peer.control), to_string(peer.identity), parts_.peers.count(peer.name), parts_.peers.is_up(peer.name), 0, 0};
+    if (const auto traffic = counts.traffic.find(peer.name); traffic != counts.traffic.end()) {
+      state.bytes_sent = traffic->second.sent.count();
+      state.bytes_received = traffic->second.received.count();
+    }
+    states.push_back(std::move(state));
+  }
+  return ok(api::to_json(states));
+}
+
+http::Response Api::roots() const {
+  std::vector<api::RootState> states;
+  for (const session::RootConfig& root : config_.roots) {
+    struct statvfs info{};
+    const bool is_known = ::statvfs(root.path.c_str(), &info) == 0;
+    states.push_back({root.name, root.path, is_known ? info.f_bavail * info.f_frsize : 0});
+  }
+  return ok(api::to_json(states));
+}
+
+http::Response Api::health() const {
+  api::Health health;
+  health.is_well = !parts_.store.stats().is_failing;
+  health.store = health.is_well ? "ok" : "takes nothing: see the log";
+  health.running = parts_.table.count(job::State::kRunning);
+  health.queued = parts_.table.count(job::State::kQueued);
+  health.waiting = parts_.table.count(job::State::kWaiting);
+  return ok(api::to_json(health), health.is_well ? 200 : 503);
+}
+
+http::Response Api::reload(const Call& call) {
+  if (!LocalGrants::is_privileged(call.caller)) return problem(not_privileged());
+  if (Status status = parts_.reload(); !status.ok()) return problem(status.error());
+  return ok(api::to_json(api::ConfigState{config_.file, config_.sections, reload_failed_}));
+}
+
+}  // namespace tideway::daemon

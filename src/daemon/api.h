@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The HTTP interface of a gateway: on the unix socket everything, by who asks; on the TCP port for metrics those alone. It runs in
+// the loop of the control thread, so what it asks for is done when the call returns, and only a submission waits for the disk.
+// Thread: control.
+#pragma once
+#include "api/service_json.h"
+#include "daemon/api_routes.h"
+#include "daemon/event_feed.h"
+#include "daemon/local_grants.h"
+#include "daemon/metrics.h"
+#include "http/server.h"
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace tideway::daemon {
+
+struct ApiConfig {
+  std::string socket;                    // empty: no API
+  std::optional<Endpoint> metrics;
+  std::string file;                      // the configuration
+  std::vector<std::string> sections;     // of it
+  std::vector<session::RootConfig> roots;
+};
+
+// What the API acts upon.
+struct ApiParts {
+  session::Gateway& gateway;
+  PeerSessions& peers;
+  JobTable& table;
+  JobRunner& runner;
+  StoreThread& store;
+  std::function<Status()> reload;
+};
+
+class Api {
+ public:
+  static constexpr size_t kPageDefault = 100, kPageMax = 1000;
+
+  // Errors: config_invalid: a socket that cannot be listened on.
+  static Result<std::unique_ptr<Api>> start(ApiConfig config, ApiParts parts, LocalGrants grants);
+
+  void set_grants(LocalGrants grants) { grants_ = std::move(grants); }
+  void reload_ended(const Status& status);
+
+  std::vector<int> wait_fds() const;
+  Time next_deadline(Time now) const;
+  void turn(Time now, job::WallTime wall);
+
+ private:
+  Api(ApiConfig config, ApiParts parts, LocalGrants grants)
+      : config_(std::move(config)), parts_(parts), grants_(std::move(grants)), feed_(parts_.table, parts_.runner) {}
+  struct Call {
+    const std::shared_ptr<http::Exchange>& exchange;
+    const http::Caller& caller;
+    std::string id;  // of the job in the path
+  };
+  using Answer = std::optional<http::Response>;  // nothing: it comes later
+
+  void on_request(const std::shared_ptr<http::Exchange>& exchange);
+  void on_metrics_request(const std::shared_ptr<http::Exchange>& exchange);
+  Answer dispatch(Route route, const Call& call);
+  Answer on_job(Route route, const Call& call, const job::Job& job);
+  Answer submit(const Call& call);
+  Result<JobTable::Submission> read_submission(const Call& call) const;
+  Status allow(const http::Caller& caller, const session::CopyRequest& request) const;
+  http::Response list(const Call& call) const;
+  http::Response change(const Call& call, const job::Job& job);
+  http::Response set_rate(const Call& call);
+  http::Response peers() const;
+  http::Response roots() const;
+  http::Response health() const;
+  http::Response reload(const Call& call);
+  std::string view(const job::JobId& id) const;
+
+  ApiConfig config_;
+  ApiParts parts_;
+  LocalGrants grants_;
+  EventFeed feed_;
+  WorkerLoad load_;
+  std::optional<Error> reload_failed_;
+  Time now_{};
+  job::WallTime wall_{};
+  Rate rate_after_ = Rate::unlimited();  // comes back then
+  Time rate_ends_at_ = kNever;
+  std::unique_ptr<http::Server> server_, metrics_;  // last: they answer what waits when they end
+};
+
+}  // namespace tideway::daemon

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/api_routes.h"
+
+namespace tideway::daemon {
+namespace {
+
+using enum Route;
+
+constexpr RouteRow kRoutes[] = {
+    {kSubmit, "POST", "/v1/jobs"},
+    {kListJobs, "GET", "/v1/jobs"},
+    {kShowJob, "GET", "/v1/jobs/{id}"},
+    {kChangeJob, "PATCH", "/v1/jobs/{id}"},
+    {kListEntries, "GET", "/v1/jobs/{id}/entries"},
+    {kPause, "POST", "/v1/jobs/{id}/pause"},
+    {kResume, "POST", "/v1/jobs/{id}/resume"},
+    {kCancel, "POST", "/v1/jobs/{id}/cancel"},
+    {kJobEvents, "GET", "/v1/jobs/{id}/events"},
+    {kEvents, "GET", "/v1/events"},
+    {kPeers, "GET", "/v1/peers"},
+    {kRoots, "GET", "/v1/roots"},
+    {kRate, "GET", "/v1/rate"},
+    {kSetRate, "PATCH", "/v1/rate"},
+    {kHealth, "GET", "/v1/health"},
+    {kVersion, "GET", "/v1/version"},
+    {kConfig, "GET", "/v1/config"},
+    {kReload, "POST", "/v1/config/reload"},
+    {kMetrics, "GET", "/metrics"},
+};
+
+// The part that {id} stands for; empty where there is none. Nothing: it is another path.
+std::optional<std::string> match(std::string_view pattern, std::string_view path) {
+  constexpr std::string_view kId = "{id}";
+  const size_t at = pattern.find(kId);
+  if (at == pattern.npos) return pattern == path ? std::optional<std::string>("") : std::nullopt;
+  const std::string_view before = pattern.substr(0, at), after = pattern.substr(at + kId.size());
+  if (path.size() <= before.size() + after.size() || !path.starts_with(before) || !path.ends_with(after)) return std::nullopt;
+  const std::string_view id = path.substr(before.size(), path.size() - before.size() - after.size());
+  return id.find('/') == id.npos ? std::optional(std::string(id)) : std::nullopt;
+}
+
+}  // namespace
+
+std::span<const RouteRow> routes() { return kRoutes; }
+
+Lookup find_route(std::string_view method, std::string_view path) {
+  Lookup lookup;
+  for (const RouteRow& row : kRoutes) {
+    auto id = match(row.path, path);
+    if (!id) continue;
+    lookup.is_path_known = true;
+    if (row.method == method) lookup.match = Match{row.route, std::move(*id)};
+  }
+  return lookup;
+}
+
+}  // namespace tideway::daemon

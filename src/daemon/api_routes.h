@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The requests that the API knows. docs/openapi.json has the same list.
+// Thread: any. Pure.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace tideway::daemon {
+
+enum class Route : uint8_t {
+  kSubmit, kListJobs, kShowJob, kChangeJob, kListEntries, kPause, kResume, kCancel, kJobEvents, kEvents,
+  kPeers, kRoots, kRate, kSetRate, kHealth, kVersion, kConfig, kReload, kMetrics,
+};
+
+struct RouteRow {
+  Route route;
+  std::string_view method, path;  // {id} stands for one part
+};
+std::span<const RouteRow> routes();
+
+struct Match {
+  Route route;
+  std::string id;
+};
+struct Lookup {
+  std::optional<Match> match;
+  bool is_path_known = false;  // maybe with another method
+};
+Lookup find_route(std::string_view method, std::string_view path);
+
+}  // namespace tideway::daemon

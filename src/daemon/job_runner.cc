@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/job_runner.h"
+
+#include "base/log.h"
+#include "job/back_off.h"
+#include "session/copy_words.h"
+
+#include <algorithm>
+
+namespace tideway::daemon {
+namespace {
+
+
+Result<session::Address> parse_place(const std::string& text, const Names& names) {
+  const std::string first = text.substr(0, text.find(':'));
+  if (names.peers.named(first) != nullptr) return session::parse_address(text);
+  auto local = parse_root_place(text);
+  if (!local.ok()) return std::move(local).error();
+  if (names.roots.find(local.value().root, storage::Side::kSource) == nullptr)
+    return Error{Fault::kUsage, "\"" + to_display(first) + "\" is no root and no peer of this gateway", "see tideway peers, and GET /v1/roots"};
+  return session::Address(session::LocalAddress{text, text.back() == '/' ? session::Trailing::kSlash : session::Trailing::kPlain});
+}
+
+api::Progress to_progress(const session::CopyNumbers& numbers) {
+  using enum session::CopyNumbers::Stage;
+  const char* stage = numbers.stage == kConnect ? "connect" : numbers.stage == kScan ? "scan" : numbers.stage == kSend ? "send" : "publish";
+  api::Progress progress;
+  progress.stage = stage;
+  progress.backend = numbers.backend;
+  progress.entries = numbers.entries;
+  progress.failed = numbers.failed;
+  progress.skipped = numbers.skipped;
+  progress.kept = numbers.kept;
+  progress.bytes_needed = numbers.bytes_needed;
+  progress.bytes_verified = numbers.bytes_verified;
+  progress.bytes_held = numbers.bytes_held;
+  progress.bytes_raw = numbers.bytes_raw;
+  progress.bytes_packed = numbers.bytes_packed;
+  progress.packets_sent = numbers.packets_sent;
+  progress.packets_lost = numbers.packets_lost;
+  progress.flows = numbers.flows;
+  progress.path_mtu = numbers.path_mtu;
+  progress.rtt_ns = static_cast<uint64_t>(numbers.rtt.count());
+  progress.host_lost_received = numbers.losses.received;
+  progress.host_lost_sent = numbers.losses.sent;
+  return progress;
+}
+
+// Below a root of this gateway, which is held open since its start.
+session::OpenLocal below_roots(const session::Roots& roots) {
+  return [&roots](const std::string& path, storage::Side side) -> Result<session::LocalPlace> {
+    auto place = parse_root_place(path);
+    if (!place.ok()) return std::move(place).error();
+    auto root = roots.find(place.value().root, side);
+    if (root == nullptr) return Error{Fault::kUsage, "there is no root \"" + place.value().root + '"', "see GET /v1/roots"};
+    return session::LocalPlace{std::move(root), std::move(place.value().name), place.value().root};
+  };
+}
+
+}  // namespace
+
+Result<RootPlace> parse_root_place(std::string_view text) {
+  const size_t colon = text.find(':');
+  if (colon == text.npos || colon == 0)
+    return Error{Fault::kUsage, '"' + to_display(text.substr(0, 128)) + "\" names no root", "write root:path for a place here, and peer:root/path for one at a peer"};
+  auto name = ObjectName::from_text(text.substr(colon + 1));
+  if (!name.ok()) return std::move(name).error();
+  return RootPlace{std::string(text.substr(0, colon)), std::move(name).value()};
+}
+
+Result<session::CopyRequest> request_of(const job::Spec& spec, const Names& names) {
+  session::CopyRequest request;
+  for (const std::string& source : spec.sources) {
+    auto place = parse_place(source, names);
+    if (!place.ok()) return std::move(place).error();
+    request.sources.push_back(std::move(place).value());
+  }
+  auto destination = parse_place(spec.destination, names);
+  if (!destination.ok()) return std::move(destination).error();
+  request.destination = std::move(destination).value();
+  const auto options = session::options_from({spec.compress, spec.verify, spec.publish, spec.last});
+  if (!options.ok()) return options.error();
+  request.options = options.value();
+  request.options.rate_max = spec.rate_max;
+  for (const job::Filter& filter : spec.filters) {
+    storage::Filter checked;
+    if (Status status = checked.add(storage::Verdict::kInclude, filter.pattern); !status.ok()) return std::move(status).error();
+    request.filters.push_back({filter.kind == job::Filter::Kind::kInclude ? messages::FilterKind::kInclude : messages::FilterKind::kExclude, filter.pattern});
+  }
+  if (spec.only) {
+    request.only.emplace();
+    for (const std::string& text : *spec.only) {
+      auto name = ObjectName::from_text(text);
+      if (!name.ok()) return std::move(name).error();
+      request.only->push_back(std::move(name).value());
+    }
+  }
+  request.transfer_class = job::to_string(spec.service);
+  if (const auto peer = session::peer_of(request); !peer.ok()) return peer.error();
+  return request;
+}
+
+job::Outcome to_outcome(const engine::TransferDone::Outcome& done, const session::CopyNumbers& numbers, Duration took) {
+  job::Outcome outcome;
+  outcome.root = done.root;
+  outcome.entries = done.entries;
+  outcome.bytes = done.bytes;
+  outcome.failed = numbers.failed;
+  outcome.skipped = numbers.skipped;
+  outcome.kept = numbers.kept;
+  outcome.bytes_sent = numbers.bytes_needed;
+  outcome.bytes_held = numbers.bytes_held;
+  outcome.milliseconds = static_cast<uint64_t>(took / std::chrono::milliseconds(1));
+  if (numbers.bytes_packed > 0_B) outcome.ratio = static_cast<double>(numbers.bytes_raw.count()) / static_cast<double>(numbers.bytes_packed.count());
+  if (numbers.packets_sent > 0) outcome.loss = static_cast<double>(numbers.packets_lost) / static_cast<double>(numbers.packets_sent);
+  return outcome;
+}
+
+JobRunner::~JobRunner() {
+  for (Running& running : running_) running.transfer->on_report = {};
+}
+
+JobRunner::Place JobRunner::find(const job::JobId& id) {
+  return std::ranges::find(running_, id, &Running::id);
+}
+
+void JobRunner::turn(Time now, job::WallTime wall) {
+  settle(now, wall);
+  table_.make_due_runs(wall);
+  start_due(now, wall);
+  start_queued(now, wall);
+  peers_.tidy(now);
+}
+
+Time JobRunner::next_deadline() const {
+  Time next = peers_.next_deadline();
+  for (const auto& [id, at] : retry_at_) next = std::min(next, at);
+  return next;
+}
+
+void JobRunner::settle(Time now, job::WallTime wall) {
+  for (Place place = running_.begin(); place != running_.end();) {
+    const Place here = place++;
+    here->was_up |= here->session->is_up();
+    if (here->transfer->outcome || here->session->is_over()) finish(here, now, wall);
+  }
+}
+
+bool JobRunner::has_room(const job::Job& job) const {
+  if (!job.spec.rate_max.is_unlimited() && !peers_.has_room(job.peer, PeerSessions::Sharing::kOwn)) return false;
+  const auto counts = [&](const Running& running) { return running.peer == job.peer && running.service <= job.spec.service; };
+  return static_cast<size_t>(std::ranges::count_if(running_, counts)) < kRunningPerPeer;
+}
+
+void JobRunner::start_due(Time now, job::WallTime wall) {
+  std::vector<job::JobId> due;
+  for (const auto& [id, at] : retry_at_) {
+    const job::Job* job = table_.find(id);
+    if (now >= at && (job == nullptr || has_room(*job))) due.push_back(id);
+  }
+  for (const job::JobId& id : due) {
+    retry_at_.erase(id);
+    start(id, now, wall);
+  }
+}
+
+void JobRunner::start_queued(Time now, job::WallTime wall) {
+  std::vector<job::JobId> next;
+  for (const auto& [peer, ranks] : table_.queued()) {
+    size_t looked_at = 0;  // not at a queue of thousands, each turn
+    for (const JobTable::Rank& rank : ranks) {
+      if (++looked_at > kRunningPerPeer) break;
+      next.push_back(std::get<job::JobId>(rank));
+    }
+  }
+  for (const job::JobId& id : next)
+    if (has_room(*table_.find(id))) start(id, now, wall);
+}
+
+void JobRunner::start(const job::JobId& id, Time now, job::WallTime wall) {
+  if (!table_.change(id, wall, [&](job::Job& job) { return job::start(job, wall); })) return;
+  auto asked = ask(*table_.find(id), now);
+  if (!asked.ok()) return stumble(id, asked.error(), now, wall, job::Progressed::kNo);
+  running_.push_back(std::move(asked).value());
+  Running& running = running_.back();
+  running.started = now;
+  running.transfer->on_report = [&running](const engine::EntryReported& report) {
+    if (running.problems.size() < job::kProblemsKept)
+      running.problems.push_back({report.path, std::string(report.why.name()), report.why.what, is_skip(report.why.fault)});
+  };
+  log::info("job_started", "job=" + id + " peer=" + running.peer);
+}
+
+Result<JobRunner::Running> JobRunner::ask(const job::Job& job, Time now) {
+  auto request = request_of(job.spec, {gateway_.roots(), peers_});
+  if (!request.ok()) return std::move(request).error();
+  request.value().job = job.id;
+  const bool pushes = std::holds_alternative<session::RemoteAddress>(request.value().destination);
+  Running running{job.id, job.peer, job.spec.service, nullptr, {}, {}, {}, false, 0, 0, {}};
+  running.sharing = job.spec.rate_max.is_unlimited() ? PeerSessions::Sharing::kShared : PeerSessions::Sharing::kOwn;
+  auto session = peers_.take(job.peer, running.sharing, now);
+  if (!session.ok()) return std::move(session).error();
+  running.session = session.value();
+  const session::Traffic before = running.session->traffic();
+  running.packets_sent = before.packets_sent;
+  running.packets_lost = before.packets_lost;
+  auto transfer = session::start_copy(*running.session, job.transfer, std::move(request).value(), below_roots(gateway_.roots()));
+  if (!transfer.ok()) {
+    peers_.give_back(running.session, now);
+    return std::move(transfer).error();
+  }
+  running.transfer = std::move(transfer).value();
+  if (pushes) running.session->limit_rate(*running.transfer, job.spec.rate_max);
+  return running;
+}
+
+void JobRunner::keep_problems(Running& running, job::WallTime wall) {
+  if (running.problems.empty()) return;
+  table_.change(running.id, wall, [&](job::Job& job) {
+    job.problems = std::move(running.problems);
+    return false;  // it is written with the change of state that follows
+  });
+}
+
+void JobRunner::finish(Place place, Time now, job::WallTime wall) {
+  Running running = std::move(*place);
+  running_.erase(place);
+  running.transfer->on_report = {};
+  keep_problems(running, wall);
+  session::CopyNumbers numbers = session::numbers_of(*running.transfer, running.session, gateway_.engine());
+  numbers.packets_sent -= std::min(numbers.packets_sent, running.packets_sent);
+  numbers.packets_lost -= std::min(numbers.packets_lost, running.packets_lost);
+  const auto ended = running.transfer->outcome ? *running.transfer->outcome : Result<engine::TransferDone::Outcome>(running.session->error());
+  peers_.give_back(running.session, now);
+  if (ended.ok()) {
+    const job::Outcome outcome = to_outcome(ended.value(), numbers, now - running.started);
+    table_.change(running.id, wall, [&](job::Job& job) { return job::publish(job, wall, outcome); });
+    return log::info("job_published", "job=" + running.id + " peer=" + running.peer + " bytes=" + std::to_string(outcome.bytes.count()));
+  }
+  if (ended.error().fault == Fault::kUdpBlocked && peers_.on_udp_blocked(running.peer, now)) {
+    table_.change(running.id, wall, [](job::Job& job) {
+      job::recover(job);  // to the queue, and from there over TLS at once
+      return true;
+    });
+    return;
+  }
+  const bool is_command = table_.find(running.id)->spec.patience == job::Patience::kCommand;
+  const bool went_away = running.was_up && ended.error().fault == Fault::kPeerLost;
+  const bool progressed = is_command ? went_away : numbers.bytes_verified > 0_B;
+  stumble(running.id, ended.error(), now, wall, progressed ? job::Progressed::kYes : job::Progressed::kNo);
+}
+
+void JobRunner::stumble(const job::JobId& id, const Error& why, Time now, job::WallTime wall, job::Progressed progressed) {
+  table_.change(id, wall, [&](job::Job& job) { return job::stumble(job, wall, why, progressed); });
+  const job::Job& job = *table_.find(id);
+  log::info(job.state == job::State::kFailed ? "job_failed" : "job_waits", "job=" + id + " peer=" + job.peer + " code=" + std::string(why.name()) + " why=\"" + why.what + '"');
+  if (job.state == job::State::kWaiting) retry_at_[id] = now + job::back_off(job::reaction_to(why.fault), job.attempts, random_);
+}
+
+void JobRunner::leave(Place place, Time now) {
+  place->transfer->on_report = {};
+  place->session->cancel(*place->transfer, {Fault::kCancelled, "the job was stopped", ""});
+  peers_.give_back(place->session, now);
+  running_.erase(place);
+}
+
+bool JobRunner::pause(const job::JobId& id, Time now, job::WallTime wall) {
+  settle(now, wall);
+  if (const Place place = find(id); place != running_.end()) leave(place, now);
+  retry_at_.erase(id);
+  table_.change(id, wall, [](job::Job& job) { return job::pause(job); });
+  return table_.find(id) != nullptr;
+}
+
+bool JobRunner::resume(const job::JobId& id, Time, job::WallTime wall) {
+  retry_at_.erase(id);
+  table_.change(id, wall, [](job::Job& job) { return job::resume(job); });
+  return table_.find(id) != nullptr;
+}
+
+// What was published by now stays published.
+bool JobRunner::cancel(const job::JobId& id, Time now, job::WallTime wall) {
+  settle(now, wall);
+  if (const Place place = find(id); place != running_.end()) leave(place, now);
+  retry_at_.erase(id);
+  table_.change(id, wall, [&](job::Job& job) { return job::cancel(job, wall); });
+  return table_.find(id) != nullptr;
+}
+
+bool JobRunner::set_rate(const job::JobId& id, Rate rate, Time now, job::WallTime wall) {
+  settle(now, wall);
+  const bool changed = table_.change(id, wall, [&](job::Job& job) {
+    if (job::is_over(job.state) || job.spec.rate_max == rate) return false;
+    job.spec.rate_max = rate;
+    return true;
+  });
+  const Place place = find(id);
+  if (!changed || place == running_.end()) return table_.find(id) != nullptr;
+  const bool pushes = place->transfer->role == session::Role::kSource;
+  if (pushes && place->sharing == PeerSessions::Sharing::kOwn) {
+    place->session->limit_rate(*place->transfer, rate);
+    return true;
+  }
+  leave(place, now);  // it goes on from here on a session of its own, or as the peer is told
+  table_.change(id, wall, [](job::Job& job) {
+    job::recover(job);
+    return true;
+  });
+  return true;
+}
+
+void JobRunner::stop(Time now, job::WallTime wall) {
+  settle(now, wall);
+  while (!running_.empty()) {
+    const job::JobId id = running_.front().id;
+    leave(running_.begin(), now);
+    table_.change(id, wall, [](job::Job& job) {
+      job::recover(job);
+      return true;
+    });
+  }
+  retry_at_.clear();
+}
+
+std::optional<api::Progress> JobRunner::progress(const job::JobId& id) const {
+  const auto found = std::ranges::find(running_, id, &Running::id);
+  if (found == running_.end()) return std::nullopt;
+  session::CopyNumbers numbers = session::numbers_of(*found->transfer, found->session, gateway_.engine());
+  numbers.packets_sent -= std::min(numbers.packets_sent, found->packets_sent);
+  numbers.packets_lost -= std::min(numbers.packets_lost, found->packets_lost);
+  return to_progress(numbers);
+}
+
+std::optional<Duration> JobRunner::retries_in(const job::JobId& id, Time now) const {
+  const auto found = retry_at_.find(id);
+  if (found == retry_at_.end()) return std::nullopt;
+  return std::max(Duration(), found->second - now);
+}
+
+std::vector<job::JobId> JobRunner::running_ids() const {
+  std::vector<job::JobId> ids;
+  for (const Running& running : running_) ids.push_back(running.id);
+  return ids;
+}
+
+}  // namespace tideway::daemon

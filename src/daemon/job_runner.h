@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Runs the jobs of the queue: starts those whose turn it is, watches them, and says what became of each. A job whose peer went
+// away, or whose destination is full, tries again by itself; the sink has what came before, so it goes on from there.
+// Thread: control.
+#pragma once
+#include "api/job_view.h"
+#include "base/random.h"
+#include "daemon/job_table.h"
+#include "daemon/peer_sessions.h"
+#include "session/copy.h"
+
+#include <list>
+#include <map>
+#include <optional>
+
+namespace tideway::daemon {
+
+// Of one peer at a time. Jobs of a better class do not wait for those of a lesser one: each class counts those before it alone.
+inline constexpr size_t kRunningPerPeer = 4;
+
+// A place of this machine in a job: `root:path`.
+struct RootPlace {
+  std::string root;
+  ObjectName name;
+};
+// Errors: usage.
+Result<RootPlace> parse_root_place(std::string_view text);
+
+// What a job's specification means for the session. Errors: usage, unsupported: an address or a word that nothing here knows.
+struct Names {
+  const session::Roots& roots;
+  const PeerSessions& peers;
+};
+Result<session::CopyRequest> request_of(const job::Spec& spec, const Names& names);
+
+job::Outcome to_outcome(const engine::TransferDone::Outcome& done, const session::CopyNumbers& numbers, Duration took);
+
+class JobRunner {
+ public:
+  JobRunner(session::Gateway& gateway, PeerSessions& peers, JobTable& table, uint64_t seed)
+      : gateway_(gateway), peers_(peers), table_(table), random_(seed) {}
+  ~JobRunner();
+
+  void turn(Time now, job::WallTime wall);
+  Time next_deadline() const;
+
+  // Each is fine to repeat. False: there is no such job.
+  bool pause(const job::JobId& id, Time now, job::WallTime wall);
+  bool resume(const job::JobId& id, Time now, job::WallTime wall);
+  bool cancel(const job::JobId& id, Time now, job::WallTime wall);
+  bool set_rate(const job::JobId& id, Rate rate, Time now, job::WallTime wall);
+  // What runs is left as it is, and queued, for whoever starts the gateway again.
+  void stop(Time now, job::WallTime wall);
+
+  std::optional<api::Progress> progress(const job::JobId& id) const;
+  std::optional<Duration> retries_in(const job::JobId& id, Time now) const;
+  size_t running() const { return running_.size(); }
+  std::vector<job::JobId> running_ids() const;
+
+ private:
+  struct Running {
+    job::JobId id;
+    std::string peer;
+    job::Class service;
+    session::Session* session = nullptr;
+    PeerSessions::Sharing sharing = PeerSessions::Sharing::kShared;
+    std::shared_ptr<session::Transfer> transfer;
+    Time started{};
+    bool was_up = false;
+    uint64_t packets_sent = 0, packets_lost = 0;  // of the session before
+    std::vector<job::EntryProblem> problems;
+  };
+  using Place = std::list<Running>::iterator;
+
+  void settle(Time now, job::WallTime wall);
+  void start_due(Time now, job::WallTime wall);
+  void start_queued(Time now, job::WallTime wall);
+  bool has_room(const job::Job& job) const;
+  void start(const job::JobId& id, Time now, job::WallTime wall);
+  Result<Running> ask(const job::Job& job, Time now);
+  void finish(Place place, Time now, job::WallTime wall);
+  void leave(Place place, Time now);                      // tells the peer, and forgets the attempt
+  void stumble(const job::JobId& id, const Error& why, Time now, job::WallTime wall, job::Progressed progressed);
+  void keep_problems(Running& running, job::WallTime wall);
+  Place find(const job::JobId& id);
+
+  session::Gateway& gateway_;
+  PeerSessions& peers_;
+  JobTable& table_;
+  Random random_;
+  std::list<Running> running_;               // callbacks of transfers point into it
+  std::map<job::JobId, Time> retry_at_;      // of waiting jobs
+};
+
+}  // namespace tideway::daemon

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/job_service.h"
+
+#include "base/log.h"
+#include "crypto/random_bytes.h"
+#include "store/memory_job_store.h"
+#include "store/sqlite_job_store.h"
+
+#include <array>
+#include <bit>
+
+namespace tideway::daemon {
+namespace {
+
+constexpr std::string_view kStoreFile = "jobs.sqlite";
+constexpr Duration kLookEvery = std::chrono::milliseconds(500);  // at what runs: the gateway's turn wakes up earlier for its events
+
+job::WallTime wall_now() { return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now()); }
+
+uint64_t random_seed() {
+  std::array<std::byte, 8> bytes{};
+  crypto::random_bytes(bytes);
+  return std::bit_cast<uint64_t>(bytes);
+}
+
+Result<std::unique_ptr<store::JobStore>> open_store(const JobServiceConfig& config) {
+  if (config.api.socket.empty()) return std::unique_ptr<store::JobStore>(std::make_unique<store::MemoryJobStore>());
+  auto opened = store::SqliteJobStore::open(config.state_dir + '/' + std::string(kStoreFile));
+  if (!opened.ok()) return std::move(opened).error();
+  return std::unique_ptr<store::JobStore>(std::move(opened).value());
+}
+
+}  // namespace
+
+JobService::JobService(session::Gateway& gateway, std::vector<session::PeerConfig> peers, store::Contents contents)
+    : peers_(gateway, std::move(peers)), table_(std::move(contents), wall_now()), runner_(gateway, peers_, table_, random_seed()) {}
+
+JobService::~JobService() {
+  api_.reset();
+  if (store_ != nullptr) write_changes();
+}
+
+Result<std::unique_ptr<JobService>> JobService::start(JobServiceConfig config, session::Gateway& gateway, std::function<Status()> reload) {
+  auto grants = LocalGrants();
+  if (!config.api.socket.empty()) {
+    auto resolved = LocalGrants::resolve(config.rules.grants);
+    if (!resolved.ok()) return std::move(resolved).error();
+    grants = std::move(resolved).value();
+  }
+  auto store = open_store(config);
+  if (!store.ok()) return std::move(store).error();
+  auto contents = store.value()->load(wall_now());
+  if (!contents.ok()) return std::move(contents).error();
+  const size_t known = contents.value().jobs.size();
+  std::unique_ptr<JobService> service(new JobService(gateway, std::move(config.rules.peers), std::move(contents).value()));
+  auto thread = StoreThread::start(std::move(store).value());
+  if (!thread.ok()) return std::move(thread).error();
+  service->store_ = std::move(thread).value();
+  auto api = Api::start(std::move(config.api), {gateway, service->peers_, service->table_, service->runner_, *service->store_, std::move(reload)}, std::move(grants));
+  if (!api.ok()) return std::move(api).error();
+  service->api_ = std::move(api).value();
+  if (known > 0) log::info("jobs_loaded", "jobs=" + std::to_string(known) + " queued=" + std::to_string(service->table_.count(job::State::kQueued)));
+  return service;
+}
+
+void JobService::take_up(std::vector<session::PeerConfig> peers, LocalGrants grants) {
+  peers_.set_peers(std::move(peers));
+  api_->set_grants(std::move(grants));
+}
+
+std::vector<int> JobService::wait_fds() const {
+  std::vector<int> fds = api_->wait_fds();
+  fds.push_back(store_->wait_fd());
+  return fds;
+}
+
+Time JobService::next_deadline(Time now) const {
+  Time next = std::min(runner_.next_deadline(), api_->next_deadline(now));
+  if (runner_.running() > 0) next = std::min(next, now + kLookEvery);
+  const job::WallTime due = table_.next_due(), wall = wall_now();
+  if (due != job::WallTime::max()) next = std::min(next, now + std::max<Duration>(due - wall, Duration()));
+  return next;
+}
+
+void JobService::turn(Time now) {
+  store_->take_results();
+  runner_.turn(now, wall_now());
+  api_->turn(now, wall_now());
+  runner_.turn(now, wall_now());  // what was asked for a moment ago starts now
+  write_changes();
+}
+
+void JobService::stop(Time now) {
+  api_.reset();  // it admits nothing any more
+  runner_.stop(now, wall_now());
+  write_changes();
+}
+
+}  // namespace tideway::daemon

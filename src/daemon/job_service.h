@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The queue of a gateway with all that belongs to it: the store, the table, the sessions, the runner and the API. It is driven by
+// the loop of the daemon, after the gateway's own turn.
+// Thread: control.
+#pragma once
+#include "daemon/api.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace tideway::daemon {
+
+// What a reload may change.
+struct JobRules {
+  std::vector<session::PeerConfig> peers;
+  std::vector<LocalGrant> grants;
+};
+
+struct JobServiceConfig {
+  ApiConfig api;
+  JobRules rules;
+  std::string state_dir;
+};
+
+class JobService {
+ public:
+  // Without an API socket nothing is kept, because nobody can submit. Errors: state_newer, store_unavailable, config_invalid.
+  static Result<std::unique_ptr<JobService>> start(JobServiceConfig config, session::Gateway& gateway, std::function<Status()> reload);
+  ~JobService();
+
+  void take_up(std::vector<session::PeerConfig> peers, LocalGrants grants);
+  void reload_ended(const Status& status) { api_->reload_ended(status); }
+
+  std::vector<int> wait_fds() const;
+  Time next_deadline(Time now) const;
+  void turn(Time now);
+  // For good. What runs is queued again, for the next start.
+  void stop(Time now);
+
+ private:
+  JobService(session::Gateway& gateway, std::vector<session::PeerConfig> peers, store::Contents contents);
+  void write_changes() { store_->write(table_.take_changes()); }
+
+  PeerSessions peers_;
+  JobTable table_;
+  JobRunner runner_;
+  std::unique_ptr<StoreThread> store_;
+  std::unique_ptr<Api> api_;
+};
+
+}  // namespace tideway::daemon

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The queue in memory: all jobs that are not over, the last ones that are, and what happened in the last day. Every change goes
+// through change(), which keeps the indices and notes what the store and the readers of events must be told.
+// Thread: control.
+#pragma once
+#include "job/job.h"
+#include "store/job_store.h"
+
+#include <array>
+#include <deque>
+#include <map>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+namespace tideway::daemon {
+
+class JobTable {
+ public:
+  static constexpr size_t kLiveMax = 200'000;     // some 2 KiB each
+  static constexpr size_t kOverKept = 10'000;     // a later question about an older one finds nothing
+  static constexpr size_t kEventsMax = 100'000;   // in memory
+
+  JobTable(store::Contents contents, job::WallTime now);
+
+  struct Submission {
+    job::Spec spec;
+    std::string request;  // see job::Job
+    uint32_t owner = 0;
+    std::string peer;
+    TransferId transfer{};
+  };
+  struct Taken {
+    job::JobId id;
+    bool is_new = true;   // false: the same submission came before
+  };
+  // Errors: submission_conflict, overloaded.
+  Result<Taken> submit(Submission submission, job::WallTime now);
+  // The run of a recurring job that is due, if the one before has ended.
+  void make_due_runs(job::WallTime now);
+  job::WallTime next_due() const;  // WallTime::max(): none
+
+  // By its id, or the beginning of one that no other has.
+  const job::Job* find(std::string_view id) const;
+  const std::map<job::JobId, job::Job>& all() const { return jobs_; }
+  // Calls `act` with the job; whatever it changed is kept. False: there is no such job, or `act` said false.
+  template <typename Act>
+  bool change(const job::JobId& id, job::WallTime now, Act act) {
+    const auto found = jobs_.find(id);
+    if (found == jobs_.end()) return false;
+    unindex(found->second);
+    const job::State before = found->second.state;
+    const bool changed = act(found->second);
+    index(found->second);
+    if (changed) note(found->second, before, now);
+    return changed;
+  }
+  // A submission that the store refused.
+  void forget(const job::JobId& id);
+
+  // Queued ones of a peer, the next one first: by class, then by age. They are `held` until the store has them.
+  using Rank = std::tuple<job::Class, uint64_t, job::JobId>;
+  const std::map<std::string, std::set<Rank>>& queued() const { return queued_; }
+  void hold(const job::JobId& id);
+  void release(const job::JobId& id);
+
+  store::Batch take_changes();
+  const std::deque<store::Event>& events() const { return events_; }
+  size_t count(job::State state) const { return counts_[static_cast<size_t>(state)]; }
+  const std::map<std::string, uint64_t>& finished() const { return finished_; }  // since the start, by result
+  struct Published { std::string root; job::Class service; auto operator<=>(const Published&) const = default; };
+  const std::map<Published, job::WallTime>& last_published() const { return last_published_; }
+
+ private:
+  void index(const job::Job& job);
+  void unindex(const job::Job& job);
+  void note(const job::Job& job, job::State before, job::WallTime now);
+  void add(job::Job job, job::WallTime now);
+  void drop_oldest();
+  bool has_live_run(const job::Job& series) const;
+
+  std::map<job::JobId, job::Job> jobs_;
+  std::map<std::pair<uint32_t, std::string>, job::JobId> by_submission_;
+  std::map<std::string, std::set<Rank>> queued_;
+  std::set<job::JobId> held_, recurring_, changed_, forgotten_;
+  std::map<job::JobId, job::JobId> last_run_;  // of a recurring job
+  std::deque<job::JobId> over_;                // in the order in which they ended
+  std::array<size_t, std::size(job::kStates)> counts_{};
+  std::map<std::string, uint64_t> finished_;
+  std::map<Published, job::WallTime> last_published_;
+  std::deque<store::Event> events_;
+  std::vector<store::Event> new_events_;
+  uint64_t last_number_ = 0, last_event_ = 0;
+};
+
+}  // namespace tideway::daemon

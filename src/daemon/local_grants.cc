@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/local_grants.h"
+
+#include <grp.h>
+#include <pwd.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace tideway::daemon {
+namespace {
+
+std::optional<uint32_t> id_of(const LocalGrant& grant) {
+  if (grant.who == LocalGrant::Who::kUser) {
+    const passwd* user = ::getpwnam(grant.name.c_str());
+    return user == nullptr ? std::nullopt : std::optional(user->pw_uid);
+  }
+  const group* found = ::getgrnam(grant.name.c_str());
+  return found == nullptr ? std::nullopt : std::optional(found->gr_gid);
+}
+
+}  // namespace
+
+Result<LocalGrants> LocalGrants::resolve(const std::vector<LocalGrant>& grants) {
+  LocalGrants table;
+  for (const LocalGrant& grant : grants) {
+    const auto id = id_of(grant);
+    const char* const kind = grant.who == LocalGrant::Who::kUser ? "user" : "group";
+    if (!id) return Error{Fault::kConfigInvalid, grant.rule + ": this machine has no " + kind + " \"" + to_display(grant.name) + '"', "make it, or correct peer in [[grant]]"};
+    table.rows_.push_back({grant, *id});
+  }
+  return table;
+}
+
+bool LocalGrants::is_privileged(const http::Caller& caller) { return caller.uid == 0 || caller.uid == ::geteuid(); }
+
+bool LocalGrants::allows(const http::Caller& caller, std::string_view root, const ObjectName& name, session::GrantOp op) const {
+  if (is_privileged(caller)) return true;
+  return std::ranges::any_of(rows_, [&](const Row& row) {
+    const bool is_meant = row.grant.who == LocalGrant::Who::kUser ? row.id == caller.uid : row.id == caller.gid || std::ranges::count(caller.groups, row.id) > 0;
+    return is_meant && row.grant.root == root && name.starts_with(row.grant.prefix) && row.grant.ops.has(op);
+  });
+}
+
+}  // namespace tideway::daemon

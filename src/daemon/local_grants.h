@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What users of this machine may have the gateway do with its roots, by the credentials of their socket. Deny by default; root and
+// the gateway's own user need no grant. Names of users and groups are looked up once, at the start and at each reload.
+// Thread: control.
+#pragma once
+#include "http/exchange.h"
+#include "session/grants.h"
+
+#include <string>
+#include <vector>
+
+namespace tideway::daemon {
+
+struct LocalGrant {
+  enum class Who : uint8_t { kUser, kGroup } who = Who::kUser;
+  std::string name;
+  std::string root;
+  ObjectName prefix;
+  session::GrantOps ops;
+  std::string rule;  // where it is written
+};
+
+class LocalGrants {
+ public:
+  LocalGrants() = default;  // denies everything but to root and ourselves
+  // Errors: config_invalid: this machine knows no such user or group.
+  static Result<LocalGrants> resolve(const std::vector<LocalGrant>& grants);
+
+  bool allows(const http::Caller& caller, std::string_view root, const ObjectName& name, session::GrantOp op) const;
+  static bool is_privileged(const http::Caller& caller);
+
+ private:
+  struct Row {
+    LocalGrant grant;
+    uint32_t id = 0;
+  };
+  std::vector<Row> rows_;
+};
+
+}  // namespace tideway::daemon

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/metrics.h"
+
+#include "daemon/metrics_text.h"
+
+#include <sys/statvfs.h>
+
+namespace tideway::daemon {
+namespace {
+
+using enum MetricsText::Type;
+
+double seconds(job::WallTime time) { return std::chrono::duration<double>(time.time_since_epoch()).count(); }
+
+void add_traffic(MetricsText& out, const session::SessionCounts& counts) {
+  const auto each = [&](auto value) {
+    for (const auto& [peer, traffic] : counts.traffic) out.value(value(traffic), {{"peer", peer}});
+  };
+  out.family("sent_bytes_total", kCounter, "UDP payload sent to a peer");
+  each([](const session::Traffic& traffic) { return static_cast<double>(traffic.sent.count()); });
+  out.family("received_bytes_total", kCounter, "UDP payload received from a peer");
+  each([](const session::Traffic& traffic) { return static_cast<double>(traffic.received.count()); });
+  out.family("retransmitted_packets_total", kCounter, "packets that were lost, and whose content was sent again");
+  each([](const session::Traffic& traffic) { return static_cast<double>(traffic.packets_lost); });
+  out.family("flow_loss_ratio", kGauge, "lost packets of those sent to a peer");
+  each([](const session::Traffic& traffic) { return traffic.packets_sent == 0 ? 0 : static_cast<double>(traffic.packets_lost) / static_cast<double>(traffic.packets_sent); });
+  out.family("payload_bytes_total", kCounter, "bytes of files whose hashes agreed, of transfers that are over").value(static_cast<double>(counts.payload.count()));
+}
+
+void add_engine(MetricsText& out, session::Gateway& gateway, WorkerLoad& load, Time now) {
+  const engine::Engine& engine = gateway.engine();
+  const Rate rate = engine.rate();
+  out.family("bwlimit_bytes_per_second", kGauge, "ceiling of this gateway; +Inf without one");
+  out.value(rate.is_unlimited() ? std::numeric_limits<double>::infinity() : static_cast<double>(rate.bytes_per_second()));
+  out.family("pool_free_ratio", kGauge, "block buffers that nobody holds").value(engine.pool_free_share());
+  out.family("worker_busy_ratio", kGauge, "share of a core that a thread used since the scrape before");
+  for (const auto& [name, ratio] : load.look(now)) out.value(ratio, {{"worker", name}});
+  uint64_t auth = 0, refused = 0, malformed = 0, unknown = 0, replayed = 0;
+  for (const engine::NetBoard& board : engine.net_boards()) {
+    auth += board.dropped_auth.get();
+    refused += board.dropped_refused.get();
+    malformed += board.dropped_malformed.get() + board.dropped_short.get();
+    unknown += board.dropped_unknown.get() + board.dropped_foreign.get();
+    replayed += board.dropped_replay.get();
+  }
+  out.family("auth_failed_packets_total", kCounter, "packets that were dropped because no peer of ours can have sent them");
+  for (const auto& [reason, count] : {std::pair("tag", auth), std::pair("refused", refused), std::pair("malformed", malformed), std::pair("unknown_flow", unknown)})
+    out.value(static_cast<double>(count), {{"reason", reason}});
+  out.family("replayed_packets_total", kCounter, "packets that came before").value(static_cast<double>(replayed));
+}
+
+void add_ports(MetricsText& out, const engine::Engine& engine) {
+  const auto backend = packet_io::find_backend(engine.packet_backend());
+  const PacketIoLosses losses = engine.losses();
+  const bool counts_ports = backend.ok() && backend.value()->ports != nullptr;
+  const auto ports = counts_ports ? backend.value()->ports() : std::vector<packet_io::PortCounters>();
+  if (counts_ports) out.family("port_packets_total", kCounter, "packets of a DPDK port");
+  for (const packet_io::PortCounters& port : ports) {
+    out.value(static_cast<double>(port.received), {{"port", port.port}, {"direction", "received"}});
+    out.value(static_cast<double>(port.sent), {{"port", port.port}, {"direction", "sent"}});
+  }
+  out.family("port_drops_total", kCounter, "packets that this host or a port of it lost, by why");
+  for (const packet_io::PortCounters& port : ports)
+    for (const auto& [reason, count] : {std::pair("no_descriptor", port.missed), std::pair("no_buffer", port.dry), std::pair("receive_error", port.receive_errors), std::pair("send_error", port.send_errors)})
+      out.value(static_cast<double>(count), {{"port", port.port}, {"reason", reason}});
+  if (counts_ports) return;
+  out.value(static_cast<double>(losses.received), {{"port", "kernel"}, {"reason", "received"}});
+  out.value(static_cast<double>(losses.sent), {{"port", "kernel"}, {"reason", "sent"}});
+}
+
+void add_sessions(MetricsText& out, const session::SessionCounts& counts) {
+  out.family("handshakes_total", kCounter, "of peers that dialled, by how they ended").value(static_cast<double>(counts.accepted), {{"result", "accepted"}});
+  for (const auto& [fault, count] : counts.refused) out.value(static_cast<double>(count), {{"result", std::string(row_of(fault).name)}});
+  out.family("denied_total", kCounter, "requests of peers that no grant allows");
+  for (const auto& [op, count] : counts.denied) out.value(static_cast<double>(count), {{"op", op}});
+  const auto ended = [&](Fault fault) {
+    const auto found = counts.transfers_ended.find(fault);
+    return found == counts.transfers_ended.end() ? 0.0 : static_cast<double>(found->second);
+  };
+  out.family("limit_hits_total", kCounter, "transfers that met a limit of their grant").value(ended(Fault::kLimitExceeded), {{"limit", "grant"}});
+  out.family("integrity_mismatches_total", kCounter, "transfers that ended because hashes differ");
+  out.value(ended(Fault::kHashMismatch) + ended(Fault::kManifestMismatch) + ended(Fault::kBadCompression), {{"stage", "transfer"}});
+}
+
+void add_jobs(MetricsText& out, const JobTable& table) {
+  out.family("job_state", kGauge, "jobs in each state; of those that are over, the ones still remembered");
+  for (const job::State state : job::kStates) out.value(static_cast<double>(table.count(state)), {{"state", std::string(to_string(state))}});
+  out.family("jobs_finished_total", kCounter, "jobs that ended, by published, cancelled or the code of why not");
+  for (const auto& [result, count] : table.finished()) out.value(static_cast<double>(count), {{"result", result}});
+  out.family("last_published_timestamp_seconds", kGauge, "when a job of that class was last published below a root");
+  for (const auto& [what, time] : table.last_published()) out.value(seconds(time), {{"root", what.root}, {"class", std::string(to_string(what.service))}});
+}
+
+void add_service(MetricsText& out, const MetricSources& sources) {
+  out.family("root_free_bytes", kGauge, "what an ordinary user may still write below a root");
+  for (const session::RootConfig& root : sources.roots) {
+    struct statvfs info{};
+    if (::statvfs(root.path.c_str(), &info) == 0) out.value(static_cast<double>(info.f_bavail) * static_cast<double>(info.f_frsize), {{"root", root.name}});
+  }
+  const StoreThread::Stats store = sources.store.stats();
+  out.family("store_duration_seconds", kSummary, "writing to the job store").summary(store.writes, std::chrono::duration<double>(store.spent).count());
+  const auto expiry = sources.gateway.own_certificate().not_after.time_since_epoch();
+  out.family("cert_expiry_timestamp_seconds", kGauge, "when our certificate ends").value(std::chrono::duration<double>(expiry).count(), {{"peer", "self"}});
+  out.family("config_reload_ok", kGauge, "0: the last reload failed, and what was in force before still is").value(sources.reload == MetricSources::Reload::kOk ? 1 : 0);
+  out.family("build_info", kGauge, "always 1").value(1, {{"version", TIDEWAY_VERSION}});
+}
+
+}  // namespace
+
+std::string metrics_of(const MetricSources& sources, Time now) {
+  MetricsText out;
+  const session::SessionCounts counts = sources.gateway.counts();
+  add_traffic(out, counts);
+  add_engine(out, sources.gateway, sources.load, now);
+  add_ports(out, sources.gateway.engine());
+  add_sessions(out, counts);
+  add_jobs(out, sources.table);
+  add_service(out, sources);
+  return out.text();
+}
+
+}  // namespace tideway::daemon

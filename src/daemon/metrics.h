@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a gateway tells a Prometheus server. Labels are configured names and fixed words only.
+// Thread: control.
+#pragma once
+#include "daemon/job_table.h"
+#include "daemon/peer_sessions.h"
+#include "daemon/store_thread.h"
+#include "daemon/worker_load.h"
+#include "session/gateway.h"
+
+#include <string>
+#include <vector>
+
+namespace tideway::daemon {
+
+struct MetricSources {
+  session::Gateway& gateway;
+  const JobTable& table;
+  const StoreThread& store;
+  WorkerLoad& load;
+  const std::vector<session::RootConfig>& roots;
+  enum class Reload : uint8_t { kFailed, kOk } reload = Reload::kOk;
+};
+std::string metrics_of(const MetricSources& sources, Time now);
+
+}  // namespace tideway::daemon

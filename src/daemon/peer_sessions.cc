@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/peer_sessions.h"
+
+#include "base/log.h"
+
+#include <algorithm>
+
+namespace tideway::daemon {
+
+PeerSessions::~PeerSessions() {
+  for (const Entry& entry : entries_) gateway_.close(entry.session);
+}
+
+const session::PeerConfig* PeerSessions::named(std::string_view peer) const {
+  const auto found = std::ranges::find(peers_, peer, &session::PeerConfig::name);
+  return found == peers_.end() ? nullptr : &*found;
+}
+
+session::CarrierChoice& PeerSessions::carrier(const std::string& peer) {
+  return carriers_.try_emplace(peer, gateway_.fallback()).first->second;
+}
+
+bool PeerSessions::on_udp_blocked(const std::string& peer, Time now) {
+  const bool goes_on = carrier(peer).on_blocked(now);
+  if (goes_on) log::warning("udp_blocked", "peer=" + peer + " UDP does not come through; going on over TLS connections");
+  return goes_on;
+}
+
+bool PeerSessions::is_over_tls(std::string_view peer) const {
+  const auto found = carriers_.find(peer);
+  return found != carriers_.end() && found->second.delivery() == Delivery::kStream;
+}
+
+// UDP is asked for again by the first session that is wanted when it is time to; jobs under way stay where they are.
+Result<session::Session*> PeerSessions::take(const std::string& peer, Sharing sharing, Time now) {
+  session::CarrierChoice& choice = carrier(peer);
+  if (now >= choice.asks_at()) choice.ask_again();
+  for (Entry& entry : entries_) {
+    if (entry.session->delivery() != choice.delivery() && entry.session->is_up()) continue;
+    if (entry.peer != peer || sharing == Sharing::kOwn || entry.sharing == Sharing::kOwn || entry.has_parted || entry.session->is_over()) continue;
+    ++entry.users;
+    entry.ends_at = kNever;
+    return entry.session;
+  }
+  const session::PeerConfig* known = named(peer);
+  if (known == nullptr) return Error{Fault::kUsage, "the configuration names no peer \"" + peer + "\" any more", "add the [[peer]] again and reload"};
+  if (!has_room(peer, sharing))
+    return Error{Fault::kOverloaded, "all sessions with " + peer + " are in use", "jobs with a rate of their own run two at a time"};
+  auto dialled = gateway_.dial(*known, choice.delivery());
+  if (!dialled.ok()) return dialled;
+  entries_.push_back({peer, sharing, dialled.value(), 1, kNever, false});
+  return dialled;
+}
+
+// One of them is for those that share it. What only waits for its last words to leave does not count.
+bool PeerSessions::has_room(const std::string& peer, Sharing sharing) const {
+  const auto counts = [&](const Entry& entry) { return entry.peer == peer && entry.sharing == sharing && !entry.has_parted; };
+  const auto used = static_cast<size_t>(std::ranges::count_if(entries_, counts));
+  return used < (sharing == Sharing::kOwn ? kPerPeerMax - 1 : kPerPeerMax);
+}
+
+void PeerSessions::give_back(session::Session* session, Time now) {
+  const auto found = std::ranges::find(entries_, session, &Entry::session);
+  if (found == entries_.end() || --found->users > 0) return;
+  found->ends_at = found->sharing == Sharing::kOwn ? now : now + kWarmTime;
+}
+
+void PeerSessions::tidy(Time now) {
+  std::erase_if(entries_, [&](Entry& entry) {
+    if (entry.users > 0) return false;
+    const bool is_through = entry.session->is_over() || (entry.has_parted && now >= entry.ends_at);
+    if (!is_through && now >= entry.ends_at) {
+      entry.session->say_goodbye({});
+      entry.has_parted = true;
+      entry.ends_at = now + kFarewellTime;
+    }
+    if (is_through) gateway_.close(entry.session);
+    return is_through;
+  });
+}
+
+Time PeerSessions::next_deadline() const {
+  Time next = kNever;
+  for (const Entry& entry : entries_)
+    if (entry.users == 0) next = std::min(next, entry.ends_at);
+  return next;
+}
+
+bool PeerSessions::is_up(std::string_view peer) const {
+  return std::ranges::any_of(entries_, [&](const Entry& entry) { return entry.peer == peer && entry.session->is_up() && !entry.session->is_over(); });
+}
+
+size_t PeerSessions::count(std::string_view peer) const { return static_cast<size_t>(std::ranges::count(entries_, peer, &Entry::peer)); }
+
+}  // namespace tideway::daemon

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The sessions that the jobs of this gateway use: one per peer, which all of its jobs share and which stays up for a while after
+// the last of them, so that the next one needs no handshake; and one of its own for a job that must keep to a rate, because what
+// shares lanes shares their rate.
+// Thread: control.
+#pragma once
+#include "session/gateway.h"
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace tideway::daemon {
+
+class PeerSessions {
+ public:
+  static constexpr Duration kWarmTime = std::chrono::minutes(10);
+  static constexpr Duration kFarewellTime = std::chrono::seconds(1);
+  // A peer takes four of one identity; one is left for a copy that somebody makes by hand.
+  static constexpr size_t kPerPeerMax = 3;
+
+  PeerSessions(session::Gateway& gateway, std::vector<session::PeerConfig> peers) : gateway_(gateway), peers_(std::move(peers)) {}
+  ~PeerSessions();
+
+  const std::vector<session::PeerConfig>& peers() const { return peers_; }
+  const session::PeerConfig* named(std::string_view peer) const;
+  void set_peers(std::vector<session::PeerConfig> peers) { peers_ = std::move(peers); }
+
+  enum class Sharing : uint8_t { kShared, kOwn };
+  bool has_room(const std::string& peer, Sharing sharing) const;
+  // Errors: usage (no such peer any more), overloaded (kPerPeerMax), peer_unreachable.
+  Result<session::Session*> take(const std::string& peer, Sharing sharing, Time now);
+  void give_back(session::Session* session, Time now);
+  // No UDP of that peer came through. True: the next session goes over TLS.
+  bool on_udp_blocked(const std::string& peer, Time now);
+  bool is_over_tls(std::string_view peer) const;
+  // Closes what is over or has been idle for long; nobody may use what is over after that.
+  void tidy(Time now);
+  Time next_deadline() const;
+  // Whether a session with that peer is up; for people.
+  bool is_up(std::string_view peer) const;
+  size_t count(std::string_view peer) const;
+
+ private:
+  struct Entry {
+    std::string peer;
+    Sharing sharing = Sharing::kShared;
+    session::Session* session = nullptr;
+    size_t users = 0;
+    Time ends_at = kNever;  // of one that nobody uses: when it says goodbye, and then when it is closed
+    bool has_parted = false;
+  };
+  session::CarrierChoice& carrier(const std::string& peer);
+  session::Gateway& gateway_;
+  std::vector<session::PeerConfig> peers_;
+  std::map<std::string, session::CarrierChoice, std::less<>> carriers_;  // by peer
+  std::deque<Entry> entries_;
+};
+
+}  // namespace tideway::daemon

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/store_thread.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <iterator>
+
+namespace tideway::daemon {
+namespace {
+
+constexpr auto kRetryAfter = std::chrono::seconds(1);
+
+job::WallTime wall_now() { return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now()); }
+
+void append(store::Batch& sum, const store::Batch& more) {
+  sum.jobs.insert(sum.jobs.end(), more.jobs.begin(), more.jobs.end());
+  sum.forgotten.insert(sum.forgotten.end(), more.forgotten.begin(), more.forgotten.end());
+  sum.events.insert(sum.events.end(), more.events.begin(), more.events.end());
+}
+
+}  // namespace
+
+Result<std::unique_ptr<StoreThread>> StoreThread::start(std::unique_ptr<store::JobStore> store) {
+  const int wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (wake < 0) return Error{Fault::kOverloaded, std::string("cannot make an eventfd: ") + strerror(errno), "raise the limit of open files"};
+  std::unique_ptr<StoreThread> thread(new StoreThread(std::move(store), wake));
+  thread->thread_ = std::thread([self = thread.get()] { self->run(); });
+  return thread;
+}
+
+StoreThread::~StoreThread() {
+  {
+    const std::scoped_lock lock(mutex_);
+    must_end_ = true;
+  }
+  order_came_.notify_one();
+  thread_.join();
+  close(wake_);
+}
+
+void StoreThread::write(store::Batch batch, Done done) {
+  if (batch.is_empty() && !done) return;
+  {
+    const std::scoped_lock lock(mutex_);
+    orders_.push_back({std::move(batch), std::move(done)});
+  }
+  order_came_.notify_one();
+}
+
+void StoreThread::take_results() {
+  uint64_t count = 0;
+  static_cast<void>(::read(wake_, &count, sizeof count));
+  std::deque<Written> results;
+  {
+    const std::scoped_lock lock(mutex_);
+    results.swap(results_);
+  }
+  for (const Written& result : results) result.done(result.status);
+}
+
+StoreThread::Stats StoreThread::stats() const {
+  const std::scoped_lock lock(mutex_);
+  return stats_;
+}
+
+void StoreThread::run() {
+  pthread_setname_np(pthread_self(), "tw-store");
+  std::deque<Order> waiting;  // refused by the disk so far
+  for (bool ends = false; !ends;) {
+    {
+      std::unique_lock lock(mutex_);
+      const auto has_work = [&] { return must_end_ || !orders_.empty(); };
+      if (waiting.empty()) order_came_.wait(lock, has_work);
+      else order_came_.wait_for(lock, kRetryAfter, [&] { return must_end_; });
+      std::move(orders_.begin(), orders_.end(), std::back_inserter(waiting));
+      orders_.clear();
+      ends = must_end_;
+    }
+    write_orders(waiting);
+  }
+}
+
+Status StoreThread::write_batch(const store::Batch& batch) {
+  const Time start = read_clock();
+  Status status = store_->write(batch, wall_now());
+  const std::scoped_lock lock(mutex_);
+  ++stats_.writes;
+  stats_.spent += read_clock() - start;
+  if (!status.ok() && !stats_.is_failing) log::error("store_unavailable", "why=\"" + status.error().what + "\" next=\"" + status.error().next + '"');
+  if (status.ok() && stats_.is_failing) log::info("store_works_again");
+  stats_.is_failing = !status.ok();
+  return status;
+}
+
+void StoreThread::finish(Order& order, const Status& status) {
+  if (!order.done) return;
+  {
+    const std::scoped_lock lock(mutex_);
+    results_.push_back({std::move(order.done), status});
+  }
+  const uint64_t one = 1;
+  static_cast<void>(::write(wake_, &one, sizeof one));
+}
+
+// All at once; where that fails, what is waited for is told, and the rest stays in its order.
+void StoreThread::write_orders(std::deque<Order>& orders) {
+  if (orders.empty()) return;
+  store::Batch all;
+  for (const Order& order : orders) append(all, order.batch);
+  const Status status = write_batch(all);
+  std::deque<Order> kept;
+  for (Order& order : orders) {
+    const bool is_kept = !status.ok() && !order.done;
+    finish(order, status);
+    if (is_kept) kept.push_back(std::move(order));
+  }
+  orders = std::move(kept);
+}
+
+}  // namespace tideway::daemon

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Keeps the job store off the control thread: takes batches, writes what waits in one transaction (so that a disk that syncs a
+// hundred times a second is no limit), and tells what became of it. While the disk takes nothing, what must not be lost waits
+// and is tried again each second; what somebody waits for is told that it failed.
+// Thread: control, but for the store, which belongs to the thread that is started here.
+#pragma once
+#include "store/job_store.h"
+#include <tideway/time.h>
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+namespace tideway::daemon {
+
+class StoreThread {
+ public:
+  using Done = std::function<void(const Status&)>;
+
+  // Errors: overloaded: no descriptor for the wake-up.
+  static Result<std::unique_ptr<StoreThread>> start(std::unique_ptr<store::JobStore> store);
+  // Writes what waits; once only, when the disk takes nothing.
+  ~StoreThread();
+
+  // With `done` the batch is dropped when it cannot be written, and `done` is told by take_results(); without it is kept.
+  void write(store::Batch batch, Done done = {});
+  int wait_fd() const { return wake_; }  // readable when there are results
+  void take_results();
+  // What writing took so far.
+  struct Stats { uint64_t writes = 0; Duration spent{}; bool is_failing = false; };
+  Stats stats() const;
+
+ private:
+  struct Order {
+    store::Batch batch;
+    Done done;
+  };
+  struct Written {
+    Done done;
+    Status status;
+  };
+  StoreThread(std::unique_ptr<store::JobStore> store, int wake) : store_(std::move(store)), wake_(wake) {}
+  void run();
+  void write_orders(std::deque<Order>& orders);
+  Status write_batch(const store::Batch& batch);
+  void finish(Order& order, const Status& status);
+
+  std::unique_ptr<store::JobStore> store_;
+  const int wake_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable order_came_;
+  std::deque<Order> orders_;      // guarded by mutex_, like all that follows
+  std::deque<Written> results_;
+  Stats stats_;
+  bool must_end_ = false;
+  std::thread thread_;
+};
+
+}  // namespace tideway::daemon

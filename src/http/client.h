@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Speaks to a gateway through its unix socket: one request, one connection (HTTP/1.0, so that the end of an answer is the end of
+// the connection). For programs that have nothing else to do meanwhile.
+// Thread: one owner; waits.
+#pragma once
+#include <tideway/result.h>
+#include <tideway/time.h>
+
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace tideway::http {
+
+struct Answer {
+  unsigned status = 0;
+  std::string body;
+};
+
+struct ServerEvent {
+  std::string id, type, data;
+};
+
+class Client {
+ public:
+  explicit Client(std::string socket) : socket_(std::move(socket)) {}
+  // Somebody answers there.
+  bool is_there() const;
+  // Errors: daemon_unreachable.
+  Result<Answer> ask(const std::string& method, const std::string& path, const std::string& body = {}) const;
+
+  const std::string& socket() const { return socket_; }
+
+ private:
+  std::string socket_;
+};
+
+// Server-sent events, as they come.
+class EventReader {
+ public:
+  // `last_id`: goes on behind that event; empty: from now on. Errors: daemon_unreachable; whatever the gateway refuses it with.
+  static Result<EventReader> open(const std::string& socket, const std::string& path, const std::string& last_id);
+  EventReader(EventReader&& other) noexcept : fd_(std::exchange(other.fd_, -1)), buffer_(std::move(other.buffer_)), has_ended_(other.has_ended_) {}
+  EventReader& operator=(EventReader&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    buffer_ = std::move(other.buffer_);
+    has_ended_ = other.has_ended_;
+    return *this;
+  }
+  ~EventReader();
+
+  // Waits at most so long; `also_fd` (-1: none) ends the wait when it is readable.
+  std::optional<ServerEvent> next(Duration at_most, int also_fd = -1);
+  bool has_ended() const { return has_ended_ && buffer_.find("\n\n") == buffer_.npos; }  // the gateway closed it
+
+ private:
+  EventReader(int fd, std::string buffer) : fd_(fd), buffer_(std::move(buffer)) {}
+  std::optional<ServerEvent> take();
+  int fd_;
+  std::string buffer_;
+  bool has_ended_ = false;
+};
+
+}  // namespace tideway::http

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/job.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace tideway::job {
+namespace {
+
+constexpr std::string_view kStateNames[] = {"queued", "running", "waiting", "paused", "published", "failed", "cancelled"};
+constexpr std::string_view kClassNames[] = {"restore", "checkpoint", "staging", "best-effort"};
+
+Error usage(std::string what, std::string next) { return {Fault::kUsage, std::move(what), std::move(next)}; }
+
+// The fields that the record has and no part of this version obeys.
+std::string_view unenforced(const Spec& spec) {
+  if (spec.deadline) return "deadline";
+  if (spec.rpo) return "rpo";
+  if (!spec.series.empty()) return "series";
+  if (spec.step) return "step";
+  if (spec.weight) return "weight";
+  if (spec.hurt_max) return "hurt_max";
+  if (!spec.labels.empty()) return "labels";
+  if (!spec.sites.empty()) return "sites";
+  if (spec.replicas) return "replicas";
+  if (spec.relay_ok) return "relay_ok";
+  return spec.energy.empty() ? "" : "energy";
+}
+
+bool is_too_long(const std::string& text) { return text.size() > kTextMax; }
+
+void end(Job& job, State state, WallTime now) {
+  job.state = state;
+  job.wait.reset();
+  job.ended = now;
+}
+
+// A copy that somebody waits for is not kept from its answer, except for the moments in which a gateway restarts.
+bool is_worth_waiting(const Job& job, const Error& why, Progressed progressed) {
+  if (job.spec.patience == Patience::kJob) return reaction_to(why.fault) != Reaction::kFail;
+  const bool was_there = progressed == Progressed::kYes || job.attempts > 0;
+  const bool is_gone = why.fault == Fault::kPeerLost || why.fault == Fault::kPeerUnreachable || why.fault == Fault::kDestBusy;
+  constexpr uint32_t kAttemptsMax = 8;  // with the pauses of back_off.h, half a minute
+  return was_there && is_gone && job.attempts < kAttemptsMax;
+}
+
+}  // namespace
+
+std::string_view to_string(Class one) { return kClassNames[static_cast<size_t>(one)]; }
+std::string_view to_string(State state) { return kStateNames[static_cast<size_t>(state)]; }
+
+std::optional<Class> class_named(std::string_view name) {
+  const auto found = std::ranges::find(kClassNames, name);
+  if (found == std::end(kClassNames)) return std::nullopt;
+  return static_cast<Class>(found - std::begin(kClassNames));
+}
+
+std::optional<State> state_named(std::string_view name) {
+  const auto found = std::ranges::find(kStateNames, name);
+  if (found == std::end(kStateNames)) return std::nullopt;
+  return static_cast<State>(found - std::begin(kStateNames));
+}
+
+Status check(const Spec& spec) {
+  if (spec.sources.empty() || spec.destination.empty())
+    return usage("a job needs at least one source and a destination", "name them as root:path and peer:root/path");
+  if (spec.sources.size() > kSourcesMax)
+    return usage("a job has at most " + std::to_string(kSourcesMax) + " sources, not " + std::to_string(spec.sources.size()), "copy a directory that holds them");
+  if (std::ranges::any_of(spec.sources, is_too_long) || is_too_long(spec.destination))
+    return usage("an address is longer than " + std::to_string(kTextMax) + " bytes", "shorten it");
+  if (spec.filters.size() > kPatternsMax || (spec.only && spec.only->size() > kPatternsMax))
+    return usage("a job takes at most " + std::to_string(kPatternsMax) + " filters and as many names", "use patterns, or tideway copy --direct");
+  if (spec.submission_id.size() > kSubmissionIdMax)
+    return usage("submission_id is longer than " + std::to_string(kSubmissionIdMax) + " bytes", "shorten it");
+  if (spec.rate_max == Rate()) return usage("the rate is zero", "pause the job instead");
+  if (spec.every && (*spec.every < kEveryMin || *spec.every > kEveryMax))
+    return usage("every is " + std::to_string(spec.every->count()) + " ms", "write from 10s to 366d");
+  if (const std::string_view field = unenforced(spec); !field.empty())
+    return Error{Fault::kUnsupported, std::string(field) + " of a job is not enforced yet in this version", "leave it out"};
+  return success();
+}
+
+Reaction reaction_to(Fault fault) {
+  switch (fault) {
+    case Fault::kPeerUnreachable:
+    case Fault::kPeerLost:
+    case Fault::kDestBusy:
+    case Fault::kOverloaded:
+    case Fault::kNoMemory:
+    case Fault::kLeaseLost:
+    case Fault::kUdpBlocked:
+      return Reaction::kRetry;
+    case Fault::kAuthFailed:  // a certificate that ended is issued anew
+    case Fault::kEntriesFailed:
+    case Fault::kSourceChanged:
+    case Fault::kDestFull:
+    case Fault::kDestQuota:
+    case Fault::kDestInodes:
+    case Fault::kDestReadonly:
+    case Fault::kDestUnmounted:
+    case Fault::kDestStalled:
+    case Fault::kDestDenied:
+      return Reaction::kWait;
+    default: return Reaction::kFail;
+  }
+}
+
+bool start(Job& job, WallTime now) {
+  if (job.is_recurring() || (job.state != State::kQueued && job.state != State::kWaiting)) return false;
+  job.state = State::kRunning;
+  job.wait.reset();
+  if (job.started == WallTime{}) job.started = now;
+  return true;
+}
+
+bool pause(Job& job) {
+  if (is_over(job.state) || job.state == State::kPaused) return false;
+  job.state = State::kPaused;
+  job.wait.reset();
+  return true;
+}
+
+bool resume(Job& job) {
+  if (job.state != State::kPaused && job.state != State::kWaiting) return false;
+  if (job.is_recurring()) {
+    if (job.state == State::kWaiting) return false;
+    job.state = State::kWaiting;
+    job.wait = Wait{"every", "the next run is not due yet", ""};
+    return true;
+  }
+  job.state = State::kQueued;
+  job.wait.reset();
+  job.attempts = 0;
+  return true;
+}
+
+bool cancel(Job& job, WallTime now) {
+  if (is_over(job.state)) return false;
+  end(job, State::kCancelled, now);
+  return true;
+}
+
+bool publish(Job& job, WallTime now, const Outcome& outcome) {
+  if (is_over(job.state)) return false;
+  end(job, State::kPublished, now);
+  job.outcome = outcome;
+  return true;
+}
+
+bool stumble(Job& job, WallTime now, const Error& why, Progressed progressed) {
+  if (job.state != State::kRunning) return false;
+  const bool waits = is_worth_waiting(job, why, progressed);
+  job.attempts = progressed == Progressed::kYes ? 1 : job.attempts + 1;
+  if (!waits) {
+    end(job, State::kFailed, now);
+    job.error = why;
+    return true;
+  }
+  job.state = State::kWaiting;
+  job.wait = Wait{std::string(why.name()), why.what, why.next};
+  return true;
+}
+
+void recover(Job& job) {
+  if (job.state != State::kRunning && !(job.state == State::kWaiting && !job.is_recurring())) return;
+  job.state = State::kQueued;
+  job.wait.reset();
+}
+
+std::optional<Job> next_run(Job& series, WallTime now) {
+  if (!series.is_recurring() || series.state != State::kWaiting || now < series.due) return std::nullopt;
+  Job run;
+  run.spec = series.spec;
+  run.spec.every.reset();
+  run.owner = series.owner;
+  run.peer = series.peer;
+  run.run_of = series.id;
+  run.runs = ++series.runs;
+  if (!run.spec.submission_id.empty()) run.spec.submission_id += "/" + std::to_string(run.runs);
+  run.created = now;
+  const auto missed = (now - series.due) / *series.spec.every;
+  series.due += *series.spec.every * (missed + 1);
+  return run;
+}
+
+}  // namespace tideway::job

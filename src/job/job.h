@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A job: a transfer in the daemon's queue, from the moment it is taken in until it is over.
+//
+//              ┌────────────── due again ◀──────────────┐
+//              ▼                                        │
+//   queued ─ start ─▶ running ─ temporary trouble ─▶ waiting ── somebody ─▶ queued
+//     ▲                  │                              │
+//     └── resume ─ paused ◀──────── pause ──────────────┘
+//   from any of these: cancel ─▶ cancelled; from running: published, failed
+//
+// A recurring job (`every`) never runs itself: it waits, and makes a run when one is due.
+// Thread: any; a value. Pure.
+#pragma once
+#include "job/spec.h"
+#include <tideway/ids.h>
+#include <tideway/result.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace tideway::job {
+
+using JobId = std::string;  // 16 hex digits
+
+inline constexpr size_t kSourcesMax = 64;
+inline constexpr size_t kTextMax = 32 * 1024;        // of one address: a whole name
+inline constexpr size_t kPatternsMax = 1024;         // filters, and names of `only`: a larger list is copied without the daemon
+inline constexpr size_t kSubmissionIdMax = 128;
+inline constexpr std::chrono::milliseconds kEveryMin = std::chrono::seconds(10), kEveryMax = std::chrono::days(366);
+
+enum class State : uint8_t { kQueued, kRunning, kWaiting, kPaused, kPublished, kFailed, kCancelled };
+inline constexpr State kStates[] = {State::kQueued, State::kRunning,   State::kWaiting,  State::kPaused,
+                                    State::kPublished, State::kFailed, State::kCancelled};
+std::string_view to_string(State state);
+std::optional<State> state_named(std::string_view name);
+constexpr bool is_over(State state) { return state >= State::kPublished; }
+
+// What a waiting job waits for: an error code, or a word of ours such as `every`.
+struct Wait {
+  std::string reason, what, next;
+  bool operator==(const Wait&) const = default;
+};
+
+struct Outcome {
+  Hash256 root{};
+  uint64_t entries = 0, failed = 0, skipped = 0, kept = 0;
+  Bytes bytes, bytes_sent, bytes_held;
+  uint64_t milliseconds = 0;  // of the last attempt
+  double ratio = 1, loss = 0;
+  bool operator==(const Outcome&) const = default;
+};
+
+struct EntryProblem {
+  std::string path, code, detail;
+  bool is_skipped = false;
+  bool operator==(const EntryProblem&) const = default;
+};
+inline constexpr size_t kProblemsKept = 100;  // of one job; the rest is counted
+
+struct Job {
+  JobId id;
+  uint64_t number = 0;     // order of submission
+  Spec spec;
+  std::string request;     // the body it came with, in one spelling: the same submission_id with another one is a conflict
+  uint32_t owner = 0;      // uid
+  std::string peer;        // of the remote side
+  TransferId transfer{};   // a restarted daemon finds its staging by it
+  State state = State::kQueued;
+  std::optional<Wait> wait;    // of kWaiting
+  std::optional<Error> error;  // of kFailed
+  uint32_t attempts = 0;       // that ended in trouble, since the last that made progress
+  WallTime created{}, started{}, ended{};
+  std::optional<Outcome> outcome;  // of kPublished
+  std::vector<EntryProblem> problems;
+  uint64_t lease_epoch = 0;
+  JobId run_of;            // of a run: the recurring job
+  uint64_t runs = 0;       // of a recurring job: made so far; of a run: its number
+  WallTime due{};          // of a recurring job: the next run
+
+  bool is_recurring() const { return spec.every.has_value() && run_of.empty(); }
+};
+
+// Errors: usage: a value that no job may have; unsupported: a field that is set and that nothing enforces yet.
+Status check(const Spec& spec);
+
+// What trouble means for the queue.
+enum class Reaction : uint8_t {
+  kRetry,  // it may have passed in a moment
+  kWait,   // something must be put right first; looked at again now and then
+  kFail,
+};
+Reaction reaction_to(Fault fault);
+
+// Each tells whether anything changed. What is over stays as it is.
+bool start(Job& job, WallTime now);
+bool pause(Job& job);
+bool resume(Job& job);
+bool cancel(Job& job, WallTime now);
+bool publish(Job& job, WallTime now, const Outcome& outcome);
+// An attempt ended in trouble: by reaction and patience the job waits or fails. `made_progress`: its retries start again.
+enum class Progressed : uint8_t { kNo, kYes };
+bool stumble(Job& job, WallTime now, const Error& why, Progressed progressed);
+// The daemon starts again: what ran then is queued.
+void recover(Job& job);
+
+// ---- recurring -----------------------------------------------------------------------------------------------------
+
+// The run that is due, if any, with everything but an id and a transfer; moves the series on. Runs missed meanwhile collapse
+// into this one.
+std::optional<Job> next_run(Job& series, WallTime now);
+
+}  // namespace tideway::job

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What somebody asked for: from where to where, how, and when. Words that only the session understands (compress, verify,
+// publish) stay words here; whoever takes the job in has them checked.
+// Thread: any; a value. Pure.
+#pragma once
+#include <tideway/time.h>
+#include <tideway/units.h>
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tideway::job {
+
+// Of the calendar, because jobs outlive a process. It may jump, so nothing but `every` and what people read hangs on it.
+using WallTime = std::chrono::sys_time<std::chrono::milliseconds>;
+
+enum class Class : uint8_t { kRestore, kCheckpoint, kStaging, kBestEffort };  // in the order in which they start
+std::string_view to_string(Class one);
+std::optional<Class> class_named(std::string_view name);
+
+// What happens when the job cannot go on by itself. kJob: it stays in the queue and says what it waits for. kCommand:
+// somebody sits before it, and it ends as a copy without a daemon would.
+enum class Patience : uint8_t { kJob, kCommand };
+
+struct Filter {
+  enum class Kind : uint8_t { kInclude, kExclude } kind = Kind::kInclude;
+  std::string pattern;
+  bool operator==(const Filter&) const = default;
+};
+
+struct Spec {
+  std::vector<std::string> sources;  // `root:path` here or `peer:root/path`, all on one side
+  std::string destination;           // the same, on the other side
+  std::string compress = "auto", verify = "memory", publish = "auto";
+  std::vector<std::string> last;
+  std::vector<Filter> filters;
+  std::optional<std::vector<std::string>> only;
+  Rate rate_max = Rate::unlimited();
+  Class service = Class::kBestEffort;
+  Patience patience = Patience::kJob;
+  std::string submission_id;               // empty: a repeated request is another job
+  std::optional<std::chrono::milliseconds> every;
+
+  // Part of the record from its first version on. Nothing enforces them yet, so check() refuses one that is set.
+  std::optional<WallTime> deadline;
+  std::optional<std::chrono::milliseconds> rpo;
+  std::string series;
+  std::optional<uint64_t> step;
+  std::optional<uint32_t> weight;
+  std::optional<double> hurt_max;
+  std::map<std::string, std::string> labels;
+  std::vector<std::string> sites;
+  std::optional<uint32_t> replicas;
+  bool relay_ok = false;
+  std::string energy;
+
+  bool operator==(const Spec&) const = default;
+};
+
+}  // namespace tideway::job

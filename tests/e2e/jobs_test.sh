@@ -1,0 +1,191 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# The queue of a gateway: a job is taken in, watched, paused and cancelled, outlives kill -9 of its gateway and of its peer's, and
+# is never there twice; the API says what happens, and Prometheus can read it.
+source "$(dirname "$0")/lib.sh"
+make_sites 127.0.0.1 127.0.0.1
+socket=$work/api.sock
+metrics=$((control_port + 2))
+# Both gateways run on this host, so the one with the queue listens elsewhere.
+awk -v control="127.0.0.1:$((control_port + 1))" -v data="127.0.0.1:$((control_port + 10100))" -v api="$socket" -v metrics="127.0.0.1:$metrics" '
+  /^control = / && !moved++ { printf "control = \"%s\"\napi = \"%s\"\nmetrics = \"%s\"\n", control, api, metrics; next }
+  /^address = / { printf "address = \"%s\"\n", data; next }
+  { print }' "$work/atlanta.toml" > "$work/moved.toml"
+mv "$work/moved.toml" "$work/atlanta.toml"
+export TIDEWAY_API=$socket
+here=$work/atlanta/data
+there=$work/wisconsin/data
+tree=$here/tree
+mkdir -p "$tree/small"
+head -c 40000000 /dev/urandom > "$tree/big"
+for i in $(seq 50); do head -c $((i * 97)) /dev/urandom > "$tree/small/$i"; done
+
+serve wisconsin "$work/wisconsin.toml"
+wisconsin=$gateway
+serve atlanta "$work/atlanta.toml"
+atlanta=$gateway
+
+state() { tideway jobs show --json "$1" | grep -o '"state":"[a-z]*"' | cut -d'"' -f4; }
+# becomes JOB STATE: within ten seconds.
+becomes() {
+  for _ in $(seq 100); do [ "$(state "$1")" = "$2" ] && { pass; return; }; sleep 0.1; done
+  fail "job $1 is $(state "$1") and not $2: $(tideway jobs show "$1")"
+}
+# gets_going JOB: until bytes have crossed.
+gets_going() {
+  for _ in $(seq 100); do tideway jobs show --json "$1" | grep -q '"bytes_done":[1-9]' && return; sleep 0.1; done
+  fail "job $1 did not get going: $(tideway jobs show "$1")"
+}
+ask() { python3 - "$socket" "$@" <<'PY'
+import http.client, socket, sys
+class Unix(http.client.HTTPConnection):
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(20)
+        self.sock.connect(sys.argv[1])
+line = Unix("tideway")
+headers = {"Last-Event-ID": sys.argv[5]} if len(sys.argv) > 5 else {}
+line.request(sys.argv[2], sys.argv[3], sys.argv[4] if len(sys.argv) > 4 else None, headers)
+answer = line.getresponse()
+print(answer.status, answer.read().decode())
+PY
+}
+
+# ---- there and back --------------------------------------------------------------------------------------------------
+job=$(tideway submit "$tree" wisconsin:data/pushed)
+tideway jobs watch -q "$job"
+same_tree "$tree" "$there/pushed"
+[ "$(state "$job")" = published ] || fail "the job is $(state "$job")"; pass
+tideway copy --json "$tree" wisconsin:data/copied > "$work/copied.json" 2> "$work/copied.log" || fail "copy through the gateway: $(cat "$work/copied.log")"
+same_tree "$tree" "$there/copied"
+grep -q '"type":"summary".*"state":"published".*"exit":0' "$work/copied.json" || fail "no summary: $(cat "$work/copied.json")"; pass
+[ "$(tideway jobs list | grep -c published)" -eq 2 ] || fail "the copy did not run in the gateway: $(tideway jobs list)"; pass
+tideway copy -q wisconsin:data/pushed "$here/pulled"
+same_tree "$tree" "$here/pulled"
+code=0; tideway copy -q --error-on-no-transfer "$tree" wisconsin:data/pushed || code=$?
+[ "$code" -eq 9 ] || fail "exit code $code instead of 9"; pass
+refuses 6 source_missing nothing tideway copy -q "$here/nothing" wisconsin:data/nothing
+refuses 2 usage "no root" tideway copy -q "$work/ca" wisconsin:data/ca
+refuses 5 denied elsewhere tideway copy -q "$tree" wisconsin:elsewhere/tree
+tideway copy -q --direct "$work/ca/ca.crt" wisconsin:data/ca.crt
+cmp "$work/ca/ca.crt" "$there/ca.crt"; pass
+
+# ---- one submission, one job ---------------------------------------------------------------------------------------
+first=$(tideway submit --submission-id run-7 "$tree" wisconsin:data/once)
+[ "$(tideway submit --submission-id run-7 "$tree" wisconsin:data/once)" = "$first" ] || fail "the same submission became another job"; pass
+refuses 1 submission_conflict run-7 tideway submit --submission-id run-7 "$tree" wisconsin:data/twice
+becomes "$first" published
+
+# ---- pause, resume, cancel, and another rate -----------------------------------------------------------------------
+job=$(tideway submit --bwlimit 40Mbit "$tree" wisconsin:data/paused)
+gets_going "$job"
+tideway jobs pause "$job" > /dev/null
+[ "$(state "$job")" = paused ] || fail "the job is $(state "$job")"; pass
+absent "$there/paused"
+tideway jobs resume "$job" > /dev/null
+becomes "$job" running
+tideway jobs set "$job" --bwlimit 4Gbit > /dev/null
+tideway jobs watch -q "$job"
+same_tree "$tree" "$there/paused"
+job=$(tideway submit --bwlimit 40Mbit "$tree" wisconsin:data/cancelled)
+gets_going "$job"
+tideway jobs cancel "$job" > /dev/null
+tideway jobs cancel "$job" > /dev/null
+[ "$(state "$job")" = cancelled ] || fail "the job is $(state "$job")"; pass
+absent "$there/cancelled"
+[ "$(tideway bwlimit 100Mbit)" = "$(tideway bwlimit)" ] || fail "the ceiling did not change"; pass
+[ "$(tideway bwlimit off)" = off ] || fail "the ceiling did not go"; pass
+
+# ---- kill -9 of either gateway while a job runs --------------------------------------------------------------------
+job=$(tideway submit --bwlimit 80Mbit "$tree" wisconsin:data/killed)
+"$bin/tideway" jobs watch --json "$job" > "$work/watched.json" 2> "$work/watched.log" &
+watching=$!
+running+=("$watching")
+gets_going "$job"
+for _ in $(seq 100); do [ -n "$(find "$there/.tideway" -mindepth 2 -maxdepth 2 -name ledger -size +127c 2> /dev/null)" ] && break; sleep 0.05; done
+kill -9 "$atlanta"
+wait "$atlanta" 2> /dev/null || :
+absent "$there/killed"
+serve atlanta "$work/atlanta.toml"
+atlanta=$gateway
+gets_going "$job"
+kill -9 "$wisconsin"
+wait "$wisconsin" 2> /dev/null || :
+becomes "$job" waiting
+tideway jobs show "$job" | grep -q 'waits for *peer_' || fail "it does not say what it waits for: $(tideway jobs show "$job")"; pass
+serve wisconsin "$work/wisconsin.toml"
+code=0; wait "$watching" || code=$?
+[ "$code" -eq 0 ] || fail "watching ended with $code: $(cat "$work/watched.log")"; pass
+same_tree "$tree" "$there/killed"
+grep '"type":"summary"' "$work/watched.json" | grep -q '"bytes_held":[1-9]' || fail "it started from the beginning: $(tail -n 1 "$work/watched.json")"; pass
+
+# ---- a recurring job -------------------------------------------------------------------------------------------------
+series=$(tideway submit --every 1h "$tree" wisconsin:data/again)
+for _ in $(seq 100); do [ -d "$there/again" ] && break; sleep 0.1; done
+same_tree "$tree" "$there/again"
+tideway jobs cancel "$series" > /dev/null
+[ "$(state "$series")" = cancelled ] || fail "the series is $(state "$series")"; pass
+
+# ---- what the API says ---------------------------------------------------------------------------------------------------
+first_event=$(ask GET "/v1/jobs/$job/events" "" 1 | grep -m 1 '^id:' | cut -d' ' -f2)
+[ -n "$first_event" ] || fail "no event of the job is kept"; pass
+ask GET "/v1/jobs/$job/events" "" "$first_event" > "$work/events"
+grep -q '"state":"published"' "$work/events" || fail "the events end without the end: $(cat "$work/events")"; pass
+! grep -q "^id: $first_event\$" "$work/events" || fail "an event came again"; pass
+ask POST /v1/jobs '{"sources":["data:tree"],"destination":"wisconsin:data/x","deadline":"2027-01-01T00:00:00Z"}' | grep -q '^400 .*"code":"unsupported".*deadline' || fail "a deadline that nobody keeps was accepted"; pass
+ask POST /v1/jobs '{"sources":["data:tree"],"destination":"wisconsin:data/x","mood":1}' | grep -q '^400 .*mood' || fail "an unknown field was accepted"; pass
+ask POST /v1/jobs '{"sources":["data:../../etc"],"destination":"wisconsin:data/x"}' | grep -q '^400 ' || fail "a name that climbs was accepted"; pass
+ask GET /v1/jobs/ffffffff | grep -q '^404 ' || fail "a job that is not there was found"; pass
+ask DELETE /v1/jobs | grep -q '^405 ' || fail "DELETE is no 405"; pass
+ask GET /v1/health | grep -q '^200 .*"status":"ok"' || fail "it is not well"; pass
+ask GET /v1/version | grep -q '^200 .*"protocol":1' || fail "it has no version"; pass
+ask GET /v1/config | grep -q '^200 .*"reload_failed":null' || fail "it shows no configuration"; pass
+ask POST /v1/config/reload | grep -q '^200 ' || fail "it does not reload"; pass
+tideway peers | grep -q '^wisconsin *connected' || fail "the session did not stay up: $(tideway peers)"; pass
+
+# Users of this machine need a grant; what is not theirs looks absent.
+if [ "$(id -u)" -eq 0 ] && command -v setpriv > /dev/null; then
+  chmod 0755 "$work" && chmod 0666 "$socket"
+  stranger() { setpriv --reuid 65534 --regid 65534 --clear-groups "$bin/tideway" --config /nonexistent "$@"; }
+  refuses 5 denied "ask its operator" stranger submit "$tree" wisconsin:data/stranger
+  [ -z "$(stranger jobs list)" ] || fail "a stranger sees jobs of others"; pass
+  refuses 2 usage "no job" stranger jobs cancel "$job"
+  refuses 5 denied "root" stranger bwlimit 1Gbit
+fi
+
+# ---- metrics ---------------------------------------------------------------------------------------------------------------
+python3 - "$metrics" <<'PY' || fail "metrics"
+import re, sys, urllib.request
+text = urllib.request.urlopen(f"http://127.0.0.1:{sys.argv[1]}/metrics", timeout=10).read().decode()
+values = {}
+for line in text.splitlines():
+    if line.startswith("#"):
+        continue
+    found = re.fullmatch(r'(tideway_[a-z_]+)((?:\{[a-z_]+="[^"]*"(?:,[a-z_]+="[^"]*")*\})?) ([-+0-9.eInf]+)', line)
+    assert found, line
+    values[found[1] + found[2]] = float(found[3])
+assert values['tideway_job_state{state="published"}'] >= 6, values
+assert values['tideway_jobs_finished_total{result="published"}'] >= 1
+assert values['tideway_sent_bytes_total{peer="wisconsin"}'] > 1e6
+assert values['tideway_root_free_bytes{root="data"}'] > 0
+assert values['tideway_config_reload_ok'] == 1
+assert values['tideway_store_duration_seconds_count'] > 0
+assert 'tideway_auth_failed_packets_total{reason="tag"}' in values
+assert any(name.startswith('tideway_worker_busy_ratio{worker="tw-') for name in values)
+assert any(name.startswith('tideway_last_published_timestamp_seconds{root="wisconsin:data"') for name in values)
+PY
+pass
+
+# ---- an orderly end, and one gateway to a state directory -----------------------------------------------------------------
+sed "s/127.0.0.1:$metrics/127.0.0.1:$((metrics + 1))/; s/api.sock/other.sock/; s/^control = \"127.0.0.1:$((control_port + 1))\"/control = \"127.0.0.1:$((control_port + 3))\"/; s/^address = .*/address = \"127.0.0.1:$((control_port + 10200))\"/" "$work/atlanta.toml" > "$work/second.toml"
+refuses 10 store_unavailable "jobs.sqlite" "$bin/tidewayd" --config "$work/second.toml"
+job=$(tideway submit --bwlimit 40Mbit "$tree" wisconsin:data/stopped)
+gets_going "$job"
+kill -TERM "$atlanta"
+wait "$atlanta" || fail "the gateway did not end well"
+serve atlanta "$work/atlanta.toml"
+atlanta=$gateway
+tideway jobs set "$job" --bwlimit off > /dev/null
+tideway jobs watch -q "$job"
+same_tree "$tree" "$there/stopped"

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/local_grants.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+namespace tideway::daemon {
+namespace {
+
+using session::GrantOp;
+
+ObjectName name(std::string_view text) { return ObjectName::from_text(text).value(); }
+
+// Users and groups that every Debian has, by number.
+constexpr uint32_t kNobody = 65534, kDaemonUser = 1, kDaemonGroup = 1;
+
+TEST(LocalGrants, AllowWhatIsWrittenAndNothingElse) {
+  const auto grants = LocalGrants::resolve({
+      {LocalGrant::Who::kUser, "nobody", "ckpt", name("runs"), {GrantOp::kRead}, "t:1"},
+      {LocalGrant::Who::kGroup, "daemon", "ckpt", {}, {GrantOp::kWrite}, "t:2"},
+  });
+  ASSERT_TRUE(grants.ok()) << grants.error().what;
+  const http::Caller nobody{kNobody, kNobody, {}}, member{12345, 12345, {7, kDaemonGroup}}, primary{12345, kDaemonGroup, {}}, user{kDaemonUser, 12345, {}};
+  struct Row {
+    const http::Caller& caller;
+    std::string_view root, name;
+    GrantOp op;
+    bool allowed;
+  };
+  const Row kTable[] = {
+      {nobody, "ckpt", "runs/llm7", GrantOp::kRead, true},   {nobody, "ckpt", "runs", GrantOp::kRead, true},
+      {nobody, "ckpt", "", GrantOp::kRead, false},           {nobody, "ckpt", "runs2", GrantOp::kRead, false},
+      {nobody, "ckpt", "runs/a", GrantOp::kWrite, false},    {nobody, "data", "runs/a", GrantOp::kRead, false},
+      {member, "ckpt", "x", GrantOp::kWrite, true},          {primary, "ckpt", "x", GrantOp::kWrite, true},
+      {member, "ckpt", "x", GrantOp::kRead, false},          {user, "ckpt", "x", GrantOp::kWrite, false},
+  };
+  for (const Row& row : kTable)
+    EXPECT_EQ(grants.value().allows(row.caller, row.root, name(row.name), row.op), row.allowed) << row.caller.uid << ' ' << row.root << ':' << row.name;
+}
+
+TEST(LocalGrants, RootAndTheGatewaysOwnUserNeedNone) {
+  const LocalGrants none;
+  EXPECT_TRUE(none.allows({0, 0, {}}, "ckpt", {}, GrantOp::kWrite));
+  EXPECT_TRUE(none.allows({::geteuid(), 0, {}}, "ckpt", {}, GrantOp::kWrite));
+  EXPECT_FALSE(none.allows({::geteuid() + 1, 0, {}}, "ckpt", {}, GrantOp::kWrite));
+}
+
+TEST(LocalGrants, ARuleForSomebodyWhoDoesNotExistStopsTheStart) {
+  const auto grants = LocalGrants::resolve({{LocalGrant::Who::kGroup, "no-such-group", "ckpt", {}, {GrantOp::kRead}, "tideway.toml:42"}});
+  ASSERT_FALSE(grants.ok());
+  EXPECT_EQ(grants.error().fault, Fault::kConfigInvalid);
+  EXPECT_NE(grants.error().what.find("tideway.toml:42"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace tideway::daemon

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job/job.h"
+
+#include <gtest/gtest.h>
+
+namespace tideway::job {
+namespace {
+
+using namespace std::chrono_literals;
+
+const WallTime kNow{std::chrono::milliseconds(1'764'000'000'000)};
+
+Job job_in(State state) {
+  Job job;
+  job.id = "00000000000000aa";
+  job.spec.sources = {"data:a"};
+  job.spec.destination = "wisconsin:data/a";
+  job.state = state;
+  if (state == State::kWaiting) job.wait = Wait{"peer_lost", "it went away", ""};
+  return job;
+}
+
+Job series_every(std::chrono::milliseconds every) {
+  Job series = job_in(State::kWaiting);
+  series.spec.every = every;
+  series.spec.submission_id = "nightly";
+  series.due = kNow;
+  return series;
+}
+
+const Error kLost{Fault::kPeerLost, "the peer closed the connection", "check it"};
+const Error kFull{Fault::kDestFull, "the root is full", "free space"};
+const Error kMissing{Fault::kSourceMissing, "there is no such file", ""};
+
+TEST(Job, EachStateGoesWhereTheTableSays) {
+  struct Row {
+    State from, started, paused, resumed, cancelled;
+  };
+  using enum State;
+  constexpr Row kTable[] = {
+      {kQueued, kRunning, kPaused, kQueued, kCancelled},
+      {kRunning, kRunning, kPaused, kRunning, kCancelled},
+      {kWaiting, kRunning, kPaused, kQueued, kCancelled},
+      {kPaused, kPaused, kPaused, kQueued, kCancelled},
+      {kPublished, kPublished, kPublished, kPublished, kPublished},
+      {kFailed, kFailed, kFailed, kFailed, kFailed},
+      {kCancelled, kCancelled, kCancelled, kCancelled, kCancelled},
+  };
+  for (const Row& row : kTable) {
+    const auto after = [&](auto act) {
+      Job job = job_in(row.from);
+      const bool changed = act(job);
+      EXPECT_EQ(changed, job.state != row.from) << to_string(row.from);
+      EXPECT_FALSE(job.state != kWaiting && job.wait && changed) << "a reason to wait outlived the waiting";
+      return job.state;
+    };
+    EXPECT_EQ(after([](Job& job) { return start(job, kNow); }), row.started) << to_string(row.from);
+    EXPECT_EQ(after([](Job& job) { return pause(job); }), row.paused) << to_string(row.from);
+    EXPECT_EQ(after([](Job& job) { return resume(job); }), row.resumed) << to_string(row.from);
+    EXPECT_EQ(after([](Job& job) { return cancel(job, kNow); }), row.cancelled) << to_string(row.from);
+  }
+}
+
+TEST(Job, WhatIsOverIsNeverPublishedAgain) {
+  for (const State state : {State::kPublished, State::kFailed, State::kCancelled}) {
+    Job job = job_in(state);
+    EXPECT_FALSE(publish(job, kNow, {}));
+    EXPECT_EQ(job.state, state);
+  }
+}
+
+TEST(Job, PublishWinsOverACancelThatComesLater) {
+  Job job = job_in(State::kRunning);
+  Outcome outcome;
+  outcome.entries = 3;
+  EXPECT_TRUE(publish(job, kNow, outcome));
+  EXPECT_FALSE(cancel(job, kNow));
+  EXPECT_EQ(job.state, State::kPublished);
+  EXPECT_EQ(job.outcome->entries, 3U);
+}
+
+TEST(Job, TroubleThatMayPassLeavesItWaitingWithTheReason) {
+  for (const Error& why : {kLost, kFull}) {
+    Job job = job_in(State::kRunning);
+    EXPECT_TRUE(stumble(job, kNow, why, Progressed::kNo));
+    EXPECT_EQ(job.state, State::kWaiting);
+    EXPECT_EQ(job.wait->reason, why.name());
+    EXPECT_EQ(job.attempts, 1U);
+  }
+}
+
+TEST(Job, TroubleThatStaysFailsIt) {
+  Job job = job_in(State::kRunning);
+  EXPECT_TRUE(stumble(job, kNow, kMissing, Progressed::kNo));
+  EXPECT_EQ(job.state, State::kFailed);
+  EXPECT_EQ(job.error->fault, Fault::kSourceMissing);
+  EXPECT_EQ(job.ended, kNow);
+}
+
+TEST(Job, ProgressMakesTheRetriesStartAgain) {
+  Job job = job_in(State::kRunning);
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_TRUE(stumble(job, kNow, kLost, Progressed::kNo));
+    EXPECT_TRUE(start(job, kNow));
+  }
+  EXPECT_TRUE(stumble(job, kNow, kLost, Progressed::kYes));
+  EXPECT_EQ(job.attempts, 1U);
+}
+
+TEST(Job, ACommandIsToldOfAFirstContactThatFails) {
+  Job job = job_in(State::kRunning);
+  job.spec.patience = Patience::kCommand;
+  EXPECT_TRUE(stumble(job, kNow, {Fault::kPeerUnreachable, "refused", ""}, Progressed::kNo));
+  EXPECT_EQ(job.state, State::kFailed);
+}
+
+TEST(Job, ACommandOutlivesAGatewayThatRestartsButNotOneThatStaysAway) {
+  Job job = job_in(State::kRunning);
+  job.spec.patience = Patience::kCommand;
+  EXPECT_TRUE(stumble(job, kNow, kLost, Progressed::kYes));
+  EXPECT_EQ(job.state, State::kWaiting);
+  int more = 0;
+  for (; job.state == State::kWaiting && more < 100; ++more) {
+    EXPECT_TRUE(start(job, kNow));
+    EXPECT_TRUE(stumble(job, kNow, {Fault::kPeerUnreachable, "refused", ""}, Progressed::kNo));
+  }
+  EXPECT_EQ(job.state, State::kFailed);
+  EXPECT_GT(more, 3);
+}
+
+TEST(Job, ACommandIsNotLeftWaitingForSpace) {
+  Job job = job_in(State::kRunning);
+  job.spec.patience = Patience::kCommand;
+  EXPECT_TRUE(stumble(job, kNow, kFull, Progressed::kYes));
+  EXPECT_EQ(job.state, State::kFailed);
+}
+
+TEST(Job, ARestartQueuesWhatRanAndWhatWaited) {
+  for (const State state : {State::kRunning, State::kWaiting}) {
+    Job job = job_in(state);
+    recover(job);
+    EXPECT_EQ(job.state, State::kQueued);
+  }
+  for (const State state : {State::kPaused, State::kPublished, State::kFailed, State::kCancelled}) {
+    Job job = job_in(state);
+    recover(job);
+    EXPECT_EQ(job.state, state);
+  }
+  Job series = series_every(1h);
+  recover(series);
+  EXPECT_EQ(series.state, State::kWaiting);
+}
+
+TEST(Job, ARecurringJobMakesARunWhenItIsDueAndNoneBefore) {
+  Job series = series_every(30min);
+  EXPECT_FALSE(next_run(series, kNow - 1ms));
+  const auto run = next_run(series, kNow);
+  ASSERT_TRUE(run);
+  EXPECT_EQ(run->run_of, series.id);
+  EXPECT_EQ(run->spec.submission_id, "nightly/1");
+  EXPECT_FALSE(run->spec.every);
+  EXPECT_EQ(series.due, kNow + 30min);
+  EXPECT_FALSE(next_run(series, kNow + 29min));
+}
+
+TEST(Job, MissedRunsCollapseIntoOneAndTheScheduleStays) {
+  Job series = series_every(30min);
+  ASSERT_TRUE(next_run(series, kNow + 100min));
+  EXPECT_EQ(series.runs, 1U);
+  EXPECT_EQ(series.due, kNow + 120min) << "the next is due at a multiple of the period";
+}
+
+TEST(Job, ARecurringJobNeverRunsItself) {
+  Job series = series_every(1h);
+  EXPECT_FALSE(start(series, kNow));
+  EXPECT_TRUE(pause(series));
+  EXPECT_FALSE(next_run(series, kNow + 5h));
+  EXPECT_TRUE(resume(series));
+  EXPECT_EQ(series.state, State::kWaiting);
+  EXPECT_TRUE(cancel(series, kNow));
+}
+
+TEST(Job, AFieldThatNothingEnforcesIsRefusedByName) {
+  const auto refused = [](auto set) {
+    Spec spec = job_in(State::kQueued).spec;
+    set(spec);
+    const Status status = check(spec);
+    return status.ok() ? "" : status.error().what.substr(0, status.error().what.find(' '));
+  };
+  EXPECT_EQ(refused([](Spec&) {}), "");
+  EXPECT_EQ(refused([](Spec& spec) { spec.deadline = kNow; }), "deadline");
+  EXPECT_EQ(refused([](Spec& spec) { spec.rpo = 30min; }), "rpo");
+  EXPECT_EQ(refused([](Spec& spec) { spec.weight = 2; }), "weight");
+  EXPECT_EQ(refused([](Spec& spec) { spec.series = "llm7"; }), "series");
+  EXPECT_EQ(refused([](Spec& spec) { spec.step = 9000; }), "step");
+  EXPECT_EQ(refused([](Spec& spec) { spec.hurt_max = 0.01; }), "hurt_max");
+  EXPECT_EQ(refused([](Spec& spec) { spec.labels["a"] = "b"; }), "labels");
+  EXPECT_EQ(refused([](Spec& spec) { spec.sites = {"a"}; }), "sites");
+  EXPECT_EQ(refused([](Spec& spec) { spec.replicas = 2; }), "replicas");
+  EXPECT_EQ(refused([](Spec& spec) { spec.relay_ok = true; }), "relay_ok");
+  EXPECT_EQ(refused([](Spec& spec) { spec.energy = "green"; }), "energy");
+}
+
+TEST(Job, LimitsOfARequestAreNamed) {
+  Spec spec = job_in(State::kQueued).spec;
+  spec.sources.assign(kSourcesMax + 1, "data:a");
+  EXPECT_EQ(check(spec).error().fault, Fault::kUsage);
+  spec.sources = {"data:a"};
+  spec.every = 1s;
+  EXPECT_EQ(check(spec).error().fault, Fault::kUsage);
+  spec.every.reset();
+  spec.rate_max = Rate();
+  EXPECT_EQ(check(spec).error().fault, Fault::kUsage);
+}
+
+}  // namespace
+}  // namespace tideway::job

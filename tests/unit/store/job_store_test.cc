@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Both stores keep what is written; the one of SQLite also through the end of its process, and through damage by refusing.
+#include "store/memory_job_store.h"
+#include "store/sqlite_job_store.h"
+
+#include "api/job_record.h"
+#include "support/temp_root.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <fstream>
+
+namespace tideway::store {
+namespace {
+
+using namespace std::chrono_literals;
+
+const job::WallTime kNow{1'764'000'000'000ms};
+
+job::Job job_called(const std::string& id, uint64_t number) {
+  job::Job job;
+  job.id = id;
+  job.number = number;
+  job.spec.sources = {"data:a"};
+  job.spec.destination = "wisconsin:data/a";
+  return job;
+}
+
+std::unique_ptr<JobStore> open_sqlite(const std::string& path) {
+  auto store = SqliteJobStore::open(path);
+  EXPECT_TRUE(store.ok()) << store.error().what;
+  return store.ok() ? std::move(store).value() : nullptr;
+}
+
+void keeps_what_is_written(JobStore& store) {
+  ASSERT_TRUE(store.load(kNow).ok());
+  Batch batch;
+  batch.jobs = {job_called("b", 2), job_called("a", 1)};
+  batch.events = {{7, kNow - 25h, "a", 5, "state", "{}"}, {8, kNow, "a", 5, "state", "{\"v\":1}"}};
+  ASSERT_TRUE(store.write(batch, kNow - 25h).ok());
+  job::Job changed = job_called("a", 1);
+  changed.state = job::State::kPublished;
+  ASSERT_TRUE(store.write({{changed}, {"b"}, {}}, kNow).ok());
+  const auto contents = store.load(kNow);
+  ASSERT_TRUE(contents.ok()) << contents.error().what;
+  ASSERT_EQ(contents.value().jobs.size(), 1U);
+  EXPECT_EQ(api::to_record(contents.value().jobs[0]), api::to_record(changed));
+  ASSERT_EQ(contents.value().events.size(), 1U) << "what is older than a day is forgotten";
+  EXPECT_EQ(contents.value().events[0].number, 8U);
+  EXPECT_EQ(contents.value().events[0].data, "{\"v\":1}");
+  EXPECT_EQ(contents.value().events[0].owner, 5U);
+}
+
+TEST(JobStore, BothKeepWhatIsWritten) {
+  MemoryJobStore memory;
+  keeps_what_is_written(memory);
+  const TempRoot folder;
+  const auto sqlite = open_sqlite((folder / "jobs.sqlite").string());
+  ASSERT_NE(sqlite, nullptr);
+  keeps_what_is_written(*sqlite);
+}
+
+TEST(SqliteJobStore, JobsAreThereAgainInTheirOrder) {
+  const TempRoot folder;
+  const std::string path = (folder / "jobs.sqlite").string();
+  ASSERT_TRUE(open_sqlite(path)->write({{job_called("b", 2), job_called("a", 1), job_called("c", 3)}, {}, {}}, kNow).ok());
+  const auto contents = open_sqlite(path)->load(kNow);
+  ASSERT_TRUE(contents.ok());
+  std::string order;
+  for (const job::Job& job : contents.value().jobs) order += job.id;
+  EXPECT_EQ(order, "abc");
+  struct stat info{};
+  ASSERT_EQ(::stat(path.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600U);
+}
+
+TEST(SqliteJobStore, ANewerFileIsRefusedAndStaysAsItIs) {
+  const TempRoot folder;
+  const std::string path = (folder / "jobs.sqlite").string();
+  ASSERT_TRUE(open_sqlite(path)->write({{job_called("a", 1)}, {}, {}}, kNow).ok());
+  // The version is the only '1' behind the word, so a later program's file is made by one byte.
+  std::string bytes;
+  {
+    std::ifstream in(path, std::ios::binary);
+    bytes.assign(std::istreambuf_iterator<char>(in), {});
+  }
+  const size_t at = bytes.find("schema_version1");
+  ASSERT_NE(at, std::string::npos);
+  bytes[at + 14] = '2';
+  std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  const auto refused = SqliteJobStore::open(path);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().fault, Fault::kStateNewer);
+  std::ifstream in(path, std::ios::binary);
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(in), {}), bytes);
+}
+
+TEST(SqliteJobStore, ADamagedFileIsRefused) {
+  const TempRoot folder;
+  const std::string path = (folder / "jobs.sqlite").string();
+  {
+    const auto store = open_sqlite(path);
+    Batch batch;
+    for (uint64_t i = 0; i < 200; ++i) batch.jobs.push_back(job_called("job" + std::to_string(i), i));
+    ASSERT_TRUE(store->write(batch, kNow).ok());
+  }
+  std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+  file.seekp(5 * 4096);
+  file.write(std::string(4 * 4096, '\xff').data(), 4 * 4096);
+  file.close();
+  const auto refused = SqliteJobStore::open(path);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().fault, Fault::kStoreUnavailable);
+}
+
+TEST(SqliteJobStore, ASecondOwnerIsRefused) {
+  const TempRoot folder;
+  const std::string path = (folder / "jobs.sqlite").string();
+  const auto first = open_sqlite(path);
+  ASSERT_TRUE(first->write({{job_called("a", 1)}, {}, {}}, kNow).ok());
+  const auto second = SqliteJobStore::open(path);
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(second.error().fault, Fault::kStoreUnavailable);
+}
+
+}  // namespace
+}  // namespace tideway::store
