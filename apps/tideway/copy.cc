@@ -37,10 +37,10 @@ Result<messages::TransferOptions> transfer_options(const CopyOptions& options) {
   } else if (options.compress != "auto") {
     return Error{Fault::kUsage, "--compress " + options.compress + " is not known", "write auto, off, or zstd:N with N from 1 to 19"};
   }
-  if (options.verify == "readback")
-    return Error{Fault::kVerifyUnavailable, "--verify readback is not there yet in this version", "use --verify memory"};
-  if (options.verify != "memory" && options.verify != "wire")
-    return Error{Fault::kUsage, "--verify " + options.verify + " is not known", "write wire or memory"};
+  if (options.verify == "wire") wire.verify = messages::VerifyLevel::kWire;
+  else if (options.verify == "readback") wire.verify = messages::VerifyLevel::kReadback;
+  else if (options.verify != "memory")
+    return Error{Fault::kUsage, "--verify " + options.verify + " is not known", "write wire, memory or readback"};
   if (options.publish == "each")
     return Error{Fault::kUnsupported, "--publish each is not there yet in this version", "use --publish marker"};
   if (options.publish == "rename") wire.publish = messages::PublishForm::kRename;
@@ -53,7 +53,6 @@ Result<messages::TransferOptions> transfer_options(const CopyOptions& options) {
   if (options.last.size() > messages::kLastMax)
     return Error{Fault::kUsage, "--last is given " + std::to_string(options.last.size()) + " times", "join them with * and ?, to at most " + std::to_string(messages::kLastMax)};
   wire.last = options.last;
-  wire.verify = options.verify == "wire" ? messages::VerifyLevel::kWire : messages::VerifyLevel::kMemory;
   return wire;
 }
 
@@ -125,7 +124,7 @@ void print_summary(const session::Direct& direct, const OutputConfig& output, Du
   if (output.json) {
     JsonLine line("summary");
     line.text("state", "published").text("root", "sha256:" + hex(outcome.root)).number("entries", outcome.entries);
-    line.number("failed", numbers.failed).number("skipped", numbers.skipped).number("kept", numbers.kept);
+    line.number("failed", numbers.failed).number("skipped", numbers.skipped).number("kept", numbers.kept).number("leaves_rejected", numbers.leaves_rejected);
     line.number("bytes", outcome.bytes.count()).number("bytes_sent", numbers.bytes_needed.count()).number("bytes_held", numbers.bytes_held.count()).real("seconds", seconds);
     line.real("ratio", ratio).real("loss", loss).number("exit", static_cast<uint64_t>(exit_code)).print();
   }
@@ -137,6 +136,8 @@ void print_summary(const session::Direct& direct, const OutputConfig& output, Du
   if (numbers.kept > 0) std::fprintf(stderr, " (%llu files were there already)", static_cast<unsigned long long>(numbers.kept));
   if (numbers.bytes_held > 0_B) std::fprintf(stderr, " (%s of it by an earlier run)", to_string(numbers.bytes_held).c_str());
   std::fprintf(stderr, "\n           %s\n           root sha256:%s\n", figures, hex(outcome.root).c_str());
+  if (numbers.leaves_rejected > 0)
+    std::fprintf(stderr, "repaired   %llu leaves came with a wrong hash, or back from the device with one, and were sent again\n", static_cast<unsigned long long>(numbers.leaves_rejected));
   if (numbers.skipped > 0) std::fprintf(stderr, "skipped    %llu special files or unsafe links\n", static_cast<unsigned long long>(numbers.skipped));
 }
 
@@ -244,7 +245,7 @@ void add_copy(CLI::App& app, Globals& globals, Action& action) {
   verb->add_option("--bwlimit", options->bwlimit, "Send at most RATE, such as 2Gbit or 250MB; off is no limit")->type_name("RATE")->envname("TIDEWAY_BWLIMIT");
   verb->add_option("--flows", options->flows, "Parallel flows; 0 chooses")->type_name("N")->check(CLI::Range(0, 64));
   verb->add_option("--compress", options->compress, "auto, off or zstd:N")->type_name("MODE");
-  verb->add_option("--verify", options->verify, "wire or memory: where hashes are compared")->type_name("LEVEL");
+  verb->add_option("--verify", options->verify, "wire, memory or readback: how far along the way hashes are compared")->type_name("LEVEL");
   verb->add_option("--publish", options->publish, "auto; rename: a new tree appears as a whole; marker: part by part, markers of completion last")->type_name("FORM");
   verb->add_option_function<std::string>("--last", [options](const std::string& pattern) { options->last.push_back(pattern); }, "What is called so appears after all else, besides the markers of known formats")->type_name("PATTERN")->trigger_on_parse();
   verb->add_option("--capture", options->capture, "Write the data packets to FILE as pcapng, for Wireshark")->type_name("FILE");

@@ -283,6 +283,7 @@ CopyNumbers Direct::numbers() const {
   numbers.failed = board.failed.get();
   numbers.skipped = board.skipped.get();
   numbers.kept = board.kept.get();
+  numbers.leaves_rejected = board.leaves_rejected.get();
   numbers.bytes_listed = Bytes(board.bytes_listed.get());
   numbers.bytes_needed = Bytes(board.bytes_needed.get());
   numbers.bytes_held = Bytes(board.bytes_held.get());

@@ -146,6 +146,10 @@ void Session::on_accepted(const messages::TransferAccepted& accepted) {
     if (transfer->counted) end(*transfer, *transfer->counted);
     return;
   }
+  const auto& levels = their_hello_->verify_levels;
+  if (std::ranges::find(levels, transfer->request.options.verify) == levels.end())
+    return give_up(transfer->handle, {Fault::kVerifyUnavailable, "the peer's version cannot verify a copy as it is asked to",
+                                      "upgrade the peer, or use --verify memory"});
   if (!their_slots_.claim(now_, accepted.slot)) return fail({Fault::kProtocolError, "the peer gave a slot out twice", ""});
   transfer->slot = accepted.slot;
   transfer->rate_max = accepted.rate_max;
