@@ -49,6 +49,7 @@ int main(int argc, char** argv) {
   add_copy(app, globals, action);
   add_list(app, globals, action);
   add_verify(app, globals, action);
+  add_repair(app, globals, action);
   add_config(app, globals, action);
   add_doctor(app, globals, action);
   add_audit(app, globals, action);

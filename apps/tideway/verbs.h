@@ -25,6 +25,7 @@ void add_globals(CLI::App& app, Globals& globals);
 void add_copy(CLI::App& app, Globals& globals, Action& action);
 void add_list(CLI::App& app, Globals& globals, Action& action);
 void add_verify(CLI::App& app, Globals& globals, Action& action);
+void add_repair(CLI::App& app, Globals& globals, Action& action);
 void add_config(CLI::App& app, Globals& globals, Action& action);
 void add_doctor(CLI::App& app, Globals& globals, Action& action);
 void add_bench(CLI::App& app, Globals& globals, Action& action);

@@ -29,6 +29,7 @@ class FormerEntries {
  public:
   explicit FormerEntries(storage::Descriptor file)
       : file_(std::move(file)), pages_(file_.get(), 0, storage::stat_of(file_.get()).stat.size.count()) {}
+  explicit FormerEntries(storage::PageStream pages) : pages_(std::move(pages)) {}  // of a file that stays open
   const ManifestEntry* next();  // valid until the next call
 
  private:

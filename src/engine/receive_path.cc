@@ -50,7 +50,9 @@ void give_home(Rings& rings, BlockUnpacked&& block) {
 
 ReceivePath::ReceivePath(StartSink&& start, const Around& around)
     : start_(std::move(start)), queue_(around.queue), rings_(around.rings), leaf_buffers_(around.leaf_buffers),
-      rules_(rules_from(start_.options)), next_close_token_(kCloseTokens) {}
+      rules_(rules_from(start_.options)), next_close_token_(kCloseTokens) {
+  if (start_.repair) repair_.emplace(start_.repair);
+}
 
 ReceivePath::~ReceivePath() {
   leave({}, Leftovers::kKept);
@@ -104,7 +106,7 @@ void ReceivePath::announce(EventOutlet& events) {
     is_there = there.value().has_value();
     is_tree_there_ = is_there && there.value()->kind == storage::FileKind::kDirectory;
     if (Status status = prepare_read_back(); !status.ok()) return fail(status.error());
-    if (is_there || storage::Staging::exists(*start_.root, start_.staging)) answers_ = transfer::Answers::kPerPage;
+    if (is_there || repair_ || storage::Staging::exists(*start_.root, start_.staging)) answers_ = transfer::Answers::kPerPage;
   }
   receiver_ = std::make_unique<transfer::Receiver>(transfer::Receiver::Options{start_.id, answers_, start_.limits});
   const bool is_fresh = answers_ == transfer::Answers::kEverythingNeeded;
@@ -126,7 +128,7 @@ Status ReceivePath::prepare_read_back() {
 // One file goes into a directory when the user wrote a "/" or when one is there; a tree becomes the destination.
 Status ReceivePath::find_destination(const ManifestEntry& entry_0) {
   destination_ = start_.destination;
-  if (entry_0.type != EntryType::kFile) return success();
+  if (entry_0.type != EntryType::kFile || repair_) return success();
   const auto there = start_.root->stat_if_exists(destination_);
   if (!there.ok()) return there.error();
   const bool is_directory = there.value() && there.value()->kind == storage::FileKind::kDirectory;
@@ -162,7 +164,8 @@ Status ReceivePath::make_store() {
   config.modes = start_.modes;
   config.rules = rules_;
   config.device_reads = device_reads_;
-  config.leftovers = storage::FileSinkConfig::Leftovers::kKept;
+  using enum storage::FileSinkConfig::Leftovers;
+  config.leftovers = repair_ ? kRemoved : kKept;
   auto store = storage::FileSink::create(std::move(config), queue_);
   if (!store.ok()) return std::move(store).error();
   store_ = std::move(store).value();
@@ -217,13 +220,14 @@ Status ReceivePath::take_page(messages::ManifestPage& page) {
   auto existing = probe(page);
   if (!existing.ok()) return std::move(existing).error();
   // What cannot be published is not sent, either; a single file is no tree.
-  const bool adds = is_tree_there_ && std::ranges::count(existing.value(), transfer::Existing::kAbsent) > 0;
+  const bool adds = is_tree_there_ && !repair_ && std::ranges::count(existing.value(), transfer::Existing::kAbsent) > 0;
   if (adds && destination_ == start_.destination)
     if (Status status = storage::check_may_add(rules_, start_.root->shown(destination_)); !status.ok()) return status;
   for (size_t i = 0; i < existing.value().size(); ++i)
     if (Status status = log_->take_entry(page.entries[i], existing.value()[i]); !status.ok()) return status;
   transfer::HeldLeaves held;
-  if (log_->is_resumed()) held = [this](const ManifestEntry& entry, const transfer::TakeLeaves& take) { log_->held(entry, take); };
+  if (repair_) held = [this](const ManifestEntry& entry, const transfer::TakeLeaves& take) { repair_->held(entry, take); };
+  else if (log_->is_resumed()) held = [this](const ManifestEntry& entry, const transfer::TakeLeaves& take) { log_->held(entry, take); };
   if (Status status = receiver_->on_page(page, existing.value(), held); !status.ok()) return status;
   for (const ManifestEntry& entry : page.entries) {
     if (answers_ == transfer::Answers::kEverythingNeeded) store_->bind(entry.number, entry);
@@ -242,7 +246,7 @@ Result<std::vector<transfer::Existing>> ReceivePath::probe(const messages::Manif
   if (answers_ == transfer::Answers::kEverythingNeeded) return existing;
   existing.reserve(page.entries.size());
   for (const ManifestEntry& entry : page.entries) {
-    const auto there = from_storage(store_->probe_existing(entry));
+    const auto there = repair_ ? repair_->take_entry(entry, store_->staging()) : from_storage(store_->probe_existing(entry));
     if (!there.ok()) return there.error();
     existing.push_back(there.value());
     store_->bind(entry.number, entry);
@@ -466,10 +470,19 @@ bool ReceivePath::complete() {
 
 void ReceivePath::publish() {
   const Hash256 root = receiver_->verdict().value();
-  Status status = log_->begin_publish({root, receiver_->entries()});
-  if (status.ok()) status = store_->publish({.destination = destination_, .entries = receiver_->entries(), .root = root});
+  const Status status = repair_ ? mend(root) : make_visible(root);
   if (!status.ok()) return fail(status.error());
   end(TransferDone::Outcome{root, receiver_->entries(), receiver_->bytes_listed()});
+}
+
+Status ReceivePath::make_visible(const Hash256& root) {
+  if (Status status = log_->begin_publish({root, receiver_->entries()}); !status.ok()) return status;
+  return store_->publish({.destination = destination_, .entries = receiver_->entries(), .root = root});
+}
+
+Status ReceivePath::mend(const Hash256& root) {
+  if (Status status = repair_->finish(root, store_->staging()); !status.ok()) return status;
+  return store_->abandon();
 }
 
 bool ReceivePath::say(Time now, EventOutlet& events) {

@@ -8,6 +8,7 @@
 #include "engine/durable_log.h"
 #include "engine/event_outlet.h"
 #include "engine/read_back.h"
+#include "engine/repair.h"
 #include "engine/rings.h"
 #include "storage/file_sink.h"
 #include "storage/io_queue.h"
@@ -84,6 +85,8 @@ class ReceivePath {
   bool may_write() const { return !is_pausing_ && !log_->pace().is_full(); }
   bool complete();
   void publish();
+  Status make_visible(const Hash256& root);
+  Status mend(const Hash256& root);
   TransferBoard& board() { return *start_.board; }
   void tell_board();
   void end(Result<TransferDone::Outcome> outcome);
@@ -97,6 +100,7 @@ class ReceivePath {
   transfer::Answers answers_ = transfer::Answers::kEverythingNeeded;
   storage::DeviceReads device_reads_ = storage::DeviceReads::kDirect;
   std::optional<ReadBack> read_back_;         // of a transfer that is verified so
+  std::optional<Repair> repair_;
   std::unique_ptr<storage::FileSink> store_;
   std::optional<DurableLog> log_;             // of the store's staging
   std::unique_ptr<transfer::Receiver> receiver_;

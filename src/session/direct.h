@@ -10,6 +10,7 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 
 namespace tideway::session {
 
@@ -20,6 +21,13 @@ struct CopyRequest {
   std::vector<messages::Filter> filters;
   std::optional<std::vector<ObjectName>> only;  // --files-from, below the source
   Duration staging_ttl = std::chrono::hours(7 * 24);  // older leftovers at a local destination are removed
+};
+
+// Mends a tree that was published on this machine.
+struct RepairRequest {
+  RemoteAddress from;  // a copy with the same root
+  std::string path;
+  std::map<ObjectId, std::vector<uint32_t>> damaged;  // leaves by file, as verify_tree found them
 };
 
 // Where a path on this machine lies. An existing directory is held itself, whatever its parent allows, so that a mount
@@ -54,6 +62,8 @@ class Direct {
 
   // Errors: usage (no remote side, or two), config_invalid, source_missing (a local source), peer_unreachable.
   static Result<std::unique_ptr<Direct>> copy(const GatewayConfig& gateway, const PeerConfig& peer, CopyRequest request);
+  // Fetches the damaged leaves alone. Errors: also source_missing, when `path` has no manifest.
+  static Result<std::unique_ptr<Direct>> repair(const GatewayConfig& gateway, const PeerConfig& peer, RepairRequest request);
   // Lists what lies directly below `address`.
   static Result<std::unique_ptr<Direct>> list(const GatewayConfig& gateway, const PeerConfig& peer, const RemoteAddress& address);
 

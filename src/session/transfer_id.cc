@@ -59,6 +59,13 @@ TransferId direct_transfer_id(const CopyIdentity& copy) {
   return hash.finish();
 }
 
+TransferId repair_transfer_id(const std::string& path) {
+  PartsHash hash;
+  hash.add("tideway repair");
+  hash.add(path);
+  return hash.finish();
+}
+
 TransferId staging_id(const TransferId& transfer, const crypto::Identity& peer, uint32_t modes) {
   PartsHash hash;
   hash.add("tideway staging");

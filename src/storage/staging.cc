@@ -338,6 +338,11 @@ Result<bool> Staging::place_object(ObjectId id, const RootedDir& dir, const Obje
   return std::move(renamed).error();
 }
 
+Status Staging::replace_by_object(ObjectId id, const RootedDir& dir, const ObjectName& name) {
+  auto data = data_dir(high_of(id), IfMissing::kMake);
+  return data.ok() ? data.value()->rename(file_of(id), dir, name, IfTaken::kReplace) : Status(data.error());
+}
+
 Status Staging::sync_new_dirs() {
   for (const uint32_t high : new_dirs_) {
     auto dir = data_dir(high, IfMissing::kMake);

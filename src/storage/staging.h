@@ -67,6 +67,7 @@ class Staging {
   Status drop_object(ObjectId id);                // missing is fine
   // True: moved to `name` in `dir`. False: this object was never staged. dest_exists: the name is taken.
   Result<bool> place_object(ObjectId id, const RootedDir& dir, const ObjectName& name);
+  Status replace_by_object(ObjectId id, const RootedDir& dir, const ObjectName& name);  // the file that has this name
   Status sync_new_dirs();  // of data/, those that got new files
 
   const RootedDir& dir() const { return dir_; }

@@ -30,3 +30,27 @@ if [ "$(stat -f -c %T /dev/shm 2> /dev/null)" = tmpfs ]; then
   absent "$shm/back"
   rm -rf "$shm"
 fi
+
+# A byte that rots on the disk is found there, whatever memory says, and only its leaf is fetched again.
+"$bin/tideway" verify -q --scrub "$work/back"; pass
+rot() { printf X | dd of="$1" bs=1 seek="$2" conv=notrunc,fsync status=none; touch -r "$tree/${1#"$work/back/"}" "$1"; }
+rot "$work/back/shards/b" 5000000
+rot "$work/back/small-7" 0
+rm "$work/back/shards/a" && touch -r "$tree/shards" "$work/back/shards"
+before=$(stat -c %i "$work/back/small-8")
+code=0; "$bin/tideway" verify --scrub --json "$work/back" > "$work/scrub.json" 2> /dev/null || code=$?
+[ "$code" -eq 8 ] || fail "a scrub of damaged files ended with $code"; pass
+grep -q '"path":"shards/b".*bytes 4194304 to 8388607' "$work/scrub.json" || fail "the damage was not named: $(cat "$work/scrub.json")"; pass
+tideway repair --json "$work/back" --from wisconsin:data/tree > "$work/repair.json" 2> "$work/repair.log" || fail "$(cat "$work/repair.log")"
+same_tree "$tree" "$work/back"
+"$bin/tideway" verify -q --scrub "$work/back"; pass
+grep -q '"state":"repaired".*"bytes_sent":13194306' "$work/repair.json" || fail "other bytes were fetched: $(tail -n 1 "$work/repair.json")"; pass
+[ "$(stat -c %i "$work/back/small-8")" = "$before" ] || fail "a file without damage was replaced"; pass
+absent "$work/.tideway"
+
+# A tree of another root mends nothing.
+cp -a "$tree" "$work/other" && echo other > "$work/other/small-9"
+tideway copy -q "$work/other" wisconsin:data/other
+rot "$work/back/small-7" 0
+refuses 8 manifest_mismatch "root" tideway repair "$work/back" --from wisconsin:data/other
+[ "$(head -c 1 "$work/back/small-7")" = X ] || fail "it was mended from another tree"; pass
