@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tideway verify PATH [--scrub]
+// tideway verify PATH [--scrub] [--signer FILE]
 #include "base/amounts.h"
 #include "base/clock.h"
 #include "session/verify_tree.h"
@@ -14,7 +14,7 @@ namespace tideway::cli {
 namespace {
 
 struct VerifyOptions {
-  std::string path;
+  std::string path, signer;
   bool scrub = false;
 };
 
@@ -27,6 +27,12 @@ int verify(const VerifyOptions& options, const Globals& globals) {
     how.from = session::ReadFrom::kDevice;
     how.on_progress = [&](Bytes done) { progress->show(done); };
   }
+  std::optional<crypto::RootChecker> signer;
+  if (!options.signer.empty()) {
+    auto opened = crypto::RootChecker::open(options.signer);
+    if (!opened.ok()) return report(opened.error(), globals.output);
+    how.signer = &signer.emplace(std::move(opened).value());
+  }
   const auto result = session::verify_tree(options.path, how);
   progress.reset();
   if (!result.ok()) return report(result.error(), globals.output);
@@ -38,11 +44,13 @@ int verify(const VerifyOptions& options, const Globals& globals) {
   const int exit_code = found.is_good() ? 0 : row_of(Fault::kHashMismatch).exit_code;
   if (globals.output.json)
     JsonLine("summary").text("state", found.is_good() ? "verified" : "damaged").text("root", "sha256:" + hex(found.root)).number("entries", found.entries)
-        .number("bytes", found.bytes.count()).number("kept", found.kept).number("failed", found.differences_seen)
+        .number("bytes", found.bytes.count()).number("kept", found.kept).number("failed", found.differences_seen).text("signed_by", found.signed_by)
         .number("exit", static_cast<uint64_t>(exit_code)).print();
   if (globals.output.quiet) return exit_code;
   std::fprintf(stderr, "%s  %llu entries, %s in %s\n           root sha256:%s\n", found.is_good() ? "verified " : "DAMAGED  ",
                static_cast<unsigned long long>(found.entries), to_string(found.bytes).c_str(), to_string(read_clock() - start).c_str(), hex(found.root).c_str());
+  if (!found.signed_by.empty())
+    std::fprintf(stderr, "           signed by %s%s\n", found.signed_by.c_str(), signer ? "" : "; not checked, see --signer");
   if (found.kept > 0)
     std::fprintf(stderr, "           %llu files were there before the copy; their content is not in the manifest\n", static_cast<unsigned long long>(found.kept));
   if (!found.is_good())
@@ -58,6 +66,7 @@ void add_verify(CLI::App& app, Globals& globals, Action& action) {
   verb->footer("  tideway verify /data/ckpt/llm7/step-9000\n  tideway verify --scrub /data/ckpt");
   verb->add_option("path", options->path, "A directory or file that a copy published")->required()->type_name("PATH");
   verb->add_flag("--scrub", options->scrub, "Read from the device, not from memory, and let all other programs go first");
+  verb->add_option("--signer", options->signer, "The public key of the site it came from, which has to have signed it")->type_name("FILE");
   add_globals(*verb, globals);
   verb->callback([&globals, &action, options] { action = [&globals, options] { return verify(*options, globals); }; });
 }

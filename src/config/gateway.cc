@@ -22,6 +22,8 @@ Result<session::GatewayConfig> common(const GatewayConfig& config) {
   gateway.engine.rate = config.data_plane.rate;
   gateway.staging_ttl = config.storage.staging_ttl;
   gateway.flows = config.data_plane.flows;
+  gateway.signing.key = config.signing_key;
+  for (const Signer& signer : config.signers) gateway.signing.signers.push_back({signer.site, signer.key});
   if (!config.site.state_dir.empty()) gateway.path_memory = config.site.state_dir + "/paths";
   gateway.engine.packets.dpdk = config.data_plane.dpdk.start;
   gateway.engine.packets.dpdk.file_prefix = "tideway-" + config.site.gateway;
@@ -97,7 +99,8 @@ Result<session::GatewayConfig> serving_gateway(const GatewayConfig& config) {
 Result<session::GatewayRules> serving_rules(const GatewayConfig& config) {
   auto gateway = serving_gateway(config);
   if (!gateway.ok()) return std::move(gateway).error();
-  return session::GatewayRules{std::move(gateway.value().tls), std::move(gateway.value().grants)};
+  return session::GatewayRules{std::move(gateway.value().tls), std::move(gateway.value().grants),
+                               std::move(gateway.value().signing)};
 }
 
 Result<session::PeerConfig> peer_for(const GatewayConfig& config, std::string_view name) {

@@ -202,7 +202,10 @@ void ReceivePath::on_peer_message(TransferMessage&& message, EventOutlet& events
   }
   if (const auto* end = std::get_if<messages::ManifestEnd>(&message)) status = receiver_->on_manifest_end(*end);
   if (const auto* ends = std::get_if<messages::ObjectEnds>(&message)) status = receiver_->on_object_end(*ends);
-  if (const auto* root = std::get_if<messages::TransferRoot>(&message)) status = receiver_->on_root(*root);
+  if (auto* root = std::get_if<messages::TransferRoot>(&message)) {
+    status = receiver_->on_root(*root);
+    signature_ = std::move(root->signature);
+  }
   if (const auto* error = std::get_if<messages::PeerError>(&message)) {
     const Error why{fault_named(error->code).value_or(Fault::kEntriesFailed), error->detail, ""};
     const auto leaves = error->object ? receiver_->leaves_of_open(*error->object) : std::nullopt;
@@ -476,6 +479,7 @@ void ReceivePath::publish() {
 }
 
 Status ReceivePath::make_visible(const Hash256& root) {
+  if (Status status = store_->staging().keep_signature(signature_); !status.ok()) return status;
   if (Status status = log_->begin_publish({root, receiver_->entries()}); !status.ok()) return status;
   return store_->publish({.destination = destination_, .entries = receiver_->entries(), .root = root});
 }

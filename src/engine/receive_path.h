@@ -111,6 +111,7 @@ class ReceivePath {
   std::vector<uint32_t> writing_order_;
   std::unordered_map<uint32_t, uint64_t> closing_;  // by token: the leaf that completed the object
   std::optional<transfer::Receiver::Close> close_waiting_;
+  std::optional<RootSignature> signature_;          // of the root, by its source
   uint32_t next_writing_ = 0, next_close_token_;
   uint32_t messages_out_ = 0;
   std::deque<ManifestEntry> listed_;          // not told yet

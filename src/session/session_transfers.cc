@@ -397,6 +397,7 @@ void Session::on_event(engine::IoEvent& event) {
   if (transfer == nullptr) return;
   if (auto* message = std::get_if<engine::ToPeer>(&event)) {
     if (!is_within_grant(*transfer, message->message)) return;
+    if (transfer->role == Role::kSource) settle_signature(*transfer, message->message);
     transfer->unsent.push_back(std::move(message->message));
   }
   if (std::holds_alternative<engine::PeerMessageTaken>(event)) transfer->undigested -= 1;

@@ -4,6 +4,7 @@
 #include "digest/leaf_hash.h"
 #include "digest/tree_hasher.h"
 #include "messages/manifest_page.h"
+#include "session/signing.h"
 #include "storage/device_read.h"
 #include "storage/direct_io.h"
 #include "storage/publish.h"
@@ -90,6 +91,7 @@ class Verification {
   Result<VerifyReport> run();
 
  private:
+  Status check_signature();
   Status check_page(const std::vector<ManifestEntry>& entries);
   Status check_entry(const ManifestEntry& entry);
   Status check_file(const ManifestEntry& entry, const ObjectName& name);
@@ -105,6 +107,7 @@ class Verification {
   const VerifyHow& how_;
   storage::DeviceReader device_;
   VerifyReport report_;
+  Bytes bytes_listed_;
   digest::TreeHasher tree_;
   struct Open { ObjectId number; ObjectName name; };
   std::vector<Open> open_;  // directories from entry 0 down
@@ -126,6 +129,7 @@ Result<VerifyReport> Verification::run() {
     if (!page.ok()) return Error{Fault::kManifestMismatch, "the stored manifest is damaged: " + page.error().what, "copy the tree again"};
     if (Status status = check_page(page.value().entries); !status.ok()) return std::move(status).error();
   }
+  if (Status status = check_signature(); !status.ok()) return std::move(status).error();
   const auto root = tree_.finish();
   if (report_.entries == found_.manifest.header().entries && root && *root == report_.root) return report_;
   if (report_.is_good())
@@ -133,6 +137,16 @@ Result<VerifyReport> Verification::run() {
                  "copy the tree again"};
   differ(storage::single_name("stored manifest"), "does not agree with its own root, so that it may be what is damaged");
   return report_;
+}
+
+// Of the root that is stored; whether the files have it shows by themselves.
+Status Verification::check_signature() {
+  const auto& signature = found_.manifest.header().signature;
+  if (signature) report_.signed_by = signature->site;
+  if (how_.signer == nullptr) return success();
+  if (!signature) return unsigned_tree("the tree came without a signature");
+  if (how_.signer->is_good(*signature, {report_.root, report_.entries, bytes_listed_.count()})) return success();
+  return unsigned_tree("the signature of the tree, by site " + signature->site + ", is not one of this key");
 }
 
 Status Verification::check_page(const std::vector<ManifestEntry>& entries) {
@@ -154,6 +168,7 @@ Status Verification::check_entry(const ManifestEntry& entry) {
   if (!name.ok()) return std::move(name).error();
   current_ = name.value();
   report_.entries += 1;
+  bytes_listed_ += entry.size;
   if (entry.type == EntryType::kDirectory) open_.push_back({entry.number, name.value()});
   if (entry.type == EntryType::kFile) return check_file(entry, name.value());
   const auto stat = found_.dir->stat_if_exists(name.value());

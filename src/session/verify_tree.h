@@ -4,6 +4,7 @@
 // Needs no peer and no configuration: the manifest lies at the top of the tree, or among those of the root it is in.
 // Thread: any.
 #pragma once
+#include "crypto/root_signer.h"
 #include "session/roots.h"
 #include "storage/stored_manifest.h"
 #include <tideway/ids.h>
@@ -35,6 +36,7 @@ struct VerifyReport {
   uint64_t entries = 0, kept = 0, differences_seen = 0;
   Bytes bytes;     // read and hashed
   std::vector<Difference> differences;
+  std::string signed_by;  // site; empty: nobody
   bool is_good() const { return differences_seen == 0; }
 };
 
@@ -42,12 +44,13 @@ enum class ReadFrom : uint8_t { kCache, kDevice };  // kDevice: what the page ca
 
 struct VerifyHow {
   ReadFrom from = ReadFrom::kCache;
+  const crypto::RootChecker* signer = nullptr;                // has to have signed it
   std::function<void(Bytes)> on_progress = {};                // so much was read and hashed
   std::function<void(const DamagedFile&)> on_damaged = {};    // in the order of the manifest
 };
 
 // `path` is a directory or file. Errors: source_missing (there is no manifest for it), manifest_mismatch (the manifest
-// itself is damaged), source_io, verify_unavailable (it cannot be read from the device).
+// itself is damaged, or not signed as it should be), source_io, verify_unavailable (it cannot be read from the device).
 Result<VerifyReport> verify_tree(const std::string& path, const VerifyHow& how = {});
 
 // Where the manifest of `path` is, and what it is about.

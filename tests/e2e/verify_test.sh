@@ -54,3 +54,23 @@ tideway copy -q "$work/other" wisconsin:data/other
 rot "$work/back/small-7" 0
 refuses 8 manifest_mismatch "root" tideway repair "$work/back" --from wisconsin:data/other
 [ "$(head -c 1 "$work/back/small-7")" = X ] || fail "it was mended from another tree"; pass
+
+# Trees of a site that signs: the key travels by hand, the signature with the tree.
+"$bin/tideway" pki signing-key --out "$work/atlanta-key" > /dev/null
+"$bin/tideway" pki signing-key --out "$work/other-key" > /dev/null
+[ "$(stat -c %a "$work/atlanta-key/signing.key")" = 600 ] || fail "the signing key is readable by others"; pass
+kill "$gateway" && wait "$gateway" 2> /dev/null || :
+printf '[[signer]]\nsite = "atlanta"\nkey = "%s"\n' "$work/atlanta-key/signing.pub" >> "$work/wisconsin.toml"
+serve wisconsin "$work/wisconsin.toml"
+refuses 8 manifest_mismatch "is not signed" tideway copy -q "$tree" wisconsin:data/unsigned
+absent "$there/unsigned"
+printf '[signing]\nkey = "%s"\n' "$work/other-key/signing.key" >> "$work/atlanta.toml"
+refuses 8 manifest_mismatch "not the one of its [[signer]]" tideway copy -q "$tree" wisconsin:data/forged
+absent "$there/forged"
+sed -i "s|$work/other-key|$work/atlanta-key|" "$work/atlanta.toml"
+tideway copy -q "$tree" wisconsin:data/signed
+tideway copy -q "$tree/small-1" wisconsin:data/one
+"$bin/tideway" verify -q --signer "$work/atlanta-key/signing.pub" "$there/signed"; pass
+"$bin/tideway" verify -q --signer "$work/atlanta-key/signing.pub" "$there/one"; pass
+refuses 8 manifest_mismatch "not one of this key" "$bin/tideway" verify --signer "$work/other-key/signing.pub" "$there/signed"
+refuses 8 manifest_mismatch "without a signature" "$bin/tideway" verify --signer "$work/other-key/signing.pub" "$work/back"

@@ -116,7 +116,7 @@ TEST_F(VerifyTreeTest, DamagedLeavesAreNamedAndReadFromTheDevice) {
   publish("copy");
   std::vector<std::pair<std::string, std::vector<uint32_t>>> damaged;
   Bytes read;
-  VerifyHow how{ReadFrom::kDevice, [&](Bytes done) { read = done; },
+  VerifyHow how{ReadFrom::kDevice, nullptr, [&](Bytes done) { read = done; },
                 [&](const DamagedFile& file) { damaged.emplace_back(to_display(file.name), file.leaves); }};
   const auto is_in_memory = [&](const std::string& said) { return said.find("stays in memory") != std::string::npos; };
   std::ofstream(root_ / "copy/bad", std::ios::binary | std::ios::in) << "Content";
@@ -132,6 +132,31 @@ TEST_F(VerifyTreeTest, DamagedLeavesAreNamedAndReadFromTheDevice) {
   EXPECT_EQ(read, 14_B);
   using Leaves = std::vector<uint32_t>;
   EXPECT_EQ(damaged, (std::vector<std::pair<std::string, Leaves>>{{"bad", Leaves{0}}, {"gone", Leaves{0}}}));
+}
+
+TEST_F(VerifyTreeTest, ASignatureIsKeptWithTheTreeAndHasToBeOfItsKey) {
+  const auto pair = crypto::make_signing_key();
+  root_.write("a.key", pair.value().secret.text());
+  ASSERT_EQ(::chmod((root_ / "a.key").c_str(), 0600), 0);
+  root_.write("a.pub", pair.value().public_half);
+  root_.write("b.pub", crypto::make_signing_key().value().public_half);
+  const auto signer = crypto::RootSigner::open((root_ / "a.key").string());
+  const auto right = crypto::RootChecker::open((root_ / "a.pub").string()), wrong = crypto::RootChecker::open((root_ / "b.pub").string());
+  for (const char* name : {"plain", "signed", "early"}) {
+    begin();
+    dir(0, "");
+    file(0, "f", "content");
+    const crypto::SignedTree tree{tree_.finish().value(), entries_, std::string_view(name) == "early" ? 6U : 7U};
+    const bool is_signed = std::string_view(name) != "plain";
+    ASSERT_TRUE(staging_->keep_signature(is_signed ? std::optional(signer.value().sign("atlanta", tree)) : std::nullopt).ok());
+    publish(name);
+    EXPECT_EQ(verify(name), "good");
+  }
+  EXPECT_EQ(verify("signed", {.signer = &right.value()}), "good");
+  EXPECT_EQ(verify_tree((root_ / "signed").string()).value().signed_by, "atlanta");
+  EXPECT_EQ(verify("signed", {.signer = &wrong.value()}), "the signature of the tree, by site atlanta, is not one of this key");
+  EXPECT_EQ(verify("early", {.signer = &right.value()}), "the signature of the tree, by site atlanta, is not one of this key");
+  EXPECT_EQ(verify("plain", {.signer = &right.value()}), "the tree came without a signature");
 }
 
 TEST_F(VerifyTreeTest, WhatStoodThereBeforeKeepsItsModeAndIsGood) {
