@@ -106,7 +106,10 @@ void ReceivePath::announce(EventOutlet& events) {
     is_there = there.value().has_value();
     is_tree_there_ = is_there && there.value()->kind == storage::FileKind::kDirectory;
     if (Status status = prepare_read_back(); !status.ok()) return fail(status.error());
-    if (is_there || repair_ || storage::Staging::exists(*start_.root, start_.staging)) answers_ = transfer::Answers::kPerPage;
+    // What an earlier run reserved is not free, and is there all the same.
+    const bool is_staged = storage::Staging::exists(*start_.root, start_.staging);
+    if (const auto free = start_.root->free_space(); free.ok() && !is_staged) start_.limits.free_space = free.value();
+    if (is_there || repair_ || is_staged) answers_ = transfer::Answers::kPerPage;
   }
   receiver_ = std::make_unique<transfer::Receiver>(transfer::Receiver::Options{start_.id, answers_, start_.limits});
   const bool is_fresh = answers_ == transfer::Answers::kEverythingNeeded;
