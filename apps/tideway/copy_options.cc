@@ -101,7 +101,7 @@ void add_copy_options(CLI::App& verb, const std::shared_ptr<CopyOptions>& option
   verb.add_flag("-0", options->null_separated, "Names in --files-from end with NUL");
   verb.add_option("--bwlimit", options->bwlimit, "Send at most RATE, such as 2Gbit or 250MB; off is no limit")->type_name("RATE")->envname("TIDEWAY_BWLIMIT");
   verb.add_option("--compress", options->compress, "auto, off or zstd:N")->type_name("MODE");
-  verb.add_option("--verify", options->verify, "wire or memory: where hashes are compared")->type_name("LEVEL");
+  verb.add_option("--verify", options->verify, "wire, memory or readback: how far along the way hashes are compared")->type_name("LEVEL");
   verb.add_option("--publish", options->publish, "auto; rename: a new tree appears as a whole; marker: part by part, markers of completion last")->type_name("FORM");
   verb.add_option_function<std::string>("--last", [options](const std::string& pattern) { options->last.push_back(pattern); }, "What is called so appears after all else, besides the markers of known formats")->type_name("PATTERN")->trigger_on_parse();
   verb.add_option("--class", options->transfer_class, "restore, checkpoint, staging or best-effort: which of the gateway's jobs starts first")->type_name("CLASS");

@@ -55,6 +55,7 @@ int main(int argc, char** argv) {
   add_peers(app, globals, action);
   add_list(app, globals, action);
   add_verify(app, globals, action);
+  add_repair(app, globals, action);
   add_config(app, globals, action);
   add_doctor(app, globals, action);
   add_audit(app, globals, action);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tideway pki init, tideway pki issue: a small certificate authority for sites that have none.
+// tideway pki init, issue, signing-key: a small certificate authority for sites that have none.
 #include "base/clock.h"
 #include "pki/authority.h"
 #include "verbs.h"
@@ -34,6 +34,18 @@ void add_pki(CLI::App& app, Globals& globals, Action& action) {
       const auto issued = pki::issue(*order, read_calendar());
       if (!issued.ok()) return report(issued.error(), globals.output);
       std::printf("%s/gateway.crt  %s\n", to_display(order->folder).c_str(), to_string(issued.value()).c_str());
+      return 0;
+    };
+  });
+
+  auto folder = std::make_shared<std::string>();
+  CLI::App* signing = group->add_subcommand("signing-key", "Make a pair of keys to sign trees with: signing.key, which stays secret, and signing.pub");
+  signing->add_option("--out", *folder, "Where to write")->required()->type_name("DIR");
+  signing->callback([&globals, &action, folder] {
+    action = [&globals, folder] {
+      const Status made = pki::make_signing_key(*folder);
+      if (!made.ok()) return report(made.error(), globals.output);
+      std::printf("%s/signing.pub\n", to_display(*folder).c_str());
       return 0;
     };
   });

@@ -24,7 +24,7 @@ void print_summary(const job::Outcome& outcome, const OutputConfig& output, Dura
   if (output.json) {
     JsonLine line("summary");
     line.text("state", "published").text("root", "sha256:" + hex(outcome.root)).number("entries", outcome.entries);
-    line.number("failed", outcome.failed).number("skipped", outcome.skipped).number("kept", outcome.kept);
+    line.number("failed", outcome.failed).number("skipped", outcome.skipped).number("kept", outcome.kept).number("leaves_rejected", outcome.leaves_rejected);
     line.number("bytes", outcome.bytes.count()).number("bytes_sent", outcome.bytes_sent.count()).number("bytes_held", outcome.bytes_held.count()).real("seconds", seconds);
     line.real("ratio", outcome.ratio).real("loss", outcome.loss).number("exit", static_cast<uint64_t>(exit_code)).print();
   }
@@ -36,6 +36,9 @@ void print_summary(const job::Outcome& outcome, const OutputConfig& output, Dura
   if (outcome.kept > 0) std::fprintf(stderr, " (%llu files were there already)", static_cast<unsigned long long>(outcome.kept));
   if (outcome.bytes_held > 0_B) std::fprintf(stderr, " (%s of it by an earlier run)", to_string(outcome.bytes_held).c_str());
   std::fprintf(stderr, "\n           %s\n           root sha256:%s\n", figures, hex(outcome.root).c_str());
+  if (outcome.leaves_rejected > 0)
+    std::fprintf(stderr, "repaired   %llu leaves came with a wrong hash, or back from the device with one, and were sent again\n",
+                 static_cast<unsigned long long>(outcome.leaves_rejected));
   if (outcome.skipped > 0) std::fprintf(stderr, "skipped    %llu special files or unsafe links\n", static_cast<unsigned long long>(outcome.skipped));
 }
 

@@ -1,17 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tideway verify PATH
+// tideway verify PATH [--scrub] [--signer FILE]
 #include "base/amounts.h"
 #include "base/clock.h"
 #include "session/verify_tree.h"
+#include "scrub.h"
 #include "verbs.h"
 
+#include <optional>
+
 namespace tideway::cli {
+
 namespace {
 
-int verify(const std::string& path, const Globals& globals) {
+struct VerifyOptions {
+  std::string path, signer;
+  bool scrub = false;
+};
+
+int verify(const VerifyOptions& options, const Globals& globals) {
   const Time start = read_clock();
-  const auto result = session::verify_tree(path);
+  session::VerifyHow how;
+  auto progress = std::make_optional<ScrubProgress>(globals.output, start);
+  if (options.scrub) {
+    yield_to_others();
+    how.from = session::ReadFrom::kDevice;
+    how.on_progress = [&](Bytes done) { progress->show(done); };
+  }
+  std::optional<crypto::RootChecker> signer;
+  if (!options.signer.empty()) {
+    auto opened = crypto::RootChecker::open(options.signer);
+    if (!opened.ok()) return report(opened.error(), globals.output);
+    how.signer = &signer.emplace(std::move(opened).value());
+  }
+  const auto result = session::verify_tree(options.path, how);
+  progress.reset();
   if (!result.ok()) return report(result.error(), globals.output);
   const session::VerifyReport& found = result.value();
   for (const session::Difference& one : found.differences) {
@@ -21,27 +44,31 @@ int verify(const std::string& path, const Globals& globals) {
   const int exit_code = found.is_good() ? 0 : row_of(Fault::kHashMismatch).exit_code;
   if (globals.output.json)
     JsonLine("summary").text("state", found.is_good() ? "verified" : "damaged").text("root", "sha256:" + hex(found.root)).number("entries", found.entries)
-        .number("bytes", found.bytes.count()).number("kept", found.kept).number("failed", found.differences_seen)
+        .number("bytes", found.bytes.count()).number("kept", found.kept).number("failed", found.differences_seen).text("signed_by", found.signed_by)
         .number("exit", static_cast<uint64_t>(exit_code)).print();
   if (globals.output.quiet) return exit_code;
   std::fprintf(stderr, "%s  %llu entries, %s in %s\n           root sha256:%s\n", found.is_good() ? "verified " : "DAMAGED  ",
                static_cast<unsigned long long>(found.entries), to_string(found.bytes).c_str(), to_string(read_clock() - start).c_str(), hex(found.root).c_str());
+  if (!found.signed_by.empty())
+    std::fprintf(stderr, "           signed by %s%s\n", found.signed_by.c_str(), signer ? "" : "; not checked, see --signer");
   if (found.kept > 0)
     std::fprintf(stderr, "           %llu files were there before the copy; their content is not in the manifest\n", static_cast<unsigned long long>(found.kept));
   if (!found.is_good())
-    std::fprintf(stderr, "           %llu differences\n  next  copy the tree again from a good site\n", static_cast<unsigned long long>(found.differences_seen));
+    std::fprintf(stderr, "           %llu differences\n  next  tideway repair PATH --from PEER:ROOT/PATH, or copy the tree again\n", static_cast<unsigned long long>(found.differences_seen));
   return exit_code;
 }
 
 }  // namespace
 
 void add_verify(CLI::App& app, Globals& globals, Action& action) {
-  auto path = std::make_shared<std::string>();
+  auto options = std::make_shared<VerifyOptions>();
   CLI::App* verb = app.add_subcommand("verify", "Re-read a published tree and compare it with its manifest, offline");
-  verb->footer("  tideway verify /data/ckpt/llm7/step-9000");
-  verb->add_option("path", *path, "A directory or file that a copy published")->required()->type_name("PATH");
+  verb->footer("  tideway verify /data/ckpt/llm7/step-9000\n  tideway verify --scrub /data/ckpt");
+  verb->add_option("path", options->path, "A directory or file that a copy published")->required()->type_name("PATH");
+  verb->add_flag("--scrub", options->scrub, "Read from the device, not from memory, and let all other programs go first");
+  verb->add_option("--signer", options->signer, "The public key of the site it came from, which has to have signed it")->type_name("FILE");
   add_globals(*verb, globals);
-  verb->callback([&globals, &action, path] { action = [&globals, path] { return verify(*path, globals); }; });
+  verb->callback([&globals, &action, options] { action = [&globals, options] { return verify(*options, globals); }; });
 }
 
 }  // namespace tideway::cli

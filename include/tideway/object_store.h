@@ -69,6 +69,8 @@ class ObjectLister {
 enum class StoreOp : uint8_t {
   kRead,   // source: fills `bytes` exactly from `offset`; fewer bytes in the file is source_changed
   kWrite,  // sink: `bytes` at `offset`
+  kReadBack,  // sink: fills `bytes` with what stable storage holds from `offset` on, of what was synced; zeros where nothing
+              // was written. `bytes` begins at a multiple of the alignment, and up to the next one behind its end is room, too
   kSync,   // sink: everything written so far is on stable storage (`object` is ignored)
   kClose,  // sink: set size, mode and times, release; source: compare size, times and inode with the first open
            // (source_changed, source_vanished); it may be read again afterwards
@@ -89,7 +91,7 @@ struct StoreDone {
 
 struct StoreLimits {
   uint32_t in_flight_max;  // requests at work at once
-  Bytes alignment;         // of buffers and offsets for direct I/O; others work too, more slowly
+  Bytes alignment;         // of buffers and offsets for direct I/O; others work too, more slowly, except for kReadBack
 };
 
 // What to make visible, from the manifest and the objects in staging.

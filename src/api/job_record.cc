@@ -65,7 +65,7 @@ bool from_hex(std::string_view text, std::span<std::byte> into) {
 
 Json to_object(const job::Outcome& outcome) {
   return {{"root", "sha256:" + crypto::to_hex(outcome.root)}, {"entries", outcome.entries}, {"failed", outcome.failed}, {"skipped", outcome.skipped},
-          {"kept", outcome.kept}, {"bytes", outcome.bytes.count()}, {"bytes_sent", outcome.bytes_sent.count()}, {"bytes_held", outcome.bytes_held.count()},
+          {"kept", outcome.kept}, {"leaves_rejected", outcome.leaves_rejected}, {"bytes", outcome.bytes.count()}, {"bytes_sent", outcome.bytes_sent.count()}, {"bytes_held", outcome.bytes_held.count()},
           {"milliseconds", outcome.milliseconds}, {"ratio", outcome.ratio}, {"loss", outcome.loss}};
 }
 
@@ -81,6 +81,7 @@ void read_outcome(Fields& fields, std::optional<job::Outcome>& into) {
   inner.read("failed", outcome.failed);
   inner.read("skipped", outcome.skipped);
   inner.read("kept", outcome.kept);
+  inner.read("leaves_rejected", outcome.leaves_rejected);
   inner.read("bytes", outcome.bytes);
   inner.read("bytes_sent", outcome.bytes_sent);
   inner.read("bytes_held", outcome.bytes_held);

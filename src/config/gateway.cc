@@ -21,6 +21,8 @@ Result<session::GatewayConfig> common(const GatewayConfig& config) {
   gateway.staging_ttl = config.storage.staging_ttl;
   gateway.flows = config.data_plane.flows;
   gateway.fallback = config.data_plane.fallback == Fallback::kTls ? session::Fallback::kTls : session::Fallback::kOff;
+  gateway.signing.key = config.signing_key;
+  for (const Signer& signer : config.signers) gateway.signing.signers.push_back({signer.site, signer.key});
   if (!config.site.state_dir.empty()) gateway.path_memory = config.site.state_dir + "/paths";
   gateway.engine.packets.dpdk = config.data_plane.dpdk.start;
   gateway.engine.packets.dpdk.file_prefix = "tideway-" + config.site.gateway;
@@ -98,7 +100,7 @@ Result<daemon::DaemonRules> serving_rules(const GatewayConfig& config) {
   if (!gateway.ok()) return std::move(gateway).error();
   auto jobs = job_rules(config);
   if (!jobs.ok()) return std::move(jobs).error();
-  return daemon::DaemonRules{{std::move(gateway.value().tls), std::move(gateway.value().grants)}, std::move(jobs).value()};
+  return daemon::DaemonRules{{std::move(gateway.value().tls), std::move(gateway.value().grants), std::move(gateway.value().signing)}, std::move(jobs).value()};
 }
 
 Result<daemon::JobRules> job_rules(const GatewayConfig& config) {

@@ -50,8 +50,8 @@ constexpr SectionRow kSections[] = {
     {"training", Form::kMany, Use::kLater},
     {"watch", Form::kMany, Use::kLater},
     {"jobs", Form::kOnce, Use::kLater},
-    {"signing", Form::kOnce, Use::kLater},
-    {"signer", Form::kMany, Use::kLater},
+    {"signing", Form::kOnce, Use::kOptional},
+    {"signer", Form::kMany, Use::kOptional},
     {"metrics", Form::kOnce, Use::kLater},
 };
 
@@ -164,9 +164,9 @@ constexpr KeyRow kKeys[] = {
     {"watch", "pins_max", kInteger, kLater},
     {"watch", "pin_bytes_max", kString, kLater},
     {"jobs", "store", kString, kLater},
-    {"signing", "key", kString, kLater},
-    {"signer", "site", kString, kLater},
-    {"signer", "key", kString, kLater},
+    {"signing", "key", kString, kRequired},
+    {"signer", "site", kString, kRequired},
+    {"signer", "key", kString, kRequired},
     {"metrics", "per_job", kBool, kLater},
 };
 

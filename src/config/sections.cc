@@ -368,6 +368,24 @@ Result<Peer> read_peer(const Value& value, const Site& site) {
   return peer;
 }
 
+Status read_signing(const Table& document, GatewayConfig& config) {
+  Reader signing("[signing]", section(document, "signing"));
+  signing.read_path("key", config.signing_key);
+  if (!signing.status().ok()) return signing.status();
+  for (const Value& value : sections(document, "signer")) {
+    Signer signer;
+    signer.at = value.at;
+    Reader reader("[[signer]]", &std::get<Table>(value.held));
+    reader.read("site", signer.site, parse_name);
+    reader.read_path("key", signer.key);
+    if (!reader.status().ok()) return reader.status();
+    const bool is_twice = std::ranges::find(config.signers, signer.site, &Signer::site) != config.signers.end();
+    if (is_twice) return invalid(signer.at + ": site " + signer.site + " has a [[signer]] already", "keep the key that it signs with now");
+    config.signers.push_back(std::move(signer));
+  }
+  return success();
+}
+
 template <typename T>
 const T* named(const std::vector<T>& items, std::string_view name) {
   const auto found = std::ranges::find(items, name, &T::name);
@@ -381,7 +399,7 @@ const Peer* GatewayConfig::peer_named(std::string_view name) const { return name
 
 Result<GatewayConfig> read_sections(const Table& document) {
   GatewayConfig config;
-  for (const auto read : {read_site, read_network, read_engine})
+  for (const auto read : {read_site, read_network, read_engine, read_signing})
     if (auto status = read(document, config); !status.ok()) return status.error();
   for (const Value& value : sections(document, "root")) {
     auto root = read_root(value);

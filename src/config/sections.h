@@ -134,6 +134,12 @@ struct Peer {
   std::string at;
 };
 
+// A site whose trees have to be signed.
+struct Signer {
+  std::string site, key;  // file of its public key
+  std::string at;
+};
+
 struct GatewayConfig {
   Site site;
   Tls tls;
@@ -145,6 +151,8 @@ struct GatewayConfig {
   std::vector<Root> roots;
   std::vector<Grant> grants;
   std::vector<Peer> peers;
+  std::string signing_key;  // file of our private key; empty: we sign nothing
+  std::vector<Signer> signers;
   std::vector<std::string> notes;  // keys that are accepted and not used yet
   std::vector<std::string> fixed;  // sections that are read at the start only, each as "[name] " and its text
 

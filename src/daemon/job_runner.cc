@@ -108,6 +108,7 @@ job::Outcome to_outcome(const engine::TransferDone::Outcome& done, const session
   outcome.failed = numbers.failed;
   outcome.skipped = numbers.skipped;
   outcome.kept = numbers.kept;
+  outcome.leaves_rejected = numbers.leaves_rejected;
   outcome.bytes_sent = numbers.bytes_needed;
   outcome.bytes_held = numbers.bytes_held;
   outcome.milliseconds = static_cast<uint64_t>(took / std::chrono::milliseconds(1));

@@ -27,6 +27,7 @@ struct alignas(64) TransferBoard {
   Counter bytes_held;                 // of these, what the sink has from an earlier run
   Counter bytes_raw, bytes_packed;    // of the blocks made or unpacked here: their ratio is the compression
   Counter bytes_verified;             // hashes agreed at the sink, written there
+  Counter leaves_rejected;            // came to the sink, or back from its device, with a wrong hash, and are sent again
   Counter failed, skipped, kept;
   Counter is_scanning;                // 1 while the list is not complete
 };

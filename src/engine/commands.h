@@ -164,6 +164,8 @@ struct SourceAccepted {
   enum class Needed : uint8_t { kEverything, kPerPage } needed = Needed::kEverything;
 };
 
+struct RepairOrder;
+
 struct StartSink {
   TransferHandle transfer;
   TransferId id{};
@@ -178,6 +180,7 @@ struct StartSink {
   StartSource::Content content = StartSource::Content::kWithData;
   TransferId staging{};                         // names what is kept from run to run: id, and for whom
   uint64_t lease_epoch = 0;
+  std::shared_ptr<const RepairOrder> repair;    // set: nothing is published; damaged files of what was are mended
 };
 
 using TransferMessage =

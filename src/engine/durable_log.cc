@@ -60,10 +60,9 @@ void SyncPace::on_sync_begun(Time now) {
   syncing_ += std::exchange(open_, {});
 }
 
-void SyncPace::on_sync_ended(Time now) {
-  syncing_ = {};
-  rests_until_ = now + (now - sync_began_) * kRestPerSync;
-}
+void SyncPace::on_synced(Time now) { rests_until_ = now + (now - sync_began_) * kRestPerSync; }
+
+void SyncPace::on_batch_ended() { syncing_ = {}; }
 
 // ---- what an earlier process left ----------------------------------------------------------------------------------
 
@@ -192,10 +191,10 @@ void DurableLog::write_noted(std::vector<uint64_t>& leaves) {
   leaves.clear();
 }
 
-Status DurableLog::end_batch(Time now) {
+Status DurableLog::end_batch() {
   write_noted(syncing_);
   const Status status = staging_->record(ledger_.take_unwritten());
-  pace_.on_sync_ended(now);
+  pace_.on_batch_ended();
   return status;
 }
 

@@ -29,6 +29,7 @@ class FormerEntries {
  public:
   explicit FormerEntries(storage::Descriptor file)
       : file_(std::move(file)), pages_(file_.get(), 0, storage::stat_of(file_.get()).stat.size.count()) {}
+  explicit FormerEntries(storage::PageStream pages) : pages_(std::move(pages)) {}  // of a file that stays open
   const ManifestEntry* next();  // valid until the next call
 
  private:
@@ -46,7 +47,8 @@ class SyncPace {
   bool wants_sync(Time now) const;
   bool is_full() const;  // nothing more may be written until a sync has ended
   void on_sync_begun(Time now);
-  void on_sync_ended(Time now);
+  void on_synced(Time now);  // the next one waits for a while
+  void on_batch_ended();     // and so much less would be lost
 
  private:
   Bytes undurable_max() const;
@@ -75,11 +77,13 @@ class DurableLog {
 
   void on_written(Time now, Bytes bytes) { pace_.on_written(now, bytes); }
   void on_counts(uint64_t leaf) { noted_.push_back(leaf); }  // what it stands for is written, and durable with the next sync
+  void on_proven(uint64_t leaf) { syncing_.push_back(leaf); }  // was read back after the sync of the batch
   const SyncPace& pace() const { return pace_; }
   bool has_unrecorded() const { return !noted_.empty() || !syncing_.empty(); }
-  // A sync of the store begins: it covers all that was noted. And it has ended well.
+  // A sync of the store begins: it covers all that was noted. It has ended well, and all that belongs to it may be recorded.
   void begin_batch(Time now);
-  Status end_batch(Time now);
+  void on_synced(Time now) { pace_.on_synced(now); }
+  Status end_batch();
   // The same for what is noted, all of it synced, and says that publishing begins.
   Status begin_publish(const transfer::PublishBegun& begun);
   void take_back(flow::Interval leaves);  // they have to be sent anew

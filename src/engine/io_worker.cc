@@ -78,7 +78,7 @@ void IoWorker::obey(StartSource&& start) {
 
 void IoWorker::obey(StartSink&& start) {
   const TransferHandle handle = start.transfer;
-  receiving_[handle] = std::make_unique<ReceivePath>(std::move(start), *queue_, rings_);
+  receiving_[handle] = std::make_unique<ReceivePath>(std::move(start), ReceivePath::Around{*queue_, rings_, leaf_buffers_});
 }
 
 void IoWorker::obey(SourceAccepted&& accepted) {

@@ -39,6 +39,7 @@ class IoWorker {
   std::unique_ptr<storage::IoQueue> queue_;
   Rings& rings_;
   BufferPool& pool_;
+  LeafBuffers leaf_buffers_;
   EventOutlet events_;
   Time now_{};  // of this turn
   std::map<TransferHandle, std::unique_ptr<SendPath>> sending_;

@@ -13,6 +13,7 @@ constexpr size_t kAnswersBatch = 64;
 constexpr uint32_t kMessagesOutMax = 32;   // told to the control thread and not yet in the channel
 constexpr uint32_t kWritingsMax = 1 << 14;  // numbers of blocks being written; far more than buffers
 constexpr uint32_t kCloseTokens = 1U << 31;
+constexpr uint32_t kReadTokens = 1U << 30;
 constexpr uint32_t kSyncToken = kCloseTokens - 1, kBatchToken = kCloseTokens - 2;
 constexpr Duration kDeliveredPeriod = std::chrono::milliseconds(10);
 
@@ -24,8 +25,9 @@ storage::PublishRules rules_from(const messages::TransferOptions& options) {
   return {form, options.last};
 }
 
-transfer::Existing from_storage(storage::Existing existing) {
-  switch (existing) {
+Result<transfer::Existing> from_storage(const Result<storage::Existing>& existing) {
+  if (!existing.ok()) return existing.error();
+  switch (existing.value()) {
     case storage::Existing::kAbsent: return transfer::Existing::kAbsent;
     case storage::Existing::kSame: return transfer::Existing::kSame;
     case storage::Existing::kDifferent: return transfer::Existing::kDifferent;
@@ -46,8 +48,11 @@ void give_home(Rings& rings, BlockUnpacked&& block) {
   tell_freed(rings, {block.lane, block.key.slot});
 }
 
-ReceivePath::ReceivePath(StartSink&& start, storage::IoQueue& queue, Rings& rings)
-    : start_(std::move(start)), queue_(queue), rings_(rings), rules_(rules_from(start_.options)), next_close_token_(kCloseTokens) {}
+ReceivePath::ReceivePath(StartSink&& start, const Around& around)
+    : start_(std::move(start)), queue_(around.queue), rings_(around.rings), leaf_buffers_(around.leaf_buffers),
+      rules_(rules_from(start_.options)), next_close_token_(kCloseTokens) {
+  if (start_.repair) repair_.emplace(start_.repair);
+}
 
 ReceivePath::~ReceivePath() {
   leave({}, Leftovers::kKept);
@@ -63,7 +68,7 @@ void ReceivePath::leave(Time now, Leftovers leftovers) {
   if (store_ == nullptr) return;
   if (log_ && !store_->is_over() && leftovers == Leftovers::kKept && log_->has_unrecorded() && store_->settle().ok()) {
     log_->begin_batch(now);
-    const Status recorded = log_->end_batch(now);
+    const Status recorded = log_->end_batch();
     if (!recorded.ok()) log::warning("batch_not_recorded", "why=\"" + recorded.error().what + '"');
   }
   const bool is_worth_keeping = log_ && leftovers == Leftovers::kKept && log_->proves_anything();
@@ -78,6 +83,8 @@ bool ReceivePath::poll(Time now, EventOutlet& events) {
   if (state_ == State::kDone || store_ == nullptr) return worked;
   worked |= submit_writes();
   worked |= take_answers(now);
+  if (state_ == State::kDone) return true;
+  worked |= read_back();
   if (state_ == State::kDone) return true;
   worked |= submit_closes();
   worked |= sync_batch(now);
@@ -98,7 +105,11 @@ void ReceivePath::announce(EventOutlet& events) {
     if (!there.ok()) return fail(there.error());
     is_there = there.value().has_value();
     is_tree_there_ = is_there && there.value()->kind == storage::FileKind::kDirectory;
-    if (is_there || storage::Staging::exists(*start_.root, start_.staging)) answers_ = transfer::Answers::kPerPage;
+    if (Status status = prepare_read_back(); !status.ok()) return fail(status.error());
+    // What an earlier run reserved is not free, and is there all the same.
+    const bool is_staged = storage::Staging::exists(*start_.root, start_.staging);
+    if (const auto free = start_.root->free_space(); free.ok() && !is_staged) start_.limits.free_space = free.value();
+    if (is_there || repair_ || is_staged) answers_ = transfer::Answers::kPerPage;
   }
   receiver_ = std::make_unique<transfer::Receiver>(transfer::Receiver::Options{start_.id, answers_, start_.limits});
   const bool is_fresh = answers_ == transfer::Answers::kEverythingNeeded;
@@ -107,10 +118,20 @@ void ReceivePath::announce(EventOutlet& events) {
                                                                                         : messages::PublishForm::kRename});
 }
 
+// A level that the file system cannot give is refused before anything is sent; it is never lowered.
+Status ReceivePath::prepare_read_back() {
+  if (start_.options.verify != messages::VerifyLevel::kReadback) return success();
+  const auto reads = storage::find_device_reads(*start_.root);
+  if (!reads.ok()) return reads.error();
+  device_reads_ = reads.value();
+  read_back_.emplace(leaf_buffers_);
+  return success();
+}
+
 // One file goes into a directory when the user wrote a "/" or when one is there; a tree becomes the destination.
 Status ReceivePath::find_destination(const ManifestEntry& entry_0) {
   destination_ = start_.destination;
-  if (entry_0.type != EntryType::kFile) return success();
+  if (entry_0.type != EntryType::kFile || repair_) return success();
   const auto there = start_.root->stat_if_exists(destination_);
   if (!there.ok()) return there.error();
   const bool is_directory = there.value() && there.value()->kind == storage::FileKind::kDirectory;
@@ -145,7 +166,9 @@ Status ReceivePath::make_store() {
   config.read_page = read_page;
   config.modes = start_.modes;
   config.rules = rules_;
-  config.leftovers = storage::FileSinkConfig::Leftovers::kKept;
+  config.device_reads = device_reads_;
+  using enum storage::FileSinkConfig::Leftovers;
+  config.leftovers = repair_ ? kRemoved : kKept;
   auto store = storage::FileSink::create(std::move(config), queue_);
   if (!store.ok()) return std::move(store).error();
   store_ = std::move(store).value();
@@ -182,7 +205,10 @@ void ReceivePath::on_peer_message(TransferMessage&& message, EventOutlet& events
   }
   if (const auto* end = std::get_if<messages::ManifestEnd>(&message)) status = receiver_->on_manifest_end(*end);
   if (const auto* ends = std::get_if<messages::ObjectEnds>(&message)) status = receiver_->on_object_end(*ends);
-  if (const auto* root = std::get_if<messages::TransferRoot>(&message)) status = receiver_->on_root(*root);
+  if (auto* root = std::get_if<messages::TransferRoot>(&message)) {
+    status = receiver_->on_root(*root);
+    signature_ = std::move(root->signature);
+  }
   if (const auto* error = std::get_if<messages::PeerError>(&message)) {
     const Error why{fault_named(error->code).value_or(Fault::kEntriesFailed), error->detail, ""};
     const auto leaves = error->object ? receiver_->leaves_of_open(*error->object) : std::nullopt;
@@ -200,13 +226,14 @@ Status ReceivePath::take_page(messages::ManifestPage& page) {
   auto existing = probe(page);
   if (!existing.ok()) return std::move(existing).error();
   // What cannot be published is not sent, either; a single file is no tree.
-  const bool adds = is_tree_there_ && std::ranges::count(existing.value(), transfer::Existing::kAbsent) > 0;
+  const bool adds = is_tree_there_ && !repair_ && std::ranges::count(existing.value(), transfer::Existing::kAbsent) > 0;
   if (adds && destination_ == start_.destination)
     if (Status status = storage::check_may_add(rules_, start_.root->shown(destination_)); !status.ok()) return status;
   for (size_t i = 0; i < existing.value().size(); ++i)
     if (Status status = log_->take_entry(page.entries[i], existing.value()[i]); !status.ok()) return status;
   transfer::HeldLeaves held;
-  if (log_->is_resumed()) held = [this](const ManifestEntry& entry, const transfer::TakeLeaves& take) { log_->held(entry, take); };
+  if (repair_) held = [this](const ManifestEntry& entry, const transfer::TakeLeaves& take) { repair_->held(entry, take); };
+  else if (log_->is_resumed()) held = [this](const ManifestEntry& entry, const transfer::TakeLeaves& take) { log_->held(entry, take); };
   if (Status status = receiver_->on_page(page, existing.value(), held); !status.ok()) return status;
   for (const ManifestEntry& entry : page.entries) {
     if (answers_ == transfer::Answers::kEverythingNeeded) store_->bind(entry.number, entry);
@@ -220,14 +247,14 @@ Status ReceivePath::take_page(messages::ManifestPage& page) {
 }
 
 // Each entry is bound after it was looked up, so that those in it find their parent.
-Result<std::vector<transfer::Existing>> ReceivePath::probe(const messages::ManifestPage& page) const {
+Result<std::vector<transfer::Existing>> ReceivePath::probe(const messages::ManifestPage& page) {
   std::vector<transfer::Existing> existing;
   if (answers_ == transfer::Answers::kEverythingNeeded) return existing;
   existing.reserve(page.entries.size());
   for (const ManifestEntry& entry : page.entries) {
-    const auto there = store_->probe_existing(entry);
+    const auto there = repair_ ? repair_->take_entry(entry, store_->staging()) : from_storage(store_->probe_existing(entry));
     if (!there.ok()) return there.error();
-    existing.push_back(from_storage(there.value()));
+    existing.push_back(there.value());
     store_->bind(entry.number, entry);
   }
   return existing;
@@ -338,11 +365,15 @@ Status ReceivePath::on_answer(Time now, const StoreDone& done) {
     is_syncing_ = false;
     publish();
   } else if (done.token == kBatchToken) {
+    log_->on_synced(now);
+    if (read_back_) return read_back_->on_synced();
     is_syncing_ = false;
-    return log_->end_batch(now);
+    return log_->end_batch();
   } else if (const auto closed = closing_.extract(done.token)) {
     log_->on_counts(closed.mapped());
     receiver_->on_closed();
+  } else if (done.token >= kReadTokens) {
+    return read_back_->on_answer(done.token - kReadTokens, done.status);
   } else {
     writings_[done.token >> 16]->answered += 1;
   }
@@ -350,18 +381,53 @@ Status ReceivePath::on_answer(Time now, const StoreDone& done) {
 }
 
 Status ReceivePath::finish(Time now, Writing& writing) {
-  using Counts = transfer::Receiver::StoredLeaf::Counts;
-  std::vector<transfer::Receiver::StoredLeaf> leaves;
   const BlockKey key = writing.block.key;
-  if (Status status = receiver_->on_stored(key, writing.good, leaves); !status.ok()) return status;
-  for (const auto& leaf : leaves) {
-    if (Status status = store_->staging().write_leaf_hash(leaf.leaf, leaf.hash); !status.ok()) return status;
-    if (leaf.counts == Counts::kNow) log_->on_counts(leaf.leaf);
-  }
+  if (read_back_) read_back_->on_written(key, std::move(writing.good));
+  else if (Status status = on_stored(key, writing.good); !status.ok()) return status;
   log_->on_written(now, Bytes(writing.block.raw.size()));
   writing.block.bytes.reset();
   tell_freed(rings_, {writing.lane, key.slot});
   return success();
+}
+
+Status ReceivePath::on_stored(BlockKey key, std::span<const block::Segment> segments) {
+  using Counts = transfer::Receiver::StoredLeaf::Counts;
+  std::vector<transfer::Receiver::StoredLeaf> leaves;
+  if (Status status = receiver_->on_stored(key, segments, leaves); !status.ok()) return status;
+  for (const auto& leaf : leaves) {
+    if (Status status = store_->staging().write_leaf_hash(leaf.leaf, leaf.hash); !status.ok()) return status;
+    if (leaf.counts != Counts::kNow) continue;
+    if (read_back_) log_->on_proven(leaf.leaf);
+    else log_->on_counts(leaf.leaf);
+  }
+  return success();
+}
+
+// A batch has ended when all of it was read, too.
+bool ReceivePath::read_back() {
+  if (!read_back_ || !is_syncing_ || state_ != State::kReceiving) return false;
+  bool worked = read_back_->submit(*store_, kReadTokens);
+  Status status = success();
+  while (status.ok()) {
+    const auto block = read_back_->next_checked();
+    if (!block) break;
+    worked = true;
+    if (!block->bad.empty()) receiver_->on_read_back_wrong(block->key, block->bad);
+    status = on_stored(block->key, block->good);
+  }
+  if (status.ok() && read_back_->is_over()) {
+    is_syncing_ = false;
+    status = log_->end_batch();
+  }
+  if (!status.ok()) fail(status.error());
+  return worked;
+}
+
+// The source has nothing more to send before we say what of it is good.
+bool ReceivePath::is_all_written() const {
+  if (!read_back_ || !read_back_->has_written() || !receiver_->has_end()) return false;
+  const Bytes there = receiver_->bytes_kept() + receiver_->bytes_held() + receiver_->bytes_stored() + read_back_->unchecked();
+  return there >= receiver_->bytes_listed();
 }
 
 bool ReceivePath::submit_closes() {
@@ -381,11 +447,12 @@ bool ReceivePath::submit_closes() {
 // A sync covers what is written when it begins, so no write may be at work then. Those that follow need not wait for its end.
 bool ReceivePath::sync_batch(Time now) {
   if (state_ != State::kReceiving || is_syncing_) return false;
-  is_pausing_ = is_pausing_ || log_->pace().wants_sync(now);
+  is_pausing_ = is_pausing_ || log_->pace().wants_sync(now) || is_all_written();
   if (!is_pausing_) return false;
   const StoreRequest request{StoreOp::kSync, kBatchToken, {}, {}, {}};
   if (store_->submit({&request, 1}) == 0) return false;
   log_->begin_batch(now);
+  if (read_back_) read_back_->on_sync_begun();
   is_pausing_ = false;
   is_syncing_ = true;
   return true;
@@ -409,10 +476,20 @@ bool ReceivePath::complete() {
 
 void ReceivePath::publish() {
   const Hash256 root = receiver_->verdict().value();
-  Status status = log_->begin_publish({root, receiver_->entries()});
-  if (status.ok()) status = store_->publish({.destination = destination_, .entries = receiver_->entries(), .root = root});
+  const Status status = repair_ ? mend(root) : make_visible(root);
   if (!status.ok()) return fail(status.error());
   end(TransferDone::Outcome{root, receiver_->entries(), receiver_->bytes_listed()});
+}
+
+Status ReceivePath::make_visible(const Hash256& root) {
+  if (Status status = store_->staging().keep_signature(signature_); !status.ok()) return status;
+  if (Status status = log_->begin_publish({root, receiver_->entries()}); !status.ok()) return status;
+  return store_->publish({.destination = destination_, .entries = receiver_->entries(), .root = root});
+}
+
+Status ReceivePath::mend(const Hash256& root) {
+  if (Status status = repair_->finish(root, store_->staging()); !status.ok()) return status;
+  return store_->abandon();
 }
 
 bool ReceivePath::say(Time now, EventOutlet& events) {
@@ -463,6 +540,7 @@ void ReceivePath::tell_board() {
   board().bytes_needed.set(saturating_sub(receiver_->bytes_listed(), receiver_->bytes_kept() + receiver_->bytes_held()).count());
   board().bytes_held.set(receiver_->bytes_held().count());
   board().bytes_verified.set(receiver_->bytes_stored().count());
+  board().leaves_rejected.set(receiver_->rejected());
   board().failed.set(receiver_->failed());
   board().skipped.set(receiver_->skipped());
   board().kept.set(receiver_->kept());

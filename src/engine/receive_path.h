@@ -7,6 +7,8 @@
 #pragma once
 #include "engine/durable_log.h"
 #include "engine/event_outlet.h"
+#include "engine/read_back.h"
+#include "engine/repair.h"
 #include "engine/rings.h"
 #include "storage/file_sink.h"
 #include "storage/io_queue.h"
@@ -26,14 +28,20 @@ void give_home(Rings& rings, BlockUnpacked&& block);
 
 class ReceivePath {
  public:
-  ReceivePath(StartSink&& start, storage::IoQueue& queue, Rings& rings);
+  // What the io worker lends its transfers; it outlives them.
+  struct Around {
+    storage::IoQueue& queue;
+    Rings& rings;
+    LeafBuffers& leaf_buffers;
+  };
+  ReceivePath(StartSink&& start, const Around& around);
   ~ReceivePath();  // waits for writes under way
   ReceivePath(const ReceivePath&) = delete;
   ReceivePath& operator=(const ReceivePath&) = delete;
 
   // One bounded turn. False: nothing to do now.
   bool poll(Time now, EventOutlet& events);
-  bool has_writes() const { return !writings_.empty() || !closing_.empty() || is_syncing_; }
+  bool has_writes() const { return !writings_.empty() || !closing_.empty() || is_syncing_; }  // or is reading back
   // It is over. What was not published stays for another run, with all that arrived, or is removed.
   void leave(Time now, Leftovers leftovers);
 
@@ -53,18 +61,22 @@ class ReceivePath {
   enum class State : uint8_t { kOpening, kReceiving, kSyncing, kDone };
 
   void announce(EventOutlet& events);
+  Status prepare_read_back();
   Status take_page(messages::ManifestPage& page);
   Status find_destination(const ManifestEntry& entry_0);
   Status open_store();
   Status make_store();
   Status end_former_publish();
-  Result<std::vector<transfer::Existing>> probe(const messages::ManifestPage& page) const;
+  Result<std::vector<transfer::Existing>> probe(const messages::ManifestPage& page);
   Status take_block(BlockUnpacked&& block);
   Status place_waiting();
   bool submit_writes();
   bool take_answers(Time now);
   Status on_answer(Time now, const StoreDone& done);
   Status finish(Time now, Writing& writing);
+  Status on_stored(BlockKey key, std::span<const block::Segment> segments);
+  bool read_back();
+  bool is_all_written() const;
   bool submit_closes();
   bool say(Time now, EventOutlet& events);
   bool tell_peer(Time now, EventOutlet& events);
@@ -73,6 +85,8 @@ class ReceivePath {
   bool may_write() const { return !is_pausing_ && !log_->pace().is_full(); }
   bool complete();
   void publish();
+  Status make_visible(const Hash256& root);
+  Status mend(const Hash256& root);
   TransferBoard& board() { return *start_.board; }
   void tell_board();
   void end(Result<TransferDone::Outcome> outcome);
@@ -81,8 +95,12 @@ class ReceivePath {
   StartSink start_;
   storage::IoQueue& queue_;
   Rings& rings_;
+  LeafBuffers& leaf_buffers_;
   const storage::PublishRules rules_;
   transfer::Answers answers_ = transfer::Answers::kEverythingNeeded;
+  storage::DeviceReads device_reads_ = storage::DeviceReads::kDirect;
+  std::optional<ReadBack> read_back_;         // of a transfer that is verified so
+  std::optional<Repair> repair_;
   std::unique_ptr<storage::FileSink> store_;
   std::optional<DurableLog> log_;             // of the store's staging
   std::unique_ptr<transfer::Receiver> receiver_;
@@ -93,6 +111,7 @@ class ReceivePath {
   std::vector<uint32_t> writing_order_;
   std::unordered_map<uint32_t, uint64_t> closing_;  // by token: the leaf that completed the object
   std::optional<transfer::Receiver::Close> close_waiting_;
+  std::optional<RootSignature> signature_;          // of the root, by its source
   uint32_t next_writing_ = 0, next_close_token_;
   uint32_t messages_out_ = 0;
   std::deque<ManifestEntry> listed_;          // not told yet

@@ -271,6 +271,7 @@ void SendPath::tell_board() {
   board_->bytes_verified.set(sender_.bytes_delivered().count());
   board_->failed.set(sender_.failed());
   board_->skipped.set(sender_.skipped());
+  board_->leaves_rejected.set(sender_.rejected());
   board_->kept.set(sender_.kept());
   board_->is_scanning.set(sender_.is_scanning() ? 1 : 0);
 }

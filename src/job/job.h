@@ -45,7 +45,7 @@ struct Wait {
 
 struct Outcome {
   Hash256 root{};
-  uint64_t entries = 0, failed = 0, skipped = 0, kept = 0;
+  uint64_t entries = 0, failed = 0, skipped = 0, kept = 0, leaves_rejected = 0;
   Bytes bytes, bytes_sent, bytes_held;
   uint64_t milliseconds = 0;  // of the last attempt
   double ratio = 1, loss = 0;

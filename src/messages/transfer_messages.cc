@@ -308,6 +308,11 @@ Result<TransferRoot> parse_transfer_root(Body body) {
   TransferRoot out;
   if (!begin(check, body, in, out)) return check.take_failure();
   check.copy(in.root(), out.root, "root");
+  if (in.signing_site().empty() && in.signature().empty()) return check.finish(std::move(out));
+  RootSignature& signature = out.signature.emplace();
+  signature.site = check.word(in.signing_site(), "signing_site");
+  check.require(signature.site.size() <= kSigningSiteMax, "signing_site", "is too long");
+  check.copy(in.signature(), signature.bytes, "signature");
   return check.finish(std::move(out));
 }
 
@@ -315,6 +320,10 @@ std::string serialize(const TransferRoot& message) {
   proto::TransferRoot out;
   out.set_transfer(to_text(message.transfer));
   out.set_root(to_text(message.root));
+  if (message.signature) {
+    out.set_signing_site(message.signature->site);
+    out.set_signature(to_text(message.signature->bytes));
+  }
   return to_body(MessageType::kTransferRoot, out);
 }
 

@@ -6,6 +6,7 @@
 #include "messages/manifest_page.h"
 #include "messages/session_messages.h"
 #include <tideway/object_name.h>
+#include <tideway/root_signature.h>
 
 namespace tideway::messages {
 
@@ -121,6 +122,7 @@ struct ObjectEnds {                    // message `ObjectEnd`
 struct TransferRoot {
   TransferId transfer{};
   Hash256 root{};
+  std::optional<RootSignature> signature = {};
   bool operator==(const TransferRoot&) const = default;
 };
 

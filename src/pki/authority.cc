@@ -2,6 +2,7 @@
 #include "pki/authority.h"
 
 #include "crypto/certificate_builder.h"
+#include "crypto/root_signer.h"
 
 #include <tideway/object_name.h>
 
@@ -143,6 +144,14 @@ Result<crypto::Identity> issue(const GatewayOrder& order, UnixTime now) {
                            {order.folder + "/ca.crt", authority.value().certified.certificate, 0644}};
   if (Status status = write_all_new(order.folder, files); !status.ok()) return std::move(status).error();
   return identity;
+}
+
+Status make_signing_key(const std::string& folder) {
+  auto made = crypto::make_signing_key();
+  if (!made.ok()) return std::move(made).error();
+  const NewFile files[] = {{folder + "/signing.key", made.value().secret.text(), 0600},
+                           {folder + "/signing.pub", made.value().public_half, 0644}};
+  return write_all_new(folder, files);
 }
 
 }  // namespace tideway::pki

@@ -38,4 +38,8 @@ struct GatewayOrder {
 // auth_failed with cert_expired (the authority has ended), dest_exists, and dest_* of the file system.
 Result<crypto::Identity> issue(const GatewayOrder& order, UnixTime now);
 
+// Writes signing.key (0600), with which a site signs what it sends, and signing.pub, which others check it by, into a folder
+// that is made when missing. Errors: dest_exists, and dest_* of the file system.
+Status make_signing_key(const std::string& folder);
+
 }  // namespace tideway::pki

@@ -9,18 +9,6 @@
 namespace tideway::session {
 namespace {
 
-struct SplitPath {
-  std::string parent;
-  std::string last;  // empty of "/", "." and ".."
-};
-SplitPath split(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  const std::string last = slash == path.npos ? path : path.substr(slash + 1);
-  if (!is_component(last)) return {path, ""};
-  if (slash == path.npos) return {".", last};
-  return {slash == 0 ? "/" : path.substr(0, slash), last};
-}
-
 Result<storage::ScanSource> local_source(const LocalAddress& address, const OpenLocal& open_local) {
   auto place = open_local(address.path, storage::Side::kSource);
   if (!place.ok()) return std::move(place).error();
@@ -120,6 +108,14 @@ Result<std::shared_ptr<Transfer>> pull(Session& session, const TransferId& id, C
 
 }  // namespace
 
+SplitPath split_path(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  const std::string last = slash == path.npos ? path : path.substr(slash + 1);
+  if (!is_component(last)) return {path, ""};
+  if (slash == path.npos) return {".", last};
+  return {slash == 0 ? "/" : path.substr(0, slash), last};
+}
+
 // A dry run leaves nothing to go on from, and is not to be in the way of a copy.
 TransferId id_of(const CopyRequest& request) {
   if (request.options.dry_run) {
@@ -148,7 +144,7 @@ Result<std::shared_ptr<Transfer>> start_copy(Session& session, const TransferId&
 
 Result<LocalPlace> open_local(std::string path, storage::Side side) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
-  const SplitPath parts = split(path);
+  const SplitPath parts = split_path(path);
   struct stat status{};
   const bool is_directory = ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
   auto dir = open_holding_dir(is_directory ? path : parts.parent, side);
@@ -166,6 +162,7 @@ CopyNumbers numbers_of(const Transfer& transfer, const Session* session, const e
   numbers.failed = board.failed.get();
   numbers.skipped = board.skipped.get();
   numbers.kept = board.kept.get();
+  numbers.leaves_rejected = board.leaves_rejected.get();
   numbers.bytes_listed = Bytes(board.bytes_listed.get());
   numbers.bytes_needed = Bytes(board.bytes_needed.get());
   numbers.bytes_held = Bytes(board.bytes_held.get());

@@ -33,6 +33,12 @@ struct LocalPlace {
 };
 using OpenLocal = std::function<Result<LocalPlace>(const std::string& path, storage::Side side)>;
 
+struct SplitPath {
+  std::string parent;
+  std::string last;  // empty of "/", "." and ".."
+};
+SplitPath split_path(const std::string& path);
+
 // An existing directory is held itself, whatever its parent allows, so that a mount point works and a link that the user wrote
 // is followed; anything else is named in its parent.
 Result<LocalPlace> open_local(std::string path, storage::Side side);
@@ -49,6 +55,7 @@ Result<std::string> peer_of(const CopyRequest& request);
 struct CopyNumbers {
   enum class Stage : uint8_t { kConnect, kScan, kSend, kPublish, kOver } stage = Stage::kConnect;
   uint64_t entries = 0, failed = 0, skipped = 0, kept = 0;
+  uint64_t leaves_rejected = 0;   // of a wrong hash at the sink, and sent again
   Bytes bytes_listed, bytes_needed, bytes_verified, bytes_raw, bytes_packed;
   Bytes bytes_held;               // of those listed: the destination has them from an earlier run
   uint64_t packets_sent = 0, packets_lost = 0, flows = 0, path_mtu = 0;

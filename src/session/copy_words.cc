@@ -32,10 +32,10 @@ Result<messages::TransferOptions> options_from(const CopyWords& options) {
   } else if (options.compress != "auto") {
     return Error{Fault::kUsage, "--compress " + options.compress + " is not known", "write auto, off, or zstd:N with N from 1 to 19"};
   }
-  if (options.verify == "readback")
-    return Error{Fault::kVerifyUnavailable, "--verify readback is not there yet in this version", "use --verify memory"};
-  if (options.verify != "memory" && options.verify != "wire")
-    return Error{Fault::kUsage, "--verify " + options.verify + " is not known", "write wire or memory"};
+  if (options.verify == "wire") wire.verify = messages::VerifyLevel::kWire;
+  else if (options.verify == "readback") wire.verify = messages::VerifyLevel::kReadback;
+  else if (options.verify != "memory")
+    return Error{Fault::kUsage, "--verify " + options.verify + " is not known", "write wire, memory or readback"};
   if (options.publish == "each")
     return Error{Fault::kUnsupported, "--publish each is not there yet in this version", "use --publish marker"};
   if (options.publish == "rename") wire.publish = messages::PublishForm::kRename;
@@ -48,7 +48,6 @@ Result<messages::TransferOptions> options_from(const CopyWords& options) {
   if (options.last.size() > messages::kLastMax)
     return Error{Fault::kUsage, "--last is given " + std::to_string(options.last.size()) + " times", "join them with * and ?, to at most " + std::to_string(messages::kLastMax)};
   wire.last = options.last;
-  wire.verify = options.verify == "wire" ? messages::VerifyLevel::kWire : messages::VerifyLevel::kMemory;
   return wire;
 }
 

@@ -3,6 +3,9 @@
 
 #include "base/clock.h"
 #include "crypto/random_bytes.h"
+#include "engine/repair.h"
+#include "session/transfer_id.h"
+#include "session/verify_tree.h"
 
 #include <chrono>
 
@@ -41,6 +44,42 @@ Result<std::unique_ptr<Direct>> Direct::list(const GatewayConfig& gateway, const
   open.depth = 1;
   engine::StartSink start;
   start.content = engine::StartSource::Content::kManifestOnly;
+  direct->watch(direct->session_->pull(std::move(start), std::move(open)));
+  return direct;
+}
+
+// Staged beside the tree and not in it, where that is one file system.
+static Result<LocalPlace> place_of(const StoredTree& tree) {
+  const SplitPath parts = split_path(tree.host);
+  if (tree.name.is_root() && !parts.last.empty()) {
+    auto above = open_holding_dir(parts.parent, storage::Side::kDestination);
+    const ObjectName name = storage::single_name(parts.last);
+    if (above.ok() && above.value()->open_dir(name).ok()) return LocalPlace{std::move(above).value(), name, {}};
+  }
+  auto dir = open_holding_dir(tree.host, storage::Side::kDestination);
+  if (!dir.ok()) return std::move(dir).error();
+  return LocalPlace{std::move(dir).value(), tree.name, {}};
+}
+
+Result<std::unique_ptr<Direct>> Direct::repair(const GatewayConfig& gateway, const PeerConfig& peer, RepairRequest request) {
+  auto tree = find_stored_tree(request.path);
+  if (!tree.ok()) return std::move(tree).error();
+  auto place = place_of(tree.value());
+  if (!place.ok()) return std::move(place).error();
+  std::unique_ptr<Direct> direct(new Direct(peer, gateway.fallback));
+  if (Status status = direct->begin(gateway); !status.ok()) return std::move(status).error();
+  messages::OpenTransfer open;
+  open.transfer = repair_transfer_id(absolute_path(request.path));
+  open.direction = messages::Direction::kPull;
+  open.root = request.from.root;
+  open.name = request.from.name;
+  open.transfer_class = "best-effort";
+  engine::StartSink start;
+  start.root = std::move(place.value().dir);
+  start.destination = place.value().name;
+  start.modes = tree.value().manifest.header().modes;
+  start.repair = std::make_shared<const engine::RepairOrder>(
+      engine::RepairOrder{std::move(tree.value().manifest), std::move(place.value().name), std::move(request.damaged)});
   direct->watch(direct->session_->pull(std::move(start), std::move(open)));
   return direct;
 }

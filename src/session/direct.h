@@ -10,8 +10,16 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 
 namespace tideway::session {
+
+// Mends a tree that was published on this machine.
+struct RepairRequest {
+  RemoteAddress from;  // a copy with the same root
+  std::string path;
+  std::map<ObjectId, std::vector<uint32_t>> damaged;  // leaves by file, as verify_tree found them
+};
 
 // A peer that was there and went away is dialled again for so long, whatever it was that ended the session: a gateway that
 // restarts is back in seconds. The copy then goes on from what the sink has.
@@ -23,6 +31,8 @@ class Direct {
 
   // Errors: usage (no remote side, or two), config_invalid, source_missing (a local source), peer_unreachable.
   static Result<std::unique_ptr<Direct>> copy(const GatewayConfig& gateway, const PeerConfig& peer, CopyRequest request);
+  // Fetches the damaged leaves alone. Errors: also source_missing, when `path` has no manifest.
+  static Result<std::unique_ptr<Direct>> repair(const GatewayConfig& gateway, const PeerConfig& peer, RepairRequest request);
   // Lists what lies directly below `address`.
   static Result<std::unique_ptr<Direct>> list(const GatewayConfig& gateway, const PeerConfig& peer, const RemoteAddress& address);
 

@@ -43,6 +43,9 @@ Result<std::unique_ptr<Gateway>> Gateway::start(GatewayConfig config) {
   auto tls = crypto::TlsContext::create(settings.tls, read_calendar());
   if (!tls.ok()) return std::move(tls).error();
   gateway->tls_ = std::move(tls).value();
+  auto signing = Signing::open(settings.signing);
+  if (!signing.ok()) return std::move(signing).error();
+  gateway->signing_ = std::move(signing).value();
   for (const RootConfig& root : settings.roots)
     if (Status status = gateway->open_root(root); !status.ok()) return std::move(status).error();
   auto engine = engine::Engine::start(settings.engine);
@@ -124,6 +127,9 @@ Status Gateway::reload(GatewayRules rules) {
   if (tls.value().own().identity != tls_->own().identity)
     return Error{Fault::kConfigInvalid, "the new certificate is of " + to_string(tls.value().own().identity) + ", and this gateway is " +
                      to_string(tls_->own().identity), "issue one with the name of this gateway; another name needs a restart"};
+  auto signing = Signing::open(rules.signing);
+  if (!signing.ok()) return std::move(signing).error();
+  signing_ = std::move(signing).value();
   *tls_ = std::move(tls).value();
   config_.tls = std::move(rules.tls);
   config_.grants = std::move(rules.grants);
@@ -156,7 +162,7 @@ SessionCounts Gateway::counts() const {
 
 Surroundings Gateway::surroundings() {
   const uint32_t flows = config_.flows != 0 ? config_.flows : 2 * engine_->layout().net_workers;
-  return {*engine_, roots_, config_.grants, *tls_, config_.audit, refusals_, counts_, data_ports_, paths_, flows, config_.fallback,
+  return {*engine_, roots_, config_.grants, *tls_, config_.audit, refusals_, counts_, data_ports_, paths_, signing_, flows, config_.fallback,
           [this](const Session& session) { return others_of(session); }};
 }
 

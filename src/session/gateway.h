@@ -42,12 +42,14 @@ struct GatewayConfig {
   // it does not go on.
   std::optional<Endpoint> udp_fallback{};
   AuditSink audit;  // none for a direct copy
+  SigningConfig signing = {};
 };
 
 // What a running gateway may be told anew.
 struct GatewayRules {
   crypto::TlsConfig tls;
   GrantTable grants;
+  SigningConfig signing = {};
 };
 
 // Whom to dial, and who must answer there.
@@ -109,6 +111,7 @@ class Gateway {
 
   GatewayConfig config_;
   std::optional<crypto::TlsContext> tls_;
+  Signing signing_;
   Roots roots_;
   RefusalLog refusals_;
   std::unique_ptr<engine::Engine> engine_;

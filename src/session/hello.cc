@@ -41,7 +41,7 @@ messages::Hello make_hello(const crypto::HelloRandom& random, const HelloEngine&
   hello.credit_unit = kCreditUnit;
   hello.codecs = {CodecId::kRaw, CodecId::kZstd};
   hello.aeads = {messages::AeadId::kAes256Gcm};
-  hello.verify_levels = {messages::VerifyLevel::kWire, messages::VerifyLevel::kMemory};
+  hello.verify_levels = {messages::VerifyLevel::kWire, messages::VerifyLevel::kMemory, messages::VerifyLevel::kReadback};
   hello.backend = engine.packet_backend;
   hello.net_workers = engine.net_workers;
   return hello;

@@ -23,6 +23,7 @@
 #include "session/refusal_log.h"
 #include "session/roots.h"
 #include "session/session_counts.h"
+#include "session/signing.h"
 #include "session/slot_book.h"
 #include "session/transfer.h"
 
@@ -52,6 +53,7 @@ struct Surroundings {
   SessionCounts& counts;
   DataPorts& data_ports;
   const PathMemory& paths;
+  const Signing& signing;           // changes with a reload, too
   uint32_t flows = 2;         // of sessions this gateway dials
   Fallback fallback = Fallback::kTls;  // kOff: no packets over TLS, for peers either
   std::function<PeerUse(const Session&)> others_of;  // accepted ones that are not over
@@ -153,6 +155,7 @@ class Session {
   void serve_pull(messages::OpenTransfer request);
   Result<GrantLimits> authorise(const messages::OpenTransfer& request) const;
   void guard_rate(Time now);
+  bool settle_signature(Transfer& transfer, engine::TransferMessage& message);       // false: it was ended
   bool is_within_grant(Transfer& transfer, const engine::TransferMessage& message);  // false: it was ended
   void refuse(const TransferId& id, const Error& why);
   void on_sink_ready(const engine::SinkReady& ready);

@@ -38,6 +38,21 @@ bool Session::is_within_grant(Transfer& transfer, const engine::TransferMessage&
   return status.ok();
 }
 
+// A source signs the root when it leaves, a sink looks at the signature before the root gets anywhere.
+bool Session::settle_signature(Transfer& transfer, engine::TransferMessage& message) {
+  if (const auto* end = std::get_if<messages::ManifestEnd>(&message)) transfer.listed = *end;
+  auto* root = std::get_if<messages::TransferRoot>(&message);
+  if (root == nullptr) return true;
+  const crypto::SignedTree tree{root->root, transfer.listed.entries, transfer.listed.bytes.count()};
+  if (transfer.role == Role::kSource) {
+    root->signature = around_.signing.sign(around_.tls.own().identity.site, tree);
+    return true;
+  }
+  const Status status = around_.signing.check(channel_->peer().identity.site, root->signature, tree);
+  if (!status.ok()) give_up(transfer.handle, status.error());
+  return status.ok();
+}
+
 // The transfers of a session share its lanes, so the rates of their grants count together.
 void Session::guard_rate(Time now) {
   if (side_ == Side::kDialling) return;

@@ -151,6 +151,10 @@ void Session::on_accepted(const messages::TransferAccepted& accepted) {
     if (transfer->counted) end(*transfer, *transfer->counted);
     return;
   }
+  const auto& levels = their_hello_->verify_levels;
+  if (std::ranges::find(levels, transfer->request.options.verify) == levels.end())
+    return give_up(transfer->handle, {Fault::kVerifyUnavailable, "the peer's version cannot verify a copy as it is asked to",
+                                      "upgrade the peer, or use --verify memory"});
   if (!their_slots_.claim(now_, accepted.slot)) return fail({Fault::kProtocolError, "the peer gave a slot out twice", ""});
   transfer->slot = accepted.slot;
   transfer->rate_max = accepted.rate_max;
@@ -402,6 +406,7 @@ void Session::on_event(engine::IoEvent& event) {
   if (transfer == nullptr) return;
   if (auto* message = std::get_if<engine::ToPeer>(&event)) {
     if (!is_within_grant(*transfer, message->message)) return;
+    if (transfer->role == Role::kSource) settle_signature(*transfer, message->message);
     transfer->unsent.push_back(std::move(message->message));
   }
   if (std::holds_alternative<engine::PeerMessageTaken>(event)) transfer->undigested -= 1;

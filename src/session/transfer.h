@@ -37,6 +37,7 @@ struct Transfer {
   std::optional<SlotId> slot;
   std::optional<messages::TransferAccepted> acceptance;  // of a push: leaves when all lanes have said what credit they give
   size_t lanes_opening = 0;
+  messages::ManifestEnd listed;                // once the list is complete
   std::optional<GrantMeter> meter;             // of the serving side, except for lists
   uint64_t bytes_guarded = 0;                  // of a sink: what has come, as the rate guard saw it last
   Rate rate_own = Rate::unlimited();           // of a source that was asked for here: its owner's limit, see limit_rate()

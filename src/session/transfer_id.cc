@@ -45,6 +45,7 @@ TransferId direct_transfer_id(const CopyIdentity& copy) {
   hash.add(static_cast<uint64_t>(copy.form));
   hash.add(static_cast<uint64_t>(copy.options.publish));
   hash.add(static_cast<uint64_t>(copy.options.overwrite));
+  if (copy.options.verify == messages::VerifyLevel::kReadback) hash.add("readback");  // what is there already may not have been
   hash.add(copy.options.last.size());
   for (const std::string& pattern : copy.options.last) hash.add(pattern);
   hash.add(copy.filters.size());
@@ -55,6 +56,13 @@ TransferId direct_transfer_id(const CopyIdentity& copy) {
   hash.add(copy.only ? copy.only->size() + 1 : 0);
   if (copy.only)
     for (const ObjectName& name : *copy.only) hash.add(to_display(name));
+  return hash.finish();
+}
+
+TransferId repair_transfer_id(const std::string& path) {
+  PartsHash hash;
+  hash.add("tideway repair");
+  hash.add(path);
   return hash.finish();
 }
 

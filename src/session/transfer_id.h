@@ -26,6 +26,9 @@ struct CopyIdentity {
 // Of a direct copy: the first half of a SHA-256 over all of it. Options that only say how bytes travel do not count.
 TransferId direct_transfer_id(const CopyIdentity& copy);
 
+// Of the repair of a tree at this absolute path: one at a time.
+TransferId repair_transfer_id(const std::string& path);
+
 // Where a sink keeps what came for a transfer: apart for each peer, whose numbers are its own, and for each limit of modes.
 TransferId staging_id(const TransferId& transfer, const crypto::Identity& peer, uint32_t modes);
 

@@ -4,7 +4,9 @@
 #include "digest/leaf_hash.h"
 #include "digest/tree_hasher.h"
 #include "messages/manifest_page.h"
-#include "session/roots.h"
+#include "session/signing.h"
+#include "storage/device_read.h"
+#include "storage/direct_io.h"
 #include "storage/publish.h"
 #include "storage/scan.h"
 
@@ -12,6 +14,8 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
+#include <numeric>
 #include <optional>
 
 namespace tideway::session {
@@ -29,45 +33,42 @@ std::string absolute(const std::string& path) {
   return text;
 }
 
-struct Found {
-  StoredManifest manifest;
-  RootPtr dir;      // entry 0 is at `name` below it
-  ObjectName name;
-  enum class Form : uint8_t { kNewTree, kIntoDirectory } form;  // into one, directories that stood there kept their modes
-};
-
 // What is stored at `file` below `dir` about `name`, if anything is.
-Result<std::optional<Found>> look(const RootPtr& dir, const ObjectName& file, const ObjectName& name, Found::Form form) {
+Result<std::optional<StoredTree>> look(const RootPtr& dir, const ObjectName& file, const ObjectName& name, StoredTree::Form form) {
   auto stored = StoredManifest::open(*dir, file);
   if (!stored.ok() && stored.error().fault == Fault::kManifestMismatch) return std::move(stored).error();
-  const bool is_tree = form == Found::Form::kNewTree;
-  if (!stored.ok() || (!is_tree && stored.value().header().destination != name)) return std::optional<Found>();
-  return std::optional<Found>(Found{std::move(stored).value(), dir, name, form});
+  const bool is_tree = form == StoredTree::Form::kNewTree;
+  if (!stored.ok() || (!is_tree && stored.value().header().destination != name)) return std::optional<StoredTree>();
+  return std::optional<StoredTree>(StoredTree{std::move(stored).value(), dir, name, "", form});
 }
+
+}  // namespace
 
 // The tree itself may hold one, and so may each root that it lies below, which is one of the directories above it. What
 // was published last counts.
-Result<Found> find_manifest(const std::string& path) {
+Result<StoredTree> find_stored_tree(const std::string& path) {
   const std::string full = absolute(path);
-  std::optional<Found> newest;
-  const auto take = [&](const RootPtr& dir, const ObjectName& file, const ObjectName& name, Found::Form form) -> Status {
+  std::optional<StoredTree> newest;
+  std::string host;
+  const auto take = [&](const RootPtr& dir, const ObjectName& file, const ObjectName& name, StoredTree::Form form) -> Status {
     auto found = look(dir, file, name, form);
     if (!found.ok()) return std::move(found).error();
     if (found.value() && (!newest || newest->manifest.written_ns() <= found.value()->manifest.written_ns()))
-      newest.emplace(std::move(*found.value()));
+      newest.emplace(std::move(*found.value())).host = host;
     return success();
   };
   std::vector<std::string> below;
   for (std::string above = full;;) {
+    host = above;
     const auto dir = open_holding_dir(above, storage::Side::kSource);
     const auto name = ObjectName::from_components(below);
     if (dir.ok() && below.empty()) {
       const ObjectName own = storage::single_name(std::string(storage::kTreeManifestName));
-      if (Status status = take(dir.value(), own, {}, Found::Form::kNewTree); !status.ok()) return std::move(status).error();
+      if (Status status = take(dir.value(), own, {}, StoredTree::Form::kNewTree); !status.ok()) return std::move(status).error();
     }
     if (dir.ok() && name.ok()) {
       const ObjectName kept = storage::kept_manifest_name(name.value());
-      if (Status status = take(dir.value(), kept, name.value(), Found::Form::kIntoDirectory); !status.ok())
+      if (Status status = take(dir.value(), kept, name.value(), StoredTree::Form::kIntoDirectory); !status.ok())
         return std::move(status).error();
     }
     if (above.size() <= 1) break;
@@ -81,30 +82,41 @@ Result<Found> find_manifest(const std::string& path) {
                "verify the directory that was the destination of the copy"};
 }
 
+namespace {
+
 class Verification {
  public:
-  explicit Verification(const Found& found) : found_(found) { report_.root = found.manifest.header().root; }
+  Verification(const StoredTree& found, const VerifyHow& how) : found_(found), how_(how) { report_.root = found.manifest.header().root; }
 
   Result<VerifyReport> run();
 
  private:
+  Status check_signature();
   Status check_page(const std::vector<ManifestEntry>& entries);
   Status check_entry(const ManifestEntry& entry);
   Status check_file(const ManifestEntry& entry, const ObjectName& name);
-  void check_leaves(const ManifestEntry& entry, int fd);
+  Status check_leaves(const ManifestEntry& entry, int fd);
+  Result<bool> read_leaf(int fd, uint64_t at, std::span<std::byte> bytes);
+  void damaged(const ManifestEntry& entry, std::vector<uint32_t> leaves);
   Result<bool> fold_leaves(const ManifestEntry& entry);
   bool has_its_mode(const ManifestEntry& entry, uint32_t mode) const;
   void differ(const ObjectName& name, std::string what);
   Result<ObjectName> name_of(const ManifestEntry& entry);
 
-  const Found& found_;
+  const StoredTree& found_;
+  const VerifyHow& how_;
+  storage::DeviceReader device_;
   VerifyReport report_;
+  Bytes bytes_listed_;
   digest::TreeHasher tree_;
   struct Open { ObjectId number; ObjectName name; };
   std::vector<Open> open_;  // directories from entry 0 down
   ObjectName current_;
   std::array<Hash128, 1024> hashes_;
-  std::vector<std::byte> leaf_ = std::vector<std::byte>(kLeafSize.count());
+  struct alignas(storage::kDirectAlignment) Leaf {
+    std::array<std::byte, kLeafSize.count()> bytes;
+  };
+  std::unique_ptr<Leaf> leaf_ = std::make_unique_for_overwrite<Leaf>();
 };
 
 Result<VerifyReport> Verification::run() {
@@ -117,6 +129,7 @@ Result<VerifyReport> Verification::run() {
     if (!page.ok()) return Error{Fault::kManifestMismatch, "the stored manifest is damaged: " + page.error().what, "copy the tree again"};
     if (Status status = check_page(page.value().entries); !status.ok()) return std::move(status).error();
   }
+  if (Status status = check_signature(); !status.ok()) return std::move(status).error();
   const auto root = tree_.finish();
   if (report_.entries == found_.manifest.header().entries && root && *root == report_.root) return report_;
   if (report_.is_good())
@@ -124,6 +137,16 @@ Result<VerifyReport> Verification::run() {
                  "copy the tree again"};
   differ(storage::single_name("stored manifest"), "does not agree with its own root, so that it may be what is damaged");
   return report_;
+}
+
+// Of the root that is stored; whether the files have it shows by themselves.
+Status Verification::check_signature() {
+  const auto& signature = found_.manifest.header().signature;
+  if (signature) report_.signed_by = signature->site;
+  if (how_.signer == nullptr) return success();
+  if (!signature) return unsigned_tree("the tree came without a signature");
+  if (how_.signer->is_good(*signature, {report_.root, report_.entries, bytes_listed_.count()})) return success();
+  return unsigned_tree("the signature of the tree, by site " + signature->site + ", is not one of this key");
 }
 
 Status Verification::check_page(const std::vector<ManifestEntry>& entries) {
@@ -145,6 +168,7 @@ Status Verification::check_entry(const ManifestEntry& entry) {
   if (!name.ok()) return std::move(name).error();
   current_ = name.value();
   report_.entries += 1;
+  bytes_listed_ += entry.size;
   if (entry.type == EntryType::kDirectory) open_.push_back({entry.number, name.value()});
   if (entry.type == EntryType::kFile) return check_file(entry, name.value());
   const auto stat = found_.dir->stat_if_exists(name.value());
@@ -163,7 +187,7 @@ Status Verification::check_entry(const ManifestEntry& entry) {
 // belongs to whoever it was copied for.
 bool Verification::has_its_mode(const ManifestEntry& entry, uint32_t mode) const {
   const bool is_directory = entry.type == EntryType::kDirectory;
-  if (found_.form == Found::Form::kIntoDirectory && (is_directory || entry.size == 0_B)) return true;
+  if (found_.form == StoredTree::Form::kIntoDirectory && (is_directory || entry.size == 0_B)) return true;
   if (is_directory && entry.number == ObjectId(0)) return true;
   return mode == storage::limit_mode(entry, found_.manifest.header().modes);
 }
@@ -195,32 +219,63 @@ Status Verification::check_file(const ManifestEntry& entry, const ObjectName& na
   if (!kept.ok()) return kept.error();
   const auto differs = [&](std::string what) {
     differ(name, std::move(what));
+    std::vector<uint32_t> all(kept.value() ? 0 : leaf_count(entry.size));
+    std::iota(all.begin(), all.end(), 0U);
+    damaged(entry, std::move(all));
     return success();
   };
   const auto stat = found_.dir->stat_if_exists(name);
   if (!stat.ok() || !stat.value()) return differs("is missing");
-  if (stat.value()->kind != FileKind::kFile) return differs("is of another type");
+  if (stat.value()->kind != FileKind::kFile) {
+    differ(name, "is of another type");
+    return success();
+  }
   if (stat.value()->size != entry.size)
     return differs("has " + std::to_string(stat.value()->size.count()) + " bytes instead of " + std::to_string(entry.size.count()));
   if (!kept.value() && !has_its_mode(entry, stat.value()->mode)) differ(name, "has other permissions");
   if (kept.value() || entry.size == 0_B) return success();
   const auto file = found_.dir->open_file(name, storage::Access::kRead);
   if (!file.ok()) return differs("cannot be read: " + file.error().what);
-  check_leaves(entry, file.value().get());
+  return check_leaves(entry, file.value().get());
+}
+
+Status Verification::check_leaves(const ManifestEntry& entry, int fd) {
+  std::vector<uint32_t> bad;
+  for (uint64_t i = 0; i < leaf_count(entry.size); ++i) {
+    const uint64_t at = i * kLeafSize.count();
+    const auto bytes = std::span(leaf_->bytes).first(leaf_length(entry.size, i));
+    Hash128 stored;
+    if (!found_.manifest.read_leaves(entry.first_leaf + i, {&stored, 1})) {
+      differ(current_, "has no hashes in the stored manifest");
+      return success();
+    }
+    const auto read = read_leaf(fd, at, bytes);
+    if (!read.ok()) return read.error();
+    if (read.value()) report_.bytes += Bytes(bytes.size());
+    if (read.value() && digest::leaf_hash(bytes) == stored) continue;
+    bad.push_back(static_cast<uint32_t>(i));
+    differ(current_, read.value() ? "differs in bytes " + std::to_string(at) + " to " + std::to_string(at + bytes.size() - 1)
+                                  : "cannot be read at byte " + std::to_string(at));
+  }
+  if (how_.on_progress) how_.on_progress(report_.bytes);
+  damaged(entry, std::move(bad));
   return success();
 }
 
-void Verification::check_leaves(const ManifestEntry& entry, int fd) {
-  for (uint64_t i = 0; i < leaf_count(entry.size); ++i) {
-    const uint64_t at = i * kLeafSize.count();
-    const auto bytes = std::span(leaf_).first(leaf_length(entry.size, i));
-    Hash128 stored;
-    if (!found_.manifest.read_leaves(entry.first_leaf + i, {&stored, 1})) return differ(current_, "has no hashes in the stored manifest");
-    if (!storage::read_exactly(fd, at, bytes)) return differ(current_, "cannot be read at byte " + std::to_string(at));
-    report_.bytes += Bytes(bytes.size());
-    if (digest::leaf_hash(bytes) != stored)
-      differ(current_, "differs in bytes " + std::to_string(at) + " to " + std::to_string(at + bytes.size() - 1));
-  }
+// False: it cannot be read.
+Result<bool> Verification::read_leaf(int fd, uint64_t at, std::span<std::byte> bytes) {
+  using Outcome = storage::DeviceReader::Outcome;
+  if (how_.on_progress) how_.on_progress(report_.bytes);
+  if (how_.from == ReadFrom::kCache) return storage::read_exactly(fd, at, bytes);
+  const Outcome outcome = device_.read(fd, at, bytes);
+  if (outcome != Outcome::kFromCache) return outcome == Outcome::kRead;
+  return Error{Fault::kVerifyUnavailable,
+               "\"" + to_display(current_) + "\" stays in memory, so that reading it would prove nothing of the device",
+               "run it as the owner of the files, when no program has them mapped and they are synced; or leave out --scrub"};
+}
+
+void Verification::damaged(const ManifestEntry& entry, std::vector<uint32_t> leaves) {
+  if (!leaves.empty() && how_.on_damaged) how_.on_damaged({entry, current_, std::move(leaves)});
 }
 
 void Verification::differ(const ObjectName& name, std::string what) {
@@ -230,10 +285,10 @@ void Verification::differ(const ObjectName& name, std::string what) {
 
 }  // namespace
 
-Result<VerifyReport> verify_tree(const std::string& path) {
-  const auto found = find_manifest(path);
+Result<VerifyReport> verify_tree(const std::string& path, const VerifyHow& how) {
+  const auto found = find_stored_tree(path);
   if (!found.ok()) return found.error();
-  return Verification(found.value()).run();
+  return Verification(found.value(), how).run();
 }
 
 }  // namespace tideway::session

@@ -57,6 +57,7 @@ bool FileSink::begin(const StoreRequest& request) {
   if (!slots_.has_room()) return false;
   switch (request.op) {
     case StoreOp::kWrite: return begin_write(request);
+    case StoreOp::kReadBack: return begin_read_back(request);
     case StoreOp::kSync: return begin_sync(request);
     case StoreOp::kClose: break;
     case StoreOp::kRead: TIDEWAY_CHECK(request.op != StoreOp::kRead);  // a sink is not read
@@ -69,7 +70,7 @@ bool FileSink::begin(const StoreRequest& request) {
   return true;
 }
 
-Status FileSink::check_write(const StoreRequest& request, const BoundObject* object) const {
+Status FileSink::check_place(const StoreRequest& request, const BoundObject* object) const {
   if (lost_) return *lost_;
   if (object == nullptr)
     return Error{Fault::kProtocolError, "object " + std::to_string(request.object.value()) + " is no file of this transfer", ""};
@@ -81,7 +82,7 @@ Status FileSink::check_write(const StoreRequest& request, const BoundObject* obj
 bool FileSink::begin_write(const StoreRequest& request) {
   if (queue_.room() < kRunsMax) return false;
   const BoundObject* object = objects_.find_file(request.object);
-  if (auto checked = check_write(request, object); !checked.ok()) {
+  if (auto checked = check_place(request, object); !checked.ok()) {
     slots_.answer(request.token, std::move(checked));
     return true;
   }
@@ -137,6 +138,50 @@ void FileSink::write_run(uint32_t index, DescriptorCache::Open& file, Runs::Run 
   queue_.submit({IoOp::kWrite, fd, at, bytes, owner_id_, index});
 }
 
+bool FileSink::begin_read_back(const StoreRequest& request) {
+  if (queue_.room() == 0) return false;
+  const BoundObject* object = objects_.find_file(request.object);
+  if (auto checked = check_place(request, object); !checked.ok()) {
+    slots_.answer(request.token, std::move(checked));
+    return true;
+  }
+  auto opened = open(*object);
+  auto fd = opened.ok() ? descriptor_past_cache(request, *object, *opened.value()) : Result<int>(opened.error());
+  if (!fd.ok()) {
+    slots_.answer(request.token, named(*object, std::move(fd).error()));
+    return true;
+  }
+  const uint32_t index = slots_.take(request);
+  slots_.at(index).parts = 1;
+  ++opened.value()->in_flight;
+  const size_t whole = (request.bytes.size() + kDirectAlignment - 1) / kDirectAlignment * kDirectAlignment;
+  queue_.submit({IoOp::kRead, fd.value(), request.offset.count(), {request.bytes.data(), whole}, owner_id_, index});
+  return true;
+}
+
+Result<int> FileSink::descriptor_past_cache(const StoreRequest& request, const BoundObject& object, DescriptorCache::Open& file) {
+  if (config_.device_reads == DeviceReads::kAfterDrop) {
+    if (drop_cached(file.buffered.get(), request.offset.count(), request.bytes.size())) return file.buffered.get();
+    return no_device_reads(config_.root->shown(config_.destination));
+  }
+  if (!file.direct.is_open()) {
+    auto direct = staging_.open_object(object.id, Caching::kDirect);
+    if (!direct.ok()) return std::move(direct).error();
+    file.direct = std::move(direct).value();
+  }
+  return file.direct.get();
+}
+
+// The file may end before the leaf does: what is behind its end gets its size only when it is closed, and is zeros.
+void FileSink::end_read_back(const IoDone& done) {
+  RequestSlots::Slot& slot = slots_.at(done.user);
+  const auto bytes = slot.request.bytes;
+  const std::string place = config_.root->shown(config_.destination);
+  if (done.transferred < bytes.size() && done.error == 0) std::ranges::fill(bytes.subspan(done.transferred), std::byte{});
+  if (done.error == EINVAL) return slots_.finish(done.user, no_device_reads(place));
+  slots_.finish(done.user, done.error == 0 ? success() : Status(errno_error(Side::kDestination, done.error, "read back", place)));
+}
+
 Result<DescriptorCache::Open*> FileSink::open(const BoundObject& object) {
   if (DescriptorCache::Open* open = files_.find(object.id)) return open;
   const bool is_new = !states_.contains(object.id);
@@ -187,6 +232,7 @@ void FileSink::on_done(const IoDone& done) {
   TIDEWAY_CHECK(file != nullptr && file->in_flight > 0 && slot.parts > 0);
   --file->in_flight;
   --slot.parts;
+  if (request.op == StoreOp::kReadBack) return end_read_back(done);
   if (done.error == EINVAL && slot.is_direct) {
     // Refused only now. All of it once more, buffered: which part this was is not kept, and twice is harmless.
     is_direct_allowed_ = false;

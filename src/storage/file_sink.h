@@ -11,6 +11,7 @@
 #include "base/thread_owner.h"
 #include "storage/bound_objects.h"
 #include "storage/descriptor_cache.h"
+#include "storage/device_read.h"
 #include "storage/direct_io.h"
 #include "storage/io_queue.h"
 #include "storage/publish.h"
@@ -31,6 +32,7 @@ struct FileSinkConfig {
   DirectIo direct = DirectIo::kAuto;
   uint32_t modes = 0777;  // the most that modes may be; of directories, the owner's bits are left alone
   PublishRules rules = {};
+  DeviceReads device_reads = DeviceReads::kDirect;  // what find_device_reads said, if anything is to be read back
   enum class Leftovers : uint8_t { kRemoved, kKept } leftovers = Leftovers::kRemoved;  // of a dead process, in staging
 };
 
@@ -79,9 +81,12 @@ class FileSink final : public ObjectStore {
   FileSink(FileSinkConfig config, Staging staging, IoQueue& queue);
   bool begin(const StoreRequest& request);
   bool begin_write(const StoreRequest& request);
-  Status check_write(const StoreRequest& request, const BoundObject* object) const;
+  Status check_place(const StoreRequest& request, const BoundObject* object) const;
   void write_runs(const StoreRequest& request, const BoundObject& object, DescriptorCache::Open& file);
   void write_run(uint32_t index, DescriptorCache::Open& file, Runs::Run run);
+  bool begin_read_back(const StoreRequest& request);
+  Result<int> descriptor_past_cache(const StoreRequest& request, const BoundObject& object, DescriptorCache::Open& file);
+  void end_read_back(const IoDone& done);
   Result<DescriptorCache::Open*> open(const BoundObject& object);
   int descriptor_for(const BoundObject& object, DescriptorCache::Open& file, std::span<const std::byte> bytes,
                      uint64_t offset);

@@ -211,6 +211,12 @@ Result<Descriptor> RootedDir::create_file(const ObjectName& name, uint32_t mode)
   return Descriptor(fd);
 }
 
+Result<Descriptor> RootedDir::create_unnamed_file() const {
+  const int fd = ::openat(fd_.get(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  if (fd < 0 && errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL) return error_of(errno, "create a file below", {});
+  return Descriptor(fd);
+}
+
 Status RootedDir::make_dir(const ObjectName& name, uint32_t mode) const {
   auto place = place_of(name, "make the directory");
   if (!place.ok()) return place.error();

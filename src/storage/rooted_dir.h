@@ -76,6 +76,8 @@ class RootedDir {
   Result<Descriptor> open_file(const ObjectName& name, Access access, Caching caching = Caching::kBuffered) const;
   // A new file, for reading and writing; an existing one is dest_exists.
   Result<Descriptor> create_file(const ObjectName& name, uint32_t mode) const;
+  // A file in here without a name, gone when it is closed; not open where the file system has none.
+  Result<Descriptor> create_unnamed_file() const;
   Status make_dir(const ObjectName& name, uint32_t mode) const;  // its parent exists; it does not
   // Makes what is missing of `name` (0755), so that it is a directory afterwards. What was missing is synced into its
   // parent. True: something was made.

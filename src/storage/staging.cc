@@ -23,6 +23,7 @@ constexpr const char* kManifestName = "manifest";
 constexpr const char* kFormerName = "manifest.former";
 constexpr const char* kLeavesName = "leaves";
 constexpr const char* kLedgerName = "ledger";
+constexpr const char* kSignatureName = "signature";
 
 std::string dir_of(uint32_t high) {
   std::array<char, 16> text{};
@@ -242,6 +243,36 @@ Status Staging::append_manifest(std::span<const std::byte> page) {
   return success();
 }
 
+Status Staging::keep_signature(const std::optional<RootSignature>& signature) {
+  const ObjectName name = single_name(kSignatureName);
+  if (auto removed = dir_.remove_tree(name); !removed.ok() || !signature) return removed;
+  auto file = dir_.create_file(name, 0600);
+  if (!file.ok()) return std::move(file).error();
+  std::vector<std::byte> bytes(signature->bytes.begin(), signature->bytes.end());
+  const auto site = std::as_bytes(std::span(signature->site));
+  bytes.insert(bytes.end(), site.begin(), site.end());
+  int error = write_all(file.value().get(), 0, bytes);
+  if (error == 0 && ::fsync(file.value().get()) != 0) error = errno;
+  if (error != 0) return errno_error(Side::kDestination, error, "write the signature of", "the transfer");
+  return dir_.sync();
+}
+
+Result<std::optional<RootSignature>> Staging::read_signature() const {
+  const ObjectName name = single_name(kSignatureName);
+  auto there = dir_.stat_if_exists(name);
+  if (!there.ok()) return std::move(there).error();
+  if (!there.value()) return std::optional<RootSignature>();
+  auto file = dir_.open_file(name, Access::kRead);
+  if (!file.ok()) return std::move(file).error();
+  const uint64_t size = there.value()->size.count();
+  std::vector<std::byte> bytes(std::min<uint64_t>(size, kSignatureSize + kSigningSiteMax));
+  if (size != bytes.size() || size <= kSignatureSize || !read_exactly(file.value().get(), 0, bytes))
+    return Error{Fault::kManifestMismatch, "the signature that came with the transfer is damaged", "copy the data again"};
+  RootSignature signature{std::string(reinterpret_cast<const char*>(bytes.data()) + kSignatureSize, size - kSignatureSize), {}};
+  std::copy_n(bytes.begin(), kSignatureSize, signature.bytes.begin());
+  return std::optional(std::move(signature));
+}
+
 Status Staging::write_leaf_hash(uint64_t leaf, const Hash128& hash) {
   leaves_held_.push_back({leaf, hash});
   return leaves_held_.size() < kLeavesHeldMax ? success() : flush();
@@ -336,6 +367,11 @@ Result<bool> Staging::place_object(ObjectId id, const RootedDir& dir, const Obje
   auto there = data.value()->stat_if_exists(file_of(id));
   if (there.ok() && !there.value()) return false;
   return std::move(renamed).error();
+}
+
+Status Staging::replace_by_object(ObjectId id, const RootedDir& dir, const ObjectName& name) {
+  auto data = data_dir(high_of(id), IfMissing::kMake);
+  return data.ok() ? data.value()->rename(file_of(id), dir, name, IfTaken::kReplace) : Status(data.error());
 }
 
 Status Staging::sync_new_dirs() {

@@ -7,6 +7,7 @@
 //       manifest                   pages as they arrived, each {u32 length, u32 sequence, bytes}, big-endian
 //       manifest.former            those of the run before, for as long as this one is compared with it
 //       leaves                     16 bytes per leaf (XXH3-128) at 16 * leaf number
+//       signature                     of the root, by the site it came from: 64 bytes and its name
 //       ledger                     which of all this is on stable storage: transfer/ledger.h
 //       data/0000a/f3c             object 0xaf3c: numbers, so that no peer's name is used before publish
 //       tree/<number>              what publish makes ready, with the real names below it
@@ -17,8 +18,10 @@
 #include "storage/append_log.h"
 #include "storage/rooted_dir.h"
 #include <tideway/ids.h>
+#include <tideway/root_signature.h>
 
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <vector>
@@ -40,6 +43,10 @@ class Staging {
   static bool exists(const RootedDir& root, const TransferId& id);
   bool was_there() const { return was_there_; }
   Status start_over();  // removes all content
+
+  // What the source signed of its root, if it did; on stable storage before the ledger says that publishing begins.
+  Status keep_signature(const std::optional<RootSignature>& signature);
+  Result<std::optional<RootSignature>> read_signature() const;
 
   // Pages come in their order; `page` is at most kPageBytesMax.
   Status append_manifest(std::span<const std::byte> page);
@@ -67,6 +74,7 @@ class Staging {
   Status drop_object(ObjectId id);                // missing is fine
   // True: moved to `name` in `dir`. False: this object was never staged. dest_exists: the name is taken.
   Result<bool> place_object(ObjectId id, const RootedDir& dir, const ObjectName& name);
+  Status replace_by_object(ObjectId id, const RootedDir& dir, const ObjectName& name);  // the file that has this name
   Status sync_new_dirs();  // of data/, those that got new files
 
   const RootedDir& dir() const { return dir_; }

@@ -30,8 +30,9 @@ Error damaged(std::string why) {
 std::vector<std::byte> encode(const StoredManifestHeader& header) {
   size_t size = kPreludeSize + kFixedSize;
   for (const std::string& component : header.destination.components()) size += 1 + component.size();
-  const bool has_modes = header.modes != kModesAll;
+  const bool has_modes = header.modes != kModesAll || header.signature;
   if (has_modes) size += sizeof(header.modes);
+  if (header.signature) size += 1 + header.signature->site.size() + kSignatureSize;
   std::vector<std::byte> bytes(size);
   Writer out(bytes);
   out.write_u32(kMagic);
@@ -48,7 +49,20 @@ std::vector<std::byte> encode(const StoredManifestHeader& header) {
     out.write_bytes(std::as_bytes(std::span(component)));
   }
   if (has_modes) out.write_u32(header.modes);
+  if (!header.signature) return bytes;
+  out.write_u8(static_cast<uint8_t>(header.signature->site.size()));
+  out.write_bytes(std::as_bytes(std::span(header.signature->site)));
+  out.write_bytes(header.signature->bytes);
   return bytes;
+}
+
+std::optional<RootSignature> decode_signature(Reader& in) {
+  const auto site = in.read_bytes(in.read_u8().value_or(0));
+  const auto bytes = in.read_bytes(kSignatureSize);
+  if (!site || site->empty() || site->size() > kSigningSiteMax || !bytes) return std::nullopt;
+  RootSignature signature{std::string(reinterpret_cast<const char*>(site->data()), site->size()), {}};
+  std::copy(bytes->begin(), bytes->end(), signature.bytes.begin());
+  return signature;
 }
 
 Result<StoredManifestHeader> decode(std::span<const std::byte> bytes) {
@@ -72,6 +86,10 @@ Result<StoredManifestHeader> decode(std::span<const std::byte> bytes) {
     components.emplace_back(reinterpret_cast<const char*>(name->data()), name->size());
   }
   if (!in.is_empty()) header.modes = in.read_u32().value_or(kModesAll);
+  if (!in.is_empty()) {
+    header.signature = decode_signature(in);
+    if (!header.signature) return damaged("its signature is cut off");
+  }
   auto destination = ObjectName::from_components(std::move(components));
   if (!destination.ok() || !in.is_empty()) return damaged("its destination is no name");
   header.destination = std::move(destination).value();
@@ -142,6 +160,9 @@ Status write_stored_manifest(const Staging& staging, StoredManifestHeader header
   auto leaves = staging.open_leaves();
   if (!leaves.ok()) return std::move(leaves).error();
   header.page_bytes = stat_of(pages.value().get()).stat.size.count();
+  auto signature = staging.read_signature();
+  if (!signature.ok()) return std::move(signature).error();
+  header.signature = std::move(signature).value();
   auto file = dir.create_file(name, 0644);
   if (!file.ok()) return std::move(file).error();
   const int fd = file.value().get();

@@ -5,7 +5,7 @@
 //
 //   u32 "TWMF", u16 version, u16 length of what follows up to the pages
 //   root (32 bytes), u8 algorithm, u64 entries, u64 bytes of pages, u64 leaves, u16 components, each {u8 length, bytes};
-//   and u32 modes, if that is not 0777
+//   and u32 modes, if that is not 0777 or a signature follows: {u8 length of a site's name, site, 64 bytes}
 //   the framed pages (storage/staging.h)
 //   16 bytes per leaf, in leaf order; all zeros where the object was kept from before and its hash is not known
 //
@@ -15,8 +15,10 @@
 #include "storage/rooted_dir.h"
 #include "storage/staging.h"
 #include <tideway/object_store.h>
+#include <tideway/root_signature.h>
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 namespace tideway::storage {
@@ -34,6 +36,7 @@ struct StoredManifestHeader {
   uint64_t leaves = 0;
   ObjectName destination;  // below its root
   uint32_t modes = 0777;   // the most that modes were allowed to be
+  std::optional<RootSignature> signature = {};  // by the site it came from; nobody has checked it here
 };
 
 class StoredManifest {

@@ -293,7 +293,19 @@ void Receiver::on_bad_segments(BlockKey key, std::span<const block::Segment> seg
   rejected.block = key.block;
   rejected.code = std::string(row_of(Fault::kHashMismatch).name);
   for (const block::Segment& segment : segments) rejected.segments.push_back({segment.object, segment.leaf});
+  rejected_ += std::max<size_t>(segments.size(), 1);  // of a damaged head, how many is not known
   say(std::move(rejected));
+}
+
+void Receiver::on_read_back_wrong(BlockKey key, std::span<const block::Segment> segments) {
+  block::SegmentList still_wanted;
+  for (const block::Segment& segment : segments) {
+    const auto object = objects_.find(segment.object);
+    if (object == objects_.end()) continue;  // failed in the meantime
+    std::erase_if(object->second.claims, [&](const Claim& claim) { return claim.leaf == segment.leaf; });
+    still_wanted.push_back(segment);
+  }
+  if (!still_wanted.empty()) on_bad_segments(key, still_wanted);
 }
 
 Status Receiver::on_stored(BlockKey key, std::span<const block::Segment> segments, std::vector<StoredLeaf>& leaves) {

@@ -83,6 +83,9 @@ class Receiver {
   Result<bool> claim(const block::Segment& segment);
   // These leaves of the block have a wrong hash: the source reads them again.
   void on_bad_segments(BlockKey key, std::span<const block::Segment> segments);
+  // Claimed leaves of the block were written, and came back from the device with a wrong hash: the source reads them again. To
+  // be said before what else of the block is stored.
+  void on_read_back_wrong(BlockKey key, std::span<const block::Segment> segments);
   // The block's claimed segments are written. Fills `leaves` with what to record beside the manifest. One that completes its
   // object counts as stored only when the object is closed.
   struct StoredLeaf {
@@ -116,6 +119,7 @@ class Receiver {
   uint64_t failed() const { return failed_; }
   uint64_t skipped() const { return skipped_; }  // by the source, on purpose
   uint64_t kept() const { return kept_; }
+  uint64_t rejected() const { return rejected_; }  // leaves of a wrong hash, asked for again
   Bytes bytes_held() const { return bytes_held_; }  // from an earlier run
   Bytes bytes_listed() const { return bytes_listed_; }
   Bytes bytes_kept() const { return bytes_kept_; }
@@ -159,7 +163,7 @@ class Receiver {
   digest::TreeHasher tree_;
   std::unordered_map<ObjectId, Object> objects_;
   uint32_t next_page_ = 0;
-  uint64_t entries_ = 0, leaves_ = 0, failed_ = 0, skipped_ = 0, kept_ = 0, reported_ = 0;
+  uint64_t entries_ = 0, leaves_ = 0, failed_ = 0, skipped_ = 0, kept_ = 0, reported_ = 0, rejected_ = 0;
   Bytes bytes_listed_, bytes_kept_, bytes_opened_, bytes_held_, bytes_stored_;
   size_t early_leaves_ = 0;  // of all objects
   size_t closing_ = 0;       // whole, and with the store

@@ -215,6 +215,7 @@ Status Sender::on_rejected(const messages::SegmentsRejected& rejected) {
   if (sent == sent_.end()) return unasked("SegmentsRejected");
   std::vector<SentLeaf>& leaves = sent->second;
   const auto again = [&](const SentLeaf& leaf) { builder_.add_again({leaf.object, leaf.leaf, leaf.length, 0}); };
+  rejected_ += rejected.segments.empty() ? leaves.size() : rejected.segments.size();
   if (rejected.segments.empty()) {  // the head was damaged
     std::for_each(leaves.begin(), leaves.end(), again);
     sent_.erase(sent);

@@ -78,6 +78,7 @@ class Sender {
   Bytes bytes_delivered() const { return bytes_delivered_; }
   uint64_t failed() const { return failed_; }
   uint64_t skipped() const { return skipped_; }
+  uint64_t rejected() const { return rejected_; }  // leaves that the sink got wrong, and that are sent again
   uint64_t kept() const { return kept_; }  // at the destination already
   bool is_scanning() const { return !scan_ended_; }
   bool is_all_said() const { return root_said_; }  // what is left is for the sink to do
@@ -128,7 +129,7 @@ class Sender {
   std::deque<ObjectId> closes_, releases_;
   std::deque<EntryReport> reports_;
   std::vector<messages::SkippedItem> skips_waiting_;  // for the next page
-  uint64_t entries_ = 0, failed_ = 0, skipped_ = 0, kept_ = 0, unfinished_ = 0;
+  uint64_t entries_ = 0, failed_ = 0, skipped_ = 0, kept_ = 0, unfinished_ = 0, rejected_ = 0;
   Bytes bytes_listed_, bytes_needed_, bytes_held_, bytes_delivered_;
   bool scan_ended_ = false, end_said_ = false, root_said_ = false;
   std::optional<Hash256> root_;

@@ -64,7 +64,7 @@ expand $(sed -n 's/^SystemCallFilter=//p' "$unit") | sort -u > "$work/allowed"
 grep -qx io_uring_enter "$work/allowed" && grep -qx openat2 "$work/allowed" && grep -qx landlock_restrict_self "$work/allowed" || fail "the filter could not be taken apart"; pass
 serve wisconsin "$work/wisconsin.toml" strace -f -qq -o "$work/trace"
 if "$bin/tideway" doctor 2> /dev/null | grep -q '^OK .*Landlock'; then said wisconsin landlock_on; else said wisconsin landlock_off; fi
-tideway copy -q "$work/file" wisconsin:data/file
+tideway copy -q --verify readback "$work/file" wisconsin:data/file
 tideway copy -q wisconsin:data/file "$work/back"
 daemon=$(pgrep -P "$gateway" | head -n 1)
 kill -HUP "$daemon"

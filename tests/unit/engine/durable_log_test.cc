@@ -23,7 +23,8 @@ TEST(SyncPace, SyncsThatAreSlowAreMadeLessOften) {
   pace.on_written(at(1000), 1_MiB);
   pace.on_sync_begun(at(1500));
   pace.on_written(at(1500), 1_MiB);
-  pace.on_sync_ended(at(2500));
+  pace.on_synced(at(2500));
+  pace.on_batch_ended();
   EXPECT_FALSE(pace.wants_sync(at(5499))) << "it took one second, so it rests for three";
   EXPECT_TRUE(pace.wants_sync(at(5500)));
 }
@@ -40,17 +41,20 @@ TEST(SyncPace, WhatMayBeLostIsBounded) {
   EXPECT_FALSE(pace.is_full());
   pace.on_written(at(1003), 1_MiB);
   EXPECT_TRUE(pace.is_full()) << "what is being synced may still be lost";
-  pace.on_sync_ended(at(1100));
+  pace.on_synced(at(1100));
+  pace.on_batch_ended();
   EXPECT_FALSE(pace.is_full());
 }
 
 TEST(SyncPace, AFastTransferMayLoseASecondsWorth) {
   SyncPace pace;
   pace.on_sync_begun(at(1000));
-  pace.on_sync_ended(at(1000));
+  pace.on_synced(at(1000));
+  pace.on_batch_ended();
   pace.on_written(at(1001), 1000_MiB);
   pace.on_sync_begun(at(1500));
-  pace.on_sync_ended(at(1500));
+  pace.on_synced(at(1500));
+  pace.on_batch_ended();
   pace.on_written(at(1501), 1500_MiB);
   EXPECT_FALSE(pace.is_full()) << "2,000 MiB pass in a second";
   pace.on_written(at(1502), 500_MiB);

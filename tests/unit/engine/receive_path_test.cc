@@ -45,19 +45,49 @@ MemoryTree some_tree(size_t last = kLast) {
   return tree;
 }
 
+// A device that changes bytes of the first large writes it is given.
+class RottingQueue final : public storage::IoQueue {
+ public:
+  explicit RottingQueue(int rotten) : rotten_(rotten) {}
+  std::string_view name() const override { return inner_.name(); }
+  size_t room() const override { return inner_.room(); }
+  void submit(const storage::IoRequest& request) override {
+    inner_.submit(request);
+    reads_ += request.op == storage::IoOp::kRead ? 1 : 0;
+    if (request.op != storage::IoOp::kWrite || rotten_-- <= 0) return;
+    const char other = '!';
+    EXPECT_EQ(::pwrite(request.fd, &other, 1, static_cast<off_t>(request.offset) + 7), 1);
+  }
+  size_t poll(uint32_t owner, std::span<storage::IoDone> out) override { return inner_.poll(owner, out); }
+  void drain(uint32_t owner) override { inner_.drain(owner); }
+  int reads() const { return reads_; }
+
+ private:
+  storage::BlockingQueue inner_;
+  int rotten_, reads_ = 0;
+};
+
+struct CopyOptions {
+  messages::VerifyLevel verify = messages::VerifyLevel::kMemory;
+  int rotten = 0;  // writes
+};
+
 // One run of the transfer, as the control thread, the cpu worker and a peer would drive it.
 class Copy {
  public:
-  Copy(const MemoryTree& tree, const fs::path& root) : tree_(tree) {
+  Copy(const MemoryTree& tree, const fs::path& root, const CopyOptions& options = {})
+      : tree_(tree), queue_(options.rotten) {
+    start_board_ = std::make_shared<TransferBoard>();
     rings_.io_bell = rings_.control_bell = bell_.get();
     rings_.net_bells = rings_.cpu_bells = {bell_.get()};
     StartSink start;
     start.transfer = TransferHandle(1);
     start.id = start.staging = kId;
-    start.board = std::make_shared<TransferBoard>();
+    start.board = start_board_;
+    start.options.verify = options.verify;
     start.root = std::make_shared<storage::RootedDir>(storage::RootedDir::open_host_path(root.string(), storage::Side::kDestination).value());
     start.destination = named("out");
-    path_ = std::make_unique<ReceivePath>(std::move(start), queue_, rings_);
+    path_ = std::make_unique<ReceivePath>(std::move(start), ReceivePath::Around{queue_, rings_, leaf_buffers_});
     storage::MemorySource source(tree, {});
     const auto lister = source.list({});
     std::vector<ManifestEntry> entries(64);
@@ -78,6 +108,8 @@ class Copy {
     return outcome_;
   }
   const transfer::Sender& sender() const { return sender_; }
+  const TransferBoard& board() const { return *start_board_; }
+  int reads() const { return queue_.reads(); }
 
  private:
   void turn() {
@@ -117,6 +149,7 @@ class Copy {
     if (auto* held = std::get_if<messages::ObjectsHeld>(&to.message)) status = sender_.on_held(*held);
     if (auto* needs = std::get_if<messages::Needs>(&to.message)) status = sender_.on_needs(*needs);
     if (auto* delivered = std::get_if<messages::BlocksDelivered>(&to.message)) status = sender_.on_delivered(*delivered);
+    if (auto* rejected = std::get_if<messages::SegmentsRejected>(&to.message)) status = sender_.on_rejected(*rejected);
     EXPECT_TRUE(status.ok());
   }
   void on(TransferDone&& done) { outcome_ = std::move(done.outcome); }
@@ -128,7 +161,9 @@ class Copy {
   std::unique_ptr<Doorbell> bell_ = Doorbell::create().value();
   Rings rings_{1, 1, kBuffers};
   EventOutlet events_{rings_};
-  storage::BlockingQueue queue_;
+  RottingQueue queue_;
+  LeafBuffers leaf_buffers_;
+  std::shared_ptr<TransferBoard> start_board_;
   std::unique_ptr<ReceivePath> path_;
   transfer::Sender sender_{{.transfer = kId}};
   std::map<ObjectId, ObjectName> names_;
@@ -256,6 +291,74 @@ TEST_F(ChangedSourceTest, ALedgerOfNonsenseProvesNothing) {
   ASSERT_TRUE(outcome && outcome->ok()) << (outcome ? outcome->error().what : "no end");
   expect_published(tree);
   EXPECT_EQ(again.sender().bytes_held(), 0_B);
+}
+
+// ---- reading back ----------------------------------------------------------------------------------------------------
+
+class ReadBackTest : public ReceivePathTest {
+ protected:
+  const MemoryTree tree_ = some_tree();
+  std::unique_ptr<Copy> run(messages::VerifyLevel level, int rotten) {
+    auto copy = std::make_unique<Copy>(tree_, root(), CopyOptions{level, rotten});
+    outcome_ = copy->go();
+    EXPECT_TRUE(outcome_) << "it does not end";
+    return copy;
+  }
+  std::optional<Result<TransferDone::Outcome>> outcome_;
+};
+
+TEST_F(ReadBackTest, ReadsEachLeafOnceAndPublishes) {
+  const auto copy = run(messages::VerifyLevel::kReadback, 0);
+  ASSERT_TRUE(outcome_->ok()) << outcome_->error().what;
+  expect_published(tree_);
+  EXPECT_EQ(copy->reads(), 5) << "two of a, and one each of b, c/e and z";
+  EXPECT_EQ(copy->board().leaves_rejected.get(), 0U);
+}
+
+TEST_F(ReadBackTest, WhatTheDeviceChangedIsSentAgainAndCounted) {
+  const auto copy = run(messages::VerifyLevel::kReadback, 2);
+  ASSERT_TRUE(outcome_->ok()) << outcome_->error().what;
+  expect_published(tree_);
+  EXPECT_EQ(copy->board().leaves_rejected.get(), 2U);
+  EXPECT_EQ(copy->sender().rejected(), 2U);
+}
+
+TEST_F(ReadBackTest, ADeviceThatChangesALeafTwiceEndsTheTransfer) {
+  run(messages::VerifyLevel::kReadback, 1'000);
+  ASSERT_FALSE(outcome_->ok());
+  EXPECT_EQ(outcome_->error().fault, Fault::kHashMismatch);
+  EXPECT_FALSE(fs::exists(root() / "out"));
+}
+
+TEST_F(ReadBackTest, AtALowerLevelTheSameDamageIsPublished) {
+  run(messages::VerifyLevel::kMemory, 1);
+  ASSERT_TRUE(outcome_->ok()) << outcome_->error().what;
+  EXPECT_NE(dir_.read("root/out/a")[7], static_cast<char>(tree_.find(named("a"))->bytes[7]));
+}
+
+TEST_F(ReadBackTest, AKillAtAnyCallLeavesNothingThatWasNotReadBack) {
+  for (int turns = 2;; turns += 3) {
+    fs::remove_all(root());
+    fs::create_directory(root());
+    if (Copy(tree_, root(), {messages::VerifyLevel::kReadback, 2}).go(turns)) break;
+    ASSERT_LT(turns, 1000);
+    const auto outcome = Copy(tree_, root(), {messages::VerifyLevel::kReadback, 0}).go();
+    ASSERT_TRUE(outcome && outcome->ok()) << turns << ": " << (outcome ? outcome->error().what : "no end");
+    expect_published(tree_);
+  }
+}
+
+TEST(ReadBackUnavailable, IsRefusedBeforeAnythingIsStaged) {
+  const fs::path memory = "/dev/shm";
+  if (!fs::exists(memory)) GTEST_SKIP() << "no file system in memory here";
+  const fs::path root = memory / ("tideway-read-back-" + std::to_string(::getpid()));
+  fs::create_directory(root);
+  const MemoryTree tree = some_tree();
+  const auto outcome = Copy(tree, root, {messages::VerifyLevel::kReadback, 0}).go();
+  EXPECT_TRUE(fs::is_empty(root));
+  fs::remove_all(root);
+  ASSERT_TRUE(outcome && !outcome->ok());
+  EXPECT_EQ(outcome->error().fault, Fault::kVerifyUnavailable);
 }
 
 }  // namespace

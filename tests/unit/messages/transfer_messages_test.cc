@@ -158,6 +158,12 @@ TEST(ObjectEnds, TheLongestListFitsAndEachIsChecked) {
 TEST(TransferRoot, ComesBackAsItWasAndIsChecked) {
   expect_back(TransferRoot{kTransfer, kRoot}, parse_transfer_root);
   EXPECT_FALSE(parse_transfer_root(body_of(serialize(PublishedAck{kTransfer}))).ok()) << "no root";
+  TransferRoot root{kTransfer, kRoot, RootSignature{std::string(kSigningSiteMax, 'a'), {std::byte{1}}}};
+  expect_back(root, parse_transfer_root);
+  const std::string no_site = serialize(TransferRoot{kTransfer, kRoot}) + "\x22\x01x";
+  EXPECT_FALSE(parse_transfer_root(body_of(no_site)).ok()) << "a signature of nobody, and too short";
+  root.signature->site += 'a';
+  EXPECT_FALSE(parse_transfer_root(body_of(serialize(root))).ok()) << "the name of its site is too long";
 }
 
 TEST(BlocksDelivered, ComesBackAsItWasAndIsChecked) {

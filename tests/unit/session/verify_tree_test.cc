@@ -9,7 +9,9 @@
 
 #include <gtest/gtest.h>
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <fstream>
 
@@ -78,8 +80,8 @@ class VerifyTreeTest : public testing::Test {
     ASSERT_TRUE(status.ok()) << status.error().what;
     ASSERT_TRUE(staging_->remove().ok());
   }
-  std::string verify(std::string_view name) const {
-    const auto report = verify_tree((root_ / name).string());
+  std::string verify(std::string_view name, const VerifyHow& how = {}) const {
+    const auto report = verify_tree((root_ / name).string(), how);
     if (!report.ok()) return report.error().what;
     std::string text = report.value().is_good() ? "good" : "";
     for (const Difference& one : report.value().differences) text += one.path + " " + one.what + "; ";
@@ -103,6 +105,58 @@ TEST_F(VerifyTreeTest, ANewTreeIsGoodUntilSomethingInItChanges) {
   EXPECT_EQ(verify("copy"), "good");
   std::ofstream(root_ / "copy/sub/f", std::ios::binary | std::ios::in) << "Content";
   EXPECT_EQ(verify("copy"), "sub/f differs in bytes 0 to 6; ");
+}
+
+TEST_F(VerifyTreeTest, DamagedLeavesAreNamedAndReadFromTheDevice) {
+  begin();
+  dir(0, "");
+  file(0, "bad", "content");
+  file(0, "gone", "content");
+  file(0, "good", "content");
+  publish("copy");
+  std::vector<std::pair<std::string, std::vector<uint32_t>>> damaged;
+  Bytes read;
+  VerifyHow how{ReadFrom::kDevice, nullptr, [&](Bytes done) { read = done; },
+                [&](const DamagedFile& file) { damaged.emplace_back(to_display(file.name), file.leaves); }};
+  const auto is_in_memory = [&](const std::string& said) { return said.find("stays in memory") != std::string::npos; };
+  std::ofstream(root_ / "copy/bad", std::ios::binary | std::ios::in) << "Content";
+  std::filesystem::remove(root_ / "copy/gone");
+  for (const char* file : {"copy/bad", "copy/good"}) {
+    const int fd = ::open((root_ / file).c_str(), O_RDONLY);
+    ASSERT_EQ(::fdatasync(fd), 0);
+    ::close(fd);
+  }
+  const std::string said = verify("copy", how);
+  if (is_in_memory(said)) GTEST_SKIP() << "temporary files lie in memory here";
+  EXPECT_EQ(said, "bad differs in bytes 0 to 6; gone is missing; ");
+  EXPECT_EQ(read, 14_B);
+  using Leaves = std::vector<uint32_t>;
+  EXPECT_EQ(damaged, (std::vector<std::pair<std::string, Leaves>>{{"bad", Leaves{0}}, {"gone", Leaves{0}}}));
+}
+
+TEST_F(VerifyTreeTest, ASignatureIsKeptWithTheTreeAndHasToBeOfItsKey) {
+  const auto pair = crypto::make_signing_key();
+  root_.write("a.key", pair.value().secret.text());
+  ASSERT_EQ(::chmod((root_ / "a.key").c_str(), 0600), 0);
+  root_.write("a.pub", pair.value().public_half);
+  root_.write("b.pub", crypto::make_signing_key().value().public_half);
+  const auto signer = crypto::RootSigner::open((root_ / "a.key").string());
+  const auto right = crypto::RootChecker::open((root_ / "a.pub").string()), wrong = crypto::RootChecker::open((root_ / "b.pub").string());
+  for (const char* name : {"plain", "signed", "early"}) {
+    begin();
+    dir(0, "");
+    file(0, "f", "content");
+    const crypto::SignedTree tree{tree_.finish().value(), entries_, std::string_view(name) == "early" ? 6U : 7U};
+    const bool is_signed = std::string_view(name) != "plain";
+    ASSERT_TRUE(staging_->keep_signature(is_signed ? std::optional(signer.value().sign("atlanta", tree)) : std::nullopt).ok());
+    publish(name);
+    EXPECT_EQ(verify(name), "good");
+  }
+  EXPECT_EQ(verify("signed", {.signer = &right.value()}), "good");
+  EXPECT_EQ(verify_tree((root_ / "signed").string()).value().signed_by, "atlanta");
+  EXPECT_EQ(verify("signed", {.signer = &wrong.value()}), "the signature of the tree, by site atlanta, is not one of this key");
+  EXPECT_EQ(verify("early", {.signer = &right.value()}), "the signature of the tree, by site atlanta, is not one of this key");
+  EXPECT_EQ(verify("plain", {.signer = &right.value()}), "the tree came without a signature");
 }
 
 TEST_F(VerifyTreeTest, WhatStoodThereBeforeKeepsItsModeAndIsGood) {
