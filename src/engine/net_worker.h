@@ -28,6 +28,7 @@ struct NetWorkerConfig {
   Rate rate = Rate::unlimited();       // of the gateway, all lanes together; the contract of `contracted`
   std::span<NetBoard> boards;          // of all workers, by index; they outlive them
   uint32_t buffers_receiving = 0;      // what all lanes together may have promised to peers
+  Gates* gates = nullptr;              // of the links; null: none, everything may pass. It outlives the worker
 };
 
 class NetWorker {
@@ -36,7 +37,7 @@ class NetWorker {
   ~NetWorker();  // logs what was dropped of what arrived
 
   bool poll(Time now);  // false: there was nothing to do
-  Time next_deadline() const;
+  Time next_deadline(Time now) const;
   bool has_commands() const;  // or blocks: look once more before sleeping
   int wait_fd() const { return wait_fd_; }
 

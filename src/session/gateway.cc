@@ -125,7 +125,7 @@ void Gateway::remember(const Session& session) {
 
 Surroundings Gateway::surroundings() {
   const uint32_t flows = config_.flows != 0 ? config_.flows : 2 * engine_->layout().net_workers;
-  return {*engine_, roots_, config_.grants, *tls_, config_.audit, refusals_, data_ports_, paths_, flows,
+  return {*engine_, roots_, config_.grants, *tls_, config_.audit, refusals_, data_ports_, paths_, config_.link_sites, flows,
           [this](const Session& session) { return others_of(session); }};
 }
 

@@ -35,6 +35,7 @@ struct GatewayConfig {
   std::vector<Endpoint> data_addresses = std::vector<Endpoint>(1);
   std::string path_memory;         // file of what paths carried; empty: forgotten with the process
   uint32_t flows = 0;              // per session we dial; 0: two per net worker
+  std::vector<std::string> link_sites;  // the far end of each link whose gate engine.gates holds, in its order
   // Where to go on over kernel UDP when the packet backend does not start, or a listening gateway loses its device; not set:
   // it does not go on.
   std::optional<Endpoint> udp_fallback{};

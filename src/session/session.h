@@ -49,6 +49,7 @@ struct Surroundings {
   RefusalLog& refusals;
   DataPorts& data_ports;
   const PathMemory& paths;
+  const std::vector<std::string>& link_sites;  // of the links that have gates
   uint32_t flows = 2;         // of sessions this gateway dials
   std::function<PeerUse(const Session&)> others_of;  // accepted ones that are not over
 };
@@ -102,6 +103,7 @@ class Session {
   void on_lanes(messages::Lanes&& lanes);
   void on_ports(const engine::PortsBound& bound);
   void open_lanes();
+  std::optional<size_t> link() const;
   bool looks_at_path() const { return lanes_.are_open() && !by_id_.empty(); }
   void look_at_path(Time now);
 
