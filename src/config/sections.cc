@@ -124,15 +124,13 @@ auto one_of(std::initializer_list<std::pair<std::string_view, T>> words) {
   };
 }
 
-// A name of a registry. Those of `later` are documented, but quietly doing something else instead would be worse
-// than saying so.
-auto registered(std::initializer_list<std::string_view> now, std::initializer_list<std::string_view> later) {
-  return [now = std::vector(now), later = std::vector(later)](std::string_view text) -> Result<std::string> {
-    if (std::ranges::count(now, text) > 0) return std::string(text);
+// A name of a registry.
+auto registered(std::initializer_list<std::string_view> names) {
+  return [names = std::vector(names)](std::string_view text) -> Result<std::string> {
+    if (std::ranges::count(names, text) > 0) return std::string(text);
     std::string all;
-    for (const std::string_view word : now) all += (all.empty() ? "" : ", ") + std::string(word);
-    const bool is_later = std::ranges::count(later, text) > 0;
-    return invalid(quoted(text) + (is_later ? " comes in a later version" : " is not known"), "write one of: " + all);
+    for (const std::string_view name : names) all += (all.empty() ? "" : ", ") + std::string(name);
+    return invalid(quoted(text) + " is not known", "write one of: " + all);
   };
 }
 
@@ -285,7 +283,7 @@ Status read_network(const Table& document, GatewayConfig& config) {
   data.read("address", config.data_plane.address, parse_endpoint);
   data.read_count("flows", config.data_plane.flows, kDataPorts);
   data.read("rate", config.data_plane.rate, parse_rate);
-  data.read("congestion", config.data_plane.congestion, registered({"bbr", "contracted"}, {"scavenger"}));
+  data.read("congestion", config.data_plane.congestion, registered({"bbr", "contracted", "scavenger"}));
   data.read("fallback", config.data_plane.fallback, one_of<Fallback>({{"tls", Fallback::kTls}, {"off", Fallback::kOff}}));
   data.read_path("capture", config.data_plane.capture, Reader::Empty::kMeansNone);
   using enum ip::UdpChecksum;
