@@ -6,6 +6,7 @@
 // Thread: main.
 #pragma once
 #include "daemon/audit_log.h"
+#include "daemon/phase_port.h"
 #include "daemon/service_notify.h"
 #include "session/gateway.h"
 
@@ -25,6 +26,7 @@ struct DaemonConfig {
   std::string state_dir;  // made when it is missing and its parent is there
   std::string file;       // the configuration; it is read again with what lies beside it
   ReadRules read_rules;
+  std::optional<PhasePortConfig> phases;  // none: nobody announces phases
 };
 
 class Daemon {
@@ -48,6 +50,7 @@ class Daemon {
 
   ServiceNotify notify_;
   std::unique_ptr<AuditLog> audit_;  // outlives the gateway, which writes to it
+  std::unique_ptr<PhasePort> phases_;  // outlives the gateway, whose workers look at its board
   std::unique_ptr<session::Gateway> gateway_;
   ReadRules read_rules_;
   int signals_ = -1;

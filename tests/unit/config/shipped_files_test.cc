@@ -51,11 +51,10 @@ TEST(ShippedFiles, LaterSectionsOfTheExampleAreNotes) {
   const auto mentions = [&](std::string_view word) {
     return std::ranges::any_of(loaded.value().notes, [&](const std::string& note) { return note.find(word) != note.npos; });
   };
-  for (const auto* later : {"[[link]]", "[schedule]", "[class]", "[phase]", "[[training]]",
-                            "[[watch]]", "[jobs]", "api in [listen]", "local:group/ckpt", "fallback"})
+  for (const auto* later : {"capacity in [[link]]", "policy in [schedule]", "[class]", "counters in [[training]]", "[[watch]]", "[jobs]", "api in [listen]", "local:group/ckpt", "fallback"})
     EXPECT_TRUE(mentions(later)) << later;
   EXPECT_FALSE(mentions("metrics"));  // the empty string switches it off, so nothing is missing
-  EXPECT_EQ(loaded.value().notes.size(), 10U);
+  EXPECT_EQ(loaded.value().notes.size(), 16U);
 }
 
 TEST(ShippedFiles, TheLocalPairNamesFilesBelowItsOwnFolder) {
