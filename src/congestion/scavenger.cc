@@ -22,6 +22,7 @@ constexpr Duration kMinFor = 10s;          // the least round trip is looked for
 constexpr Duration kSlowEvery = 10s;
 constexpr double kAfterSilence = 0.5;
 constexpr int kQuarter = 4;
+constexpr uint32_t kSamplesMin = 4;        // fewer are as likely a late timer as a queue, and at the least rate they are few
 constexpr int kBackoffRoundTrips = 3;
 
 }  // namespace
@@ -39,8 +40,8 @@ Rate Scavenger::least() const {
 
 void Scavenger::on_ack(const AckSample& sample) {
   loss_.on_acked(sample.packets_acked);
-  is_marked_ |= sample.ce_marked > 0;
   if (sample.delivery_rate != Rate()) delivered_ = sample.delivery_rate;
+  if (sample.ce_marked > 0) back_off(sample.now, delivered_);
   if (sample.rtt > Duration::zero()) measure(sample);
   if (slow_at_ == kNever) slow_at_ = sample.now + kSlowEvery * static_cast<int64_t>(10 + config_.seed % 3) / 10;
   slow_down(sample.now);
@@ -64,7 +65,9 @@ void Scavenger::measure(const AckSample& sample) {
     rtt_min_at_ = sample.now;
   }
   least_ = std::min(least_, sample.rtt);
-  if (sample.now - least_from_ < rtt_min_ / kQuarter) return;
+  ++samples_;
+  if (sample.now - least_from_ < rtt_min_ / kQuarter || samples_ < kSamplesMin) return;
+  samples_ = 0;
   const Duration waits = least_ - rtt_min_;
   is_falling_ = waits < waits_ - waits_ / 16;
   waits_ = waits;
@@ -75,10 +78,9 @@ void Scavenger::measure(const AckSample& sample) {
 }
 
 void Scavenger::judge(const AckSample& sample) {
-  const bool is_marked = std::exchange(is_marked_, false);
   // While its own last step empties the queue, another one would only waste the path.
-  if (queue_ == Queue::kFull && is_falling_ && !is_marked) return note_delivered();
-  if (queue_ == Queue::kFull || is_marked) return back_off(sample.now, delivered_);
+  if (queue_ == Queue::kFull && is_falling_) return note_delivered();
+  if (queue_ == Queue::kFull) return back_off(sample.now, delivered_);
   if (queue_ == Queue::kNone) {
     was_clear_ = true;
     is_draining_ = false;

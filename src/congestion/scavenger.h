@@ -3,8 +3,8 @@
 // Takes what others leave: holds the queue of the path below a target of about a millisecond and makes room as soon as
 // somebody else adds to it. After LEDBAT++ (draft-irtf-iccrg-ledbat-plus-plus), on rate instead of window:
 //
-// - The queue is the round trip above its own minimum. The least sample of a quarter round trip counts, so that one late
-//   timer on a host is no queue.
+// - The queue is the round trip above its own minimum. The least sample of a quarter round trip, and of four at
+//   least, counts, so that one late timer on a host is no queue.
 // - Under half the target the rate grows, the faster the longer it found nothing: 1 % in the first round trip, doubling up to
 //   a quarter. Between half and the whole target it holds. Over the target, or marked: 0.7 of what the path delivers, once per
 //   round trip, so that the queue is gone in the next one.
@@ -61,6 +61,7 @@ class Scavenger final : public CongestionController {
   // The least round trip of a quarter of one.
   Duration least_ = Duration::max();
   Time least_from_{};
+  uint32_t samples_ = 0;
   Queue queue_ = Queue::kNone;
   Duration waits_{};
   bool is_falling_ = false;
@@ -70,7 +71,6 @@ class Scavenger final : public CongestionController {
   bool is_starting_ = true;       // nothing was ever found to be full
   bool is_draining_ = false;      // the queue that the start made is not gone yet: its steps down are no burst of others
   bool was_clear_ = true;         // since the last step down
-  bool is_marked_ = false;
   LossRate loss_;
   uint64_t round_ = 0;
   Time backed_off_at_ = Time::min();
