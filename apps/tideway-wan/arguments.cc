@@ -172,6 +172,8 @@ ParsedArguments parse_arguments(int argc, char** argv) {
   }
   app.add_option("--seed", out.seed, "of all random choices (default 1)");
   app.add_option("--stats", out.stats_file, "appends a JSON line each second and one at the end")->type_name("FILE");
+  app.add_option("--count-port", out.count_ports, "counts the bytes of this TCP or UDP port apart; may be given again")->type_name("PORT");
+  app.add_option("--counts", out.count_file, "writes bytes per port in bins of 10 ms as CSV")->type_name("FILE");
 
   auto words = join_directions(std::span(argv, static_cast<size_t>(argc)).subspan(1));
   if (!words.ok()) {

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace tideway::wan {
 
@@ -15,6 +16,8 @@ struct Arguments {
   LinkConfig ab, ba;
   uint64_t seed = 1;
   std::string stats_file;  // empty: none
+  std::string count_file;  // empty: none
+  std::vector<uint16_t> count_ports;
 };
 
 // What to do after parsing: go on, or stop with this code because help, version or a complaint was printed.

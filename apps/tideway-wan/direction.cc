@@ -96,6 +96,7 @@ void Direction::transmit(Time now) {
       lateness_.max = std::max(lateness_.max, now - due);
       ++lateness_.frames;
       batch[count] = *frame;
+      if (bins_ != nullptr) bins_->count(due, way_, *frame);
       store_.pop();  // the bytes stay as they are until the next add()
     }
     if (count == 0) return;

@@ -5,6 +5,7 @@
 // Thread: main.
 #pragma once
 #include "port.h"
+#include "port_bins.h"
 #include "wan/delay_store.h"
 #include "wan/link_model.h"
 
@@ -33,6 +34,8 @@ class Direction {
 
   // Takes what arrived, a bounded number. `wall_offset` turns wall time into Time. How many frames it took.
   size_t receive(Time now, Duration wall_offset);
+  // From here on what is delivered is counted there. The bins outlive the direction.
+  void count_in(PortBins& bins, PortBins::Way way) { bins_ = &bins, way_ = way; }
   // Sends what is due, a bounded number.
   void transmit(Time now);
   Time next_deadline() const { return store_.next_deadline(); }
@@ -57,6 +60,8 @@ class Direction {
   Time arrived_last_;
   Lateness lateness_;
   Mistakes mistakes_;
+  PortBins* bins_ = nullptr;
+  PortBins::Way way_{};
 };
 
 }  // namespace tideway::wan

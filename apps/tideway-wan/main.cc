@@ -168,12 +168,21 @@ int run(const Arguments& arguments) {
   auto ba = Direction::make(start, port_b.value(), port_a.value(), LinkModel(start, arguments.ba, ~arguments.seed));
   if (!ba.ok()) return complain(ba.error());
 
+  std::unique_ptr<PortBins> bins;
+  if (!arguments.count_file.empty()) {
+    auto opened = PortBins::open(arguments.count_file, arguments.count_ports);
+    if (!opened.ok()) return complain(opened.error());
+    bins = std::move(opened).value();
+    ab.value().count_in(*bins, PortBins::Way::kAb);
+    ba.value().count_in(*bins, PortBins::Way::kBa);
+  }
   Emulator emulator(start, ab.value(), ba.value(), signals, stats);
   emulator.set_turn(turn_for(arguments));
   std::printf("ready %s %s priority=%s\n", arguments.interface_a.c_str(), arguments.interface_b.c_str(), take_precedence());
   std::fflush(stdout);
   const Status status = emulator.run();
   emulator.write_stats("summary");
+  if (bins) bins->write_out();
   std::fputs(to_text(emulator.snapshot()).c_str(), stdout);
   return status.ok() ? 0 : complain(status.error());
 }

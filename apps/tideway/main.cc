@@ -60,6 +60,7 @@ int main(int argc, char** argv) {
   add_doctor(app, globals, action);
   add_audit(app, globals, action);
   add_pki(app, globals, action);
+  add_phase(app, globals, action);
   add_policy(app, globals, action);
   add_selftest(app, globals, action);
   add_bench(app, globals, action);

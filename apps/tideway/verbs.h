@@ -38,6 +38,7 @@ void add_doctor(CLI::App& app, Globals& globals, Action& action);
 void add_bench(CLI::App& app, Globals& globals, Action& action);
 void add_audit(CLI::App& app, Globals& globals, Action& action);
 void add_pki(CLI::App& app, Globals& globals, Action& action);
+void add_phase(CLI::App& app, Globals& globals, Action& action);
 void add_policy(CLI::App& app, Globals& globals, Action& action);
 void add_selftest(CLI::App& app, Globals& globals, Action& action);
 void add_version(CLI::App& app, Globals& globals, Action& action);

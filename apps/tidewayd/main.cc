@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "config/config_file.h"
 #include "config/gateway.h"
+#include "config/phases.h"
 #include "daemon/daemon.h"
 
 #include <CLI/CLI.hpp>
@@ -45,10 +46,13 @@ int serve(const std::string& file, bool only_checks) {
   if (!gateway.ok()) return report(gateway.error());
   for (const std::string& note : config.value().notes) log::info("no_effect_yet", note);
   if (only_checks) return 0;
+  gateway.value().engine.gates = config::gates_of(config.value());
+  auto phases = config::phase_port(config.value(), gateway.value().engine.gates);
+  if (!phases.ok()) return report(phases.error());
   auto jobs = config::job_rules(config.value());
   if (!jobs.ok()) return report(jobs.error());
   auto daemon = daemon::Daemon::start({std::move(gateway).value(), config.value().site.state_dir, file, [&] { return read_again(file, config.value()); },
-                                       config::api_config(config.value(), file), std::move(jobs).value()});
+                                       config::api_config(config.value(), file), std::move(jobs).value(), std::move(phases).value()});
   if (!daemon.ok()) return report(daemon.error());
   daemon.value()->run([&] { print_ready(config.value(), daemon.value()->data_address()); });
   return 0;

@@ -2,6 +2,7 @@
 #include "config/config_file.h"
 
 #include "config/known_keys.h"
+#include "gate/burst_table.h"
 
 #include <algorithm>
 #include <array>
@@ -79,6 +80,23 @@ Status check_names(const GatewayConfig& config) {
   return success();
 }
 
+// A training is known by the hash of its name, so two of one hash could not be told apart.
+Status check_trainings(const GatewayConfig& config) {
+  for (size_t i = 0; i < config.trainings.size(); ++i) {
+    const Training& training = config.trainings[i];
+    for (const std::string& peer : training.peers)
+      if (std::ranges::count(config.links, peer, &Link::peer) == 0)
+        return invalid(training.at + ": the [[training]] " + training.name + " has the peer " + peer + ", to which there is no [[link]]",
+                       "add a [[link]] with peer = \"" + peer + '"');
+    for (size_t j = 0; j < i; ++j)
+      if (gate::training_id(config.trainings[j].name) == gate::training_id(training.name))
+        return invalid(training.at + ": the [[training]] " + training.name + " cannot be told from " + config.trainings[j].name + " at " +
+                           config.trainings[j].at,
+                       "give each training a name of its own");
+  }
+  return success();
+}
+
 Status check_identity(const GatewayConfig& config, const IdentityPattern& pattern, const std::string& where) {
   if (pattern.kind != IdentityPattern::Kind::kGateway || pattern.trust_domain == config.site.trust_domain)
     return success();
@@ -108,6 +126,20 @@ Status check_identities(const GatewayConfig& config) {
 std::string place_of(const Table& document, std::string_view section) {
   const Entry* entry = find(document, section);
   return entry == nullptr ? std::string() : entry->at + ": ";
+}
+
+Status check_phases(const GatewayConfig& config, const Table& document) {
+  if (config.links.size() > gate::kLinksMax)
+    return invalid(config.links.back().at + ": there are more than " + std::to_string(gate::kLinksMax) + " [[link]]", "remove some");
+  for (size_t i = 0; i < config.links.size(); ++i)
+    for (size_t j = 0; j < i; ++j)
+      if (gate::site_id(config.links[j].peer) == gate::site_id(config.links[i].peer))
+        return invalid(config.links[i].at + ": the [[link]] to " + config.links[i].peer + " cannot be told from the one at " + config.links[j].at,
+                       "write one [[link]] per site");
+  if (config.phase.listen && config.phase.key_file.empty())
+    return invalid(place_of(document, "phase") + "listen in [phase] needs a key, since anybody could hold bulk back otherwise",
+                   "add key_file = \"/etc/tideway/beacon.key\" and make it with: openssl rand -hex 32");
+  return check_trainings(config);
 }
 
 // The kernel answers for its addresses and a port for its own; both at once break connections.
@@ -160,7 +192,7 @@ void note_unused(GatewayConfig& config) {
 }
 
 // The sections that a reload does not touch.
-constexpr std::string_view kFixedSections[] = {"site", "listen", "engine", "data_plane", "storage", "root"};
+constexpr std::string_view kFixedSections[] = {"site", "listen", "engine", "data_plane", "storage", "root", "link", "schedule", "phase", "training"};
 
 std::string text_of(const Value& value) {
   std::string text;
@@ -186,6 +218,7 @@ Result<GatewayConfig> read_document(const Table& document, std::string_view file
   if (auto status = check_names(config); !status.ok()) return status.error();
   if (auto status = check_identities(config); !status.ok()) return status.error();
   if (auto status = check_data_plane(config, document); !status.ok()) return status.error();
+  if (auto status = check_phases(config, document); !status.ok()) return status.error();
   note_unused(config);
   return config;
 }

@@ -81,6 +81,7 @@ Result<session::GatewayConfig> serving_gateway(const GatewayConfig& config) {
   auto gateway = common(config);
   if (!gateway.ok()) return gateway;
   gateway.value().listen = config.listen.control;
+  for (const Link& link : config.links) gateway.value().link_sites.push_back(link.peer);
   gateway.value().engine.capture = config.data_plane.capture;
   set_data_addresses(gateway.value(), config.data_plane);
   for (const Root& root : config.roots) gateway.value().roots.push_back({root.name, root.path});

@@ -124,15 +124,13 @@ auto one_of(std::initializer_list<std::pair<std::string_view, T>> words) {
   };
 }
 
-// A name of a registry. Those of `later` are documented, but quietly doing something else instead would be worse
-// than saying so.
-auto registered(std::initializer_list<std::string_view> now, std::initializer_list<std::string_view> later) {
-  return [now = std::vector(now), later = std::vector(later)](std::string_view text) -> Result<std::string> {
-    if (std::ranges::count(now, text) > 0) return std::string(text);
+// A name of a registry.
+auto registered(std::initializer_list<std::string_view> names) {
+  return [names = std::vector(names)](std::string_view text) -> Result<std::string> {
+    if (std::ranges::count(names, text) > 0) return std::string(text);
     std::string all;
-    for (const std::string_view word : now) all += (all.empty() ? "" : ", ") + std::string(word);
-    const bool is_later = std::ranges::count(later, text) > 0;
-    return invalid(quoted(text) + (is_later ? " comes in a later version" : " is not known"), "write one of: " + all);
+    for (const std::string_view name : names) all += (all.empty() ? "" : ", ") + std::string(name);
+    return invalid(quoted(text) + " is not known", "write one of: " + all);
   };
 }
 
@@ -292,7 +290,7 @@ Status read_network(const Table& document, GatewayConfig& config) {
   data.read("address", config.data_plane.address, parse_endpoint);
   data.read_count("flows", config.data_plane.flows, kDataPorts);
   data.read("rate", config.data_plane.rate, parse_rate);
-  data.read("congestion", config.data_plane.congestion, registered({"bbr", "contracted"}, {"scavenger"}));
+  data.read("congestion", config.data_plane.congestion, registered({"bbr", "contracted", "scavenger"}));
   data.read("fallback", config.data_plane.fallback, one_of<Fallback>({{"tls", Fallback::kTls}, {"off", Fallback::kOff}}));
   data.read_path("capture", config.data_plane.capture, Reader::Empty::kMeansNone);
   using enum ip::UdpChecksum;
@@ -386,6 +384,75 @@ Status read_signing(const Table& document, GatewayConfig& config) {
   return success();
 }
 
+Result<Link> read_link(const Value& value) {
+  Link link;
+  link.at = value.at;
+  Reader reader("[[link]]", &std::get<Table>(value.held));
+  reader.read("peer", link.peer, parse_name);
+  using enum Link::Kind;
+  reader.read("kind", link.kind, one_of<Link::Kind>({{"dedicated", kDedicated}, {"shared", kShared}, {"metered", kMetered}}));
+  bool le_queue = false;
+  reader.read_flag("le_queue", le_queue);
+  if (le_queue) link.queue = Link::LowerEffort::kOwn;
+  if (!reader.status().ok()) return reader.status().error();
+  return link;
+}
+
+Result<Duration> parse_positive(std::string_view text) {
+  auto duration = parse_duration(text);
+  if (duration.ok() && duration.value() <= Duration::zero()) return invalid(quoted(text) + " is no time", "write one such as 6s or 250us");
+  return duration;
+}
+
+// More would cost the trainers more than it is good for.
+Result<double> parse_trickle(std::string_view text) {
+  constexpr double kMost = 0.01;
+  auto share = parse_percent(text);
+  if (share.ok() && (share.value() > kMost || share.value() <= 0)) return invalid(quoted(text) + " is no trickle", "write up to 1%, such as 0.2%");
+  return share;
+}
+
+Status read_phase(const Table& document, GatewayConfig& config) {
+  Reader schedule("[schedule]", section(document, "schedule"));
+  schedule.read("queue_target", config.schedule.queue_target, parse_positive);
+  schedule.read("trickle", config.schedule.trickle, parse_trickle);
+  if (!schedule.status().ok()) return schedule.status();
+  const Table* table = section(document, "phase");
+  Reader phase("[phase]", table);
+  const Entry* listen = table == nullptr ? nullptr : find(*table, "listen");
+  const bool is_off = listen != nullptr && std::get<std::string>(listen->value.held).empty();
+  if (!is_off) phase.read("listen", config.phase.listen, parse_endpoint);
+  phase.read_path("key_file", config.phase.key_file, Reader::Empty::kMeansNone);
+  phase.read_path("board", config.phase.board, Reader::Empty::kMeansNone);
+  phase.read("ttl_max", config.phase.ttl_max, parse_positive);
+  return phase.status();
+}
+
+Result<Training> read_training(const Value& value) {
+  Training training;
+  training.at = value.at;
+  Reader reader("[[training]]", &std::get<Table>(value.held));
+  reader.read("name", training.name, parse_name);
+  reader.read_each("peers", [&](const std::string& text) -> Status {
+    auto peer = parse_name(text);
+    if (!peer.ok()) return peer.error();
+    training.peers.push_back(std::move(peer).value());
+    return success();
+  });
+  uint8_t sources = 0;
+  using enum PhaseSource;
+  const auto parse_source = one_of<PhaseSource>({{"api", kApi}, {"board", kBoard}, {"beacon", kBeacon}});
+  reader.read_each("sources", [&](const std::string& text) -> Status {
+    const auto source = parse_source(text);
+    if (!source.ok()) return source.error();
+    sources |= static_cast<uint8_t>(source.value());
+    return success();
+  });
+  if (sources != 0) training.sources = sources;
+  if (!reader.status().ok()) return reader.status().error();
+  return training;
+}
+
 template <typename T>
 const T* named(const std::vector<T>& items, std::string_view name) {
   const auto found = std::ranges::find(items, name, &T::name);
@@ -415,6 +482,17 @@ Result<GatewayConfig> read_sections(const Table& document) {
     auto peer = read_peer(value, config.site);
     if (!peer.ok()) return peer.error();
     config.peers.push_back(std::move(peer).value());
+  }
+  if (Status status = read_phase(document, config); !status.ok()) return status.error();
+  for (const Value& value : sections(document, "link")) {
+    auto link = read_link(value);
+    if (!link.ok()) return link.error();
+    config.links.push_back(std::move(link).value());
+  }
+  for (const Value& value : sections(document, "training")) {
+    auto training = read_training(value);
+    if (!training.ok()) return training.error();
+    config.trainings.push_back(std::move(training).value());
   }
   return config;
 }

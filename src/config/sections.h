@@ -140,6 +140,38 @@ struct Signer {
   std::string at;
 };
 
+// The network to a site, as far as what we send on it makes room for trainings.
+struct Link {
+  std::string peer;                 // the far site
+  enum class Kind : uint8_t { kDedicated, kShared, kMetered } kind = Kind::kShared;
+  // kOwn: the network has a lower-effort queue, and that, not a gate, keeps bulk out of the way.
+  enum class LowerEffort : uint8_t { kNone, kOwn } queue = LowerEffort::kNone;
+  std::string at;
+};
+
+struct Schedule {
+  Duration queue_target = std::chrono::milliseconds(1);
+  double trickle = 0.002;           // of the remembered rate, while the gate is closed
+};
+
+// How trainers announce that they communicate.
+struct Phase {
+  std::optional<Endpoint> listen;   // UDP beacons
+  std::string key_file, board;      // empty: none
+  Duration ttl_max = std::chrono::seconds(60);
+};
+
+enum class PhaseSource : uint8_t { kApi = 1, kBoard = 2, kBeacon = 4 };
+
+struct Training {
+  std::string name;
+  std::vector<std::string> peers;   // far ends of links that its bursts cross
+  uint8_t sources = 7;              // bits of PhaseSource
+  std::string at;
+
+  bool listens_to(PhaseSource source) const { return (sources & static_cast<uint8_t>(source)) != 0; }
+};
+
 struct GatewayConfig {
   Site site;
   Tls tls;
@@ -153,6 +185,10 @@ struct GatewayConfig {
   std::vector<Peer> peers;
   std::string signing_key;  // file of our private key; empty: we sign nothing
   std::vector<Signer> signers;
+  std::vector<Link> links;
+  Schedule schedule;
+  Phase phase;
+  std::vector<Training> trainings;
   std::vector<std::string> notes;  // keys that are accepted and not used yet
   std::vector<std::string> fixed;  // sections that are read at the start only, each as "[name] " and its text
 

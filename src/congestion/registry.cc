@@ -3,6 +3,7 @@
 
 #include "congestion/bbr.h"
 #include "congestion/contracted.h"
+#include "congestion/scavenger.h"
 
 #include <string>
 
@@ -17,6 +18,7 @@ std::unique_ptr<CongestionController> make(const ControllerConfig& config) {
 constexpr ControllerEntry kControllers[] = {
     {"bbr", make<Bbr>, false},
     {"contracted", make<Contracted>, true},
+    {"scavenger", make<Scavenger>, false},
 };
 
 }  // namespace

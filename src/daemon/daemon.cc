@@ -48,6 +48,7 @@ void fence_in(const DaemonConfig& config) {
   for (const session::RootConfig& root : gateway.roots) fence.writable.push_back(root.path);
   if (!config.api.socket.empty()) fence.writable.push_back(folder_of(config.api.socket));
   if (!gateway.engine.capture.empty()) fence.writable.push_back(folder_of(gateway.engine.capture));
+  if (config.phases && !config.phases->board.empty()) fence.writable.push_back(folder_of(config.phases->board));
   for (const std::string& file : {config.file, gateway.tls.ca_file, gateway.tls.certificate_file, gateway.tls.key_file, gateway.tls.crl_file})
     if (!file.empty()) fence.readable.push_back(folder_of(file));
   if (Status status = raise_fence(fence); !status.ok()) return log::info("landlock_off", "why=\"" + status.error().what + '"');
@@ -85,6 +86,11 @@ Result<std::unique_ptr<Daemon>> Daemon::start(DaemonConfig config) {
   if (!audit.ok()) return std::move(audit).error();
   daemon->audit_ = std::move(audit).value();
   config.gateway.audit = [log = daemon->audit_.get()](session::AuditEvent event) { log->record(std::move(event)); };
+  if (config.phases) {
+    auto phases = PhasePort::start(std::move(*config.phases));
+    if (!phases.ok()) return std::move(phases).error();
+    daemon->phases_ = std::move(phases).value();
+  }
   auto gateway = session::Gateway::start(std::move(config.gateway));
   if (!gateway.ok()) return std::move(gateway).error();
   daemon->gateway_ = std::move(gateway).value();

@@ -7,6 +7,7 @@
 #pragma once
 #include "daemon/audit_log.h"
 #include "daemon/job_service.h"
+#include "daemon/phase_port.h"
 #include "daemon/service_notify.h"
 #include "session/gateway.h"
 
@@ -32,6 +33,7 @@ struct DaemonConfig {
   ReadRules read_rules;
   ApiConfig api;
   JobRules jobs;
+  std::optional<PhasePortConfig> phases;  // none: nobody announces phases
 };
 
 class Daemon {
@@ -58,6 +60,7 @@ class Daemon {
 
   ServiceNotify notify_;
   std::unique_ptr<AuditLog> audit_;  // outlives the gateway, which writes to it
+  std::unique_ptr<PhasePort> phases_;  // outlives the gateway, whose workers look at its board
   std::unique_ptr<session::Gateway> gateway_;
   std::unique_ptr<JobService> service_;  // its sessions are the gateway's
   ReadRules read_rules_;

@@ -18,6 +18,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <variant>
 #include <vector>
 
@@ -65,6 +66,7 @@ struct OpenLane {
   uint64_t credit_unit = 0;
   size_t flows_of_session = 0;       // those of its other lanes, too, which share the path with these
   Rate rate_remembered;              // of the session, from an earlier one; zero: unknown
+  std::optional<size_t> link;        // whose gate stands before it; none: it is always open
   std::shared_ptr<LaneBoard> board;  // the engine fills it in
   Delivery delivery = Delivery::kDatagram;
   std::vector<OpenFlow> flows;

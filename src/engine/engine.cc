@@ -52,6 +52,7 @@ struct Engine::Parts {
   Rings rings;
   std::vector<NetBoard> net_boards;
   std::string packet_backend;
+  std::shared_ptr<Gates> gates;  // outlives the workers that look at it
   std::vector<std::unique_ptr<Doorbell>> bells;
   std::unique_ptr<packet_io::CaptureFile> capture;  // null: none; closed after the workers whose packets it takes
   std::vector<std::unique_ptr<NetWorker>> net;
@@ -117,7 +118,8 @@ void Engine::Parts::run_net(size_t index) {
     if (++idle < 2 || nap_max == Duration::zero()) continue;
     bell.arm();
     if (!worker.has_commands() && !stopping.load(std::memory_order_acquire)) {
-      const Duration until = worker.next_deadline() == kNever ? kNapMax : worker.next_deadline() - read_clock();
+      const Time next = worker.next_deadline(now);
+      const Duration until = next == kNever ? kNapMax : next - read_clock();
       bell.sleep(std::min(std::max(until, kNetNapMin), nap_max), worker.wait_fds());
     }
     bell.disarm();
@@ -193,6 +195,7 @@ Result<std::unique_ptr<Engine>> Engine::start(const EngineConfig& config) {
   const Poll poll = config.packets.dpdk.poll == packet_io::DpdkPoll::kFull ? Poll::kFull : Poll::kAdaptive;
   auto parts = std::make_unique<Parts>(layout.value(), std::move(pool).value(), PollPace(poll, order.cores));
   parts->packet_backend = config.packet_backend;
+  parts->gates = config.gates;
   if (Status status = parts->make_bells(); !status.ok()) return std::move(status).error();
   const auto controller = congestion::find_controller(config.congestion, config.rate.is_unlimited() ? Rate() : config.rate);
   if (!controller.ok()) return controller.error();
@@ -202,7 +205,8 @@ Result<std::unique_ptr<Engine>> Engine::start(const EngineConfig& config) {
     parts->capture = std::move(capture).value();
   }
   for (uint32_t i = 0; i < layout.value().net_workers; ++i) {
-    const NetWorkerConfig net{i, controller.value(), config.rate, parts->net_boards, layout.value().buffers_receiving / layout.value().net_workers};
+    const NetWorkerConfig net{i, controller.value(), config.rate, parts->net_boards, layout.value().buffers_receiving / layout.value().net_workers,
+                              config.gates.get()};
     parts->net.push_back(std::make_unique<NetWorker>(net, std::move(ios.value()[i]), parts->rings, *parts->pool));
   }
   for (uint32_t i = 0; i < layout.value().cpu_workers; ++i)

@@ -9,6 +9,7 @@
 #pragma once
 #include "engine/board.h"
 #include "engine/commands.h"
+#include "engine/gates.h"
 #include "engine/layout.h"
 #include "mem/buffer_pool.h"
 #include "packet_io/registry.h"
@@ -30,6 +31,7 @@ struct EngineConfig {
   std::string storage_io = "auto";
   std::string congestion = "bbr";
   Rate rate = Rate::unlimited();  // ceiling of this gateway, and the contract of `contracted`
+  std::shared_ptr<Gates> gates;   // of the links; null: none
 };
 
 class NetWorker;

@@ -105,6 +105,7 @@ bool LanePort::start_blocks(LaneHandle handle, SpscRing<BlockNotice>& notices) {
 bool LanePort::transmit(Time now, PacketIo& io) {
   bool sent = false;
   lane_.on_turn(now);
+  if (gate_) gate_->turn(now, lane_.flows());
   for (auto& port : ports_) {
     follow_peer(*port, io);
     if (flush(*port, io)) sent |= write(now, *port, io);
@@ -150,7 +151,10 @@ void LanePort::follow_peer(Port& port, PacketIo& io) {
   port.path = moved.value().id;
 }
 
-Time LanePort::next_deadline() const { return lane_.next_deadline(); }
+// A lane with nothing to send or to be acked need not know when its gate opens.
+Time LanePort::next_deadline(Time now) const {
+  return gate_ && lane_.has_unacked() ? std::min(lane_.next_deadline(), gate_->next_deadline(now)) : lane_.next_deadline();
+}
 
 void LanePort::close(Time now, PacketIo& io) {
   for (auto& port : ports_) {
@@ -177,6 +181,7 @@ bool is_usable(flow::FlowState state) { return state == flow::FlowState::kOpen |
 Rate LanePort::wanted_rate(Time now, const Port& port) const {
   const flow::FlowStats stats = port.flow->stats();
   if (!is_usable(stats.state)) return Rate();
+  if (!is_gate_open()) return Rate::unlimited();  // what it sends now is not what it could
   const Rate used = Rate::of(Bytes(stats.bytes_sent - port.bytes_at_deal), now - dealt_at_);
   if (port.share.is_unlimited() || used >= port.share * kUsesItsShare) return Rate::unlimited();
   return used * kGrowth;

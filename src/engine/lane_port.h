@@ -6,6 +6,7 @@
 #pragma once
 #include "engine/board.h"
 #include "engine/commands.h"
+#include "engine/lane_gate.h"
 #include "base/spsc_ring.h"
 #include "flow/lane.h"
 #include <tideway/packet_io.h>
@@ -23,6 +24,8 @@ class LanePort {
  public:
   // What the lane stands on is the worker's and outlives it.
   struct Ground { BufferPool& pool; flow::FlowTable& table; flow::CreditPool& credit; };
+  // Which gate stands before it: set once, before it sends.
+  void put_gate(Time now, Gates& gates, size_t link, size_t net_worker) { gate_.emplace(now, gates, link, net_worker); }
   LanePort(Time now, const OpenLane& open, const Ground& ground);
 
   void add_flow(Time now, OpenFlow&& open, PathId path, std::unique_ptr<CongestionController> controller);
@@ -44,7 +47,7 @@ class LanePort {
 
   // One turn of every flow. True: something was sent.
   bool transmit(Time now, PacketIo& io);
-  Time next_deadline() const;
+  Time next_deadline(Time now) const;
   void tell_board();
   void close(Time now, PacketIo& io);
 
@@ -76,6 +79,7 @@ class LanePort {
   bool write(Time now, Port& port, PacketIo& io);
   void follow_peer(Port& port, PacketIo& io);
   Rate wanted_rate(Time now, const Port& port) const;
+  bool is_gate_open() const { return !gate_ || gate_->is_open(); }
 
   flow::Lane lane_;
   std::shared_ptr<LaneBoard> board_;
@@ -83,6 +87,7 @@ class LanePort {
   const Time opened_at_;
   bool has_been_open_ = false, death_told_ = false;
   Rate ceiling_ = Rate::unlimited();
+  std::optional<LaneGate> gate_;
   Time dealt_at_;
   std::vector<std::unique_ptr<Port>> ports_;
   std::map<SlotId, Sending> sending_;

@@ -61,9 +61,9 @@ bool NetWorker::has_commands() const {
   return false;
 }
 
-Time NetWorker::next_deadline() const {
+Time NetWorker::next_deadline(Time now) const {
   Time next = lanes_.empty() ? kNever : watched_at_ + kWatchPeriod;
-  for (const auto& [handle, lane] : lanes_) next = std::min(next, lane->next_deadline());
+  for (const auto& [handle, lane] : lanes_) next = std::min(next, lane->next_deadline(now));
   return next;
 }
 
@@ -133,6 +133,7 @@ void NetWorker::obey(Time now, OpenLane&& open) {
     auto controller = open.delivery == Delivery::kStream ? std::make_unique<congestion::Carried>() : config_.controller.make(control);
     lane->add_flow(now, std::move(flow), path.value().id, std::move(controller));
   }
+  if (open.link && config_.gates != nullptr) lane->put_gate(now, *config_.gates, *open.link, config_.index);
   const auto is_taken = [&](ConnectionId id) {
     return std::ranges::any_of(std::span(open.flows).first(lane->flows()), [id](const OpenFlow& flow) { return flow.config.local == id; });
   };

@@ -30,6 +30,7 @@ struct NetWorkerConfig {
   Rate rate = Rate::unlimited();       // of the gateway at its start, all lanes together; the contract of `contracted`
   std::span<NetBoard> boards;          // of all workers, by index; they outlive them
   uint32_t buffers_receiving = 0;      // what all lanes together may have promised to peers
+  Gates* gates = nullptr;              // of the links; null: none, everything may pass. It outlives the worker
 };
 
 class NetWorker {
@@ -38,7 +39,7 @@ class NetWorker {
   ~NetWorker();  // logs what was dropped of what arrived
 
   bool poll(Time now);  // false: there was nothing to do
-  Time next_deadline() const;
+  Time next_deadline(Time now) const;
   bool has_commands() const;  // or blocks: look once more before sleeping
   bool is_polled() const { return wait_fd_ < 0; }  // its packets cannot be waited for
   Doorbell::Others wait_fds() const { return {wait_fd_, streams_.limits().wait_fd}; }

@@ -229,7 +229,7 @@ void PathEnd::check_last() {
 
 void PathEnd::rest(Time now) {
   if (!is_woken()) return std::this_thread::yield();
-  const Time next = worker_->next_deadline();
+  const Time next = worker_->next_deadline(now);
   const Duration until = next == kNever ? kRestMax : next - now;
   bell_->arm();
   if (!worker_->has_commands())

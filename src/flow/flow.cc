@@ -40,6 +40,16 @@ void Flow::fire_deadlines(Time now) {
   path_.on_deadline(now);
 }
 
+void Flow::pace(Time now) { pacer_.on_rate(now, pacing_rate(), Bytes(packet_size()), recovery_.train()); }
+
+void Flow::set_pass(Time now, const Pass& pass) {
+  if (pass == pass_) return;
+  pass_ = pass;
+  if (pass.model == Pass::Model::kRests) recovery_.freeze(now);
+  else recovery_.thaw(now);
+  pace(now);  // so that next_deadline() is that of the new rate
+}
+
 Time Flow::next_deadline() const {
   if (!sealer_.can_seal()) return kNever;
   if (is_closed_) return closes_left_ > 0 ? close_at_ : kNever;
@@ -82,6 +92,7 @@ FlowStats Flow::stats() const {
   stats.probe_timeouts = recovery_.stats().probe_timeouts;
   stats.rtt_smoothed = recovery_.rtt().smoothed();
   stats.rtt_min = recovery_.rtt().min();
+  stats.rtt_latest = recovery_.rtt().latest();
   stats.path_mtu = recovery_.mtu().current();
   stats.in_flight = recovery_.in_flight();
   stats.window = recovery_.window();

@@ -25,6 +25,7 @@
 #include <tideway/congestion_controller.h>
 #include <tideway/packet_io.h>
 
+#include <algorithm>
 #include <memory>
 
 namespace tideway::flow {
@@ -60,11 +61,19 @@ struct FlowStats {
   uint64_t packets_sent = 0, bytes_sent = 0, packets_received = 0, bytes_received = 0;  // UDP payload
   uint64_t packets_lost = 0, packets_spurious = 0, packets_duplicate = 0, probe_timeouts = 0;
   uint64_t dropped_auth = 0, dropped_replay = 0, dropped_refused = 0, dropped_malformed = 0;
-  Duration rtt_smoothed{}, rtt_min{};
+  Duration rtt_smoothed{}, rtt_min{}, rtt_latest{};
   Bytes path_mtu, in_flight, window;
   Rate delivery_rate, pacing_rate;
   uint64_t key_changes = 0;
   FlowState state = FlowState::kProbing;
+};
+
+// What the gate of our link direction lets pass, in UDP payload. Behind a gate that is not open the controller's model rests:
+// what it would see there is others' traffic.
+struct Pass {
+  Rate most = Rate::unlimited();
+  enum class Model : uint8_t { kLearns, kRests } model = Model::kLearns;
+  bool operator==(const Pass&) const = default;
 };
 
 class Flow {
@@ -100,6 +109,8 @@ class Flow {
   // A ceiling of ours on the pacing rate, in UDP payload. While it is what holds the flow back, its samples say nothing
   // about the path.
   void limit_rate(Rate most) { rate_max_ = most; }
+  // What leaves from now on; the same again changes nothing.
+  void set_pass(Time now, const Pass& pass);
   // Packets whose connection id is ours. Open, place, note what to ack.
   void on_burst(Time now, std::span<const Packet> packets);
   Time next_deadline() const;         // pacing, loss, probe, ack, keepalive: the earliest
@@ -108,6 +119,8 @@ class Flow {
   Endpoint peer() const { return path_.peer(); }
   FlowState state() const;
   FlowStats stats() const;
+  Rate pacing_rate() const { return std::min({recovery_.pacing_rate(), rate_max_, pass_.most}); }
+  uint32_t backoffs(Time now) const { return recovery_.backoffs(now); }
   bool has_protocol_error() const { return has_protocol_error_; }  // the session must end
 
  private:
@@ -153,6 +166,7 @@ class Flow {
   // flow.cc
   void fire_deadlines(Time now);
   void enter_closed(Time now);
+  void pace(Time now);
 
   const FlowConfig config_;
   const bool is_ipv4_;
@@ -170,6 +184,7 @@ class Flow {
   uint64_t forgotten_ = 0;           // the last FORGET's number
   bool has_been_acked_ = false;
   Rate rate_max_ = Rate::unlimited();
+  Pass pass_;
 
   // Receiving.
   PacketOpener opener_;

@@ -36,8 +36,8 @@ size_t Flow::write_burst(Time now, std::span<Packet> rooms) {
   const Endpoint lent_for = path_.peer();
   fire_deadlines(now);
   if (path_.peer() != lent_for) return 0;  // the rooms lead to an address that has just been given up
-  pacer_.on_rate(now, std::min(recovery_.pacing_rate(), rate_max_), Bytes(packet_size()), recovery_.train());
-  if (recovery_.pacing_rate() > rate_max_) recovery_.on_app_limited();
+  pace(now);
+  if (recovery_.is_frozen() || recovery_.pacing_rate() > pacing_rate()) recovery_.on_app_limited();
   pacer_.on_wake(now);
   if (sealer_.prepare(now)) ++stats_.key_changes;
   rooms = rooms.first(std::min(rooms.size(), kBurstMax));

@@ -99,7 +99,7 @@ void Recovery::find_one(Time now, uint64_t number, const SentPacket& packet) {
   if (packet.kind == PacketKind::kMtuProbe || event_lost_ == 0) return;
   ++event_found_;
   if ((event_lost_ - std::min(event_found_, event_lost_)) * kUndoShare > event_lost_) return;
-  controller_->on_spurious_loss(now);
+  if (!is_frozen()) controller_->on_spurious_loss(controller_time(now));
   event_lost_ = event_found_ = 0;
 }
 
@@ -117,7 +117,9 @@ void Recovery::sample(Time now, const wire::AckFrame& frame, const Acked& acked)
   if (has_rtt) rtt_.on_sample(now, now - newest.sent_at, frame.ack_delay);
   rate_.on_delivered(now, acked.bytes);
   const RateSample rate = rate_.take_sample(now, newest, rtt_.min());
-  controller_->on_ack({.now = now,
+  const uint64_t ce_marked = std::exchange(ecn_ce_new_, 0);
+  if (is_frozen()) return;
+  controller_->on_ack({.now = controller_time(now),
                        .acked = acked.bytes,
                        .in_flight = sent_.in_flight(),
                        .in_flight_before = in_flight_before_,
@@ -129,9 +131,9 @@ void Recovery::sample(Time now, const wire::AckFrame& frame, const Acked& acked)
                                                     .size = newest.size,
                                                     .acked = acked.bytes,
                                                     .received_at = frame.received_at}),
-                       .round = rate_.round(),
+                       .round = controller_round(),
                        .packets_acked = acked.packets,
-                       .ce_marked = std::exchange(ecn_ce_new_, 0),
+                       .ce_marked = ce_marked,
                        .limited_by = rate.limited_by});
 }
 
@@ -166,13 +168,27 @@ void Recovery::finish_losses(Time now, Lost& lost, LossCause cause) {
   if (event_round_ != rate_.round()) event_lost_ = event_found_ = 0;
   event_round_ = rate_.round();
   event_lost_ += lost.packets;
-  controller_->on_loss({.now = now,
+  if (is_frozen()) return;  // what a burst displaced says nothing about our rate
+  controller_->on_loss({.now = controller_time(now),
                         .lost = lost.bytes,
                         .packets_lost = lost.packets,
                         .in_flight = sent_.in_flight(),
                         .in_flight_before = in_flight_before_,
-                        .round = rate_.round(),
+                        .round = controller_round(),
                         .cause = cause});
+}
+
+void Recovery::freeze(Time now) {
+  if (is_frozen()) return;
+  frozen_at_ = now;
+  frozen_at_round_ = rate_.round();
+}
+
+void Recovery::thaw(Time now) {
+  if (!is_frozen()) return;
+  frozen_for_ += std::max(now - frozen_at_, Duration::zero());
+  frozen_rounds_ += rate_.round() - frozen_at_round_;
+  frozen_at_ = kNever;
 }
 
 void Recovery::give_up(Time now) {

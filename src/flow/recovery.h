@@ -14,6 +14,7 @@
 #include "wire/frames.h"
 #include <tideway/packet_io.h>
 
+#include <algorithm>
 #include <memory>
 
 namespace tideway::flow {
@@ -53,6 +54,9 @@ class Recovery {
   void detect_losses(Time now);         // when all ACK frames of a burst were given to on_ack
   void on_deadline(Time now);
   void on_app_limited() { rate_.on_app_limited(sent_.in_flight()); }
+  // While frozen the controller learns nothing, and no time passes for it: afterwards it goes on where it stopped.
+  void freeze(Time now);
+  void thaw(Time now);
   void give_up(Time now);               // everything in flight goes back to the window
 
   // Packets that a probe timeout still wants, whatever the window says.
@@ -67,7 +71,9 @@ class Recovery {
   uint64_t packets_in_flight() const { return sent_.packets_in_flight(); }
   Bytes window() const { return controller_->window(); }
   Rate pacing_rate() const { return controller_->pacing_rate(); }
-  Bytes train() const { return controller_->train(); }
+  Bytes train() const { return is_frozen() ? Bytes() : controller_->train(); }
+  uint32_t backoffs(Time now) const { return controller_->backoffs(controller_time(now)); }
+  bool is_frozen() const { return frozen_at_ != kNever; }
   const RttEstimator& rtt() const { return rtt_; }
   const DeliveryRate& rate() const { return rate_; }
   const RecoveryStats& stats() const { return stats_; }
@@ -88,6 +94,8 @@ class Recovery {
   struct Lost { Bytes bytes; uint64_t packets = 0, newest = 0; bool carried_state = false; Run run; };
   void lose_one(Time now, uint64_t number, Lost& lost);
   void finish_losses(Time now, Lost& lost, LossCause cause);
+  Time controller_time(Time now) const { return std::min(now, frozen_at_) - frozen_for_; }
+  uint64_t controller_round() const { return rate_.round() - frozen_rounds_; }
   bool is_full(const SentPacket& packet) const { return packet.size().count() > base_size_; }
 
   SentPackets sent_;
@@ -110,6 +118,10 @@ class Recovery {
   uint64_t ecn_sent_acked_ = 0, ecn_ce_ = 0, ecn_ce_new_ = 0;
   Bytes in_flight_before_;               // of the newest acked or lost packet's burst
   bool is_ecn_ok_ = true;
+  Time frozen_at_ = kNever;              // kNever: the controller learns
+  uint64_t frozen_at_round_ = 0;
+  Duration frozen_for_{};                // in all, up to the last thaw
+  uint64_t frozen_rounds_ = 0;
   RecoveryStats stats_;
 };
 

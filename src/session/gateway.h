@@ -38,6 +38,7 @@ struct GatewayConfig {
   std::string path_memory;         // file of what paths carried; empty: forgotten with the process
   uint32_t flows = 0;              // per session we dial; 0: two per net worker
   Fallback fallback = Fallback::kTls;  // what carries packets where UDP is blocked
+  std::vector<std::string> link_sites;  // the far end of each link whose gate engine.gates holds, in its order
   // Where to go on over kernel UDP when the packet backend does not start, or a listening gateway loses its device; not set:
   // it does not go on.
   std::optional<Endpoint> udp_fallback{};

@@ -60,6 +60,7 @@ class LaneSet {
     Bytes mtu_max;
     Duration rtt;
     Rate rate_remembered;  // zero: unknown
+    std::optional<size_t> link;  // whose gate what we send passes
   };
   // Opens those that the peer answered, or offered and we answered; drops the others. Errors: protocol_error.
   Status open(const messages::Lanes& theirs, const PeerPath& peer, FlowKeys& keys);

@@ -103,10 +103,16 @@ void Session::on_lanes(messages::Lanes&& lanes) {
   lanes_.answer(channel_->local_endpoint(), *their_lanes_);
 }
 
+std::optional<size_t> Session::link() const {
+  const auto found = std::ranges::find(around_.link_sites, channel_->peer().identity.site);
+  if (found == around_.link_sites.end()) return std::nullopt;
+  return static_cast<size_t>(found - around_.link_sites.begin());
+}
+
 void Session::open_lanes() {
   rtt_opened_ = channel_->tcp_rtt().value_or(kRttUnknown);
   const LaneSet::PeerPath path{channel_->remote_endpoint(), Bytes(their_hello_->mtu_max), rtt_opened_,
-                               around_.paths.recall(peer_name(), rtt_opened_, read_calendar()).value_or(Rate())};
+                               around_.paths.recall(peer_name(), rtt_opened_, read_calendar()).value_or(Rate()), link()};
   if (Status status = lanes_.open(*their_lanes_, path, *keys_); !status.ok()) return fail(status.error());
   if (lanes_.delivery() == Delivery::kStream)
     for (const messages::LaneOffer& lane : their_lanes_->lanes)  // an answer may have fewer flows than the offer

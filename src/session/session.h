@@ -54,6 +54,7 @@ struct Surroundings {
   DataPorts& data_ports;
   const PathMemory& paths;
   const Signing& signing;           // changes with a reload, too
+  const std::vector<std::string>& link_sites;  // of the links that have gates
   uint32_t flows = 2;         // of sessions this gateway dials
   Fallback fallback = Fallback::kTls;  // kOff: no packets over TLS, for peers either
   std::function<PeerUse(const Session&)> others_of;  // accepted ones that are not over
@@ -123,6 +124,7 @@ class Session {
   void on_ports(const engine::PortsBound& bound);
   void open_lanes();
   void on_lane_died(const engine::LaneDied& died);
+  std::optional<size_t> link() const;
   bool looks_at_path() const { return lanes_.are_open() && !by_id_.empty(); }
   void look_at_path(Time now);
 

@@ -70,6 +70,21 @@ INSTANTIATE_TEST_SUITE_P(Bbr, Links, ::testing::Combine(::testing::Values("bbr")
 INSTANTIATE_TEST_SUITE_P(Contracted, Links, ::testing::Combine(::testing::Values("contracted"), ::testing::ValuesIn(kLinks)),
                          [](const auto& test) { return std::get<1>(test.param).name; });
 
+// It makes room where others make a queue, and so it also leaves a little more of the link.
+constexpr LinkCase kScavenged[] = {
+    {"ShortClean", 200_Mbit, 1ms, 0, 1, 5, 0.93},
+    {"ShortLossy", 200_Mbit, 1ms, 0.01, 1, 5, 0.88},
+    {"MiddleClean", 200_Mbit, 50ms, 0, 1, 1, 0.93},
+    {"MiddleLossy", 200_Mbit, 50ms, 0.001, 1, 1, 0.93},
+    {"MiddleVeryLossy", 200_Mbit, 50ms, 0.01, 1, 1, 0.9},
+    {"MiddleShallow", 200_Mbit, 50ms, 0, 1, 0.1, 0.9},
+    {"MiddleDeep", 200_Mbit, 50ms, 0, 1, 4, 0.93},
+    {"LongClean", 100_Mbit, 300ms, 0, 1, 1, 0.88},
+    {"LongLossy", 100_Mbit, 300ms, 0.001, 1, 1, 0.88},
+};
+INSTANTIATE_TEST_SUITE_P(Scavenger, Links, ::testing::Combine(::testing::Values("scavenger"), ::testing::ValuesIn(kScavenged)),
+                         [](const auto& test) { return std::get<1>(test.param).name; });
+
 Duration time_to_deliver(Bytes size, const wan::LinkConfig& link, ControllerConfig config) {
   config.packet_size = test::PathSimulation::kPayload;
   config.rtt_initial = link.delay * 2;

@@ -14,7 +14,7 @@ TEST(Registry, KnowsItsControllersByName) {
   const auto unknown = find_controller("cubic", 1_Gbit);
   ASSERT_FALSE(unknown.ok());
   EXPECT_EQ(unknown.error().fault, Fault::kConfigInvalid);
-  EXPECT_EQ(unknown.error().next, "choose one of bbr, contracted");
+  EXPECT_EQ(unknown.error().next, "choose one of bbr, contracted, scavenger");
 }
 
 TEST(Registry, RefusesAContractWithoutARate) {

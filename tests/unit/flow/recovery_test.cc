@@ -260,5 +260,25 @@ TEST_F(RecoveryTest, SamplesOfAFlowWithNothingToSendAreMarked) {
   EXPECT_EQ(record.last_ack.limited_by, LimitedBy::kNetwork);
 }
 
+TEST_F(RecoveryTest, WhileFrozenTheControllerLearnsNothingAndNoTimePassesForIt) {
+  send_data(kStart, 6);
+  ack(kStart + kRtt, {{0, 0}});
+  const Time last = record.last_ack.now;
+  recovery.freeze(kStart + 2 * kRtt);
+  ack(kStart + 3 * kRtt, {{2, 2}, {0, 0}});
+  recovery.detect_losses(kStart + 9 * kRtt);  // what was sent first is lost
+  recovery.give_up(kStart + 10 * kRtt);
+  EXPECT_EQ(record.acks, 1U);
+  EXPECT_EQ(record.losses, 0U);
+  EXPECT_GT(recovery.stats().packets_lost, 0U);  // and yet sent again
+  recovery.thaw(kStart + 102 * kRtt);
+  const uint64_t round = record.last_ack.round;
+  send_data(kStart + 102 * kRtt, 1);
+  ack(kStart + 103 * kRtt, {{6, 6}});
+  EXPECT_EQ(record.acks, 2U);
+  EXPECT_EQ(record.last_ack.now, last + 2 * kRtt);
+  EXPECT_LE(record.last_ack.round, round + 2);
+}
+
 }  // namespace
 }  // namespace tideway::flow

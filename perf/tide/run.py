@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What bulk costs a trainer, and how much of the leftover it uses: a synthetic trainer on an emulated link, alone and beside
+Tideway (announced by beacon or board, not announced) and iperf3 (CUBIC, BBR).
+
+    perf/tide/run.sh [--rate 200Mbit] [--rtt 20ms] [--duty 0.4] [--iterations 60] [--rounds 1] [--modes alone,beacon,...]
+
+Inflation is the median (or the 99th percentile) of the iterations with bulk over the median without, less one. Utilisation is
+the bulk that was delivered over what the trainer alone leaves of the link, both as the link is charged. Modes take turns,
+`--rounds` times, so that a machine that changes does not look like a difference between them.
+"""
+import argparse
+import csv
+import json
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+REPO = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(REPO / "perf"), str(REPO / "perf" / "wan")]
+import pair  # noqa: E402
+import record  # noqa: E402
+import testbed  # noqa: E402
+
+TRAINER_PORT = 6500
+WARMUP = 5
+FILE_MIB_MAX = 6 << 10
+MODES = ("alone", "beacon", "board", "unannounced", "cubic", "bbr")
+PHASES = '''[[link]]
+peer = "wisconsin"
+[phase]
+listen = "10.77.0.1:7399"
+key_file = "{work}/beacon.key"
+board = "{work}/phase.board"
+[[training]]
+name = "llm7"
+peers = ["wisconsin"]
+'''
+
+
+def mbit(text):
+    for unit, factor in (("Gbit", 1000.0), ("Mbit", 1.0)):
+        if text.endswith(unit):
+            return float(text[:-len(unit)]) * factor
+    raise argparse.ArgumentTypeError("write a rate as 200Mbit or 1Gbit")
+
+
+def ms(text):
+    if not text.endswith("ms"):
+        raise argparse.ArgumentTypeError("write a time as 20ms")
+    return float(text[:-2])
+
+
+def options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rate", type=mbit, default=200.0)
+    parser.add_argument("--rtt", type=ms, default=20.0)
+    parser.add_argument("--queue", type=ms, default=25.0)
+    parser.add_argument("--period", type=ms, default=1000.0)
+    parser.add_argument("--duty", type=float, default=0.4)
+    parser.add_argument("--jitter", default="5%")
+    parser.add_argument("--flows", type=int, default=4)
+    parser.add_argument("--iterations", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--modes", default=",".join(MODES))
+    parser.add_argument("--congestion", default="bbr", help="of Tideway's bulk")
+    parser.add_argument("--bin", type=pathlib.Path, default=REPO / "build" / "release" / "bin")
+    return parser.parse_args()
+
+
+class Bench:
+    def __init__(self, chosen, work):
+        self.chosen, self.work = chosen, work
+        self.bed = testbed.Testbed(work)
+        self.pair = pair.Pair(chosen.bin, work)
+        self.trainer = chosen.bin / "tideway-trainer-sim"
+        self.running = []
+        # A burst fills `duty` of a period on the idle link, headers and all.
+        payload = testbed.ideal_mbit(chosen.rate, "tcp", 0) * 1e6 / 8
+        self.burst = int(payload * chosen.duty * chosen.period / 1000)
+        self.seconds = (chosen.iterations + WARMUP) * chosen.period / 1000
+
+    def prepare(self):
+        (self.work / "beacon.key").write_text(os.urandom(32).hex() + "\n")
+        (self.work / "beacon.key").chmod(0o640)
+        self.pair.issue()
+        source, arrived = self.work / "source", self.work / "arrived"
+        source.mkdir()
+        arrived.mkdir()
+        self.pair.configure([pair.Place(self.bed.sites[side].address) for side in ("a", "b")], [source, arrived])
+        config = self.work / "atlanta" / "tideway.toml"
+        text = config.read_text().replace("[data_plane]\n", '[data_plane]\ncongestion = "%s"\n' % self.chosen.congestion)
+        config.write_text(text + PHASES.format(work=self.work))
+        # More than the link could carry meanwhile, so that bulk never ends before the trainer does; random, because holes and
+        # equal blocks do not cross.
+        mib = min(FILE_MIB_MAX, int(1.5 * self.seconds * self.chosen.rate / 8))
+        with open(source / "bulk", "wb") as file:
+            for _ in range(mib):
+                file.write(os.urandom(1 << 20))
+
+    def flags(self, counts):
+        link = self.chosen
+        return ["--rate", "%gMbit" % link.rate, "--delay", "%gms" % (link.rtt / 2), "--queue", "%gms" % link.queue,
+                "--count-port", str(TRAINER_PORT), "--counts", str(counts)]
+
+    def start(self, side, *command, name):
+        log = open(self.work / (name + ".log"), "w")
+        process = self.bed.sites[side].start(*command, log=log)
+        self.running.append(process)
+        return process
+
+    def stop(self):
+        self.bed.kill()
+        for process in self.running:
+            process.wait()
+        self.running.clear()
+
+    def start_bulk(self, mode):
+        if mode == "alone":
+            return
+        if mode in ("cubic", "bbr"):
+            self.start("b", "iperf3", "-s", "-1", name="iperf3-server")
+            testbed.wait_for(lambda: self.bed.b.is_listening(5201))
+            self.start("a", "iperf3", "-c", self.bed.b.address, "-C", mode, "-t", int(self.seconds) + 30, name="iperf3")
+            return
+        log = self.work / "tidewayd-a.log"
+        gateway = self.start("a", *self.pair.serve("atlanta"), name="tidewayd-a")
+        pair.wait_until_ready(gateway, log)
+        shutil.rmtree(self.work / "arrived")
+        (self.work / "arrived").mkdir()
+        self.start("b", self.chosen.bin / "tideway", "--config", self.work / "wisconsin" / "tideway.toml", "copy", "-q", "--direct",
+                   "--compress", "off", "atlanta:data/bulk", self.work / "arrived" / "bulk", name="copy")
+
+    def run(self, mode, turn):
+        counts = self.work / ("counts-%s-%d.csv" % (mode, turn))
+        out, iterations = self.work / "trainer.json", self.work / ("iterations-%s-%d.csv" % (mode, turn))
+        self.bed.restart(*self.flags(counts))
+        self.start("b", self.trainer, "serve", "--listen", "%s:%d" % (self.bed.b.address, TRAINER_PORT), name="trainer-server")
+        testbed.wait_for(lambda: self.bed.b.is_listening(TRAINER_PORT))
+        self.start_bulk(mode)
+        announce = {"beacon": ["--announce", "beacon", "--beacon", "10.77.0.1:7399", "--key-file", self.work / "beacon.key"],
+                    "board": ["--announce", "board", "--board", self.work / "phase.board"]}.get(mode, [])
+        compute = self.chosen.period * (1 - self.chosen.duty)
+        try:
+            done = self.bed.a.run(self.trainer, "run", "--peer", "%s:%d" % (self.bed.b.address, TRAINER_PORT), "--iterations",
+                                  self.chosen.iterations, "--warmup", WARMUP, "--compute", "%gms" % compute, "--burst", "%dB" % self.burst,
+                                  "--flows", self.chosen.flows, "--pace", "%gMbit" % testbed.ideal_mbit(self.chosen.rate, "tcp", 0), "--jitter", self.chosen.jitter, "--seed", turn + 1, "--csv", iterations,
+                                  "--json", out, *announce, limit_s=10 * self.seconds + 60)
+        finally:
+            self.stop()
+        if done.returncode != 0:
+            raise RuntimeError("the trainer failed: " + done.stderr)
+        self.bed.counters()
+        run = Run(json.loads(out.read_text()), iterations, counts)
+        if mode != "alone" and run.mbit_of("bulk") < 1:
+            logs = [self.work / name for name in ("copy.log", "iperf3.log", "tidewayd-a.log")]
+            raise RuntimeError("no bulk beside the trainer: " + " | ".join(log.read_text()[-500:] for log in logs if log.exists()))
+        return run
+
+
+class Run:
+    """One mode, once: the trainer's iterations and who used the link from the first to the last of them."""
+
+    def __init__(self, said, iterations, counts):
+        self.late = said["late_timers"]
+        rows = list(csv.DictReader(iterations.open()))
+        self.times = [int(row["iteration_ns"]) / 1e6 for row in rows]
+        self.first = int(rows[0]["start_ns"]) / 1e6
+        self.last = (int(rows[-1]["start_ns"]) + int(rows[-1]["iteration_ns"])) / 1e6
+        self.bins = {"training": {}, "bulk": {}}
+        for row in csv.DictReader(counts.open()):
+            at = float(row["ms"])
+            if row["direction"] == "ab" and self.first <= at < self.last:
+                kind = self.bins["training" if int(row["port"]) == TRAINER_PORT else "bulk"]
+                kind[at] = kind.get(at, 0) + int(row["bytes"])
+
+    def mbit_of(self, kind):
+        return sum(self.bins[kind].values()) * 8 / 1e3 / (self.last - self.first)
+
+    def trace(self, seconds=6.0):
+        """Mbit/s of both in bins of 10 ms, the last few seconds."""
+        steps = int(seconds * 100)
+        begin = int((self.last - seconds * 1000) / 10) * 10
+        return {kind: [round(bins.get(float(begin + 10 * i), 0) * 8 / 1e4, 2) for i in range(steps)] for kind, bins in self.bins.items()}
+
+
+def percentile(values, share):
+    values = sorted(values)
+    return values[min(len(values) - 1, int(share * len(values)))]
+
+
+def summary(mode, runs, alone, rate):
+    base = statistics.median(time for run in alone for time in run.times)
+    foreground = statistics.mean(run.mbit_of("training") for run in alone)
+    times = [time for run in runs for time in run.times]
+    bulk = statistics.mean(run.mbit_of("bulk") for run in runs)
+    row = {"mode": mode, "iterations": len(times), "median_ms": round(statistics.median(times), 2), "p99_ms": round(percentile(times, 0.99), 2),
+           "inflation": round(statistics.median(times) / base - 1, 5), "inflation_p99": round(percentile(times, 0.99) / base - 1, 5),
+           "training_mbit": round(statistics.mean(run.mbit_of("training") for run in runs), 2), "bulk_mbit": round(bulk, 2),
+           "utilisation": round(bulk / (rate - foreground), 4), "late_timers": sum(run.late for run in runs)}
+    print("%-12s median %8.1f ms  inflation %6.2f %% (p99 %6.2f %%)  bulk %7.1f Mbit/s  %5.1f %% of the leftover  late timers %d" % (
+        mode, row["median_ms"], 100 * row["inflation"], 100 * row["inflation_p99"], row["bulk_mbit"], 100 * row["utilisation"], row["late_timers"]))
+    return row
+
+
+def main():
+    chosen = options()
+    modes = chosen.modes.split(",")
+    unknown = set(modes) - set(MODES)
+    if unknown or modes[0] != "alone":
+        sys.exit("tide: --modes begins with alone and has some of: " + ", ".join(MODES))
+    before = record.machine()
+    work = pathlib.Path(tempfile.mkdtemp(prefix="tideway-perf-%d-" % os.getpid(), dir="/dev/shm"))
+    bench = None
+    try:
+        bench = Bench(chosen, work)
+        bench.prepare()
+        bench.bed.up(*bench.flags(work / "counts-first.csv"))
+        runs = {mode: [] for mode in modes}
+        for turn in range(chosen.rounds):
+            for mode in modes:
+                runs[mode].append(bench.run(mode, turn))
+        rows = [summary(mode, runs[mode], runs["alone"], chosen.rate) for mode in modes]
+        path = record.where("tide")
+        settings = {key: str(value) for key, value in vars(chosen).items() if key not in ("bin",)}
+        record.save(path, {"machine": before, "settings": settings, "rows": rows, "traces": {mode: runs[mode][-1].trace() for mode in modes}})
+        print("written to " + str(path.relative_to(REPO)))
+        subprocess.run(["/usr/bin/python3", str(REPO / "perf" / "plot.py"), str(path)], check=False)
+    finally:
+        if bench is not None:
+            bench.bed.down()
+        shutil.rmtree(work, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

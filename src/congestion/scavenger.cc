@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "congestion/scavenger.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace tideway::congestion {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr double kDecrease = 0.7;
+constexpr double kBelowQueue = 0.98;       // of what is delivered while there is half a queue: it drains slowly
+constexpr double kStep = 0.01, kStepMax = 0.25;  // of growth per round trip, near a rate known to fill the path and far from it
+constexpr double kNear = 1.05;             // of that rate
+constexpr double kStart = 2;               // per round trip, until the path was full once
+constexpr double kAheadMax = 2.5;          // of what is delivered: pacing is not what holds us then
+constexpr double kLossMax = kLossThresholdMax;  // without a queue
+constexpr double kWindowGain = 1.5;
+constexpr Duration kWindowSlack = 5ms;     // acks come in lumps
+constexpr Duration kMinFor = 10s;          // the least round trip is looked for in so long a time, and in the one before
+constexpr Duration kSlowEvery = 10s;
+constexpr double kAfterSilence = 0.5;
+constexpr int kQuarter = 4;
+constexpr uint32_t kSamplesMin = 4;        // fewer are as likely a late timer as a queue, and at the least rate they are few
+constexpr int kBackoffRoundTrips = 3;
+
+}  // namespace
+
+Scavenger::Scavenger(const ControllerConfig& config)
+    : config_(config), rate_(Rate::of(config.window_initial, config.rtt_initial)), rate_before_(rate_), rtt_min_(config.rtt_initial),
+      rtt_(config.rtt_initial), step_(kStep) {
+  if (config.rate_remembered != Rate()) rate_ = std::max(rate_, config.rate_remembered * 0.5);
+  rate_ = std::max(rate_, least());
+}
+
+Rate Scavenger::least() const {
+  return std::max(Rate::of(window_floor(config_), std::max<Duration>(rtt_min_, 1ms)), Rate::bytes_per_second(1));
+}
+
+void Scavenger::on_ack(const AckSample& sample) {
+  loss_.on_acked(sample.packets_acked);
+  if (sample.delivery_rate != Rate()) delivered_ = sample.delivery_rate;
+  if (sample.ce_marked > 0) back_off(sample.now, delivered_);
+  if (sample.rtt > Duration::zero()) measure(sample);
+  if (slow_at_ == kNever) slow_at_ = sample.now + kSlowEvery * static_cast<int64_t>(10 + config_.seed % 3) / 10;
+  slow_down(sample.now);
+  if (sample.round == round_) return;
+  round_ = sample.round;
+  const auto lost = loss_.judge(kLossMax, queue_ == Queue::kNone ? LossRate::Queue::kNotSeen : LossRate::Queue::kSeen);
+  if (lost && *lost > kLossMax) back_off(sample.now, delivered_);
+}
+
+void Scavenger::measure(const AckSample& sample) {
+  rtt_ = sample.rtt_smoothed;
+  if (!has_rtt_ || sample.rtt < rtt_min_) {
+    rtt_min_ = sample.rtt;
+    if (!has_rtt_) rtt_min_at_ = least_from_ = sample.now;
+    has_rtt_ = true;
+  }
+  rtt_next_min_ = std::min(rtt_next_min_, sample.rtt);
+  if (sample.now - rtt_min_at_ >= kMinFor) {
+    rtt_min_ = rtt_next_min_;
+    rtt_next_min_ = sample.rtt;
+    rtt_min_at_ = sample.now;
+  }
+  least_ = std::min(least_, sample.rtt);
+  ++samples_;
+  if (sample.now - least_from_ < rtt_min_ / kQuarter || samples_ < kSamplesMin) return;
+  samples_ = 0;
+  const Duration waits = least_ - rtt_min_;
+  is_falling_ = waits < waits_ - waits_ / 16;
+  waits_ = waits;
+  queue_ = waits > kTarget ? Queue::kFull : waits > kTarget / 2 ? Queue::kHalf : Queue::kNone;
+  least_ = Duration::max();
+  least_from_ = sample.now;
+  judge(sample);
+}
+
+void Scavenger::judge(const AckSample& sample) {
+  // While its own last step empties the queue, another one would only waste the path.
+  if (queue_ == Queue::kFull && is_falling_) return note_delivered();
+  if (queue_ == Queue::kFull) return back_off(sample.now, delivered_);
+  if (queue_ == Queue::kNone) {
+    was_clear_ = true;
+    is_draining_ = false;
+    return grow(sample);
+  }
+  step_ = least_step();
+  if (!was_clear_) return note_delivered();
+  if (delivered_ == Rate() || sample.limited_by == LimitedBy::kApplication) return;
+  is_starting_ = false;
+  rate_ = std::max(std::min(rate_, delivered_ * kBelowQueue), least());
+  ceiling_ = rate_;
+}
+
+// While a queue of ours is emptied, what arrives is what the path gives us.
+void Scavenger::note_delivered() { ceiling_ = std::min(std::max(ceiling_, delivered_ * kBelowQueue), rate_before_); }
+
+// Near a rate known to fill the path: so much that a round trip too many adds a quarter of the target.
+double Scavenger::least_step() const {
+  return std::min(kStep, static_cast<double>((kTarget / 4).count()) / static_cast<double>(std::max<Duration>(rtt_min_, 1ms).count()));
+}
+
+void Scavenger::back_off(Time now, Rate delivered) {
+  if (backed_off_at_ != Time::min() && now - backed_off_at_ < rtt_) return note_delivered();
+  if (is_starting_) is_draining_ = true;
+  rate_before_ = rate_;
+  if (delivered != Rate()) rate_ = std::min(rate_, delivered);
+  if (std::exchange(was_clear_, false)) ceiling_ = rate_ * kBelowQueue;
+  rate_ = std::max(rate_ * kDecrease, least());
+  is_starting_ = false;
+  step_ = least_step();
+  loss_.restart();
+  backed_off_at_ = now;
+  if (!is_draining_) backoffs_[backoffs_made_++ % backoffs_.size()] = now;
+}
+
+void Scavenger::grow(const AckSample& sample) {
+  if (sample.limited_by == LimitedBy::kApplication || is_slowed_ || sample.now - grown_at_ < rtt_min_) return;
+  if (delivered_ != Rate() && rate_ > delivered_ * kAheadMax) return;
+  grown_at_ = sample.now;
+  if (is_starting_) {
+    rate_ = rate_ * kStart;
+    return;
+  }
+  if (rate_ < ceiling_ && !ceiling_.is_unlimited()) {
+    rate_ = ceiling_;  // the queue is gone
+    return;
+  }
+  const bool is_near = !ceiling_.is_unlimited() && rate_ < ceiling_ * kNear;
+  rate_ = Rate::bytes_per_second((rate_ * (1 + step_)).bytes_per_second() + 1);
+  step_ = is_near ? least_step() : std::min(2 * step_, kStepMax);
+}
+
+void Scavenger::slow_down(Time now) {
+  if (is_slowed_) {
+    if (now < slow_until_) return;
+    is_slowed_ = false;
+    slow_at_ = now + kSlowEvery;
+  } else if (now >= slow_at_) {
+    is_slowed_ = true;
+    slow_until_ = now + rtt_;
+  }
+}
+
+void Scavenger::on_loss(const LossSample& sample) {
+  loss_.on_lost(sample.packets_lost);
+  if (sample.cause != LossCause::kProbeTimeout) return;  // a queue comes with it, or it is the path's own
+  rate_before_ = rate_;
+  rate_ = std::max(rate_ * kAfterSilence, least());
+  is_starting_ = false;
+}
+
+void Scavenger::on_spurious_loss(Time) {
+  rate_ = std::max(rate_, rate_before_);
+  loss_.restart();
+}
+
+uint32_t Scavenger::backoffs(Time now) const {
+  const size_t kept = std::min(backoffs_made_, backoffs_.size());
+  return static_cast<uint32_t>(std::count_if(backoffs_.begin(), backoffs_.begin() + static_cast<std::ptrdiff_t>(kept),
+                                             [&](Time at) { return now - at <= kBackoffRoundTrips * rtt_; }));
+}
+
+Bytes Scavenger::window() const {
+  return std::max((rate_ * kWindowGain).over(rtt_min_ + kWindowSlack), window_floor(config_));
+}
+
+}  // namespace tideway::congestion

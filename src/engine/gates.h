@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How the thread that hears of training bursts tells the net workers, and what they tell back: a word per link direction in
+// one cache line, with one writer, that each net worker reads once per turn. Nobody is woken. A worker that sends looks
+// before it sends; one that sleeps sends nothing; and behind a gate that is not open it looks every millisecond.
+// Thread: as named.
+#pragma once
+#include "engine/board.h"
+#include "engine/layout.h"
+#include "gate/gate.h"
+#include "gate/phase_board.h"
+
+#include <array>
+#include <atomic>
+#include <optional>
+#include <vector>
+
+namespace tideway::engine {
+
+struct GateNews {
+  gate::GateSignal signal;
+  uint64_t board_slots = 0;  // bit i: slot i of the phase board belongs to a training on this link
+  bool operator==(const GateNews&) const = default;
+};
+
+class alignas(64) GateWord {
+ public:
+  GateWord() { write({}); }
+  // Thread: beacon.
+  void write(const GateNews& news);
+  // Thread: net worker. The number changes with every write.
+  uint64_t version() const { return version_.load(std::memory_order_acquire); }
+  // Nothing: it is being written. The reader goes on with what it has and looks again in its next turn.
+  std::optional<GateNews> read() const;
+
+ private:
+  std::atomic<uint64_t> version_{0};  // odd: being written
+  std::array<std::atomic<uint64_t>, 5> fields_{};
+};
+static_assert(sizeof(GateWord) == 64);
+
+inline constexpr size_t kGateReasons = 10;
+
+// What one net worker did at one link's gate; written by it, ten times a second or with a change.
+struct alignas(64) GateBoard {
+  Counter state, transitions, misses;
+  std::array<Counter, kGateReasons> held_ns;  // not open, by reason
+};
+
+struct GatesConfig {
+  double trickle = gate::kTrickleDefault;
+  Duration queue_target = std::chrono::milliseconds(1);
+  Duration ttl_default = std::chrono::seconds(2), ttl_max = std::chrono::seconds(60);
+};
+
+class Gates {
+ public:
+  Gates(size_t links, const GatesConfig& config) : config_(config), words_(links), boards_(links * kNetWorkersMax) {}
+
+  const GatesConfig& config() const { return config_; }
+  size_t links() const { return words_.size(); }
+  GateWord& word(size_t link) { return words_[link]; }
+  const GateWord& word(size_t link) const { return words_[link]; }
+  GateBoard& board(size_t link, size_t net_worker) { return boards_[link * kNetWorkersMax + net_worker]; }
+
+  // Before the engine starts. The mapping outlives it; null: there is none.
+  void show_board(const tideway_phase_slot* slots) { slots_ = slots; }
+  const tideway_phase_slot* slots() const { return slots_; }
+
+ private:
+  const GatesConfig config_;
+  std::vector<GateWord> words_;
+  std::vector<GateBoard> boards_;
+  const tideway_phase_slot* slots_ = nullptr;
+};
+
+}  // namespace tideway::engine

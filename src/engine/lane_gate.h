@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The gate in front of one lane: joins what others say about the link direction, what the lane's own flows see of the path,
+// and the rate to reopen with, and tells the flows what they may send.
+// Thread: net worker.
+#pragma once
+#include "engine/gates.h"
+#include "flow/lane.h"
+#include "gate/remembered_rate.h"
+
+#include <array>
+
+namespace tideway::engine {
+
+class LaneGate {
+ public:
+  // How often the path is looked at, and a gate that is not open.
+  static constexpr Duration kLookPeriod = std::chrono::milliseconds(1);
+
+  // `gates` outlives it.
+  LaneGate(Time now, Gates& gates, size_t link, size_t net_worker);
+
+  using Flows = std::span<const std::unique_ptr<flow::Flow>>;
+  // Once per turn, before anything is written. After it the flows send what the gate lets pass.
+  void turn(Time now, Flows flows);
+  Time next_deadline(Time now) const;
+  bool is_open() const { return gate_.state == gate::GateState::kOpen; }
+  const gate::Gate& gate() const { return gate_; }
+
+ private:
+  gate::GateSignal signal(Time now) const;
+  void look(Time now, Flows flows);
+  void tell_flows(Time now, Flows flows) const;
+  void tell_board(Time now);
+
+  const Gates& gates_;
+  const size_t link_;
+  GateBoard& board_;
+  uint64_t version_ = 0;      // of the news below
+  GateNews news_;
+  gate::Gate gate_;
+  gate::GatePath path_;
+  std::array<gate::RememberedRate, flow::Lane::kFlowsMax> remembered_;
+  Duration rtt_least_ = Duration::max();  // of this round trip of PROBE
+  Time looked_at_ = Time::min();
+  Time told_at_;
+};
+
+}  // namespace tideway::engine

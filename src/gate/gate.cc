@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gate/gate.h"
+
+#include <algorithm>
+
+namespace tideway::gate {
+namespace {
+
+Gate enter(const Gate& from, Time now, GateState state, GateReason reason) {
+  Gate gate = from;
+  gate.state = state;
+  gate.reason = reason;
+  gate.training = 0;
+  gate.since = now;
+  gate.until = kNever;
+  gate.is_climbing = false;
+  ++gate.transitions;
+  return gate;
+}
+
+Gate close(const Gate& from, Time now, const GateSignal& signal) {
+  Gate gate = from.state == GateState::kClosed ? from : enter(from, now, GateState::kClosed, signal.reason);
+  gate.reason = signal.reason;
+  gate.training = signal.training;
+  gate.until = kNever;
+  return gate;
+}
+
+Duration round_trip(const GatePath& path) { return path.rtt > Duration::zero() ? path.rtt : kProbeRttDefault; }
+
+Gate probe(const Gate& from, Time now, const GatePath& path) {
+  Gate gate = enter(from, now, GateState::kProbe, GateReason::kProbe);
+  gate.is_climbing = path.memory == GatePath::Memory::kStale;
+  gate.probe_share = gate.is_climbing ? kStaleShare : kProbeShare;
+  gate.until = now + round_trip(path);
+  return gate;
+}
+
+Gate react(const Gate& from, Time now, const GatePath& path) {
+  Gate gate = enter(from, now, GateState::kClosed, GateReason::kReactive);
+  gate.until = now + std::max(2 * path.rtt, kReactivePauseMin);
+  return gate;
+}
+
+// A round trip of PROBE is over.
+Gate judge_probe(const Gate& from, Time now, const GatePath& path) {
+  Gate gate = from;
+  gate.until = now + round_trip(path);
+  if (path.queue == Queue::kOverTarget) {
+    gate.probe_share = std::max(gate.probe_share * kProbeCut, kProbeShareMin);
+    return gate;
+  }
+  if (gate.is_climbing && gate.probe_share < kProbeShare) {
+    gate.probe_share = std::min(2 * gate.probe_share, 1.0);
+    return gate;
+  }
+  return enter(from, now, GateState::kOpen, GateReason::kNone);
+}
+
+}  // namespace
+
+Gate step(const Gate& gate, Time now, const GateSignal& signal, const GatePath& path) {
+  if (now < signal.closed_until) return close(gate, now, signal);
+  const bool is_expected = signal.guard_from <= now && now < signal.guard_until;
+  switch (gate.state) {
+    case GateState::kOpen:
+      if (is_expected) return enter(gate, now, GateState::kGuard, GateReason::kGuard);
+      if (path.backoffs >= kBackoffsOfBurst && signal.guard_from == kNever) return react(gate, now, path);
+      return gate;
+    case GateState::kGuard: {
+      if (is_expected) return gate;
+      Gate next = probe(gate, now, path);
+      if (signal.guard_until <= now) ++next.misses;  // else the expectation was withdrawn
+      return next;
+    }
+    case GateState::kClosed:
+      return gate.until != kNever && now < gate.until ? gate : probe(gate, now, path);
+    case GateState::kProbe:
+      if (is_expected) return enter(gate, now, GateState::kGuard, GateReason::kGuard);
+      return now < gate.until ? gate : judge_probe(gate, now, path);
+  }
+  return gate;
+}
+
+Rate ceiling(const Gate& gate, Rate remembered, double trickle) {
+  switch (gate.state) {
+    case GateState::kOpen: break;
+    case GateState::kGuard:
+    case GateState::kClosed: return remembered == Rate() ? kTrickleUnknown : remembered * std::min(trickle, kTrickleMax);
+    case GateState::kProbe: return remembered == Rate() ? Rate::unlimited() : remembered * gate.probe_share;
+  }
+  return Rate::unlimited();
+}
+
+}  // namespace tideway::gate

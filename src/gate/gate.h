@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Whether bulk may pass on one link direction now. Trainers' bursts and bulk leave the same site through the same queues in
+// the same order, so what was sent before a burst is ahead of it everywhere and harms nobody; what must end at once is what
+// would still be added. That is a local decision, and a fast one:
+//
+//   OPEN ──────── begin, or three back-offs without a known phase ─────────▶ CLOSED     a trickle passes
+//   OPEN ──────── a begin is expected ──▶ GUARD ── begin ─────────────────▶ CLOSED     a trickle passes
+//   GUARD ─────── it did not come ──▶ PROBE
+//   CLOSED ────── every member ended, or the time to live is over ──▶ PROBE            0.9 of the remembered rate
+//   PROBE ─────── a round trip without a queue ──▶ OPEN; with one: at 0.7 of that, and another round trip
+//
+// A begin closes from any state. Everything here is a function of its arguments; the net worker keeps one Gate per lane
+// and asks with every poll.
+// Thread: net worker. Pure.
+#pragma once
+#include <tideway/time.h>
+#include <tideway/units.h>
+
+#include <cstdint>
+
+namespace tideway::gate {
+
+enum class GateState : uint8_t { kOpen, kGuard, kClosed, kProbe };
+
+// Why a gate is not open; one of them at a time.
+enum class GateReason : uint8_t { kNone, kTraining, kGuard, kProbe, kReactive, kTimetable, kPolicy, kLease, kOperator, kHoldout };
+
+// What is known about a link direction from outside: bursts under way, and when the next one is expected. A signal that
+// nobody renews runs out by itself.
+struct GateSignal {
+  Time closed_until = Time::min();  // hold bulk until then at most; in the past: nobody asks for it
+  GateReason reason = GateReason::kNone;
+  uint16_t training = 0;            // who communicates, when that is the reason
+  Time guard_from = kNever;         // the expected begin, less the lead
+  Time guard_until = kNever;        // the expected begin, and what it may be late
+  Duration period{};                // of the training, zero: unknown
+  bool operator==(const GateSignal&) const = default;
+};
+
+enum class Queue : uint8_t { kUnderTarget, kOverTarget };
+
+// What the worker sees of the path itself.
+struct GatePath {
+  Duration rtt{};            // without a queue; zero: not measured
+  Queue queue = Queue::kUnderTarget;
+  uint32_t backoffs = 0;     // of the controller within three round trips
+  enum class Memory : uint8_t { kFresh, kStale } memory = Memory::kFresh;  // of the rate to reopen with
+};
+
+struct Gate {
+  GateState state = GateState::kOpen;
+  GateReason reason = GateReason::kNone;
+  uint16_t training = 0;
+  Time since{};              // in this state
+  Time until = kNever;       // PROBE: the end of this round trip; CLOSED by reaction: the end of the pause
+  double probe_share = 0;    // PROBE: part of the remembered rate
+  bool is_climbing = false;  // PROBE: the memory was stale, so the share doubles until it is whole
+  uint64_t misses = 0;       // expected begins that did not come
+  uint64_t transitions = 0;
+};
+
+inline constexpr double kProbeShare = 0.9, kStaleShare = 0.5, kProbeCut = 0.7;
+inline constexpr double kProbeShareMin = 0.01;                // so that a queue that is not ours does not stop us for good
+inline constexpr uint32_t kBackoffsOfBurst = 3;               // within three round trips: somebody bursts unannounced
+inline constexpr Duration kReactivePauseMin = std::chrono::milliseconds(20);
+inline constexpr Duration kProbeRttDefault = std::chrono::milliseconds(20);  // of a path that was never measured
+
+Gate step(const Gate& gate, Time now, const GateSignal& signal, const GatePath& path);
+
+// A share of a closed link costs the trainers as much as it takes: 0.2 % at a duty of 0.4 makes an iteration 0.08 % longer.
+inline constexpr double kTrickleDefault = 0.002, kTrickleMax = 0.01;
+inline constexpr Rate kTrickleUnknown = Rate::bytes_per_second(140'800);  // a packet per 10 ms, where no rate is remembered
+
+// What the gate lets pass: unlimited when it is open. `remembered` zero: never measured, then PROBE lets all pass, because
+// the controller's own start is what is careful.
+Rate ceiling(const Gate& gate, Rate remembered, double trickle);
+
+}  // namespace tideway::gate

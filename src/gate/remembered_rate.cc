@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gate/remembered_rate.h"
+
+#include <algorithm>
+
+namespace tideway::gate {
+
+void RememberedRate::on_delivered(Time now, Rate rate, Duration rtt) {
+  if (rate == Rate()) return;
+  const bool is_first = rate_ == Rate();
+  const Duration window = kRoundTrips * std::max(rtt, Duration(1));
+  const Duration passed = is_first || now - measured_at_ >= window ? window : std::max(now - measured_at_, Duration::zero());
+  const double weight = static_cast<double>(passed.count()) / static_cast<double>(window.count());
+  const double old = static_cast<double>(rate_.bytes_per_second()), sample = static_cast<double>(rate.bytes_per_second());
+  rate_ = is_first ? rate : Rate::bytes_per_second(static_cast<uint64_t>(old + (sample - old) * weight));
+  measured_at_ = now;
+}
+
+bool RememberedRate::is_stale(Time now, Duration period) const {
+  return rate_ != Rate() && now - measured_at_ > std::max(kValid, kValidPeriods * period);
+}
+
+}  // namespace tideway::gate

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "planner/phase_predictor.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace tideway::planner {
+namespace {
+
+constexpr double kSigmaStart = 0.02;  // of P
+constexpr double kLimitMin = 0.02;    // of P
+constexpr double kSigmas = 3;
+constexpr double kGain = 0.2;
+constexpr double kEarly = 0.4;        // of a period: a begin that much early still belongs to the next one
+
+}  // namespace
+
+void PhasePredictor::set_period(Duration period) {
+  period_ = static_cast<double>(period.count());
+  sigma_ = kSigmaStart * period_;
+}
+
+void PhasePredictor::note_interval(Duration interval) {
+  intervals_[intervals_noted_++ % intervals_.size()] = static_cast<double>(interval.count());
+}
+
+void PhasePredictor::acquire(Time at) {
+  const size_t kept = std::min(intervals_noted_, intervals_.size());
+  auto sorted = intervals_;
+  std::ranges::sort(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(kept));
+  set_period(Duration(static_cast<int64_t>(sorted[kept / 2])));
+  last_ = static_cast<double>((at - first_).count());
+  good_ = 0;
+  was_outlier_ = false;
+  ++acquisitions_;
+}
+
+void PhasePredictor::on_begin(Time at) {
+  if (!has_begun_) {
+    has_begun_ = true;
+    first_ = seen_ = at;
+    return;
+  }
+  if (at - seen_ < kSameBurst) return;
+  const bool was_lost = lock(at) == Lock::kLost;
+  note_interval(at - seen_);
+  seen_ = at;
+  const double t = static_cast<double>((at - first_).count());
+  if (period_ <= 0) return acquire(at);
+  if (was_lost) {  // the silence is no interval: only where it stands is new
+    last_ = t;
+    good_ = 0;
+    return;
+  }
+  const double k = std::max(1.0, std::floor((t - last_) / period_ + kEarly));
+  const double e = (t - last_) - k * period_;
+  const double limit = std::max(kSigmas * sigma_, kLimitMin * period_);
+  error_ = Duration(static_cast<int64_t>(e));
+  const bool is_outlier = std::abs(e) > limit;
+  if (is_outlier && was_outlier_) return acquire(at);
+  was_outlier_ = is_outlier;
+  good_ = is_outlier ? std::min(good_, kLockedAfter - 1) : good_ + 1;
+  const double a = begins_ == Begins::kAnnounced ? 1.0 : 0.5;
+  const double counted = std::clamp(e, -limit, limit);
+  last_ += k * period_ + a * e;
+  period_ += kGain * counted / k;
+  sigma_ = std::sqrt((1 - kGain) * sigma_ * sigma_ + kGain * counted * counted);
+}
+
+Lock PhasePredictor::lock(Time now) const {
+  if (!has_begun_ || period_ <= 0) return Lock::kUnknown;
+  if (static_cast<double>((now - seen_).count()) > kLostAfter * period_) return Lock::kLost;
+  return good_ >= kLockedAfter ? Lock::kLocked : Lock::kAcquiring;
+}
+
+Time PhasePredictor::next_begin(Time now) const {
+  const Lock locked = lock(now);
+  if (locked == Lock::kUnknown || locked == Lock::kLost) return kNever;
+  const double since = static_cast<double>((now - first_).count()) - last_;
+  const double k = std::max(1.0, std::floor(since / period_) + 1);
+  return first_ + Duration(static_cast<int64_t>(std::llround(last_ + k * period_)));
+}
+
+}  // namespace tideway::planner

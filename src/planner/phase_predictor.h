@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// When a training will communicate next: a phase-locked loop over the begins of its bursts. It keeps the last begin, the
+// period P and how far begins stray from it (sigma).
+//
+// A begin at t lies k = max(1, floor((t - last)/P + 0.4)) periods after the last one and is off by e. Within the larger of
+// 3 sigma and 2 % of P it corrects P by 0.2 e/k and sigma; one begin that is further off does so as if it were just within,
+// because a long iteration is no new period; a second one in a row starts over with the median of the last three intervals.
+// After five begins in a row within the limit it is locked; after three silent periods the training is lost.
+// Thread: beacon. Pure.
+#pragma once
+#include <tideway/time.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace tideway::planner {
+
+enum class Lock : uint8_t { kUnknown, kAcquiring, kLocked, kLost };
+
+class PhasePredictor {
+ public:
+  static constexpr Duration kSameBurst = std::chrono::milliseconds(20);  // begins closer than that are one burst
+  static constexpr int kLockedAfter = 5, kLostAfter = 3;
+
+  // An announced begin is where the phase is: compute time strays, so the last begin is the best there is. One inferred from
+  // counters carries noise of its own and counts half.
+  enum class Begins : uint8_t { kAnnounced, kInferred };
+  // `period_hint` zero: the first interval is taken.
+  PhasePredictor(Begins begins, Duration period_hint) : begins_(begins) { set_period(period_hint); }
+
+  void on_begin(Time at);
+
+  Lock lock(Time now) const;
+  Duration period() const { return Duration(static_cast<int64_t>(period_)); }  // zero: unknown
+  Duration sigma() const { return Duration(static_cast<int64_t>(sigma_)); }
+  // The first expected begin after `now`; kNever while the period is unknown or the training is lost.
+  Time next_begin(Time now) const;
+  // How far the last begin was from where it was expected.
+  Duration error() const { return error_; }
+  uint64_t acquisitions() const { return acquisitions_; }
+
+ private:
+  void set_period(Duration period);
+  void acquire(Time at);
+  void note_interval(Duration interval);
+
+  const Begins begins_;
+  double last_ = 0, period_ = 0, sigma_ = 0;  // ns; `last_` since seen_first_
+  Time first_{}, seen_{};                     // the first and the latest begin
+  bool has_begun_ = false, was_outlier_ = false;
+  int good_ = 0;
+  Duration error_{};
+  std::array<double, 3> intervals_{};
+  size_t intervals_noted_ = 0;
+  uint64_t acquisitions_ = 0;
+};
+
+}  // namespace tideway::planner

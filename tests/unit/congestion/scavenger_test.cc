@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "congestion/scavenger.h"
+
+#include "base/random.h"
+#include "congestion/registry.h"
+#include "support/path_simulation.h"
+
+#include <gtest/gtest.h>
+
+namespace tideway::congestion {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr wan::LinkConfig kLink{.rate = 200_Mbit, .delay = 10ms, .queue = 625'000_B};  // 25 ms of queue
+constexpr Duration kRtt = 20ms;
+
+ControllerConfig config(uint64_t seed = 1) { return {.packet_size = test::PathSimulation::kPayload, .rtt_initial = kRtt, .seed = seed}; }
+
+double share(const test::PathResult& result) {
+  return result.goodput().bits_per_second() / test::PathSimulation::payload_rate(kLink).bits_per_second();
+}
+
+TEST(Scavenger, FillsALinkThatIsItsOwnWithUnderAMillisecondOfQueue) {
+  Scavenger scavenger(config());
+  wan::LinkModel link(Time(), kLink, 1);
+  test::PathSimulation path(link, scavenger);
+  path.run(2s);
+  const test::PathResult steady = path.run(20s);
+  EXPECT_GT(share(steady), 0.95);
+  EXPECT_LT(steady.queue_delay_mean, Scavenger::kTarget + 200us);  // the receiver waits 200 µs before it acks
+  EXPECT_EQ(steady.packets_lost, 0u);
+}
+
+// Somebody else takes what he needs; the scavenger is what gives way.
+TEST(Scavenger, LeavesTheLinkToABbrFlowAndTakesItBackAfterwards) {
+  Scavenger scavenger(config());
+  const auto other = find_controller("bbr", Rate()).value().make(config(2));
+  wan::LinkModel link(Time(), kLink, 1);
+  test::PathSimulation bulk(link, scavenger), training(link, *other);
+  test::PathSimulation* const both[] = {&bulk, &training};
+  training.stop_sending_at(Time());
+  test::run_together(both, Time(5s));
+  bulk.take_result();
+  training.stop_sending_at(kNever);
+  test::run_together(both, Time(8s));
+  training.take_result();
+  bulk.take_result();
+  test::run_together(both, Time(12s));
+  EXPECT_GT(share(training.take_result()), 0.75);
+  EXPECT_LT(share(bulk.take_result()), 0.2);
+  training.stop_sending_at(Time(12s));
+  test::run_together(both, Time(13s));
+  bulk.take_result();
+  test::run_together(both, Time(15s));
+  EXPECT_GT(share(bulk.take_result()), 0.85);
+}
+
+// Three steps down within three round trips tell the gate that somebody bursts unannounced; its own queue never does.
+TEST(Scavenger, ABurstOfOthersIsSeenInThreeRoundTripsAndItsOwnQueueIsNone) {
+  Scavenger scavenger(config());
+  wan::LinkModel link(Time(), kLink, 1);
+  test::PathSimulation bulk(link, scavenger);
+  for (Time until = Time(10ms); until <= Time(6s); until += 10ms) {
+    test::PathSimulation* const alone = &bulk;
+    test::run_together(std::span(&alone, 1), until);
+    ASSERT_LT(scavenger.backoffs(bulk.now()), 3u) << (until - Time()).count();
+  }
+  // A burst above the rate of the link: what TCP flows of a training do together.
+  Time now = bulk.now();
+  uint32_t most = 0;
+  const Time begins = now;
+  Random random(3);
+  for (; now < begins + 6 * kRtt; now += 20us) {
+    if (random.happens(0.36)) link.offer(now, test::PathSimulation::kFrame);
+    test::PathSimulation* const alone = &bulk;
+    test::run_together(std::span(&alone, 1), now);
+    most = std::max(most, scavenger.backoffs(now));
+  }
+  EXPECT_GE(most, 3u);
+}
+
+TEST(Scavenger, LossWithoutAQueueIsThePathsOwn) {
+  Scavenger scavenger(config());
+  Time now(1s);
+  AckSample ack{.now = now, .acked = 140'800_B, .in_flight = 500'000_B, .in_flight_before = 500'000_B, .rtt = kRtt, .rtt_min = kRtt,
+                .rtt_smoothed = kRtt, .delivery_rate = 100_Mbit, .round = 1, .packets_acked = 100, .ce_marked = 0,
+                .limited_by = LimitedBy::kApplication};
+  for (int i = 0; i < 10; ++i) {
+    ack.now = now += 5ms;
+    scavenger.on_ack(ack);
+  }
+  const Rate before = scavenger.pacing_rate();
+  LossSample loss{.now = now, .lost = 1408_B, .packets_lost = 1, .in_flight = 0_B, .in_flight_before = 0_B, .round = 1,
+                  .cause = LossCause::kTimeThreshold};
+  scavenger.on_loss(loss);
+  EXPECT_EQ(scavenger.pacing_rate(), before);
+  for (int i = 0; i < 10; ++i) {
+    ack.now = now += 5ms;
+    ack.rtt = kRtt + 1500us;
+    scavenger.on_ack(ack);
+  }
+  EXPECT_LT(scavenger.pacing_rate(), before);
+}
+
+TEST(Scavenger, AMarkCountsAsAQueue) {
+  Scavenger scavenger(config());
+  AckSample ack{.now = Time(1s), .acked = 140'800_B, .in_flight = 500'000_B, .in_flight_before = 500'000_B, .rtt = kRtt, .rtt_min = kRtt,
+                .rtt_smoothed = kRtt, .delivery_rate = 100_Mbit, .round = 1, .packets_acked = 100, .ce_marked = 0,
+                .limited_by = LimitedBy::kApplication};
+  scavenger.on_ack(ack);
+  const Rate before = scavenger.pacing_rate();
+  ack.now += 10ms;
+  ack.ce_marked = 1;
+  scavenger.on_ack(ack);
+  EXPECT_LT(scavenger.pacing_rate(), before);
+}
+
+TEST(Scavenger, SeveralFlowsOfOneSessionFillTheLinkTogether) {
+  wan::LinkModel link(Time(), kLink, 1);
+  Scavenger a(config(1)), b(config(2));
+  test::PathSimulation one(link, a), two(link, b);
+  test::PathSimulation* const both[] = {&one, &two};
+  test::run_together(both, Time(5s));
+  one.take_result();
+  two.take_result();
+  test::run_together(both, Time(25s));
+  const test::PathResult first = one.take_result(), second = two.take_result();
+  EXPECT_GT(share(first) + share(second), 0.93);
+  EXPECT_LT(first.queue_delay_mean, 2ms);
+}
+
+}  // namespace
+}  // namespace tideway::congestion

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/phase_port.h"
+
+#include "base/clock.h"
+#include "packet_io/udp_socket.h"
+#include "support/temp_root.h"
+
+#include <gtest/gtest.h>
+
+#include <sys/socket.h>
+
+namespace tideway::daemon {
+namespace {
+
+using std::chrono::seconds;
+using gate::BeaconFate;
+
+constexpr uint64_t kLlm = gate::training_id("llm7");
+
+class Trainer {
+ public:
+  explicit Trainer(const Endpoint& to) : address_(packet_io::to_socket_address(to)), fd_(socket(AF_INET, SOCK_DGRAM, 0)) {}
+  ~Trainer() { close(fd_); }
+
+  void say(gate::PhaseKind kind, uint64_t training = kLlm) {
+    gate::Beacon beacon;
+    beacon.source = 5;
+    beacon.sequence = ++sequence_;
+    beacon.sent_ns = static_cast<uint64_t>(std::chrono::nanoseconds(std::chrono::system_clock::now().time_since_epoch()).count());
+    beacon.event.kind = kind;
+    beacon.event.training = training;
+    send(gate::write_beacon(beacon, gate::BeaconKey{}));
+  }
+  void send(std::span<const std::byte> datagram) {
+    EXPECT_EQ(sendto(fd_, datagram.data(), datagram.size(), 0, reinterpret_cast<const sockaddr*>(&address_.storage), address_.length),
+              static_cast<ssize_t>(datagram.size()));
+  }
+
+ private:
+  packet_io::SocketAddress address_;
+  int fd_;
+  uint64_t sequence_ = 0;
+};
+
+struct PhasePortTest : testing::Test {
+  TempRoot root;
+  std::shared_ptr<engine::Gates> gates = std::make_shared<engine::Gates>(1, engine::GatesConfig{});
+  std::unique_ptr<PhasePort> port;
+
+  void SetUp() override {
+    PhasePortConfig config;
+    config.gates = gates;
+    config.listen = Endpoint::parse("127.0.0.1:0").value();
+    config.keys = {gate::BeaconKey{}};
+    config.board = (root / "phase.board").string();
+    config.bursts = {.link_sites = {gate::site_id("wisconsin")}, .trainings = {{kLlm, {0}}, {gate::training_id("deaf"), {0}}}};
+    config.hears_beacons = {true, false};
+    config.hears_board = {true, false};
+    auto started = PhasePort::start(std::move(config));
+    ASSERT_TRUE(started.ok()) << started.error().what;
+    port = std::move(started).value();
+  }
+  engine::GateNews news() const {
+    while (true)
+      if (const auto read = gates->word(0).read()) return *read;
+  }
+  bool is_closed() const { return read_clock() < news().signal.closed_until; }
+  template <typename Question>
+  static bool becomes_true(const Question& question) {
+    for (const Time until = read_clock() + seconds(10); read_clock() < until; std::this_thread::yield())
+      if (question()) return true;
+    return false;
+  }
+};
+
+TEST_F(PhasePortTest, ABeaconClosesAndOpensTheLinksOfItsTraining) {
+  Trainer trainer(port->address());
+  EXPECT_FALSE(is_closed());
+  trainer.say(gate::PhaseKind::kBegin);
+  EXPECT_TRUE(becomes_true([&] { return is_closed(); }));
+  trainer.say(gate::PhaseKind::kEnd);
+  EXPECT_TRUE(becomes_true([&] { return !is_closed(); }));
+  EXPECT_EQ(port->count(BeaconFate::kTaken), 2u);
+}
+
+TEST_F(PhasePortTest, AnAnnouncementOfThisProcessDoesTheSame) {
+  gate::PhaseEvent event;
+  event.training = kLlm;
+  port->announce(event);
+  EXPECT_TRUE(becomes_true([&] { return is_closed(); }));
+}
+
+TEST_F(PhasePortTest, StrangersAndTrainingsThatAreNotHeardThisWayHoldNothing) {
+  Trainer trainer(port->address());
+  auto forged = gate::write_beacon({}, gate::BeaconKey{.id = 1, .secret = {std::byte{9}}});
+  trainer.send(forged);
+  trainer.send(std::span(forged).first(10));
+  trainer.say(gate::PhaseKind::kBegin, gate::training_id("deaf"));
+  trainer.say(gate::PhaseKind::kBegin, gate::training_id("unknown"));
+  EXPECT_TRUE(becomes_true([&] { return port->count(BeaconFate::kTaken) == 2; }));
+  EXPECT_EQ(port->count(BeaconFate::kTag), 1u);
+  EXPECT_EQ(port->count(BeaconFate::kLength), 1u);
+  EXPECT_FALSE(is_closed());
+}
+
+TEST_F(PhasePortTest, ANewWriterOnTheBoardIsShownToTheWorkersAndADeadOneIsForgotten) {
+  tideway_phase phase{};
+  ASSERT_EQ(tideway_phase_open(&phase, (root / "phase.board").c_str(), "llm7", "wisconsin"), 0);
+  EXPECT_TRUE(becomes_true([&] { return news().board_slots == 1; }));
+  tideway_phase_begin(&phase, nullptr);
+  munmap(phase.board, 4096);
+  close(phase.fd);  // as if it had died
+  EXPECT_TRUE(becomes_true([&] { return news().board_slots == 0; }));
+}
+
+TEST(BeaconKeyFile, MustNotBeReadableByEverybody) {
+  const TempRoot root;
+  const std::string file = (root / "beacon.key").string();
+  root.write("beacon.key", "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n");
+  ASSERT_EQ(chmod(file.c_str(), 0644), 0);
+  const auto open = read_beacon_keys(file);
+  ASSERT_FALSE(open.ok());
+  EXPECT_NE(open.error().what.find("everybody"), std::string::npos);
+  ASSERT_EQ(chmod(file.c_str(), 0640), 0);
+  EXPECT_TRUE(read_beacon_keys(file).ok());
+  EXPECT_FALSE(read_beacon_keys((root / "no.key").string()).ok());
+}
+
+}  // namespace
+}  // namespace tideway::daemon

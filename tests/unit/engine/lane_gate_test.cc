@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/lane_gate.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+
+namespace tideway::engine {
+namespace {
+
+using std::chrono::milliseconds;
+using gate::GateReason;
+using gate::GateState;
+
+constexpr Time at(int64_t ms) { return Time(milliseconds(1000 + ms)); }
+
+TEST(GateWord, ReadsWhatWasWritten) {
+  GateWord word;
+  ASSERT_TRUE(word.read());
+  EXPECT_EQ(word.read()->signal, gate::GateSignal());
+  const uint64_t version = word.version();
+  word.write({{.closed_until = at(5), .reason = GateReason::kTraining, .training = 300, .guard_from = at(7), .guard_until = at(9),
+               .period = milliseconds(750)}, 0x8000'0000'0000'0001});
+  EXPECT_NE(word.version(), version);
+  EXPECT_EQ(word.read()->signal.closed_until, at(5));
+  EXPECT_EQ(word.read()->signal.training, 300);
+  EXPECT_EQ(word.read()->signal.period, milliseconds(750));
+  EXPECT_EQ(word.read()->board_slots, 0x8000'0000'0000'0001);
+}
+
+// A reader never sees half of one word and half of another.
+TEST(GateWord, IsNeverReadTorn) {
+  GateWord word;
+  std::atomic<bool> stop{false};
+  std::thread writer([&] {
+    for (int64_t i = 1; !stop.load(); ++i)
+      word.write({{.closed_until = at(i), .guard_from = at(i), .guard_until = at(i)}, static_cast<uint64_t>(i)});
+  });
+  for (int read = 0; read < 20'000;) {
+    const auto news = word.read();
+    if (!news) continue;
+    ++read;
+    if (news->board_slots == 0) continue;
+    ASSERT_EQ(news->signal.closed_until, at(static_cast<int64_t>(news->board_slots)));
+    ASSERT_EQ(news->signal.guard_until, news->signal.closed_until);
+  }
+  stop = true;
+  writer.join();
+}
+
+struct LaneGateTest : testing::Test {
+  Gates gates{2, {}};
+  LaneGate gate{at(0), gates, 1, 0};
+
+  void say(Time closed_until, uint64_t slots = 0) {
+    gates.word(1).write({{.closed_until = closed_until, .reason = GateReason::kTraining}, slots});
+  }
+};
+
+TEST_F(LaneGateTest, ClosesInTheTurnAfterTheWordAndWakesEachMillisecondUntilItIsOpen) {
+  gate.turn(at(0), {});
+  EXPECT_TRUE(gate.is_open());
+  EXPECT_EQ(gate.next_deadline(at(0)), kNever);
+  say(at(50));
+  gate.turn(at(1), {});
+  EXPECT_EQ(gate.gate().state, GateState::kClosed);
+  EXPECT_EQ(gate.next_deadline(at(1)), at(2));
+  gate.turn(at(50), {});
+  EXPECT_EQ(gate.gate().state, GateState::kProbe);
+  gate.turn(at(90), {});
+  EXPECT_TRUE(gate.is_open());
+  EXPECT_EQ(gates.board(1, 0).transitions.get(), 3u);
+  EXPECT_EQ(gates.board(1, 0).held_ns[static_cast<size_t>(GateReason::kTraining)].get(), 49'000'000u);
+}
+
+TEST_F(LaneGateTest, AnotherLinksBurstIsNotOurs) {
+  gates.word(0).write({{.closed_until = at(50), .reason = GateReason::kTraining}, 0});
+  gate.turn(at(1), {});
+  EXPECT_TRUE(gate.is_open());
+}
+
+TEST_F(LaneGateTest, ASlotOfTheBoardClosesItWithoutAWord) {
+  std::array<tideway_phase_slot, TIDEWAY_PHASE_SLOTS> slots{};
+  gates.show_board(slots.data());
+  say(Time::min(), uint64_t{1} << 5);
+  slots[4].state = TIDEWAY_PHASE_BURST;  // of a training elsewhere
+  slots[4].begin_ns = static_cast<uint64_t>(at(1).time_since_epoch().count());
+  gate.turn(at(1), {});
+  EXPECT_TRUE(gate.is_open());
+  slots[5] = slots[4];
+  gate.turn(at(2), {});
+  EXPECT_EQ(gate.gate().state, GateState::kClosed);
+  slots[5].state = TIDEWAY_PHASE_IDLE;
+  gate.turn(at(3), {});
+  EXPECT_EQ(gate.gate().state, GateState::kProbe);
+  // A forgotten end runs out, and a begin in the future counts from now on.
+  slots[5].state = TIDEWAY_PHASE_BURST;
+  gate.turn(at(2000), {});
+  EXPECT_EQ(gate.gate().state, GateState::kClosed);
+  gate.turn(at(2001), {});
+  EXPECT_NE(gate.gate().state, GateState::kClosed);
+  slots[5].begin_ns = UINT64_MAX;
+  slots[5].ttl_us = UINT32_MAX;
+  EXPECT_EQ(gate::slot_closed_until(slots[5], at(0), milliseconds(1), std::chrono::seconds(60)), at(60'000));
+}
+
+}  // namespace
+}  // namespace tideway::engine

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gate/gate.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+namespace tideway::gate {
+namespace {
+
+using std::chrono::milliseconds;
+using enum GateState;
+
+constexpr Time at(int64_t ms) { return Time(milliseconds(ms)); }
+
+GateSignal closed_until(Time until) { return {.closed_until = until, .reason = GateReason::kTraining, .training = 3}; }
+GateSignal expected(Time from, Time until) { return {.guard_from = from, .guard_until = until}; }
+GatePath path(Queue queue = Queue::kUnderTarget) { return {.rtt = milliseconds(20), .queue = queue}; }
+
+Gate in(GateState state) {
+  Gate gate;
+  gate.state = state;
+  return gate;
+}
+
+TEST(Gate, BeginClosesFromAnyState) {
+  for (const GateState state : {kOpen, kGuard, kClosed, kProbe}) {
+    const Gate next = step(in(state), at(5), closed_until(at(100)), path());
+    EXPECT_EQ(next.state, kClosed);
+    EXPECT_EQ(next.reason, GateReason::kTraining);
+    EXPECT_EQ(next.training, 3);
+  }
+}
+
+TEST(Gate, ThreeBackoffsWithoutAKnownPhasePauseForABurstThatNobodyAnnounced) {
+  GatePath pressed = path();
+  pressed.backoffs = 2;
+  EXPECT_EQ(step(in(kOpen), at(5), {}, pressed).state, kOpen);
+  pressed.backoffs = 3;
+  const Gate paused = step(in(kOpen), at(5), {}, pressed);
+  EXPECT_EQ(paused.state, kClosed);
+  EXPECT_EQ(paused.reason, GateReason::kReactive);
+  EXPECT_EQ(step(paused, at(44), {}, pressed).state, kClosed);  // two round trips
+  EXPECT_EQ(step(paused, at(45), {}, pressed).state, kProbe);
+  // A training whose next begin is known does not need it.
+  EXPECT_EQ(step(in(kOpen), at(5), expected(at(500), at(600)), pressed).state, kOpen);
+}
+
+TEST(Gate, GuardEndsWithTheBeginOrCountsAMiss) {
+  const GateSignal soon = expected(at(10), at(30));
+  const Gate guard = step(in(kOpen), at(10), soon, path());
+  EXPECT_EQ(guard.state, kGuard);
+  EXPECT_EQ(step(guard, at(29), soon, path()).state, kGuard);
+  EXPECT_EQ(step(guard, at(20), closed_until(at(100)), path()).state, kClosed);
+  const Gate late = step(guard, at(30), soon, path());
+  EXPECT_EQ(late.state, kProbe);
+  EXPECT_EQ(late.misses, 1u);
+  const Gate withdrawn = step(guard, at(20), expected(at(1000), at(1020)), path());
+  EXPECT_EQ(withdrawn.state, kProbe);
+  EXPECT_EQ(withdrawn.misses, 0u);
+}
+
+TEST(Gate, ClosedEndsWithTheSignalAndIsRenewedByIt) {
+  const Gate closed = step(in(kOpen), at(5), closed_until(at(100)), path());
+  EXPECT_EQ(step(closed, at(99), closed_until(at(100)), path()).state, kClosed);
+  EXPECT_EQ(step(closed, at(100), closed_until(at(200)), path()).state, kClosed);
+  EXPECT_EQ(step(closed, at(100), closed_until(at(100)), path()).state, kProbe);
+  EXPECT_EQ(step(closed, at(50), {}, path()).state, kProbe);  // ended early
+}
+
+TEST(Gate, ProbeOpensAfterARoundTripWithoutAQueueAndSlowsDownOverOne) {
+  const Gate probe = step(in(kClosed), at(100), {}, path());
+  ASSERT_EQ(probe.state, kProbe);
+  EXPECT_DOUBLE_EQ(probe.probe_share, 0.9);
+  EXPECT_EQ(step(probe, at(119), {}, path(Queue::kOverTarget)).probe_share, 0.9);
+  EXPECT_EQ(step(probe, at(120), {}, path()).state, kOpen);
+  const Gate slower = step(probe, at(120), {}, path(Queue::kOverTarget));
+  EXPECT_EQ(slower.state, kProbe);
+  EXPECT_DOUBLE_EQ(slower.probe_share, 0.63);
+  EXPECT_EQ(step(slower, at(139), {}, path()).state, kProbe);
+  EXPECT_EQ(step(slower, at(140), {}, path()).state, kOpen);
+}
+
+TEST(Gate, StaleMemoryIsClimbedInDoublings) {
+  GatePath old = path();
+  old.memory = GatePath::Memory::kStale;
+  Gate gate = step(in(kClosed), at(0), {}, old);
+  EXPECT_DOUBLE_EQ(gate.probe_share, 0.5);
+  gate = step(gate, at(20), {}, old);
+  EXPECT_EQ(gate.state, kProbe);
+  EXPECT_DOUBLE_EQ(gate.probe_share, 1.0);
+  EXPECT_EQ(step(gate, at(40), {}, old).state, kOpen);
+}
+
+TEST(Gate, CeilingIsATrickleWhileClosedAndAShareWhileProbing) {
+  const Rate remembered = 1000_Mbit;
+  EXPECT_TRUE(ceiling(in(kOpen), remembered, kTrickleDefault).is_unlimited());
+  EXPECT_EQ(ceiling(in(kClosed), remembered, kTrickleDefault), 2_Mbit);
+  EXPECT_EQ(ceiling(in(kGuard), remembered, 0.5), 10_Mbit);  // 1 % at most
+  EXPECT_EQ(ceiling(in(kClosed), Rate(), kTrickleDefault), kTrickleUnknown);
+  Gate probe = in(kProbe);
+  probe.probe_share = 0.9;
+  EXPECT_EQ(ceiling(probe, remembered, kTrickleDefault), 900_Mbit);
+  EXPECT_TRUE(ceiling(probe, Rate(), kTrickleDefault).is_unlimited());
+}
+
+// Whatever comes in: closed while somebody asks for it, never closed for good once nobody does, and the same input has the
+// same output.
+TEST(Gate, AnyHistoryEndsOpenOnceNobodyHoldsIt) {
+  std::mt19937_64 random(7);
+  const auto upto = [&](int64_t most) { return static_cast<int64_t>(random() % static_cast<uint64_t>(most)); };
+  for (int run = 0; run < 300; ++run) {
+    Gate gate;
+    Time now{};
+    for (int i = 0; i < 60; ++i) {
+      now += milliseconds(upto(30));
+      GateSignal signal;
+      if (upto(2) == 0) signal = closed_until(now + milliseconds(upto(50) - 10));
+      if (upto(2) == 0) signal.guard_from = now + milliseconds(upto(40) - 20), signal.guard_until = signal.guard_from + milliseconds(upto(20));
+      GatePath seen = path(upto(3) == 0 ? Queue::kOverTarget : Queue::kUnderTarget);
+      seen.rtt = milliseconds(upto(40));
+      seen.backoffs = static_cast<uint32_t>(upto(5));
+      seen.memory = upto(2) == 0 ? GatePath::Memory::kStale : GatePath::Memory::kFresh;
+      const Gate next = step(gate, now, signal, seen), again = step(gate, now, signal, seen);
+      ASSERT_EQ(next.state, again.state);
+      if (now < signal.closed_until) { ASSERT_EQ(next.state, kClosed); }
+      if (next.state == kClosed && now >= signal.closed_until) { ASSERT_EQ(next.reason, GateReason::kReactive); }
+      ASSERT_LE(ceiling(next, 1000_Mbit, kTrickleDefault).bytes_per_second(), Rate::unlimited().bytes_per_second());
+      gate = next;
+    }
+    for (int i = 0; i < 10; ++i) gate = step(gate, now += milliseconds(50), {}, path());
+    ASSERT_EQ(gate.state, kOpen) << "run " << run;
+  }
+}
+
+}  // namespace
+}  // namespace tideway::gate
