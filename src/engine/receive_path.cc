@@ -173,7 +173,10 @@ Status ReceivePath::make_store() {
   if (!store.ok()) return std::move(store).error();
   store_ = std::move(store).value();
   auto log = DurableLog::open(store_->staging(), start_.staging, start_.lease_epoch);
-  if (!log.ok()) return std::move(log).error();
+  if (!log.ok()) {
+    store_.reset();  // what lies there may be another holder's, and is not ours to remove
+    return std::move(log).error();
+  }
   log_.emplace(std::move(log).value());
   return success();
 }

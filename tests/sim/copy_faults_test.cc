@@ -175,6 +175,28 @@ TEST_F(CopyFaults, ASyncOfHashesThatFailsDoesNotMakeOlderOnesCount) {
   FAIL() << "no end of calls";
 }
 
+// A process that was paused, or whose lease store lost what it wrote, may not go on where another one has been since.
+TEST_F(CopyFaults, ALowerLeaseThanWasSeenIsRefusedAndChangesNothing) {
+  put_large(bench_);
+  CopyBench::Run run;
+  run.copy.turn = std::chrono::milliseconds(400);
+  run.copy.late_max = 8;
+  run.copy.lease_epoch = 5;
+  run.vanishes_at = 8;
+  ASSERT_FALSE(bench_.run(run).is_published());
+  run.vanishes_at = 0;
+  run.copy.lease_epoch = 4;
+  const CopyBench::Came fenced = bench_.run(run);
+  ASSERT_TRUE(fenced.outcome && !fenced.outcome->ok()) << fenced.text();
+  EXPECT_EQ(fenced.outcome->error().fault, Fault::kLeaseLost) << fenced.text();
+  EXPECT_FALSE(fs::exists(bench_.out()));
+  run.copy.lease_epoch = 6;
+  const CopyBench::Came holder = bench_.run(run);
+  ASSERT_TRUE(holder.is_published()) << holder.text();
+  EXPECT_GT(holder.held, 0_B) << "the one that was refused took away what was safe";
+  EXPECT_EQ(bench_.check_whole(), "");
+}
+
 // Whatever a reader looks at, it looks between two calls.
 TEST_F(CopyFaults, AReaderBetweenAnyTwoCallsSeesAllOrNothing) {
   put_small(bench_);

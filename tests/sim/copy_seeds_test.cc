@@ -81,8 +81,9 @@ class CopyScenario {
     is_published_ = is_published_ || came.is_published();
     std::string wrong = is_published_ ? bench_.check_whole() : bench_.check_visible();
     if (!wrong.empty()) return history_ + wrong;
-    // Nothing of it is anywhere to be published: the source may become another one.
-    if (run.vanishes_at > 0 && !is_published_ && !fs::exists(bench_.out()) && one_in(2)) put(random_.below(8), random_.below(30'000));
+    // A publish that was begun is ended by the next run, whatever has become of the source; without one it may become another.
+    may_be_publishing_ = may_be_publishing_ || run.fault.kind != DiskFault::Kind::kNone;
+    if (!may_be_publishing_ && !is_published_ && one_in(2)) put(random_.below(8), random_.below(30'000));
     return "";
   }
 
@@ -96,7 +97,7 @@ class CopyScenario {
   Random random_;
   CopyBench bench_;
   messages::TransferOptions options_;
-  bool is_published_ = false;
+  bool is_published_ = false, may_be_publishing_ = false;
   std::string history_;
 };
 

@@ -92,6 +92,7 @@ void SimCopy::start() {
   sink.root = open_root(config_.root, storage::Side::kDestination);
   sink.destination = storage::single_name(config_.destination);
   sink.options = config_.options;
+  sink.lease_epoch = config_.lease_epoch;
   tell(sink_, std::move(sink));
 }
 

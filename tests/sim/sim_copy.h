@@ -22,6 +22,7 @@ struct SimCopyConfig {
   std::filesystem::path source, root;    // the tree; the destination's root
   std::string destination = "out";
   messages::TransferOptions options;
+  uint64_t lease_epoch = 0;              // of the sink
   uint64_t seed = 1;
   double damaged = 0;                    // per block
   uint32_t late_max = 0;                 // turns that a block may be under way
