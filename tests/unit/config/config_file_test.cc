@@ -273,6 +273,20 @@ TEST(ConfigFile, APeerIdentityMayNameAnotherSite) {
   expect_refused(minimal_and(peer + "identity = \"local:user/a\"\n"), ":16:", {"local:user/a"});
 }
 
+TEST(ConfigFile, KeysThatSignAndThatAreWantedReachTheGateway) {
+  const auto config = parse(minimal_and("[signing]\nkey = \"own.key\"\n[[signer]]\nsite = \"boston\"\nkey = \"/keys/boston.pub\"\n"), "/etc/t.toml");
+  ASSERT_TRUE(config.ok()) << config.error().what;
+  for (const std::string& note : config.value().notes) EXPECT_EQ(note.find("sign"), note.npos) << note;
+  for (const auto& gateway : {serving_gateway(config.value()), dialling_gateway(config.value())}) {
+    EXPECT_EQ(gateway.value().signing.key, "/etc/own.key");
+    ASSERT_EQ(gateway.value().signing.signers.size(), 1U);
+    EXPECT_EQ(gateway.value().signing.signers[0].site, "boston");
+    EXPECT_EQ(gateway.value().signing.signers[0].key, "/keys/boston.pub");
+  }
+  EXPECT_EQ(serving_rules(config.value()).value().signing.key, "/etc/own.key") << "a reload takes it up";
+  expect_refused(minimal_and("[[signer]]\nsite = \"a\"\nkey = \"k\"\n[[signer]]\nsite = \"a\"\nkey = \"l\"\n"), ":19:", {"site a", "already"});
+}
+
 TEST(ConfigFile, ADirectCopyNeedsNoListenersButAGatewayDoes) {
   const std::string client = minimal_with("[listen]\ncontrol = \"10.77.0.1:7400\"\n", "");
   const auto status = check_serves(accepted(client));
