@@ -17,26 +17,32 @@ import run as tide  # noqa: E402
 
 BULK_BYTES = 1000       # a packet of that much or more is bulk
 BEGINS = 30
-SETTLE_S = 0.02         # bulk that leaves later than that after a begin is the trickle
+SETTLE_S = 0.02         # after a begin: longer than any worker sleeps
+NEAR_S = 0.0005
+SAME_S = 0.1            # the two beacons of one word
 BEACON_PORT = "7399"
+BEGIN = "01"            # the kind, in hex
 
 
 def read(text):
-    """(seconds, is it a beacon, bytes) of what was captured."""
+    """(seconds, is it a begin, bytes) of what was captured."""
     for line in text.splitlines():
         fields = line.split("\t")
-        if len(fields) == 3 and all(fields):
-            yield float(fields[0]), fields[1] == BEACON_PORT, int(fields[2])
+        if len(fields) == 4 and all(fields):
+            is_begin = fields[1] == BEACON_PORT and fields[3].replace(":", "")[10:12] == BEGIN
+            yield float(fields[0]), is_begin, int(fields[2])
 
 
 def latencies(packets):
     """In ms, from each begin (the first of its two beacons) to the last bulk packet."""
-    beacons = [at for at, is_beacon, _ in packets if is_beacon]
-    firsts = [at for i, at in enumerate(beacons) if i == 0 or at - beacons[i - 1] > 0.01]
-    bulk = [(at, size) for at, is_beacon, size in packets if not is_beacon and size >= BULK_BYTES]
+    beacons = [at for at, is_begin, _ in packets if is_begin]
+    firsts = [at for i, at in enumerate(beacons) if i == 0 or at - beacons[i - 1] > SAME_S]
+    bulk = [(at, size) for at, is_begin, size in packets if not is_begin and size >= BULK_BYTES]
     stops = []
-    for begin in firsts[0::2]:
+    for begin in firsts:
         after = [at for at, _ in bulk if begin < at < begin + SETTLE_S]
+        # A packet by itself is the trickle.
+        after = [at for at in after if sum(abs(at - other) < NEAR_S for other in after) > 1]
         stops.append(1000 * (max(after) - begin) if after else 0.0)
     return stops
 
@@ -52,7 +58,7 @@ def main():
         bench.start_bulk("beacon")
         time.sleep(2)
         out = open(work / "packets.txt", "w")
-        watch = subprocess.Popen(bench.bed.a.prefix + ["tshark", "-ni", "any", "-f", "udp", "-T", "fields", "-e", "frame.time_epoch", "-e", "udp.dstport", "-e", "udp.length"], stdout=out,
+        watch = subprocess.Popen(bench.bed.a.prefix + ["tshark", "-ni", "any", "-f", "udp", "-s", "60", "-T", "fields", "-e", "frame.time_epoch", "-e", "udp.dstport", "-e", "udp.length", "-e", "udp.payload"], stdout=out,
                                  stderr=subprocess.DEVNULL, text=True)
         phase = [chosen.bin / "tideway", "phase", "VERB", "--training", "llm7", "--beacon", "10.77.0.1", "--key-file", work / "beacon.key"]
         for _ in range(BEGINS):
