@@ -82,9 +82,17 @@ class CopyScenario {
     std::string wrong = is_published_ ? bench_.check_whole() : bench_.check_visible();
     if (!wrong.empty()) return history_ + wrong;
     // A publish that was begun is ended by the next run, whatever has become of the source; without one it may become another.
-    may_be_publishing_ = may_be_publishing_ || run.fault.kind != DiskFault::Kind::kNone;
+    may_be_publishing_ = may_be_publishing_ || run.fault.kind != DiskFault::Kind::kNone || has_begun_to_publish();
     if (!may_be_publishing_ && !is_published_ && one_in(2)) put(random_.below(8), random_.below(30'000));
     return "";
+  }
+
+  // What is visible, or built to become so, shows it; and a process may vanish in the middle of that.
+  bool has_begun_to_publish() const {
+    if (fs::exists(bench_.out())) return true;
+    if (!fs::exists(bench_.disk() / ".tideway")) return false;
+    const auto staged = fs::directory_iterator(bench_.disk() / ".tideway");
+    return std::any_of(begin(staged), end(staged), [](const auto& entry) { return fs::exists(entry.path() / "tree"); });
   }
 
   std::string check_staging() const {

@@ -283,7 +283,7 @@ TEST(ConfigFile, KeysThatSignAndThatAreWantedReachTheGateway) {
     EXPECT_EQ(gateway.value().signing.signers[0].site, "boston");
     EXPECT_EQ(gateway.value().signing.signers[0].key, "/keys/boston.pub");
   }
-  EXPECT_EQ(serving_rules(config.value()).value().signing.key, "/etc/own.key") << "a reload takes it up";
+  EXPECT_EQ(serving_rules(config.value()).value().gateway.signing.key, "/etc/own.key") << "a reload takes it up";
   expect_refused(minimal_and("[[signer]]\nsite = \"a\"\nkey = \"k\"\n[[signer]]\nsite = \"a\"\nkey = \"l\"\n"), ":19:", {"site a", "already"});
 }
 

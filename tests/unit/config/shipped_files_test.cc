@@ -54,6 +54,7 @@ TEST(ShippedFiles, LaterSectionsOfTheExampleAreNotes) {
   for (const auto* later : {"capacity in [[link]]", "policy in [schedule]", "[class]", "counters in [[training]]", "[[watch]]", "[jobs]"})
     EXPECT_TRUE(mentions(later)) << later;
   EXPECT_FALSE(mentions("web"));  // the empty string switches it off, so nothing is missing
+  EXPECT_EQ(loaded.value().notes.size(), 13U);
 }
 
 TEST(ShippedFiles, TheLocalPairNamesFilesBelowItsOwnFolder) {
