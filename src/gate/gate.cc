@@ -46,7 +46,7 @@ Gate react(const Gate& from, Time now, const GatePath& path) {
 Gate judge_probe(const Gate& from, Time now, const GatePath& path) {
   Gate gate = from;
   gate.until = now + round_trip(path);
-  if (path.queue == Queue::kOverTarget) {
+  if (path.queue == Queue::kOverTarget && gate.probe_share > kProbeShareMin) {
     gate.probe_share = std::max(gate.probe_share * kProbeCut, kProbeShareMin);
     return gate;
   }

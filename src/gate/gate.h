@@ -61,7 +61,9 @@ struct Gate {
 };
 
 inline constexpr double kProbeShare = 0.9, kStaleShare = 0.5, kProbeCut = 0.7;
-inline constexpr double kProbeShareMin = 0.01;                // so that a queue that is not ours does not stop us for good
+// A queue that is still there when we send so much less than the path took is not ours, or the path's delay has changed; then the
+// gate opens and the controller is asked, for else it would stay shut for good.
+inline constexpr double kProbeShareMin = 0.25;
 inline constexpr uint32_t kBackoffsOfBurst = 3;               // within three round trips: somebody bursts unannounced
 inline constexpr Duration kReactivePauseMin = std::chrono::milliseconds(20);
 inline constexpr Duration kProbeRttDefault = std::chrono::milliseconds(20);  // of a path that was never measured

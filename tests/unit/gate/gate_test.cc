@@ -81,6 +81,15 @@ TEST(Gate, ProbeOpensAfterARoundTripWithoutAQueueAndSlowsDownOverOne) {
   EXPECT_EQ(step(slower, at(140), {}, path()).state, kOpen);
 }
 
+// It may be somebody else's, or the path may have become longer: no signal and no queue shuts a gate for good.
+TEST(Gate, AQueueThatStaysWithoutUsDoesNotHoldItShut) {
+  Gate gate = step(in(kClosed), at(0), {}, path(Queue::kOverTarget));
+  int rounds = 0;
+  for (; gate.state == kProbe && rounds < 100; ++rounds) gate = step(gate, at(20 * (rounds + 1)), {}, path(Queue::kOverTarget));
+  EXPECT_EQ(gate.state, kOpen);
+  EXPECT_EQ(rounds, 5);
+}
+
 TEST(Gate, StaleMemoryIsClimbedInDoublings) {
   GatePath old = path();
   old.memory = GatePath::Memory::kStale;
