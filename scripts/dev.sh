@@ -103,7 +103,7 @@ perf() {
   shift
   scripts/install_deps.sh build perf
   cmake --preset release >/dev/null
-  cmake --build --preset release -j "$jobs" --target programs  # perf/micro builds its own
+  cmake --build --preset release -j "$jobs" --target programs tideway-trainer-sim  # perf/micro builds its own
   for name in "${names[@]}"; do
     echo "== $name"
     "perf/$name/run.sh" "$@" || failed+=("$name")
