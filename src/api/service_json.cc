@@ -6,21 +6,23 @@
 namespace tideway::api {
 namespace {
 
-// Calls `read` with the fields of each object in the list called `name`.
-template <typename Read>
-Status read_list(std::string_view text, const char* name, Read read) {
+// A row for each object in the list called `name`; `read` fills it from the object's fields.
+template <typename Row, typename Read>
+Result<std::vector<Row>> parse_list(std::string_view text, const char* name, Read read) {
+  std::vector<Row> rows;
   const auto json = parse_object(text);
   if (!json.ok()) return json.error();
   Fields fields(json.value());
   const Json* list = fields.array(name);
-  if (list == nullptr) return fields.finish_known();
-  for (const Json& item : *list) {
+  for (size_t i = 0; list != nullptr && i < list->size(); ++i) {
+    const Json& item = (*list)[i];
     if (!item.is_object()) return Error{Fault::kUsage, std::string(name) + " holds something else than objects", ""};
     Fields inner(item);
-    read(inner);
-    if (Status status = inner.finish_known(); !status.ok()) return status;
+    read(inner, rows.emplace_back());
+    if (Status status = inner.finish_known(); !status.ok()) return std::move(status).error();
   }
-  return fields.finish_known();
+  if (Status status = fields.finish_known(); !status.ok()) return std::move(status).error();
+  return rows;
 }
 
 }  // namespace
@@ -34,9 +36,7 @@ std::string to_json(const std::vector<PeerState>& peers) {
 }
 
 Result<std::vector<PeerState>> parse_peers(std::string_view text) {
-  std::vector<PeerState> peers;
-  Status status = read_list(text, "peers", [&](Fields& fields) {
-    PeerState& peer = peers.emplace_back();
+  return parse_list<PeerState>(text, "peers", [](Fields& fields, PeerState& peer) {
     fields.read("name", peer.name);
     fields.read("control", peer.control);
     fields.read("identity", peer.identity);
@@ -45,8 +45,6 @@ Result<std::vector<PeerState>> parse_peers(std::string_view text) {
     fields.read("bytes_sent", peer.bytes_sent);
     fields.read("bytes_received", peer.bytes_received);
   });
-  if (!status.ok()) return std::move(status).error();
-  return peers;
 }
 
 std::string to_json(const std::vector<RootState>& roots) {
@@ -56,15 +54,11 @@ std::string to_json(const std::vector<RootState>& roots) {
 }
 
 Result<std::vector<RootState>> parse_roots(std::string_view text) {
-  std::vector<RootState> roots;
-  Status status = read_list(text, "roots", [&](Fields& fields) {
-    RootState& root = roots.emplace_back();
+  return parse_list<RootState>(text, "roots", [](Fields& fields, RootState& root) {
     fields.read("name", root.name);
     fields.read("path", root.path);
     fields.read("bytes_free", root.bytes_free);
   });
-  if (!status.ok()) return std::move(status).error();
-  return roots;
 }
 
 std::string to_json(const RateState& state) {

@@ -459,6 +459,17 @@ const T* named(const std::vector<T>& items, std::string_view name) {
   return found == items.end() ? nullptr : &*found;
 }
 
+// Each [[name]] of the document, in order, up to the first that is wrong.
+template <typename Row, typename Read>
+Status read_each(const Table& document, const char* name, std::vector<Row>& into, Read read) {
+  for (const Value& value : sections(document, name)) {
+    auto row = read(value);
+    if (!row.ok()) return row.error();
+    into.push_back(std::move(row).value());
+  }
+  return success();
+}
+
 }  // namespace
 
 const Root* GatewayConfig::root_named(std::string_view name) const { return named(roots, name); }
@@ -468,32 +479,13 @@ Result<GatewayConfig> read_sections(const Table& document) {
   GatewayConfig config;
   for (const auto read : {read_site, read_network, read_engine, read_signing})
     if (auto status = read(document, config); !status.ok()) return status.error();
-  for (const Value& value : sections(document, "root")) {
-    auto root = read_root(value);
-    if (!root.ok()) return root.error();
-    config.roots.push_back(std::move(root).value());
-  }
-  for (const Value& value : sections(document, "grant")) {
-    auto grant = read_grant(value);
-    if (!grant.ok()) return grant.error();
-    config.grants.push_back(std::move(grant).value());
-  }
-  for (const Value& value : sections(document, "peer")) {
-    auto peer = read_peer(value, config.site);
-    if (!peer.ok()) return peer.error();
-    config.peers.push_back(std::move(peer).value());
-  }
+  if (Status status = read_each(document, "root", config.roots, read_root); !status.ok()) return status.error();
+  if (Status status = read_each(document, "grant", config.grants, read_grant); !status.ok()) return status.error();
+  const auto peer_of_site = [&](const Value& value) { return read_peer(value, config.site); };
+  if (Status status = read_each(document, "peer", config.peers, peer_of_site); !status.ok()) return status.error();
   if (Status status = read_phase(document, config); !status.ok()) return status.error();
-  for (const Value& value : sections(document, "link")) {
-    auto link = read_link(value);
-    if (!link.ok()) return link.error();
-    config.links.push_back(std::move(link).value());
-  }
-  for (const Value& value : sections(document, "training")) {
-    auto training = read_training(value);
-    if (!training.ok()) return training.error();
-    config.trainings.push_back(std::move(training).value());
-  }
+  if (Status status = read_each(document, "link", config.links, read_link); !status.ok()) return status.error();
+  if (Status status = read_each(document, "training", config.trainings, read_training); !status.ok()) return status.error();
   return config;
 }
 

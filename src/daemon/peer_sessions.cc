@@ -26,11 +26,6 @@ bool PeerSessions::on_udp_blocked(const std::string& peer, Time now) {
   return goes_on;
 }
 
-bool PeerSessions::is_over_tls(std::string_view peer) const {
-  const auto found = carriers_.find(peer);
-  return found != carriers_.end() && found->second.delivery() == Delivery::kStream;
-}
-
 // UDP is asked for again by the first session that is wanted when it is time to; jobs under way stay where they are.
 Result<session::Session*> PeerSessions::take(const std::string& peer, Sharing sharing, Time now) {
   session::CarrierChoice& choice = carrier(peer);

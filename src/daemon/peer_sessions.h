@@ -36,7 +36,6 @@ class PeerSessions {
   void give_back(session::Session* session, Time now);
   // No UDP of that peer came through. True: the next session goes over TLS.
   bool on_udp_blocked(const std::string& peer, Time now);
-  bool is_over_tls(std::string_view peer) const;
   // Closes what is over or has been idle for long; nobody may use what is over after that.
   void tidy(Time now);
   Time next_deadline() const;
