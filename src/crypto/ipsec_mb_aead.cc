@@ -117,6 +117,9 @@ std::unique_ptr<Aead> make_ipsec_mb_avx2_aead(std::span<const std::byte, kAeadKe
 }
 
 bool has_ipsec_mb() { return __builtin_cpu_supports("aes") != 0 && __builtin_cpu_supports("pclmul") != 0; }
+bool has_ipsec_mb_avx512() {
+  return has_ipsec_mb() && __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("vpclmulqdq") != 0;
+}
 bool has_ipsec_mb_avx2() { return has_ipsec_mb() && __builtin_cpu_supports("avx2") != 0; }
 
 }  // namespace tideway::crypto

@@ -3,6 +3,7 @@
 
 #include "crypto/evp_aead.h"
 #include "crypto/ipsec_mb_aead.h"
+#include "crypto/vaes_aead.h"
 
 #include <string>
 #include <vector>
@@ -15,7 +16,14 @@ bool always() { return true; }
 // Best first.
 constexpr AeadProvider kProviders[] = {
 #ifdef TIDEWAY_HAS_IPSEC_MB
-    {"ipsec_mb", make_ipsec_mb_aead, has_ipsec_mb}, {"ipsec_mb_avx2", make_ipsec_mb_avx2_aead, has_ipsec_mb_avx2},
+    {"ipsec_mb_avx512", make_ipsec_mb_aead, has_ipsec_mb_avx512},
+#endif
+#ifdef __x86_64__
+    {"vaes", make_vaes_aead, has_vaes},
+#endif
+#ifdef TIDEWAY_HAS_IPSEC_MB
+    {"ipsec_mb_avx2", make_ipsec_mb_avx2_aead, has_ipsec_mb_avx2},
+    {"ipsec_mb", make_ipsec_mb_aead, has_ipsec_mb},
 #endif
     {"evp", make_evp_aead, always},
 };

@@ -12,7 +12,7 @@
 namespace tideway::crypto {
 
 struct AeadProvider {
-  std::string_view name;  // "ipsec_mb", "ipsec_mb_avx2" or "evp"
+  std::string_view name;  // "ipsec_mb_avx512", "vaes", "ipsec_mb_avx2", "ipsec_mb" or "evp"
   std::unique_ptr<Aead> (*make)(std::span<const std::byte, kAeadKeySize> key,
                                 std::span<const std::byte, kAeadIvSize> iv);
   bool (*is_usable)();
