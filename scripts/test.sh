@@ -35,11 +35,19 @@ step() {
   fi
 }
 
-# tests NAME BUILD_FOLDER CTEST_OPTION...: one run of ctest; shows its summary, and adds to the counts.
-tests() {
-  local name=$1 folder=$2 from=$SECONDS summary of failed
+# run_tests NAME BUILD_FOLDER CTEST_OPTION...: one run of ctest into a log.
+run_tests() {
+  local name=$1 folder=$2 from=$SECONDS code=0
   shift 2
-  if ! "${steady[@]}" ctest --test-dir "$folder" --output-on-failure --no-tests=ignore "$@" >"$logs/$name.log" 2>&1; then
+  "${steady[@]}" ctest --test-dir "$folder" --output-on-failure --no-tests=ignore "$@" >"$logs/$name.log" 2>&1 || code=$?
+  echo "$code $((SECONDS - from))" >"$logs/$name.end"
+}
+
+# report_tests NAME: shows the summary of a run that has ended, and adds to the counts.
+report_tests() {
+  local name=$1 code took summary of failed
+  read -r code took <"$logs/$name.end"
+  if [[ $code -ne 0 ]]; then
     echo "$name"
     sed -n '/\*\*\*\(Failed\|Exception\|Timeout\|Not Run\)/,/^ *Start \|^[0-9]*% tests/p' "$logs/$name.log" | head -n 400
     sed -n '/The following tests FAILED/,/^Errors while/p' "$logs/$name.log"
@@ -47,21 +55,34 @@ tests() {
   fi
   mapfile -t -O ${#skipped[@]} skipped < <(sed -n 's/^[[:space:]]*[0-9]* - \(.*\) (Skipped)$/\1/p' "$logs/$name.log")
   summary=$(grep -E '^[0-9]+% tests passed' "$logs/$name.log" | tail -n 1)
-  printf '%-18s%s s\n%s\n' "$name" "$((SECONDS - from))" "${summary:-no tests here}"
+  printf '%-18s%s s\n%s\n' "$name" "$took" "${summary:-no tests here}"
   if [[ $summary =~ ,\ ([0-9]+)\ tests\ failed\ out\ of\ ([0-9]+) ]]; then
     failed=${BASH_REMATCH[1]} of=${BASH_REMATCH[2]}
     passed=$((passed + of - failed))
   fi
 }
 
+tests() {
+  run_tests "$@"
+  report_tests "$1"
+}
+
+# The end-to-end tests mostly wait, for round trips and for time-outs, so the next build has the processors meanwhile, at the
+# lowest priority.
+e2e=
 step packages scripts/install_deps.sh build test
-if step configure-dev cmake --preset dev && step build-dev cmake --build --preset dev -j "$jobs" --target tests; then
-  tests tests-dev build/dev -j "$jobs" -LE 'e2e|fuzz'
-fi
 if step configure-release cmake --preset release &&
    step build-release cmake --build --preset release -j "$jobs" --target programs; then
-  tests tests-e2e build/release -L e2e
+  run_tests tests-e2e build/release -L e2e &
+  e2e=$!
 fi
+step configure-check cmake --preset check && step build-check nice -n 19 cmake --build --preset check -j "$jobs" --target tests
+has_tests=$?
+if [[ -n $e2e ]]; then
+  wait "$e2e"
+  report_tests tests-e2e
+fi
+[[ $has_tests -ne 0 ]] || tests tests-check build/check -j "$jobs" -LE 'e2e|fuzz'
 if step configure-fuzz cmake --preset fuzz &&
    step build-fuzz cmake --build --preset fuzz -j "$jobs" --target fuzz; then
   tests tests-fuzz build/fuzz -j "$jobs" -L fuzz

@@ -130,12 +130,6 @@ Result<std::vector<std::string>> join_directions(std::span<char*> words) {
   return joined;
 }
 
-int complain(const Error& error) {
-  std::fprintf(stderr, "tideway-wan: %s (%s)\n  next  %s\n", error.what.c_str(), std::string(error.name()).c_str(),
-               error.next.c_str());
-  return error.exit_code();
-}
-
 using Texts = std::map<std::string, std::string>;  // flag as typed, without dashes -> value
 
 Status apply(const Texts& texts, const std::string& direction, LinkConfig& config) {
@@ -194,6 +188,12 @@ ParsedArguments parse_arguments(int argc, char** argv) {
       return parsed;
     }
   return parsed;
+}
+
+int complain(const Error& error) {
+  std::fprintf(stderr, "tideway-wan: %s (%s)\n", error.what.c_str(), std::string(error.name()).c_str());
+  if (!error.next.empty()) std::fprintf(stderr, "  next  %s\n", error.next.c_str());
+  return error.exit_code();
 }
 
 }  // namespace tideway::wan

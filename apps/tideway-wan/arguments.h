@@ -27,4 +27,7 @@ struct ParsedArguments {
 };
 ParsedArguments parse_arguments(int argc, char** argv);
 
+// Says on stderr what is wrong, and what to do about it; returns the exit code.
+int complain(const Error& error);
+
 }  // namespace tideway::wan

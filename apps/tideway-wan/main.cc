@@ -43,12 +43,6 @@ Duration since_epoch(clockid_t clock) {
 
 Duration cpu_time() { return since_epoch(CLOCK_PROCESS_CPUTIME_ID); }
 
-int complain(const Error& error) {
-  std::fprintf(stderr, "tideway-wan: %s (%s)\n", error.what.c_str(), std::string(error.name()).c_str());
-  if (!error.next.empty()) std::fprintf(stderr, "  next  %s\n", error.next.c_str());
-  return error.exit_code();
-}
-
 // Owns the descriptors and the loop; the directions own the traffic.
 class Emulator {
  public:

@@ -12,7 +12,7 @@
 namespace tideway::cli {
 namespace {
 
-constexpr Duration kEverySecond = std::chrono::seconds(1);
+constexpr Duration kReportEvery = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -23,7 +23,7 @@ void yield_to_others() {
 }
 
 ScrubProgress::ScrubProgress(const OutputConfig& output, Time start)
-    : output_(output), start_(start), next_(start + kEverySecond), is_terminal_(isatty(STDERR_FILENO) == 1) {}
+    : output_(output), start_(start), next_(start + kReportEvery), is_terminal_(isatty(STDERR_FILENO) == 1) {}
 
 ScrubProgress::~ScrubProgress() {
   if (is_shown_) std::fputs("\r\033[K", stderr);
@@ -32,7 +32,7 @@ ScrubProgress::~ScrubProgress() {
 void ScrubProgress::show(Bytes done) {
   const Time now = read_clock();
   if (now < next_) return;
-  next_ = now + kEverySecond;
+  next_ = now + kReportEvery;
   const Rate rate = Rate::of(done, now - start_);
   if (output_.json)
     JsonLine("progress").text("stage", "verify").number("bytes_done", done.count()).number("rate_bits", static_cast<uint64_t>(rate.bits_per_second())).print();

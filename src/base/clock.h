@@ -14,4 +14,10 @@ inline Time read_clock() {
 // The calendar's, in whole seconds: certificates and what is kept in files live on it. It may jump.
 inline std::chrono::sys_seconds read_calendar() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
+
+// The same in milliseconds, for jobs, which outlive a process.
+inline std::chrono::sys_time<std::chrono::milliseconds> read_wall_clock() {
+  return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
+}
+
 }  // namespace tideway

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/config_file.h"
 
+#include "config/document.h"
 #include "config/known_keys.h"
 #include "gate/burst_table.h"
 
@@ -15,10 +16,6 @@
 
 namespace tideway::config {
 namespace {
-
-Error invalid(std::string what, std::string next) {
-  return {Fault::kConfigInvalid, std::move(what), std::move(next)};
-}
 
 struct CloseFile {
   void operator()(std::FILE* file) const { std::fclose(file); }

@@ -35,6 +35,8 @@ struct Entry {
   Value value;
 };
 
+inline Error invalid(std::string what, std::string next) { return {Fault::kConfigInvalid, std::move(what), std::move(next)}; }
+
 const Entry* find(const Table& table, std::string_view key);
 
 // The tree of one text. `file` is its name in errors. Errors: config_invalid with file, line and column, also for a

@@ -170,10 +170,6 @@ constexpr KeyRow kKeys[] = {
     {"metrics", "per_job", kBool, kLater},
 };
 
-Error invalid(std::string what, std::string next) {
-  return {Fault::kConfigInvalid, std::move(what), std::move(next)};
-}
-
 // The name under which a section stands in the tables: "class.restore" is "class.*".
 std::string table_name(std::string_view section) {
   if (section.starts_with("class.") && std::ranges::count(kClasses, section.substr(6)) > 0) return "class.*";

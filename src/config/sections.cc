@@ -86,10 +86,6 @@ class Reader {
   Status status_ = success();
 };
 
-Error invalid(std::string what, std::string next) {
-  return {Fault::kConfigInvalid, std::move(what), std::move(next)};
-}
-
 std::string quoted(std::string_view text) { return '"' + to_display(text.substr(0, 128)) + '"'; }
 
 Result<std::string> parse_name(std::string_view text) {

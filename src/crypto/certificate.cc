@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crypto/certificate.h"
 
+#include "crypto/openssl_owned.h"
+
 #include <tideway/object_name.h>
 
 #include <fcntl.h>
@@ -23,10 +25,6 @@ namespace {
 
 constexpr size_t kDescriptionMax = 256;
 
-struct FreeNames { void operator()(GENERAL_NAMES* names) const { GENERAL_NAMES_free(names); } };
-struct FreeBio { void operator()(BIO* bio) const { BIO_free(bio); } };
-struct FreeX509 { void operator()(X509* certificate) const { X509_free(certificate); } };
-
 // An open descriptor, closed at the end of its scope.
 class Descriptor {
  public:
@@ -44,7 +42,7 @@ class Descriptor {
 std::vector<std::string> uri_names(const X509* certificate) {
   std::vector<std::string> uris;
   ERR_clear_error();
-  const std::unique_ptr<GENERAL_NAMES, FreeNames> names(
+  const Owned<GENERAL_NAMES> names(
       static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
   ERR_clear_error();
   if (names == nullptr) return uris;
@@ -68,11 +66,10 @@ Result<UnixTime> unix_time(const ASN1_TIME* time) {
   return UnixTime(day + hours(parts.tm_hour) + minutes(parts.tm_min) + seconds(parts.tm_sec));
 }
 
-std::unique_ptr<X509, FreeX509> first_certificate(std::string_view pem) {
+Owned<X509> first_certificate(std::string_view pem) {
   ERR_clear_error();
-  const std::unique_ptr<BIO, FreeBio> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  TIDEWAY_CHECK(bio != nullptr);
-  std::unique_ptr<X509, FreeX509> certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+  const Owned<BIO> bio = reading(pem);
+  Owned<X509> certificate(PEM_read_bio_X509(bio.get(), nullptr, refuse_pass_phrase, nullptr));
   ERR_clear_error();
   return certificate;
 }

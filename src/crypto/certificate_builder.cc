@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crypto/certificate_builder.h"
 
+#include "crypto/openssl_owned.h"
 #include "crypto/random_bytes.h"
 
 #include <openssl/bn.h>
@@ -16,16 +17,6 @@
 namespace tideway::crypto {
 namespace {
 
-struct Free {
-  void operator()(BIO* p) const { BIO_free(p); }
-  void operator()(X509* p) const { X509_free(p); }
-  void operator()(EVP_PKEY* p) const { EVP_PKEY_free(p); }
-  void operator()(BIGNUM* p) const { BN_free(p); }
-  void operator()(X509_EXTENSION* p) const { X509_EXTENSION_free(p); }
-};
-template <typename T>
-using Owned = std::unique_ptr<T, Free>;
-
 constexpr size_t kSerialSize = 16;  // random; the CA/Browser rules ask for 8 at least
 
 Error builder_error(std::string_view what) {
@@ -33,19 +24,6 @@ Error builder_error(std::string_view what) {
   ERR_error_string_n(ERR_get_error(), reason, sizeof reason);
   ERR_clear_error();
   return {Fault::kConfigInvalid, "make a certificate: " + std::string(what) + ": " + reason, ""};
-}
-
-// Without one, OpenSSL would ask for the pass phrase on the terminal.
-int refuse_pass_phrase(char*, int, int, void*) { return -1; }
-
-Owned<BIO> reading(const std::string& pem) {
-  return Owned<BIO>(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-}
-
-std::string text_of(BIO* bio) {
-  char* data = nullptr;
-  const long size = BIO_get_mem_data(bio, &data);
-  return std::string(data, static_cast<size_t>(size));
 }
 
 bool set_serial(X509* certificate) {

@@ -3,11 +3,10 @@
 
 #include "base/cursor.h"
 #include "crypto/certificate.h"
+#include "crypto/openssl_owned.h"
 #include <tideway/check.h>
 
-#include <openssl/bio.h>
 #include <openssl/err.h>
-#include <openssl/evp.h>
 #include <openssl/pem.h>
 
 #include <span>
@@ -17,11 +16,6 @@ namespace tideway::crypto {
 namespace {
 
 constexpr std::string_view kPurpose = "tideway manifest v1";
-
-struct FreeBio { void operator()(BIO* bio) const { BIO_free(bio); } };
-struct FreeDigest { void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); } };
-using Bio = std::unique_ptr<BIO, FreeBio>;
-using Digest = std::unique_ptr<EVP_MD_CTX, FreeDigest>;
 
 std::vector<std::byte> signed_bytes(std::string_view site, const SignedTree& tree) {
   std::vector<std::byte> bytes(kPurpose.size() + 1 + site.size() + tree.root.size() + 2 * sizeof(uint64_t));
@@ -44,15 +38,6 @@ Error no_key(const std::string& path, std::string_view kind) {
 
 bool is_ed25519(const EVP_PKEY* key) { return key != nullptr && EVP_PKEY_get_base_id(key) == EVP_PKEY_ED25519; }
 
-std::string text_of(BIO* bio) {
-  char* data = nullptr;
-  const long size = BIO_get_mem_data(bio, &data);
-  return size > 0 ? std::string(data, static_cast<size_t>(size)) : std::string();
-}
-
-// A key file with a passphrase would ask at the terminal; it counts as no key instead.
-int no_passphrase(char*, int, int, void*) { return 0; }
-
 }  // namespace
 
 void FreeKey::operator()(evp_pkey_st* key) const { EVP_PKEY_free(key); }
@@ -60,8 +45,8 @@ void FreeKey::operator()(evp_pkey_st* key) const { EVP_PKEY_free(key); }
 Result<RootSigner> RootSigner::open(const std::string& path) {
   auto pem = read_private_file(path);
   if (!pem.ok()) return std::move(pem).error();
-  const Bio bio(BIO_new_mem_buf(pem.value().text().data(), static_cast<int>(pem.value().text().size())));
-  std::unique_ptr<evp_pkey_st, FreeKey> key(PEM_read_bio_PrivateKey(bio.get(), nullptr, no_passphrase, nullptr));
+  const Owned<BIO> bio = reading(pem.value().text());
+  std::unique_ptr<evp_pkey_st, FreeKey> key(PEM_read_bio_PrivateKey(bio.get(), nullptr, refuse_pass_phrase, nullptr));
   if (!is_ed25519(key.get())) return no_key(path, "private");
   return RootSigner(std::move(key));
 }
@@ -69,7 +54,7 @@ Result<RootSigner> RootSigner::open(const std::string& path) {
 RootSignature RootSigner::sign(std::string_view site, const SignedTree& tree) const {
   RootSignature signature{std::string(site), {}};
   const auto bytes = signed_bytes(site, tree);
-  const Digest context(EVP_MD_CTX_new());
+  const Owned<EVP_MD_CTX> context(EVP_MD_CTX_new());
   size_t size = signature.bytes.size();
   const bool is_signed = context != nullptr && EVP_DigestSignInit(context.get(), nullptr, nullptr, nullptr, key_.get()) == 1 &&
                          EVP_DigestSign(context.get(), reinterpret_cast<unsigned char*>(signature.bytes.data()), &size, data_of(bytes),
@@ -81,15 +66,15 @@ RootSignature RootSigner::sign(std::string_view site, const SignedTree& tree) co
 Result<RootChecker> RootChecker::open(const std::string& path) {
   auto pem = read_public_file(path);
   if (!pem.ok()) return std::move(pem).error();
-  const Bio bio(BIO_new_mem_buf(pem.value().data(), static_cast<int>(pem.value().size())));
-  std::unique_ptr<evp_pkey_st, FreeKey> key(PEM_read_bio_PUBKEY(bio.get(), nullptr, no_passphrase, nullptr));
+  const Owned<BIO> bio = reading(pem.value());
+  std::unique_ptr<evp_pkey_st, FreeKey> key(PEM_read_bio_PUBKEY(bio.get(), nullptr, refuse_pass_phrase, nullptr));
   if (!is_ed25519(key.get())) return no_key(path, "public");
   return RootChecker(std::move(key));
 }
 
 bool RootChecker::is_good(const RootSignature& signature, const SignedTree& tree) const {
   const auto bytes = signed_bytes(signature.site, tree);
-  const Digest context(EVP_MD_CTX_new());
+  const Owned<EVP_MD_CTX> context(EVP_MD_CTX_new());
   const bool is_good = context != nullptr && EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, key_.get()) == 1 &&
                        EVP_DigestVerify(context.get(), data_of(signature.bytes), signature.bytes.size(), data_of(bytes), bytes.size()) == 1;
   ERR_clear_error();
@@ -98,7 +83,7 @@ bool RootChecker::is_good(const RootSignature& signature, const SignedTree& tree
 
 Result<SigningKeyPair> make_signing_key() {
   const std::unique_ptr<evp_pkey_st, FreeKey> key(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"));
-  const Bio secret(BIO_new(BIO_s_secmem())), open_half(BIO_new(BIO_s_mem()));
+  const Owned<BIO> secret(BIO_new(BIO_s_secmem())), open_half(BIO_new(BIO_s_mem()));
   const bool is_made = key != nullptr && PEM_write_bio_PrivateKey(secret.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr) == 1 &&
                        PEM_write_bio_PUBKEY(open_half.get(), key.get()) == 1;
   ERR_clear_error();

@@ -3,6 +3,7 @@
 // Every line of `set_rules` closes a door that OpenSSL leaves open by default; the reasons stand beside them.
 #include "crypto/tls_context.h"
 
+#include "crypto/openssl_owned.h"
 #include "crypto/peer_judge.h"
 
 #include <openssl/err.h>
@@ -17,15 +18,6 @@
 namespace tideway::crypto {
 namespace {
 
-struct Release {
-  void operator()(BIO* p) const { BIO_free(p); }
-  void operator()(X509* p) const { X509_free(p); }
-  void operator()(X509_CRL* p) const { X509_CRL_free(p); }
-  void operator()(EVP_PKEY* p) const { EVP_PKEY_free(p); }
-};
-template <typename T>
-using Owned = std::unique_ptr<T, Release>;
-
 constexpr int kChainDepthMax = 4;            // authorities between a gateway and the root; SPIRE uses 1 or 2
 constexpr int kSecurityLevel = 2;            // 112 bits: RSA from 2,048, no SHA-1
 constexpr long kChainBytesMax = 16 * 1024;   // a stranger's certificates are parsed before we know who it is
@@ -37,15 +29,6 @@ Error config_error(const std::string& path, std::string_view what) {
   if (const unsigned long code = ERR_get_error(); code != 0) ERR_error_string_n(code, reason, sizeof reason);
   ERR_clear_error();
   return {Fault::kConfigInvalid, path + ": " + std::string(what) + (*reason != '\0' ? ": " : "") + reason, ""};
-}
-
-// Without one, OpenSSL would ask for the pass phrase on the terminal.
-int refuse_pass_phrase(char*, int, int, void*) { return -1; }
-
-Owned<BIO> reading(const std::string& pem) {
-  Owned<BIO> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  TIDEWAY_CHECK(bio != nullptr);
-  return bio;
 }
 
 // All certificates of a file; at least one. A damaged one is an error, not the end.

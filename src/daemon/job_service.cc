@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/job_service.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "crypto/random_bytes.h"
 #include "store/memory_job_store.h"
@@ -14,8 +15,6 @@ namespace {
 
 constexpr std::string_view kStoreFile = "jobs.sqlite";
 constexpr Duration kLookEvery = std::chrono::milliseconds(500);  // at what runs: the gateway's turn wakes up earlier for its events
-
-job::WallTime wall_now() { return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now()); }
 
 uint64_t random_seed() {
   std::array<std::byte, 8> bytes{};
@@ -33,7 +32,7 @@ Result<std::unique_ptr<store::JobStore>> open_store(const JobServiceConfig& conf
 }  // namespace
 
 JobService::JobService(session::Gateway& gateway, std::vector<session::PeerConfig> peers, store::Contents contents)
-    : peers_(gateway, std::move(peers)), table_(std::move(contents), wall_now()), runner_(gateway, peers_, table_, random_seed()) {}
+    : peers_(gateway, std::move(peers)), table_(std::move(contents), read_wall_clock()), runner_(gateway, peers_, table_, random_seed()) {}
 
 JobService::~JobService() {
   api_.reset();
@@ -49,7 +48,7 @@ Result<std::unique_ptr<JobService>> JobService::start(JobServiceConfig config, s
   }
   auto store = open_store(config);
   if (!store.ok()) return std::move(store).error();
-  auto contents = store.value()->load(wall_now());
+  auto contents = store.value()->load(read_wall_clock());
   if (!contents.ok()) return std::move(contents).error();
   const size_t known = contents.value().jobs.size();
   std::unique_ptr<JobService> service(new JobService(gateway, std::move(config.rules.peers), std::move(contents).value()));
@@ -77,22 +76,22 @@ std::vector<int> JobService::wait_fds() const {
 Time JobService::next_deadline(Time now) const {
   Time next = std::min(runner_.next_deadline(), api_->next_deadline(now));
   if (runner_.running() > 0) next = std::min(next, now + kLookEvery);
-  const job::WallTime due = table_.next_due(), wall = wall_now();
+  const job::WallTime due = table_.next_due(), wall = read_wall_clock();
   if (due != job::WallTime::max()) next = std::min(next, now + std::max<Duration>(due - wall, Duration()));
   return next;
 }
 
 void JobService::turn(Time now) {
   store_->take_results();
-  runner_.turn(now, wall_now());
-  api_->turn(now, wall_now());
-  runner_.turn(now, wall_now());  // what was asked for a moment ago starts now
+  runner_.turn(now, read_wall_clock());
+  api_->turn(now, read_wall_clock());
+  runner_.turn(now, read_wall_clock());  // what was asked for a moment ago starts now
   write_changes();
 }
 
 void JobService::stop(Time now) {
   api_.reset();  // it admits nothing any more
-  runner_.stop(now, wall_now());
+  runner_.stop(now, read_wall_clock());
   write_changes();
 }
 

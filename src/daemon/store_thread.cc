@@ -14,9 +14,7 @@
 namespace tideway::daemon {
 namespace {
 
-constexpr auto kRetryAfter = std::chrono::seconds(1);
-
-job::WallTime wall_now() { return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now()); }
+constexpr auto kWriteAgainAfter = std::chrono::seconds(1);
 
 void append(store::Batch& sum, const store::Batch& more) {
   sum.jobs.insert(sum.jobs.end(), more.jobs.begin(), more.jobs.end());
@@ -77,7 +75,7 @@ void StoreThread::run() {
       std::unique_lock lock(mutex_);
       const auto has_work = [&] { return must_end_ || !orders_.empty(); };
       if (waiting.empty()) order_came_.wait(lock, has_work);
-      else order_came_.wait_for(lock, kRetryAfter, [&] { return must_end_; });
+      else order_came_.wait_for(lock, kWriteAgainAfter, [&] { return must_end_; });
       std::move(orders_.begin(), orders_.end(), std::back_inserter(waiting));
       orders_.clear();
       ends = must_end_;
@@ -88,7 +86,7 @@ void StoreThread::run() {
 
 Status StoreThread::write_batch(const store::Batch& batch) {
   const Time start = read_clock();
-  Status status = store_->write(batch, wall_now());
+  Status status = store_->write(batch, read_wall_clock());
   const std::scoped_lock lock(mutex_);
   ++stats_.writes;
   stats_.spent += read_clock() - start;

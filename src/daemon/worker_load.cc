@@ -11,7 +11,7 @@
 namespace tideway::daemon {
 namespace {
 
-constexpr Duration kLookEvery = std::chrono::seconds(1);
+constexpr Duration kMeasureEvery = std::chrono::seconds(1);
 constexpr int kFieldsBeforeTimes = 11;  // of /proc/PID/task/TID/stat, behind the name: state and ten numbers
 
 }  // namespace
@@ -37,7 +37,7 @@ std::map<std::string, double> WorkerLoad::read_seconds() const {
 }
 
 const std::map<std::string, double>& WorkerLoad::look(Time now) {
-  if (looked_at_ != Time{} && now < looked_at_ + kLookEvery) return ratio_;
+  if (looked_at_ != Time{} && now < looked_at_ + kMeasureEvery) return ratio_;
   const auto seconds = read_seconds();
   const double passed = std::chrono::duration<double>(now - looked_at_).count();
   if (looked_at_ != Time{}) {

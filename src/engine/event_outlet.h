@@ -9,6 +9,11 @@ namespace tideway::engine {
 
 inline constexpr size_t kEventsPerCommand = messages::kEntriesPerPageMax + 64;  // a page of a list tells each entry
 
+// What both paths of the io worker hold themselves to.
+inline constexpr uint32_t kMessagesOutMax = 32;    // told to the control thread and not yet in the channel
+inline constexpr size_t kAnswersBatch = 64;        // of the store, at once
+inline constexpr uint32_t kCloseTokens = 1U << 31;  // of requests to the store: from here on they close something
+
 class EventOutlet {
  public:
   explicit EventOutlet(Rings& rings) : rings_(rings) {}

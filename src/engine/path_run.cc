@@ -17,7 +17,7 @@ namespace {
 
 constexpr Duration kAeadTime = std::chrono::milliseconds(500);  // long beside a time slice
 constexpr uint64_t kPatternSeed = 1;
-constexpr int kLookPeriodMs = 50;  // of the caller's thread, at its descriptors
+constexpr int kTurnPeriodMs = 50;  // of the caller's thread, at its descriptors
 
 Duration thread_cpu() {
   timespec spent{};
@@ -157,7 +157,7 @@ void run_threads(const PathThreads& threads, std::atomic<bool>& stop,
       ++ended;
     });
   while (ended < threads.count) {
-    if (::poll(fds.data(), fds.size(), kLookPeriodMs) <= 0) continue;
+    if (::poll(fds.data(), fds.size(), kTurnPeriodMs) <= 0) continue;
     stop = true;
     break;
   }

@@ -9,10 +9,7 @@
 namespace tideway::engine {
 namespace {
 
-constexpr size_t kAnswersBatch = 64;
-constexpr uint32_t kMessagesOutMax = 32;   // told to the control thread and not yet in the channel
 constexpr uint32_t kWritingsMax = 1 << 14;  // numbers of blocks being written; far more than buffers
-constexpr uint32_t kCloseTokens = 1U << 31;
 constexpr uint32_t kReadTokens = 1U << 30;
 constexpr uint32_t kSyncToken = kCloseTokens - 1, kBatchToken = kCloseTokens - 2;
 constexpr Duration kDeliveredPeriod = std::chrono::milliseconds(10);

@@ -17,7 +17,7 @@
 namespace tideway::engine {
 namespace {
 
-constexpr size_t kHashesRead = 1024;
+constexpr size_t kHashesAsked = 1024;
 
 struct alignas(storage::kDirectAlignment) LeafRoom {
   std::array<std::byte, kLeafSize.count()> bytes;
@@ -97,7 +97,7 @@ Status Repair::lay_out(const Damaged& damaged, const std::vector<uint32_t>& bad,
 void Repair::held(const ManifestEntry& entry, const transfer::TakeLeaves& take) const {
   const auto* bad = damage_of(entry.number);
   const uint64_t count = leaf_count(entry.size);
-  std::array<Hash128, kHashesRead> hashes;
+  std::array<Hash128, kHashesAsked> hashes;
   for (uint64_t at = 0; at < count;) {
     const auto next_bad = bad == nullptr ? std::optional<uint64_t>() : [&]() -> std::optional<uint64_t> {
       const auto found = std::ranges::lower_bound(*bad, at);

@@ -8,13 +8,10 @@ namespace tideway::engine {
 namespace {
 
 constexpr size_t kScanBatch = 256;        // entries of one turn
-constexpr size_t kAnswersBatch = 64;
 constexpr size_t kReadingsMax = 64;       // blocks being read at once
 // Read and packed before a lane takes them: enough to hide the disk, and no more, because every buffer that is used is
 // memory touched for the first time at some point. Several lanes share the disk, so each needs fewer.
 constexpr size_t kBlocksAheadMax = 8, kBlocksAheadOfEach = 4;
-constexpr uint32_t kMessagesOutMax = 32;  // told to the control thread and not yet in the channel
-constexpr uint32_t kCloseTokens = 1U << 31;
 
 block::EffortConfig effort_from(const messages::TransferOptions& options) {
   switch (options.compress) {

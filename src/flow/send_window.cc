@@ -8,7 +8,7 @@
 namespace tideway::flow {
 namespace {
 
-constexpr size_t kIntervalsUsual = 16;  // room a block's sets start with; they seldom need more than three
+constexpr size_t kSetRoom = 16;  // room a block's sets start with; they seldom need more than three
 
 Interval interval_of(const Range& range) {
   return {range.offset, uint64_t{range.offset} + range.length};
@@ -33,8 +33,8 @@ uint32_t SendWindow::add_entry() {
     return entry;
   }
   Block& block = entries_.emplace_back();
-  block.acked.reserve(kIntervalsUsual);
-  block.lost.reserve(kIntervalsUsual);
+  block.acked.reserve(kSetRoom);
+  block.lost.reserve(kSetRoom);
   block.marks.reserve(kBufferSize / kMarkSize + 1);
   return static_cast<uint32_t>(entries_.size() - 1);
 }

@@ -11,11 +11,6 @@
 namespace tideway::packet_io {
 namespace {
 
-// ECN and DSCP together, then the segment of a run.
-struct alignas(cmsghdr) Control {
-  std::array<std::byte, CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(uint16_t))> bytes{};
-};
-
 template <typename T>
 struct Option { int level, type; T value; };
 
@@ -28,15 +23,16 @@ cmsghdr* put(cmsghdr* at, const Option<T>& option) {
   return reinterpret_cast<cmsghdr*>(reinterpret_cast<std::byte*>(at) + CMSG_SPACE(sizeof(T)));
 }
 
-size_t write_control(Control& control, const Route& route, Ecn ecn, const GsoRun& run) {
+// `control` has room for both, aligned as a cmsghdr.
+size_t write_control(std::span<std::byte> control, const Route& route, Ecn ecn, const GsoRun& run) {
   const int traffic_class = static_cast<int>(route.dscp) << 2 | static_cast<int>(ecn);
-  auto* at = reinterpret_cast<cmsghdr*>(control.bytes.data());
+  auto* at = reinterpret_cast<cmsghdr*>(control.data());
   if (route.remote.storage.ss_family == AF_INET)
     at = put(at, Option<int>{IPPROTO_IP, IP_TOS, traffic_class});
   else
     at = put(at, Option<int>{IPPROTO_IPV6, IPV6_TCLASS, traffic_class});
   if (run.packets > 1) at = put(at, Option<uint16_t>{IPPROTO_UDP, UDP_SEGMENT, static_cast<uint16_t>(run.segment)});
-  return static_cast<size_t>(reinterpret_cast<std::byte*>(at) - control.bytes.data());
+  return static_cast<size_t>(reinterpret_cast<std::byte*>(at) - control.data());
 }
 
 // Lists the memory of a run, neighbours in one piece, from `out` on. Returns how many entries.
@@ -63,6 +59,10 @@ bool may_be_gso(int cause) { return cause == EIO || cause == EINVAL || cause == 
 }  // namespace
 
 struct RunSender::Messages {
+  // ECN and DSCP together, then the segment of a run.
+  struct alignas(cmsghdr) Control {
+    std::array<std::byte, CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(uint16_t))> bytes{};
+  };
   std::array<GsoRun, kBurstMax> runs;
   std::array<mmsghdr, kBurstMax> headers;
   std::array<iovec, kBurstMax> iovecs;  // a packet needs one at most
@@ -87,7 +87,7 @@ SendProgress RunSender::send(int fd, Gso gso, std::span<const Packet> packets,
     header.msg_iov = &messages_->iovecs[iovecs];
     header.msg_iovlen = write_iovecs(packets.subspan(at, run.packets), std::span(messages_->iovecs).subspan(iovecs));
     header.msg_control = messages_->controls[i].bytes.data();
-    header.msg_controllen = write_control(messages_->controls[i], route, packets[at].ecn, run);
+    header.msg_controllen = write_control(messages_->controls[i].bytes, route, packets[at].ecn, run);
     iovecs += header.msg_iovlen;
   }
   return send_runs(fd, runs, packets, routes);

@@ -13,11 +13,6 @@
 namespace tideway::packet_io {
 namespace {
 
-// The ECN mark and the segment of a joined message, with space for what a kernel may add.
-struct alignas(cmsghdr) Control {
-  std::array<std::byte, 2 * CMSG_SPACE(sizeof(int)) + 64> bytes{};
-};
-
 struct Told {
   Ecn ecn = Ecn::kNotEct;
   uint32_t segment = 0;  // zero: one packet
@@ -47,6 +42,10 @@ Told read_control(msghdr& header) {
 }  // namespace
 
 struct UdpIntake::Messages {
+  // The ECN mark and the segment of a joined message, with space for what a kernel may add.
+  struct alignas(cmsghdr) Control {
+    std::array<std::byte, 2 * CMSG_SPACE(sizeof(int)) + 64> bytes{};
+  };
   std::array<mmsghdr, kMessagesMax> headers;
   std::array<iovec, kMessagesMax> iovecs;
   std::array<sockaddr_storage, kMessagesMax> names;

@@ -13,7 +13,7 @@ Result<Address> parse_address(std::string_view text) {
   const size_t slash = std::min(below.find('/'), below.size());
   RemoteAddress remote{.peer = std::string(text.substr(0, colon)), .root = std::string(below.substr(0, slash)), .name = {}, .trailing = trailing};
   if (remote.peer.empty() || remote.root.empty())
-    return Error{Fault::kUsage, '"' + tideway::to_display(text) + "\" names no peer or no root",
+    return Error{Fault::kUsage, '"' + to_display(text) + "\" names no peer or no root",
                  "write peer:root/path, or ./" + std::string(first) + " for a local name with a colon"};
   auto name = ObjectName::from_text(below.substr(slash));
   if (!name.ok()) return std::move(name).error();
@@ -23,7 +23,7 @@ Result<Address> parse_address(std::string_view text) {
 
 std::string to_display(const RemoteAddress& address) {
   std::string text = address.peer + ':' + address.root;
-  if (!address.name.is_root()) text += '/' + tideway::to_display(address.name);
+  if (!address.name.is_root()) text += '/' + to_display(address.name);
   return text;
 }
 

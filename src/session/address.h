@@ -28,5 +28,6 @@ using Address = std::variant<RemoteAddress, LocalAddress>;
 // Errors: usage.
 Result<Address> parse_address(std::string_view text);
 std::string to_display(const RemoteAddress& address);
+using tideway::to_display;  // of names and text, which the one above would hide
 
 }  // namespace tideway::session

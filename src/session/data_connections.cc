@@ -8,7 +8,6 @@
 namespace tideway::session {
 namespace {
 
-constexpr Duration kConnectTime = std::chrono::seconds(5);  // for TCP alone
 
 void hand_over(ControlChannel& channel, Session& session) {
   const FlowId flow = channel.data_preface().flow;

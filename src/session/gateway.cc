@@ -13,7 +13,6 @@ namespace {
 
 constexpr Duration kFallBackRetry = std::chrono::seconds(10);
 constexpr Duration kFarewell = std::chrono::milliseconds(100);  // in which whoever dialled a session closes it
-constexpr Duration kConnectTime = std::chrono::seconds(5);  // for TCP alone; a first contact fails within 10 s in all
 
 // Body limits of every message type, for the framing.
 std::span<const BodyCap> body_caps() {

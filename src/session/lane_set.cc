@@ -2,6 +2,7 @@
 #include "session/lane_set.h"
 
 #include "crypto/random_bytes.h"
+#include "session/tcp_socket.h"
 
 #include <algorithm>
 
@@ -21,8 +22,6 @@ uint32_t next_request() {
   static uint32_t last = 0;  // control thread only
   return ++last;
 }
-
-bool has_address(const Endpoint& endpoint) { return endpoint.address != Endpoint{}.address; }
 
 messages::FlowOffer our_flow(FlowId id) {
   messages::FlowOffer flow;

@@ -32,7 +32,7 @@ class TempFolder {
   static Result<TempFolder> make(const std::string& parent) {
     std::string path = parent + "/tideway-selftest-XXXXXX";
     if (::mkdtemp(path.data()) == nullptr) {
-      Error error = storage::errno_error(storage::Side::kDestination, errno, "make a folder in", tideway::to_display(parent));
+      Error error = storage::errno_error(storage::Side::kDestination, errno, "make a folder in", to_display(parent));
       error.next = "set TMPDIR to a directory with 500 MB where you may write";
       return error;
     }

@@ -75,8 +75,6 @@ Error local_error(const Endpoint& local, int error) {
           std::move(next)};
 }
 
-bool has_address(const Endpoint& endpoint) { return endpoint.address != Endpoint{}.address; }
-
 }  // namespace
 
 void Socket::close() {

@@ -36,9 +36,13 @@ class Socket {
   int fd_ = -1;
 };
 
+inline bool has_address(const Endpoint& endpoint) { return endpoint.address != Endpoint{}.address; }
+
 // Listens on exactly this address; port zero lets the kernel pick one. Errors: config_invalid (address not ours, port
 // in use or forbidden).
 Result<Socket> listen_on(const Endpoint& local);
+
+inline constexpr Duration kConnectTime = std::chrono::seconds(5);  // for TCP alone; a first contact fails within 10 s in all
 
 // Begins a connection; poll for POLLOUT, then ask take_error(). `local` gives the address to use, and the kernel
 // chooses one when its address is all zeros. Errors: peer_unreachable, config_invalid (local address not ours).

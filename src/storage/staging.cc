@@ -18,7 +18,6 @@ namespace {
 
 constexpr uint32_t kObjectsPerDirBits = 12;
 constexpr int kRacedCreates = 16;  // another transfer may remove .tideway while it is empty
-constexpr size_t kHashSize = sizeof(Hash128);
 constexpr const char* kManifestName = "manifest";
 constexpr const char* kFormerName = "manifest.former";
 constexpr const char* kLeavesName = "leaves";
@@ -226,7 +225,7 @@ Status Staging::record(std::span<const std::byte> records) {
 }
 
 bool Staging::read_leaf_hashes(uint64_t first, std::span<Hash128> out) const {
-  return read_exactly(leaves_.get(), first * kHashSize, std::as_writable_bytes(out));
+  return read_exactly(leaves_.get(), first * sizeof(Hash128), std::as_writable_bytes(out));
 }
 
 Status Staging::append_manifest(std::span<const std::byte> page) {
@@ -287,8 +286,8 @@ Status Staging::flush() {
     do {
       run.insert(run.end(), leaves_held_[i].hash.begin(), leaves_held_[i].hash.end());
       ++i;
-    } while (i < leaves_held_.size() && leaves_held_[i].number == first + run.size() / kHashSize);
-    if (const int error = write_all(leaves_.get(), first * kHashSize, run); error != 0)
+    } while (i < leaves_held_.size() && leaves_held_[i].number == first + run.size() / sizeof(Hash128));
+    if (const int error = write_all(leaves_.get(), first * sizeof(Hash128), run); error != 0)
       return errno_error(Side::kDestination, error, "write the leaf hashes of", "the transfer");
   }
   leaves_held_.clear();

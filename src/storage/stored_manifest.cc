@@ -21,7 +21,6 @@ constexpr size_t kPreludeSize = 8;
 constexpr size_t kFixedSize = 32 + 1 + 3 * 8 + 2;
 constexpr size_t kCopyPiece = 1 << 20;
 constexpr uint32_t kModesAll = 0777;
-constexpr size_t kHashSize = sizeof(Hash128);
 
 Error damaged(std::string why) {
   return {Fault::kManifestMismatch, "the manifest beside the data is damaged: " + std::move(why), "copy the data again"};
@@ -133,8 +132,8 @@ Result<StoredManifest> StoredManifest::open(const RootedDir& dir, const ObjectNa
   const uint64_t pages_at = kPreludeSize + rest.size();
   const uint64_t size = stat_of(fd).stat.size.count();
   const StoredManifestHeader& found = header.value();
-  if (found.page_bytes > size - pages_at || found.leaves > size / kHashSize ||
-      pages_at + found.page_bytes + found.leaves * kHashSize != size)
+  if (found.page_bytes > size - pages_at || found.leaves > size / sizeof(Hash128) ||
+      pages_at + found.page_bytes + found.leaves * sizeof(Hash128) != size)
     return damaged("its length is not what its header says");
   return StoredManifest(std::move(file).value(), std::move(header).value(), pages_at);
 }
@@ -150,7 +149,7 @@ ObjectName kept_manifest_name(const ObjectName& destination) {
 
 bool StoredManifest::read_leaves(uint64_t first, std::span<Hash128> out) const {
   if (first > header_.leaves || out.size() > header_.leaves - first) return false;
-  return read_exactly(file_.get(), pages_at_ + header_.page_bytes + first * kHashSize, std::as_writable_bytes(out));
+  return read_exactly(file_.get(), pages_at_ + header_.page_bytes + first * sizeof(Hash128), std::as_writable_bytes(out));
 }
 
 Status write_stored_manifest(const Staging& staging, StoredManifestHeader header, const RootedDir& dir,
@@ -170,7 +169,7 @@ Status write_stored_manifest(const Staging& staging, StoredManifestHeader header
   uint64_t at = head.size();
   int error = write_all(fd, 0, head);
   if (error == 0) error = append(fd, at, pages.value().get(), header.page_bytes);
-  if (error == 0) error = append(fd, at, leaves.value().get(), header.leaves * kHashSize);
+  if (error == 0) error = append(fd, at, leaves.value().get(), header.leaves * sizeof(Hash128));
   if (error == 0 && ::fdatasync(fd) != 0) error = errno;
   if (error != 0) return errno_error(Side::kDestination, error, "write", dir.shown(name));
   return success();

@@ -6,7 +6,7 @@
 namespace tideway::wan {
 namespace {
 
-constexpr size_t kEthernetHeader = 14;
+constexpr size_t kFrameHeader = 14;
 constexpr uint8_t kEcnMask = 3;  // the low bits of the traffic class; both set: congestion experienced (RFC 3168)
 
 uint16_t read_u16(std::span<const std::byte> bytes, size_t at) {
@@ -87,10 +87,10 @@ void flip_bits(std::span<std::byte> bytes, uint64_t choice) {
 }
 
 bool mark_congestion(std::span<std::byte> frame) {
-  if (frame.size() < kEthernetHeader) return false;
-  switch (read_u16(frame, kEthernetHeader - 2)) {
-    case 0x0800: return mark_ipv4(frame.subspan(kEthernetHeader));
-    case 0x86DD: return mark_ipv6(frame.subspan(kEthernetHeader));
+  if (frame.size() < kFrameHeader) return false;
+  switch (read_u16(frame, kFrameHeader - 2)) {
+    case 0x0800: return mark_ipv4(frame.subspan(kFrameHeader));
+    case 0x86DD: return mark_ipv6(frame.subspan(kFrameHeader));
     default: return false;
   }
 }
