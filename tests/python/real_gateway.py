@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The package against real gateways, as tests/e2e/python_test.sh starts them. Arguments: the root here, the one of wisconsin."""
+import os
+import pathlib
+import sys
+import unittest
+
+from support import WAIT_S
+
+import tideway
+from tideway import jobs
+from tideway.connection import Gateway
+
+HERE, THERE = (pathlib.Path(argument) for argument in sys.argv[1:3])
+
+
+class Jobs(unittest.TestCase):
+    def slow_job(self, name):
+        """A job that takes seconds, so that it can be met while it runs."""
+        (HERE / name).write_bytes(os.urandom(8_000_000))
+        return jobs.Job(Gateway().ask("POST", "/v1/jobs", {"sources": [f"data:{name}"], "destination": f"wisconsin:data/{name}",
+                                                           "rate_bits": 20_000_000, "compress": "off"}))
+
+    def test_a_tree_goes_there_and_back(self):
+        (HERE / "tree").mkdir()
+        (HERE / "tree/a").write_bytes(os.urandom(100_000))
+        job = tideway.copy(HERE / "tree", "wisconsin:data/tree", job_class="checkpoint", timeout=WAIT_S)
+        self.assertEqual(job.state, "published")
+        self.assertEqual((THERE / "tree/a").read_bytes(), (HERE / "tree/a").read_bytes())
+        tideway.copy("wisconsin:data/tree", HERE / "back", timeout=WAIT_S)
+        self.assertEqual((HERE / "back/a").read_bytes(), (HERE / "tree/a").read_bytes())
+
+    def test_the_events_of_a_job_tell_its_life_and_end_with_it(self):
+        job = self.slow_job("told")
+        states = []
+        for event in job.events():
+            self.assertEqual(event["job"]["id"], job.id)
+            if event["event"] == "state":
+                states.append((int(event["id"]), event["job"]["state"]))
+            if states[-1:] and states[-1][1] == "running":
+                job.cancel()
+        self.assertEqual(states, sorted(states))
+        self.assertEqual((states[0][1], states[-1][1], job.state), ("queued", "cancelled", "cancelled"))
+
+    def test_pause_holds_a_job_until_resume_and_cancel_ends_it(self):
+        job = self.slow_job("slow")
+        job.pause()
+        self.assertEqual(job.refresh().state, "paused")
+        job.resume()
+        self.assertIn(job.refresh().state, ("queued", "running"))
+        job.cancel()
+        with self.assertRaises(tideway.TidewayError) as raised:
+            job.wait(WAIT_S)
+        self.assertEqual(raised.exception.code, "cancelled")
+        self.assertFalse((THERE / "slow").exists())
+
+    def test_time_that_is_up_is_a_deadline(self):
+        job = self.slow_job("late")
+        with self.assertRaises(tideway.TidewayError) as raised:
+            job.wait(0.2)
+        self.assertEqual(raised.exception.code, "deadline")
+        job.cancel()
+
+    def test_errors_carry_the_gateways_codes(self):
+        job = tideway.copy(HERE / "nothing", "wisconsin:data/nothing", wait=False)
+        for expected, call in (("source_missing", lambda: job.wait(WAIT_S)),
+                               ("usage", lambda: tideway.copy("data:x", "wisconsin:data/x", compress="lots")),
+                               ("usage", lambda: jobs.Job({"id": "ffffffff"}).refresh()),
+                               ("unsupported", lambda: tideway.copy("data:x", "wisconsin:data/x", labels={"run": "7"}))):
+            with self.assertRaises(tideway.TidewayError) as raised:
+                call()
+            self.assertEqual(raised.exception.code, expected, raised.exception)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
