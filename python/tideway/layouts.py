@@ -72,14 +72,19 @@ def assess(listing: Listing, read: Reader, format: str = "auto", *, world: int =
 
     Errors: Incomplete; ValueError for a format that is not known, and with `auto` when two fit, both named.
     """
-    if format != "auto" and format not in _ROWS:
-        raise ValueError(f"there is no format {format!r}; one of auto, {', '.join(_ROWS)}")
+    check_format(format)
     if not listing.files:
         raise Incomplete("empty", "there is no file in it yet")
     known = _recognise(listing) if format == "auto" else format
     row = _ROWS[known]
     row.rule(_Look(listing, read, world, by_hook))
     return Complete(known, (row.pointer,) if row.pointer and read("../" + row.pointer, "whole") is not None else ())
+
+
+def check_format(format: str) -> None:
+    """Errors: ValueError."""
+    if format != "auto" and format not in _ROWS:
+        raise ValueError(f"there is no format {format!r}; one of auto, {', '.join(_ROWS)}")
 
 
 def step_in(name: str) -> Optional[int]:

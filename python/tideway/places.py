@@ -6,7 +6,7 @@ Thread: any.
 from __future__ import annotations
 
 import os
-from typing import List, NamedTuple, Optional, Union
+from typing import Any, List, NamedTuple, Optional, Protocol, Union
 
 from . import settings
 from .connection import Gateway
@@ -21,16 +21,20 @@ class Root(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A path below a root; `root.name` is empty as long as only the root's inbox is known and no gateway was asked."""
+    """A path below a root; `root.name` is empty as long as only the root's inbox is known, and no gateway was asked."""
 
     root: Root
     below: str  # without a slash in front
 
     def __str__(self) -> str:
-        return f"{self.root.name}:{self.below}"
+        return f"{self.root.name}:{self.below}" if self.root.name else self.below
 
 
-def roots_of(gateway: Gateway) -> List[Root]:
+class Asker(Protocol):
+    def ask(self, method: str, target: str) -> Any: ...
+
+
+def roots_of(gateway: Asker) -> List[Root]:
     """Errors: TidewayError."""
     answer = gateway.ask("GET", "/v1/roots")
     rows = answer.get("roots", []) if isinstance(answer, dict) else []

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a training hands over without waiting: a queue of at most ITEMS_MAX items and the one thread that works them off.
+
+put() takes a lock that is never held across a system call. Everything that may block (looking, pinning, the socket, the inbox) is a
+step of an item, in the thread. A step says how long until the next one, so an item that waits holds up no other.
+A forked child (a data loader's worker) starts with an empty queue and no thread; what the parent had is the parent's.
+"""
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import time
+from abc import ABC, abstractmethod
+from typing import List, Optional
+
+from . import reach
+from .notes import note
+
+ITEMS_MAX = 256
+EXIT_FLUSH_S = 5.0  # then what is left goes to inboxes
+EXIT_SPILL_S = 2.0
+
+
+class Item(ABC):
+    """Work for the thread. `key`: of several with one key the older ones may be dropped when the queue is full."""
+
+    key = ""
+
+    @abstractmethod
+    def step(self) -> Optional[float]:
+        """Does what can be done now. Seconds until it wants to go on; None: it is done."""
+
+    def spill(self) -> None:
+        """The process ends: to stable storage with it, without a gateway."""
+
+    @abstractmethod
+    def end(self, state: str, reason: str) -> None:
+        """It goes undone: superseded or failed."""
+
+
+class _Entry:
+    def __init__(self, item: Item) -> None:
+        self.item = item
+        self.due = 0.0  # on the monotonic clock
+        self.in_work = False
+
+
+class Outbox:
+    def __init__(self) -> None:
+        self._changed = threading.Condition(threading.Lock())
+        self._entries: List[_Entry] = []
+        self._thread: Optional[threading.Thread] = None
+        self._spills = False
+
+    def put(self, item: Item) -> None:
+        """Never blocks and never raises."""
+        dropped: Optional[Item] = None
+        state, reason = "superseded", "a newer one of its series came while the queue was full"
+        with self._changed:
+            if len(self._entries) >= ITEMS_MAX:
+                old = next((entry for entry in self._entries if entry.item.key == item.key and not entry.in_work), None)
+                if old is not None:
+                    self._entries.remove(old)
+                    dropped = old.item
+                else:
+                    dropped, state, reason = item, "failed", f"{ITEMS_MAX} others wait already"
+            if dropped is not item:
+                self._entries.append(_Entry(item))
+                self._changed.notify_all()
+            starts = self._thread is None
+            if starts:
+                self._thread = threading.Thread(target=self._run, name="tideway", daemon=True)
+        if starts and self._thread is not None:
+            self._start(self._thread)
+        if dropped is not None:
+            note("queue_full", reason)
+            dropped.end(state, reason)
+
+    def _start(self, thread: threading.Thread) -> None:
+        try:
+            thread.start()
+        except RuntimeError as trouble:  # no more threads, or the interpreter ends
+            note("no_thread", trouble)
+            self._thread = None
+
+    def flush(self, timeout: float) -> bool:
+        """Tries now what waits for another try. True: nothing is left in memory."""
+        ends = time.monotonic() + timeout
+        with self._changed:
+            for entry in self._entries:
+                entry.due = 0.0
+            self._changed.notify_all()
+            return self._changed.wait_for(lambda: not self._entries, max(0.0, ends - time.monotonic()))
+
+    def spill(self, timeout: float) -> bool:
+        """Nothing is tried any more; each item goes to its inbox. True: each had its turn."""
+        with self._changed:
+            if not self._entries:
+                return True
+            self._spills = True
+            self._changed.notify_all()
+            return self._changed.wait_for(lambda: not self._entries, timeout)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                entry = self._next()
+                entry.in_work, spills = True, self._spills
+            pause = self._work(entry.item, spills)
+            with self._changed:
+                entry.in_work = False
+                if pause is None:
+                    self._entries.remove(entry)
+                else:
+                    entry.due = time.monotonic() + pause
+                self._changed.notify_all()
+
+    def _next(self) -> _Entry:
+        while True:
+            first = min(self._entries, key=lambda entry: entry.due, default=None)
+            now = time.monotonic()
+            if first is not None and (first.due <= now or self._spills):
+                return first
+            self._changed.wait(None if first is None else first.due - now)
+
+    @staticmethod
+    def _work(item: Item, spills: bool) -> Optional[float]:
+        try:
+            if not spills:
+                return item.step()
+            item.spill()
+        except Exception as trouble:  # a bug of ours must not end the thread, nor the training
+            note("internal", repr(trouble))
+            item.end("failed", repr(trouble))
+        return None
+
+
+_outbox = Outbox()
+
+
+def put(item: Item) -> None:
+    _outbox.put(item)
+
+
+def flush(timeout: float = EXIT_FLUSH_S) -> bool:
+    """Waits until nothing is left in memory, `timeout` seconds at most: it is with the gateway, or on stable storage in an inbox.
+
+    False: something is left, because its checkpoint is not complete yet or neither gateway nor inbox takes it.
+    """
+    reach.retry()
+    return _outbox.flush(timeout)
+
+
+def _at_exit() -> None:
+    if not flush(EXIT_FLUSH_S) and not _outbox.spill(EXIT_SPILL_S):
+        note("lost_at_exit", "neither gateway nor inbox took what was left in the queue")
+
+
+def _after_fork() -> None:
+    global _outbox
+    _outbox = Outbox()
+
+
+atexit.register(_at_exit)
+os.register_at_fork(after_in_child=_after_fork)
