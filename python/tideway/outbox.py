@@ -34,15 +34,14 @@ class Item(ABC):
     def spill(self) -> None:
         """The process ends: to stable storage with it, without a gateway."""
 
-    @abstractmethod
     def end(self, state: str, reason: str) -> None:
         """It goes undone: superseded or failed."""
 
 
 class _Entry:
-    def __init__(self, item: Item) -> None:
+    def __init__(self, item: Item, due: float) -> None:
         self.item = item
-        self.due = 0.0  # on the monotonic clock
+        self.due = due  # on the monotonic clock
         self.in_work = False
 
 
@@ -53,8 +52,8 @@ class Outbox:
         self._thread: Optional[threading.Thread] = None
         self._spills = False
 
-    def put(self, item: Item) -> None:
-        """Never blocks and never raises."""
+    def put(self, item: Item, delay: float = 0.0) -> None:
+        """Its first step comes after `delay` seconds. Never blocks and never raises."""
         dropped: Optional[Item] = None
         state, reason = "superseded", "a newer one of its series came while the queue was full"
         with self._changed:
@@ -66,7 +65,7 @@ class Outbox:
                 else:
                     dropped, state, reason = item, "failed", f"{ITEMS_MAX} others wait already"
             if dropped is not item:
-                self._entries.append(_Entry(item))
+                self._entries.append(_Entry(item, time.monotonic() + delay))
                 self._changed.notify_all()
             starts = self._thread is None
             if starts:
@@ -139,8 +138,8 @@ class Outbox:
 _outbox = Outbox()
 
 
-def put(item: Item) -> None:
-    _outbox.put(item)
+def put(item: Item, delay: float = 0.0) -> None:
+    _outbox.put(item, delay)
 
 
 def flush(timeout: float = EXIT_FLUSH_S) -> bool:

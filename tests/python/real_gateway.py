@@ -4,6 +4,7 @@
 import os
 import pathlib
 import sys
+import time
 import unittest
 
 from support import WAIT_S
@@ -71,6 +72,34 @@ class Jobs(unittest.TestCase):
             with self.assertRaises(tideway.TidewayError) as raised:
                 call()
             self.assertEqual(raised.exception.code, expected, raised.exception)
+
+
+class Phases(unittest.TestCase):
+    def sent(self, job):
+        return job.refresh().fields.get("progress", {}).get("packets_sent", 0)
+
+    def sent_in(self, job, seconds):
+        before = self.sent(job)
+        time.sleep(seconds)
+        return self.sent(job) - before
+
+    def test_a_burst_on_the_board_holds_back_what_the_gateway_sends(self):
+        (HERE / "bulk").write_bytes(os.urandom(20_000_000))
+        job = jobs.Job(Gateway().ask("POST", "/v1/jobs", {"sources": ["data:bulk"], "destination": "wisconsin:data/bulk", "rate_bits": 40_000_000,
+                                                          "compress": "off"}))
+        self.addCleanup(job.cancel)
+        ends = time.monotonic() + WAIT_S
+        while self.sent(job) == 0 and time.monotonic() < ends:
+            time.sleep(0.02)
+        phase = tideway.phase("llm7", ttl=5.0)
+        self.addCleanup(phase.close)
+        phase.begin()
+        time.sleep(0.1)
+        held = self.sent_in(job, 0.5)
+        phase.end()
+        time.sleep(0.1)
+        free = self.sent_in(job, 0.5)
+        self.assertLess(held, free / 4)
 
 
 if __name__ == "__main__":
