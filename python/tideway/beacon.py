@@ -19,6 +19,7 @@ from .notes import note
 
 BEGIN, END, PREDICT, ALIVE, ITERATION = 1, 2, 3, 4, 5
 REPEAT_AFTER_S = 0.001
+REPEATS_MAX = 8  # at once; older ones are superseded by newer words of the same source
 _MAGIC, _VERSION, _BOTH_DIRECTIONS = 0x54445742, 1, 1
 _FIELDS = struct.Struct(">IBBBBQQQIHHQQQIIII")
 _TAG_SIZE = 16
@@ -68,13 +69,20 @@ def seal(kind: int, words: Words, sent_ns: int, event_ns: int, key: Key) -> byte
 
 
 class _Repeat(outbox.Item):
-    key = "beacon"
+    is_small = True
 
-    def __init__(self, line: "BeaconLine", datagram: bytes) -> None:
-        self._line, self._datagram = line, datagram
+    def __init__(self, line: "BeaconLine", key: str, datagram: bytes) -> None:
+        self.key = key
+        self._line = line
+        self._datagrams = [datagram]
+
+    def absorb(self, newer: outbox.Item) -> None:
+        assert isinstance(newer, _Repeat)
+        self._datagrams = (self._datagrams + newer._datagrams)[-REPEATS_MAX:]
 
     def step(self) -> None:
-        self._line.send(self._datagram)
+        for datagram in self._datagrams:
+            self._line.send(datagram)
 
 
 class BeaconLine:
@@ -84,6 +92,7 @@ class BeaconLine:
         self._key = key
         self._words = Words(int.from_bytes(os.urandom(8), "big"), 0, training_id(training), site_id(dst), *settings.member(), ttl_us=microseconds(ttl))
         self._sequence = 0
+        self._key_of_repeats = f"beacon {self._words.source}"
         self._sockets: List[socket.socket] = []
         for host, port in targets:
             family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
@@ -109,7 +118,7 @@ class BeaconLine:
         now = time.time_ns()
         datagram = seal(kind, words, now, now + ahead_ns, self._key)
         self.send(datagram)
-        outbox.put(_Repeat(self, datagram), REPEAT_AFTER_S)
+        outbox.put(_Repeat(self, self._key_of_repeats, datagram), REPEAT_AFTER_S)
 
     def send(self, datagram: bytes) -> None:
         for line in self._sockets:

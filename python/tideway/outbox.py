@@ -23,13 +23,18 @@ EXIT_SPILL_S = 2.0
 
 
 class Item(ABC):
-    """Work for the thread. `key`: of several with one key the older ones may be dropped when the queue is full."""
+    """Work for the thread. `key`: of several with one key the older ones may be dropped when the queue is full. `is_small`: one that
+    waits takes in the newer ones of its key, so that what comes often can never fill the queue."""
 
     key = ""
+    is_small = False
 
     @abstractmethod
     def step(self) -> Optional[float]:
         """Does what can be done now. Seconds until it wants to go on; None: it is done."""
+
+    def absorb(self, newer: "Item") -> None:
+        """Takes over the work of a small one, while it waits itself. Called under the queue's lock."""
 
     def spill(self) -> None:
         """The process ends: to stable storage with it, without a gateway."""
@@ -57,8 +62,11 @@ class Outbox:
         dropped: Optional[Item] = None
         state, reason = "superseded", "a newer one of its series came while the queue was full"
         with self._changed:
-            if len(self._entries) >= ITEMS_MAX:
+            if item.is_small or len(self._entries) >= ITEMS_MAX:
                 old = next((entry for entry in self._entries if entry.item.key == item.key and not entry.in_work), None)
+                if item.is_small and old is not None:
+                    return old.item.absorb(item)
+            if len(self._entries) >= ITEMS_MAX:
                 if old is not None:
                     self._entries.remove(old)
                     dropped = old.item

@@ -21,6 +21,7 @@ from .notes import note
 from .reach import reach
 
 RETRY_OPEN_S = 60.0
+ITERATIONS_MAX = 64  # that wait at once
 PHASES_MAX = SLOTS  # of one process: a board has no more
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -134,15 +135,23 @@ def phase(name: Optional[str] = None, *, dst: str = "", ttl: float = 0.0) -> Pha
     return known
 
 
-class _Iteration(outbox.Item):
+class _Iterations(outbox.Item):
+    is_small = True
+
     def __init__(self, training: str, seconds: float) -> None:
         self.key = f"iteration {training}"
-        self._words = {"training": training, "kind": "iteration", "duration_us": microseconds(seconds)}
+        self._training = training
+        self._seconds = [seconds]
+
+    def absorb(self, newer: outbox.Item) -> None:
+        assert isinstance(newer, _Iterations)
+        self._seconds = (self._seconds + newer._seconds)[-ITERATIONS_MAX:]
 
     def step(self) -> None:
         try:
-            reach().ask("POST", "/v1/phase", self._words)
-        except TidewayError as trouble:  # the next one comes with the next iteration
+            for seconds in self._seconds:
+                reach().ask("POST", "/v1/phase", {"training": self._training, "kind": "iteration", "duration_us": microseconds(seconds)})
+        except TidewayError as trouble:  # more come with the next iterations
             note("iteration", trouble)
 
 
@@ -156,7 +165,7 @@ def report_iteration(seconds: float, *, name: Optional[str] = None) -> None:
     if isinstance(announcer._line, BeaconLine):
         announcer._line.iteration(seconds)
     else:
-        outbox.put(_Iteration(announcer.training, seconds))
+        outbox.put(_Iterations(announcer.training, seconds))
 
 
 def _after_fork() -> None:

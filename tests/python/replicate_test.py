@@ -282,6 +282,29 @@ class TheQueue(Handing):
             newer.wait(timeout=0)
         self.assertEqual(raised.exception.code, "overloaded")
 
+    def test_what_comes_often_leaves_room_for_checkpoints(self):
+        class Small(outbox.Item):
+            is_small = True
+            key = "small"
+
+            def __init__(self, value):
+                self.values = [value]
+
+            def absorb(self, newer):
+                self.values += newer.values
+
+            def step(self):
+                if blocked.wait(WAIT_S):
+                    seen.extend(self.values)
+        blocked, seen = threading.Event(), []
+        for value in range(3 * outbox.ITEMS_MAX):
+            outbox.put(Small(value))
+        ticket = tideway.replicate_checkpoint(self.checkpoint(), to="wisconsin:ckpt/runs")
+        blocked.set()
+        self.assertTrue(ticket.wait("stored", WAIT_S))
+        self.assertTrue(tideway.flush(WAIT_S))
+        self.assertEqual(seen, list(range(3 * outbox.ITEMS_MAX)))
+
     def test_one_that_waits_holds_up_no_other(self):
         self.stuck_items(20)
         ticket = tideway.replicate_checkpoint(self.checkpoint(), to="wisconsin:ckpt/runs")
