@@ -48,6 +48,7 @@ class _Entry:
         self.item = item
         self.due = due  # on the monotonic clock
         self.in_work = False
+        self.is_hurried = False  # while in work: what came may not have been seen
 
 
 class Outbox:
@@ -100,6 +101,15 @@ class Outbox:
             self._changed.notify_all()
             return self._changed.wait_for(lambda: not self._entries, max(0.0, ends - time.monotonic()))
 
+    def hurry(self, item: Item) -> None:
+        """Something has come for an item that waits."""
+        with self._changed:
+            for entry in self._entries:
+                if entry.item is item:
+                    entry.due = 0.0
+                    entry.is_hurried = entry.in_work
+            self._changed.notify_all()
+
     def spill(self, timeout: float) -> bool:
         """Nothing is tried any more; each item goes to its inbox. True: each had its turn."""
         with self._changed:
@@ -120,7 +130,8 @@ class Outbox:
                 if pause is None:
                     self._entries.remove(entry)
                 else:
-                    entry.due = time.monotonic() + pause
+                    entry.due = 0.0 if entry.is_hurried else time.monotonic() + pause
+                    entry.is_hurried = False
                 self._changed.notify_all()
 
     def _next(self) -> _Entry:
@@ -148,6 +159,10 @@ _outbox = Outbox()
 
 def put(item: Item, delay: float = 0.0) -> None:
     _outbox.put(item, delay)
+
+
+def hurry(item: Item) -> None:
+    _outbox.hurry(item)
 
 
 def flush(timeout: float = EXIT_FLUSH_S) -> bool:
