@@ -58,8 +58,8 @@ def checked(to: Union[str, Sequence[str]], **options: Any) -> Options:
     if not targets or any(":" not in target for target in targets):
         raise ValueError(f"to={to!r}: name at least one peer:root/path")
     found = Options(targets, **options)._replace(pointers=tuple(options.get("pointers", ())), labels=dict(options.get("labels") or {}))
-    for name, value, known in (("pin", found.pin, ("auto", "off")), ("publish", found.publish, ("rename", "marker", "each")),
-                               ("supersede", found.supersede, ("latest", "none"))):
+    for name, value, known in (("pin", found.pin, ("auto", "off")), ("publish", found.publish, ("rename", "marker")),
+                               ("supersede", found.supersede, ("latest", "all"))):
         if value not in known:
             raise ValueError(f"{name}={value!r}: one of {', '.join(known)}")
     if not 0 <= found.member[0] < found.member[1]:
@@ -97,7 +97,7 @@ class CheckpointRequest(Request):
         body: Dict[str, Any] = {"submission_id": self.ticket.submission_id, "path": str(place), "to": list(options.to),
                                 "series": options.series or os.path.dirname(place.below) or place.root.name or "checkpoints",
                                 "format": options.format, "publish": options.publish, "supersede": options.supersede}
-        optional = {"step": step, "pin": os.path.basename(self._pin_path), "rpo": options.rpo, "keep": options.keep,
+        optional = {"step": step, "world": self._hook.world or None, "pin": os.path.basename(self._pin_path), "rpo": options.rpo, "keep": options.keep,
                     "deadline": time_text(options.deadline) if options.deadline else None, "pointers": list(options.pointers),
                     "labels": dict(options.labels), "member": list(options.member) if options.member != (0, 1) else None}
         body.update((name, value) for name, value in optional.items() if value not in (None, "", [], {}))

@@ -15,7 +15,7 @@ from .places import AnyPath, address_of, is_named
 def restore(series: str, dst: AnyPath, *, step: Optional[int] = None, include: Sequence[str] = ("**",), fallback: bool = False,
             timeout: Optional[float] = None) -> Path:
     """Brings the newest complete checkpoint of a series, or that of `step`, to `dst`, a path below a root of the gateway, from
-    wherever it is published. `include`: only these names below it; `fallback`: the next good one when this cannot be verified;
+    wherever it is published. Instead of a series: peer:root/run, or any:root/run for a run that any peer may have. `include`: only these names below it; `fallback`: the next good one when this cannot be verified;
     `timeout`: seconds. Returns where it is.
 
     Errors: TidewayError; hash_mismatch (8) names the next good step, deadline (11) leaves the job going on.
@@ -23,7 +23,7 @@ def restore(series: str, dst: AnyPath, *, step: Optional[int] = None, include: S
     if settings.is_disabled():
         return Path(dst)
     gateway = Gateway()
-    request: Dict[str, Any] = {"series": series, "step": "latest" if step is None else step, "dst": address_of(dst, gateway),
+    request: Dict[str, Any] = {"from" if is_named(series) else "series": series, "step": "latest" if step is None else step, "dst": address_of(dst, gateway),
                                "include": list(include), "fallback": fallback}
     Job(gateway.ask("POST", "/v1/restore", request), gateway).wait(timeout)
     return Path(_local(os.fspath(dst), gateway))

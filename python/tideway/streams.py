@@ -40,10 +40,11 @@ class StreamRequest(CheckpointRequest):
         self.ranges: Deque[_Range] = deque()
         self.verb = ""  # complete or abort, once the block has ended
         self._id = ""  # of the gateway, once it takes the stream
-        self._is_refused = False
+        self._is_refused = self._is_silent = False
 
     def step(self) -> Optional[float]:
         line = reach()
+        self._is_silent = False
         try:
             if not self._id and not self._is_refused and not self.verb:
                 self._open(line)
@@ -55,14 +56,15 @@ class StreamRequest(CheckpointRequest):
             if trouble.code not in PASSING:
                 note("stream", trouble)
                 self._id, self._is_refused = "", True
+            self._is_silent = True
         if self.verb == "abort":
             self._abort(line)
             return None
-        if self.verb == "complete":
+        if self.verb == "complete" and not (self._id and self.ranges and not self._is_silent):  # some came while others were sent
             return self._complete(line)
         if self._is_refused or (self._id and not self.ranges):
             return IDLE_S
-        return 0.0 if self._id else RETRY_S
+        return 0.0 if self._id and not self._is_silent else RETRY_S
 
     def spill(self) -> None:
         if self.verb == "complete":

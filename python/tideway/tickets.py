@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Optional
+from typing import List, Optional
 
 from . import inbox
 from .connection import Gateway
@@ -24,7 +24,7 @@ class Ticket:
         self.submission_id = submission_id
         self._changed = threading.Condition()
         self._state = state
-        self._job: Optional[Job] = None
+        self._jobs: List[Job] = []  # one per destination
         self._inbox = ""
         self._error: Optional[TidewayError] = None
 
@@ -35,8 +35,8 @@ class Ticket:
 
     @property
     def job(self) -> Optional[Job]:
-        """What the gateway made of it; None until it is known to have accepted it."""
-        return self._job
+        """What the gateway made of it, for the first destination; None until it is known to have accepted it."""
+        return self._jobs[0] if self._jobs else None
 
     def __repr__(self) -> str:
         return f"Ticket({self.submission_id!r}, {self._state})"
@@ -68,12 +68,15 @@ class Ticket:
     def _ask(self) -> None:
         """The gateway, or the inbox where it answers."""
         try:
-            if self._job is None:
+            if not self._jobs:
                 answer = inbox.read_status(self._inbox, self.submission_id)
                 if answer is not None:
                     self.on_answer(answer, Gateway())
-            elif self._job.refresh().state in OVER:
-                self.on_end(self._job)
+            for job in self._jobs:
+                if job.state not in OVER and job.refresh().state in OVER and job.state != "published":
+                    return self._on_unpublished(job)
+            if self._jobs and all(job.state == "published" for job in self._jobs):
+                self.on_state("published")
         except TidewayError as trouble:
             if trouble.code != "daemon_unreachable":
                 raise
@@ -90,16 +93,17 @@ class Ticket:
         self.on_state("stored")
 
     def on_answer(self, answer: object, gateway: Gateway) -> None:
-        """Of the API or in the inbox: a problem, or at least the id of the job."""
+        """Of the API or in the inbox: a problem, or at least the id of the job, of several destinations also their `jobs`."""
         fields = answer if isinstance(answer, dict) else {}
         if "code" in fields or "id" not in fields:
             return self.on_error(error_of(fields))
-        self._job = Job(fields, gateway)
+        names = fields.get("jobs") or [fields["id"]]
+        self._jobs = [Job({**fields, "id": name}, gateway) for name in names]
         self.on_state("accepted")
 
-    def on_end(self, job: Job) -> None:
-        if job.state == "published":
-            return self.on_state("published")
+    def _on_unpublished(self, job: Job) -> None:
+        if job.fields.get("superseded_by"):
+            return self.on_state("superseded")
         error = job.fields.get("error")
         self.on_error(error_of(error) if isinstance(error, dict) else TidewayError("cancelled", f"job {job.id} was cancelled"))
 

@@ -171,6 +171,23 @@ class WithAGateway(Handing):
             ticket.wait(timeout=WAIT_S)
         self.assertEqual(raised.exception.exit_code, 8)
 
+    def test_of_several_destinations_each_has_a_job_and_all_must_be_there(self):
+        gateway = self.taking_gateway()
+        gateway.answers["POST /v1/checkpoints"] = lambda request, _: request.reply(202, {"id": "c1", "jobs": ["c1", "c2"], "state": "queued"})
+        gateway.jobs["c2"] = {"id": "c2", "state": "running"}
+        ticket = tideway.replicate_checkpoint(self.checkpoint(), to=["wisconsin:ckpt/runs", "boston:ckpt/runs"])
+        self.assertTrue(ticket.wait("accepted", WAIT_S))
+        self.assertFalse(ticket.wait("published", 0.05))
+        gateway.jobs["c2"]["state"] = "published"
+        self.assertTrue(ticket.wait("published", WAIT_S))
+
+    def test_one_that_a_newer_one_replaced_is_superseded(self):
+        gateway = self.taking_gateway()
+        gateway.jobs["c1"] = {"id": "c1", "state": "cancelled", "superseded_by": "c2"}
+        ticket = tideway.replicate_checkpoint(self.checkpoint(), to="wisconsin:ckpt/runs")
+        self.assertFalse(ticket.wait("published", WAIT_S))
+        self.assertEqual(ticket.state, "superseded")
+
     def test_a_checkpoint_outside_of_every_root_is_refused(self):
         self.taking_gateway()
         (self.folder / "elsewhere").mkdir()
@@ -188,8 +205,8 @@ class WithAGateway(Handing):
                                                                    "class": "staging", "submission_id": "run-7"})
 
     def test_arguments_are_checked_at_once(self):
-        for wrong in ({"to": []}, {"to": "nowhere"}, {"to": "a:b", "format": "pickle"}, {"to": "a:b", "pin": "hard"}, {"to": "a:b", "publish": "x"},
-                      {"to": "a:b", "member": (1, 1)}, {"to": "a:b", "keep": 0}, {"to": "a:b", "supersede": "all"}):
+        for wrong in ({"to": []}, {"to": "nowhere"}, {"to": "a:b", "format": "pickle"}, {"to": "a:b", "pin": "hard"}, {"to": "a:b", "publish": "each"},
+                      {"to": "a:b", "member": (1, 1)}, {"to": "a:b", "keep": 0}, {"to": "a:b", "supersede": "none"}):
             with self.assertRaises(ValueError, msg=wrong):
                 tideway.replicate_checkpoint("x", **wrong)
         for wrong in ({}, {"sources": "a", "destination": "b"}, {"sources": ["a"]}):

@@ -145,6 +145,11 @@ class Restore(Growing):
         asked, = self.fake.wait_for("POST", "/v1/restore")
         self.assertEqual((asked["step"], asked["include"], asked["fallback"]), (7, ["*.safetensors"], True))
 
+    def test_a_run_of_any_peer_can_be_asked_for(self):
+        tideway.restore("any:ckpt/runs/llm7", "ckpt:back")
+        asked, = self.fake.wait_for("POST", "/v1/restore")
+        self.assertEqual((asked["from"], asked.get("series")), ("any:ckpt/runs/llm7", None))
+
     def test_one_that_cannot_be_verified_says_so(self):
         self.fake.jobs["r1"] = {"id": "r1", "state": "failed", "error": {"code": "hash_mismatch", "detail": "step 9", "next": "take step 8"}}
         with self.assertRaises(tideway.TidewayError) as raised:
