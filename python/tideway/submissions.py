@@ -7,17 +7,18 @@ Thread: the queue's, but for submit().
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from abc import abstractmethod
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional, Sequence
 
 from . import inbox, outbox, settings
 from .errors import PASSING, TidewayError
-from .jobs import DISABLED
+from .jobs import DISABLED, LOOK_MAX_S, LOOK_MIN_S
 from .notes import note
 from .places import Place, Root, inbox_above, is_named, place_below, root_of_inbox
 from .reach import PAUSE_MAX_S, PAUSE_MIN_S, Reach, reach
-from .tickets import Ticket
+from .tickets import ENDS, Ticket
 
 
 def new_submission_id() -> str:
@@ -134,6 +135,34 @@ class _Submission(Request):
             line.ask("GET", "/v1/roots")  # if it does not answer, that is the reason
             raise TidewayError("usage", f"{text} lies below no root of the gateway", "see GET /v1/roots, or write root:path")
         return str(place) + ("/" if text.endswith("/") and place.below else "")
+
+
+class _BehindOthers(_Submission):
+    """Goes when others have ended, well or not."""
+
+    def __init__(self, ticket: Ticket, spec: Mapping[str, Any], others: Sequence[Ticket]) -> None:
+        super().__init__(ticket, spec)
+        self._others = list(others)
+        self._begun = time.monotonic()
+
+    def step(self) -> Optional[float]:
+        for other in self._others:
+            try:
+                other.refresh()
+            except TidewayError as trouble:
+                note("behind_others", trouble)
+        self._others = [other for other in self._others if other.state not in ENDS]
+        if self._others:
+            return min(LOOK_MAX_S, max(LOOK_MIN_S, (time.monotonic() - self._begun) / 10))
+        return self.send()
+
+
+def submit_behind(others: Sequence[Ticket], spec: Mapping[str, Any]) -> Ticket:
+    """As submit(), when all the others have ended; at the end of the process it does not wait for them."""
+    ticket = Ticket(new_submission_id(), DISABLED if settings.is_disabled() else "queued")
+    if ticket.state != DISABLED:
+        outbox.put(_BehindOthers(ticket, spec, others))
+    return ticket
 
 
 def submit(spec: Mapping[str, Any], *, submission_id: Optional[str] = None) -> Ticket:

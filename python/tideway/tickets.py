@@ -16,7 +16,7 @@ from .jobs import DISABLED, LOOK_MAX_S, OVER, Job
 
 #: In this order, but for `stored`, which stands for `accepted` while there is no gateway. disabled: TIDEWAY_DISABLE was set.
 STATES = ("queued", "pinned", "stored", "accepted", "published", "failed", "superseded", DISABLED)
-_ENDS = frozenset(("published", "failed", "superseded", DISABLED))
+ENDS = frozenset(("published", "failed", "superseded", DISABLED))
 
 
 class Ticket:
@@ -58,15 +58,15 @@ class Ticket:
                     return self._state not in ("superseded", DISABLED)
             if ends is not None and time.monotonic() >= ends:
                 return False
-            self._ask()
+            self.refresh()
             if not self._has_reached(state):
                 time.sleep(LOOK_MAX_S if ends is None else max(0.0, min(LOOK_MAX_S, ends - time.monotonic())))
 
     def _has_reached(self, state: str) -> bool:
-        return self._state in _ENDS or STATES.index(self._state) >= STATES.index(state)
+        return self._state in ENDS or STATES.index(self._state) >= STATES.index(state)
 
-    def _ask(self) -> None:
-        """The gateway, or the inbox where it answers."""
+    def refresh(self) -> None:
+        """Asks the gateway, or looks into the inbox where it answers; a gateway that is away changes nothing. Errors: TidewayError."""
         try:
             if not self._jobs:
                 answer = inbox.read_status(self._inbox, self.submission_id)

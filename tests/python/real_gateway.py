@@ -9,19 +9,37 @@ import unittest
 
 from support import WAIT_S
 
+try:
+    import fsspec
+except ImportError:
+    fsspec = None
 import tideway
 from tideway import jobs
 from tideway.connection import Gateway
 
+if fsspec is not None:
+    fsspec.register_implementation("tideway", "tideway.fsspec.TidewayFileSystem")
 HERE, THERE = (pathlib.Path(argument) for argument in sys.argv[1:3])
+
+
+def set_rate(bits):
+    """Of the whole gateway, in bits per second; None: no limit."""
+    Gateway().ask("PATCH", "/v1/rate", {"rate_bits": bits})
 
 
 class Jobs(unittest.TestCase):
     def slow_job(self, name):
         """A job that takes seconds, so that it can be met while it runs."""
+        set_rate(20_000_000)
+        self.addCleanup(set_rate, None)
         (HERE / name).write_bytes(os.urandom(8_000_000))
-        return jobs.Job(Gateway().ask("POST", "/v1/jobs", {"sources": [f"data:{name}"], "destination": f"wisconsin:data/{name}",
-                                                           "rate_bits": 20_000_000, "compress": "off"}))
+        return jobs.Job(Gateway().ask("POST", "/v1/jobs", {"sources": [f"data:{name}"], "destination": f"wisconsin:data/{name}", "compress": "off"}))
+
+    def gets_going(self, job):
+        """Until bytes have crossed: pausing a job that is only about to begin is another matter."""
+        ends = time.monotonic() + WAIT_S
+        while job.refresh().fields.get("progress", {}).get("packets_sent", 0) == 0 and time.monotonic() < ends:
+            time.sleep(0.02)
 
     def test_a_tree_goes_there_and_back(self):
         (HERE / "tree").mkdir()
@@ -46,7 +64,9 @@ class Jobs(unittest.TestCase):
 
     def test_pause_holds_a_job_until_resume_and_cancel_ends_it(self):
         job = self.slow_job("slow")
+        self.gets_going(job)
         job.pause()
+        time.sleep(0.3)  # the other side has let go by then
         self.assertEqual(job.refresh().state, "paused")
         job.resume()
         self.assertIn(job.refresh().state, ("queued", "running"))
@@ -74,6 +94,42 @@ class Jobs(unittest.TestCase):
             self.assertEqual(raised.exception.code, expected, raised.exception)
 
 
+class SpooledFiles(unittest.TestCase):
+    def setUp(self):
+        if fsspec is None:
+            self.skipTest("python3-fsspec is not installed")
+        self.fs = fsspec.filesystem("tideway", spool=str(HERE / "spool"), skip_instance_cache=True)
+
+    def write(self, path, content):
+        with self.fs.open(path, "wb") as file:
+            file.write(content)
+            os.fsync(file.fileno())
+
+    def test_what_is_written_is_there_and_a_renamed_marker_comes_with_all_that_is_beside_it(self):
+        self.fs.makedirs("wisconsin/data/fs/step-1", exist_ok=True)
+        shards = {f"__{i}_0.distcp": os.urandom(300_000) for i in range(4)}
+        for name, content in shards.items():
+            self.write(f"tideway://wisconsin/data/fs/step-1/{name}", content)
+        self.write("wisconsin/data/fs/step-1/.metadata.tmp", b"meta")
+        self.fs.rename("wisconsin/data/fs/step-1/.metadata.tmp", "wisconsin/data/fs/step-1/.metadata")
+        ends = time.monotonic() + WAIT_S
+        while not (THERE / "fs/step-1/.metadata").exists() and time.monotonic() < ends:
+            time.sleep(0.001)
+        there = {path.name: path.read_bytes() for path in (THERE / "fs/step-1").iterdir() if not path.name.startswith(".tideway")}
+        self.assertEqual(there, {**shards, ".metadata": b"meta"})
+        self.assertTrue(self.fs.wait_published(WAIT_S))
+
+    def test_what_is_not_here_is_pulled_when_it_is_read(self):
+        (THERE / "far").mkdir()
+        (THERE / "far/a").write_bytes(b"0123456789")
+        self.assertFalse(self.fs.exists("wisconsin/data/far/a"))
+        self.assertEqual(self.fs.cat_file("tideway://wisconsin/data/far/a", start=-4), b"6789")
+        self.assertTrue(self.fs.exists("wisconsin/data/far/a"))
+        with self.assertRaises(tideway.TidewayError) as raised:
+            self.fs.open("wisconsin/data/far/none")
+        self.assertEqual(raised.exception.code, "source_missing")
+
+
 class Phases(unittest.TestCase):
     def sent(self, job):
         return job.refresh().fields.get("progress", {}).get("packets_sent", 0)
@@ -85,8 +141,9 @@ class Phases(unittest.TestCase):
 
     def test_a_burst_on_the_board_holds_back_what_the_gateway_sends(self):
         (HERE / "bulk").write_bytes(os.urandom(20_000_000))
-        job = jobs.Job(Gateway().ask("POST", "/v1/jobs", {"sources": ["data:bulk"], "destination": "wisconsin:data/bulk", "rate_bits": 40_000_000,
-                                                          "compress": "off"}))
+        set_rate(40_000_000)
+        self.addCleanup(set_rate, None)
+        job = jobs.Job(Gateway().ask("POST", "/v1/jobs", {"sources": ["data:bulk"], "destination": "wisconsin:data/bulk", "compress": "off"}))
         self.addCleanup(job.cancel)
         ends = time.monotonic() + WAIT_S
         while self.sent(job) == 0 and time.monotonic() < ends:
