@@ -11,10 +11,11 @@ import os
 import socket
 import struct
 import time
-from typing import List, NamedTuple, Sequence, Tuple
+from collections import deque
+from typing import Deque, List, NamedTuple, Sequence, Tuple
 
 from . import outbox, settings
-from .board import U32_MAX, U64_MAX, microseconds, site_id, training_id
+from .board import U64_MAX, microseconds, site_id, training_id
 from .notes import note
 
 BEGIN, END, PREDICT, ALIVE, ITERATION = 1, 2, 3, 4, 5
@@ -32,22 +33,6 @@ class Key(NamedTuple):
     bytes: bytes
 
 
-class Words(NamedTuple):
-    """What one announcement says beside its kind and times. Durations are in microseconds; 0: not known."""
-
-    source: int
-    sequence: int
-    training: int
-    destination: int
-    member: int
-    members: int
-    size: int = 0
-    duration_us: int = 0
-    period_us: int = 0
-    jitter_us: int = 0
-    ttl_us: int = 0
-
-
 def read_key(path: str) -> Key:
     """The first of a file of `[id ]64 hex digits` lines. Errors: OSError; ValueError without the key in its text."""
     with open(path, encoding="ascii") as file:
@@ -61,28 +46,17 @@ def read_key(path: str) -> Key:
     return key
 
 
-def seal(kind: int, words: Words, sent_ns: int, event_ns: int, key: Key) -> bytes:
-    """The datagram. Times are of the calendar clock."""
-    plain = _FIELDS.pack(_MAGIC, _VERSION, kind, _BOTH_DIRECTIONS, key.id, words.source, words.sequence, words.training, words.destination,
-                         words.member, words.members, sent_ns, event_ns, words.size, words.duration_us, words.period_us, words.jitter_us, words.ttl_us)
-    return plain + hmac.digest(key.bytes, plain, "sha256")[:_TAG_SIZE]
-
-
 class _Repeat(outbox.Item):
-    is_small = True
+    key = "beacon"
 
-    def __init__(self, line: "BeaconLine", key: str, datagram: bytes) -> None:
-        self.key = key
+    def __init__(self, line: "BeaconLine") -> None:
         self._line = line
-        self._datagrams = [datagram]
-
-    def absorb(self, newer: outbox.Item) -> None:
-        assert isinstance(newer, _Repeat)
-        self._datagrams = (self._datagrams + newer._datagrams)[-REPEATS_MAX:]
 
     def step(self) -> None:
-        for datagram in self._datagrams:
-            self._line.send(datagram)
+        self._line.repeat()
+
+    def end(self, state: str, reason: str) -> None:
+        self._line.repeat()  # at once, since the queue is full
 
 
 class BeaconLine:
@@ -90,9 +64,12 @@ class BeaconLine:
 
     def __init__(self, targets: Sequence[Tuple[str, int]], key: Key, training: str, dst: str, ttl: float) -> None:
         self._key = key
-        self._words = Words(int.from_bytes(os.urandom(8), "big"), 0, training_id(training), site_id(dst), *settings.member(), ttl_us=microseconds(ttl))
+        self.source = int.from_bytes(os.urandom(8), "big")
         self._sequence = 0
-        self._key_of_repeats = f"beacon {self._words.source}"
+        self._whose = (training_id(training), site_id(dst), *settings.member())
+        self._ttl_us = microseconds(ttl)
+        self._repeats: Deque[bytes] = deque(maxlen=REPEATS_MAX)
+        self._will_repeat = False
         self._sockets: List[socket.socket] = []
         for host, port in targets:
             family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
@@ -101,24 +78,36 @@ class BeaconLine:
             line.connect(address)
 
     def begin(self, size: int) -> None:
-        self._say(BEGIN, size=size & U64_MAX)
+        self._say(self.seal(BEGIN, time.time_ns(), size=size & U64_MAX))
 
     def end(self) -> None:
-        self._say(END)
+        self._say(self.seal(END, time.time_ns()))
 
     def predict(self, begin_in: float, duration: float, period: float, jitter: float) -> None:
-        self._say(PREDICT, max(0, int(begin_in * 1e9)), duration_us=microseconds(duration), period_us=microseconds(period), jitter_us=microseconds(jitter))
+        self._say(self.seal(PREDICT, time.time_ns(), max(0, int(begin_in * 1e9)), 0, microseconds(duration), microseconds(period), microseconds(jitter)))
 
     def iteration(self, seconds: float) -> None:
-        self._say(ITERATION, duration_us=microseconds(seconds))
+        self._say(self.seal(ITERATION, time.time_ns(), duration_us=microseconds(seconds)))
 
-    def _say(self, kind: int, ahead_ns: int = 0, **details: int) -> None:
+    def seal(self, kind: int, now_ns: int, ahead_ns: int = 0, size: int = 0, duration_us: int = 0, period_us: int = 0, jitter_us: int = 0) -> bytes:
+        """The next datagram. `now_ns` is of the calendar clock, `size` in bytes; 0: not known."""
         self._sequence += 1
-        words = self._words._replace(sequence=self._sequence, **details)
-        now = time.time_ns()
-        datagram = seal(kind, words, now, now + ahead_ns, self._key)
+        plain = _FIELDS.pack(_MAGIC, _VERSION, kind, _BOTH_DIRECTIONS, self._key.id, self.source, self._sequence, *self._whose, now_ns, now_ns + ahead_ns,
+                             size, duration_us, period_us, jitter_us, self._ttl_us)
+        return plain + hmac.digest(self._key.bytes, plain, "sha256")[:_TAG_SIZE]
+
+    def _say(self, datagram: bytes) -> None:
         self.send(datagram)
-        outbox.put(_Repeat(self, self._key_of_repeats, datagram), REPEAT_AFTER_S)
+        self._repeats.append(datagram)
+        if not self._will_repeat:
+            self._will_repeat = True
+            outbox.put(_Repeat(self), REPEAT_AFTER_S)
+
+    def repeat(self) -> None:
+        """The queue thread's: what was said since the last time, once more."""
+        self._will_repeat = False
+        while self._repeats:
+            self.send(self._repeats.popleft())
 
     def send(self, datagram: bytes) -> None:
         for line in self._sockets:

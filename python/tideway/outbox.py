@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import atexit
 import os
+import queue
 import threading
 import time
 from abc import ABC, abstractmethod
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
 from . import reach
 from .notes import note
@@ -53,7 +54,10 @@ class _Entry:
 
 class Outbox:
     def __init__(self) -> None:
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._emptied = threading.Condition(self._lock)
+        # What wakes the thread: it does not have to take the lock to wake up, so no caller meets it there.
+        self._wake: "queue.SimpleQueue[None]" = queue.SimpleQueue()
         self._entries: List[_Entry] = []
         self._thread: Optional[threading.Thread] = None
         self._spills = False
@@ -62,7 +66,7 @@ class Outbox:
         """Its first step comes after `delay` seconds. Never blocks and never raises."""
         dropped: Optional[Item] = None
         state, reason = "superseded", "a newer one of its series came while the queue was full"
-        with self._changed:
+        with self._lock:
             if item.is_small or len(self._entries) >= ITEMS_MAX:
                 old = next((entry for entry in self._entries if entry.item.key == item.key and not entry.in_work), None)
                 if item.is_small and old is not None:
@@ -75,10 +79,10 @@ class Outbox:
                     dropped, state, reason = item, "failed", f"{ITEMS_MAX} others wait already"
             if dropped is not item:
                 self._entries.append(_Entry(item, time.monotonic() + delay))
-                self._changed.notify_all()
             starts = self._thread is None
             if starts:
                 self._thread = threading.Thread(target=self._run, name="tideway", daemon=True)
+        self._wake.put(None)
         if starts and self._thread is not None:
             self._start(self._thread)
         if dropped is not None:
@@ -95,52 +99,66 @@ class Outbox:
     def flush(self, timeout: float) -> bool:
         """Tries now what waits for another try. True: nothing is left in memory."""
         ends = time.monotonic() + timeout
-        with self._changed:
+        with self._lock:
             for entry in self._entries:
                 entry.due = 0.0
-            self._changed.notify_all()
-            return self._changed.wait_for(lambda: not self._entries, max(0.0, ends - time.monotonic()))
+            self._wake.put(None)
+            return self._emptied.wait_for(lambda: not self._entries, max(0.0, ends - time.monotonic()))
 
     def hurry(self, item: Item) -> None:
         """Something has come for an item that waits."""
-        with self._changed:
+        with self._lock:
             for entry in self._entries:
                 if entry.item is item:
                     entry.due = 0.0
                     entry.is_hurried = entry.in_work
-            self._changed.notify_all()
+        self._wake.put(None)
 
     def spill(self, timeout: float) -> bool:
         """Nothing is tried any more; each item goes to its inbox. True: each had its turn."""
-        with self._changed:
+        with self._lock:
             if not self._entries:
                 return True
             self._spills = True
-            self._changed.notify_all()
-            return self._changed.wait_for(lambda: not self._entries, timeout)
+            self._wake.put(None)
+            return self._emptied.wait_for(lambda: not self._entries, timeout)
 
     def _run(self) -> None:
         while True:
-            with self._changed:
-                entry = self._next()
-                entry.in_work, spills = True, self._spills
-            pause = self._work(entry.item, spills)
-            with self._changed:
+            entry, left = self._first()
+            if entry is None:
+                self._sleep(left)
+                continue
+            pause = self._work(entry.item, self._spills)
+            with self._lock:
                 entry.in_work = False
                 if pause is None:
                     self._entries.remove(entry)
+                    if not self._entries:
+                        self._emptied.notify_all()
                 else:
                     entry.due = 0.0 if entry.is_hurried else time.monotonic() + pause
                     entry.is_hurried = False
-                self._changed.notify_all()
 
-    def _next(self) -> _Entry:
-        while True:
+    def _first(self) -> Tuple[Optional[_Entry], Optional[float]]:
+        """What is due, now in work; else how long until something is, None when there is nothing."""
+        with self._lock:
             first = min(self._entries, key=lambda entry: entry.due, default=None)
-            now = time.monotonic()
-            if first is not None and (first.due <= now or self._spills):
-                return first
-            self._changed.wait(None if first is None else first.due - now)
+            if first is None:
+                return None, None
+            left = first.due - time.monotonic()
+            if left > 0 and not self._spills:
+                return None, left
+            first.in_work = True
+            return first, None
+
+    def _sleep(self, left: Optional[float]) -> None:
+        try:
+            self._wake.get(timeout=left)
+            while True:  # one look is enough for all that came
+                self._wake.get_nowait()
+        except queue.Empty:
+            pass
 
     @staticmethod
     def _work(item: Item, spills: bool) -> Optional[float]:

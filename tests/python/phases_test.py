@@ -164,8 +164,9 @@ class ByBeacon(Phases):
     def test_the_vector_of_the_documentation(self):
         text = (REPOSITORY / "docs/scheduling.md").read_text()
         vector = bytes.fromhex("".join(re.findall(r"^    ([0-9a-f]{96})$", text, re.M)))
-        words = beacon.Words(0x1122334455667788, 1, board.training_id("llm7"), board.site_id("wisconsin"), 0, 1, 40_000_000, 400_000, 1_000_000, 5_000, 900_000)
-        self.assertEqual(beacon.seal(beacon.BEGIN, words, 17 * 10**17, 17 * 10**17, beacon.Key(1, KEY)), vector)
+        line = beacon.BeaconLine([], beacon.Key(1, KEY), "llm7", "wisconsin", 0.9)
+        line.source = 0x1122334455667788
+        self.assertEqual(line.seal(beacon.BEGIN, 17 * 10**17, 0, 40_000_000, 400_000, 1_000_000, 5_000), vector)
 
     def test_each_announcement_comes_twice_under_one_number(self):
         port = self.listen()
