@@ -15,7 +15,7 @@ import zipfile
 from support import WAIT_S, Case
 
 import tideway
-from tideway import checkpoints, notes, outbox, reach
+from tideway import checkpoints, notes
 from tideway.adapters import deepspeed, guard, hf, lightning, megatron, orbax
 
 logging.getLogger("tideway").setLevel(logging.CRITICAL)
@@ -37,8 +37,7 @@ class Adapter(Case):
         self.top = self.root()
         self.run_folder = self.top / "runs/llm7"
         self.run_folder.mkdir(parents=True)
-        self.set_constant(outbox, "_outbox", outbox.Outbox())
-        self.set_constant(reach, "_known", {})
+        self.own_queue()
         self.set_constant(checkpoints, "LOOK_MIN_S", 0.001)
         self.set_constant(checkpoints, "LOOK_MAX_S", 0.01)
         for module in (hf, lightning, deepspeed):

@@ -15,7 +15,7 @@ except ImportError:
     sys.exit(77)
 
 import tideway
-from tideway import jobs, outbox, reach, submissions, tickets
+from tideway import jobs, submissions, tickets
 from tideway.fsspec import TidewayFileSystem
 
 logging.getLogger("tideway").setLevel(logging.CRITICAL)
@@ -25,8 +25,7 @@ class FileSystem(Case):
     def setUp(self):
         super().setUp()
         self.top = self.root()
-        self.set_constant(outbox, "_outbox", outbox.Outbox())
-        self.set_constant(reach, "_known", {})
+        self.own_queue()
         for module in (submissions, tickets, jobs):
             self.set_constant(module, "LOOK_MAX_S", 0.005)
         self.fake = self.gateway(self.top)

@@ -14,7 +14,7 @@ import unittest
 from support import REPOSITORY, WAIT_S, Case
 
 import tideway
-from tideway import beacon, board, notes, outbox, phases, reach
+from tideway import beacon, board, notes, phases
 
 logging.getLogger("tideway").setLevel(logging.CRITICAL)
 KEY = bytes(range(32))
@@ -35,8 +35,7 @@ class Phases(Case):
     def setUp(self):
         super().setUp()
         self.set_constant(phases, "_phases", {})
-        self.set_constant(outbox, "_outbox", outbox.Outbox())
-        self.set_constant(reach, "_known", {})
+        self.own_queue()
         notes.counts.clear()
         self.addCleanup(lambda: [phase.close() for phase in phases._phases.values()])  # before the constants come back
         self.board = self.folder / "phase.board"

@@ -33,8 +33,7 @@ class Handing(Case):
     def setUp(self):
         super().setUp()
         self.top = self.root()
-        self.set_constant(outbox, "_outbox", outbox.Outbox())
-        self.set_constant(reach, "_known", {})
+        self.own_queue()
         self.set_constant(reach, "PAUSE_MIN_S", 0.01)
         self.set_constant(submissions, "PAUSE_MIN_S", 0.01)
         self.set_constant(checkpoints, "LOOK_MIN_S", 0.001)
@@ -362,8 +361,8 @@ class TheQueue(Handing):
                 return real(*arguments, **options)
             return call
         self.taking_gateway()
-        self.set_constant(reach, "PAUSE_MIN_S", 0.0)
-        self.set_constant(submissions, "PAUSE_MIN_S", 0.0)
+        for module, name in ((reach, "PAUSE_MIN_S"), (submissions, "PAUSE_MIN_S"), (checkpoints, "LOOK_MAX_S")):
+            self.set_constant(module, name, 0.001)
         self.set_constant(inbox, "write", maybe(lambda *_: None, OSError(28, "No space left on device")))
         self.set_constant(pins, "pin", maybe(lambda *_: None, OSError(1, "Operation not permitted")))
         self.set_constant(checkpoints, "look_at", maybe(checkpoints.look_at, OSError(5, "Input/output error")))
@@ -377,7 +376,7 @@ class TheQueue(Handing):
             begun = time.monotonic()
             tickets.append(tideway.replicate_checkpoint(path, to="wisconsin:ckpt/runs"))
             slowest = max(slowest, time.monotonic() - begun)
-            if len(tickets) % 100 == 0:
+            if len(tickets) % 20 == 0:
                 tideway.flush(WAIT_S)
         self.assertTrue(tideway.flush(WAIT_S))
         self.assertLessEqual({ticket.state for ticket in tickets}, {"accepted", "stored", "superseded"})

@@ -13,7 +13,7 @@ import unittest
 from support import REPOSITORY, WAIT_S, Case
 
 import tideway
-from tideway import notes, outbox, reach, streams, submissions
+from tideway import notes, reach, streams, submissions
 from tideway.__main__ import main
 
 logging.getLogger("tideway").setLevel(logging.CRITICAL)
@@ -23,8 +23,7 @@ class Growing(Case):
     def setUp(self):
         super().setUp()
         self.top = self.root()
-        self.set_constant(outbox, "_outbox", outbox.Outbox())
-        self.set_constant(reach, "_known", {})
+        self.own_queue()
         self.set_constant(submissions, "PAUSE_MIN_S", 0.01)
         self.set_constant(streams, "RETRY_S", 0.01)
         self.set_constant(reach, "PAUSE_MIN_S", 0.01)

@@ -159,6 +159,18 @@ class Case(unittest.TestCase):
             (root / ".tideway" / name).mkdir(parents=True)
         return root
 
+    def own_queue(self):
+        """A queue of this test's own, whose thread has nothing left to do when the test is over."""
+        from tideway import outbox, reach
+        self.set_constant(outbox, "_outbox", outbox.Outbox())
+        self.set_constant(reach, "_known", {})
+        box = outbox._outbox
+
+        def clear():
+            with box._lock:
+                box._entries[:] = [entry for entry in box._entries if entry.in_work]
+        self.addCleanup(clear)
+
     def set_constant(self, module, name, value):
         before = getattr(module, name)
         self.addCleanup(setattr, module, name, before)

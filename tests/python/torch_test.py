@@ -20,7 +20,7 @@ except ImportError:
     sys.exit(77)
 
 import tideway
-from tideway import checkpoints, layouts, notes, outbox, phases, reach
+from tideway import checkpoints, layouts, notes, phases
 from tideway.adapters import dcp as adapter
 from tideway.adapters import ddp, torch_save
 from tideway.looks import look_at
@@ -37,8 +37,7 @@ class Torch(Case):
         self.top = self.root()
         self.path = self.top / "runs/llm7/step-7"
         self.path.parent.mkdir(parents=True)
-        self.set_constant(outbox, "_outbox", outbox.Outbox())
-        self.set_constant(reach, "_known", {})
+        self.own_queue()
         self.set_constant(phases, "_phases", {})
         self.set_constant(checkpoints, "LOOK_MAX_S", 0.01)
         notes.counts.clear()
