@@ -15,6 +15,7 @@ import shutil
 from .layouts import Listing
 
 COPY_MAX = 1 << 20  # bytes; markers, JSON and trackers are below it
+_DRAFT = ".part"
 _FICLONE = 0x40049409
 _FOLDER_MODE = 0o2770  # setgid, so that what is below belongs to the gateway's group, too
 
@@ -24,22 +25,24 @@ def pins_of(root: str) -> str:
 
 
 def pin(path: str, listing: Listing, into: str) -> None:
-    """Makes `into`, which must not be there. Errors: OSError, and nothing is left of it."""
-    os.mkdir(into)
+    """Makes `into`, which must not be there, under another name until it is whole. Errors: OSError, and nothing is left of it."""
+    draft = into + _DRAFT
+    os.mkdir(draft)
     try:
-        os.chmod(into, _FOLDER_MODE)
+        os.chmod(draft, _FOLDER_MODE)
         made = {""}
         for name, file in listing.files.items():
             parts = name.split("/")[:-1]
             for depth in range(1, len(parts) + 1):
                 folder = "/".join(parts[:depth])
                 if folder not in made:
-                    os.mkdir(os.path.join(into, folder))
-                    os.chmod(os.path.join(into, folder), _FOLDER_MODE)
+                    os.mkdir(os.path.join(draft, folder))
+                    os.chmod(os.path.join(draft, folder), _FOLDER_MODE)
                     made.add(folder)
-            _hold(os.path.join(path, name) if name else path, os.path.join(into, name or listing.name), file.size)
+            _hold(os.path.join(path, name) if name else path, os.path.join(draft, name or listing.name), file.size)
+        os.rename(draft, into)
     except OSError:
-        drop(into)
+        drop(draft)
         raise
 
 

@@ -18,6 +18,7 @@ from support import REPOSITORY, WAIT_S, Case
 
 import tideway
 from tideway import checkpoints, inbox, layouts, notes, outbox, pins, reach, submissions
+from tideway.connection import Gateway
 
 logging.getLogger("tideway").setLevel(logging.CRITICAL)
 
@@ -107,6 +108,14 @@ class WithAGateway(Handing):
         with open(path / "metadata.json", "r+b") as file:
             file.write(b"torn")
         self.assertEqual((self.pinned()[0] / "metadata.json").read_bytes(), b"{}")
+
+    def test_a_pin_that_cannot_be_finished_leaves_nothing(self):
+        gateway = self.taking_gateway()
+        self.set_constant(pins, "_hold", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        ticket = tideway.replicate_checkpoint(self.checkpoint(), to="wisconsin:ckpt/runs")
+        self.assertTrue(ticket.wait("accepted", WAIT_S))
+        self.assertEqual((self.pinned(), notes.counts["unpinned"]), ([], 1))
+        self.assertNotIn("pin", gateway.wait_for("POST", "/v1/checkpoints")[0])
 
     def test_nothing_is_sent_before_the_format_says_complete(self):
         gateway = self.taking_gateway()
@@ -241,11 +250,11 @@ class WithoutAGateway(Handing):
         self.hung_gateway()
         self.set_constant(reach, "TIMEOUT_S", 0.05)
         self.set_constant(reach, "PAUSE_MIN_S", 60.0)
-        begun = time.monotonic()
+        asked, ask = [], Gateway.ask
+        self.set_constant(Gateway, "ask", lambda self, *arguments: (asked.append(arguments), ask(self, *arguments))[1])
         tickets = [tideway.replicate_checkpoint(self.checkpoint(f"iter_{i:07}"), to="wisconsin:ckpt/runs") for i in range(20)]
         self.assertTrue(all(ticket.wait("stored", WAIT_S) for ticket in tickets))
-        self.assertLess(time.monotonic() - begun, 20 * 0.05)
-        self.assertEqual(len(self.inbox_files()), 20)
+        self.assertEqual((len(self.inbox_files()), len(asked)), (20, 1))
 
     def test_with_neither_it_stays_in_memory_until_the_gateway_is_back(self):
         subprocess.run(["rm", "-r", str(self.top / ".tideway")], check=True)
@@ -370,18 +379,17 @@ class TheQueue(Handing):
         self.set_constant(reach.Reach, "ask", lambda self, *arguments: asked(*arguments))
         path = self.top / "model.pt"
         path.write_bytes(torch_file())
-        slowest = 0.0
-        tickets = []
+        tickets, times = [], []
         for _ in range(10_000):
             begun = time.monotonic()
             tickets.append(tideway.replicate_checkpoint(path, to="wisconsin:ckpt/runs"))
-            slowest = max(slowest, time.monotonic() - begun)
+            times.append(time.monotonic() - begun)
             if len(tickets) % 20 == 0:
                 tideway.flush(WAIT_S)
         self.assertTrue(tideway.flush(WAIT_S))
         self.assertLessEqual({ticket.state for ticket in tickets}, {"accepted", "stored", "superseded"})
         self.assertGreater(sum(ticket.state == "accepted" for ticket in tickets), 5_000)
-        self.assertLess(slowest, 1.0)  # perf/hook measures; this only shows that nothing waits for the disk
+        self.assertLess(sorted(times)[9_900], 0.1)  # perf/hook measures; this only shows that no call waits for a failure
 
 
 if __name__ == "__main__":
