@@ -27,4 +27,5 @@ python=/usr/bin/python3  # of the system: the one its packages of torch and fssp
 export TIDEWAY_API=$work/api.sock TIDEWAY_BOARD=$work/phase.board
 PYTHONDONTWRITEBYTECODE=1 "$python" "$repo/tests/python/real_gateway.py" "$work/atlanta/data" "$work/wisconsin/data" > "$work/python.log" 2>&1 ||
   { cat "$work/python.log"; fail "the Python package"; }
+grep -o '^test_.*skipped.*' "$work/python.log" || :
 pass

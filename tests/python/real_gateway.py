@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The package against real gateways, as tests/e2e/python_test.sh starts them. Arguments: the root here, the one of wisconsin."""
+import logging
 import os
 import pathlib
+import shutil
 import sys
 import time
 import unittest
@@ -14,7 +16,7 @@ try:
 except ImportError:
     fsspec = None
 import tideway
-from tideway import jobs
+from tideway import jobs, notes
 from tideway.connection import Gateway
 
 if fsspec is not None:
@@ -94,6 +96,64 @@ class Jobs(unittest.TestCase):
             self.assertEqual(raised.exception.code, expected, raised.exception)
 
 
+def knows(method, path, body=None):
+    """Whether the gateway has that path at all."""
+    try:
+        Gateway().ask(method, path, body)
+    except tideway.TidewayError as trouble:
+        return "there is no path" not in trouble.detail
+    return True
+
+
+class Checkpoints(unittest.TestCase):
+    def setUp(self):
+        if not knows("GET", "/v1/checkpoints"):
+            self.skipTest("this gateway takes no checkpoints")
+
+    def checkpoint(self, run, step):
+        path = HERE / f"runs/{run}/step-{step}"
+        path.mkdir(parents=True)
+        for i in range(3):
+            (path / f"__{i}_0.distcp").write_bytes(os.urandom(1_500_000))
+        (path / ".metadata").write_bytes(b"m")
+        return path
+
+    def files(self, path):
+        return {file.name: file.read_bytes() for file in path.iterdir() if not file.name.startswith(".tideway")}
+
+    def test_a_checkpoint_goes_there_from_its_pin_and_comes_back(self):
+        path = self.checkpoint("there", 7)
+        before = self.files(path)
+        ticket = tideway.replicate_checkpoint(path, to="wisconsin:data/runs/there", rpo="30m")
+        self.assertTrue(ticket.wait("accepted", WAIT_S))
+        shutil.rmtree(path)
+        self.assertTrue(ticket.wait("published", WAIT_S))
+        self.assertEqual(self.files(THERE / "runs/there/step-7"), before)
+        self.assertEqual(self.files(tideway.restore("runs/there", HERE / "restored", timeout=WAIT_S)), before)
+        self.assertEqual(self.files(tideway.restore("any:data/runs/there", HERE / "restored2", step=7, timeout=WAIT_S)), before)
+        ends = time.monotonic() + WAIT_S
+        while (HERE / ".tideway/pins" / ticket.submission_id).exists() and time.monotonic() < ends:
+            time.sleep(0.02)
+        self.assertFalse((HERE / ".tideway/pins" / ticket.submission_id).exists())
+
+    def test_a_request_in_the_inbox_is_found_and_answered(self):
+        socket = os.environ["TIDEWAY_API"]
+        os.environ["TIDEWAY_API"] = "/nonexistent"
+        try:
+            ticket = tideway.replicate_checkpoint(self.checkpoint("away", 8), to="wisconsin:data/runs/away")
+            self.assertTrue(ticket.wait("stored", WAIT_S))
+        finally:
+            os.environ["TIDEWAY_API"] = socket
+        self.assertTrue(ticket.wait("published", WAIT_S))
+        self.assertTrue((THERE / "runs/away/step-8/.metadata").is_file())
+
+    def test_a_stream_arrives_whole_or_as_it_was_written(self):
+        with tideway.stream_checkpoint(HERE / "runs/stream/step-9", to="wisconsin:data/runs/stream") as stream:
+            before = self.files(self.checkpoint("stream", 9))
+        self.assertTrue(stream.ticket.wait("published", WAIT_S))
+        self.assertEqual(self.files(THERE / "runs/stream/step-9"), before)
+
+
 class SpooledFiles(unittest.TestCase):
     def setUp(self):
         if fsspec is None:
@@ -158,6 +218,15 @@ class Phases(unittest.TestCase):
         free = self.sent_in(job, 0.5)
         self.assertLess(held, free / 4)
 
+    def test_words_by_the_socket_are_taken(self):
+        if not knows("POST", "/v1/phase", {"training": "llm7", "kind": "end"}):
+            self.skipTest("this gateway takes no phases by its API")
+        before = notes.counts["iteration"]
+        tideway.report_iteration(6.0, name="llm7")
+        self.assertTrue(tideway.flush(WAIT_S))
+        self.assertEqual(notes.counts["iteration"], before)
+
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1])
+    logging.getLogger("tideway").setLevel(logging.CRITICAL)
+    unittest.main(argv=sys.argv[:1], verbosity=2)

@@ -164,6 +164,7 @@ class Case(unittest.TestCase):
         from tideway import outbox, reach
         self.set_constant(outbox, "_outbox", outbox.Outbox())
         self.set_constant(reach, "_known", {})
+        self.set_constant(reach, "TIMEOUT_S", WAIT_S)  # on a busy machine the fake gateway is no quicker than others
         box = outbox._outbox
 
         def clear():
