@@ -21,7 +21,8 @@ def copy(src: Union[AnyPath, Sequence[AnyPath]], dst: AnyPath, *, job_class: str
          compress: str = "auto", verify: Optional[str] = None, labels: Optional[Mapping[str, str]] = None, wait: bool = True,
          timeout: Optional[float] = None) -> Job:
     """Copies files or trees to or from a peer. Places here are paths below a root of the gateway or `root:path`, those of a
-    peer `peer:root/path`. `timeout` is in seconds and bounds the waiting, not the job.
+    peer `peer:root/path`. `timeout` is in seconds and bounds the waiting, not the job. As `tideway copy`, one that is waited for ends
+    where a person would have to put something right; one that is not (`wait=False`) waits for that in the queue.
 
     Errors: TidewayError; `unsupported` for a field that this gateway does not obey yet.
     """
@@ -31,6 +32,8 @@ def copy(src: Union[AnyPath, Sequence[AnyPath]], dst: AnyPath, *, job_class: str
     sources = [src] if isinstance(src, (str, os.PathLike)) else list(src)
     spec: Dict[str, Any] = {"sources": [address_of(source, gateway) for source in sources], "destination": address_of(dst, gateway),
                             "class": job_class, "compress": compress}
+    if wait:
+        spec["patience"] = "command"
     for name, value in (("verify", verify), ("labels", dict(labels) if labels else None), ("deadline", time_text(deadline) if deadline else None)):
         if value is not None:
             spec[name] = value

@@ -24,7 +24,7 @@ def restore(series: str, dst: AnyPath, *, step: Optional[int] = None, include: S
         return Path(dst)
     gateway = Gateway()
     request: Dict[str, Any] = {"from" if is_named(series) else "series": series, "step": "latest" if step is None else step, "dst": address_of(dst, gateway),
-                               "include": list(include), "fallback": fallback}
+                               "include": list(include), "fallback": fallback, "patience": "command"}
     Job(gateway.ask("POST", "/v1/restore", request), gateway).wait(timeout)
     return Path(_local(os.fspath(dst), gateway))
 

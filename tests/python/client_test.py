@@ -83,7 +83,7 @@ class Copy(Case):
         job = tideway.copy(self.folder / "root/runs/a", "wisconsin:ckpt/a", verify="memory")
         self.assertEqual((job.id, job.state), ("7b1e", "published"))
         self.assertEqual(self.sent(), {"sources": ["ckpt:runs/a"], "destination": "wisconsin:ckpt/a", "class": "best-effort",
-                                       "compress": "auto", "verify": "memory"})
+                                       "compress": "auto", "verify": "memory", "patience": "command"})
 
     def test_the_slash_that_means_into_this_directory_stays(self):
         tideway.copy(["wisconsin:ckpt/a", "wisconsin:ckpt/b"], str(self.folder / "root/runs") + "/", wait=False)

@@ -54,9 +54,10 @@ class Package(unittest.TestCase):
                                    env={**os.environ, "PYTHONPATH": target})
             self.assertIn("replicate", shown.stdout)
             if importlib.util.find_spec("fsspec"):
-                program = f"import fsspec; print(type(fsspec.filesystem('tideway', spool={folder!r})).__module__)"
-                shown = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": target})
-                self.assertEqual(shown.stdout.strip(), "tideway.fsspec")
+                program = "import fsspec; fs = fsspec.filesystem('tideway'); print(type(fs).__module__, fs.spool)"
+                shown = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True,
+                                       env={**os.environ, "PYTHONPATH": target, "FSSPEC_TIDEWAY_SPOOL": folder})
+                self.assertEqual(shown.stdout.split(), ["tideway.fsspec", os.path.realpath(folder)])
 
 
 if __name__ == "__main__":

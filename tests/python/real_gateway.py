@@ -47,7 +47,7 @@ class Jobs(unittest.TestCase):
         (HERE / "tree").mkdir()
         (HERE / "tree/a").write_bytes(os.urandom(100_000))
         job = tideway.copy(HERE / "tree", "wisconsin:data/tree", job_class="checkpoint", timeout=WAIT_S)
-        self.assertEqual(job.state, "published")
+        self.assertEqual((job.state, job.fields["spec"]["patience"]), ("published", "command"))
         self.assertEqual((THERE / "tree/a").read_bytes(), (HERE / "tree/a").read_bytes())
         tideway.copy("wisconsin:data/tree", HERE / "back", timeout=WAIT_S)
         self.assertEqual((HERE / "back/a").read_bytes(), (HERE / "tree/a").read_bytes())

@@ -137,7 +137,7 @@ class Restore(Growing):
         found = tideway.restore("llm7", self.top / "back")
         self.assertEqual(found, self.top / "back")
         self.assertEqual(self.fake.wait_for("POST", "/v1/restore"),
-                         [{"series": "llm7", "step": "latest", "dst": "ckpt:back", "include": ["**"], "fallback": False}])
+                         [{"series": "llm7", "step": "latest", "dst": "ckpt:back", "include": ["**"], "fallback": False, "patience": "command"}])
 
     def test_a_place_of_the_api_comes_back_as_a_path(self):
         self.assertEqual(tideway.restore("llm7", "ckpt:back", step=7, include=["*.safetensors"], fallback=True), self.top / "back")
