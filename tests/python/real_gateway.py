@@ -4,8 +4,11 @@
 import logging
 import os
 import pathlib
+import random
 import shutil
+import subprocess
 import sys
+import threading
 import time
 import unittest
 
@@ -15,12 +18,14 @@ try:
     import fsspec
 except ImportError:
     fsspec = None
+import killed_trainer
 import tideway
 from tideway import jobs, notes
 from tideway.connection import Gateway
 
 if fsspec is not None:
     fsspec.register_implementation("tideway", "tideway.fsspec.TidewayFileSystem")
+KILLS = 8  # of trainers
 HERE, THERE = (pathlib.Path(argument) for argument in sys.argv[1:3])
 
 
@@ -135,6 +140,43 @@ class Checkpoints(unittest.TestCase):
         while (HERE / ".tideway/pins" / ticket.submission_id).exists() and time.monotonic() < ends:
             time.sleep(0.02)
         self.assertFalse((HERE / ".tideway/pins" / ticket.submission_id).exists())
+
+    def test_whoever_looks_all_the_time_sees_whole_checkpoints_only_while_trainers_are_killed(self):
+        there = THERE / "runs/killed"
+        seen, broken, is_over = set(), [], threading.Event()
+
+        def look():
+            while not is_over.wait(0.001):
+                for name in os.listdir(there) if there.exists() else ():
+                    if name in seen or name.startswith("."):
+                        continue
+                    seen.add(name)
+                    if self.files(there / name) != killed_trainer.files_of(int(name[5:])):
+                        broken.append(name)
+        looker = threading.Thread(target=look)
+        looker.start()
+        chance = random.Random(7)
+        step = 1
+        try:
+            for _ in range(KILLS):
+                trainer = subprocess.Popen([sys.executable, killed_trainer.__file__, str(HERE / "runs/killed"), str(step)], stdout=subprocess.PIPE, text=True)
+                trainer.stdout.readline()
+                time.sleep(chance.uniform(0.0, 0.3))
+                trainer.kill()
+                step += 2 + len(trainer.communicate()[0].split())
+            last = HERE / f"runs/killed/step-{step}"
+            last.mkdir(parents=True)
+            for name, content in killed_trainer.files_of(step).items():
+                (last / name).write_bytes(content)
+            self.assertTrue(tideway.replicate_checkpoint(last, to="wisconsin:data/runs/killed").wait("published", WAIT_S))
+            ends = time.monotonic() + WAIT_S
+            while last.name not in seen and time.monotonic() < ends:
+                time.sleep(0.001)
+        finally:
+            is_over.set()
+            looker.join()
+        self.assertEqual(broken, [])
+        self.assertGreater(len(seen), 1)  # newer ones replace those that wait, and some trainers die before they hand over
 
     def test_a_request_in_the_inbox_is_found_and_answered(self):
         socket = os.environ["TIDEWAY_API"]
