@@ -273,7 +273,7 @@ void Session::on_frame(const Frame& frame) {
     case kPublished: return take(messages::parse_published(body), [&](auto m) { on_published(m); });
     case kPublishedAck: return take(messages::parse_published_ack(body), [&](auto m) { on_closed(m.transfer, ""); });
     case kCancelTransfer: return take(messages::parse_cancel_transfer(body), [&](auto m) { on_cancelled(m); });
-    case kTransferClosed: return take(messages::parse_transfer_closed(body), [&](auto m) { on_closed(m.transfer, m.code); });
+    case kTransferClosed: return take(messages::parse_transfer_closed(body), [&](auto m) { on_closed_by_peer(m); });
     case kObjectsHeld: return take(messages::parse_objects_held(body), to_transfer);
     case kProgress: return;
   }

@@ -146,6 +146,8 @@ class Session {
   void on_transfer_message(engine::TransferMessage message);
   void on_peer_error(const messages::PeerError& error);
   void on_closed(const TransferId& id, std::string_view code);
+  void on_closed_by_peer(const messages::TransferClosed& closed);
+  void expect_close(const Transfer& transfer);
   void on_cancelled(const messages::CancelTransfer& cancel);
 
   // Transfers.
@@ -193,6 +195,7 @@ class Session {
   std::map<TransferId, std::shared_ptr<Transfer>> by_id_;
   std::map<engine::TransferHandle, TransferId> by_handle_;
   std::vector<messages::OpenTransfer> waiting_;  // read before our lanes were open
+  std::map<TransferId, uint32_t> closing_;  // over here, and the peer's TransferClosed is on its way: how many
   SlotBook our_slots_, their_slots_;  // chosen by us as sink, by the peer as sink
   Time now_{};                        // of the last poll
   uint64_t keep_alives_ = 0;
