@@ -177,7 +177,7 @@ void PhasePort::watch_board(Time now) {
 
 void PhasePort::write_words(Time now) {
   for (size_t link = 0; link < written_.size(); ++link) {
-    const engine::GateNews news{bursts_.signal(now, link), board_slots_[link]};
+    const engine::GateNews news{bursts_.signal(now, link), board_slots_[link], 0, {}};
     if (news == written_[link]) continue;
     written_[link] = news;
     config_.gates->word(link).write(news);

@@ -19,6 +19,9 @@ class LaneGate {
 
   // `gates` outlives it.
   LaneGate(Time now, Gates& gates, size_t link, size_t net_worker);
+  ~LaneGate();  // takes what it wrote on the board off again
+  LaneGate(const LaneGate&) = delete;
+  LaneGate& operator=(const LaneGate&) = delete;
 
   using Flows = std::span<const std::unique_ptr<flow::Flow>>;
   // Once per turn, before anything is written. After it the flows send what the gate lets pass.
@@ -30,8 +33,11 @@ class LaneGate {
  private:
   gate::GateSignal signal(Time now) const;
   void look(Time now, Flows flows);
-  void tell_flows(Time now, Flows flows) const;
-  void tell_board(Time now);
+  void count(Flows flows);
+  void tell_flows(Time now, Flows flows);
+  void tell_board(Time now, const gate::Gate& before);
+  Duration queue_target() const;
+  double trickle() const;
 
   const Gates& gates_;
   const size_t link_;
@@ -44,6 +50,12 @@ class LaneGate {
   Duration rtt_least_ = Duration::max();  // of this round trip of PROBE
   Time looked_at_ = Time::min();
   Time told_at_;
+  uint64_t passes_ = 0;                   // bytes per second, while it is not open
+  uint64_t bytes_sent_ = 0, bytes_received_ = 0;
+  struct Told {
+    gate::GateReason reason = gate::GateReason::kNone;
+    uint64_t passes = 0, transitions = 0, misses = 0;
+  } told_;                                // of this lane, in the board's sums
 };
 
 }  // namespace tideway::engine
