@@ -122,6 +122,7 @@ Api::Answer Api::dispatch(Route route, const Call& call) {
     case Route::kConfig: return ok(api::to_json(api::ConfigState{config_.file, config_.sections, reload_failed_}));
     case Route::kReload: return reload(call);
     case Route::kMetrics: on_metrics_request(call.exchange); return std::nullopt;
+    case Route::kPhase: return tide_.take_phase(now_, call.exchange->request().body);
     default: break;
   }
   // A job of somebody else looks like none.

@@ -23,6 +23,7 @@ struct JobServiceConfig {
   ApiConfig api;
   JobRules rules;
   std::string state_dir;
+  PhasePort* phases = nullptr;  // null: no training is configured. It outlives the service
 };
 
 class JobService {
