@@ -14,6 +14,15 @@ std::shared_ptr<engine::Gates> gates_of(const GatewayConfig& config) {
                                                              .ttl_max = config.phase.ttl_max});
 }
 
+std::vector<daemon::LinkAbout> links_of(const GatewayConfig& config) {
+  std::vector<daemon::LinkAbout> links;
+  for (const Link& link : config.links) {
+    const char* const kind = link.kind == Link::Kind::kDedicated ? "dedicated" : link.kind == Link::Kind::kShared ? "shared" : "metered";
+    links.push_back({link.peer, kind, link.capacity.is_unlimited() ? std::nullopt : std::optional(link.capacity)});
+  }
+  return links;
+}
+
 namespace {
 
 planner::TrainingRules rules_of(const Training& training, const Schedule& schedule) {

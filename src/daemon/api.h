@@ -36,6 +36,7 @@ struct ApiParts {
   StoreThread& store;
   std::function<Status()> reload;
   PhasePort* phases;  // null: no training is configured
+  LinkSources links;
 };
 
 class Api {
@@ -54,7 +55,7 @@ class Api {
 
  private:
   Api(ApiConfig config, ApiParts parts, LocalGrants grants)
-      : config_(std::move(config)), parts_(parts), grants_(std::move(grants)), feed_(parts_.table, parts_.runner), tide_(parts_.phases) {}
+      : config_(std::move(config)), parts_(std::move(parts)), grants_(std::move(grants)), feed_(parts_.table, parts_.runner), tide_(parts_.links, parts_.phases) {}
   struct Call {
     const std::shared_ptr<http::Exchange>& exchange;
     const http::Caller& caller;

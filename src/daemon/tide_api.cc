@@ -3,6 +3,7 @@
 
 #include "api/phase_json.h"
 #include "api/problem.h"
+#include "api/tide_json.h"
 
 namespace tideway::daemon {
 namespace {
@@ -33,6 +34,22 @@ http::Response TideApi::take_phase(Time now, const std::string& body) {
   const bool is_numbered = !word.value().source.empty();
   if (is_numbered && seen_.is_repeat(now, gate::training_id(word.value().source), word.value().number)) return answer_of(gate::EventFate::kTaken, word.value());
   return answer_of(phases_->announce(word.value().event), word.value());
+}
+
+http::Response TideApi::links() const { return {200, "application/json", api::links_json(views_)}; }
+
+void TideApi::turn(Time now, job::WallTime wall) {
+  if (now >= next_look_ && !sampler_.sources().links.empty()) {
+    next_look_ = now + TideFeed::kEvery;
+    views_ = sampler_.look(now);
+    const auto since_epoch = wall.time_since_epoch();
+    feed_.on_moment(static_cast<uint64_t>(since_epoch.count()), api::tide_json(since_epoch, views_));
+  }
+  feed_.turn(now);
+}
+
+Time TideApi::next_deadline(Time now) const {
+  return std::min(feed_.next_deadline(now), sampler_.sources().links.empty() ? kNever : next_look_);
 }
 
 }  // namespace tideway::daemon
