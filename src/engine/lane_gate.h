@@ -26,6 +26,9 @@ class LaneGate {
   using Flows = std::span<const std::unique_ptr<flow::Flow>>;
   // Once per turn, before anything is written. After it the flows send what the gate lets pass.
   void turn(Time now, Flows flows);
+  // What the flows wrote and took, for the board. Before it is handed to the kernel: whoever compares with an interface's counters
+  // has to know of our bytes first.
+  void count(Flows flows);
   Time next_deadline(Time now) const;
   bool is_open() const { return gate_.state == gate::GateState::kOpen; }
   const gate::Gate& gate() const { return gate_; }
@@ -33,7 +36,6 @@ class LaneGate {
  private:
   gate::GateSignal signal(Time now) const;
   void look(Time now, Flows flows);
-  void count(Flows flows);
   void tell_flows(Time now, Flows flows);
   void tell_board(Time now, const gate::Gate& before);
   Duration queue_target() const;

@@ -4,7 +4,9 @@
 // counted less what we sent ourselves. Over 5 % of the link for one bin is a begin, under it for 20 ms an end.
 //
 // What we hand to the kernel is counted by the interface a moment later, so a bin may hold more of ours than it shows. The
-// difference is owed by the next one; if it were forgotten, each gate that opens would look like a burst.
+// difference is owed by the next one; if it were forgotten, each gate that opens would look like a burst. What is owed for long
+// never comes: it was headers that the interface does not count. What arrives is counted by the interface first, so there it
+// is the interface's bin of before that is compared.
 // Thread: beacon. Pure.
 #pragma once
 #include <tideway/time.h>
@@ -18,7 +20,9 @@ class CounterWatch {
  public:
   static constexpr Duration kBin = std::chrono::milliseconds(10), kQuiet = std::chrono::milliseconds(20);
   static constexpr double kBusyShare = 0.05;                            // of the link
-  static constexpr Duration kOwedMax = std::chrono::milliseconds(2);    // of the link's rate: what waits in the kernel
+  static constexpr Duration kOwedMax = std::chrono::milliseconds(2);    // of the link's rate: what waits in the kernel,
+  static constexpr Bytes kOwedBytes = Bytes(128 << 10);                 // or a burst of ours, where that is more
+  static constexpr double kOwedKept = 0.5;                              // from bin to bin
 
   explicit CounterWatch(Rate capacity) : capacity_(capacity) {}
 
@@ -43,6 +47,7 @@ class CounterWatch {
   };
   const Rate capacity_;
   Direction sent_, received_;
+  uint64_t received_before_ = 0;  // of the interface, one bin ago
   Time last_at_ = Time::min(), quiet_since_ = Time::min(), edge_at_{};
   Rate foreground_;
   bool is_busy_ = false;

@@ -99,7 +99,9 @@ void SiteLoop::tell_changes(Time now, size_t training) {
   Told& told = told_[training];
   const Lock lock = watch.lock(now);
   if (lock != told.lock && lock == Lock::kLocked) news_.push_back({SiteNews::Kind::kLocked, training, watch.period(now)});
-  if (lock != told.lock && lock == Lock::kLost) news_.push_back({SiteNews::Kind::kLost, training});
+  // One that was never locked is no training that could be lost: a few words, or a busy moment of an interface.
+  if (lock == Lock::kLocked) told.was_locked = true;
+  if (lock == Lock::kLost && std::exchange(told.was_locked, false)) news_.push_back({SiteNews::Kind::kLost, training});
   told.lock = lock;
   const auto inflation = watch.budget().inflation();
   if (!inflation) return;

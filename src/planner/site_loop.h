@@ -72,7 +72,7 @@ class SiteLoop {
   std::vector<TrainingWatch> watches_;
   std::vector<uint32_t> board_bursts_;          // slots of the board that burst, by training
   std::vector<bool> was_bursting_;
-  struct Told { Lock lock = Lock::kUnknown; bool is_over = false; };
+  struct Told { Lock lock = Lock::kUnknown; bool was_locked = false, is_over = false; };
   std::vector<Told> told_;
   std::vector<LinkState> links_;
   Time last_ = Time::min();
