@@ -13,7 +13,7 @@ constexpr uint16_t kSeenMember = UINT16_MAX;  // of bursts that counters show: n
 
 SiteLoop::SiteLoop(SiteLoopConfig config)
     : config_(std::move(config)), bursts_(config_.bursts), board_bursts_(config_.trainings.size()), was_bursting_(config_.trainings.size()),
-      told_(config_.trainings.size()), links_(config_.bursts.link_sites.size()) {
+      maybe_ended_(config_.trainings.size()), told_(config_.trainings.size()), links_(config_.bursts.link_sites.size()) {
   for (const TrainingRules& rules : config_.trainings) watches_.emplace_back(rules);
 }
 
@@ -49,14 +49,22 @@ void SiteLoop::on_board_prediction(Time begin, size_t training) { watches_[train
 void SiteLoop::on_counters(size_t training, CounterWatch::Edge edge, Time at, Time now) {
   if (edge == CounterWatch::Edge::kNone) return;
   TrainingWatch& watch = watches_[training];
-  if (edge == CounterWatch::Edge::kBegin) watch.on_seen(at);
-  else watch.on_seen_end(at);
-  gate::PhaseEvent event{.kind = edge == CounterWatch::Edge::kBegin ? gate::PhaseKind::kBegin : gate::PhaseKind::kEnd,
-                         .training = config_.bursts.trainings[training].id, .destination = 0, .member = kSeenMember, .members = kSeenMember, .ahead = {}, .details = {}};
-  if (edge == CounterWatch::Edge::kBegin && !watch.believes_counters(now)) return;
+  if (edge == CounterWatch::Edge::kEnd) {
+    watch.on_seen_end(at);
+    if (watch.expects_more(at)) maybe_ended_[training] = at;
+    else tell_counters(training, gate::PhaseKind::kEnd, at, now);
+    return;
+  }
+  watch.on_seen(at);
+  maybe_ended_[training].reset();
+  if (watch.believes_counters(now)) tell_counters(training, gate::PhaseKind::kBegin, at, now);
+}
+
+void SiteLoop::tell_counters(size_t training, gate::PhaseKind kind, Time at, Time now) {
+  gate::PhaseEvent event{.kind = kind, .training = config_.bursts.trainings[training].id, .destination = 0, .member = kSeenMember, .members = kSeenMember, .ahead = {}, .details = {}};
   event.details.ttl = config_.bursts.ttl_max;  // the end will be seen, too
   if (bursts_.on_event(now, event) != gate::EventFate::kTaken) return;
-  watch.on_heard(now, PhaseOrigin::kCounters);
+  watches_[training].on_heard(now, PhaseOrigin::kCounters);
   settle(at, PhaseOrigin::kCounters, TrainingWatch::End::kSaid);
 }
 
@@ -73,6 +81,8 @@ void SiteLoop::on_time(Time now) {
   bursts_.on_time(now);
   settle(now, PhaseOrigin::kNone, TrainingWatch::End::kRanOut);
   for (size_t i = 0; i < watches_.size(); ++i) {
+    if (maybe_ended_[i] && (now - *maybe_ended_[i] >= TrainingWatch::kPauseMax || !watches_[i].expects_more(now)))
+      tell_counters(i, gate::PhaseKind::kEnd, *std::exchange(maybe_ended_[i], std::nullopt), now);
     watches_[i].on_time(now);
     tell_changes(now, i);
   }

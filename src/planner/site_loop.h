@@ -63,6 +63,7 @@ class SiteLoop {
     Time closed_since = kNever;
     bool is_held_told = false;
   };
+  void tell_counters(size_t training, gate::PhaseKind kind, Time at, Time now);
   void settle(Time at, PhaseOrigin origin, TrainingWatch::End end);
   void tell_changes(Time now, size_t training);
   const std::vector<size_t>& links_of(size_t training) const { return config_.bursts.trainings[training].links; }
@@ -72,6 +73,7 @@ class SiteLoop {
   std::vector<TrainingWatch> watches_;
   std::vector<uint32_t> board_bursts_;          // slots of the board that burst, by training
   std::vector<bool> was_bursting_;
+  std::vector<std::optional<Time>> maybe_ended_;  // bursts that counters show, which may only pause
   struct Told { Lock lock = Lock::kUnknown; bool was_locked = false, is_over = false; };
   std::vector<Told> told_;
   std::vector<LinkState> links_;

@@ -8,6 +8,7 @@ namespace tideway::planner {
 namespace {
 
 constexpr int kGuardSigmas = 3;
+constexpr int kUsualOver = 5;                                       // bursts, about
 constexpr int kHeldPeriods = 2;                                     // at most, should the end of the burst not come
 constexpr Duration kHeldMax = std::chrono::seconds(60);
 constexpr Duration kLateLeast = std::chrono::milliseconds(2);       // what any word may be late
@@ -61,7 +62,9 @@ void TrainingWatch::on_burst_begin(Time at, PhaseOrigin origin) {
   const std::optional<Duration> burst = std::exchange(burst_, std::nullopt), reported = std::exchange(reported_, std::nullopt);
   const InterferenceBudget::Kind kind = std::exchange(kind_, InterferenceBudget::Kind::kHoldout);
   if (gaps_.end && Rate::of(bulk_, std::max(at - *gaps_.end, Duration(1))) > kBulkLeast) kind_ = InterferenceBudget::Kind::kWithBulk;
-  if (!before || !burst || at - *before > kSilentPeriods * period) return;
+  if (burst) burst_usual_ = burst_usual_ == Duration::zero() ? *burst : burst_usual_ + (*burst - burst_usual_) / kUsualOver;
+  was_locked_ |= lock(at) == Lock::kLocked;
+  if (!before || !burst || !was_locked_ || at - *before > kSilentPeriods * period) return;
   budget_.on_iteration(kind, *burst, reported.value_or(at - *before));
 }
 
@@ -77,10 +80,15 @@ void TrainingWatch::on_burst_end(Time at, End end) {
 void TrainingWatch::choose_hold(Time now) {
   const Duration period = this->period(now);
   const bool is_paused = budget_.periods_paused() > 0, was_without = kind_ == InterferenceBudget::Kind::kHoldout;
-  if (period <= Duration::zero()) return;
+  if (!was_locked_) return;
   if (!is_paused && (was_without || !budget_.is_next_holdout())) return;
   held_for_ = is_paused ? gate::GateReason::kBudget : gate::GateReason::kHoldout;
   held_until_ = now + std::min(kHeldPeriods * period, kHeldMax);
+}
+
+bool TrainingWatch::expects_more(Time at) const {
+  if (!begin_ || lock(at) != Lock::kLocked) return false;
+  return static_cast<double>((at - *begin_).count()) < kBurstShare * static_cast<double>(burst_usual_.count());
 }
 
 std::optional<TrainingWatch::Expected> TrainingWatch::expected(Time now) const {

@@ -57,6 +57,11 @@ class TrainingWatch {
   void on_time(Time now);
 
   bool believes_counters(Time now) const;
+  // Whether the burst under way is so much shorter than the others that what looks like its end may be a pause: TCP that starts
+  // anew sends for a moment and then waits for a round trip.
+  static constexpr double kBurstShare = 0.8;
+  static constexpr Duration kPauseMax = std::chrono::milliseconds(100);
+  bool expects_more(Time at) const;
   struct Ask {
     Time closed_until = Time::min();
     gate::GateReason reason = gate::GateReason::kNone;
@@ -97,6 +102,8 @@ class TrainingWatch {
   std::optional<Time> begin_;
   std::optional<Duration> burst_, reported_; // its length, and that of the iteration as the trainer has it
   InterferenceBudget::Kind kind_ = InterferenceBudget::Kind::kWithBulk;
+  bool was_locked_ = false;                  // before that nobody knows what an iteration is
+  Duration burst_usual_{};                   // zero: not known
   Bytes bulk_;                               // sent since the last burst's end
   Time held_until_ = Time::min();
   gate::GateReason held_for_ = gate::GateReason::kNone;

@@ -166,6 +166,24 @@ TEST(SiteLoop, APauseWithinABurstIsNoIteration) {
   EXPECT_NEAR(static_cast<double>(site.llm().period(site.now).count()), 1e9, 1e7);
 }
 
+TEST(SiteLoop, APauseOfABurstThatIsSeenOpensNoGate) {
+  Site site(TrainingRules::Counters::kWatched);
+  site.has_bulk = false;
+  for (int i = 0; i < 8; ++i) site.iterate_seen();
+  site.loop.on_counters(0, Edge::kBegin, site.now, site.now);
+  site.pass(milliseconds(100));
+  site.loop.on_counters(0, Edge::kEnd, site.now - milliseconds(20), site.now);
+  EXPECT_TRUE(site.is_closed());
+  site.pass(milliseconds(50));
+  EXPECT_TRUE(site.is_closed());
+  site.pass(milliseconds(50));  // a burst that is shorter than the others, after all
+  EXPECT_FALSE(site.is_closed());
+  site.loop.on_counters(0, Edge::kBegin, site.now, site.now);
+  site.pass(milliseconds(190));
+  site.loop.on_counters(0, Edge::kEnd, site.now, site.now);  // as long as they are
+  EXPECT_FALSE(site.is_closed());
+}
+
 TEST(SiteLoop, AWordAheadIsGuardedAndOneThatWasWrongIsAMiss) {
   Site site;
   site.say(PhaseKind::kPredict, {.bytes = {}, .duration = {}, .period = {}, .jitter = milliseconds(5), .ttl = {}}, milliseconds(100));
@@ -196,7 +214,7 @@ TEST(SiteLoop, TheBoardIsAsGoodAsAWord) {
 TEST(SiteLoop, HoldsBulkForOneIterationOfFiftyAndMeasures) {
   Site site;
   int held = 0;
-  for (int i = 0; i < 260; ++i) {
+  for (int i = 0; i < 270; ++i) {
     held += site.is_closed() ? 1 : 0;
     if (site.is_closed()) {
       EXPECT_EQ(site.reason(), GateReason::kHoldout);
