@@ -387,6 +387,7 @@ Result<Link> read_link(const Value& value) {
   reader.read("peer", link.peer, parse_name);
   using enum Link::Kind;
   reader.read("kind", link.kind, one_of<Link::Kind>({{"dedicated", kDedicated}, {"shared", kShared}, {"metered", kMetered}}));
+  reader.read("capacity", link.capacity, parse_rate);
   bool le_queue = false;
   reader.read_flag("le_queue", le_queue);
   if (le_queue) link.queue = Link::LowerEffort::kOwn;
@@ -408,10 +409,18 @@ Result<double> parse_trickle(std::string_view text) {
   return share;
 }
 
+Result<double> parse_budget(std::string_view text) {
+  constexpr double kMost = 0.5;
+  auto share = parse_percent(text);
+  if (share.ok() && (share.value() > kMost || share.value() <= 0)) return invalid(quoted(text) + " is no interference budget", "write a share of an iteration up to 50%, such as 1%");
+  return share;
+}
+
 Status read_phase(const Table& document, GatewayConfig& config) {
   Reader schedule("[schedule]", section(document, "schedule"));
   schedule.read("queue_target", config.schedule.queue_target, parse_positive);
   schedule.read("trickle", config.schedule.trickle, parse_trickle);
+  schedule.read("interference_budget", config.schedule.interference_budget, parse_budget);
   if (!schedule.status().ok()) return schedule.status();
   const Table* table = section(document, "phase");
   Reader phase("[phase]", table);
@@ -422,6 +431,17 @@ Status read_phase(const Table& document, GatewayConfig& config) {
   phase.read_path("board", config.phase.board, Reader::Empty::kMeansNone);
   phase.read("ttl_max", config.phase.ttl_max, parse_positive);
   return phase.status();
+}
+
+// iface:NAME. The kernel's names of interfaces have up to 15 bytes and no slash.
+Result<std::string> parse_counter(std::string_view text) {
+  constexpr std::string_view kInterface = "iface:";
+  constexpr size_t kNameMax = 15;
+  if (!text.starts_with(kInterface)) return invalid(quoted(text) + " is no counter of this version", "write iface: and the name of an interface, such as iface:eth1");
+  const std::string_view name = text.substr(kInterface.size());
+  if (name.empty() || name.size() > kNameMax || name.find('/') != name.npos || name.starts_with('.'))
+    return invalid(quoted(text) + " names no interface", "write one of those that `ip link` shows, such as iface:eth1");
+  return std::string(name);
 }
 
 Result<Training> read_training(const Value& value) {
@@ -445,6 +465,13 @@ Result<Training> read_training(const Value& value) {
     return success();
   });
   if (sources != 0) training.sources = sources;
+  reader.read_each("counters", [&](const std::string& text) -> Status {
+    auto name = parse_counter(text);
+    if (!name.ok()) return name.error();
+    training.interfaces.push_back(std::move(name).value());
+    return success();
+  });
+  reader.read("period_hint", training.period_hint, parse_positive);
   if (!reader.status().ok()) return reader.status().error();
   return training;
 }

@@ -143,6 +143,7 @@ struct Signer {
 // The network to a site, as far as what we send on it makes room for trainings.
 struct Link {
   std::string peer;                 // the far site
+  Rate capacity = Rate::unlimited();  // not known
   enum class Kind : uint8_t { kDedicated, kShared, kMetered } kind = Kind::kShared;
   // kOwn: the network has a lower-effort queue, and that, not a gate, keeps bulk out of the way.
   enum class LowerEffort : uint8_t { kNone, kOwn } queue = LowerEffort::kNone;
@@ -152,6 +153,7 @@ struct Link {
 struct Schedule {
   Duration queue_target = std::chrono::milliseconds(1);
   double trickle = 0.002;           // of the remembered rate, while the gate is closed
+  double interference_budget = 0.01;  // how much longer bulk may make iterations
 };
 
 // How trainers announce that they communicate.
@@ -167,6 +169,8 @@ struct Training {
   std::string name;
   std::vector<std::string> peers;   // far ends of links that its bursts cross
   uint8_t sources = 7;              // bits of PhaseSource
+  std::vector<std::string> interfaces;  // whose counters show its bursts
+  Duration period_hint{};           // zero: not known
   std::string at;
 
   bool listens_to(PhaseSource source) const { return (sources & static_cast<uint8_t>(source)) != 0; }

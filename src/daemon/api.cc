@@ -35,7 +35,7 @@ std::string query(const http::Request& request, const std::string& name) {
 }  // namespace
 
 Result<std::unique_ptr<Api>> Api::start(ApiConfig config, ApiParts parts, LocalGrants grants) {
-  std::unique_ptr<Api> api(new Api(std::move(config), parts, std::move(grants)));
+  std::unique_ptr<Api> api(new Api(std::move(config), std::move(parts), std::move(grants)));
   api->now_ = read_clock();
   api->load_.look(api->now_);  // the first scrape has something to compare with
   if (!api->config_.socket.empty()) {
@@ -68,7 +68,7 @@ std::vector<int> Api::wait_fds() const {
 }
 
 Time Api::next_deadline(Time now) const {
-  Time next = std::min(feed_.next_deadline(), rate_ends_at_);
+  Time next = std::min({feed_.next_deadline(), rate_ends_at_, tide_.next_deadline(now)});
   if (server_ != nullptr) next = std::min(next, server_->next_deadline(now));
   if (metrics_ != nullptr) next = std::min(next, metrics_->next_deadline(now));
   return next;
@@ -84,6 +84,7 @@ void Api::turn(Time now, job::WallTime wall) {
   if (server_ != nullptr) server_->run();
   if (metrics_ != nullptr) metrics_->run();
   feed_.turn(now);
+  tide_.turn(now, wall);
   if (server_ != nullptr) server_->run();  // what the feed said goes out
 }
 
@@ -92,7 +93,7 @@ void Api::on_metrics_request(const std::shared_ptr<http::Exchange>& exchange) {
   const bool is_fine = request.method == "GET" && request.path == "/metrics";
   if (!is_fine) return exchange->answer(problem({Fault::kUsage, "this port has /metrics alone", "use the unix socket for the rest"}, 404));
   const auto reload = reload_failed_ ? MetricSources::Reload::kFailed : MetricSources::Reload::kOk;
-  exchange->answer({200, std::string(kMetricsType), metrics_of({parts_.gateway, parts_.table, parts_.store, load_, config_.roots, reload}, now_)});
+  exchange->answer({200, std::string(kMetricsType), metrics_of({parts_.gateway, parts_.table, parts_.store, load_, config_.roots, reload, tide_}, now_)});
 }
 
 void Api::on_request(const std::shared_ptr<http::Exchange>& exchange) {
@@ -122,6 +123,9 @@ Api::Answer Api::dispatch(Route route, const Call& call) {
     case Route::kConfig: return ok(api::to_json(api::ConfigState{config_.file, config_.sections, reload_failed_}));
     case Route::kReload: return reload(call);
     case Route::kMetrics: on_metrics_request(call.exchange); return std::nullopt;
+    case Route::kPhase: return tide_.take_phase(now_, call.exchange->request().body);
+    case Route::kLinks: return tide_.links();
+    case Route::kTide: tide_.watch(call.exchange); return std::nullopt;
     default: break;
   }
   // A job of somebody else looks like none.

@@ -9,6 +9,7 @@
 #include "daemon/event_feed.h"
 #include "daemon/local_grants.h"
 #include "daemon/metrics.h"
+#include "daemon/tide_api.h"
 #include "http/server.h"
 
 #include <functional>
@@ -34,6 +35,8 @@ struct ApiParts {
   JobRunner& runner;
   StoreThread& store;
   std::function<Status()> reload;
+  PhasePort* phases;  // null: no training is configured
+  LinkSources links;
 };
 
 class Api {
@@ -52,7 +55,7 @@ class Api {
 
  private:
   Api(ApiConfig config, ApiParts parts, LocalGrants grants)
-      : config_(std::move(config)), parts_(parts), grants_(std::move(grants)), feed_(parts_.table, parts_.runner) {}
+      : config_(std::move(config)), parts_(std::move(parts)), grants_(std::move(grants)), feed_(parts_.table, parts_.runner), tide_(parts_.links, parts_.phases) {}
   struct Call {
     const std::shared_ptr<http::Exchange>& exchange;
     const http::Caller& caller;
@@ -80,6 +83,7 @@ class Api {
   ApiParts parts_;
   LocalGrants grants_;
   EventFeed feed_;
+  TideApi tide_;
   WorkerLoad load_;
   std::optional<Error> reload_failed_;
   Time now_{};

@@ -26,6 +26,9 @@ constexpr RouteRow kRoutes[] = {
     {kConfig, "GET", "/v1/config"},
     {kReload, "POST", "/v1/config/reload"},
     {kMetrics, "GET", "/metrics"},
+    {kPhase, "POST", "/v1/phase"},
+    {kLinks, "GET", "/v1/links"},
+    {kTide, "GET", "/v1/tide"},
 };
 
 // The part that {id} stands for; empty where there is none. Nothing: it is another path.

@@ -34,6 +34,7 @@ struct DaemonConfig {
   ApiConfig api;
   JobRules jobs;
   std::optional<PhasePortConfig> phases;  // none: nobody announces phases
+  std::vector<LinkAbout> links;           // those of gateway.engine.gates, in their order
 };
 
 class Daemon {

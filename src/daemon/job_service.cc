@@ -55,7 +55,8 @@ Result<std::unique_ptr<JobService>> JobService::start(JobServiceConfig config, s
   auto thread = StoreThread::start(std::move(store).value());
   if (!thread.ok()) return std::move(thread).error();
   service->store_ = std::move(thread).value();
-  auto api = Api::start(std::move(config.api), {gateway, service->peers_, service->table_, service->runner_, *service->store_, std::move(reload)}, std::move(grants));
+  auto api = Api::start(std::move(config.api), {gateway, service->peers_, service->table_, service->runner_, *service->store_, std::move(reload), config.phases,
+                                            LinkSources{&gateway, config.gates, config.phases, std::move(config.links)}}, std::move(grants));
   if (!api.ok()) return std::move(api).error();
   service->api_ = std::move(api).value();
   if (known > 0) log::info("jobs_loaded", "jobs=" + std::to_string(known) + " queued=" + std::to_string(service->table_.count(job::State::kQueued)));

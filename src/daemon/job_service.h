@@ -23,6 +23,9 @@ struct JobServiceConfig {
   ApiConfig api;
   JobRules rules;
   std::string state_dir;
+  PhasePort* phases = nullptr;  // null: no training is configured. It outlives the service
+  std::vector<LinkAbout> links;
+  std::shared_ptr<const engine::Gates> gates;  // of the links
 };
 
 class JobService {

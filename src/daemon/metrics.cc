@@ -2,6 +2,7 @@
 #include "daemon/metrics.h"
 
 #include "daemon/metrics_text.h"
+#include "daemon/tide_metrics.h"
 
 #include <sys/statvfs.h>
 
@@ -116,6 +117,7 @@ std::string metrics_of(const MetricSources& sources, Time now) {
   add_sessions(out, counts);
   add_jobs(out, sources.table);
   add_service(out, sources);
+  add_tide(out, sources.tide, now);
   return out.text();
 }
 

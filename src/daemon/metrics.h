@@ -6,6 +6,7 @@
 #include "daemon/job_table.h"
 #include "daemon/peer_sessions.h"
 #include "daemon/store_thread.h"
+#include "daemon/tide_api.h"
 #include "daemon/worker_load.h"
 #include "session/gateway.h"
 
@@ -21,6 +22,7 @@ struct MetricSources {
   WorkerLoad& load;
   const std::vector<session::RootConfig>& roots;
   enum class Reload : uint8_t { kFailed, kOk } reload = Reload::kOk;
+  const TideApi& tide;
 };
 std::string metrics_of(const MetricSources& sources, Time now);
 

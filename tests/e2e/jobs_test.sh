@@ -37,20 +37,6 @@ gets_going() {
   for _ in $(seq 100); do tideway jobs show --json "$1" | grep -q '"bytes_done":[1-9]' && return; sleep 0.1; done
   fail "job $1 did not get going: $(tideway jobs show "$1")"
 }
-ask() { python3 - "$socket" "$@" <<'PY'
-import http.client, socket, sys
-class Unix(http.client.HTTPConnection):
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(20)
-        self.sock.connect(sys.argv[1])
-line = Unix("tideway")
-headers = {"Last-Event-ID": sys.argv[5]} if len(sys.argv) > 5 else {}
-line.request(sys.argv[2], sys.argv[3], sys.argv[4] if len(sys.argv) > 4 else None, headers)
-answer = line.getresponse()
-print(answer.status, answer.read().decode())
-PY
-}
 
 # ---- there and back --------------------------------------------------------------------------------------------------
 job=$(tideway submit "$tree" wisconsin:data/pushed)
