@@ -119,7 +119,10 @@ Api::Answer Api::dispatch(Route route, const Call& call) {
     case Route::kRate: return ok(api::to_json(api::RateState{parts_.gateway.engine().rate(), {}}));
     case Route::kSetRate: return set_rate(call);
     case Route::kHealth: return health();
-    case Route::kVersion: return ok(api::version_json(TIDEWAY_VERSION, session::kProtocolVersion));
+    case Route::kVersion: {
+      const crypto::Identity& own = parts_.gateway.own_certificate().identity;
+      return ok(api::to_json(api::Version{TIDEWAY_VERSION, session::kProtocolVersion, own.site, own.gateway}));
+    }
     case Route::kConfig: return ok(api::to_json(api::ConfigState{config_.file, config_.sections, reload_failed_}));
     case Route::kReload: return reload(call);
     case Route::kMetrics: on_metrics_request(call.exchange); return std::nullopt;
@@ -216,24 +219,29 @@ http::Response Api::list(const Call& call) const {
   const std::string state_text = query(request, "state"), peer = query(request, "peer"), after_text = query(request, "after"), limit_text = query(request, "limit");
   const auto state = job::state_named(state_text);
   if (!state && !state_text.empty()) return problem({Fault::kUsage, "state is none of a job", "see docs/openapi.json"});
-  uint64_t after = 0, limit = kPageDefault;
+  const std::string order = query(request, "order");
+  if (!order.empty() && order != "oldest" && order != "newest") return problem({Fault::kUsage, "order is none", "write oldest or newest"});
+  const bool is_newest = order == "newest";
+  const auto place = [is_newest](uint64_t number) { return is_newest ? ~number : number; };  // what comes first is smaller
+  uint64_t after = is_newest ? ~uint64_t{} : 0, limit = kPageDefault;
   std::from_chars(after_text.data(), after_text.data() + after_text.size(), after);
   std::from_chars(limit_text.data(), limit_text.data() + limit_text.size(), limit);
   limit = std::clamp<uint64_t>(limit, 1, kPageMax);
   const bool sees_all = LocalGrants::is_privileged(call.caller);
-  std::map<uint64_t, const job::Job*> page;  // the `limit` smallest numbers above `after`, and one more
+  std::map<uint64_t, const job::Job*> page;  // the `limit` first ones behind `after`, and one more
   for (const auto& [id, job] : parts_.table.all()) {
-    const bool is_wanted = job.number > after && (!state || job.state == *state) && (peer.empty() || job.peer == peer) && (sees_all || job.owner == call.caller.uid);
-    if (!is_wanted || (page.size() > limit && page.rbegin()->first < job.number)) continue;
-    page[job.number] = &job;
+    const uint64_t at = place(job.number);
+    const bool is_wanted = at > place(after) && (!state || job.state == *state) && (peer.empty() || job.peer == peer) && (sees_all || job.owner == call.caller.uid);
+    if (!is_wanted || (page.size() > limit && page.rbegin()->first < at)) continue;
+    page[at] = &job;
     if (page.size() > limit + 1) page.erase(std::prev(page.end()));
   }
   api::JobPage answer;
   if (page.size() > limit) {
     page.erase(std::prev(page.end()));
-    answer.next = std::to_string(page.rbegin()->first);
+    answer.next = std::to_string(page.rbegin()->second->number);
   }
-  for (const auto& [number, job] : page) answer.jobs.push_back({*job, parts_.runner.progress(job->id)});
+  for (const auto& [at, job] : page) answer.jobs.push_back({*job, parts_.runner.progress(job->id)});
   return ok(api::to_json(answer));
 }
 
