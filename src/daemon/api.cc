@@ -9,6 +9,7 @@
 #include "session/transfer_id.h"
 
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <charconv>
 
@@ -38,21 +39,21 @@ Result<std::unique_ptr<Api>> Api::start(ApiConfig config, ApiParts parts, LocalG
   std::unique_ptr<Api> api(new Api(std::move(config), std::move(parts), std::move(grants)));
   api->now_ = read_clock();
   api->load_.look(api->now_);  // the first scrape has something to compare with
-  if (!api->config_.socket.empty()) {
-    auto socket = http::ListenSocket::open_unix(api->config_.socket, std::string(kGroup));
-    if (!socket.ok()) return std::move(socket).error();
-    auto server = http::Server::start(std::move(socket).value(), [self = api.get()](const auto& exchange) { self->on_request(exchange); });
-    if (!server.ok()) return std::move(server).error();
-    api->server_ = std::move(server).value();
-  }
-  if (api->config_.metrics) {
-    auto socket = http::ListenSocket::open_tcp(*api->config_.metrics);
-    if (!socket.ok()) return std::move(socket).error();
-    auto server = http::Server::start(std::move(socket).value(), [self = api.get()](const auto& exchange) { self->on_metrics_request(exchange); });
-    if (!server.ok()) return std::move(server).error();
-    api->metrics_ = std::move(server).value();
-  }
+  const ApiConfig& listen = api->config_;
+  Status status = success();
+  if (!listen.socket.empty()) status = api->serve(http::ListenSocket::open_unix(listen.socket, std::string(kGroup)), &Api::on_request);
+  if (status.ok() && listen.metrics) status = api->serve(http::ListenSocket::open_tcp(*listen.metrics), &Api::on_metrics_request);
+  if (status.ok() && listen.web) status = api->serve(http::ListenSocket::open_tcp(*listen.web), &Api::on_web_request, web_headers());
+  if (!status.ok()) return std::move(status).error();
   return api;
+}
+
+Status Api::serve(Result<http::ListenSocket> socket, Listener listener, http::Headers headers) {
+  if (!socket.ok()) return std::move(socket).error();
+  auto server = http::Server::start(std::move(socket).value(), [this, listener](const auto& exchange) { (this->*listener)(exchange); }, std::move(headers));
+  if (!server.ok()) return std::move(server).error();
+  servers_.push_back(std::move(server).value());
+  return success();
 }
 
 void Api::reload_ended(const Status& status) {
@@ -62,15 +63,13 @@ void Api::reload_ended(const Status& status) {
 
 std::vector<int> Api::wait_fds() const {
   std::vector<int> fds;
-  if (server_ != nullptr) fds.push_back(server_->wait_fd());
-  if (metrics_ != nullptr) fds.push_back(metrics_->wait_fd());
+  for (const auto& server : servers_) fds.push_back(server->wait_fd());
   return fds;
 }
 
 Time Api::next_deadline(Time now) const {
   Time next = std::min({feed_.next_deadline(), rate_ends_at_, tide_.next_deadline(now)});
-  if (server_ != nullptr) next = std::min(next, server_->next_deadline(now));
-  if (metrics_ != nullptr) next = std::min(next, metrics_->next_deadline(now));
+  for (const auto& server : servers_) next = std::min(next, server->next_deadline(now));
   return next;
 }
 
@@ -81,11 +80,10 @@ void Api::turn(Time now, job::WallTime wall) {
     rate_ends_at_ = kNever;
     parts_.gateway.set_rate(rate_after_);
   }
-  if (server_ != nullptr) server_->run();
-  if (metrics_ != nullptr) metrics_->run();
+  for (const auto& server : servers_) server->run();
   feed_.turn(now);
   tide_.turn(now, wall);
-  if (server_ != nullptr) server_->run();  // what the feed said goes out
+  for (const auto& server : servers_) server->run();  // what the feeds said goes out
 }
 
 void Api::on_metrics_request(const std::shared_ptr<http::Exchange>& exchange) {
@@ -94,6 +92,15 @@ void Api::on_metrics_request(const std::shared_ptr<http::Exchange>& exchange) {
   if (!is_fine) return exchange->answer(problem({Fault::kUsage, "this port has /metrics alone", "use the unix socket for the rest"}, 404));
   const auto reload = reload_failed_ ? MetricSources::Reload::kFailed : MetricSources::Reload::kOk;
   exchange->answer({200, std::string(kMetricsType), metrics_of({parts_.gateway, parts_.table, parts_.store, load_, config_.roots, reload, tide_}, now_)});
+}
+
+void Api::on_web_request(const std::shared_ptr<http::Exchange>& exchange) {
+  const http::Caller everybody{::geteuid(), ::getegid(), {}};  // sees all jobs
+  auto answer = judge_web_request(exchange->request(), config_.web_files);
+  if (const auto* refusal = std::get_if<WebRefusal>(&answer)) return exchange->answer(problem(refusal->why, refusal->status));
+  if (const auto* file = std::get_if<const WebFile*>(&answer)) return exchange->answer({200, std::string((*file)->type), std::string((*file)->body)});
+  const Match& match = std::get<Match>(answer);
+  if (auto told = dispatch(match.route, {exchange, everybody, match.id})) exchange->answer(std::move(*told));
 }
 
 void Api::on_request(const std::shared_ptr<http::Exchange>& exchange) {
