@@ -91,7 +91,7 @@ void Api::on_metrics_request(const std::shared_ptr<http::Exchange>& exchange) {
   const bool is_fine = request.method == "GET" && request.path == "/metrics";
   if (!is_fine) return exchange->answer(problem({Fault::kUsage, "this port has /metrics alone", "use the unix socket for the rest"}, 404));
   const auto reload = reload_failed_ ? MetricSources::Reload::kFailed : MetricSources::Reload::kOk;
-  exchange->answer({200, std::string(kMetricsType), metrics_of({parts_.gateway, parts_.table, parts_.store, load_, config_.roots, reload, tide_}, now_)});
+  exchange->answer({200, std::string(kMetricsType), metrics_of({parts_.gateway, parts_.table, parts_.store, load_, paths_, parts_.peers, config_.roots, reload, tide_}, now_)});
 }
 
 void Api::on_web_request(const std::shared_ptr<http::Exchange>& exchange) {

@@ -90,6 +90,7 @@ class Api {
   EventFeed feed_;
   TideApi tide_;
   WorkerLoad load_;
+  PathWatch paths_;
   std::optional<Error> reload_failed_;
   Time now_{};
   job::WallTime wall_{};
