@@ -11,7 +11,8 @@ namespace {
 
 // What may be read by whoever reaches the port. Not the configuration, and not the metrics, which have a listener of their own.
 constexpr Route kReadable[] = {Route::kListJobs, Route::kShowJob, Route::kListEntries, Route::kJobEvents, Route::kEvents,
-                               Route::kPeers,    Route::kRoots,   Route::kRate,        Route::kHealth,    Route::kVersion};
+                               Route::kPeers,    Route::kRoots,   Route::kRate,        Route::kHealth,    Route::kVersion,
+                               Route::kLinks,    Route::kTide};
 
 // The port is anybody's: a tunnel or a proxy has one of its own.
 bool is_own_name(std::string_view host) {

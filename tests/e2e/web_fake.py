@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Serves the files of the page, and in place of a gateway what one with a training would tell: two links, one of them without a
-# training, and jobs in each state. For tests, and for whoever works on the page:   web_fake.py FOLDER PORT
+# Serves the files of the page, and in place of a gateway what one with a training would tell: a link whose training is measured, one
+# whose training is announced alone, one without any, and jobs in each state. For tests, and for whoever works on the page:   web_fake.py FOLDER PORT
 import datetime
 import http.server
 import json
@@ -42,10 +42,12 @@ def tide(moment):
         burst, gate = 0.0, "open"
     return {"time": text_of(moment), "links": [
         {"peer": "wisconsin", "bulk_send_bits": round(0.96 * CAPACITY * (1 - burst) * (0.97 + 0.03 * math.sin(moment))), "bulk_receive_bits": 0,
-         "foreground_bits": round(0.93 * CAPACITY * burst), "gate_send": gate, "gate_receive": "open", "reason": {"closed": "gate:llm7", "guard": "guard", "probe": "probe", "open": None}[gate],
+         "foreground_bits": round(0.93 * CAPACITY * burst), "gate_send": gate, "gate_receive": None, "reason": {"closed": "gate:llm7", "guard": "guard", "probe": "probe", "open": None}[gate],
          "burst": ["llm7"] if burst > 0.5 else []},
         {"peer": "oslo", "bulk_send_bits": round(2e8 + 3e7 * math.sin(moment / 3)), "bulk_receive_bits": round(1.2e8 + 5e7 * math.sin(moment / 7)), "foreground_bits": None,
-         "gate_send": "open", "gate_receive": "open", "reason": None, "burst": []}]}
+         "gate_send": "open", "gate_receive": None, "reason": None, "burst": []},
+        {"peer": "quincy", "bulk_send_bits": round(0.9 * CAPACITY * (1 - burst)), "bulk_receive_bits": 0, "foreground_bits": None,
+         "gate_send": gate, "gate_receive": None, "reason": {"closed": "gate:rl2", "guard": "guard", "probe": "probe", "open": None}[gate], "burst": ["rl2"] if burst > 0.5 else []}]}
 
 
 def job(number, state, **more):
@@ -122,7 +124,9 @@ class Gateway(http.server.BaseHTTPRequestHandler):
                  "bulk_bits": {"send": 5.7e8, "receive": 0}, "foreground_bits": 3.7e8, "rtt_s": 0.0204, "loss": 0.00013, "trainings": [
                      {"training": "llm7", "predictor": "locked", "period_s": 1.0, "jitter_s": 0.012, "burst": True, "source": "beacon", "source_age_s": 0.2, "inflation": 0.0041, "budget": 0.01},
                      {"training": "vision3", "predictor": "acquiring", "period_s": None, "jitter_s": None, "burst": False, "source": None, "source_age_s": None, "inflation": 0.013, "budget": 0.01}]},
-                {"peer": "oslo", "kind": "dedicated", "capacity_bits": None, "gates": [], "bulk_bits": {"send": 2e8, "receive": 1.2e8}, "foreground_bits": None, "rtt_s": 0.0981, "loss": 0, "trainings": []}]},
+                {"peer": "oslo", "kind": "dedicated", "capacity_bits": None, "gates": [], "bulk_bits": {"send": 2e8, "receive": 1.2e8}, "foreground_bits": None, "rtt_s": 0.0981, "loss": 0, "trainings": []},
+                {"peer": "quincy", "kind": "shared", "capacity_bits": CAPACITY, "gates": [], "bulk_bits": {"send": 5e8, "receive": 0}, "foreground_bits": None, "rtt_s": None, "loss": None, "trainings": [
+                    {"training": "rl2", "predictor": "none", "period_s": None, "jitter_s": None, "burst": False, "source": "api", "source_age_s": 0.31, "inflation": None, "budget": 0.01}]}]},
         }.get(path)
         if answer is not None:
             return self.say(json.dumps(answer).encode())

@@ -12,6 +12,15 @@ awk -v control="127.0.0.1:$((control_port + 1))" -v data="127.0.0.1:$((control_p
   /^address = / { printf "address = \"%s\"\n", data; next }
   { print }' "$work/atlanta.toml" > "$work/moved.toml"
 mv "$work/moved.toml" "$work/atlanta.toml"
+cat >> "$work/atlanta.toml" <<TOML
+[[link]]
+peer = "wisconsin"
+capacity = "1Gbit"
+[[training]]
+name = "llm7"
+peers = ["wisconsin"]
+sources = ["api"]
+TOML
 mkdir "$work/atlanta/data/tree"
 head -c 30000000 /dev/urandom > "$work/atlanta/data/tree/file"
 sed 's/^web = .*/web = "10.0.0.1:7480"/' "$work/atlanta.toml" > "$work/open.toml"
@@ -58,4 +67,20 @@ if ! command -v chromium > /dev/null; then
   echo "SKIP: the page itself needs chromium"
   exit 0
 fi
+# A training, for a minute at most.
+python3 - "$TIDEWAY_API" <<'PY' &
+import http.client, json, socket, sys, time
+def tell(kind):
+    line = http.client.HTTPConnection("tideway")
+    line.sock = socket.socket(socket.AF_UNIX)
+    line.sock.connect(sys.argv[1])
+    line.request("POST", "/v1/phase", json.dumps({"training": "llm7", "kind": kind}))
+    assert line.getresponse().status == 204
+for _ in range(60):
+    tell("begin")
+    time.sleep(0.4)
+    tell("end")
+    time.sleep(0.6)
+PY
+running+=("$!")
 timeout 60 python3 "$repo/tests/e2e/web_page.py" "http://127.0.0.1:$web/" "$repo/apps/tidewayd/web" || fail "the page"; pass

@@ -10,6 +10,7 @@ import { inWords } from "./reasons.js";
 const kPlot = 170, kStrip = 10, kGap = 5, kAxis = 18, kTop = 8, kSide = 44;  // pixels
 const kFont = 11;
 const kHole = 1;        // seconds without a sample: nothing is drawn there
+export const kWorthShowing = 0.02;  // of what comes in, beside the scale of what goes out: less is acknowledgements
 const kEvery = 0.25;    // seconds between samples
 const kColumnLeast = 2; // pixels; narrower ones would blur into each other, so samples are put together
 
@@ -54,12 +55,12 @@ export class Chart {
     if (!samples || width <= kSide) return;
     const end = samples.at(-1)?.time ?? 0;
     const shown = samples.filter((sample) => sample.time > end - seconds - 2 * kEvery);
-    const hasBack = shown.some((sample) => sample.received > 0);
-    const rows = this.hasGate ? [["phase", "burst"], ["gate", "gate"], ...(hasBack ? [["gate in", "gateBack"]] : [])] : [];
+    const rows = this.hasGate ? [["phase", "burst"], ["gate", "gate"], ...(shown.some((sample) => sample.gateBack !== "open") ? [["gate in", "gateBack"]] : [])] : [];
     const height = kTop + kPlot + rows.length * (kStrip + kGap) + kGap + kAxis;
     const pen = sized(canvas, width, height);
     const style = getComputedStyle(canvas);
     const up = this.capacity ?? nice(Math.max(1e6, ...shown.map((sample) => (sample.training ?? 0) + sample.sent)));
+    const hasBack = shown.some((sample) => sample.received > kWorthShowing * up);
     const down = hasBack ? nice(Math.max(1e6, ...shown.map((sample) => sample.received))) : 0;
     const together = Math.max(1, Math.ceil((kColumnLeast * seconds) / (width - kSide) / kEvery));
     const part = {
@@ -70,6 +71,7 @@ export class Chart {
       y: (bits) => kTop + (kPlot * (up - bits)) / (up + down),
     };
     grid(part);
+    bursts(part);
     areas(part);
     strips(part);
     this.cursor(part, shown);
@@ -115,7 +117,8 @@ function joined(samples, count) {
     return { state: states.reduce((most, state) => (times(state) > times(most) ? state : most), states[0] ?? "open"), share: states.length / column.length };
   };
   return [...columns.values()].map((column) => ({
-    time: column.at(-1).time, sent: mean(column, "sent"), received: mean(column, "received"), training: mean(column, "training"),
+    time: column.at(-1).time, sent: mean(column, "sent"), received: mean(column, "received"),
+    training: mean(column, "training"), isMeasured: column.some((one) => one.training != null),
     burst: strip(column, (one) => (one.burst.length > 0 ? "training" : "open")), gate: strip(column, (one) => one.gate), gateBack: strip(column, (one) => one.gateBack),
   }));
 }
@@ -136,8 +139,21 @@ function grid({ pen, colour, x, y, width, end, up, down, seconds, height }) {
   }
 }
 
+// A burst that is announced and not measured: nobody knows how much of the link it takes.
+function bursts({ pen, shown, hole, colour, x, y, up }) {
+  pen.fillStyle = colour("training");
+  pen.globalAlpha = 0.28;
+  for (let i = 1; i < shown.length; ++i) {
+    const before = shown[i - 1], sample = shown[i];
+    if (sample.isMeasured || sample.burst.share === 0 || sample.time - before.time > hole) continue;
+    const height = sample.burst.share * (y(0) - y(up));
+    pen.fillRect(x(before.time), y(0) - height, x(sample.time) - x(before.time), height);
+  }
+  pen.globalAlpha = 1;
+}
+
 // A sample is the mean since the one before it.
-function areas({ pen, shown, hole, colour, x, y }) {
+function areas({ pen, shown, hole, colour, x, y, down }) {
   const fill = (name, low, high) => {
     pen.fillStyle = colour(name);
     pen.beginPath();
@@ -151,7 +167,7 @@ function areas({ pen, shown, hole, colour, x, y }) {
   };
   fill("training", () => 0, (sample) => sample.training);
   fill("bulk", (sample) => sample.training, (sample) => sample.training + sample.sent);
-  fill("received", (sample) => -sample.received, () => 0);
+  if (down > 0) fill("received", (sample) => -sample.received, () => 0);
 }
 
 function strips({ pen, shown, hole, colour, x, rows, width }) {

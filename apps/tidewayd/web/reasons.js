@@ -3,7 +3,6 @@
 // Why something waits, in words. A code that is not here is shown as it is.
 
 const kReasons = {
-  none: "",
   guard: "a burst of training is expected",
   probe: "feels whether the link is free again",
   reactive: "somebody else uses the link",
@@ -22,9 +21,7 @@ const kReasons = {
   peer_unreachable: "the peer is not reachable",
   lease_lost: "another gateway has this job",
   plan_expired: "there is no plan any more",
-  policy: "the policy gives it nothing now",
-  lease: "another gateway has this job",
-  operator: "an operator paused it",
+  policy_denied: "no rule allows it",
   paused_by_operator: "an operator paused it",
   verifying: "hashes are compared",
   every: "its next run is not due yet",

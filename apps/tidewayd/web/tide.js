@@ -2,7 +2,7 @@
 //
 // The tide of each link: samples of four a second as they come, and beside them what /v1/links says of the trainings.
 
-import { Chart } from "./chart.js";
+import { Chart, kWorthShowing } from "./chart.js";
 import { element, labelled, percent, rate, reconcile, setText, span } from "./format.js";
 import { inWords } from "./reasons.js";
 
@@ -90,12 +90,12 @@ function say(card, samples, hasGate) {
   const mean = (field) => recent.reduce((sum, sample) => sum + (sample[field] ?? 0), 0) / recent.length;
   const isMeasured = recent.some((sample) => sample.training != null), capacity = card.link.capacity_bits;
   const received = mean("received");
-  card.keys.dataset.received = received > 0;
+  card.keys.dataset.received = received > kWorthShowing * (capacity ?? mean("sent"));
   setText(card.now, [
     isMeasured ? `training ${rate(mean("training"))}` : "training not measured",
     `bulk ${rate(mean("sent"))}`,
     received > 0 ? `bulk received ${rate(received)}` : null,
-    capacity > 0 ? `together ${percent((mean("training") + mean("sent")) / capacity)} of the link` : null,
+    capacity > 0 ? `${isMeasured ? "together " : ""}${percent((mean("training") + mean("sent")) / capacity)} of the link` : null,
   ].filter(Boolean).join(" · "));
   const held = recent.filter((sample) => sample.gate === "closed" || sample.gate === "guard");
   const reasons = [...new Set(held.map((sample) => inWords(sample.reason)).filter(Boolean))];
@@ -107,7 +107,7 @@ const kPredictor = { locked: "foreseen", acquiring: "being learnt", lost: "lost"
 function fillTraining(row, training) {
   const isOver = training.inflation != null && training.budget != null && training.inflation > training.budget;
   const text = {
-    state: `${kPredictor[training.predictor] ?? training.predictor}${training.burst ? ", in a burst" : ""}`,
+    state: kPredictor[training.predictor] ?? training.predictor,
     period: training.period_s == null ? "–" : `${span(training.period_s)}${training.jitter_s == null ? "" : ` ± ${span(training.jitter_s)}`}`,
     source: training.source == null ? "nothing yet" : `${training.source}${training.source_age_s == null ? "" : `, ${span(training.source_age_s)} ago`}`,
     hurt: training.inflation == null ? "not measured" : `${percent(training.inflation)}${training.budget == null ? "" : isOver ? `, over its ${percent(training.budget)}` : ` of at most ${percent(training.budget)}`}`,

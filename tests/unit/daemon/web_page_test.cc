@@ -34,7 +34,7 @@ TEST(WebPage, ReadsOfTheApiWhatIsListed) {
   ASSERT_TRUE(std::holds_alternative<Match>(job));
   EXPECT_EQ(std::get<Match>(job).route, Route::kShowJob);
   EXPECT_EQ(std::get<Match>(job).id, "7b1e");
-  EXPECT_TRUE(std::holds_alternative<Match>(judge(request("GET", "/v1/events"))));
+  for (const char* told : {"/v1/events", "/v1/links", "/v1/tide"}) EXPECT_TRUE(std::holds_alternative<Match>(judge(request("GET", told)))) << told;
   for (const char* kept : {"/v1/config", "/metrics", "/v1/jobs/7b1e/pause"}) EXPECT_EQ(refusal(judge(request("GET", kept))), 403U) << kept;
 }
 
