@@ -112,8 +112,8 @@ std::string to_json(const ConfigState& state) {
   return to_line(json);
 }
 
-std::string version_json(std::string_view program, uint32_t protocol) {
-  return to_line(Json{{"program", std::string(program)}, {"protocol", protocol}, {"api", 1}});
+std::string to_json(const Version& version) {
+  return to_line(Json{{"program", std::string(version.program)}, {"protocol", version.protocol}, {"api", 1}, {"site", version.site}, {"gateway", version.gateway}});
 }
 
 }  // namespace tideway::api

@@ -58,6 +58,11 @@ struct ConfigState {
   std::optional<Error> reload_failed; // why the last one was not taken up
 };
 std::string to_json(const ConfigState& state);
-std::string version_json(std::string_view program, uint32_t protocol);
+struct Version {
+  std::string_view program;
+  uint32_t protocol = 0;
+  std::string site, gateway;  // in our certificate
+};
+std::string to_json(const Version& version);
 
 }  // namespace tideway::api

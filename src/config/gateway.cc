@@ -121,7 +121,7 @@ Result<daemon::JobRules> job_rules(const GatewayConfig& config) {
 }
 
 daemon::ApiConfig api_config(const GatewayConfig& config, const std::string& file) {
-  daemon::ApiConfig api{config.listen.api, config.listen.metrics, file, config.fixed, {}};
+  daemon::ApiConfig api{config.listen.api, config.listen.metrics, config.listen.web, {}, file, config.fixed, {}};
   for (const Root& root : config.roots) api.roots.push_back({root.name, root.path});
   return api;
 }

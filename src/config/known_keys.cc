@@ -70,7 +70,7 @@ constexpr KeyRow kKeys[] = {
     {"listen", "control", kString, kOptional},
     {"listen", "api", kString, kOptional},
     {"listen", "metrics", kString, kOptional},
-    {"listen", "web", kString, kLater},
+    {"listen", "web", kString, kOptional},
     {"engine", "memory", kString, kOptional},
     {"data_plane", "backend", kString, kOptional},
     {"data_plane", "address", kString, kOptional},

@@ -2,6 +2,7 @@
 #include "config/sections.h"
 
 #include "base/amounts.h"
+#include "base/loopback.h"
 #include "engine/layout.h"
 #include "packet_io/registry.h"
 
@@ -104,6 +105,21 @@ Result<Endpoint> parse_endpoint(std::string_view text) {
   auto endpoint = Endpoint::parse(text);
   if (endpoint.ok() && !endpoint.value().is_set())
     return invalid(quoted(text) + " has port 0", "write the port that the peers know");
+  return endpoint;
+}
+
+Result<std::optional<Endpoint>> parse_optional_endpoint(std::string_view text) {
+  if (text.empty()) return std::optional<Endpoint>();
+  auto endpoint = parse_endpoint(text);
+  if (!endpoint.ok()) return std::move(endpoint).error();
+  return std::optional(endpoint.value());
+}
+
+Result<std::optional<Endpoint>> parse_web(std::string_view text) {
+  auto endpoint = parse_optional_endpoint(text);
+  if (endpoint.ok() && endpoint.value() && !is_loopback(*endpoint.value()))
+    return invalid(quoted(text) + " is not on the loopback, and the page asks nobody who he is",
+                   "write 127.0.0.1:7480, and come through ssh -L, or through a proxy on this machine that asks");
   return endpoint;
 }
 
@@ -274,12 +290,8 @@ Status read_network(const Table& document, GatewayConfig& config) {
   Reader listen("[listen]", section(document, "listen"));
   listen.read("control", config.listen.control, parse_endpoint);
   listen.read_path("api", config.listen.api, Reader::Empty::kMeansNone);
-  listen.read("metrics", config.listen.metrics, [](const std::string& text) -> Result<std::optional<Endpoint>> {
-    if (text.empty()) return std::optional<Endpoint>();
-    auto endpoint = parse_endpoint(text);
-    if (!endpoint.ok()) return std::move(endpoint).error();
-    return std::optional(endpoint.value());
-  });
+  listen.read("metrics", config.listen.metrics, parse_optional_endpoint);
+  listen.read("web", config.listen.web, parse_web);
   if (!listen.status().ok()) return listen.status();
   Reader data("[data_plane]", section(document, "data_plane"));
   data.read("backend", config.data_plane.backend, parse_backend);

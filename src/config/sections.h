@@ -35,6 +35,7 @@ struct Listen {
   std::optional<Endpoint> control;  // a gateway needs it, a direct copy does not
   std::string api;                  // unix socket; empty: none
   std::optional<Endpoint> metrics;
+  std::optional<Endpoint> web;      // on the loopback
 };
 
 struct Engine {

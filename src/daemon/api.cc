@@ -9,6 +9,7 @@
 #include "session/transfer_id.h"
 
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <charconv>
 
@@ -38,21 +39,21 @@ Result<std::unique_ptr<Api>> Api::start(ApiConfig config, ApiParts parts, LocalG
   std::unique_ptr<Api> api(new Api(std::move(config), std::move(parts), std::move(grants)));
   api->now_ = read_clock();
   api->load_.look(api->now_);  // the first scrape has something to compare with
-  if (!api->config_.socket.empty()) {
-    auto socket = http::ListenSocket::open_unix(api->config_.socket, std::string(kGroup));
-    if (!socket.ok()) return std::move(socket).error();
-    auto server = http::Server::start(std::move(socket).value(), [self = api.get()](const auto& exchange) { self->on_request(exchange); });
-    if (!server.ok()) return std::move(server).error();
-    api->server_ = std::move(server).value();
-  }
-  if (api->config_.metrics) {
-    auto socket = http::ListenSocket::open_tcp(*api->config_.metrics);
-    if (!socket.ok()) return std::move(socket).error();
-    auto server = http::Server::start(std::move(socket).value(), [self = api.get()](const auto& exchange) { self->on_metrics_request(exchange); });
-    if (!server.ok()) return std::move(server).error();
-    api->metrics_ = std::move(server).value();
-  }
+  const ApiConfig& listen = api->config_;
+  Status status = success();
+  if (!listen.socket.empty()) status = api->serve(http::ListenSocket::open_unix(listen.socket, std::string(kGroup)), &Api::on_request);
+  if (status.ok() && listen.metrics) status = api->serve(http::ListenSocket::open_tcp(*listen.metrics), &Api::on_metrics_request);
+  if (status.ok() && listen.web) status = api->serve(http::ListenSocket::open_tcp(*listen.web), &Api::on_web_request, web_headers());
+  if (!status.ok()) return std::move(status).error();
   return api;
+}
+
+Status Api::serve(Result<http::ListenSocket> socket, Listener listener, http::Headers headers) {
+  if (!socket.ok()) return std::move(socket).error();
+  auto server = http::Server::start(std::move(socket).value(), [this, listener](const auto& exchange) { (this->*listener)(exchange); }, std::move(headers));
+  if (!server.ok()) return std::move(server).error();
+  servers_.push_back(std::move(server).value());
+  return success();
 }
 
 void Api::reload_ended(const Status& status) {
@@ -62,15 +63,13 @@ void Api::reload_ended(const Status& status) {
 
 std::vector<int> Api::wait_fds() const {
   std::vector<int> fds;
-  if (server_ != nullptr) fds.push_back(server_->wait_fd());
-  if (metrics_ != nullptr) fds.push_back(metrics_->wait_fd());
+  for (const auto& server : servers_) fds.push_back(server->wait_fd());
   return fds;
 }
 
 Time Api::next_deadline(Time now) const {
   Time next = std::min({feed_.next_deadline(), rate_ends_at_, tide_.next_deadline(now)});
-  if (server_ != nullptr) next = std::min(next, server_->next_deadline(now));
-  if (metrics_ != nullptr) next = std::min(next, metrics_->next_deadline(now));
+  for (const auto& server : servers_) next = std::min(next, server->next_deadline(now));
   return next;
 }
 
@@ -81,11 +80,10 @@ void Api::turn(Time now, job::WallTime wall) {
     rate_ends_at_ = kNever;
     parts_.gateway.set_rate(rate_after_);
   }
-  if (server_ != nullptr) server_->run();
-  if (metrics_ != nullptr) metrics_->run();
+  for (const auto& server : servers_) server->run();
   feed_.turn(now);
   tide_.turn(now, wall);
-  if (server_ != nullptr) server_->run();  // what the feed said goes out
+  for (const auto& server : servers_) server->run();  // what the feeds said goes out
 }
 
 void Api::on_metrics_request(const std::shared_ptr<http::Exchange>& exchange) {
@@ -93,7 +91,16 @@ void Api::on_metrics_request(const std::shared_ptr<http::Exchange>& exchange) {
   const bool is_fine = request.method == "GET" && request.path == "/metrics";
   if (!is_fine) return exchange->answer(problem({Fault::kUsage, "this port has /metrics alone", "use the unix socket for the rest"}, 404));
   const auto reload = reload_failed_ ? MetricSources::Reload::kFailed : MetricSources::Reload::kOk;
-  exchange->answer({200, std::string(kMetricsType), metrics_of({parts_.gateway, parts_.table, parts_.store, load_, config_.roots, reload, tide_}, now_)});
+  exchange->answer({200, std::string(kMetricsType), metrics_of({parts_.gateway, parts_.table, parts_.store, load_, paths_, parts_.peers, config_.roots, reload, tide_}, now_)});
+}
+
+void Api::on_web_request(const std::shared_ptr<http::Exchange>& exchange) {
+  const http::Caller everybody{::geteuid(), ::getegid(), {}};  // sees all jobs
+  auto answer = judge_web_request(exchange->request(), config_.web_files);
+  if (const auto* refusal = std::get_if<WebRefusal>(&answer)) return exchange->answer(problem(refusal->why, refusal->status));
+  if (const auto* file = std::get_if<const WebFile*>(&answer)) return exchange->answer({200, std::string((*file)->type), std::string((*file)->body)});
+  const Match& match = std::get<Match>(answer);
+  if (auto told = dispatch(match.route, {exchange, everybody, match.id})) exchange->answer(std::move(*told));
 }
 
 void Api::on_request(const std::shared_ptr<http::Exchange>& exchange) {
@@ -119,7 +126,10 @@ Api::Answer Api::dispatch(Route route, const Call& call) {
     case Route::kRate: return ok(api::to_json(api::RateState{parts_.gateway.engine().rate(), {}}));
     case Route::kSetRate: return set_rate(call);
     case Route::kHealth: return health();
-    case Route::kVersion: return ok(api::version_json(TIDEWAY_VERSION, session::kProtocolVersion));
+    case Route::kVersion: {
+      const crypto::Identity& own = parts_.gateway.own_certificate().identity;
+      return ok(api::to_json(api::Version{TIDEWAY_VERSION, session::kProtocolVersion, own.site, own.gateway}));
+    }
     case Route::kConfig: return ok(api::to_json(api::ConfigState{config_.file, config_.sections, reload_failed_}));
     case Route::kReload: return reload(call);
     case Route::kMetrics: on_metrics_request(call.exchange); return std::nullopt;
@@ -216,24 +226,29 @@ http::Response Api::list(const Call& call) const {
   const std::string state_text = query(request, "state"), peer = query(request, "peer"), after_text = query(request, "after"), limit_text = query(request, "limit");
   const auto state = job::state_named(state_text);
   if (!state && !state_text.empty()) return problem({Fault::kUsage, "state is none of a job", "see docs/openapi.json"});
-  uint64_t after = 0, limit = kPageDefault;
+  const std::string order = query(request, "order");
+  if (!order.empty() && order != "oldest" && order != "newest") return problem({Fault::kUsage, "order is none", "write oldest or newest"});
+  const bool is_newest = order == "newest";
+  const auto place = [is_newest](uint64_t number) { return is_newest ? ~number : number; };  // what comes first is smaller
+  uint64_t after = is_newest ? ~uint64_t{} : 0, limit = kPageDefault;
   std::from_chars(after_text.data(), after_text.data() + after_text.size(), after);
   std::from_chars(limit_text.data(), limit_text.data() + limit_text.size(), limit);
   limit = std::clamp<uint64_t>(limit, 1, kPageMax);
   const bool sees_all = LocalGrants::is_privileged(call.caller);
-  std::map<uint64_t, const job::Job*> page;  // the `limit` smallest numbers above `after`, and one more
+  std::map<uint64_t, const job::Job*> page;  // the `limit` first ones behind `after`, and one more
   for (const auto& [id, job] : parts_.table.all()) {
-    const bool is_wanted = job.number > after && (!state || job.state == *state) && (peer.empty() || job.peer == peer) && (sees_all || job.owner == call.caller.uid);
-    if (!is_wanted || (page.size() > limit && page.rbegin()->first < job.number)) continue;
-    page[job.number] = &job;
+    const uint64_t at = place(job.number);
+    const bool is_wanted = at > place(after) && (!state || job.state == *state) && (peer.empty() || job.peer == peer) && (sees_all || job.owner == call.caller.uid);
+    if (!is_wanted || (page.size() > limit && page.rbegin()->first < at)) continue;
+    page[at] = &job;
     if (page.size() > limit + 1) page.erase(std::prev(page.end()));
   }
   api::JobPage answer;
   if (page.size() > limit) {
     page.erase(std::prev(page.end()));
-    answer.next = std::to_string(page.rbegin()->first);
+    answer.next = std::to_string(page.rbegin()->second->number);
   }
-  for (const auto& [number, job] : page) answer.jobs.push_back({*job, parts_.runner.progress(job->id)});
+  for (const auto& [at, job] : page) answer.jobs.push_back({*job, parts_.runner.progress(job->id)});
   return ok(api::to_json(answer));
 }
 

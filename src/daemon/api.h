@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The HTTP interface of a gateway: on the unix socket everything, by who asks; on the TCP port for metrics those alone. It runs in
-// the loop of the control thread, so what it asks for is done when the call returns, and only a submission waits for the disk.
+// The HTTP interface of a gateway: on the unix socket everything, by who asks; on the TCP port for metrics those alone; on the one for the
+// page what web_page.h says. It runs in the loop of the control thread, so what it asks for is done when the call returns, and only a submission waits for the disk.
 // Thread: control.
 #pragma once
 #include "api/service_json.h"
@@ -10,6 +10,7 @@
 #include "daemon/local_grants.h"
 #include "daemon/metrics.h"
 #include "daemon/tide_api.h"
+#include "daemon/web_page.h"
 #include "http/server.h"
 
 #include <functional>
@@ -21,7 +22,8 @@ namespace tideway::daemon {
 
 struct ApiConfig {
   std::string socket;                    // empty: no API
-  std::optional<Endpoint> metrics;
+  std::optional<Endpoint> metrics, web;
+  std::span<const WebFile> web_files;
   std::string file;                      // the configuration
   std::vector<std::string> sections;     // of it
   std::vector<session::RootConfig> roots;
@@ -65,6 +67,9 @@ class Api {
 
   void on_request(const std::shared_ptr<http::Exchange>& exchange);
   void on_metrics_request(const std::shared_ptr<http::Exchange>& exchange);
+  void on_web_request(const std::shared_ptr<http::Exchange>& exchange);
+  using Listener = void (Api::*)(const std::shared_ptr<http::Exchange>&);
+  Status serve(Result<http::ListenSocket> socket, Listener listener, http::Headers headers = {});
   Answer dispatch(Route route, const Call& call);
   Answer on_job(Route route, const Call& call, const job::Job& job);
   Answer submit(const Call& call);
@@ -85,12 +90,13 @@ class Api {
   EventFeed feed_;
   TideApi tide_;
   WorkerLoad load_;
+  PathWatch paths_;
   std::optional<Error> reload_failed_;
   Time now_{};
   job::WallTime wall_{};
   Rate rate_after_ = Rate::unlimited();  // comes back then
   Time rate_ends_at_ = kNever;
-  std::unique_ptr<http::Server> server_, metrics_;  // last: they answer what waits when they end
+  std::vector<std::unique_ptr<http::Server>> servers_;  // last: they answer what waits when they end
 };
 
 }  // namespace tideway::daemon

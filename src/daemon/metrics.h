@@ -4,6 +4,7 @@
 // Thread: control.
 #pragma once
 #include "daemon/job_table.h"
+#include "daemon/path_watch.h"
 #include "daemon/peer_sessions.h"
 #include "daemon/store_thread.h"
 #include "daemon/tide_api.h"
@@ -20,6 +21,8 @@ struct MetricSources {
   const JobTable& table;
   const StoreThread& store;
   WorkerLoad& load;
+  PathWatch& paths;
+  const PeerSessions& peers;
   const std::vector<session::RootConfig>& roots;
   enum class Reload : uint8_t { kFailed, kOk } reload = Reload::kOk;
   const TideApi& tide;

@@ -136,8 +136,11 @@ ask POST /v1/jobs '{"sources":["data:tree"],"destination":"wisconsin:data/x","mo
 ask POST /v1/jobs '{"sources":["data:../../etc"],"destination":"wisconsin:data/x"}' | grep -q '^400 ' || fail "a name that climbs was accepted"; pass
 ask GET /v1/jobs/ffffffff | grep -q '^404 ' || fail "a job that is not there was found"; pass
 ask DELETE /v1/jobs | grep -q '^405 ' || fail "DELETE is no 405"; pass
+ask GET '/v1/jobs?order=newest&limit=3' | grep -o '"number":[0-9]*' | cut -d: -f2 > "$work/numbers"
+[ "$(wc -l < "$work/numbers")" -eq 3 ] && sort -rn -c "$work/numbers" || fail "not the newest first: $(cat "$work/numbers")"; pass
+ask GET '/v1/jobs?order=random' | grep -q '^400 .*order' || fail "an unknown order was accepted"; pass
 ask GET /v1/health | grep -q '^200 .*"status":"ok"' || fail "it is not well"; pass
-ask GET /v1/version | grep -q '^200 .*"protocol":1' || fail "it has no version"; pass
+ask GET /v1/version | grep -q '^200 .*"protocol":1.*"site":"atlanta"' || fail "it has no version"; pass
 ask GET /v1/config | grep -q '^200 .*"reload_failed":null' || fail "it shows no configuration"; pass
 ask POST /v1/config/reload | grep -q '^200 ' || fail "it does not reload"; pass
 tideway peers | grep -q '^wisconsin *connected' || fail "the session did not stay up: $(tideway peers)"; pass
