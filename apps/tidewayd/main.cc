@@ -52,7 +52,7 @@ int serve(const std::string& file, bool only_checks) {
   auto jobs = config::job_rules(config.value());
   if (!jobs.ok()) return report(jobs.error());
   auto daemon = daemon::Daemon::start({std::move(gateway).value(), config.value().site.state_dir, file, [&] { return read_again(file, config.value()); },
-                                       config::api_config(config.value(), file), std::move(jobs).value(), std::move(phases).value()});
+                                       config::api_config(config.value(), file), std::move(jobs).value(), std::move(phases).value(), config::watches_of(config.value())});
   if (!daemon.ok()) return report(daemon.error());
   daemon.value()->run([&] { print_ready(config.value(), daemon.value()->data_address()); });
   return 0;

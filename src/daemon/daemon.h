@@ -34,6 +34,7 @@ struct DaemonConfig {
   ApiConfig api;
   JobRules jobs;
   std::optional<PhasePortConfig> phases;  // none: nobody announces phases
+  std::vector<WatchConfig> watches = {};
 };
 
 class Daemon {

@@ -3,6 +3,7 @@
 // What a gateway tells a Prometheus server. Labels are configured names and fixed words only.
 // Thread: control.
 #pragma once
+#include "daemon/checkpoints.h"
 #include "daemon/job_table.h"
 #include "daemon/peer_sessions.h"
 #include "daemon/store_thread.h"
@@ -20,6 +21,8 @@ struct MetricSources {
   const StoreThread& store;
   WorkerLoad& load;
   const std::vector<session::RootConfig>& roots;
+  const Checkpoints& checkpoints;
+  job::WallTime wall;  // for ages
   enum class Reload : uint8_t { kFailed, kOk } reload = Reload::kOk;
 };
 std::string metrics_of(const MetricSources& sources, Time now);

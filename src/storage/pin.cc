@@ -22,9 +22,11 @@ constexpr size_t kCopyPart = 64 << 10;
 ObjectName below_state(std::string_view name) { return single_name(std::string(kStateDirName)).child(name).value(); }
 
 Status make_exactly(const RootedDir& root, const ObjectName& name, mode_t mode, std::optional<uint32_t> group) {
-  auto made = root.make_dir(name, mode & 0777U);
-  if (!made.ok() && made.error().fault != Fault::kDestExists) return made;
-  const bool is_new = made.ok();
+  const auto there = root.stat_if_exists(name);
+  if (!there.ok()) return there.error();
+  const bool is_new = !there.value();
+  if (is_new)
+    if (Status made = root.make_dir(name, mode & 0777U); !made.ok()) return made;
   auto dir = root.open_dir(name);
   if (!dir.ok()) return std::move(dir).error();
   const bool is_grouped = !group || ::fchown(dir.value().fd(), static_cast<uid_t>(-1), *group) == 0 || !is_new;

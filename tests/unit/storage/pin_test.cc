@@ -77,6 +77,7 @@ TEST_F(PinTest, IsNeverPutOverAnother) {
 }
 
 TEST_F(PinTest, FoldersForTrainersCannotBeEmptiedByOneOfThem) {
+  ASSERT_TRUE(make_request_dirs(dir_, std::nullopt).ok()) << "they are there from the last start";
   for (const char* name : {".tideway/pins", ".tideway/inbox"}) EXPECT_EQ(root_.stat(name).st_mode & 07777U, 03770U) << name;
   EXPECT_EQ(root_.stat(".tideway").st_mode & 07777U, 0711U);
 }
