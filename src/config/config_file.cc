@@ -144,6 +144,22 @@ Status check_phases(const GatewayConfig& config, const Table& document) {
   return check_trainings(config);
 }
 
+// What a watch finds is a job like any other, so all that a job needs must be there.
+Status check_watches(const GatewayConfig& config) {
+  for (const Watch& watch : config.watches) {
+    if (config.listen.api.empty())
+      return invalid(watch.at + ": [[watch]] needs the queue, and there is none without api in [listen]", "add api = \"/run/tideway/api.sock\" below [listen]");
+    if (config.root_named(watch.root) == nullptr)
+      return invalid(watch.at + ": dir in [[watch]] names the root " + watch.root + ", and there is none", "write root:path of a [[root]]");
+    for (const std::string& to : watch.to)
+      if (config.peer_named(to.substr(0, to.find(':'))) == nullptr)
+        return invalid(watch.at + ": to in [[watch]] names " + to + ", and there is no such [[peer]]", "write peer:root/path of a [[peer]]");
+    const auto same = std::ranges::find(config.watches, watch.series, &Watch::series);
+    if (&*same != &watch) return invalid(watch.at + ": the series " + watch.series + " is watched at " + same->at, "give each a series of its own");
+  }
+  return success();
+}
+
 // The kernel answers for its addresses and a port for its own; both at once break connections.
 Status check_dpdk(const GatewayConfig& config, const std::string& place) {
   const DataPlane& data = config.data_plane;
@@ -194,7 +210,7 @@ void note_unused(GatewayConfig& config) {
 }
 
 // The sections that a reload does not touch.
-constexpr std::string_view kFixedSections[] = {"site", "listen", "engine", "data_plane", "storage", "root", "link", "schedule", "phase", "training"};
+constexpr std::string_view kFixedSections[] = {"site", "listen", "engine", "data_plane", "storage", "root", "link", "schedule", "phase", "training", "watch"};
 
 std::string text_of(const Value& value) {
   std::string text;
@@ -221,6 +237,7 @@ Result<GatewayConfig> read_document(const Table& document, std::string_view file
   if (auto status = check_identities(config); !status.ok()) return status.error();
   if (auto status = check_data_plane(config, document); !status.ok()) return status.error();
   if (auto status = check_phases(config, document); !status.ok()) return status.error();
+  if (auto status = check_watches(config); !status.ok()) return status.error();
   note_unused(config);
   return config;
 }

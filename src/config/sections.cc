@@ -3,6 +3,7 @@
 
 #include "base/amounts.h"
 #include "base/loopback.h"
+#include "checkpoint/assess.h"
 #include "engine/layout.h"
 #include "packet_io/registry.h"
 
@@ -488,6 +489,53 @@ Result<Training> read_training(const Value& value) {
   return training;
 }
 
+constexpr uint64_t kWorldMax = 1'000'000;  // processes of one training
+
+Result<std::string> parse_format(std::string_view text) {
+  if (checkpoint::format_named(text)) return std::string(text);
+  return invalid(quoted(text) + " is no format of checkpoints", "write auto, dcp, torch, safetensors, hf, lightning, deepspeed, megatron or orbax");
+}
+
+// "ckpt:runs/llm7".
+Result<std::pair<std::string, ObjectName>> parse_below_root(std::string_view text) {
+  const size_t colon = text.find(':');
+  auto name = colon == text.npos || colon == 0 ? Result<ObjectName>(invalid(quoted(text) + " names no root", "write root:path")) : ObjectName::from_text(text.substr(colon + 1));
+  if (!name.ok()) return std::move(name).error();
+  return std::pair(std::string(text.substr(0, colon)), std::move(name).value());
+}
+
+Result<Watch> read_watch(const Value& value) {
+  Watch watch;
+  watch.at = value.at;
+  Reader reader("[[watch]]", &std::get<Table>(value.held));
+  std::pair<std::string, ObjectName> dir;
+  uint32_t keep = 0;
+  Duration rpo{};
+  reader.read("dir", dir, parse_below_root);
+  watch.root = dir.first;
+  watch.dir = dir.second;
+  watch.series = to_display(watch.dir);
+  reader.read("format", watch.format, parse_format);
+  reader.read("series", watch.series, [](std::string_view text) { return Result<std::string>(std::string(text)); });
+  reader.read_each("to", [&](const std::string& text) -> Status {
+    const bool is_remote = text.find(':') != text.npos && text.find('/') != text.npos;
+    if (!is_remote) return invalid(quoted(text) + " is no place at a peer", "write peer:root/path");
+    watch.to.push_back(text);
+    return success();
+  });
+  reader.read("rpo", rpo, parse_positive);
+  if (rpo > Duration()) watch.rpo = rpo;
+  reader.read("settle", watch.settle, parse_positive);
+  reader.read("poll", watch.poll, parse_positive);
+  reader.read("existing", watch.existing, one_of<Watch::Existing>({{"newest", Watch::Existing::kNewest}, {"all", Watch::Existing::kAll}, {"none", Watch::Existing::kNone}}));
+  reader.read_count("world", watch.world, kWorldMax);
+  reader.read_count("keep", keep, std::numeric_limits<uint32_t>::max());
+  if (!reader.status().ok()) return reader.status().error();
+  if (keep > 0) return invalid(value.at + ": keep in [[watch]] is not there in this version", "write keep = 0, and remove old checkpoints at the targets yourself");
+  if (watch.series.empty() || watch.to.empty()) return invalid(value.at + ": [[watch]] needs a series and a place to go to", "add to = [\"peer:root/path\"], and series = \"NAME\" for a whole root");
+  return watch;
+}
+
 template <typename T>
 const T* named(const std::vector<T>& items, std::string_view name) {
   const auto found = std::ranges::find(items, name, &T::name);
@@ -521,6 +569,7 @@ Result<GatewayConfig> read_sections(const Table& document) {
   if (Status status = read_phase(document, config); !status.ok()) return status.error();
   if (Status status = read_each(document, "link", config.links, read_link); !status.ok()) return status.error();
   if (Status status = read_each(document, "training", config.trainings, read_training); !status.ok()) return status.error();
+  if (Status status = read_each(document, "watch", config.watches, read_watch); !status.ok()) return status.error();
   return config;
 }
 

@@ -177,6 +177,20 @@ struct Training {
   bool listens_to(PhaseSource source) const { return (sources & static_cast<uint8_t>(source)) != 0; }
 };
 
+// A directory of a trainer whose checkpoints are brought to other sites.
+struct Watch {
+  std::string root;
+  ObjectName dir;                   // below the root
+  std::string format = "auto";      // a word of checkpoint/assess.h
+  std::string series;               // default: the directory
+  std::vector<std::string> to;      // peer:root/path
+  std::optional<Duration> rpo;
+  Duration settle = std::chrono::seconds(2), poll = std::chrono::seconds(2);
+  uint32_t world = 0;               // processes that save; 0: not known
+  enum class Existing : uint8_t { kNewest, kAll, kNone } existing = Existing::kNewest;
+  std::string at;
+};
+
 struct GatewayConfig {
   Site site;
   Tls tls;
@@ -194,6 +208,7 @@ struct GatewayConfig {
   Schedule schedule;
   Phase phase;
   std::vector<Training> trainings;
+  std::vector<Watch> watches;
   std::vector<std::string> notes;  // keys that are accepted and not used yet
   std::vector<std::string> fixed;  // sections that are read at the start only, each as "[name] " and its text
 

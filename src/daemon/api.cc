@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/api.h"
 
+#include "api/checkpoint_json.h"
 #include "api/problem.h"
 #include "api/spec_json.h"
 #include "base/clock.h"
@@ -35,8 +36,8 @@ std::string query(const http::Request& request, const std::string& name) {
 
 }  // namespace
 
-Result<std::unique_ptr<Api>> Api::start(ApiConfig config, ApiParts parts, LocalGrants grants) {
-  std::unique_ptr<Api> api(new Api(std::move(config), std::move(parts), std::move(grants)));
+Result<std::unique_ptr<Api>> Api::start(ApiConfig config, ApiParts parts, const LocalGrants& grants) {
+  std::unique_ptr<Api> api(new Api(std::move(config), std::move(parts), grants));
   api->now_ = read_clock();
   api->load_.look(api->now_);  // the first scrape has something to compare with
   const ApiConfig& listen = api->config_;
@@ -91,7 +92,7 @@ void Api::on_metrics_request(const std::shared_ptr<http::Exchange>& exchange) {
   const bool is_fine = request.method == "GET" && request.path == "/metrics";
   if (!is_fine) return exchange->answer(problem({Fault::kUsage, "this port has /metrics alone", "use the unix socket for the rest"}, 404));
   const auto reload = reload_failed_ ? MetricSources::Reload::kFailed : MetricSources::Reload::kOk;
-  exchange->answer({200, std::string(kMetricsType), metrics_of({parts_.gateway, parts_.table, parts_.store, load_, paths_, parts_.peers, config_.roots, reload, tide_}, now_)});
+  exchange->answer({200, std::string(kMetricsType), metrics_of({parts_.gateway, parts_.table, parts_.store, load_, paths_, parts_.peers, config_.roots, parts_.checkpoints, wall_, reload, tide_}, now_)});
 }
 
 void Api::on_web_request(const std::shared_ptr<http::Exchange>& exchange) {
@@ -116,6 +117,9 @@ Api::Answer Api::dispatch(Route route, const Call& call) {
   switch (route) {
     case Route::kSubmit: return submit(call);
     case Route::kListJobs: return list(call);
+    case Route::kSubmitCheckpoint: return submit_checkpoint(call);
+    case Route::kListCheckpoints: return list_checkpoints(call);
+    case Route::kRestore: return restore(call);
     case Route::kEvents: {
       const bool sees_all = LocalGrants::is_privileged(call.caller);
       feed_.add(call.exchange, {sees_all ? std::nullopt : std::optional(call.caller.uid), ""});
@@ -164,29 +168,14 @@ Api::Answer Api::on_job(Route route, const Call& call, const job::Job& job) {
 
 // ---- submitting ----------------------------------------------------------------------------------------------------
 
-// The side of a copy that lies here must be granted to whoever asks; the peer judges its own.
-Status Api::allow(const http::Caller& caller, const session::CopyRequest& request) const {
-  const auto check = [&](const session::Address& address, session::GrantOp op) -> Status {
-    const auto* local = std::get_if<session::LocalAddress>(&address);
-    if (local == nullptr) return success();
-    const auto place = parse_root_place(local->path);
-    if (!place.ok()) return place.error();
-    if (grants_.allows(caller, place.value().root, place.value().name, op)) return success();
-    return Error{Fault::kDenied, "you may not " + std::string(session::to_string(op)) + ' ' + to_display(local->path) + " through this gateway",
-                 "ask its operator for a [[grant]] of local:user or local:group"};
-  };
-  for (const session::Address& source : request.sources)
-    if (Status status = check(source, session::GrantOp::kRead); !status.ok()) return status;
-  return check(request.destination, session::GrantOp::kWrite);
-}
-
 Result<JobTable::Submission> Api::read_submission(const Call& call) const {
   auto spec = api::parse_spec(call.exchange->request().body);
   if (!spec.ok()) return std::move(spec).error();
   if (Status status = job::check(spec.value()); !status.ok()) return std::move(status).error();
+  if (spec.value().checkpoint) return Error{Fault::kUsage, "checkpoint is no field of this request", "use POST /v1/checkpoints"};
   const auto request = request_of(spec.value(), {parts_.gateway.roots(), parts_.peers});
   if (!request.ok()) return request.error();
-  if (Status status = allow(call.caller, request.value()); !status.ok()) return std::move(status).error();
+  if (Status status = grants_.allow(call.caller, request.value()); !status.ok()) return std::move(status).error();
   JobTable::Submission submission;
   submission.request = api::to_json(spec.value());
   submission.peer = session::peer_of(request.value()).value();
@@ -200,23 +189,37 @@ Result<JobTable::Submission> Api::read_submission(const Call& call) const {
 Api::Answer Api::submit(const Call& call) {
   auto submission = read_submission(call);
   if (!submission.ok()) return problem(submission.error());
-  if (parts_.store.stats().is_failing) return problem({Fault::kStoreUnavailable, "the job store takes nothing at the moment", "see the gateway's log; try again later"});
-  parts_.store.write(parts_.table.take_changes());  // apart: what follows is dropped when the disk does not take it
-  const auto taken = parts_.table.submit(std::move(submission).value(), wall_);
-  if (!taken.ok()) return problem(taken.error());
-  const job::JobId id = taken.value().id;
-  if (!taken.value().is_new) return ok(view(id));
-  log::info("job_submitted", "job=" + id + " peer=" + parts_.table.find(id)->peer + " uid=" + std::to_string(call.caller.uid));
-  parts_.table.hold(id);
-  parts_.store.write(parts_.table.take_changes(), [this, id, exchange = call.exchange](const Status& status) {
-    if (!status.ok()) {
-      parts_.table.forget(id);
-      return exchange->answer(problem(status.error()));
-    }
-    parts_.table.release(id);
-    exchange->answer(ok(view(id), 201));
+  std::vector<JobTable::Submission> one;
+  one.push_back(std::move(submission).value());
+  parts_.intake.take(std::move(one), wall_, [this, exchange = call.exchange](const Result<std::vector<JobTable::Taken>>& taken) {
+    if (!taken.ok()) return exchange->answer(problem(taken.error()));
+    exchange->answer(ok(view(taken.value().front().id), taken.value().front().is_new ? 201 : 200));
   });
   return std::nullopt;
+}
+
+Api::Answer Api::submit_checkpoint(const Call& call) {
+  const auto request = api::parse_checkpoint(call.exchange->request().body);
+  if (!request.ok()) return problem(request.error());
+  parts_.checkpoints.submit({request.value(), call.caller}, wall_, [exchange = call.exchange](const Result<std::string>& answer) {
+    exchange->answer(answer.ok() ? ok(answer.value(), 202) : problem(answer.error()));
+  });
+  return std::nullopt;
+}
+
+Api::Answer Api::restore(const Call& call) {
+  const auto request = api::parse_restore(call.exchange->request().body);
+  if (!request.ok()) return problem(request.error());
+  parts_.checkpoints.restore({request.value(), call.caller}, {now_, wall_}, [exchange = call.exchange](const Result<std::string>& answer) {
+    exchange->answer(answer.ok() ? ok(answer.value(), 202) : problem(answer.error()));
+  });
+  return std::nullopt;
+}
+
+http::Response Api::list_checkpoints(const Call& call) const {
+  const http::Request& request = call.exchange->request();
+  const bool sees_all = LocalGrants::is_privileged(call.caller);
+  return ok(api::to_json(parts_.checkpoints.list({query(request, "series"), query(request, "state"), sees_all ? std::nullopt : std::optional(call.caller.uid)})));
 }
 
 // ---- the rest ------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@
 #pragma once
 #include "api/service_json.h"
 #include "daemon/api_routes.h"
+#include "daemon/checkpoints.h"
 #include "daemon/event_feed.h"
 #include "daemon/local_grants.h"
 #include "daemon/metrics.h"
@@ -36,6 +37,8 @@ struct ApiParts {
   JobTable& table;
   JobRunner& runner;
   StoreThread& store;
+  Intake& intake;
+  Checkpoints& checkpoints;
   std::function<Status()> reload;
   PhasePort* phases;  // null: no training is configured
   LinkSources links;
@@ -46,9 +49,9 @@ class Api {
   static constexpr size_t kPageDefault = 100, kPageMax = 1000;
 
   // Errors: config_invalid: a socket that cannot be listened on.
-  static Result<std::unique_ptr<Api>> start(ApiConfig config, ApiParts parts, LocalGrants grants);
+  // `grants` outlives it, and changes with a reload.
+  static Result<std::unique_ptr<Api>> start(ApiConfig config, ApiParts parts, const LocalGrants& grants);
 
-  void set_grants(LocalGrants grants) { grants_ = std::move(grants); }
   void reload_ended(const Status& status);
 
   std::vector<int> wait_fds() const;
@@ -56,8 +59,8 @@ class Api {
   void turn(Time now, job::WallTime wall);
 
  private:
-  Api(ApiConfig config, ApiParts parts, LocalGrants grants)
-      : config_(std::move(config)), parts_(std::move(parts)), grants_(std::move(grants)), feed_(parts_.table, parts_.runner), tide_(parts_.links, parts_.phases) {}
+  Api(ApiConfig config, ApiParts parts, const LocalGrants& grants)
+      : config_(std::move(config)), parts_(std::move(parts)), grants_(grants), feed_(parts_.table, parts_.runner), tide_(parts_.links, parts_.phases) {}
   struct Call {
     const std::shared_ptr<http::Exchange>& exchange;
     const http::Caller& caller;
@@ -73,8 +76,10 @@ class Api {
   Answer dispatch(Route route, const Call& call);
   Answer on_job(Route route, const Call& call, const job::Job& job);
   Answer submit(const Call& call);
+  Answer submit_checkpoint(const Call& call);
+  Answer restore(const Call& call);
+  http::Response list_checkpoints(const Call& call) const;
   Result<JobTable::Submission> read_submission(const Call& call) const;
-  Status allow(const http::Caller& caller, const session::CopyRequest& request) const;
   http::Response list(const Call& call) const;
   http::Response change(const Call& call, const job::Job& job);
   http::Response set_rate(const Call& call);
@@ -86,7 +91,7 @@ class Api {
 
   ApiConfig config_;
   ApiParts parts_;
-  LocalGrants grants_;
+  const LocalGrants& grants_;
   EventFeed feed_;
   TideApi tide_;
   WorkerLoad load_;

@@ -9,6 +9,9 @@ using enum Route;
 constexpr RouteRow kRoutes[] = {
     {kSubmit, "POST", "/v1/jobs"},
     {kListJobs, "GET", "/v1/jobs"},
+    {kSubmitCheckpoint, "POST", "/v1/checkpoints"},
+    {kListCheckpoints, "GET", "/v1/checkpoints"},
+    {kRestore, "POST", "/v1/restore"},
     {kShowJob, "GET", "/v1/jobs/{id}"},
     {kChangeJob, "PATCH", "/v1/jobs/{id}"},
     {kListEntries, "GET", "/v1/jobs/{id}/entries"},

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "job/back_off.h"
 #include "session/copy_words.h"
+#include "storage/pin.h"
 
 #include <algorithm>
 
@@ -57,6 +58,29 @@ session::OpenLocal below_roots(const session::Roots& roots) {
   };
 }
 
+// A checkpoint that is pinned is read from its pin, whatever its trainer does meanwhile.
+session::OpenLocal from_pin(const session::Roots& roots, const std::string& pin) {
+  return [&roots, pin](const std::string& path, storage::Side side) -> Result<session::LocalPlace> {
+    auto place = parse_root_place(path);
+    if (!place.ok()) return std::move(place).error();
+    const auto root = roots.find(place.value().root, side);
+    if (root == nullptr) return Error{Fault::kUsage, "there is no root \"" + place.value().root + '"', "see GET /v1/roots"};
+    auto pinned = storage::open_pin(*root, pin, place.value().name.last());
+    if (!pinned.ok()) return std::move(pinned).error();
+    auto dir = std::make_shared<const storage::RootedDir>(std::move(pinned.value().dir));
+    return session::LocalPlace{std::move(dir), std::move(pinned.value().name), place.value().name.last(), storage::ScanSource::Held::kPinned};
+  };
+}
+
+// One file of a checkpoint that changed is another checkpoint.
+Error why_it_ended(const Error& error, const job::Job& job) {
+  if (!job.spec.checkpoint || error.fault != Fault::kEntriesFailed) return error;
+  for (const job::EntryProblem& problem : job.problems)
+    if (const auto fault = fault_named(problem.code); fault == Fault::kSourceChanged || fault == Fault::kSourceVanished)
+      return {*fault, problem.path + ": " + problem.detail, "the newest checkpoint goes instead"};
+  return error;
+}
+
 }  // namespace
 
 Result<RootPlace> parse_root_place(std::string_view text) {
@@ -78,7 +102,7 @@ Result<session::CopyRequest> request_of(const job::Spec& spec, const Names& name
   auto destination = parse_place(spec.destination, names);
   if (!destination.ok()) return std::move(destination).error();
   request.destination = std::move(destination).value();
-  const auto options = session::options_from({spec.compress, spec.verify, spec.publish, spec.last});
+  const auto options = session::options_from({spec.compress, spec.verify, spec.publish, spec.last, spec.overwrite});
   if (!options.ok()) return options.error();
   request.options = options.value();
   request.options.rate_max = spec.rate_max;
@@ -205,7 +229,7 @@ Result<JobRunner::Running> JobRunner::ask(const job::Job& job, Time now) {
   const session::Traffic before = running.session->traffic();
   running.packets_sent = before.packets_sent;
   running.packets_lost = before.packets_lost;
-  auto transfer = session::start_copy(*running.session, job.transfer, std::move(request).value(), below_roots(gateway_.roots()));
+  auto transfer = session::start_copy(*running.session, job.transfer, std::move(request).value(), job.hold == job::Hold::kPinned ? from_pin(gateway_.roots(), job.pin) : below_roots(gateway_.roots()));
   if (!transfer.ok()) {
     peers_.give_back(running.session, now);
     return std::move(transfer).error();
@@ -248,14 +272,29 @@ void JobRunner::finish(Place place, Time now, job::WallTime wall) {
   const bool is_command = table_.find(running.id)->spec.patience == job::Patience::kCommand;
   const bool went_away = running.was_up && ended.error().fault == Fault::kPeerLost;
   const bool progressed = is_command ? went_away : numbers.bytes_verified > 0_B;
-  stumble(running.id, ended.error(), now, wall, progressed ? job::Progressed::kYes : job::Progressed::kNo);
+  stumble(running.id, why_it_ended(ended.error(), *table_.find(running.id)), now, wall, progressed ? job::Progressed::kYes : job::Progressed::kNo);
 }
 
 void JobRunner::stumble(const job::JobId& id, const Error& why, Time now, job::WallTime wall, job::Progressed progressed) {
+  if (try_next_source(id, why, wall)) return;
   table_.change(id, wall, [&](job::Job& job) { return job::stumble(job, wall, why, progressed); });
   const job::Job& job = *table_.find(id);
   log::info(job.state == job::State::kFailed ? "job_failed" : "job_waits", "job=" + id + " peer=" + job.peer + " code=" + std::string(why.name()) + " why=\"" + why.what + '"');
   if (job.state == job::State::kWaiting) retry_at_[id] = now + job::back_off(job::reaction_to(why.fault), job.attempts, random_);
+}
+
+// Trouble of this side would be the same with every source.
+bool JobRunner::try_next_source(const job::JobId& id, const Error& why, job::WallTime wall) {
+  const job::Job& job = *table_.find(id);
+  const bool is_ours = why.code() == ErrorCode::kStorage || why.code() == ErrorCode::kCancelled || why.code() == ErrorCode::kInvalid;
+  if (is_ours || job.spec.alternatives.empty()) return false;
+  const auto next = parse_place(job.spec.alternatives.front(), {gateway_.roots(), peers_});
+  const auto* remote = next.ok() ? std::get_if<session::RemoteAddress>(&next.value()) : nullptr;
+  if (remote == nullptr) return false;
+  const std::string before = job.spec.sources.front();
+  if (!table_.change(id, wall, [&](job::Job& one) { return job::try_next_source(one, remote->peer); })) return false;
+  log::warning("source_given_up", "job=" + id + " source=\"" + to_display(before) + "\" code=" + std::string(why.name()) + " next=\"" + to_display(job.spec.sources.front()) + '"');
+  return true;
 }
 
 void JobRunner::leave(Place place, Time now) {

@@ -82,6 +82,7 @@ class JobRunner {
   void finish(Place place, Time now, job::WallTime wall);
   void leave(Place place, Time now);                      // tells the peer, and forgets the attempt
   void stumble(const job::JobId& id, const Error& why, Time now, job::WallTime wall, job::Progressed progressed);
+  bool try_next_source(const job::JobId& id, const Error& why, job::WallTime wall);
   void keep_problems(Running& running, job::WallTime wall);
   Place find(const job::JobId& id);
 

@@ -97,6 +97,19 @@ void add_jobs(MetricsText& out, const JobTable& table) {
   for (const auto& [what, time] : table.last_published()) out.value(seconds(time), {{"root", what.root}, {"class", std::string(to_string(what.service))}});
 }
 
+constexpr size_t kSeriesShown = 100;  // each is a line, and who submits names them
+
+void add_checkpoints(MetricsText& out, const Checkpoints::Counts& counts, job::WallTime wall) {
+  out.family("pins_total", kCounter, "checkpoints that were held to be sent, and those that can only be read in place");
+  out.value(static_cast<double>(counts.pinned), {{"result", "pinned"}});
+  out.value(static_cast<double>(counts.guarded), {{"result", "guarded"}});
+  out.family("inbox_pending", kGauge, "requests in inboxes that have no answer yet").value(static_cast<double>(counts.inbox_pending));
+  out.family("rpo_lag_seconds", kGauge, "age of the newest checkpoint that is published elsewhere, or of the first that is not");
+  size_t shown = 0;
+  for (const auto& [series, saved] : counts.saved_at)
+    if (shown++ < kSeriesShown) out.value(seconds(wall) - seconds(saved), {{"series", to_display(series)}});
+}
+
 void add_service(MetricsText& out, const MetricSources& sources) {
   out.family("root_free_bytes", kGauge, "what an ordinary user may still write below a root");
   for (const session::RootConfig& root : sources.roots) {
@@ -121,6 +134,7 @@ std::string metrics_of(const MetricSources& sources, Time now) {
   add_ports(out, sources.gateway.engine());
   add_sessions(out, counts);
   add_jobs(out, sources.table);
+  add_checkpoints(out, sources.checkpoints.counts(), sources.wall);
   add_service(out, sources);
   add_tide(out, sources.tide, now);
   return out.text();

@@ -3,6 +3,7 @@
 // What a gateway tells a Prometheus server. Labels are configured names and fixed words only.
 // Thread: control.
 #pragma once
+#include "daemon/checkpoints.h"
 #include "daemon/job_table.h"
 #include "daemon/path_watch.h"
 #include "daemon/peer_sessions.h"
@@ -24,6 +25,8 @@ struct MetricSources {
   PathWatch& paths;
   const PeerSessions& peers;
   const std::vector<session::RootConfig>& roots;
+  const Checkpoints& checkpoints;
+  job::WallTime wall;  // for ages
   enum class Reload : uint8_t { kFailed, kOk } reload = Reload::kOk;
   const TideApi& tide;
 };

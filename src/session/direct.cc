@@ -32,7 +32,7 @@ Result<std::unique_ptr<Direct>> Direct::copy(const GatewayConfig& gateway, const
   return direct;
 }
 
-Result<std::unique_ptr<Direct>> Direct::list(const GatewayConfig& gateway, const PeerConfig& peer, const RemoteAddress& address) {
+Result<std::unique_ptr<Direct>> Direct::list(const GatewayConfig& gateway, const PeerConfig& peer, const RemoteAddress& address, uint32_t depth) {
   std::unique_ptr<Direct> direct(new Direct(peer, gateway.fallback));
   if (Status status = direct->begin(gateway); !status.ok()) return std::move(status).error();
   messages::OpenTransfer open;
@@ -41,7 +41,7 @@ Result<std::unique_ptr<Direct>> Direct::list(const GatewayConfig& gateway, const
   open.transfer_class = "best-effort";
   open.root = address.root;
   open.name = address.name;
-  open.depth = 1;
+  open.depth = depth;
   engine::StartSink start;
   start.content = engine::StartSource::Content::kManifestOnly;
   direct->watch(direct->session_->pull(std::move(start), std::move(open)));

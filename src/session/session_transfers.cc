@@ -188,6 +188,11 @@ Result<GrantLimits> Session::authorise(const messages::OpenTransfer& request) co
   std::vector<ObjectName> names{request.name};  // the sources of a pull lie below it or beside it: each is decided
   if (request.direction != messages::Direction::kPush && !request.sources.empty()) names = request.sources;
   std::optional<GrantLimits> limits;
+  const bool replaces = op == GrantOp::kWrite && request.options.overwrite != messages::Overwrite::kNever;
+  if (replaces && !around_.grants.decide(peer, request.root, request.name, GrantOp::kOverwrite).is_allowed()) {
+    ++around_.counts.denied[std::string(to_string(GrantOp::kOverwrite))];
+    return refusal(request.root, request.name);
+  }
   for (const ObjectName& name : names) {
     const Decision decision = around_.grants.decide(peer, request.root, name, op);
     log::info(decision.is_allowed() ? "grant_allowed" : "grant_denied",
