@@ -40,6 +40,7 @@ Result<RateState> parse_rate_state(std::string_view text);
 struct JobChange {
   std::optional<Rate> rate;
   std::optional<std::string> service;  // class
+  std::optional<uint32_t> weight;
 };
 // Errors: usage; unsupported for fields that nothing enforces yet.
 Result<JobChange> parse_change(std::string_view text);

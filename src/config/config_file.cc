@@ -210,7 +210,7 @@ void note_unused(GatewayConfig& config) {
 }
 
 // The sections that a reload does not touch.
-constexpr std::string_view kFixedSections[] = {"site", "listen", "engine", "data_plane", "storage", "root", "link", "schedule", "phase", "training", "watch"};
+constexpr std::string_view kFixedSections[] = {"site", "listen", "engine", "data_plane", "storage", "root", "link", "class", "schedule", "phase", "training", "watch"};
 
 std::string text_of(const Value& value) {
   std::string text;

@@ -23,6 +23,18 @@ std::vector<daemon::LinkAbout> links_of(const GatewayConfig& config) {
   return links;
 }
 
+daemon::ShareRules shares_of(const GatewayConfig& config) {
+  daemon::ShareRules rules;
+  for (const Link& link : config.links) rules.links.push_back({link.peer, link.capacity, link.timetable, link.zone});
+  rules.policy = config.schedule.policy;
+  for (size_t i = 0; i < config.classes.size(); ++i) {
+    rules.class_rates[i] = config.classes[i].rate;
+    rules.class_weights[i] = config.classes[i].weight;
+    rules.modes[i] = config.classes[i].mode == JobClassRules::Mode::kFair ? Mode::kFair : Mode::kScavenge;
+  }
+  return rules;
+}
+
 namespace {
 
 planner::TrainingRules rules_of(const Training& training, const Schedule& schedule) {

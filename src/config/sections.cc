@@ -4,8 +4,11 @@
 #include "base/amounts.h"
 #include "base/loopback.h"
 #include "checkpoint/assess.h"
+#include "config/zones.h"
 #include "engine/layout.h"
+#include "job/job.h"
 #include "packet_io/registry.h"
+#include "schedule/registry.h"
 
 #include <algorithm>
 #include <charconv>
@@ -401,6 +404,8 @@ Result<Link> read_link(const Value& value) {
   using enum Link::Kind;
   reader.read("kind", link.kind, one_of<Link::Kind>({{"dedicated", kDedicated}, {"shared", kShared}, {"metered", kMetered}}));
   reader.read("capacity", link.capacity, parse_rate);
+  reader.read("timetable", link.timetable, planner::Timetable::parse);
+  reader.read("timetable_zone", link.zone, read_zone);
   bool le_queue = false;
   reader.read_flag("le_queue", le_queue);
   if (le_queue) link.queue = Link::LowerEffort::kOwn;
@@ -429,8 +434,31 @@ Result<double> parse_budget(std::string_view text) {
   return share;
 }
 
+Result<std::string> parse_policy(std::string_view text) {
+  const auto entry = schedule::find_policy(text);
+  if (!entry.ok()) return entry.error();
+  return std::string(text);
+}
+
+Status read_classes(const Table& document, GatewayConfig& config) {
+  const Table* classes = section(document, "class");
+  if (classes == nullptr) return success();
+  for (size_t i = 0; i < kJobClasses.size(); ++i) {
+    Reader reader("[class." + std::string(kJobClasses[i]) + ']', section(*classes, kJobClasses[i]));
+    JobClassRules& rules = config.classes[i];
+    reader.read("rate", rules.rate, parse_rate);
+    reader.read_count("weight", rules.weight, job::kWeightMax, 1);
+    using enum JobClassRules::Mode;
+    reader.read("mode", rules.mode, one_of<JobClassRules::Mode>({{"scavenge", kScavenge}, {"fair", kFair}}));
+    if (!reader.status().ok()) return reader.status();
+  }
+  return success();
+}
+
 Status read_phase(const Table& document, GatewayConfig& config) {
+  if (Status status = read_classes(document, config); !status.ok()) return status;
   Reader schedule("[schedule]", section(document, "schedule"));
+  schedule.read("policy", config.schedule.policy, parse_policy);
   schedule.read("queue_target", config.schedule.queue_target, parse_positive);
   schedule.read("trickle", config.schedule.trickle, parse_trickle);
   schedule.read("interference_budget", config.schedule.interference_budget, parse_budget);

@@ -6,15 +6,19 @@
 #include "config/document.h"
 #include "config/names.h"
 #include "packet_io/dpdk_config.h"
+#include "planner/timetable.h"
+#include "planner/zone_rule.h"
 #include <tideway/object_name.h>
 #include <tideway/packet_io.h>
 #include <tideway/time.h>
 #include <tideway/units.h>
 
+#include <array>
 #include <cstdint>
 #include <limits>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace tideway::config {
@@ -145,13 +149,25 @@ struct Signer {
 struct Link {
   std::string peer;                 // the far site
   Rate capacity = Rate::unlimited();  // not known
+  planner::Timetable timetable;
+  planner::ZoneRule zone;
   enum class Kind : uint8_t { kDedicated, kShared, kMetered } kind = Kind::kShared;
   // kOwn: the network has a lower-effort queue, and that, not a gate, keeps bulk out of the way.
   enum class LowerEffort : uint8_t { kNone, kOwn } queue = LowerEffort::kNone;
   std::string at;
 };
 
+// What the jobs of a class may do, in the order of job::Class.
+struct JobClassRules {
+  Rate rate = Rate::unlimited();    // of all of them together
+  uint32_t weight = 1;              // of each of them
+  // kFair: nothing holds them back; kScavenge: they send in the gaps that trainings leave.
+  enum class Mode : uint8_t { kScavenge, kFair } mode = Mode::kScavenge;
+};
+inline constexpr std::array<std::string_view, 4> kJobClasses = {"restore", "checkpoint", "staging", "best-effort"};
+
 struct Schedule {
+  std::string policy = "weighted_fair";
   Duration queue_target = std::chrono::milliseconds(1);
   double trickle = 0.002;           // of the remembered rate, while the gate is closed
   double interference_budget = 0.01;  // how much longer bulk may make iterations
@@ -206,6 +222,7 @@ struct GatewayConfig {
   std::vector<Signer> signers;
   std::vector<Link> links;
   Schedule schedule;
+  std::array<JobClassRules, 4> classes{JobClassRules{.rate = Rate::unlimited(), .weight = 1, .mode = JobClassRules::Mode::kFair}};
   Phase phase;
   std::vector<Training> trainings;
   std::vector<Watch> watches;

@@ -149,7 +149,8 @@ Api::Answer Api::dispatch(Route route, const Call& call) {
   return on_job(route, call, *job);
 }
 
-std::string Api::view(const job::JobId& id) const { return api::to_json(api::JobView{*parts_.table.find(id), parts_.runner.progress(id)}); }
+api::JobView Api::view_of(const job::Job& job) const { return {job, parts_.runner.progress(job.id), std::string(parts_.runner.held_by(job, wall_))}; }
+std::string Api::view(const job::JobId& id) const { return api::to_json(view_of(*parts_.table.find(id))); }
 
 Api::Answer Api::on_job(Route route, const Call& call, const job::Job& job) {
   const job::JobId id = job.id;
@@ -251,7 +252,7 @@ http::Response Api::list(const Call& call) const {
     page.erase(std::prev(page.end()));
     answer.next = std::to_string(page.rbegin()->second->number);
   }
-  for (const auto& [at, job] : page) answer.jobs.push_back({*job, parts_.runner.progress(job->id)});
+  for (const auto& [at, job] : page) answer.jobs.push_back(view_of(*job));
   return ok(api::to_json(answer));
 }
 
@@ -261,12 +262,7 @@ http::Response Api::change(const Call& call, const job::Job& job) {
   const auto service = change.value().service ? job::class_named(*change.value().service) : std::nullopt;
   if (change.value().service && !service) return problem({Fault::kUsage, "class is not restore, checkpoint, staging or best-effort", "see docs/openapi.json"}, job.id);
   const job::JobId id = job.id;
-  if (service)
-    parts_.table.change(id, wall_, [&](job::Job& one) {
-      if (job::is_over(one.state) || one.spec.service == *service) return false;
-      one.spec.service = *service;
-      return true;
-    });
+  if (service || change.value().weight) parts_.runner.set_rank(id, {service, change.value().weight}, now_, wall_);
   if (change.value().rate) parts_.runner.set_rate(id, *change.value().rate, now_, wall_);
   return ok(view(id), 202);
 }

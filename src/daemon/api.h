@@ -87,6 +87,7 @@ class Api {
   http::Response roots() const;
   http::Response health() const;
   http::Response reload(const Call& call);
+  api::JobView view_of(const job::Job& job) const;
   std::string view(const job::JobId& id) const;
 
   ApiConfig config_;

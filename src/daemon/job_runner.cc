@@ -11,6 +11,10 @@
 namespace tideway::daemon {
 namespace {
 
+// What shares lanes shares their rate.
+PeerSessions::Sharing sharing_of(const job::Spec& spec) {
+  return spec.rate_max.is_unlimited() && !spec.weight ? PeerSessions::Sharing::kShared : PeerSessions::Sharing::kOwn;
+}
 
 Result<session::Address> parse_place(const std::string& text, const Names& names) {
   const std::string first = text.substr(0, text.find(':'));
@@ -152,13 +156,16 @@ JobRunner::Place JobRunner::find(const job::JobId& id) {
 void JobRunner::turn(Time now, job::WallTime wall) {
   settle(now, wall);
   table_.make_due_runs(wall);
+  stop_paused(now, wall);
   start_due(now, wall);
   start_queued(now, wall);
+  deal(now, wall);
   peers_.tidy(now);
 }
 
 Time JobRunner::next_deadline() const {
   Time next = peers_.next_deadline();
+  if (!running_.empty()) next = std::min(next, next_deal_);
   for (const auto& [id, at] : retry_at_) next = std::min(next, at);
   return next;
 }
@@ -171,8 +178,14 @@ void JobRunner::settle(Time now, job::WallTime wall) {
   }
 }
 
-bool JobRunner::has_room(const job::Job& job) const {
-  if (!job.spec.rate_max.is_unlimited() && !peers_.has_room(job.peer, PeerSessions::Sharing::kOwn)) return false;
+std::string_view JobRunner::held_by(const job::Job& job, job::WallTime wall) const {
+  const bool could_run = job.state == job::State::kQueued || job.state == job::State::kRunning;
+  return could_run && shares_.is_paused(job.peer, wall) ? name_of(HoldReason::kTimetable) : "";
+}
+
+bool JobRunner::has_room(const job::Job& job, job::WallTime wall) const {
+  if (shares_.is_paused(job.peer, wall)) return false;
+  if (sharing_of(job.spec) == PeerSessions::Sharing::kOwn && !peers_.has_room(job.peer, PeerSessions::Sharing::kOwn)) return false;
   const auto counts = [&](const Running& running) { return running.peer == job.peer && running.service <= job.spec.service; };
   return static_cast<size_t>(std::ranges::count_if(running_, counts)) < kRunningPerPeer;
 }
@@ -181,7 +194,7 @@ void JobRunner::start_due(Time now, job::WallTime wall) {
   std::vector<job::JobId> due;
   for (const auto& [id, at] : retry_at_) {
     const job::Job* job = table_.find(id);
-    if (now >= at && (job == nullptr || has_room(*job))) due.push_back(id);
+    if (now >= at && (job == nullptr || has_room(*job, wall))) due.push_back(id);
   }
   for (const job::JobId& id : due) {
     retry_at_.erase(id);
@@ -199,7 +212,7 @@ void JobRunner::start_queued(Time now, job::WallTime wall) {
     }
   }
   for (const job::JobId& id : next)
-    if (has_room(*table_.find(id))) start(id, now, wall);
+    if (has_room(*table_.find(id), wall)) start(id, now, wall);
 }
 
 void JobRunner::start(const job::JobId& id, Time now, job::WallTime wall) {
@@ -209,6 +222,7 @@ void JobRunner::start(const job::JobId& id, Time now, job::WallTime wall) {
   running_.push_back(std::move(asked).value());
   Running& running = running_.back();
   running.started = now;
+  next_deal_ = now;
   running.transfer->on_report = [&running](const engine::EntryReported& report) {
     if (running.problems.size() < job::kProblemsKept)
       running.problems.push_back({report.path, std::string(report.why.name()), report.why.what, is_skip(report.why.fault)});
@@ -220,10 +234,10 @@ Result<JobRunner::Running> JobRunner::ask(const job::Job& job, Time now) {
   auto request = request_of(job.spec, {gateway_.roots(), peers_});
   if (!request.ok()) return std::move(request).error();
   request.value().job = job.id;
-  const bool pushes = std::holds_alternative<session::RemoteAddress>(request.value().destination);
-  Running running{job.id, job.peer, job.spec.service, nullptr, {}, {}, {}, false, 0, 0, {}};
-  running.sharing = job.spec.rate_max.is_unlimited() ? PeerSessions::Sharing::kShared : PeerSessions::Sharing::kOwn;
-  auto session = peers_.take(job.peer, running.sharing, now);
+  Running running{.id = job.id, .peer = job.peer, .service = job.spec.service, .number = job.number, .weight = job.spec.weight.value_or(1), .most = job.spec.rate_max};
+  const auto manners = shares_.is_gated(running.service) ? session::Manners::kYields : session::Manners::kInsists;
+  running.use = {sharing_of(job.spec), running.service, manners};
+  auto session = peers_.take(job.peer, running.use, now);
   if (!session.ok()) return std::move(session).error();
   running.session = session.value();
   const session::Traffic before = running.session->traffic();
@@ -235,8 +249,56 @@ Result<JobRunner::Running> JobRunner::ask(const job::Job& job, Time now) {
     return std::move(transfer).error();
   }
   running.transfer = std::move(transfer).value();
-  if (pushes) running.session->limit_rate(*running.transfer, job.spec.rate_max);
+  if (running.pushes()) running.session->limit_rate(*running.transfer, job.spec.rate_max);
   return running;
+}
+
+// What a link's timetable holds back goes on from where it was when it opens again.
+void JobRunner::stop_paused(Time now, job::WallTime wall) {
+  for (Place place = running_.begin(); place != running_.end();) {
+    const Place here = place++;
+    if (!shares_.is_paused(here->peer, wall)) continue;
+    const job::JobId id = here->id;
+    leave(here, now);
+    table_.change(id, wall, [](job::Job& job) {
+      job::recover(job);
+      return true;
+    });
+    log::info("job_paused", "job=" + id + " reason=timetable");
+  }
+}
+
+// How much each job sent since the last time: of what its session sent, an equal part.
+void JobRunner::measure(Time now) {
+  std::map<const session::Session*, Bytes> sent;
+  std::map<const session::Session*, uint64_t> users;
+  for (const Running& running : running_)
+    if (running.pushes()) ++users[running.session];
+  for (const auto& [session, count] : users) sent[session] = session->traffic().sent;
+  for (Running& running : running_) {
+    const auto before = sent_before_.find(running.session);
+    const auto after = sent.find(running.session);
+    if (before == sent_before_.end() || after == sent.end() || after->second < before->second) continue;
+    running.sent = Rate::of((after->second - before->second) / users[running.session], now - measured_);
+  }
+  sent_before_ = std::move(sent);
+  measured_ = now;
+}
+
+void JobRunner::deal(Time now, job::WallTime wall) {
+  if (now < next_deal_ || running_.empty()) return;
+  next_deal_ = now + LinkShares::kDealEvery;
+  if (now >= measured_ + LinkShares::kDealEvery) measure(now);
+  std::vector<Sender> senders;
+  for (const Running& running : running_)
+    if (running.pushes()) senders.push_back({running.number, running.peer, running.service, running.weight, running.most, running.given, running.sent});
+  const std::vector<Rate> rates = shares_.deal(senders, now, wall);
+  auto rate = rates.begin();
+  for (Running& running : running_) {
+    if (!running.pushes()) continue;
+    running.given = *rate++;
+    running.session->limit_rate(*running.transfer, running.given);
+  }
 }
 
 void JobRunner::keep_problems(Running& running, job::WallTime wall) {
@@ -336,9 +398,9 @@ bool JobRunner::set_rate(const job::JobId& id, Rate rate, Time now, job::WallTim
   });
   const Place place = find(id);
   if (!changed || place == running_.end()) return table_.find(id) != nullptr;
-  const bool pushes = place->transfer->role == session::Role::kSource;
-  if (pushes && place->sharing == PeerSessions::Sharing::kOwn) {
-    place->session->limit_rate(*place->transfer, rate);
+  if (place->pushes() && place->use.sharing == PeerSessions::Sharing::kOwn) {
+    place->most = rate;
+    next_deal_ = now;
     return true;
   }
   leave(place, now);  // it goes on from here on a session of its own, or as the peer is told
@@ -347,6 +409,27 @@ bool JobRunner::set_rate(const job::JobId& id, Rate rate, Time now, job::WallTim
     return true;
   });
   return true;
+}
+
+// What runs goes on from where it is on a session for its new rank.
+bool JobRunner::set_rank(const job::JobId& id, const Rank& rank, Time now, job::WallTime wall) {
+  settle(now, wall);
+  const bool changed = table_.change(id, wall, [&](job::Job& job) {
+    const job::Class service = rank.service.value_or(job.spec.service);
+    const auto weight = rank.weight ? rank.weight : job.spec.weight;
+    if (job::is_over(job.state) || (job.spec.service == service && job.spec.weight == weight)) return false;
+    job.spec.service = service;
+    job.spec.weight = weight;
+    return true;
+  });
+  if (const Place place = find(id); changed && place != running_.end()) {
+    leave(place, now);
+    table_.change(id, wall, [](job::Job& job) {
+      job::recover(job);
+      return true;
+    });
+  }
+  return table_.find(id) != nullptr;
 }
 
 void JobRunner::stop(Time now, job::WallTime wall) {

@@ -44,8 +44,8 @@ CheckpointThreadConfig checkpoint_config(const JobServiceConfig& config, const s
 
 }  // namespace
 
-JobService::JobService(session::Gateway& gateway, std::vector<session::PeerConfig> peers, store::Contents contents)
-    : peers_(gateway, std::move(peers)), table_(std::move(contents), read_wall_clock()), runner_(gateway, peers_, table_, random_seed()) {}
+JobService::JobService(session::Gateway& gateway, JobServiceConfig& config, store::Contents contents)
+    : peers_(gateway, std::move(config.rules.peers)), table_(std::move(contents), read_wall_clock()), runner_(gateway, peers_, table_, std::move(config.shares), random_seed()) {}
 
 JobService::~JobService() {
   api_.reset();
@@ -65,7 +65,7 @@ Result<std::unique_ptr<JobService>> JobService::start(JobServiceConfig config, s
   auto contents = store.value()->load(read_wall_clock());
   if (!contents.ok()) return std::move(contents).error();
   const size_t known = contents.value().jobs.size();
-  std::unique_ptr<JobService> service(new JobService(gateway, std::move(config.rules.peers), std::move(contents).value()));
+  std::unique_ptr<JobService> service(new JobService(gateway, config, std::move(contents).value()));
   auto thread = StoreThread::start(std::move(store).value());
   if (!thread.ok()) return std::move(thread).error();
   service->store_ = std::move(thread).value();

@@ -25,6 +25,7 @@ struct JobServiceConfig {
   std::string state_dir;
   PhasePort* phases = nullptr;  // null: no training is configured. It outlives the service
   std::vector<LinkAbout> links;
+  ShareRules shares;
   std::shared_ptr<const engine::Gates> gates;  // of the links
   std::vector<WatchConfig> watches;
 };
@@ -48,7 +49,7 @@ class JobService {
   void stop(Time now);
 
  private:
-  JobService(session::Gateway& gateway, std::vector<session::PeerConfig> peers, store::Contents contents);
+  JobService(session::Gateway& gateway, JobServiceConfig& config, store::Contents contents);
   Status begin(JobServiceConfig config, session::Gateway& gateway, std::function<Status()> reload);
   void write_changes() { store_->write(table_.take_changes()); }
 

@@ -25,7 +25,7 @@ void ReplicaSearch::ask(const session::RemoteAddress& run, Time now, Done done) 
 }
 
 void ReplicaSearch::ask_peer(Search& search, const session::RemoteAddress& run, Time now) {
-  auto session = peers_.take(run.peer, PeerSessions::Sharing::kShared, now);
+  auto session = peers_.take(run.peer, {PeerSessions::Sharing::kShared, job::Class::kRestore, session::Manners::kInsists}, now);
   if (!session.ok()) {
     search.result.trouble = session.error();
     return;

@@ -16,7 +16,6 @@ Error usage(std::string what, std::string next) { return {Fault::kUsage, std::mo
 // The fields that the record has and no part of this version obeys.
 std::string_view unenforced(const Spec& spec) {
   if (spec.deadline) return "deadline";
-  if (spec.weight) return "weight";
   if (spec.hurt_max) return "hurt_max";
   const bool is_of_series = spec.checkpoint || spec.service == Class::kRestore;
   if (!is_of_series && spec.rpo) return "rpo";
@@ -84,6 +83,8 @@ Status check(const Spec& spec) {
     return usage("a job takes at most " + std::to_string(kPatternsMax) + " filters and as many names", "use patterns, or tideway copy --direct");
   if (spec.submission_id.size() > kSubmissionIdMax)
     return usage("submission_id is longer than " + std::to_string(kSubmissionIdMax) + " bytes", "shorten it");
+  if (spec.weight && (*spec.weight < 1 || *spec.weight > kWeightMax))
+    return usage("the weight is not between 1 and " + std::to_string(kWeightMax), "write how many shares the job has against others of its class");
   if (spec.rate_max == Rate()) return usage("the rate is zero", "pause the job instead");
   if (spec.every && (*spec.every < kEveryMin || *spec.every > kEveryMax))
     return usage("every is " + std::to_string(spec.every->count()) + " ms", "write from 10s to 366d");

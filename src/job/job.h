@@ -28,6 +28,7 @@ inline constexpr size_t kSourcesMax = 64;
 inline constexpr size_t kTextMax = 32 * 1024;        // of one address: a whole name
 inline constexpr size_t kPatternsMax = 1024;         // filters, and names of `only`: a larger list is copied without the daemon
 inline constexpr size_t kSubmissionIdMax = 128;
+inline constexpr uint32_t kWeightMax = 1000;
 inline constexpr std::chrono::milliseconds kEveryMin = std::chrono::seconds(10), kEveryMax = std::chrono::days(366);
 
 enum class State : uint8_t { kQueued, kRunning, kWaiting, kPaused, kPublished, kFailed, kCancelled };

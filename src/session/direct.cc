@@ -92,7 +92,7 @@ Status Direct::begin(const GatewayConfig& gateway) {
 }
 
 Status Direct::dial() {
-  auto session = gateway_->dial(peer_, carrier_.delivery());
+  auto session = gateway_->dial(peer_, {.delivery = carrier_.delivery()});
   if (!session.ok()) return std::move(session).error();
   session_ = session.value();
   return success();

@@ -63,10 +63,17 @@ struct Surroundings {
 inline constexpr Duration kKeepAliveAfter = std::chrono::seconds(3);
 inline constexpr Duration kSilenceMax = std::chrono::seconds(10);  // three keep-alives missed
 
+// Whether what a session sends makes room for trainings. What somebody waits for with idle machines insists.
+enum class Manners : uint8_t { kYields, kInsists };
+
+struct SessionOptions {
+  Delivery delivery = Delivery::kDatagram;  // what the dialling side asks for; the accepting one goes along
+  Manners manners = Manners::kYields;
+};
+
 class Session {
  public:
-  // `delivery` is what the dialling side asks for; the accepting one goes along.
-  Session(const Surroundings& surroundings, Side side, std::unique_ptr<ControlChannel> channel, Delivery delivery = Delivery::kDatagram);
+  Session(const Surroundings& surroundings, Side side, std::unique_ptr<ControlChannel> channel, const SessionOptions& options = {});
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -180,6 +187,7 @@ class Session {
   Surroundings around_;
   Side side_;
   const Delivery delivery_;           // to ask for
+  const Manners manners_;
   std::unique_ptr<ControlChannel> channel_;
   crypto::HelloRandom random_{};
   crypto::SessionId id_{};            // once the peer has said hello

@@ -267,7 +267,6 @@ TEST(Job, AFieldThatNothingEnforcesIsRefusedByName) {
   EXPECT_EQ(refused([](Spec&) {}), "");
   EXPECT_EQ(refused([](Spec& spec) { spec.deadline = kNow; }), "deadline");
   EXPECT_EQ(refused([](Spec& spec) { spec.rpo = 30min; }), "rpo");
-  EXPECT_EQ(refused([](Spec& spec) { spec.weight = 2; }), "weight");
   EXPECT_EQ(refused([](Spec& spec) { spec.series = "llm7"; }), "series");
   EXPECT_EQ(refused([](Spec& spec) { spec.step = 9000; }), "step");
   EXPECT_EQ(refused([](Spec& spec) { spec.hurt_max = 0.01; }), "hurt_max");
