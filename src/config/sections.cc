@@ -436,20 +436,16 @@ Result<double> parse_budget(std::string_view text) {
 
 Result<std::string> parse_policy(std::string_view text) {
   const auto entry = schedule::find_policy(text);
-  if (!entry.ok()) return entry.error();
-  return std::string(text);
+  return entry.ok() ? Result<std::string>(std::string(text)) : entry.error();
 }
 
 Status read_classes(const Table& document, GatewayConfig& config) {
   const Table* classes = section(document, "class");
-  if (classes == nullptr) return success();
-  for (size_t i = 0; i < kJobClasses.size(); ++i) {
+  for (size_t i = 0; classes != nullptr && i < kJobClasses.size(); ++i) {
     Reader reader("[class." + std::string(kJobClasses[i]) + ']', section(*classes, kJobClasses[i]));
-    JobClassRules& rules = config.classes[i];
-    reader.read("rate", rules.rate, parse_rate);
-    reader.read_count("weight", rules.weight, job::kWeightMax, 1);
-    using enum JobClassRules::Mode;
-    reader.read("mode", rules.mode, one_of<JobClassRules::Mode>({{"scavenge", kScavenge}, {"fair", kFair}}));
+    reader.read("rate", config.classes[i].rate, parse_rate);
+    reader.read_count("weight", config.classes[i].weight, job::kWeightMax, 1);
+    reader.read("mode", config.classes[i].mode, one_of<JobClassRules::Mode>({{"scavenge", JobClassRules::Mode::kScavenge}, {"fair", JobClassRules::Mode::kFair}}));
     if (!reader.status().ok()) return reader.status();
   }
   return success();
