@@ -15,6 +15,8 @@ perf=(libbenchmark-dev iperf3 rsync openssh-client openssh-server rclone uftp gl
       iproute2 ethtool procps python3 python3-matplotlib)
 # Sealing by ipsec-mb exists on x86-64 only; elsewhere OpenSSL does it.
 [[ $(uname -m) == x86_64 ]] && build+=(libipsec-mb-dev)
+# What the Python package meets, and what installs it.
+test+=(python3-torch python3-fsspec python3-pip python3-setuptools python3-wheel)
 
 wanted=()
 for group in "${@:-build test}"; do

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""replicate_checkpoint(): the call costs the training one item in a queue; the thread waits until the checkpoint is complete, pins
+it, and hands it to the gateway.
+"""
+from __future__ import annotations
+
+import os
+import time
+from datetime import datetime
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+
+from . import outbox, pins, settings
+from .copying import time_text
+from .errors import TidewayError
+from .jobs import DISABLED
+from .layouts import Incomplete, Listing, assess, check_format, step_in
+from .looks import list_files, look_at
+from .notes import note
+from .places import AnyPath, Place, inbox_above
+from .reach import Reach, reach
+from .submissions import Request, new_submission_id, place_of
+from .tickets import Ticket
+
+INCOMPLETE_MAX_S = 6 * 3600.0  # an asynchronous save of terabytes takes most of an hour
+LOOK_MIN_S, LOOK_MAX_S = 0.05, 2.0  # between two looks: a fifth of the time waited
+SETTLE_S = 2.0  # without change, where a hook comes before the framework is through
+
+
+class Options(NamedTuple):
+    """The arguments of replicate_checkpoint(), checked."""
+
+    to: Tuple[str, ...]
+    series: Optional[str] = None
+    step: Optional[int] = None
+    keep: Optional[int] = None
+    deadline: Optional[datetime] = None
+    format: str = "auto"
+    rpo: Optional[str] = None
+    pin: str = "auto"
+    publish: str = "rename"
+    pointers: Tuple[str, ...] = ()
+    supersede: str = "latest"
+    member: Tuple[int, int] = (0, 1)
+    labels: Mapping[str, str] = {}
+
+
+class Hook(NamedTuple):
+    """What an adapter knows of the moment it is called in. `settle`: seconds without change to wait for, 0 behind the framework's
+    closing barrier; `world`: processes that save, 0 when not known."""
+
+    settle: float = 0.0
+    world: int = 0
+
+
+def checked(to: Union[str, Sequence[str]], **options: Any) -> Options:
+    """Errors: ValueError, TypeError."""
+    targets = (to,) if isinstance(to, str) else tuple(to)
+    if not targets or any(":" not in target for target in targets):
+        raise ValueError(f"to={to!r}: name at least one peer:root/path")
+    found = Options(targets, **options)._replace(pointers=tuple(options.get("pointers", ())), labels=dict(options.get("labels") or {}))
+    for name, value, known in (("pin", found.pin, ("auto", "off")), ("publish", found.publish, ("rename", "marker")),
+                               ("supersede", found.supersede, ("latest", "all"))):
+        if value not in known:
+            raise ValueError(f"{name}={value!r}: one of {', '.join(known)}")
+    if not 0 <= found.member[0] < found.member[1]:
+        raise ValueError(f"member={found.member!r}: (i, n) with i from 0 to n - 1")
+    if found.keep is not None and found.keep < 1:
+        raise ValueError(f"keep={found.keep!r}: at least 1")
+    check_format(found.format)
+    return found
+
+
+class CheckpointRequest(Request):
+    target = "/v1/checkpoints"
+
+    def __init__(self, ticket: Ticket, path: str, options: Options, hook: Hook) -> None:
+        super().__init__(ticket)
+        self.key = options.series or os.path.dirname(path)
+        self.path = path
+        self._options = options
+        self._hook = hook
+        self._begun = self._same_since = time.monotonic()
+        self._seen: Optional[Listing] = None
+        self._is_held = False  # complete, and pinned where that can be
+        self._pin_path = ""
+
+    def step(self) -> Optional[float]:
+        pause = None if self._is_held else self._hold()
+        if pause is not None or self.ticket.state == "failed":
+            return pause
+        return self.send()
+
+    def body(self, line: Reach) -> Dict[str, Any]:
+        place = self._place(line)
+        options = self._options
+        step = options.step if options.step is not None else step_in(os.path.basename(self.path))
+        body: Dict[str, Any] = {"submission_id": self.ticket.submission_id, "path": str(place), "to": list(options.to),
+                                "series": options.series or os.path.dirname(place.below) or place.root.name or "checkpoints",
+                                "format": options.format, "publish": options.publish, "supersede": options.supersede}
+        optional = {"step": step, "world": self._hook.world or None, "pin": os.path.basename(self._pin_path), "rpo": options.rpo, "keep": options.keep,
+                    "deadline": time_text(options.deadline) if options.deadline else None, "pointers": list(options.pointers),
+                    "labels": dict(options.labels), "member": list(options.member) if options.member != (0, 1) else None}
+        body.update((name, value) for name, value in optional.items() if value not in (None, "", [], {}))
+        return body
+
+    def inbox(self) -> Optional[str]:
+        return inbox_above(self.path)
+
+    def on_refused(self) -> None:
+        if self._pin_path:
+            pins.drop(self._pin_path)
+            self._pin_path = ""
+
+    def _place(self, line: Reach) -> Place:
+        place = place_of(self.path, line)
+        if place is None:
+            line.ask("GET", "/v1/roots")  # if it does not answer, that is the reason
+            raise TidewayError("usage", f"{self.path} lies below no root of the gateway", "see GET /v1/roots")
+        return place
+
+    def _hold(self) -> Optional[float]:
+        """Seconds until the next look, or None: it is complete and held, or failed."""
+        try:
+            listing, read = look_at(self.path)
+            assess(listing, read, self._options.format, world=self._hook.world)
+            if self._seen != listing:
+                self._seen, self._same_since = listing, time.monotonic()
+            left = self._same_since + self._hook.settle - time.monotonic()
+            if left > 0:
+                return left
+            if self._options.pin == "auto" and not self._pin(listing):
+                return LOOK_MIN_S
+        except (OSError, Incomplete) as reason:
+            return self._look_again(reason)
+        except ValueError as trouble:
+            self.refuse(TidewayError("usage", str(trouble)))
+            return None
+        self._is_held = True
+        self.ticket.on_state("pinned")
+        return None
+
+    def _look_again(self, reason: Exception) -> Optional[float]:
+        waited = time.monotonic() - self._begun
+        if waited > INCOMPLETE_MAX_S:
+            self.refuse(TidewayError("source_missing", f"{self.path} is not complete after {INCOMPLETE_MAX_S:.0f} s: {reason}"))
+            return None
+        return min(LOOK_MAX_S, max(LOOK_MIN_S, waited / 5))
+
+    def _pin(self, listing: Listing) -> bool:
+        """False: it changed meanwhile. Where it cannot be pinned the gateway reads it in place, and tells when it changes."""
+        place = place_of(self.path, reach())
+        if place is None:
+            return True
+        pin_path = os.path.join(pins.pins_of(place.root.path), self.ticket.submission_id)
+        try:
+            pins.pin(self.path, listing, pin_path)
+        except FileNotFoundError as trouble:
+            if os.path.isdir(os.path.dirname(pin_path)):
+                return False  # the trainer took a file away
+            note("unpinned", trouble)
+            return True
+        except OSError as trouble:
+            note("unpinned", trouble)
+            return True
+        if list_files(self.path) != listing:
+            pins.drop(pin_path)
+            return False
+        self._pin_path = pin_path
+        return True
+
+
+def hand_over(path: AnyPath, options: Options, hook: Hook = Hook()) -> Ticket:
+    """For adapters: as replicate_checkpoint(), with what they know of the moment."""
+    name = new_submission_id()
+    if settings.is_disabled():
+        return Ticket(name, DISABLED)
+    ticket = Ticket(name)
+    outbox.put(CheckpointRequest(ticket, os.path.abspath(path), options, hook))
+    return ticket
+
+
+def replicate_checkpoint(path: AnyPath, to: Union[str, Sequence[str]], *, series: Optional[str] = None, step: Optional[int] = None,
+                         keep: Optional[int] = None, deadline: Optional[datetime] = None, format: str = "auto", rpo: Optional[str] = None,
+                         pin: str = "auto", publish: str = "rename", pointers: Sequence[str] = (), supersede: str = "latest",
+                         member: Tuple[int, int] = (0, 1), labels: Optional[Mapping[str, str]] = None) -> Ticket:
+    """Brings a checkpoint that the caller has finished to other sites. Returns at once, whatever state gateway, network and disk are
+    in. `to`: peer:root/path, one or several; `series`: which run, by default the parent's path below its root; `step`: by default the
+    number in its name; `keep`: newest ones to keep at the target; `rpo`: such as "30m"; `pointers`: files beside it, such as `latest`.
+
+    Errors: ValueError and TypeError for arguments, at once. Everything later is the ticket's.
+    """
+    return hand_over(path, checked(to, series=series, step=step, keep=keep, deadline=deadline, format=format, rpo=rpo, pin=pin, publish=publish,
+                                   pointers=pointers, supersede=supersede, member=member, labels=labels))

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# The Python package against two real gateways: tests/python/real_gateway.py.
+source "$(dirname "$0")/lib.sh"
+make_sites 127.0.0.1 127.0.0.1
+# Both gateways run on this host, so the one with the queue listens elsewhere.
+awk -v control="127.0.0.1:$((control_port + 1))" -v data="127.0.0.1:$((control_port + 10100))" -v api="$work/api.sock" '
+  /^control = / && !moved++ { printf "control = \"%s\"\napi = \"%s\"\n", control, api; next }
+  /^address = / { printf "address = \"%s\"\n", data; next }
+  { print }' "$work/atlanta.toml" > "$work/moved.toml"
+mv "$work/moved.toml" "$work/atlanta.toml"
+cat >> "$work/atlanta.toml" <<TOML
+[[link]]
+peer = "wisconsin"
+[phase]
+board = "$work/phase.board"
+[[training]]
+name = "llm7"
+peers = ["wisconsin"]
+TOML
+serve wisconsin "$work/wisconsin.toml"
+serve atlanta "$work/atlanta.toml"
+
+python=/usr/bin/python3  # of the system: the one its packages of torch and fsspec belong to
+[ -x "$python" ] || python=python3
+export TIDEWAY_API=$work/api.sock TIDEWAY_BOARD=$work/phase.board
+PYTHONDONTWRITEBYTECODE=1 "$python" "$repo/tests/python/real_gateway.py" "$work/atlanta/data" "$work/wisconsin/data" > "$work/python.log" 2>&1 ||
+  { cat "$work/python.log"; fail "the Python package"; }
+grep -o '^test_.*skipped.*' "$work/python.log" || :
+pass

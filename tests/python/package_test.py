@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The package as such: it installs without a network, is readable for the oldest Python it names, and brings no framework in."""
+import ast
+import configparser
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from support import REPOSITORY
+
+PACKAGE = REPOSITORY / "python/tideway"
+
+
+class Package(unittest.TestCase):
+    def test_every_file_parses_with_the_oldest_python_it_is_for(self):
+        text = (REPOSITORY / "python/pyproject.toml").read_text()
+        self.assertIn('requires-python = ">=3.9"', text)
+        for path in PACKAGE.rglob("*.py"):
+            ast.parse(path.read_text(), str(path), feature_version=(3, 9))
+
+    def test_its_version_is_the_programs(self):
+        version = re.search(r"^project\(tideway VERSION ([0-9.]+)", (REPOSITORY / "CMakeLists.txt").read_text(), re.M).group(1)
+        self.assertIn(f'version = "{version}"', (REPOSITORY / "python/pyproject.toml").read_text())
+
+    def test_adapters_are_small(self):
+        for path in (PACKAGE / "adapters").glob("*.py"):
+            self.assertLess(len(path.read_text().split("\n")), 100, path.name)
+
+    def test_importing_it_imports_nothing_but_the_standard_library(self):
+        program = "import sys, tideway; print(*sorted({name.partition('.')[0] for name in sys.modules} - set(sys.stdlib_module_names)))"
+        found = subprocess.run([sys.executable, "-S", "-c", program], check=True, capture_output=True, text=True,
+                               env={**os.environ, "PYTHONPATH": str(REPOSITORY / "python")})
+        self.assertEqual(found.stdout.split(), ["__main__", "tideway"])
+
+    @unittest.skipUnless(importlib.util.find_spec("pip") and importlib.util.find_spec("setuptools") and importlib.util.find_spec("wheel"),
+                         "python3-pip, python3-setuptools or python3-wheel is not installed")
+    def test_it_installs_without_a_network_and_fsspec_finds_it(self):
+        with tempfile.TemporaryDirectory(prefix="twpy") as folder:
+            source, target = f"{folder}/python", f"{folder}/target"
+            subprocess.run(["cp", "-r", str(REPOSITORY / "python"), source], check=True)  # setuptools leaves build folders there
+            subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-build-isolation", "--no-deps", "--no-compile",
+                            "--root-user-action=ignore", "--target", target, source], check=True, timeout=100)
+            self.assertTrue(os.path.isfile(f"{target}/tideway/py.typed") and os.path.isfile(f"{target}/tideway/adapters/dcp.py"))
+            entry_points, = (os.path.join(target, name, "entry_points.txt") for name in os.listdir(target) if name.endswith(".dist-info"))
+            found = configparser.ConfigParser(delimiters="=")
+            found.read(entry_points)
+            self.assertEqual(found["fsspec.specs"]["tideway"], "tideway.fsspec:TidewayFileSystem")
+            shown = subprocess.run([sys.executable, "-m", "tideway", "--help"], check=True, capture_output=True, text=True, cwd=folder,
+                                   env={**os.environ, "PYTHONPATH": target})
+            self.assertIn("replicate", shown.stdout)
+            if importlib.util.find_spec("fsspec"):
+                program = "import fsspec; fs = fsspec.filesystem('tideway'); print(type(fs).__module__, fs.spool)"
+                shown = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True,
+                                       env={**os.environ, "PYTHONPATH": target, "FSSPEC_TIDEWAY_SPOOL": folder})
+                self.assertEqual(shown.stdout.split(), ["tideway.fsspec", os.path.realpath(folder)])
+
+
+if __name__ == "__main__":
+    unittest.main()
