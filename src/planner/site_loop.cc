@@ -108,11 +108,10 @@ void SiteLoop::tell_changes(Time now, size_t training) {
   const TrainingWatch& watch = watches_[training];
   Told& told = told_[training];
   const Lock lock = watch.lock(now);
-  if (lock != told.lock && lock == Lock::kLocked) news_.push_back({SiteNews::Kind::kLocked, training, watch.period(now)});
+  if (lock == Lock::kLocked && !told.was_locked) news_.push_back({SiteNews::Kind::kLocked, training, watch.period(now)});
   // One that was never locked is no training that could be lost: a few words, or a busy moment of an interface.
   if (lock == Lock::kLocked) told.was_locked = true;
   if (lock == Lock::kLost && std::exchange(told.was_locked, false)) news_.push_back({SiteNews::Kind::kLost, training});
-  told.lock = lock;
   const auto inflation = watch.budget().inflation();
   if (!inflation) return;
   const bool is_over = *inflation > config_.trainings[training].budget.budget;

@@ -74,7 +74,7 @@ class SiteLoop {
   std::vector<uint32_t> board_bursts_;          // slots of the board that burst, by training
   std::vector<bool> was_bursting_;
   std::vector<std::optional<Time>> maybe_ended_;  // bursts that counters show, which may only pause
-  struct Told { Lock lock = Lock::kUnknown; bool was_locked = false, is_over = false; };
+  struct Told { bool was_locked = false, is_over = false; };
   std::vector<Told> told_;
   std::vector<LinkState> links_;
   Time last_ = Time::min();

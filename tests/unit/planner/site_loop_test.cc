@@ -93,6 +93,16 @@ TEST(SiteLoop, AnnouncedBurstsCloseTheirLinkAndNeedNoGuard) {
   EXPECT_NEAR(static_cast<double>(site.loop.bursting(0).count()), 8 * 400e6, 8 * 10e6);
 }
 
+TEST(SiteLoop, OneLongIterationIsNoNews) {
+  Site site;
+  for (int i = 0; i < 8; ++i) site.iterate();
+  EXPECT_EQ(site.news(), std::vector{SiteNews::Kind::kLocked});
+  site.pass(milliseconds(200));
+  for (int i = 0; i < 8; ++i) site.iterate();
+  EXPECT_EQ(site.lock(), Lock::kLocked);
+  EXPECT_EQ(site.news(), std::vector<SiteNews::Kind>());
+}
+
 TEST(SiteLoop, ABurstThatIsRenewedIsOneBegin) {
   Site site;
   for (int i = 0; i < 8; ++i) {
