@@ -101,6 +101,24 @@ TEST(ConfigFile, CountersOfATrainingNameInterfacesAndNeedACapacity) {
   EXPECT_EQ(config.trainings.at(0).period_hint, std::chrono::seconds(6));
 }
 
+TEST(ConfigFile, LinksHaveTimetablesAndClassesRules) {
+  const GatewayConfig config = accepted(minimal_and(
+      "[[link]]\npeer = \"oslo\"\ntimetable = \"08:00,1Gbit 20:00,off\"\ntimetable_zone = \"CET-1CEST,M3.5.0,M10.5.0/3\"\n"
+      "[schedule]\npolicy = \"fifo\"\n[class.restore]\nmode = \"scavenge\"\n[class.staging]\nrate = \"2Gbit\"\nweight = 3\n"));
+  const std::chrono::sys_seconds winter = std::chrono::sys_days(std::chrono::year(2026) / 1 / 15);
+  const Link& link = config.links.at(0);
+  EXPECT_EQ(link.timetable.at(winter + std::chrono::hours(7), link.zone).up, 1_Gbit);  // eight o'clock there
+  EXPECT_TRUE(link.timetable.at(winter + std::chrono::hours(6), link.zone).up.is_unlimited());
+  EXPECT_EQ(config.schedule.policy, "fifo");
+  EXPECT_EQ(config.classes[0].mode, JobClassRules::Mode::kScavenge);
+  EXPECT_EQ(config.classes[2].rate, 2_Gbit);
+  EXPECT_EQ(config.classes[2].weight, 3U);
+  EXPECT_EQ(accepted(minimal_and("")).classes[0].mode, JobClassRules::Mode::kFair);
+  expect_refused(minimal_and("[schedule]\npolicy = \"lifo\"\n"), ":17:", {"lifo", "weighted_fair"});
+  expect_refused(minimal_and("[[link]]\npeer = \"oslo\"\ntimetable = \"25:00,1Gbit\"\n"), ":18:", {"25:00"});
+  expect_refused(minimal_and("[[link]]\npeer = \"oslo\"\ntimetable_zone = \"Europe/Atlantis\"\n"), ":18:", {"Atlantis"});
+}
+
 TEST(ConfigFile, AMisspeltKeyIsRefusedWithTheNearestOne) {
   expect_refused(minimal_with("control =", "contol ="), ":10:1: ", {"contol", "[listen]", "nearest valid one is control"});
   expect_refused(minimal_and("[storag]\nio = \"auto\"\n"), ":16:", {"storag", "storage"});
