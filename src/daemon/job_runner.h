@@ -69,16 +69,16 @@ class JobRunner {
     std::string peer;
     job::Class service;
     session::Session* session = nullptr;
-    PeerSessions::Use use;
-    std::shared_ptr<session::Transfer> transfer;
+    PeerSessions::Use use{};
+    std::shared_ptr<session::Transfer> transfer{};
     Time started{};
     bool was_up = false;
     uint64_t packets_sent = 0, packets_lost = 0;  // of the session before
-    std::vector<job::EntryProblem> problems;
+    std::vector<job::EntryProblem> problems{};
     uint64_t number = 0;                   // of its submission
     uint32_t weight = 1;
     Rate most = Rate::unlimited();         // its own limit
-    Rate given = Rate::unlimited(), sent;  // what the last deal gave it, and what it sent since
+    Rate given = Rate::unlimited(), sent{};  // what the last deal gave it, and what it sent since
     bool pushes() const { return transfer->role == session::Role::kSource; }
   };
   using Place = std::list<Running>::iterator;

@@ -43,7 +43,7 @@ struct Sender {
   uint32_t weight = 1;
   Rate most = Rate::unlimited();      // its own limit
   Rate given = Rate::unlimited();     // by the deal before; unlimited: it is new
-  Rate sent;                          // since then
+  Rate sent = {};                     // since then
 };
 
 class LinkShares {
