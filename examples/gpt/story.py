@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the demo saw, as figures: what held, what did not, and what is drawn."""
+import csv
+import statistics
+
+from sites import CONTROL, DATA
+
+FRAME_SHARE = 1408 / (1484 + 38)  # of what the link is charged, payload of a full packet
+BIN_S = 0.01
+BURST_SHARE = 0.2  # of the link: a bin in which the training uses more belongs to a burst
+LOSS_TOLERANCE = 1e-5  # of the loss; 0 is expected
+BULK_MIN_BYTES = 10_000  # of a step beside which a checkpoint crosses
+
+
+def read_counts(path):
+    """What the link carried, from A to B and back: begin of the bin in s -> [training, bulk] in bytes as the link is charged."""
+    ways = {"ab": {}, "ba": {}}
+    with open(path, encoding="ascii", newline="") as file:
+        for row in csv.DictReader(file):
+            is_bulk = int(row["port"]) in DATA or int(row["port"]) == CONTROL
+            ways[row["direction"]].setdefault(int(row["ms"]) / 1000, [0, 0])[is_bulk] += int(row["bytes"])
+    return ways
+
+
+def losses(logs):
+    """Step -> the mean of both ranks; each logs its own."""
+    ranks = [{step: row["loss"] for step, row in steps.items()} for steps, _ in logs]
+    return {step: (ranks[0][step] + ranks[1][step]) / 2 for step in sorted(ranks[0].keys() & ranks[1].keys())}
+
+
+def ideal_seconds(save, counts, rate, rtt):
+    """(with the link alone, with what the training left of it from the end of the save on); half a round trip is in both."""
+    bytes_max = rate * 1e6 / 8 * BIN_S
+    wire = save["bytes"] / FRAME_SHARE
+    alone = wire / (rate * 1e6 / 8) + rtt / 2000
+    at, left = save["end"], wire
+    while left > 0 and at < save["end"] + 60:
+        key = round(int(at / BIN_S) * BIN_S, 2)
+        left -= max(0.0, bytes_max - counts.get(key, (0, 0))[0])
+        at += BIN_S
+    return alone, at - save["end"] + rtt / 2000
+
+
+def iterations(steps, counts, lost):
+    """(ms of iterations beside which a checkpoint crossed, of the others); the first is a warm-up."""
+    beside, alone = [], []
+    for row in list(steps.values())[1:]:
+        if row["end"] > lost:
+            continue
+        bulk = sum(pair[1] for at, pair in counts.items() if row["begin"] <= at < row["end"])
+        (beside if bulk > BULK_MIN_BYTES else alone).append(1000 * (row["end"] - row["begin"]))
+    return beside, alone
+
+
+def bulk_in_bursts(counts, rate, until):
+    """The share of bulk that crossed while the training was sending; and the share of that time."""
+    bursts = {at for at, pair in counts.items() if pair[0] > BURST_SHARE * rate * 1e6 / 8 * BIN_S and at < until}
+    bulk = sum(pair[1] for at, pair in counts.items() if at < until)
+    return sum(counts[at][1] for at in bursts) / max(1, bulk)
+
+
+def differences(curve, reference):
+    return max((abs(loss - reference[step]) / abs(reference[step]) for step, loss in curve.items()), default=float("inf"))
+
+
+def median(values, unit="ms"):
+    return "%.0f %s (median of %d)" % (statistics.median(values), unit, len(values)) if values else "none"
+
+
+def tell(chosen, logs, counts, happened):
+    lost, looker, restored = happened["lost"], happened["looker"], happened["restored"]
+    curves = {name: losses(ranks) for name, ranks in logs.items()}
+    steps, saves = logs["first"][0]
+    visible = {step: seen for step, seen in looker.seen.items() if step in saves}
+    apart = {name: differences(curves[name], curves["reference"]) for name in ("first", "second")}
+    ways = [(seen["at"] - saves[step]["end"], *ideal_seconds(saves[step], counts["ab"], chosen.rate, chosen.rtt)) for step, seen in visible.items()]
+    beside, alone = iterations(steps, counts["ab"], lost)
+    last = max(curves["first"])
+    not_whole = [step for step, seen in looker.seen.items() if step not in saves or seen["files"] != saves[step]["files"]]
+    training, bulk = (sum(pair[kind] for pair in counts["ab"].values()) / 1e6 for kind in (0, 1))
+    in_bursts = bulk_in_bursts(counts["ab"], chosen.rate, lost)
+    report = [
+        ("steps", "%d; %d before the site was lost" % (chosen.steps, last)),
+        ("checkpoints saved at A, visible at B", "%d, %d of %.1f MB" % (len(saves), len(visible), saves[max(saves)]["bytes"] / 1e6)),
+        ("looks at B, partial checkpoints seen", "%d, %d" % (looker.looks, len(not_whole))),
+        ("save on the training thread", median([1000 * (save["end"] - save["begin"]) for save in saves.values()])),
+        ("end of save to visible at B", median([1000 * way[0] for way in ways])),
+        ("  ideal, in what the training left of the link", median([1000 * way[2] for way in ways])),
+        ("  ideal, on the link alone", median([1000 * way[1] for way in ways])),
+        ("iterations beside a checkpoint that crosses", median(beside)),
+        ("iterations with the link to themselves", median(alone)),
+        ("over the WAN from A to B: training, bulk", "%.0f MB, %.0f MB; %.1f %% of bulk within bursts" % (training, bulk, 100 * in_bursts)),
+        ("site A lost (kill -9: both ranks, its gateway)", "after step %d, with step %d on its way" % (last, max(saves))),
+        ("restored at B from", "step %d, and went on to %d" % (restored, max(curves["second"], default=0))),
+        ("largest difference of the losses: A, B", ", ".join("none, bit for bit" if apart[name] == 0 else "%.2g" % apart[name] for name in apart)),
+        ("loss at step 1, %d, %d" % (restored, chosen.steps), ", ".join("%.3f" % curves["reference"][step] for step in (1, restored, chosen.steps))),
+    ]
+    claims = [
+        (not not_whole, "a checkpoint at B was not whole when it appeared, or is not what was saved: %s" % not_whole),
+        (not any(happened["verified"].values()), "tideway verify: %s" % happened["verified"]),
+        (len(visible) > 1, "only %d checkpoints got to B" % len(visible)),
+        (max(saves) not in visible or visible[max(saves)]["at"] <= lost + chosen.rtt / 1000, "a checkpoint appeared after its site was lost"),
+        (training > 1 and bulk > 1, "training and checkpoints did not share the link: %.1f and %.1f MB" % (training, bulk)),
+        (apart["first"] <= LOSS_TOLERANCE, "the training over the WAN is not the reference"),
+        (apart["second"] <= LOSS_TOLERANCE, "the training that went on at B is not the reference"),
+        (max(curves["second"], default=0) == chosen.steps and min(curves["second"], default=0) == restored + 1, "site B did not go on from step %d to the end" % restored),
+    ]
+    return {"report": report, "failed": [text for held, text in claims if not held], "settings": {"rate": chosen.rate, "rtt": chosen.rtt},
+            "losses": {name: sorted(curve.items()) for name, curve in curves.items()}, "lost_at": lost, "restored": restored, "last": last,
+            "saves": [{"step": step, "end": save["end"], "visible": visible.get(step, {}).get("at")} for step, save in saves.items()],
+            "link": [(at, *pair) for at, pair in sorted(counts["ab"].items()) if steps[1]["begin"] - 1 <= at]}

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A training that lost its site: its loss, beside the reference, and who used the link meanwhile."""
+from plots import frame
+
+REFERENCE, SITE_A, SITE_B = "#c9ced2", frame.COLOURS[0], frame.COLOURS[2]
+BIN_S = 0.1
+AFTER_S = 3.0  # of the link, behind the loss of the site
+
+
+def draw(result):
+    figure, axes = frame.make(2, 1, cell=(9.5, 3.0))
+    draw_losses(axes[0, 0], result)
+    draw_link(axes[1, 0], result)
+    figure.tight_layout(rect=(0, 0.35 / figure.get_figheight(), 1, 1))
+    frame.footer(figure, result, "two gloo ranks, one per site; emulated link of %g Mbit/s, round trip %g ms, shared by all-reduce and checkpoints" % (
+        result["settings"]["rate"], result["settings"]["rtt"]))
+    return figure
+
+
+def draw_losses(ax, result):
+    curves = {name: dict(points) for name, points in result["losses"].items()}
+    for name, style in (("reference", dict(color=REFERENCE, linewidth=6, label="reference, uninterrupted")),
+                        ("first", dict(color=SITE_A, linewidth=1.6, label="both sites, until A is lost")),
+                        ("second", dict(color=SITE_B, linewidth=1.6, label="site B, from step %d on" % result["restored"]))):
+        ax.plot(list(curves[name]), list(curves[name].values()), solid_capstyle="round", **style)
+    there = [save["step"] for save in result["saves"] if save["visible"]]
+    ax.plot(there, [curves["reference"][step] for step in there], "o", color=frame.OURS, markersize=5, label="checkpoint that is at B")
+    gone = [save["step"] for save in result["saves"] if not save["visible"]]
+    ax.plot(gone, [curves["reference"][step] for step in gone], "x", color="black", markersize=6, label="checkpoint lost with A")
+    ax.axvline(result["last"], color="black", linewidth=0.8, linestyle=":")
+    ax.set_xlim(0, max(curves["reference"]) + 1)
+    ax.set_xlabel("step", fontsize=8)
+    ax.set_ylabel("loss", fontsize=8)
+    ax.set_title("Loss: kill -9 of site A after step %d (dotted)" % result["last"], fontsize=9, loc="left")
+    ax.legend(fontsize=7, loc="upper right")
+
+
+def draw_link(ax, result):
+    begin = result["link"][0][0]
+    bins = {}
+    for at, training, bulk in result["link"]:
+        total = bins.setdefault(int((at - begin) / BIN_S), [0, 0])
+        total[0] += training
+        total[1] += bulk
+    lost = result["lost_at"] - begin
+    count = int((lost + AFTER_S) / BIN_S)
+    seconds = [i * BIN_S for i in range(count)]
+    training, bulk = ([bins.get(i, (0, 0))[kind] * 8 / BIN_S / 1e6 for i in range(count)] for kind in (0, 1))
+    ax.fill_between(seconds, training, step="post", color=SITE_A, linewidth=0, alpha=0.85, label="training (all-reduce)")
+    ax.fill_between(seconds, training, [a + b for a, b in zip(training, bulk)], step="post", color=frame.OURS, linewidth=0, alpha=0.75, label="checkpoints")
+    top = result["settings"]["rate"]
+    for save in result["saves"]:
+        mark(ax, save["end"] - begin, top, "v", "black")
+        if save["visible"]:
+            mark(ax, save["visible"] - begin, top, "o", frame.OURS)
+    ax.plot([], [], "v", color="black", markersize=4, label="save ended at A")
+    ax.plot([], [], "o", color=frame.OURS, markersize=4, label="visible at B")
+    ax.axvline(lost, color="black", linewidth=0.8, linestyle=":")
+    ax.set_ylim(0, top * 1.35)
+    ax.set_xlim(0, seconds[-1])
+    ax.set_xlabel("seconds", fontsize=8)
+    ax.set_ylabel("Mbit/s from A to B", fontsize=8)
+    ax.set_title("The link: checkpoints in what the training leaves", fontsize=9, loc="left")
+    ax.legend(fontsize=7, loc="upper right", ncols=4)
+
+
+def mark(ax, x, top, shape, colour):
+    ax.plot([x], [top * 1.06], shape, color=colour, markersize=4)
