@@ -42,8 +42,11 @@ class Sites:
         self.bed = "twdemo%d" % os.getpid()
         self.bed_env = dict(os.environ, TIDEWAY_TESTBED=self.bed, TIDEWAY_TESTBED_STATE=str(work / "testbed"), TIDEWAY_WAN=str(programs / "tideway-wan"))
         self.running = []
+        self.text = work / "text"
 
     def prepare(self, flags):
+        # As it is now: somebody may edit it while the demo runs.
+        self.text.write_text("".join(path.read_text(encoding="utf-8") for path in sorted((REPO / "docs").glob("*.md"))), encoding="utf-8")
         for side in "ab":
             if len(self.api(side)) > SOCKET_PATH_MAX:
                 raise RuntimeError("%s is too long for the name of a socket; use a tree with a shorter path" % self.api(side))
@@ -91,7 +94,7 @@ class Sites:
             env = {"RANK": str(rank), "WORLD_SIZE": str(len(sides)), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1",
                    "PYTHONPATH": "%s:%s" % (REPO / "python", REPO / "tests" / "python"), "TIDEWAY_API": self.api(side),
                    "TIDEWAY_BOARD": str(self.home(side) / "phase.board"), "GLOO_SOCKET_IFNAME": "wan0" if len(set(sides)) > 1 else "lo"}
-            command = [sys.executable, REPO / "examples" / "gpt" / "train.py", "--meet", self.work / (name + ".meet"),
+            command = [sys.executable, REPO / "examples" / "gpt" / "train.py", "--meet", self.work / (name + ".meet"), "--text", self.text,
                        "--log", self.log(name, rank), *arguments, *(first if rank == 0 else ())]
             ranks.append(self.start(side, "%s-%d" % (name, rank), command, **env))
         return ranks

@@ -6,19 +6,21 @@ import statistics
 from sites import CONTROL, DATA
 
 FRAME_SHARE = 1408 / (1484 + 38)  # of what the link is charged, payload of a full packet
-BIN_S = 0.01
+BIN_MS = 10
+BIN_S = BIN_MS / 1000
+IDEAL_MAX_S = 60.0
 BURST_SHARE = 0.2  # of the link: a bin in which the training uses more belongs to a burst
 LOSS_TOLERANCE = 1e-5  # of the loss; 0 is expected
 BULK_MIN_BYTES = 10_000  # of a step beside which a checkpoint crosses
 
 
 def read_counts(path):
-    """What the link carried, from A to B and back: begin of the bin in s -> [training, bulk] in bytes as the link is charged."""
+    """What the link carried, from A to B and back: number of the bin -> [training, bulk] in bytes as the link is charged."""
     ways = {"ab": {}, "ba": {}}
     with open(path, encoding="ascii", newline="") as file:
         for row in csv.DictReader(file):
             is_bulk = int(row["port"]) in DATA or int(row["port"]) == CONTROL
-            ways[row["direction"]].setdefault(int(row["ms"]) / 1000, [0, 0])[is_bulk] += int(row["bytes"])
+            ways[row["direction"]].setdefault(int(row["ms"]) // BIN_MS, [0, 0])[is_bulk] += int(row["bytes"])
     return ways
 
 
@@ -33,12 +35,14 @@ def ideal_seconds(save, counts, rate, rtt):
     bytes_max = rate * 1e6 / 8 * BIN_S
     wire = save["bytes"] / FRAME_SHARE
     alone = wire / (rate * 1e6 / 8) + rtt / 2000
-    at, left = save["end"], wire
-    while left > 0 and at < save["end"] + 60:
-        key = round(int(at / BIN_S) * BIN_S, 2)
-        left -= max(0.0, bytes_max - counts.get(key, (0, 0))[0])
-        at += BIN_S
-    return alone, at - save["end"] + rtt / 2000
+    first = int(save["end"] / BIN_S)
+    left, number = wire, first
+    while number < first + IDEAL_MAX_S / BIN_S:
+        room = max(0.0, bytes_max - counts.get(number, (0, 0))[0])
+        if room >= left:
+            break
+        left, number = left - room, number + 1
+    return alone, (number - first + min(1.0, left / bytes_max)) * BIN_S + rtt / 2000
 
 
 def iterations(steps, counts, lost):
@@ -47,16 +51,15 @@ def iterations(steps, counts, lost):
     for row in list(steps.values())[1:]:
         if row["end"] > lost:
             continue
-        bulk = sum(pair[1] for at, pair in counts.items() if row["begin"] <= at < row["end"])
+        bulk = sum(pair[1] for number, pair in counts.items() if row["begin"] <= number * BIN_S < row["end"])
         (beside if bulk > BULK_MIN_BYTES else alone).append(1000 * (row["end"] - row["begin"]))
     return beside, alone
 
 
-def bulk_in_bursts(counts, rate, until):
-    """The share of bulk that crossed while the training was sending; and the share of that time."""
-    bursts = {at for at, pair in counts.items() if pair[0] > BURST_SHARE * rate * 1e6 / 8 * BIN_S and at < until}
-    bulk = sum(pair[1] for at, pair in counts.items() if at < until)
-    return sum(counts[at][1] for at in bursts) / max(1, bulk)
+def bulk_in_bursts(counts, rate):
+    """The share of bulk that crossed in bins in which the training was sending."""
+    bursts = [pair for pair in counts.values() if pair[0] > BURST_SHARE * rate * 1e6 / 8 * BIN_S]
+    return sum(pair[1] for pair in bursts) / max(1, sum(pair[1] for pair in counts.values()))
 
 
 def differences(curve, reference):
@@ -78,10 +81,11 @@ def tell(chosen, logs, counts, happened):
     last = max(curves["first"])
     not_whole = [step for step, seen in looker.seen.items() if step not in saves or seen["files"] != saves[step]["files"]]
     training, bulk = (sum(pair[kind] for pair in counts["ab"].values()) / 1e6 for kind in (0, 1))
-    in_bursts = bulk_in_bursts(counts["ab"], chosen.rate, lost)
+    in_bursts = bulk_in_bursts(counts["ab"], chosen.rate)
     report = [
         ("steps", "%d; %d before the site was lost" % (chosen.steps, last)),
-        ("checkpoints saved at A, visible at B", "%d, %d of %.1f MB" % (len(saves), len(visible), saves[max(saves)]["bytes"] / 1e6)),
+        ("checkpoints saved at A", "%d of %.1f MB" % (len(saves), saves[max(saves)]["bytes"] / 1e6)),
+        ("  visible at B, on the way, replaced by a newer", "%d, %d, %d" % (len(visible), max(saves) not in visible, len(saves.keys() - visible.keys() - {max(saves)}))),
         ("looks at B, partial checkpoints seen", "%d, %d" % (looker.looks, len(not_whole))),
         ("save on the training thread", median([1000 * (save["end"] - save["begin"]) for save in saves.values()])),
         ("end of save to visible at B", median([1000 * way[0] for way in ways])),
@@ -108,4 +112,4 @@ def tell(chosen, logs, counts, happened):
     return {"report": report, "failed": [text for held, text in claims if not held], "settings": {"rate": chosen.rate, "rtt": chosen.rtt},
             "losses": {name: sorted(curve.items()) for name, curve in curves.items()}, "lost_at": lost, "restored": restored, "last": last,
             "saves": [{"step": step, "end": save["end"], "visible": visible.get(step, {}).get("at")} for step, save in saves.items()],
-            "link": [(at, *pair) for at, pair in sorted(counts["ab"].items()) if steps[1]["begin"] - 1 <= at]}
+            "link": [(number * BIN_S, *pair) for number, pair in sorted(counts["ab"].items()) if steps[1]["begin"] - 1 <= number * BIN_S]}

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Trains a small GPT on the text of this project's documents, data parallel over gloo, and saves with torch.distributed.checkpoint.
+"""Trains a small GPT on the characters of a text, data parallel over gloo, and saves with torch.distributed.checkpoint.
 
 What Tideway adds is three lines, marked (tideway): the gradients' bursts are announced to the gateway of this rank's site, so that bulk
 makes room for them, and a checkpoint is handed to the gateway when DCP has finished it.
 
-    RANK=0 WORLD_SIZE=2 train.py --meet /tmp/meet --log a.jsonl --save /data/runs/gpt --to wisconsin:data/runs/gpt
-    RANK=1 WORLD_SIZE=2 train.py --meet /tmp/meet --log b.jsonl
-    RANK=... train.py --meet /tmp/meet2 --log ... --resume /data/runs/gpt/step-80
+    RANK=0 WORLD_SIZE=2 train.py --meet /tmp/meet --text all.txt --log a.jsonl --save /data/runs/gpt --to wisconsin:data/runs/gpt
+    RANK=1 WORLD_SIZE=2 train.py --meet /tmp/meet --text all.txt --log b.jsonl
+    RANK=... train.py --meet /tmp/meet2 --text ... --log ... --resume /data/runs/gpt/step-80
 
 The log has a JSON line per step and per save; times are of the monotonic clock.
 """
@@ -29,7 +29,6 @@ from tideway.adapters import dcp as tideway_dcp, ddp as tideway_ddp
 from torch_support import import_dcp
 
 dcp = import_dcp()
-DOCUMENTS = pathlib.Path(__file__).resolve().parents[2] / "docs"
 BATCH, CONTEXT, RATE = 4, 32, 1e-3
 SEED = 7
 
@@ -37,6 +36,7 @@ SEED = 7
 def options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--meet", required=True, help="a file where the ranks find each other")
+    parser.add_argument("--text", required=True, type=pathlib.Path, help="what it learns; the same for all ranks and runs")
     parser.add_argument("--log", required=True)
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--training", default="gpt", help="its name on the phase board")
@@ -49,8 +49,7 @@ def options():
 
 
 class Text:
-    def __init__(self, folder):
-        text = "".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.md")))
+    def __init__(self, text):
         self.characters = sorted(set(text))
         number = {character: i for i, character in enumerate(self.characters)}
         self.tokens = torch.tensor([number[character] for character in text])
@@ -68,7 +67,7 @@ class Trainer:
         self.chosen = chosen
         self.rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         dist.init_process_group("gloo", init_method=f"file://{chosen.meet}", rank=self.rank, world_size=world)
-        self.text = Text(DOCUMENTS)
+        self.text = Text(chosen.text.read_text(encoding="utf-8"))
         torch.manual_seed(SEED)
         self.model = DistributedDataParallel(GPT(len(self.text.characters), context=CONTEXT))
         self.model.register_comm_hook(*tideway_ddp.comm_hook(chosen.training))  # (tideway)

@@ -23,10 +23,13 @@ def draw_losses(ax, result):
                         ("first", dict(color=SITE_A, linewidth=1.6, label="both sites, until A is lost")),
                         ("second", dict(color=SITE_B, linewidth=1.6, label="site B, from step %d on" % result["restored"]))):
         ax.plot(list(curves[name]), list(curves[name].values()), solid_capstyle="round", **style)
-    there = [save["step"] for save in result["saves"] if save["visible"]]
-    ax.plot(there, [curves["reference"][step] for step in there], "o", color=frame.OURS, markersize=5, label="checkpoint that is at B")
-    gone = [save["step"] for save in result["saves"] if not save["visible"]]
-    ax.plot(gone, [curves["reference"][step] for step in gone], "x", color="black", markersize=6, label="checkpoint lost with A")
+    saves = result["saves"]
+    for label, shape, colour, steps in (
+            ("checkpoint that is at B", "o", frame.OURS, [save["step"] for save in saves if save["visible"]]),
+            ("a newer one took its place", "P", frame.COLOURS[3], [save["step"] for save in saves[:-1] if not save["visible"]]),
+            ("lost with A", "X", "black", [save["step"] for save in saves[-1:] if not save["visible"]])):
+        if steps:
+            ax.plot(steps, [curves["reference"][step] for step in steps], shape, color=colour, markersize=6, label=label)
     ax.axvline(result["last"], color="black", linewidth=0.8, linestyle=":")
     ax.set_xlim(0, max(curves["reference"]) + 1)
     ax.set_xlabel("step", fontsize=8)
@@ -50,11 +53,11 @@ def draw_link(ax, result):
     ax.fill_between(seconds, training, [a + b for a, b in zip(training, bulk)], step="post", color=frame.OURS, linewidth=0, alpha=0.75, label="checkpoints")
     top = result["settings"]["rate"]
     for save in result["saves"]:
-        mark(ax, save["end"] - begin, top, "v", "black")
         if save["visible"]:
-            mark(ax, save["visible"] - begin, top, "o", frame.OURS)
-    ax.plot([], [], "v", color="black", markersize=4, label="save ended at A")
-    ax.plot([], [], "o", color=frame.OURS, markersize=4, label="visible at B")
+            ax.plot([save["end"] - begin, save["visible"] - begin], [top * 1.06] * 2, color=frame.OURS, linewidth=1)
+    for label, key, shape, colour in (("save ended at A", "end", "v", "black"), ("visible at B", "visible", "o", frame.OURS)):
+        times = [save[key] - begin for save in result["saves"] if save[key]]
+        ax.plot(times, [top * 1.06] * len(times), shape, color=colour, markersize=4, linewidth=0, label=label)
     ax.axvline(lost, color="black", linewidth=0.8, linestyle=":")
     ax.set_ylim(0, top * 1.35)
     ax.set_xlim(0, seconds[-1])
@@ -63,6 +66,3 @@ def draw_link(ax, result):
     ax.set_title("The link: checkpoints in what the training leaves", fontsize=9, loc="left")
     ax.legend(fontsize=7, loc="upper right", ncols=4)
 
-
-def mark(ax, x, top, shape, colour):
-    ax.plot([x], [top * 1.06], shape, color=colour, markersize=4)
