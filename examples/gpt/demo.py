@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from sites import REPO, RUN, STARTS_S, Looker, Sites, kill, read_log
+from sites import REPO, RUN, STARTS_S, Bursts, Looker, Sites, kill, read_log
 import story
 import record  # of perf/, which sites.py has found
 
@@ -25,6 +25,7 @@ def options():
     parser.add_argument("--work", type=pathlib.Path, default=REPO / "build" / "demo-trainer")
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--every", type=int, default=6, help="steps from save to save")
+    parser.add_argument("--training", default="gpt", help="as bursts are announced; '' announces none, and bulk does not make room")
     parser.add_argument("--rate", type=float, default=200.0, help="of the link, in Mbit/s")
     parser.add_argument("--rtt", type=float, default=20.0, help="in ms")
     return parser.parse_args()
@@ -35,6 +36,7 @@ class Demo:
         self.chosen = chosen
         self.sites = Sites(chosen.bin.resolve(), chosen.work.resolve())
         self.looker = Looker(self.sites.root("b") / RUN)
+        self.bursts = Bursts(self.sites.home("a") / "phase.board")
 
     def prepare(self):
         link = self.chosen
@@ -58,13 +60,16 @@ class Demo:
         gateway = self.sites.serve("a")
         self.sites.serve("b")
         self.looker.start()
+        self.bursts.start()
         first = ["--save", self.sites.root("a") / RUN, "--every", self.chosen.every, "--to", "wisconsin:data/" + RUN]
-        ranks = self.sites.train("first", "ab", ["--steps", self.chosen.steps], first)
+        ranks = self.sites.train("first", "ab", ["--steps", self.chosen.steps, "--training", self.chosen.training], first)
         saves = self.wait_for_saves(ranks)
         newest = saves[max(saves)]
         # Half of what it takes at the least: it is on its way then, and not there.
         time.sleep(max(0.0, newest["end"] + newest["bytes"] * 8 / self.chosen.rate / 1e6 / 2 - time.monotonic()))
-        return kill(*ranks, gateway)
+        lost = kill(*ranks, gateway)
+        self.bursts.end()
+        return lost
 
     def wait_for_saves(self, ranks):
         ends = time.monotonic() + STARTS_S + STEP_S * self.chosen.steps
@@ -100,7 +105,8 @@ class Demo:
         self.sites.testbed("cut")
         logs = {name: [read_log(self.sites.log(name, rank)) for rank in (0, 1)] for name in ("reference", "first", "second")}
         counts = story.read_counts(self.sites.work / "counts.csv")
-        return {"machine": machine, **story.tell(self.chosen, logs, counts, {"lost": lost, "restored": restored, "verified": verified, "looker": self.looker})}
+        happened = {"lost": lost, "restored": restored, "verified": verified, "looker": self.looker, "bursts": self.bursts.found}
+        return {"machine": machine, **story.tell(self.chosen, logs, counts, happened)}
 
 
 def main():

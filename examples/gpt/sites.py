@@ -2,6 +2,7 @@
 """Two sites for the demo: a gateway and trainers in a namespace each, an emulated link between them, and whoever looks at site B."""
 import hashlib
 import json
+import mmap
 import os
 import pathlib
 import signal
@@ -11,8 +12,9 @@ import threading
 import time
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(REPO / "perf"))
+sys.path[:0] = [str(REPO / "perf"), str(REPO / "python")]
 import pair  # noqa: E402
+from tideway import board  # noqa: E402
 
 ADDRESS = {"a": "10.77.0.1", "b": "10.77.0.2"}
 SITE = dict(zip("ab", pair.SITES))
@@ -22,6 +24,7 @@ SOCKET_PATH_MAX = 107
 LOOK_S = 0.002
 STARTS_S, ENDS_S = 90.0, 10.0
 RUN = "runs/gpt"
+STATE_WORD, BURST = 1, 1  # of a slot of the phase board, docs/scheduling.md
 PHASES = '''[[link]]
 peer = "{peer}"
 [phase]
@@ -144,6 +147,32 @@ def read_log(path):
         kind, key = (saves, "saved") if "saved" in row else (steps, "step")
         kind[row[key]] = row
     return steps, saves
+
+
+class Bursts(threading.Thread):
+    """When trainers of a site announced that they communicate, as its board showed it: [begin, end] each."""
+
+    def __init__(self, path):
+        super().__init__(daemon=True)
+        self.path, self.found = path, []
+        self.is_over = threading.Event()
+
+    def run(self):
+        words_per_slot = board.SLOT_SIZE // 4
+        with open(self.path, "rb") as file, mmap.mmap(file.fileno(), board.SLOTS * board.SLOT_SIZE, access=mmap.ACCESS_READ) as shown:
+            was_burst = False
+            while not self.is_over.wait(LOOK_S):
+                states = memoryview(shown).cast("I")[STATE_WORD::words_per_slot].tolist()
+                is_burst, now = BURST in states, time.monotonic()
+                if is_burst and not was_burst:
+                    self.found.append([now, now])
+                elif is_burst:
+                    self.found[-1][1] = now
+                was_burst = is_burst
+
+    def end(self):
+        self.is_over.set()
+        self.join()
 
 
 class Looker(threading.Thread):

@@ -30,19 +30,23 @@ def losses(logs):
     return {step: (ranks[0][step] + ranks[1][step]) / 2 for step in sorted(ranks[0].keys() & ranks[1].keys())}
 
 
-def ideal_seconds(save, counts, rate, rtt):
-    """(with the link alone, with what the training left of it from the end of the save on); half a round trip is in both."""
-    bytes_max = rate * 1e6 / 8 * BIN_S
+def ideal_seconds(save, counts, bursts, link):
+    """From the end of the save on, with half a round trip: on the link alone; in what the training left of it; and in what it left
+    outside of the bursts that it announced."""
+    bytes_max = link.rate * 1e6 / 8 * BIN_S
     wire = save["bytes"] / FRAME_SHARE
-    alone = wire / (rate * 1e6 / 8) + rtt / 2000
-    first = int(save["end"] / BIN_S)
-    left, number = wire, first
-    while number < first + IDEAL_MAX_S / BIN_S:
-        room = max(0.0, bytes_max - counts.get(number, (0, 0))[0])
-        if room >= left:
-            break
-        left, number = left - room, number + 1
-    return alone, (number - first + min(1.0, left / bytes_max)) * BIN_S + rtt / 2000
+
+    def seconds(room_of):
+        first = number = int(save["end"] / BIN_S)
+        left = wire
+        while number < first + IDEAL_MAX_S / BIN_S and room_of(number) < left:
+            left, number = left - room_of(number), number + 1
+        return (number - first + min(1.0, left / bytes_max)) * BIN_S + link.rtt / 2000
+
+    def left_over(number):
+        return max(0.0, bytes_max - counts.get(number, (0, 0))[0])
+    announced = {number for begin, end in bursts for number in range(int(begin / BIN_S), int(end / BIN_S) + 1)}
+    return seconds(lambda _: bytes_max), seconds(left_over), seconds(lambda number: 0.0 if number in announced else left_over(number))
 
 
 def iterations(steps, counts, lost):
@@ -76,12 +80,13 @@ def tell(chosen, logs, counts, happened):
     steps, saves = logs["first"][0]
     visible = {step: seen for step, seen in looker.seen.items() if step in saves}
     apart = {name: differences(curves[name], curves["reference"]) for name in ("first", "second")}
-    ways = [(seen["at"] - saves[step]["end"], *ideal_seconds(saves[step], counts["ab"], chosen.rate, chosen.rtt)) for step, seen in visible.items()]
+    ways = [(seen["at"] - saves[step]["end"], *ideal_seconds(saves[step], counts["ab"], happened["bursts"], chosen)) for step, seen in visible.items()]
     beside, alone = iterations(steps, counts["ab"], lost)
     last = max(curves["first"])
     not_whole = [step for step, seen in looker.seen.items() if step not in saves or seen["files"] != saves[step]["files"]]
     training, bulk = (sum(pair[kind] for pair in counts["ab"].values()) / 1e6 for kind in (0, 1))
     in_bursts = bulk_in_bursts(counts["ab"], chosen.rate)
+    announced = sum(end - begin for begin, end in happened["bursts"])
     report = [
         ("steps", "%d; %d before the site was lost" % (chosen.steps, last)),
         ("checkpoints saved at A", "%d of %.1f MB" % (len(saves), saves[max(saves)]["bytes"] / 1e6)),
@@ -89,8 +94,10 @@ def tell(chosen, logs, counts, happened):
         ("looks at B, partial checkpoints seen", "%d, %d" % (looker.looks, len(not_whole))),
         ("save on the training thread", median([1000 * (save["end"] - save["begin"]) for save in saves.values()])),
         ("end of save to visible at B", median([1000 * way[0] for way in ways])),
-        ("  ideal, in what the training left of the link", median([1000 * way[2] for way in ways])),
-        ("  ideal, on the link alone", median([1000 * way[1] for way in ways])),
+        ("  ideal: on the link alone", median([1000 * way[1] for way in ways])),
+        ("  ideal: in what the training left of it", median([1000 * way[2] for way in ways])),
+        ("  ideal: and outside of the announced bursts", median([1000 * way[3] for way in ways])),
+        ("time announced as bursts", "%.0f %% of the training" % (100 * announced / (lost - steps[1]["begin"]))),
         ("iterations beside a checkpoint that crosses", median(beside)),
         ("iterations with the link to themselves", median(alone)),
         ("over the WAN from A to B: training, bulk", "%.0f MB, %.0f MB; %.1f %% of bulk within bursts" % (training, bulk, 100 * in_bursts)),
@@ -110,6 +117,7 @@ def tell(chosen, logs, counts, happened):
         (max(curves["second"], default=0) == chosen.steps and min(curves["second"], default=0) == restored + 1, "site B did not go on from step %d to the end" % restored),
     ]
     return {"report": report, "failed": [text for held, text in claims if not held], "settings": {"rate": chosen.rate, "rtt": chosen.rtt},
-            "losses": {name: sorted(curve.items()) for name, curve in curves.items()}, "lost_at": lost, "restored": restored, "last": last,
+            "losses": {name: sorted(curve.items()) for name, curve in curves.items()}, "lost_at": lost, "bursts": happened["bursts"],
+            "restored": restored, "last": last,
             "saves": [{"step": step, "end": save["end"], "visible": visible.get(step, {}).get("at")} for step, save in saves.items()],
             "link": [(number * BIN_S, *pair) for number, pair in sorted(counts["ab"].items()) if steps[1]["begin"] - 1 <= number * BIN_S]}

@@ -49,6 +49,8 @@ def draw_link(ax, result):
     count = int((lost + AFTER_S) / BIN_S)
     seconds = [i * BIN_S for i in range(count)]
     training, bulk = ([bins.get(i, (0, 0))[kind] * 8 / BIN_S / 1e6 for i in range(count)] for kind in (0, 1))
+    for i, (since, until) in enumerate(result["bursts"]):
+        ax.axvspan(since - begin, until - begin, color="#dfe9f2", linewidth=0, label="" if i else "announced burst")
     ax.fill_between(seconds, training, step="post", color=SITE_A, linewidth=0, alpha=0.85, label="training (all-reduce)")
     ax.fill_between(seconds, training, [a + b for a, b in zip(training, bulk)], step="post", color=frame.OURS, linewidth=0, alpha=0.75, label="checkpoints")
     top = result["settings"]["rate"]
@@ -64,5 +66,5 @@ def draw_link(ax, result):
     ax.set_xlabel("seconds", fontsize=8)
     ax.set_ylabel("Mbit/s from A to B", fontsize=8)
     ax.set_title("The link: checkpoints in what the training leaves", fontsize=9, loc="left")
-    ax.legend(fontsize=7, loc="upper right", ncols=4)
+    ax.legend(fontsize=7, loc="upper right", ncols=5)
 

@@ -33,7 +33,7 @@ def tell(looker, second=None, verified=None):
     # Each iteration has a burst, and behind each save but the last a checkpoint crosses.
     counts = {"ab": {100 * (9 + step) + i: [BIN_BYTES, 0] for step in (1, 2, 3) for i in range(20, 30)}, "ba": {}}
     counts["ab"].update({100 * (9 + step) + 95 + i: [0, BIN_BYTES] for step in (1, 2) for i in range(5)})
-    return story.tell(CHOSEN, logs, counts, {"lost": LOST_AT, "restored": 2, "verified": verified or {1: "", 2: ""}, "looker": looker})["failed"]
+    return story.tell(CHOSEN, logs, counts, {"lost": LOST_AT, "restored": 2, "verified": verified or {1: "", 2: ""}, "looker": looker, "bursts": [[9.0 + step, 9.5 + step] for step in (1, 2, 3)]})["failed"]
 
 
 class Story(unittest.TestCase):
@@ -58,11 +58,12 @@ class Story(unittest.TestCase):
 
     def test_the_ideal_waits_for_the_training_and_for_nothing_else(self):
         save = {"end": 20.0, "bytes": 10_000_000}
-        alone, idle = story.ideal_seconds(save, {}, CHOSEN.rate, CHOSEN.rtt)
+        alone, idle, unannounced = story.ideal_seconds(save, {}, [], CHOSEN)
         self.assertAlmostEqual(alone, 0.4324 + 0.01, places=3)
-        self.assertAlmostEqual(idle, alone, delta=story.BIN_S)
+        self.assertEqual((alone, alone), (idle, unannounced))
         half = {2000 + i: (BIN_BYTES / 2, BIN_BYTES / 2) for i in range(200)}
-        self.assertAlmostEqual(story.ideal_seconds(save, half, CHOSEN.rate, CHOSEN.rtt)[1], 2 * idle, delta=3 * story.BIN_S)
+        self.assertAlmostEqual(story.ideal_seconds(save, half, [], CHOSEN)[1], 2 * idle, delta=3 * story.BIN_S)
+        self.assertAlmostEqual(story.ideal_seconds(save, {}, [[20.1, 20.5]], CHOSEN)[2], idle + 0.4, delta=2 * story.BIN_S)
 
 
 if __name__ == "__main__":
