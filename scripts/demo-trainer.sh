@@ -18,10 +18,12 @@ bin=${TIDEWAY_BIN:-build/release/bin}
 work=build/demo-trainer
 log=$work/demo-trainer.log
 programs=(tideway tidewayd tideway-wan)
+demo=
 
 skip() { echo "SKIP demo-trainer: $*"; exit 77; }
 finish() {
   local code=$?
+  [ -z "$demo" ] || wait "$demo" || :  # told to end, it ends what it started first
   [ "$code" -eq 0 ] || [ "$code" -eq 77 ] || { tail -n 20 "$log" >&2 || :; echo "FAIL demo-trainer, see $work"; }
 }
 are_built() { for program in "${programs[@]}"; do [ -x "$bin/$program" ] || return; done; }
@@ -56,5 +58,8 @@ fi
 built=$SECONDS
 
 # Debian's own python3: its torch is installed for no other one.
-/usr/bin/python3 -B examples/gpt/demo.py --bin "$bin" --work "$work" "$@" 2> >(tee -a "$log" >&2)
+/usr/bin/python3 -B examples/gpt/demo.py --bin "$bin" --work "$work" "$@" 2>> "$log" &
+demo=$!
+trap 'kill "$demo"' INT TERM
+wait "$demo"
 echo "PASS demo-trainer in $((SECONDS - built)) s; the picture is $work/demo-trainer.svg"

@@ -14,7 +14,7 @@ test=(libgtest-dev librapidcheck-dev libbenchmark-dev clang clang-tidy clang-for
 perf=(libbenchmark-dev iperf3 rsync openssh-client openssh-server rclone uftp globus-gridftp-server-progs globus-gass-copy-progs fio
       iproute2 ethtool procps python3 python3-matplotlib)
 # scripts/demo-trainer.sh
-demo=(python3 python3-torch python3-matplotlib iproute2 ethtool procps)
+demo=(git python3 python3-torch python3-matplotlib iproute2 ethtool procps)
 # Sealing by ipsec-mb exists on x86-64 only; elsewhere OpenSSL does it.
 [[ $(uname -m) == x86_64 ]] && build+=(libipsec-mb-dev)
 # What the Python package meets, and what installs it.

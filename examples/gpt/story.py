@@ -101,7 +101,7 @@ def tell(chosen, logs, counts, happened):
         ("iterations beside a checkpoint that crosses", median(beside)),
         ("iterations with the link to themselves", median(alone)),
         ("over the WAN from A to B: training, bulk", "%.0f MB, %.0f MB; %.1f %% of bulk within bursts" % (training, bulk, 100 * in_bursts)),
-        ("site A lost (kill -9: both ranks, its gateway)", "after step %d, with step %d on its way" % (last, max(saves))),
+        ("site A lost (kill -9: both ranks, its gateway)", "after step %d%s" % (last, "" if max(saves) in visible else ", with checkpoint %d on its way" % max(saves))),
         ("restored at B from", "step %d, and went on to %d" % (restored, max(curves["second"], default=0))),
         ("largest difference of the losses: A, B", ", ".join("none, bit for bit" if apart[name] == 0 else "%.2g" % apart[name] for name in apart)),
         ("loss at step 1, %d, %d" % (restored, chosen.steps), ", ".join("%.3f" % curves["reference"][step] for step in (1, restored, chosen.steps))),
