@@ -62,7 +62,8 @@ int list(const JobsOptions& options, const Globals& globals) {
   return 0;
 }
 
-void print_whole(const job::Job& job) {
+void print_whole(const api::JobView& view) {
+  const job::Job& job = view.job;
   const auto line = [](const char* name, const std::string& value) {
     if (!value.empty()) std::printf("%-12s %s\n", name, value.c_str());
   };
@@ -97,7 +98,7 @@ int show(const JobsOptions& options, const Globals& globals) {
   const auto view = gateway.job(options.id);
   if (!view.ok()) return report(view.error(), globals.output);
   if (globals.output.json) print_line(view.value(), globals.output);
-  else print_whole(view.value().job);
+  else print_whole(view.value());
   return 0;
 }
 
