@@ -2,17 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Installs the Debian 12 packages that Tideway needs. Asks nothing, installs only what is missing, may be run again.
-#   scripts/install_deps.sh [build] [test] [perf]      without a group: build and test
+#   scripts/install_deps.sh [build] [test] [perf] [demo]   without a group: build and test
 set -euo pipefail
 
 build=(build-essential cmake ninja-build ccache pkg-config git libssl-dev liburing-dev libzstd-dev libxxhash-dev
        protobuf-compiler libprotobuf-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev libspdlog-dev
        libsqlite3-dev libmicrohttpd-dev libdpdk-dev)
 test=(libgtest-dev librapidcheck-dev libbenchmark-dev clang clang-tidy clang-format libclang-rt-14-dev python3 iproute2 ethtool rsync
-      procps openssl faketime dpdk libbpf-dev tshark strace)
+      procps openssl faketime dpdk libbpf-dev tshark strace chromium prometheus)
 # The peers of perf/wan and perf/disk, and what draws the plots. No service is started, see below.
 perf=(libbenchmark-dev iperf3 rsync openssh-client openssh-server rclone uftp globus-gridftp-server-progs globus-gass-copy-progs fio
       iproute2 ethtool procps python3 python3-matplotlib)
+# scripts/demo-trainer.sh
+demo=(git python3 python3-torch python3-matplotlib iproute2 ethtool procps)
 # Sealing by ipsec-mb exists on x86-64 only; elsewhere OpenSSL does it.
 [[ $(uname -m) == x86_64 ]] && build+=(libipsec-mb-dev)
 # What the Python package meets, and what installs it.
@@ -25,7 +27,8 @@ for group in "${@:-build test}"; do
       build) wanted+=("${build[@]}") ;;
       test) wanted+=("${test[@]}") ;;
       perf) wanted+=("${perf[@]}") ;;
-      *) echo "install_deps.sh: unknown group '$name'; the groups are: build test perf" >&2; exit 2 ;;
+      demo) wanted+=("${demo[@]}") ;;
+      *) echo "install_deps.sh: unknown group '$name'; the groups are: build test perf demo" >&2; exit 2 ;;
     esac
   done
 done

@@ -83,6 +83,7 @@ Result<job::Spec> spec_from(const CopyOptions& options, const GatewayClient& gat
   const auto rate = rate_from(options);
   if (!rate.ok()) return rate.error();
   spec.rate_max = rate.value();
+  if (options.weight != 0) spec.weight = options.weight;
   if (options.transfer_class.empty()) return spec;
   const auto service = job::class_named(options.transfer_class);
   if (!service) return Error{Fault::kUsage, "--class " + to_display(options.transfer_class) + " is not known", "write restore, checkpoint, staging or best-effort"};
@@ -104,7 +105,8 @@ void add_copy_options(CLI::App& verb, const std::shared_ptr<CopyOptions>& option
   verb.add_option("--verify", options->verify, "wire, memory or readback: how far along the way hashes are compared")->type_name("LEVEL");
   verb.add_option("--publish", options->publish, "auto; rename: a new tree appears as a whole; marker: part by part, markers of completion last")->type_name("FORM");
   verb.add_option_function<std::string>("--last", [options](const std::string& pattern) { options->last.push_back(pattern); }, "What is called so appears after all else, besides the markers of known formats")->type_name("PATTERN")->trigger_on_parse();
-  verb.add_option("--class", options->transfer_class, "restore, checkpoint, staging or best-effort: which of the gateway's jobs starts first")->type_name("CLASS");
+  verb.add_option("--class", options->transfer_class, "restore, checkpoint, staging or best-effort: which of the gateway's jobs starts first, and has most of the link")->type_name("CLASS");
+  verb.add_option("--weight", options->weight, "N shares of the link against the gateway's other jobs of that class, 1 to 1000")->type_name("N")->check(CLI::Range(1U, job::kWeightMax));
 }
 
 }  // namespace tideway::cli

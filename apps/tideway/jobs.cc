@@ -12,11 +12,12 @@ namespace {
 
 struct JobsOptions {
   std::string id, state, peer, rate, transfer_class;
+  uint32_t weight = 0;  // zero: as it is
 };
 
-std::string reason_of(const job::Job& job) {
-  if (job.wait) return job.wait->reason;
-  return job.error ? std::string(job.error->name()) : "";
+std::string reason_of(const api::JobView& view) {
+  if (view.job.wait) return view.job.wait->reason;
+  return view.job.error ? std::string(view.job.error->name()) : view.held_by;
 }
 
 std::string done_of(const api::JobView& view) {
@@ -35,13 +36,13 @@ void print_line(const api::JobView& view, const OutputConfig& output) {
   if (output.json) {
     JsonLine line("state");
     line.text("job", job.id).text("state", job::to_string(job.state)).text("class", job::to_string(job.spec.service)).text("peer", job.peer);
-    line.text("source", sources_of(job.spec)).text("destination", to_display(std::string_view(job.spec.destination))).text("reason", reason_of(job));
+    line.text("source", sources_of(job.spec)).text("destination", to_display(std::string_view(job.spec.destination))).text("reason", reason_of(view));
     if (view.progress) line.text("stage", view.progress->stage).number("bytes_done", view.progress->bytes_verified.count()).number("bytes_total", view.progress->bytes_needed.count());
     line.text("created", api::to_text(job.created)).print();
     return;
   }
   std::printf("%s  %-9s  %-11s  %-24s  %s -> %s  %s\n", job.id.c_str(), std::string(job::to_string(job.state)).c_str(), std::string(job::to_string(job.spec.service)).c_str(),
-              done_of(view).c_str(), sources_of(job.spec).c_str(), to_display(std::string_view(job.spec.destination)).c_str(), reason_of(job).c_str());
+              done_of(view).c_str(), sources_of(job.spec).c_str(), to_display(std::string_view(job.spec.destination)).c_str(), reason_of(view).c_str());
 }
 
 int list(const JobsOptions& options, const Globals& globals) {
@@ -61,7 +62,8 @@ int list(const JobsOptions& options, const Globals& globals) {
   return 0;
 }
 
-void print_whole(const job::Job& job) {
+void print_whole(const api::JobView& view) {
+  const job::Job& job = view.job;
   const auto line = [](const char* name, const std::string& value) {
     if (!value.empty()) std::printf("%-12s %s\n", name, value.c_str());
   };
@@ -70,6 +72,8 @@ void print_whole(const job::Job& job) {
   for (const std::string& source : job.spec.sources) line("source", to_display(std::string_view(source)));
   line("destination", to_display(std::string_view(job.spec.destination)));
   line("class", std::string(job::to_string(job.spec.service)));
+  if (job.spec.weight) line("weight", std::to_string(*job.spec.weight));
+  line("held by", view.held_by);
   if (!job.spec.rate_max.is_unlimited()) line("rate", to_string(job.spec.rate_max));
   line("submission", job.spec.submission_id);
   line("run of", job.run_of);
@@ -94,7 +98,7 @@ int show(const JobsOptions& options, const Globals& globals) {
   const auto view = gateway.job(options.id);
   if (!view.ok()) return report(view.error(), globals.output);
   if (globals.output.json) print_line(view.value(), globals.output);
-  else print_whole(view.value().job);
+  else print_whole(view.value());
   return 0;
 }
 
@@ -123,7 +127,9 @@ int set(const JobsOptions& options, const Globals& globals) {
     change.rate = rate.value();
   }
   if (!options.transfer_class.empty()) change.service = options.transfer_class;
-  if (!change.rate && !change.service) return report({Fault::kUsage, "nothing is to be changed", "write --bwlimit RATE or --class CLASS"}, globals.output);
+  if (options.weight != 0) change.weight = options.weight;
+  if (!change.rate && !change.service && !change.weight)
+    return report({Fault::kUsage, "nothing is to be changed", "write --bwlimit RATE, --class CLASS or --weight N"}, globals.output);
   const GatewayClient gateway(globals);
   const auto body = gateway.ask("PATCH", "/v1/jobs/" + options.id, api::to_json(change));
   if (!body.ok()) return report(body.error(), globals.output);
@@ -158,6 +164,7 @@ void add_jobs(CLI::App& app, Globals& globals, Action& action) {
   takes_job(changed);
   changed->add_option("--bwlimit", options->rate, "At most RATE from now on; off is no limit")->type_name("RATE");
   changed->add_option("--class", options->transfer_class, "restore, checkpoint, staging or best-effort")->type_name("CLASS");
+  changed->add_option("--weight", options->weight, "N shares of its link against others of its class, 1 to 1000")->type_name("N")->check(CLI::Range(1U, job::kWeightMax));
 }
 
 }  // namespace tideway::cli

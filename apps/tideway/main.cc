@@ -56,6 +56,7 @@ int main(int argc, char** argv) {
   add_list(app, globals, action);
   add_verify(app, globals, action);
   add_repair(app, globals, action);
+  add_restore(app, globals, action);
   add_config(app, globals, action);
   add_doctor(app, globals, action);
   add_audit(app, globals, action);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tideway phase: announces that a training communicates, by beacons to the gateway of the site.
+// tideway phase: announces that a training communicates, to the gateway of this machine, or by beacons to that of the site.
+#include "api/phase_json.h"
 #include "base/amounts.h"
 #include "crypto/random_bytes.h"
 #include "daemon/phase_port.h"
 #include "gate/beacon.h"
+#include "gateway_client.h"
 #include "packet_io/udp_socket.h"
 #include "verbs.h"
 
@@ -32,15 +34,21 @@ struct Announcement {
   std::vector<std::string> command;
 };
 
-class Beacons {
+// The way to a gateway.
+class Voice {
  public:
-  static Result<Beacons> open(const Announcement& announcement);
-  Beacons(Beacons&& other) noexcept : fd_(std::exchange(other.fd_, -1)), key_(other.key_), beacon_(other.beacon_) {}
-  ~Beacons() {
+  virtual ~Voice() = default;
+  virtual Status say(gate::PhaseKind kind) = 0;
+};
+
+class Beacons final : public Voice {
+ public:
+  static Result<std::unique_ptr<Voice>> open(const Announcement& announcement);
+  ~Beacons() override {
     if (fd_ >= 0) close(fd_);
   }
   // Twice, under one number.
-  void say(gate::PhaseKind kind);
+  Status say(gate::PhaseKind kind) override;
 
  private:
   Beacons() = default;
@@ -66,14 +74,15 @@ Result<gate::PhaseDetails> details_of(const Announcement& announcement) {
   return details;
 }
 
-Result<Beacons> Beacons::open(const Announcement& announcement) {
+Result<std::unique_ptr<Voice>> Beacons::open(const Announcement& announcement) {
   auto endpoint = address_of(announcement.beacon);
   if (!endpoint.ok()) return Error{Fault::kUsage, endpoint.error().what, "write the address of the gateway's [phase] listen, such as 10.77.0.1:7399"};
   auto details = details_of(announcement);
   if (!details.ok()) return std::move(details).error();
   auto keys = daemon::read_beacon_keys(announcement.key_file);
   if (!keys.ok()) return std::move(keys).error();
-  Beacons beacons;
+  std::unique_ptr<Beacons> opened(new Beacons);
+  Beacons& beacons = *opened;
   beacons.key_ = keys.value().front();
   beacons.beacon_.direction = gate::Beacon::Direction::kBoth;
   beacons.beacon_.sequence = 0;
@@ -85,10 +94,10 @@ Result<Beacons> Beacons::open(const Announcement& announcement) {
   beacons.fd_ = socket(address.storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (beacons.fd_ < 0 || connect(beacons.fd_, reinterpret_cast<const sockaddr*>(&address.storage), address.length) != 0)
     return Error{Fault::kPeerUnreachable, "no beacon can be sent to " + to_string(endpoint.value()) + ": " + std::strerror(errno), ""};
-  return beacons;
+  return std::unique_ptr<Voice>(std::move(opened));
 }
 
-void Beacons::say(gate::PhaseKind kind) {
+Status Beacons::say(gate::PhaseKind kind) {
   beacon_.event.kind = kind;
   ++beacon_.sequence;
   const Duration calendar = std::chrono::system_clock::now().time_since_epoch();
@@ -98,21 +107,48 @@ void Beacons::say(gate::PhaseKind kind) {
     if (i > 0) nanosleep(&kRepeatAfter, nullptr);
     static_cast<void>(!send(fd_, datagram.data(), datagram.size(), MSG_NOSIGNAL));  // nobody listens: then nothing is held
   }
+  return success();
+}
+
+class ApiVoice final : public Voice {
+ public:
+  ApiVoice(const Globals& globals, api::PhaseWord word) : gateway_(globals), word_(std::move(word)) {}
+  Status say(gate::PhaseKind kind) override {
+    word_.event.kind = kind;
+    if (const auto answer = gateway_.ask("POST", "/v1/phase", api::to_json(word_)); !answer.ok()) return answer.error();
+    return success();
+  }
+
+ private:
+  GatewayClient gateway_;
+  api::PhaseWord word_;
+};
+
+Result<std::unique_ptr<Voice>> open_voice(const Globals& globals, const Announcement& announcement) {
+  if (!announcement.beacon.empty()) return Beacons::open(announcement);
+  auto details = details_of(announcement);
+  if (!details.ok()) return std::move(details).error();
+  api::PhaseWord word;
+  word.training = announcement.training;
+  word.site = announcement.site;
+  word.event.details = details.value();
+  return std::unique_ptr<Voice>(std::make_unique<ApiVoice>(globals, std::move(word)));
 }
 
 int announce(const Globals& globals, const Announcement& announcement, gate::PhaseKind kind) {
-  auto beacons = Beacons::open(announcement);
-  if (!beacons.ok()) return report(beacons.error(), globals.output);
-  beacons.value().say(kind);
+  auto voice = open_voice(globals, announcement);
+  if (!voice.ok()) return report(voice.error(), globals.output);
+  if (Status status = voice.value()->say(kind); !status.ok()) return report(status.error(), globals.output);
   return 0;
 }
 
-// Waits for the child, renews the burst meanwhile, and hands signals on, so that the end is always announced.
-int wait_for(pid_t child, const sigset_t& watched, Beacons& beacons) {
+// Waits for the child, renews the burst meanwhile, and hands signals on, so that the end is always announced. A gateway that is
+// away for a moment is no reason to end the command.
+int wait_for(pid_t child, const sigset_t& watched, Voice& voice) {
   for (;;) {
     const int signal = sigtimedwait(&watched, nullptr, &kRenewEvery);
     if (signal == SIGINT || signal == SIGTERM) kill(child, signal);
-    if (signal < 0) beacons.say(gate::PhaseKind::kBegin);
+    if (signal < 0) static_cast<void>(voice.say(gate::PhaseKind::kBegin).ok());  // not alive: it may have been restarted
     int status = 0;
     if (waitpid(child, &status, WNOHANG) != child) continue;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
@@ -120,8 +156,9 @@ int wait_for(pid_t child, const sigset_t& watched, Beacons& beacons) {
 }
 
 int run(const Globals& globals, const Announcement& announcement) {
-  auto beacons = Beacons::open(announcement);
-  if (!beacons.ok()) return report(beacons.error(), globals.output);
+  auto voice = open_voice(globals, announcement);
+  if (!voice.ok()) return report(voice.error(), globals.output);
+  if (Status status = voice.value()->say(gate::PhaseKind::kBegin); !status.ok()) return report(status.error(), globals.output);
   sigset_t watched, before;
   sigemptyset(&watched);
   for (const int signal : {SIGCHLD, SIGINT, SIGTERM}) sigaddset(&watched, signal);
@@ -133,12 +170,11 @@ int run(const Globals& globals, const Announcement& announcement) {
   posix_spawnattr_init(&attributes);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
   posix_spawnattr_setsigmask(&attributes, &before);
-  beacons.value().say(gate::PhaseKind::kBegin);
   pid_t child = 0;
   const int failed = posix_spawnp(&child, words.front(), nullptr, &attributes, words.data(), environ);
   posix_spawnattr_destroy(&attributes);
-  const int exit = failed == 0 ? wait_for(child, watched, beacons.value()) : 0;
-  beacons.value().say(gate::PhaseKind::kEnd);
+  const int exit = failed == 0 ? wait_for(child, watched, *voice.value()) : 0;
+  static_cast<void>(voice.value()->say(gate::PhaseKind::kEnd).ok());  // unheard, it ends by its time to live
   if (failed != 0)
     return report({Fault::kUsage, "cannot run " + to_display(announcement.command.front()) + ": " + std::strerror(failed), ""}, globals.output);
   return exit;
@@ -146,8 +182,8 @@ int run(const Globals& globals, const Announcement& announcement) {
 
 void add_options(CLI::App& verb, Announcement& announcement) {
   verb.add_option("--training", announcement.training, "Name of the [[training]]")->required()->type_name("NAME");
-  verb.add_option("--beacon", announcement.beacon, "The gateway's [phase] listen")->required()->type_name("ADDRESS");
-  verb.add_option("--key-file", announcement.key_file, "The site's beacon key")->envname("TIDEWAY_BEACON_KEY_FILE")->required()->type_name("FILE");
+  CLI::Option* key = verb.add_option("--key-file", announcement.key_file, "The site's beacon key")->envname("TIDEWAY_BEACON_KEY_FILE")->type_name("FILE");
+  verb.add_option("--beacon", announcement.beacon, "By beacon to this [phase] listen, not to the gateway of this machine")->needs(key)->type_name("ADDRESS");
   verb.add_option("--to", announcement.site, "The far site; without it every link of the training")->type_name("SITE");
   verb.add_option("--ttl", announcement.ttl, "Ends by itself after so long (default 2s)")->type_name("TIME");
   verb.add_option("--duration", announcement.duration, "How long it will communicate")->type_name("TIME");
@@ -163,12 +199,14 @@ void add_phase(CLI::App& app, Globals& globals, Action& action) {
   const auto add = [&](const char* name, const char* what, gate::PhaseKind kind) {
     CLI::App* verb = group->add_subcommand(name, what);
     add_options(*verb, *announcement);
+    add_globals(*verb, globals);
     verb->callback([&globals, &action, announcement, kind] { action = [&globals, announcement, kind] { return announce(globals, *announcement, kind); }; });
   };
   add("begin", "Communication begins", gate::PhaseKind::kBegin);
   add("end", "Communication is over", gate::PhaseKind::kEnd);
   CLI::App* verb = group->add_subcommand("run", "Run a command that communicates from its start to its end");
   add_options(*verb, *announcement);
+  add_globals(*verb, globals);
   verb->add_option("command", announcement->command, "What to run, behind --")->required()->type_name("COMMAND");
   verb->callback([&globals, &action, announcement] { action = [&globals, announcement] { return run(globals, *announcement); }; });
 }

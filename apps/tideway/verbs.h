@@ -33,6 +33,7 @@ void add_completion(CLI::App& app, Globals& globals, Action& action);
 void add_list(CLI::App& app, Globals& globals, Action& action);
 void add_verify(CLI::App& app, Globals& globals, Action& action);
 void add_repair(CLI::App& app, Globals& globals, Action& action);
+void add_restore(CLI::App& app, Globals& globals, Action& action);
 void add_config(CLI::App& app, Globals& globals, Action& action);
 void add_doctor(CLI::App& app, Globals& globals, Action& action);
 void add_bench(CLI::App& app, Globals& globals, Action& action);

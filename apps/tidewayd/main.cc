@@ -6,6 +6,7 @@
 #include "config/gateway.h"
 #include "config/phases.h"
 #include "daemon/daemon.h"
+#include "tidewayd/web_files.h"
 
 #include <CLI/CLI.hpp>
 
@@ -51,8 +52,11 @@ int serve(const std::string& file, bool only_checks) {
   if (!phases.ok()) return report(phases.error());
   auto jobs = config::job_rules(config.value());
   if (!jobs.ok()) return report(jobs.error());
+  auto api = config::api_config(config.value(), file);
+  api.web_files = web_files();
   auto daemon = daemon::Daemon::start({std::move(gateway).value(), config.value().site.state_dir, file, [&] { return read_again(file, config.value()); },
-                                       config::api_config(config.value(), file), std::move(jobs).value(), std::move(phases).value()});
+                                       std::move(api), std::move(jobs).value(), std::move(phases).value(), config::links_of(config.value()), config::shares_of(config.value()),
+                                       config::watches_of(config.value())});
   if (!daemon.ok()) return report(daemon.error());
   daemon.value()->run([&] { print_ready(config.value(), daemon.value()->data_address()); });
   return 0;

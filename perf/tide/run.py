@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What bulk costs a trainer, and how much of the leftover it uses: a synthetic trainer on an emulated link, alone and beside
-Tideway (announced by beacon or board, not announced) and iperf3 (CUBIC, BBR).
+Tideway (announced by beacon or board, seen in the interface's counters, neither) and iperf3 (CUBIC, BBR).
 
     perf/tide/run.sh [--rate 200Mbit] [--rtt 20ms] [--duty 0.4] [--iterations 60] [--rounds 1] [--modes alone,beacon,...]
 
 Inflation is the median (or the 99th percentile) of the iterations with bulk over the median without, less one. Utilisation is
 the bulk that was delivered over what the trainer alone leaves of the link, both as the link is charged. Modes take turns,
-`--rounds` times, so that a machine that changes does not look like a difference between them.
+`--rounds` times, so that a machine that changes does not look like a difference between them. `counters` leaves out the first 40
+iterations, in which it learns the period, so it wants `--iterations 100`.
 """
 import argparse
 import csv
@@ -29,9 +30,11 @@ import testbed  # noqa: E402
 TRAINER_PORT = 6500
 WARMUP = 5
 FILE_MIB_MAX = 6 << 10
-MODES = ("alone", "beacon", "board", "unannounced", "cubic", "bbr")
+MODES = ("alone", "beacon", "board", "counters", "unannounced", "cubic", "bbr")
+LEARNS = {"counters": 40}
 PHASES = '''[[link]]
 peer = "wisconsin"
+capacity = "{rate:g}Mbit"
 [phase]
 listen = "10.77.0.1:7399"
 key_file = "{work}/beacon.key"
@@ -39,6 +42,7 @@ board = "{work}/phase.board"
 [[training]]
 name = "llm7"
 peers = ["wisconsin"]
+counters = {counters}
 '''
 
 
@@ -94,7 +98,7 @@ class Bench:
         self.pair.configure([pair.Place(self.bed.sites[side].address) for side in ("a", "b")], [source, arrived])
         config = self.work / "atlanta" / "tideway.toml"
         text = config.read_text().replace("[data_plane]\n", '[data_plane]\ncongestion = "%s"\n' % self.chosen.congestion)
-        config.write_text(text + PHASES.format(work=self.work))
+        self.config, self.text = config, text
         # More than the link could carry meanwhile, so that bulk never ends before the trainer does; random, because holes and
         # equal blocks do not cross.
         mib = min(FILE_MIB_MAX, int(1.5 * self.seconds * self.chosen.rate / 8))
@@ -127,6 +131,8 @@ class Bench:
             testbed.wait_for(lambda: self.bed.b.is_listening(5201))
             self.start("a", "iperf3", "-c", self.bed.b.address, "-C", mode, "-t", int(self.seconds) + 30, name="iperf3")
             return
+        counters = '["iface:wan0"]' if mode == "counters" else "[]"
+        self.config.write_text(self.text + PHASES.format(work=self.work, rate=self.chosen.rate, counters=counters))
         log = self.work / "tidewayd-a.log"
         gateway = self.start("a", *self.pair.serve("atlanta"), name="tidewayd-a")
         pair.wait_until_ready(gateway, log)
@@ -155,7 +161,7 @@ class Bench:
         if done.returncode != 0:
             raise RuntimeError("the trainer failed: " + done.stderr)
         self.bed.counters()
-        run = Run(json.loads(out.read_text()), iterations, counts)
+        run = Run(json.loads(out.read_text()), iterations, counts, LEARNS.get(mode, 0))
         if mode != "alone" and run.mbit_of("bulk") < 1:
             logs = [self.work / name for name in ("copy.log", "iperf3.log", "tidewayd-a.log")]
             raise RuntimeError("no bulk beside the trainer: " + " | ".join(log.read_text()[-500:] for log in logs if log.exists()))
@@ -165,9 +171,9 @@ class Bench:
 class Run:
     """One mode, once: the trainer's iterations and who used the link from the first to the last of them."""
 
-    def __init__(self, said, iterations, counts):
+    def __init__(self, said, iterations, counts, skipped):
         self.late = said["late_timers"]
-        rows = list(csv.DictReader(iterations.open()))
+        rows = list(csv.DictReader(iterations.open()))[skipped:]
         self.times = [int(row["iteration_ns"]) / 1e6 for row in rows]
         self.first = int(rows[0]["start_ns"]) / 1e6
         self.last = (int(rows[-1]["start_ns"]) + int(rows[-1]["iteration_ns"])) / 1e6
@@ -211,6 +217,8 @@ def main():
     chosen = options()
     modes = chosen.modes.split(",")
     unknown = set(modes) - set(MODES)
+    if any(chosen.iterations <= LEARNS.get(mode, 0) for mode in modes):
+        sys.exit("tide: counters need more than %d --iterations" % LEARNS["counters"])
     if unknown or modes[0] != "alone":
         sys.exit("tide: --modes begins with alone and has some of: " + ", ".join(MODES))
     before = record.machine()

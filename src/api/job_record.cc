@@ -112,6 +112,10 @@ Json to_object(const job::Job& job) {
   add_time("due", job.due);
   if (!job.run_of.empty()) json["run_of"] = job.run_of;
   if (job.runs > 0) json["runs"] = job.runs;
+  if (job.hold != job::Hold::kNone) json["hold"] = std::string(to_string(job.hold));
+  if (!job.pin.empty()) json["pin"] = job.pin;
+  if (job.sources_tried > 0) json["sources_tried"] = job.sources_tried;
+  if (!job.superseded_by.empty()) json["superseded_by"] = job.superseded_by;
   if (job.wait) json["wait"] = to_object(*job.wait);
   if (job.error) json["error"] = to_object(*job.error);
   if (job.outcome) json["outcome"] = to_object(*job.outcome);
@@ -156,6 +160,13 @@ Result<job::Job> read_job(const Json& json) {
   fields.read("run_of", job.run_of);
   fields.read("runs", job.runs);
   fields.read("due", job.due);
+  std::string hold = "none";
+  fields.read("hold", hold);
+  fields.read("pin", job.pin);
+  fields.read("sources_tried", job.sources_tried);
+  fields.read("superseded_by", job.superseded_by);
+  if (const auto known = job::hold_named(hold)) job.hold = *known;
+  else fields.wrong("hold", "a hold of a job");
   read_wait(fields, job);
   read_error(fields, job);
   read_outcome(fields, job.outcome);

@@ -42,6 +42,7 @@ void read_progress(Fields& fields, std::optional<Progress>& into) {
 Json to_object(const JobView& view) {
   Json json = api::to_object(view.job);
   if (view.progress) json["progress"] = to_object(*view.progress);
+  if (!view.held_by.empty()) json["held_by"] = view.held_by;
   return json;
 }
 
@@ -51,6 +52,7 @@ Result<JobView> read_view(const Json& json) {
   JobView view{std::move(job).value(), {}};
   Fields fields(json);
   read_progress(fields, view.progress);
+  fields.read("held_by", view.held_by);
   return view;
 }
 

@@ -26,6 +26,7 @@ struct Progress {
 struct JobView {
   job::Job job;
   std::optional<Progress> progress;
+  std::string held_by = {};  // why it is not sending although it could run; empty: it is, or `job.wait` says it
 };
 
 std::string to_json(const JobView& view);

@@ -43,6 +43,7 @@ class Fields {
   void read(const char* name, Bytes& into);
   void read_seconds(const char* name, std::optional<std::chrono::milliseconds>& into);
   void read_rate(const char* name, Rate& into);  // in bits per second; absent: left
+  void pass_over(const char* name) { asked_.insert(name); }  // the caller has looked at it
   const Json* object(const char* name);          // nothing: absent
   const Json* array(const char* name);
 

@@ -84,12 +84,13 @@ Result<RateState> parse_rate_state(std::string_view text) {
 Result<JobChange> parse_change(std::string_view text) {
   const auto json = parse_object(text);
   if (!json.ok()) return json.error();
-  for (const char* name : {"deadline", "weight", "rpo_s", "hurt_max"})
+  for (const char* name : {"deadline", "rpo_s", "hurt_max"})
     if (json.value().contains(name)) return Error{Fault::kUnsupported, std::string(name) + " of a job is not enforced yet in this version", "leave it out"};
   Fields fields(json.value());
   JobChange change;
   if (json.value().contains("rate_bits")) fields.read_rate("rate_bits", change.rate.emplace(Rate::unlimited()));
   if (json.value().contains("class")) fields.read("class", change.service.emplace());
+  fields.read("weight", change.weight);
   if (Status status = fields.finish(); !status.ok()) return std::move(status).error();
   if (change.rate && *change.rate == Rate()) return Error{Fault::kUsage, "rate_bits is zero", "pause the job instead"};
   return change;
@@ -99,6 +100,7 @@ std::string to_json(const JobChange& change) {
   Json json = Json::object();
   if (change.rate) json["rate_bits"] = change.rate->is_unlimited() ? Json() : Json(static_cast<uint64_t>(change.rate->bits_per_second()));
   if (change.service) json["class"] = *change.service;
+  if (change.weight) json["weight"] = *change.weight;
   return to_line(json);
 }
 
@@ -112,8 +114,8 @@ std::string to_json(const ConfigState& state) {
   return to_line(json);
 }
 
-std::string version_json(std::string_view program, uint32_t protocol) {
-  return to_line(Json{{"program", std::string(program)}, {"protocol", protocol}, {"api", 1}});
+std::string to_json(const Version& version) {
+  return to_line(Json{{"program", std::string(version.program)}, {"protocol", version.protocol}, {"api", 1}, {"site", version.site}, {"gateway", version.gateway}});
 }
 
 }  // namespace tideway::api

@@ -40,6 +40,7 @@ Result<RateState> parse_rate_state(std::string_view text);
 struct JobChange {
   std::optional<Rate> rate;
   std::optional<std::string> service;  // class
+  std::optional<uint32_t> weight;
 };
 // Errors: usage; unsupported for fields that nothing enforces yet.
 Result<JobChange> parse_change(std::string_view text);
@@ -58,6 +59,11 @@ struct ConfigState {
   std::optional<Error> reload_failed; // why the last one was not taken up
 };
 std::string to_json(const ConfigState& state);
-std::string version_json(std::string_view program, uint32_t protocol);
+struct Version {
+  std::string_view program;
+  uint32_t protocol = 0;
+  std::string site, gateway;  // in our certificate
+};
+std::string to_json(const Version& version);
 
 }  // namespace tideway::api

@@ -8,6 +8,8 @@
 namespace tideway::api {
 namespace {
 
+constexpr uint64_t kSettleMax = 86'400'000;  // milliseconds
+
 uint64_t seconds(std::chrono::milliseconds time) { return static_cast<uint64_t>(std::chrono::floor<std::chrono::seconds>(time).count()); }
 
 void read_filters(Fields& fields, std::vector<job::Filter>& into) {
@@ -19,6 +21,34 @@ void read_filters(Fields& fields, std::vector<job::Filter>& into) {
     if (kind != "include" && kind != "exclude") return fields.wrong("filters", "a list of {\"include\": PATTERN} and {\"exclude\": PATTERN}");
     into.push_back({kind == "include" ? job::Filter::Kind::kInclude : job::Filter::Kind::kExclude, item.begin()->get<std::string>()});
   }
+}
+
+void read_checkpoint(Fields& fields, std::optional<job::Checkpoint>& into) {
+  const Json* object = fields.object("checkpoint");
+  if (object == nullptr) return;
+  Fields inner(*object);
+  job::Checkpoint& checkpoint = into.emplace();
+  std::string supersede;
+  uint64_t settle = static_cast<uint64_t>(checkpoint.settle.count());
+  inner.read("format", checkpoint.format);
+  inner.read("path", checkpoint.path);
+  inner.read("world", checkpoint.world);
+  inner.read("pin", checkpoint.pin);
+  inner.read("pointers", checkpoint.pointers);
+  inner.read("supersede", supersede);
+  inner.read("settle_ms", settle);
+  if (supersede == "all") checkpoint.supersede = job::Checkpoint::Supersede::kAll;
+  checkpoint.settle = std::chrono::milliseconds(std::min(settle, kSettleMax));
+  if (Status status = inner.finish_known(); !status.ok()) fields.wrong("checkpoint", "as a gateway writes it");
+}
+
+Json to_object(const job::Checkpoint& checkpoint) {
+  Json json{{"format", checkpoint.format}, {"path", checkpoint.path}, {"settle_ms", checkpoint.settle.count()}};
+  if (checkpoint.world > 0) json["world"] = checkpoint.world;
+  if (!checkpoint.pin.empty()) json["pin"] = checkpoint.pin;
+  if (!checkpoint.pointers.empty()) json["pointers"] = checkpoint.pointers;
+  if (checkpoint.supersede == job::Checkpoint::Supersede::kAll) json["supersede"] = "all";
+  return json;
 }
 
 void read_words(Fields& fields, job::Spec& spec) {
@@ -46,6 +76,9 @@ job::Spec read_spec(Fields& fields) {
   fields.read("last", spec.last);
   read_filters(fields, spec.filters);
   fields.read("only", spec.only);
+  fields.read("alternatives", spec.alternatives);
+  fields.read("overwrite", spec.overwrite);
+  read_checkpoint(fields, spec.checkpoint);
   fields.read_rate("rate_bits", spec.rate_max);
   read_words(fields, spec);
   fields.read("submission_id", spec.submission_id);
@@ -77,6 +110,9 @@ Json to_object(const job::Spec& spec) {
   for (const job::Filter& filter : spec.filters)
     json["filters"].push_back({{filter.kind == job::Filter::Kind::kInclude ? "include" : "exclude", filter.pattern}});
   if (spec.only) json["only"] = *spec.only;
+  add("alternatives", spec.alternatives, defaults.alternatives);
+  add("overwrite", spec.overwrite, defaults.overwrite);
+  if (spec.checkpoint) json["checkpoint"] = to_object(*spec.checkpoint);
   if (!spec.rate_max.is_unlimited()) json["rate_bits"] = static_cast<uint64_t>(spec.rate_max.bits_per_second());
   if (spec.service != defaults.service) json["class"] = std::string(to_string(spec.service));
   if (spec.patience == job::Patience::kCommand) json["patience"] = "command";

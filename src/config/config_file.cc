@@ -85,6 +85,11 @@ Status check_trainings(const GatewayConfig& config) {
       if (std::ranges::count(config.links, peer, &Link::peer) == 0)
         return invalid(training.at + ": the [[training]] " + training.name + " has the peer " + peer + ", to which there is no [[link]]",
                        "add a [[link]] with peer = \"" + peer + '"');
+    const auto has_no_capacity = [&](const Link& link) { return link.capacity.is_unlimited() && std::ranges::count(training.peers, link.peer) > 0; };
+    if (const auto link = std::ranges::find_if(config.links, has_no_capacity); !training.interfaces.empty() && link != config.links.end())
+      return invalid(training.at + ": counters of the [[training]] " + training.name + " need the capacity of the [[link]] to " + link->peer +
+                         ", because a burst is what takes a part of it",
+                     "add capacity = \"10Gbit\" to the [[link]] at " + link->at);
     for (size_t j = 0; j < i; ++j)
       if (gate::training_id(config.trainings[j].name) == gate::training_id(training.name))
         return invalid(training.at + ": the [[training]] " + training.name + " cannot be told from " + config.trainings[j].name + " at " +
@@ -139,6 +144,22 @@ Status check_phases(const GatewayConfig& config, const Table& document) {
   return check_trainings(config);
 }
 
+// What a watch finds is a job like any other, so all that a job needs must be there.
+Status check_watches(const GatewayConfig& config) {
+  for (const Watch& watch : config.watches) {
+    if (config.listen.api.empty())
+      return invalid(watch.at + ": [[watch]] needs the queue, and there is none without api in [listen]", "add api = \"/run/tideway/api.sock\" below [listen]");
+    if (config.root_named(watch.root) == nullptr)
+      return invalid(watch.at + ": dir in [[watch]] names the root " + watch.root + ", and there is none", "write root:path of a [[root]]");
+    for (const std::string& to : watch.to)
+      if (config.peer_named(to.substr(0, to.find(':'))) == nullptr)
+        return invalid(watch.at + ": to in [[watch]] names " + to + ", and there is no such [[peer]]", "write peer:root/path of a [[peer]]");
+    const auto same = std::ranges::find(config.watches, watch.series, &Watch::series);
+    if (&*same != &watch) return invalid(watch.at + ": the series " + watch.series + " is watched at " + same->at, "give each a series of its own");
+  }
+  return success();
+}
+
 // The kernel answers for its addresses and a port for its own; both at once break connections.
 Status check_dpdk(const GatewayConfig& config, const std::string& place) {
   const DataPlane& data = config.data_plane;
@@ -189,7 +210,7 @@ void note_unused(GatewayConfig& config) {
 }
 
 // The sections that a reload does not touch.
-constexpr std::string_view kFixedSections[] = {"site", "listen", "engine", "data_plane", "storage", "root", "link", "schedule", "phase", "training"};
+constexpr std::string_view kFixedSections[] = {"site", "listen", "engine", "data_plane", "storage", "root", "link", "class", "schedule", "phase", "training", "watch"};
 
 std::string text_of(const Value& value) {
   std::string text;
@@ -216,6 +237,7 @@ Result<GatewayConfig> read_document(const Table& document, std::string_view file
   if (auto status = check_identities(config); !status.ok()) return status.error();
   if (auto status = check_data_plane(config, document); !status.ok()) return status.error();
   if (auto status = check_phases(config, document); !status.ok()) return status.error();
+  if (auto status = check_watches(config); !status.ok()) return status.error();
   note_unused(config);
   return config;
 }

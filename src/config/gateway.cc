@@ -121,9 +121,29 @@ Result<daemon::JobRules> job_rules(const GatewayConfig& config) {
 }
 
 daemon::ApiConfig api_config(const GatewayConfig& config, const std::string& file) {
-  daemon::ApiConfig api{config.listen.api, config.listen.metrics, file, config.fixed, {}};
+  daemon::ApiConfig api{config.listen.api, config.listen.metrics, config.listen.web, {}, file, config.fixed, {}};
   for (const Root& root : config.roots) api.roots.push_back({root.name, root.path});
   return api;
+}
+
+std::vector<daemon::WatchConfig> watches_of(const GatewayConfig& config) {
+  std::vector<daemon::WatchConfig> watches;
+  for (const Watch& watch : config.watches) {
+    daemon::WatchConfig made;
+    made.root = watch.root;
+    made.dir = watch.dir;
+    made.format = checkpoint::format_named(watch.format).value_or(checkpoint::Format{});
+    made.format.world = watch.world;
+    made.series = watch.series;
+    made.to = watch.to;
+    if (watch.rpo) made.rpo = std::chrono::duration_cast<std::chrono::milliseconds>(*watch.rpo);
+    made.settle = watch.settle;
+    made.poll = watch.poll;
+    using Existing = daemon::WatchConfig::Existing;
+    made.existing = watch.existing == Watch::Existing::kAll ? Existing::kAll : watch.existing == Watch::Existing::kNone ? Existing::kNone : Existing::kNewest;
+    watches.push_back(std::move(made));
+  }
+  return watches;
 }
 
 Result<session::PeerConfig> peer_for(const GatewayConfig& config, std::string_view name) {

@@ -19,6 +19,7 @@ Result<daemon::DaemonRules> serving_rules(const GatewayConfig& config);
 // For the jobs of a gateway: whom it may dial, and which users of this machine may ask. Errors: config_invalid.
 Result<daemon::JobRules> job_rules(const GatewayConfig& config);
 daemon::ApiConfig api_config(const GatewayConfig& config, const std::string& file);
+std::vector<daemon::WatchConfig> watches_of(const GatewayConfig& config);
 // One that only dials, for a direct copy: no roots, no grants, ports that the kernel picks.
 Result<session::GatewayConfig> dialling_gateway(const GatewayConfig& config);
 // A configured peer. Errors: usage, naming the peers there are.

@@ -6,15 +6,19 @@
 #include "config/document.h"
 #include "config/names.h"
 #include "packet_io/dpdk_config.h"
+#include "planner/timetable.h"
+#include "planner/zone_rule.h"
 #include <tideway/object_name.h>
 #include <tideway/packet_io.h>
 #include <tideway/time.h>
 #include <tideway/units.h>
 
+#include <array>
 #include <cstdint>
 #include <limits>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace tideway::config {
@@ -35,6 +39,7 @@ struct Listen {
   std::optional<Endpoint> control;  // a gateway needs it, a direct copy does not
   std::string api;                  // unix socket; empty: none
   std::optional<Endpoint> metrics;
+  std::optional<Endpoint> web;      // on the loopback
 };
 
 struct Engine {
@@ -143,15 +148,29 @@ struct Signer {
 // The network to a site, as far as what we send on it makes room for trainings.
 struct Link {
   std::string peer;                 // the far site
+  Rate capacity = Rate::unlimited();  // not known
+  planner::Timetable timetable;
+  planner::ZoneRule zone;
   enum class Kind : uint8_t { kDedicated, kShared, kMetered } kind = Kind::kShared;
   // kOwn: the network has a lower-effort queue, and that, not a gate, keeps bulk out of the way.
   enum class LowerEffort : uint8_t { kNone, kOwn } queue = LowerEffort::kNone;
   std::string at;
 };
 
+// What the jobs of a class may do, in the order of job::Class.
+struct JobClassRules {
+  Rate rate = Rate::unlimited();    // of all of them together
+  uint32_t weight = 1;              // of each of them
+  // kFair: nothing holds them back; kScavenge: they send in the gaps that trainings leave.
+  enum class Mode : uint8_t { kScavenge, kFair } mode = Mode::kScavenge;
+};
+inline constexpr std::array<std::string_view, 4> kJobClasses = {"restore", "checkpoint", "staging", "best-effort"};
+
 struct Schedule {
+  std::string policy = "weighted_fair";
   Duration queue_target = std::chrono::milliseconds(1);
   double trickle = 0.002;           // of the remembered rate, while the gate is closed
+  double interference_budget = 0.01;  // how much longer bulk may make iterations
 };
 
 // How trainers announce that they communicate.
@@ -167,9 +186,25 @@ struct Training {
   std::string name;
   std::vector<std::string> peers;   // far ends of links that its bursts cross
   uint8_t sources = 7;              // bits of PhaseSource
+  std::vector<std::string> interfaces;  // whose counters show its bursts
+  Duration period_hint{};           // zero: not known
   std::string at;
 
   bool listens_to(PhaseSource source) const { return (sources & static_cast<uint8_t>(source)) != 0; }
+};
+
+// A directory of a trainer whose checkpoints are brought to other sites.
+struct Watch {
+  std::string root;
+  ObjectName dir;                   // below the root
+  std::string format = "auto";      // a word of checkpoint/assess.h
+  std::string series;               // default: the directory
+  std::vector<std::string> to;      // peer:root/path
+  std::optional<Duration> rpo;
+  Duration settle = std::chrono::seconds(2), poll = std::chrono::seconds(2);
+  uint32_t world = 0;               // processes that save; 0: not known
+  enum class Existing : uint8_t { kNewest, kAll, kNone } existing = Existing::kNewest;
+  std::string at;
 };
 
 struct GatewayConfig {
@@ -187,8 +222,10 @@ struct GatewayConfig {
   std::vector<Signer> signers;
   std::vector<Link> links;
   Schedule schedule;
+  std::array<JobClassRules, 4> classes{JobClassRules{.rate = Rate::unlimited(), .weight = 1, .mode = JobClassRules::Mode::kFair}};
   Phase phase;
   std::vector<Training> trainings;
+  std::vector<Watch> watches;
   std::vector<std::string> notes;  // keys that are accepted and not used yet
   std::vector<std::string> fixed;  // sections that are read at the start only, each as "[name] " and its text
 

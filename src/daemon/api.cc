@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/api.h"
 
+#include "api/checkpoint_json.h"
 #include "api/problem.h"
 #include "api/spec_json.h"
 #include "base/clock.h"
@@ -9,6 +10,7 @@
 #include "session/transfer_id.h"
 
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <charconv>
 
@@ -34,25 +36,25 @@ std::string query(const http::Request& request, const std::string& name) {
 
 }  // namespace
 
-Result<std::unique_ptr<Api>> Api::start(ApiConfig config, ApiParts parts, LocalGrants grants) {
-  std::unique_ptr<Api> api(new Api(std::move(config), parts, std::move(grants)));
+Result<std::unique_ptr<Api>> Api::start(ApiConfig config, ApiParts parts, const LocalGrants& grants) {
+  std::unique_ptr<Api> api(new Api(std::move(config), std::move(parts), grants));
   api->now_ = read_clock();
   api->load_.look(api->now_);  // the first scrape has something to compare with
-  if (!api->config_.socket.empty()) {
-    auto socket = http::ListenSocket::open_unix(api->config_.socket, std::string(kGroup));
-    if (!socket.ok()) return std::move(socket).error();
-    auto server = http::Server::start(std::move(socket).value(), [self = api.get()](const auto& exchange) { self->on_request(exchange); });
-    if (!server.ok()) return std::move(server).error();
-    api->server_ = std::move(server).value();
-  }
-  if (api->config_.metrics) {
-    auto socket = http::ListenSocket::open_tcp(*api->config_.metrics);
-    if (!socket.ok()) return std::move(socket).error();
-    auto server = http::Server::start(std::move(socket).value(), [self = api.get()](const auto& exchange) { self->on_metrics_request(exchange); });
-    if (!server.ok()) return std::move(server).error();
-    api->metrics_ = std::move(server).value();
-  }
+  const ApiConfig& listen = api->config_;
+  Status status = success();
+  if (!listen.socket.empty()) status = api->serve(http::ListenSocket::open_unix(listen.socket, std::string(kGroup)), &Api::on_request);
+  if (status.ok() && listen.metrics) status = api->serve(http::ListenSocket::open_tcp(*listen.metrics), &Api::on_metrics_request);
+  if (status.ok() && listen.web) status = api->serve(http::ListenSocket::open_tcp(*listen.web), &Api::on_web_request, web_headers());
+  if (!status.ok()) return std::move(status).error();
   return api;
+}
+
+Status Api::serve(Result<http::ListenSocket> socket, Listener listener, http::Headers headers) {
+  if (!socket.ok()) return std::move(socket).error();
+  auto server = http::Server::start(std::move(socket).value(), [this, listener](const auto& exchange) { (this->*listener)(exchange); }, std::move(headers));
+  if (!server.ok()) return std::move(server).error();
+  servers_.push_back(std::move(server).value());
+  return success();
 }
 
 void Api::reload_ended(const Status& status) {
@@ -62,15 +64,13 @@ void Api::reload_ended(const Status& status) {
 
 std::vector<int> Api::wait_fds() const {
   std::vector<int> fds;
-  if (server_ != nullptr) fds.push_back(server_->wait_fd());
-  if (metrics_ != nullptr) fds.push_back(metrics_->wait_fd());
+  for (const auto& server : servers_) fds.push_back(server->wait_fd());
   return fds;
 }
 
 Time Api::next_deadline(Time now) const {
-  Time next = std::min(feed_.next_deadline(), rate_ends_at_);
-  if (server_ != nullptr) next = std::min(next, server_->next_deadline(now));
-  if (metrics_ != nullptr) next = std::min(next, metrics_->next_deadline(now));
+  Time next = std::min({feed_.next_deadline(), rate_ends_at_, tide_.next_deadline(now)});
+  for (const auto& server : servers_) next = std::min(next, server->next_deadline(now));
   return next;
 }
 
@@ -81,10 +81,10 @@ void Api::turn(Time now, job::WallTime wall) {
     rate_ends_at_ = kNever;
     parts_.gateway.set_rate(rate_after_);
   }
-  if (server_ != nullptr) server_->run();
-  if (metrics_ != nullptr) metrics_->run();
+  for (const auto& server : servers_) server->run();
   feed_.turn(now);
-  if (server_ != nullptr) server_->run();  // what the feed said goes out
+  tide_.turn(now, wall);
+  for (const auto& server : servers_) server->run();  // what the feeds said goes out
 }
 
 void Api::on_metrics_request(const std::shared_ptr<http::Exchange>& exchange) {
@@ -92,7 +92,16 @@ void Api::on_metrics_request(const std::shared_ptr<http::Exchange>& exchange) {
   const bool is_fine = request.method == "GET" && request.path == "/metrics";
   if (!is_fine) return exchange->answer(problem({Fault::kUsage, "this port has /metrics alone", "use the unix socket for the rest"}, 404));
   const auto reload = reload_failed_ ? MetricSources::Reload::kFailed : MetricSources::Reload::kOk;
-  exchange->answer({200, std::string(kMetricsType), metrics_of({parts_.gateway, parts_.table, parts_.store, load_, config_.roots, reload}, now_)});
+  exchange->answer({200, std::string(kMetricsType), metrics_of({parts_.gateway, parts_.table, parts_.store, load_, paths_, parts_.peers, config_.roots, parts_.checkpoints, wall_, reload, tide_}, now_)});
+}
+
+void Api::on_web_request(const std::shared_ptr<http::Exchange>& exchange) {
+  const http::Caller everybody{::geteuid(), ::getegid(), {}};  // sees all jobs
+  auto answer = judge_web_request(exchange->request(), config_.web_files);
+  if (const auto* refusal = std::get_if<WebRefusal>(&answer)) return exchange->answer(problem(refusal->why, refusal->status));
+  if (const auto* file = std::get_if<const WebFile*>(&answer)) return exchange->answer({200, std::string((*file)->type), std::string((*file)->body)});
+  const Match& match = std::get<Match>(answer);
+  if (auto told = dispatch(match.route, {exchange, everybody, match.id})) exchange->answer(std::move(*told));
 }
 
 void Api::on_request(const std::shared_ptr<http::Exchange>& exchange) {
@@ -108,6 +117,9 @@ Api::Answer Api::dispatch(Route route, const Call& call) {
   switch (route) {
     case Route::kSubmit: return submit(call);
     case Route::kListJobs: return list(call);
+    case Route::kSubmitCheckpoint: return submit_checkpoint(call);
+    case Route::kListCheckpoints: return list_checkpoints(call);
+    case Route::kRestore: return restore(call);
     case Route::kEvents: {
       const bool sees_all = LocalGrants::is_privileged(call.caller);
       feed_.add(call.exchange, {sees_all ? std::nullopt : std::optional(call.caller.uid), ""});
@@ -118,10 +130,16 @@ Api::Answer Api::dispatch(Route route, const Call& call) {
     case Route::kRate: return ok(api::to_json(api::RateState{parts_.gateway.engine().rate(), {}}));
     case Route::kSetRate: return set_rate(call);
     case Route::kHealth: return health();
-    case Route::kVersion: return ok(api::version_json(TIDEWAY_VERSION, session::kProtocolVersion));
+    case Route::kVersion: {
+      const crypto::Identity& own = parts_.gateway.own_certificate().identity;
+      return ok(api::to_json(api::Version{TIDEWAY_VERSION, session::kProtocolVersion, own.site, own.gateway}));
+    }
     case Route::kConfig: return ok(api::to_json(api::ConfigState{config_.file, config_.sections, reload_failed_}));
     case Route::kReload: return reload(call);
     case Route::kMetrics: on_metrics_request(call.exchange); return std::nullopt;
+    case Route::kPhase: return tide_.take_phase(now_, call.exchange->request().body);
+    case Route::kLinks: return tide_.links();
+    case Route::kTide: tide_.watch(call.exchange); return std::nullopt;
     default: break;
   }
   // A job of somebody else looks like none.
@@ -131,7 +149,8 @@ Api::Answer Api::dispatch(Route route, const Call& call) {
   return on_job(route, call, *job);
 }
 
-std::string Api::view(const job::JobId& id) const { return api::to_json(api::JobView{*parts_.table.find(id), parts_.runner.progress(id)}); }
+api::JobView Api::view_of(const job::Job& job) const { return {job, parts_.runner.progress(job.id), std::string(parts_.runner.held_by(job, wall_))}; }
+std::string Api::view(const job::JobId& id) const { return api::to_json(view_of(*parts_.table.find(id))); }
 
 Api::Answer Api::on_job(Route route, const Call& call, const job::Job& job) {
   const job::JobId id = job.id;
@@ -150,29 +169,14 @@ Api::Answer Api::on_job(Route route, const Call& call, const job::Job& job) {
 
 // ---- submitting ----------------------------------------------------------------------------------------------------
 
-// The side of a copy that lies here must be granted to whoever asks; the peer judges its own.
-Status Api::allow(const http::Caller& caller, const session::CopyRequest& request) const {
-  const auto check = [&](const session::Address& address, session::GrantOp op) -> Status {
-    const auto* local = std::get_if<session::LocalAddress>(&address);
-    if (local == nullptr) return success();
-    const auto place = parse_root_place(local->path);
-    if (!place.ok()) return place.error();
-    if (grants_.allows(caller, place.value().root, place.value().name, op)) return success();
-    return Error{Fault::kDenied, "you may not " + std::string(session::to_string(op)) + ' ' + to_display(local->path) + " through this gateway",
-                 "ask its operator for a [[grant]] of local:user or local:group"};
-  };
-  for (const session::Address& source : request.sources)
-    if (Status status = check(source, session::GrantOp::kRead); !status.ok()) return status;
-  return check(request.destination, session::GrantOp::kWrite);
-}
-
 Result<JobTable::Submission> Api::read_submission(const Call& call) const {
   auto spec = api::parse_spec(call.exchange->request().body);
   if (!spec.ok()) return std::move(spec).error();
   if (Status status = job::check(spec.value()); !status.ok()) return std::move(status).error();
+  if (spec.value().checkpoint) return Error{Fault::kUsage, "checkpoint is no field of this request", "use POST /v1/checkpoints"};
   const auto request = request_of(spec.value(), {parts_.gateway.roots(), parts_.peers});
   if (!request.ok()) return request.error();
-  if (Status status = allow(call.caller, request.value()); !status.ok()) return std::move(status).error();
+  if (Status status = grants_.allow(call.caller, request.value()); !status.ok()) return std::move(status).error();
   JobTable::Submission submission;
   submission.request = api::to_json(spec.value());
   submission.peer = session::peer_of(request.value()).value();
@@ -186,23 +190,37 @@ Result<JobTable::Submission> Api::read_submission(const Call& call) const {
 Api::Answer Api::submit(const Call& call) {
   auto submission = read_submission(call);
   if (!submission.ok()) return problem(submission.error());
-  if (parts_.store.stats().is_failing) return problem({Fault::kStoreUnavailable, "the job store takes nothing at the moment", "see the gateway's log; try again later"});
-  parts_.store.write(parts_.table.take_changes());  // apart: what follows is dropped when the disk does not take it
-  const auto taken = parts_.table.submit(std::move(submission).value(), wall_);
-  if (!taken.ok()) return problem(taken.error());
-  const job::JobId id = taken.value().id;
-  if (!taken.value().is_new) return ok(view(id));
-  log::info("job_submitted", "job=" + id + " peer=" + parts_.table.find(id)->peer + " uid=" + std::to_string(call.caller.uid));
-  parts_.table.hold(id);
-  parts_.store.write(parts_.table.take_changes(), [this, id, exchange = call.exchange](const Status& status) {
-    if (!status.ok()) {
-      parts_.table.forget(id);
-      return exchange->answer(problem(status.error()));
-    }
-    parts_.table.release(id);
-    exchange->answer(ok(view(id), 201));
+  std::vector<JobTable::Submission> one;
+  one.push_back(std::move(submission).value());
+  parts_.intake.take(std::move(one), wall_, [this, exchange = call.exchange](const Result<std::vector<JobTable::Taken>>& taken) {
+    if (!taken.ok()) return exchange->answer(problem(taken.error()));
+    exchange->answer(ok(view(taken.value().front().id), taken.value().front().is_new ? 201 : 200));
   });
   return std::nullopt;
+}
+
+Api::Answer Api::submit_checkpoint(const Call& call) {
+  const auto request = api::parse_checkpoint(call.exchange->request().body);
+  if (!request.ok()) return problem(request.error());
+  parts_.checkpoints.submit({request.value(), call.caller}, wall_, [exchange = call.exchange](const Result<std::string>& answer) {
+    exchange->answer(answer.ok() ? ok(answer.value(), 202) : problem(answer.error()));
+  });
+  return std::nullopt;
+}
+
+Api::Answer Api::restore(const Call& call) {
+  const auto request = api::parse_restore(call.exchange->request().body);
+  if (!request.ok()) return problem(request.error());
+  parts_.checkpoints.restore({request.value(), call.caller}, {now_, wall_}, [exchange = call.exchange](const Result<std::string>& answer) {
+    exchange->answer(answer.ok() ? ok(answer.value(), 202) : problem(answer.error()));
+  });
+  return std::nullopt;
+}
+
+http::Response Api::list_checkpoints(const Call& call) const {
+  const http::Request& request = call.exchange->request();
+  const bool sees_all = LocalGrants::is_privileged(call.caller);
+  return ok(api::to_json(parts_.checkpoints.list({query(request, "series"), query(request, "state"), sees_all ? std::nullopt : std::optional(call.caller.uid)})));
 }
 
 // ---- the rest ------------------------------------------------------------------------------------------------------
@@ -212,24 +230,29 @@ http::Response Api::list(const Call& call) const {
   const std::string state_text = query(request, "state"), peer = query(request, "peer"), after_text = query(request, "after"), limit_text = query(request, "limit");
   const auto state = job::state_named(state_text);
   if (!state && !state_text.empty()) return problem({Fault::kUsage, "state is none of a job", "see docs/openapi.json"});
-  uint64_t after = 0, limit = kPageDefault;
+  const std::string order = query(request, "order");
+  if (!order.empty() && order != "oldest" && order != "newest") return problem({Fault::kUsage, "order is none", "write oldest or newest"});
+  const bool is_newest = order == "newest";
+  const auto place = [is_newest](uint64_t number) { return is_newest ? ~number : number; };  // what comes first is smaller
+  uint64_t after = is_newest ? ~uint64_t{} : 0, limit = kPageDefault;
   std::from_chars(after_text.data(), after_text.data() + after_text.size(), after);
   std::from_chars(limit_text.data(), limit_text.data() + limit_text.size(), limit);
   limit = std::clamp<uint64_t>(limit, 1, kPageMax);
   const bool sees_all = LocalGrants::is_privileged(call.caller);
-  std::map<uint64_t, const job::Job*> page;  // the `limit` smallest numbers above `after`, and one more
+  std::map<uint64_t, const job::Job*> page;  // the `limit` first ones behind `after`, and one more
   for (const auto& [id, job] : parts_.table.all()) {
-    const bool is_wanted = job.number > after && (!state || job.state == *state) && (peer.empty() || job.peer == peer) && (sees_all || job.owner == call.caller.uid);
-    if (!is_wanted || (page.size() > limit && page.rbegin()->first < job.number)) continue;
-    page[job.number] = &job;
+    const uint64_t at = place(job.number);
+    const bool is_wanted = at > place(after) && (!state || job.state == *state) && (peer.empty() || job.peer == peer) && (sees_all || job.owner == call.caller.uid);
+    if (!is_wanted || (page.size() > limit && page.rbegin()->first < at)) continue;
+    page[at] = &job;
     if (page.size() > limit + 1) page.erase(std::prev(page.end()));
   }
   api::JobPage answer;
   if (page.size() > limit) {
     page.erase(std::prev(page.end()));
-    answer.next = std::to_string(page.rbegin()->first);
+    answer.next = std::to_string(page.rbegin()->second->number);
   }
-  for (const auto& [number, job] : page) answer.jobs.push_back({*job, parts_.runner.progress(job->id)});
+  for (const auto& [at, job] : page) answer.jobs.push_back(view_of(*job));
   return ok(api::to_json(answer));
 }
 
@@ -239,12 +262,7 @@ http::Response Api::change(const Call& call, const job::Job& job) {
   const auto service = change.value().service ? job::class_named(*change.value().service) : std::nullopt;
   if (change.value().service && !service) return problem({Fault::kUsage, "class is not restore, checkpoint, staging or best-effort", "see docs/openapi.json"}, job.id);
   const job::JobId id = job.id;
-  if (service)
-    parts_.table.change(id, wall_, [&](job::Job& one) {
-      if (job::is_over(one.state) || one.spec.service == *service) return false;
-      one.spec.service = *service;
-      return true;
-    });
+  if (service || change.value().weight) parts_.runner.set_rank(id, {service, change.value().weight}, now_, wall_);
   if (change.value().rate) parts_.runner.set_rate(id, *change.value().rate, now_, wall_);
   return ok(view(id), 202);
 }

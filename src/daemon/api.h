@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The HTTP interface of a gateway: on the unix socket everything, by who asks; on the TCP port for metrics those alone. It runs in
-// the loop of the control thread, so what it asks for is done when the call returns, and only a submission waits for the disk.
+// The HTTP interface of a gateway: on the unix socket everything, by who asks; on the TCP port for metrics those alone; on the one for the
+// page what web_page.h says. It runs in the loop of the control thread, so what it asks for is done when the call returns, and only a submission waits for the disk.
 // Thread: control.
 #pragma once
 #include "api/service_json.h"
 #include "daemon/api_routes.h"
+#include "daemon/checkpoints.h"
 #include "daemon/event_feed.h"
 #include "daemon/local_grants.h"
 #include "daemon/metrics.h"
+#include "daemon/tide_api.h"
+#include "daemon/web_page.h"
 #include "http/server.h"
 
 #include <functional>
@@ -20,7 +23,8 @@ namespace tideway::daemon {
 
 struct ApiConfig {
   std::string socket;                    // empty: no API
-  std::optional<Endpoint> metrics;
+  std::optional<Endpoint> metrics, web;
+  std::span<const WebFile> web_files;
   std::string file;                      // the configuration
   std::vector<std::string> sections;     // of it
   std::vector<session::RootConfig> roots;
@@ -33,7 +37,11 @@ struct ApiParts {
   JobTable& table;
   JobRunner& runner;
   StoreThread& store;
+  Intake& intake;
+  Checkpoints& checkpoints;
   std::function<Status()> reload;
+  PhasePort* phases;  // null: no training is configured
+  LinkSources links;
 };
 
 class Api {
@@ -41,9 +49,9 @@ class Api {
   static constexpr size_t kPageDefault = 100, kPageMax = 1000;
 
   // Errors: config_invalid: a socket that cannot be listened on.
-  static Result<std::unique_ptr<Api>> start(ApiConfig config, ApiParts parts, LocalGrants grants);
+  // `grants` outlives it, and changes with a reload.
+  static Result<std::unique_ptr<Api>> start(ApiConfig config, ApiParts parts, const LocalGrants& grants);
 
-  void set_grants(LocalGrants grants) { grants_ = std::move(grants); }
   void reload_ended(const Status& status);
 
   std::vector<int> wait_fds() const;
@@ -51,8 +59,8 @@ class Api {
   void turn(Time now, job::WallTime wall);
 
  private:
-  Api(ApiConfig config, ApiParts parts, LocalGrants grants)
-      : config_(std::move(config)), parts_(parts), grants_(std::move(grants)), feed_(parts_.table, parts_.runner) {}
+  Api(ApiConfig config, ApiParts parts, const LocalGrants& grants)
+      : config_(std::move(config)), parts_(std::move(parts)), grants_(grants), feed_(parts_.table, parts_.runner), tide_(parts_.links, parts_.phases) {}
   struct Call {
     const std::shared_ptr<http::Exchange>& exchange;
     const http::Caller& caller;
@@ -62,11 +70,16 @@ class Api {
 
   void on_request(const std::shared_ptr<http::Exchange>& exchange);
   void on_metrics_request(const std::shared_ptr<http::Exchange>& exchange);
+  void on_web_request(const std::shared_ptr<http::Exchange>& exchange);
+  using Listener = void (Api::*)(const std::shared_ptr<http::Exchange>&);
+  Status serve(Result<http::ListenSocket> socket, Listener listener, http::Headers headers = {});
   Answer dispatch(Route route, const Call& call);
   Answer on_job(Route route, const Call& call, const job::Job& job);
   Answer submit(const Call& call);
+  Answer submit_checkpoint(const Call& call);
+  Answer restore(const Call& call);
+  http::Response list_checkpoints(const Call& call) const;
   Result<JobTable::Submission> read_submission(const Call& call) const;
-  Status allow(const http::Caller& caller, const session::CopyRequest& request) const;
   http::Response list(const Call& call) const;
   http::Response change(const Call& call, const job::Job& job);
   http::Response set_rate(const Call& call);
@@ -74,19 +87,22 @@ class Api {
   http::Response roots() const;
   http::Response health() const;
   http::Response reload(const Call& call);
+  api::JobView view_of(const job::Job& job) const;
   std::string view(const job::JobId& id) const;
 
   ApiConfig config_;
   ApiParts parts_;
-  LocalGrants grants_;
+  const LocalGrants& grants_;
   EventFeed feed_;
+  TideApi tide_;
   WorkerLoad load_;
+  PathWatch paths_;
   std::optional<Error> reload_failed_;
   Time now_{};
   job::WallTime wall_{};
   Rate rate_after_ = Rate::unlimited();  // comes back then
   Time rate_ends_at_ = kNever;
-  std::unique_ptr<http::Server> server_, metrics_;  // last: they answer what waits when they end
+  std::vector<std::unique_ptr<http::Server>> servers_;  // last: they answer what waits when they end
 };
 
 }  // namespace tideway::daemon

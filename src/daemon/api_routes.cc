@@ -9,6 +9,9 @@ using enum Route;
 constexpr RouteRow kRoutes[] = {
     {kSubmit, "POST", "/v1/jobs"},
     {kListJobs, "GET", "/v1/jobs"},
+    {kSubmitCheckpoint, "POST", "/v1/checkpoints"},
+    {kListCheckpoints, "GET", "/v1/checkpoints"},
+    {kRestore, "POST", "/v1/restore"},
     {kShowJob, "GET", "/v1/jobs/{id}"},
     {kChangeJob, "PATCH", "/v1/jobs/{id}"},
     {kListEntries, "GET", "/v1/jobs/{id}/entries"},
@@ -26,6 +29,9 @@ constexpr RouteRow kRoutes[] = {
     {kConfig, "GET", "/v1/config"},
     {kReload, "POST", "/v1/config/reload"},
     {kMetrics, "GET", "/metrics"},
+    {kPhase, "POST", "/v1/phase"},
+    {kLinks, "GET", "/v1/links"},
+    {kTide, "GET", "/v1/tide"},
 };
 
 // The part that {id} stands for; empty where there is none. Nothing: it is another path.

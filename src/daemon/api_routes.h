@@ -12,8 +12,9 @@
 namespace tideway::daemon {
 
 enum class Route : uint8_t {
-  kSubmit, kListJobs, kShowJob, kChangeJob, kListEntries, kPause, kResume, kCancel, kJobEvents, kEvents,
+  kSubmit, kSubmitCheckpoint, kListCheckpoints, kRestore, kListJobs, kShowJob, kChangeJob, kListEntries, kPause, kResume, kCancel, kJobEvents, kEvents,
   kPeers, kRoots, kRate, kSetRate, kHealth, kVersion, kConfig, kReload, kMetrics,
+  kPhase, kLinks, kTide,
 };
 
 struct RouteRow {

@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 namespace tideway::daemon {
@@ -63,6 +64,9 @@ session::AuditEvent about(const crypto::Certificate& own, std::string_view event
 
 }  // namespace
 
+Daemon::Daemon(ReadRules read_rules)
+    : watchdog_(read_clock(), Watchdog::patience(std::getenv("WATCHDOG_USEC"), std::getenv("WATCHDOG_PID"), getpid())), read_rules_(std::move(read_rules)) {}
+
 // Before any thread exists, so that all inherit it and only our descriptor sees them.
 Status Daemon::block_signals() {
   sigset_t set;
@@ -91,10 +95,11 @@ Result<std::unique_ptr<Daemon>> Daemon::start(DaemonConfig config) {
     if (!phases.ok()) return std::move(phases).error();
     daemon->phases_ = std::move(phases).value();
   }
+  const auto gates = config.gateway.engine.gates;
   auto gateway = session::Gateway::start(std::move(config.gateway));
   if (!gateway.ok()) return std::move(gateway).error();
   daemon->gateway_ = std::move(gateway).value();
-  auto service = JobService::start({std::move(config.api), std::move(config.jobs), config.state_dir}, *daemon->gateway_, [self = daemon.get()] { return self->reload(); });
+  auto service = JobService::start({std::move(config.api), std::move(config.jobs), config.state_dir, daemon->phases_.get(), std::move(config.links), std::move(config.shares), gates, std::move(config.watches)}, *daemon->gateway_, [self = daemon.get()] { return self->reload(); });
   if (!service.ok()) return std::move(service).error();
   daemon->service_ = std::move(service).value();
   if (Status status = daemon->watch_descriptors(); !status.ok()) return std::move(status).error();
@@ -184,9 +189,14 @@ void Daemon::run(const std::function<void()>& on_ready) {
   drain();
 }
 
+void Daemon::tell_watchdog(Time now) {
+  if (watchdog_.beat(now)) notify_.say("WATCHDOG=1");
+}
+
 void Daemon::turn() {
   const Time now = read_clock();
-  const Time until = std::min(now + kTurnMax, service_->next_deadline(now));
+  tell_watchdog(now);
+  const Time until = std::min({now + kTurnMax, service_->next_deadline(now), watchdog_.next_deadline()});
   gateway_->turn(std::max(until - now, Duration()), waits_);
   service_->turn(read_clock());
 }
@@ -199,7 +209,10 @@ void Daemon::drain() {
   gateway_->drain(kDrainTime);
   const Time until = read_clock() + kDrainTime;
   gateway_->turn({});  // the farewell leaves
-  while (gateway_->transfers() > 0 && read_clock() < until && take_signals() != Signal::kEnd) gateway_->turn(until - read_clock(), signals_);
+  while (gateway_->transfers() > 0 && read_clock() < until && take_signals() != Signal::kEnd) {
+    tell_watchdog(read_clock());
+    gateway_->turn(std::min(until, watchdog_.next_deadline()) - read_clock(), signals_);
+  }
   log::info("stopped", "transfers_finished=" + std::to_string(running - gateway_->transfers()) +
                            " transfers_given_up=" + std::to_string(gateway_->transfers()));
 }

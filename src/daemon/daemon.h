@@ -9,6 +9,7 @@
 #include "daemon/job_service.h"
 #include "daemon/phase_port.h"
 #include "daemon/service_notify.h"
+#include "daemon/watchdog.h"
 #include "session/gateway.h"
 
 #include <functional>
@@ -34,6 +35,9 @@ struct DaemonConfig {
   ApiConfig api;
   JobRules jobs;
   std::optional<PhasePortConfig> phases;  // none: nobody announces phases
+  std::vector<LinkAbout> links;           // those of gateway.engine.gates, in their order
+  ShareRules shares;
+  std::vector<WatchConfig> watches = {};
 };
 
 class Daemon {
@@ -47,7 +51,7 @@ class Daemon {
   void run(const std::function<void()>& on_ready);
 
  private:
-  explicit Daemon(ReadRules read_rules) : read_rules_(std::move(read_rules)) {}
+  explicit Daemon(ReadRules read_rules);
   enum class Signal : uint8_t { kNone, kReload, kEnd };
   Signal take_signals();  // all that came, as the strongest of them
   Status block_signals();
@@ -55,10 +59,12 @@ class Daemon {
   Status take_up(DaemonRules rules);
   Status watch_descriptors();
   void turn();
+  void tell_watchdog(Time now);
   void warn_of_expiry();
   void drain();
 
   ServiceNotify notify_;
+  Watchdog watchdog_;
   std::unique_ptr<AuditLog> audit_;  // outlives the gateway, which writes to it
   std::unique_ptr<PhasePort> phases_;  // outlives the gateway, whose workers look at its board
   std::unique_ptr<session::Gateway> gateway_;

@@ -23,6 +23,7 @@ bool is_wanted(const EventFeed::Interest& interest, const job::JobId& job, uint3
 void EventFeed::add(const std::shared_ptr<http::Exchange>& reader, Interest interest) {
   const uint64_t newest = table_.events().empty() ? 0 : table_.events().back().number;
   readers_.push_back({reader, std::move(interest), number_in(reader->request().last_event_id).value_or(newest)});
+  has_new_reader_ = true;
   reader->begin_stream();
   reader->say(": tideway\n\n");
 }
@@ -45,6 +46,7 @@ bool EventFeed::is_through(const Reader& reader) const {
 }
 
 void EventFeed::turn(Time now) {
+  has_new_reader_ = false;
   std::erase_if(readers_, [](const Reader& reader) { return reader.exchange->is_gone() || reader.exchange->has_ended(); });
   if (readers_.empty()) return;
   const bool tells_progress = now >= next_progress_;
@@ -65,6 +67,7 @@ void EventFeed::turn(Time now) {
 
 Time EventFeed::next_deadline() const {
   if (readers_.empty()) return kNever;
+  if (has_new_reader_) return Time{};  // what it wants to know may be over already
   return runner_.running() > 0 ? std::min(next_progress_, next_comment_) : next_comment_;
 }
 

@@ -43,6 +43,7 @@ class EventFeed {
   const JobRunner& runner_;
   std::vector<Reader> readers_;
   Time next_progress_{}, next_comment_{};
+  bool has_new_reader_ = false;  // since the last turn
 };
 
 }  // namespace tideway::daemon

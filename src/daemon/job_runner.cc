@@ -4,12 +4,17 @@
 #include "base/log.h"
 #include "job/back_off.h"
 #include "session/copy_words.h"
+#include "storage/pin.h"
 
 #include <algorithm>
 
 namespace tideway::daemon {
 namespace {
 
+// What shares lanes shares their rate.
+PeerSessions::Sharing sharing_of(const job::Spec& spec) {
+  return spec.rate_max.is_unlimited() && !spec.weight ? PeerSessions::Sharing::kShared : PeerSessions::Sharing::kOwn;
+}
 
 Result<session::Address> parse_place(const std::string& text, const Names& names) {
   const std::string first = text.substr(0, text.find(':'));
@@ -57,6 +62,29 @@ session::OpenLocal below_roots(const session::Roots& roots) {
   };
 }
 
+// A checkpoint that is pinned is read from its pin, whatever its trainer does meanwhile.
+session::OpenLocal from_pin(const session::Roots& roots, const std::string& pin) {
+  return [&roots, pin](const std::string& path, storage::Side side) -> Result<session::LocalPlace> {
+    auto place = parse_root_place(path);
+    if (!place.ok()) return std::move(place).error();
+    const auto root = roots.find(place.value().root, side);
+    if (root == nullptr) return Error{Fault::kUsage, "there is no root \"" + place.value().root + '"', "see GET /v1/roots"};
+    auto pinned = storage::open_pin(*root, pin, place.value().name.last());
+    if (!pinned.ok()) return std::move(pinned).error();
+    auto dir = std::make_shared<const storage::RootedDir>(std::move(pinned.value().dir));
+    return session::LocalPlace{std::move(dir), std::move(pinned.value().name), place.value().name.last(), storage::ScanSource::Held::kPinned};
+  };
+}
+
+// One file of a checkpoint that changed is another checkpoint.
+Error why_it_ended(const Error& error, const job::Job& job) {
+  if (!job.spec.checkpoint || error.fault != Fault::kEntriesFailed) return error;
+  for (const job::EntryProblem& problem : job.problems)
+    if (const auto fault = fault_named(problem.code); fault == Fault::kSourceChanged || fault == Fault::kSourceVanished)
+      return {*fault, problem.path + ": " + problem.detail, "the newest checkpoint goes instead"};
+  return error;
+}
+
 }  // namespace
 
 Result<RootPlace> parse_root_place(std::string_view text) {
@@ -78,7 +106,7 @@ Result<session::CopyRequest> request_of(const job::Spec& spec, const Names& name
   auto destination = parse_place(spec.destination, names);
   if (!destination.ok()) return std::move(destination).error();
   request.destination = std::move(destination).value();
-  const auto options = session::options_from({spec.compress, spec.verify, spec.publish, spec.last});
+  const auto options = session::options_from({spec.compress, spec.verify, spec.publish, spec.last, spec.overwrite});
   if (!options.ok()) return options.error();
   request.options = options.value();
   request.options.rate_max = spec.rate_max;
@@ -128,13 +156,16 @@ JobRunner::Place JobRunner::find(const job::JobId& id) {
 void JobRunner::turn(Time now, job::WallTime wall) {
   settle(now, wall);
   table_.make_due_runs(wall);
+  stop_paused(now, wall);
   start_due(now, wall);
   start_queued(now, wall);
+  deal(now, wall);
   peers_.tidy(now);
 }
 
 Time JobRunner::next_deadline() const {
   Time next = peers_.next_deadline();
+  if (!running_.empty()) next = std::min(next, next_deal_);
   for (const auto& [id, at] : retry_at_) next = std::min(next, at);
   return next;
 }
@@ -147,8 +178,14 @@ void JobRunner::settle(Time now, job::WallTime wall) {
   }
 }
 
-bool JobRunner::has_room(const job::Job& job) const {
-  if (!job.spec.rate_max.is_unlimited() && !peers_.has_room(job.peer, PeerSessions::Sharing::kOwn)) return false;
+std::string_view JobRunner::held_by(const job::Job& job, job::WallTime wall) const {
+  const bool could_run = job.state == job::State::kQueued || job.state == job::State::kRunning;
+  return could_run && shares_.is_paused(job.peer, wall) ? name_of(HoldReason::kTimetable) : "";
+}
+
+bool JobRunner::has_room(const job::Job& job, job::WallTime wall) const {
+  if (shares_.is_paused(job.peer, wall)) return false;
+  if (sharing_of(job.spec) == PeerSessions::Sharing::kOwn && !peers_.has_room(job.peer, PeerSessions::Sharing::kOwn)) return false;
   const auto counts = [&](const Running& running) { return running.peer == job.peer && running.service <= job.spec.service; };
   return static_cast<size_t>(std::ranges::count_if(running_, counts)) < kRunningPerPeer;
 }
@@ -157,7 +194,7 @@ void JobRunner::start_due(Time now, job::WallTime wall) {
   std::vector<job::JobId> due;
   for (const auto& [id, at] : retry_at_) {
     const job::Job* job = table_.find(id);
-    if (now >= at && (job == nullptr || has_room(*job))) due.push_back(id);
+    if (now >= at && (job == nullptr || has_room(*job, wall))) due.push_back(id);
   }
   for (const job::JobId& id : due) {
     retry_at_.erase(id);
@@ -175,7 +212,7 @@ void JobRunner::start_queued(Time now, job::WallTime wall) {
     }
   }
   for (const job::JobId& id : next)
-    if (has_room(*table_.find(id))) start(id, now, wall);
+    if (has_room(*table_.find(id), wall)) start(id, now, wall);
 }
 
 void JobRunner::start(const job::JobId& id, Time now, job::WallTime wall) {
@@ -185,6 +222,7 @@ void JobRunner::start(const job::JobId& id, Time now, job::WallTime wall) {
   running_.push_back(std::move(asked).value());
   Running& running = running_.back();
   running.started = now;
+  next_deal_ = now;
   running.transfer->on_report = [&running](const engine::EntryReported& report) {
     if (running.problems.size() < job::kProblemsKept)
       running.problems.push_back({report.path, std::string(report.why.name()), report.why.what, is_skip(report.why.fault)});
@@ -196,23 +234,71 @@ Result<JobRunner::Running> JobRunner::ask(const job::Job& job, Time now) {
   auto request = request_of(job.spec, {gateway_.roots(), peers_});
   if (!request.ok()) return std::move(request).error();
   request.value().job = job.id;
-  const bool pushes = std::holds_alternative<session::RemoteAddress>(request.value().destination);
-  Running running{job.id, job.peer, job.spec.service, nullptr, {}, {}, {}, false, 0, 0, {}};
-  running.sharing = job.spec.rate_max.is_unlimited() ? PeerSessions::Sharing::kShared : PeerSessions::Sharing::kOwn;
-  auto session = peers_.take(job.peer, running.sharing, now);
+  Running running{.id = job.id, .peer = job.peer, .service = job.spec.service, .number = job.number, .weight = job.spec.weight.value_or(1), .most = job.spec.rate_max};
+  const auto manners = shares_.is_gated(running.service) ? session::Manners::kYields : session::Manners::kInsists;
+  running.use = {sharing_of(job.spec), running.service, manners};
+  auto session = peers_.take(job.peer, running.use, now);
   if (!session.ok()) return std::move(session).error();
   running.session = session.value();
   const session::Traffic before = running.session->traffic();
   running.packets_sent = before.packets_sent;
   running.packets_lost = before.packets_lost;
-  auto transfer = session::start_copy(*running.session, job.transfer, std::move(request).value(), below_roots(gateway_.roots()));
+  auto transfer = session::start_copy(*running.session, job.transfer, std::move(request).value(), job.hold == job::Hold::kPinned ? from_pin(gateway_.roots(), job.pin) : below_roots(gateway_.roots()));
   if (!transfer.ok()) {
     peers_.give_back(running.session, now);
     return std::move(transfer).error();
   }
   running.transfer = std::move(transfer).value();
-  if (pushes) running.session->limit_rate(*running.transfer, job.spec.rate_max);
+  if (running.pushes()) running.session->limit_rate(*running.transfer, job.spec.rate_max);
   return running;
+}
+
+// What a link's timetable holds back goes on from where it was when it opens again.
+void JobRunner::stop_paused(Time now, job::WallTime wall) {
+  for (Place place = running_.begin(); place != running_.end();) {
+    const Place here = place++;
+    if (!shares_.is_paused(here->peer, wall)) continue;
+    const job::JobId id = here->id;
+    leave(here, now);
+    table_.change(id, wall, [](job::Job& job) {
+      job::recover(job);
+      return true;
+    });
+    log::info("job_paused", "job=" + id + " reason=timetable");
+  }
+}
+
+// How much each job sent since the last time: of what its session sent, an equal part.
+void JobRunner::measure(Time now) {
+  std::map<const session::Session*, Bytes> sent;
+  std::map<const session::Session*, uint64_t> users;
+  for (const Running& running : running_)
+    if (running.pushes()) ++users[running.session];
+  for (const auto& [session, count] : users) sent[session] = session->traffic().sent;
+  for (Running& running : running_) {
+    const auto before = sent_before_.find(running.session);
+    const auto after = sent.find(running.session);
+    if (before == sent_before_.end() || after == sent.end() || after->second < before->second) continue;
+    running.sent = Rate::of((after->second - before->second) / users[running.session], now - measured_);
+  }
+  sent_before_ = std::move(sent);
+  measured_ = now;
+}
+
+void JobRunner::deal(Time now, job::WallTime wall) {
+  if (now < next_deal_ || running_.empty()) return;
+  next_deal_ = now + LinkShares::kDealEvery;
+  if (now >= measured_ + LinkShares::kDealEvery) measure(now);
+  std::vector<Sender> senders;
+  for (const Running& running : running_)
+    if (running.pushes()) senders.push_back({running.number, running.peer, running.service, running.weight, running.most, running.given, running.sent});
+  const std::vector<Rate> rates = shares_.deal(senders, now, wall);
+  auto rate = rates.begin();
+  for (Running& running : running_) {
+    if (!running.pushes()) continue;
+    running.given = *rate++;
+    running.session->limit_rate(*running.transfer, running.given);
+  }
 }
 
 void JobRunner::keep_problems(Running& running, job::WallTime wall) {
@@ -248,14 +334,29 @@ void JobRunner::finish(Place place, Time now, job::WallTime wall) {
   const bool is_command = table_.find(running.id)->spec.patience == job::Patience::kCommand;
   const bool went_away = running.was_up && ended.error().fault == Fault::kPeerLost;
   const bool progressed = is_command ? went_away : numbers.bytes_verified > 0_B;
-  stumble(running.id, ended.error(), now, wall, progressed ? job::Progressed::kYes : job::Progressed::kNo);
+  stumble(running.id, why_it_ended(ended.error(), *table_.find(running.id)), now, wall, progressed ? job::Progressed::kYes : job::Progressed::kNo);
 }
 
 void JobRunner::stumble(const job::JobId& id, const Error& why, Time now, job::WallTime wall, job::Progressed progressed) {
+  if (try_next_source(id, why, wall)) return;
   table_.change(id, wall, [&](job::Job& job) { return job::stumble(job, wall, why, progressed); });
   const job::Job& job = *table_.find(id);
   log::info(job.state == job::State::kFailed ? "job_failed" : "job_waits", "job=" + id + " peer=" + job.peer + " code=" + std::string(why.name()) + " why=\"" + why.what + '"');
   if (job.state == job::State::kWaiting) retry_at_[id] = now + job::back_off(job::reaction_to(why.fault), job.attempts, random_);
+}
+
+// Trouble of this side would be the same with every source.
+bool JobRunner::try_next_source(const job::JobId& id, const Error& why, job::WallTime wall) {
+  const job::Job& job = *table_.find(id);
+  const bool is_ours = why.code() == ErrorCode::kStorage || why.code() == ErrorCode::kCancelled || why.code() == ErrorCode::kInvalid;
+  if (is_ours || job.spec.alternatives.empty()) return false;
+  const auto next = parse_place(job.spec.alternatives.front(), {gateway_.roots(), peers_});
+  const auto* remote = next.ok() ? std::get_if<session::RemoteAddress>(&next.value()) : nullptr;
+  if (remote == nullptr) return false;
+  const std::string before = job.spec.sources.front();
+  if (!table_.change(id, wall, [&](job::Job& one) { return job::try_next_source(one, remote->peer); })) return false;
+  log::warning("source_given_up", "job=" + id + " source=\"" + to_display(before) + "\" code=" + std::string(why.name()) + " next=\"" + to_display(job.spec.sources.front()) + '"');
+  return true;
 }
 
 void JobRunner::leave(Place place, Time now) {
@@ -297,9 +398,9 @@ bool JobRunner::set_rate(const job::JobId& id, Rate rate, Time now, job::WallTim
   });
   const Place place = find(id);
   if (!changed || place == running_.end()) return table_.find(id) != nullptr;
-  const bool pushes = place->transfer->role == session::Role::kSource;
-  if (pushes && place->sharing == PeerSessions::Sharing::kOwn) {
-    place->session->limit_rate(*place->transfer, rate);
+  if (place->pushes() && place->use.sharing == PeerSessions::Sharing::kOwn) {
+    place->most = rate;
+    next_deal_ = now;
     return true;
   }
   leave(place, now);  // it goes on from here on a session of its own, or as the peer is told
@@ -308,6 +409,27 @@ bool JobRunner::set_rate(const job::JobId& id, Rate rate, Time now, job::WallTim
     return true;
   });
   return true;
+}
+
+// What runs goes on from where it is on a session for its new rank.
+bool JobRunner::set_rank(const job::JobId& id, const Rank& rank, Time now, job::WallTime wall) {
+  settle(now, wall);
+  const bool changed = table_.change(id, wall, [&](job::Job& job) {
+    const job::Class service = rank.service.value_or(job.spec.service);
+    const auto weight = rank.weight ? rank.weight : job.spec.weight;
+    if (job::is_over(job.state) || (job.spec.service == service && job.spec.weight == weight)) return false;
+    job.spec.service = service;
+    job.spec.weight = weight;
+    return true;
+  });
+  if (const Place place = find(id); changed && place != running_.end()) {
+    leave(place, now);
+    table_.change(id, wall, [](job::Job& job) {
+      job::recover(job);
+      return true;
+    });
+  }
+  return table_.find(id) != nullptr;
 }
 
 void JobRunner::stop(Time now, job::WallTime wall) {

@@ -7,6 +7,7 @@
 #include "api/job_view.h"
 #include "base/random.h"
 #include "daemon/job_table.h"
+#include "daemon/link_shares.h"
 #include "daemon/peer_sessions.h"
 #include "session/copy.h"
 
@@ -38,8 +39,8 @@ job::Outcome to_outcome(const engine::TransferDone::Outcome& done, const session
 
 class JobRunner {
  public:
-  JobRunner(session::Gateway& gateway, PeerSessions& peers, JobTable& table, uint64_t seed)
-      : gateway_(gateway), peers_(peers), table_(table), random_(seed) {}
+  JobRunner(session::Gateway& gateway, PeerSessions& peers, JobTable& table, ShareRules rules, uint64_t seed)
+      : gateway_(gateway), peers_(peers), table_(table), shares_(std::move(rules)), random_(seed) {}
   ~JobRunner();
 
   void turn(Time now, job::WallTime wall);
@@ -50,10 +51,14 @@ class JobRunner {
   bool resume(const job::JobId& id, Time now, job::WallTime wall);
   bool cancel(const job::JobId& id, Time now, job::WallTime wall);
   bool set_rate(const job::JobId& id, Rate rate, Time now, job::WallTime wall);
+  struct Rank { std::optional<job::Class> service; std::optional<uint32_t> weight; };  // nothing: as it is
+  bool set_rank(const job::JobId& id, const Rank& rank, Time now, job::WallTime wall);
   // What runs is left as it is, and queued, for whoever starts the gateway again.
   void stop(Time now, job::WallTime wall);
 
   std::optional<api::Progress> progress(const job::JobId& id) const;
+  // Why a job that could run is not running, one of kHoldReasons; empty: nothing holds it.
+  std::string_view held_by(const job::Job& job, job::WallTime wall) const;
   std::optional<Duration> retries_in(const job::JobId& id, Time now) const;
   size_t running() const { return running_.size(); }
   std::vector<job::JobId> running_ids() const;
@@ -64,30 +69,42 @@ class JobRunner {
     std::string peer;
     job::Class service;
     session::Session* session = nullptr;
-    PeerSessions::Sharing sharing = PeerSessions::Sharing::kShared;
-    std::shared_ptr<session::Transfer> transfer;
+    PeerSessions::Use use{};
+    std::shared_ptr<session::Transfer> transfer{};
     Time started{};
     bool was_up = false;
     uint64_t packets_sent = 0, packets_lost = 0;  // of the session before
-    std::vector<job::EntryProblem> problems;
+    std::vector<job::EntryProblem> problems{};
+    uint64_t number = 0;                   // of its submission
+    uint32_t weight = 1;
+    Rate most = Rate::unlimited();         // its own limit
+    Rate given = Rate::unlimited(), sent{};  // what the last deal gave it, and what it sent since
+    bool pushes() const { return transfer->role == session::Role::kSource; }
   };
   using Place = std::list<Running>::iterator;
 
   void settle(Time now, job::WallTime wall);
   void start_due(Time now, job::WallTime wall);
   void start_queued(Time now, job::WallTime wall);
-  bool has_room(const job::Job& job) const;
+  bool has_room(const job::Job& job, job::WallTime wall) const;
+  void stop_paused(Time now, job::WallTime wall);
+  void deal(Time now, job::WallTime wall);
+  void measure(Time now);
   void start(const job::JobId& id, Time now, job::WallTime wall);
   Result<Running> ask(const job::Job& job, Time now);
   void finish(Place place, Time now, job::WallTime wall);
   void leave(Place place, Time now);                      // tells the peer, and forgets the attempt
   void stumble(const job::JobId& id, const Error& why, Time now, job::WallTime wall, job::Progressed progressed);
+  bool try_next_source(const job::JobId& id, const Error& why, job::WallTime wall);
   void keep_problems(Running& running, job::WallTime wall);
   Place find(const job::JobId& id);
 
   session::Gateway& gateway_;
   PeerSessions& peers_;
   JobTable& table_;
+  const LinkShares shares_;
+  std::map<const session::Session*, Bytes> sent_before_;  // at the last measure()
+  Time measured_{}, next_deal_{};
   Random random_;
   std::list<Running> running_;               // callbacks of transfers point into it
   std::map<job::JobId, Time> retry_at_;      // of waiting jobs

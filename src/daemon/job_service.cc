@@ -7,12 +7,15 @@
 #include "store/memory_job_store.h"
 #include "store/sqlite_job_store.h"
 
+#include <grp.h>
+
 #include <array>
 #include <bit>
 
 namespace tideway::daemon {
 namespace {
 
+constexpr const char* kTrainersGroup = "tideway";  // whose members may make pins and leave requests
 constexpr std::string_view kStoreFile = "jobs.sqlite";
 constexpr Duration kLookEvery = std::chrono::milliseconds(500);  // at what runs: the gateway's turn wakes up earlier for its events
 
@@ -29,13 +32,24 @@ Result<std::unique_ptr<store::JobStore>> open_store(const JobServiceConfig& conf
   return std::unique_ptr<store::JobStore>(std::move(opened).value());
 }
 
+// Nobody can speak of checkpoints where there is no API.
+CheckpointThreadConfig checkpoint_config(const JobServiceConfig& config, const session::Gateway& gateway) {
+  CheckpointThreadConfig made;
+  if (config.api.socket.empty()) return made;
+  for (const session::RootConfig& root : config.api.roots) made.roots.push_back({root.name, root.path, gateway.roots().find(root.name, storage::Side::kSource)});
+  for (const WatchConfig& watch : config.watches) made.watches.push_back({watch, {}});
+  if (const group* found = ::getgrnam(kTrainersGroup)) made.group = found->gr_gid;
+  return made;
+}
+
 }  // namespace
 
-JobService::JobService(session::Gateway& gateway, std::vector<session::PeerConfig> peers, store::Contents contents)
-    : peers_(gateway, std::move(peers)), table_(std::move(contents), read_wall_clock()), runner_(gateway, peers_, table_, random_seed()) {}
+JobService::JobService(session::Gateway& gateway, JobServiceConfig& config, store::Contents contents)
+    : peers_(gateway, std::move(config.rules.peers)), table_(std::move(contents), read_wall_clock()), runner_(gateway, peers_, table_, std::move(config.shares), random_seed()) {}
 
 JobService::~JobService() {
   api_.reset();
+  checkpoints_.reset();
   if (store_ != nullptr) write_changes();
 }
 
@@ -51,30 +65,37 @@ Result<std::unique_ptr<JobService>> JobService::start(JobServiceConfig config, s
   auto contents = store.value()->load(read_wall_clock());
   if (!contents.ok()) return std::move(contents).error();
   const size_t known = contents.value().jobs.size();
-  std::unique_ptr<JobService> service(new JobService(gateway, std::move(config.rules.peers), std::move(contents).value()));
+  std::unique_ptr<JobService> service(new JobService(gateway, config, std::move(contents).value()));
   auto thread = StoreThread::start(std::move(store).value());
   if (!thread.ok()) return std::move(thread).error();
   service->store_ = std::move(thread).value();
-  auto api = Api::start(std::move(config.api), {gateway, service->peers_, service->table_, service->runner_, *service->store_, std::move(reload)}, std::move(grants));
-  if (!api.ok()) return std::move(api).error();
-  service->api_ = std::move(api).value();
+  service->grants_ = std::move(grants);
+  if (Status status = service->begin(std::move(config), gateway, std::move(reload)); !status.ok()) return std::move(status).error();
   if (known > 0) log::info("jobs_loaded", "jobs=" + std::to_string(known) + " queued=" + std::to_string(service->table_.count(job::State::kQueued)));
   return service;
 }
 
-void JobService::take_up(std::vector<session::PeerConfig> peers, LocalGrants grants) {
-  peers_.set_peers(std::move(peers));
-  api_->set_grants(std::move(grants));
+Status JobService::begin(JobServiceConfig config, session::Gateway& gateway, std::function<Status()> reload) {
+  intake_ = std::make_unique<Intake>(Intake::Parts{table_, *store_});
+  auto checkpoints = Checkpoints::start({gateway.roots(), peers_, table_, runner_, *intake_, grants_}, checkpoint_config(config, gateway));
+  if (!checkpoints.ok()) return std::move(checkpoints).error();
+  checkpoints_ = std::move(checkpoints).value();
+  auto api = Api::start(std::move(config.api), {gateway, peers_, table_, runner_, *store_, *intake_, *checkpoints_, std::move(reload), config.phases,
+                                            LinkSources{&gateway, config.gates, config.phases, std::move(config.links)}}, grants_);
+  if (!api.ok()) return std::move(api).error();
+  api_ = std::move(api).value();
+  return success();
 }
 
 std::vector<int> JobService::wait_fds() const {
   std::vector<int> fds = api_->wait_fds();
   fds.push_back(store_->wait_fd());
+  fds.push_back(checkpoints_->wait_fd());
   return fds;
 }
 
 Time JobService::next_deadline(Time now) const {
-  Time next = std::min(runner_.next_deadline(), api_->next_deadline(now));
+  Time next = std::min({runner_.next_deadline(), api_->next_deadline(now), checkpoints_->next_deadline()});
   if (runner_.running() > 0) next = std::min(next, now + kLookEvery);
   const job::WallTime due = table_.next_due(), wall = read_wall_clock();
   if (due != job::WallTime::max()) next = std::min(next, now + std::max<Duration>(due - wall, Duration()));
@@ -85,12 +106,14 @@ void JobService::turn(Time now) {
   store_->take_results();
   runner_.turn(now, read_wall_clock());
   api_->turn(now, read_wall_clock());
+  checkpoints_->turn({now, read_wall_clock()});
   runner_.turn(now, read_wall_clock());  // what was asked for a moment ago starts now
   write_changes();
 }
 
 void JobService::stop(Time now) {
   api_.reset();  // it admits nothing any more
+  checkpoints_.reset();
   runner_.stop(now, read_wall_clock());
   write_changes();
 }

@@ -23,6 +23,11 @@ struct JobServiceConfig {
   ApiConfig api;
   JobRules rules;
   std::string state_dir;
+  PhasePort* phases = nullptr;  // null: no training is configured. It outlives the service
+  std::vector<LinkAbout> links;
+  ShareRules shares;
+  std::shared_ptr<const engine::Gates> gates;  // of the links
+  std::vector<WatchConfig> watches;
 };
 
 class JobService {
@@ -31,7 +36,10 @@ class JobService {
   static Result<std::unique_ptr<JobService>> start(JobServiceConfig config, session::Gateway& gateway, std::function<Status()> reload);
   ~JobService();
 
-  void take_up(std::vector<session::PeerConfig> peers, LocalGrants grants);
+  void take_up(std::vector<session::PeerConfig> peers, LocalGrants grants) {
+    peers_.set_peers(std::move(peers));
+    grants_ = std::move(grants);
+  }
   void reload_ended(const Status& status) { api_->reload_ended(status); }
 
   std::vector<int> wait_fds() const;
@@ -41,13 +49,17 @@ class JobService {
   void stop(Time now);
 
  private:
-  JobService(session::Gateway& gateway, std::vector<session::PeerConfig> peers, store::Contents contents);
+  JobService(session::Gateway& gateway, JobServiceConfig& config, store::Contents contents);
+  Status begin(JobServiceConfig config, session::Gateway& gateway, std::function<Status()> reload);
   void write_changes() { store_->write(table_.take_changes()); }
 
   PeerSessions peers_;
   JobTable table_;
   JobRunner runner_;
+  LocalGrants grants_;
   std::unique_ptr<StoreThread> store_;
+  std::unique_ptr<Intake> intake_;
+  std::unique_ptr<Checkpoints> checkpoints_;
   std::unique_ptr<Api> api_;
 };
 

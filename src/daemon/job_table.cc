@@ -143,6 +143,12 @@ Result<JobTable::Taken> JobTable::submit(Submission submission, job::WallTime no
   job.owner = submission.owner;
   job.peer = std::move(submission.peer);
   job.transfer = submission.transfer;
+  job.hold = submission.hold;
+  job.pin = std::move(submission.pin);
+  if (job.hold == job::Hold::kWanted) {
+    job.state = job::State::kWaiting;
+    job.wait = job::Wait{"incomplete", "the checkpoint is looked at", ""};
+  }
   if (job.is_recurring()) {
     job.state = job::State::kWaiting;
     job.wait = job::Wait{"every", "the next run is not due yet", ""};

@@ -31,6 +31,8 @@ class JobTable {
     uint32_t owner = 0;
     std::string peer;
     TransferId transfer{};
+    job::Hold hold = job::Hold::kNone;  // kWanted: it waits until take_hold()
+    std::string pin;
   };
   struct Taken {
     job::JobId id;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/local_grants.h"
 
+#include "daemon/job_runner.h"
+
 #include <grp.h>
 #include <pwd.h>
 #include <unistd.h>
@@ -40,6 +42,21 @@ bool LocalGrants::allows(const http::Caller& caller, std::string_view root, cons
     const bool is_meant = row.grant.who == LocalGrant::Who::kUser ? row.id == caller.uid : row.id == caller.gid || std::ranges::count(caller.groups, row.id) > 0;
     return is_meant && row.grant.root == root && name.starts_with(row.grant.prefix) && row.grant.ops.has(op);
   });
+}
+
+Status LocalGrants::allow(const http::Caller& caller, const session::CopyRequest& request) const {
+  const auto check = [&](const session::Address& address, session::GrantOp op) -> Status {
+    const auto* local = std::get_if<session::LocalAddress>(&address);
+    if (local == nullptr) return success();
+    const auto place = parse_root_place(local->path);
+    if (!place.ok()) return place.error();
+    if (allows(caller, place.value().root, place.value().name, op)) return success();
+    return Error{Fault::kDenied, "you may not " + std::string(session::to_string(op)) + ' ' + to_display(local->path) + " through this gateway",
+                 "ask its operator for a [[grant]] of local:user or local:group"};
+  };
+  for (const session::Address& source : request.sources)
+    if (Status status = check(source, session::GrantOp::kRead); !status.ok()) return status;
+  return check(request.destination, session::GrantOp::kWrite);
 }
 
 }  // namespace tideway::daemon

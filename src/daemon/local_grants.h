@@ -5,6 +5,7 @@
 // Thread: control.
 #pragma once
 #include "http/exchange.h"
+#include "session/copy.h"
 #include "session/grants.h"
 
 #include <string>
@@ -28,6 +29,8 @@ class LocalGrants {
   static Result<LocalGrants> resolve(const std::vector<LocalGrant>& grants);
 
   bool allows(const http::Caller& caller, std::string_view root, const ObjectName& name, session::GrantOp op) const;
+  // The side of a copy that lies here must be granted to whoever asks; the peer judges its own. Errors: denied, usage.
+  Status allow(const http::Caller& caller, const session::CopyRequest& request) const;
   static bool is_privileged(const http::Caller& caller);
 
  private:

@@ -2,6 +2,7 @@
 #include "daemon/metrics.h"
 
 #include "daemon/metrics_text.h"
+#include "daemon/tide_metrics.h"
 
 #include <sys/statvfs.h>
 
@@ -85,10 +86,28 @@ void add_sessions(MetricsText& out, const session::SessionCounts& counts) {
 void add_jobs(MetricsText& out, const JobTable& table) {
   out.family("job_state", kGauge, "jobs in each state; of those that are over, the ones still remembered");
   for (const job::State state : job::kStates) out.value(static_cast<double>(table.count(state)), {{"state", std::string(to_string(state))}});
+  std::map<std::pair<std::string, std::string>, uint64_t> waiting;
+  for (const auto& [id, job] : table.all())
+    if (job.state == job::State::kWaiting && job.wait) ++waiting[{job.peer, job.wait->reason}];
+  out.family("jobs_waiting", kGauge, "jobs that wait, by peer and the code of what for");
+  for (const auto& [why, count] : waiting) out.value(static_cast<double>(count), {{"peer", why.first}, {"reason", why.second}});
   out.family("jobs_finished_total", kCounter, "jobs that ended, by published, cancelled or the code of why not");
   for (const auto& [result, count] : table.finished()) out.value(static_cast<double>(count), {{"result", result}});
   out.family("last_published_timestamp_seconds", kGauge, "when a job of that class was last published below a root");
   for (const auto& [what, time] : table.last_published()) out.value(seconds(time), {{"root", what.root}, {"class", std::string(to_string(what.service))}});
+}
+
+constexpr size_t kSeriesShown = 100;  // each is a line, and who submits names them
+
+void add_checkpoints(MetricsText& out, const Checkpoints::Counts& counts, job::WallTime wall) {
+  out.family("pins_total", kCounter, "checkpoints that were held to be sent, and those that can only be read in place");
+  out.value(static_cast<double>(counts.pinned), {{"result", "pinned"}});
+  out.value(static_cast<double>(counts.guarded), {{"result", "guarded"}});
+  out.family("inbox_pending", kGauge, "requests in inboxes that have no answer yet").value(static_cast<double>(counts.inbox_pending));
+  out.family("rpo_lag_seconds", kGauge, "age of the newest checkpoint that is published elsewhere, or of the first that is not");
+  size_t shown = 0;
+  for (const auto& [series, saved] : counts.saved_at)
+    if (shown++ < kSeriesShown) out.value(seconds(wall) - seconds(saved), {{"series", to_display(series)}});
 }
 
 void add_service(MetricsText& out, const MetricSources& sources) {
@@ -99,8 +118,6 @@ void add_service(MetricsText& out, const MetricSources& sources) {
   }
   const StoreThread::Stats store = sources.store.stats();
   out.family("store_duration_seconds", kSummary, "writing to the job store").summary(store.writes, std::chrono::duration<double>(store.spent).count());
-  const auto expiry = sources.gateway.own_certificate().not_after.time_since_epoch();
-  out.family("cert_expiry_timestamp_seconds", kGauge, "when our certificate ends").value(std::chrono::duration<double>(expiry).count(), {{"peer", "self"}});
   out.family("config_reload_ok", kGauge, "0: the last reload failed, and what was in force before still is").value(sources.reload == MetricSources::Reload::kOk ? 1 : 0);
   out.family("build_info", kGauge, "always 1").value(1, {{"version", TIDEWAY_VERSION}});
 }
@@ -111,11 +128,15 @@ std::string metrics_of(const MetricSources& sources, Time now) {
   MetricsText out;
   const session::SessionCounts counts = sources.gateway.counts();
   add_traffic(out, counts);
+  sources.paths.look(now, sources.gateway);
+  sources.paths.add_to(out, sources.gateway, sources.peers.peers());
   add_engine(out, sources.gateway, sources.load, now);
   add_ports(out, sources.gateway.engine());
   add_sessions(out, counts);
   add_jobs(out, sources.table);
+  add_checkpoints(out, sources.checkpoints.counts(), sources.wall);
   add_service(out, sources);
+  add_tide(out, sources.tide, now);
   return out.text();
 }
 

@@ -3,9 +3,12 @@
 // What a gateway tells a Prometheus server. Labels are configured names and fixed words only.
 // Thread: control.
 #pragma once
+#include "daemon/checkpoints.h"
 #include "daemon/job_table.h"
+#include "daemon/path_watch.h"
 #include "daemon/peer_sessions.h"
 #include "daemon/store_thread.h"
+#include "daemon/tide_api.h"
 #include "daemon/worker_load.h"
 #include "session/gateway.h"
 
@@ -19,8 +22,13 @@ struct MetricSources {
   const JobTable& table;
   const StoreThread& store;
   WorkerLoad& load;
+  PathWatch& paths;
+  const PeerSessions& peers;
   const std::vector<session::RootConfig>& roots;
+  const Checkpoints& checkpoints;
+  job::WallTime wall;  // for ages
   enum class Reload : uint8_t { kFailed, kOk } reload = Reload::kOk;
+  const TideApi& tide;
 };
 std::string metrics_of(const MetricSources& sources, Time now);
 

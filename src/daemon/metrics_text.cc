@@ -3,11 +3,12 @@
 
 #include <cmath>
 #include <cstdio>
+#include <limits>
 
 namespace tideway::daemon {
 namespace {
 
-constexpr std::string_view kTypes[] = {"counter", "gauge", "summary"};
+constexpr std::string_view kTypes[] = {"counter", "gauge", "summary", "histogram"};
 
 std::string escaped(const std::string& value) {
   std::string text;
@@ -17,6 +18,13 @@ std::string escaped(const std::string& value) {
     else text += c;
   }
   return text;
+}
+
+// Counters of bytes stay whole as far as a double is.
+std::string text_of(double value) {
+  char number[40];
+  std::snprintf(number, sizeof number, std::isinf(value) ? "+Inf" : value == std::floor(value) ? "%.0f" : "%.15g", value);
+  return number;
 }
 
 }  // namespace
@@ -35,10 +43,7 @@ void MetricsText::line(std::string_view suffix, double value, const Labels& labe
     text_.append(labels[i].first).append("=\"").append(escaped(labels[i].second)).append("\"");
   }
   if (!labels.empty()) text_ += '}';
-  char number[40];
-  // Counters of bytes stay whole as far as a double is.
-  std::snprintf(number, sizeof number, std::isinf(value) ? " +Inf\n" : value == std::floor(value) ? " %.0f\n" : " %.15g\n", value);
-  text_ += number;
+  text_ += ' ' + text_of(value) + '\n';
 }
 
 MetricsText& MetricsText::value(double value, const Labels& labels) {
@@ -50,6 +55,16 @@ MetricsText& MetricsText::summary(uint64_t count, double sum) {
   line("_count", static_cast<double>(count), {});
   line("_sum", sum, {});
   return *this;
+}
+
+MetricsText& MetricsText::histogram(std::span<const double> bounds, const Histogram& histogram) {
+  uint64_t below = 0;
+  for (size_t i = 0; i < bounds.size(); ++i) {
+    below += histogram.counts[i];
+    line("_bucket", static_cast<double>(below), {{"le", text_of(bounds[i])}});
+  }
+  line("_bucket", static_cast<double>(histogram.all), {{"le", text_of(std::numeric_limits<double>::infinity())}});
+  return summary(histogram.all, histogram.sum);
 }
 
 }  // namespace tideway::daemon

@@ -27,37 +27,38 @@ bool PeerSessions::on_udp_blocked(const std::string& peer, Time now) {
 }
 
 // UDP is asked for again by the first session that is wanted when it is time to; jobs under way stay where they are.
-Result<session::Session*> PeerSessions::take(const std::string& peer, Sharing sharing, Time now) {
+Result<session::Session*> PeerSessions::take(const std::string& peer, const Use& use, Time now) {
   session::CarrierChoice& choice = carrier(peer);
   if (now >= choice.asks_at()) choice.ask_again();
   for (Entry& entry : entries_) {
     if (entry.session->delivery() != choice.delivery() && entry.session->is_up()) continue;
-    if (entry.peer != peer || sharing == Sharing::kOwn || entry.sharing == Sharing::kOwn || entry.has_parted || entry.session->is_over()) continue;
+    if (entry.peer != peer || use.sharing == Sharing::kOwn || entry.use.sharing == Sharing::kOwn || entry.has_parted || entry.session->is_over()) continue;
+    if (entry.use.service != use.service || entry.use.manners != use.manners) continue;
     ++entry.users;
     entry.ends_at = kNever;
     return entry.session;
   }
   const session::PeerConfig* known = named(peer);
   if (known == nullptr) return Error{Fault::kUsage, "the configuration names no peer \"" + peer + "\" any more", "add the [[peer]] again and reload"};
-  if (!has_room(peer, sharing))
-    return Error{Fault::kOverloaded, "all sessions with " + peer + " are in use", "jobs with a rate of their own run two at a time"};
-  auto dialled = gateway_.dial(*known, choice.delivery());
+  if (!has_room(peer, use.sharing))
+    return Error{Fault::kOverloaded, "all sessions with " + peer + " are in use", "jobs with a rate or weight of their own run " + std::to_string(kOwnMax) + " at a time"};
+  auto dialled = gateway_.dial(*known, {choice.delivery(), use.manners});
   if (!dialled.ok()) return dialled;
-  entries_.push_back({peer, sharing, dialled.value(), 1, kNever, false});
+  entries_.push_back({peer, use, dialled.value(), 1, kNever, false});
   return dialled;
 }
 
-// One of them is for those that share it. What only waits for its last words to leave does not count.
+// What only waits for its last words to leave does not count.
 bool PeerSessions::has_room(const std::string& peer, Sharing sharing) const {
-  const auto counts = [&](const Entry& entry) { return entry.peer == peer && entry.sharing == sharing && !entry.has_parted; };
+  const auto counts = [&](const Entry& entry) { return entry.peer == peer && entry.use.sharing == sharing && !entry.has_parted; };
   const auto used = static_cast<size_t>(std::ranges::count_if(entries_, counts));
-  return used < (sharing == Sharing::kOwn ? kPerPeerMax - 1 : kPerPeerMax);
+  return used < (sharing == Sharing::kOwn ? kOwnMax : kPerPeerMax);
 }
 
 void PeerSessions::give_back(session::Session* session, Time now) {
   const auto found = std::ranges::find(entries_, session, &Entry::session);
   if (found == entries_.end() || --found->users > 0) return;
-  found->ends_at = found->sharing == Sharing::kOwn ? now : now + kWarmTime;
+  found->ends_at = found->use.sharing == Sharing::kOwn ? now : now + kWarmTime;
 }
 
 void PeerSessions::tidy(Time now) {

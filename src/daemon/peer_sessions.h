@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The sessions that the jobs of this gateway use: one per peer, which all of its jobs share and which stays up for a while after
-// the last of them, so that the next one needs no handshake; and one of its own for a job that must keep to a rate, because what
-// shares lanes shares their rate.
+// The sessions that the jobs of this gateway use: per peer one for each class, which its jobs share and which stays up for a while
+// after the last of them, so that the next one needs no handshake; and one of its own for a job that must keep to a rate or has a
+// weight of its own, because what shares lanes shares their rate.
 // Thread: control.
 #pragma once
+#include "job/spec.h"
 #include "session/gateway.h"
 
 #include <deque>
@@ -19,8 +20,9 @@ class PeerSessions {
  public:
   static constexpr Duration kWarmTime = std::chrono::minutes(10);
   static constexpr Duration kFarewellTime = std::chrono::seconds(1);
-  // A peer takes four of one identity; one is left for a copy that somebody makes by hand.
-  static constexpr size_t kPerPeerMax = 3;
+  // A peer takes eight of one identity; one is left for a copy that somebody makes by hand.
+  static constexpr size_t kPerPeerMax = 7;
+  static constexpr size_t kOwnMax = kPerPeerMax - 4;  // the others are for the classes
 
   PeerSessions(session::Gateway& gateway, std::vector<session::PeerConfig> peers) : gateway_(gateway), peers_(std::move(peers)) {}
   ~PeerSessions();
@@ -30,9 +32,14 @@ class PeerSessions {
   void set_peers(std::vector<session::PeerConfig> peers) { peers_ = std::move(peers); }
 
   enum class Sharing : uint8_t { kShared, kOwn };
+  struct Use {
+    Sharing sharing = Sharing::kShared;
+    job::Class service = job::Class::kBestEffort;
+    session::Manners manners = session::Manners::kYields;
+  };
   bool has_room(const std::string& peer, Sharing sharing) const;
-  // Errors: usage (no such peer any more), overloaded (kPerPeerMax), peer_unreachable.
-  Result<session::Session*> take(const std::string& peer, Sharing sharing, Time now);
+  // Errors: usage (no such peer any more), overloaded (kOwnMax), peer_unreachable.
+  Result<session::Session*> take(const std::string& peer, const Use& use, Time now);
   void give_back(session::Session* session, Time now);
   // No UDP of that peer came through. True: the next session goes over TLS.
   bool on_udp_blocked(const std::string& peer, Time now);
@@ -46,7 +53,7 @@ class PeerSessions {
  private:
   struct Entry {
     std::string peer;
-    Sharing sharing = Sharing::kShared;
+    Use use;
     session::Session* session = nullptr;
     size_t users = 0;
     Time ends_at = kNever;  // of one that nobody uses: when it says goodbye, and then when it is closed

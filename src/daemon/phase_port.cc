@@ -17,13 +17,14 @@
 #include <cstring>
 #include <fstream>
 #include <sstream>
+#include <utility>
 
 namespace tideway::daemon {
 namespace {
 
 constexpr Duration kBoardPeriod = std::chrono::milliseconds(20);   // for new writers; bursts are seen by the net workers
 constexpr Duration kReclaimPeriod = std::chrono::seconds(1);
-constexpr Duration kWaitMax = std::chrono::seconds(1);
+constexpr Duration kTurnPeriod = std::chrono::milliseconds(50);
 constexpr size_t kBeaconsPerTurn = 64;
 constexpr size_t kAnnouncedMax = 1024;
 constexpr mode_t kOthers = 0007;
@@ -53,8 +54,8 @@ Result<std::vector<gate::BeaconKey>> read_beacon_keys(const std::string& file) {
 }
 
 PhasePort::PhasePort(PhasePortConfig config)
-    : config_(std::move(config)), judge_(config_.keys), bursts_(config_.bursts), board_slots_(config_.gates->links()),
-      written_(config_.gates->links()) {}
+    : config_(std::move(config)), judge_(config_.keys), loop_(config_.site), board_slots_(config_.gates->links()),
+      written_(config_.gates->links()), bulk_sent_(config_.gates->links()) {}
 
 Result<std::unique_ptr<PhasePort>> PhasePort::start(PhasePortConfig config) {
   std::unique_ptr<PhasePort> port(new PhasePort(std::move(config)));
@@ -62,6 +63,7 @@ Result<std::unique_ptr<PhasePort>> PhasePort::start(PhasePortConfig config) {
   if (port->wake_ < 0) return unusable("no descriptor is left for the phase port", "raise the limit of open files");
   if (port->config_.listen)
     if (Status status = port->open_socket(*port->config_.listen); !status.ok()) return std::move(status).error();
+  if (Status status = port->open_counters(); !status.ok()) return std::move(status).error();
   if (!port->config_.board.empty()) {
     auto board = PhaseBoard::create(port->config_.board);
     if (!board.ok()) return std::move(board).error();
@@ -91,13 +93,31 @@ Status PhasePort::open_socket(const Endpoint& listen) {
   return success();
 }
 
-void PhasePort::announce(const gate::PhaseEvent& event) {
+Status PhasePort::open_counters() {
+  for (const PhasePortConfig::Counted& one : config_.counted) {
+    auto counters = InterfaceCounters::open(one.interfaces);
+    if (!counters.ok()) return std::move(counters).error();
+    const bool sees_ours = config_.data_address && std::ranges::any_of(one.interfaces, [this](const std::string& name) { return carries(name, *config_.data_address); });
+    counted_.push_back({one.training, std::move(counters).value(), sees_ours, planner::CounterWatch(one.capacity)});
+  }
+  return success();
+}
+
+// Of the table it asks only for what was configured, which no thread changes.
+gate::EventFate PhasePort::announce(const gate::PhaseEvent& event) {
+  const gate::BurstTable& bursts = loop_.bursts();
+  const size_t training = bursts.index_of(event.training);
+  if (training >= config_.hears_api.size()) return gate::EventFate::kUnknownTraining;
+  if (!config_.hears_api[training]) return gate::EventFate::kUnheard;
+  if (event.destination != 0 && bursts.links_of(training, event.destination) == 0) return gate::EventFate::kUnknownDestination;
   {
     const std::lock_guard lock(mutex_);
-    if (announced_.size() < kAnnouncedMax) announced_.push_back(event);
+    if (announced_.size() == kAnnouncedMax) return gate::EventFate::kFull;
+    announced_.push_back(event);
   }
   const uint64_t one = 1;
   static_cast<void>(!write(wake_, &one, sizeof one));
+  return gate::EventFate::kTaken;
 }
 
 // ---- the thread ----------------------------------------------------------------------------------------------------
@@ -121,10 +141,14 @@ void PhasePort::run() {
     const Time now = read_clock();
     if (socket_ >= 0) receive(now);
     take_announced(now);
-    bursts_.on_time(now);
-    expired_.store(bursts_.expired(), std::memory_order_relaxed);
+    watch_bulk();
     if (board_ != nullptr) watch_board(now);
+    watch_counters(now);
+    loop_.on_time(now);
+    expired_.store(loop_.bursts().expired(), std::memory_order_relaxed);
     write_words(now);
+    tell_news();
+    make_report(now);
     wait(now);
   }
 }
@@ -136,8 +160,8 @@ void PhasePort::receive(Time now) {
     if (size < 0) break;
     const auto beacon = judge_.take(now, calendar(), std::span(datagram).first(static_cast<size_t>(size)));
     if (!beacon) continue;
-    const size_t training = bursts_.index_of(beacon->event.training);
-    if (training < config_.hears_beacons.size() && config_.hears_beacons[training]) take(now, beacon->event);
+    const size_t training = loop_.bursts().index_of(beacon->event.training);
+    if (training < config_.hears_beacons.size() && config_.hears_beacons[training]) take(now, beacon->event, planner::PhaseOrigin::kBeacon);
   }
   for (size_t i = 0; i < counts_.size(); ++i)
     counts_[i].store(judge_.count(static_cast<gate::BeaconFate>(i)), std::memory_order_relaxed);
@@ -149,12 +173,12 @@ void PhasePort::take_announced(Time now) {
     const std::lock_guard lock(mutex_);
     events.swap(announced_);
   }
-  for (const gate::PhaseEvent& event : events) take(now, event);
+  for (const gate::PhaseEvent& event : events) take(now, event, planner::PhaseOrigin::kApi);
 }
 
 // The word is written with each event, so that a begin does not wait for what comes behind it.
-void PhasePort::take(Time now, const gate::PhaseEvent& event) {
-  if (bursts_.on_event(now, event) == gate::EventFate::kTaken) write_words(now);
+void PhasePort::take(Time now, const gate::PhaseEvent& event, planner::PhaseOrigin origin) {
+  if (loop_.on_event(now, event, origin) == gate::EventFate::kTaken) write_words(now);
 }
 
 void PhasePort::watch_board(Time now) {
@@ -165,28 +189,118 @@ void PhasePort::watch_board(Time now) {
   std::ranges::fill(board_slots_, 0);
   for (size_t i = 0; i < TIDEWAY_PHASE_SLOTS; ++i) {
     const tideway_phase_slot& slot = board_->slots()[i];
-    const uint64_t training = __atomic_load_n(&slot.training, __ATOMIC_RELAXED);
-    if (training == 0) continue;
-    const size_t index = bursts_.index_of(training);
-    if (index >= config_.hears_board.size() || !config_.hears_board[index]) continue;
-    const gate::LinkSet links = bursts_.links_of(index, __atomic_load_n(&slot.dst, __ATOMIC_RELAXED));
+    const size_t index = loop_.bursts().index_of(__atomic_load_n(&slot.training, __ATOMIC_RELAXED));
+    const bool is_heard = index < config_.hears_board.size() && config_.hears_board[index];
+    watch_slot(now, i, is_heard ? index : config_.hears_board.size());
+    if (!is_heard) continue;
+    const gate::LinkSet links = loop_.bursts().links_of(index, __atomic_load_n(&slot.dst, __ATOMIC_RELAXED));
     for (size_t link = 0; link < board_slots_.size(); ++link)
       if ((links >> link & 1) != 0) board_slots_[link] |= uint64_t{1} << i;
   }
 }
 
+// What happened in a slot since it was seen before: its writer noted when, so that a look now and then is enough. `training` is
+// past the last one when the slot is nobody's. A time that cannot be is taken for now.
+void PhasePort::watch_slot(Time now, size_t slot, size_t training) {
+  const tideway_phase_slot& written = board_->slots()[slot];
+  Slot& seen = slots_[slot];
+  const auto time_of = [now](uint64_t ns) { return std::clamp(Time(Duration(static_cast<int64_t>(std::min<uint64_t>(ns, INT64_MAX)))), now - kReclaimPeriod, now); };
+  const bool is_burst = training < config_.names.size() && __atomic_load_n(&written.state, __ATOMIC_ACQUIRE) == TIDEWAY_PHASE_BURST;
+  const uint64_t begin_ns = __atomic_load_n(&written.begin_ns, __ATOMIC_RELAXED);
+  const bool is_ahead = begin_ns > static_cast<uint64_t>(now.time_since_epoch().count());
+  const bool is_news = begin_ns != seen.begin_ns && (is_burst || now - kReclaimPeriod < time_of(begin_ns));  // else of before our start
+  if (seen.training && (!is_burst || *seen.training != training)) loop_.on_board_end(time_of(__atomic_load_n(&written.end_ns, __ATOMIC_RELAXED)), *std::exchange(seen.training, std::nullopt));
+  if (training < config_.names.size() && is_news && !is_ahead && !seen.training) {
+    loop_.on_board_begin(time_of(begin_ns), training);
+    seen.training = training;
+    if (!is_burst) loop_.on_board_end(time_of(__atomic_load_n(&written.end_ns, __ATOMIC_RELAXED)), *std::exchange(seen.training, std::nullopt));
+  }
+  if (training < config_.names.size() && is_news && is_ahead && !is_burst)
+    loop_.on_board_prediction(Time(Duration(static_cast<int64_t>(std::min<uint64_t>(begin_ns, INT64_MAX)))), training);
+  seen.begin_ns = begin_ns;
+}
+
+void PhasePort::watch_counters(Time now) {
+  if (counted_.empty() || (counted_at_ != Time::min() && now - counted_at_ < planner::CounterWatch::kBin)) return;
+  counted_at_ = now;
+  InterfaceCounters::Counts own;
+  for (size_t link = 0; link < written_.size(); ++link)
+    for (const engine::GateBoard& board : std::as_const(*config_.gates).boards(link)) {
+      own.sent += board.bytes_sent.get();
+      own.received += board.bytes_received.get();
+    }
+  for (Counted& one : counted_) {
+    const InterfaceCounters::Counts counts = one.counters.read();
+    planner::CounterWatch::Sample sample{now, counts.sent, counts.received, 0, 0};
+    if (one.sees_ours) sample.own_sent = own.sent, sample.own_received = own.received;
+    loop_.on_counters(one.training, one.watch.on_sample(sample), one.watch.edge_at(), now);
+  }
+}
+
+void PhasePort::watch_bulk() {
+  for (size_t link = 0; link < bulk_sent_.size(); ++link) {
+    uint64_t sent = 0;
+    for (const engine::GateBoard& board : std::as_const(*config_.gates).boards(link)) sent += board.bytes_sent.get();
+    loop_.on_bulk(link, Bytes(sent - std::exchange(bulk_sent_[link], sent)));
+  }
+}
+
 void PhasePort::write_words(Time now) {
   for (size_t link = 0; link < written_.size(); ++link) {
-    const engine::GateNews news{bursts_.signal(now, link), board_slots_[link]};
+    engine::GateNews news{loop_.signal(now, link), board_slots_[link], 0, {}};
+    if (const auto tightness = loop_.tightness(link)) news.trickle = tightness->trickle, news.queue_target = tightness->queue_target;
     if (news == written_[link]) continue;
     written_[link] = news;
     config_.gates->word(link).write(news);
   }
 }
 
+void PhasePort::tell_news() {
+  using enum planner::SiteNews::Kind;
+  for (const planner::SiteNews& news : loop_.take_news()) {
+    if (news.kind == kGateHeld) {
+      log::warning("gate_held", "link=" + config_.peers[news.index] + " why=\"trainings hold it closed without a gap\" next=\"see whether their bursts are ended\"");
+      continue;
+    }
+    const std::string training = "training=" + config_.names[news.index], percent = " inflation_percent=" + std::to_string(100 * news.inflation);
+    if (news.kind == kLocked) log::info("phase_locked", training + " period_ms=" + std::to_string(news.period / std::chrono::milliseconds(1)));
+    if (news.kind == kLost) log::warning("phase_lost", training + " reason=reactive next=\"see whether it runs, and whether it still announces its bursts\"");
+    if (news.kind == kOverBudget) log::warning("training_over_budget", training + percent + " reason=budget");
+    if (news.kind == kWithinBudget) log::info("training_within_budget", training + percent);
+  }
+}
+
+// Whoever reads it may have to wait for a core; this thread does not wait for him.
+void PhasePort::make_report(Time now) {
+  const std::unique_lock lock(report_mutex_, std::try_to_lock);
+  if (!lock.owns_lock()) return;
+  report_.trainings.resize(config_.names.size());
+  report_.links.resize(written_.size());
+  for (size_t i = 0; i < report_.trainings.size(); ++i) {
+    const planner::TrainingWatch& watch = loop_.training(i);
+    report_.trainings[i] = {watch.lock(now), watch.period(now), watch.sigma(now), watch.error(now), loop_.is_bursting(i), watch.origin(), watch.heard_at(),
+                            watch.budget().inflation(), config_.site.trainings[i].budget.budget, watch.misses()};
+  }
+  for (size_t i = 0; i < report_.links.size(); ++i) {
+    const gate::GateSignal& signal = written_[i].signal;
+    PhaseReport::Link& link = report_.links[i];
+    link = {gate::GateState::kOpen, gate::GateReason::kNone, signal.training, loop_.bursting(i), std::nullopt};
+    if (now < signal.closed_until) link.state = gate::GateState::kClosed, link.reason = signal.reason;
+    else if (const auto training = loop_.bursting_training(i)) link.state = gate::GateState::kClosed, link.reason = gate::GateReason::kTraining, link.training = *training;
+    else if (signal.guard_from <= now && now < signal.guard_until) link.state = gate::GateState::kGuard, link.reason = gate::GateReason::kGuard;
+  }
+  for (const Counted& one : counted_)
+    for (const size_t link : links_of(one.training)) report_.links[link].foreground = one.watch.foreground();
+}
+
+PhaseReport PhasePort::report() const {
+  const std::lock_guard lock(report_mutex_);
+  return report_;
+}
+
 void PhasePort::wait(Time now) {
-  Duration most = board_ == nullptr ? kWaitMax : kBoardPeriod;
-  if (const Time next = bursts_.next_deadline(); next != kNever) most = std::clamp(next - now, Duration::zero(), most);
+  Duration most = !counted_.empty() ? planner::CounterWatch::kBin : board_ != nullptr ? kBoardPeriod : kTurnPeriod;
+  if (const Time next = loop_.next_deadline(now); next != kNever) most = std::clamp(next - now, Duration::zero(), most);
   pollfd watched[2] = {{.fd = wake_, .events = POLLIN, .revents = 0}, {.fd = socket_, .events = POLLIN, .revents = 0}};
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(most);
   const timespec timeout{.tv_sec = seconds.count(), .tv_nsec = (most - seconds).count()};

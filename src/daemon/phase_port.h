@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where announcements of phases arrive: beacons of other hosts, and words of this process (the API). One thread of its own
-// takes them, keeps who communicates until when, and is the only writer of the gates' words. Slots of the phase board are
-// watched by the net workers themselves; this thread tells them which ones matter.
-// Thread: any for announce() and counts(); the rest main.
+// Where the site hears of trainings: beacons of other hosts, words of this process (the API), the phase board, and counters of
+// interfaces. One thread of its own takes them, drives the site's loop with them, and is the only writer of the gates' words.
+// Bursts on the phase board are seen by the net workers themselves; this thread tells them which slots matter.
+// Thread: any for announce(), report() and counts(); the rest main.
 #pragma once
+#include "daemon/interface_counters.h"
 #include "daemon/phase_board.h"
 #include "engine/gates.h"
 #include "gate/beacon_judge.h"
-#include "gate/burst_table.h"
+#include "planner/site_loop.h"
 
 #include <tideway/packet_io.h>
 
@@ -25,9 +26,40 @@ struct PhasePortConfig {
   std::optional<Endpoint> listen;         // none: no beacons
   std::vector<gate::BeaconKey> keys;
   std::string board;                      // empty: none
-  gate::BurstTableConfig bursts;
-  std::vector<bool> hears_beacons, hears_board;  // by training
+  planner::SiteLoopConfig site;
+  std::vector<bool> hears_api, hears_beacons, hears_board;  // by training
   std::vector<std::string> names;         // of the trainings
+  std::vector<std::string> peers;         // of the links
+  struct Counted {
+    size_t training;
+    std::vector<std::string> interfaces;
+    Rate capacity;                        // of the links that it crosses, the least
+  };
+  std::vector<Counted> counted;           // trainings whose bursts counters show
+  std::optional<Endpoint> data_address;   // from which bulk leaves; none: not through the kernel's interfaces
+};
+
+// What is known at one moment.
+struct PhaseReport {
+  struct Training {
+    planner::Lock lock = planner::Lock::kUnknown;
+    Duration period{}, sigma{}, error{};
+    bool is_bursting = false;
+    planner::PhaseOrigin origin = planner::PhaseOrigin::kNone;
+    std::optional<Time> heard_at;
+    std::optional<double> inflation;
+    double budget = 0;
+    uint64_t misses = 0;
+  };
+  struct Link {
+    gate::GateState state = gate::GateState::kOpen;  // that trainings ask for
+    gate::GateReason reason = gate::GateReason::kNone;
+    size_t training = 0;                  // of kTraining
+    Duration bursting{};                  // so far
+    std::optional<Rate> foreground;       // that counters show
+  };
+  std::vector<Training> trainings;
+  std::vector<Link> links;
 };
 
 // Errors: config_invalid; a key that others can read is refused.
@@ -41,8 +73,12 @@ class PhasePort {
   PhasePort(const PhasePort&) = delete;
   PhasePort& operator=(const PhasePort&) = delete;
 
-  // Takes effect within a wake-up of its thread.
-  void announce(const gate::PhaseEvent& event);
+  // A word of the API. Taken, it has its effect within a wake-up of the thread; kFull: the thread does not keep up.
+  gate::EventFate announce(const gate::PhaseEvent& event);
+  // As of a moment ago.
+  PhaseReport report() const;
+  const std::vector<std::string>& names() const { return config_.names; }
+  const std::vector<size_t>& links_of(size_t training) const { return config_.site.bursts.trainings[training].links; }
   uint64_t count(gate::BeaconFate fate) const { return counts_[static_cast<size_t>(fate)].load(std::memory_order_relaxed); }
   uint64_t expired() const { return expired_.load(std::memory_order_relaxed); }  // bursts that nobody ended
   Endpoint address() const { return address_; }  // of the socket, with the port that was picked
@@ -50,25 +86,46 @@ class PhasePort {
  private:
   explicit PhasePort(PhasePortConfig config);
   Status open_socket(const Endpoint& listen);
+  Status open_counters();
   void run();
   void receive(Time now);
   void take_announced(Time now);
-  void take(Time now, const gate::PhaseEvent& event);
+  void take(Time now, const gate::PhaseEvent& event, planner::PhaseOrigin origin);
   void watch_board(Time now);
+  void watch_slot(Time now, size_t slot, size_t training);
+  void watch_counters(Time now);
+  void watch_bulk();
   void write_words(Time now);
+  void tell_news();
+  void make_report(Time now);
   void wait(Time now);
 
   PhasePortConfig config_;
   gate::BeaconJudge judge_;
-  gate::BurstTable bursts_;
+  planner::SiteLoop loop_;
   std::unique_ptr<PhaseBoard> board_;
   int socket_ = -1, wake_ = -1;
   Endpoint address_;
   std::vector<uint64_t> board_slots_;   // by link
   std::vector<engine::GateNews> written_;
-  Time reclaimed_at_{};
+  Time reclaimed_at_{}, counted_at_ = Time::min();
+  struct Slot {
+    uint64_t begin_ns = 0;
+    std::optional<size_t> training;       // that bursts there
+  };
+  std::array<Slot, TIDEWAY_PHASE_SLOTS> slots_;  // as seen last
+  struct Counted {
+    size_t training;
+    InterfaceCounters counters;
+    bool sees_ours;                       // our own bytes pass these interfaces, too
+    planner::CounterWatch watch;
+  };
+  std::vector<Counted> counted_;
+  std::vector<uint64_t> bulk_sent_;       // by link, as counted before
   std::mutex mutex_;
   std::vector<gate::PhaseEvent> announced_;  // under mutex_; bounded by kAnnouncedMax
+  mutable std::mutex report_mutex_;
+  PhaseReport report_;                    // under report_mutex_
   std::array<std::atomic<uint64_t>, gate::kBeaconFates> counts_{};
   std::atomic<uint64_t> expired_{0};
   std::atomic<bool> stopping_{false};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Tells the service manager how far we are (sd_notify(3)): READY=1, RELOADING=1, STOPPING=1. Without one it says nothing.
+// Tells the service manager how far we are (sd_notify(3)): READY=1, RELOADING=1, WATCHDOG=1, STOPPING=1. Without one it says nothing.
 // Thread: main.
 #pragma once
 #include <string_view>

@@ -9,7 +9,6 @@
 #pragma once
 #include "engine/board.h"
 #include "engine/commands.h"
-#include "engine/gates.h"
 #include "engine/layout.h"
 #include "mem/buffer_pool.h"
 #include "packet_io/registry.h"
@@ -20,6 +19,8 @@
 #include <string>
 
 namespace tideway::engine {
+
+class Gates;
 
 struct EngineConfig {
   Bytes memory = 1_GiB;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/gates.h"
 
+#include <bit>
+
 namespace tideway::engine {
 namespace {
 
@@ -21,6 +23,8 @@ void GateWord::write(const GateNews& news) {
   const auto period_us = static_cast<uint32_t>(signal.period / std::chrono::microseconds(1));
   set(3, uint64_t{period_us} << 32 | uint64_t{signal.training} << 8 | static_cast<uint64_t>(signal.reason));
   set(4, news.board_slots);
+  const auto queue_us = static_cast<uint32_t>(news.queue_target / std::chrono::microseconds(1));
+  set(5, uint64_t{queue_us} << 32 | std::bit_cast<uint32_t>(static_cast<float>(news.trickle)));
   version_.store(version + 2, std::memory_order_release);
 }
 
@@ -33,11 +37,14 @@ std::optional<GateNews> GateWord::read() const {
   news.signal.guard_until = unpack(get(2));
   const uint64_t rest = get(3);
   news.board_slots = get(4);
+  const uint64_t tightness = get(5);
   std::atomic_thread_fence(std::memory_order_acquire);
   if (version % 2 != 0 || version_.load(std::memory_order_relaxed) != version) return std::nullopt;
   news.signal.period = std::chrono::microseconds(rest >> 32);
   news.signal.training = static_cast<uint16_t>(rest >> 8);
   news.signal.reason = static_cast<gate::GateReason>(rest & 0xFF);
+  news.trickle = static_cast<double>(std::bit_cast<float>(static_cast<uint32_t>(tightness)));
+  news.queue_target = std::chrono::microseconds(tightness >> 32);
   return news;
 }
 

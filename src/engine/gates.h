@@ -13,6 +13,7 @@
 #include <array>
 #include <atomic>
 #include <optional>
+#include <span>
 #include <vector>
 
 namespace tideway::engine {
@@ -20,6 +21,9 @@ namespace tideway::engine {
 struct GateNews {
   gate::GateSignal signal;
   uint64_t board_slots = 0;  // bit i: slot i of the phase board belongs to a training on this link
+  // Tighter than configured, because trainings were seen to suffer; zero: as configured.
+  double trickle = 0;
+  Duration queue_target{};
   bool operator==(const GateNews&) const = default;
 };
 
@@ -35,16 +39,19 @@ class alignas(64) GateWord {
 
  private:
   std::atomic<uint64_t> version_{0};  // odd: being written
-  std::array<std::atomic<uint64_t>, 5> fields_{};
+  std::array<std::atomic<uint64_t>, 6> fields_{};
 };
 static_assert(sizeof(GateWord) == 64);
 
-inline constexpr size_t kGateReasons = 10;
-
-// What one net worker did at one link's gate; written by it, ten times a second or with a change.
+// What the lanes of one net worker do at one link's gate, added up; written by it, ten times a second or with a change. What
+// they carry is written each millisecond in which they are awake.
 struct alignas(64) GateBoard {
-  Counter state, transitions, misses;
-  std::array<Counter, kGateReasons> held_ns;  // not open, by reason
+  // Lanes of each reason; kNone are those whose gate is open.
+  std::array<Counter, gate::kGateReasons> lanes;
+  Counter pass_bytes_per_second;  // of lanes whose gate is not open: what passes, UDP payload
+  Counter transitions, misses;
+  std::array<Counter, gate::kGateReasons> held_ns;  // not open, by reason
+  alignas(64) Counter bytes_sent, bytes_received;   // with headers, as a link without Ethernet's gaps is charged
 };
 
 struct GatesConfig {
@@ -62,6 +69,8 @@ class Gates {
   GateWord& word(size_t link) { return words_[link]; }
   const GateWord& word(size_t link) const { return words_[link]; }
   GateBoard& board(size_t link, size_t net_worker) { return boards_[link * kNetWorkersMax + net_worker]; }
+  // Of all net workers, most of which have none of its lanes.
+  std::span<const GateBoard> boards(size_t link) const { return std::span(boards_).subspan(link * kNetWorkersMax, kNetWorkersMax); }
 
   // Before the engine starts. The mapping outlives it; null: there is none.
   void show_board(const tideway_phase_slot* slots) { slots_ = slots; }

@@ -3,15 +3,35 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 namespace tideway::engine {
 
 using gate::GateState;
 
+namespace {
+
+constexpr Duration kTellPeriod = std::chrono::milliseconds(100);
+// Of a packet on the wire, beside its UDP payload: Ethernet, IPv4 and UDP.
+constexpr uint64_t kHeaders = 14 + 20 + 8;
+
+size_t index_of(gate::GateReason reason) { return static_cast<size_t>(reason); }
+
+}  // namespace
+
 LaneGate::LaneGate(Time now, Gates& gates, size_t link, size_t net_worker)
     : gates_(gates), link_(link), board_(gates.board(link, net_worker)), told_at_(now) {
   gate_.since = now;
+  board_.lanes[index_of(told_.reason)].add(1);
 }
+
+LaneGate::~LaneGate() {
+  board_.lanes[index_of(told_.reason)].add(~uint64_t{0});  // one less
+  board_.pass_bytes_per_second.add(0 - told_.passes);
+}
+
+Duration LaneGate::queue_target() const { return news_.queue_target > Duration::zero() ? news_.queue_target : gates_.config().queue_target; }
+double LaneGate::trickle() const { return news_.trickle > 0 ? news_.trickle : gates_.config().trickle; }
 
 // The board of this host is shorter than the word: a slot closes the gate without anybody in between.
 gate::GateSignal LaneGate::signal(Time now) const {
@@ -42,15 +62,23 @@ void LaneGate::turn(Time now, Flows flows) {
   if (gate_.until != before.until) rtt_least_ = Duration::max();
   const bool is_changed = gate_.transitions != before.transitions || gate_.reason != before.reason;
   if (is_changed || gate_.probe_share != before.probe_share) tell_flows(now, flows);
-  if (is_changed || now - told_at_ >= std::chrono::milliseconds(100)) {
-    if (before.state != GateState::kOpen)
-      board_.held_ns[static_cast<size_t>(before.reason)].add(static_cast<uint64_t>((now - told_at_).count()));
-    tell_board(now);
+  if (is_changed || now - told_at_ >= kTellPeriod) tell_board(now, before);
+}
+
+void LaneGate::count(Flows flows) {
+  uint64_t sent = 0, received = 0;
+  for (const auto& flow : flows) {
+    const flow::FlowStats stats = flow->stats();
+    sent += stats.bytes_sent + kHeaders * stats.packets_sent;
+    received += stats.bytes_received + kHeaders * stats.packets_received;
   }
+  board_.bytes_sent.add(sent - std::exchange(bytes_sent_, sent));
+  board_.bytes_received.add(received - std::exchange(bytes_received_, received));
 }
 
 void LaneGate::look(Time now, Flows flows) {
   looked_at_ = now;
+  count(flows);
   Duration rtt = Duration::max(), queue = Duration::max();
   path_.memory = gate::GatePath::Memory::kFresh;
   path_.backoffs = 0;
@@ -58,29 +86,38 @@ void LaneGate::look(Time now, Flows flows) {
     const flow::FlowStats stats = flows[i]->stats();
     if (stats.state != flow::FlowState::kOpen || stats.rtt_min == Duration::zero()) continue;
     const Duration waits = stats.rtt_latest - stats.rtt_min;
-    if (is_open() && waits <= gates_.config().queue_target) remembered_[i].on_delivered(now, stats.delivery_rate, stats.rtt_min);
+    if (is_open() && waits <= queue_target()) remembered_[i].on_delivered(now, stats.delivery_rate, stats.rtt_min);
     if (remembered_[i].is_stale(now, news_.signal.period)) path_.memory = gate::GatePath::Memory::kStale;
     rtt = std::min(rtt, stats.rtt_min);
     queue = std::min(queue, waits);
     path_.backoffs = std::max(path_.backoffs, flows[i]->backoffs(now));
   }
   if (rtt == Duration::max()) return;
-  path_.rtt = rtt + gates_.config().queue_target;
+  path_.rtt = rtt + queue_target();
   rtt_least_ = std::min(rtt_least_, queue);
-  path_.queue = rtt_least_ > gates_.config().queue_target ? gate::Queue::kOverTarget : gate::Queue::kUnderTarget;
+  path_.queue = rtt_least_ > queue_target() ? gate::Queue::kOverTarget : gate::Queue::kUnderTarget;
 }
 
-void LaneGate::tell_flows(Time now, Flows flows) const {
-  for (size_t i = 0; i < flows.size(); ++i)
-    flows[i]->set_pass(now, {.most = gate::ceiling(gate_, remembered_[i].rate(), gates_.config().trickle),
-                             .model = is_open() ? flow::Pass::Model::kLearns : flow::Pass::Model::kRests});
+void LaneGate::tell_flows(Time now, Flows flows) {
+  passes_ = 0;
+  for (size_t i = 0; i < flows.size(); ++i) {
+    const Rate most = gate::ceiling(gate_, remembered_[i].rate(), trickle());
+    flows[i]->set_pass(now, {.most = most, .model = is_open() ? flow::Pass::Model::kLearns : flow::Pass::Model::kRests});
+    if (!most.is_unlimited()) passes_ += most.bytes_per_second();
+  }
 }
 
-void LaneGate::tell_board(Time now) {
+// A worker that slept had nothing to send, so nothing was held meanwhile.
+void LaneGate::tell_board(Time now, const gate::Gate& before) {
+  if (before.state != GateState::kOpen)
+    board_.held_ns[index_of(before.reason)].add(static_cast<uint64_t>(std::min(now - told_at_, kTellPeriod + kLookPeriod).count()));
   told_at_ = now;
-  board_.state.set(static_cast<uint64_t>(gate_.state));
-  board_.transitions.set(gate_.transitions);
-  board_.misses.set(gate_.misses);
+  board_.lanes[index_of(told_.reason)].add(~uint64_t{0});
+  board_.lanes[index_of(gate_.reason)].add(1);
+  board_.pass_bytes_per_second.add(passes_ - told_.passes);
+  board_.transitions.add(gate_.transitions - told_.transitions);
+  board_.misses.add(gate_.misses - told_.misses);
+  told_ = {gate_.reason, passes_, gate_.transitions, gate_.misses};
 }
 
 Time LaneGate::next_deadline(Time now) const {

@@ -19,10 +19,16 @@ class LaneGate {
 
   // `gates` outlives it.
   LaneGate(Time now, Gates& gates, size_t link, size_t net_worker);
+  ~LaneGate();  // takes what it wrote on the board off again
+  LaneGate(const LaneGate&) = delete;
+  LaneGate& operator=(const LaneGate&) = delete;
 
   using Flows = std::span<const std::unique_ptr<flow::Flow>>;
   // Once per turn, before anything is written. After it the flows send what the gate lets pass.
   void turn(Time now, Flows flows);
+  // What the flows wrote and took, for the board. Before it is handed to the kernel: whoever compares with an interface's counters
+  // has to know of our bytes first.
+  void count(Flows flows);
   Time next_deadline(Time now) const;
   bool is_open() const { return gate_.state == gate::GateState::kOpen; }
   const gate::Gate& gate() const { return gate_; }
@@ -30,8 +36,10 @@ class LaneGate {
  private:
   gate::GateSignal signal(Time now) const;
   void look(Time now, Flows flows);
-  void tell_flows(Time now, Flows flows) const;
-  void tell_board(Time now);
+  void tell_flows(Time now, Flows flows);
+  void tell_board(Time now, const gate::Gate& before);
+  Duration queue_target() const;
+  double trickle() const;
 
   const Gates& gates_;
   const size_t link_;
@@ -44,6 +52,12 @@ class LaneGate {
   Duration rtt_least_ = Duration::max();  // of this round trip of PROBE
   Time looked_at_ = Time::min();
   Time told_at_;
+  uint64_t passes_ = 0;                   // bytes per second, while it is not open
+  uint64_t bytes_sent_ = 0, bytes_received_ = 0;
+  struct Told {
+    gate::GateReason reason = gate::GateReason::kNone;
+    uint64_t passes = 0, transitions = 0, misses = 0;
+  } told_;                                // of this lane, in the board's sums
 };
 
 }  // namespace tideway::engine

@@ -137,6 +137,7 @@ bool LanePort::write(Time now, Port& port, PacketIo& io) {
   port.count = flow.write_burst(now, std::span(port.unsent).first(got));
   for (size_t i = port.count; i < got; ++i) port.unsent[i].reset();
   const bool wrote = port.count > 0;
+  if (gate_ && wrote) gate_->count(lane_.flows());
   flush(port, io);
   return wrote;
 }

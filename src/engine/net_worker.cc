@@ -170,7 +170,10 @@ void NetWorker::obey(Time, InstallKey&& install) {
 }
 
 void NetWorker::obey(Time, SetRate&& set) {
-  if (LanePort* lane = find(set.lane)) lane->set_ceiling(set.rate);
+  LanePort* lane = find(set.lane);
+  if (lane == nullptr) return;
+  lane->set_ceiling(set.rate);
+  dealt_at_ = Time{};  // a small transfer is through before the next deal would be due
 }
 
 void NetWorker::obey(Time now, CloseLane&& close) {

@@ -19,7 +19,8 @@ storage::PublishRules rules_from(const messages::TransferOptions& options) {
   const Form form = options.publish == messages::PublishForm::kRename   ? Form::kRename
                     : options.publish == messages::PublishForm::kMarker ? Form::kMarker
                                                                         : Form::kAuto;
-  return {form, options.last};
+  using Replace = storage::PublishRules::Replace;
+  return {form, options.last, options.overwrite == messages::Overwrite::kIfOlder ? Replace::kIfOlder : Replace::kNever};
 }
 
 Result<transfer::Existing> from_storage(const Result<storage::Existing>& existing) {

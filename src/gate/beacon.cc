@@ -14,7 +14,6 @@ constexpr uint32_t kMagic = 0x5444'5742;  // "TDWB"
 constexpr uint8_t kVersion = 1;
 constexpr uint8_t kBothDirections = 1;
 constexpr size_t kSealedSize = kBeaconSize - kBeaconTagSize;
-constexpr Duration kAheadMax = std::chrono::hours(1);  // a prediction beyond that is none
 
 uint32_t microseconds(Duration time) {
   constexpr int64_t kMost = 0xFFFF'FFFF;

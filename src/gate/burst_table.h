@@ -28,7 +28,8 @@ struct BurstTableConfig {
   std::vector<TrainingConfig> trainings;
 };
 
-enum class EventFate : uint8_t { kTaken, kUnknownTraining, kUnknownDestination, kNotBegun, kFull };
+// kUnheard: nobody is believed who says it that way.
+enum class EventFate : uint8_t { kTaken, kUnknownTraining, kUnknownDestination, kNotBegun, kFull, kUnheard };
 
 class BurstTable {
  public:

@@ -59,6 +59,17 @@ Gate judge_probe(const Gate& from, Time now, const GatePath& path) {
 
 }  // namespace
 
+std::string_view name_of(GateState state) {
+  static constexpr std::string_view kNames[] = {"open", "guard", "closed", "probe"};
+  return kNames[static_cast<size_t>(state)];
+}
+
+std::string_view name_of(GateReason reason) {
+  static constexpr std::string_view kNames[kGateReasons] = {"",          "gate",          "guard",      "probe",             "reactive", "timetable",
+                                                            "policy_denied", "lease_lost", "paused_by_operator", "holdout",  "budget"};
+  return kNames[static_cast<size_t>(reason)];
+}
+
 Gate step(const Gate& gate, Time now, const GateSignal& signal, const GatePath& path) {
   if (now < signal.closed_until) return close(gate, now, signal);
   const bool is_expected = signal.guard_from <= now && now < signal.guard_until;

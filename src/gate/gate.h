@@ -17,14 +17,19 @@
 #include <tideway/time.h>
 #include <tideway/units.h>
 
+#include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace tideway::gate {
 
 enum class GateState : uint8_t { kOpen, kGuard, kClosed, kProbe };
 
 // Why a gate is not open; one of them at a time.
-enum class GateReason : uint8_t { kNone, kTraining, kGuard, kProbe, kReactive, kTimetable, kPolicy, kLease, kOperator, kHoldout };
+enum class GateReason : uint8_t { kNone, kTraining, kGuard, kProbe, kReactive, kTimetable, kPolicy, kLease, kOperator, kHoldout, kBudget };
+inline constexpr size_t kGateReasons = 11;
+std::string_view name_of(GateState state);
+std::string_view name_of(GateReason reason);  // as jobs and metrics have it; a training's is "gate"; empty: none
 
 // What is known about a link direction from outside: bursts under way, and when the next one is expected. A signal that
 // nobody renews runs out by itself.

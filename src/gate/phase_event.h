@@ -13,6 +13,8 @@ namespace tideway::gate {
 
 enum class PhaseKind : uint8_t { kBegin = 1, kEnd = 2, kPredict = 3, kAlive = 4, kIteration = 5 };
 
+inline constexpr Duration kAheadMax = std::chrono::hours(1);  // a prediction beyond that is none
+
 // A zero is unknown.
 struct PhaseDetails {
   Bytes bytes{};                 // that this site will send

@@ -46,6 +46,7 @@ class Exchange {
   void begin_stream();
   void say(std::string_view text);
   void end();  // of a stream
+  size_t waiting() const { return waiting_.size(); }  // of what was said, not yet sent
   bool is_gone() const { return is_gone_; }
   bool has_ended() const { return has_ended_; }
 

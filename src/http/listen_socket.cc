@@ -60,7 +60,7 @@ Result<ListenSocket> ListenSocket::open_unix(const std::string& path, const std:
 }
 
 Result<ListenSocket> ListenSocket::open_tcp(const Endpoint& local) {
-  const std::string next = "another program may have this port: see metrics in [listen]";
+  const std::string next = "another program may have this port: see [listen]";
   ListenSocket socket(::socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "");
   if (socket.fd_ < 0) return failed(to_string(local), "socket", next);
   const int on = 1, off = 0;

@@ -91,8 +91,8 @@ struct Server::Callbacks {
     }
     if (connection->exchange == nullptr) hand_over(server, *connection);
     const Exchange& exchange = *connection->exchange;
-    if (exchange.response_) return queue(*connection, *exchange.response_);
-    if (exchange.is_stream_) return queue_stream(*connection);
+    if (exchange.response_) return queue(server, *connection, *exchange.response_);
+    if (exchange.is_stream_) return queue_stream(server, *connection);
     connection->suspend();
     return MHD_YES;
   }
@@ -115,23 +115,29 @@ struct Server::Callbacks {
       server.handler_(connection.exchange);
   }
 
-  static MHD_Result queue(const Connection& connection, const Response& response) {
+  static MHD_Result queue(const Server& server, const Connection& connection, const Response& response) {
     MHD_Response* raw = MHD_create_response_from_buffer(response.body.size(), const_cast<char*>(response.body.data()), MHD_RESPMEM_MUST_COPY);
     if (raw == nullptr) return MHD_NO;
-    MHD_add_response_header(raw, "Content-Type", response.type.c_str());
-    MHD_add_response_header(raw, "Cache-Control", "no-store");
-    const MHD_Result result = MHD_queue_response(connection.raw, response.status, raw);
-    MHD_destroy_response(raw);
-    return result;
+    return queue_raw(server, connection, {raw, response.type.c_str(), response.status});
   }
 
-  static MHD_Result queue_stream(Connection& connection) {
+  static MHD_Result queue_stream(const Server& server, Connection& connection) {
     MHD_Response* raw = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, kBlock, read_stream, &connection, nullptr);
     if (raw == nullptr) return MHD_NO;
-    MHD_add_response_header(raw, "Content-Type", "text/event-stream");
-    MHD_add_response_header(raw, "Cache-Control", "no-store");
-    const MHD_Result result = MHD_queue_response(connection.raw, MHD_HTTP_OK, raw);
-    MHD_destroy_response(raw);
+    return queue_raw(server, connection, {raw, "text/event-stream", MHD_HTTP_OK});
+  }
+
+  struct RawResponse {
+    MHD_Response* raw;
+    const char* type;
+    unsigned status;
+  };
+  static MHD_Result queue_raw(const Server& server, const Connection& connection, const RawResponse& response) {
+    MHD_add_response_header(response.raw, "Content-Type", response.type);
+    MHD_add_response_header(response.raw, "Cache-Control", "no-store");
+    for (const auto& [name, value] : server.headers_) MHD_add_response_header(response.raw, name.c_str(), value.c_str());
+    const MHD_Result result = MHD_queue_response(connection.raw, response.status, response.raw);
+    MHD_destroy_response(response.raw);
     return result;
   }
 
@@ -163,8 +169,8 @@ struct Server::Callbacks {
   }
 };
 
-Result<std::unique_ptr<Server>> Server::start(ListenSocket socket, Handler handler) {
-  std::unique_ptr<Server> server(new Server(std::move(socket), std::move(handler)));
+Result<std::unique_ptr<Server>> Server::start(ListenSocket socket, Handler handler, Headers headers) {
+  std::unique_ptr<Server> server(new Server(std::move(socket), std::move(handler), std::move(headers)));
   server->daemon_ = MHD_start_daemon(
       MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, nullptr, nullptr, Callbacks::on_request, server.get(), MHD_OPTION_LISTEN_SOCKET,
       server->socket_.fd(), MHD_OPTION_NOTIFY_COMPLETED, Callbacks::on_completed, server.get(), MHD_OPTION_CONNECTION_LIMIT, kConnectionsMax,

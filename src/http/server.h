@@ -12,6 +12,8 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 struct MHD_Daemon;
 
@@ -39,12 +41,15 @@ class ListenSocket {
   std::string path_;
 };
 
+// Of every answer of a server, beside those that belong to the answer.
+using Headers = std::vector<std::pair<std::string, std::string>>;
+
 class Server {
  public:
   // Called by run() for each request; answers at once or keeps it.
   using Handler = std::function<void(const std::shared_ptr<Exchange>&)>;
   // Errors: config_invalid.
-  static Result<std::unique_ptr<Server>> start(ListenSocket socket, Handler handler);
+  static Result<std::unique_ptr<Server>> start(ListenSocket socket, Handler handler, Headers headers = {});
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
   ~Server();
@@ -56,10 +61,11 @@ class Server {
  private:
   struct Connection;
   struct Callbacks;
-  Server(ListenSocket socket, Handler handler) : socket_(std::move(socket)), handler_(std::move(handler)) {}
+  Server(ListenSocket socket, Handler handler, Headers headers) : socket_(std::move(socket)), handler_(std::move(handler)), headers_(std::move(headers)) {}
 
   ListenSocket socket_;
   Handler handler_;
+  Headers headers_;
   MHD_Daemon* daemon_ = nullptr;
   std::vector<Connection*> open_;
 };

@@ -8,6 +8,7 @@ namespace tideway::job {
 namespace {
 
 constexpr std::string_view kStateNames[] = {"queued", "running", "waiting", "paused", "published", "failed", "cancelled"};
+constexpr std::string_view kHoldNames[] = {"none", "wanted", "pinned", "in_place"};
 constexpr std::string_view kClassNames[] = {"restore", "checkpoint", "staging", "best-effort"};
 
 Error usage(std::string what, std::string next) { return {Fault::kUsage, std::move(what), std::move(next)}; }
@@ -15,12 +16,12 @@ Error usage(std::string what, std::string next) { return {Fault::kUsage, std::mo
 // The fields that the record has and no part of this version obeys.
 std::string_view unenforced(const Spec& spec) {
   if (spec.deadline) return "deadline";
-  if (spec.rpo) return "rpo";
-  if (!spec.series.empty()) return "series";
-  if (spec.step) return "step";
-  if (spec.weight) return "weight";
   if (spec.hurt_max) return "hurt_max";
-  if (!spec.labels.empty()) return "labels";
+  const bool is_of_series = spec.checkpoint || spec.service == Class::kRestore;
+  if (!is_of_series && spec.rpo) return "rpo";
+  if (!is_of_series && !spec.series.empty()) return "series";
+  if (!is_of_series && spec.step) return "step";
+  if (!is_of_series && !spec.labels.empty()) return "labels";
   if (!spec.sites.empty()) return "sites";
   if (spec.replicas) return "replicas";
   if (spec.relay_ok) return "relay_ok";
@@ -37,6 +38,7 @@ void end(Job& job, State state, WallTime now) {
 
 // A copy that somebody waits for is not kept from its answer, except for the moments in which a gateway restarts.
 bool is_worth_waiting(const Job& job, const Error& why, Progressed progressed) {
+  if (job.spec.checkpoint && row_of(why.fault).exit_code == row_of(Fault::kSourceChanged).exit_code) return false;  // it is another one now
   if (job.spec.patience == Patience::kJob) return reaction_to(why.fault) != Reaction::kFail;
   const bool was_there = progressed == Progressed::kYes || job.attempts > 0;
   const bool is_gone = why.fault == Fault::kPeerLost || why.fault == Fault::kPeerUnreachable || why.fault == Fault::kDestBusy;
@@ -47,12 +49,19 @@ bool is_worth_waiting(const Job& job, const Error& why, Progressed progressed) {
 }  // namespace
 
 std::string_view to_string(Class one) { return kClassNames[static_cast<size_t>(one)]; }
+std::string_view to_string(Hold hold) { return kHoldNames[static_cast<size_t>(hold)]; }
 std::string_view to_string(State state) { return kStateNames[static_cast<size_t>(state)]; }
 
 std::optional<Class> class_named(std::string_view name) {
   const auto found = std::ranges::find(kClassNames, name);
   if (found == std::end(kClassNames)) return std::nullopt;
   return static_cast<Class>(found - std::begin(kClassNames));
+}
+
+std::optional<Hold> hold_named(std::string_view name) {
+  const auto found = std::ranges::find(kHoldNames, name);
+  if (found == std::end(kHoldNames)) return std::nullopt;
+  return static_cast<Hold>(found - std::begin(kHoldNames));
 }
 
 std::optional<State> state_named(std::string_view name) {
@@ -68,10 +77,14 @@ Status check(const Spec& spec) {
     return usage("a job has at most " + std::to_string(kSourcesMax) + " sources, not " + std::to_string(spec.sources.size()), "copy a directory that holds them");
   if (std::ranges::any_of(spec.sources, is_too_long) || is_too_long(spec.destination))
     return usage("an address is longer than " + std::to_string(kTextMax) + " bytes", "shorten it");
+  if (spec.alternatives.size() > kSourcesMax || (!spec.alternatives.empty() && spec.sources.size() > 1))
+    return usage("alternatives are for one source, and at most " + std::to_string(kSourcesMax), "leave some out");
   if (spec.filters.size() > kPatternsMax || (spec.only && spec.only->size() > kPatternsMax))
     return usage("a job takes at most " + std::to_string(kPatternsMax) + " filters and as many names", "use patterns, or tideway copy --direct");
   if (spec.submission_id.size() > kSubmissionIdMax)
     return usage("submission_id is longer than " + std::to_string(kSubmissionIdMax) + " bytes", "shorten it");
+  if (spec.weight && (*spec.weight < 1 || *spec.weight > kWeightMax))
+    return usage("the weight is not between 1 and " + std::to_string(kWeightMax), "write how many shares the job has against others of its class");
   if (spec.rate_max == Rate()) return usage("the rate is zero", "pause the job instead");
   if (spec.every && (*spec.every < kEveryMin || *spec.every > kEveryMax))
     return usage("every is " + std::to_string(spec.every->count()) + " ms", "write from 10s to 366d");
@@ -106,7 +119,7 @@ Reaction reaction_to(Fault fault) {
 }
 
 bool start(Job& job, WallTime now) {
-  if (job.is_recurring() || (job.state != State::kQueued && job.state != State::kWaiting)) return false;
+  if (job.is_recurring() || job.hold == Hold::kWanted || (job.state != State::kQueued && job.state != State::kWaiting)) return false;
   job.state = State::kRunning;
   job.wait.reset();
   if (job.started == WallTime{}) job.started = now;
@@ -122,10 +135,10 @@ bool pause(Job& job) {
 
 bool resume(Job& job) {
   if (job.state != State::kPaused && job.state != State::kWaiting) return false;
-  if (job.is_recurring()) {
+  if (job.is_recurring() || job.hold == Hold::kWanted) {
     if (job.state == State::kWaiting) return false;
     job.state = State::kWaiting;
-    job.wait = Wait{"every", "the next run is not due yet", ""};
+    job.wait = job.is_recurring() ? Wait{"every", "the next run is not due yet", ""} : Wait{"incomplete", "the checkpoint is looked at", ""};
     return true;
   }
   job.state = State::kQueued;
@@ -147,10 +160,39 @@ bool publish(Job& job, WallTime now, const Outcome& outcome) {
   return true;
 }
 
+bool try_next_source(Job& job, std::string peer) {
+  std::vector<std::string>& others = job.spec.alternatives;
+  if (job.state != State::kRunning || job.sources_tried >= others.size()) return false;
+  std::rotate(others.begin(), others.begin() + 1, others.end());
+  std::swap(others.back(), job.spec.sources.front());
+  ++job.sources_tried;
+  job.peer = std::move(peer);
+  job.state = State::kQueued;
+  return true;
+}
+
+bool fail(Job& job, WallTime now, const Error& why) {
+  if (is_over(job.state)) return false;
+  end(job, State::kFailed, now);
+  job.error = why;
+  return true;
+}
+
+bool take_hold(Job& job, Hold hold, std::string pin) {
+  if (is_over(job.state) || job.hold != Hold::kWanted) return false;
+  job.hold = hold;
+  job.pin = std::move(pin);
+  if (job.state == State::kPaused) return true;
+  job.state = State::kQueued;
+  job.wait.reset();
+  return true;
+}
+
 bool stumble(Job& job, WallTime now, const Error& why, Progressed progressed) {
   if (job.state != State::kRunning) return false;
   const bool waits = is_worth_waiting(job, why, progressed);
   job.attempts = progressed == Progressed::kYes ? 1 : job.attempts + 1;
+  job.sources_tried = 0;  // the next attempt may go round again
   if (!waits) {
     end(job, State::kFailed, now);
     job.error = why;
@@ -162,7 +204,7 @@ bool stumble(Job& job, WallTime now, const Error& why, Progressed progressed) {
 }
 
 void recover(Job& job) {
-  if (job.state != State::kRunning && !(job.state == State::kWaiting && !job.is_recurring())) return;
+  if (job.state != State::kRunning && !(job.state == State::kWaiting && !job.is_recurring() && job.hold != Hold::kWanted)) return;
   job.state = State::kQueued;
   job.wait.reset();
 }

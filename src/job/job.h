@@ -28,6 +28,7 @@ inline constexpr size_t kSourcesMax = 64;
 inline constexpr size_t kTextMax = 32 * 1024;        // of one address: a whole name
 inline constexpr size_t kPatternsMax = 1024;         // filters, and names of `only`: a larger list is copied without the daemon
 inline constexpr size_t kSubmissionIdMax = 128;
+inline constexpr uint32_t kWeightMax = 1000;
 inline constexpr std::chrono::milliseconds kEveryMin = std::chrono::seconds(10), kEveryMax = std::chrono::days(366);
 
 enum class State : uint8_t { kQueued, kRunning, kWaiting, kPaused, kPublished, kFailed, kCancelled };
@@ -59,6 +60,12 @@ struct EntryProblem {
 };
 inline constexpr size_t kProblemsKept = 100;  // of one job; the rest is counted
 
+// What holds a checkpoint while it is sent. kNone: nothing is to be held. kWanted: it is not known to be complete yet, so the job
+// waits. kPinned: a pin. kInPlace: it could not be pinned, is read where it lies, and a change ends the job.
+enum class Hold : uint8_t { kNone, kWanted, kPinned, kInPlace };
+std::string_view to_string(Hold hold);
+std::optional<Hold> hold_named(std::string_view name);
+
 struct Job {
   JobId id;
   uint64_t number = 0;     // order of submission
@@ -78,6 +85,10 @@ struct Job {
   JobId run_of;            // of a run: the recurring job
   uint64_t runs = 0;       // of a recurring job: made so far; of a run: its number
   WallTime due{};          // of a recurring job: the next run
+  Hold hold = Hold::kNone;
+  std::string pin;         // of kPinned
+  uint32_t sources_tried = 0;  // of a restore with alternatives, since one of them brought something
+  JobId superseded_by;     // of a cancelled checkpoint: the newer one's
 
   bool is_recurring() const { return spec.every.has_value() && run_of.empty(); }
 };
@@ -101,6 +112,12 @@ bool cancel(Job& job, WallTime now);
 bool publish(Job& job, WallTime now, const Outcome& outcome);
 // An attempt ended in trouble: by reaction and patience the job waits or fails. `made_progress`: its retries start again.
 enum class Progressed : uint8_t { kNo, kYes };
+// The next of the alternatives is tried, whose peer is `peer`. False: each had its turn.
+bool try_next_source(Job& job, std::string peer);
+// What waits will never be; it fails.
+bool fail(Job& job, WallTime now, const Error& why);
+// A checkpoint is complete and held: it may start.
+bool take_hold(Job& job, Hold hold, std::string pin);
 bool stumble(Job& job, WallTime now, const Error& why, Progressed progressed);
 // The daemon starts again: what ran then is queued.
 void recover(Job& job);

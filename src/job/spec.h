@@ -34,6 +34,17 @@ struct Filter {
   bool operator==(const Filter&) const = default;
 };
 
+// Of a job that brings a trainer's checkpoint to another site, or a pointer to the newest one beside it.
+struct Checkpoint {
+  std::string format = "auto", path;                 // the word; where the trainer put it, as root:path
+  uint32_t world = 0;                                // processes that save; 0: not known
+  std::string pin;                                   // that the trainer made; empty: none
+  std::vector<std::string> pointers;                 // names of files beside it; empty: those of its format
+  enum class Supersede : uint8_t { kLatest, kAll } supersede = Supersede::kLatest;
+  std::chrono::milliseconds settle = std::chrono::seconds(2);
+  bool operator==(const Checkpoint&) const = default;
+};
+
 struct Spec {
   std::vector<std::string> sources;  // `root:path` here or `peer:root/path`, all on one side
   std::string destination;           // the same, on the other side
@@ -44,17 +55,22 @@ struct Spec {
   Rate rate_max = Rate::unlimited();
   Class service = Class::kBestEffort;
   Patience patience = Patience::kJob;
+  std::vector<std::string> alternatives;   // of a restore: where else the one source may be had, the best first
+  std::string overwrite = "never";         // or "if-older", of a single file
+  std::optional<Checkpoint> checkpoint;    // with series and maybe step
   std::string submission_id;               // empty: a repeated request is another job
   std::optional<std::chrono::milliseconds> every;
 
-  // Part of the record from its first version on. Nothing enforces them yet, so check() refuses one that is set.
-  std::optional<WallTime> deadline;
-  std::optional<std::chrono::milliseconds> rpo;
+  // Of checkpoints and restores.
   std::string series;
   std::optional<uint64_t> step;
+  std::optional<std::chrono::milliseconds> rpo;  // how old the newest copy may get: what metrics are measured by
+  std::map<std::string, std::string> labels;
+
+  // Part of the record from its first version on. Nothing enforces them yet, so check() refuses one that is set.
+  std::optional<WallTime> deadline;
   std::optional<uint32_t> weight;
   std::optional<double> hurt_max;
-  std::map<std::string, std::string> labels;
   std::vector<std::string> sites;
   std::optional<uint32_t> replicas;
   bool relay_ok = false;

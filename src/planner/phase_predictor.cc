@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace tideway::planner {
 namespace {
@@ -47,11 +48,13 @@ void PhasePredictor::on_begin(Time at) {
   seen_ = at;
   const double t = static_cast<double>((at - first_).count());
   if (period_ <= 0) return acquire(at);
-  if (was_lost) {  // the silence is no interval: only where it stands is new
+  if (was_lost) {  // the silence is no interval, so only where it stands is new; but two in a row are a longer period
     last_ = t;
     good_ = 0;
+    if (std::exchange(was_silent_, true)) acquire(at);
     return;
   }
+  was_silent_ = false;
   const double k = std::max(1.0, std::floor((t - last_) / period_ + kEarly));
   const double e = (t - last_) - k * period_;
   const double limit = std::max(kSigmas * sigma_, kLimitMin * period_);

@@ -6,7 +6,8 @@
 // A begin at t lies k = max(1, floor((t - last)/P + 0.4)) periods after the last one and is off by e. Within the larger of
 // 3 sigma and 2 % of P it corrects P by 0.2 e/k and sigma; one begin that is further off does so as if it were just within,
 // because a long iteration is no new period; a second one in a row starts over with the median of the last three intervals.
-// After five begins in a row within the limit it is locked; after three silent periods the training is lost.
+// After five begins in a row within the limit it is locked; after three silent periods the training is lost, and two silences in
+// a row start over, too.
 // Thread: beacon. Pure.
 #pragma once
 #include <tideway/time.h>
@@ -49,7 +50,7 @@ class PhasePredictor {
   const Begins begins_;
   double last_ = 0, period_ = 0, sigma_ = 0;  // ns; `last_` since seen_first_
   Time first_{}, seen_{};                     // the first and the latest begin
-  bool has_begun_ = false, was_outlier_ = false;
+  bool has_begun_ = false, was_outlier_ = false, was_silent_ = false;
   int good_ = 0;
   Duration error_{};
   std::array<double, 3> intervals_{};

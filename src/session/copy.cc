@@ -13,7 +13,7 @@ Result<storage::ScanSource> local_source(const LocalAddress& address, const Open
   auto place = open_local(address.path, storage::Side::kSource);
   if (!place.ok()) return std::move(place).error();
   if (const auto stat = place.value().dir->stat(place.value().name); !stat.ok()) return stat.error();
-  return storage::ScanSource{std::move(place.value().dir), std::move(place.value().name), std::move(place.value().as)};
+  return storage::ScanSource{std::move(place.value().dir), std::move(place.value().name), std::move(place.value().as), place.value().held};
 }
 
 Status add_filters(const std::vector<messages::Filter>& filters, storage::Filter& filter) {

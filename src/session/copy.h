@@ -30,6 +30,7 @@ struct LocalPlace {
   RootPtr dir;
   ObjectName name;  // below `dir`; the root for `dir` itself
   std::string as;   // of `dir` itself: what it is called
+  storage::ScanSource::Held held = storage::ScanSource::Held::kInPlace;
 };
 using OpenLocal = std::function<Result<LocalPlace>(const std::string& path, storage::Side side)>;
 

@@ -42,6 +42,9 @@ Result<messages::TransferOptions> options_from(const CopyWords& options) {
   else if (options.publish == "marker") wire.publish = messages::PublishForm::kMarker;
   else if (options.publish != "auto")
     return Error{Fault::kUsage, "--publish " + options.publish + " is not known", "write auto, rename or marker"};
+  if (options.overwrite == "if-older") wire.overwrite = messages::Overwrite::kIfOlder;
+  else if (options.overwrite != "never")
+    return Error{Fault::kUnsupported, "overwrite " + to_display(options.overwrite) + " is not there in this version", "use never, or if-older for a single file"};
   for (const std::string& pattern : options.last)
     if (pattern.empty() || pattern.size() > kNameComponentMax || pattern.find('/') != pattern.npos)
       return Error{Fault::kUsage, "--last \"" + to_display(pattern) + "\" cannot be the last part of a name", "write a name, with * and ?, without /"};

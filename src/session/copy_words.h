@@ -13,6 +13,7 @@ namespace tideway::session {
 struct CopyWords {
   std::string compress, verify, publish;
   std::vector<std::string> last;
+  std::string overwrite = "never";
 };
 
 // Errors: usage, verify_unavailable, unsupported, naming the word.

@@ -32,7 +32,7 @@ Result<std::unique_ptr<Direct>> Direct::copy(const GatewayConfig& gateway, const
   return direct;
 }
 
-Result<std::unique_ptr<Direct>> Direct::list(const GatewayConfig& gateway, const PeerConfig& peer, const RemoteAddress& address) {
+Result<std::unique_ptr<Direct>> Direct::list(const GatewayConfig& gateway, const PeerConfig& peer, const RemoteAddress& address, uint32_t depth) {
   std::unique_ptr<Direct> direct(new Direct(peer, gateway.fallback));
   if (Status status = direct->begin(gateway); !status.ok()) return std::move(status).error();
   messages::OpenTransfer open;
@@ -41,7 +41,7 @@ Result<std::unique_ptr<Direct>> Direct::list(const GatewayConfig& gateway, const
   open.transfer_class = "best-effort";
   open.root = address.root;
   open.name = address.name;
-  open.depth = 1;
+  open.depth = depth;
   engine::StartSink start;
   start.content = engine::StartSource::Content::kManifestOnly;
   direct->watch(direct->session_->pull(std::move(start), std::move(open)));
@@ -92,7 +92,7 @@ Status Direct::begin(const GatewayConfig& gateway) {
 }
 
 Status Direct::dial() {
-  auto session = gateway_->dial(peer_, carrier_.delivery());
+  auto session = gateway_->dial(peer_, {.delivery = carrier_.delivery()});
   if (!session.ok()) return std::move(session).error();
   session_ = session.value();
   return success();

@@ -33,8 +33,8 @@ class Direct {
   static Result<std::unique_ptr<Direct>> copy(const GatewayConfig& gateway, const PeerConfig& peer, CopyRequest request);
   // Fetches the damaged leaves alone. Errors: also source_missing, when `path` has no manifest.
   static Result<std::unique_ptr<Direct>> repair(const GatewayConfig& gateway, const PeerConfig& peer, RepairRequest request);
-  // Lists what lies directly below `address`.
-  static Result<std::unique_ptr<Direct>> list(const GatewayConfig& gateway, const PeerConfig& peer, const RemoteAddress& address);
+  // Lists what lies below `address`, so many levels of it.
+  static Result<std::unique_ptr<Direct>> list(const GatewayConfig& gateway, const PeerConfig& peer, const RemoteAddress& address, uint32_t depth = 1);
 
   // One turn of the loop. False: it is over, and outcome() is set.
   bool turn(Duration at_most, int also_fd = -1);

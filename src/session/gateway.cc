@@ -176,12 +176,12 @@ PeerUse Gateway::others_of(const Session& session) const {
   return use;
 }
 
-Result<Session*> Gateway::dial(const PeerConfig& peer, Delivery delivery) {
+Result<Session*> Gateway::dial(const PeerConfig& peer, const SessionOptions& options) {
   const Time now = read_clock();
   DialOrder order{.remote = peer.control, .local = {}, .expected = peer.identity, .connect_deadline = now + kConnectTime, .data = {}};
   auto channel = ControlChannel::dial(now, order, *tls_, body_caps());
   if (!channel.ok()) return std::move(channel).error();
-  sessions_.push_back(std::make_unique<Session>(surroundings(), Side::kDialling, std::move(channel).value(), delivery));
+  sessions_.push_back(std::make_unique<Session>(surroundings(), Side::kDialling, std::move(channel).value(), options));
   dialled_.push_back(sessions_.back().get());
   return sessions_.back().get();
 }

@@ -72,7 +72,7 @@ class Gateway {
   const crypto::Certificate& own_certificate() const { return tls_->own(); }
 
   // Errors: peer_unreachable, when not even a socket can be made.
-  Result<Session*> dial(const PeerConfig& peer, Delivery delivery = Delivery::kDatagram);
+  Result<Session*> dial(const PeerConfig& peer, const SessionOptions& options = {});
   Fallback fallback() const { return config_.fallback; }
   // One turn; waits at most so long. `also_fd` (-1: none) ends the wait when it is readable.
   void turn(Duration at_most, int also_fd = -1);

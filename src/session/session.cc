@@ -13,7 +13,7 @@ namespace {
 constexpr uint32_t kUndigestedMax = 16;     // messages of one transfer on their way to the io worker
 constexpr Duration kRttUnknown = std::chrono::milliseconds(100);
 constexpr Duration kHeldUp = std::chrono::milliseconds(5);  // until we look again whether the workers have caught up
-constexpr uint32_t kPeerSessionsMax = 4;    // of one identity at a time
+constexpr uint32_t kPeerSessionsMax = 8;    // of one identity at a time: a gateway has one per class of its jobs
 
 uint16_t type_number(const engine::TransferMessage& message) {
   return std::visit([](const auto& m) { return static_cast<uint16_t>(messages::type_of(m)); }, message);
@@ -21,8 +21,8 @@ uint16_t type_number(const engine::TransferMessage& message) {
 
 }  // namespace
 
-Session::Session(const Surroundings& surroundings, Side side, std::unique_ptr<ControlChannel> channel, Delivery delivery)
-    : around_(surroundings), side_(side), delivery_(delivery), channel_(std::move(channel)), lanes_(around_.engine, around_.data_ports) {
+Session::Session(const Surroundings& surroundings, Side side, std::unique_ptr<ControlChannel> channel, const SessionOptions& options)
+    : around_(surroundings), side_(side), delivery_(options.delivery), manners_(options.manners), channel_(std::move(channel)), lanes_(around_.engine, around_.data_ports) {
   crypto::random_bytes(random_);
 }
 
@@ -104,6 +104,7 @@ void Session::on_lanes(messages::Lanes&& lanes) {
 }
 
 std::optional<size_t> Session::link() const {
+  if (manners_ == Manners::kInsists) return std::nullopt;
   const auto found = std::ranges::find(around_.link_sites, channel_->peer().identity.site);
   if (found == around_.link_sites.end()) return std::nullopt;
   return static_cast<size_t>(found - around_.link_sites.begin());
@@ -273,7 +274,7 @@ void Session::on_frame(const Frame& frame) {
     case kPublished: return take(messages::parse_published(body), [&](auto m) { on_published(m); });
     case kPublishedAck: return take(messages::parse_published_ack(body), [&](auto m) { on_closed(m.transfer, ""); });
     case kCancelTransfer: return take(messages::parse_cancel_transfer(body), [&](auto m) { on_cancelled(m); });
-    case kTransferClosed: return take(messages::parse_transfer_closed(body), [&](auto m) { on_closed(m.transfer, m.code); });
+    case kTransferClosed: return take(messages::parse_transfer_closed(body), [&](auto m) { on_closed_by_peer(m); });
     case kObjectsHeld: return take(messages::parse_objects_held(body), to_transfer);
     case kProgress: return;
   }

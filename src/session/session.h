@@ -63,10 +63,17 @@ struct Surroundings {
 inline constexpr Duration kKeepAliveAfter = std::chrono::seconds(3);
 inline constexpr Duration kSilenceMax = std::chrono::seconds(10);  // three keep-alives missed
 
+// Whether what a session sends makes room for trainings. What somebody waits for with idle machines insists.
+enum class Manners : uint8_t { kYields, kInsists };
+
+struct SessionOptions {
+  Delivery delivery = Delivery::kDatagram;  // what the dialling side asks for; the accepting one goes along
+  Manners manners = Manners::kYields;
+};
+
 class Session {
  public:
-  // `delivery` is what the dialling side asks for; the accepting one goes along.
-  Session(const Surroundings& surroundings, Side side, std::unique_ptr<ControlChannel> channel, Delivery delivery = Delivery::kDatagram);
+  Session(const Surroundings& surroundings, Side side, std::unique_ptr<ControlChannel> channel, const SessionOptions& options = {});
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -146,6 +153,8 @@ class Session {
   void on_transfer_message(engine::TransferMessage message);
   void on_peer_error(const messages::PeerError& error);
   void on_closed(const TransferId& id, std::string_view code);
+  void on_closed_by_peer(const messages::TransferClosed& closed);
+  void expect_close(const Transfer& transfer);
   void on_cancelled(const messages::CancelTransfer& cancel);
 
   // Transfers.
@@ -178,6 +187,7 @@ class Session {
   Surroundings around_;
   Side side_;
   const Delivery delivery_;           // to ask for
+  const Manners manners_;
   std::unique_ptr<ControlChannel> channel_;
   crypto::HelloRandom random_{};
   crypto::SessionId id_{};            // once the peer has said hello
@@ -193,6 +203,7 @@ class Session {
   std::map<TransferId, std::shared_ptr<Transfer>> by_id_;
   std::map<engine::TransferHandle, TransferId> by_handle_;
   std::vector<messages::OpenTransfer> waiting_;  // read before our lanes were open
+  std::map<TransferId, uint32_t> closing_;  // over here, and the peer's TransferClosed is on its way: how many
   SlotBook our_slots_, their_slots_;  // chosen by us as sink, by the peer as sink
   Time now_{};                        // of the last poll
   uint64_t keep_alives_ = 0;

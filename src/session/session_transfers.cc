@@ -14,6 +14,7 @@
 namespace tideway::session {
 namespace {
 
+constexpr size_t kClosingMax = 1024;     // transfers that are over here and not at the peer
 constexpr uint64_t kBlocksReserved = 2;  // what a lane gives a transfer in any case; start credit of a pull
 
 messages::PeerError to_message(const Transfer& transfer, const Error& why) {
@@ -187,6 +188,11 @@ Result<GrantLimits> Session::authorise(const messages::OpenTransfer& request) co
   std::vector<ObjectName> names{request.name};  // the sources of a pull lie below it or beside it: each is decided
   if (request.direction != messages::Direction::kPush && !request.sources.empty()) names = request.sources;
   std::optional<GrantLimits> limits;
+  const bool replaces = op == GrantOp::kWrite && request.options.overwrite != messages::Overwrite::kNever;
+  if (replaces && !around_.grants.decide(peer, request.root, request.name, GrantOp::kOverwrite).is_allowed()) {
+    ++around_.counts.denied[std::string(to_string(GrantOp::kOverwrite))];
+    return refusal(request.root, request.name);
+  }
   for (const ObjectName& name : names) {
     const Decision decision = around_.grants.decide(peer, request.root, name, op);
     log::info(decision.is_allowed() ? "grant_allowed" : "grant_denied",
@@ -340,6 +346,24 @@ void Session::on_closed(const TransferId& id, std::string_view code) {
   end(*transfer, Error{fault_named(code).value_or(Fault::kCancelled), "the peer ended the transfer", ""});
 }
 
+// Each side closes a transfer once. The word that comes for one that ended here before is not about the one of the same number that
+// was opened meanwhile.
+void Session::on_closed_by_peer(const messages::TransferClosed& closed) {
+  if (const auto late = closing_.find(closed.transfer); late != closing_.end()) {
+    if (--late->second == 0) closing_.erase(late);
+    return;
+  }
+  if (Transfer* transfer = find(closed.transfer); transfer != nullptr) transfer->is_closed_by_peer = true;
+  on_closed(closed.transfer, closed.code);
+}
+
+void Session::expect_close(const Transfer& transfer) {
+  const bool is_known_there = side_ == Side::kAccepting || transfer.stage != Stage::kPreparing;
+  if (is_over() || !is_known_there || transfer.is_closed_by_peer) return;
+  if (closing_.size() >= kClosingMax) closing_.erase(closing_.begin());  // of a peer that closes nothing
+  ++closing_[TransferId(transfer.id)];
+}
+
 void Session::on_cancelled(const messages::CancelTransfer& cancel) {
   if (Transfer* transfer = find(cancel.transfer); transfer != nullptr && !cancel.keeps_staging)
     transfer->leftovers = engine::Leftovers::kRemoved;
@@ -359,6 +383,7 @@ void Session::end(Transfer& transfer, Result<engine::TransferDone::Outcome> outc
   if (side_ == Side::kAccepting && !outcome.ok()) ++around_.counts.transfers_ended[outcome.error().fault];
   if (side_ == Side::kAccepting && outcome.ok()) ++around_.counts.transfers_done;
   around_.counts.payload += Bytes(transfer.board->bytes_verified.get());
+  expect_close(transfer);
   transfer.outcome = std::move(outcome);
   transfer.stage = Stage::kOver;
   const bool was_published = transfer.role == Role::kSink && code.empty() && !only_lists(transfer.request);  // and said before

@@ -39,6 +39,7 @@ struct Transfer {
   size_t lanes_opening = 0;
   messages::ManifestEnd listed;                // once the list is complete
   std::optional<GrantMeter> meter;             // of the serving side, except for lists
+  bool is_closed_by_peer = false;              // its TransferClosed is here
   uint64_t bytes_guarded = 0;                  // of a sink: what has come, as the rate guard saw it last
   Rate rate_own = Rate::unlimited();           // of a source that was asked for here: its owner's limit, see limit_rate()
   Rate rate_max = Rate::unlimited();           // of the source: what its owner, the peer and the grant allow, the least

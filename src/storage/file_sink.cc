@@ -355,7 +355,7 @@ Result<Existing> FileSink::probe_existing(const ManifestEntry& entry) const {
   path.insert(path.begin(), config_.destination.components().begin(), config_.destination.components().end());
   auto name = ObjectName::from_components(std::move(path));
   if (!name.ok()) return std::move(name).error();
-  return storage::probe_existing(*config_.root, name.value(), entry);
+  return storage::probe_existing(*config_.root, name.value(), entry, config_.rules);
 }
 
 Status FileSink::publish(const PublishOrder& order) {

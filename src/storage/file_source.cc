@@ -35,6 +35,10 @@ FileSource::FileSource(ScanSpec spec, IoQueue& queue, DirectIo direct)
   });
 }
 
+bool FileSource::is_same(const FileStat& now, const FileStat& before) const {
+  return spec_.sources.front().held == ScanSource::Held::kPinned ? now.is_same_content(before) : now.is_same_version(before);
+}
+
 FileSource::~FileSource() { queue_.drain(owner_id_); }
 
 std::unique_ptr<ObjectLister> FileSource::list(const ObjectName& under) {
@@ -128,7 +132,7 @@ Result<DescriptorCache::Open*> FileSource::open(const BoundObject& object) {
   if (error != 0) return errno_error(Side::kSource, error, "look at", root->shown(name));
   const auto [seen, is_first] = first_seen_.try_emplace(object.id, stat);
   const bool is_as_listed = stat.size == object.size && stat.mtime_ns == object.mtime_ns;
-  if (is_first ? !is_as_listed : !stat.is_same_version(seen->second)) {
+  if (is_first ? !is_as_listed : !is_same(stat, seen->second)) {
     if (is_first) first_seen_.erase(seen);
     return changed(root->shown(name), "size or time differ from before");
   }
@@ -219,10 +223,10 @@ Status FileSource::check_unchanged(const BoundObject& object) {
   if (!now.ok()) return now.error();
   if (!now.value()) return vanished(root->shown(name));
   const auto seen = first_seen_.find(object.id);
-  const bool is_same = seen != first_seen_.end()
-                           ? now.value()->is_same_version(seen->second)
+  const bool is_unchanged = seen != first_seen_.end()
+                           ? is_same(*now.value(), seen->second)
                            : now.value()->size == object.size && now.value()->mtime_ns == object.mtime_ns;
-  if (!is_same) return changed(root->shown(name), "size, times or identity differ from before");
+  if (!is_unchanged) return changed(root->shown(name), "size, times or identity differ from before");
   return success();
 }
 

@@ -52,6 +52,7 @@ class FileSource final : public ObjectStore {
   bool begin_read(const StoreRequest& request);
   void close(const StoreRequest& request);
   Status check_unchanged(const BoundObject& object);
+  bool is_same(const FileStat& now, const FileStat& before) const;
   void on_done(const IoDone& done);
   Error error_of(ObjectId id, int error) const;
 

@@ -239,7 +239,7 @@ Status Publication::prepare(const RootedDir& top) {
 
 Result<bool> Publication::is_absent(const RootedDir& in, const ManifestEntry& entry) {
   const ObjectName name = single_name(entry.name);
-  auto found = probe_existing(in, name, entry);
+  auto found = probe_existing(in, name, entry, rules_);
   if (!found.ok()) return std::move(found).error();
   if (found.value() == Existing::kTypeConflict)
     return conflict(Fault::kTypeConflict, in.shown(name), "exists and is of another type");
@@ -272,7 +272,8 @@ Status Publication::prepare_file(const RootedDir& in, const ManifestEntry& entry
   if (absent.value()) return make_file(*pieces_, piece_name(entry), entry);
   auto staged = staging_.holds_object(entry.number);
   if (!staged.ok()) return std::move(staged).error();
-  if (staged.value() && !appeared_) appeared_ = in.shown(name);
+  const bool may_be_later = rules_.replace == PublishRules::Replace::kIfOlder;
+  if (staged.value() && !appeared_ && !may_be_later) appeared_ = in.shown(name);
   return success();
 }
 
@@ -375,7 +376,8 @@ Status Publication::move_pieces(const RootedDir& top, Pass pass) {
 }
 
 Status Publication::move_piece(const RootedDir& in, const ObjectName& name, const ManifestEntry& entry) {
-  if (auto moved = pieces_->rename(piece_name(entry), in, name); !moved.ok()) {
+  const bool replaces = rules_.replace == PublishRules::Replace::kIfOlder && entry.number == entry.parent && entry.type == EntryType::kFile;
+  if (auto moved = pieces_->rename(piece_name(entry), in, name, replaces ? IfTaken::kReplace : IfTaken::kFail); !moved.ok()) {
     if (moved.error().fault != Fault::kDestExists || entry.number == ObjectId(0)) return moved;
     return conflict(Fault::kNameCollision, in.shown(name), "was taken by another entry or process meanwhile");
   }
@@ -410,7 +412,7 @@ void Publication::keep_manifest(const ObjectName& written) {
 
 }  // namespace
 
-Result<Existing> probe_existing(const RootedDir& dir, const ObjectName& name, const ManifestEntry& entry) {
+Result<Existing> probe_existing(const RootedDir& dir, const ObjectName& name, const ManifestEntry& entry, const PublishRules& rules) {
   auto there = dir.stat_if_exists(name);
   if (!there.ok()) {
     if (there.error().fault == Fault::kTypeConflict || there.error().fault == Fault::kDenied) return Existing::kTypeConflict;
@@ -422,7 +424,9 @@ Result<Existing> probe_existing(const RootedDir& dir, const ObjectName& name, co
     case EntryType::kDirectory: return found.kind == FileKind::kDirectory ? Existing::kSame : Existing::kTypeConflict;
     case EntryType::kFile:
       if (found.kind != FileKind::kFile) return Existing::kTypeConflict;
-      return found.size == entry.size && found.mtime_ns == entry.mtime_ns ? Existing::kSame : Existing::kDifferent;
+      if (found.size == entry.size && found.mtime_ns == entry.mtime_ns) return Existing::kSame;
+      if (rules.replace == PublishRules::Replace::kNever || entry.number != entry.parent) return Existing::kDifferent;
+      return found.mtime_ns < entry.mtime_ns ? Existing::kAbsent : Existing::kSame;
     case EntryType::kSymlink: break;
   }
   if (found.kind != FileKind::kSymlink) return Existing::kTypeConflict;

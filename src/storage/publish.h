@@ -29,10 +29,13 @@ enum class Existing : uint8_t {
 struct PublishRules {
   enum class Form : uint8_t { kAuto, kRename, kMarker } form = Form::kAuto;
   std::vector<std::string> last;
+  // Of a single file: kIfOlder replaces one that is older, and leaves one that is not. Trees are never added to by replacing.
+  enum class Replace : uint8_t { kNever, kIfOlder } replace = Replace::kNever;
 };
 
-// What stands at `name` in `dir` where `entry` is to go.
-Result<Existing> probe_existing(const RootedDir& dir, const ObjectName& name, const ManifestEntry& entry);
+// What stands at `name` in `dir` where `entry` is to go. Under a rule that replaces, an older file is as good as none, and a later one
+// as the same.
+Result<Existing> probe_existing(const RootedDir& dir, const ObjectName& name, const ManifestEntry& entry, const PublishRules& rules = {});
 
 // Errors: dest_exists, type_conflict, name_collision (two entries become one name here), name_reserved, unsafe_link,
 // manifest_mismatch (an object is missing, or the list is not what was announced), and those of the file system.

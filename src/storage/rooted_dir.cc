@@ -118,6 +118,12 @@ void Descriptor::reset() {
   if (fd_ >= 0) ::close(std::exchange(fd_, -1));
 }
 
+uint64_t version_of_pinned(const FileStat& stat) {
+  FileStat still = stat;
+  still.ctime_ns = stat.mtime_ns;
+  return version_of(still);
+}
+
 // The device stays out: its number may be another one after a reboot.
 uint64_t version_of(const FileStat& stat) {
   const uint64_t mixed = stat.inode * 0x9E3779B97F4A7C15 ^ std::rotl(static_cast<uint64_t>(stat.ctime_ns) * 0xC2B2AE3D27D4EB4F, 31);
@@ -323,6 +329,17 @@ Status RootedDir::rename(const ObjectName& from, const RootedDir& to_dir, const 
   if (::renameat2(old_place.fd, old_place.last.c_str(), new_place.fd, new_place.last.c_str(), flags) != 0)
     return errno == ENOENT ? error_of(errno, "rename", from) : to_dir.error_of(errno, "rename to", to);
   return success();
+}
+
+Status RootedDir::link_file(const ObjectName& from, const RootedDir& to_dir, const ObjectName& to) const {
+  auto source = place_of(from, "link");
+  if (!source.ok()) return source.error();
+  auto target = to_dir.place_of(to, "link to");
+  if (!target.ok()) return target.error();
+  if (::linkat(source.value().fd, source.value().last.c_str(), target.value().fd, target.value().last.c_str(), 0) == 0) return success();
+  Error failed = errno_error(side_, errno, "make a hard link of", shown(from));
+  if (errno == EPERM || errno == EXDEV || errno == EMLINK || errno == EOPNOTSUPP || errno == EACCES) failed.fault = Fault::kUnsupported;
+  return failed;
 }
 
 Status RootedDir::remove_file(const ObjectName& name) const {

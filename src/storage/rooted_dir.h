@@ -44,14 +44,16 @@ struct FileStat {
   int64_t mtime_ns = 0, ctime_ns = 0;
   uint64_t inode = 0, device = 0;
   // The same file with the same content; how much of it is allocated may change by itself.
-  bool is_same_version(const FileStat& other) const {
-    return size == other.size && mtime_ns == other.mtime_ns && ctime_ns == other.ctime_ns && inode == other.inode &&
-           device == other.device;
+  bool is_same_version(const FileStat& other) const { return is_same_content(other) && ctime_ns == other.ctime_ns; }
+  // The same as far as a hard link can tell, whose ctime moves when another name of the file is removed.
+  bool is_same_content(const FileStat& other) const {
+    return size == other.size && mtime_ns == other.mtime_ns && inode == other.inode && device == other.device;
   }
 };
 
 // Another number once a file was replaced or changed, whatever became of its size and times; never 0.
 uint64_t version_of(const FileStat& stat);
+uint64_t version_of_pinned(const FileStat& stat);  // without the ctime
 
 // Of an open file, or what `error` says.
 struct StatOutcome { FileStat stat; int error = 0; };
@@ -94,6 +96,8 @@ class RootedDir {
 
   // An existing `to` is dest_exists, unless it may be replaced.
   Status rename(const ObjectName& from, const RootedDir& to_dir, const ObjectName& to, IfTaken if_taken = IfTaken::kFail) const;
+  // Another name for a file, never for a link. Errors: unsupported: the file system or its owner does not allow it.
+  Status link_file(const ObjectName& from, const RootedDir& to_dir, const ObjectName& to) const;
   Status remove_file(const ObjectName& name) const;
   Status remove_empty_dir(const ObjectName& name) const;
   Status remove_tree(const ObjectName& name) const;  // a link in it is removed, never followed; missing is fine

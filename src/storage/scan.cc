@@ -195,7 +195,8 @@ bool TreeScan::describe(const Where& where, const FileStat& stat, ManifestEntry&
   if (entry.type == EntryType::kSymlink) return describe_link(where, entry);
   if (entry.type == EntryType::kFile) {
     entry.size = stat.size;
-    entry.version = version_of(stat);
+    const bool is_pinned = spec_.sources.front().held == ScanSource::Held::kPinned;
+    entry.version = is_pinned ? version_of_pinned(stat) : version_of(stat);
     if (stat.size <= kObjectSizeMax) return true;
     skip(entry.name, {Fault::kUnsupported, "\"" + where.dir.shown(where.name) + "\" is larger than 16 PiB", "split it"});
     return false;

@@ -26,6 +26,7 @@ struct ScanSource {
   std::shared_ptr<const RootedDir> root;
   ObjectName name;  // below `root`; the root itself is fine
   std::string as;   // its name among several sources; empty: the last component of `name`
+  enum class Held : uint8_t { kInPlace, kPinned } held = Held::kInPlace;  // kPinned: by links that others may have, too
 };
 
 // kSingle: the only source becomes entry 0. kTogether: entry 0 is a directory that exists nowhere, and each source is

@@ -37,20 +37,6 @@ gets_going() {
   for _ in $(seq 100); do tideway jobs show --json "$1" | grep -q '"bytes_done":[1-9]' && return; sleep 0.1; done
   fail "job $1 did not get going: $(tideway jobs show "$1")"
 }
-ask() { python3 - "$socket" "$@" <<'PY'
-import http.client, socket, sys
-class Unix(http.client.HTTPConnection):
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(20)
-        self.sock.connect(sys.argv[1])
-line = Unix("tideway")
-headers = {"Last-Event-ID": sys.argv[5]} if len(sys.argv) > 5 else {}
-line.request(sys.argv[2], sys.argv[3], sys.argv[4] if len(sys.argv) > 4 else None, headers)
-answer = line.getresponse()
-print(answer.status, answer.read().decode())
-PY
-}
 
 # ---- there and back --------------------------------------------------------------------------------------------------
 job=$(tideway submit "$tree" wisconsin:data/pushed)
@@ -88,6 +74,23 @@ becomes "$job" running
 tideway jobs set "$job" --bwlimit 4Gbit > /dev/null
 tideway jobs watch -q "$job"
 same_tree "$tree" "$there/paused"
+head -c 4000000 /dev/urandom > "$here/small"
+began=$(($(date +%s%N) / 1000000))
+job=$(tideway submit --bwlimit 20Mbit "$here/small" wisconsin:data/limited)
+tideway jobs watch -q "$job"
+took=$(($(date +%s%N) / 1000000 - began))
+[ "$took" -ge 1000 ] || fail "4 MB at 20 Mbit/s took $took ms: a small job does not keep to its rate"; pass
+tideway bwlimit 80Mbit > /dev/null
+job=$(tideway submit "$tree" wisconsin:data/stop-and-go)
+gets_going "$job"
+for _ in $(seq 10); do  # the peer's last word on the attempt before comes while the next one runs on the same session
+  tideway jobs pause "$job" > /dev/null
+  tideway jobs resume "$job" > /dev/null
+  sleep 0.1
+done
+tideway bwlimit off > /dev/null
+tideway jobs watch -q "$job"
+same_tree "$tree" "$there/stop-and-go"
 job=$(tideway submit --bwlimit 40Mbit "$tree" wisconsin:data/cancelled)
 gets_going "$job"
 tideway jobs cancel "$job" > /dev/null
@@ -138,8 +141,11 @@ ask POST /v1/jobs '{"sources":["data:tree"],"destination":"wisconsin:data/x","mo
 ask POST /v1/jobs '{"sources":["data:../../etc"],"destination":"wisconsin:data/x"}' | grep -q '^400 ' || fail "a name that climbs was accepted"; pass
 ask GET /v1/jobs/ffffffff | grep -q '^404 ' || fail "a job that is not there was found"; pass
 ask DELETE /v1/jobs | grep -q '^405 ' || fail "DELETE is no 405"; pass
+ask GET '/v1/jobs?order=newest&limit=3' | grep -o '"number":[0-9]*' | cut -d: -f2 > "$work/numbers"
+[ "$(wc -l < "$work/numbers")" -eq 3 ] && sort -rn -c "$work/numbers" || fail "not the newest first: $(cat "$work/numbers")"; pass
+ask GET '/v1/jobs?order=random' | grep -q '^400 .*order' || fail "an unknown order was accepted"; pass
 ask GET /v1/health | grep -q '^200 .*"status":"ok"' || fail "it is not well"; pass
-ask GET /v1/version | grep -q '^200 .*"protocol":1' || fail "it has no version"; pass
+ask GET /v1/version | grep -q '^200 .*"protocol":1.*"site":"atlanta"' || fail "it has no version"; pass
 ask GET /v1/config | grep -q '^200 .*"reload_failed":null' || fail "it shows no configuration"; pass
 ask POST /v1/config/reload | grep -q '^200 ' || fail "it does not reload"; pass
 tideway peers | grep -q '^wisconsin *connected' || fail "the session did not stay up: $(tideway peers)"; pass

@@ -104,6 +104,22 @@ serve() {
 
 tideway() { "$bin/tideway" --config "$work/atlanta.toml" "$@"; }
 
+# ask METHOD PATH [BODY [LAST-EVENT-ID]]: status and body of what the gateway at $socket answers.
+ask() { python3 - "$socket" "$@" <<'PY'
+import http.client, socket, sys
+class Unix(http.client.HTTPConnection):
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(20)
+        self.sock.connect(sys.argv[1])
+line = Unix("tideway")
+headers = {"Last-Event-ID": sys.argv[5]} if len(sys.argv) > 5 else {}
+line.request(sys.argv[2], sys.argv[3], sys.argv[4] if len(sys.argv) > 4 else None, headers)
+answer = line.getresponse()
+print(answer.status, answer.read().decode())
+PY
+}
+
 # refuses EXIT CODE TEXT COMMAND...: the command ends with that exit code and names the stable code and the text.
 refuses() {
   local exit_code=$1 code=$2 text=$3 got=0

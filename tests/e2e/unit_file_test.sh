@@ -27,12 +27,13 @@ if [ "$(id -u)" -eq 0 ] && command -v setpriv > /dev/null && command -v python3 
   python3 -c 'import socket, sys
 manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 manager.bind(sys.argv[1])
-for _ in range(4): print(manager.recv(99).decode(), flush=True)' "$work/notify" > "$work/told" &
+told = ""
+while told != "STOPPING=1": print(told := manager.recv(99).decode(), flush=True)' "$work/notify" > "$work/told" &
   manager=$!
   running+=("$manager")
   for _ in $(seq 50); do [ -S "$work/notify" ] && break; sleep 0.1; done
   chmod 777 "$work/notify"
-  serve wisconsin "$work/wisconsin.toml" env NOTIFY_SOCKET="$work/notify" \
+  serve wisconsin "$work/wisconsin.toml" env NOTIFY_SOCKET="$work/notify" WATCHDOG_USEC=200000 \
     setpriv --reuid nobody --regid nogroup --clear-groups --bounding-set=-all --inh-caps=-all --no-new-privs
   grep -q '^CapEff:.*0000000000000000$' "/proc/$gateway/status" || fail "it has capabilities"; pass
   tideway copy -q "$work/file" wisconsin:data/as-nobody
@@ -42,7 +43,8 @@ for _ in range(4): print(manager.recv(99).decode(), flush=True)' "$work/notify" 
   said wisconsin "reloaded certificate="
   kill "$gateway" && wait "$gateway" 2> /dev/null || fail "the gateway did not end well"
   wait "$manager"
-  [ "$(tr '\n' ' ' < "$work/told")" = "READY=1 RELOADING=1 READY=1 STOPPING=1 " ] || fail "the manager was told: $(cat "$work/told")"; pass
+  [ "$(grep -c '^WATCHDOG=1$' "$work/told")" -ge 3 ] || fail "the watchdog was not told: $(cat "$work/told")"; pass
+  [ "$(grep -v '^WATCHDOG=1$' "$work/told" | tr '\n' ' ')" = "READY=1 RELOADING=1 READY=1 STOPPING=1 " ] || fail "the manager was told: $(cat "$work/told")"; pass
   chown -R "$(id -u)" "$work/wisconsin"
 fi
 

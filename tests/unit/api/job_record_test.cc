@@ -23,6 +23,9 @@ job::Spec full_spec() {
   spec.rate_max = Rate::bits_per_second(80'000'000);
   spec.service = job::Class::kCheckpoint;
   spec.patience = job::Patience::kCommand;
+  spec.overwrite = "if-older";
+  spec.alternatives = {"paris:data/a"};
+  spec.checkpoint = {"dcp", "data:a", 8, "4f0c", {"latest"}, job::Checkpoint::Supersede::kAll, 5s};
   spec.submission_id = "run-7";
   spec.every = 30min;
   spec.deadline = job::WallTime(1764000000250ms);

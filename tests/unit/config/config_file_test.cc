@@ -77,6 +77,7 @@ TEST(ConfigFile, TrainingsNameLinksAndBeaconsNeedAKey) {
   expect_refused(minimal_and("[[training]]\nname = \"llm7\"\npeers = [\"oslo\"]\n"), ":16:1: ", {"llm7", "oslo", "[[link]]"});
   expect_refused(minimal_and("[[link]]\npeer = \"a\"\n[[link]]\npeer = \"a\"\n"), ":18:1: ", {"one [[link]] per site"});
   expect_refused(minimal_and("[phase]\nlisten = \"10.0.0.1:7399\"\n"), ":16:", {"listen in [phase]", "key_file"});
+  expect_refused(minimal_with("[data_plane]", "web = \"10.77.0.1:7480\"\n[data_plane]"), ":11:7: ", {"web in [listen]", "loopback", "ssh -L"});
   expect_refused(minimal_and("[schedule]\ntrickle = \"2%\"\n"), ":17:11: ", {"trickle", "1%"});
   const GatewayConfig config = accepted(minimal_and(
       "[[link]]\npeer = \"oslo\"\nle_queue = true\n[[training]]\nname = \"llm7\"\npeers = [\"oslo\"]\nsources = [\"board\"]\n"
@@ -86,6 +87,36 @@ TEST(ConfigFile, TrainingsNameLinksAndBeaconsNeedAKey) {
   EXPECT_FALSE(config.trainings.at(0).listens_to(PhaseSource::kBeacon));
   EXPECT_FALSE(config.phase.listen);
   EXPECT_EQ(config.phase.ttl_max, std::chrono::seconds(30));
+}
+
+TEST(ConfigFile, CountersOfATrainingNameInterfacesAndNeedACapacity) {
+  const std::string link = "[[link]]\npeer = \"oslo\"\n", training = "[[training]]\nname = \"llm7\"\npeers = [\"oslo\"]\n";
+  expect_refused(minimal_and(link + training + "counters = [\"iface:eth1\"]\n"), ":18:1: ", {"llm7", "oslo", "capacity"});
+  expect_refused(minimal_and(link + training + "counters = [\"nft:inet/a/b\"]\n"), ":21:12: ", {"nft:inet/a/b", "iface:"});
+  expect_refused(minimal_and(link + training + "counters = [\"iface:../mem\"]\n"), ":21:12: ", {"../mem", "iface:eth1"});
+  expect_refused(minimal_and("[schedule]\ninterference_budget = \"60%\"\n"), ":17:23: ", {"interference_budget", "50%"});
+  const GatewayConfig config = accepted(minimal_and(link + "capacity = \"10Gbit\"\n" + training + "counters = [\"iface:eth1\"]\nperiod_hint = \"6s\"\n"));
+  EXPECT_EQ(config.links.at(0).capacity, 10_Gbit);
+  EXPECT_EQ(config.trainings.at(0).interfaces, std::vector<std::string>{"eth1"});
+  EXPECT_EQ(config.trainings.at(0).period_hint, std::chrono::seconds(6));
+}
+
+TEST(ConfigFile, LinksHaveTimetablesAndClassesRules) {
+  const GatewayConfig config = accepted(minimal_and(
+      "[[link]]\npeer = \"oslo\"\ntimetable = \"08:00,1Gbit 20:00,off\"\ntimetable_zone = \"CET-1CEST,M3.5.0,M10.5.0/3\"\n"
+      "[schedule]\npolicy = \"fifo\"\n[class.restore]\nmode = \"scavenge\"\n[class.staging]\nrate = \"2Gbit\"\nweight = 3\n"));
+  const std::chrono::sys_seconds winter = std::chrono::sys_days(std::chrono::year(2026) / 1 / 15);
+  const Link& link = config.links.at(0);
+  EXPECT_EQ(link.timetable.at(winter + std::chrono::hours(7), link.zone).up, 1_Gbit);  // eight o'clock there
+  EXPECT_TRUE(link.timetable.at(winter + std::chrono::hours(6), link.zone).up.is_unlimited());
+  EXPECT_EQ(config.schedule.policy, "fifo");
+  EXPECT_EQ(config.classes[0].mode, JobClassRules::Mode::kScavenge);
+  EXPECT_EQ(config.classes[2].rate, 2_Gbit);
+  EXPECT_EQ(config.classes[2].weight, 3U);
+  EXPECT_EQ(accepted(minimal_and("")).classes[0].mode, JobClassRules::Mode::kFair);
+  expect_refused(minimal_and("[schedule]\npolicy = \"lifo\"\n"), ":17:", {"lifo", "weighted_fair"});
+  expect_refused(minimal_and("[[link]]\npeer = \"oslo\"\ntimetable = \"25:00,1Gbit\"\n"), ":18:", {"25:00"});
+  expect_refused(minimal_and("[[link]]\npeer = \"oslo\"\ntimetable_zone = \"Europe/Atlantis\"\n"), ":18:", {"Atlantis"});
 }
 
 TEST(ConfigFile, AMisspeltKeyIsRefusedWithTheNearestOne) {

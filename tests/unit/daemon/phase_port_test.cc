@@ -53,7 +53,11 @@ struct PhasePortTest : testing::Test {
     config.listen = Endpoint::parse("127.0.0.1:0").value();
     config.keys = {gate::BeaconKey{}};
     config.board = (root / "phase.board").string();
-    config.bursts = {.link_sites = {gate::site_id("wisconsin")}, .trainings = {{kLlm, {0}}, {gate::training_id("deaf"), {0}}}};
+    config.site.bursts = {.link_sites = {gate::site_id("wisconsin")}, .trainings = {{kLlm, {0}}, {gate::training_id("deaf"), {0}}}};
+    config.site.trainings.resize(2);
+    config.names = {"llm7", "deaf"};
+    config.peers = {"wisconsin"};
+    config.hears_api = {true, false};
     config.hears_beacons = {true, false};
     config.hears_board = {true, false};
     auto started = PhasePort::start(std::move(config));
@@ -86,8 +90,20 @@ TEST_F(PhasePortTest, ABeaconClosesAndOpensTheLinksOfItsTraining) {
 TEST_F(PhasePortTest, AnAnnouncementOfThisProcessDoesTheSame) {
   gate::PhaseEvent event;
   event.training = kLlm;
-  port->announce(event);
+  EXPECT_EQ(port->announce(event), gate::EventFate::kTaken);
   EXPECT_TRUE(becomes_true([&] { return is_closed(); }));
+}
+
+TEST_F(PhasePortTest, AnAnnouncementThatMeansNothingHereIsRefusedAtOnce) {
+  gate::PhaseEvent event;
+  event.training = gate::training_id("unknown");
+  EXPECT_EQ(port->announce(event), gate::EventFate::kUnknownTraining);
+  event.training = gate::training_id("deaf");
+  EXPECT_EQ(port->announce(event), gate::EventFate::kUnheard);
+  event.training = kLlm;
+  event.destination = gate::site_id("atlanta");
+  EXPECT_EQ(port->announce(event), gate::EventFate::kUnknownDestination);
+  EXPECT_FALSE(is_closed());
 }
 
 TEST_F(PhasePortTest, StrangersAndTrainingsThatAreNotHeardThisWayHoldNothing) {
@@ -111,6 +127,48 @@ TEST_F(PhasePortTest, ANewWriterOnTheBoardIsShownToTheWorkersAndADeadOneIsForgot
   munmap(phase.board, 4096);
   close(phase.fd);  // as if it had died
   EXPECT_TRUE(becomes_true([&] { return news().board_slots == 0; }));
+}
+
+TEST_F(PhasePortTest, ReportsWhoCommunicatesAndWhoSaidSo) {
+  EXPECT_TRUE(becomes_true([&] { return port->report().trainings.size() == 2; }));
+  gate::PhaseEvent event;
+  event.training = kLlm;
+  port->announce(event);
+  EXPECT_TRUE(becomes_true([&] { return port->report().links.at(0).state == gate::GateState::kClosed; }));
+  const PhaseReport report = port->report();
+  EXPECT_TRUE(report.trainings[0].is_bursting);
+  EXPECT_EQ(report.trainings[0].origin, planner::PhaseOrigin::kApi);
+  EXPECT_FALSE(report.trainings[1].heard_at);
+  EXPECT_EQ(report.links[0].reason, gate::GateReason::kTraining);
+}
+
+TEST_F(PhasePortTest, BurstsOnTheBoardAreReportedWithTheirOwnTimes) {
+  tideway_phase phase{};
+  ASSERT_EQ(tideway_phase_open(&phase, (root / "phase.board").c_str(), "llm7", nullptr), 0);
+  tideway_phase_begin(&phase, nullptr);
+  EXPECT_TRUE(becomes_true([&] { return !port->report().links.empty() && port->report().links[0].state == gate::GateState::kClosed; }));
+  EXPECT_EQ(port->report().trainings[0].origin, planner::PhaseOrigin::kBoard);
+  tideway_phase_end(&phase);
+  EXPECT_TRUE(becomes_true([&] { return port->report().links[0].state == gate::GateState::kOpen; }));
+  tideway_phase_begin(&phase, nullptr);  // over before anybody looks: its times are on the board
+  tideway_phase_end(&phase);
+  EXPECT_TRUE(becomes_true([&] { return port->report().trainings[0].lock != planner::Lock::kUnknown; }));
+  tideway_phase_close(&phase);
+}
+
+TEST(InterfaceCounters, CountTheLoopbackAndKnowWhatItCarries) {
+  const auto none = InterfaceCounters::open({"no-such-if0"});
+  ASSERT_FALSE(none.ok());
+  EXPECT_NE(none.error().what.find("no-such-if0"), std::string::npos);
+  const auto counters = InterfaceCounters::open({"lo"});
+  ASSERT_TRUE(counters.ok()) << counters.error().what;
+  const InterfaceCounters::Counts before = counters.value().read();
+  Trainer sender(Endpoint::parse("127.0.0.1:9").value());
+  sender.say(gate::PhaseKind::kBegin);
+  EXPECT_GE(counters.value().read().sent, before.sent + gate::kBeaconSize);
+  EXPECT_TRUE(carries("lo", Endpoint::parse("127.0.0.1:7401").value()));
+  EXPECT_TRUE(carries("lo", Endpoint::parse("0.0.0.0:7401").value()));
+  EXPECT_FALSE(carries("lo", Endpoint::parse("192.0.2.1:7401").value()));
 }
 
 TEST(BeaconKeyFile, MustNotBeReadableByEverybody) {

@@ -21,12 +21,14 @@ TEST(GateWord, ReadsWhatWasWritten) {
   EXPECT_EQ(word.read()->signal, gate::GateSignal());
   const uint64_t version = word.version();
   word.write({{.closed_until = at(5), .reason = GateReason::kTraining, .training = 300, .guard_from = at(7), .guard_until = at(9),
-               .period = milliseconds(750)}, 0x8000'0000'0000'0001});
+               .period = milliseconds(750)}, 0x8000'0000'0000'0001, 0.0005, std::chrono::microseconds(250)});
   EXPECT_NE(word.version(), version);
   EXPECT_EQ(word.read()->signal.closed_until, at(5));
   EXPECT_EQ(word.read()->signal.training, 300);
   EXPECT_EQ(word.read()->signal.period, milliseconds(750));
   EXPECT_EQ(word.read()->board_slots, 0x8000'0000'0000'0001);
+  EXPECT_FLOAT_EQ(static_cast<float>(word.read()->trickle), 0.0005F);
+  EXPECT_EQ(word.read()->queue_target, std::chrono::microseconds(250));
 }
 
 // A reader never sees half of one word and half of another.
@@ -35,7 +37,7 @@ TEST(GateWord, IsNeverReadTorn) {
   std::atomic<bool> stop{false};
   std::thread writer([&] {
     for (int64_t i = 1; !stop.load(); ++i)
-      word.write({{.closed_until = at(i), .guard_from = at(i), .guard_until = at(i)}, static_cast<uint64_t>(i)});
+      word.write({{.closed_until = at(i), .guard_from = at(i), .guard_until = at(i)}, static_cast<uint64_t>(i), 0, {}});
   });
   for (int read = 0; read < 20'000;) {
     const auto news = word.read();
@@ -54,7 +56,7 @@ struct LaneGateTest : testing::Test {
   LaneGate gate{at(0), gates, 1, 0};
 
   void say(Time closed_until, uint64_t slots = 0) {
-    gates.word(1).write({{.closed_until = closed_until, .reason = GateReason::kTraining}, slots});
+    gates.word(1).write({{.closed_until = closed_until, .reason = GateReason::kTraining}, slots, 0, {}});
   }
 };
 
@@ -74,8 +76,35 @@ TEST_F(LaneGateTest, ClosesInTheTurnAfterTheWordAndWakesEachMillisecondUntilItIs
   EXPECT_EQ(gates.board(1, 0).held_ns[static_cast<size_t>(GateReason::kTraining)].get(), 49'000'000u);
 }
 
+// Each lane's own count used to overwrite the other's, so that the sum went up and down.
+TEST_F(LaneGateTest, TheLanesOfAWorkerAddUpOnTheBoard) {
+  const GateBoard& board = gates.board(1, 0);
+  const auto lanes = [&](GateReason reason) { return board.lanes[static_cast<size_t>(reason)].get(); };
+  say(at(50));
+  gate.turn(at(1), {});
+  {
+    LaneGate second(at(1), gates, 1, 0);
+    EXPECT_EQ(lanes(GateReason::kNone), 1u);
+    second.turn(at(2), {});
+    EXPECT_EQ(lanes(GateReason::kTraining), 2u);
+    EXPECT_EQ(board.transitions.get(), 2u);
+    gate.turn(at(120), {});
+    EXPECT_EQ(lanes(GateReason::kProbe), 1u);
+    EXPECT_EQ(board.transitions.get(), 3u);
+  }
+  EXPECT_EQ(lanes(GateReason::kTraining), 0u);
+  EXPECT_EQ(board.transitions.get(), 3u);
+}
+
+TEST_F(LaneGateTest, AWorkerThatSleptHeldNothingMeanwhile) {
+  say(at(60'000));
+  gate.turn(at(1), {});
+  gate.turn(at(30'000), {});
+  EXPECT_LE(gates.board(1, 0).held_ns[static_cast<size_t>(GateReason::kTraining)].get(), 101'000'000u);
+}
+
 TEST_F(LaneGateTest, AnotherLinksBurstIsNotOurs) {
-  gates.word(0).write({{.closed_until = at(50), .reason = GateReason::kTraining}, 0});
+  gates.word(0).write({{.closed_until = at(50), .reason = GateReason::kTraining}, 0, 0, {}});
   gate.turn(at(1), {});
   EXPECT_TRUE(gate.is_open());
 }

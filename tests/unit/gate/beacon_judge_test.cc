@@ -70,10 +70,10 @@ TEST(BeaconJudge, AForgottenSourceLetsNoOldBeaconIn) {
 
 TEST(BeaconJudge, ManyShortLivedSendersDoNotFillTheTable) {
   Judged site;
-  for (uint64_t source = 1; source <= 3 * BeaconJudge::kSourcesMax; ++source) {
+  for (uint64_t source = 1; source <= 3 * RepeatFilter::kSourcesMax; ++source) {
     site.wait(milliseconds(1));
     ASSERT_TRUE(site.takes(site.beacon(1, source)));
-    ASSERT_LE(site.judge.sources(), BeaconJudge::kSourcesMax);
+    ASSERT_LE(site.judge.sources(), RepeatFilter::kSourcesMax);
   }
 }
 

@@ -135,6 +135,83 @@ TEST(Job, ACommandIsNotLeftWaitingForSpace) {
   EXPECT_EQ(job.state, State::kFailed);
 }
 
+TEST(Job, ACheckpointWaitsUntilItIsHeldAlsoOverARestart) {
+  Job job = job_in(State::kWaiting);
+  job.spec.checkpoint.emplace();
+  job.hold = Hold::kWanted;
+  EXPECT_FALSE(start(job, kNow));
+  recover(job);
+  EXPECT_EQ(job.state, State::kWaiting);
+  EXPECT_TRUE(pause(job));
+  EXPECT_TRUE(resume(job));
+  EXPECT_EQ(job.state, State::kWaiting) << "resuming makes it no more complete";
+  EXPECT_TRUE(take_hold(job, Hold::kPinned, "d-1"));
+  EXPECT_EQ(job.state, State::kQueued);
+  EXPECT_EQ(job.pin, "d-1");
+  EXPECT_FALSE(take_hold(job, Hold::kPinned, "d-2"));
+  EXPECT_TRUE(start(job, kNow));
+}
+
+TEST(Job, APausedCheckpointThatIsHeldStaysPaused) {
+  Job job = job_in(State::kPaused);
+  job.hold = Hold::kWanted;
+  EXPECT_TRUE(take_hold(job, Hold::kInPlace, ""));
+  EXPECT_EQ(job.state, State::kPaused);
+  EXPECT_TRUE(resume(job));
+  EXPECT_EQ(job.state, State::kQueued);
+}
+
+TEST(Job, ACheckpointThatChangedFailsAndAnyOtherJobTriesAgain) {
+  const Error changed{Fault::kSourceChanged, "a shard was rewritten", ""};
+  Job plain = job_in(State::kRunning), checkpoint = job_in(State::kRunning);
+  checkpoint.spec.checkpoint.emplace();
+  EXPECT_TRUE(stumble(plain, kNow, changed, Progressed::kNo));
+  EXPECT_TRUE(stumble(checkpoint, kNow, changed, Progressed::kYes));
+  EXPECT_EQ(plain.state, State::kWaiting);
+  EXPECT_EQ(checkpoint.state, State::kFailed);
+}
+
+TEST(Job, ARestoreGoesRoundItsReplicasOnceBeforeItWaits) {
+  Job job = job_in(State::kRunning);
+  job.spec.sources = {"a:r/x"};
+  job.spec.alternatives = {"b:r/x", "c:r/x"};
+  EXPECT_TRUE(try_next_source(job, "b"));
+  EXPECT_EQ(job.state, State::kQueued);
+  EXPECT_EQ(job.peer, "b");
+  EXPECT_EQ(job.spec.sources.front(), "b:r/x");
+  EXPECT_EQ(job.spec.alternatives, (std::vector<std::string>{"c:r/x", "a:r/x"}));
+  EXPECT_TRUE(start(job, kNow));
+  EXPECT_TRUE(try_next_source(job, "c"));
+  EXPECT_TRUE(start(job, kNow));
+  EXPECT_FALSE(try_next_source(job, "a")) << "each had its turn";
+  EXPECT_TRUE(stumble(job, kNow, kLost, Progressed::kNo));
+  EXPECT_EQ(job.state, State::kWaiting);
+  EXPECT_TRUE(start(job, kNow));
+  EXPECT_TRUE(try_next_source(job, "a"));
+}
+
+TEST(Job, WhatNeverWasCompleteFails) {
+  Job job = job_in(State::kWaiting);
+  job.hold = Hold::kWanted;
+  EXPECT_TRUE(fail(job, kNow, kMissing));
+  EXPECT_EQ(job.state, State::kFailed);
+  EXPECT_EQ(job.ended, kNow);
+  EXPECT_FALSE(fail(job, kNow, kMissing));
+}
+
+TEST(Job, SeriesAndStepAreForCheckpointsAndRestores) {
+  Job job = job_in(State::kQueued);
+  job.spec.sources = {"data:a"};
+  job.spec.destination = "w:data/a";
+  job.spec.series = "llm7";
+  EXPECT_EQ(check(job.spec).error().fault, Fault::kUnsupported);
+  job.spec.service = Class::kRestore;
+  EXPECT_TRUE(check(job.spec).ok());
+  job.spec.service = Class::kCheckpoint;
+  job.spec.checkpoint.emplace();
+  EXPECT_TRUE(check(job.spec).ok());
+}
+
 TEST(Job, ARestartQueuesWhatRanAndWhatWaited) {
   for (const State state : {State::kRunning, State::kWaiting}) {
     Job job = job_in(state);
@@ -190,7 +267,6 @@ TEST(Job, AFieldThatNothingEnforcesIsRefusedByName) {
   EXPECT_EQ(refused([](Spec&) {}), "");
   EXPECT_EQ(refused([](Spec& spec) { spec.deadline = kNow; }), "deadline");
   EXPECT_EQ(refused([](Spec& spec) { spec.rpo = 30min; }), "rpo");
-  EXPECT_EQ(refused([](Spec& spec) { spec.weight = 2; }), "weight");
   EXPECT_EQ(refused([](Spec& spec) { spec.series = "llm7"; }), "series");
   EXPECT_EQ(refused([](Spec& spec) { spec.step = 9000; }), "step");
   EXPECT_EQ(refused([](Spec& spec) { spec.hurt_max = 0.01; }), "hurt_max");

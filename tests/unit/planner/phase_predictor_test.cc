@@ -84,6 +84,13 @@ TEST(PhasePredictor, LocksUnderJitterAndAfterAStep) {
   EXPECT_GE(again, kRuns * 9 / 10);
 }
 
+// Each begin came after what was taken for a silence, so the period stayed as short as it had been for good.
+TEST(PhasePredictor, APeriodThatGrewManyTimesIsFoundAgain) {
+  const PhasePredictor predictor = after({0, 0.1, 0.2, 0.3, 1.3, 2.3, 3.3, 4.3, 5.3, 6.3, 7.3}, 0.1);
+  EXPECT_NEAR(in_seconds(predictor.period()), 1.0, 0.02);
+  EXPECT_NE(predictor.lock(at(7.3)), Lock::kLost);
+}
+
 TEST(PhasePredictor, NoiseOfInferredBeginsCountsHalf) {
   PhasePredictor inferred(Begins::kInferred, seconds(1)), announced(Begins::kAnnounced, seconds(1));
   for (PhasePredictor* predictor : {&inferred, &announced})

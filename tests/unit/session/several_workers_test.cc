@@ -43,7 +43,7 @@ class SeveralWorkersTest : public testing::TestWithParam<NetWorkers> {
     dialling.flows = kFlows;
     dialling_ = Gateway::start(std::move(dialling)).value();
     session_ = dialling_->dial({"wisconsin", *serving_->control_endpoint(), crypto::IdentityPattern::parse(test::kWisconsin).value()},
-                               GetParam().delivery).value();
+                               {.delivery = GetParam().delivery}).value();
   }
 
   GatewayConfig gateway_of(const char* name, const std::string& identity, uint32_t net_workers) {

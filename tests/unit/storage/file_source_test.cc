@@ -63,6 +63,28 @@ class FileSourceTest : public testing::TestWithParam<IoQueueMode> {
 
 INSTANTIATE_TEST_SUITE_P(Queues, FileSourceTest, testing::Values(IoQueueMode::kAuto, IoQueueMode::kThreads));
 
+TEST_P(FileSourceTest, APinOutlivesTheNameThatTheTrainerRemovesAndStillTellsARewrite) {
+  root_.write("checkpoint/shard", "bytes of it");
+  root_.make_dir("pin");
+  std::filesystem::create_hard_link(root_ / "checkpoint/shard", root_ / "pin/shard");
+  const auto root = std::make_shared<RootedDir>(RootedDir::open_host_path(root_.path().string(), Side::kSource).value());
+  const auto start_on_pin = [&](ScanSource::Held held) {
+    source_ = std::make_unique<FileSource>(ScanSpec{{{root, single_name("pin"), {}, held}}, ScanForm::kSingle, {}, {}}, *queue_);
+    bind_all();
+  };
+  std::string bytes(11, '?');
+  start_on_pin(ScanSource::Held::kPinned);
+  const uint64_t version = entries_.at(1).version;
+  ASSERT_TRUE(read(ObjectId(1), 0, std::as_writable_bytes(std::span(bytes))).ok());
+  std::filesystem::remove(root_ / "checkpoint/shard");  // the ctime moves
+  EXPECT_TRUE(close(ObjectId(1)).ok());
+  start_on_pin(ScanSource::Held::kPinned);
+  EXPECT_EQ(entries_.at(1).version, version) << "a transfer that goes on would send it again";
+  ASSERT_TRUE(read(ObjectId(1), 0, std::as_writable_bytes(std::span(bytes))).ok());
+  root_.write("pin/shard", "other bytes");
+  EXPECT_EQ(close(ObjectId(1)).error().fault, Fault::kSourceChanged);
+}
+
 TEST_P(FileSourceTest, HolesAreZerosWithoutBeingRead) {
   root_.write("sparse", "");
   ASSERT_EQ(::truncate((root_ / "sparse").c_str(), 8 << 20), 0);

@@ -438,6 +438,33 @@ TEST_F(PublishTest, AFileIsPublishedUnderItsNewNameAndNeverOverAnother) {
 }
 
 // What a hostile peer may put into its list. Each is refused, and nothing of it is visible.
+TEST_F(PublishTest, AnOlderFileIsReplacedAndALaterOneIsLeftWhereThatIsAsked) {
+  rules_.replace = PublishRules::Replace::kIfOlder;
+  root_.write("latest", "8000");
+  ASSERT_EQ(set_times(RootedDir::open_host_path(root_.path().string(), Side::kDestination).value().open_file(single_name("latest"), Access::kWrite).value().get(),
+                      1'400'000'000'000'000'000), 0);
+  file(0, "", "9000");
+  ASSERT_TRUE(publish("latest").ok());
+  EXPECT_EQ(root_.read("latest"), "9000");
+  root_.write("latest", "9500");  // its time is now, later than the entry's
+  restart(1);
+  file(0, "", "9000");
+  const auto status = publish("latest");
+  EXPECT_TRUE(status.ok()) << status.error().what;
+  EXPECT_EQ(root_.read("latest"), "9500");
+}
+
+TEST_F(PublishTest, NothingInATreeIsReplaced) {
+  rules_.replace = PublishRules::Replace::kIfOlder;
+  root_.write("copy/a", "old");
+  dir(0, "");
+  file(0, "a", "new");
+  const auto status = publish("copy");
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().fault, Fault::kDestExists);
+  EXPECT_EQ(root_.read("copy/a"), "old");
+}
+
 TEST_F(PublishTest, AListThatLiesIsRefused) {
   struct Lie { const char* what; void (*tell)(PublishTest&); Fault fault; };
   const Lie lies[] = {

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What trainers say to a gateway about checkpoints, and what it answers.
+// Thread: any. Pure.
+#pragma once
+#include "job/job.h"
+#include <tideway/result.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tideway::api {
+
+inline constexpr size_t kTargetsMax = 16;   // of one checkpoint
+inline constexpr size_t kPointersMax = 8, kSeriesMax = 255;
+
+// The body of POST /v1/checkpoints.
+struct CheckpointRequest {
+  std::string submission_id, series, path, pin, format = "auto", publish = "rename";
+  std::optional<uint64_t> step;          // absent: the number in its name
+  std::vector<std::string> to, pointers;
+  std::optional<std::chrono::milliseconds> rpo;
+  job::Checkpoint::Supersede supersede = job::Checkpoint::Supersede::kLatest;
+  uint32_t world = 0;
+  std::map<std::string, std::string> labels;
+  std::chrono::milliseconds settle = job::Checkpoint().settle;  // of a watch; no field of the body
+};
+// Errors: usage; unsupported: a field that asks for something that no part of this version does.
+Result<CheckpointRequest> parse_checkpoint(std::string_view body);
+
+// The body of POST /v1/restore: either of a series that this gateway has sent, or from somewhere.
+struct RestoreRequest {
+  std::string submission_id, series, from, destination, verify = "memory";
+  std::optional<uint64_t> step;          // absent: the newest
+  std::vector<std::string> include;      // empty: all
+  enum class Fallback : uint8_t { kNo, kToOlder } fallback = Fallback::kNo;
+  job::Patience patience = job::Patience::kJob;
+};
+Result<RestoreRequest> parse_restore(std::string_view body);
+std::string to_json(const RestoreRequest& request);
+
+// What the two of them answer: the first job's id, and all of them.
+std::string accepted_to_json(const std::vector<job::JobId>& jobs, job::State state);
+// Errors: usage.
+Result<job::JobId> parse_accepted(std::string_view text);
+
+// One line of GET /v1/checkpoints: a step of a series, wherever it goes.
+struct CheckpointRow {
+  std::string series;
+  std::optional<uint64_t> step;
+  std::vector<std::string> sites;        // where it is published
+  std::string root_hash;
+  Bytes bytes;
+  std::optional<job::WallTime> published_at;
+  std::string state;                     // published: somewhere; else of the job that is furthest
+  std::vector<job::JobId> jobs;
+};
+std::string to_json(const std::vector<CheckpointRow>& rows);
+
+}  // namespace tideway::api

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Looks at a checkpoint on disk for the rules of checkpoint/: its files, and the parts of them that a rule reads.
+// Thread: any; it blocks.
+#pragma once
+#include "checkpoint/assess.h"
+#include "storage/rooted_dir.h"
+
+#include <map>
+#include <string>
+
+namespace tideway::daemon {
+
+// Of a checkpoint, or of a pin that stands for it.
+struct Spot {
+  const storage::RootedDir& root;
+  ObjectName at;        // what is looked at
+  ObjectName original;  // where the trainer put it, for its name and for what lies beside it
+};
+
+inline constexpr Bytes kPiecesMax = 256_MiB;  // of one checkpoint, in memory for a moment
+
+// Errors: source_missing, source_io; unsupported: more than kFilesMax files.
+Result<checkpoint::Listing> list_checkpoint(const Spot& spot);
+// What cannot be read, or is beyond kPiecesMax, is left out: then the rule does not hold.
+checkpoint::Pieces read_pieces(const Spot& spot, const checkpoint::Listing& listing);
+
+// Since when a checkpoint is what it is, over several looks.
+class QuietTimes {
+ public:
+  // `key` names the checkpoint among those looked at. How long its listing has been this one.
+  Duration take(const std::string& key, const checkpoint::Listing& listing, Time now);
+  void forget(const std::string& key) { seen_.erase(key); }
+
+ private:
+  struct Seen {
+    checkpoint::Listing listing;
+    Time since{};
+  };
+  std::map<std::string, Seen> seen_;  // of what is not complete yet: a few
+};
+
+}  // namespace tideway::daemon

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/checkpoint_thread.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "checkpoint/tracker.h"
+#include "storage/pin.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+namespace tideway::daemon {
+namespace {
+
+constexpr Duration kIdleMax = std::chrono::seconds(60);
+
+void ring(int fd) {
+  const uint64_t one = 1;
+  static_cast<void>(::write(fd, &one, sizeof one) == sizeof one);  // it is readable already, else
+}
+void clear(int fd) {
+  std::array<char, 4096> room{};
+  while (::read(fd, room.data(), room.size()) > 0) {
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<CheckpointThread>> CheckpointThread::start(CheckpointThreadConfig config) {
+  const int wake = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), told = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (wake < 0 || told < 0) return Error{Fault::kOverloaded, "cannot make a descriptor for checkpoints", "raise the limit of open files"};
+  std::unique_ptr<CheckpointThread> made(new CheckpointThread(std::move(config), wake, told));
+  for (const CheckpointThreadConfig::Root& root : made->config_.roots) {
+    if (Status status = storage::make_request_dirs(*root.root, made->config_.group); !status.ok()) {
+      log::warning("no_inbox", "root=" + root.name + " why=\"" + status.error().what + '"');  // a root that is read-only
+      continue;
+    }
+    made->inboxes_.emplace_back(root.name, root.root);
+  }
+  for (CheckpointThreadConfig::Watch& watch : made->config_.watches)
+    made->watches_.emplace_back(watch.config, made->root_named(watch.config.root), watch.known);
+  made->watch_by_inotify();
+  made->thread_ = std::thread([self = made.get()] { self->run(); });
+  return made;
+}
+
+CheckpointThread::~CheckpointThread() {
+  {
+    const std::lock_guard lock(mutex_);
+    must_end_ = true;
+  }
+  ring(told_);
+  if (thread_.joinable()) thread_.join();
+  for (const int fd : {wake_, told_, inotify_})
+    if (fd >= 0) ::close(fd);
+}
+
+// Only to look sooner: what it does not tell, on file systems that other hosts write to, the next look finds.
+void CheckpointThread::watch_by_inotify() {
+  inotify_ = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+  if (inotify_ < 0) return;
+  constexpr uint32_t kChanges = IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE;
+  for (const DirectoryWatch& watch : watches_)
+    for (const CheckpointThreadConfig::Root& root : config_.roots)
+      if (root.name == watch.config().root) ::inotify_add_watch(inotify_, watch.dir_path(root.path).c_str(), kChanges);
+  for (const CheckpointThreadConfig::Root& root : config_.roots) ::inotify_add_watch(inotify_, (root.path + "/.tideway/inbox").c_str(), IN_MOVED_TO);
+}
+
+session::RootPtr CheckpointThread::root_named(const std::string& name) const {
+  const auto found = std::ranges::find(config_.roots, name, &CheckpointThreadConfig::Root::name);
+  return found == config_.roots.end() ? nullptr : found->root;
+}
+
+void CheckpointThread::order(CheckpointOrder order) {
+  {
+    const std::lock_guard lock(mutex_);
+    orders_.push_back(std::move(order));  // bounded by the jobs that there are
+  }
+  ring(told_);
+}
+
+std::vector<CheckpointEvent> CheckpointThread::take_events() {
+  clear(wake_);
+  const std::lock_guard lock(mutex_);
+  return std::exchange(events_, {});
+}
+
+size_t CheckpointThread::inbox_pending() const {
+  const std::lock_guard lock(mutex_);
+  return inbox_pending_;
+}
+
+void CheckpointThread::say(CheckpointEvent event) {
+  {
+    const std::lock_guard lock(mutex_);
+    events_.push_back(std::move(event));
+  }
+  ring(wake_);
+}
+
+void CheckpointThread::run() {
+  while (true) {
+    const Time now = read_clock();
+    std::deque<CheckpointOrder> orders;
+    {
+      const std::lock_guard lock(mutex_);
+      if (must_end_) return;
+      orders.swap(orders_);
+    }
+    for (CheckpointOrder& order : orders) take(std::move(order), now);
+    look_at_holds(now);
+    look_at_watches(now);
+    look_at_inboxes(now);
+    wait_for_work(read_clock());
+  }
+}
+
+void CheckpointThread::take(CheckpointOrder order, Time now) {
+  if (auto* hold = std::get_if<HoldOrder>(&order)) {
+    session::RootPtr root = root_named(hold->root);
+    const bool is_known = std::ranges::any_of(holds_, [&](const Holding& one) { return one.order().pin == hold->pin; });
+    if (root == nullptr) say(HoldAnswered{hold->pin, Error{Fault::kUsage, "there is no root \"" + hold->root + '"', "see GET /v1/roots"}});
+    else if (!is_known) holds_.emplace_back(std::move(*hold), std::move(root), now);
+  } else if (const auto* drop = std::get_if<DropPin>(&order)) {
+    std::erase_if(holds_, [&](const Holding& one) { return one.order().pin == drop->pin; });
+    const session::RootPtr root = root_named(drop->root);
+    if (root == nullptr || !storage::is_pin_id(drop->pin)) return;
+    if (Status status = storage::drop_pin(*root, drop->pin); !status.ok()) log::warning("pin_left", "pin=" + drop->pin + " why=\"" + status.error().what + '"');
+  } else if (const auto* answer = std::get_if<AnswerInbox>(&order)) {
+    const auto inbox = std::ranges::find(inboxes_, answer->root, &Inbox::root_name);
+    if (inbox != inboxes_.end()) inbox->answer(answer->submission_id, answer->text);
+  } else if (const auto* forget = std::get_if<ForgetFound>(&order)) {
+    if (forget->watch < watches_.size()) watches_[forget->watch].forget(forget->name);
+  } else {
+    hold_pointer(std::get<HoldPointer>(order));
+  }
+}
+
+// Rewritten in place, so it counts when the copy and a second look agree.
+void CheckpointThread::hold_pointer(const HoldPointer& order) {
+  const session::RootPtr root = root_named(order.root);
+  PointerHeld held{order, ""};
+  constexpr int kTries = 3;
+  for (int i = 0; root != nullptr && i < kTries && held.points_to.empty(); ++i) {
+    static_cast<void>(storage::drop_pin(*root, order.pin).ok());
+    if (!storage::make_pin(*root, order.name, order.pin).ok()) break;
+    const ObjectName copy = storage::pins_dir().child(order.pin).value().child(order.name.last()).value();
+    const Spot spot{*root, copy, order.name};
+    const checkpoint::Listing listing{"", {}};
+    const checkpoint::Pieces pieces = read_pieces(spot, listing);
+    const auto again = pieces.find({"../" + order.name.last(), checkpoint::Part::kAgain});
+    auto file = root->open_file(copy, storage::Access::kRead);
+    std::string text(checkpoint::kTrackerBytesMax, '\0');
+    const ssize_t count = file.ok() ? ::pread(file.value().get(), text.data(), text.size(), 0) : -1;
+    if (count <= 0) break;
+    text.resize(static_cast<size_t>(count));
+    if (again != pieces.end() && again->second == text) held.points_to = checkpoint::tracked_name(order.name.last(), text).value_or("");
+  }
+  if (held.points_to.empty() && root != nullptr) static_cast<void>(storage::drop_pin(*root, order.pin).ok());
+  say(std::move(held));
+}
+
+void CheckpointThread::look_at_holds(Time now) {
+  std::erase_if(holds_, [&](Holding& holding) {
+    if (now < holding.next_look()) return false;
+    HoldOutcome outcome = holding.look(quiet_, now);
+    const bool is_through = !outcome.ok() || std::holds_alternative<Held>(outcome.value());
+    say(HoldAnswered{holding.order().pin, std::move(outcome)});
+    return is_through;
+  });
+}
+
+void CheckpointThread::look_at_watches(Time now) {
+  for (size_t i = 0; i < watches_.size(); ++i) {
+    if (now < watches_[i].next_look() && !is_stirred_) continue;
+    for (FoundCheckpoint& found : watches_[i].look(quiet_, now)) say(Found{i, std::move(found)});
+  }
+  is_stirred_ = false;
+}
+
+void CheckpointThread::look_at_inboxes(Time now) {
+  if (now < next_inbox_) return;
+  next_inbox_ = now + kInboxEvery;
+  const int64_t wall = Duration(read_wall_clock().time_since_epoch()).count();
+  size_t pending = 0;
+  for (Inbox& inbox : inboxes_) {
+    for (InboxRequest& request : inbox.look(wall)) say(std::move(request));
+    pending += inbox.pending();
+  }
+  const std::lock_guard lock(mutex_);
+  inbox_pending_ = pending;
+}
+
+Time CheckpointThread::next_look() const {
+  Time next = inboxes_.empty() ? kNever : next_inbox_;
+  for (const Holding& holding : holds_) next = std::min(next, holding.next_look());
+  for (const DirectoryWatch& watch : watches_) next = std::min(next, watch.next_look());
+  return next;
+}
+
+void CheckpointThread::wait_for_work(Time now) {
+  const Duration pause = std::clamp(next_look() == kNever ? kIdleMax : next_look() - now, Duration(), kIdleMax);
+  std::array<pollfd, 2> fds{pollfd{told_, POLLIN, 0}, pollfd{inotify_, POLLIN, 0}};
+  ::poll(fds.data(), fds.size(), static_cast<int>(pause / std::chrono::milliseconds(1)) + (pause > Duration() ? 1 : 0));
+  if ((fds[1].revents & POLLIN) != 0) {
+    ::poll(nullptr, 0, static_cast<int>(kEventPause / std::chrono::milliseconds(1)));  // many changes, one look
+    clear(inotify_);
+    is_stirred_ = true;
+    next_inbox_ = {};
+  }
+  clear(told_);
+}
+
+}  // namespace tideway::daemon

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// All that checkpoints want of the disk, on a thread of its own, so that a slow one holds up no session: holds them, watches directories,
+// reads inboxes, drops pins. Orders go in and events come out; it decides nothing about jobs.
+// Thread: control, but for what runs inside.
+#pragma once
+#include "daemon/directory_watch.h"
+#include "daemon/holding.h"
+#include "daemon/inbox.h"
+
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <variant>
+
+namespace tideway::daemon {
+
+struct DropPin {
+  std::string root, pin;
+};
+struct AnswerInbox {
+  std::string root, submission_id, text;
+};
+struct ForgetFound {  // by a watch
+  size_t watch = 0;
+  std::string name;
+};
+// A copy of a file that names the newest checkpoint, as a pin of its own.
+struct HoldPointer {
+  std::string pin, root;
+  ObjectName name;  // of that file
+  std::string job;  // whose publish asks for it
+};
+using CheckpointOrder = std::variant<HoldOrder, DropPin, AnswerInbox, ForgetFound, HoldPointer>;
+
+struct HoldAnswered {
+  std::string pin;
+  HoldOutcome outcome;
+};
+struct Found {
+  size_t watch = 0;
+  FoundCheckpoint checkpoint;
+};
+struct PointerHeld {
+  HoldPointer order;
+  std::string points_to;  // name of a checkpoint beside it
+};
+using CheckpointEvent = std::variant<HoldAnswered, Found, InboxRequest, PointerHeld>;
+
+struct CheckpointThreadConfig {
+  struct Root {
+    std::string name, path;
+    session::RootPtr root;
+  };
+  struct Watch {
+    WatchConfig config;
+    std::set<std::string> known;
+  };
+  std::vector<Root> roots;
+  std::vector<Watch> watches;
+  std::optional<uint32_t> group;  // of pins and inboxes
+};
+
+class CheckpointThread {
+ public:
+  static constexpr Duration kInboxEvery = std::chrono::milliseconds(500);
+  static constexpr Duration kEventPause = std::chrono::milliseconds(20);  // between a change that inotify tells and the look
+
+  // Errors: overloaded: no descriptor for the wake-up.
+  static Result<std::unique_ptr<CheckpointThread>> start(CheckpointThreadConfig config);
+  ~CheckpointThread();
+
+  void order(CheckpointOrder order);
+  int wait_fd() const { return wake_; }  // readable when there are events
+  std::vector<CheckpointEvent> take_events();
+  size_t inbox_pending() const;
+
+ private:
+  CheckpointThread(CheckpointThreadConfig config, int wake, int told) : config_(std::move(config)), wake_(wake), told_(told) {}
+  void run();
+  void watch_by_inotify();
+  void take(CheckpointOrder order, Time now);
+  void hold_pointer(const HoldPointer& order);
+  void look_at_holds(Time now);
+  void look_at_watches(Time now);
+  void look_at_inboxes(Time now);
+  void say(CheckpointEvent event);
+  Time next_look() const;
+  void wait_for_work(Time now);
+  session::RootPtr root_named(const std::string& name) const;
+
+  CheckpointThreadConfig config_;
+  const int wake_, told_;  // for the control thread, and for ours
+  int inotify_ = -1;
+
+  // Of the thread.
+  QuietTimes quiet_;
+  std::vector<Holding> holds_;
+  std::vector<DirectoryWatch> watches_;
+  std::vector<Inbox> inboxes_;
+  Time next_inbox_{};
+  bool is_stirred_ = false;  // something happened in a watched directory
+
+  mutable std::mutex mutex_;
+  std::deque<CheckpointOrder> orders_;  // guarded by mutex_, like all that follows
+  std::vector<CheckpointEvent> events_;
+  size_t inbox_pending_ = 0;
+  bool must_end_ = false;
+  std::thread thread_;
+};
+
+}  // namespace tideway::daemon

@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/checkpoints.h"
+
+#include "api/problem.h"
+#include "api/spec_json.h"
+#include "base/log.h"
+#include "checkpoint/tracker.h"
+#include "crypto/random_bytes.h"
+#include "crypto/sha256.h"
+#include "session/transfer_id.h"
+#include "storage/pin.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+namespace tideway::daemon {
+namespace {
+
+constexpr std::string_view kVerify = "readback";  // a checkpoint that cannot be read back is none
+
+std::string new_pin() {
+  std::array<std::byte, 8> bytes{};
+  crypto::random_bytes(bytes);
+  return "d-" + crypto::to_hex(bytes);
+}
+
+// "wisconsin:ckpt/runs/llm7" and a name below it.
+std::string below(std::string to, const std::string& name) {
+  while (to.ends_with('/')) to.pop_back();
+  return to + (to.ends_with(':') ? "" : "/") + name;
+}
+
+std::string_view above(std::string_view destination) { return destination.substr(0, destination.rfind('/')); }
+std::string_view last(std::string_view destination) { return destination.substr(destination.rfind('/') + 1); }
+
+bool is_pointer(const job::Job& job) { return job.spec.overwrite != "never"; }
+
+std::string source_root_of(const job::Job& job) { return job.spec.checkpoint->path.substr(0, job.spec.checkpoint->path.find(':')); }
+
+Error usage(std::string what, std::string next) { return {Fault::kUsage, std::move(what), std::move(next)}; }
+
+// A specification that is complete but for its destination.
+Result<job::Spec> common_spec(const api::CheckpointRequest& request, const RootPlace& place) {
+  const auto format = checkpoint::format_named(request.format);
+  if (!format) return usage("there is no format \"" + to_display(std::string_view(request.format).substr(0, 32)) + '"', "see docs/trainers.md");
+  if (place.name.is_root()) return usage("the path of a checkpoint is no root", "name a directory or a file below it");
+  if (!request.pin.empty() && !storage::is_pin_id(request.pin)) return usage("pin is no name of a pin", "name a directory in .tideway/pins");
+  job::Spec spec;
+  spec.sources = {request.path};
+  spec.service = job::Class::kCheckpoint;
+  spec.verify = kVerify;
+  spec.publish = request.publish;
+  spec.submission_id = request.submission_id;
+  spec.series = request.series.empty() ? to_display(place.name.parent()) : request.series;
+  spec.step = request.step ? request.step : checkpoint::step_in(place.name.last());
+  spec.rpo = request.rpo;
+  spec.labels = request.labels;
+  job::Checkpoint& checkpoint = spec.checkpoint.emplace();
+  checkpoint.format = request.format;
+  checkpoint.path = request.path;
+  checkpoint.world = request.world;
+  checkpoint.settle = request.settle;
+  checkpoint.pin = request.pin;
+  checkpoint.pointers = request.pointers;
+  checkpoint.supersede = request.supersede;
+  return spec;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Checkpoints>> Checkpoints::start(const Parts& parts, CheckpointThreadConfig config) {
+  std::vector<WatchConfig> watches;
+  for (const CheckpointThreadConfig::Watch& watch : config.watches) watches.push_back(watch.config);
+  std::unique_ptr<Checkpoints> made(new Checkpoints(parts, std::move(watches)));
+  for (CheckpointThreadConfig::Watch& watch : config.watches) watch.known = made->known_names(watch.config);
+  auto thread = CheckpointThread::start(std::move(config));
+  if (!thread.ok()) return std::move(thread).error();
+  made->thread_ = std::move(thread).value();
+  made->take_up();
+  return made;
+}
+
+// What the store knows: live ones are held or looked at again, and pins of those that are over go.
+void Checkpoints::take_up() {
+  std::map<std::string, std::string> left;  // pin to root
+  for (const auto& [id, job] : parts_.table.all()) {
+    if (!job.spec.checkpoint) continue;
+    if (job::is_over(job.state)) {
+      if (!job.pin.empty()) left[job.pin] = source_root_of(job);
+      continue;
+    }
+    need(job);
+  }
+  for (const auto& [pin, root] : left)
+    if (!pins_.contains(pin)) thread_->order(DropPin{root, pin});
+}
+
+// Names below the watched directory that have a job to each of its destinations, over or not.
+std::set<std::string> Checkpoints::known_names(const WatchConfig& watch) const {
+  std::map<std::string, std::set<std::string>> sent;
+  for (const auto& [id, job] : parts_.table.all()) {
+    if (!job.spec.checkpoint || is_pointer(job) || job.spec.series != watch.series) continue;
+    if (job.state == job::State::kFailed) continue;
+    sent[std::string(last(job.spec.destination))].insert(job.spec.destination);
+  }
+  std::set<std::string> known;
+  for (const auto& [name, destinations] : sent)
+    if (std::ranges::all_of(watch.to, [&](const std::string& to) { return destinations.contains(below(to, name)); })) known.insert(name);
+  return known;
+}
+
+// ---- taking in -----------------------------------------------------------------------------------------------------------
+
+Result<std::vector<JobTable::Submission>> Checkpoints::read(const Submission& submission) const {
+  const auto place = parse_root_place(submission.request.path);
+  if (!place.ok()) return place.error();
+  auto common = common_spec(submission.request, place.value());
+  if (!common.ok()) return std::move(common).error();
+  const std::string pin = submission.request.pin.empty() ? new_pin() : submission.request.pin;
+  std::vector<JobTable::Submission> all;
+  for (const std::string& to : submission.request.to) {
+    job::Spec spec = common.value();
+    spec.destination = below(to, place.value().name.last());
+    if (!all.empty() && !spec.submission_id.empty()) spec.submission_id += "#" + std::to_string(all.size() + 1);
+    if (Status status = job::check(spec); !status.ok()) return std::move(status).error();
+    const auto request = request_of(spec, {parts_.roots, parts_.peers});
+    if (!request.ok()) return request.error();
+    if (Status status = parts_.grants.allow(submission.caller, request.value()); !status.ok()) return std::move(status).error();
+    JobTable::Submission one;
+    one.request = api::to_json(spec);
+    one.owner = submission.caller.uid;
+    one.peer = session::peer_of(request.value()).value();
+    one.transfer = session::id_of(request.value());
+    one.hold = job::Hold::kWanted;
+    one.pin = pin;
+    one.spec = std::move(spec);
+    all.push_back(std::move(one));
+  }
+  return all;
+}
+
+// The same series, step and destination, unless that one came to nothing.
+const job::Job* Checkpoints::known_job(const JobTable::Submission& submission) const {
+  for (const auto& [id, job] : parts_.table.all()) {
+    const bool is_same = job.spec.checkpoint && !is_pointer(job) && job.spec.destination == submission.spec.destination && job.spec.series == submission.spec.series &&
+                         job.spec.step == submission.spec.step;
+    if (is_same && job.state != job::State::kFailed && (job.state != job::State::kCancelled || !job.superseded_by.empty())) return &job;
+  }
+  return nullptr;
+}
+
+void Checkpoints::submit(const Submission& submission, job::WallTime wall, Answer answer) {
+  auto read_all = read(submission);
+  if (!read_all.ok()) return answer(read_all.error());
+  std::vector<job::JobId> ids;
+  std::vector<JobTable::Submission> fresh;
+  for (JobTable::Submission& one : read_all.value()) {
+    const job::Job* known = known_job(one);
+    const bool is_repeated = known != nullptr && known->owner == one.owner && !one.spec.submission_id.empty() && known->spec.submission_id == one.spec.submission_id;
+    if (known != nullptr && !is_repeated) ids.push_back(known->id);
+    else fresh.push_back(std::move(one));  // the table compares what is asked for twice under one id
+  }
+  // A trainer's pin that nobody needs, because somebody else spoke of the checkpoint first.
+  if (fresh.empty() && !submission.request.pin.empty()) drop_unused_pin(submission.request.pin, submission.request.path.substr(0, submission.request.path.find(':')));
+  parts_.intake.take(std::move(fresh), wall, [this, ids = std::move(ids), answer = std::move(answer)](const Result<std::vector<JobTable::Taken>>& taken) mutable {
+    if (!taken.ok()) return answer(taken.error());
+    follow(taken.value());
+    for (const JobTable::Taken& one : taken.value()) ids.push_back(one.id);
+    answer(api::accepted_to_json(ids, parts_.table.find(ids.front())->state));
+  });
+}
+
+void Checkpoints::follow(const std::vector<JobTable::Taken>& taken) {
+  for (const JobTable::Taken& one : taken) {
+    const job::Job* job = parts_.table.find(one.id);
+    if (!one.is_new || job == nullptr || job::is_over(job->state)) continue;
+    need(*job);
+  }
+}
+
+// Jobs of one checkpoint share its pin, which is made once: a second time would take it from under the first.
+void Checkpoints::need(const job::Job& job) {
+  live_.insert(job.id);
+  std::set<job::JobId>& jobs = pins_[job.pin];
+  const bool is_ordered = std::ranges::any_of(jobs, [&](const job::JobId& id) { return parts_.table.find(id)->hold == job::Hold::kWanted; });
+  jobs.insert(job.id);
+  if (job.hold == job::Hold::kWanted && !is_ordered) order_hold(job);
+}
+
+void Checkpoints::order_hold(const job::Job& job) {
+  const auto place = parse_root_place(job.spec.checkpoint->path);
+  if (!place.ok()) return;
+  HoldOrder order;
+  order.pin = job.pin;
+  order.root = place.value().root;
+  order.name = place.value().name;
+  order.format = checkpoint::format_named(job.spec.checkpoint->format).value_or(checkpoint::Format{});
+  order.format.world = job.spec.checkpoint->world;
+  order.settle = job.spec.checkpoint->settle;
+  order.owner = job.owner == ::geteuid() ? 0 : job.owner;
+  if (!job.spec.checkpoint->pin.empty()) order.by = HoldOrder::Pin::kByTrainer;
+  thread_->order(std::move(order));
+}
+
+// ---- what the thread says ------------------------------------------------------------------------------------------------
+
+void Checkpoints::turn(Now now) {
+  for (CheckpointEvent& event : thread_->take_events()) on_event(event, now);
+  for (const job::JobId& id : std::exchange(arrived_, {}))
+    if (const job::Job* job = parts_.table.find(id); job != nullptr && !job::is_over(job->state)) supersede_older(*job, now);
+  std::vector<job::JobId> over;
+  for (const job::JobId& id : live_) {
+    const job::Job* job = parts_.table.find(id);
+    if (job == nullptr || job::is_over(job->state)) over.push_back(id);
+  }
+  for (const job::JobId& id : over) {
+    live_.erase(id);
+    if (const job::Job* job = parts_.table.find(id)) on_over(*job);
+  }
+  search_.turn(now.time);
+}
+
+void Checkpoints::on_event(CheckpointEvent& event, Now now) {
+  if (const auto* answered = std::get_if<HoldAnswered>(&event)) on_held(*answered, now.wall);
+  else if (const auto* found = std::get_if<Found>(&event)) on_found(*found, now.wall);
+  else if (const auto* request = std::get_if<InboxRequest>(&event)) on_inbox(*request, now);
+  else on_pointer(std::get<PointerHeld>(event), now.wall);
+}
+
+void Checkpoints::on_held(const HoldAnswered& answered, job::WallTime wall) {
+  const auto jobs = pins_.find(answered.pin);
+  if (jobs == pins_.end()) return;
+  const auto* held = answered.outcome.ok() ? std::get_if<Held>(&answered.outcome.value()) : nullptr;
+  if (held != nullptr) ++(held->hold == job::Hold::kPinned ? pins_made_ : pins_guarded_);
+  for (const job::JobId& id : jobs->second) {
+    parts_.table.change(id, wall, [&](job::Job& job) {
+      if (!answered.outcome.ok()) return job::fail(job, wall, answered.outcome.error());
+      if (held != nullptr) {
+        if (job.spec.checkpoint->pointers.empty()) job.spec.checkpoint->pointers = held->pointers;
+        return job::take_hold(job, held->hold, held->hold == job::Hold::kPinned ? answered.pin : "");
+      }
+      const auto& why = std::get<checkpoint::Incomplete>(answered.outcome.value());
+      const std::string text = why.reason + ": " + why.detail;
+      if (job.state != job::State::kWaiting || job.hold != job::Hold::kWanted || (job.wait && job.wait->what == text)) return false;
+      job.wait = job::Wait{"incomplete", text, ""};
+      return true;
+    });
+    if (held != nullptr) arrived_.push_back(id);
+    if (held != nullptr && held->hold == job::Hold::kInPlace) log::warning("checkpoint_unpinned", "job=" + id + " why=\"" + held->unpinned_why + '"');
+  }
+}
+
+void Checkpoints::on_found(const Found& found, job::WallTime wall) {
+  const WatchConfig& watch = watches_[found.watch];
+  const auto name = watch.dir.child(found.checkpoint.name);
+  if (!name.ok()) return;
+  api::CheckpointRequest request;
+  request.path = watch.root + ':';
+  for (const std::string& component : name.value().components()) request.path += (request.path.back() == ':' ? "" : "/") + component;
+  request.series = watch.series;
+  request.step = found.checkpoint.step;
+  request.format = watch.format.kind ? std::string(checkpoint::to_string(*watch.format.kind)) : "auto";
+  request.world = watch.format.world;
+  request.settle = std::chrono::duration_cast<std::chrono::milliseconds>(watch.settle);
+  request.to = watch.to;
+  request.rpo = watch.rpo;
+  log::info("checkpoint_found", "series=" + to_display(watch.series) + " name=\"" + to_display(found.checkpoint.name) + '"');
+  submit({request, {::geteuid(), ::getegid(), {}}}, wall, [this, found](const Result<std::string>& answer) {
+    if (answer.ok()) return;
+    log::warning("checkpoint_refused", "name=\"" + to_display(found.checkpoint.name) + "\" why=\"" + answer.error().what + '"');
+    if (answer.error().code() == ErrorCode::kRetryLater) thread_->order(ForgetFound{found.watch, found.checkpoint.name});
+  });
+}
+
+// ---- the inbox -------------------------------------------------------------------------------------------------------------
+
+void Checkpoints::answer_inbox(const InboxRequest& request, const Result<std::string>& answer) {
+  const std::string text = answer.ok() ? answer.value() : api::to_problem(answer.error(), api::status_of(answer.error().fault));
+  log::info("inbox_answered", "root=" + request.root + " request=" + request.submission_id + " code=" + (answer.ok() ? "ok" : std::string(answer.error().name())));
+  thread_->order(AnswerInbox{request.root, request.submission_id, text});
+}
+
+// Of a checkpoint or a job, which tell themselves apart by their fields. A path without a root lies below the inbox' own.
+void Checkpoints::on_inbox(const InboxRequest& request, Now now) {
+  const auto answer = [this, request](const Result<std::string>& said) { answer_inbox(request, said); };
+  if (request.body.find("\"sources\"") != std::string::npos && request.body.find("\"to\"") == std::string::npos) return submit_job(request, now.wall);
+  auto read_one = api::parse_checkpoint(request.body);
+  if (!read_one.ok()) return answer(read_one.error());
+  api::CheckpointRequest& one = read_one.value();
+  if (!one.submission_id.empty() && one.submission_id != request.submission_id) return answer(usage("submission_id is another one than the name of the file", "make them the same"));
+  one.submission_id = request.submission_id;
+  if (one.path.find(':') == one.path.npos) one.path = request.root + ':' + one.path;
+  submit({one, request.caller}, now.wall, answer);
+}
+
+void Checkpoints::submit_job(const InboxRequest& request, job::WallTime wall) {
+  const auto answer = [this, request](const Result<std::string>& said) { answer_inbox(request, said); };
+  auto spec = api::parse_spec(request.body);
+  if (!spec.ok()) return answer(spec.error());
+  spec.value().submission_id = request.submission_id;
+  if (spec.value().checkpoint) return answer(usage("checkpoint is no field of a job", "write a request for a checkpoint"));
+  if (Status status = job::check(spec.value()); !status.ok()) return answer(status.error());
+  const auto copy = request_of(spec.value(), {parts_.roots, parts_.peers});
+  if (!copy.ok()) return answer(copy.error());
+  if (Status status = parts_.grants.allow(request.caller, copy.value()); !status.ok()) return answer(status.error());
+  JobTable::Submission one;
+  one.request = api::to_json(spec.value());
+  one.owner = request.caller.uid;
+  one.peer = session::peer_of(copy.value()).value();
+  one.transfer = session::id_of(copy.value());
+  one.spec = std::move(spec).value();
+  std::vector<JobTable::Submission> all;
+  all.push_back(std::move(one));
+  parts_.intake.take(std::move(all), wall, [this, answer](const Result<std::vector<JobTable::Taken>>& taken) {
+    if (!taken.ok()) return answer(taken.error());
+    const job::JobId& id = taken.value().front().id;
+    answer(api::accepted_to_json({id}, parts_.table.find(id)->state));
+  });
+}
+
+// ---- afterwards ------------------------------------------------------------------------------------------------------------
+
+// Unless more than half of it is there, an older one is not worth its time any more.
+void Checkpoints::supersede_older(const job::Job& newer, Now now) {
+  if (newer.spec.checkpoint->supersede == job::Checkpoint::Supersede::kAll || is_pointer(newer) || !newer.spec.step) return;
+  const job::JobId newer_id = newer.id;
+  std::vector<job::JobId> older;
+  for (const job::JobId& id : live_) {
+    const job::Job* job = parts_.table.find(id);
+    if (job == nullptr || job::is_over(job->state) || is_pointer(*job) || job->spec.series != newer.spec.series || !job->spec.step || *job->spec.step >= *newer.spec.step) continue;
+    if (above(job->spec.destination) != above(newer.spec.destination)) continue;
+    const auto progress = parts_.runner.progress(id);
+    const bool is_far = progress && (progress->bytes_verified + progress->bytes_held) * 2 > progress->bytes_needed + progress->bytes_held && progress->stage != "scan";
+    if (!is_far) older.push_back(id);
+  }
+  for (const job::JobId& id : older) {
+    parts_.table.change(id, now.wall, [&](job::Job& job) {
+      job.superseded_by = newer_id;
+      return false;  // it is written with the cancel that follows
+    });
+    parts_.runner.cancel(id, now.time, now.wall);
+    log::info("checkpoint_superseded", "job=" + id + " by=" + newer_id);
+  }
+}
+
+void Checkpoints::drop_unused_pin(const std::string& pin, const std::string& root) {
+  if (!pin.empty() && !pins_.contains(pin)) thread_->order(DropPin{root, pin});
+}
+
+void Checkpoints::on_over(const job::Job& job) {
+  for (auto pin = pins_.begin(); pin != pins_.end();) {
+    const bool was_there = pin->second.erase(job.id) > 0;
+    const std::string name = pin->first;
+    pin = was_there && pin->second.empty() ? pins_.erase(pin) : std::next(pin);
+    if (was_there) drop_unused_pin(name, source_root_of(job));
+  }
+  if (job.state == job::State::kPublished && !is_pointer(job)) ask_for_pointers(job);
+  const bool has_changed = job.error && job.error->exit_code() == row_of(Fault::kSourceChanged).exit_code;
+  if (job.state != job::State::kFailed || !has_changed || is_pointer(job)) return;
+  for (size_t i = 0; i < watches_.size(); ++i)
+    if (watches_[i].series == job.spec.series && std::ranges::count(watches_[i].to, above(job.spec.destination)) > 0)
+      thread_->order(ForgetFound{i, std::string(last(job.spec.destination))});  // another version of it may be complete
+}
+
+// ---- pointers --------------------------------------------------------------------------------------------------------------
+
+void Checkpoints::ask_for_pointers(const job::Job& job) {
+  const auto place = parse_root_place(job.spec.checkpoint->path);
+  if (!place.ok()) return;
+  for (const std::string& pointer : job.spec.checkpoint->pointers)
+    if (auto name = place.value().name.parent().child(pointer); name.ok())
+      thread_->order(HoldPointer{new_pin(), place.value().root, std::move(name).value(), job.id});
+}
+
+// Only when what it points to is published there; and never backwards, since an older file does not replace a later one.
+void Checkpoints::on_pointer(const PointerHeld& held, job::WallTime wall) {
+  const job::Job* job = parts_.table.find(held.order.job);
+  const std::string to = job == nullptr ? "" : std::string(above(job->spec.destination));
+  const bool is_there = job != nullptr && !held.points_to.empty() && std::ranges::any_of(parts_.table.all(), [&](const auto& one) {
+    return one.second.state == job::State::kPublished && one.second.spec.checkpoint && one.second.spec.destination == below(to, held.points_to);
+  });
+  if (!is_there) return drop_unused_pin(held.order.pin, held.order.root);
+  JobTable::Submission one;
+  one.spec.sources = {held.order.root + ':'};
+  for (const std::string& component : held.order.name.components()) one.spec.sources.front() += (one.spec.sources.front().back() == ':' ? "" : "/") + component;
+  one.spec.destination = below(to, held.order.name.last());
+  one.spec.service = job::Class::kCheckpoint;
+  one.spec.overwrite = "if-older";
+  one.spec.series = job->spec.series;
+  one.spec.checkpoint.emplace().path = one.spec.sources.front();
+  const auto request = request_of(one.spec, {parts_.roots, parts_.peers});
+  if (!request.ok()) return drop_unused_pin(held.order.pin, held.order.root);
+  one.request = api::to_json(one.spec);
+  one.owner = job->owner;
+  one.peer = job->peer;
+  crypto::random_bytes(one.transfer);
+  one.hold = job::Hold::kPinned;
+  one.pin = held.order.pin;
+  std::vector<JobTable::Submission> all;
+  all.push_back(std::move(one));
+  parts_.intake.take(std::move(all), wall, [this, order = held.order](const Result<std::vector<JobTable::Taken>>& taken) {
+    if (taken.ok()) follow(taken.value());
+    else drop_unused_pin(order.pin, order.root);
+  });
+}
+
+}  // namespace tideway::daemon

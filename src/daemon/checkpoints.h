@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Checkpoints of trainers as jobs. One job per destination, which waits until the checkpoint is complete and held, then goes as any
+// other; a newer one takes the place of an older one that has not got far; the pin goes when the last of them is over; and pointers
+// follow when what they point to is there. Series, step and destination are the key: whoever speaks of a checkpoint, a hook, a watch or
+// the inbox, it is sent once.
+// Thread: control.
+#pragma once
+#include "api/checkpoint_json.h"
+#include "daemon/checkpoint_thread.h"
+#include "daemon/intake.h"
+#include "daemon/job_runner.h"
+#include "daemon/local_grants.h"
+#include "daemon/replica_search.h"
+
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace tideway::daemon {
+
+class Checkpoints {
+ public:
+  struct Parts {
+    const session::Roots& roots;
+    PeerSessions& peers;
+    JobTable& table;
+    JobRunner& runner;
+    Intake& intake;
+    const LocalGrants& grants;
+  };
+  // The body of the answer. Errors are as the API says them.
+  using Answer = std::function<void(const Result<std::string>&)>;
+  struct Now {
+    Time time{};
+    job::WallTime wall{};
+  };
+
+  // Errors: overloaded.
+  static Result<std::unique_ptr<Checkpoints>> start(const Parts& parts, CheckpointThreadConfig config);
+
+  struct Submission {
+    const api::CheckpointRequest& request;
+    const http::Caller& caller;
+  };
+  void submit(const Submission& submission, job::WallTime wall, Answer answer);
+
+  struct Restore {
+    const api::RestoreRequest& request;
+    const http::Caller& caller;
+  };
+  void restore(const Restore& restore, Now now, Answer answer);
+
+  struct Interest {
+    std::string series, state;        // empty: all
+    std::optional<uint32_t> owner;
+  };
+  std::vector<api::CheckpointRow> list(const Interest& interest) const;
+
+  int wait_fd() const { return thread_->wait_fd(); }
+  Time next_deadline() const { return search_.next_deadline(); }
+  void turn(Now now);
+
+  struct Counts {
+    uint64_t pinned = 0, guarded = 0;  // since the start; guarded: read in place
+    size_t inbox_pending = 0;
+    std::map<std::string, job::WallTime> saved_at;  // by series, of the newest that is published, else of the first
+  };
+  Counts counts() const;
+
+ private:
+  Checkpoints(const Parts& parts, std::vector<WatchConfig> watches) : parts_(parts), search_(parts.peers), watches_(std::move(watches)) {}
+  void take_up();
+  Result<std::vector<JobTable::Submission>> read(const Submission& submission) const;
+  const job::Job* known_job(const JobTable::Submission& submission) const;
+  void need(const job::Job& job);
+  void follow(const std::vector<JobTable::Taken>& taken);
+  void order_hold(const job::Job& job);
+  void on_event(CheckpointEvent& event, Now now);
+  void on_held(const HoldAnswered& answered, job::WallTime wall);
+  void on_found(const Found& found, job::WallTime wall);
+  void on_inbox(const InboxRequest& request, Now now);
+  void on_pointer(const PointerHeld& held, job::WallTime wall);
+  void supersede_older(const job::Job& newer, Now now);
+  void on_over(const job::Job& job);
+  void drop_unused_pin(const std::string& pin, const std::string& root);
+  void ask_for_pointers(const job::Job& job);
+  void answer_inbox(const InboxRequest& request, const Result<std::string>& answer);
+  void submit_job(const InboxRequest& request, job::WallTime wall);
+  void take_restore(const api::RestoreRequest& request, const http::Caller& caller, Now now, const Answer& answer, std::vector<session::Replica> replicas);
+  std::vector<session::Replica> replicas_of(const std::string& series) const;
+  std::set<std::string> known_names(const WatchConfig& watch) const;
+
+  Parts parts_;
+  ReplicaSearch search_;
+  std::vector<WatchConfig> watches_;
+  std::unique_ptr<CheckpointThread> thread_;
+  std::set<job::JobId> live_;                          // checkpoints and pointers that are not over
+  std::map<std::string, std::set<job::JobId>> pins_;   // by whom they are needed
+  std::vector<job::JobId> arrived_;                    // held since the last turn
+  uint64_t pins_made_ = 0, pins_guarded_ = 0;
+};
+
+}  // namespace tideway::daemon

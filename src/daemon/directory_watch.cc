@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/directory_watch.h"
+
+#include "base/log.h"
+#include "checkpoint/tracker.h"
+#include "daemon/holding.h"
+#include "storage/scan.h"
+
+#include <algorithm>
+
+namespace tideway::daemon {
+
+std::string DirectoryWatch::dir_path(const std::string& root_path) const {
+  std::string path = root_path;
+  for (const std::string& component : config_.dir.components()) path += '/' + component;
+  return path;
+}
+
+// By step; several names may have one, and each is a checkpoint.
+std::map<uint64_t, std::vector<std::string>> DirectoryWatch::candidates() const {
+  std::map<uint64_t, std::vector<std::string>> there;
+  auto dir = root_->open_dir(config_.dir);
+  if (!dir.ok()) return there;  // the trainer has not made it yet
+  size_t count = 0;
+  static_cast<void>(dir.value().for_each_name([&](std::string_view name) {
+    const auto step = checkpoint::step_in(name);
+    if (step && name.front() != '.' && count++ < kNamesMax) there[*step].emplace_back(name);
+  }).ok());
+  return there;
+}
+
+void DirectoryWatch::leave_out(const std::map<uint64_t, std::vector<std::string>>& there) {
+  if (config_.existing == WatchConfig::Existing::kAll) return;
+  for (const auto& [step, names] : there) {
+    const bool is_newest = step == there.rbegin()->first;
+    if (config_.existing == WatchConfig::Existing::kNewest && is_newest) continue;
+    known_.insert(names.begin(), names.end());
+  }
+}
+
+std::vector<FoundCheckpoint> DirectoryWatch::look(QuietTimes& quiet, Time now) {
+  const auto there = candidates();
+  if (!std::exchange(has_looked_, true)) leave_out(there);
+  std::map<std::string, checkpoint::Incomplete> incomplete;
+  std::vector<FoundCheckpoint> found;
+  for (const auto& [step, names] : there) {
+    for (const std::string& name : names) {
+      if (known_.contains(name)) continue;
+      const auto place = config_.dir.child(name);
+      if (!place.ok()) continue;
+      const Spot spot{*root_, place.value(), place.value()};
+      const auto listing = list_checkpoint(spot);
+      if (!listing.ok()) continue;
+      const Duration unchanged = quiet.take(key_of(config_.root, place.value()), listing.value(), now);
+      const checkpoint::Pieces pieces = read_pieces(spot, listing.value());
+      const auto assessed = checkpoint::assess({listing.value(), pieces}, config_.format, {checkpoint::Quiet::Source::kLooking, unchanged, config_.settle});
+      const auto* why = assessed.ok() ? std::get_if<checkpoint::Incomplete>(&assessed.value()) : nullptr;
+      if (why != nullptr) incomplete.emplace(name, *why);
+      else if (!assessed.ok()) incomplete.emplace(name, checkpoint::Incomplete{"ambiguous", assessed.error().what});
+      else found.push_back({name, step});
+    }
+  }
+  for (const auto& [name, why] : incomplete)
+    if (const auto before = incomplete_.find(name); before == incomplete_.end() || before->second.reason != why.reason)
+      log::info("checkpoint_incomplete", "series=" + to_display(config_.series) + " name=\"" + to_display(name) + "\" reason=" + why.reason + " why=\"" + why.detail + '"');
+  incomplete_ = std::move(incomplete);
+  for (const FoundCheckpoint& one : found) known_.insert(one.name);
+  next_ = now + (incomplete_.empty() ? config_.poll : std::min(config_.poll, std::max(config_.settle / 4, kLookMin)));
+  return found;
+}
+
+}  // namespace tideway::daemon

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Finds checkpoints in a directory that a trainer fills: whatever has the number of its step in its name, and is complete. Each is
+// told once.
+// Thread: checkpoints; it blocks on the disk. Time is an argument.
+#pragma once
+#include "daemon/checkpoint_look.h"
+#include "session/roots.h"
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace tideway::daemon {
+
+struct WatchConfig {
+  std::string root;
+  ObjectName dir;
+  checkpoint::Format format;
+  std::string series;
+  std::vector<std::string> to;      // peer:root/path
+  std::optional<std::chrono::milliseconds> rpo;
+  Duration settle = checkpoint::kSettleDefault, poll = std::chrono::seconds(2);
+  enum class Existing : uint8_t { kNewest, kAll, kNone } existing = Existing::kNewest;  // of what is there at the first look
+};
+
+struct FoundCheckpoint {
+  std::string name;  // in the directory
+  uint64_t step = 0;
+};
+
+class DirectoryWatch {
+ public:
+  static constexpr size_t kNamesMax = 10'000;  // in the directory; more are not looked at
+
+  // `known`: names that have their job already.
+  DirectoryWatch(WatchConfig config, session::RootPtr root, std::set<std::string> known)
+      : config_(std::move(config)), root_(std::move(root)), known_(std::move(known)) {}
+  const WatchConfig& config() const { return config_; }
+
+  // Complete now and not told before, the oldest step first.
+  std::vector<FoundCheckpoint> look(QuietTimes& quiet, Time now);
+  // Its job ended without it: it is looked at again.
+  void forget(const std::string& name) { known_.erase(name); }
+  Time next_look() const { return next_; }
+  // What is there and not complete, with the reason; for people.
+  const std::map<std::string, checkpoint::Incomplete>& incomplete() const { return incomplete_; }
+  std::string dir_path(const std::string& root_path) const;  // on this host, for inotify
+
+ private:
+  std::map<uint64_t, std::vector<std::string>> candidates() const;
+  void leave_out(const std::map<uint64_t, std::vector<std::string>>& there);
+
+  WatchConfig config_;
+  session::RootPtr root_;
+  std::set<std::string> known_;
+  std::map<std::string, checkpoint::Incomplete> incomplete_;
+  bool has_looked_ = false;
+  Time next_{};
+};
+
+}  // namespace tideway::daemon

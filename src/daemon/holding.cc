@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/holding.h"
+
+#include "storage/pin.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+
+namespace tideway::daemon {
+namespace {
+
+using checkpoint::Incomplete;
+using Outcome = std::variant<Incomplete, Held>;
+
+Bytes bytes_of(const checkpoint::Listing& listing) {
+  Bytes bytes;
+  for (const checkpoint::File& file : listing.files) bytes += file.size;
+  return bytes;
+}
+
+}  // namespace
+
+std::string key_of(const std::string& root, const ObjectName& name) { return root + ':' + to_display(name); }
+
+HoldOutcome Holding::wait(Incomplete why, Time now) {
+  if (now - begun_ > kIncompleteMax)
+    return Error{Fault::kSourceMissing, key_of(order_.root, order_.name) + " is not complete after hours: " + why.detail, "see what the trainer says of it"};
+  next_ = now + std::clamp((now - begun_) / 5, kLookMin, kLookMax);
+  return Outcome(std::move(why));
+}
+
+HoldOutcome Holding::look(QuietTimes& quiet, Time now) {
+  if (order_.by == HoldOrder::Pin::kByTrainer) return look_at_pin(now);
+  const auto listing = list_checkpoint(original());
+  if (!listing.ok()) return listing.error();
+  const Duration unchanged = quiet.take(key_of(order_.root, order_.name), listing.value(), now);
+  const checkpoint::Pieces pieces = read_pieces(original(), listing.value());
+  const auto assessed = checkpoint::assess({listing.value(), pieces}, order_.format, {checkpoint::Quiet::Source::kLooking, unchanged, order_.settle});
+  if (!assessed.ok()) return assessed.error();
+  if (const auto* why = std::get_if<Incomplete>(&assessed.value())) return wait(*why, now);
+  auto held = hold(std::get<checkpoint::Complete>(assessed.value()), listing.value());
+  if (held.ok() && std::holds_alternative<Incomplete>(held.value())) return wait(std::get<Incomplete>(held.value()), now);
+  quiet.forget(key_of(order_.root, order_.name));
+  return held;
+}
+
+// The files of a pin stand still, but for large ones that are rewritten under their other name.
+HoldOutcome Holding::look_at_pin(Time now) {
+  const ObjectName at = storage::pins_dir().child(order_.pin).value();
+  auto dir = root_->open_dir(at);
+  if (!dir.ok()) return std::move(dir).error();
+  struct stat info{};
+  if (::fstat(dir.value().fd(), &info) != 0 || (order_.owner != 0 && info.st_uid != order_.owner))
+    return Error{Fault::kDenied, "the pin " + to_display(order_.pin) + " is somebody else's", "name one that you made"};
+  const auto place = storage::open_pin(*root_, order_.pin, order_.name.last());
+  if (!place.ok()) return place.error();
+  const Spot spot{*root_, place.value().name.is_root() ? at : at.child(place.value().name.last()).value(), order_.name};
+  const auto listing = list_checkpoint(spot);
+  if (!listing.ok()) return listing.error();
+  const checkpoint::Pieces pieces = read_pieces(spot, listing.value());
+  const auto assessed = checkpoint::assess({listing.value(), pieces}, order_.format, {checkpoint::Quiet::Source::kHook, {}, {}});
+  if (!assessed.ok()) return assessed.error();
+  if (const auto* why = std::get_if<Incomplete>(&assessed.value())) return wait(*why, now);
+  return Outcome(Held{job::Hold::kPinned, std::get<checkpoint::Complete>(assessed.value()).pointers, bytes_of(listing.value()), ""});
+}
+
+Spot Holding::pinned(const checkpoint::Listing& listing) const {
+  const ObjectName at = storage::pins_dir().child(order_.pin).value();
+  return {*root_, listing.is_file() ? at.child(order_.name.last()).value() : at, order_.name};
+}
+
+HoldOutcome Holding::hold(const checkpoint::Complete& complete, const checkpoint::Listing& listing) {
+  auto held = pin(listing);
+  if (!held.ok()) return held;
+  if (auto* one = std::get_if<Held>(&held.value())) {
+    one->pointers = complete.pointers;
+    one->bytes = bytes_of(listing);
+  }
+  return held;
+}
+
+HoldOutcome Holding::pin(const checkpoint::Listing& listing) {
+  auto made = storage::make_pin(*root_, order_.name, order_.pin);
+  if (!made.ok() && made.error().fault == Fault::kDestExists) {  // by us, before a crash; whether it is whole is looked at
+    if (Status dropped = storage::drop_pin(*root_, order_.pin); !dropped.ok()) return std::move(dropped).error();
+    made = storage::make_pin(*root_, order_.name, order_.pin);
+  }
+  const auto after = list_checkpoint(original());
+  const bool is_same = after.ok() && after.value() == listing;
+  if (!made.ok() && is_same) return Outcome(Held{job::Hold::kInPlace, {}, {}, made.error().what});
+  const auto in_pin = made.ok() ? list_checkpoint(pinned(listing)) : Result<checkpoint::Listing>(made.error());
+  if (is_same && in_pin.ok() && in_pin.value() == listing) return Outcome(Held{});
+  if (Status dropped = storage::drop_pin(*root_, order_.pin); !dropped.ok()) return std::move(dropped).error();
+  if (!after.ok()) return after.error();
+  return Outcome(Incomplete{"changing", "it changed while it was pinned"});
+}
+
+}  // namespace tideway::daemon

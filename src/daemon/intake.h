@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Takes jobs in: whoever submits them is told when they are on stable storage, and none starts before.
+// Thread: control.
+#pragma once
+#include "daemon/job_table.h"
+#include "daemon/store_thread.h"
+
+#include <functional>
+#include <vector>
+
+namespace tideway::daemon {
+
+class Intake {
+ public:
+  struct Parts {
+    JobTable& table;
+    StoreThread& store;
+  };
+  // In the order of the submissions. Errors: submission_conflict, overloaded, store_unavailable; then none of them is taken.
+  using Done = std::function<void(const Result<std::vector<JobTable::Taken>>& taken)>;
+
+  explicit Intake(const Parts& parts) : parts_(parts) {}
+  // `done` may be called before this returns, or when the store has answered.
+  void take(std::vector<JobTable::Submission> submissions, job::WallTime now, Done done);
+
+ private:
+  Result<std::vector<JobTable::Taken>> add(std::vector<JobTable::Submission> submissions, job::WallTime now);
+
+  Parts parts_;
+};
+
+}  // namespace tideway::daemon

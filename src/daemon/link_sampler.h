@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Looks at the links of this gateway: what bulk and trainings do there, and what the gate does about it.
+// Thread: control.
+#pragma once
+#include "api/tide_json.h"
+#include "daemon/phase_port.h"
+#include "session/gateway.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace tideway::daemon {
+
+struct LinkAbout {
+  std::string peer, kind;
+  std::optional<Rate> capacity;
+};
+
+// What the sampler looks at; all of it outlives it.
+struct LinkSources {
+  session::Gateway* gateway = nullptr;
+  std::shared_ptr<const engine::Gates> gates;  // one per link; null: there are no links
+  const PhasePort* phases = nullptr;           // null: no training is configured
+  std::vector<LinkAbout> links;
+};
+
+class LinkSampler {
+ public:
+  // Over which bulk and leftover are compared.
+  static constexpr Duration kUseTime = std::chrono::seconds(10);
+
+  explicit LinkSampler(LinkSources sources);
+
+  // Rates are those since the look before.
+  std::vector<api::LinkView> look(Time now);
+  // What bulk used of what trainings left, lately; nothing: the link's capacity is not configured.
+  std::optional<double> leftover_used(size_t link) const;
+  const LinkSources& sources() const { return sources_; }
+
+ private:
+  struct Past {
+    uint64_t sent = 0, received = 0, packets_sent = 0, packets_lost = 0;
+    Duration bursting{};
+    std::optional<double> loss;
+    double used = 0, left = 0;  // bytes, of which the old count less and less
+  };
+  void add_traffic(size_t link, Duration passed, const PhaseReport& report, api::LinkView& view);
+  void add_path(size_t link, const session::SessionCounts& counts, api::LinkView& view);
+  void add_trainings(size_t link, Time now, const PhaseReport& report, api::LinkView& view) const;
+  api::LinkGate gate_of(size_t link, const PhaseReport& report) const;
+
+  const LinkSources sources_;
+  std::vector<Past> past_;
+  Time looked_at_ = Time::min();
+};
+
+}  // namespace tideway::daemon

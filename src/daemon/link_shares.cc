@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/link_shares.h"
+
+#include "schedule/registry.h"
+
+#include <tideway/check.h>
+
+#include <algorithm>
+
+namespace tideway::daemon {
+namespace {
+
+constexpr double kUsesIt = 1.0 / 3;   // of what it had; less, because the gate may have been closed for half of the time
+constexpr double kGrowth = 4;
+constexpr double kNeedMin = 0.05;     // of the capacity, so that who was idle can show that he wants more
+constexpr double kBesideMin = 0.02;   // of the capacity, for what is beside a restore that takes all of it
+
+constexpr JobClass class_of(job::Class service) { return static_cast<JobClass>(service); }
+static_assert(class_of(job::Class::kRestore) == JobClass::kRestore && class_of(job::Class::kBestEffort) == JobClass::kBestEffort);
+
+std::unique_ptr<SchedulePolicy> make_policy(const std::string& name) {
+  auto entry = schedule::find_policy(name);
+  TIDEWAY_CHECK(entry.ok());
+  return entry.value().make();
+}
+
+Rate need_of(const Sender& sender, Rate capacity) {
+  if (sender.given.is_unlimited() || sender.sent >= std::min(sender.given, capacity) * kUsesIt) return Rate::unlimited();
+  return std::max(sender.sent * kGrowth, capacity * kNeedMin);
+}
+
+Rate less(Rate from, Rate what) { return from > what ? Rate::bytes_per_second(from.bytes_per_second() - what.bytes_per_second()) : Rate(); }
+
+}  // namespace
+
+LinkShares::LinkShares(ShareRules rules) : rules_(std::move(rules)), policy_(make_policy(rules_.policy)) {}
+
+const LinkRule* LinkShares::link_to(std::string_view peer) const {
+  const auto found = std::ranges::find(rules_.links, peer, &LinkRule::peer);
+  return found == rules_.links.end() ? nullptr : &*found;
+}
+
+Rate LinkShares::cap_of(std::string_view peer, job::WallTime wall) const {
+  const LinkRule* link = link_to(peer);
+  return link == nullptr ? Rate::unlimited() : link->timetable.at(std::chrono::floor<std::chrono::seconds>(wall), link->zone).up;
+}
+
+Rate LinkShares::class_limit(const Sender& sender, std::span<const Sender> senders) const {
+  const Rate limit = rules_.class_rates[static_cast<size_t>(sender.service)];
+  if (limit.is_unlimited()) return limit;
+  return limit * (1.0 / static_cast<double>(std::ranges::count(senders, sender.service, &Sender::service)));
+}
+
+std::vector<Rate> LinkShares::deal(std::span<const Sender> senders, Time now, job::WallTime wall) const {
+  std::vector<Rate> rates;
+  for (const Sender& sender : senders) rates.push_back(std::min(sender.most, class_limit(sender, senders)));
+  for (const LinkRule& rule : rules_.links)
+    if (const Rate capacity = std::min(rule.capacity, cap_of(rule.peer, wall)); !capacity.is_unlimited()) deal_link({rule, capacity}, senders, now, rates);
+  return rates;
+}
+
+void LinkShares::deal_link(const Link& link, std::span<const Sender> senders, Time now, std::span<Rate> rates) const {
+  std::vector<size_t> here;
+  std::vector<JobView> jobs;
+  Rate beside;  // taken by those who stand outside the fill
+  for (size_t i = 0; i < senders.size(); ++i) {
+    const Sender& sender = senders[i];
+    if (sender.peer != link.rule.peer) continue;
+    JobView job{.id = PlannedJobId(sender.number), .link = LinkId(0), .job_class = class_of(sender.service)};
+    job.mode = is_gated(sender.service) ? Mode::kScavenge : Mode::kFair;
+    job.weight = static_cast<double>(sender.weight * rules_.class_weights[static_cast<size_t>(sender.service)]);
+    job.rate_max = std::min(rates[i], need_of(sender, link.capacity));
+    if (job.mode == Mode::kFair) beside = beside + sender.sent;
+    here.push_back(i);
+    jobs.push_back(job);
+  }
+  if (here.empty()) return;
+  const LinkView view{.id = LinkId(0), .capacity = link.capacity, .leftover = std::max(less(link.capacity, beside), link.capacity * kBesideMin), .cap = link.capacity};
+  const Plan plan = policy_->plan({now, jobs, std::span(&view, 1)});
+  Rate planned;
+  for (size_t i = 0; i < jobs.size(); ++i)
+    if (jobs[i].mode != Mode::kFair) planned = planned + plan.allowances[i].rate;
+  const Rate spare = less(view.leftover, planned);
+  for (size_t i = 0; i < here.size(); ++i) {
+    const Rate given = jobs[i].mode == Mode::kFair ? link.capacity : plan.allowances[i].rate + spare;
+    rates[here[i]] = std::min(rates[here[i]], given);
+  }
+}
+
+}  // namespace tideway::daemon

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the jobs that run may send over each link: its capacity and its timetable, dealt out by the policy of the configuration, and
+// the ceilings of their classes. The rates are ceilings while the link's gate is open; the gate itself is the net workers' part.
+// Thread: control. Pure.
+#pragma once
+#include "job/spec.h"
+#include "planner/timetable.h"
+#include "planner/zone_rule.h"
+#include <tideway/schedule_policy.h>
+
+#include <array>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tideway::daemon {
+
+struct LinkRule {
+  std::string peer;
+  Rate capacity = Rate::unlimited();  // not known
+  planner::Timetable timetable;
+  planner::ZoneRule zone;
+};
+
+struct ShareRules {
+  std::vector<LinkRule> links;
+  std::string policy = "weighted_fair";
+  // In the order of job::Class.
+  std::array<Rate, 4> class_rates{Rate::unlimited(), Rate::unlimited(), Rate::unlimited(), Rate::unlimited()};  // of all its jobs together
+  std::array<uint32_t, 4> class_weights{1, 1, 1, 1};
+  // kFair: trainings and the jobs of other classes make room for it.
+  std::array<Mode, 4> modes{Mode::kFair, Mode::kScavenge, Mode::kScavenge, Mode::kScavenge};
+};
+
+// A job that sends.
+struct Sender {
+  uint64_t number = 0;                // rising with its submission
+  std::string_view peer;
+  job::Class service = job::Class::kBestEffort;
+  uint32_t weight = 1;
+  Rate most = Rate::unlimited();      // its own limit
+  Rate given = Rate::unlimited();     // by the deal before; unlimited: it is new
+  Rate sent = {};                     // since then
+};
+
+class LinkShares {
+ public:
+  static constexpr Duration kDealEvery = std::chrono::seconds(1);  // some periods of the gate
+
+  // The policy is one of schedule::policies(); the configuration has seen to it.
+  explicit LinkShares(ShareRules rules);
+
+  bool is_gated(job::Class service) const { return rules_.modes[static_cast<size_t>(service)] != Mode::kFair; }
+  // Nothing may be sent to that peer now.
+  bool is_paused(std::string_view peer, job::WallTime wall) const { return cap_of(peer, wall) == Rate(); }
+
+  // In the order of the senders. One who uses less than a third of what he had counts with four times that, so that others have
+  // the rest; what nobody counts on is open to all, since it is a ceiling and no promise.
+  std::vector<Rate> deal(std::span<const Sender> senders, Time now, job::WallTime wall) const;
+
+ private:
+  const LinkRule* link_to(std::string_view peer) const;
+  Rate cap_of(std::string_view peer, job::WallTime wall) const;
+  Rate class_limit(const Sender& sender, std::span<const Sender> senders) const;
+  struct Link { const LinkRule& rule; Rate capacity; };
+  void deal_link(const Link& link, std::span<const Sender> senders, Time now, std::span<Rate> rates) const;
+
+  const ShareRules rules_;
+  const std::unique_ptr<SchedulePolicy> policy_;
+};
+
+}  // namespace tideway::daemon

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// When the service manager's watchdog is to be told that we are well: twice as often as it wants to hear it at least. Nothing but
+// the loop that is being watched may ask, so that a loop which stands still says nothing.
+// Thread: the loop's. Pure.
+#pragma once
+#include <tideway/time.h>
+
+#include <cstdint>
+
+namespace tideway::daemon {
+
+class Watchdog {
+ public:
+  // `patience`: after so long without a word the manager ends us; zero: nobody watches.
+  Watchdog(Time start, Duration patience) : every_(patience / 2), next_(patience > Duration() ? start : kNever) {}
+  // What the manager says in WATCHDOG_USEC and WATCHDOG_PID (sd_watchdog_enabled(3)); null where it does not.
+  static Duration patience(const char* microseconds, const char* process, int64_t own_process);
+
+  bool beat(Time now);  // true: say so now
+  Time next_deadline() const { return next_; }
+
+ private:
+  Duration every_;
+  Time next_;
+};
+
+}  // namespace tideway::daemon

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Sees a training burst in the counters of an interface that its packets pass: in bins of some 10 ms, what the interface
+// counted less what we sent ourselves. Over 5 % of the link for one bin is a begin, under it for 20 ms an end.
+//
+// What we hand to the kernel is counted by the interface a moment later, so a bin may hold more of ours than it shows. The
+// difference is owed by the next one; if it were forgotten, each gate that opens would look like a burst. What is owed for long
+// never comes: it was headers that the interface does not count. What arrives is counted by the interface first, so there it
+// is the interface's bin of before that is compared.
+// Thread: beacon. Pure.
+#pragma once
+#include <tideway/time.h>
+#include <tideway/units.h>
+
+#include <cstdint>
+
+namespace tideway::planner {
+
+class CounterWatch {
+ public:
+  static constexpr Duration kBin = std::chrono::milliseconds(10), kQuiet = std::chrono::milliseconds(20);
+  static constexpr double kBusyShare = 0.05;                            // of the link
+  static constexpr Duration kOwedMax = std::chrono::milliseconds(2);    // of the link's rate: what waits in the kernel,
+  static constexpr Bytes kOwedBytes = Bytes(128 << 10);                 // or a burst of ours, where that is more
+  static constexpr double kOwedKept = 0.5;                              // from bin to bin
+
+  explicit CounterWatch(Rate capacity) : capacity_(capacity) {}
+
+  // Sums since some start: of the interfaces, and of what we sent and received through them.
+  struct Sample {
+    Time at;
+    uint64_t sent = 0, received = 0, own_sent = 0, own_received = 0;
+  };
+  enum class Edge : uint8_t { kNone, kBegin, kEnd };
+  // Once per bin. A late one covers more time and is judged by it.
+  Edge on_sample(const Sample& sample);
+
+  Time edge_at() const { return edge_at_; }       // of the last edge: when the bin with it began
+  Rate foreground() const { return foreground_; } // of the last bin, the busier direction
+  bool is_busy() const { return is_busy_; }
+
+ private:
+  struct Direction {
+    uint64_t counted = 0, own = 0;
+    double owed = 0;
+    double others(uint64_t counted_now, uint64_t own_now, double owed_max);
+  };
+  const Rate capacity_;
+  Direction sent_, received_;
+  uint64_t received_before_ = 0;  // of the interface, one bin ago
+  Time last_at_ = Time::min(), quiet_since_ = Time::min(), edge_at_{};
+  Rate foreground_;
+  bool is_busy_ = false;
+};
+
+}  // namespace tideway::planner

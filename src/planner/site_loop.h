@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Turns what trainers say and what counters show into what each link's gate is to do: who communicates until when, where a
+// begin is expected, and when bulk is held to measure what it costs. One object per gateway, driven with every word and some
+// twenty times a second.
+// Thread: beacon. Pure.
+#pragma once
+#include "gate/burst_table.h"
+#include "planner/counter_watch.h"
+#include "planner/training_watch.h"
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace tideway::planner {
+
+struct SiteLoopConfig {
+  gate::BurstTableConfig bursts;
+  std::vector<TrainingRules> trainings;         // as in bursts.trainings
+};
+
+// What the operator should hear of.
+struct SiteNews {
+  enum class Kind : uint8_t { kLocked, kLost, kOverBudget, kWithinBudget, kGateHeld } kind;
+  size_t index;                                 // of the training; of kGateHeld, of the link
+  Duration period{};                            // of kLocked
+  double inflation = 0;                         // of kOverBudget and kWithinBudget
+};
+
+class SiteLoop {
+ public:
+  // A gate that trainings keep closed for so long: then it is not a training tide, or somebody forgets the ends.
+  static constexpr Duration kHeldLong = std::chrono::seconds(60);
+
+  explicit SiteLoop(SiteLoopConfig config);
+
+  gate::EventFate on_event(Time now, const gate::PhaseEvent& event, PhaseOrigin origin);
+  // The net workers act on the phase board by themselves; here it is for prediction and for the budget. One call per slot that
+  // begins and ends.
+  void on_board_begin(Time at, size_t training);
+  void on_board_end(Time at, size_t training);
+  void on_board_prediction(Time begin, size_t training);
+  void on_counters(size_t training, CounterWatch::Edge edge, Time at, Time now);
+  void on_bulk(size_t link, Bytes sent);
+  void on_time(Time now);
+  Time next_deadline(Time now) const;
+
+  gate::GateSignal signal(Time now, size_t link) const;
+  // The tightest that one of its trainings asks for; nothing: none crosses it.
+  std::optional<Tightness> tightness(size_t link) const;
+  bool is_bursting(size_t training) const { return bursts_.is_bursting(training) || board_bursts_[training] > 0; }
+  std::optional<size_t> bursting_training(size_t link) const;  // one of those that burst there
+  Duration bursting(size_t link) const { return links_[link].bursting; }  // in all
+  const TrainingWatch& training(size_t index) const { return watches_[index]; }
+  // What was configured; no thread changes it.
+  const gate::BurstTable& bursts() const { return bursts_; }
+  std::vector<SiteNews> take_news() { return std::exchange(news_, {}); }
+
+ private:
+  struct LinkState {
+    Duration bursting{};
+    Time closed_since = kNever;
+    bool is_held_told = false;
+  };
+  void tell_counters(size_t training, gate::PhaseKind kind, Time at, Time now);
+  void settle(Time at, PhaseOrigin origin, TrainingWatch::End end);
+  void tell_changes(Time now, size_t training);
+  const std::vector<size_t>& links_of(size_t training) const { return config_.bursts.trainings[training].links; }
+
+  const SiteLoopConfig config_;
+  gate::BurstTable bursts_;
+  std::vector<TrainingWatch> watches_;
+  std::vector<uint32_t> board_bursts_;          // slots of the board that burst, by training
+  std::vector<bool> was_bursting_;
+  std::vector<std::optional<Time>> maybe_ended_;  // bursts that counters show, which may only pause
+  struct Told { bool was_locked = false, is_over = false; };
+  std::vector<Told> told_;
+  std::vector<LinkState> links_;
+  Time last_ = Time::min();
+  std::vector<SiteNews> news_;
+};
+
+}  // namespace tideway::planner

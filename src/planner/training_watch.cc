@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "planner/training_watch.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace tideway::planner {
+namespace {
+
+constexpr int kGuardSigmas = 3;
+constexpr int kUsualOver = 5;                                       // bursts, about
+constexpr int kHeldPeriods = 2;                                     // at most, should the end of the burst not come
+constexpr Duration kHeldMax = std::chrono::seconds(60);
+constexpr Duration kLateLeast = std::chrono::milliseconds(2);       // what any word may be late
+
+}  // namespace
+
+std::string_view name_of(PhaseOrigin origin) {
+  static constexpr std::string_view kNames[] = {"", "api", "board", "beacon", "counters"};
+  return kNames[static_cast<size_t>(origin)];
+}
+
+TrainingWatch::TrainingWatch(const TrainingRules& rules)
+    : rules_(rules), announced_(PhasePredictor::Begins::kAnnounced, rules.period_hint), seen_(PhasePredictor::Begins::kInferred, rules.period_hint),
+      budget_(rules.budget) {}
+
+void TrainingWatch::on_heard(Time now, PhaseOrigin origin) {
+  heard_at_ = now;
+  origin_ = origin;
+  if (origin != PhaseOrigin::kCounters) announced_at_ = now;
+}
+
+bool TrainingWatch::believes_counters(Time now) const {
+  if (rules_.counters == TrainingRules::Counters::kNone) return false;
+  if (!announced_at_) return true;
+  return now - *announced_at_ > (announced_.period() > Duration::zero() ? kSilentPeriods * announced_.period() : kSilence);
+}
+
+// Of a training that was lost, whatever begins is new.
+bool TrainingWatch::Gaps::is_pause(Time at, const PhasePredictor& predictor) {
+  if (!end) return false;
+  Duration gap = at - *end;
+  if (predictor.period() > Duration::zero()) gap = std::min(gap, kSilentPeriods * predictor.period());
+  const auto scaled = [this](double share) { return Duration(static_cast<int64_t>(share * static_cast<double>(longest.count()))); };
+  const bool is_short = gap < scaled(kPauseShare) && predictor.lock(at) != Lock::kLost;
+  longest = std::max(gap, scaled(kGapDecay));
+  return is_short;
+}
+
+void TrainingWatch::on_seen(Time at) {
+  if (!seen_gaps_.is_pause(at, seen_)) seen_.on_begin(at);
+}
+
+// An iteration is from begin to begin, so here the one before is complete.
+void TrainingWatch::on_burst_begin(Time at, PhaseOrigin origin) {
+  told_.reset();
+  awaited_until_ = kNever;
+  if (gaps_.is_pause(at, predictor(at))) return burst_.reset();
+  if (origin != PhaseOrigin::kCounters) announced_.on_begin(at);
+  const Duration period = this->period(at);
+  const std::optional<Time> before = std::exchange(begin_, at);
+  const std::optional<Duration> burst = std::exchange(burst_, std::nullopt), reported = std::exchange(reported_, std::nullopt);
+  const InterferenceBudget::Kind kind = std::exchange(kind_, InterferenceBudget::Kind::kHoldout);
+  if (gaps_.end && Rate::of(bulk_, std::max(at - *gaps_.end, Duration(1))) > kBulkLeast) kind_ = InterferenceBudget::Kind::kWithBulk;
+  if (burst) burst_usual_ = burst_usual_ == Duration::zero() ? *burst : burst_usual_ + (*burst - burst_usual_) / kUsualOver;
+  was_locked_ |= lock(at) == Lock::kLocked;
+  if (!before || !burst || !was_locked_ || at - *before > kSilentPeriods * period) return;
+  budget_.on_iteration(kind, *burst, reported.value_or(at - *before));
+}
+
+void TrainingWatch::on_burst_end(Time at, End end) {
+  if (begin_ && end == End::kSaid) burst_ = at - *begin_;
+  gaps_.end = at;
+  bulk_ = Bytes();
+  held_until_ = Time::min();
+  choose_hold(at);
+}
+
+// Without bulk there is nothing to hold, and each iteration shows what a hold-out would.
+void TrainingWatch::choose_hold(Time now) {
+  const Duration period = this->period(now);
+  const bool is_paused = budget_.periods_paused() > 0, was_without = kind_ == InterferenceBudget::Kind::kHoldout;
+  if (!was_locked_) return;
+  if (!is_paused && (was_without || !budget_.is_next_holdout())) return;
+  held_for_ = is_paused ? gate::GateReason::kBudget : gate::GateReason::kHoldout;
+  held_until_ = now + std::min(kHeldPeriods * period, kHeldMax);
+}
+
+bool TrainingWatch::expects_more(Time at) const {
+  if (!begin_ || lock(at) != Lock::kLocked) return false;
+  return static_cast<double>((at - *begin_).count()) < kBurstShare * static_cast<double>(burst_usual_.count());
+}
+
+std::optional<TrainingWatch::Expected> TrainingWatch::expected(Time now) const {
+  if (told_) return told_;
+  if (!believes_counters(now) || seen_.lock(now) != Lock::kLocked) return std::nullopt;
+  const Duration late = kGuardSigmas * seen_.sigma() + kSeenAfter;
+  return Expected{seen_.next_begin(now - late), seen_.sigma()};
+}
+
+TrainingWatch::Ask TrainingWatch::ask(Time now) const {
+  Ask ask;
+  ask.period = period(now);
+  if (now < held_until_) ask.closed_until = held_until_, ask.reason = held_for_;
+  const auto next = expected(now);
+  if (!next || next->begin == kNever) return ask;
+  const Duration stray = kGuardSigmas * next->sigma;
+  ask.guard_from = next->begin - budget_.tightness().guard - stray;
+  ask.guard_until = next->begin + stray + (told_ ? kLateLeast : kSeenAfter);
+  return ask;
+}
+
+void TrainingWatch::on_time(Time now) {
+  if (now >= awaited_until_) {
+    ++misses_;
+    awaited_until_ = kNever;
+    told_.reset();
+  }
+  const Ask asked = ask(now);
+  if (asked.guard_from <= now && now < asked.guard_until) awaited_until_ = asked.guard_until;
+  else if (told_ && asked.guard_until <= now) told_.reset();
+}
+
+}  // namespace tideway::planner

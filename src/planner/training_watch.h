@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is known of one training, and what that asks of the gates on its links: a guard before a begin that is expected and
+// would be seen late, a hold for an iteration without bulk, by which the budget measures, and a pause when bulk cost too much.
+//
+// Two phase predictors run beside each other: one over begins that were announced, one over begins that counters showed. The
+// announced ones count while they come. They need no guard, because the gate hears of them in time; one that is only seen
+// in counters is some 10 ms old.
+// Thread: beacon. Pure.
+#pragma once
+#include "gate/gate.h"
+#include "planner/interference_budget.h"
+#include "planner/phase_predictor.h"
+
+#include <optional>
+
+namespace tideway::planner {
+
+// Who says that a training communicates.
+enum class PhaseOrigin : uint8_t { kNone, kApi, kBoard, kBeacon, kCounters };
+std::string_view name_of(PhaseOrigin origin);
+
+struct TrainingRules {
+  Duration period_hint{};
+  BudgetConfig budget{.configured = {.guard = std::chrono::milliseconds(2)}};
+  enum class Counters : uint8_t { kNone, kWatched } counters = Counters::kNone;
+};
+
+class TrainingWatch {
+ public:
+  // Announcements that are silent for so many periods, or so long while the period is unknown, leave the word to the counters.
+  static constexpr int kSilentPeriods = 3;
+  static constexpr Duration kSilence = std::chrono::seconds(10);
+  // Counters see a burst in the bin after the one in which it began.
+  static constexpr Duration kSeenAfter = std::chrono::milliseconds(20);
+  // What begins again after less than that of the longest gap there was lately, goes on after a pause and is no new iteration.
+  static constexpr double kPauseShare = 0.5, kGapDecay = 0.9;
+  // Below it bulk was not there, and the burst is as good as one of a hold-out.
+  static constexpr Rate kBulkLeast = Rate::bytes_per_second(1'000'000);
+
+  explicit TrainingWatch(const TrainingRules& rules);
+
+  // A word came, of whatever kind.
+  void on_heard(Time now, PhaseOrigin origin);
+  // The first of its members has begun, or the last one ended; what only ran out has no length.
+  void on_burst_begin(Time at, PhaseOrigin origin);
+  enum class End : uint8_t { kSaid, kRanOut };
+  void on_burst_end(Time at, End end);
+  // Counters show a begin and an end, whether or not somebody else said it.
+  void on_seen(Time at);
+  void on_seen_end(Time at) { seen_gaps_.end = at; }
+  // It is going to begin then; `sigma` zero: not told.
+  struct Expected { Time begin; Duration sigma; };
+  void on_prediction(const Expected& expected) { told_ = expected; }
+  void on_iteration(Duration length) { reported_ = length; }
+  void on_bulk(Bytes sent) { bulk_ += sent; }
+  void on_time(Time now);
+
+  bool believes_counters(Time now) const;
+  // Whether the burst under way is so much shorter than the others that what looks like its end may be a pause: TCP that starts
+  // anew sends for a moment and then waits for a round trip.
+  static constexpr double kBurstShare = 0.8;
+  static constexpr Duration kPauseMax = std::chrono::milliseconds(100);
+  bool expects_more(Time at) const;
+  struct Ask {
+    Time closed_until = Time::min();
+    gate::GateReason reason = gate::GateReason::kNone;
+    Time guard_from = kNever, guard_until = kNever;
+    Duration period{};
+  };
+  Ask ask(Time now) const;
+
+  Lock lock(Time now) const { return predictor(now).lock(now); }
+  Duration period(Time now) const { return predictor(now).period(); }
+  Duration sigma(Time now) const { return predictor(now).sigma(); }
+  Duration error(Time now) const { return predictor(now).error(); }
+  const InterferenceBudget& budget() const { return budget_; }
+  PhaseOrigin origin() const { return origin_; }           // of the last word
+  std::optional<Time> heard_at() const { return heard_at_; }
+  uint64_t misses() const { return misses_; }              // expected begins that did not come
+
+ private:
+  struct Gaps {
+    std::optional<Time> end;                 // of the last burst
+    Duration longest{};
+    bool is_pause(Time at, const PhasePredictor& predictor);
+  };
+  const PhasePredictor& predictor(Time now) const { return believes_counters(now) ? seen_ : announced_; }
+  std::optional<Expected> expected(Time now) const;
+  void choose_hold(Time now);
+
+  const TrainingRules rules_;
+  PhasePredictor announced_, seen_;
+  InterferenceBudget budget_;
+  PhaseOrigin origin_ = PhaseOrigin::kNone;
+  std::optional<Time> heard_at_, announced_at_;
+  Gaps gaps_, seen_gaps_;
+  std::optional<Expected> told_;
+  Time awaited_until_ = kNever;              // of the guard that stands
+  uint64_t misses_ = 0;
+  // The iteration under way.
+  std::optional<Time> begin_;
+  std::optional<Duration> burst_, reported_; // its length, and that of the iteration as the trainer has it
+  InterferenceBudget::Kind kind_ = InterferenceBudget::Kind::kWithBulk;
+  bool was_locked_ = false;                  // before that nobody knows what an iteration is
+  Duration burst_usual_{};                   // zero: not known
+  Bytes bulk_;                               // sent since the last burst's end
+  Time held_until_ = Time::min();
+  gate::GateReason held_for_ = gate::GateReason::kNone;
+};
+
+}  // namespace tideway::planner

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "session/replicas.h"
+
+#include "checkpoint/tracker.h"
+#include "storage/scan.h"
+
+#include <algorithm>
+
+namespace tideway::session {
+
+void ReplicaList::add(const ManifestEntry& entry) {
+  if (entry.number == entry.parent) return;
+  if (entry.parent == ObjectId(0)) {
+    children_[entry.number] = {entry.name, entry.type == EntryType::kFile};
+    return;
+  }
+  const auto child = children_.find(entry.parent);
+  if (child != children_.end() && entry.name == storage::kTreeManifestName) child->second.is_whole = true;
+}
+
+std::vector<Replica> ReplicaList::replicas() const {
+  std::vector<Replica> found;
+  for (const auto& [number, child] : children_)
+    if (const auto step = checkpoint::step_in(child.name); step && child.is_whole) found.push_back({above_ + '/' + child.name, *step});
+  return found;
+}
+
+std::vector<Replica> choose(std::vector<Replica> replicas, const ReplicaWish& wish) {
+  uint64_t newest = 0;
+  for (const Replica& replica : replicas) newest = std::max(newest, replica.step);
+  const uint64_t top = wish.step.value_or(newest);
+  std::erase_if(replicas, [&](const Replica& replica) { return wish.older == OlderToo::kYes ? replica.step > top : replica.step != top; });
+  std::ranges::stable_sort(replicas, [](const Replica& a, const Replica& b) { return a.step > b.step; });
+  return replicas;
+}
+
+}  // namespace tideway::session

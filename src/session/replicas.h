@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Checkpoints of a run that a peer has whole, out of a list of what lies below the run: a directory is one when Tideway has
+// published it (its manifest lies in it), a file when its name has a step, since files appear whole.
+// Thread: any; values. Pure.
+#pragma once
+#include <tideway/object_store.h>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace tideway::session {
+
+inline constexpr uint32_t kReplicaDepth = 2;  // levels that must be listed
+
+struct Replica {
+  std::string source;  // peer:root/path
+  uint64_t step = 0;
+  bool operator==(const Replica&) const = default;
+};
+
+class ReplicaList {
+ public:
+  // `above`: peer:root/run.
+  explicit ReplicaList(std::string above) : above_(std::move(above)) {}
+  void add(const ManifestEntry& entry);  // in the order of the manifest
+  std::vector<Replica> replicas() const;
+
+ private:
+  struct Child {
+    std::string name;
+    bool is_whole = false;
+  };
+  std::string above_;
+  std::map<ObjectId, Child> children_;
+};
+
+// Those of the newest step, or of `step`, in the order in which they came; then, where older ones will do, those of the steps before.
+enum class OlderToo : uint8_t { kNo, kYes };
+struct ReplicaWish {
+  std::optional<uint64_t> step = {};
+  OlderToo older = OlderToo::kNo;
+};
+std::vector<Replica> choose(std::vector<Replica> replicas, const ReplicaWish& wish);
+
+}  // namespace tideway::session

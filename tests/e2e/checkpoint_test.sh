@@ -1,0 +1,176 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Checkpoints leave their trainer by themselves: a watched directory is replicated to two sites, through races, a trainer that cleans up
+# and kill -9 of the gateway; a hook and the inbox hand theirs over; pointers follow; and restore brings the newest back, from another
+# replica when one dies.
+source "$(dirname "$0")/lib.sh"
+make_sites 127.0.0.1 127.0.0.1
+trainer=$repo/tests/e2e/dcp.py
+socket=$work/api.sock
+metrics=$((control_port + 2))
+# Three gateways on one host: atlanta has the trainer, wisconsin and oslo what it saves.
+"$bin/tideway" pki issue --ca "$work/ca" --site oslo --gateway gw1 --out "$work/oslo" > /dev/null
+mkdir -p "$work/oslo/state" "$work/oslo/data"
+write_config oslo 127.0.0.1 127.0.0.1 "$work/oslo/data" | sed "s/:$control_port\"/:$((control_port + 3))\"/; s/:$((control_port + 10000))\"/:$((control_port + 10200))\"/; s/\"write\"\]/\"write\", \"overwrite\"]/" > "$work/oslo.toml"
+sed -i 's/"write"\]/"write", "overwrite"]/' "$work/wisconsin.toml"
+awk -v control="127.0.0.1:$((control_port + 1))" -v data="127.0.0.1:$((control_port + 10100))" -v api="$socket" -v metrics="127.0.0.1:$metrics" '
+  /^control = / && !moved++ { printf "control = \"%s\"\napi = \"%s\"\nmetrics = \"%s\"\n", control, api, metrics; next }
+  /^address = / { printf "address = \"%s\"\n", data; next }
+  { print }' "$work/atlanta.toml" > "$work/moved.toml"
+cat >> "$work/moved.toml" <<TOML
+[[peer]]
+name = "oslo"
+control = "127.0.0.1:$((control_port + 3))"
+[[watch]]
+dir = "data:runs/llm7"
+series = "llm7"
+to = ["wisconsin:data/runs/llm7", "oslo:data/runs/llm7"]
+settle = "300ms"
+poll = "200ms"
+TOML
+mv "$work/moved.toml" "$work/atlanta.toml"
+export TIDEWAY_API=$socket
+here=$work/atlanta/data
+runs=$here/runs/llm7
+there=$work/wisconsin/data/runs/llm7
+also=$work/oslo/data/runs/llm7
+mkdir -p "$runs"
+
+serve wisconsin "$work/wisconsin.toml"
+wisconsin=$gateway
+serve oslo "$work/oslo.toml"
+serve atlanta "$work/atlanta.toml"
+atlanta=$gateway
+for site in wisconsin oslo; do
+  python3 "$trainer" poll "$work/$site/data/runs/llm7" > "$work/poll-$site.out" &
+  running+=("$!")
+  pollers+=("$!")
+done
+
+ask() { python3 - "$socket" "$@" <<'PY'
+import http.client, socket, sys
+class Unix(http.client.HTTPConnection):
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(20)
+        self.sock.connect(sys.argv[1])
+line = Unix("tideway")
+line.request(sys.argv[2], sys.argv[3], sys.argv[4] if len(sys.argv) > 4 else None)
+answer = line.getresponse()
+print(answer.status, answer.read().decode())
+PY
+}
+# arrives DIR...: within ten seconds, and whole.
+arrives() {
+  local dir
+  for dir; do
+    for _ in $(seq 200); do [ -d "$dir" ] && break; sleep 0.05; done
+    python3 "$trainer" check "$dir" || fail "$dir did not arrive: $(tideway jobs list; ls "$here/.tideway/inbox" "$here/.tideway/pins"; cat "$here"/.tideway/inbox/*)"
+    pass
+  done
+}
+pins() { find "$here/.tideway/pins" -mindepth 1 -maxdepth 1 | wc -l; }
+
+# ---- the watch -------------------------------------------------------------------------------------------------------------
+python3 "$trainer" save "$runs/step-100" 100
+arrives "$there/step-100" "$also/step-100"
+# Saved again into one directory: the old marker stands beside new shards for longer than anything settles. And the trainer cleans up
+# while what it removes is sent.
+tideway bwlimit 80Mbit > /dev/null
+mkdir "$here/being-made" && python3 "$trainer" save "$here/being-made/x" 1
+touch -d '1 minute ago' "$here/being-made/x/.metadata"
+python3 -c "import os, sys; open(os.path.join(sys.argv[1], '__0_0.distcp'), 'r+b').write(b'half of another save')" "$here/being-made/x"
+mv "$here/being-made/x" "$runs/step-200"
+sleep 0.8
+absent "$there/step-200"
+python3 "$trainer" resave "$runs/step-200" 200 0.6
+for _ in $(seq 100); do [ "$(pins)" -gt 0 ] && break; sleep 0.05; done
+[ "$(pins)" -gt 0 ] || fail "nothing is pinned: $(tideway jobs list)"; pass
+rm -r "$runs/step-200"
+arrives "$there/step-200" "$also/step-200"
+
+# ---- kill -9 while one is sent ----------------------------------------------------------------------------------------------
+python3 "$trainer" save "$runs/step-300" 300
+for _ in $(seq 200); do tideway jobs list --json | grep -q '"state":"running"' && break; sleep 0.05; done
+kill -9 "$atlanta"
+wait "$atlanta" 2> /dev/null || :
+rm -r "$runs/step-100" "$runs/step-300"  # the trainer goes on meanwhile
+python3 "$trainer" save "$runs/step-400" 400
+serve atlanta "$work/atlanta.toml"
+atlanta=$gateway
+arrives "$there/step-400" "$also/step-400"
+kill -TERM "${pollers[@]}"
+for poller in "${pollers[@]}"; do wait "$poller" || fail "a partial checkpoint was seen: $(cat "$work"/poll-*.out)"; pass; done
+grep -q "step-200.*step-400" "$work/poll-wisconsin.out" || fail "the poller saw too little: $(cat "$work/poll-wisconsin.out")"; pass
+# What arrived is published as soon as the sink has said so.
+for _ in $(seq 100); do [ "$(pins)" -eq 0 ] && break; sleep 0.05; done
+[ "$(pins)" -eq 0 ] || fail "pins are left: $(ls "$here/.tideway/pins")"; pass
+ask GET '/v1/checkpoints?series=llm7&state=published' > "$work/listed"
+python3 - "$work/listed" <<'PY' || fail "what is published: $(cat "$work/listed")"
+import json, sys
+text = open(sys.argv[1]).read()
+assert text.startswith("200 "), text
+rows = {row["step"]: row for row in json.loads(text[4:])}
+assert set(rows) >= {100, 200, 400}, rows
+assert sorted(rows[400]["sites"]) == ["oslo", "wisconsin"] and rows[400]["root_hash"].startswith("sha256:") and rows[400]["bytes"] > 4 << 20
+PY
+pass
+
+# ---- a hook with its own pin, its pointer, and the inbox ---------------------------------------------------------------------
+mkdir -p "$here/other"
+python3 "$trainer" save "$here/other/global_step500" 500
+echo global_step500 > "$here/other/latest"
+cp -a "$here/other/global_step500" "$here/.tideway/pins/hook-1"
+request='{"submission_id":"hook-1","series":"other","path":"data:other/global_step500","pin":"hook-1","format":"dcp","to":["wisconsin:data/other"],"publish":"rename","pointers":["latest"],"supersede":"latest","member":[0,1],"labels":{}}'
+rm -r "$here/other/global_step500"
+first=$(ask POST /v1/checkpoints "$request")
+case $first in "202 "*'"id"'*) pass ;; *) fail "the hook was answered $first" ;; esac
+[ "$(ask POST /v1/checkpoints "$request" | grep -o '"id":"[0-9a-f]*"')" = "$(grep -o '"id":"[0-9a-f]*"' <<< "$first")" ] || fail "the same submission became another job"; pass
+arrives "$work/wisconsin/data/other/global_step500"
+for _ in $(seq 100); do [ -e "$work/wisconsin/data/other/latest" ] && break; sleep 0.05; done
+grep -qx global_step500 "$work/wisconsin/data/other/latest" || fail "the pointer did not follow: $(tideway jobs list)"; pass
+python3 "$trainer" save "$here/other/global_step600" 600
+echo global_step600 > "$here/other/latest"
+sed 's/hook-1/in-1/; s/global_step500/global_step600/; s/"pin":"[^"]*",//; s/data:other/other/' <<< "$request" > "$here/.tideway/inbox/in-1.tmp"
+mv "$here/.tideway/inbox/in-1.tmp" "$here/.tideway/inbox/in-1.json"
+arrives "$work/wisconsin/data/other/global_step600"
+grep -q '"id"' "$here/.tideway/inbox/in-1.status.json" || fail "the inbox has no answer: $(ls "$here/.tideway/inbox")"; pass
+for _ in $(seq 100); do grep -qsx global_step600 "$work/wisconsin/data/other/latest" && break; sleep 0.05; done
+grep -qx global_step600 "$work/wisconsin/data/other/latest" || fail "the pointer did not go on: $(tideway jobs list)"; pass
+ask POST /v1/checkpoints "${request/'"member":[0,1]'/'"member":[1,2]'}" | grep -q '^400 .*"code":"unsupported".*member' || fail "members were accepted"; pass
+ask POST /v1/checkpoints "${request/dcp/pickle}" | grep -q '^400 .*format' || fail "a format that is none was accepted"; pass
+
+# ---- restore -------------------------------------------------------------------------------------------------------------------
+tideway bwlimit off > /dev/null
+tideway restore -q any:data/runs/llm7 --latest "$here/restored"
+diff -r -x .tideway-manifest "$runs/step-400" "$here/restored" || fail "what came back differs"; pass
+tideway restore -q --direct oslo:data/runs/llm7 --step 200 "$work/direct"
+python3 "$trainer" check "$work/direct" || fail "the direct restore is not whole"; pass
+refuses 6 source_missing "step 7" tideway restore -q any:data/runs/llm7 --step 7 "$here/none"
+refuses 6 source_missing "step 7" tideway restore -q --direct any:data/runs/llm7 --step 7 "$work/none"
+refuses 2 usage "--latest" tideway restore -q any:data/runs/llm7 "$here/none"
+refuses 1 dest_exists "at the destination" tideway restore -q any:data/runs/llm7 --step 200 "$here/restored"
+ask POST /v1/restore '{"series":"other","step":"latest","dst":"data:again","include":["**"],"fallback":false}' | grep -q '^202 .*"id"' || fail "restore of a series was refused"; pass
+arrives "$here/again"
+# One replica dies in the middle.
+mkdir "$here/large" && python3 "$trainer" save "$here/large/step-1" 1 2 20000000
+for site in wisconsin oslo; do tideway copy -q "$here/large/step-1" "$site:data/large/step-1"; done
+tideway bwlimit off > /dev/null
+"$bin/tideway" --config "$work/atlanta.toml" restore -q any:data/large --latest "$here/large-back" 2> "$work/restore.log" &
+restoring=$!
+running+=("$restoring")
+for _ in $(seq 100); do tideway jobs list --json | grep '"restore"' | grep -q '"bytes_done":[1-9]' && break; sleep 0.02; done
+kill -9 "$wisconsin"
+wait "$restoring" || fail "restore did not go on: $(cat "$work/restore.log"; tideway jobs list)"
+python3 "$trainer" check "$here/large-back" || fail "what came back is not whole"; pass
+
+# ---- metrics -------------------------------------------------------------------------------------------------------------------
+python3 - "$metrics" <<'PY' || fail "metrics"
+import sys, urllib.request
+text = urllib.request.urlopen(f"http://127.0.0.1:{sys.argv[1]}/metrics", timeout=10).read().decode()
+assert 'tideway_pins_total{result="pinned"} ' in text, text
+assert 'tideway_inbox_pending 0' in text
+assert 'tideway_rpo_lag_seconds{series="llm7"} ' in text
+PY
+pass

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/link_shares.h"
+
+#include <gtest/gtest.h>
+
+namespace tideway::daemon {
+namespace {
+
+using job::Class;
+using std::chrono::seconds;
+
+constexpr Time kNow = Time(seconds(1000));
+constexpr job::WallTime kMonday = std::chrono::sys_days(std::chrono::year(2026) / 11 / 23);
+
+Rate mbit(double n) { return Rate::bits_per_second(static_cast<uint64_t>(n * 1e6)); }
+double in_mbit(Rate rate) { return rate.is_unlimited() ? 1e9 : rate.bits_per_second() / 1e6; }
+
+ShareRules gigabit() {
+  ShareRules rules;
+  rules.links.push_back({"wisconsin", 1_Gbit, {}, {}});
+  return rules;
+}
+
+// One that takes all that it is given.
+Sender greedy(uint64_t number, Class service, uint32_t weight = 1) {
+  return {.number = number, .peer = "wisconsin", .service = service, .weight = weight};
+}
+
+std::vector<double> deal(const ShareRules& rules, std::vector<Sender> senders, job::WallTime wall = kMonday) {
+  std::vector<double> shares;
+  for (const Rate rate : LinkShares(rules).deal(senders, kNow, wall)) shares.push_back(in_mbit(rate));
+  return shares;
+}
+
+TEST(LinkShares, LimitNobodyOnALinkOfUnknownCapacity) {
+  EXPECT_EQ(deal({}, {greedy(1, Class::kCheckpoint), greedy(2, Class::kBestEffort)}), (std::vector<double>{1e9, 1e9}));
+}
+
+TEST(LinkShares, GiveAJobAloneTheWholeLink) {
+  EXPECT_NEAR(deal(gigabit(), {greedy(1, Class::kBestEffort)})[0], 1000, 1);
+}
+
+TEST(LinkShares, LetTheBetterClassHaveNearlyAllAndTheOtherAFloor) {
+  const auto shares = deal(gigabit(), {greedy(1, Class::kCheckpoint), greedy(2, Class::kBestEffort)});
+  EXPECT_GT(shares[0], 900);
+  EXPECT_GT(shares[1], 5);
+  EXPECT_NEAR(shares[0] + shares[1], 1000, 2);
+}
+
+TEST(LinkShares, DivideAClassByWeight) {
+  const auto shares = deal(gigabit(), {greedy(1, Class::kStaging, 3), greedy(2, Class::kStaging)});
+  EXPECT_NEAR(shares[0], 750, 2);
+  EXPECT_NEAR(shares[1], 250, 2);
+}
+
+TEST(LinkShares, LeaveToOthersWhatAJobDoesNotUse) {
+  Sender slow = greedy(1, Class::kCheckpoint);
+  slow.given = mbit(900);
+  slow.sent = mbit(50);  // its source is slow
+  const auto shares = deal(gigabit(), {slow, greedy(2, Class::kBestEffort)});
+  EXPECT_NEAR(shares[1], 800, 2);  // all but four times what the other uses
+  EXPECT_GE(shares[0], 199);       // and that stays open to it
+}
+
+TEST(LinkShares, KeepWhoStillUsesAThird) {
+  Sender gated = greedy(1, Class::kCheckpoint);
+  gated.given = mbit(960);
+  gated.sent = mbit(400);  // the gate was closed for half of the time
+  EXPECT_GT(deal(gigabit(), {gated, greedy(2, Class::kBestEffort)})[0], 900);
+}
+
+TEST(LinkShares, OpenUpForAJobThatWakes) {
+  Sender idle = greedy(1, Class::kCheckpoint);
+  idle.given = mbit(900);
+  for (int second = 0; second < 6; ++second) {
+    const auto rates = LinkShares(gigabit()).deal(std::vector{idle, greedy(2, Class::kBestEffort)}, kNow + seconds(second), kMonday);
+    idle.given = rates[0];
+    idle.sent = rates[0];  // from now on it takes all it gets
+  }
+  EXPECT_GT(in_mbit(idle.given), 900);
+}
+
+TEST(LinkShares, LetARestorePassTheFillAndTheOthersHaveTheRest) {
+  Sender restore = greedy(1, Class::kRestore);
+  restore.given = mbit(1000);
+  restore.sent = mbit(700);
+  const auto shares = deal(gigabit(), {restore, greedy(2, Class::kCheckpoint)});
+  EXPECT_NEAR(shares[0], 1000, 1);
+  EXPECT_NEAR(shares[1], 300, 1);
+  restore.sent = mbit(1000);
+  EXPECT_NEAR(deal(gigabit(), {restore, greedy(2, Class::kCheckpoint)})[1], 20, 1);  // it never starves
+}
+
+TEST(LinkShares, CountARestoreAmongTheOthersWhereTheOwnerSaysSo) {
+  ShareRules rules = gigabit();
+  rules.modes[0] = Mode::kScavenge;
+  const auto shares = deal(rules, {greedy(1, Class::kRestore), greedy(2, Class::kCheckpoint)});
+  EXPECT_GT(shares[0], 900);
+  EXPECT_LT(shares[1], 100);
+  EXPECT_TRUE(LinkShares(rules).is_gated(Class::kRestore));
+  EXPECT_FALSE(LinkShares(gigabit()).is_gated(Class::kRestore));
+}
+
+TEST(LinkShares, KeepAClassWithinItsRate) {
+  ShareRules rules = gigabit();
+  rules.class_rates[static_cast<size_t>(Class::kStaging)] = mbit(100);
+  const auto shares = deal(rules, {greedy(1, Class::kStaging), greedy(2, Class::kStaging), greedy(3, Class::kBestEffort)});
+  EXPECT_NEAR(shares[0], 50, 1);
+  EXPECT_NEAR(shares[1], 50, 1);
+  EXPECT_NEAR(shares[2], 900, 2);
+}
+
+TEST(LinkShares, KeepAJobWithinItsOwnRate) {
+  Sender limited = greedy(1, Class::kCheckpoint);
+  limited.most = mbit(200);
+  const auto shares = deal(gigabit(), {limited, greedy(2, Class::kBestEffort)});
+  EXPECT_NEAR(shares[0], 200, 1);
+  EXPECT_NEAR(shares[1], 800, 2);
+}
+
+TEST(LinkShares, FollowTheTimetable) {
+  ShareRules rules = gigabit();
+  rules.links[0].timetable = planner::Timetable::parse("08:00,100Mbit 20:00,pause 22:00,off").value();
+  EXPECT_NEAR(deal(rules, {greedy(1, Class::kCheckpoint)}, kMonday + std::chrono::hours(9))[0], 100, 1);
+  EXPECT_TRUE(LinkShares(rules).is_paused("wisconsin", kMonday + std::chrono::hours(21)));
+  EXPECT_FALSE(LinkShares(rules).is_paused("wisconsin", kMonday + std::chrono::hours(23)));
+  EXPECT_FALSE(LinkShares(rules).is_paused("ohio", kMonday + std::chrono::hours(21)));
+  EXPECT_NEAR(deal(rules, {greedy(1, Class::kCheckpoint)}, kMonday + std::chrono::hours(23))[0], 1000, 1);
+}
+
+}  // namespace
+}  // namespace tideway::daemon

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "planner/counter_watch.h"
+
+#include <gtest/gtest.h>
+
+namespace tideway::planner {
+namespace {
+
+using std::chrono::milliseconds;
+using Edge = CounterWatch::Edge;
+
+constexpr uint64_t kBinBytes = 1'250'000;  // of 1 Gbit/s in 10 ms
+
+// An interface whose bins are given in shares of the link: others' and ours.
+class Interface {
+ public:
+  CounterWatch watch{1_Gbit};
+  CounterWatch::Sample sample{Time(std::chrono::seconds(9)), 0, 0, 0, 0};
+
+  Interface() { watch.on_sample(sample); }
+  Edge bin(double others, double ours = 0, double ours_counted_later = 0) {
+    sample.at += CounterWatch::kBin;
+    sample.own_sent += bytes(ours);
+    sample.sent += bytes(others + ours - ours_counted_later) + waiting_;
+    waiting_ = bytes(ours_counted_later);
+    return watch.on_sample(sample);
+  }
+
+ private:
+  static uint64_t bytes(double share) { return static_cast<uint64_t>(share * static_cast<double>(kBinBytes)); }
+  uint64_t waiting_ = 0;
+};
+
+TEST(CounterWatch, ABurstBeginsInItsFirstBinAndEndsAfterTwentyQuietMilliseconds) {
+  Interface eth;
+  EXPECT_EQ(eth.bin(0.04), Edge::kNone);
+  const Time begin = eth.sample.at;
+  EXPECT_EQ(eth.bin(0.06), Edge::kBegin);
+  EXPECT_EQ(eth.watch.edge_at(), begin);
+  EXPECT_EQ(eth.bin(0.9), Edge::kNone);
+  EXPECT_NEAR(eth.watch.foreground().bits_per_second(), 0.9e9, 1e6);
+  EXPECT_EQ(eth.bin(0.01), Edge::kNone);
+  EXPECT_EQ(eth.bin(0.9), Edge::kNone);  // a pause of one bin is none
+  const Time end = eth.sample.at;
+  EXPECT_EQ(eth.bin(0), Edge::kNone);
+  EXPECT_EQ(eth.bin(0), Edge::kEnd);
+  EXPECT_EQ(eth.watch.edge_at(), end);
+}
+
+TEST(CounterWatch, OurOwnBytesAreNoBurst) {
+  Interface eth;
+  for (int i = 0; i < 100; ++i) ASSERT_EQ(eth.bin(0, 0.95), Edge::kNone) << i;
+  EXPECT_EQ(eth.bin(0.1, 0.5), Edge::kBegin);
+}
+
+// A gate that opened handed packets to the kernel at the end of a bin; they were counted in the next one and taken for a burst.
+TEST(CounterWatch, WhatTheInterfaceCountsLateIsStillOurs) {
+  Interface eth;
+  EXPECT_EQ(eth.bin(0, 0.5, 0.1), Edge::kNone);
+  EXPECT_EQ(eth.bin(0, 0), Edge::kNone);
+  EXPECT_EQ(eth.watch.foreground(), Rate());
+}
+
+// Headers that we count and the interface does not, since the kernel adds them once for many packets.
+TEST(CounterWatch, WhatIsNeverCountedHidesNoBurst) {
+  Interface eth;
+  for (int i = 0; i < 50; ++i) {
+    ASSERT_EQ(eth.bin(0, 0.5), Edge::kNone);
+    eth.sample.own_sent += kBinBytes / 33;
+  }
+  EXPECT_EQ(eth.bin(0.15), Edge::kBegin);
+}
+
+// The interface counts what arrives before we have taken it.
+TEST(CounterWatch, WhatWeTakeLateIsStillOurs) {
+  CounterWatch watch(1_Gbit);
+  CounterWatch::Sample sample{Time(milliseconds(10)), 0, 0, 0, 0};
+  watch.on_sample(sample);
+  for (int i = 0; i < 20; ++i) {
+    sample.at += CounterWatch::kBin;
+    sample.own_received = sample.received;
+    sample.received += i % 2 == 0 ? kBinBytes : 0;
+    ASSERT_EQ(watch.on_sample(sample), Edge::kNone) << i;
+  }
+}
+
+TEST(CounterWatch, AnInterfaceThatWasMadeAnewShowsNothing) {
+  Interface eth;
+  eth.bin(0, 0.5);
+  eth.sample.sent = 0;
+  eth.sample.at += CounterWatch::kBin;
+  EXPECT_EQ(eth.watch.on_sample(eth.sample), Edge::kNone);
+}
+
+TEST(CounterWatch, ALateBinIsJudgedByTheTimeThatItCovers) {
+  Interface eth;
+  eth.sample.at += 9 * CounterWatch::kBin;
+  EXPECT_EQ(eth.bin(0.4), Edge::kNone);  // 4 % of a bin ten times as long
+}
+
+TEST(CounterWatch, ReceivingCountsAsSendingDoes) {
+  CounterWatch watch(1_Gbit);
+  CounterWatch::Sample sample{Time(milliseconds(10)), 5, 5, 5, 5};
+  watch.on_sample(sample);
+  sample.at += CounterWatch::kBin;
+  sample.received += kBinBytes / 2;
+  EXPECT_EQ(watch.on_sample(sample), Edge::kNone);
+  sample.at += CounterWatch::kBin;
+  EXPECT_EQ(watch.on_sample(sample), Edge::kBegin);  // a bin later
+}
+
+}  // namespace
+}  // namespace tideway::planner

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "planner/site_loop.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace tideway::planner {
+namespace {
+
+using std::chrono::milliseconds;
+using gate::EventFate;
+using gate::GateReason;
+using gate::PhaseKind;
+using Edge = CounterWatch::Edge;
+
+constexpr uint64_t kLlm = gate::training_id("llm7");
+
+// A site with two links; llm7 crosses the first. Time goes in steps of 10 ms.
+class Site {
+ public:
+  SiteLoop loop;
+  Time now{milliseconds(100'000)};
+
+  explicit Site(TrainingRules::Counters counters = TrainingRules::Counters::kNone, double budget = 0.01)
+      : loop({{.ttl_max = std::chrono::seconds(60), .link_sites = {gate::site_id("wisconsin"), gate::site_id("atlanta")}, .trainings = {{kLlm, {0}}}},
+              {rules(counters, budget)}}) {}
+  static TrainingRules rules(TrainingRules::Counters counters, double budget) {
+    TrainingRules rules;
+    rules.counters = counters;
+    rules.budget.budget = budget;
+    return rules;
+  }
+
+  EventFate say(PhaseKind kind, gate::PhaseDetails details = {}, Duration ahead = {}) {
+    return loop.on_event(now, {.kind = kind, .training = kLlm, .destination = 0, .member = 0, .members = 1, .ahead = ahead, .details = details}, PhaseOrigin::kApi);
+  }
+  void pass(Duration time) {
+    for (const Time until = now + time; now < until;) {
+      now += milliseconds(10);
+      loop.on_time(now);
+      if (has_bulk && !is_closed()) loop.on_bulk(0, Bytes(1'000'000));
+    }
+  }
+  bool is_closed(size_t link = 0) const { return now < loop.signal(now, link).closed_until; }
+  bool is_guarded() const {
+    const gate::GateSignal signal = loop.signal(now, 0);
+    return signal.guard_from <= now && now < signal.guard_until;
+  }
+  GateReason reason() const { return loop.signal(now, 0).reason; }
+  const TrainingWatch& llm() const { return loop.training(0); }
+  Lock lock() const { return llm().lock(now); }
+  // One announced iteration; `harm` is how much longer the burst is when bulk was sent before it.
+  void iterate(Duration harm = {}) {
+    const bool was_held = is_closed();
+    say(PhaseKind::kBegin);
+    pass(milliseconds(400) + (was_held ? Duration() : harm));
+    say(PhaseKind::kEnd);
+    pass(milliseconds(600));
+  }
+  void iterate_seen(Duration period = std::chrono::seconds(1)) {
+    loop.on_counters(0, Edge::kBegin, now - milliseconds(10), now);
+    pass(milliseconds(400));
+    loop.on_counters(0, Edge::kEnd, now - milliseconds(20), now);
+    pass(period - milliseconds(400));
+  }
+  std::vector<SiteNews::Kind> news() {
+    std::vector<SiteNews::Kind> kinds;
+    for (const SiteNews& one : loop.take_news()) kinds.push_back(one.kind);
+    return kinds;
+  }
+  bool has_bulk = true;
+};
+
+TEST(SiteLoop, AnnouncedBurstsCloseTheirLinkAndNeedNoGuard) {
+  Site site;
+  for (int i = 0; i < 8; ++i) {
+    EXPECT_FALSE(site.is_closed());
+    EXPECT_EQ(site.loop.signal(site.now, 0).guard_from, kNever);
+    site.say(PhaseKind::kBegin);
+    EXPECT_TRUE(site.is_closed());
+    EXPECT_FALSE(site.is_closed(1));
+    EXPECT_EQ(site.reason(), GateReason::kTraining);
+    site.pass(milliseconds(400));
+    site.say(PhaseKind::kEnd);
+    EXPECT_FALSE(site.is_closed());
+    site.pass(milliseconds(600));
+  }
+  EXPECT_EQ(site.lock(), Lock::kLocked);
+  EXPECT_NEAR(static_cast<double>(site.llm().period(site.now).count()), 1e9, 1e7);
+  EXPECT_EQ(site.llm().origin(), PhaseOrigin::kApi);
+  EXPECT_EQ(site.news(), std::vector{SiteNews::Kind::kLocked});
+  EXPECT_NEAR(static_cast<double>(site.loop.bursting(0).count()), 8 * 400e6, 8 * 10e6);
+}
+
+TEST(SiteLoop, OneLongIterationIsNoNews) {
+  Site site;
+  for (int i = 0; i < 8; ++i) site.iterate();
+  EXPECT_EQ(site.news(), std::vector{SiteNews::Kind::kLocked});
+  site.pass(milliseconds(200));
+  for (int i = 0; i < 8; ++i) site.iterate();
+  EXPECT_EQ(site.lock(), Lock::kLocked);
+  EXPECT_EQ(site.news(), std::vector<SiteNews::Kind>());
+}
+
+TEST(SiteLoop, ABurstThatIsRenewedIsOneBegin) {
+  Site site;
+  for (int i = 0; i < 8; ++i) {
+    for (int j = 0; j < 4; ++j) {
+      site.say(PhaseKind::kBegin);
+      site.pass(milliseconds(100));
+    }
+    site.say(PhaseKind::kEnd);
+    site.pass(milliseconds(600));
+  }
+  EXPECT_NEAR(static_cast<double>(site.llm().period(site.now).count()), 1e9, 1e7);
+}
+
+TEST(SiteLoop, SeenBeginsAreGuardedOnceTheyAreLocked) {
+  Site site(TrainingRules::Counters::kWatched);
+  site.has_bulk = false;  // no hold-outs between
+  for (int i = 0; i < 8; ++i) site.iterate_seen();
+  ASSERT_EQ(site.lock(), Lock::kLocked);
+  const gate::GateSignal signal = site.loop.signal(site.now, 0);  // a begin is due now
+  EXPECT_LT(signal.guard_from, site.now);
+  EXPECT_GT(signal.guard_from, site.now - milliseconds(100));  // 2 ms and three sigma, which begins at 2 % of the period
+  EXPECT_TRUE(site.is_guarded());
+  site.loop.on_counters(0, Edge::kBegin, site.now, site.now);
+  EXPECT_TRUE(site.is_closed());
+  EXPECT_EQ(site.llm().misses(), 0u);
+  EXPECT_EQ(site.llm().origin(), PhaseOrigin::kCounters);
+}
+
+TEST(SiteLoop, AnExpectedBeginThatDoesNotComeIsAMissAndAfterThreeItIsLost) {
+  Site site(TrainingRules::Counters::kWatched);
+  for (int i = 0; i < 8; ++i) site.iterate_seen();
+  ASSERT_EQ(site.lock(), Lock::kLocked);
+  site.news();
+  site.pass(milliseconds(500));
+  EXPECT_EQ(site.llm().misses(), 1u);
+  EXPECT_FALSE(site.is_guarded());
+  site.pass(milliseconds(1000));
+  EXPECT_EQ(site.llm().misses(), 2u);
+  site.pass(milliseconds(1500));
+  EXPECT_EQ(site.lock(), Lock::kLost);
+  EXPECT_EQ(site.news(), std::vector{SiteNews::Kind::kLost});
+  EXPECT_EQ(site.loop.signal(site.now, 0).guard_from, kNever);  // so back-offs count as bursts: the gate reacts
+}
+
+TEST(SiteLoop, CountersMoveTheGateOnlyWhileNobodyAnnounces) {
+  Site site(TrainingRules::Counters::kWatched);
+  site.say(PhaseKind::kBegin);
+  site.pass(milliseconds(10));
+  site.say(PhaseKind::kEnd);
+  site.loop.on_counters(0, Edge::kBegin, site.now, site.now);
+  EXPECT_FALSE(site.is_closed());
+  site.loop.on_counters(0, Edge::kEnd, site.now, site.now);
+  site.pass(TrainingWatch::kSilence + milliseconds(20));
+  site.loop.on_counters(0, Edge::kBegin, site.now, site.now);
+  EXPECT_TRUE(site.is_closed());
+}
+
+TEST(SiteLoop, APauseWithinABurstIsNoIteration) {
+  Site site(TrainingRules::Counters::kWatched);
+  for (int i = 0; i < 12; ++i) {
+    site.loop.on_counters(0, Edge::kBegin, site.now, site.now);
+    site.pass(milliseconds(50));
+    site.loop.on_counters(0, Edge::kEnd, site.now, site.now);
+    site.pass(milliseconds(50));
+    site.loop.on_counters(0, Edge::kBegin, site.now, site.now);
+    site.pass(milliseconds(300));
+    site.loop.on_counters(0, Edge::kEnd, site.now, site.now);
+    site.pass(milliseconds(600));
+  }
+  EXPECT_EQ(site.lock(), Lock::kLocked);
+  EXPECT_NEAR(static_cast<double>(site.llm().period(site.now).count()), 1e9, 1e7);
+}
+
+TEST(SiteLoop, APauseOfABurstThatIsSeenOpensNoGate) {
+  Site site(TrainingRules::Counters::kWatched);
+  site.has_bulk = false;
+  for (int i = 0; i < 8; ++i) site.iterate_seen();
+  site.loop.on_counters(0, Edge::kBegin, site.now, site.now);
+  site.pass(milliseconds(100));
+  site.loop.on_counters(0, Edge::kEnd, site.now - milliseconds(20), site.now);
+  EXPECT_TRUE(site.is_closed());
+  site.pass(milliseconds(50));
+  EXPECT_TRUE(site.is_closed());
+  site.pass(milliseconds(50));  // a burst that is shorter than the others, after all
+  EXPECT_FALSE(site.is_closed());
+  site.loop.on_counters(0, Edge::kBegin, site.now, site.now);
+  site.pass(milliseconds(190));
+  site.loop.on_counters(0, Edge::kEnd, site.now, site.now);  // as long as they are
+  EXPECT_FALSE(site.is_closed());
+}
+
+TEST(SiteLoop, AWordAheadIsGuardedAndOneThatWasWrongIsAMiss) {
+  Site site;
+  site.say(PhaseKind::kPredict, {.bytes = {}, .duration = {}, .period = {}, .jitter = milliseconds(5), .ttl = {}}, milliseconds(100));
+  EXPECT_FALSE(site.is_guarded());
+  site.pass(milliseconds(90));
+  EXPECT_TRUE(site.is_guarded());
+  site.pass(milliseconds(30));
+  EXPECT_FALSE(site.is_guarded());
+  EXPECT_EQ(site.llm().misses(), 1u);
+  EXPECT_EQ(site.loop.signal(site.now, 0).guard_from, kNever);
+}
+
+TEST(SiteLoop, TheBoardIsAsGoodAsAWord) {
+  Site site;
+  for (int i = 0; i < 8; ++i) {
+    site.loop.on_board_begin(site.now, 0);
+    site.loop.on_board_begin(site.now, 0);  // two members
+    site.loop.on_board_end(site.now + milliseconds(300), 0);
+    EXPECT_TRUE(site.loop.is_bursting(0));
+    site.loop.on_board_end(site.now + milliseconds(400), 0);
+    EXPECT_FALSE(site.loop.is_bursting(0));
+    site.pass(std::chrono::seconds(1));
+  }
+  EXPECT_EQ(site.lock(), Lock::kLocked);
+  EXPECT_EQ(site.llm().origin(), PhaseOrigin::kBoard);
+}
+
+TEST(SiteLoop, HoldsBulkForOneIterationOfFiftyAndMeasures) {
+  Site site;
+  int held = 0;
+  for (int i = 0; i < 270; ++i) {
+    held += site.is_closed() ? 1 : 0;
+    if (site.is_closed()) {
+      EXPECT_EQ(site.reason(), GateReason::kHoldout);
+    }
+    site.iterate();
+  }
+  EXPECT_EQ(held, 5);
+  ASSERT_TRUE(site.llm().budget().inflation());
+  EXPECT_NEAR(*site.llm().budget().inflation(), 0, 0.001);
+}
+
+TEST(SiteLoop, TightensAndPausesWhenBulkCostsTooMuch) {
+  Site site;
+  for (int i = 0; i < 260; ++i) site.iterate(milliseconds(20));
+  ASSERT_TRUE(site.loop.tightness(0));
+  EXPECT_LT(site.loop.tightness(0)->trickle, 0.002);
+  EXPECT_GT(site.loop.tightness(0)->guard, milliseconds(2));
+  EXPECT_FALSE(site.loop.tightness(1));  // no training crosses it
+  const auto news = site.news();
+  EXPECT_EQ(std::ranges::count(news, SiteNews::Kind::kOverBudget), 1);
+}
+
+TEST(SiteLoop, FarOverTheBudgetBulkPausesForTenPeriods) {
+  Site site;
+  int paused = 0;
+  for (int i = 0; i < 260; ++i) {
+    paused += site.is_closed() && site.reason() == GateReason::kBudget ? 1 : 0;
+    site.iterate(milliseconds(100));
+  }
+  EXPECT_GE(paused, InterferenceBudget::kPausePeriods - 1);
+}
+
+TEST(SiteLoop, WithoutEndsNothingIsMeasured) {
+  Site site;
+  for (int i = 0; i < 260; ++i) {
+    site.say(PhaseKind::kBegin, {.bytes = {}, .duration = {}, .period = {}, .jitter = {}, .ttl = milliseconds(400)});
+    site.pass(std::chrono::seconds(1));
+  }
+  EXPECT_FALSE(site.llm().budget().inflation());
+}
+
+TEST(SiteLoop, WithoutBulkNothingIsHeld) {
+  Site site;
+  site.has_bulk = false;
+  for (int i = 0; i < 120; ++i) {
+    EXPECT_FALSE(site.is_closed());
+    site.iterate();
+  }
+}
+
+TEST(SiteLoop, SaysThatAGateIsHeldForLong) {
+  Site site;
+  for (int i = 0; i < 100; ++i) {
+    site.say(PhaseKind::kBegin);
+    site.pass(milliseconds(1000));
+  }
+  EXPECT_EQ(site.news(), std::vector{SiteNews::Kind::kGateHeld});
+}
+
+}  // namespace
+}  // namespace tideway::planner

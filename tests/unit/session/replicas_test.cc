@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "session/replicas.h"
+
+#include <gtest/gtest.h>
+
+namespace tideway::session {
+namespace {
+
+ManifestEntry entry(uint32_t number, uint32_t parent, std::string name, EntryType type) {
+  ManifestEntry one;
+  one.number = ObjectId(number);
+  one.parent = ObjectId(parent);
+  one.name = std::move(name);
+  one.type = type;
+  return one;
+}
+
+TEST(Replicas, AreDirectoriesThatWerePublishedAndFilesWithAStep) {
+  ReplicaList list("wisconsin:ckpt/runs");
+  list.add(entry(0, 0, "", EntryType::kDirectory));
+  list.add(entry(1, 0, "latest", EntryType::kFile));
+  list.add(entry(2, 0, "step-10", EntryType::kDirectory));
+  list.add(entry(3, 2, ".tideway-manifest", EntryType::kFile));
+  list.add(entry(4, 2, "shard", EntryType::kFile));
+  list.add(entry(5, 0, "step-20", EntryType::kDirectory));
+  list.add(entry(6, 5, "shard", EntryType::kFile));  // somebody copies it by other means
+  list.add(entry(7, 0, "step=30.ckpt", EntryType::kFile));
+  const std::vector<Replica> expected{{"wisconsin:ckpt/runs/step-10", 10}, {"wisconsin:ckpt/runs/step=30.ckpt", 30}};
+  EXPECT_EQ(list.replicas(), expected);
+}
+
+TEST(Replicas, OfTheNewestStepComeInTheirOrder) {
+  const std::vector<Replica> all{{"a:r/step-10", 10}, {"a:r/step-20", 20}, {"b:r/step-20", 20}, {"b:r/step-5", 5}};
+  EXPECT_EQ(choose(all, {}), (std::vector<Replica>{all[1], all[2]}));
+  EXPECT_EQ(choose(all, {.step = 10}), (std::vector<Replica>{all[0]}));
+  EXPECT_TRUE(choose(all, {.step = 7}).empty());
+  EXPECT_EQ(choose(all, {.step = 10, .older = OlderToo::kYes}), (std::vector<Replica>{all[0], all[3]}));
+  EXPECT_EQ(choose(all, {.older = OlderToo::kYes}).size(), 4U);
+  EXPECT_TRUE(choose({}, {}).empty());
+}
+
+}  // namespace
+}  // namespace tideway::session
