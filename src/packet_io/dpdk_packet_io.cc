@@ -18,7 +18,6 @@ constexpr uint16_t kPickedPortFirst = 49'152;  // RFC 6335, section 6: dynamic p
 constexpr size_t kFrameMin = 60;               // of Ethernet, without its checksum
 constexpr size_t kOwnFramesPerTurn = 16;
 constexpr size_t kEmptyBursts = 4;             // of frames that were not for a path, before receive() gives up
-constexpr int kForWriting = 1;                 // of __builtin_prefetch; DPDK has no stable call for it
 
 rte_mbuf* mbuf_of(uint64_t token) { return reinterpret_cast<rte_mbuf*>(token); }
 std::byte* buffer_of(rte_mbuf* mbuf) { return static_cast<std::byte*>(mbuf->buf_addr); }
@@ -58,10 +57,17 @@ void prefetch(std::span<rte_mbuf* const> mbufs) {
   }
 }
 
-// Who freed them read them last, perhaps on another core; the headers are written after the payload was sealed.
-void prefetch_headers(std::span<rte_mbuf* const> mbufs) {
-  for (rte_mbuf* mbuf : mbufs) __builtin_prefetch(room_of(mbuf).data() - ip::HeaderTemplate::kSizeMax, kForWriting);
+// Mbufs as they lie in their pool: whole, alone and with one segment (rte_mbuf_raw_alloc). All else that a port reads is
+// set when they are sent, so that here not one of their lines is touched, which other cores touched last. All of them, or
+// one, or none when the pool is dry.
+size_t take_raw(rte_mempool* pool, std::span<rte_mbuf*> out) {
+  const auto take = [&](size_t count) { return rte_mempool_get_bulk(pool, reinterpret_cast<void**>(out.data()), static_cast<unsigned>(count)) == 0; };
+  if (take(out.size())) return out.size();
+  return take(1) ? 1 : 0;
 }
+
+// Of an mbuf that is not touched yet: its buffer lies behind it, because no pool of a port has private data.
+std::byte* raw_buffer_of(rte_mbuf* mbuf) { return reinterpret_cast<std::byte*>(mbuf + 1); }
 
 Bytes largest_payload(const DpdkPortConfig& config) {
   const bool has_ipv4 = std::ranges::any_of(config.addresses, [](const ip::Prefix& prefix) { return ip::is_ipv4(prefix.address); });
@@ -191,18 +197,12 @@ size_t DpdkPacketIo::allocate(PathId path, Bytes payload, std::span<Packet> out)
   size_t done = 0;
   while (done < out.size()) {
     std::array<rte_mbuf*, kBurstMax> mbufs;
-    size_t count = std::min(out.size() - done, kBurstMax);
-    // A bulk is all or nothing; the last few come one by one.
-    if (rte_pktmbuf_alloc_bulk(pool_, mbufs.data(), static_cast<unsigned>(count)) != 0) {
-      count = 0;
-      if ((mbufs[0] = rte_pktmbuf_alloc(pool_)) != nullptr) count = 1;
-    }
+    const size_t count = take_raw(pool_, std::span(mbufs).first(std::min(out.size() - done, kBurstMax)));
     if (count == 0) break;
-    prefetch_headers(std::span(mbufs).first(count));
     for (rte_mbuf* mbuf : std::span(mbufs).first(count)) {
       Packet& packet = out[done++];
       lend(packet, reinterpret_cast<uint64_t>(mbuf));
-      packet.bytes = room_of(mbuf).first(payload.count());
+      packet.bytes = {raw_buffer_of(mbuf) + RTE_PKTMBUF_HEADROOM, payload.count()};
       packet.path = path;
       packet.ecn = Ecn::kEct0;
     }
@@ -241,6 +241,8 @@ void DpdkPacketIo::write_headers(const PathRow& path, const Packet& packet) {
   headers.write({buffer_of(mbuf) + offset, size}, packet.bytes.size(), packet.ecn);
   set_frame(mbuf, offset, size);
   mbuf->ol_flags = offload_flags(port().offloads(), port().config(), headers.is_ipv4());
+  if (mbuf->ol_flags == 0) return;  // these lie in a line of the mbuf that nothing else touches
+  mbuf->tx_offload = 0;
   mbuf->l2_len = headers.ethernet_size() & 0x7F;
   mbuf->l3_len = headers.ip_size() & 0x1FF;
 }
