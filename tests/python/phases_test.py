@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Phases: the board as the C header reads it, the beacon with the vector of docs/scheduling.md, and neither."""
+import errno
 import json
 import logging
 import os
@@ -68,6 +69,12 @@ class OnTheBoard(Phases):
             shown = subprocess.run([reader, "--hash", training, site], check=True, capture_output=True, text=True).stdout
             self.assertEqual(shown.split(), [str(board.training_id(training)), str(board.site_id(site))])
         self.assertEqual(board.site_id(""), 0)
+
+    def test_c_calls_on_a_board_that_is_not_there_or_none_do_nothing(self):
+        (self.folder / "short").write_bytes(b"no board")
+        for name, error in (("missing", errno.ENOENT), ("short", errno.EPROTO)):
+            shown = subprocess.run([reader, "--unopened", str(self.folder / name)], check=True, capture_output=True, text=True).stdout
+            self.assertEqual(int(shown), error)
 
     def test_c_reads_a_burst_from_its_begin_to_its_end(self):
         self.make_board()
