@@ -15,7 +15,7 @@ import unittest
 from support import REPOSITORY, WAIT_S, Case
 
 import tideway
-from tideway import beacon, board, notes, phases
+from tideway import beacon, board, notes, outbox, phases
 
 logging.getLogger("tideway").setLevel(logging.CRITICAL)
 KEY = bytes(range(32))
@@ -188,6 +188,27 @@ class ByBeacon(Phases):
             self.assertEqual(fields[:5] + fields[6:11], (0x54445742, 1, kind, 1, 1, sequence, board.training_id("llm7"), 0, 1, 2))
             self.assertEqual((fields[12] - fields[11], fields[13], fields[17]), (ahead, size, 900_000))
             self.assertLess(abs(time.time_ns() - fields[11]), 2 * 10**9)
+
+    def test_the_thread_is_woken_by_the_first_word_and_looks_for_the_others_itself(self):
+        port = self.listen()
+        woken = []
+        tick = outbox.tick
+        self.set_constant(outbox, "tick", lambda work: (woken.append(work), tick(work)))
+        phase = tideway.phase("llm7")
+        for _ in range(3):
+            phase.begin()
+            self.assertEqual(port.recv(200), port.recv(200))
+        self.assertEqual(len(woken), 1)
+        phase.end()
+        phase.close()  # what was said last is said again before the line is gone
+        self.assertEqual(port.recv(200), port.recv(200))
+
+    def test_a_line_that_is_silent_for_long_is_watched_no_more(self):
+        self.set_constant(beacon, "REPEATS_FOR_S", 0.0)
+        line = beacon.BeaconLine([("127.0.0.1", 9)], beacon.Key(1, KEY), "llm7", "", 0.0)
+        self.addCleanup(line.forget)
+        line._repeats.append(b"word")
+        self.assertFalse(line.repeat())
 
     def test_an_iteration_goes_the_same_way(self):
         port = self.listen()
