@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -209,6 +210,14 @@ class ByBeacon(Phases):
         self.addCleanup(line.forget)
         line._repeats.append(b"word")
         self.assertFalse(line.repeat())
+
+    def test_a_word_from_a_shell_comes_twice_before_its_process_ends(self):
+        port = self.listen()
+        said = subprocess.run([sys.executable, "-m", "tideway", "phase", "end", "--training", "llm7"], env={**os.environ, "PYTHONPATH": str(REPOSITORY / "python")})
+        self.assertEqual(said.returncode, 0)
+        port.settimeout(0.0)
+        first = port.recv(200)
+        self.assertEqual((first, beacon._FIELDS.unpack(first[:80])[2]), (port.recv(200), beacon.END))
 
     def test_an_iteration_goes_the_same_way(self):
         port = self.listen()
