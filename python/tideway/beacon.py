@@ -59,6 +59,7 @@ class BeaconLine:
         self._whose = (training_id(training), site_id(dst), *settings.member())
         self._ttl_us = microseconds(ttl)
         self._repeats: Deque[bytes] = deque(maxlen=REPEATS_MAX)
+        self._last = b""
         self._is_watched, self._said_at = False, 0.0
         self._sockets: List[socket.socket] = []
         for host, port in targets:
@@ -91,6 +92,7 @@ class BeaconLine:
 
     def _say(self, datagram: bytes) -> None:
         self.send(datagram)
+        self._last = datagram
         self._repeats.append(datagram)
         if not self._is_watched:
             self._is_watched = True
@@ -107,14 +109,14 @@ class BeaconLine:
         return self._is_watched or bool(self._repeats)
 
     def send(self, datagram: bytes) -> None:
-        for line in self._sockets:
+        for line in self._sockets if datagram else ():
             try:
                 line.send(datagram)
             except OSError as trouble:  # nobody listens, or the queue of the interface is full: then nothing is held back
                 note("beacon", trouble)
 
     def close(self) -> None:
-        self.repeat()
+        self.send(self._last)  # even where the thread is about to: it may come too late
         self.forget()
 
     def forget(self) -> None:

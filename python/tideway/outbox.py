@@ -92,6 +92,7 @@ class Outbox:
         """Has it called by the thread every TICK_S until it says False. Never blocks and never raises."""
         with self._lock:
             self._ticks.append(work)
+            self._ticked_at = time.monotonic()
         self._awake()
 
     def _awake(self) -> None:
