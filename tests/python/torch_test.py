@@ -162,12 +162,29 @@ class OneProcess(Torch):
             self.check_loads(adapter.wrap_reader(self.dcp.FileSystemReader, "runs/none")(self.path))
         self.assertIn("no such series", repr(raised.exception) + str(raised.exception))
 
+    def test_steps_of_an_optimizer_that_communicates_are_bursts(self):
+        said = []
+        announcer = tideway.phase("outer")
+        announcer.begin, announcer.end = (lambda: said.append("begin")), (lambda: said.append("end"))
+        weight = torch.nn.Parameter(torch.ones(3))
+        optimizer = torch.optim.SGD([weight], lr=0.1)
+        ddp.announce_steps(optimizer, "outer")
+        torch.optim.lr_scheduler.StepLR(optimizer, 1)  # wraps step() itself, and looks at what it finds there
+        weight.sum().backward()
+        optimizer.step(lambda: said.append("step"))
+        self.assertEqual(said, ["begin", "step", "end"])
+        self.assertLess(float(weight.detach()[0]), 1.0)
+        with self.assertRaises(ZeroDivisionError):
+            optimizer.step(lambda: 1 / 0)
+        self.assertEqual(said[3:], ["begin", "end"])
+
     def test_steps_of_an_optimizer_are_reported(self):
         gateway = self.gateway(self.top)
         gateway.answers["POST /v1/phase"] = lambda request, _: request.reply(204, None)
         weight = torch.nn.Parameter(torch.ones(3))
         optimizer = torch.optim.SGD([weight], lr=0.1)
         ddp.report_steps(optimizer, "llm7")
+        torch.optim.lr_scheduler.StepLR(optimizer, 1)
         for _ in range(3):
             weight.sum().backward()
             optimizer.step()
