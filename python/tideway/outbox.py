@@ -96,10 +96,11 @@ class Outbox:
         self._awake()
 
     def _awake(self) -> None:
-        with self._lock:
-            thread = None
-            if self._thread is None:
-                thread = self._thread = threading.Thread(target=self._run, name="tideway", daemon=True)
+        thread = None
+        if self._thread is None:
+            with self._lock:
+                if self._thread is None:
+                    thread = self._thread = threading.Thread(target=self._run, name="tideway", daemon=True)
         self._wake.put(None)
         if thread is None:
             return
