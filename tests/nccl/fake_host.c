@@ -6,7 +6,7 @@
 //   fake_nccl_host PLUGIN FOLDER          the tests; the board is made in FOLDER. Time is virtual: the clock is this program's own
 //   fake_nccl_host PLUGIN FOLDER --time   nanoseconds per event, the least of several runs
 //
-// Thread: main, and eight that play proxies.
+// Thread: main, and four that play proxies.
 #define _GNU_SOURCE /* RTLD_NEXT */
 #include "nccl/profiler_abi.h"
 
@@ -18,8 +18,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define THREADS 8
-#define OPS_PER_THREAD 20000
+#define THREADS 4
+#define OPS_PER_THREAD 10000
 #define STEP_SEND_GPU_WAIT 8 /* the GPU has not got so far */
 #define COLLECTIVE 2
 #define GROUP 1
@@ -30,10 +30,16 @@ static char board[256];
 static char said[256];
 static uint64_t virtual_ns; /* 0: the real clock */
 static int failures;
+static void* stops_meanwhile; /* an operation that another thread stops while this one looks at the clock */
 static int (*real_clock)(clockid_t clock, struct timespec* now);
 
 /* Stands before the C library's, for the plug-in too. */
 int clock_gettime(clockid_t clock, struct timespec* now) {
+  if (stops_meanwhile != NULL) {
+    void* op = stops_meanwhile;
+    stops_meanwhile = NULL;
+    nccl->stopEvent(op);
+  }
   if (virtual_ns == 0) return real_clock(clock, now);
   now->tv_sec = (time_t)(virtual_ns / 1000000000u);
   now->tv_nsec = (long)(virtual_ns % 1000000000u);
@@ -167,6 +173,16 @@ static void communicators_within_a_node_and_others_than_the_named_are_quiet(void
   unsetenv("TIDEWAY_NCCL_COMMS");
 }
 
+static void an_end_that_meets_the_telling_of_its_begin_is_told_too(void) {
+  void* context = communicator("world", 2);
+  void* op = start_op(context, 1);
+  void* step = start_step(context, op);
+  stops_meanwhile = op;
+  nccl->recordEventState(step, kNcclStepSendWait, NULL);
+  EXPECT(stops_meanwhile == NULL && bursts() == 0);
+  nccl->finalize(context);
+}
+
 static void* play_proxy(void* context) {
   for (int i = 0; i < OPS_PER_THREAD; ++i) {
     void* op = start_op(context, 1);
@@ -286,6 +302,7 @@ int main(int count, char** words) {
     an_operation_that_never_began_ends_nothing();
     collectives_and_groups_are_only_enqueued();
     communicators_within_a_node_and_others_than_the_named_are_quiet();
+    an_end_that_meets_the_telling_of_its_begin_is_told_too();
     many_proxies_at_once_leave_the_board_idle_and_whole();
     a_long_burst_is_told_again_before_it_counts_as_over();
     without_a_gateway_nothing_fails_and_the_board_is_looked_for_each_minute();
