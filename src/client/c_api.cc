@@ -93,14 +93,21 @@ void hand_out(tideway_client* client, tideway_ticket** into, const std::shared_p
 }
 
 // Into the queue with it. The queue being full is the ticket's trouble and the caller's.
+struct Caller {
+  tideway_client* client;
+  tideway_ticket** ticket;
+  tideway_error* error;
+};
+
 template <typename Kind, typename Wish>
-int hand_over(tideway_client* client, const std::string& id, Wish wish, tideway_ticket** into, tideway_error* error) {
+int hand_over(const Caller& caller, const std::string& id, Wish wish) {
+  tideway_client* client = caller.client;
   const auto ticket = std::make_shared<Ticket>(id, client->is_disabled ? TIDEWAY_DISABLED : TIDEWAY_QUEUED);
   const auto item = std::make_shared<Kind>(client->line, ticket, std::move(wish));
-  hand_out(client, into, ticket, item);
-  if (client->is_disabled) return tell_success(error);
-  if (const auto trouble = client->outbox->put(item)) return tell(error, *trouble);
-  return tell_success(error);
+  hand_out(client, caller.ticket, ticket, item);
+  if (client->is_disabled) return tell_success(caller.error);
+  if (const auto trouble = client->outbox->put(item)) return tell(caller.error, *trouble);
+  return tell_success(caller.error);
 }
 
 std::optional<Trouble> read_job(const tideway_job* given, JobWish& wish, std::string& id) {
@@ -153,8 +160,8 @@ std::optional<Trouble> name_place(const Gateway& gateway, std::string& path) {
   return std::nullopt;
 }
 
-int ask_and_wait(const tideway_client& client, const char* target, const Json& body, double timeout, tideway_error* error) {
-  const Reply reply = client.gateway.ask("POST", target, body);
+// The answer to what was asked, and then the end of its jobs.
+int wait_for(const tideway_client& client, const Reply& reply, double timeout, tideway_error* error) {
   if (!reply.ok()) return tell(error, *reply.trouble);
   Ticket ticket(text_of(reply.json, "id"), TIDEWAY_QUEUED);
   ticket.on_answer(reply.json);
@@ -174,7 +181,7 @@ int copy(const tideway_client& client, const tideway_job* job, double timeout, t
   wish.rest["destination"] = wish.destination;
   wish.rest["submission_id"] = id;
   wish.rest["patience"] = "command";
-  return ask_and_wait(client, "/v1/jobs", wish.rest, timeout, error);
+  return wait_for(client, client.gateway.ask("POST", "/v1/jobs", wish.rest), timeout, error);
 }
 
 int restore(const tideway_client& client, const tideway_restore_job* given, double timeout, tideway_error* error) {
@@ -190,7 +197,7 @@ int restore(const tideway_client& client, const tideway_restore_job* given, doub
   Json body{{is_named(series) ? "from" : "series", series}, {"dst", destination}, {"step", "latest"}, {"fallback", wish.fallback != 0}, {"patience", "command"}};
   if (wish.step != nullptr) body["step"] = *wish.step;
   if (!include.empty()) body["include"] = include;
-  return ask_and_wait(client, "/v1/restore", body, timeout, error);
+  return wait_for(client, client.gateway.ask("POST", "/v1/restore", body), timeout, error);
 }
 
 int cancel(tideway_ticket& ticket, tideway_error* error) {
@@ -279,7 +286,7 @@ int tideway_submit(struct tideway_client* client, const struct tideway_job* job,
     std::string id;
     if (const auto trouble = check(client)) return tell(error, *trouble);
     if (const auto trouble = read_job(job, wish, id)) return tell(error, *trouble);
-    return hand_over<Submission>(client, id, std::move(wish), ticket, error);
+    return hand_over<Submission>({client, ticket, error}, id, std::move(wish));
   });
 }
 
@@ -296,7 +303,7 @@ int tideway_replicate_checkpoint(struct tideway_client* client, const struct tid
     CheckpointWish wish;
     if (const auto trouble = check(client)) return tell(error, *trouble);
     if (const auto trouble = read_checkpoint(checkpoint, wish)) return tell(error, *trouble);
-    return hand_over<CheckpointRequest>(client, new_submission_id(), std::move(wish), ticket, error);
+    return hand_over<CheckpointRequest>({client, ticket, error}, new_submission_id(), std::move(wish));
   });
 }
 

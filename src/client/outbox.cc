@@ -36,7 +36,7 @@ bool Outbox::takes_over(const std::shared_ptr<Item>& item, std::shared_ptr<Item>
   return true;
 }
 
-std::optional<Trouble> Outbox::put(std::shared_ptr<Item> item) {
+std::optional<Trouble> Outbox::put(const std::shared_ptr<Item>& item) {
   std::shared_ptr<Item> dropped;
   bool is_taken = false;
   {

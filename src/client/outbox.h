@@ -50,7 +50,7 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
   using Clock = std::chrono::steady_clock;
   ~Outbox();
   // Never blocks. What stood in the way of its thread, or nothing.
-  std::optional<Trouble> put(std::shared_ptr<Item> item);
+  std::optional<Trouble> put(const std::shared_ptr<Item>& item);
   // Tries now what waits for another try. True: nothing is left in memory.
   bool flush(double seconds);
   // Nothing is tried any more; each item goes to its inbox. The thread ends with it, or is left behind when it stands still.

@@ -28,7 +28,7 @@ std::string real_path(const std::string& path) {
   char found[PATH_MAX];
   while (::realpath(head.c_str(), found) == nullptr) {
     if (head == "/" || head == ".") return path;
-    rest = '/' + name_of(head) + rest;
+    rest.insert(0, '/' + name_of(head));
     head = parent_of(head);
   }
   return (std::string_view(found) == "/" && !rest.empty() ? std::string() : std::string(found)) + rest;
@@ -53,7 +53,7 @@ bool is_directory(const std::string& path) {
 std::string inbox_above(std::string path, const std::string& named) {
   if (!named.empty()) return named;
   while (true) {
-    const std::string inbox = (path == "/" ? "" : path) + "/.tideway/inbox";
+    std::string inbox = (path == "/" ? "" : path) + "/.tideway/inbox";
     if (is_directory(inbox)) return inbox;
     if (path == "/" || path == ".") return {};
     path = parent_of(path);

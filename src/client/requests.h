@@ -64,7 +64,7 @@ class Request : public Item {
   Duration pause_ = kPauseMin;
 };
 
-struct JobWish {
+struct JobWish {  // NOLINT(bugprone-exception-escape): the move of a Json throws nothing
   std::vector<std::string> sources;
   std::string destination;
   Json rest;  // fields of POST /v1/jobs that are known already
@@ -72,7 +72,7 @@ struct JobWish {
 
 class Submission final : public Request {
  public:
-  Submission(std::shared_ptr<Line> line, std::shared_ptr<Ticket> ticket, JobWish wish) 
+  Submission(std::shared_ptr<Line> line, const std::shared_ptr<Ticket>& ticket, JobWish wish) 
       : Request(ticket->id(), std::move(line), ticket), wish_(std::move(wish)) {}
 
  private:
@@ -82,7 +82,7 @@ class Submission final : public Request {
   JobWish wish_;
 };
 
-struct CheckpointWish {
+struct CheckpointWish {  // NOLINT(bugprone-exception-escape): as above
   std::string path, series;
   bool is_pinned = true;
   Json rest;  // fields of POST /v1/checkpoints that are known already
