@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The adapters against the real torch of Debian 12 (1.13.1, CPU, gloo): torch.save, DCP in one process and in two, DDP, optimizers."""
+import copy
 import io
 import json
 import logging
@@ -9,7 +10,9 @@ import pickle
 import shutil
 import subprocess
 import sys
+import threading
 import unittest
+from concurrent import futures
 
 from support import REPOSITORY, WAIT_S, Case
 
@@ -102,6 +105,24 @@ class OneProcess(Torch):
                 shutil.rmtree(self.path)
                 held = self.top / ".tideway/pins" / writer.tideway_ticket.submission_id
                 self.check_loads(self.dcp.FileSystemReader(held))
+
+    def test_a_save_in_the_background_hands_over_when_it_ends_and_not_before(self):
+        """As async_save() of torch 2 does it, which 1.13 lacks: a copy of the state, and save_state_dict() in a thread of its own."""
+        may_end, is_writing = threading.Event(), threading.Event()
+
+        class Slow(self.dcp.FileSystemWriter):
+            def write_data(self, plan, planner):
+                is_writing.set()
+                may_end.wait(WAIT_S)
+                return super().write_data(plan, planner)
+        with futures.ThreadPoolExecutor(max_workers=1) as executor:
+            saved = executor.submit(self.save, copy.deepcopy(tensors()), Slow)
+            self.assertTrue(is_writing.wait(WAIT_S))
+            self.assertEqual(self.stored(), [])
+            may_end.set()
+            ticket = saved.result(WAIT_S).tideway_ticket
+        self.assertTrue(ticket.wait("stored", WAIT_S))
+        self.assertEqual([request["path"] for request in self.stored()], ["runs/llm7/step-7"])
 
     def check_loads(self, reader):
         loaded = {name: torch.zeros_like(value) for name, value in tensors().items()}
