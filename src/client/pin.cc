@@ -114,8 +114,10 @@ std::optional<std::string> make_pin(const std::string& path, const Listing& list
   bool is_held = ::mkdir(draft.c_str(), 0700) == 0 && ::chmod(draft.c_str(), kFolderMode) == 0;
   for (auto at = listing.begin(); is_held && at != listing.end(); ++at) {
     const auto& [name, look] = *at;
-    const std::string source = name.empty() ? path : path + '/' + name;
-    is_held = make_folders(draft, name) && hold(source, draft + '/' + (name.empty() ? name_of(path) : name), look.size);
+    std::string source = path, target = draft;
+    if (!name.empty()) source.append("/").append(name);
+    target.append("/").append(name.empty() ? name_of(path) : name);
+    is_held = make_folders(draft, name) && hold(source, target, look.size);
   }
   if (is_held && ::rename(draft.c_str(), into.c_str()) == 0) return std::nullopt;
   std::string trouble = into + ": " + std::strerror(errno);
