@@ -2,7 +2,8 @@
 //
 // Announces a training's communication to the Tideway gateway on the same host, through a page of shared memory. C, header
 // only, for Linux; also from C++. A call is two reads of the clock's page and a few writes: well under a microsecond, no
-// system call, no lock. Whether a gateway runs makes no difference to a trainer that opened the board.
+// system call, no lock. Whether a gateway runs makes no difference to a trainer that opened the board. Where it could not be
+// opened, the other calls do nothing and return at once, so a trainer needs no checks.
 //
 //     struct tideway_phase phase;
 //     int failed = tideway_phase_open(&phase, "/run/tideway/phase.board", "llm7", NULL);   0, or an errno
@@ -53,6 +54,15 @@ struct tideway_phase {
   struct tideway_phase_slot *slot;
 };
 
+#ifndef CLOCK_MONOTONIC
+#error "tideway/phase.h needs POSIX: compile with -std=gnu11 or -D_POSIX_C_SOURCE=200809L"
+#endif
+
+/* libtideway has the same calls as functions, for other languages. */
+#ifndef TIDEWAY_PHASE_FUNCTION
+#define TIDEWAY_PHASE_FUNCTION static inline
+#endif
+
 #ifdef __cplusplus
 #define TIDEWAY_PHASE_AS(type, value) static_cast<type>(value)
 extern "C" {
@@ -89,12 +99,13 @@ static inline void tideway_phase_done(struct tideway_phase_slot *slot) {
 
 /* Takes a free slot of the board. `site` NULL: every link of the training. 0, or an errno: ENOENT when no gateway has made
  * the board, EACCES when we are not of its group, EPROTO when the file is no board, EUSERS when all slots are taken. */
-static inline int tideway_phase_open(struct tideway_phase *phase, const char *board, const char *training, const char *site) {
+TIDEWAY_PHASE_FUNCTION int tideway_phase_open(struct tideway_phase *phase, const char *board, const char *training, const char *site) {
   struct stat status;
   unsigned i;
+  phase->board = NULL;
+  phase->slot = NULL;
   phase->fd = open(board, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
   if (phase->fd < 0) return errno;
-  phase->board = MAP_FAILED;
   if (fstat(phase->fd, &status) != 0 || TIDEWAY_PHASE_AS(uint64_t, status.st_size) < sizeof(struct tideway_phase_slot) * TIDEWAY_PHASE_SLOTS) {
     close(phase->fd);
     return EPROTO;
@@ -102,6 +113,7 @@ static inline int tideway_phase_open(struct tideway_phase *phase, const char *bo
   phase->board = mmap(NULL, sizeof(struct tideway_phase_slot) * TIDEWAY_PHASE_SLOTS, PROT_READ | PROT_WRITE, MAP_SHARED, phase->fd, 0);
   if (phase->board == MAP_FAILED) {
     const int failed = errno;
+    phase->board = NULL;
     close(phase->fd);
     return failed;
   }
@@ -125,13 +137,15 @@ static inline int tideway_phase_open(struct tideway_phase *phase, const char *bo
     return 0;
   }
   munmap(phase->board, sizeof(struct tideway_phase_slot) * TIDEWAY_PHASE_SLOTS);
+  phase->board = NULL;
   close(phase->fd);
   return EUSERS;
 }
 
 /* Communication begins now. Of a burst that lasts longer than its time to live, call it again. `details` may be NULL. */
-static inline void tideway_phase_begin(struct tideway_phase *phase, const struct tideway_phase_details *details) {
+TIDEWAY_PHASE_FUNCTION void tideway_phase_begin(struct tideway_phase *phase, const struct tideway_phase_details *details) {
   struct tideway_phase_slot *slot = phase->slot;
+  if (slot == NULL) return;
   tideway_phase_edit(slot);
   __atomic_store_n(&slot->begin_ns, tideway_phase_now(), __ATOMIC_RELAXED);
   if (details != NULL) {
@@ -146,8 +160,9 @@ static inline void tideway_phase_begin(struct tideway_phase *phase, const struct
 }
 
 /* Communication is over: every byte of it has arrived. */
-static inline void tideway_phase_end(struct tideway_phase *phase) {
+TIDEWAY_PHASE_FUNCTION void tideway_phase_end(struct tideway_phase *phase) {
   struct tideway_phase_slot *slot = phase->slot;
+  if (slot == NULL) return;
   tideway_phase_edit(slot);
   __atomic_store_n(&slot->end_ns, tideway_phase_now(), __ATOMIC_RELAXED);
   __atomic_store_n(&slot->state, TIDEWAY_PHASE_IDLE, __ATOMIC_RELEASE);
@@ -155,16 +170,19 @@ static inline void tideway_phase_end(struct tideway_phase *phase) {
 }
 
 /* The next communication is expected to begin in so many nanoseconds. */
-static inline void tideway_phase_predict(struct tideway_phase *phase, uint64_t ahead_ns) {
+TIDEWAY_PHASE_FUNCTION void tideway_phase_predict(struct tideway_phase *phase, uint64_t ahead_ns) {
+  if (phase->slot == NULL) return;
   tideway_phase_edit(phase->slot);
   __atomic_store_n(&phase->slot->begin_ns, tideway_phase_now() + ahead_ns, __ATOMIC_RELAXED);
   tideway_phase_done(phase->slot);
 }
 
 /* Gives the slot back; a burst that is under way ends. */
-static inline void tideway_phase_close(struct tideway_phase *phase) {
+TIDEWAY_PHASE_FUNCTION void tideway_phase_close(struct tideway_phase *phase) {
+  if (phase->slot == NULL) return;
   __atomic_store_n(&phase->slot->state, TIDEWAY_PHASE_IDLE, __ATOMIC_RELEASE);
   __atomic_store_n(&phase->slot->training, 0u, __ATOMIC_RELEASE);
+  phase->slot = NULL;
   munmap(phase->board, sizeof(struct tideway_phase_slot) * TIDEWAY_PHASE_SLOTS);
   close(phase->fd); /* and its lock */
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What the Python hooks cost a trainer: the calls on its own thread, its memory, and its steps with hooks and without.
+"""What the hooks cost a trainer, in Python and in C: the calls on its own thread, its memory, and its steps with hooks and without.
 
 Each case runs in a process of its own. The gateway is a fake one, in another process: the trainer's side is what is measured. Prints
 a table with the limits and writes the result file; exits with 1 when a limit is broken.
@@ -25,14 +25,16 @@ import record  # noqa: E402
 
 TO = "wisconsin:ckpt/run"
 SHARD = 4 << 20  # bytes; above what a pin copies
+LIBRARY = HERE.parents[2] / "build/release/src/client"
+PLUGIN = HERE.parents[2] / "build/release/src/nccl/libnccl-profiler-tideway.so"
 COMPUTED = bytes(1 << 20)  # hashed between two calls, about a millisecond: as torch does, in C and without the interpreter's lock
 CASE_S = 300.0
 
 
 def spread(samples_ns):
-    """Median, 99th percentile and largest, in microseconds."""
+    """Least, median, 99th percentile and largest, in microseconds."""
     ordered = sorted(samples_ns)
-    return {"median_us": statistics.median(ordered) / 1e3, "p99_us": ordered[int(len(ordered) * 0.99)] / 1e3, "max_us": ordered[-1] / 1e3}
+    return {"min_us": ordered[0] / 1e3, "median_us": statistics.median(ordered) / 1e3, "p99_us": ordered[int(len(ordered) * 0.99)] / 1e3, "max_us": ordered[-1] / 1e3}
 
 
 def times_of(call, count, computes=b""):
@@ -136,6 +138,44 @@ def beacon_case(count, calls):
     return run
 
 
+def built(source, folder, *flags):
+    """A program in C, made from a file of this repository."""
+    program = folder / pathlib.Path(source).stem
+    root = HERE.parents[2]
+    subprocess.run(["cc", "-O2", "-std=gnu11", "-I", str(root / "include"), "-I", str(root / "src"), str(root / source), "-o", str(program), *flags], check=True)
+    return program
+
+
+def pairs_of(*words):
+    """Of a program that prints two numbers a line: the two columns."""
+    lines = subprocess.run([str(word) for word in words], check=True, stdout=subprocess.PIPE, text=True).stdout.split("\n")[:-1]
+    return zip(*(map(int, line.split()) for line in lines))
+
+
+def c_save_case(state, count):
+    def run(folder):
+        path = make_checkpoint(folder / "root")
+        program = built("perf/hook/c_calls.c", folder, "-L", str(LIBRARY), "-ltideway", f"-Wl,-rpath,{LIBRARY}")
+        with gateway(state, folder, folder / "root"):
+            walls, cpus = pairs_of(program, "save", path, TO, count)
+        return {**spread(walls), "cpu": spread(cpus)}
+    return run
+
+
+def c_board_case(count):
+    def run(folder):
+        (folder / "board").write_bytes(bytes(4096))
+        program = built("perf/hook/c_calls.c", folder, "-L", str(LIBRARY), "-ltideway", f"-Wl,-rpath,{LIBRARY}")
+        begins, ends = pairs_of(program, "board", folder / "board", count)
+        return {"begin": spread(begins), "end": spread(ends)}
+    return run
+
+
+def nccl_case(folder):
+    program = built("tests/nccl/fake_host.c", folder, "-rdynamic", "-ldl", "-pthread")
+    return json.loads(subprocess.run([str(program), str(PLUGIN), str(folder), "--time"], check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
 def resident():
     """(KiB resident, threads)"""
     text = pathlib.Path("/proc/self/status").read_text()
@@ -194,15 +234,18 @@ def steps_case(steps):
 
 def cases(is_quick):
     saves, calls, steps = (200, 20_000, 500) if is_quick else (2_000, 200_000, 5_000)
+    of_c = {"C save up": c_save_case("up", saves), "C save down": c_save_case("down", saves), "C save hung": c_save_case("hung", saves), "C board": c_board_case(calls),
+            "NCCL": nccl_case}
     return {"save up": save_case("up", saves), "save down": save_case("down", saves), "save hung": save_case("hung", saves),
-            "board": board_case(calls), "beacon": beacon_case(saves, calls), "memory": memory_case, "steps": steps_case(steps)}
+            "board": board_case(calls), "beacon": beacon_case(saves, calls), "memory": memory_case, "steps": steps_case(steps),
+            **(of_c if LIBRARY.is_dir() and PLUGIN.exists() else {})}
 
 
 def rows_of(found):
     """(what, figure, limit, whether it holds); None: it has no limit, or was left out."""
     def told(one, digits=0):
-        return "%.*f µs median, %.*f p99, %.*f max; of the processor %.*f and %.*f" % (
-            digits, one["median_us"], digits, one["p99_us"], digits, one["max_us"], digits, one["cpu"]["median_us"], digits, one["cpu"]["p99_us"])
+        return "%.*f µs least, %.*f median, %.*f p99, %.*f max; of the processor %.*f least, %.*f median, %.*f p99" % (
+            digits, one["min_us"], digits, one["median_us"], digits, one["p99_us"], digits, one["max_us"], digits, one["cpu"]["min_us"], digits, one["cpu"]["median_us"], digits, one["cpu"]["p99_us"])
     for state in ("up", "down", "hung"):
         one = found[f"save {state}"]
         yield f"save hook, gateway {state}", told(one), "1 ms p99", one["p99_us"] <= 1000
@@ -213,6 +256,7 @@ def rows_of(found):
     hot = found["beacon"]["hot"]
     yield "phase begin, beacon, back to back", told(hot, 1), "10 µs median", hot["median_us"] <= 10
     yield "phase begin, beacon, after other work", told(found["beacon"]["cold"], 1), "", None
+    yield from rows_of_c(found)
     one = found["memory"]
     yield "memory and threads, 200 saves", "%.1f MiB, %d thread" % (one["mib"], one["threads"]), "16 MiB, 1", one["mib"] <= 16 and one["threads"] <= 1
     one = found["steps"]
@@ -223,6 +267,22 @@ def rows_of(found):
         costs = on["cpu_us"] - off["cpu_us"]
         yield ("what the hooks add to a step of torch, all threads", "%+.0f µs of the processor, %+.0f µs in a step of %.0f" %
                (costs, on["wall_us"] - off["wall_us"], off["wall_us"]), "1000 µs of the processor: 0.1 % of a step of a second", costs <= 1000)
+
+
+def rows_of_c(found):
+    if "NCCL" not in found:
+        yield "the same from C", "left out: build the targets tideway_client and tideway_nccl of the release preset", "", None
+        return
+    for state in ("up", "down", "hung"):
+        one = found[f"C save {state}"]
+        yield (f"C: save hook, gateway {state}", "%.1f µs least, %.1f median, %.1f p99; of the processor %.1f median" %
+               (one["min_us"], one["median_us"], one["p99_us"], one["cpu"]["median_us"]), "1 ms p99", one["p99_us"] <= 1000)
+    for word in ("begin", "end"):
+        one = found["C board"][word]
+        yield f"C: phase {word}, board", "%.3f µs median, %.3f p99" % (one["median_us"], one["p99_us"]), "1 µs median", one["median_us"] <= 1
+    one = found["NCCL"]
+    yield ("NCCL: an event, of an operation of 1 step and of 100", "%.0f and %.0f ns, least of 50 runs" % (one["one_step_ns"], one["many_steps_ns"]), "1000 ns",
+           max(one.values()) <= 1000)
 
 
 def run_case(name, is_quick):

@@ -85,7 +85,7 @@ def _phase_word(kind: str) -> Callable[[argparse.Namespace], int]:
             from tideway.beacon import BeaconLine, read_key
             line = BeaconLine(settings.beacon_targets(), read_key(settings.beacon_key_file()), training, options.to, options.ttl)
             line.begin(0) if kind == "begin" else line.end()
-            tideway.flush()  # and once more
+            line.close()  # which says it once more
             return 0
         body: Dict[str, Any] = {"training": training, "kind": kind}
         if options.to:

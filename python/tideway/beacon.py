@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Phases to a gateway on another host: one sealed datagram of 96 bytes each, as docs/scheduling.md lays it out.
 
-A call seals and sends once; the queue's thread sends the same datagram again a millisecond later, under the same number, because
-a lost end costs a time to live.
+A call seals and sends once; the queue's thread sends the same datagram again some milliseconds later, under the same number, because
+a lost end costs a time to live. It looks for itself: to wake it would cost the caller more than all the rest.
 """
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .board import U64_MAX, microseconds, site_id, training_id
 from .notes import note
 
 BEGIN, END, PREDICT, ALIVE, ITERATION = 1, 2, 3, 4, 5
-REPEAT_AFTER_S = 0.001
+REPEATS_FOR_S = 10.0  # that nothing was said: then the next word has to wake the thread
 REPEATS_MAX = 8  # at once; older ones are superseded by newer words of the same source
 _MAGIC, _VERSION, _BOTH_DIRECTIONS = 0x54445742, 1, 1
 _FIELDS = struct.Struct(">IBBBBQQQIHHQQQIIII")
@@ -46,19 +46,6 @@ def read_key(path: str) -> Key:
     return key
 
 
-class _Repeat(outbox.Item):
-    key = "beacon"
-
-    def __init__(self, line: "BeaconLine") -> None:
-        self._line = line
-
-    def step(self) -> None:
-        self._line.repeat()
-
-    def end(self, state: str, reason: str) -> None:
-        self._line.repeat()  # at once, since the queue is full
-
-
 class BeaconLine:
     """To all targets. Errors of the constructor: OSError, ValueError; of the calls: none."""
 
@@ -72,7 +59,8 @@ class BeaconLine:
         self._whose = (training_id(training), site_id(dst), *settings.member())
         self._ttl_us = microseconds(ttl)
         self._repeats: Deque[bytes] = deque(maxlen=REPEATS_MAX)
-        self._will_repeat = False
+        self._last = b""
+        self._is_watched, self._said_at = False, 0.0
         self._sockets: List[socket.socket] = []
         for host, port in targets:
             family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
@@ -104,25 +92,31 @@ class BeaconLine:
 
     def _say(self, datagram: bytes) -> None:
         self.send(datagram)
+        self._last = datagram
         self._repeats.append(datagram)
-        if not self._will_repeat:
-            self._will_repeat = True
-            outbox.put(_Repeat(self), REPEAT_AFTER_S)
+        if not self._is_watched:
+            self._is_watched = True
+            outbox.tick(self.repeat)
 
-    def repeat(self) -> None:
-        """The queue thread's: what was said since the last time, once more."""
-        self._will_repeat = False
+    def repeat(self) -> bool:
+        """The queue thread's: what was said since the last time, once more. False: nothing has been for long, and it need not look again."""
+        now = time.monotonic()
+        if self._repeats:
+            self._said_at = now
         while self._repeats:
             self.send(self._repeats.popleft())
+        self._is_watched = bool(self._sockets) and now < self._said_at + REPEATS_FOR_S
+        return self._is_watched or bool(self._repeats)
 
     def send(self, datagram: bytes) -> None:
-        for line in self._sockets:
+        for line in self._sockets if datagram else ():
             try:
                 line.send(datagram)
             except OSError as trouble:  # nobody listens, or the queue of the interface is full: then nothing is held back
                 note("beacon", trouble)
 
     def close(self) -> None:
+        self.send(self._last)  # even where the thread is about to: it may come too late
         self.forget()
 
     def forget(self) -> None:

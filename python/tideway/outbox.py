@@ -2,7 +2,8 @@
 """What a training hands over without waiting: a queue of at most ITEMS_MAX items and the one thread that works them off.
 
 put() takes a lock that is never held across a system call. Everything that may block (looking, pinning, the socket, the inbox) is a
-step of an item, in the thread. A step says how long until the next one, so an item that waits holds up no other.
+step of an item, in the thread. A step says how long until the next one, so an item that waits holds up no other. What comes too often for
+an item, and must not wake the thread each time, is a tick: called every TICK_S, in between.
 A forked child (a data loader's worker) starts with an empty queue and no thread; what the parent had is the parent's.
 """
 from __future__ import annotations
@@ -13,7 +14,7 @@ import queue
 import threading
 import time
 from abc import ABC, abstractmethod
-from typing import List, Optional, Tuple
+from typing import Callable, List, Optional, Tuple
 
 from . import reach
 from .notes import note
@@ -21,6 +22,7 @@ from .notes import note
 ITEMS_MAX = 256
 EXIT_FLUSH_S = 5.0  # then what is left goes to inboxes
 EXIT_SPILL_S = 2.0
+TICK_S = 0.02  # fifty times a second, some 5 µs each
 
 
 class Item(ABC):
@@ -59,6 +61,8 @@ class Outbox:
         # What wakes the thread: it does not have to take the lock to wake up, so no caller meets it there.
         self._wake: "queue.SimpleQueue[None]" = queue.SimpleQueue()
         self._entries: List[_Entry] = []
+        self._ticks: List[Callable[[], bool]] = []
+        self._ticked_at = 0.0
         self._thread: Optional[threading.Thread] = None
         self._spills = False
 
@@ -79,17 +83,27 @@ class Outbox:
                     dropped, state, reason = item, "failed", f"{ITEMS_MAX} others wait already"
             if dropped is not item:
                 self._entries.append(_Entry(item, time.monotonic() + delay))
-            starts = self._thread is None
-            if starts:
-                self._thread = threading.Thread(target=self._run, name="tideway", daemon=True)
-        self._wake.put(None)
-        if starts and self._thread is not None:
-            self._start(self._thread)
+        self._awake()
         if dropped is not None:
             note("queue_full", reason)
             dropped.end(state, reason)
 
-    def _start(self, thread: threading.Thread) -> None:
+    def tick(self, work: Callable[[], bool]) -> None:
+        """Has it called by the thread every TICK_S until it says False. Never blocks and never raises."""
+        with self._lock:
+            self._ticks.append(work)
+            self._ticked_at = time.monotonic()
+        self._awake()
+
+    def _awake(self) -> None:
+        thread = None
+        if self._thread is None:
+            with self._lock:
+                if self._thread is None:
+                    thread = self._thread = threading.Thread(target=self._run, name="tideway", daemon=True)
+        self._wake.put(None)
+        if thread is None:
+            return
         try:
             thread.start()
         except RuntimeError as trouble:  # no more threads, or the interpreter ends
@@ -125,6 +139,7 @@ class Outbox:
 
     def _run(self) -> None:
         while True:
+            self._run_ticks()
             entry, left = self._first()
             if entry is None:
                 self._sleep(left)
@@ -140,6 +155,16 @@ class Outbox:
                     entry.due = 0.0 if entry.is_hurried else time.monotonic() + pause
                     entry.is_hurried = False
 
+    def _run_ticks(self) -> None:
+        now = time.monotonic()
+        if not self._ticks or now < self._ticked_at + TICK_S:
+            return
+        self._ticked_at = now
+        ended = [work for work in self._ticks if not work()]
+        if ended:
+            with self._lock:
+                self._ticks = [work for work in self._ticks if work not in ended]
+
     def _first(self) -> Tuple[Optional[_Entry], Optional[float]]:
         """What is due, now in work; else how long until something is, None when there is nothing."""
         with self._lock:
@@ -153,6 +178,8 @@ class Outbox:
             return first, None
 
     def _sleep(self, left: Optional[float]) -> None:
+        if self._ticks:
+            left = TICK_S if left is None else min(left, TICK_S)
         try:
             self._wake.get(timeout=left)
             while True:  # one look is enough for all that came
@@ -177,6 +204,10 @@ _outbox = Outbox()
 
 def put(item: Item, delay: float = 0.0) -> None:
     _outbox.put(item, delay)
+
+
+def tick(work: Callable[[], bool]) -> None:
+    _outbox.tick(work)
 
 
 def hurry(item: Item) -> None:

@@ -16,22 +16,23 @@ namespace tideway::http {
 namespace {
 
 constexpr size_t kAnswerMax = 64 << 20;                                // a list of all jobs
-constexpr timeval kPatience{60, 0};                                    // a disk may be slow to take a job
 constexpr size_t kPart = 16 << 10;
 
 Error unreachable(const std::string& socket, const char* why) {
   return {Fault::kDaemonUnreachable, "no gateway answers at " + to_display(socket) + ": " + why, "start tidewayd with api in [listen], or name its socket with --api"};
 }
 
-Result<int> connect_to(const std::string& socket) {
+Result<int> connect_to(const std::string& socket, Duration patience) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (socket.empty() || socket.size() >= sizeof address.sun_path) return unreachable(socket, "this is no path of a socket");
   std::memcpy(address.sun_path, socket.data(), socket.size());
   const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return unreachable(socket, std::strerror(errno));
-  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
-  ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &kPatience, sizeof kPatience);
+  const auto microseconds = std::chrono::ceil<std::chrono::microseconds>(patience).count();
+  const timeval limit{microseconds / 1'000'000, microseconds % 1'000'000};
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);  // of connect(), too
   if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return fd;
   const int error = errno;
   ::close(fd);
@@ -74,13 +75,13 @@ unsigned status_of(std::string_view head) {
 }  // namespace
 
 bool Client::is_there() const {
-  const auto fd = connect_to(socket_);
+  const auto fd = connect_to(socket_, patience_);
   if (fd.ok()) ::close(fd.value());
   return fd.ok();
 }
 
 Result<Answer> Client::ask(const std::string& method, const std::string& path, const std::string& body) const {
-  const auto fd = connect_to(socket_);
+  const auto fd = connect_to(socket_, patience_);
   if (!fd.ok()) return fd.error();
   const std::string length = body.empty() && method == "GET" ? "" : "Content-Length: " + std::to_string(body.size()) + "\r\n";
   std::string text;
@@ -89,12 +90,12 @@ Result<Answer> Client::ask(const std::string& method, const std::string& path, c
   ::close(fd.value());
   const size_t end = text.find("\r\n\r\n");
   const unsigned status = end == text.npos ? 0 : status_of(text);
-  if (status == 0) return unreachable(socket_, "it closed the connection");
+  if (status == 0) return unreachable(socket_, "it closed the connection, or said nothing for too long");
   return Answer{status, text.substr(end + 4)};
 }
 
 Result<EventReader> EventReader::open(const std::string& socket, const std::string& path, const std::string& last_id) {
-  const auto fd = connect_to(socket);
+  const auto fd = connect_to(socket, kPatience);
   if (!fd.ok()) return fd.error();
   EventReader reader(fd.value(), "");
   const std::string more = "Accept: text/event-stream\r\n" + (last_id.empty() ? "" : "Last-Event-ID: " + last_id + "\r\n");

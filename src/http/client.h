@@ -22,9 +22,12 @@ struct ServerEvent {
   std::string id, type, data;
 };
 
+inline constexpr Duration kPatience = std::chrono::seconds(60);  // a disk may be slow to take a job
+
 class Client {
  public:
-  explicit Client(std::string socket) : socket_(std::move(socket)) {}
+  // `patience`: for each wait of a request.
+  explicit Client(std::string socket, Duration patience = kPatience) : socket_(std::move(socket)), patience_(patience) {}
   // Somebody answers there.
   bool is_there() const;
   // Errors: daemon_unreachable.
@@ -34,6 +37,7 @@ class Client {
 
  private:
   std::string socket_;
+  Duration patience_;
 };
 
 // Server-sent events, as they come.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Looks at a phase board through the C header: `board_reader BOARD` prints each slot in use as a line of JSON, and then which
-// slot it gets itself, -1 when none; `board_reader --hash TRAINING SITE` prints both hashes.
+// slot it gets itself, -1 when none; `board_reader --hash TRAINING SITE` prints both hashes; `board_reader --unopened BOARD` makes all calls
+// on what could not be opened, and prints why it could not.
 // Thread: its own process.
 #include <tideway/phase.h>
 
@@ -14,6 +15,18 @@ int main(int count, char** words) {
   int failed, fd, i;
   if (count == 4 && strcmp(words[1], "--hash") == 0) {
     printf("%" PRIu64 " %" PRIu32 "\n", tideway_phase_training(words[2]), tideway_phase_site(words[3]));
+    return 0;
+  }
+  if (count == 3 && strcmp(words[1], "--unopened") == 0) {
+    const struct tideway_phase_details details = {.bytes = 1};
+    memset(&phase, 0xFF, sizeof phase);
+    failed = tideway_phase_open(&phase, words[2], "llm7", NULL);
+    tideway_phase_begin(&phase, &details);
+    tideway_phase_predict(&phase, 1000);
+    tideway_phase_end(&phase);
+    tideway_phase_close(&phase);
+    tideway_phase_begin(&phase, NULL);
+    printf("%d\n", failed);
     return 0;
   }
   if (count != 2 || (fd = open(words[1], O_RDONLY)) < 0) return 2;

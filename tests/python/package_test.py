@@ -6,6 +6,7 @@ import configparser
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,12 @@ class Package(unittest.TestCase):
     def test_its_version_is_the_programs(self):
         version = re.search(r"^project\(tideway VERSION ([0-9.]+)", (REPOSITORY / "CMakeLists.txt").read_text(), re.M).group(1)
         self.assertIn(f'version = "{version}"', (REPOSITORY / "python/pyproject.toml").read_text())
+
+    @unittest.skipUnless(shutil.which("mypy"), "mypy is not installed")
+    def test_its_types_hold(self):
+        with tempfile.TemporaryDirectory(prefix="twpy") as cache:
+            found = subprocess.run(["mypy", "--cache-dir", cache, "tideway"], cwd=PACKAGE.parent, capture_output=True, text=True, timeout=100)
+        self.assertEqual(found.returncode, 0, found.stdout + found.stderr)
 
     def test_adapters_are_small(self):
         for path in (PACKAGE / "adapters").glob("*.py"):

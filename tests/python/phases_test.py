@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Phases: the board as the C header reads it, the beacon with the vector of docs/scheduling.md, and neither."""
+import errno
 import json
 import logging
 import os
 import re
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -14,7 +16,7 @@ import unittest
 from support import REPOSITORY, WAIT_S, Case
 
 import tideway
-from tideway import beacon, board, notes, phases
+from tideway import beacon, board, notes, outbox, phases
 
 logging.getLogger("tideway").setLevel(logging.CRITICAL)
 KEY = bytes(range(32))
@@ -68,6 +70,12 @@ class OnTheBoard(Phases):
             shown = subprocess.run([reader, "--hash", training, site], check=True, capture_output=True, text=True).stdout
             self.assertEqual(shown.split(), [str(board.training_id(training)), str(board.site_id(site))])
         self.assertEqual(board.site_id(""), 0)
+
+    def test_c_calls_on_a_board_that_is_not_there_or_none_do_nothing(self):
+        (self.folder / "short").write_bytes(b"no board")
+        for name, error in (("missing", errno.ENOENT), ("short", errno.EPROTO)):
+            shown = subprocess.run([reader, "--unopened", str(self.folder / name)], check=True, capture_output=True, text=True).stdout
+            self.assertEqual(int(shown), error)
 
     def test_c_reads_a_burst_from_its_begin_to_its_end(self):
         self.make_board()
@@ -181,6 +189,35 @@ class ByBeacon(Phases):
             self.assertEqual(fields[:5] + fields[6:11], (0x54445742, 1, kind, 1, 1, sequence, board.training_id("llm7"), 0, 1, 2))
             self.assertEqual((fields[12] - fields[11], fields[13], fields[17]), (ahead, size, 900_000))
             self.assertLess(abs(time.time_ns() - fields[11]), 2 * 10**9)
+
+    def test_the_thread_is_woken_by_the_first_word_and_looks_for_the_others_itself(self):
+        port = self.listen()
+        woken = []
+        tick = outbox.tick
+        self.set_constant(outbox, "tick", lambda work: (woken.append(work), tick(work)))
+        phase = tideway.phase("llm7")
+        for _ in range(3):
+            phase.begin()
+            self.assertEqual(port.recv(200), port.recv(200))
+        self.assertEqual(len(woken), 1)
+        phase.end()
+        phase.close()  # what was said last is said again before the line is gone
+        self.assertEqual(port.recv(200), port.recv(200))
+
+    def test_a_line_that_is_silent_for_long_is_watched_no_more(self):
+        self.set_constant(beacon, "REPEATS_FOR_S", 0.0)
+        line = beacon.BeaconLine([("127.0.0.1", 9)], beacon.Key(1, KEY), "llm7", "", 0.0)
+        self.addCleanup(line.forget)
+        line._repeats.append(b"word")
+        self.assertFalse(line.repeat())
+
+    def test_a_word_from_a_shell_comes_twice_before_its_process_ends(self):
+        port = self.listen()
+        said = subprocess.run([sys.executable, "-m", "tideway", "phase", "end", "--training", "llm7"], env={**os.environ, "PYTHONPATH": str(REPOSITORY / "python")})
+        self.assertEqual(said.returncode, 0)
+        port.settimeout(0.0)
+        first = port.recv(200)
+        self.assertEqual((first, beacon._FIELDS.unpack(first[:80])[2]), (port.recv(200), beacon.END))
 
     def test_an_iteration_goes_the_same_way(self):
         port = self.listen()

@@ -13,6 +13,7 @@ import threading
 import time
 import unittest
 import zipfile
+from datetime import datetime, timedelta, timezone
 
 from support import REPOSITORY, WAIT_S, Case
 
@@ -76,11 +77,12 @@ class WithAGateway(Handing):
     def test_the_request_says_what_the_api_asks_for(self):
         gateway = self.taking_gateway()
         ticket = tideway.replicate_checkpoint(self.checkpoint(), to="wisconsin:ckpt/runs/llm7", rpo="30m", keep=3, labels={"run": "7"},
+                                              deadline=datetime(2026, 11, 26, 19, 30, tzinfo=timezone(timedelta(hours=1))),
                                               pointers=["latest_checkpointed_iteration.txt"])
         self.assertTrue(ticket.wait("accepted", WAIT_S))
         self.assertEqual(gateway.wait_for("POST", "/v1/checkpoints")[0], {
             "submission_id": ticket.submission_id, "series": "runs/llm7", "step": 9000, "path": "ckpt:runs/llm7/iter_0009000",
-            "pin": ticket.submission_id, "format": "auto", "to": ["wisconsin:ckpt/runs/llm7"], "rpo": "30m", "keep": 3, "publish": "rename",
+            "pin": ticket.submission_id, "format": "auto", "to": ["wisconsin:ckpt/runs/llm7"], "rpo": "30m", "keep": 3, "deadline": "2026-11-26T18:30:00Z", "publish": "rename",
             "pointers": ["latest_checkpointed_iteration.txt"], "supersede": "latest", "labels": {"run": "7"}})
         self.assertTrue(ticket.wait("published", WAIT_S))
         self.assertEqual((ticket.state, ticket.job.id), ("published", "c1"))

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The adapters against the real torch of Debian 12 (1.13.1, CPU, gloo): torch.save, DCP in one process and in two, DDP, optimizers."""
+import copy
 import io
 import json
 import logging
@@ -9,7 +10,9 @@ import pickle
 import shutil
 import subprocess
 import sys
+import threading
 import unittest
+from concurrent import futures
 
 from support import REPOSITORY, WAIT_S, Case
 
@@ -103,6 +106,24 @@ class OneProcess(Torch):
                 held = self.top / ".tideway/pins" / writer.tideway_ticket.submission_id
                 self.check_loads(self.dcp.FileSystemReader(held))
 
+    def test_a_save_in_the_background_hands_over_when_it_ends_and_not_before(self):
+        """As async_save() of torch 2 does it, which 1.13 lacks: a copy of the state, and save_state_dict() in a thread of its own."""
+        may_end, is_writing = threading.Event(), threading.Event()
+
+        class Slow(self.dcp.FileSystemWriter):
+            def write_data(self, plan, planner):
+                is_writing.set()
+                may_end.wait(WAIT_S)
+                return super().write_data(plan, planner)
+        with futures.ThreadPoolExecutor(max_workers=1) as executor:
+            saved = executor.submit(self.save, copy.deepcopy(tensors()), Slow)
+            self.assertTrue(is_writing.wait(WAIT_S))
+            self.assertEqual(self.stored(), [])
+            may_end.set()
+            ticket = saved.result(WAIT_S).tideway_ticket
+        self.assertTrue(ticket.wait("stored", WAIT_S))
+        self.assertEqual([request["path"] for request in self.stored()], ["runs/llm7/step-7"])
+
     def check_loads(self, reader):
         loaded = {name: torch.zeros_like(value) for name, value in tensors().items()}
         self.dcp.load_state_dict(loaded, reader, no_dist=True)
@@ -162,12 +183,29 @@ class OneProcess(Torch):
             self.check_loads(adapter.wrap_reader(self.dcp.FileSystemReader, "runs/none")(self.path))
         self.assertIn("no such series", repr(raised.exception) + str(raised.exception))
 
+    def test_steps_of_an_optimizer_that_communicates_are_bursts(self):
+        said = []
+        announcer = tideway.phase("outer")
+        announcer.begin, announcer.end = (lambda: said.append("begin")), (lambda: said.append("end"))
+        weight = torch.nn.Parameter(torch.ones(3))
+        optimizer = torch.optim.SGD([weight], lr=0.1)
+        ddp.announce_steps(optimizer, "outer")
+        torch.optim.lr_scheduler.StepLR(optimizer, 1)  # wraps step() itself, and looks at what it finds there
+        weight.sum().backward()
+        optimizer.step(lambda: said.append("step"))
+        self.assertEqual(said, ["begin", "step", "end"])
+        self.assertLess(float(weight.detach()[0]), 1.0)
+        with self.assertRaises(ZeroDivisionError):
+            optimizer.step(lambda: 1 / 0)
+        self.assertEqual(said[3:], ["begin", "end"])
+
     def test_steps_of_an_optimizer_are_reported(self):
         gateway = self.gateway(self.top)
         gateway.answers["POST /v1/phase"] = lambda request, _: request.reply(204, None)
         weight = torch.nn.Parameter(torch.ones(3))
         optimizer = torch.optim.SGD([weight], lr=0.1)
         ddp.report_steps(optimizer, "llm7")
+        torch.optim.lr_scheduler.StepLR(optimizer, 1)
         for _ in range(3):
             weight.sum().backward()
             optimizer.step()

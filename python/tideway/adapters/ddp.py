@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Torch DDP and optimizers: when gradients cross the network, announced with no change to the loop.
+"""Torch DDP: when gradients cross the network, announced with no change to the loop. Optimizers are steps.py's.
 
     model.register_comm_hook(*ddp.comm_hook(training="llm7"))
     ddp.report_steps(optimizer, training="llm7")
@@ -14,7 +14,10 @@ import threading
 from typing import Any, Callable, Optional, Tuple
 
 from ..phases import Phase, phase
-from .guard import Guard, StepEdges
+from .guard import Guard
+from .steps import announce_steps, report_steps
+
+__all__ = ["announce_steps", "comm_hook", "report_steps"]
 
 
 class _Bursts:
@@ -65,19 +68,3 @@ def comm_hook(training: Optional[str] = None, *, dst: str = "", ttl: float = 0.0
         from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
         hook = allreduce_hook
     return _Bursts(phase(training, dst=dst, ttl=ttl), hook, hook_state), _announced
-
-
-def report_steps(optimizer: Any, training: Optional[str] = None) -> None:
-    """Reports the time from step to step as the length of an iteration: by a hook of torch 2, else by wrapping step()."""
-    guard, edges = Guard("steps"), StepEdges(training)
-    if hasattr(optimizer, "register_step_post_hook"):
-        optimizer.register_step_post_hook(lambda *_: guard.call(edges.edge))
-        return
-    step = optimizer.step
-
-    @functools.wraps(step)
-    def wrapped(*arguments: Any, **words: Any) -> Any:
-        result = step(*arguments, **words)
-        guard.call(edges.edge)
-        return result
-    optimizer.step = wrapped

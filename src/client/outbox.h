@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a training hands over without waiting: a queue of at most kItemsMax items and the one thread that works them off. put() takes a
+// lock that is never held across a system call. Everything that may block is a step of an item, in the thread; a step says how long
+// until the next one, so an item that waits holds up no other.
+// Thread: any, but step() and spill() of an item, which are the queue's.
+#pragma once
+#include "client/trouble.h"
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace tideway::client {
+
+inline constexpr size_t kItemsMax = 256;
+inline constexpr auto kSpillTime = std::chrono::seconds(2);  // of the end: then what is left is lost
+
+class Item {
+ public:
+  explicit Item(std::string key) : key_(std::move(key)) {}
+  Item(const Item&) = delete;
+  Item& operator=(const Item&) = delete;
+  virtual ~Item() = default;
+  // Of several with one key the older ones may be dropped when the queue is full.
+  const std::string& key() const { return key_; }
+
+  // Does what can be done now. How long until it wants to go on; nothing: it is done.
+  virtual std::optional<std::chrono::nanoseconds> step() = 0;
+  // The end comes: to stable storage with it, without a gateway.
+  virtual void spill() = 0;
+  // It goes undone. Under no lock.
+  virtual void end(tideway_state state, const Trouble& trouble) = 0;
+  // Takes over the work of a newer one with its key while it waits itself: what comes often never fills the queue. Under the lock.
+  virtual bool absorb(const Item& newer) { return static_cast<void>(newer), false; }
+
+ private:
+  std::string key_;
+};
+
+class Outbox : public std::enable_shared_from_this<Outbox> {
+ public:
+  using Clock = std::chrono::steady_clock;
+  ~Outbox();
+  // Never blocks. What stood in the way of its thread, or nothing.
+  std::optional<Trouble> put(const std::shared_ptr<Item>& item);
+  // Tries now what waits for another try. True: nothing is left in memory.
+  bool flush(double seconds);
+  // Nothing is tried any more; each item goes to its inbox. The thread ends with it, or is left behind when it stands still.
+  void finish();
+  bool remove(const Item& item);  // false: it is in work, or gone
+  uint64_t waiting() const;
+  uint64_t dropped() const { return dropped_; }
+
+ private:
+  struct Entry {
+    std::shared_ptr<Item> item;
+    Clock::time_point due;
+    bool is_in_work = false;
+  };
+  bool takes_over(const std::shared_ptr<Item>& item, std::shared_ptr<Item>& dropped);
+  std::optional<Trouble> start();
+  void run();
+  std::shared_ptr<Item> next(std::unique_lock<std::mutex>& lock);  // nothing: the end
+  void done(const std::shared_ptr<Item>& item, std::optional<std::chrono::nanoseconds> pause);
+
+  mutable std::mutex mutex_;
+  std::condition_variable came_, emptied_;
+  std::vector<Entry> entries_;  // guarded by mutex_, as the flags
+  bool is_ending_ = false, has_thread_ = false, has_ended_ = false;
+  std::thread thread_;
+  std::atomic<uint64_t> dropped_ = 0;
+};
+
+}  // namespace tideway::client

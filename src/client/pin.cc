@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/pin.h"
+
+#include "client/places.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+
+namespace tideway::client {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr uint64_t kCopiedMax = 1 << 20;  // bytes; markers, JSON and trackers are below it
+constexpr mode_t kFolderMode = 02770;     // setgid, so that what is below belongs to the gateway's group, too
+constexpr size_t kFilesMax = 1'000'000;   // of one checkpoint
+constexpr size_t kCopyPart = 64 << 10;
+
+FileLook look_of(const struct stat& status) {
+  return {static_cast<uint64_t>(status.st_size), int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec};
+}
+
+class Open {
+ public:
+  Open(const std::string& path, int flags) : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0600)) {}
+  Open(const Open&) = delete;
+  Open& operator=(const Open&) = delete;
+  ~Open() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int fd() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+bool copy_bytes(int from, int to) {
+  std::array<char, kCopyPart> part;
+  ssize_t count = 0;
+  while ((count = ::read(from, part.data(), part.size())) > 0) {
+    for (ssize_t done = 0; done < count;) {
+      const ssize_t wrote = ::write(to, part.data() + done, static_cast<size_t>(count - done));
+      if (wrote < 0) return false;
+      done += wrote;
+    }
+  }
+  return count == 0;
+}
+
+// Rules of completeness compare times.
+bool keep_attributes(int from, int to) {
+  struct stat status {};
+  if (::fstat(from, &status) != 0 || ::fchmod(to, status.st_mode & 0777U) != 0) return false;
+  const timespec times[2] = {status.st_atim, status.st_mtim};
+  return ::futimens(to, times) == 0;
+}
+
+bool hold(const std::string& source, const std::string& target, uint64_t size) {
+  const Open from(source, O_RDONLY | O_NOFOLLOW);
+  if (from.fd() < 0) return false;
+  {
+    const Open to(target, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW);
+    if (to.fd() < 0) return false;
+    if (::ioctl(to.fd(), FICLONE, from.fd()) == 0 || (size <= kCopiedMax && copy_bytes(from.fd(), to.fd()))) return keep_attributes(from.fd(), to.fd());
+  }
+  return size > kCopiedMax && ::unlink(target.c_str()) == 0 && ::link(source.c_str(), target.c_str()) == 0;
+}
+
+bool make_folders(const std::string& top, const std::string& name) {
+  for (size_t slash = name.find('/'); slash != name.npos; slash = name.find('/', slash + 1)) {
+    const std::string folder = top + '/' + name.substr(0, slash);
+    if (::mkdir(folder.c_str(), 0700) != 0) {
+      if (errno != EEXIST) return false;
+    } else if (::chmod(folder.c_str(), kFolderMode) != 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+Listing list_files(const std::string& path, std::optional<std::string>& trouble) {
+  Listing found;
+  struct stat status {};
+  trouble.reset();
+  if (::lstat(path.c_str(), &status) != 0) {
+    trouble = path + ": " + std::strerror(errno);
+  } else if (!S_ISDIR(status.st_mode)) {
+    found[""] = look_of(status);
+  } else {
+    std::error_code error;
+    const auto end = fs::recursive_directory_iterator();
+    for (auto at = fs::recursive_directory_iterator(path, error); !error && at != end && found.size() < kFilesMax; at.increment(error))
+      if (::lstat(at->path().c_str(), &status) == 0 && S_ISREG(status.st_mode)) found[at->path().string().substr(path.size() + 1)] = look_of(status);
+    if (error) trouble = path + ": " + error.message();
+  }
+  return found;
+}
+
+std::string pins_of(const std::string& root) { return root + "/.tideway/pins"; }
+
+std::optional<std::string> make_pin(const std::string& path, const Listing& listing, const std::string& into) {
+  const std::string draft = into + ".part";
+  bool is_held = ::mkdir(draft.c_str(), 0700) == 0 && ::chmod(draft.c_str(), kFolderMode) == 0;
+  for (auto at = listing.begin(); is_held && at != listing.end(); ++at) {
+    const auto& [name, look] = *at;
+    std::string source = path, target = draft;
+    if (!name.empty()) source.append("/").append(name);
+    target.append("/").append(name.empty() ? name_of(path) : name);
+    is_held = make_folders(draft, name) && hold(source, target, look.size);
+  }
+  if (is_held && ::rename(draft.c_str(), into.c_str()) == 0) return std::nullopt;
+  std::string trouble = into + ": " + std::strerror(errno);
+  drop_pin(draft);
+  return trouble;
+}
+
+void drop_pin(const std::string& pin) {
+  std::error_code ignored;
+  fs::remove_all(pin, ignored);
+}
+
+}  // namespace tideway::client

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/requests.h"
+
+#include "client/inbox.h"
+#include "client/pin.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+
+namespace tideway::client {
+namespace {
+
+constexpr size_t kIterationsMax = 64;  // that wait at once
+constexpr Duration kLookAgain = std::chrono::milliseconds(50);
+constexpr size_t kPinTriesMax = 20;    // of a checkpoint that changes while it is pinned
+
+}  // namespace
+
+void Line::note(const Trouble& trouble) {
+  const std::lock_guard lock(mutex_);
+  latest_ = trouble;
+}
+
+Trouble Line::latest() const {
+  const std::lock_guard lock(mutex_);
+  return latest_;
+}
+
+std::optional<Place> place_of(const std::string& path, Line& line) {
+  const std::string real = real_path(path);
+  std::optional<Trouble> trouble;
+  if (auto known = place_below(real, line.reach.roots(trouble))) return known;
+  const std::string inbox = inbox_above(real, line.settings.inbox);
+  return inbox.empty() ? std::nullopt : place_below(real, {Root{"", root_of_inbox(inbox)}});
+}
+
+// ---- any request ----
+
+Reply Request::address(const std::string& path) {
+  if (is_named(path)) return {path, std::nullopt};
+  if (const auto place = place_of(path, *line_)) return {place->text() + (path.ends_with('/') && !place->below.empty() ? "/" : ""), std::nullopt};
+  std::optional<Trouble> trouble;
+  line_->reach.roots(trouble);  // if it does not answer, that is the reason
+  return {{}, trouble.value_or(trouble_of(Fault::kUsage, path + " lies below no root of the gateway", "see GET /v1/roots, or write root:path"))};
+}
+
+std::optional<std::chrono::nanoseconds> Request::send() {
+  Reply asked = body();
+  Reply reply = asked.ok() ? line_->reach.ask("POST", target(), asked.json) : asked;
+  if (reply.ok()) {
+    ++line_->counts.accepted;
+    ticket_->on_answer(reply.json);
+    return std::nullopt;
+  }
+  line_->note(*reply.trouble);
+  if (!reply.trouble->passes()) {
+    refuse(*reply.trouble);
+    return std::nullopt;
+  }
+  if (store()) return std::nullopt;
+  const Duration pause = pause_;
+  pause_ = std::min(kPauseMax, 2 * pause_);
+  return pause;
+}
+
+void Request::refuse(const Trouble& trouble) {
+  ++line_->counts.refused;
+  line_->note(trouble);
+  on_refused();
+  ticket_->on_trouble(trouble);
+}
+
+bool Request::store() {
+  const std::string folder = inbox();
+  const Reply asked = folder.empty() ? Reply{{}, trouble_of(Fault::kDaemonUnreachable, "no gateway answers at " + line_->settings.api + ", and there is no inbox")} : body();
+  if (!asked.ok()) {
+    line_->note(*asked.trouble);
+    return false;
+  }
+  if (const auto trouble = write_request(folder, ticket_->id(), to_text(asked.json))) {
+    line_->note(trouble_of(Fault::kDestIo, *trouble));
+    return false;
+  }
+  ++line_->counts.stored;
+  ticket_->on_stored(folder);
+  return true;
+}
+
+void Request::spill() {
+  if (!store()) end(TIDEWAY_FAILED, trouble_of(Fault::kDaemonUnreachable, "the client was closed before gateway or inbox took it"));
+}
+
+void Request::end(tideway_state state, const Trouble& trouble) {
+  line_->note(trouble);
+  on_refused();
+  if (state == TIDEWAY_FAILED) ticket_->on_trouble(trouble);
+  else ticket_->on_state(state);
+}
+
+// ---- jobs ----
+
+Reply Submission::body() {
+  Json body = wish_.rest;
+  body["submission_id"] = ticket_->id();
+  body["sources"] = Json::array();
+  for (const std::string& source : wish_.sources) {
+    Reply place = address(source);
+    if (!place.ok()) return place;
+    body["sources"].push_back(place.json);
+  }
+  Reply place = address(wish_.destination);
+  if (!place.ok()) return place;
+  body["destination"] = place.json;
+  return {std::move(body), std::nullopt};
+}
+
+std::string Submission::inbox() const {
+  std::vector<std::string> paths = wish_.sources;
+  paths.push_back(wish_.destination);
+  const auto local = std::find_if(paths.begin(), paths.end(), [](const std::string& path) { return !is_named(path); });
+  return local == paths.end() ? line_->settings.inbox : inbox_above(real_path(*local), line_->settings.inbox);
+}
+
+// ---- checkpoints ----
+
+std::optional<std::chrono::nanoseconds> CheckpointRequest::step() {
+  if (!is_held_ && wish_.is_pinned && !is_named(wish_.path)) {
+    struct stat status {};
+    if (::lstat(wish_.path.c_str(), &status) != 0) {
+      refuse(trouble_of(Fault::kSourceMissing, wish_.path + " is not there", "call when the checkpoint is written"));
+      return std::nullopt;
+    }
+    const auto place = place_of(wish_.path, *line_);
+    for (size_t tries = 0; place && !is_held_ && tries < kPinTriesMax; ++tries) is_held_ = hold(*place);
+    if (place && !is_held_) return kLookAgain;  // it is still being written
+    if (is_held_) ticket_->on_state(TIDEWAY_PINNED);
+  }
+  return send();
+}
+
+bool CheckpointRequest::hold(const Place& place) {
+  const std::string pins = pins_of(place.root.path), pin = pins + '/' + ticket_->id();
+  std::optional<std::string> trouble;
+  const Listing before = list_files(wish_.path, trouble);
+  if (trouble) return false;
+  if (!is_directory(pins)) trouble = pins + " is not there";
+  else trouble = make_pin(wish_.path, before, pin);
+  std::optional<std::string> gone;
+  const bool is_same = list_files(wish_.path, gone) == before && !gone;
+  if (!is_same) {
+    if (!trouble) drop_pin(pin);
+    return false;
+  }
+  if (trouble) {
+    ++line_->counts.unpinned;
+    line_->note(trouble_of(Fault::kDestIo, *trouble, "it is read where it lies"));
+  } else {
+    pin_ = pin;
+  }
+  return true;
+}
+
+Reply CheckpointRequest::body() {
+  Reply path = address(wish_.path);
+  if (!path.ok()) return path;
+  const std::string text = path.json.get<std::string>();
+  const size_t colon = text.find(':');
+  const std::string root = colon == text.npos ? "" : text.substr(0, colon), below = colon == text.npos ? text : text.substr(colon + 1);
+  Json body = wish_.rest;
+  body["submission_id"] = ticket_->id();
+  body["path"] = text;
+  if (!wish_.series.empty()) body["series"] = wish_.series;
+  else if (below.find('/') != below.npos) body["series"] = parent_of(below);
+  else body["series"] = root.empty() ? "checkpoints" : root;
+  if (!pin_.empty()) body["pin"] = name_of(pin_);
+  return {std::move(body), std::nullopt};
+}
+
+void CheckpointRequest::on_refused() {
+  if (!pin_.empty()) drop_pin(pin_);
+  pin_.clear();
+}
+
+// ---- iterations ----
+
+std::optional<std::chrono::nanoseconds> Iterations::step() {
+  for (const double seconds : seconds_) {
+    const auto microseconds = static_cast<uint64_t>(std::clamp(seconds, 0.0, 4000.0) * 1e6);
+    const Reply reply = line_->reach.ask("POST", "/v1/phase", {{"training", training_}, {"kind", "iteration"}, {"duration_us", microseconds}});
+    if (!reply.ok()) {
+      line_->note(*reply.trouble);
+      break;
+    }
+  }
+  return std::nullopt;
+}
+
+bool Iterations::absorb(const Item& newer) {
+  const auto* same = dynamic_cast<const Iterations*>(&newer);
+  if (same == nullptr) return false;
+  seconds_.insert(seconds_.end(), same->seconds_.begin(), same->seconds_.end());
+  if (seconds_.size() > kIterationsMax) seconds_.erase(seconds_.begin(), seconds_.end() - kIterationsMax);
+  return true;
+}
+
+}  // namespace tideway::client
