@@ -166,6 +166,15 @@ struct SourceAccepted {
   enum class Needed : uint8_t { kEverything, kPerPage } needed = Needed::kEverything;
 };
 
+// Takes away what was published below `root`: docs/trainers.md, retention. TransferDone says what came of it.
+struct RemoveTree {
+  TransferHandle transfer;
+  TransferId id{};                  // names where it goes first
+  std::shared_ptr<const storage::RootedDir> root;
+  ObjectName name;                  // below `root`
+  Hash256 tree_root{};              // as it was published
+};
+
 struct RepairOrder;
 
 struct StartSink {
@@ -202,7 +211,7 @@ struct EndTransfer {   // over, or given up: forget it
   Leftovers leftovers = Leftovers::kKept;  // of what was not published: another run may go on from there, if there is anything
 };
 
-using IoCommand = std::variant<StartSource, SourceAccepted, StartSink, FromPeer, MessageTaken, EndTransfer>;
+using IoCommand = std::variant<StartSource, SourceAccepted, StartSink, FromPeer, MessageTaken, EndTransfer, RemoveTree>;
 
 // ---- io → control --------------------------------------------------------------------------------------------------
 

@@ -31,8 +31,8 @@ transfer::Sender::Options options_from(const StartSource& start) {
 
 }  // namespace
 
-SendPath::SendPath(StartSource&& start, std::unique_ptr<storage::FileSource> store, Rings& rings, BufferPool& pool)
-    : handle_(start.transfer), board_(std::move(start.board)), store_(std::move(store)), lister_(store_->list({})),
+SendPath::SendPath(StartSource&& start, Reads reads, Rings& rings, BufferPool& pool)
+    : handle_(start.transfer), board_(std::move(start.board)), holds_(std::move(reads.holds)), store_(std::move(reads.store)), lister_(store_->list({})),
       sender_(options_from(start)), rings_(rings), pool_(pool), effort_(effort_from(start.options)), content_(start.content),
       readings_(kReadingsMax), next_close_token_(kCloseTokens) {
   for (uint16_t i = kReadingsMax; i > 0; --i) readings_free_.push_back(static_cast<uint16_t>(i - 1));

@@ -21,7 +21,11 @@ namespace tideway::engine {
 
 class SendPath {
  public:
-  SendPath(StartSource&& start, std::unique_ptr<storage::FileSource> store, Rings& rings, BufferPool& pool);
+  struct Reads {
+    std::unique_ptr<storage::FileSource> store;
+    std::vector<storage::Descriptor> holds = {};  // of published trees, see storage/published.h
+  };
+  SendPath(StartSource&& start, Reads reads, Rings& rings, BufferPool& pool);
 
   // One bounded turn; `buffers_max` is this transfer's share. False: nothing to do now.
   bool poll(size_t buffers_max, EventOutlet& events);
@@ -61,6 +65,7 @@ class SendPath {
 
   TransferHandle handle_;
   std::shared_ptr<TransferBoard> board_;
+  const std::vector<storage::Descriptor> holds_;
   std::unique_ptr<storage::FileSource> store_;
   std::unique_ptr<ObjectLister> lister_;
   transfer::Sender sender_;

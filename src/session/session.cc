@@ -276,9 +276,9 @@ void Session::on_frame(const Frame& frame) {
     case kCancelTransfer: return take(messages::parse_cancel_transfer(body), [&](auto m) { on_cancelled(m); });
     case kTransferClosed: return take(messages::parse_transfer_closed(body), [&](auto m) { on_closed_by_peer(m); });
     case kObjectsHeld: return take(messages::parse_objects_held(body), to_transfer);
+    case kRemoveTree: return take(messages::parse_remove_tree(body), [&](auto m) { on_remove_tree(m); });
     case kBaseLeaves:
     case kSameLeaves:
-    case kRemoveTree:
     case kProgress: return;
   }
 }

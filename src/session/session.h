@@ -82,6 +82,8 @@ class Session {
   // handle and id are set here.
   std::shared_ptr<Transfer> push(engine::StartSource start, messages::OpenTransfer request);
   std::shared_ptr<Transfer> pull(engine::StartSink start, messages::OpenTransfer request);
+  // Asks the peer to take away what was published there. A peer of an older version says nothing to it.
+  std::shared_ptr<Transfer> remove(messages::RemoveTree order);
   void cancel(Transfer& transfer, const Error& why);
   // Of a transfer that sends from here. The transfers of a session share its lanes, so one that must keep to a rate of its own
   // needs a session of its own.
@@ -164,6 +166,8 @@ class Session {
   void ask(Transfer& transfer);
   void serve_push(messages::OpenTransfer request);
   void serve_pull(messages::OpenTransfer request);
+  void on_remove_tree(const messages::RemoveTree& order);
+  std::optional<Error> cannot_begin(const TransferId& id) const;
   Result<GrantLimits> authorise(const messages::OpenTransfer& request) const;
   void guard_rate(Time now);
   bool settle_signature(Transfer& transfer, engine::TransferMessage& message);       // false: it was ended
