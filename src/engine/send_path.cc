@@ -181,6 +181,7 @@ void SendPath::hand_on(Reading&& reading) {
     lanes_ahead_[reading.lane] -= 1;
     return;
   }
+  std::vector<Hash128> base = sender_.base_of(raw.segments);
   // What is neither being read nor packed waits for the lane.
   const size_t packed = blocks_ahead_ - std::min(blocks_ahead_, readings_used_.size() + to_pack_ + 1);
   const size_t ahead_max = std::max(kBlocksAheadMax, kBlocksAheadOfEach * lanes_ahead_.size());
@@ -188,11 +189,16 @@ void SendPath::hand_on(Reading&& reading) {
   const size_t cpu = next_cpu_++ % rings_.io_cpu.size();
   to_pack_ += 1;
   pass_on(rings_.io_cpu[cpu]->to_pack,
-          BlockToPack{handle_, accepted_->lanes[reading.lane], effort_, pressure, std::move(raw)}, *rings_.cpu_bells[cpu]);
+          BlockToPack{handle_, accepted_->lanes[reading.lane], effort_, pressure, std::move(raw), std::move(base)}, *rings_.cpu_bells[cpu]);
 }
 
 void SendPath::on_packed(const BlockPacked& packed) {
   to_pack_ -= 1;
+  if (packed.goes == BlockPacked::Goes::kNowhere) {
+    buffers_out_ -= 1;
+    take_from_ahead(packed.lane);
+    return sender_.on_same(packed.key, packed.segments);
+  }
   board_->bytes_raw.add(packed.raw_size);
   board_->bytes_packed.add(packed.packed_size);
   sender_.on_packed(packed.key, packed.segments);
@@ -203,9 +209,13 @@ void SendPath::on_notice(const BlockNotice& notice) {
     buffers_out_ -= 1;
     return;
   }
+  take_from_ahead(notice.lane);
+}
+
+void SendPath::take_from_ahead(LaneHandle lane) {
   blocks_ahead_ -= 1;
-  const auto lane = std::ranges::find(accepted_->lanes, notice.lane);
-  lanes_ahead_[static_cast<size_t>(lane - accepted_->lanes.begin())] -= 1;
+  const auto found = std::ranges::find(accepted_->lanes, lane);
+  lanes_ahead_[static_cast<size_t>(found - accepted_->lanes.begin())] -= 1;
 }
 
 bool SendPath::submit_closes() {
@@ -234,6 +244,7 @@ void SendPath::on_accepted(const SourceAccepted& accepted) {
 void SendPath::on_peer_message(TransferMessage&& message, EventOutlet& events) {
   Status status = success();
   if (auto* held = std::get_if<messages::ObjectsHeld>(&message)) status = sender_.on_held(*held);
+  if (auto* base = std::get_if<messages::BaseLeaves>(&message)) sender_.on_base(*base);
   if (auto* needs = std::get_if<messages::Needs>(&message)) status = sender_.on_needs(*needs);
   if (auto* delivered = std::get_if<messages::BlocksDelivered>(&message)) status = sender_.on_delivered(*delivered);
   if (auto* rejected = std::get_if<messages::SegmentsRejected>(&message)) status = sender_.on_rejected(*rejected);

@@ -58,6 +58,7 @@ class SendPath {
   bool take_answers();
   void on_read(Reading& reading, size_t leaf, const Status& status);
   void hand_on(Reading&& reading);
+  void take_from_ahead(LaneHandle lane);
   bool submit_closes();
   bool say(EventOutlet& events);
   void tell_board();

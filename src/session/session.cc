@@ -276,9 +276,9 @@ void Session::on_frame(const Frame& frame) {
     case kCancelTransfer: return take(messages::parse_cancel_transfer(body), [&](auto m) { on_cancelled(m); });
     case kTransferClosed: return take(messages::parse_transfer_closed(body), [&](auto m) { on_closed_by_peer(m); });
     case kObjectsHeld: return take(messages::parse_objects_held(body), to_transfer);
+    case kBaseLeaves: return take(messages::parse_base_leaves(body), to_transfer);
+    case kSameLeaves: return take(messages::parse_same_leaves(body), to_transfer);
     case kRemoveTree: return take(messages::parse_remove_tree(body), [&](auto m) { on_remove_tree(m); });
-    case kBaseLeaves:
-    case kSameLeaves:
     case kProgress: return;
   }
 }
@@ -286,7 +286,8 @@ void Session::on_frame(const Frame& frame) {
 // Whether a message of this kind goes from source to sink, or back. Errors go both ways.
 static bool is_for(Role role, const engine::TransferMessage& message) {
   const bool to_sink = std::holds_alternative<messages::ManifestPage>(message) || std::holds_alternative<messages::ManifestEnd>(message) ||
-                       std::holds_alternative<messages::ObjectEnds>(message) || std::holds_alternative<messages::TransferRoot>(message);
+                       std::holds_alternative<messages::ObjectEnds>(message) || std::holds_alternative<messages::TransferRoot>(message) ||
+                       std::holds_alternative<messages::SameLeaves>(message);
   return std::holds_alternative<messages::PeerError>(message) || to_sink == (role == Role::kSink);
 }
 

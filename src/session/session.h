@@ -167,6 +167,7 @@ class Session {
   void serve_push(messages::OpenTransfer request);
   void serve_pull(messages::OpenTransfer request);
   void on_remove_tree(const messages::RemoveTree& order);
+  bool may_have_base(const messages::OpenTransfer& request) const;
   std::optional<Error> cannot_begin(const TransferId& id) const;
   Result<GrantLimits> authorise(const messages::OpenTransfer& request) const;
   void guard_rate(Time now);

@@ -5,6 +5,7 @@
 #include "session/session.h"
 
 #include "base/log.h"
+#include "checkpoint/tracker.h"
 #include "session/transfer_id.h"
 #include "crypto/random_bytes.h"
 
@@ -236,6 +237,11 @@ Result<GrantLimits> Session::authorise(const messages::OpenTransfer& request) co
   return *limits;
 }
 
+// Of what has the number of a step in its name, like those beside it, whose hashes go only to a peer that may read them there.
+bool Session::may_have_base(const messages::OpenTransfer& request) const {
+  return !request.name.is_root() && checkpoint::step_in(request.name.last()) && around_.grants.decide(channel_->peer().identity, request.root, request.name.parent(), GrantOp::kRead).is_allowed();
+}
+
 void Session::serve_push(messages::OpenTransfer request) {
   const auto limits = authorise(request);
   const RootPtr root = around_.roots.find(request.root, storage::Side::kDestination);
@@ -263,6 +269,7 @@ void Session::serve_push(messages::OpenTransfer request) {
   start.modes = limits.value().modes;
   start.staging = staging_id(start.id, channel_->peer().identity, start.modes);
   start.lease_epoch = transfer->request.lease_epoch;
+  if (may_have_base(transfer->request)) start.base = engine::StartSink::Base::kSibling;
   transfer->rate_max = limits.value().rate_max;
   around_.engine.post(std::move(start));
 }
