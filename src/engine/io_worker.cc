@@ -82,8 +82,10 @@ void IoWorker::obey(StartSource&& start) {
     if (!hold.ok()) return events_.emit(TransferDone{handle, std::move(hold).error()});
     if (hold.value().is_open()) holds.push_back(std::move(hold).value());
   }
+  std::optional<PublishedEntries> published;
+  if (start.scan.sources.size() == 1 && holds.size() == 1) published = PublishedEntries::of(*start.scan.sources.front().root, start.scan.sources.front().name);
   auto store = std::make_unique<storage::FileSource>(std::move(start.scan), *queue_);
-  sending_[handle] = std::make_unique<SendPath>(std::move(start), SendPath::Reads{std::move(store), std::move(holds)}, rings_, pool_);
+  sending_[handle] = std::make_unique<SendPath>(std::move(start), SendPath::Reads{std::move(store), std::move(holds), std::move(published)}, rings_, pool_);
 }
 
 void IoWorker::obey(StartSink&& start) {

@@ -32,7 +32,7 @@ transfer::Sender::Options options_from(const StartSource& start) {
 }  // namespace
 
 SendPath::SendPath(StartSource&& start, Reads reads, Rings& rings, BufferPool& pool)
-    : handle_(start.transfer), board_(std::move(start.board)), holds_(std::move(reads.holds)), store_(std::move(reads.store)), lister_(store_->list({})),
+    : handle_(start.transfer), board_(std::move(start.board)), holds_(std::move(reads.holds)), published_(std::move(reads.published)), store_(std::move(reads.store)), lister_(store_->list({})),
       sender_(options_from(start)), rings_(rings), pool_(pool), effort_(effort_from(start.options)), content_(start.content),
       readings_(kReadingsMax), next_close_token_(kCloseTokens) {
   for (uint16_t i = kReadingsMax; i > 0; --i) readings_free_.push_back(static_cast<uint16_t>(i - 1));
@@ -63,6 +63,8 @@ bool SendPath::scan(EventOutlet& events) {
     return true;
   }
   const auto entries = std::span(batch).first(listed.value());
+  if (published_) published_->stamp(entries);
+  if (published_ && entries.empty()) published_->on_end();
   if (content_ == StartSource::Content::kWithData)  // what is only named takes no memory
     for (const ManifestEntry& entry : entries) store_->bind(entry.number, entry);
   if (Status status = sender_.on_listed(entries); !status.ok()) {
@@ -252,11 +254,21 @@ void SendPath::on_peer_message(TransferMessage&& message, EventOutlet& events) {
   if (!status.ok()) fail(status.error(), events);
 }
 
+// A replica that is not any more what was published here.
+bool SendPath::is_damaged(const transfer::SenderMessage& message) const {
+  const auto* root = std::get_if<messages::TransferRoot>(&message);
+  return root != nullptr && published_ && published_->root().value_or(root->root) != root->root;
+}
+
 bool SendPath::say(EventOutlet& events) {
   bool worked = false;
   while (messages_out_ < kMessagesOutMax && events.has_room()) {
     auto message = sender_.next_message();
     if (!message) break;
+    if (is_damaged(*message)) {
+      fail({Fault::kHashMismatch, "this copy is not any more what was published here", "take another replica; tideway verify says what is damaged"}, events);
+      return true;
+    }
     messages_out_ += 1;
     std::visit([&](auto&& m) { events.emit(ToPeer{handle_, TransferMessage(std::move(m))}); }, std::move(*message));
     worked = true;

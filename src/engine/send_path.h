@@ -7,6 +7,7 @@
 #pragma once
 #include "engine/rings.h"
 #include "engine/event_outlet.h"
+#include "engine/published_entries.h"
 #include "mem/buffer_pool.h"
 #include "storage/file_source.h"
 #include "transfer/sender.h"
@@ -24,6 +25,7 @@ class SendPath {
   struct Reads {
     std::unique_ptr<storage::FileSource> store;
     std::vector<storage::Descriptor> holds = {};  // of published trees, see storage/published.h
+    std::optional<PublishedEntries> published = {};  // of the only source
   };
   SendPath(StartSource&& start, Reads reads, Rings& rings, BufferPool& pool);
 
@@ -60,6 +62,7 @@ class SendPath {
   void hand_on(Reading&& reading);
   void take_from_ahead(LaneHandle lane);
   bool submit_closes();
+  bool is_damaged(const transfer::SenderMessage& message) const;
   bool say(EventOutlet& events);
   void tell_board();
   void fail(const Error& why, EventOutlet& events);
@@ -67,6 +70,7 @@ class SendPath {
   TransferHandle handle_;
   std::shared_ptr<TransferBoard> board_;
   const std::vector<storage::Descriptor> holds_;
+  std::optional<PublishedEntries> published_;
   std::unique_ptr<storage::FileSource> store_;
   std::unique_ptr<ObjectLister> lister_;
   transfer::Sender sender_;

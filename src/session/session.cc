@@ -173,6 +173,11 @@ std::optional<KnownPath> Session::known_path(KnownPath::UnixTime now) const {
   return KnownPath{best_second_.rate(), rtt_opened_, now};
 }
 
+KnownPath Session::expected_path(KnownPath::UnixTime now) const {
+  if (const auto known = known_path(now)) return *known;
+  return {around_.paths.recall(peer_name(), rtt_opened_, now).value_or(Rate()), rtt_opened_, now};
+}
+
 // ---- messages ------------------------------------------------------------------------------------------------------
 
 // The queue holds many times what a correct session has to say; a peer that does not read is lost.

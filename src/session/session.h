@@ -123,6 +123,8 @@ class Session {
   std::string peer_site() const;  // empty until it is known
   // What the path to the peer carried; nothing before a second of it.
   std::optional<KnownPath> known_path(KnownPath::UnixTime now) const;
+  // What may be expected of it: what it has carried, or what an earlier session has.
+  KnownPath expected_path(KnownPath::UnixTime now) const;
   std::string peer_name() const;  // its identity, or its address until it is known
 
  private:

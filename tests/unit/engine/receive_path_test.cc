@@ -5,9 +5,11 @@
 #include "engine/receive_path.h"
 
 #include "digest/leaf_hash.h"
+#include "engine/published_entries.h"
 #include "mem/buffer_pool.h"
 #include "storage/blocking_queue.h"
 #include "storage/memory_store.h"
+#include "storage/scan.h"
 #include "support/temp_root.h"
 #include "transfer/sender.h"
 
@@ -434,6 +436,51 @@ TEST_F(BaseTest, TheNewestBeforeItIsTheBaseAndWhatWasNotPublishedIsNone) {
   EXPECT_EQ(crossed_of(tree, "step-200"), 4_MiB * 2);
   fs::create_directory(root() / "step-250");
   EXPECT_EQ(crossed_of(tree, "step-300"), 0_B) << "step-200 is the base, not step-100 nor the directory without a manifest";
+}
+
+// ---- what was published, as a source ----------------------------------------------------------------------------------
+
+class ReplicaTest : public BaseTest {
+ protected:
+  // The entries of what was published, as another copy from there would tell them.
+  std::vector<ManifestEntry> entries_of(const char* name, std::optional<Hash256>* expected = nullptr) {
+    const auto root = std::make_shared<const storage::RootedDir>(storage::RootedDir::open_host_path(this->root().string(), storage::Side::kSource).value());
+    std::vector<ManifestEntry> entries(64);
+    storage::ScanSpec spec;
+    spec.sources.push_back({root, named(name), ""});
+    entries.resize(storage::TreeScan(std::move(spec)).next(entries).value());
+    auto published = PublishedEntries::of(*root, named(name));
+    EXPECT_TRUE(published.has_value());
+    if (!published) return entries;
+    published->stamp(entries);
+    published->on_end();
+    if (expected != nullptr) *expected = published->root();
+    return entries;
+  }
+};
+
+TEST_F(ReplicaTest, OneGoesOnWhereAnotherStopped) {
+  const MemoryTree tree = two_large();
+  crossed_of(tree, "step-1");
+  crossed_of(tree, "step-2");
+  std::optional<Hash256> first_root, second_root;
+  const auto first = entries_of("step-1", &first_root), second = entries_of("step-2", &second_root);
+  EXPECT_EQ(first, second) << "whatever inodes they have";
+  EXPECT_EQ(first_root, second_root);
+  EXPECT_TRUE(first_root.has_value());
+}
+
+TEST_F(ReplicaTest, WhatIsNotAsItWasPublishedIsTakenForWhatItIs) {
+  crossed_of(two_large(), "step-1");
+  const auto before = entries_of("step-1");
+  fs::permissions(root() / "step-1", fs::perms::owner_write, fs::perm_options::add);
+  fs::remove(root() / "step-1" / "a");
+  std::ofstream(root() / "step-1" / "a") << "another";
+  std::optional<Hash256> expected;
+  const auto after = entries_of("step-1", &expected);
+  EXPECT_FALSE(expected.has_value()) << "it is another tree by now";
+  ASSERT_EQ(after.size(), before.size());
+  EXPECT_NE(after[1], before[1]);
 }
 
 }  // namespace
