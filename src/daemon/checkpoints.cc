@@ -7,6 +7,7 @@
 #include "checkpoint/tracker.h"
 #include "crypto/random_bytes.h"
 #include "crypto/sha256.h"
+#include "daemon/supersede.h"
 #include "session/transfer_id.h"
 #include "storage/pin.h"
 
@@ -32,10 +33,7 @@ std::string below(std::string to, const std::string& name) {
   return to + (to.ends_with(':') ? "" : "/") + name;
 }
 
-std::string_view above(std::string_view destination) { return destination.substr(0, destination.rfind('/')); }
 std::string_view last(std::string_view destination) { return destination.substr(destination.rfind('/') + 1); }
-
-bool is_pointer(const job::Job& job) { return job.spec.overwrite != "never"; }
 
 std::string source_root_of(const job::Job& job) { return job.spec.checkpoint->path.substr(0, job.spec.checkpoint->path.find(':')); }
 
@@ -322,27 +320,21 @@ void Checkpoints::submit_job(const InboxRequest& request, job::WallTime wall) {
 
 // ---- afterwards ------------------------------------------------------------------------------------------------------------
 
-// Unless more than half of it is there, an older one is not worth its time any more.
 void Checkpoints::supersede_older(const job::Job& newer, Now now) {
-  if (newer.spec.checkpoint->supersede == job::Checkpoint::Supersede::kAll || is_pointer(newer) || !newer.spec.step) return;
   const job::JobId newer_id = newer.id;
   std::vector<job::JobId> older;
-  for (const job::JobId& id : live_) {
-    const job::Job* job = parts_.table.find(id);
-    if (job == nullptr || job::is_over(job->state) || is_pointer(*job) || job->spec.series != newer.spec.series || !job->spec.step || *job->spec.step >= *newer.spec.step) continue;
-    if (above(job->spec.destination) != above(newer.spec.destination)) continue;
-    const auto progress = parts_.runner.progress(id);
-    const bool is_far = progress && (progress->bytes_verified + progress->bytes_held) * 2 > progress->bytes_needed + progress->bytes_held && progress->stage != "scan";
-    if (!is_far) older.push_back(id);
-  }
-  for (const job::JobId& id : older) {
-    parts_.table.change(id, now.wall, [&](job::Job& job) {
-      job.superseded_by = newer_id;
-      return false;  // it is written with the cancel that follows
-    });
-    parts_.runner.cancel(id, now.time, now.wall);
-    log::info("checkpoint_superseded", "job=" + id + " by=" + newer_id);
-  }
+  for (const job::JobId& id : live_)
+    if (const job::Job* job = parts_.table.find(id); job != nullptr && gives_way(*job, parts_.runner.progress(id), newer)) older.push_back(id);
+  for (const job::JobId& id : older) give_way(id, newer_id, now);
+}
+
+void Checkpoints::give_way(const job::JobId& older, const job::JobId& newer, Now now) {
+  parts_.table.change(older, now.wall, [&](job::Job& job) {
+    job.superseded_by = newer;
+    return false;  // it is written with the cancel that follows
+  });
+  parts_.runner.cancel(older, now.time, now.wall);
+  log::info("checkpoint_superseded", "job=" + older + " by=" + newer);
 }
 
 void Checkpoints::drop_unused_pin(const std::string& pin, const std::string& root) {
@@ -360,7 +352,7 @@ void Checkpoints::on_over(const job::Job& job) {
   const bool has_changed = job.error && job.error->exit_code() == row_of(Fault::kSourceChanged).exit_code;
   if (job.state != job::State::kFailed || !has_changed || is_pointer(job)) return;
   for (size_t i = 0; i < watches_.size(); ++i)
-    if (watches_[i].series == job.spec.series && std::ranges::count(watches_[i].to, above(job.spec.destination)) > 0)
+    if (watches_[i].series == job.spec.series && std::ranges::count(watches_[i].to, place_above(job.spec.destination)) > 0)
       thread_->order(ForgetFound{i, std::string(last(job.spec.destination))});  // another version of it may be complete
 }
 
@@ -377,7 +369,7 @@ void Checkpoints::ask_for_pointers(const job::Job& job) {
 // Only when what it points to is published there; and never backwards, since an older file does not replace a later one.
 void Checkpoints::on_pointer(const PointerHeld& held, job::WallTime wall) {
   const job::Job* job = parts_.table.find(held.order.job);
-  const std::string to = job == nullptr ? "" : std::string(above(job->spec.destination));
+  const std::string to = job == nullptr ? "" : std::string(place_above(job->spec.destination));
   const bool is_there = job != nullptr && !held.points_to.empty() && std::ranges::any_of(parts_.table.all(), [&](const auto& one) {
     return one.second.state == job::State::kPublished && one.second.spec.checkpoint && one.second.spec.destination == below(to, held.points_to);
   });

@@ -84,6 +84,7 @@ class Checkpoints {
   void on_inbox(const InboxRequest& request, Now now);
   void on_pointer(const PointerHeld& held, job::WallTime wall);
   void supersede_older(const job::Job& newer, Now now);
+  void give_way(const job::JobId& older, const job::JobId& newer, Now now);
   void on_over(const job::Job& job);
   void drop_unused_pin(const std::string& pin, const std::string& root);
   void ask_for_pointers(const job::Job& job);
