@@ -23,7 +23,8 @@ struct CheckpointRequest {
   std::vector<std::string> to, pointers;
   std::optional<std::chrono::milliseconds> rpo;
   job::Checkpoint::Supersede supersede = job::Checkpoint::Supersede::kLatest;
-  uint32_t world = 0;
+  uint32_t world = 0, keep = 0;
+  std::optional<job::WallTime> deadline;
   std::map<std::string, std::string> labels;
   std::chrono::milliseconds settle = job::Checkpoint().settle;  // of a watch; no field of the body
 };

@@ -137,6 +137,7 @@ std::vector<daemon::WatchConfig> watches_of(const GatewayConfig& config) {
     made.series = watch.series;
     made.to = watch.to;
     if (watch.rpo) made.rpo = std::chrono::duration_cast<std::chrono::milliseconds>(*watch.rpo);
+    made.keep = watch.keep;
     made.settle = watch.settle;
     made.poll = watch.poll;
     using Existing = daemon::WatchConfig::Existing;

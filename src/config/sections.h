@@ -203,6 +203,7 @@ struct Watch {
   std::optional<Duration> rpo;
   Duration settle = std::chrono::seconds(2), poll = std::chrono::seconds(2);
   uint32_t world = 0;               // processes that save; 0: not known
+  uint32_t keep = 0;                // at the targets; 0: all
   enum class Existing : uint8_t { kNewest, kAll, kNone } existing = Existing::kNewest;
   std::string at;
 };

@@ -20,6 +20,10 @@ void add(api::CheckpointRow& row, const job::Job& job) {
   row.series = job.spec.series;
   row.step = job.spec.step;
   row.jobs.push_back(job.id);
+  if (job.removed != job::WallTime{}) {  // for newer ones
+    if (row.state.empty()) row.state = "removed";
+    return;
+  }
   if (job.state != job::State::kPublished) {
     if (row.state.empty()) row.state = to_string(job.state);
     return;
@@ -68,7 +72,7 @@ Checkpoints::Counts Checkpoints::counts() const {
 std::vector<session::Replica> Checkpoints::replicas_of(const std::string& series) const {
   std::vector<session::Replica> replicas;
   for (const auto& [id, job] : parts_.table.all())
-    if (is_checkpoint(job) && job.state == job::State::kPublished && job.spec.series == series && job.spec.step) replicas.push_back({job.spec.destination, *job.spec.step});
+    if (is_checkpoint(job) && job.state == job::State::kPublished && job.spec.series == series && job.spec.step && job.removed == job::WallTime{}) replicas.push_back({job.spec.destination, *job.spec.step});
   return replicas;
 }
 

@@ -54,12 +54,14 @@ Result<job::Spec> common_spec(const api::CheckpointRequest& request, const RootP
   spec.series = request.series.empty() ? to_display(place.name.parent()) : request.series;
   spec.step = request.step ? request.step : checkpoint::step_in(place.name.last());
   spec.rpo = request.rpo;
+  spec.deadline = request.deadline;
   spec.labels = request.labels;
   job::Checkpoint& checkpoint = spec.checkpoint.emplace();
   checkpoint.format = request.format;
   checkpoint.path = request.path;
   checkpoint.world = request.world;
   checkpoint.settle = request.settle;
+  checkpoint.keep = request.keep;
   checkpoint.pin = request.pin;
   checkpoint.pointers = request.pointers;
   checkpoint.supersede = request.supersede;
@@ -218,6 +220,7 @@ void Checkpoints::turn(Now now) {
     if (const job::Job* job = parts_.table.find(id)) on_over(*job);
   }
   search_.turn(now.time);
+  retention_.turn(now.time, now.wall);
 }
 
 void Checkpoints::on_event(CheckpointEvent& event, Now now) {
@@ -264,6 +267,7 @@ void Checkpoints::on_found(const Found& found, job::WallTime wall) {
   request.settle = std::chrono::duration_cast<std::chrono::milliseconds>(watch.settle);
   request.to = watch.to;
   request.rpo = watch.rpo;
+  request.keep = watch.keep;
   log::info("checkpoint_found", "series=" + to_display(watch.series) + " name=\"" + to_display(found.checkpoint.name) + '"');
   submit({request, {::geteuid(), ::getegid(), {}}}, wall, [this, found](const Result<std::string>& answer) {
     if (answer.ok()) return;
@@ -349,6 +353,7 @@ void Checkpoints::on_over(const job::Job& job) {
     if (was_there) drop_unused_pin(name, source_root_of(job));
   }
   if (job.state == job::State::kPublished && !is_pointer(job)) ask_for_pointers(job);
+  if (job.state == job::State::kPublished) retention_.on_published(job, parts_.runner.manners_of(job.spec.service));
   const bool has_changed = job.error && job.error->exit_code() == row_of(Fault::kSourceChanged).exit_code;
   if (job.state != job::State::kFailed || !has_changed || is_pointer(job)) return;
   for (size_t i = 0; i < watches_.size(); ++i)

@@ -12,6 +12,7 @@
 #include "daemon/job_runner.h"
 #include "daemon/local_grants.h"
 #include "daemon/replica_search.h"
+#include "daemon/retention.h"
 
 #include <functional>
 #include <map>
@@ -60,7 +61,7 @@ class Checkpoints {
   std::vector<api::CheckpointRow> list(const Interest& interest) const;
 
   int wait_fd() const { return thread_->wait_fd(); }
-  Time next_deadline() const { return search_.next_deadline(); }
+  Time next_deadline() const { return std::min(search_.next_deadline(), retention_.next_deadline()); }
   void turn(Now now);
 
   struct Counts {
@@ -71,7 +72,7 @@ class Checkpoints {
   Counts counts() const;
 
  private:
-  Checkpoints(const Parts& parts, std::vector<WatchConfig> watches) : parts_(parts), search_(parts.peers), watches_(std::move(watches)) {}
+  Checkpoints(const Parts& parts, std::vector<WatchConfig> watches) : parts_(parts), search_(parts.peers), retention_(parts.peers, parts.table), watches_(std::move(watches)) {}
   void take_up();
   Result<std::vector<JobTable::Submission>> read(const Submission& submission) const;
   const job::Job* known_job(const JobTable::Submission& submission) const;
@@ -96,6 +97,7 @@ class Checkpoints {
 
   Parts parts_;
   ReplicaSearch search_;
+  Retention retention_;
   std::vector<WatchConfig> watches_;
   std::unique_ptr<CheckpointThread> thread_;
   std::set<job::JobId> live_;                          // checkpoints and pointers that are not over

@@ -21,6 +21,7 @@ struct WatchConfig {
   std::string series;
   std::vector<std::string> to;      // peer:root/path
   std::optional<std::chrono::milliseconds> rpo;
+  uint32_t keep = 0;                // at each of them, the newest; 0: all
   Duration settle = checkpoint::kSettleDefault, poll = std::chrono::seconds(2);
   enum class Existing : uint8_t { kNewest, kAll, kNone } existing = Existing::kNewest;  // of what is there at the first look
 };
