@@ -5,6 +5,7 @@
 // Thread: checkpoints; it blocks on the disk. Time is an argument.
 #pragma once
 #include "daemon/checkpoint_look.h"
+#include "daemon/holding.h"
 #include "session/roots.h"
 
 #include <map>
@@ -45,6 +46,8 @@ class DirectoryWatch {
   // Its job ended without it: it is looked at again.
   void forget(const std::string& name) { known_.erase(name); }
   Time next_look() const { return next_; }
+  // Something happened in the directory, or in what is incomplete in it.
+  void hurry(Time now) { next_ = std::min(next_, std::max(now, looked_ + kLookMin)); }
   // What is there and not complete, with the reason; for people.
   const std::map<std::string, checkpoint::Incomplete>& incomplete() const { return incomplete_; }
   std::string dir_path(const std::string& root_path) const;  // on this host, for inotify
@@ -58,7 +61,7 @@ class DirectoryWatch {
   std::set<std::string> known_;
   std::map<std::string, checkpoint::Incomplete> incomplete_;
   bool has_looked_ = false;
-  Time next_{};
+  Time looked_{}, next_{};
 };
 
 }  // namespace tideway::daemon
