@@ -551,6 +551,9 @@ Result<Watch> read_watch(const Value& value) {
   reader.read("poll", watch.poll, parse_positive);
   reader.read("existing", watch.existing, one_of<Watch::Existing>({{"newest", Watch::Existing::kNewest}, {"all", Watch::Existing::kAll}, {"none", Watch::Existing::kNone}}));
   reader.read_count("world", watch.world, kWorldMax);
+  reader.read("class", watch.service, one_of<job::Class>({{"checkpoint", job::Class::kCheckpoint}, {"staging", job::Class::kStaging}, {"best-effort", job::Class::kBestEffort}}));
+  reader.read_count("pins_max", watch.pins_max, std::numeric_limits<uint32_t>::max());
+  reader.read("pin_bytes_max", watch.pin_bytes_max, [](std::string_view text) { return text == "off" ? Result<Bytes>(Bytes::max()) : parse_size(text); });
   reader.read_count("keep", watch.keep, std::numeric_limits<uint32_t>::max());
   if (!reader.status().ok()) return reader.status().error();
   if (watch.series.empty() || watch.to.empty()) return invalid(value.at + ": [[watch]] needs a series and a place to go to", "add to = [\"peer:root/path\"], and series = \"NAME\" for a whole root");

@@ -47,7 +47,7 @@ Result<job::Spec> common_spec(const api::CheckpointRequest& request, const RootP
   if (!request.pin.empty() && !storage::is_pin_id(request.pin)) return usage("pin is no name of a pin", "name a directory in .tideway/pins");
   job::Spec spec;
   spec.sources = {request.path};
-  spec.service = job::Class::kCheckpoint;
+  spec.service = request.service;
   spec.verify = kVerify;
   spec.publish = request.publish;
   spec.submission_id = request.submission_id;
@@ -209,7 +209,10 @@ void Checkpoints::order_hold(const job::Job& job) {
 void Checkpoints::turn(Now now) {
   for (CheckpointEvent& event : thread_->take_events()) on_event(event, now);
   for (const job::JobId& id : std::exchange(arrived_, {}))
-    if (const job::Job* job = parts_.table.find(id); job != nullptr && !job::is_over(job->state)) supersede_older(*job, now);
+    if (const job::Job* job = parts_.table.find(id); job != nullptr && !job::is_over(job->state)) {
+      supersede_older(*job, now);
+      bound_pins(*job, now);
+    }
   std::vector<job::JobId> over;
   for (const job::JobId& id : live_) {
     const job::Job* job = parts_.table.find(id);
@@ -234,6 +237,7 @@ void Checkpoints::on_held(const HoldAnswered& answered, job::WallTime wall) {
   const auto jobs = pins_.find(answered.pin);
   if (jobs == pins_.end()) return;
   const auto* held = answered.outcome.ok() ? std::get_if<Held>(&answered.outcome.value()) : nullptr;
+  if (held != nullptr) pin_bytes_[answered.pin] = held->bytes;
   if (held != nullptr) ++(held->hold == job::Hold::kPinned ? pins_made_ : pins_guarded_);
   for (const job::JobId& id : jobs->second) {
     parts_.table.change(id, wall, [&](job::Job& job) {
@@ -268,6 +272,7 @@ void Checkpoints::on_found(const Found& found, job::WallTime wall) {
   request.to = watch.to;
   request.rpo = watch.rpo;
   request.keep = watch.keep;
+  request.service = watch.service;
   log::info("checkpoint_found", "series=" + to_display(watch.series) + " name=\"" + to_display(found.checkpoint.name) + '"');
   submit({request, {::geteuid(), ::getegid(), {}}}, wall, [this, found](const Result<std::string>& answer) {
     if (answer.ok()) return;
@@ -341,6 +346,27 @@ void Checkpoints::give_way(const job::JobId& older, const job::JobId& newer, Now
   log::info("checkpoint_superseded", "job=" + older + " by=" + newer);
 }
 
+void Checkpoints::bound_pins(const job::Job& newest, Now now) {
+  const auto watch = std::ranges::find(watches_, newest.spec.series, &WatchConfig::series);
+  if (watch == watches_.end() || is_pointer(newest)) return;
+  const job::JobId newest_id = newest.id;
+  std::map<std::string, HeldPin> held;
+  std::map<std::string, std::vector<job::JobId>> jobs;
+  for (const job::JobId& id : live_) {
+    const job::Job* job = parts_.table.find(id);
+    if (job == nullptr || job::is_over(job->state) || job->spec.series != watch->series || job->hold != job::Hold::kPinned || is_pointer(*job)) continue;
+    HeldPin& one = held.try_emplace(job->pin, HeldPin{job->pin, job->spec.step.value_or(0), pin_bytes_[job->pin]}).first->second;
+    if (job->state == job::State::kRunning || job->pin == newest.pin) one.use = HeldPin::Use::kNeeded;
+    jobs[job->pin].push_back(id);
+  }
+  std::vector<HeldPin> all;
+  for (auto& [pin, one] : held) all.push_back(std::move(one));
+  for (const std::string& pin : too_many(std::move(all), {watch->pins_max, watch->pin_bytes_max})) {
+    log::warning("pin_dropped", "series=" + to_display(watch->series) + " pin=" + pin + " why=\"pins_max or pin_bytes_max\"");
+    for (const job::JobId& id : jobs[pin]) give_way(id, newest_id, now);
+  }
+}
+
 void Checkpoints::drop_unused_pin(const std::string& pin, const std::string& root) {
   if (!pin.empty() && !pins_.contains(pin)) thread_->order(DropPin{root, pin});
 }
@@ -349,6 +375,7 @@ void Checkpoints::on_over(const job::Job& job) {
   for (auto pin = pins_.begin(); pin != pins_.end();) {
     const bool was_there = pin->second.erase(job.id) > 0;
     const std::string name = pin->first;
+    if (was_there && pin->second.empty()) pin_bytes_.erase(name);
     pin = was_there && pin->second.empty() ? pins_.erase(pin) : std::next(pin);
     if (was_there) drop_unused_pin(name, source_root_of(job));
   }

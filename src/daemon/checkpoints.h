@@ -86,6 +86,7 @@ class Checkpoints {
   void on_pointer(const PointerHeld& held, job::WallTime wall);
   void supersede_older(const job::Job& newer, Now now);
   void give_way(const job::JobId& older, const job::JobId& newer, Now now);
+  void bound_pins(const job::Job& newest, Now now);
   void on_over(const job::Job& job);
   void drop_unused_pin(const std::string& pin, const std::string& root);
   void ask_for_pointers(const job::Job& job);
@@ -102,6 +103,7 @@ class Checkpoints {
   std::unique_ptr<CheckpointThread> thread_;
   std::set<job::JobId> live_;                          // checkpoints and pointers that are not over
   std::map<std::string, std::set<job::JobId>> pins_;   // by whom they are needed
+  std::map<std::string, Bytes> pin_bytes_;             // of those made since the start
   std::vector<job::JobId> arrived_;                    // held since the last turn
   uint64_t pins_made_ = 0, pins_guarded_ = 0;
 };

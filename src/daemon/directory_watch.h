@@ -6,6 +6,7 @@
 #pragma once
 #include "daemon/checkpoint_look.h"
 #include "daemon/holding.h"
+#include "job/spec.h"
 #include "session/roots.h"
 
 #include <map>
@@ -23,6 +24,9 @@ struct WatchConfig {
   std::vector<std::string> to;      // peer:root/path
   std::optional<std::chrono::milliseconds> rpo;
   uint32_t keep = 0;                // at each of them, the newest; 0: all
+  job::Class service = job::Class::kCheckpoint;
+  uint32_t pins_max = 2;            // held at a time, or the oldest goes that is not being sent; 0: no limit
+  Bytes pin_bytes_max = Bytes::max();
   Duration settle = checkpoint::kSettleDefault, poll = std::chrono::seconds(2);
   enum class Existing : uint8_t { kNewest, kAll, kNone } existing = Existing::kNewest;  // of what is there at the first look
 };

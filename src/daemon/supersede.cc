@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/supersede.h"
 
+#include <algorithm>
+
 namespace tideway::daemon {
 
 bool is_pointer(const job::Job& job) { return job.spec.overwrite != "never"; }
@@ -14,6 +16,23 @@ bool gives_way(const job::Job& older, const std::optional<api::Progress>& progre
   if (!progress || progress->stage == "scan") return true;
   const Bytes there = progress->bytes_verified + progress->bytes_held;
   return there * 2 <= progress->bytes_needed + progress->bytes_held;
+}
+
+std::vector<std::string> too_many(std::vector<HeldPin> held, const PinLimits& limits) {
+  std::ranges::sort(held, {}, &HeldPin::step);
+  size_t left = held.size();
+  Bytes bytes;
+  for (const HeldPin& one : held) bytes += one.bytes;
+  std::vector<std::string> gone;
+  for (const HeldPin& one : held) {
+    const bool is_too_much = (limits.pins_max > 0 && left > limits.pins_max) || bytes > limits.bytes_max;
+    if (!is_too_much) break;
+    if (one.use == HeldPin::Use::kNeeded) continue;
+    gone.push_back(one.pin);
+    left -= 1;
+    bytes = bytes - one.bytes;
+  }
+  return gone;
 }
 
 }  // namespace tideway::daemon

@@ -8,7 +8,9 @@
 #include "job/job.h"
 
 #include <optional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace tideway::daemon {
 
@@ -19,5 +21,19 @@ std::string_view place_above(std::string_view destination);
 
 // `progress` of the older one, if it runs.
 bool gives_way(const job::Job& older, const std::optional<api::Progress>& progress, const job::Job& newer);
+
+// What is held of a series, and takes room that its trainer thinks is free.
+struct HeldPin {
+  std::string pin;
+  uint64_t step = 0;
+  Bytes bytes;
+  enum class Use : uint8_t { kWaits, kNeeded } use = Use::kWaits;  // kNeeded: it is being sent, or the newest
+};
+struct PinLimits {
+  uint32_t pins_max = 0;  // 0: no limit
+  Bytes bytes_max = Bytes::max();
+};
+// Which of these go: the oldest that wait, until what is left is within the limits, or only what is needed.
+std::vector<std::string> too_many(std::vector<HeldPin> held, const PinLimits& limits);
 
 }  // namespace tideway::daemon

@@ -64,5 +64,17 @@ TEST(Supersede, OnlyOlderOnesOfItsSeriesAtItsPlaceGiveWay) {
   EXPECT_FALSE(gives_way(other, std::nullopt, newer));
 }
 
+TEST(PinLimits, TheOldestThatWaitsGoesFirst) {
+  using enum HeldPin::Use;
+  const std::vector<HeldPin> held{{"d", 400, 10_GiB, kNeeded}, {"b", 200, 10_GiB}, {"a", 100, 10_GiB, kNeeded}, {"c", 300, 10_GiB}};
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(too_many(held, {4}), Names{});
+  EXPECT_EQ(too_many(held, {3}), (Names{"b"}));
+  EXPECT_EQ(too_many(held, {1}), (Names{"b", "c"})) << "what is sent, and the newest, stay all the same";
+  EXPECT_EQ(too_many(held, {0}), Names{}) << "no limit";
+  EXPECT_EQ(too_many(held, {0, 35_GiB}), (Names{"b"}));
+  EXPECT_EQ(too_many(held, {0, 40_GiB}), Names{});
+}
+
 }  // namespace
 }  // namespace tideway::daemon
