@@ -22,6 +22,10 @@
 
 namespace tideway::daemon {
 
+// `include` of a restore: patterns of files from the top of the checkpoint on. What lies deeper needs the directories above it, which are
+// entered then. "**" is all.
+std::vector<job::Filter> filters_of(const std::vector<std::string>& include);
+
 class Checkpoints {
  public:
   struct Parts {

@@ -157,6 +157,9 @@ refuses 2 usage "--latest" tideway restore -q any:data/runs/llm7 "$here/none"
 refuses 1 dest_exists "at the destination" tideway restore -q any:data/runs/llm7 --step 200 "$here/restored"
 ask POST /v1/restore '{"series":"other","step":"latest","dst":"data:again","include":["**"],"fallback":false}' | grep -q '^202 .*"id"' || fail "restore of a series was refused"; pass
 arrives "$here/again"
+ask POST /v1/restore '{"from":"any:data/runs/llm7","dst":"data:some","include":["__0_*"]}' | grep -q '^202 ' || fail "a part was refused"; pass
+for _ in $(seq 100); do [ -d "$here/some" ] && break; sleep 0.05; done
+[ "$(LC_ALL=C ls -A "$here/some")" = "$(printf '.tideway-manifest\n__0_0.distcp')" ] || fail "another part came: $(ls -A "$here/some")"; pass
 # What an earlier one beside it has does not cross again.
 mkdir "$here/large" && python3 "$trainer" save "$here/large/step-1" 1 2 20000000
 for site in wisconsin oslo; do tideway copy -q "$here/large/step-1" "$site:data/large/step-1"; done
