@@ -254,10 +254,10 @@ void SendPath::on_peer_message(TransferMessage&& message, EventOutlet& events) {
   if (!status.ok()) fail(status.error(), events);
 }
 
-// A replica that is not any more what was published here.
+// A replica that is not any more what was published here. Of what the sink kept or refused the root says nothing.
 bool SendPath::is_damaged(const transfer::SenderMessage& message) const {
   const auto* root = std::get_if<messages::TransferRoot>(&message);
-  return root != nullptr && published_ && published_->root().value_or(root->root) != root->root;
+  return root != nullptr && sender_.kept() == 0 && sender_.failed() == 0 && published_ && published_->root().value_or(root->root) != root->root;
 }
 
 bool SendPath::say(EventOutlet& events) {
