@@ -15,8 +15,6 @@ Status refuse_later(const Json& json) {
   const auto later = [](std::string_view name) {
     return Error{Fault::kUnsupported, std::string(name) + " of a checkpoint is not there in this version", "leave it out"};
   };
-  for (const char* name : {"keep", "deadline"})
-    if (const auto found = json.find(name); found != json.end() && !found->is_null()) return later(name);
   if (const auto growing = json.find("growing"); growing != json.end() && *growing != false) return later("growing");
   if (const auto member = json.find("member"); member != json.end() && !member->is_null() && *member != Json{0, 1}) return later("member");
   return success();
@@ -61,7 +59,12 @@ Result<CheckpointRequest> parse_checkpoint(std::string_view body) {
   fields.read("supersede", supersede);
   fields.read("world", request.world);
   fields.read("labels", request.labels);
-  for (const char* name : {"keep", "deadline", "growing", "member"}) fields.pass_over(name);
+  fields.read("deadline", request.deadline);
+  std::optional<uint32_t> keep;
+  fields.read("keep", keep);
+  if (keep == 0U) fields.wrong("keep", "a number of at least 1; without it all are kept");
+  request.keep = keep.value_or(0);
+  for (const char* name : {"growing", "member"}) fields.pass_over(name);
   if (supersede == "all") request.supersede = job::Checkpoint::Supersede::kAll;
   else if (!supersede.empty() && supersede != "latest") fields.wrong("supersede", "latest or all");
   if (Status status = fields.finish(); !status.ok()) return std::move(status).error();

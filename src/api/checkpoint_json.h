@@ -23,9 +23,11 @@ struct CheckpointRequest {
   std::vector<std::string> to, pointers;
   std::optional<std::chrono::milliseconds> rpo;
   job::Checkpoint::Supersede supersede = job::Checkpoint::Supersede::kLatest;
-  uint32_t world = 0;
+  uint32_t world = 0, keep = 0;
+  std::optional<job::WallTime> deadline;
   std::map<std::string, std::string> labels;
-  std::chrono::milliseconds settle = job::Checkpoint().settle;  // of a watch; no field of the body
+  std::chrono::milliseconds settle = job::Checkpoint().settle;  // of a watch, like the next; no field of the body
+  job::Class service = job::Class::kCheckpoint;
 };
 // Errors: usage; unsupported: a field that asks for something that no part of this version does.
 Result<CheckpointRequest> parse_checkpoint(std::string_view body);

@@ -110,6 +110,7 @@ Json to_object(const job::Job& job) {
   add_time("started", job.started);
   add_time("ended", job.ended);
   add_time("due", job.due);
+  add_time("removed", job.removed);
   if (!job.run_of.empty()) json["run_of"] = job.run_of;
   if (job.runs > 0) json["runs"] = job.runs;
   if (job.hold != job::Hold::kNone) json["hold"] = std::string(to_string(job.hold));
@@ -160,6 +161,7 @@ Result<job::Job> read_job(const Json& json) {
   fields.read("run_of", job.run_of);
   fields.read("runs", job.runs);
   fields.read("due", job.due);
+  fields.read("removed", job.removed);
   std::string hold = "none";
   fields.read("hold", hold);
   fields.read("pin", job.pin);

@@ -33,6 +33,7 @@ void read_checkpoint(Fields& fields, std::optional<job::Checkpoint>& into) {
   inner.read("format", checkpoint.format);
   inner.read("path", checkpoint.path);
   inner.read("world", checkpoint.world);
+  inner.read("keep", checkpoint.keep);
   inner.read("pin", checkpoint.pin);
   inner.read("pointers", checkpoint.pointers);
   inner.read("supersede", supersede);
@@ -45,6 +46,7 @@ void read_checkpoint(Fields& fields, std::optional<job::Checkpoint>& into) {
 Json to_object(const job::Checkpoint& checkpoint) {
   Json json{{"format", checkpoint.format}, {"path", checkpoint.path}, {"settle_ms", checkpoint.settle.count()}};
   if (checkpoint.world > 0) json["world"] = checkpoint.world;
+  if (checkpoint.keep > 0) json["keep"] = checkpoint.keep;
   if (!checkpoint.pin.empty()) json["pin"] = checkpoint.pin;
   if (!checkpoint.pointers.empty()) json["pointers"] = checkpoint.pointers;
   if (checkpoint.supersede == job::Checkpoint::Supersede::kAll) json["supersede"] = "all";

@@ -4,6 +4,8 @@
 #include "block/block_head.h"
 #include "digest/leaf_hash.h"
 
+#include <algorithm>
+
 namespace tideway::block {
 namespace {
 
@@ -32,6 +34,12 @@ std::optional<size_t> compress(const RawBlock& raw, Codec& codec, Effort& effort
 }
 
 }  // namespace
+
+bool hash_and_compare(RawBlock& block, std::span<const Hash128> base) {
+  TIDEWAY_CHECK(base.size() == block.segments.size());
+  hash_segments(block);
+  return std::ranges::equal(block.segments, base, {}, &Segment::hash);
+}
 
 PackedBlock pack(RawBlock&& raw, Codec& codec, Effort& effort, Buffer scratch) {
   hash_segments(raw);

@@ -8,7 +8,12 @@
 #include "block/raw_block.h"
 #include "mem/packed_block.h"
 
+#include <span>
+
 namespace tideway::block {
+
+// Hashes the segments, and says whether each is the one of `base`: one hash for each segment.
+bool hash_and_compare(RawBlock& block, std::span<const Hash128> base);
 
 // `scratch` takes the compressed form. When that does not pay, or `scratch` is empty, the block is sent from the
 // buffer it was read into, and never moves. The buffer that is not used goes home.

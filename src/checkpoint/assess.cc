@@ -123,6 +123,12 @@ std::vector<PieceName> wanted_pieces(const Listing& listing) {
   return wanted;
 }
 
+// Whether a marker that is written behind all else, when every process is through, closes it: then closed files need not be waited for. Files
+// of torch.save end each by itself, and what may be a directory of Lightning without its last file is plain DCP only where it is called so.
+static bool ends_with_marker(Kind kind, const Format& format) {
+  return kind == Kind::kMegatron || kind == Kind::kOrbax || (kind == Kind::kDcp && format.kind);
+}
+
 Result<Assessment> assess(const Seen& seen, const Format& format, const Quiet& quiet) {
   const Listing& listing = seen.listing;
   if (listing.files.empty()) return Assessment(Incomplete{"empty", "there is no file in it yet"});
@@ -135,7 +141,8 @@ Result<Assessment> assess(const Seen& seen, const Format& format, const Quiet& q
   if (!kind) return Assessment(Incomplete{"no_format", "no format is known by these files; name it if they are all there"});
   const Row& row = row_of(*kind);
   if (Trouble trouble = row.rule({listing, seen.pieces, format, quiet})) return Assessment(std::move(*trouble));
-  if (quiet.source == Quiet::Source::kLooking && quiet.unchanged < quiet.settle)
+  const bool is_through = quiet.source == Quiet::Source::kHook || (quiet.source == Quiet::Source::kClosed && ends_with_marker(*kind, format));
+  if (!is_through && quiet.unchanged < quiet.settle)
     return Assessment(Incomplete{"changing", "it is not long enough as it is now"});
   Complete complete{*kind, {}, markers_of(listing), {}};
   for (const File& file : listing.files) complete.files.push_back(file.path);

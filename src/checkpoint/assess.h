@@ -31,13 +31,14 @@ inline constexpr Duration kSettleDefault = std::chrono::seconds(2);
 
 // What is known of the time, by whoever looks.
 struct Quiet {
-  enum class Source : uint8_t { kLooking, kHook } source = Source::kLooking;  // kHook: the framework said that it is through
+  // kClosed: nobody has any of its files open to write. kHook: the framework said that it is through.
+  enum class Source : uint8_t { kLooking, kClosed, kHook } source = Source::kLooking;
   Duration unchanged{};                                                      // since when the listing is what it is
   Duration settle = kSettleDefault;
 };
 
 struct Incomplete {
-  std::string reason;  // one word, stable: changing, empty, no_format, no_marker, old_marker, writing, cut, missing, world_unknown,
+  std::string reason;  // one word, stable: changing (it only has to stay as it is), empty, no_format, no_marker, old_marker, writing, cut, missing, world_unknown,
                        // tracker_behind, tracker_changing, not_committed
   std::string detail;
   bool operator==(const Incomplete&) const = default;

@@ -29,7 +29,7 @@ std::optional<uint64_t> number_after(std::string_view name, std::string_view bef
 Trouble check_ranks(const Look& look, const std::vector<uint64_t>& ranks, std::string_view what) {
   const std::set<uint64_t> each(ranks.begin(), ranks.end());
   const uint32_t world = look.format.world;
-  if (world == 0 && look.quiet.source == Quiet::Source::kLooking)
+  if (world == 0 && look.quiet.source != Quiet::Source::kHook)
     return Incomplete{"world_unknown", "how many processes save is not known: set world, or call from a hook"};
   const uint64_t wanted = world == 0 ? each.size() : world;
   for (uint64_t rank = 0; rank < wanted; ++rank)

@@ -137,6 +137,10 @@ std::vector<daemon::WatchConfig> watches_of(const GatewayConfig& config) {
     made.series = watch.series;
     made.to = watch.to;
     if (watch.rpo) made.rpo = std::chrono::duration_cast<std::chrono::milliseconds>(*watch.rpo);
+    made.keep = watch.keep;
+    made.service = watch.service;
+    made.pins_max = watch.pins_max;
+    made.pin_bytes_max = watch.pin_bytes_max;
     made.settle = watch.settle;
     made.poll = watch.poll;
     using Existing = daemon::WatchConfig::Existing;

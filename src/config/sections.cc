@@ -13,7 +13,7 @@
 #include <algorithm>
 #include <charconv>
 #include <initializer_list>
-#include <utility>
+#include <tuple>
 
 namespace tideway::config {
 namespace {
@@ -533,11 +533,9 @@ Result<Watch> read_watch(const Value& value) {
   watch.at = value.at;
   Reader reader("[[watch]]", &std::get<Table>(value.held));
   std::pair<std::string, ObjectName> dir;
-  uint32_t keep = 0;
   Duration rpo{};
   reader.read("dir", dir, parse_below_root);
-  watch.root = dir.first;
-  watch.dir = dir.second;
+  std::tie(watch.root, watch.dir) = dir;
   watch.series = to_display(watch.dir);
   reader.read("format", watch.format, parse_format);
   reader.read("series", watch.series, [](std::string_view text) { return Result<std::string>(std::string(text)); });
@@ -553,9 +551,11 @@ Result<Watch> read_watch(const Value& value) {
   reader.read("poll", watch.poll, parse_positive);
   reader.read("existing", watch.existing, one_of<Watch::Existing>({{"newest", Watch::Existing::kNewest}, {"all", Watch::Existing::kAll}, {"none", Watch::Existing::kNone}}));
   reader.read_count("world", watch.world, kWorldMax);
-  reader.read_count("keep", keep, std::numeric_limits<uint32_t>::max());
+  reader.read("class", watch.service, one_of<job::Class>({{"checkpoint", job::Class::kCheckpoint}, {"staging", job::Class::kStaging}, {"best-effort", job::Class::kBestEffort}}));
+  reader.read_count("pins_max", watch.pins_max, std::numeric_limits<uint32_t>::max());
+  reader.read("pin_bytes_max", watch.pin_bytes_max, [](std::string_view text) { return text == "off" ? Result<Bytes>(Bytes::max()) : parse_size(text); });
+  reader.read_count("keep", watch.keep, std::numeric_limits<uint32_t>::max());
   if (!reader.status().ok()) return reader.status().error();
-  if (keep > 0) return invalid(value.at + ": keep in [[watch]] is not there in this version", "write keep = 0, and remove old checkpoints at the targets yourself");
   if (watch.series.empty() || watch.to.empty()) return invalid(value.at + ": [[watch]] needs a series and a place to go to", "add to = [\"peer:root/path\"], and series = \"NAME\" for a whole root");
   return watch;
 }

@@ -5,6 +5,7 @@
 #pragma once
 #include "config/document.h"
 #include "config/names.h"
+#include "job/spec.h"
 #include "packet_io/dpdk_config.h"
 #include "planner/timetable.h"
 #include "planner/zone_rule.h"
@@ -203,6 +204,10 @@ struct Watch {
   std::optional<Duration> rpo;
   Duration settle = std::chrono::seconds(2), poll = std::chrono::seconds(2);
   uint32_t world = 0;               // processes that save; 0: not known
+  uint32_t keep = 0;                // at the targets; 0: all
+  job::Class service = job::Class::kCheckpoint;
+  uint32_t pins_max = 2;            // 0: no limit
+  Bytes pin_bytes_max = Bytes::max();
   enum class Existing : uint8_t { kNewest, kAll, kNone } existing = Existing::kNewest;
   std::string at;
 };

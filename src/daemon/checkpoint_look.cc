@@ -8,6 +8,7 @@
 #include "storage/pin.h"
 #include "storage/scan.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -130,6 +131,26 @@ checkpoint::Pieces read_pieces(const Spot& spot, const checkpoint::Listing& list
     pieces.emplace(name, std::move(*bytes));
   }
   return pieces;
+}
+
+// A lease is given back at once. Whoever opens the file in between waits for that, and the signal it costs is ignored (daemon.cc).
+static bool is_closed(const Spot& spot, const checkpoint::File& file) {
+  const auto place = place_of(spot, {file.path, Part::kWhole});
+  if (!place.ok()) return false;
+  auto opened = spot.root.open_file(place.value(), storage::Access::kRead);
+  if (!opened.ok() || ::fcntl(opened.value().get(), F_SETLEASE, F_RDLCK) != 0) return false;
+  return ::fcntl(opened.value().get(), F_SETLEASE, F_UNLCK) == 0;
+}
+
+Result<checkpoint::Assessment> assess_there(const Spot& spot, const checkpoint::Listing& listing, const Waiting& waiting) {
+  const checkpoint::Pieces pieces = read_pieces(spot, listing);
+  using Source = checkpoint::Quiet::Source;
+  auto assessed = checkpoint::assess({listing, pieces}, waiting.format, {Source::kLooking, waiting.unchanged, waiting.settle});
+  const auto* why = assessed.ok() ? std::get_if<checkpoint::Incomplete>(&assessed.value()) : nullptr;
+  if (why == nullptr || why->reason != kChanging) return assessed;
+  auto closed = checkpoint::assess({listing, pieces}, waiting.format, {Source::kClosed, waiting.unchanged, waiting.settle});
+  const bool would_do = closed.ok() && std::holds_alternative<checkpoint::Complete>(closed.value());
+  return would_do && std::ranges::all_of(listing.files, [&](const checkpoint::File& file) { return is_closed(spot, file); }) ? closed : assessed;
 }
 
 Duration QuietTimes::take(const std::string& key, const checkpoint::Listing& listing, Time now) {

@@ -18,12 +18,22 @@ struct Spot {
   ObjectName original;  // where the trainer put it, for its name and for what lies beside it
 };
 
+inline constexpr std::string_view kChanging = "changing";  // the reason of what only has to stay as it is
 inline constexpr Bytes kPiecesMax = 256_MiB;  // of one checkpoint, in memory for a moment
 
 // Errors: source_missing, source_io; unsupported: more than kFilesMax files.
 Result<checkpoint::Listing> list_checkpoint(const Spot& spot);
 // What cannot be read, or is beyond kPiecesMax, is left out: then the rule does not hold.
 checkpoint::Pieces read_pieces(const Spot& spot, const checkpoint::Listing& listing);
+
+// What the rule says of it, which has not changed for so long. Where it would only have to go on not changing, it is enough that no process
+// of this host has any of its files open to write: a lease on each would be refused else, as where the file system or the owner of
+// the file allows none.
+struct Waiting {
+  const checkpoint::Format& format;
+  Duration unchanged, settle;
+};
+Result<checkpoint::Assessment> assess_there(const Spot& spot, const checkpoint::Listing& listing, const Waiting& waiting);
 
 // Since when a checkpoint is what it is, over several looks.
 class QuietTimes {

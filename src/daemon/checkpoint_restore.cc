@@ -20,6 +20,10 @@ void add(api::CheckpointRow& row, const job::Job& job) {
   row.series = job.spec.series;
   row.step = job.spec.step;
   row.jobs.push_back(job.id);
+  if (job.removed != job::WallTime{}) {  // for newer ones
+    if (row.state.empty()) row.state = "removed";
+    return;
+  }
   if (job.state != job::State::kPublished) {
     if (row.state.empty()) row.state = to_string(job.state);
     return;
@@ -32,6 +36,22 @@ void add(api::CheckpointRow& row, const job::Job& job) {
 }
 
 }  // namespace
+
+std::vector<job::Filter> filters_of(const std::vector<std::string>& include) {
+  std::vector<job::Filter> filters;
+  if (std::ranges::count(include, "**") > 0) return filters;
+  for (const std::string& pattern : include) {
+    const std::string anchored = pattern.starts_with('/') ? pattern : '/' + pattern;
+    for (size_t slash = anchored.find('/', 1); slash != anchored.npos; slash = anchored.find('/', slash + 1)) {
+      const job::Filter above{job::Filter::Kind::kInclude, anchored.substr(0, slash + 1)};
+      if (slash + 1 < anchored.size() && std::ranges::count(filters, above) == 0) filters.push_back(above);
+    }
+    filters.push_back({job::Filter::Kind::kInclude, anchored});
+    if (anchored.ends_with('/')) filters.push_back({job::Filter::Kind::kInclude, anchored + "**"});  // all of that directory
+  }
+  if (!filters.empty()) filters.push_back({job::Filter::Kind::kExclude, "*"});
+  return filters;
+}
 
 std::vector<api::CheckpointRow> Checkpoints::list(const Interest& interest) const {
   std::map<std::tuple<std::string, uint64_t, std::string>, api::CheckpointRow> rows;  // by series, step and name
@@ -68,7 +88,7 @@ Checkpoints::Counts Checkpoints::counts() const {
 std::vector<session::Replica> Checkpoints::replicas_of(const std::string& series) const {
   std::vector<session::Replica> replicas;
   for (const auto& [id, job] : parts_.table.all())
-    if (is_checkpoint(job) && job.state == job::State::kPublished && job.spec.series == series && job.spec.step) replicas.push_back({job.spec.destination, *job.spec.step});
+    if (is_checkpoint(job) && job.state == job::State::kPublished && job.spec.series == series && job.spec.step && job.removed == job::WallTime{}) replicas.push_back({job.spec.destination, *job.spec.step});
   return replicas;
 }
 
@@ -103,9 +123,7 @@ void Checkpoints::take_restore(const api::RestoreRequest& request, const http::C
   one.spec.submission_id = request.submission_id;
   one.spec.series = request.series;
   one.spec.step = chosen.front().step;
-  for (const std::string& pattern : request.include)
-    if (pattern != "**") one.spec.filters.push_back({job::Filter::Kind::kInclude, pattern});
-  if (!one.spec.filters.empty()) one.spec.filters.push_back({job::Filter::Kind::kExclude, "*"});
+  one.spec.filters = filters_of(request.include);
   if (Status status = job::check(one.spec); !status.ok()) return answer(status.error());
   const auto copy = request_of(one.spec, {parts_.roots, parts_.peers});
   if (!copy.ok()) return answer(copy.error());

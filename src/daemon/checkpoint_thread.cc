@@ -17,6 +17,8 @@
 namespace tideway::daemon {
 namespace {
 
+constexpr uint32_t kChanges = IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE;
+constexpr size_t kIncompleteWatched = 64;  // directories that are being saved into
 constexpr Duration kIdleMax = std::chrono::seconds(60);
 
 void ring(int fd) {
@@ -64,11 +66,30 @@ CheckpointThread::~CheckpointThread() {
 void CheckpointThread::watch_by_inotify() {
   inotify_ = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
   if (inotify_ < 0) return;
-  constexpr uint32_t kChanges = IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE;
   for (const DirectoryWatch& watch : watches_)
     for (const CheckpointThreadConfig::Root& root : config_.roots)
       if (root.name == watch.config().root) ::inotify_add_watch(inotify_, watch.dir_path(root.path).c_str(), kChanges);
   for (const CheckpointThreadConfig::Root& root : config_.roots) ::inotify_add_watch(inotify_, (root.path + "/.tideway/inbox").c_str(), IN_MOVED_TO);
+}
+
+// The end of a save is seen where its last file is written. A directory that is gone has left inotify by itself.
+void CheckpointThread::watch_incomplete() {
+  if (inotify_ < 0) return;
+  std::map<std::string, int> now;
+  for (const DirectoryWatch& watch : watches_)
+    for (const CheckpointThreadConfig::Root& root : config_.roots) {
+      if (root.name != watch.config().root) continue;
+      for (const auto& [name, why] : watch.incomplete()) {
+        if (now.size() == kIncompleteWatched) break;
+        const std::string path = watch.dir_path(root.path) + '/' + name;
+        const auto known = incomplete_.find(path);
+        const int wd = known != incomplete_.end() ? known->second : ::inotify_add_watch(inotify_, path.c_str(), kChanges | IN_ONLYDIR);
+        if (wd >= 0) now.emplace(path, wd);
+      }
+    }
+  for (const auto& [path, wd] : incomplete_)
+    if (!now.contains(path)) ::inotify_rm_watch(inotify_, wd);
+  incomplete_ = std::move(now);
 }
 
 session::RootPtr CheckpointThread::root_named(const std::string& name) const {
@@ -177,10 +198,12 @@ void CheckpointThread::look_at_holds(Time now) {
 
 void CheckpointThread::look_at_watches(Time now) {
   for (size_t i = 0; i < watches_.size(); ++i) {
-    if (now < watches_[i].next_look() && !is_stirred_) continue;
+    if (is_stirred_) watches_[i].hurry(now);
+    if (now < watches_[i].next_look()) continue;
     for (FoundCheckpoint& found : watches_[i].look(quiet_, now)) say(Found{i, std::move(found)});
   }
   is_stirred_ = false;
+  watch_incomplete();
 }
 
 void CheckpointThread::look_at_inboxes(Time now) {

@@ -7,6 +7,7 @@
 #include "checkpoint/tracker.h"
 #include "crypto/random_bytes.h"
 #include "crypto/sha256.h"
+#include "daemon/supersede.h"
 #include "session/transfer_id.h"
 #include "storage/pin.h"
 
@@ -32,10 +33,7 @@ std::string below(std::string to, const std::string& name) {
   return to + (to.ends_with(':') ? "" : "/") + name;
 }
 
-std::string_view above(std::string_view destination) { return destination.substr(0, destination.rfind('/')); }
 std::string_view last(std::string_view destination) { return destination.substr(destination.rfind('/') + 1); }
-
-bool is_pointer(const job::Job& job) { return job.spec.overwrite != "never"; }
 
 std::string source_root_of(const job::Job& job) { return job.spec.checkpoint->path.substr(0, job.spec.checkpoint->path.find(':')); }
 
@@ -49,19 +47,21 @@ Result<job::Spec> common_spec(const api::CheckpointRequest& request, const RootP
   if (!request.pin.empty() && !storage::is_pin_id(request.pin)) return usage("pin is no name of a pin", "name a directory in .tideway/pins");
   job::Spec spec;
   spec.sources = {request.path};
-  spec.service = job::Class::kCheckpoint;
+  spec.service = request.service;
   spec.verify = kVerify;
   spec.publish = request.publish;
   spec.submission_id = request.submission_id;
   spec.series = request.series.empty() ? to_display(place.name.parent()) : request.series;
   spec.step = request.step ? request.step : checkpoint::step_in(place.name.last());
   spec.rpo = request.rpo;
+  spec.deadline = request.deadline;
   spec.labels = request.labels;
   job::Checkpoint& checkpoint = spec.checkpoint.emplace();
   checkpoint.format = request.format;
   checkpoint.path = request.path;
   checkpoint.world = request.world;
   checkpoint.settle = request.settle;
+  checkpoint.keep = request.keep;
   checkpoint.pin = request.pin;
   checkpoint.pointers = request.pointers;
   checkpoint.supersede = request.supersede;
@@ -209,7 +209,10 @@ void Checkpoints::order_hold(const job::Job& job) {
 void Checkpoints::turn(Now now) {
   for (CheckpointEvent& event : thread_->take_events()) on_event(event, now);
   for (const job::JobId& id : std::exchange(arrived_, {}))
-    if (const job::Job* job = parts_.table.find(id); job != nullptr && !job::is_over(job->state)) supersede_older(*job, now);
+    if (const job::Job* job = parts_.table.find(id); job != nullptr && !job::is_over(job->state)) {
+      supersede_older(*job, now);
+      bound_pins(*job, now);
+    }
   std::vector<job::JobId> over;
   for (const job::JobId& id : live_) {
     const job::Job* job = parts_.table.find(id);
@@ -220,6 +223,7 @@ void Checkpoints::turn(Now now) {
     if (const job::Job* job = parts_.table.find(id)) on_over(*job);
   }
   search_.turn(now.time);
+  retention_.turn(now.time, now.wall);
 }
 
 void Checkpoints::on_event(CheckpointEvent& event, Now now) {
@@ -233,6 +237,7 @@ void Checkpoints::on_held(const HoldAnswered& answered, job::WallTime wall) {
   const auto jobs = pins_.find(answered.pin);
   if (jobs == pins_.end()) return;
   const auto* held = answered.outcome.ok() ? std::get_if<Held>(&answered.outcome.value()) : nullptr;
+  if (held != nullptr) pin_bytes_[answered.pin] = held->bytes;
   if (held != nullptr) ++(held->hold == job::Hold::kPinned ? pins_made_ : pins_guarded_);
   for (const job::JobId& id : jobs->second) {
     parts_.table.change(id, wall, [&](job::Job& job) {
@@ -266,6 +271,8 @@ void Checkpoints::on_found(const Found& found, job::WallTime wall) {
   request.settle = std::chrono::duration_cast<std::chrono::milliseconds>(watch.settle);
   request.to = watch.to;
   request.rpo = watch.rpo;
+  request.keep = watch.keep;
+  request.service = watch.service;
   log::info("checkpoint_found", "series=" + to_display(watch.series) + " name=\"" + to_display(found.checkpoint.name) + '"');
   submit({request, {::geteuid(), ::getegid(), {}}}, wall, [this, found](const Result<std::string>& answer) {
     if (answer.ok()) return;
@@ -322,26 +329,41 @@ void Checkpoints::submit_job(const InboxRequest& request, job::WallTime wall) {
 
 // ---- afterwards ------------------------------------------------------------------------------------------------------------
 
-// Unless more than half of it is there, an older one is not worth its time any more.
 void Checkpoints::supersede_older(const job::Job& newer, Now now) {
-  if (newer.spec.checkpoint->supersede == job::Checkpoint::Supersede::kAll || is_pointer(newer) || !newer.spec.step) return;
   const job::JobId newer_id = newer.id;
   std::vector<job::JobId> older;
+  for (const job::JobId& id : live_)
+    if (const job::Job* job = parts_.table.find(id); job != nullptr && gives_way(*job, parts_.runner.progress(id), newer)) older.push_back(id);
+  for (const job::JobId& id : older) give_way(id, newer_id, now);
+}
+
+void Checkpoints::give_way(const job::JobId& older, const job::JobId& newer, Now now) {
+  parts_.table.change(older, now.wall, [&](job::Job& job) {
+    job.superseded_by = newer;
+    return false;  // it is written with the cancel that follows
+  });
+  parts_.runner.cancel(older, now.time, now.wall);
+  log::info("checkpoint_superseded", "job=" + older + " by=" + newer);
+}
+
+void Checkpoints::bound_pins(const job::Job& newest, Now now) {
+  const auto watch = std::ranges::find(watches_, newest.spec.series, &WatchConfig::series);
+  if (watch == watches_.end() || is_pointer(newest)) return;
+  const job::JobId newest_id = newest.id;
+  std::map<std::string, HeldPin> held;
+  std::map<std::string, std::vector<job::JobId>> jobs;
   for (const job::JobId& id : live_) {
     const job::Job* job = parts_.table.find(id);
-    if (job == nullptr || job::is_over(job->state) || is_pointer(*job) || job->spec.series != newer.spec.series || !job->spec.step || *job->spec.step >= *newer.spec.step) continue;
-    if (above(job->spec.destination) != above(newer.spec.destination)) continue;
-    const auto progress = parts_.runner.progress(id);
-    const bool is_far = progress && (progress->bytes_verified + progress->bytes_held) * 2 > progress->bytes_needed + progress->bytes_held && progress->stage != "scan";
-    if (!is_far) older.push_back(id);
+    if (job == nullptr || job::is_over(job->state) || job->spec.series != watch->series || job->hold != job::Hold::kPinned || is_pointer(*job)) continue;
+    HeldPin& one = held.try_emplace(job->pin, HeldPin{job->pin, job->spec.step.value_or(0), pin_bytes_[job->pin]}).first->second;
+    if (job->state == job::State::kRunning || job->pin == newest.pin) one.use = HeldPin::Use::kNeeded;
+    jobs[job->pin].push_back(id);
   }
-  for (const job::JobId& id : older) {
-    parts_.table.change(id, now.wall, [&](job::Job& job) {
-      job.superseded_by = newer_id;
-      return false;  // it is written with the cancel that follows
-    });
-    parts_.runner.cancel(id, now.time, now.wall);
-    log::info("checkpoint_superseded", "job=" + id + " by=" + newer_id);
+  std::vector<HeldPin> all;
+  for (auto& [pin, one] : held) all.push_back(std::move(one));
+  for (const std::string& pin : too_many(std::move(all), {watch->pins_max, watch->pin_bytes_max})) {
+    log::warning("pin_dropped", "series=" + to_display(watch->series) + " pin=" + pin + " why=\"pins_max or pin_bytes_max\"");
+    for (const job::JobId& id : jobs[pin]) give_way(id, newest_id, now);
   }
 }
 
@@ -353,14 +375,16 @@ void Checkpoints::on_over(const job::Job& job) {
   for (auto pin = pins_.begin(); pin != pins_.end();) {
     const bool was_there = pin->second.erase(job.id) > 0;
     const std::string name = pin->first;
+    if (was_there && pin->second.empty()) pin_bytes_.erase(name);
     pin = was_there && pin->second.empty() ? pins_.erase(pin) : std::next(pin);
     if (was_there) drop_unused_pin(name, source_root_of(job));
   }
   if (job.state == job::State::kPublished && !is_pointer(job)) ask_for_pointers(job);
+  if (job.state == job::State::kPublished) retention_.on_published(job, parts_.runner.manners_of(job.spec.service));
   const bool has_changed = job.error && job.error->exit_code() == row_of(Fault::kSourceChanged).exit_code;
   if (job.state != job::State::kFailed || !has_changed || is_pointer(job)) return;
   for (size_t i = 0; i < watches_.size(); ++i)
-    if (watches_[i].series == job.spec.series && std::ranges::count(watches_[i].to, above(job.spec.destination)) > 0)
+    if (watches_[i].series == job.spec.series && std::ranges::count(watches_[i].to, place_above(job.spec.destination)) > 0)
       thread_->order(ForgetFound{i, std::string(last(job.spec.destination))});  // another version of it may be complete
 }
 
@@ -377,7 +401,7 @@ void Checkpoints::ask_for_pointers(const job::Job& job) {
 // Only when what it points to is published there; and never backwards, since an older file does not replace a later one.
 void Checkpoints::on_pointer(const PointerHeld& held, job::WallTime wall) {
   const job::Job* job = parts_.table.find(held.order.job);
-  const std::string to = job == nullptr ? "" : std::string(above(job->spec.destination));
+  const std::string to = job == nullptr ? "" : std::string(place_above(job->spec.destination));
   const bool is_there = job != nullptr && !held.points_to.empty() && std::ranges::any_of(parts_.table.all(), [&](const auto& one) {
     return one.second.state == job::State::kPublished && one.second.spec.checkpoint && one.second.spec.destination == below(to, held.points_to);
   });

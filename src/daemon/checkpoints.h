@@ -12,6 +12,7 @@
 #include "daemon/job_runner.h"
 #include "daemon/local_grants.h"
 #include "daemon/replica_search.h"
+#include "daemon/retention.h"
 
 #include <functional>
 #include <map>
@@ -20,6 +21,10 @@
 #include <vector>
 
 namespace tideway::daemon {
+
+// `include` of a restore: patterns of files from the top of the checkpoint on. What lies deeper needs the directories above it, which are
+// entered then. "**" is all.
+std::vector<job::Filter> filters_of(const std::vector<std::string>& include);
 
 class Checkpoints {
  public:
@@ -60,7 +65,7 @@ class Checkpoints {
   std::vector<api::CheckpointRow> list(const Interest& interest) const;
 
   int wait_fd() const { return thread_->wait_fd(); }
-  Time next_deadline() const { return search_.next_deadline(); }
+  Time next_deadline() const { return std::min(search_.next_deadline(), retention_.next_deadline()); }
   void turn(Now now);
 
   struct Counts {
@@ -71,7 +76,7 @@ class Checkpoints {
   Counts counts() const;
 
  private:
-  Checkpoints(const Parts& parts, std::vector<WatchConfig> watches) : parts_(parts), search_(parts.peers), watches_(std::move(watches)) {}
+  Checkpoints(const Parts& parts, std::vector<WatchConfig> watches) : parts_(parts), search_(parts.peers), retention_(parts.peers, parts.table), watches_(std::move(watches)) {}
   void take_up();
   Result<std::vector<JobTable::Submission>> read(const Submission& submission) const;
   const job::Job* known_job(const JobTable::Submission& submission) const;
@@ -84,6 +89,8 @@ class Checkpoints {
   void on_inbox(const InboxRequest& request, Now now);
   void on_pointer(const PointerHeld& held, job::WallTime wall);
   void supersede_older(const job::Job& newer, Now now);
+  void give_way(const job::JobId& older, const job::JobId& newer, Now now);
+  void bound_pins(const job::Job& newest, Now now);
   void on_over(const job::Job& job);
   void drop_unused_pin(const std::string& pin, const std::string& root);
   void ask_for_pointers(const job::Job& job);
@@ -95,10 +102,12 @@ class Checkpoints {
 
   Parts parts_;
   ReplicaSearch search_;
+  Retention retention_;
   std::vector<WatchConfig> watches_;
   std::unique_ptr<CheckpointThread> thread_;
   std::set<job::JobId> live_;                          // checkpoints and pointers that are not over
   std::map<std::string, std::set<job::JobId>> pins_;   // by whom they are needed
+  std::map<std::string, Bytes> pin_bytes_;             // of those made since the start
   std::vector<job::JobId> arrived_;                    // held since the last turn
   uint64_t pins_made_ = 0, pins_guarded_ = 0;
 };

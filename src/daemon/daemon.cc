@@ -69,6 +69,7 @@ Daemon::Daemon(ReadRules read_rules)
 
 // Before any thread exists, so that all inherit it and only our descriptor sees them.
 Status Daemon::block_signals() {
+  ::signal(SIGIO, SIG_IGN);  // of a lease that somebody breaks: checkpoint_look.cc
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);

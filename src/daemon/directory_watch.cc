@@ -3,7 +3,6 @@
 
 #include "base/log.h"
 #include "checkpoint/tracker.h"
-#include "daemon/holding.h"
 #include "storage/scan.h"
 
 #include <algorithm>
@@ -43,6 +42,7 @@ std::vector<FoundCheckpoint> DirectoryWatch::look(QuietTimes& quiet, Time now) {
   if (!std::exchange(has_looked_, true)) leave_out(there);
   std::map<std::string, checkpoint::Incomplete> incomplete;
   std::vector<FoundCheckpoint> found;
+  Duration settles = config_.poll;  // until the next one has been as it is for long enough
   for (const auto& [step, names] : there) {
     for (const std::string& name : names) {
       if (known_.contains(name)) continue;
@@ -52,9 +52,9 @@ std::vector<FoundCheckpoint> DirectoryWatch::look(QuietTimes& quiet, Time now) {
       const auto listing = list_checkpoint(spot);
       if (!listing.ok()) continue;
       const Duration unchanged = quiet.take(key_of(config_.root, place.value()), listing.value(), now);
-      const checkpoint::Pieces pieces = read_pieces(spot, listing.value());
-      const auto assessed = checkpoint::assess({listing.value(), pieces}, config_.format, {checkpoint::Quiet::Source::kLooking, unchanged, config_.settle});
+      const auto assessed = assess_there(spot, listing.value(), {config_.format, unchanged, config_.settle});
       const auto* why = assessed.ok() ? std::get_if<checkpoint::Incomplete>(&assessed.value()) : nullptr;
+      if (why != nullptr && why->reason == kChanging) settles = std::min(settles, config_.settle - unchanged);
       if (why != nullptr) incomplete.emplace(name, *why);
       else if (!assessed.ok()) incomplete.emplace(name, checkpoint::Incomplete{"ambiguous", assessed.error().what});
       else found.push_back({name, step});
@@ -65,7 +65,8 @@ std::vector<FoundCheckpoint> DirectoryWatch::look(QuietTimes& quiet, Time now) {
       log::info("checkpoint_incomplete", "series=" + to_display(config_.series) + " name=\"" + to_display(name) + "\" reason=" + why.reason + " why=\"" + why.detail + '"');
   incomplete_ = std::move(incomplete);
   for (const FoundCheckpoint& one : found) known_.insert(one.name);
-  next_ = now + (incomplete_.empty() ? config_.poll : std::min(config_.poll, std::max(config_.settle / 4, kLookMin)));
+  looked_ = now;
+  next_ = now + (incomplete_.empty() ? config_.poll : std::min({config_.poll, std::max(config_.settle / 4, kLookMin), std::max(settles, kLookMin)}));
   return found;
 }
 

@@ -5,6 +5,8 @@
 // Thread: checkpoints; it blocks on the disk. Time is an argument.
 #pragma once
 #include "daemon/checkpoint_look.h"
+#include "daemon/holding.h"
+#include "job/spec.h"
 #include "session/roots.h"
 
 #include <map>
@@ -21,6 +23,10 @@ struct WatchConfig {
   std::string series;
   std::vector<std::string> to;      // peer:root/path
   std::optional<std::chrono::milliseconds> rpo;
+  uint32_t keep = 0;                // at each of them, the newest; 0: all
+  job::Class service = job::Class::kCheckpoint;
+  uint32_t pins_max = 2;            // held at a time, or the oldest goes that is not being sent; 0: no limit
+  Bytes pin_bytes_max = Bytes::max();
   Duration settle = checkpoint::kSettleDefault, poll = std::chrono::seconds(2);
   enum class Existing : uint8_t { kNewest, kAll, kNone } existing = Existing::kNewest;  // of what is there at the first look
 };
@@ -44,6 +50,8 @@ class DirectoryWatch {
   // Its job ended without it: it is looked at again.
   void forget(const std::string& name) { known_.erase(name); }
   Time next_look() const { return next_; }
+  // Something happened in the directory, or in what is incomplete in it.
+  void hurry(Time now) { next_ = std::min(next_, std::max(now, looked_ + kLookMin)); }
   // What is there and not complete, with the reason; for people.
   const std::map<std::string, checkpoint::Incomplete>& incomplete() const { return incomplete_; }
   std::string dir_path(const std::string& root_path) const;  // on this host, for inotify
@@ -57,7 +65,7 @@ class DirectoryWatch {
   std::set<std::string> known_;
   std::map<std::string, checkpoint::Incomplete> incomplete_;
   bool has_looked_ = false;
-  Time next_{};
+  Time looked_{}, next_{};
 };
 
 }  // namespace tideway::daemon

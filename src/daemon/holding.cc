@@ -36,8 +36,7 @@ HoldOutcome Holding::look(QuietTimes& quiet, Time now) {
   const auto listing = list_checkpoint(original());
   if (!listing.ok()) return listing.error();
   const Duration unchanged = quiet.take(key_of(order_.root, order_.name), listing.value(), now);
-  const checkpoint::Pieces pieces = read_pieces(original(), listing.value());
-  const auto assessed = checkpoint::assess({listing.value(), pieces}, order_.format, {checkpoint::Quiet::Source::kLooking, unchanged, order_.settle});
+  const auto assessed = assess_there(original(), listing.value(), {order_.format, unchanged, order_.settle});
   if (!assessed.ok()) return assessed.error();
   if (const auto* why = std::get_if<Incomplete>(&assessed.value())) return wait(*why, now);
   auto held = hold(std::get<checkpoint::Complete>(assessed.value()), listing.value());

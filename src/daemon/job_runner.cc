@@ -235,8 +235,7 @@ Result<JobRunner::Running> JobRunner::ask(const job::Job& job, Time now) {
   if (!request.ok()) return std::move(request).error();
   request.value().job = job.id;
   Running running{.id = job.id, .peer = job.peer, .service = job.spec.service, .number = job.number, .weight = job.spec.weight.value_or(1), .most = job.spec.rate_max};
-  const auto manners = shares_.is_gated(running.service) ? session::Manners::kYields : session::Manners::kInsists;
-  running.use = {sharing_of(job.spec), running.service, manners};
+  running.use = {sharing_of(job.spec), running.service, manners_of(running.service)};
   auto session = peers_.take(job.peer, running.use, now);
   if (!session.ok()) return std::move(session).error();
   running.session = session.value();

@@ -60,6 +60,7 @@ class JobRunner {
   // Why a job that could run is not running, one of kHoldReasons; empty: nothing holds it.
   std::string_view held_by(const job::Job& job, job::WallTime wall) const;
   std::optional<Duration> retries_in(const job::JobId& id, Time now) const;
+  session::Manners manners_of(job::Class service) const { return shares_.is_gated(service) ? session::Manners::kYields : session::Manners::kInsists; }
   size_t running() const { return running_.size(); }
   std::vector<job::JobId> running_ids() const;
 

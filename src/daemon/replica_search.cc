@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/replica_search.h"
 
+#include "base/clock.h"
 #include "crypto/random_bytes.h"
 
 #include <algorithm>
@@ -47,11 +48,20 @@ void ReplicaSearch::ask_peer(Search& search, const session::RemoteAddress& run, 
 void ReplicaSearch::end(Search& search, Question& question, Time now) {
   question.is_through = true;
   question.transfer->on_entry = {};
-  const bool is_listed = question.transfer->outcome && question.transfer->outcome->ok();
-  if (is_listed) std::ranges::move(question.list.replicas(), std::back_inserter(search.result.replicas));
-  else if (question.transfer->outcome) search.result.trouble = question.transfer->outcome->error();
-  else if (question.session->is_over()) search.result.trouble = question.session->error();
-  else search.result.trouble = Error{Fault::kPeerUnreachable, "a peer did not answer within 10 s which checkpoints it has", "look at tideway peers"};
+  const auto& outcome = question.transfer->outcome;
+  if (outcome && outcome->ok()) {
+    const session::KnownPath path = question.session->expected_path(read_calendar());
+    std::vector<session::Replica> found = question.list.replicas();
+    for (session::Replica& replica : found) {
+      replica.far = session::expected(path.rate, path.rtt);
+      search.result.replicas.push_back(std::move(replica));
+    }
+  } else if (outcome) {
+    search.result.trouble = outcome->error();
+  } else {
+    const Error silent{Fault::kPeerUnreachable, "a peer did not answer within 10 s which checkpoints it has", "look at tideway peers"};
+    search.result.trouble = question.session->is_over() ? question.session->error() : silent;
+  }
   peers_.give_back(question.session, now);
 }
 

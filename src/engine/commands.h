@@ -166,6 +166,15 @@ struct SourceAccepted {
   enum class Needed : uint8_t { kEverything, kPerPage } needed = Needed::kEverything;
 };
 
+// Takes away what was published below `root`: docs/trainers.md, retention. TransferDone says what came of it.
+struct RemoveTree {
+  TransferHandle transfer;
+  TransferId id{};                  // names where it goes first
+  std::shared_ptr<const storage::RootedDir> root;
+  ObjectName name;                  // below `root`
+  Hash256 tree_root{};              // as it was published
+};
+
 struct RepairOrder;
 
 struct StartSink {
@@ -183,11 +192,13 @@ struct StartSink {
   TransferId staging{};                         // names what is kept from run to run: id, and for whom
   uint64_t lease_epoch = 0;
   std::shared_ptr<const RepairOrder> repair;    // set: nothing is published; damaged files of what was are mended
+  enum class Base : uint8_t { kNone, kSibling } base = Base::kNone;  // what of an earlier checkpoint beside it need not be sent again
 };
 
 using TransferMessage =
     std::variant<messages::ManifestPage, messages::Needs, messages::ManifestEnd, messages::ObjectEnds, messages::TransferRoot,
-                 messages::BlocksDelivered, messages::SegmentsRejected, messages::PeerError, messages::ObjectsHeld>;
+                 messages::BlocksDelivered, messages::SegmentsRejected, messages::PeerError, messages::ObjectsHeld, messages::BaseLeaves,
+                 messages::SameLeaves>;
 
 struct FromPeer {
   TransferHandle transfer;
@@ -202,7 +213,7 @@ struct EndTransfer {   // over, or given up: forget it
   Leftovers leftovers = Leftovers::kKept;  // of what was not published: another run may go on from there, if there is anything
 };
 
-using IoCommand = std::variant<StartSource, SourceAccepted, StartSink, FromPeer, MessageTaken, EndTransfer>;
+using IoCommand = std::variant<StartSource, SourceAccepted, StartSink, FromPeer, MessageTaken, EndTransfer, RemoveTree>;
 
 // ---- io → control --------------------------------------------------------------------------------------------------
 
@@ -258,10 +269,13 @@ struct BlockToPack {
   block::EffortConfig effort;
   block::Pressure pressure = block::Pressure::kSteady;
   block::RawBlock block;
+  std::vector<Hash128> base = {};   // one for each segment, or none: where all agree, the block is not sent
 };
-// cpu → io: the hashes of what was packed; the block itself went on to the net worker.
+// cpu → io: the hashes of what was packed; the block itself went on to the net worker, unless the sink has all of it.
 struct BlockPacked {
+  enum class Goes : uint8_t { kOut, kNowhere } goes = Goes::kOut;
   TransferHandle transfer;
+  LaneHandle lane;
   BlockKey key;
   std::vector<block::Segment> segments;
   uint32_t raw_size = 0, packed_size = 0;

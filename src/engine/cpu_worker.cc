@@ -40,7 +40,14 @@ bool CpuWorker::pack_one(IoCpuRings& io) {
   block::Effort& effort = effort_of(*job);
   const uint32_t net_worker = net_worker_of(job->lane);
   effort.on_pressure(job->pressure);
-  BlockPacked report{.transfer = job->transfer, .key = job->block.key, .segments = {}, .raw_size = job->block.raw_size};
+  BlockPacked report{.transfer = job->transfer, .lane = job->lane, .key = job->block.key, .segments = {}, .raw_size = job->block.raw_size};
+  if (!job->base.empty() && block::hash_and_compare(job->block, job->base)) {
+    report.goes = BlockPacked::Goes::kNowhere;
+    report.segments = std::move(job->block.segments);
+    job->block.bytes.reset();
+    pass_on(io.packed, std::move(report), *rings_.io_bell);
+    return true;
+  }
   PackedBlock packed = block::pack(std::move(job->block), codecs_.at(CodecId::kZstd), effort, pool_.take());
   report.segments = block::parse_head(packed.head()).value().segments;
   report.packed_size = packed.length;

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/io_worker.h"
 
+#include "base/log.h"
+#include "checkpoint/tracker.h"
 #include "storage/file_source.h"
+#include "storage/published.h"
 
 #include <algorithm>
 
@@ -72,8 +75,17 @@ bool IoWorker::obey() {
 
 void IoWorker::obey(StartSource&& start) {
   const TransferHandle handle = start.transfer;
+  std::vector<storage::Descriptor> holds;
+  for (const storage::ScanSource& source : start.scan.sources) {
+    if (start.content == StartSource::Content::kManifestOnly) break;
+    auto hold = storage::hold_published(*source.root, source.name);
+    if (!hold.ok()) return events_.emit(TransferDone{handle, std::move(hold).error()});
+    if (hold.value().is_open()) holds.push_back(std::move(hold).value());
+  }
+  std::optional<PublishedEntries> published;
+  if (start.scan.sources.size() == 1 && holds.size() == 1) published = PublishedEntries::of(*start.scan.sources.front().root, start.scan.sources.front().name);
   auto store = std::make_unique<storage::FileSource>(std::move(start.scan), *queue_);
-  sending_[handle] = std::make_unique<SendPath>(std::move(start), std::move(store), rings_, pool_);
+  sending_[handle] = std::make_unique<SendPath>(std::move(start), SendPath::Reads{std::move(store), std::move(holds), std::move(published)}, rings_, pool_);
 }
 
 void IoWorker::obey(StartSink&& start) {
@@ -100,6 +112,31 @@ void IoWorker::obey(EndTransfer&& end) {
   sending_.erase(end.transfer);
   if (ReceivePath* path = find_in(receiving_, end.transfer)) path->leave(now_, end.leftovers);
   receiving_.erase(end.transfer);
+}
+
+// What the trainer's own tracker beside it names stays.
+static Status check_untracked(const RemoveTree& remove) {
+  for (const std::string_view tracker : {checkpoint::kMegatronTracker, checkpoint::kDeepspeedTracker}) {
+    const auto name = remove.name.parent().child(tracker);
+    if (!name.ok()) continue;
+    auto file = remove.root->open_file(name.value(), storage::Access::kRead);
+    if (!file.ok()) continue;  // there is none, or it is no file
+    std::string text(checkpoint::kTrackerBytesMax, '\0');
+    const uint64_t size = storage::stat_of(file.value().get()).stat.size.count();
+    text.resize(std::min<uint64_t>(text.size(), size));
+    if (!storage::read_exactly(file.value().get(), 0, std::as_writable_bytes(std::span(text)))) continue;
+    if (checkpoint::tracked_name(tracker, text) == remove.name.last())
+      return Error{Fault::kDestBusy, "\"" + remove.root->shown(name.value()) + "\" still names it", "it goes when that names a later one"};
+  }
+  return success();
+}
+
+// It blocks, as the end of staging does: a checkpoint is a few thousand files.
+void IoWorker::obey(RemoveTree&& remove) {
+  Status status = check_untracked(remove);
+  if (status.ok()) status = storage::remove_published(*remove.root, {remove.name, remove.tree_root, remove.id});
+  if (status.ok()) log::info("removed", "name=\"" + remove.root->shown(remove.name) + '"');
+  events_.emit(TransferDone{remove.transfer, status.ok() ? Result<TransferDone::Outcome>(TransferDone::Outcome{}) : std::move(status).error()});
 }
 
 // ---- blocks --------------------------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ class IoWorker {
   void obey(FromPeer&& message);
   void obey(MessageTaken&& taken);
   void obey(EndTransfer&& end);
+  void obey(RemoveTree&& remove);
   bool take_blocks();
 
   const Layout layout_;

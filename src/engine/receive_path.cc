@@ -55,10 +55,13 @@ ReceivePath::ReceivePath(StartSink&& start, const Around& around)
 ReceivePath::~ReceivePath() {
   leave({}, Leftovers::kKept);
   for (BlockUnpacked& block : waiting_) give_home(rings_, std::move(block));
-  for (auto& [number, writing] : writings_) {
-    writing->block.bytes.reset();
-    tell_freed(rings_, {writing->lane, writing->block.key.slot});
-  }
+  for (auto& [number, writing] : writings_) give_back(*writing);
+}
+
+void ReceivePath::give_back(Writing& writing) {
+  if (writing.room) return base_->give_back(std::move(writing.room));
+  writing.block.bytes.reset();
+  tell_freed(rings_, {writing.lane, writing.block.key.slot});
 }
 
 // What cannot be removed now is removed by the next transfer with this id or by a sweep; nothing shows it as data.
@@ -79,6 +82,8 @@ bool ReceivePath::poll(Time now, EventOutlet& events) {
   if (state_ == State::kOpening) announce(events);
   bool worked = say(now, events);
   if (state_ == State::kDone || store_ == nullptr) return worked;
+  worked |= copy_same();
+  if (state_ == State::kDone) return true;
   worked |= submit_writes();
   worked |= take_answers(now);
   if (state_ == State::kDone) return true;
@@ -107,7 +112,8 @@ void ReceivePath::announce(EventOutlet& events) {
     // What an earlier run reserved is not free, and is there all the same.
     const bool is_staged = storage::Staging::exists(*start_.root, start_.staging);
     if (const auto free = start_.root->free_space(); free.ok() && !is_staged) start_.limits.free_space = free.value();
-    if (is_there || repair_ || is_staged) answers_ = transfer::Answers::kPerPage;
+    if (!is_there) find_base();
+    if (is_there || repair_ || is_staged || base_) answers_ = transfer::Answers::kPerPage;
   }
   receiver_ = std::make_unique<transfer::Receiver>(transfer::Receiver::Options{start_.id, answers_, start_.limits});
   const bool is_fresh = answers_ == transfer::Answers::kEverythingNeeded;
@@ -210,6 +216,7 @@ void ReceivePath::on_peer_message(TransferMessage&& message, EventOutlet& events
     status = receiver_->on_root(*root);
     signature_ = std::move(root->signature);
   }
+  if (const auto* same = std::get_if<messages::SameLeaves>(&message)) status = take_same(*same);
   if (const auto* error = std::get_if<messages::PeerError>(&message)) {
     const Error why{fault_named(error->code).value_or(Fault::kEntriesFailed), error->detail, ""};
     const auto leaves = error->object ? receiver_->leaves_of_open(*error->object) : std::nullopt;
@@ -235,6 +242,7 @@ Status ReceivePath::take_page(messages::ManifestPage& page) {
   transfer::HeldLeaves held;
   if (repair_) held = [this](const ManifestEntry& entry, const transfer::TakeLeaves& take) { repair_->held(entry, take); };
   else if (log_->is_resumed()) held = [this](const ManifestEntry& entry, const transfer::TakeLeaves& take) { log_->held(entry, take); };
+  offer_base(page, existing.value());
   if (Status status = receiver_->on_page(page, existing.value(), held); !status.ok()) return status;
   for (const ManifestEntry& entry : page.entries) {
     if (answers_ == transfer::Answers::kEverythingNeeded) store_->bind(entry.number, entry);
@@ -293,7 +301,9 @@ Status ReceivePath::place_waiting() {
 }
 
 Status ReceivePath::take_block(BlockUnpacked&& received) {
-  auto writing = std::make_unique<Writing>(Writing{received.lane, std::move(received.block).value(), {}, {}});
+  auto writing = std::make_unique<Writing>();
+  writing->lane = received.lane;
+  writing->block = std::move(received.block).value();
   const block::SegmentList& segments = writing->block.segments;
   block::SegmentList bad;
   uint32_t offset = 0;
@@ -310,11 +320,15 @@ Status ReceivePath::take_block(BlockUnpacked&& received) {
     writing->offsets.push_back(offset);
   }
   if (!bad.empty()) receiver_->on_bad_segments(writing->block.key, bad);
+  add_writing(std::move(writing));  // also after an error: the buffer goes home with the others
+  return status;
+}
+
+void ReceivePath::add_writing(std::unique_ptr<Writing> writing) {
   while (writings_.contains(next_writing_)) next_writing_ = (next_writing_ + 1) % kWritingsMax;
   writing_order_.push_back(next_writing_);
-  writings_[next_writing_] = std::move(writing);  // also after an error: the buffer goes home with the others
+  writings_[next_writing_] = std::move(writing);
   next_writing_ = (next_writing_ + 1) % kWritingsMax;
-  return status;
 }
 
 bool ReceivePath::submit_writes() {
@@ -386,8 +400,7 @@ Status ReceivePath::finish(Time now, Writing& writing) {
   if (read_back_) read_back_->on_written(key, std::move(writing.good));
   else if (Status status = on_stored(key, writing.good); !status.ok()) return status;
   log_->on_written(now, Bytes(writing.block.raw.size()));
-  writing.block.bytes.reset();
-  tell_freed(rings_, {writing.lane, key.slot});
+  give_back(writing);
   return success();
 }
 
@@ -462,7 +475,7 @@ bool ReceivePath::sync_batch(Time now) {
 // ---- end -----------------------------------------------------------------------------------------------------------
 
 bool ReceivePath::complete() {
-  if (state_ != State::kReceiving || !receiver_->is_complete() || has_writes() || !waiting_.empty()) return false;
+  if (state_ != State::kReceiving || !receiver_->is_complete() || has_writes() || !waiting_.empty() || !same_.empty()) return false;
   const auto root = receiver_->verdict();
   if (!root.ok()) {
     fail(root.error());

@@ -5,6 +5,7 @@
 // durable its log knows. This joins them with the store and the rings.
 // Thread: io worker.
 #pragma once
+#include "engine/base_tree.h"
 #include "engine/durable_log.h"
 #include "engine/event_outlet.h"
 #include "engine/read_back.h"
@@ -57,6 +58,12 @@ class ReceivePath {
     block::SegmentList good;
     std::vector<uint32_t> offsets;  // of the good ones in the block's bytes
     size_t submitted = 0, answered = 0;
+    std::unique_ptr<BaseTree::Room> room = nullptr;  // set: its bytes lie there, and came over no lane
+  };
+  // A block that lies in the base and was not sent.
+  struct Same {
+    BlockKey key;
+    block::SegmentList segments;
   };
   enum class State : uint8_t { kOpening, kReceiving, kSyncing, kDone };
 
@@ -69,6 +76,13 @@ class ReceivePath {
   Status end_former_publish();
   Result<std::vector<transfer::Existing>> probe(const messages::ManifestPage& page);
   Status take_block(BlockUnpacked&& block);
+  void add_writing(std::unique_ptr<Writing> writing);
+  void give_back(Writing& writing);
+  void find_base();
+  void offer_base(const messages::ManifestPage& page, std::span<const transfer::Existing> existing);
+  Status take_same(const messages::SameLeaves& same);
+  bool copy_same();
+  void clone(Writing& writing);
   Status place_waiting();
   bool submit_writes();
   bool take_answers(Time now);
@@ -101,6 +115,9 @@ class ReceivePath {
   storage::DeviceReads device_reads_ = storage::DeviceReads::kDirect;
   std::optional<ReadBack> read_back_;         // of a transfer that is verified so
   std::optional<Repair> repair_;
+  std::optional<BaseTree> base_;
+  std::deque<Same> same_;                     // not copied yet; the source waits for what it has said of them
+  bool can_clone_ = true;
   std::unique_ptr<storage::FileSink> store_;
   std::optional<DurableLog> log_;             // of the store's staging
   std::unique_ptr<transfer::Receiver> receiver_;

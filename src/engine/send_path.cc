@@ -31,8 +31,8 @@ transfer::Sender::Options options_from(const StartSource& start) {
 
 }  // namespace
 
-SendPath::SendPath(StartSource&& start, std::unique_ptr<storage::FileSource> store, Rings& rings, BufferPool& pool)
-    : handle_(start.transfer), board_(std::move(start.board)), store_(std::move(store)), lister_(store_->list({})),
+SendPath::SendPath(StartSource&& start, Reads reads, Rings& rings, BufferPool& pool)
+    : handle_(start.transfer), board_(std::move(start.board)), holds_(std::move(reads.holds)), published_(std::move(reads.published)), store_(std::move(reads.store)), lister_(store_->list({})),
       sender_(options_from(start)), rings_(rings), pool_(pool), effort_(effort_from(start.options)), content_(start.content),
       readings_(kReadingsMax), next_close_token_(kCloseTokens) {
   for (uint16_t i = kReadingsMax; i > 0; --i) readings_free_.push_back(static_cast<uint16_t>(i - 1));
@@ -63,6 +63,8 @@ bool SendPath::scan(EventOutlet& events) {
     return true;
   }
   const auto entries = std::span(batch).first(listed.value());
+  if (published_) published_->stamp(entries);
+  if (published_ && entries.empty()) published_->on_end();
   if (content_ == StartSource::Content::kWithData)  // what is only named takes no memory
     for (const ManifestEntry& entry : entries) store_->bind(entry.number, entry);
   if (Status status = sender_.on_listed(entries); !status.ok()) {
@@ -181,6 +183,7 @@ void SendPath::hand_on(Reading&& reading) {
     lanes_ahead_[reading.lane] -= 1;
     return;
   }
+  std::vector<Hash128> base = sender_.base_of(raw.segments);
   // What is neither being read nor packed waits for the lane.
   const size_t packed = blocks_ahead_ - std::min(blocks_ahead_, readings_used_.size() + to_pack_ + 1);
   const size_t ahead_max = std::max(kBlocksAheadMax, kBlocksAheadOfEach * lanes_ahead_.size());
@@ -188,11 +191,16 @@ void SendPath::hand_on(Reading&& reading) {
   const size_t cpu = next_cpu_++ % rings_.io_cpu.size();
   to_pack_ += 1;
   pass_on(rings_.io_cpu[cpu]->to_pack,
-          BlockToPack{handle_, accepted_->lanes[reading.lane], effort_, pressure, std::move(raw)}, *rings_.cpu_bells[cpu]);
+          BlockToPack{handle_, accepted_->lanes[reading.lane], effort_, pressure, std::move(raw), std::move(base)}, *rings_.cpu_bells[cpu]);
 }
 
 void SendPath::on_packed(const BlockPacked& packed) {
   to_pack_ -= 1;
+  if (packed.goes == BlockPacked::Goes::kNowhere) {
+    buffers_out_ -= 1;
+    take_from_ahead(packed.lane);
+    return sender_.on_same(packed.key, packed.segments);
+  }
   board_->bytes_raw.add(packed.raw_size);
   board_->bytes_packed.add(packed.packed_size);
   sender_.on_packed(packed.key, packed.segments);
@@ -203,9 +211,13 @@ void SendPath::on_notice(const BlockNotice& notice) {
     buffers_out_ -= 1;
     return;
   }
+  take_from_ahead(notice.lane);
+}
+
+void SendPath::take_from_ahead(LaneHandle lane) {
   blocks_ahead_ -= 1;
-  const auto lane = std::ranges::find(accepted_->lanes, notice.lane);
-  lanes_ahead_[static_cast<size_t>(lane - accepted_->lanes.begin())] -= 1;
+  const auto found = std::ranges::find(accepted_->lanes, lane);
+  lanes_ahead_[static_cast<size_t>(found - accepted_->lanes.begin())] -= 1;
 }
 
 bool SendPath::submit_closes() {
@@ -234,6 +246,7 @@ void SendPath::on_accepted(const SourceAccepted& accepted) {
 void SendPath::on_peer_message(TransferMessage&& message, EventOutlet& events) {
   Status status = success();
   if (auto* held = std::get_if<messages::ObjectsHeld>(&message)) status = sender_.on_held(*held);
+  if (auto* base = std::get_if<messages::BaseLeaves>(&message)) sender_.on_base(*base);
   if (auto* needs = std::get_if<messages::Needs>(&message)) status = sender_.on_needs(*needs);
   if (auto* delivered = std::get_if<messages::BlocksDelivered>(&message)) status = sender_.on_delivered(*delivered);
   if (auto* rejected = std::get_if<messages::SegmentsRejected>(&message)) status = sender_.on_rejected(*rejected);
@@ -241,11 +254,21 @@ void SendPath::on_peer_message(TransferMessage&& message, EventOutlet& events) {
   if (!status.ok()) fail(status.error(), events);
 }
 
+// A replica that is not any more what was published here. Of what the sink kept or refused the root says nothing.
+bool SendPath::is_damaged(const transfer::SenderMessage& message) const {
+  const auto* root = std::get_if<messages::TransferRoot>(&message);
+  return root != nullptr && sender_.kept() == 0 && sender_.failed() == 0 && published_ && published_->root().value_or(root->root) != root->root;
+}
+
 bool SendPath::say(EventOutlet& events) {
   bool worked = false;
   while (messages_out_ < kMessagesOutMax && events.has_room()) {
     auto message = sender_.next_message();
     if (!message) break;
+    if (is_damaged(*message)) {
+      fail({Fault::kHashMismatch, "this copy is not any more what was published here", "take another replica; tideway verify says what is damaged"}, events);
+      return true;
+    }
     messages_out_ += 1;
     std::visit([&](auto&& m) { events.emit(ToPeer{handle_, TransferMessage(std::move(m))}); }, std::move(*message));
     worked = true;

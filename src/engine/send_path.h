@@ -7,6 +7,7 @@
 #pragma once
 #include "engine/rings.h"
 #include "engine/event_outlet.h"
+#include "engine/published_entries.h"
 #include "mem/buffer_pool.h"
 #include "storage/file_source.h"
 #include "transfer/sender.h"
@@ -21,7 +22,12 @@ namespace tideway::engine {
 
 class SendPath {
  public:
-  SendPath(StartSource&& start, std::unique_ptr<storage::FileSource> store, Rings& rings, BufferPool& pool);
+  struct Reads {
+    std::unique_ptr<storage::FileSource> store;
+    std::vector<storage::Descriptor> holds = {};  // of published trees, see storage/published.h
+    std::optional<PublishedEntries> published = {};  // of the only source
+  };
+  SendPath(StartSource&& start, Reads reads, Rings& rings, BufferPool& pool);
 
   // One bounded turn; `buffers_max` is this transfer's share. False: nothing to do now.
   bool poll(size_t buffers_max, EventOutlet& events);
@@ -54,13 +60,17 @@ class SendPath {
   bool take_answers();
   void on_read(Reading& reading, size_t leaf, const Status& status);
   void hand_on(Reading&& reading);
+  void take_from_ahead(LaneHandle lane);
   bool submit_closes();
+  bool is_damaged(const transfer::SenderMessage& message) const;
   bool say(EventOutlet& events);
   void tell_board();
   void fail(const Error& why, EventOutlet& events);
 
   TransferHandle handle_;
   std::shared_ptr<TransferBoard> board_;
+  const std::vector<storage::Descriptor> holds_;
+  std::optional<PublishedEntries> published_;
   std::unique_ptr<storage::FileSource> store_;
   std::unique_ptr<ObjectLister> lister_;
   transfer::Sender sender_;

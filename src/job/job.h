@@ -89,6 +89,7 @@ struct Job {
   std::string pin;         // of kPinned
   uint32_t sources_tried = 0;  // of a restore with alternatives, since one of them brought something
   JobId superseded_by;     // of a cancelled checkpoint: the newer one's
+  WallTime removed{};      // of a published checkpoint: when it was taken away again for newer ones
 
   bool is_recurring() const { return spec.every.has_value() && run_of.empty(); }
 };

@@ -42,6 +42,7 @@ struct Checkpoint {
   std::vector<std::string> pointers;                 // names of files beside it; empty: those of its format
   enum class Supersede : uint8_t { kLatest, kAll } supersede = Supersede::kLatest;
   std::chrono::milliseconds settle = std::chrono::seconds(2);
+  uint32_t keep = 0;                                 // of the series at the destination, the newest; 0: all
   bool operator==(const Checkpoint&) const = default;
 };
 

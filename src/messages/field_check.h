@@ -19,6 +19,7 @@ bool is_printable(std::string_view text);
 // Escaped, and cut to kDetailMax.
 std::string to_detail(std::string_view text);
 std::string encode_name(const ObjectName& name);
+bool is_root_name(std::string_view text);  // as in OpenTransfer
 
 class FieldCheck {
  public:

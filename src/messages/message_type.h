@@ -33,6 +33,9 @@ enum class MessageType : uint16_t {
   kTransferClosed = 29,
   kProgress = 35,
   kObjectsHeld = 37,
+  kBaseLeaves = 38,
+  kSameLeaves = 39,
+  kRemoveTree = 40,
 };
 
 struct MessageTypeRow {
@@ -66,6 +69,9 @@ inline constexpr MessageTypeRow kMessageTypes[] = {
     {MessageType::kTransferClosed, "TransferClosed", 4 << 10},
     {MessageType::kProgress, "Progress", 4 << 10},
     {MessageType::kObjectsHeld, "ObjectsHeld", kSmallBodyMax},
+    {MessageType::kBaseLeaves, "BaseLeaves", kSmallBodyMax},
+    {MessageType::kSameLeaves, "SameLeaves", kSmallBodyMax},
+    {MessageType::kRemoveTree, "RemoveTree", kSmallBodyMax},
 };
 
 // Nothing: a number this version does not know, to be skipped by length, or refused when marked critical.

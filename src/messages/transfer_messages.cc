@@ -9,6 +9,14 @@
 #include <cstring>
 
 namespace tideway::messages {
+
+bool is_root_name(std::string_view text) {
+  return !text.empty() && text.size() <= kRootNameMax && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
+           c == '-';
+  });
+}
+
 namespace {
 
 // Reads a body and its transfer id, the one field all of these have.
@@ -17,13 +25,6 @@ bool begin(FieldCheck& check, Body body, Proto& in, Message& out) {
   if (!check.read(body, in)) return false;
   check.copy(in.transfer(), out.transfer, "transfer");
   return true;
-}
-
-bool is_root_name(std::string_view text) {
-  return !text.empty() && text.size() <= kRootNameMax && std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
-           c == '-';
-  });
 }
 
 TransferOptions parse_options(const proto::Options& in, FieldCheck& check) {

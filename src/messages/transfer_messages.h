@@ -23,8 +23,10 @@ inline constexpr size_t kBlockRangesMax = 2048;
 inline constexpr size_t kRejectedMax = 4096;       // all segments of a block
 inline constexpr size_t kObjectsHeldMax = 1024;    // of a message, which is within 64 KiB with
 inline constexpr size_t kHeldHashesMax = 2048;     // behind gaps, in all of a message's runs
+inline constexpr size_t kBaseHashesMax = 2048, kBaseRunsMax = 1024;  // in all runs of a BaseLeaves; runs
+inline constexpr size_t kSameLeavesMax = 1024;     // keeps the message within 64 KiB
 
-enum class Direction : uint8_t { kPush = 1, kPull = 2, kList = 3 };
+enum class Direction : uint8_t { kPush = 1, kPull = 2, kList = 3, kRemove = 4 };  // the last has a message of its own
 enum class DestinationForm : uint8_t { kAsGiven = 1, kIntoDirectory = 2 };
 enum class FilterKind : uint8_t { kInclude = 1, kExclude = 2 };
 enum class PublishForm : uint8_t { kAuto = 1, kRename = 2, kMarker = 3, kEach = 4 };
@@ -202,6 +204,45 @@ struct ObjectsHeld {                   // before the Needs of that page
   bool operator==(const ObjectsHeld&) const = default;
 };
 
+// What the sink has of the same files in a tree that was published before. A source that finds a leaf to be the same says so instead
+// of sending it; one that does not know this message sends everything.
+struct BaseRun {
+  ObjectId object;
+  uint32_t first = 0;                  // leaf; first + hashes is at most 2^32
+  std::vector<Hash128> hashes;         // at least one
+  bool operator==(const BaseRun&) const = default;
+};
+struct BaseLeaves {                    // before the Needs of that page
+  TransferId transfer{};
+  uint32_t page = 0;
+  std::vector<BaseRun> runs;           // 1 to kBaseRunsMax; at most kBaseHashesMax hashes in all
+  bool operator==(const BaseLeaves&) const = default;
+};
+
+// A block that is not sent, because all of it is in the sink's base. It counts as one that was.
+struct SameLeaf {
+  ObjectId object;
+  uint32_t leaf = 0;
+  uint32_t length = 0;                 // 1 to kLeafSize
+  Hash128 hash{};
+  bool operator==(const SameLeaf&) const = default;
+};
+struct SameLeaves {
+  TransferId transfer{};
+  BlockId block;
+  std::vector<SameLeaf> leaves;        // 1 to kSameLeavesMax
+  bool operator==(const SameLeaves&) const = default;
+};
+
+// Takes away a tree, or a file, that was published there with this root and is not in use. TransferClosed answers.
+struct RemoveTree {
+  TransferId transfer{};               // as of a transfer
+  std::string root;
+  ObjectName name;                     // not the root itself
+  Hash256 tree_root{};
+  bool operator==(const RemoveTree&) const = default;
+};
+
 Result<OpenTransfer> parse_open_transfer(Body body);
 Result<TransferAccepted> parse_transfer_accepted(Body body);
 Result<Needs> parse_needs(Body body);
@@ -216,6 +257,9 @@ Result<CancelTransfer> parse_cancel_transfer(Body body);
 Result<TransferClosed> parse_transfer_closed(Body body);
 Result<Progress> parse_progress(Body body);
 Result<ObjectsHeld> parse_objects_held(Body body);
+Result<BaseLeaves> parse_base_leaves(Body body);
+Result<SameLeaves> parse_same_leaves(Body body);
+Result<RemoveTree> parse_remove_tree(Body body);
 
 std::string serialize(const OpenTransfer& message);
 std::string serialize(const TransferAccepted& message);
@@ -231,5 +275,8 @@ std::string serialize(const CancelTransfer& message);
 std::string serialize(const TransferClosed& message);
 std::string serialize(const Progress& message);
 std::string serialize(const ObjectsHeld& message);
+std::string serialize(const BaseLeaves& message);
+std::string serialize(const SameLeaves& message);
+std::string serialize(const RemoveTree& message);
 
 }  // namespace tideway::messages

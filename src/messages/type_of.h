@@ -28,5 +28,8 @@ constexpr MessageType type_of(const CancelTransfer&) { return MessageType::kCanc
 constexpr MessageType type_of(const TransferClosed&) { return MessageType::kTransferClosed; }
 constexpr MessageType type_of(const Progress&) { return MessageType::kProgress; }
 constexpr MessageType type_of(const ObjectsHeld&) { return MessageType::kObjectsHeld; }
+constexpr MessageType type_of(const BaseLeaves&) { return MessageType::kBaseLeaves; }
+constexpr MessageType type_of(const SameLeaves&) { return MessageType::kSameLeaves; }
+constexpr MessageType type_of(const RemoveTree&) { return MessageType::kRemoveTree; }
 
 }  // namespace tideway::messages

@@ -8,6 +8,11 @@
 
 namespace tideway::session {
 
+Duration expected(Rate remembered, Duration rtt) {
+  constexpr int kTripsToSpeed = 16;  // of a session that starts, until it is as fast as its path
+  return kTripsToSpeed * rtt + (remembered > Rate() ? remembered : kRateUnknown).time_for(1_GiB);
+}
+
 void ReplicaList::add(const ManifestEntry& entry) {
   if (entry.number == entry.parent) return;
   if (entry.parent == ObjectId(0)) {
@@ -30,7 +35,7 @@ std::vector<Replica> choose(std::vector<Replica> replicas, const ReplicaWish& wi
   for (const Replica& replica : replicas) newest = std::max(newest, replica.step);
   const uint64_t top = wish.step.value_or(newest);
   std::erase_if(replicas, [&](const Replica& replica) { return wish.older == OlderToo::kYes ? replica.step > top : replica.step != top; });
-  std::ranges::stable_sort(replicas, [](const Replica& a, const Replica& b) { return a.step > b.step; });
+  std::ranges::stable_sort(replicas, [](const Replica& a, const Replica& b) { return a.step != b.step ? a.step > b.step : a.far < b.far; });
   return replicas;
 }
 

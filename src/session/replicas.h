@@ -5,6 +5,8 @@
 // Thread: any; values. Pure.
 #pragma once
 #include <tideway/object_store.h>
+#include <tideway/time.h>
+#include <tideway/units.h>
 
 #include <cstdint>
 #include <map>
@@ -16,9 +18,14 @@ namespace tideway::session {
 
 inline constexpr uint32_t kReplicaDepth = 2;  // levels that must be listed
 
+// How long the first gigabyte of a restore takes from there, as far as that is known beforehand: a slow path is further than a long one.
+inline constexpr Rate kRateUnknown = 1_Gbit;
+Duration expected(Rate remembered, Duration rtt);  // remembered: none is zero
+
 struct Replica {
   std::string source;  // peer:root/path
   uint64_t step = 0;
+  Duration far{};      // see expected()
   bool operator==(const Replica&) const = default;
 };
 
@@ -38,7 +45,7 @@ class ReplicaList {
   std::map<ObjectId, Child> children_;
 };
 
-// Those of the newest step, or of `step`, in the order in which they came; then, where older ones will do, those of the steps before.
+// Those of the newest step, or of `step`, the nearest first; then, where older ones will do, those of the steps before.
 enum class OlderToo : uint8_t { kNo, kYes };
 struct ReplicaWish {
   std::optional<uint64_t> step = {};

@@ -173,6 +173,11 @@ std::optional<KnownPath> Session::known_path(KnownPath::UnixTime now) const {
   return KnownPath{best_second_.rate(), rtt_opened_, now};
 }
 
+KnownPath Session::expected_path(KnownPath::UnixTime now) const {
+  if (const auto known = known_path(now)) return *known;
+  return {around_.paths.recall(peer_name(), rtt_opened_, now).value_or(Rate()), rtt_opened_, now};
+}
+
 // ---- messages ------------------------------------------------------------------------------------------------------
 
 // The queue holds many times what a correct session has to say; a peer that does not read is lost.
@@ -276,6 +281,9 @@ void Session::on_frame(const Frame& frame) {
     case kCancelTransfer: return take(messages::parse_cancel_transfer(body), [&](auto m) { on_cancelled(m); });
     case kTransferClosed: return take(messages::parse_transfer_closed(body), [&](auto m) { on_closed_by_peer(m); });
     case kObjectsHeld: return take(messages::parse_objects_held(body), to_transfer);
+    case kBaseLeaves: return take(messages::parse_base_leaves(body), to_transfer);
+    case kSameLeaves: return take(messages::parse_same_leaves(body), to_transfer);
+    case kRemoveTree: return take(messages::parse_remove_tree(body), [&](auto m) { on_remove_tree(m); });
     case kProgress: return;
   }
 }
@@ -283,7 +291,8 @@ void Session::on_frame(const Frame& frame) {
 // Whether a message of this kind goes from source to sink, or back. Errors go both ways.
 static bool is_for(Role role, const engine::TransferMessage& message) {
   const bool to_sink = std::holds_alternative<messages::ManifestPage>(message) || std::holds_alternative<messages::ManifestEnd>(message) ||
-                       std::holds_alternative<messages::ObjectEnds>(message) || std::holds_alternative<messages::TransferRoot>(message);
+                       std::holds_alternative<messages::ObjectEnds>(message) || std::holds_alternative<messages::TransferRoot>(message) ||
+                       std::holds_alternative<messages::SameLeaves>(message);
   return std::holds_alternative<messages::PeerError>(message) || to_sink == (role == Role::kSink);
 }
 

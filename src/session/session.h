@@ -82,6 +82,8 @@ class Session {
   // handle and id are set here.
   std::shared_ptr<Transfer> push(engine::StartSource start, messages::OpenTransfer request);
   std::shared_ptr<Transfer> pull(engine::StartSink start, messages::OpenTransfer request);
+  // Asks the peer to take away what was published there. A peer of an older version says nothing to it.
+  std::shared_ptr<Transfer> remove(messages::RemoveTree order);
   void cancel(Transfer& transfer, const Error& why);
   // Of a transfer that sends from here. The transfers of a session share its lanes, so one that must keep to a rate of its own
   // needs a session of its own.
@@ -121,6 +123,8 @@ class Session {
   std::string peer_site() const;  // empty until it is known
   // What the path to the peer carried; nothing before a second of it.
   std::optional<KnownPath> known_path(KnownPath::UnixTime now) const;
+  // What may be expected of it: what it has carried, or what an earlier session has.
+  KnownPath expected_path(KnownPath::UnixTime now) const;
   std::string peer_name() const;  // its identity, or its address until it is known
 
  private:
@@ -164,6 +168,9 @@ class Session {
   void ask(Transfer& transfer);
   void serve_push(messages::OpenTransfer request);
   void serve_pull(messages::OpenTransfer request);
+  void on_remove_tree(const messages::RemoveTree& order);
+  bool may_have_base(const messages::OpenTransfer& request) const;
+  std::optional<Error> cannot_begin(const TransferId& id) const;
   Result<GrantLimits> authorise(const messages::OpenTransfer& request) const;
   void guard_rate(Time now);
   bool settle_signature(Transfer& transfer, engine::TransferMessage& message);       // false: it was ended

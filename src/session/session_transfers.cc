@@ -5,6 +5,7 @@
 #include "session/session.h"
 
 #include "base/log.h"
+#include "checkpoint/tracker.h"
 #include "session/transfer_id.h"
 #include "crypto/random_bytes.h"
 
@@ -70,9 +71,22 @@ std::shared_ptr<Transfer> Session::pull(engine::StartSink start, messages::OpenT
   return transfer;
 }
 
+std::shared_ptr<Transfer> Session::remove(messages::RemoveTree order) {
+  messages::OpenTransfer request;
+  request.transfer = order.transfer;
+  request.direction = messages::Direction::kRemove;
+  request.root = order.root;
+  request.name = order.name;
+  auto transfer = add_transfer(Role::kSource, std::move(request));
+  transfer->removal = std::move(order);
+  if (greeted_) ask(*transfer);
+  return transfer;
+}
+
 void Session::ask(Transfer& transfer) {
   transfer.stage = Stage::kAsked;
-  send(transfer.request);
+  if (transfer.removal) send(*transfer.removal);
+  else send(transfer.request);
 }
 
 void Session::on_sink_ready(const engine::SinkReady& ready) {
@@ -170,16 +184,33 @@ void Session::on_accepted(const messages::TransferAccepted& accepted) {
 void Session::on_open_transfer(messages::OpenTransfer request) {
   if (side_ != Side::kAccepting || !their_lanes_)
     return fail({Fault::kProtocolError, "the peer opened a transfer out of turn", ""});
-  if (by_id_.contains(request.transfer))
-    return refuse(request.transfer, {Fault::kDestBusy, "this transfer is already running", "wait for it to end"});
-  if (is_draining_)
-    return refuse(request.transfer, {Fault::kOverloaded, "this gateway is stopping", "try again when it is back"});
-  if (by_id_.size() >= kTransfersMax)
-    return refuse(request.transfer, {Fault::kOverloaded, "64 transfers of this session are active", "try again later"});
+  if (const auto why = cannot_begin(request.transfer)) return refuse(request.transfer, *why);
   // Blocks need the lanes; they open when the ports are bound, which is a matter of microseconds.
   if (!lanes_.are_open()) return waiting_.push_back(std::move(request));
   if (request.direction == messages::Direction::kPush) return serve_push(std::move(request));
   serve_pull(std::move(request));
+}
+
+std::optional<Error> Session::cannot_begin(const TransferId& id) const {
+  if (by_id_.contains(id)) return Error{Fault::kDestBusy, "this transfer is already running", "wait for it to end"};
+  if (is_draining_) return Error{Fault::kOverloaded, "this gateway is stopping", "try again when it is back"};
+  if (by_id_.size() >= kTransfersMax) return Error{Fault::kOverloaded, "64 transfers of this session are active", "try again later"};
+  return std::nullopt;
+}
+
+void Session::on_remove_tree(const messages::RemoveTree& order) {
+  if (side_ != Side::kAccepting || !their_lanes_) return fail({Fault::kProtocolError, "the peer removes out of turn", ""});
+  if (const auto why = cannot_begin(order.transfer)) return refuse(order.transfer, *why);
+  messages::OpenTransfer request;
+  request.transfer = order.transfer;
+  request.direction = messages::Direction::kRemove;
+  request.root = order.root;
+  request.name = order.name;
+  const RootPtr root = around_.roots.find(order.root, storage::Side::kDestination);
+  if (!authorise(request).ok() || root == nullptr) return refuse(order.transfer, refusal(order.root, order.name));
+  const auto transfer = add_transfer(Role::kSink, std::move(request));
+  transfer->stage = Stage::kRunning;
+  around_.engine.post(engine::RemoveTree{transfer->handle, transfer->id, root, order.name, order.tree_root});
 }
 
 Result<GrantLimits> Session::authorise(const messages::OpenTransfer& request) const {
@@ -204,6 +235,11 @@ Result<GrantLimits> Session::authorise(const messages::OpenTransfer& request) co
     limits = limits ? narrowest(*limits, decision.grant->limits) : decision.grant->limits;
   }
   return *limits;
+}
+
+// Of what has the number of a step in its name, like those beside it, whose hashes go only to a peer that may read them there.
+bool Session::may_have_base(const messages::OpenTransfer& request) const {
+  return !request.name.is_root() && checkpoint::step_in(request.name.last()) && around_.grants.decide(channel_->peer().identity, request.root, request.name.parent(), GrantOp::kRead).is_allowed();
 }
 
 void Session::serve_push(messages::OpenTransfer request) {
@@ -233,6 +269,7 @@ void Session::serve_push(messages::OpenTransfer request) {
   start.modes = limits.value().modes;
   start.staging = staging_id(start.id, channel_->peer().identity, start.modes);
   start.lease_epoch = transfer->request.lease_epoch;
+  if (may_have_base(transfer->request)) start.base = engine::StartSink::Base::kSibling;
   transfer->rate_max = limits.value().rate_max;
   around_.engine.post(std::move(start));
 }
@@ -307,6 +344,10 @@ void Session::on_done(engine::TransferDone& done) {
   const engine::TransferDone::Outcome& outcome = done.outcome.value();
   transfer->stage = Stage::kClosing;
   transfer->outcome = outcome;
+  if (transfer->request.direction == messages::Direction::kRemove) {
+    audit_transfer("removed", *transfer, AuditEvent::Care::kSynced);
+    return end(*transfer, outcome);
+  }
   audit_transfer("published", *transfer, AuditEvent::Care::kSynced);
   send(messages::Published{transfer->id, outcome.root, outcome.entries, outcome.bytes});
 }
@@ -342,6 +383,7 @@ void Session::on_closed(const TransferId& id, std::string_view code) {
     if (transfer->role == Role::kSource && side_ == Side::kAccepting) end(*transfer, transfer->counted.value_or(engine::TransferDone::Outcome{}));
     return;  // the peer of a dry push is through at once; we still count
   }
+  if (transfer->removal && code.empty()) return end(*transfer, engine::TransferDone::Outcome{});
   if (code.empty()) return fail({Fault::kProtocolError, "the peer closed a transfer that is not over", ""});
   end(*transfer, Error{fault_named(code).value_or(Fault::kCancelled), "the peer ended the transfer", ""});
 }

@@ -32,6 +32,7 @@ struct Transfer {
   Role role = Role::kSource;
   Stage stage = Stage::kPreparing;
   messages::OpenTransfer request;
+  std::optional<messages::RemoveTree> removal;  // asked for here: instead of the request, whose direction is kRemove
   std::shared_ptr<engine::TransferBoard> board = std::make_shared<engine::TransferBoard>();
   bool is_ready = false;  // our side of a pull is prepared, so it may be asked for
   std::optional<SlotId> slot;

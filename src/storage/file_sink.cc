@@ -6,6 +6,8 @@
 #include "storage/scan.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -136,6 +138,19 @@ void FileSink::write_run(uint32_t index, DescriptorCache::Open& file, Runs::Run 
   ++slot.parts;
   ++file.in_flight;
   queue_.submit({IoOp::kWrite, fd, at, bytes, owner_id_, index});
+}
+
+bool FileSink::clone(const Range& range, int from) {
+  const BoundObject* object = objects_.find_file(range.object);
+  if (lost_ || object == nullptr || from < 0) return false;
+  auto opened = open(*object);
+  if (!opened.ok()) return false;
+  const uint64_t at = range.offset.count();
+  const file_clone_range order{from, at, range.length.count(), at};
+  if (::ioctl(opened.value()->buffered.get(), FICLONERANGE, &order) != 0) return false;
+  states_.at(range.object).on_write(at, at + range.length.count());
+  note_touched(range.object, {IoOp::kDataSync, {}});
+  return true;
 }
 
 bool FileSink::begin_read_back(const StoreRequest& request) {

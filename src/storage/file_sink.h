@@ -54,6 +54,10 @@ class FileSink final : public ObjectStore {
   Staging& staging() { return staging_; }
   // What stands at the destination where `entry` is to go. Its parent must be bound, itself not yet.
   Result<Existing> probe_existing(const ManifestEntry& entry) const;
+  struct Range { ObjectId object; Bytes offset, length; };
+  // Shares the blocks of `from`, at the same offset, instead of writing the same bytes. False: the file system cannot, or nothing of
+  // that file can be written; nothing has changed then.
+  bool clone(const Range& range, int from);
   // Forgets a file that will not be written (any more), because the destination has it; kClose does it by itself.
   void release(ObjectId id);
   // Waits for all writes, whose answers nobody will get, and syncs them.

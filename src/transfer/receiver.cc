@@ -90,6 +90,10 @@ void Receiver::say(ReceiverMessage message) {
   if (!is_unheard_) messages_.push_back(std::move(message));
 }
 
+void Receiver::offer(messages::BaseLeaves base) {
+  if (messages_.size() < kReceiverMessagesMax / 2) say(std::move(base));
+}
+
 Status Receiver::on_listed_page(const messages::ManifestPage& page) {
   if (Status status = take_page_number(page); !status.ok()) return status;
   take_skipped(page);

@@ -40,7 +40,7 @@ inline constexpr uint64_t kEntriesMaxDefault = 100'000'000;
 inline constexpr size_t kHeldEarlyMax = messages::kHeldHashesMax;
 
 using ReceiverMessage = std::variant<messages::Needs, messages::BlocksDelivered, messages::SegmentsRejected,
-                                     messages::PeerError, messages::ObjectsHeld>;
+                                     messages::PeerError, messages::ObjectsHeld, messages::BaseLeaves>;
 
 // What stands at the destination where an entry wants to go.
 enum class Existing : uint8_t { kAbsent, kSame, kDifferent, kOtherType };
@@ -68,6 +68,8 @@ class Receiver {
   // From the source. Errors end the transfer. `existing` has one item per entry when answers are per page, else none, and
   // nothing is held then; `held` is asked of objects that are absent, and may be empty.
   Status on_page(const messages::ManifestPage& page, std::span<const Existing> existing, const HeldLeaves& held = {});
+  // Before on_page() of the page it belongs to: what a base has. Dropped when the source is slow to read, as it may be.
+  void offer(messages::BaseLeaves base);
   Status on_listed_page(const messages::ManifestPage& page);  // of a transfer without data: its entries are not kept
   Status on_manifest_end(const messages::ManifestEnd& end);
   Status on_object_end(const messages::ObjectEnds& ends);

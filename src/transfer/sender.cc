@@ -118,6 +118,7 @@ void Sender::need_rest(const Asked& asked) {
     bytes_held_ += asked.size;
     tree_.set_root(asked.object, digest::ObjectHasher(asked.size, std::move(folded)).finish());
     releases_.push_back(asked.object);
+    drop_base(asked.object);
     unfinished_ -= 1;
     return;
   }
@@ -182,6 +183,7 @@ Status Sender::on_needs(const messages::Needs& needs) {
       need(entry);
       continue;
     }
+    drop_base(entry.object);
     tree_.set_kept(entry.object);
     kept_ += 1;
     releases_.push_back(entry.object);
@@ -202,7 +204,7 @@ Status Sender::on_delivered(const messages::BlocksDelivered& delivered) {
         const auto object = objects_.find(leaf.object);
         if (object == objects_.end()) continue;
         object->second.delivered += 1;
-        bytes_delivered_ += Bytes(leaf.length);
+        if (leaf.sent == SentLeaf::Sent::kYes) bytes_delivered_ += Bytes(leaf.length);
         forget_if_delivered(leaf.object);
       }
     }
@@ -214,7 +216,13 @@ Status Sender::on_rejected(const messages::SegmentsRejected& rejected) {
   const auto sent = sent_.find(rejected.block);
   if (sent == sent_.end()) return unasked("SegmentsRejected");
   std::vector<SentLeaf>& leaves = sent->second;
-  const auto again = [&](const SentLeaf& leaf) { builder_.add_again({leaf.object, leaf.leaf, leaf.length, 0}); };
+  const auto again = [&](const SentLeaf& leaf) {
+    builder_.add_again({leaf.object, leaf.leaf, leaf.length, 0});
+    drop_base(leaf.object);  // what the sink got wrong once is not offered to it again
+    if (leaf.sent == SentLeaf::Sent::kYes || !objects_.contains(leaf.object)) return;
+    bytes_needed_ += Bytes(leaf.length);
+    bytes_held_ -= Bytes(leaf.length);
+  };
   rejected_ += rejected.segments.empty() ? leaves.size() : rejected.segments.size();
   if (rejected.segments.empty()) {  // the head was damaged
     std::for_each(leaves.begin(), leaves.end(), again);
@@ -233,16 +241,63 @@ Status Sender::on_rejected(const messages::SegmentsRejected& rejected) {
 
 // ---- from reading and packing --------------------------------------------------------------------------------------
 
-void Sender::on_packed(BlockKey key, std::span<const block::Segment> segments) {
+void Sender::on_packed(BlockKey key, std::span<const block::Segment> segments) { note_packed(key, segments, SentLeaf::Sent::kYes); }
+
+void Sender::note_packed(BlockKey key, std::span<const block::Segment> segments, SentLeaf::Sent sent) {
   std::vector<SentLeaf>& leaves = sent_[key.block];
   for (const block::Segment& segment : segments) {
     const auto object = objects_.find(segment.object);
     if (object == objects_.end()) continue;  // failed in the meantime
-    leaves.push_back({segment.object, segment.leaf, segment.length});
+    leaves.push_back({segment.object, segment.leaf, segment.length, sent});
     digest::LeafFold& fold = object->second.fold;
     const bool is_new = fold.add(segment.leaf, segment.hash);  // else sent again: the sink's tree tells if it changed
     if (is_new && fold.is_whole()) closes_.push_back(segment.object);
   }
+}
+
+// It counts as held from now on, and as needed again if the sink cannot use its own.
+void Sender::on_same(BlockKey key, std::span<const block::Segment> segments) {
+  note_packed(key, segments, SentLeaf::Sent::kNo);
+  messages::SameLeaves same{options_.transfer, key.block, {}};
+  for (const block::Segment& segment : segments) {
+    if (!objects_.contains(segment.object)) continue;
+    same.leaves.push_back({segment.object, segment.leaf, segment.length, segment.hash});
+    bytes_needed_ -= Bytes(segment.length);
+    bytes_held_ += Bytes(segment.length);
+    name(segment.object);
+  }
+  if (same.leaves.empty()) sent_.erase(key.block);  // failed in the meantime
+  else messages_.emplace_back(std::move(same));
+}
+
+void Sender::on_base(const messages::BaseLeaves& base) {
+  if (!asked_pages_.contains(base.page)) return;
+  for (const messages::BaseRun& run : base.runs) {
+    if (base_hashes_ + run.hashes.size() > kBaseHeldMax) return;
+    if (base_[run.object].try_emplace(run.first, run.hashes).second) base_hashes_ += run.hashes.size();
+  }
+}
+
+std::vector<Hash128> Sender::base_of(std::span<const block::Segment> segments) const {
+  std::vector<Hash128> found;
+  if (base_.empty() || segments.size() > messages::kSameLeavesMax) return found;
+  for (const block::Segment& segment : segments) {
+    const auto object = base_.find(segment.object);
+    if (object == base_.end()) return {};
+    const auto behind = object->second.upper_bound(segment.leaf);
+    if (behind == object->second.begin()) return {};
+    const auto& [first, hashes] = *std::prev(behind);
+    if (segment.leaf - first >= hashes.size()) return {};
+    found.push_back(hashes[segment.leaf - first]);
+  }
+  return found;
+}
+
+void Sender::drop_base(ObjectId id) {
+  const auto found = base_.find(id);
+  if (found == base_.end()) return;
+  for (const auto& [first, hashes] : found->second) base_hashes_ -= hashes.size();
+  base_.erase(found);
 }
 
 void Sender::on_closed(ObjectId id) {
@@ -275,6 +330,7 @@ void Sender::forget_if_delivered(ObjectId id) {
 
 void Sender::forget(ObjectId id) {
   objects_.erase(id);
+  drop_base(id);
   releases_.push_back(id);
   while (!needed_order_.empty() && !objects_.contains(needed_order_.front())) needed_order_.pop_front();
 }

@@ -32,10 +32,11 @@ namespace tideway::transfer {
 inline constexpr size_t kUnresolvedMax = 65'536;
 inline constexpr size_t kPagesAskedMax = 32;            // told and not answered; a sink allows 64
 inline constexpr size_t kBlocksUnverifiedMax = 16'384;  // far more than a sink has buffers
+inline constexpr size_t kBaseHeldMax = 1 << 20;         // leaves of the sink's base, 16 MB: 4 TiB ahead of what is read
 inline constexpr size_t kObjectEndBatch = 256;          // objects in one ObjectEnd message
 
 using SenderMessage = std::variant<messages::ManifestPage, messages::ManifestEnd, messages::ObjectEnds,
-                                   messages::TransferRoot, messages::PeerError>;
+                                   messages::TransferRoot, messages::PeerError, messages::SameLeaves>;
 
 class Sender {
  public:
@@ -54,6 +55,8 @@ class Sender {
   // From the sink. Until it has accepted, pages are told and their objects wait.
   void on_accepted(Answers answers);
   Status on_held(const messages::ObjectsHeld& held);
+  // Of leaves that lie at the sink in a tree that was published before. What is of no use is passed over: it is an offer.
+  void on_base(const messages::BaseLeaves& base);
   Status on_needs(const messages::Needs& needs);
   Status on_delivered(const messages::BlocksDelivered& delivered);
   Status on_rejected(const messages::SegmentsRejected& rejected);
@@ -61,6 +64,9 @@ class Sender {
 
   // From reading and packing.
   void on_packed(BlockKey key, std::span<const block::Segment> segments);  // hashes are known
+  void on_same(BlockKey key, std::span<const block::Segment> segments);    // and all of it is in the sink's base: it is not sent
+  // What the base has in place of these leaves; empty: not all of them, or they were asked for again.
+  std::vector<Hash128> base_of(std::span<const block::Segment> segments) const;
   void on_entry_failed(ObjectId object, const Error& why);                 // could not be read whole
   void on_closed(ObjectId object);                                         // unchanged since it was opened
 
@@ -95,6 +101,7 @@ class Sender {
     ObjectId object;
     uint32_t leaf = 0;
     uint32_t length = 0;
+    enum class Sent : uint8_t { kYes, kNo } sent = Sent::kYes;  // kNo: the sink takes it from its base
   };
   struct Asked {
     ObjectId object;
@@ -108,6 +115,8 @@ class Sender {
   void need_rest(const Asked& asked);
   bool is_far_ahead() const;
   void forget(ObjectId id);
+  void drop_base(ObjectId id);
+  void note_packed(BlockKey key, std::span<const block::Segment> segments, SentLeaf::Sent sent);
   void forget_if_delivered(ObjectId id);
   void say_failure(std::optional<ObjectId> object, const Error& why);
   void flush_object_ends();
@@ -121,6 +130,8 @@ class Sender {
   std::deque<ObjectId> needed_order_;                       // of these and some that are forgotten; the first is one
   std::map<uint32_t, std::vector<Asked>> asked_pages_;      // objects with bytes, of each page without an answer
   std::map<BlockId, std::vector<SentLeaf>> sent_;           // blocks the sink has not verified
+  std::unordered_map<ObjectId, std::map<uint32_t, std::vector<Hash128>>> base_;  // by object and first leaf, until it is forgotten
+  size_t base_hashes_ = 0;                                  // in it
   messages::PageBuilder pages_;
   uint32_t pages_cut_ = 0;
   uint64_t first_uncut_ = 0;  // entry of the page that is being filled

@@ -13,7 +13,7 @@ metrics=$((control_port + 2))
 "$bin/tideway" pki issue --ca "$work/ca" --site oslo --gateway gw1 --out "$work/oslo" > /dev/null
 mkdir -p "$work/oslo/state" "$work/oslo/data"
 write_config oslo 127.0.0.1 127.0.0.1 "$work/oslo/data" | sed "s/:$control_port\"/:$((control_port + 3))\"/; s/:$((control_port + 10000))\"/:$((control_port + 10200))\"/; s/\"write\"\]/\"write\", \"overwrite\"]/" > "$work/oslo.toml"
-sed -i 's/"write"\]/"write", "overwrite"]/' "$work/wisconsin.toml"
+sed -i 's/"write"\]/"write", "overwrite", "delete"]/' "$work/wisconsin.toml"
 awk -v control="127.0.0.1:$((control_port + 1))" -v data="127.0.0.1:$((control_port + 10100))" -v api="$socket" -v metrics="127.0.0.1:$metrics" '
   /^control = / && !moved++ { printf "control = \"%s\"\napi = \"%s\"\nmetrics = \"%s\"\n", control, api, metrics; next }
   /^address = / { printf "address = \"%s\"\n", data; next }
@@ -122,7 +122,7 @@ mkdir -p "$here/other"
 python3 "$trainer" save "$here/other/global_step500" 500
 echo global_step500 > "$here/other/latest"
 cp -a "$here/other/global_step500" "$here/.tideway/pins/hook-1"
-request='{"submission_id":"hook-1","series":"other","path":"data:other/global_step500","pin":"hook-1","format":"dcp","to":["wisconsin:data/other"],"publish":"rename","pointers":["latest"],"supersede":"latest","member":[0,1],"labels":{}}'
+request='{"submission_id":"hook-1","series":"other","path":"data:other/global_step500","pin":"hook-1","format":"dcp","to":["wisconsin:data/other"],"publish":"rename","pointers":["latest"],"supersede":"latest","keep":1,"member":[0,1],"labels":{}}'
 rm -r "$here/other/global_step500"
 first=$(ask POST /v1/checkpoints "$request")
 case $first in "202 "*'"id"'*) pass ;; *) fail "the hook was answered $first" ;; esac
@@ -138,6 +138,10 @@ arrives "$work/wisconsin/data/other/global_step600"
 grep -q '"id"' "$here/.tideway/inbox/in-1.status.json" || fail "the inbox has no answer: $(ls "$here/.tideway/inbox")"; pass
 for _ in $(seq 100); do grep -qsx global_step600 "$work/wisconsin/data/other/latest" && break; sleep 0.05; done
 grep -qx global_step600 "$work/wisconsin/data/other/latest" || fail "the pointer did not go on: $(tideway jobs list)"; pass
+# Of this series one is kept, once the pointer names no older one.
+for _ in $(seq 100); do [ -d "$work/wisconsin/data/other/global_step500" ] || break; sleep 0.05; done
+absent "$work/wisconsin/data/other/global_step500"
+ask GET '/v1/checkpoints?series=other' | grep -q '"state":"removed"' || fail "what was removed is not listed so: $(ask GET '/v1/checkpoints?series=other')"; pass
 ask POST /v1/checkpoints "${request/'"member":[0,1]'/'"member":[1,2]'}" | grep -q '^400 .*"code":"unsupported".*member' || fail "members were accepted"; pass
 ask POST /v1/checkpoints "${request/dcp/pickle}" | grep -q '^400 .*format' || fail "a format that is none was accepted"; pass
 
@@ -153,9 +157,23 @@ refuses 2 usage "--latest" tideway restore -q any:data/runs/llm7 "$here/none"
 refuses 1 dest_exists "at the destination" tideway restore -q any:data/runs/llm7 --step 200 "$here/restored"
 ask POST /v1/restore '{"series":"other","step":"latest","dst":"data:again","include":["**"],"fallback":false}' | grep -q '^202 .*"id"' || fail "restore of a series was refused"; pass
 arrives "$here/again"
-# One replica dies in the middle.
+ask POST /v1/restore '{"from":"any:data/runs/llm7","dst":"data:some","include":["__0_*"]}' | grep -q '^202 ' || fail "a part was refused"; pass
+for _ in $(seq 100); do [ -d "$here/some" ] && break; sleep 0.05; done
+[ "$(LC_ALL=C ls -A "$here/some")" = "$(printf '.tideway-manifest\n__0_0.distcp')" ] || fail "another part came: $(ls -A "$here/some")"; pass
+# What an earlier one beside it has does not cross again.
 mkdir "$here/large" && python3 "$trainer" save "$here/large/step-1" 1 2 20000000
 for site in wisconsin oslo; do tideway copy -q "$here/large/step-1" "$site:data/large/step-1"; done
+cp -a "$here/large/step-1" "$here/next"
+printf changed | dd of="$here/next/__1_0.distcp" conv=notrunc bs=1 seek=5000000 status=none
+tideway copy --json "$here/next" wisconsin:data/large/step-0 > "$work/next.json"
+cmp "$here/next/__1_0.distcp" "$work/wisconsin/data/large/step-0/__1_0.distcp"; pass
+python3 - "$work/next.json" <<'PY' || fail "how much crossed: $(tail -n 1 "$work/next.json")"
+import json, sys
+summary = [json.loads(line) for line in open(sys.argv[1])][-1]
+assert summary["bytes_held"] >= 40_000_000 - (4 << 20), summary
+PY
+pass
+# One replica dies in the middle.
 tideway bwlimit off > /dev/null
 "$bin/tideway" --config "$work/atlanta.toml" restore -q any:data/large --latest "$here/large-back" 2> "$work/restore.log" &
 restoring=$!

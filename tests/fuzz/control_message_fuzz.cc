@@ -43,6 +43,9 @@ void check_type(MessageType type, Body body) {
     case MessageType::kTransferClosed: return check(parse_transfer_closed, body);
     case MessageType::kProgress: return check(parse_progress, body);
     case MessageType::kObjectsHeld: return check(parse_objects_held, body);
+    case MessageType::kBaseLeaves: return check(parse_base_leaves, body);
+    case MessageType::kSameLeaves: return check(parse_same_leaves, body);
+    case MessageType::kRemoveTree: return check(parse_remove_tree, body);
   }
 }
 

@@ -33,10 +33,18 @@ TEST(CheckpointJson, WhatNothingObeysYetIsRefusedAndNotPassedOver) {
   EXPECT_EQ(trouble(with(R"("member":[0,1])")), "");
   EXPECT_EQ(trouble(with(R"("keep":null)")), "");
   EXPECT_EQ(trouble(with(R"("growing":false)")), "");
-  for (const char* field : {R"("member":[1,2])", R"("member":7)", R"("keep":3)", R"("deadline":"2027-01-01T00:00:00Z")", R"("growing":true)"})
+  for (const char* field : {R"("member":[1,2])", R"("member":7)", R"("growing":true)"})
     EXPECT_EQ(trouble(with(field)).substr(0, 12), "unsupported:") << field;
-  for (const char* field : {R"("mood":1)", R"("rpo":"30")", R"("supersede":"none")", R"("step":-1)", R"("to":"w:d/e")"}) EXPECT_EQ(trouble(with(field)).substr(0, 6), "usage:") << field;
+  for (const char* field : {R"("mood":1)", R"("rpo":"30")", R"("supersede":"none")", R"("step":-1)", R"("keep":0)", R"("deadline":"soon")", R"("to":"w:d/e")"}) EXPECT_EQ(trouble(with(field)).substr(0, 6), "usage:") << field;
   for (const char* body : {"", "[]", "{}", R"({"path":"a:b"})", R"({"path":"a:b","to":[]})"}) EXPECT_EQ(trouble(body).substr(0, 6), "usage:") << body;
+}
+
+TEST(CheckpointJson, HowManyAreKeptAndTheDeadlineAreRead) {
+  const auto request = parse_checkpoint(R"({"path":"a:b/c","to":["w:d/e"],"keep":3,"deadline":"2027-01-01T00:00:00Z"})");
+  ASSERT_TRUE(request.ok()) << request.error().what;
+  EXPECT_EQ(request.value().keep, 3U);
+  EXPECT_TRUE(request.value().deadline.has_value());
+  EXPECT_EQ(parse_checkpoint(R"({"path":"a:b/c","to":["w:d/e"]})").value().keep, 0U) << "all of them";
 }
 
 TEST(CheckpointJson, ARestoreComesBackAsItIsWritten) {

@@ -25,7 +25,7 @@ job::Spec full_spec() {
   spec.patience = job::Patience::kCommand;
   spec.overwrite = "if-older";
   spec.alternatives = {"paris:data/a"};
-  spec.checkpoint = {"dcp", "data:a", 8, "4f0c", {"latest"}, job::Checkpoint::Supersede::kAll, 5s};
+  spec.checkpoint = {"dcp", "data:a", 8, "4f0c", {"latest"}, job::Checkpoint::Supersede::kAll, 5s, 3};
   spec.submission_id = "run-7";
   spec.every = 30min;
   spec.deadline = job::WallTime(1764000000250ms);
@@ -94,6 +94,7 @@ TEST(JobRecord, EverythingComesBack) {
   job.problems = {{"a/b", "source_io", "EIO", false}, {"dev", "special_file", "a device", true}};
   job.run_of = "fedcba9876543210";
   job.runs = 3;
+  job.removed = job::WallTime(1764000000002ms);
   const auto back = parse_record(to_record(job));
   ASSERT_TRUE(back.ok()) << back.error().what;
   EXPECT_EQ(to_record(back.value()), to_record(job));
@@ -104,6 +105,7 @@ TEST(JobRecord, EverythingComesBack) {
   EXPECT_EQ(back.value().wait, job.wait);
   EXPECT_EQ(back.value().error->fault, Fault::kHashMismatch);
   EXPECT_EQ(back.value().created, job.created);
+  EXPECT_EQ(back.value().removed, job.removed);
 }
 
 TEST(JobRecord, WhatALaterVersionAddedIsPassedOver) {

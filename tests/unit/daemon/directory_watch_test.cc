@@ -5,6 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <fcntl.h>
+#include <unistd.h>
+
 namespace tideway::daemon {
 namespace {
 
@@ -12,8 +15,9 @@ using namespace std::chrono_literals;
 
 class DirectoryWatchTest : public testing::Test {
  protected:
-  DirectoryWatch watch(WatchConfig::Existing existing, std::set<std::string> known = {}) {
+  DirectoryWatch watch(WatchConfig::Existing existing, std::set<std::string> known = {}, checkpoint::Format format = {}) {
     WatchConfig config;
+    config.format = format;
     config.root = "ckpt";
     config.dir = ObjectName::from_text("runs").value();
     config.series = "llm7";
@@ -70,6 +74,33 @@ TEST_F(DirectoryWatchTest, WhatTheStoreKnowsIsNotFoundAgain) {
   DirectoryWatch runs = watch(WatchConfig::Existing::kAll, {"step-10"});
   static_cast<void>(runs.look(quiet_, Time{}));
   EXPECT_EQ(names(runs.look(quiet_, Time{2s})), "step-20@20 ");
+}
+
+TEST_F(DirectoryWatchTest, WhatItsMarkerEndsGoesAtOnceWhenNobodyWritesToItAnyMore) {
+  save("step-10");
+  const int shard = ::open((root_ / "runs/step-10/__0_0.distcp").c_str(), O_WRONLY | O_CLOEXEC);
+  const int other = ::open((root_ / "runs/step-10/.metadata").c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_GE(shard, 0);
+  const bool has_leases = ::fcntl(other, F_SETLEASE, F_RDLCK) == 0;
+  ::close(other);
+  DirectoryWatch runs = watch(WatchConfig::Existing::kAll, {}, {checkpoint::Kind::kDcp});
+  EXPECT_EQ(names(runs.look(quiet_, Time{1s})), "") << "it is open to write";
+  EXPECT_EQ(runs.incomplete().at("step-10").reason, kChanging);
+  ::close(shard);
+  if (!has_leases) GTEST_SKIP() << "this file system grants no leases";
+  DirectoryWatch unnamed = watch(WatchConfig::Existing::kAll);
+  EXPECT_EQ(names(unnamed.look(quiet_, Time{1100ms})), "") << "it may be another format, without its last file yet";
+  EXPECT_EQ(names(runs.look(quiet_, Time{1100ms})), "step-10@10 ");
+}
+
+TEST_F(DirectoryWatchTest, IsLookedAtWhenTheWaitIsOverAndNotTooOften) {
+  save("step-10");
+  DirectoryWatch runs = watch(WatchConfig::Existing::kAll);
+  static_cast<void>(runs.look(quiet_, Time{1s}));
+  static_cast<void>(runs.look(quiet_, Time{2850ms}));
+  EXPECT_EQ(runs.next_look(), Time{3s}) << "two seconds without a change, and not a moment later";
+  runs.hurry(Time{2860ms});
+  EXPECT_EQ(runs.next_look(), Time{2850ms} + kLookMin);
 }
 
 }  // namespace

@@ -5,13 +5,17 @@
 #include "engine/receive_path.h"
 
 #include "digest/leaf_hash.h"
+#include "engine/published_entries.h"
 #include "mem/buffer_pool.h"
 #include "storage/blocking_queue.h"
 #include "storage/memory_store.h"
+#include "storage/scan.h"
 #include "support/temp_root.h"
 #include "transfer/sender.h"
 
 #include <gtest/gtest.h>
+
+#include <fstream>
 
 namespace tideway::engine {
 namespace {
@@ -70,6 +74,8 @@ class RottingQueue final : public storage::IoQueue {
 struct CopyOptions {
   messages::VerifyLevel verify = messages::VerifyLevel::kMemory;
   int rotten = 0;  // writes
+  const char* to = "out";
+  StartSink::Base base = StartSink::Base::kNone;
 };
 
 // One run of the transfer, as the control thread, the cpu worker and a peer would drive it.
@@ -86,7 +92,8 @@ class Copy {
     start.board = start_board_;
     start.options.verify = options.verify;
     start.root = std::make_shared<storage::RootedDir>(storage::RootedDir::open_host_path(root.string(), storage::Side::kDestination).value());
-    start.destination = named("out");
+    start.destination = named(options.to);
+    start.base = options.base;
     path_ = std::make_unique<ReceivePath>(std::move(start), ReceivePath::Around{queue_, rings_, leaf_buffers_});
     storage::MemorySource source(tree, {});
     const auto lister = source.list({});
@@ -109,6 +116,7 @@ class Copy {
   }
   const transfer::Sender& sender() const { return sender_; }
   const TransferBoard& board() const { return *start_board_; }
+  Bytes crossed() const { return crossed_; }  // raw bytes of blocks that were sent
   int reads() const { return queue_.reads(); }
 
  private:
@@ -134,7 +142,10 @@ class Copy {
       block.segments.push_back({leaf.object, leaf.leaf, leaf.length, digest::leaf_hash(from)});
     }
     block.raw = block.bytes.data().first(plan->raw_size);
+    const std::vector<Hash128> base = sender_.base_of(block.segments);
+    if (!base.empty() && std::ranges::equal(block.segments, base, {}, &block::Segment::hash)) return sender_.on_same(plan->key, block.segments);
     sender_.on_packed(plan->key, block.segments);
+    crossed_ += Bytes(plan->raw_size);
     const BlockKey key = block.key;
     path_->on_block({lane_handle(0, 1), TransferHandle(1), std::move(block), key, 0}, events_);
   }
@@ -147,6 +158,7 @@ class Copy {
     path_->on_message_taken();
     Status status = success();
     if (auto* held = std::get_if<messages::ObjectsHeld>(&to.message)) status = sender_.on_held(*held);
+    if (auto* base = std::get_if<messages::BaseLeaves>(&to.message)) sender_.on_base(*base);
     if (auto* needs = std::get_if<messages::Needs>(&to.message)) status = sender_.on_needs(*needs);
     if (auto* delivered = std::get_if<messages::BlocksDelivered>(&to.message)) status = sender_.on_delivered(*delivered);
     if (auto* rejected = std::get_if<messages::SegmentsRejected>(&to.message)) status = sender_.on_rejected(*rejected);
@@ -168,6 +180,7 @@ class Copy {
   transfer::Sender sender_{{.transfer = kId}};
   std::map<ObjectId, ObjectName> names_;
   bool is_accepted_ = false;
+  Bytes crossed_;
   std::optional<Result<TransferDone::Outcome>> outcome_;
   Time now_{};
 };
@@ -177,9 +190,9 @@ class ReceivePathTest : public testing::Test {
   fs::path root() const { return dir_ / "root"; }
   void SetUp() override { dir_.make_dir("root"); }
   // All of the tree is at its place; nothing else is there.
-  void expect_published(const MemoryTree& tree) const {
+  void expect_published(const MemoryTree& tree, const std::string& as = "out") const {
     for (const auto& [name, node] : tree.nodes()) {
-      const std::string shown = "root/out" + (name.is_root() ? "" : "/" + to_display(name));
+      const std::string shown = "root/" + as + (name.is_root() ? "" : "/" + to_display(name));
       ASSERT_TRUE(dir_.exists(shown)) << shown;
       if (node.type != EntryType::kFile) continue;
       const std::string bytes = dir_.read(shown);
@@ -359,6 +372,115 @@ TEST(ReadBackUnavailable, IsRefusedBeforeAnythingIsStaged) {
   fs::remove_all(root);
   ASSERT_TRUE(outcome && !outcome->ok());
   EXPECT_EQ(outcome->error().fault, Fault::kVerifyUnavailable);
+}
+
+// ---- what an earlier checkpoint has ----------------------------------------------------------------------------------
+
+class BaseTest : public ReceivePathTest {
+ protected:
+  // What crossed of one more checkpoint, which is published.
+  Bytes crossed_of(const MemoryTree& tree, const char* step, messages::VerifyLevel verify = messages::VerifyLevel::kMemory) {
+    Copy copy(tree, root(), {.verify = verify, .to = step, .base = StartSink::Base::kSibling});
+    const auto outcome = copy.go();
+    EXPECT_TRUE(outcome && outcome->ok()) << step << ": " << (outcome ? outcome->error().what : "no end");
+    if (outcome && outcome->ok()) expect_published(tree, step);
+    EXPECT_EQ(copy.sender().bytes_needed(), copy.crossed());
+    EXPECT_EQ(copy.sender().bytes_needed() + copy.sender().bytes_held(), copy.sender().bytes_listed());
+    return copy.crossed();
+  }
+  MemoryTree two_large() const {
+    MemoryTree tree;
+    tree.put(named("a"), file_of(2 * 4'194'304, 1));
+    tree.put(named("deep/b"), file_of(4'194'304 + 77, 2));
+    return tree;
+  }
+};
+
+TEST_F(BaseTest, OnlyLeavesThatChangedCross) {
+  MemoryTree tree = two_large();
+  EXPECT_EQ(crossed_of(tree, "step-100"), 4_MiB * 3 + 77_B) << "there is no base yet";
+  MemoryNode changed = *tree.find(named("a"));
+  changed.bytes[4'194'304 + 5] ^= std::byte{8};
+  tree.put(named("a"), changed);
+  EXPECT_EQ(crossed_of(tree, "step-200"), 4_MiB) << "one leaf";
+  EXPECT_EQ(crossed_of(tree, "step-300", messages::VerifyLevel::kReadback), 0_B) << "what is copied is read back, too";
+}
+
+TEST_F(BaseTest, ALeafOfALongerFileIsTheSameAndItsEndIsNot) {
+  MemoryTree tree = two_large();
+  crossed_of(tree, "step-100");
+  MemoryNode longer = *tree.find(named("deep/b"));
+  longer.bytes.resize(longer.bytes.size() + 1000, std::byte{7});
+  tree.put(named("deep/b"), longer);
+  EXPECT_EQ(crossed_of(tree, "step-200"), Bytes(1077));
+}
+
+TEST_F(BaseTest, ABaseThatWasChangedBehindItsManifestIsNotBelieved) {
+  const MemoryTree tree = two_large();
+  crossed_of(tree, "step-100");
+  const fs::path damaged = root() / "step-100" / "a";
+  fs::permissions(damaged, fs::perms::owner_write, fs::perm_options::add);
+  {
+    std::fstream file(damaged, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(4'194'304 + 1);
+    file.put('\0');  // all bytes of these files are odd
+  }
+  fs::remove(root() / "step-100" / "deep" / "b");
+  EXPECT_EQ(crossed_of(tree, "step-200"), 4_MiB + 4_MiB + 77_B) << "the leaf that is not what it was, and the file that is gone";
+}
+
+TEST_F(BaseTest, TheNewestBeforeItIsTheBaseAndWhatWasNotPublishedIsNone) {
+  MemoryTree tree = two_large();
+  crossed_of(tree, "step-100");
+  tree.put(named("a"), file_of(2 * 4'194'304, 9));
+  EXPECT_EQ(crossed_of(tree, "step-200"), 4_MiB * 2);
+  fs::create_directory(root() / "step-250");
+  EXPECT_EQ(crossed_of(tree, "step-300"), 0_B) << "step-200 is the base, not step-100 nor the directory without a manifest";
+}
+
+// ---- what was published, as a source ----------------------------------------------------------------------------------
+
+class ReplicaTest : public BaseTest {
+ protected:
+  // The entries of what was published, as another copy from there would tell them.
+  std::vector<ManifestEntry> entries_of(const char* name, std::optional<Hash256>* expected = nullptr) {
+    const auto root = std::make_shared<const storage::RootedDir>(storage::RootedDir::open_host_path(this->root().string(), storage::Side::kSource).value());
+    std::vector<ManifestEntry> entries(64);
+    storage::ScanSpec spec;
+    spec.sources.push_back({root, named(name), ""});
+    entries.resize(storage::TreeScan(std::move(spec)).next(entries).value());
+    auto published = PublishedEntries::of(*root, named(name));
+    EXPECT_TRUE(published.has_value());
+    if (!published) return entries;
+    published->stamp(entries);
+    published->on_end();
+    if (expected != nullptr) *expected = published->root();
+    return entries;
+  }
+};
+
+TEST_F(ReplicaTest, OneGoesOnWhereAnotherStopped) {
+  const MemoryTree tree = two_large();
+  crossed_of(tree, "step-1");
+  crossed_of(tree, "step-2");
+  std::optional<Hash256> first_root, second_root;
+  const auto first = entries_of("step-1", &first_root), second = entries_of("step-2", &second_root);
+  EXPECT_EQ(first, second) << "whatever inodes they have";
+  EXPECT_EQ(first_root, second_root);
+  EXPECT_TRUE(first_root.has_value());
+}
+
+TEST_F(ReplicaTest, WhatIsNotAsItWasPublishedIsTakenForWhatItIs) {
+  crossed_of(two_large(), "step-1");
+  const auto before = entries_of("step-1");
+  fs::permissions(root() / "step-1", fs::perms::owner_write, fs::perm_options::add);
+  fs::remove(root() / "step-1" / "a");
+  std::ofstream(root() / "step-1" / "a") << "another";
+  std::optional<Hash256> expected;
+  const auto after = entries_of("step-1", &expected);
+  EXPECT_FALSE(expected.has_value()) << "it is another tree by now";
+  ASSERT_EQ(after.size(), before.size());
+  EXPECT_NE(after[1], before[1]);
 }
 
 }  // namespace

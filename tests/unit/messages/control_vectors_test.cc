@@ -23,6 +23,8 @@ Row row(const char* name, const Message& message, Result<Message> (*parse)(Body)
           }};
 }
 
+const Hash128 kLeaf = counted<16>(0x20);
+
 std::vector<Row> rows() {
   return {
       row("hello", example_hello(), parse_hello),
@@ -51,6 +53,9 @@ std::vector<Row> rows() {
       row("transfer_closed", TransferClosed{kTransfer, "", false}, parse_transfer_closed),
       row("progress", Progress{kTransfer, 3_GiB, 2_GiB, 1_GiB, "store"}, parse_progress),
       row("objects_held", example_held(), parse_objects_held),
+      row("base_leaves", BaseLeaves{kTransfer, 7, {{ObjectId(1), 2, {kLeaf, kLeaf}}, {ObjectId(500), 0, {kLeaf}}}}, parse_base_leaves),
+      row("same_leaves", SameLeaves{kTransfer, BlockId(5), {{ObjectId(1), 2, 4 << 20, kLeaf}}}, parse_same_leaves),
+      row("remove_tree", RemoveTree{kTransfer, "ckpt", name_of_path("runs/llm7/step-100"), kRoot}, parse_remove_tree),
   };
 }
 

@@ -234,5 +234,38 @@ TEST(ObjectsHeld, IsRefusedWhenItContradictsItself) {
   refused("object.run", [](ObjectsHeld& held) { held.objects[1].runs[1].hashes.resize(kHeldHashesMax); });
 }
 
+TEST(BaseLeaves, ComesBackAsItWas) {
+  const BaseLeaves example{kTransfer, 7, {{ObjectId(1), 0, std::vector<Hash128>(3)}, {ObjectId(9), 12, std::vector<Hash128>(1)}}};
+  expect_back(example, parse_base_leaves);
+  BaseLeaves longest{kTransfer, UINT32_MAX, {}};
+  for (uint32_t i = 0; i < kBaseRunsMax; ++i) longest.runs.push_back({ObjectId(UINT32_MAX - i), UINT32_MAX - 4, std::vector<Hash128>(2)});
+  expect_back(longest, parse_base_leaves);
+  const auto refused = [&](const std::string& field, const std::function<void(BaseLeaves&)>& spoil) {
+    expect_refused<BaseLeaves>(example, parse_base_leaves, field, spoil);
+  };
+  refused("run", [](BaseLeaves& base) { base.runs.clear(); });
+  refused("run", [](BaseLeaves& base) { base.runs[0].hashes.resize(kBaseHashesMax); });
+  refused("run.hashes", [](BaseLeaves& base) { base.runs[1].hashes.clear(); });
+  refused("run.first", [](BaseLeaves& base) { base.runs[0].first = UINT32_MAX - 1; });
+}
+
+TEST(SameLeaves, ComesBackAsItWas) {
+  const SameLeaves example{kTransfer, BlockId(5), {{ObjectId(1), 2, 4 << 20, {}}, {ObjectId(3), 0, 1, {}}}};
+  expect_back(example, parse_same_leaves);
+  SameLeaves longest{kTransfer, BlockId(UINT32_MAX), {}};
+  for (uint32_t i = 0; i < kSameLeavesMax; ++i) longest.leaves.push_back({ObjectId(UINT32_MAX - i), UINT32_MAX - i, 4 << 20, {}});
+  expect_back(longest, parse_same_leaves);
+  expect_refused<SameLeaves>(example, parse_same_leaves, "leaf", [](SameLeaves& same) { same.leaves.clear(); });
+  expect_refused<SameLeaves>(example, parse_same_leaves, "leaf.length", [](SameLeaves& same) { same.leaves[0].length = 0; });
+  expect_refused<SameLeaves>(example, parse_same_leaves, "leaf.length", [](SameLeaves& same) { same.leaves[1].length = (4 << 20) + 1; });
+}
+
+TEST(RemoveTree, ComesBackAsItWasAndNamesNoRoot) {
+  const RemoveTree example{kTransfer, "ckpt", name_of_path("runs/llm7/step-100"), kRoot};
+  expect_back(example, parse_remove_tree);
+  expect_refused<RemoveTree>(example, parse_remove_tree, "name", [](RemoveTree& remove) { remove.name = ObjectName(); });
+  expect_refused<RemoveTree>(example, parse_remove_tree, "root", [](RemoveTree& remove) { remove.root = "a/b"; });
+}
+
 }  // namespace
 }  // namespace tideway::messages

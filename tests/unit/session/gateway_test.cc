@@ -7,6 +7,7 @@
 #include "crypto/random_bytes.h"
 #include "messages/type_of.h"
 #include "packet_io/tls_stream.h"
+#include "storage/stored_manifest.h"
 #include "support/temp_root.h"
 #include "support/test_certificates.h"
 #include "unit/crypto/raw_tls_peer.h"
@@ -242,6 +243,90 @@ TEST_F(GatewayTest, AFloodOfRequestsIsReadNoFasterThanTheWorkersWork) {
   }
   run_until({peer.get()}, [&] { return peer->is_silent() || peer->is_over(); });
   expect_serves_others();
+}
+
+// ---- what is taken away ----------------------------------------------------------------------------------------------
+
+class RemoveTest : public GatewayTest {
+ protected:
+  RemoveTest() {
+    rules_.grants = GrantTable({{crypto::IdentityPattern::parse("spiffe://example.org/site/*/gw/*").value(), "data", {},
+                                 {GrantOp::kRead, GrantOp::kList, GrantOp::kDelete}, {}, "test"}});
+    EXPECT_TRUE(gateway_->reload(rules_).ok());
+    publish("run/step-1");
+    peer_ = dial();
+    peer_->greet();
+    EXPECT_TRUE(is_greeted(*peer_));
+  }
+  // As a sink leaves it there.
+  void publish(const std::string& place) {
+    root_.write(place + "/a", "content");
+    const auto root = std::make_shared<const storage::RootedDir>(storage::RootedDir::open_host_path(root_.path().string(), storage::Side::kDestination).value());
+    auto staging = storage::Staging::create(root, TransferId{std::byte{9}}).value();
+    const auto dir = root->open_dir(ObjectName::from_text(place).value()).value();
+    EXPECT_TRUE(storage::write_stored_manifest(staging, {.root = kTree, .destination = ObjectName::from_text(place).value()}, dir, storage::single_name(".tideway-manifest")).ok());
+    EXPECT_TRUE(staging.remove().ok());
+  }
+  std::string removed(const std::string& place, const Hash256& tree = kTree) {
+    messages::RemoveTree order;
+    crypto::random_bytes(order.transfer);
+    order.root = "data";
+    order.name = ObjectName::from_text(place).value();
+    order.tree_root = tree;
+    peer_->types.clear();
+    peer_->error.clear();
+    peer_->say(order);
+    EXPECT_TRUE(run_until({peer_.get()}, [&] { return peer_->heard(MessageType::kTransferClosed) || peer_->is_over(); }));
+    return peer_->error;
+  }
+  static constexpr Hash256 kTree{std::byte{7}};
+  std::unique_ptr<Peer> peer_;
+};
+
+TEST_F(RemoveTest, WhatWasPublishedGoesWithAllOfIt) {
+  publish("run/step-2");
+  EXPECT_EQ(removed("run/step-1"), "");
+  EXPECT_FALSE(root_.exists("run/step-1"));
+  EXPECT_TRUE(root_.exists("run/step-2/a"));
+  EXPECT_TRUE(!root_.exists(".tideway") || std::filesystem::is_empty(root_.path() / ".tideway")) << "nothing is left of it";
+  EXPECT_EQ(removed("run/step-1"), "source_missing") << "and a second time there is nothing";
+}
+
+TEST_F(RemoveTest, WhatIsAnotherTreeOrWasNotPublishedStays) {
+  EXPECT_EQ(removed("run/step-1", Hash256{std::byte{8}}), "manifest_mismatch");
+  root_.write("run/mine/a", "content");
+  EXPECT_EQ(removed("run/mine"), "source_missing");
+  EXPECT_TRUE(root_.exists("run/step-1/a") && root_.exists("run/mine/a"));
+}
+
+TEST_F(RemoveTest, WhatATrackerNamesStays) {
+  root_.write("run/latest", "step-1\n");
+  EXPECT_EQ(removed("run/step-1"), "dest_busy");
+  root_.write("run/latest", "step-2\n");
+  EXPECT_EQ(removed("run/step-1"), "");
+}
+
+TEST_F(RemoveTest, WhatSomebodyReadsStaysUntilTheyAreThrough) {
+  const auto reader = dial();
+  reader->greet();
+  ASSERT_TRUE(is_greeted(*reader));
+  messages::OpenTransfer pull = request(messages::Direction::kPull);
+  pull.name = ObjectName::from_text("run/step-1").value();
+  pull.sink = messages::SinkStart{SlotId(5), 0};
+  reader->say(pull);
+  ASSERT_TRUE(run_until({reader.get()}, [&] { return reader->heard(MessageType::kManifestPage); }));
+  EXPECT_EQ(removed("run/step-1"), "dest_busy");
+  EXPECT_TRUE(root_.exists("run/step-1/a"));
+  reader->say(messages::CancelTransfer{pull.transfer, "cancelled", false});
+  ASSERT_TRUE(run_until({reader.get()}, [&] { return reader->heard(MessageType::kTransferClosed); }));
+  EXPECT_EQ(removed("run/step-1"), "");
+}
+
+TEST_F(RemoveTest, WithoutTheGrantToDeleteNothingGoes) {
+  rules_.grants = grants_for("*");
+  ASSERT_TRUE(gateway_->reload(rules_).ok());
+  EXPECT_EQ(removed("run/step-1"), "denied");
+  EXPECT_TRUE(root_.exists("run/step-1/a"));
 }
 
 // ---- limits of a grant ---------------------------------------------------------------------------------------------

@@ -39,5 +39,13 @@ TEST(Replicas, OfTheNewestStepComeInTheirOrder) {
   EXPECT_TRUE(choose({}, {}).empty());
 }
 
+TEST(Replicas, TheNearestOfAStepComesFirst) {
+  using namespace std::chrono_literals;
+  EXPECT_LT(expected(10_Gbit, 80ms), expected(1_Gbit, 1ms)) << "a fast path is nearer than a short one";
+  EXPECT_LT(expected(Rate(), 1ms), expected(Rate(), 80ms)) << "of those that nobody knows, the short one";
+  const Replica far{"a:r/step-20", 20, 9s}, near{"b:r/step-20", 20, 1s}, older{"c:r/step-10", 10, 0s};
+  EXPECT_EQ(choose({far, older, near}, {.older = OlderToo::kYes}), (std::vector<Replica>{near, far, older}));
+}
+
 }  // namespace
 }  // namespace tideway::session

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which checkpoints give way to a newer one of their series that is ready: older ones for the same place that are not more than half
+// there. What is nearly there is worth its end, since a newer one may be lost.
+// Thread: control. Pure.
+#pragma once
+#include "api/job_view.h"
+#include "job/job.h"
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tideway::daemon {
+
+// A job that brings a pointer, and no checkpoint.
+bool is_pointer(const job::Job& job);
+// The directory that a checkpoint lies in, at its destination: "oslo:ckpt/runs" of "oslo:ckpt/runs/step-1".
+std::string_view place_above(std::string_view destination);
+
+// `progress` of the older one, if it runs.
+bool gives_way(const job::Job& older, const std::optional<api::Progress>& progress, const job::Job& newer);
+
+// What is held of a series, and takes room that its trainer thinks is free.
+struct HeldPin {
+  std::string pin;
+  uint64_t step = 0;
+  Bytes bytes;
+  enum class Use : uint8_t { kWaits, kNeeded } use = Use::kWaits;  // kNeeded: it is being sent, or the newest
+};
+struct PinLimits {
+  uint32_t pins_max = 0;  // 0: no limit
+  Bytes bytes_max = Bytes::max();
+};
+// Which of these go: the oldest that wait, until what is left is within the limits, or only what is needed.
+std::vector<std::string> too_many(std::vector<HeldPin> held, const PinLimits& limits);
+
+}  // namespace tideway::daemon

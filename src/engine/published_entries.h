@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A tree that was published here, as the source of another copy: every replica of it is the same tree. So the version of a file that is as
+// it was published comes from the tree's root, and not from the inode that it has here, and a copy that one replica began goes on
+// from another. And what is sent must have that root in the end: a replica that was damaged is found before anything of it is published again.
+// Thread: io worker; it blocks.
+#pragma once
+#include "engine/durable_log.h"
+#include "storage/stored_manifest.h"
+
+#include <optional>
+
+namespace tideway::engine {
+
+class PublishedEntries {
+ public:
+  // Nothing: it was not published whole, or its manifest cannot be read.
+  static std::optional<PublishedEntries> of(const storage::RootedDir& root, const ObjectName& name);
+
+  // The entries of the scan, one batch after the other, and that there are no more.
+  void stamp(std::span<ManifestEntry> entries);
+  void on_end() { is_complete_ = stored_.next() == nullptr; }
+  // What the root must be; nothing: it is not the tree that was published, or only a part of it.
+  std::optional<Hash256> root() const { return is_same_ && is_complete_ ? std::optional(header_.root) : std::nullopt; }
+
+ private:
+  explicit PublishedEntries(storage::StoredManifest manifest)
+      : header_(manifest.header()), manifest_(std::move(manifest)), stored_(manifest_.pages()) {}
+  storage::StoredManifestHeader header_;
+  storage::StoredManifest manifest_;  // holds the file that the entries are read from
+  FormerEntries stored_;
+  bool is_same_ = true, is_complete_ = false;
+};
+
+}  // namespace tideway::engine

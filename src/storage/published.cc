@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "storage/published.h"
+
+#include "storage/scan.h"
+#include "storage/staging.h"
+#include "storage/stored_manifest.h"
+
+#include <sys/file.h>
+
+namespace tideway::storage {
+namespace {
+
+Error not_there(const RootedDir& root, const ObjectName& name) {
+  return {Fault::kSourceMissing, "\"" + root.shown(name) + "\" is not there as something that was published whole", "see tideway ls"};
+}
+
+}  // namespace
+
+Result<ObjectName> manifest_of(const RootedDir& root, const ObjectName& name) {
+  if (name.is_root()) return not_there(root, name);
+  const auto there = root.stat_if_exists(name);
+  if (!there.ok()) return there.error();
+  if (!there.value()) return not_there(root, name);
+  const bool is_tree = there.value()->kind == FileKind::kDirectory;
+  auto manifest = is_tree ? name.child(std::string(kTreeManifestName)) : Result<ObjectName>(kept_manifest_name(name));
+  if (!manifest.ok()) return std::move(manifest).error();
+  const auto listed = root.stat_if_exists(manifest.value());
+  if (!listed.ok()) return listed.error();
+  if (!listed.value()) return not_there(root, name);
+  return manifest;
+}
+
+Result<Descriptor> hold_published(const RootedDir& root, const ObjectName& name) {
+  const auto manifest = manifest_of(root, name);
+  if (!manifest.ok()) return Descriptor();
+  auto file = root.open_file(manifest.value(), Access::kRead);
+  if (!file.ok()) return Descriptor();
+  if (::flock(file.value().get(), LOCK_SH | LOCK_NB) != 0) return not_there(root, name);
+  return file;
+}
+
+Status remove_published(const RootedDir& root, const Removal& removal) {
+  const auto manifest = manifest_of(root, removal.name);
+  if (!manifest.ok()) return manifest.error();
+  auto stored = StoredManifest::open(root, manifest.value());
+  if (!stored.ok()) return std::move(stored).error();
+  const StoredManifestHeader& header = stored.value().header();
+  const std::string shown = root.shown(removal.name);
+  if (header.root != removal.tree_root)
+    return Error{Fault::kManifestMismatch, "\"" + shown + "\" was published with another root; it is left alone", ""};
+  auto lock = root.open_file(manifest.value(), Access::kRead);
+  if (!lock.ok()) return std::move(lock).error();
+  if (::flock(lock.value().get(), LOCK_EX | LOCK_NB) != 0) return Error{Fault::kDestBusy, "\"" + shown + "\" is being read", "try again later"};
+  if (manifest.value().parent() != removal.name) {  // of a single file, which goes in one step
+    if (header.destination != removal.name) return not_there(root, removal.name);
+    if (Status status = root.remove_file(removal.name); !status.ok()) return status;
+    return root.remove_file(manifest.value());
+  }
+  const ObjectName away = single_name(std::string(kStateDirName)).child(to_hex(removal.id)).value();
+  if (auto made = root.make_dirs(away.parent()); !made.ok()) return std::move(made).error();
+  if (Status status = root.remove_tree(away); !status.ok()) return status;
+  if (Status status = root.rename(removal.name, root, away); !status.ok()) return status;
+  auto parent = root.open_dir(removal.name.parent());
+  if (!parent.ok()) return std::move(parent).error();
+  if (Status status = parent.value().sync(); !status.ok()) return status;
+  return root.remove_tree(away);
+}
+
+}  // namespace tideway::storage
