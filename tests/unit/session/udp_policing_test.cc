@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "session/udp_policing.h"
+
+#include <gtest/gtest.h>
+
+namespace tideway::session {
+namespace {
+
+using namespace std::chrono_literals;
+
+// A path, told second by second: packets of 1,000 bytes sent, and of these lost.
+struct Case {
+  const char* what;
+  uint64_t sent, lost;  // per second
+  Rate remembered;
+  int seconds;
+  bool is_likely;
+};
+
+UdpPolicing watch(const Case& one) {
+  UdpPolicing policing;
+  for (int look = 0; look <= 4 * one.seconds; ++look) {
+    const auto times = static_cast<uint64_t>(look);
+    policing.on_traffic(Time(1h) + look * 250ms, {Bytes(times * one.sent * 250), Bytes(), times * one.sent / 4, times * one.lost / 4}, one.remembered);
+  }
+  return policing;
+}
+
+TEST(UdpPolicing, IsLikelyWhereMuchIsLostAtASmallShareOfWhatThePathCarried) {
+  const Rate fast = 100_Mbit;
+  const Case cases[] = {
+      {"a tenth lost at a small rate", 600, 60, fast, 6, true},
+      {"most of it lost", 6000, 5500, fast, 6, true},
+      {"nothing is known of the path", 600, 60, Rate(), 6, true},
+      {"not long enough", 600, 60, fast, 4, false},
+      {"a lossy path", 600, 30, fast, 6, false},
+      {"slow without loss", 600, 0, fast, 6, false},
+      {"lossy, and as fast as ever", 12'000, 2'400, fast, 6, false},
+      {"hardly anything is sent", 36, 18, fast, 6, false},
+      {"silent", 0, 0, fast, 6, false},
+  };
+  for (const Case& one : cases) EXPECT_EQ(watch(one).is_likely(), one.is_likely) << one.what;
+}
+
+TEST(UdpPolicing, ForgetsWhatLiesBeforeItsWindow) {
+  UdpPolicing policing;
+  Traffic traffic;
+  for (int look = 0; look < 80; ++look) {
+    const bool is_good = look >= 40;
+    traffic.packets_sent += is_good ? 5000 : 150;
+    traffic.packets_lost += is_good ? 0 : 50;
+    traffic.sent += Bytes(is_good ? 5'000'000 : 150'000);
+    policing.on_traffic(Time(1h) + look * 250ms, traffic, Rate());
+    if (look == 39) {
+      EXPECT_TRUE(policing.is_likely());
+    }
+  }
+  EXPECT_FALSE(policing.is_likely());
+  EXPECT_EQ(policing.rate(), Rate::bytes_per_second(20'000'000));
+  EXPECT_EQ(policing.watched(), UdpPolicing::kWindow);
+}
+
+TEST(UdpPolicing, RatesAreWhatCrossedEitherWay) {
+  UdpPolicing sends, receives;
+  for (int look = 0; look < 12; ++look) {
+    const auto times = static_cast<uint64_t>(look);
+    sends.on_traffic(Time(1h) + look * 250ms, {Bytes(times * 250'000), Bytes(times * 10), times * 250, times * 25}, Rate());
+    receives.on_traffic(Time(1h) + look * 250ms, {Bytes(times * 10), Bytes(times * 500'000), times, 0}, Rate());
+  }
+  EXPECT_EQ(sends.rate(), Rate::bytes_per_second(900'000));
+  EXPECT_EQ(sends.rate_best(), Rate::bytes_per_second(900'000));
+  EXPECT_EQ(receives.rate(), Rate::bytes_per_second(2'000'000));
+}
+
+TEST(UdpPolicing, LooksThatComeEarlyDoNothing) {
+  UdpPolicing policing;
+  policing.on_traffic(Time(1h), {}, Rate());
+  policing.on_traffic(Time(1h) + 1ms, {1_MiB, 1_MiB, 1000, 500}, Rate());
+  EXPECT_EQ(policing.rate(), Rate());
+  EXPECT_EQ(policing.next_look(), Time(1h) + 250ms);
+}
+
+}  // namespace
+}  // namespace tideway::session
