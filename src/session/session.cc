@@ -158,10 +158,21 @@ void Session::look_at_path(Time now) {
     }
   }
   best_second_.on_total(now, Bytes(static_cast<uint64_t>(delivered)));
-  policing_.on_traffic(now, traffic(), remembered_);
+  policing_.on_traffic(now, traffic(), {remembered_, link() ? Rate() : std::min(ceiling_, around_.engine.rate()), work()});
   if (lanes_.delivery() == Delivery::kStream || !policing_.is_likely() || !reports_policing()) return;
   fail({Fault::kUdpBlocked, "UDP passes at " + to_string(policing_.rate()) + " only, and the rest is dropped: somebody on the way may police it",
         "have the data ports (UDP) let through at full rate"});
+}
+
+// Whether blocks wait for the network: all that there is was read, or our reads have filled the buffers that they may have.
+UdpPolicing::Work Session::work() const {
+  const auto is_read = [](const auto& entry) {
+    const engine::TransferBoard& board = *entry.second->board;
+    return entry.second->role == Role::kSource && board.is_scanning.get() == 0 && board.bytes_raw.get() >= board.bytes_needed.get();
+  };
+  const engine::Layout& layout = around_.engine.layout();
+  const bool are_full = (1 - around_.engine.pool_free_share()) * layout.buffers >= layout.buffers_sending / 2;
+  return are_full || std::ranges::any_of(by_id_, is_read) ? UdpPolicing::Work::kPiledUp : UdpPolicing::Work::kScarce;
 }
 
 // The side that sends notices it; whether it matters is for the side that dialled.

@@ -138,6 +138,7 @@ class Session {
   std::optional<size_t> link() const;
   bool looks_at_path() const { return lanes_.are_open() && !by_id_.empty(); }
   void look_at_path(Time now);
+  UdpPolicing::Work work() const;
   bool reports_policing() const;
 
   // Messages.
@@ -206,6 +207,7 @@ class Session {
   Duration rtt_opened_{};             // of the control channel when the lanes were opened
   BestSecond best_second_;
   Rate remembered_;                   // of the path; zero: unknown
+  Rate ceiling_ = Rate::unlimited();  // of what we send
   UdpPolicing policing_;
   bool greeted_ = false, said_goodbye_ = false;
   std::map<TransferId, std::shared_ptr<Transfer>> by_id_;

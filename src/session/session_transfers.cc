@@ -124,7 +124,9 @@ void Session::set_ceiling() {
   Rate sum;
   for (const auto& [id, transfer] : by_id_)
     if (transfer->role == Role::kSource && transfer->slot) sum = sum + std::min(transfer->rate_max, transfer->rate_own);
-  if (sum > Rate()) lanes_.set_ceiling(sum);
+  if (sum == Rate()) return;
+  ceiling_ = sum;
+  lanes_.set_ceiling(sum);
 }
 
 void Session::limit_rate(Transfer& transfer, Rate rate) {

@@ -21,16 +21,17 @@ Rate UdpPolicing::crossed(const Look& from, const Look& to) {
   return std::max(sent, Rate::of(to.traffic.received - from.traffic.received, time));
 }
 
-void UdpPolicing::on_traffic(Time now, const Traffic& traffic, Rate remembered) {
+void UdpPolicing::on_traffic(Time now, const Traffic& traffic, const Sending& sending) {
   if (now < next_look()) return;
-  looks_.push_back({now, traffic});
+  const bool could_send = sending.work == Work::kPiledUp && sending.allowed >= sending.remembered * kRememberedShare;
+  looks_.push_back({now, traffic, could_send ? sending.remembered : Rate()});
   while (looks_.size() > 2 && now - looks_[1].at >= kWindow) looks_.pop_front();
   const auto second_ago = std::ranges::find_if(looks_.rbegin(), looks_.rend(), [&](const Look& look) { return now - look.at >= std::chrono::seconds(1); });
   if (second_ago != looks_.rend()) best_ = std::max(best_, crossed(*second_ago, looks_.back()));
   const Traffic& before = looks_.front().traffic;
-  const bool is_slow = remembered == Rate() || rate() < remembered * kRememberedShare;
-  is_likely_ = now - looks_.front().at >= kWindow && traffic.packets_sent - before.packets_sent >= kPacketsMin && is_slow &&
-               loss_of(before, traffic) >= kLossMin;
+  const Rate expected = std::ranges::min(looks_, {}, &Look::expected).expected;
+  const bool is_slow = sending.remembered == Rate() ? loss_of(before, traffic) >= kLossMin : rate() < expected * kRememberedShare;
+  is_likely_ = is_slow && watched() >= kWindow && traffic.packets_sent - before.packets_sent >= kPacketsMin;
 }
 
 Rate UdpPolicing::rate() const { return looks_.size() < 2 ? Rate() : crossed(looks_.front(), looks_.back()); }
