@@ -332,7 +332,8 @@ void Checkpoints::supersede_older(const job::Job& newer, Now now) {
     if (job == nullptr || job::is_over(job->state) || is_pointer(*job) || job->spec.series != newer.spec.series || !job->spec.step || *job->spec.step >= *newer.spec.step) continue;
     if (above(job->spec.destination) != above(newer.spec.destination)) continue;
     const auto progress = parts_.runner.progress(id);
-    if (!progress || !is_past_half(*progress)) older.push_back(id);
+    const bool is_far = progress && (progress->bytes_verified + progress->bytes_held) * 2 > progress->bytes_needed + progress->bytes_held && progress->stage != "scan";
+    if (!is_far) older.push_back(id);
   }
   for (const job::JobId& id : older) {
     parts_.table.change(id, now.wall, [&](job::Job& job) {

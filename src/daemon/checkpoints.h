@@ -21,12 +21,6 @@
 
 namespace tideway::daemon {
 
-// Whether more than half of a checkpoint is at its destination, so that a newer one does not take its place.
-inline bool is_past_half(const api::Progress& progress) {
-  const bool is_listed = progress.stage != "scan" && progress.stage != "connect";  // so that it is known what it needs
-  return is_listed && (progress.bytes_verified + progress.bytes_held) * 2 > progress.bytes_needed + progress.bytes_held;
-}
-
 class Checkpoints {
  public:
   struct Parts {
