@@ -37,7 +37,7 @@ void print_line(const api::JobView& view, const OutputConfig& output) {
     JsonLine line("state");
     line.text("job", job.id).text("state", job::to_string(job.state)).text("class", job::to_string(job.spec.service)).text("peer", job.peer);
     line.text("source", sources_of(job.spec)).text("destination", to_display(std::string_view(job.spec.destination))).text("reason", reason_of(view));
-    if (view.progress) line.text("stage", view.progress->stage).number("bytes_done", view.progress->bytes_verified.count()).number("bytes_total", view.progress->bytes_needed.count());
+    if (view.progress) line.text("stage", view.progress->stage).number("bytes_done", view.progress->bytes_verified.count()).number("bytes_total", view.progress->bytes_needed.count()).text("backend", view.progress->backend);
     line.text("created", api::to_text(job.created)).print();
     return;
   }
@@ -74,6 +74,10 @@ void print_whole(const api::JobView& view) {
   line("class", std::string(job::to_string(job.spec.service)));
   if (job.spec.weight) line("weight", std::to_string(*job.spec.weight));
   line("held by", view.held_by);
+  if (view.progress) {
+    line("done", done_of(view));
+    line("carried by", view.progress->backend);
+  }
   if (!job.spec.rate_max.is_unlimited()) line("rate", to_string(job.spec.rate_max));
   line("submission", job.spec.submission_id);
   line("run of", job.run_of);

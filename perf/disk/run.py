@@ -23,8 +23,10 @@ import record  # noqa: E402
 from systems import Bench, systems  # noqa: E402
 
 # What is known not to be there, said with each result.
-NOT_MEASURED = ("tideway with buffered I/O: it takes O_DIRECT for large aligned reads and writes by itself and has no switch for it",
-                "tideway --verify readback: not in this version")
+NOT_MEASURED = ("tideway with buffered I/O: it takes O_DIRECT for large aligned reads and writes by itself and has no switch for it",)
+# What a level of verification may cost of the throughput that there is without (`wire`).
+WITHOUT = "tideway --verify wire"
+PRICES = (("memory", "tideway", 0.05), ("readback", "tideway --verify readback", 0.15))
 MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs", "devtmpfs")
 
 
@@ -138,6 +140,28 @@ def add_limits(rows):
             row["of_device"] = row["gb_per_s"] / limits[row["cache"]]
 
 
+def prices(runs):
+    """Of each level, within each repetition, so that what the device does meanwhile touches both alike."""
+    rows = []
+    for level, name, most in PRICES:
+        for cache in ("cold", "warm"):
+            with_it, without = (next((results for (n, _, c), results in runs.items() if (n, c) == (system, cache)), []) for system in (name, WITHOUT))
+            costs = [1 - rate(a) / rate(b) for a, b in zip(with_it, without) if "error" not in a and "error" not in b]
+            if costs:
+                rows.append({"level": level, "cache": cache, "runs": len(costs), "price": statistics.median(costs), "price_min": min(costs),
+                             "price_max": max(costs), "most": most, "is_met": statistics.median(costs) <= most})
+    return rows
+
+
+def price_table(rows):
+    lines = ["| verification | page cache | costs | least..most | n | may cost | |", "|---|---|---:|---:|---:|---:|---|"]
+    for row in rows:
+        lines.append("| %s | %s | %.1f %% | %.1f..%.1f | %d | %.0f %% | %s |" % (
+            row["level"], row["cache"], 100 * row["price"], 100 * row["price_min"], 100 * row["price_max"], row["runs"], 100 * row["most"],
+            "met" if row["is_met"] else "missed"))
+    return "\n".join(lines)
+
+
 def table(rows):
     lines = ["| system | page cache | GB/s | least..most | n | s | of the device | CPU s/GB | |", "|---|---|---:|---:|---:|---:|---:|---:|---|"]
     for row in rows:
@@ -156,10 +180,13 @@ def report(options, runs, left_out, before):
     rows = summarise(runs)
     print("%s on %s, one file of %d MiB of random bytes, medians of %d\n" % (kind, device, options.size_mib, options.repeats))
     print(table(rows))
+    costs = prices(runs)
+    if costs:
+        print("\nWhat a level costs of the throughput of --verify wire:\n\n" + price_table(costs))
     for line in left_out:
         print("left out: " + line)
     path = record.where("disk")
-    record.save(path, {"machine": before, "file_system": kind, "device": device, "size_mib": options.size_mib, "rows": rows,
+    record.save(path, {"machine": before, "file_system": kind, "device": device, "size_mib": options.size_mib, "rows": rows, "prices": costs,
                        "left_out": left_out, "raw": [{"system": name, "cache": cache, "runs": results} for (name, _, cache), results in runs.items()]})
     print("written to %s" % path.relative_to(REPO))
     subprocess.run([str(REPO / "perf" / "plot.py"), str(path)])

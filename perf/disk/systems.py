@@ -162,4 +162,5 @@ def systems(bench, programs):
     return fio + copies + [Tideway(bench, programs, *kind) for kind in (
         ("tideway", ("", [])),
         ("tideway --verify wire", ("", ["--verify", "wire"])),
+        ("tideway --verify readback", ("", ["--verify", "readback"])),
         ("tideway, io = threads", ("[storage]\nio = \"threads\"\n", [])))]

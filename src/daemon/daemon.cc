@@ -190,8 +190,20 @@ void Daemon::run(const std::function<void()>& on_ready) {
   drain();
 }
 
+// What hangs for another reason than a disk only a new start mends.
 void Daemon::tell_watchdog(Time now) {
-  if (watchdog_.beat(now)) notify_.say("WATCHDOG=1");
+  feel_pulse(now);
+  if (watchdog_.beat(now) && !pulse_.has_still_worker()) notify_.say("WATCHDOG=1");
+}
+
+void Daemon::feel_pulse(Time now) {
+  if (now < pulse_.next_look()) return;
+  for (const WorkerPulse::Change& change : pulse_.look(now, WorkerPulse::read())) {
+    if (change.now == WorkerPulse::Change::Now::kMoves) log::info("worker_goes_on", "thread=" + change.worker);
+    else if (!WorkerPulse::is_storage(change.worker)) log::error("worker_stands_still", "thread=" + change.worker + " next=\"the service manager starts the gateway again\"");
+    else log::error("storage_stalled", "code=" + std::string(row_of(Fault::kDestStalled).name) + " thread=" + change.worker +
+                                           " why=\"a call to a disk has not come back for 30 s\" next=\"see which of the roots still answers\"");
+  }
 }
 
 void Daemon::turn() {

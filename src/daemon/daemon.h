@@ -10,6 +10,7 @@
 #include "daemon/phase_port.h"
 #include "daemon/service_notify.h"
 #include "daemon/watchdog.h"
+#include "daemon/worker_pulse.h"
 #include "session/gateway.h"
 
 #include <functional>
@@ -60,11 +61,13 @@ class Daemon {
   Status watch_descriptors();
   void turn();
   void tell_watchdog(Time now);
+  void feel_pulse(Time now);
   void warn_of_expiry();
   void drain();
 
   ServiceNotify notify_;
   Watchdog watchdog_;
+  WorkerPulse pulse_;
   std::unique_ptr<AuditLog> audit_;  // outlives the gateway, which writes to it
   std::unique_ptr<PhasePort> phases_;  // outlives the gateway, whose workers look at its board
   std::unique_ptr<session::Gateway> gateway_;

@@ -58,6 +58,7 @@ session::OpenLocal below_roots(const session::Roots& roots) {
     if (!place.ok()) return std::move(place).error();
     auto root = roots.find(place.value().root, side);
     if (root == nullptr) return Error{Fault::kUsage, "there is no root \"" + place.value().root + '"', "see GET /v1/roots"};
+    if (Status status = side == storage::Side::kDestination ? roots.check_in_place(place.value().root) : success(); !status.ok()) return std::move(status).error();
     return session::LocalPlace{std::move(root), std::move(place.value().name), place.value().root};
   };
 }
@@ -170,10 +171,18 @@ Time JobRunner::next_deadline() const {
   return next;
 }
 
+// While it has something to send or to receive: a connection without work shows nothing.
+void JobRunner::judge_carrier(const Running& running) {
+  if (!peers_.is_on_trial(running.peer) || running.session->is_over() || running.transfer->outcome) return;
+  const bool has_work = session::numbers_of(*running.transfer, running.session, gateway_.engine()).stage == session::CopyNumbers::Stage::kSend;
+  if (has_work) peers_.judge(running.peer, *running.session);
+}
+
 void JobRunner::settle(Time now, job::WallTime wall) {
   for (Place place = running_.begin(); place != running_.end();) {
     const Place here = place++;
     here->was_up |= here->session->is_up();
+    judge_carrier(*here);
     if (here->transfer->outcome || here->session->is_over()) finish(here, now, wall);
   }
 }
@@ -317,15 +326,16 @@ void JobRunner::finish(Place place, Time now, job::WallTime wall) {
   numbers.packets_sent -= std::min(numbers.packets_sent, running.packets_sent);
   numbers.packets_lost -= std::min(numbers.packets_lost, running.packets_lost);
   const auto ended = running.transfer->outcome ? *running.transfer->outcome : Result<engine::TransferDone::Outcome>(running.session->error());
+  const bool goes_on = !ended.ok() && peers_.changes_carrier(running.peer, *running.session, ended.error(), now);
   peers_.give_back(running.session, now);
   if (ended.ok()) {
     const job::Outcome outcome = to_outcome(ended.value(), numbers, now - running.started);
     table_.change(running.id, wall, [&](job::Job& job) { return job::publish(job, wall, outcome); });
     return log::info("job_published", "job=" + running.id + " peer=" + running.peer + " bytes=" + std::to_string(outcome.bytes.count()));
   }
-  if (ended.error().fault == Fault::kUdpBlocked && peers_.on_udp_blocked(running.peer, now)) {
+  if (goes_on) {
     table_.change(running.id, wall, [](job::Job& job) {
-      job::recover(job);  // to the queue, and from there over TLS at once
+      job::recover(job);  // to the queue, and from there over the other carrier at once
       return true;
     });
     return;

@@ -85,6 +85,7 @@ class JobRunner {
   using Place = std::list<Running>::iterator;
 
   void settle(Time now, job::WallTime wall);
+  void judge_carrier(const Running& running);
   void start_due(Time now, job::WallTime wall);
   void start_queued(Time now, job::WallTime wall);
   bool has_room(const job::Job& job, job::WallTime wall) const;

@@ -67,7 +67,7 @@ void PathWatch::add_to(MetricsText& out, session::Gateway& gateway, const std::v
   out.family("flow_rtt_seconds", kHistogram, "round trips of open flows, one of each per scrape").histogram(kRttBounds, rtts_);
   out.family("peer_up", kGauge, "1 while a session with that peer is up; without a job for ten minutes none is");
   for (const auto& [peer, path] : paths) out.value(path.is_up ? 1 : 0, {{"peer", peer}});
-  out.family("fallback_active", kGauge, "1 while packets to that peer go over TLS, because UDP does not come through");
+  out.family("fallback_active", kGauge, "1 while packets to that peer go over TLS, because UDP is blocked or policed");
   for (const auto& [peer, path] : paths) out.value(path.is_fallback ? 1 : 0, {{"peer", peer}});
   out.family("path_mtu_bytes", kGauge, "UDP payload of the largest packets that the path to a peer takes, of its worst open flow");
   for (const auto& [peer, path] : paths)

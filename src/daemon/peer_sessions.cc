@@ -20,10 +20,19 @@ session::CarrierChoice& PeerSessions::carrier(const std::string& peer) {
   return carriers_.try_emplace(peer, gateway_.fallback()).first->second;
 }
 
-bool PeerSessions::on_udp_blocked(const std::string& peer, Time now) {
-  const bool goes_on = carrier(peer).on_blocked(now);
-  if (goes_on) log::warning("udp_blocked", "peer=" + peer + " UDP does not come through; going on over TLS connections");
-  return goes_on;
+bool PeerSessions::changes_carrier(const std::string& peer, const session::Session& session, const Error& why, Time now) {
+  session::CarrierChoice& choice = carrier(peer);
+  if (why.fault == Fault::kUdpBlocked && session.delivery() != choice.delivery()) return true;  // another job of it was told first
+  if (!choice.on_ended(now, why.fault, session.policing().rate())) return false;
+  const std::string next = choice.delivery() == Delivery::kDatagram ? "going on over UDP" : choice.is_trial() ? "trying TLS connections" : "going on over TLS connections";
+  log::warning("udp_blocked", "peer=" + peer + ' ' + next + " why=\"" + why.what + '"');
+  return true;
+}
+
+void PeerSessions::judge(const std::string& peer, session::Session& session) {
+  session::CarrierChoice& choice = carrier(peer);
+  if (!choice.is_trial() || session.delivery() != choice.delivery() || session.policing().watched() < session::CarrierChoice::kTrial) return;
+  if (!choice.judge(session.policing().rate_best())) session.on_connection_failed({Fault::kUdpBlocked, "TLS connections carry no more than UDP does", ""});
 }
 
 // UDP is asked for again by the first session that is wanted when it is time to; jobs under way stay where they are.
@@ -42,7 +51,8 @@ Result<session::Session*> PeerSessions::take(const std::string& peer, const Use&
   if (known == nullptr) return Error{Fault::kUsage, "the configuration names no peer \"" + peer + "\" any more", "add the [[peer]] again and reload"};
   if (!has_room(peer, use.sharing))
     return Error{Fault::kOverloaded, "all sessions with " + peer + " are in use", "jobs with a rate or weight of their own run " + std::to_string(kOwnMax) + " at a time"};
-  auto dialled = gateway_.dial(*known, {choice.delivery(), use.manners});
+  using Policing = session::SessionOptions::Policing;
+  auto dialled = gateway_.dial(*known, {choice.delivery(), use.manners, choice.wants_trial(now) ? Policing::kReported : Policing::kBorne});
   if (!dialled.ok()) return dialled;
   entries_.push_back({peer, use, dialled.value(), 1, kNever, false});
   return dialled;

@@ -41,8 +41,11 @@ class PeerSessions {
   // Errors: usage (no such peer any more), overloaded (kOwnMax), peer_unreachable.
   Result<session::Session*> take(const std::string& peer, const Use& use, Time now);
   void give_back(session::Session* session, Time now);
-  // No UDP of that peer came through. True: the next session goes over TLS.
-  bool on_udp_blocked(const std::string& peer, Time now);
+  // A job's session with that peer ended with `why`. True: another carrier is taken for the next one, where the job goes on at once.
+  bool changes_carrier(const std::string& peer, const session::Session& session, const Error& why, Time now);
+  // Whether TLS carries more than UDP did, of a session that is on trial; if not, it ends and UDP is taken up again.
+  void judge(const std::string& peer, session::Session& session);
+  bool is_on_trial(const std::string& peer) { return carrier(peer).is_trial(); }
   // Closes what is over or has been idle for long; nobody may use what is over after that.
   void tidy(Time now);
   Time next_deadline() const;

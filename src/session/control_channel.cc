@@ -282,6 +282,8 @@ void ControlChannel::end_of_input() {
 std::optional<Frame> ControlChannel::receive() {
   owner_.check();
   assemble();
+  // A socket that takes nothing more calls nobody: what the peer had said by then was the last of it.
+  if (output_broken_ && !is_ready_ && state_ != ChannelState::kClosing && state_ != ChannelState::kDone) after_write();
   if (!is_ready_ || state_ == ChannelState::kClosing || state_ == ChannelState::kDone) return std::nullopt;
   is_ready_ = false;
   header_used_ = 0;

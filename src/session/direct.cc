@@ -92,7 +92,9 @@ Status Direct::begin(const GatewayConfig& gateway) {
 }
 
 Status Direct::dial() {
-  auto session = gateway_->dial(peer_, {.delivery = carrier_.delivery()});
+  using Policing = SessionOptions::Policing;
+  const bool may_change = request_ && !request_->options.dry_run && carrier_.wants_trial(read_clock());
+  auto session = gateway_->dial(peer_, {.delivery = carrier_.delivery(), .policing = may_change ? Policing::kReported : Policing::kBorne});
   if (!session.ok()) return std::move(session).error();
   session_ = session.value();
   return success();
@@ -127,8 +129,8 @@ bool Direct::turn(Duration at_most, int also_fd) {
   const bool goes_on = transfer_->board->bytes_verified.get() + transfer_->board->bytes_held.get() > 0;
   if (goes_on || (lost_at_ == kNever && session_->is_up())) lost_at_ = Time{};
   if (transfer_->outcome) outcome_ = *transfer_->outcome;
-  else if (read_clock() >= carrier_.asks_at()) ask_for_udp();
   else if (session_->is_over()) outcome_ = session_->error();
+  else judge_carrier();
   if (!outcome_) return true;
   if (!outcome_->ok() && may_reconnect(outcome_->error())) {
     lose_session();
@@ -145,19 +147,35 @@ bool Direct::may_reconnect(const Error& why) {
   const bool is_gone = why.fault == Fault::kPeerLost || why.fault == Fault::kPeerUnreachable;
   const bool was_lost = lost_at_ != kNever && lost_at_ != Time{};
   if (!request_ || request_->options.dry_run || lost_at_ == kNever) return false;
-  if (why.fault == Fault::kUdpBlocked && carrier_.on_blocked(read_clock())) {
-    notices_.push_back({Fault::kUdpBlocked, "UDP does not come through; going on over TLS connections to " + to_string(peer_.control), why.next});
-    return true;
-  }
+  if (change_carrier(why)) return true;
   if (!is_gone && !(was_lost && why.fault == Fault::kDestBusy)) return false;
   return !was_lost || read_clock() < lost_at_ + kReconnectTime;
 }
 
-// By a new session; the old one has no way to take other lanes.
-void Direct::ask_for_udp() {
-  carrier_.ask_again();
-  outcome_ = Error{Fault::kPeerLost, "the session ends to ask whether UDP comes through again", ""};
+bool Direct::change_carrier(const Error& why) {
+  if (!carrier_.on_ended(read_clock(), why.fault, session_->policing().rate())) return false;
+  const std::string over_tls = " over TLS connections to " + to_string(peer_.control);
+  if (carrier_.delivery() == Delivery::kDatagram) notices_.push_back({Fault::kUdpBlocked, "the peer carries no packets over TLS; going on over UDP", why.next});
+  else if (carrier_.is_trial()) notices_.push_back({Fault::kUdpBlocked, why.what + "; trying whether more passes" + over_tls, why.next});
+  else notices_.push_back({Fault::kUdpBlocked, "UDP does not come through; going on" + over_tls, why.next});
+  return true;
 }
+
+// While there is something to send: a connection without work shows nothing.
+void Direct::judge_carrier() {
+  if (read_clock() >= carrier_.asks_at()) {
+    carrier_.ask_again();
+    return leave_carrier("the session ends to ask whether UDP comes through again");
+  }
+  const UdpPolicing& path = session_->policing();
+  if (!carrier_.is_trial() || path.watched() < CarrierChoice::kTrial || numbers().stage != CopyNumbers::Stage::kSend) return;
+  if (carrier_.judge(path.rate_best())) return;
+  notices_.push_back({Fault::kUdpBlocked, "TLS connections carry no more than UDP does; going back to it", ""});
+  leave_carrier("the session ends to go back to UDP");
+}
+
+// By a new session; the old one has no way to take other lanes.
+void Direct::leave_carrier(std::string why) { outcome_ = Error{Fault::kPeerLost, std::move(why), ""}; }
 
 void Direct::lose_session() {
   const Time now = read_clock();

@@ -53,7 +53,9 @@ class Direct {
   void watch(std::shared_ptr<Transfer> transfer);
   void part();
   bool may_reconnect(const Error& why);
-  void ask_for_udp();
+  bool change_carrier(const Error& why);
+  void judge_carrier();
+  void leave_carrier(std::string why);
   void lose_session();
   void reconnect();
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "session/session.h"
 
+#include "base/amounts.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "crypto/random_bytes.h"
@@ -22,7 +23,7 @@ uint16_t type_number(const engine::TransferMessage& message) {
 }  // namespace
 
 Session::Session(const Surroundings& surroundings, Side side, std::unique_ptr<ControlChannel> channel, const SessionOptions& options)
-    : around_(surroundings), side_(side), delivery_(options.delivery), manners_(options.manners), channel_(std::move(channel)), lanes_(around_.engine, around_.data_ports) {
+    : around_(surroundings), side_(side), delivery_(options.delivery), manners_(options.manners), reports_policing_(options.policing), channel_(std::move(channel)), lanes_(around_.engine, around_.data_ports) {
   crypto::random_bytes(random_);
 }
 
@@ -52,7 +53,9 @@ void Session::greet(Time now) {
   greeted_ = true;
   greeted_at_ = now;
   const engine::Layout& layout = around_.engine.layout();
-  send(make_hello(random_, {layout.buffers_receiving, layout.net_workers, around_.engine.packet_backend()}));
+  auto hello = make_hello(random_, {layout.buffers_receiving, layout.net_workers, around_.engine.packet_backend()});
+  if (reports_policing_ == SessionOptions::Policing::kReported) hello.features.emplace_back(kReportsPolicing);
+  send(hello);
   if (side_ == Side::kAccepting) return;
   send(lanes_.message());
   for (auto& [id, transfer] : by_id_)
@@ -112,8 +115,8 @@ std::optional<size_t> Session::link() const {
 
 void Session::open_lanes() {
   rtt_opened_ = channel_->tcp_rtt().value_or(kRttUnknown);
-  const LaneSet::PeerPath path{channel_->remote_endpoint(), Bytes(their_hello_->mtu_max), rtt_opened_,
-                               around_.paths.recall(peer_name(), rtt_opened_, read_calendar()).value_or(Rate()), link()};
+  remembered_ = around_.paths.recall(peer_name(), rtt_opened_, read_calendar()).value_or(Rate());
+  const LaneSet::PeerPath path{channel_->remote_endpoint(), Bytes(their_hello_->mtu_max), rtt_opened_, remembered_, link()};
   if (Status status = lanes_.open(*their_lanes_, path, *keys_); !status.ok()) return fail(status.error());
   if (lanes_.delivery() == Delivery::kStream)
     for (const messages::LaneOffer& lane : their_lanes_->lanes)  // an answer may have fewer flows than the offer
@@ -155,6 +158,27 @@ void Session::look_at_path(Time now) {
     }
   }
   best_second_.on_total(now, Bytes(static_cast<uint64_t>(delivered)));
+  policing_.on_traffic(now, traffic(), {remembered_, link() ? Rate() : std::min(ceiling_, around_.engine.rate()), work()});
+  if (lanes_.delivery() == Delivery::kStream || !policing_.is_likely() || !reports_policing()) return;
+  fail({Fault::kUdpBlocked, "UDP passes at " + to_string(policing_.rate()) + " only, and the rest is dropped: somebody on the way may police it",
+        "have the data ports (UDP) let through at full rate"});
+}
+
+// Whether blocks wait for the network: all that there is was read, or our reads have filled the buffers that they may have.
+UdpPolicing::Work Session::work() const {
+  const auto is_read = [](const auto& entry) {
+    const engine::TransferBoard& board = *entry.second->board;
+    return entry.second->role == Role::kSource && board.is_scanning.get() == 0 && board.bytes_raw.get() >= board.bytes_needed.get();
+  };
+  const engine::Layout& layout = around_.engine.layout();
+  const bool are_full = (1 - around_.engine.pool_free_share()) * layout.buffers >= layout.buffers_sending / 2;
+  return are_full || std::ranges::any_of(by_id_, is_read) ? UdpPolicing::Work::kPiledUp : UdpPolicing::Work::kScarce;
+}
+
+// The side that sends notices it; whether it matters is for the side that dialled.
+bool Session::reports_policing() const {
+  if (side_ == Side::kDialling) return reports_policing_ == SessionOptions::Policing::kReported;
+  return std::ranges::find(their_hello_->features, kReportsPolicing) != their_hello_->features.end();
 }
 
 Traffic Session::traffic() const {

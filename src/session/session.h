@@ -26,6 +26,7 @@
 #include "session/signing.h"
 #include "session/slot_book.h"
 #include "session/transfer.h"
+#include "session/udp_policing.h"
 
 #include <functional>
 #include <map>
@@ -69,6 +70,8 @@ enum class Manners : uint8_t { kYields, kInsists };
 struct SessionOptions {
   Delivery delivery = Delivery::kDatagram;  // what the dialling side asks for; the accepting one goes along
   Manners manners = Manners::kYields;
+  // Of a session over UDP that we dial: whether it ends with udp_blocked, at either end, when UDP seems to be policed.
+  enum class Policing : uint8_t { kBorne, kReported } policing = Policing::kBorne;
 };
 
 class Session {
@@ -121,6 +124,7 @@ class Session {
   void say_goodbye(Duration drain);
   Traffic traffic() const;
   std::string peer_site() const;  // empty until it is known
+  const UdpPolicing& policing() const { return policing_; }  // looks while there are transfers
   // What the path to the peer carried; nothing before a second of it.
   std::optional<KnownPath> known_path(KnownPath::UnixTime now) const;
   // What may be expected of it: what it has carried, or what an earlier session has.
@@ -138,6 +142,8 @@ class Session {
   std::optional<size_t> link() const;
   bool looks_at_path() const { return lanes_.are_open() && !by_id_.empty(); }
   void look_at_path(Time now);
+  UdpPolicing::Work work() const;
+  bool reports_policing() const;
 
   // Messages.
   bool is_listening() const;
@@ -195,6 +201,7 @@ class Session {
   Side side_;
   const Delivery delivery_;           // to ask for
   const Manners manners_;
+  const SessionOptions::Policing reports_policing_;
   std::unique_ptr<ControlChannel> channel_;
   crypto::HelloRandom random_{};
   crypto::SessionId id_{};            // once the peer has said hello
@@ -206,6 +213,9 @@ class Session {
   std::optional<messages::Lanes> their_lanes_;
   Duration rtt_opened_{};             // of the control channel when the lanes were opened
   BestSecond best_second_;
+  Rate remembered_;                   // of the path; zero: unknown
+  Rate ceiling_ = Rate::unlimited();  // of what we send
+  UdpPolicing policing_;
   bool greeted_ = false, said_goodbye_ = false;
   std::map<TransferId, std::shared_ptr<Transfer>> by_id_;
   std::map<engine::TransferHandle, TransferId> by_handle_;

@@ -138,7 +138,9 @@ void Session::set_ceiling() {
   Rate sum;
   for (const auto& [id, transfer] : by_id_)
     if (transfer->role == Role::kSource && transfer->slot) sum = sum + std::min(transfer->rate_max, transfer->rate_own);
-  if (sum > Rate()) lanes_.set_ceiling(sum);
+  if (sum == Rate()) return;
+  ceiling_ = sum;
+  lanes_.set_ceiling(sum);
 }
 
 void Session::limit_rate(Transfer& transfer, Rate rate) {
@@ -246,6 +248,7 @@ void Session::serve_push(messages::OpenTransfer request) {
   const auto limits = authorise(request);
   const RootPtr root = around_.roots.find(request.root, storage::Side::kDestination);
   if (!limits.ok() || root == nullptr) return refuse(request.transfer, refusal(request.root, request.name));
+  if (Status status = around_.roots.check_in_place(request.root); !status.ok()) return refuse(request.transfer, status.error());
   auto transfer = add_transfer(Role::kSink, std::move(request));
   transfer->meter.emplace(limits.value());
   if (transfer->request.options.dry_run) {

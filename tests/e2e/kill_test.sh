@@ -21,6 +21,24 @@ start_copy() {
   fail "the copy did not get going: $(cat "$work/$1.log")"
 }
 
+# P06: a gateway at another site is stopped for longer than its peer waits for a word, and then goes on, while the next copy waits.
+paused_site() {
+  local elsewhere=$((control_port + 100))
+  "$bin/tideway" pki issue --ca "$work/ca" --site denver --gateway gw1 --out "$work/denver" > /dev/null
+  mkdir -p "$work/denver/state" "$work/denver/data"
+  write_config denver 127.0.0.1 127.0.0.1 "$work/denver/data" | sed "s/:$control_port\"/:$elsewhere\"/; s/:$((control_port + 10000))\"/:$((elsewhere + 10000))\"/" > "$work/denver.toml"
+  printf '[[peer]]\nname = "denver"\ncontrol = "127.0.0.1:%d"\n' "$elsewhere" >> "$work/atlanta.toml"
+  serve denver "$work/denver.toml"
+  paused=$gateway
+  "$bin/tideway" --config "$work/atlanta.toml" copy --json --bwlimit 80Mbit "$work/file" denver:data/paused > "$work/paused.json" 2> "$work/paused.log" &
+  waiting=$!
+  running+=("$waiting")
+  for _ in $(seq 60); do grep -q '"bytes_done":[1-9]' "$work/paused.json" && break; sleep 0.1; done
+  kill -STOP "$paused"
+  (sleep 12; kill -CONT "$paused") &
+}
+paused_site
+
 serve wisconsin "$work/wisconsin.toml"
 start_copy killed-gateway
 kill -9 "$gateway"
@@ -31,6 +49,10 @@ wait "$copying" || code=$?
 [ $((SECONDS - from)) -le 32 ] || fail "it took $((SECONDS - from)) s to give up"; pass
 grep -q '(peer_lost)' "$work/killed-gateway.log"; pass
 absent "$there/killed-gateway"
+wait "$waiting" || fail "a copy did not survive that its gateway was stopped for 12 s: $(cat "$work/paused.log")"
+cmp "$work/file" "$work/denver/data/paused"; pass
+grep -q 'code=peer_lost' "$work/denver.log" || fail "a gateway that was stopped still had its session: $(cat "$work/denver.log")"; pass
+kill "$paused" && wait "$paused" || fail "a gateway that was stopped did not end well"
 
 # What the dead one left in staging is removed once it is old enough.
 in_staging() { find "$there/.tideway" -mindepth 1 -maxdepth 1 ! -name manifests 2> /dev/null || :; }

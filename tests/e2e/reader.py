@@ -17,6 +17,7 @@ def seen_from(top):
     Tideway's own not at all: a copy to a directory that is there stages in it."""
     seen = {}
     for at, folders, files, fd in os.fwalk(".", dir_fd=top):
+        folders[:] = [name for name in folders if not name.startswith(".tideway")]  # and it comes and goes while we look
         for name in folders:
             seen[os.path.normpath(os.path.join(at, name))] = -1
         for name in files:

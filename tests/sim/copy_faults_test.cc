@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/xattr.h>
+
 #include <cerrno>
 
 namespace tideway::test {
@@ -173,6 +175,17 @@ TEST_F(CopyFaults, ASyncOfHashesThatFailsDoesNotMakeOlderOnesCount) {
     if (!came.was_hit) return;
   }
   FAIL() << "no end of calls";
+}
+
+TEST_F(CopyFaults, F21ExtendedAttributesAreNotKeptAndNotInTheWay) {
+  put_small(bench_);
+  const std::string file = (bench_.source() / "a").string();
+  const std::string value(200, 'x');
+  if (::setxattr(file.c_str(), "user.origin", value.data(), value.size(), 0) != 0) GTEST_SKIP() << "temporary files have none here";
+  const CopyBench::Came came = bench_.run({});
+  ASSERT_TRUE(came.is_published()) << came.text();
+  EXPECT_EQ(bench_.check_whole(), "");
+  EXPECT_EQ(::listxattr((bench_.out() / "a").c_str(), nullptr, 0), 0);
 }
 
 // A process that was paused, or whose lease store lost what it wrote, may not go on where another one has been since.

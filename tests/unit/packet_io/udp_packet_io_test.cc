@@ -4,6 +4,8 @@
 // namespace of the test's own, and root; those tests skip themselves elsewhere.
 #include "packet_io/udp_packet_io.h"
 
+#include "support/sim_sockets.h"
+
 #include <gtest/gtest.h>
 
 #include <arpa/inet.h>
@@ -268,6 +270,60 @@ TEST(UdpPacketIo, AnUnreachableNetworkIsCountedByItsName) {
   if (!is_allowed) GTEST_SKIP() << "needs root for a network namespace";
 }
 
+// As a router on the way would send it to `from`, about a packet of its to `to`, which listens on the same host.
+void forge_too_big(const Endpoint& from, const Endpoint& to, uint16_t mtu) {
+  std::array<uint8_t, 8 + 20 + 8> bytes{};
+  const auto put = [&](size_t place, uint32_t value, size_t size) {
+    for (size_t i = 0; i < size; ++i) bytes[place + i] = static_cast<uint8_t>(value >> (8 * (size - 1 - i)));
+  };
+  put(0, 3 << 8 | 4, 2);  // destination unreachable: fragmentation needed
+  put(6, mtu, 2);
+  put(8, 0x45, 1);        // what it is about: IPv4 without options, and UDP
+  put(10, 1428, 2);
+  put(16, 64 << 8 | IPPROTO_UDP, 2);
+  put(20, INADDR_LOOPBACK, 4);
+  put(24, INADDR_LOOPBACK, 4);
+  put(28, from.port, 2);
+  put(30, to.port, 2);
+  put(32, 1408, 2);
+  uint32_t sum = 0;
+  for (size_t i = 0; i < bytes.size(); i += 2) sum += static_cast<uint32_t>(bytes[i] << 8 | bytes[i + 1]);
+  put(2, ~((sum & 0xffff) + (sum >> 16)) & 0xffff, 2);
+  const int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
+  const sockaddr target = ipv4("127.0.0.1");
+  EXPECT_EQ(sendto(fd, bytes.data(), bytes.size(), 0, &target, sizeof target), static_cast<ssize_t>(bytes.size()));
+  close(fd);
+}
+
+// What the kernel believes that it may send to ourselves.
+int mtu_to_loopback() {
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  sockaddr target = ipv4("127.0.0.1");
+  reinterpret_cast<sockaddr_in*>(&target)->sin_port = htons(9);
+  EXPECT_EQ(connect(fd, &target, sizeof target), 0);
+  int mtu = 0;
+  socklen_t size = sizeof mtu;
+  EXPECT_EQ(getsockopt(fd, IPPROTO_IP, IP_MTU, &mtu, &size), 0);
+  close(fd);
+  return mtu;
+}
+
+TEST(UdpPacketIo, N07AForgedPacketTooBigThatTheKernelBelievesChangesNothing) {
+  const bool is_allowed = in_own_network([] {
+    bring_up("lo", 1500);
+    const auto a = make(), b = make();
+    const Path to = b->open_path({.local = at("127.0.0.1:0"), .remote = {}}).value();
+    const Path from = a->open_path({.local = at("127.0.0.1:0"), .remote = to.local}).value();
+    forge_too_big(from.local, to.local, 600);
+    EXPECT_EQ(mtu_to_loopback(), 600);
+    std::vector<Packet> packets = write(*a, from.id, {1400, 1400, 1400, 1200});
+    EXPECT_EQ(a->send(packets), 4U);
+    EXPECT_EQ(numbers_received(*b), counting(4));
+    EXPECT_EQ(a->stats().lost_too_big, 0U);
+  });
+  if (!is_allowed) GTEST_SKIP() << "needs root for a network namespace";
+}
+
 TEST(UdpPacketIo, PacketsThatAFullSocketMissedAreCounted) {
   const auto a = make({.gso = Gso::kOff}), b = make({.socket_receive = 32_KiB});
   const Path to = b->open_path({.local = at("127.0.0.1:0"), .remote = {}}).value();
@@ -279,6 +335,39 @@ TEST(UdpPacketIo, PacketsThatAFullSocketMissedAreCounted) {
   const uint64_t missed = b->receive_overflows();
   EXPECT_GT(missed, 0U);
   EXPECT_EQ(numbers_received(*b).size() + missed, 256U);
+}
+
+// Whatever single call fails, no packet is both sent and lost, and no buffer stays away.
+TEST(UdpPacketIo, EachSocketCallThatFailsCostsItsPacketsOrNothing) {
+  using test::SimSockets, test::SocketFault;
+  for (const auto kind : {SocketFault::Kind::kError, SocketFault::Kind::kInterrupted, SocketFault::Kind::kAgain}) {
+    bool was_hit = true;
+    for (uint64_t fail_at = 1; was_hit && fail_at < 100; ++fail_at) {
+      const auto a = make(), b = make();
+      const SimSockets sockets({kind, fail_at});
+      const auto to = b->open_path({.local = at("127.0.0.1:0"), .remote = {}});
+      const auto from = a->open_path({.local = at("127.0.0.1:0"), .remote = to.ok() ? to.value().local : at("127.0.0.1:9")});
+      was_hit = sockets.was_hit();
+      if (!to.ok() || !from.ok()) {
+        const Error& why = to.ok() ? from.error() : to.error();
+        EXPECT_TRUE(kind == SocketFault::Kind::kError && !why.what.empty()) << "call " << fail_at << ": " << why.what;
+        was_hit = true;
+        continue;
+      }
+      std::vector<Packet> packets = write(*a, from.value().id, std::vector<size_t>(20, 1200));
+      std::span<Packet> rest(packets);
+      for (int turn = 0; turn < 50 && !rest.empty(); ++turn) rest = rest.subspan(a->send(rest));
+      EXPECT_TRUE(rest.empty()) << "call " << fail_at;
+      const size_t came = numbers_received(*b).size();
+      was_hit = sockets.was_hit();
+      const UdpStats& stats = a->stats();
+      EXPECT_EQ(stats.packets_sent + stats.lost_other + stats.lost_unreachable + stats.lost_refused + stats.lost_denied, 20U) << "call " << fail_at;
+      EXPECT_EQ(came, stats.packets_sent) << "call " << fail_at;
+      EXPECT_TRUE(came == 20 || kind == SocketFault::Kind::kError) << "call " << fail_at << ": " << came;
+      EXPECT_EQ(a->send_buffers_free(), UdpConfig().send_buffers) << "call " << fail_at;
+    }
+    EXPECT_FALSE(was_hit) << "no end of calls";
+  }
 }
 
 TEST(UdpPacketIo, APortInUseIsRefusedWithTheKeyToChange) {

@@ -374,6 +374,26 @@ TEST_F(GatewayTest, PushBeyondTheGrantEndsAtItsPage) {
   }
 }
 
+// As where a file system was mounted and is no more.
+TEST_F(GatewayTest, S15NothingIsWrittenWhereTheRootIsNoMore) {
+  const std::filesystem::path away = root_.path().string() + "-away";
+  std::filesystem::rename(root_.path(), away);
+  std::filesystem::create_directory(root_.path());
+  const auto peer = dial();
+  peer->greet();
+  EXPECT_TRUE(is_greeted(*peer));
+  messages::OpenTransfer push = request(messages::Direction::kPush);
+  push.name = ObjectName::from_text("new").value();
+  peer->say(push);
+  EXPECT_TRUE(run_until({peer.get()}, [&] { return !peer->error.empty(); }));
+  EXPECT_EQ(peer->error, "dest_unmounted");
+  EXPECT_TRUE(std::filesystem::is_empty(root_.path()));
+  EXPECT_TRUE(std::filesystem::is_empty(away));
+  std::filesystem::remove(root_.path());
+  std::filesystem::rename(away, root_.path());
+  expect_serves_others();
+}
+
 TEST_F(GatewayTest, X06FlowsBeyondTheGrantAreNotOpened) {
   rules_.grants = grants_for("*", {.flows_max = 2});
   ASSERT_TRUE(gateway_->reload(rules_).ok());

@@ -107,6 +107,20 @@ TEST_F(VerifyTreeTest, ANewTreeIsGoodUntilSomethingInItChanges) {
   EXPECT_EQ(verify("copy"), "sub/f differs in bytes 0 to 6; ");
 }
 
+// Retention takes a checkpoint away whenever it likes.
+TEST_F(VerifyTreeTest, D10ATreeThatIsRemovedWhileItIsReadIsMissingAndNotDamaged) {
+  begin();
+  dir(0, "");
+  for (const char* name : {"a", "b", "c"}) file(0, name, "content");
+  publish("copy");
+  VerifyHow how;
+  how.on_progress = [&](Bytes) { std::filesystem::remove_all(root_ / "copy"); };
+  EXPECT_EQ(verify("copy", how), "b is missing; c is missing; ");
+  const auto again = verify_tree((root_ / "copy").string());
+  ASSERT_FALSE(again.ok());
+  EXPECT_EQ(again.error().fault, Fault::kSourceMissing);
+}
+
 TEST_F(VerifyTreeTest, DamagedLeavesAreNamedAndReadFromTheDevice) {
   begin();
   dir(0, "");

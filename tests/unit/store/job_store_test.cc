@@ -8,7 +8,10 @@
 #include "support/temp_root.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+
+#include <csignal>
 
 #include <fstream>
 
@@ -113,6 +116,39 @@ TEST(SqliteJobStore, ADamagedFileIsRefused) {
   const auto refused = SqliteJobStore::open(path);
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().fault, Fault::kStoreUnavailable);
+}
+
+// A disk that is full, as a limit on the size of files makes it.
+TEST(SqliteJobStore, D02OnAFullDiskAWriteIsRefusedAndWhatIsThereStays) {
+  const TempRoot folder;
+  const std::string path = (folder / "jobs.sqlite").string();
+  const auto store = open_sqlite(path);
+  ASSERT_TRUE(store->write({{job_called("a", 1)}, {}, {}}, kNow).ok());
+  Batch many;
+  for (uint64_t i = 0; i < 500; ++i) many.jobs.push_back(job_called("b" + std::to_string(i), 10 + i));
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit small{64 << 10, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  const Status refused = store->write(many, kNow);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  std::signal(SIGXFSZ, old_handler);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().fault, Fault::kStoreUnavailable);
+  EXPECT_EQ(store->load(kNow).value().jobs.size(), 1U) << "all of a batch, or nothing";
+  EXPECT_TRUE(store->write(many, kNow).ok()) << "when there is room again";
+  EXPECT_EQ(store->load(kNow).value().jobs.size(), 501U);
+}
+
+TEST(SqliteJobStore, D03AFileThatIsGoneIsMadeAnew) {
+  const TempRoot folder;
+  const std::string path = (folder / "jobs.sqlite").string();
+  ASSERT_TRUE(open_sqlite(path)->write({{job_called("a", 1)}, {}, {}}, kNow).ok());
+  std::filesystem::remove_all(path);
+  const auto again = open_sqlite(path);
+  EXPECT_TRUE(again->load(kNow).value().jobs.empty());
+  EXPECT_TRUE(again->write({{job_called("b", 1)}, {}, {}}, kNow).ok());
 }
 
 TEST(SqliteJobStore, ASecondOwnerIsRefused) {
