@@ -1,115 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/sections.h"
 
-#include "base/amounts.h"
 #include "base/loopback.h"
-#include "checkpoint/assess.h"
-#include "config/zones.h"
+#include "config/scheduling_sections.h"
+#include "config/section_reader.h"
 #include "engine/layout.h"
-#include "job/job.h"
 #include "packet_io/registry.h"
-#include "schedule/registry.h"
 
-#include <algorithm>
 #include <charconv>
-#include <initializer_list>
-#include <tuple>
 
 namespace tideway::config {
 namespace {
-
-// Reads the keys of one section. The first failure is kept and later reads do nothing, so that a section is read in
-// straight lines.
-class Reader {
- public:
-  Reader(std::string header, const Table* table) : header_(std::move(header)), table_(table) {}
-
-  const Status& status() const { return status_; }
-
-  // Puts what `parse` makes of the string under `key` into `target`; leaves it alone when the key is absent.
-  template <typename T, typename Parse>
-  void read(std::string_view key, T& target, const Parse& parse) {
-    const Entry* entry = present(key);
-    if (entry == nullptr) return;
-    auto parsed = parse(std::get<std::string>(entry->value.held));
-    if (!parsed.ok()) return fail(*entry, parsed.error());
-    target = std::move(parsed).value();
-  }
-
-  template <typename T>
-  void read_count(std::string_view key, T& target, uint64_t most, uint64_t least = 0) {
-    const Entry* entry = present(key);
-    if (entry == nullptr) return;
-    const int64_t number = std::get<int64_t>(entry->value.held);
-    if (number < static_cast<int64_t>(least) || static_cast<uint64_t>(number) > most)
-      return fail(*entry, {Fault::kConfigInvalid, std::to_string(number) + " is out of range",
-                           "write a number from " + std::to_string(least) + " to " + std::to_string(most)});
-    target = static_cast<T>(number);
-  }
-
-  void read_flag(std::string_view key, bool& target) {
-    if (const Entry* entry = present(key)) target = std::get<bool>(entry->value.held);
-  }
-
-  template <typename Parse>
-  void read_each(std::string_view key, const Parse& parse) {
-    const Entry* entry = present(key);
-    if (entry == nullptr) return;
-    if (const auto* one = std::get_if<std::string>(&entry->value.held)) {  // of a key that may be either
-      if (auto status = one->empty() ? success() : parse(*one); !status.ok()) fail(*entry, status.error());
-      return;
-    }
-    for (const Value& item : std::get<Array>(entry->value.held))
-      if (auto status = parse(std::get<std::string>(item.held)); !status.ok()) return fail(*entry, status.error());
-  }
-
-  // A path; a relative one is below the directory of its file, so that a folder of configurations can be moved.
-  enum class Empty : uint8_t { kRefused, kMeansNone };
-  void read_path(std::string_view key, std::string& target, Empty empty = Empty::kRefused) {
-    const Entry* entry = present(key);
-    if (entry == nullptr) return;
-    const auto& path = std::get<std::string>(entry->value.held);
-    if (path.empty() && empty == Empty::kMeansNone) return;
-    if (path.empty() || path.find('\0') != path.npos)
-      return fail(*entry, {Fault::kConfigInvalid, "the path is empty or has a NUL", "write the path of a file"});
-    const std::string file = entry->at.substr(0, entry->at.rfind(':', entry->at.rfind(':') - 1));
-    const size_t slash = file.rfind('/');
-    target = path.front() == '/' || slash == file.npos ? path : file.substr(0, slash + 1) + path;
-  }
-
- private:
-  const Entry* present(std::string_view key) const {
-    return table_ == nullptr || !status_.ok() ? nullptr : find(*table_, key);
-  }
-  void fail(const Entry& entry, const Error& error) {
-    status_ = Error{Fault::kConfigInvalid, entry.value.at + ": " + entry.key + " in " + header_ + ": " + error.what,
-                    error.next};
-  }
-
-  std::string header_;
-  const Table* table_;
-  Status status_ = success();
-};
-
-std::string quoted(std::string_view text) { return '"' + to_display(text.substr(0, 128)) + '"'; }
-
-Result<std::string> parse_name(std::string_view text) {
-  if (is_name(text)) return std::string(text);
-  return invalid(quoted(text) + " is not a name",
-                 "write 1 to 63 letters, digits, dashes, dots or underscores, with a letter or digit in front");
-}
 
 Result<std::string> parse_trust_domain(std::string_view text) {
   if (is_trust_domain(text)) return std::string(text);
   return invalid(quoted(text) + " is not a trust domain",
                  "write lower-case letters, digits, dashes, dots or underscores, such as example.org");
-}
-
-Result<Endpoint> parse_endpoint(std::string_view text) {
-  auto endpoint = Endpoint::parse(text);
-  if (endpoint.ok() && !endpoint.value().is_set())
-    return invalid(quoted(text) + " has port 0", "write the port that the peers know");
-  return endpoint;
 }
 
 Result<std::optional<Endpoint>> parse_optional_endpoint(std::string_view text) {
@@ -125,19 +31,6 @@ Result<std::optional<Endpoint>> parse_web(std::string_view text) {
     return invalid(quoted(text) + " is not on the loopback, and the page asks nobody who he is",
                    "write 127.0.0.1:7480, and come through ssh -L, or through a proxy on this machine that asks");
   return endpoint;
-}
-
-// One of the words of a closed list.
-template <typename T>
-auto one_of(std::initializer_list<std::pair<std::string_view, T>> words) {
-  return [words = std::vector(words)](std::string_view text) -> Result<T> {
-    std::string all;
-    for (const auto& [word, value] : words) {
-      if (word == text) return value;
-      all += (all.empty() ? "" : ", ") + std::string(word);
-    }
-    return invalid(quoted(text) + " is not one of the words this key may have", "write one of: " + all);
-  };
 }
 
 // A name of a registry.
@@ -187,17 +80,6 @@ Result<uint32_t> parse_modes(std::string_view text) {
   if (text.size() != 4 || failure != std::errc() || end != text.data() + text.size() || modes > 0777)
     return invalid(quoted(text) + " is not a set of permission bits", "write four octal digits up to 0777, such as 0640");
   return modes;
-}
-
-const Table* section(const Table& document, std::string_view name) {
-  const Entry* entry = find(document, name);
-  return entry == nullptr ? nullptr : &std::get<Table>(entry->value.held);
-}
-
-std::span<const Value> sections(const Table& document, std::string_view name) {
-  const Entry* entry = find(document, name);
-  if (entry == nullptr) return {};
-  return std::get<Array>(entry->value.held);
 }
 
 Status read_site(const Table& document, GatewayConfig& config) {
@@ -396,185 +278,10 @@ Status read_signing(const Table& document, GatewayConfig& config) {
   return success();
 }
 
-Result<Link> read_link(const Value& value) {
-  Link link;
-  link.at = value.at;
-  Reader reader("[[link]]", &std::get<Table>(value.held));
-  reader.read("peer", link.peer, parse_name);
-  using enum Link::Kind;
-  reader.read("kind", link.kind, one_of<Link::Kind>({{"dedicated", kDedicated}, {"shared", kShared}, {"metered", kMetered}}));
-  reader.read("capacity", link.capacity, parse_rate);
-  reader.read("timetable", link.timetable, planner::Timetable::parse);
-  reader.read("timetable_zone", link.zone, read_zone);
-  bool le_queue = false;
-  reader.read_flag("le_queue", le_queue);
-  if (le_queue) link.queue = Link::LowerEffort::kOwn;
-  if (!reader.status().ok()) return reader.status().error();
-  return link;
-}
-
-Result<Duration> parse_positive(std::string_view text) {
-  auto duration = parse_duration(text);
-  if (duration.ok() && duration.value() <= Duration::zero()) return invalid(quoted(text) + " is no time", "write one such as 6s or 250us");
-  return duration;
-}
-
-// More would cost the trainers more than it is good for.
-Result<double> parse_trickle(std::string_view text) {
-  constexpr double kMost = 0.01;
-  auto share = parse_percent(text);
-  if (share.ok() && (share.value() > kMost || share.value() <= 0)) return invalid(quoted(text) + " is no trickle", "write up to 1%, such as 0.2%");
-  return share;
-}
-
-Result<double> parse_budget(std::string_view text) {
-  constexpr double kMost = 0.5;
-  auto share = parse_percent(text);
-  if (share.ok() && (share.value() > kMost || share.value() <= 0)) return invalid(quoted(text) + " is no interference budget", "write a share of an iteration up to 50%, such as 1%");
-  return share;
-}
-
-Result<std::string> parse_policy(std::string_view text) {
-  const auto entry = schedule::find_policy(text);
-  return entry.ok() ? Result<std::string>(std::string(text)) : entry.error();
-}
-
-Status read_classes(const Table& document, GatewayConfig& config) {
-  const Table* classes = section(document, "class");
-  for (size_t i = 0; classes != nullptr && i < kJobClasses.size(); ++i) {
-    Reader reader("[class." + std::string(kJobClasses[i]) + ']', section(*classes, kJobClasses[i]));
-    reader.read("rate", config.classes[i].rate, parse_rate);
-    reader.read_count("weight", config.classes[i].weight, job::kWeightMax, 1);
-    reader.read("mode", config.classes[i].mode, one_of<JobClassRules::Mode>({{"scavenge", JobClassRules::Mode::kScavenge}, {"fair", JobClassRules::Mode::kFair}}));
-    if (!reader.status().ok()) return reader.status();
-  }
-  return success();
-}
-
-Status read_phase(const Table& document, GatewayConfig& config) {
-  if (Status status = read_classes(document, config); !status.ok()) return status;
-  Reader schedule("[schedule]", section(document, "schedule"));
-  schedule.read("policy", config.schedule.policy, parse_policy);
-  schedule.read("queue_target", config.schedule.queue_target, parse_positive);
-  schedule.read("trickle", config.schedule.trickle, parse_trickle);
-  schedule.read("interference_budget", config.schedule.interference_budget, parse_budget);
-  if (!schedule.status().ok()) return schedule.status();
-  const Table* table = section(document, "phase");
-  Reader phase("[phase]", table);
-  const Entry* listen = table == nullptr ? nullptr : find(*table, "listen");
-  const bool is_off = listen != nullptr && std::get<std::string>(listen->value.held).empty();
-  if (!is_off) phase.read("listen", config.phase.listen, parse_endpoint);
-  phase.read_path("key_file", config.phase.key_file, Reader::Empty::kMeansNone);
-  phase.read_path("board", config.phase.board, Reader::Empty::kMeansNone);
-  phase.read("ttl_max", config.phase.ttl_max, parse_positive);
-  return phase.status();
-}
-
-// iface:NAME. The kernel's names of interfaces have up to 15 bytes and no slash.
-Result<std::string> parse_counter(std::string_view text) {
-  constexpr std::string_view kInterface = "iface:";
-  constexpr size_t kNameMax = 15;
-  if (!text.starts_with(kInterface)) return invalid(quoted(text) + " is no counter of this version", "write iface: and the name of an interface, such as iface:eth1");
-  const std::string_view name = text.substr(kInterface.size());
-  if (name.empty() || name.size() > kNameMax || name.find('/') != name.npos || name.starts_with('.'))
-    return invalid(quoted(text) + " names no interface", "write one of those that `ip link` shows, such as iface:eth1");
-  return std::string(name);
-}
-
-Result<Training> read_training(const Value& value) {
-  Training training;
-  training.at = value.at;
-  Reader reader("[[training]]", &std::get<Table>(value.held));
-  reader.read("name", training.name, parse_name);
-  reader.read_each("peers", [&](const std::string& text) -> Status {
-    auto peer = parse_name(text);
-    if (!peer.ok()) return peer.error();
-    training.peers.push_back(std::move(peer).value());
-    return success();
-  });
-  uint8_t sources = 0;
-  using enum PhaseSource;
-  const auto parse_source = one_of<PhaseSource>({{"api", kApi}, {"board", kBoard}, {"beacon", kBeacon}});
-  reader.read_each("sources", [&](const std::string& text) -> Status {
-    const auto source = parse_source(text);
-    if (!source.ok()) return source.error();
-    sources |= static_cast<uint8_t>(source.value());
-    return success();
-  });
-  if (sources != 0) training.sources = sources;
-  reader.read_each("counters", [&](const std::string& text) -> Status {
-    auto name = parse_counter(text);
-    if (!name.ok()) return name.error();
-    training.interfaces.push_back(std::move(name).value());
-    return success();
-  });
-  reader.read("period_hint", training.period_hint, parse_positive);
-  if (!reader.status().ok()) return reader.status().error();
-  return training;
-}
-
-constexpr uint64_t kWorldMax = 1'000'000;  // processes of one training
-
-Result<std::string> parse_format(std::string_view text) {
-  if (checkpoint::format_named(text)) return std::string(text);
-  return invalid(quoted(text) + " is no format of checkpoints", "write auto, dcp, torch, safetensors, hf, lightning, deepspeed, megatron or orbax");
-}
-
-// "ckpt:runs/llm7".
-Result<std::pair<std::string, ObjectName>> parse_below_root(std::string_view text) {
-  const size_t colon = text.find(':');
-  auto name = colon == text.npos || colon == 0 ? Result<ObjectName>(invalid(quoted(text) + " names no root", "write root:path")) : ObjectName::from_text(text.substr(colon + 1));
-  if (!name.ok()) return std::move(name).error();
-  return std::pair(std::string(text.substr(0, colon)), std::move(name).value());
-}
-
-Result<Watch> read_watch(const Value& value) {
-  Watch watch;
-  watch.at = value.at;
-  Reader reader("[[watch]]", &std::get<Table>(value.held));
-  std::pair<std::string, ObjectName> dir;
-  Duration rpo{};
-  reader.read("dir", dir, parse_below_root);
-  std::tie(watch.root, watch.dir) = dir;
-  watch.series = to_display(watch.dir);
-  reader.read("format", watch.format, parse_format);
-  reader.read("series", watch.series, [](std::string_view text) { return Result<std::string>(std::string(text)); });
-  reader.read_each("to", [&](const std::string& text) -> Status {
-    const bool is_remote = text.find(':') != text.npos && text.find('/') != text.npos;
-    if (!is_remote) return invalid(quoted(text) + " is no place at a peer", "write peer:root/path");
-    watch.to.push_back(text);
-    return success();
-  });
-  reader.read("rpo", rpo, parse_positive);
-  if (rpo > Duration()) watch.rpo = rpo;
-  reader.read("settle", watch.settle, parse_positive);
-  reader.read("poll", watch.poll, parse_positive);
-  reader.read("existing", watch.existing, one_of<Watch::Existing>({{"newest", Watch::Existing::kNewest}, {"all", Watch::Existing::kAll}, {"none", Watch::Existing::kNone}}));
-  reader.read_count("world", watch.world, kWorldMax);
-  reader.read("class", watch.service, one_of<job::Class>({{"checkpoint", job::Class::kCheckpoint}, {"staging", job::Class::kStaging}, {"best-effort", job::Class::kBestEffort}}));
-  reader.read_count("pins_max", watch.pins_max, std::numeric_limits<uint32_t>::max());
-  reader.read("pin_bytes_max", watch.pin_bytes_max, [](std::string_view text) { return text == "off" ? Result<Bytes>(Bytes::max()) : parse_size(text); });
-  reader.read_count("keep", watch.keep, std::numeric_limits<uint32_t>::max());
-  if (!reader.status().ok()) return reader.status().error();
-  if (watch.series.empty() || watch.to.empty()) return invalid(value.at + ": [[watch]] needs a series and a place to go to", "add to = [\"peer:root/path\"], and series = \"NAME\" for a whole root");
-  return watch;
-}
-
 template <typename T>
 const T* named(const std::vector<T>& items, std::string_view name) {
   const auto found = std::ranges::find(items, name, &T::name);
   return found == items.end() ? nullptr : &*found;
-}
-
-// Each [[name]] of the document, in order, up to the first that is wrong.
-template <typename Row, typename Read>
-Status read_each(const Table& document, const char* name, std::vector<Row>& into, Read read) {
-  for (const Value& value : sections(document, name)) {
-    auto row = read(value);
-    if (!row.ok()) return row.error();
-    into.push_back(std::move(row).value());
-  }
-  return success();
 }
 
 }  // namespace
@@ -590,10 +297,7 @@ Result<GatewayConfig> read_sections(const Table& document) {
   if (Status status = read_each(document, "grant", config.grants, read_grant); !status.ok()) return status.error();
   const auto peer_of_site = [&](const Value& value) { return read_peer(value, config.site); };
   if (Status status = read_each(document, "peer", config.peers, peer_of_site); !status.ok()) return status.error();
-  if (Status status = read_phase(document, config); !status.ok()) return status.error();
-  if (Status status = read_each(document, "link", config.links, read_link); !status.ok()) return status.error();
-  if (Status status = read_each(document, "training", config.trainings, read_training); !status.ok()) return status.error();
-  if (Status status = read_each(document, "watch", config.watches, read_watch); !status.ok()) return status.error();
+  if (Status status = read_scheduling(document, config); !status.ok()) return status.error();
   return config;
 }
 

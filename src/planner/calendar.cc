@@ -1,43 +1,85 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "planner/calendar.h"
 
+#include "planner/escalation.h"
+
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace tideway::planner {
+namespace {
 
-Calendar::Calendar(Time now, double slack, const std::function<SlotForecast(Time)>& forecast) : begin_(now) {
-  carried_.reserve(kSlots + 1);
-  capped_.reserve(kSlots + 1);
-  carried_.push_back(0);
-  capped_.push_back(0);
-  const double seconds = std::chrono::duration<double>(kSlot).count();
+constexpr Duration kWeek = kSlot * static_cast<int64_t>(kSlots);
+constexpr double kSlotSeconds = std::chrono::duration<double>(kSlot).count();
+
+double seconds(Rate rate) { return static_cast<double>(rate.bytes_per_second()) * kSlotSeconds; }
+
+std::vector<double> sums_of(std::span<const double> slots) {
+  std::vector<double> sums(1, 0);
+  sums.reserve(slots.size() + 1);
+  for (const double slot : slots) sums.push_back(sums.back() + slot);
+  return sums;
+}
+
+struct Slots { std::vector<double> carried, bursts; std::vector<size_t> capped; };
+
+Slots read_slots(Time begin, double slack, const std::function<SlotForecast(Time)>& forecast) {
+  Slots slots;
+  slots.carried.reserve(kSlots);
+  slots.bursts.reserve(kSlots);
+  slots.capped.reserve(kSlots + 1);
+  slots.capped.push_back(0);
   for (size_t i = 0; i < kSlots; ++i) {
-    const SlotForecast slot = forecast(begin_ + kSlot * static_cast<int64_t>(i));
-    const Rate rate = std::min(slot.leftover, slot.cap);
-    carried_.push_back(carried_.back() + static_cast<double>(rate.bytes_per_second()) * (1 - slack) * seconds);
-    capped_.push_back(capped_.back() + (slot.cap < slot.leftover ? 1 : 0));
+    const SlotForecast slot = forecast(begin + kSlot * static_cast<int64_t>(i));
+    const Rate rate = std::min(slot.leftover, slot.cap), all = std::min(slot.capacity, slot.cap);
+    slots.carried.push_back(seconds(rate) * (1 - slack));
+    slots.bursts.push_back(all > rate ? seconds(all) - seconds(rate) : 0);
+    slots.capped.push_back(slots.capped.back() + (slot.cap < slot.leftover ? 1 : 0));
   }
+  return slots;
 }
 
-Bytes Calendar::capacity_until(Time time) const {
+}  // namespace
+
+// ---- what is carried -------------------------------------------------------------------------------------------------
+
+Bytes Curve::until(Time time) const {
   if (time <= begin_) return Bytes();
-  const double slots = std::min(static_cast<double>((time - begin_).count()) / static_cast<double>(kSlot.count()), static_cast<double>(kSlots));
+  const Duration since = std::min(time - begin_, kAheadMax);
+  const auto weeks = static_cast<double>(since / kWeek);
+  const double slots = static_cast<double>((since % kWeek).count()) / static_cast<double>(kSlot.count());
   const auto whole = static_cast<size_t>(slots);
-  const double part = slots - static_cast<double>(whole);
-  const double next = whole < kSlots ? carried_[whole + 1] - carried_[whole] : 0;
-  return Bytes(static_cast<uint64_t>(carried_[whole] + part * next));
+  const double next = carried_[whole + 1] - carried_[whole];
+  return Bytes(static_cast<uint64_t>(weeks * carried_.back() + carried_[whole] + (slots - static_cast<double>(whole)) * next));
 }
 
-std::optional<Time> Calendar::time_of(Bytes bytes) const {
-  const auto wanted = static_cast<double>(bytes.count());
-  const auto at = std::ranges::lower_bound(carried_, wanted);
-  if (at == carried_.end()) return std::nullopt;
-  if (at == carried_.begin()) return begin_;
-  const auto slot = at - carried_.begin() - 1;
-  const double before = *(at - 1), in_slot = *at - before;
-  const double part = in_slot > 0 ? (wanted - before) / in_slot : 0;
-  return begin_ + kSlot * slot + Duration(static_cast<int64_t>(std::ceil(part * static_cast<double>(kSlot.count()))));
+std::optional<Time> Curve::time_of(Bytes bytes) const {
+  auto wanted = static_cast<double>(bytes.count());
+  if (wanted <= 0) return begin_;
+  if (carried_.back() <= 0 || wanted / carried_.back() > static_cast<double>(kAheadMax / kWeek)) return std::nullopt;
+  const auto weeks = std::max(0.0, std::ceil(wanted / carried_.back()) - 1);
+  wanted -= weeks * carried_.back();
+  const auto at = std::min(std::ranges::lower_bound(carried_, wanted), carried_.end() - 1);
+  const auto slot = std::max<int64_t>(at - carried_.begin() - 1, 0);
+  const double before = carried_[static_cast<size_t>(slot)], in_slot = carried_[static_cast<size_t>(slot) + 1] - before;
+  const double part = in_slot > 0 ? std::clamp((wanted - before) / in_slot, 0.0, 1.0) : 0;
+  return begin_ + kWeek * static_cast<int64_t>(weeks) + kSlot * slot + Duration(static_cast<int64_t>(std::ceil(part * static_cast<double>(kSlot.count()))));
+}
+
+Calendar::Calendar(Time now, double slack, const std::function<SlotForecast(Time)>& forecast)
+    : begin_(now), leftover_(now, {}), bursts_(now, {}) {
+  Slots slots = read_slots(now, slack, forecast);
+  slots_ = std::move(slots.carried);
+  leftover_ = Curve(now, sums_of(slots_));
+  bursts_ = Curve(now, sums_of(slots.bursts));
+  capped_ = std::move(slots.capped);
+}
+
+Curve Calendar::under(Rate most) const {
+  std::vector<double> slots = slots_;
+  for (double& slot : slots) slot = std::min(slot, seconds(most));
+  return {begin_, sums_of(slots)};
 }
 
 Calendar::Binding Calendar::binding_until(Time time) const {
@@ -49,52 +91,124 @@ Calendar::Binding Calendar::binding_until(Time time) const {
 
 namespace {
 
-// In the order of deadlines.
-std::vector<Due> with(std::span<const Due> admitted, const Due& wanted) {
-  std::vector<Due> all(admitted.begin(), admitted.end());
-  all.insert(std::ranges::upper_bound(all, wanted.deadline, {}, &Due::deadline), wanted);
-  return all;
+std::optional<Curve> curve_under(const Calendar& calendar, Rate ceiling) {
+  return ceiling.is_unlimited() ? std::nullopt : std::optional(calendar.under(ceiling));
 }
 
-bool all_fit(const Calendar& calendar, std::span<const Due> dues) {
-  Bytes sum;
-  return std::ranges::all_of(dues, [&](const Due& due) { return (sum += due.bytes) <= calendar.capacity_until(due.deadline); });
+// The deadlines of a link with one more among them. What is due before it feels nothing of it, so only what is due then and
+// later has to fit; of jobs that may hurt trainings a part crosses during bursts.
+class Trial {
+ public:
+  Trial(const Road& road, std::span<const Due> admitted, const Due& wanted)
+      : road_(road), admitted_(admitted.begin(), admitted.end()), own_(curve_under(road.calendar, wanted.rate_max)),
+        class_(curve_under(road.calendar, road.class_rates[static_cast<size_t>(wanted.job_class)])) {
+    std::ranges::stable_sort(admitted_, {}, &Due::deadline);
+  }
+
+  bool fits(const Due& wanted) const {
+    Sums sums{road_.ahead, {}, {}};
+    bool is_in = false;
+    for (const Due& due : admitted_) {
+      if (!is_in && wanted.deadline < due.deadline) {
+        if (!add(sums, wanted, wanted.job_class)) return false;
+        is_in = true;
+      }
+      if (!add(sums, due, wanted.job_class) && is_in) return false;
+    }
+    return (is_in || add(sums, wanted, wanted.job_class)) && wanted.bytes <= own().until(wanted.deadline) + during_bursts(wanted);
+  }
+
+  // Bytes that go before it.
+  Bytes before(const Due& wanted) const {
+    Bytes sum = road_.ahead;
+    for (const Due& due : admitted_)
+      if (due.deadline <= wanted.deadline) sum += due.bytes;
+    return sum;
+  }
+
+  Calendar::Binding binding(const Due& wanted) const {
+    const Calendar& calendar = road_.calendar;
+    if (wanted.bytes > calendar.leftover().until(wanted.deadline)) return calendar.binding_until(wanted.deadline);
+    const bool is_held_by_ceiling = wanted.bytes > std::min(own().until(wanted.deadline), of_class().until(wanted.deadline));
+    return is_held_by_ceiling ? Calendar::Binding::kCeiling : Calendar::Binding::kJobs;
+  }
+
+ private:
+  struct Sums { Bytes leftover, of_class, bursts; };
+
+  const Curve& own() const { return own_ ? *own_ : road_.calendar.leftover(); }
+  const Curve& of_class() const { return class_ ? *class_ : road_.calendar.leftover(); }
+  Bytes during_bursts(const Due& due) const {
+    return Bytes(static_cast<uint64_t>(std::clamp(due.hurt_max, 0.0, 1.0) * static_cast<double>(road_.calendar.bursts().until(due.deadline).count())));
+  }
+  // Whether all up to this one are there in time.
+  bool add(Sums& sums, const Due& due, JobClass counted) const {
+    const Bytes bursts = std::min(due.bytes, saturating_sub(during_bursts(due), sums.bursts));
+    sums.bursts += bursts;
+    sums.leftover += due.bytes - bursts;
+    if (due.job_class == counted) sums.of_class += due.bytes - bursts;
+    return sums.leftover <= road_.calendar.leftover().until(due.deadline) && sums.of_class <= of_class().until(due.deadline);
+  }
+
+  const Road& road_;
+  std::vector<Due> admitted_;
+  const std::optional<Curve> own_, class_;  // nothing: there is no ceiling
+};
+
+// The least share of the link during bursts with which it fits, one of the steps or all that is allowed; nothing: not even with
+// all of the link.
+std::optional<double> share_needed(const Trial& trial, Due wanted) {
+  const double allowed = wanted.hurt_max;
+  for (const double step : kBurstShares)
+    for (const double share : {std::min(step, allowed), step}) {
+      wanted.hurt_max = share;
+      if (trial.fits(wanted)) return share;
+    }
+  return std::nullopt;
+}
+
+// A later deadline leaves more room for it and takes no more from the others, so the first that fits is found by halving.
+std::optional<Time> first_that_fits(const Trial& trial, Due wanted, Time begin) {
+  Time low = wanted.deadline, high = begin + kAheadMax;
+  wanted.deadline = high;
+  if (!trial.fits(wanted)) return std::nullopt;
+  while (high - low > std::chrono::seconds(1)) {
+    wanted.deadline = low + (high - low) / 2;
+    (trial.fits(wanted) ? high : low) = wanted.deadline;
+  }
+  return high;
 }
 
 }  // namespace
 
-Admission admit(const Calendar& calendar, std::span<const Due> admitted, const Due& wanted) {
-  std::vector<Due> sorted(admitted.begin(), admitted.end());
-  std::ranges::stable_sort(sorted, {}, &Due::deadline);
-  Bytes before;  // due no later: by earliest deadline first they go ahead
-  for (const Due& due : sorted)
-    if (due.deadline <= wanted.deadline) before += due.bytes;
+Admission admit(const Road& road, std::span<const Due> admitted, const Due& wanted) {
+  const Trial trial(road, admitted, wanted);
+  const auto needed = share_needed(trial, wanted);
   Admission made;
-  made.eta = calendar.time_of(before + wanted.bytes);
-  made.binding = calendar.binding_until(wanted.deadline);
-  if (all_fit(calendar, with(sorted, wanted))) {
-    made.slack = made.eta ? wanted.deadline - *made.eta : Duration::zero();
+  made.burst_share = needed.value_or(0);
+  const Bytes bursts(static_cast<uint64_t>(std::min(made.burst_share, wanted.hurt_max) * static_cast<double>(road.calendar.bursts().until(wanted.deadline).count())));
+  const Bytes before = trial.before(wanted);
+  made.eta = road.calendar.leftover().time_of(before + saturating_sub(wanted.bytes, bursts));
+  if (const Duration alone = wanted.rate_max.time_for(wanted.bytes); made.eta && alone < kAheadMax) made.eta = std::max(*made.eta, road.calendar.begin() + alone);
+  if (needed && *needed <= wanted.hurt_max) {
+    made.answer = *needed > 0 ? Admission::Answer::kFitsAtCost : Admission::Answer::kFits;
+    made.slack = made.eta ? std::max(wanted.deadline - *made.eta, Duration::zero()) : Duration::zero();
     return made;
   }
   made.answer = Admission::Answer::kDoesNotFit;
-  made.by_deadline = saturating_sub(calendar.capacity_until(wanted.deadline), before);
-  // A later deadline leaves more room for it and takes no more from the others, so the first that fits is found by halving.
-  Time low = wanted.deadline, high = calendar.end();
-  if (!all_fit(calendar, with(sorted, {high, wanted.bytes}))) return made;
-  while (high - low > std::chrono::seconds(1)) {
-    const Time middle = low + (high - low) / 2;
-    (all_fit(calendar, with(sorted, {middle, wanted.bytes})) ? high : low) = middle;
-  }
-  made.earliest = high;
+  made.binding = trial.binding(wanted);
+  made.by_deadline = std::min(wanted.bytes, saturating_sub(road.calendar.leftover().until(wanted.deadline), before));
+  made.earliest = first_that_fits(trial, wanted, road.calendar.begin());
   return made;
 }
+
+Duration time_to_send(const RecoveryPoint& wanted) { return std::min(wanted.objective - wanted.interval, wanted.interval); }
 
 std::optional<std::string_view> why_not(const RecoveryPoint& wanted) {
   if (wanted.objective <= wanted.interval)
     return "a recovery point no older than its objective needs checkpoints more often: the lag reaches their interval even if sending took no time";
-  const Duration most = std::min(wanted.objective - wanted.interval, wanted.interval);
   const auto packed = static_cast<uint64_t>(static_cast<double>(wanted.bytes.count()) / std::max(wanted.ratio, 1e-6));
-  if (wanted.leftover.time_for(Bytes(packed)) > most)
+  if (wanted.leftover.time_for(Bytes(packed)) > time_to_send(wanted))
     return "the leftover of the link does not carry a checkpoint in the time between its end and the objective";
   return std::nullopt;
 }

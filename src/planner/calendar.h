@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A day ahead of one link direction in slots of a minute, and what fits into them: for jobs that can start now and may be
+// The week ahead of one link direction in slots of a minute, and what fits into it: for jobs that can start now and may be
 // interrupted, a set of deadlines can be met if and only if for each of them the bytes due by then are no more than what the
-// slots carry up to then.
+// slots carry up to then. A week, because timetables go by it; after it the same comes again.
 // Thread: any. Pure.
 #pragma once
 #include <tideway/schedule_policy.h>
 
+#include <array>
 #include <functional>
 #include <optional>
 #include <span>
@@ -15,18 +16,29 @@
 
 namespace tideway::planner {
 
-inline constexpr size_t kSlots = 1440;
+inline constexpr size_t kSlots = 7 * 1440;
 inline constexpr Duration kSlot = std::chrono::minutes(1);
 inline constexpr double kSlackDefault = 0.1;  // never plan to all there is
+inline constexpr Duration kAheadMax = std::chrono::hours(366 * 24);  // nobody knows what is later
 
 struct SlotForecast {
   Rate leftover;                    // what is left at that time of day in nine of ten days
-  Rate cap = Rate::unlimited();     // of the timetable
+  Rate cap = Rate::unlimited();     // of the timetable and the operator
+  Rate capacity = {};               // of the link; what is beyond the leftover, bursts take
 };
 
-struct Due {
-  Time deadline;
-  Bytes bytes;  // on the wire: raw bytes over the ratio that nine of ten of its series reached
+// What has been carried from the start until when.
+class Curve {
+ public:
+  // `carried`: bytes up to the begin of each slot, and up to the end of the last.
+  Curve(Time begin, std::vector<double> carried) : begin_(begin), carried_(std::move(carried)) {}
+  Bytes until(Time time) const;
+  // When so much has been carried; nothing: not within kAheadMax.
+  std::optional<Time> time_of(Bytes bytes) const;
+
+ private:
+  Time begin_;
+  std::vector<double> carried_;
 };
 
 class Calendar {
@@ -34,33 +46,54 @@ class Calendar {
   // `forecast` says what a slot that begins then carries; `slack` is kept free.
   Calendar(Time now, double slack, const std::function<SlotForecast(Time)>& forecast);
 
-  // What fits from the start until then.
-  Bytes capacity_until(Time time) const;
-  // When so much has been carried; nothing within the day: it is not.
-  std::optional<Time> time_of(Bytes bytes) const;
+  const Curve& leftover() const { return leftover_; }
+  // What bursts take, of which a job that may hurt trainings has a share.
+  const Curve& bursts() const { return bursts_; }
+  // The same leftover for somebody who never sends faster than `most`.
+  Curve under(Rate most) const;
   Time begin() const { return begin_; }
-  Time end() const { return begin_ + kSlot * static_cast<int64_t>(kSlots); }
   // What holds the link back most in the slots before then.
-  enum class Binding : uint8_t { kLeftover, kTimetable };
+  enum class Binding : uint8_t { kLeftover, kTimetable, kCeiling, kJobs };
   Binding binding_until(Time time) const;
 
  private:
   const Time begin_;
-  std::vector<double> carried_;      // bytes up to the begin of slot i; one more at the end
+  std::vector<double> slots_;        // bytes that each carries
+  Curve leftover_, bursts_;
   std::vector<size_t> capped_;       // slots up to the begin of slot i in which the timetable is the less
 };
 
+// ---- admission -------------------------------------------------------------------------------------------------------
+
+struct Due {
+  Time deadline;
+  Bytes bytes;                       // on the wire: raw bytes over the ratio that nine of ten of its series reached
+  JobClass job_class = JobClass::kStaging;
+  double hurt_max = 0;               // of the link during bursts, as far as the owners of link and job allow
+  Rate rate_max = Rate::unlimited(); // its own ceiling
+};
+
+// What a link carries, and who goes before all deadlines.
+struct Road {
+  const Calendar& calendar;
+  Bytes ahead;                       // of restores, for which everybody makes room
+  std::array<Rate, 4> class_rates{Rate::unlimited(), Rate::unlimited(), Rate::unlimited(), Rate::unlimited()};  // by JobClass
+};
+
 struct Admission {
-  enum class Answer : uint8_t { kFits, kDoesNotFit } answer = Answer::kFits;
+  enum class Answer : uint8_t { kFits, kFitsAtCost, kDoesNotFit } answer = Answer::kFits;
   std::optional<Time> eta;           // when it is done at the planned rates
-  Duration slack{};                  // of kFits: between that and the deadline
-  std::optional<Time> earliest;      // of kDoesNotFit: the deadline that could be met; nothing within the day
+  Duration slack{};                  // of one that fits: between that and the deadline
+  // Of the link during bursts: of kFitsAtCost what it takes; of kDoesNotFit what it would take, more than its owners allow. Zero:
+  // none; one: as if there were no training.
+  double burst_share = 0;
+  std::optional<Time> earliest;      // of kDoesNotFit: the deadline that could be met; nothing: none within a year
   Bytes by_deadline;                 // of kDoesNotFit: what would have crossed by then
   Calendar::Binding binding = Calendar::Binding::kLeftover;
 };
 
-// Whether `wanted` fits beside what was admitted before. It changes nothing.
-Admission admit(const Calendar& calendar, std::span<const Due> admitted, const Due& wanted);
+// Whether `wanted` fits beside what was admitted before, and keeps none of that from its deadline. It changes nothing.
+Admission admit(const Road& road, std::span<const Due> admitted, const Due& wanted);
 
 // Checkpoints of `interval` that must never be older than `objective` at the other side.
 struct RecoveryPoint {
@@ -69,6 +102,9 @@ struct RecoveryPoint {
   double ratio = 1;   // of its compression
   Rate leftover;
 };
+// How long one may take to be there: the lag reaches that and the interval, and the next one must find the link free. Zero or
+// less: it cannot be met.
+Duration time_to_send(const RecoveryPoint& wanted);
 // Nothing: it can be met. Else one sentence that says why not.
 std::optional<std::string_view> why_not(const RecoveryPoint& wanted);
 

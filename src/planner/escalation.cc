@@ -2,31 +2,24 @@
 #include "planner/escalation.h"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 
 namespace tideway::planner {
 namespace {
 
-// Up to this rho, this share of the link during bursts; beyond the last one a job competes as if there were no training.
-struct Step { double rho, share; };
-constexpr Step kSteps[] = {{0.8, 0}, {1.0, 0.05}, {1.05, 0.1}, {1.1, 0.2}};
-constexpr double kFair = 1;
-
-double wanted_share(double rho) {
-  for (const Step& step : kSteps)
-    if (rho < step.rho) return step.share;
-  return kFair;
-}
+constexpr double kRhos[] = {0.8, 1.0, 1.05, 1.1};  // from each on, the next of kBurstShares
+static_assert(std::size(kRhos) + 1 == std::size(kBurstShares));
+constexpr double kFair = kBurstShares[std::size(kBurstShares) - 1];
 
 }  // namespace
 
 Escalation escalate(const Need& need) {
   Escalation made;
-  const Duration takes = need.leftover.time_for(need.left);
-  if (need.left == Bytes()) return made;
-  made.rho = need.time <= Duration::zero() || takes == Duration::max() ? std::numeric_limits<double>::infinity()
-                                                                       : static_cast<double>(takes.count()) / static_cast<double>(need.time.count());
-  const double wanted = wanted_share(made.rho);
+  if (need.takes <= Duration::zero()) return made;
+  const bool is_hopeless = need.time <= Duration::zero() || need.takes == Duration::max();
+  made.rho = is_hopeless ? std::numeric_limits<double>::infinity() : static_cast<double>(need.takes.count()) / static_cast<double>(need.time.count());
+  const double wanted = kBurstShares[std::ranges::upper_bound(kRhos, made.rho) - std::begin(kRhos)];
   made.burst_share = std::min(wanted, std::max(need.hurt_max, 0.0));
   if (made.burst_share < wanted && made.rho >= 1) made.risk = Risk::kDeadlineAtRisk;
   if (made.burst_share >= kFair) made.mode = Mode::kFair;

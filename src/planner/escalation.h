@@ -8,10 +8,12 @@
 
 namespace tideway::planner {
 
+// The steps: shares of the link during bursts; with the last a job competes as if there were no training.
+inline constexpr double kBurstShares[] = {0, 0.05, 0.1, 0.2, 1};
+
 struct Need {
-  Bytes left;
+  Duration takes;      // as forecast, with all that goes before it; Duration::max(): for ever
   Duration time;       // until the deadline
-  Rate leftover;       // as forecast
   double hurt_max = 0; // the smaller of what link and job allow, a share of the link during bursts
 };
 
