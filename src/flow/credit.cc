@@ -52,6 +52,8 @@ void Credit::account() {
   for (const Receiving& slot : receiving_) shared += shared_used(slot);
   pool_.reserved = pool_.reserved - std::exchange(reserved_, reserved) + reserved;
   pool_.shared = pool_.shared - std::exchange(shared_, shared) + shared;
+  const auto waiting = static_cast<uint64_t>(std::ranges::count_if(receiving_, is_held_up));
+  pool_.waiting = pool_.waiting - std::exchange(waiting_, waiting) + waiting;
 }
 
 bool Credit::may_take_shared(const Receiving& slot) const {
@@ -128,7 +130,7 @@ void Credit::give_back_to(Receiving& slot) {
 }
 
 void Credit::recall_unused(Time now, Duration rtt) {
-  const bool is_scarce = shared_free() * 2 < shared_max();
+  const bool is_scarce = pool_.waiting > 0 && shared_free() * 2 < shared_max();
   for (Receiving& slot : receiving_) {
     if (slot.is_closing) continue;
     if (slot.started != slot.started_seen || slot.changed_at == Time{}) {
@@ -172,6 +174,7 @@ void Credit::on_blocked(SlotId id, uint64_t limit) {
     return;
   }
   slot->growth = held(*slot);  // twice as much within one round of buffers coming back
+  account();
 }
 
 // ---- what we were given --------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ struct CreditPool {
   uint64_t blocks_max = 0;
   uint64_t reserved = 0;  // at most half
   uint64_t shared = 0;    // of the other half
+  uint64_t waiting = 0;   // slots whose sender is held up by credit
 };
 
 struct CreditConfig {
@@ -72,7 +73,9 @@ class Credit {
   void close_receiving(SlotId slot);
   void on_block_started(SlotId slot);         // by the peer, at the first packet of a block
   void on_buffer_free(SlotId slot);           // stored, rejected or abandoned
-  // Asks for unused shared credit back after two round trips, when more than half of it is out. Call now and then.
+  // Asks for unused shared credit back after two round trips, when more than half of it is out and another slot is held up. What
+  // nobody else waits for stays where it is: a sender behind a closed gate uses none for a while, and all of it when it opens.
+  // Call now and then.
   void recall_unused(Time now, Duration rtt);
   uint64_t blocks_allowed(SlotId slot) const;  // cumulative: goes to Reassembler::on_credit
   // Changes whenever blocks_allowed of any slot may have risen, so that nobody needs to ask for each.
@@ -119,9 +122,10 @@ class Credit {
   Sending* find_sending(SlotId slot);
   uint64_t held(const Receiving& slot) const { return (slot.is_closing ? slot.started : slot.allowed) - slot.freed; }
   uint64_t shared_used(const Receiving& slot) const;
+  static bool is_held_up(const Receiving& slot) { return !slot.is_closing && slot.growth > 0 && slot.started == slot.allowed; }
   uint64_t shared_max() const { return pool_.blocks_max - pool_.blocks_max / 2; }
   uint64_t shared_free() const { return pool_.shared < shared_max() ? shared_max() - pool_.shared : 0; }
-  void account();  // after any change of what is held
+  void account();  // after any change of what is held or waited for
   void ask_ahead(Sending& slot);
   bool may_take_shared(const Receiving& slot) const;
   void give(Receiving& slot, uint64_t blocks);
@@ -139,7 +143,7 @@ class Credit {
   CreditConfig config_;
   CreditPool own_pool_;
   CreditPool& pool_;
-  uint64_t reserved_ = 0, shared_ = 0;  // our part of the pool
+  uint64_t reserved_ = 0, shared_ = 0, waiting_ = 0;  // our part of the pool
   std::vector<Receiving> receiving_;
   std::vector<Sending> sending_;
   std::vector<BlockKey> abandons_out_;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// With which rate a gate opens again: what the path delivered over the last ten round trips in which it was open and had no
-// queue of ours. Going back to it at once is what makes a gap of half a second useful; a slow start would lose most of it.
+// With which rate a gate opens again: what the path delivered over the last ten round trips in which it was open. Going back to
+// it at once is what makes a gap of half a second useful; a slow start would lose most of it.
 // Thread: net worker. Pure.
 #pragma once
 #include <tideway/time.h>
@@ -15,7 +15,7 @@ class RememberedRate {
   static constexpr Duration kValid = std::chrono::seconds(10);
   static constexpr int kValidPeriods = 10;
 
-  // What was delivered while the gate was open with the queue under its target. Zero is no sample.
+  // What was delivered while the gate was open. Zero is no sample.
   void on_delivered(Time now, Rate rate, Duration rtt);
   Rate rate() const { return rate_; }  // zero: never measured
   // Whether it may be too old to start with.

@@ -64,8 +64,9 @@ void SimPair::make_end(size_t e) {
   end.addresses.resize(config_.flows);
   for (size_t f = 0; f < config_.flows; ++f) {
     const auto own = config_.link_of.find(f);
-    end.links.push_back(
-        std::make_unique<SimLink>(now_, own == config_.link_of.end() ? config_.link : own->second, random_.next()));
+    const bool is_shared = f > 0 && config_.paths == SimPairConfig::Paths::kShared;
+    end.links.push_back(is_shared ? end.links[0]
+                                  : std::make_shared<SimLink>(now_, own == config_.link_of.end() ? config_.link : own->second, random_.next()));
   }
 }
 
@@ -169,7 +170,7 @@ void SimPair::abandon_under_way(SlotId slot, size_t count) {
 void SimPair::send_blocks(Transfer& transfer) {
   End& end = ends_[transfer.spec.from];
   if (!transfer.is_open || !end.lane) return;
-  for (;;) {
+  while (end.lane->unsent_bytes() < config_.unsent_max) {
     if (transfer.waiting.buffer.is_empty()) {
       if (transfer.next == transfer.spec.blocks) return;
       Buffer buffer = end.pool->free() > config_.credit_blocks ? end.pool->take() : Buffer();

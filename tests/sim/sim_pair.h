@@ -25,10 +25,12 @@ struct SimPairConfig {
   wan::LinkConfig link;                         // of each flow, both ways
   std::map<size_t, wan::LinkConfig> link_of = {};  // flows with another one
   size_t flows = 2;
+  enum class Paths : uint8_t { kOwn, kShared } paths = Paths::kOwn;  // shared: one link, one queue for all flows of a way
   uint64_t seed = 1;
   std::string controller = "";                  // of congestion/registry; empty: `window` and the link's rate, for good
   Bytes window = 1_MiB;                         // of each flow
   uint64_t credit_blocks = 32;
+  uint64_t unsent_max = ~uint64_t{0};           // bytes of started blocks; with less waiting, the next one is started
   Bytes mtu_max = 1500_B;                       // of the local ports
   flow::KeyLimits key_limits = {};
   std::string provider = "";                    // of crypto/registry; empty: a keyed hash
@@ -60,6 +62,12 @@ class SimPair {
   void abandon_under_way(SlotId slot, size_t count);  // the oldest unfinished blocks
   void at(Duration when, std::function<void()> event);
   void drop_lane(size_t end) { ends_[end].lane.reset(); }
+
+  // Asked before end 0 sends, as a lane's gate is in each turn; says when to ask again at the latest.
+  std::function<Time(Time)> gate;
+  // A packet of somebody else's enters the first link away from end 0, and its queue.
+  void meet_other(Bytes payload) { ends_[0].links[0]->offer(now_, payload); }
+  const wan::LinkCounters& counters(size_t end) const { return ends_[end].links[0]->counters(); }
 
   // Faults.
   void set_flow_dead(size_t flow, bool is_dead);  // its packets vanish
@@ -93,7 +101,7 @@ class SimPair {
     std::unique_ptr<BufferPool> pool;
     std::unique_ptr<flow::FlowTable> table;
     std::unique_ptr<flow::Lane> lane;
-    std::vector<std::unique_ptr<SimLink>> links;  // away from here
+    std::vector<std::shared_ptr<SimLink>> links;  // away from here, by flow
     std::vector<size_t> moves;                    // of the address of each flow
     std::vector<Time> rooms_at;                   // by flow: rooms are back
     std::vector<AddressWatch> addresses;          // by flow

@@ -104,6 +104,9 @@ void SimPair::forge(size_t count) {
 void SimPair::poll(size_t e) {
   if (!ends_[e].lane) return;
   ends_[e].lane->on_turn(now_);
+  if (e == 0 && gate) {
+    if (const Time again = gate(now_); again != kNever) events_.push({again, turn_++, [] {}});
+  }
   for (size_t f = 0; f < ends_[e].lane->flows().size(); ++f) poll_flow(e, f);
 }
 

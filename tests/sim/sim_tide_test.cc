@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Bulk behind a real gate, beside a training that bursts through the same queue for 0.4 s of every second and is announced at
+// its own site: what bulk makes of the rest. Scaled down from 500 Mbit/s and blocks of 4 MB, with as many blocks in a second.
+#include "engine/lane_gate.h"
+#include "sim/sim_pair.h"
+
+#include <gtest/gtest.h>
+
+namespace tideway::test {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr SlotId kSlot{1};
+constexpr Rate kTideLink = 50_Mbit;
+constexpr Duration kQueue = milliseconds(25);
+constexpr Bytes kTrainingPayload = 1472_B, kTrainingCharge = 1538_B;
+constexpr double kPayloadOfLink = 1408.0 / 1522.0;
+
+struct TideConfig {
+  Duration rtt = milliseconds(20);
+  const char* controller = "bbr";
+  uint64_t credit_blocks = 40;
+  Duration store = milliseconds(200);  // from a complete block to its buffer's coming home
+};
+
+class Tide {
+ public:
+  static constexpr Duration kPeriod = seconds(1), kBurst = milliseconds(400), kBin = milliseconds(10), kFirst = milliseconds(1500);
+  static constexpr uint32_t kBlock = 400'000;
+
+  explicit Tide(const TideConfig& config)
+      : config_(config),
+        sim_({.link = {.rate = kTideLink, .delay = config.rtt / 2, .queue = kTideLink.over(kQueue)}, .flows = 4, .paths = SimPairConfig::Paths::kShared, .seed = 1,
+              .controller = config.controller, .credit_blocks = config.credit_blocks, .unsent_max = 2 * kBlock}),
+        gate_(sim_.now(), gates_, 0, 0) {
+    sim_.open({.slot = kSlot, .blocks = 1'000'000, .length = kBlock, .store_delay = config.store});
+    sim_.gate = [this](Time now) {
+      gate_.turn(now, sim_.lane(0).flows());
+      return gate_.next_deadline(now);
+    };
+  }
+
+  // Share of what the bursts leave of the link that bulk carried, from the first burst on.
+  double carry(int bursts) {
+    for (int i = 0; i < bursts; ++i) burst_at(kFirst + i * kPeriod);
+    EXPECT_TRUE(sim_.run_for(kFirst)) << state_of(sim_);
+    const uint64_t before = received();
+    for (Duration at{}; at < bursts * kPeriod; at += kBin) watch_bin();
+    const double leftover = static_cast<double>(kTideLink.over(bursts * (kPeriod - kBurst)).count()) * kPayloadOfLink;
+    return static_cast<double>(received() - before) / leftover;
+  }
+  // Bins behind an open gate, later than a round trip after it opened, in which hardly anything left.
+  int holes() const { return holes_; }
+
+ private:
+  uint64_t received() { return sim_.lane(1).stats().flows.bytes_received; }
+
+  // It takes all of the link, and its end is known a round trip after it has left.
+  void burst_at(Duration begin) {
+    const Duration step = std::chrono::microseconds(500);
+    const uint64_t packets = kTideLink.over(step).count() / kTrainingCharge.count();
+    sim_.at(begin, [this] { gates_.word(0).write({{.closed_until = sim_.now() + seconds(2), .reason = gate::GateReason::kTraining}, 0, 0, {}}); });
+    for (Duration at = begin; at < begin + kBurst; at += step)
+      sim_.at(at, [this, packets] {
+        for (uint64_t i = 0; i < packets; ++i) sim_.meet_other(kTrainingPayload);
+      });
+    sim_.at(begin + kBurst + config_.rtt, [this] { gates_.word(0).write({}); });
+  }
+  void watch_bin() {
+    const bool is_open = gate_.is_open() && sim_.now() - gate_.gate().since > config_.rtt;
+    const uint64_t before = sim_.lane(0).stats().flows.bytes_sent;
+    EXPECT_TRUE(sim_.run_for(kBin)) << state_of(sim_);
+    const uint64_t sent = sim_.lane(0).stats().flows.bytes_sent - before;
+    if (is_open && gate_.is_open() && sent < kTideLink.over(kBin).count() / 4) ++holes_;
+  }
+
+  const TideConfig config_;
+  SimPair sim_;
+  engine::Gates gates_{1, {}};
+  engine::LaneGate gate_;
+  int holes_ = 0;
+};
+
+// Unused credit used to be recalled from a sender whose gate was closed, so that it stood still some 100 ms after the gate had
+// opened, until buffers came home.
+TEST(SimTide, GoesOnWithoutAHoleWhenTheGateOpens) {
+  for (const Duration rtt : {milliseconds(20), milliseconds(50)}) {
+    SCOPED_TRACE(rtt / milliseconds(1));
+    Tide tide({.rtt = rtt});
+    EXPECT_GE(tide.carry(2), 0.92);
+    EXPECT_EQ(tide.holes(), 0);
+  }
+}
+
+TEST(SimTide, TheScavengerUsesTheGapsToo) {
+  Tide tide({.controller = "scavenger"});
+  EXPECT_GE(tide.carry(2), 0.92);
+  EXPECT_EQ(tide.holes(), 0);
+}
+
+}  // namespace
+}  // namespace tideway::test
