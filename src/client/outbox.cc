@@ -10,15 +10,6 @@
 #include <algorithm>
 
 namespace tideway::client {
-namespace {
-
-const Trouble& superseded() {
-  static const Trouble told = trouble_of(Fault::kOverloaded, "a newer one of its series came while the queue was full");
-  return told;
-}
-
-}  // namespace
-
 Outbox::~Outbox() {
   if (thread_.joinable()) thread_.detach();
 }
@@ -52,7 +43,7 @@ std::optional<Trouble> Outbox::put(const std::shared_ptr<Item>& item) {
   came_.notify_one();
   if (dropped) {
     ++dropped_;
-    dropped->end(TIDEWAY_SUPERSEDED, superseded());
+    dropped->end(TIDEWAY_SUPERSEDED, trouble_of(Fault::kOverloaded, "a newer one of its series came while the queue was full"));
   }
   return start();
 }

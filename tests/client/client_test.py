@@ -162,11 +162,11 @@ class Away(ClientCase):
             hung.bind(os.environ["TIDEWAY_API"])
             hung.listen(1)
             driver = self.driver()
-            returned, _, longest_us = driver.call("many", self.checkpoint(root), TO, 100)
+            returned, _, longest_us = driver.call("many", self.checkpoint(root), TO, 30)
             self.assertEqual(returned, 0)
             self.assertLess(int(longest_us), 20_000)  # of the processor, with sanitizers; perf/hook measures it
             self.assertEqual(driver.call("close", WAIT_S)[0], 0)
-        self.assertEqual(len(list((root / ".tideway/inbox").glob("*.json"))), 100)
+        self.assertEqual(len(list((root / ".tideway/inbox").glob("*.json"))), 30)
 
     def test_a_queue_that_is_full_keeps_the_newest_of_a_series_and_refuses_other_work_aloud(self):
         path = self.checkpoint(self.folder / "bare")
