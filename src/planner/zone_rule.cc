@@ -7,8 +7,6 @@
 namespace tideway::planner {
 namespace {
 
-using std::chrono::seconds;
-
 Error bad(std::string_view text) {
   return {Fault::kConfigInvalid, '"' + std::string(text.substr(0, 64)) + "\" is no rule of a time zone", "write one such as CET-1CEST,M3.5.0,M10.5.0/3"};
 }
@@ -38,14 +36,14 @@ bool take_name(std::string_view& text) {
 }
 
 // [+-]hh[:mm[:ss]].
-std::optional<seconds> take_time(std::string_view& text) {
+std::optional<std::chrono::seconds> take_time(std::string_view& text) {
   const bool is_negative = take_char(text, '-');
   if (!is_negative) take_char(text, '+');
-  seconds sum{};
+  std::chrono::seconds sum{};
   for (const int unit : {3600, 60, 1}) {
     const auto number = take_number(text);
     if (!number) return std::nullopt;
-    sum += seconds(*number * unit);
+    sum += std::chrono::seconds(*number * unit);
     if (!take_char(text, ':')) break;
   }
   return is_negative ? -sum : sum;
@@ -104,10 +102,10 @@ std::chrono::local_seconds ZoneRule::Change::in(std::chrono::year year) const {
   return date + time;
 }
 
-seconds ZoneRule::offset_at(std::chrono::sys_seconds time) const {
+std::chrono::seconds ZoneRule::offset_at(std::chrono::sys_seconds time) const {
   if (!to_summer_) return standard_;
   const auto year = std::chrono::year_month_day(std::chrono::floor<std::chrono::days>(time + standard_)).year();
-  const auto in_utc = [](std::chrono::local_seconds local, seconds offset) { return std::chrono::sys_seconds(local.time_since_epoch() - offset); };
+  const auto in_utc = [](std::chrono::local_seconds local, std::chrono::seconds offset) { return std::chrono::sys_seconds(local.time_since_epoch() - offset); };
   const auto summer_from = in_utc(to_summer_->in(year), standard_), summer_until = in_utc(to_standard_->in(year), summer_);
   // South of the equator summer lies over the turn of the year.
   const bool is_summer = summer_from < summer_until ? time >= summer_from && time < summer_until : time >= summer_from || time < summer_until;
