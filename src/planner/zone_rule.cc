@@ -3,9 +3,12 @@
 
 #include <charconv>
 #include <string>
+#include <utility>
 
 namespace tideway::planner {
 namespace {
+
+constexpr int kHoursMax = 167;  // of a rule's times: a week, as tzfile(5) extends POSIX
 
 Error bad(std::string_view text) {
   return {Fault::kConfigInvalid, '"' + std::string(text.substr(0, 64)) + "\" is no rule of a time zone", "write one such as CET-1CEST,M3.5.0,M10.5.0/3"};
@@ -40,9 +43,9 @@ std::optional<std::chrono::seconds> take_time(std::string_view& text) {
   const bool is_negative = take_char(text, '-');
   if (!is_negative) take_char(text, '+');
   std::chrono::seconds sum{};
-  for (const int unit : {3600, 60, 1}) {
+  for (const auto& [unit, most] : {std::pair(3600, kHoursMax), std::pair(60, 59), std::pair(1, 59)}) {
     const auto number = take_number(text);
-    if (!number) return std::nullopt;
+    if (!number || *number < 0 || *number > most) return std::nullopt;
     sum += std::chrono::seconds(*number * unit);
     if (!take_char(text, ':')) break;
   }

@@ -47,6 +47,12 @@ TEST(Timetable, SaysWhichEntryItCannotRead) {
   }
 }
 
+TEST(ZoneRule, TimesOutOfRangeAreRefused) {
+  for (const char* rule : {"UTC999999999", "CET-168", "CET-1:60", "CET-1:00:60", "CET-1:-5", "CET-1CEST,M3.5.0/168,M10.5.0/3", "<+033*0>-3:30033"})
+    EXPECT_FALSE(ZoneRule::parse(rule).ok()) << rule;
+  EXPECT_TRUE(ZoneRule::parse("CET-1CEST,M3.5.0/167,M10.5.0/-167").ok());
+}
+
 TEST(ZoneRule, ChangesItsClockTwiceAYear) {
   EXPECT_EQ(kBerlin.offset_at(utc(2026y / 3 / 29, at(0, 59))), hours(1));
   EXPECT_EQ(kBerlin.offset_at(utc(2026y / 3 / 29, at(1))), hours(2));
