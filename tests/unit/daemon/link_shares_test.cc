@@ -101,6 +101,20 @@ TEST(LinkShares, CountARestoreAmongTheOthersWhereTheOwnerSaysSo) {
   EXPECT_FALSE(LinkShares(gigabit()).is_gated(Class::kRestore));
 }
 
+TEST(LinkShares, GiveWhatIsDueWhatItNeedsBeforeBetterClasses) {
+  Sender due = greedy(1, Class::kBestEffort);
+  due.due = kNow + seconds(10);
+  due.left = Bytes(500'000'000);  // 400 Mbit/s
+  EXPECT_GT(deal(gigabit(), {due, greedy(2, Class::kCheckpoint)})[0], 400);
+  due.mode = Mode::kFair;  // its deadline lets it compete
+  EXPECT_NEAR(deal(gigabit(), {due, greedy(2, Class::kCheckpoint)})[0], 1000, 1);
+  ShareRules rules = gigabit();
+  rules.policy = "weighted_fair";
+  EXPECT_FALSE(LinkShares(rules).keeps_deadlines());
+  due.mode = Mode::kScavenge;
+  EXPECT_LT(deal(rules, {due, greedy(2, Class::kCheckpoint)})[0], 100);
+}
+
 TEST(LinkShares, KeepAClassWithinItsRate) {
   ShareRules rules = gigabit();
   rules.class_rates[static_cast<size_t>(Class::kStaging)] = mbit(100);
