@@ -12,7 +12,12 @@ using namespace std::chrono_literals;
 constexpr job::WallTime kEta(1'764'000'000'250ms);
 
 TEST(ScheduleJson, SaysWhatFitsWithItsSlackAndCost) {
-  Feasibility fits{.eta = kEta, .slack = 720s, .mode = "hybrid", .cost = 0.05, .confidence = "high"};
+  Feasibility fits;
+  fits.eta = kEta;
+  fits.slack = 720s;
+  fits.mode = "hybrid";
+  fits.cost = 0.05;
+  fits.confidence = "high";
   const auto back = parse_feasibility(to_json(fits));
   ASSERT_TRUE(back.ok()) << back.error().what;
   EXPECT_TRUE(back.value().is_feasible);
@@ -24,7 +29,14 @@ TEST(ScheduleJson, SaysWhatFitsWithItsSlackAndCost) {
 }
 
 TEST(ScheduleJson, SaysWhatDoesNotFitAndWhy) {
-  Feasibility refused{.is_feasible = false, .earliest = kEta, .by_deadline = 512_GiB, .needs_mode = "fair", .needs_share = 1, .link = "wisconsin", .reason = "timetable"};
+  Feasibility refused;
+  refused.is_feasible = false;
+  refused.earliest = kEta;
+  refused.by_deadline = 512_GiB;
+  refused.needs_mode = "fair";
+  refused.needs_share = 1;
+  refused.link = "wisconsin";
+  refused.reason = "timetable";
   const auto back = parse_feasibility(to_json(refused));
   ASSERT_TRUE(back.ok()) << back.error().what;
   EXPECT_FALSE(back.value().is_feasible);
@@ -37,7 +49,7 @@ TEST(ScheduleJson, SaysWhatDoesNotFitAndWhy) {
 }
 
 TEST(JobView, ItsForecastComesBack) {
-  JobView view;
+  JobView view{};
   view.job.id = "0123456789abcdef";
   view.forecast = Forecast{kEta, kEta + 1h, "medium"};
   const auto back = parse_view(to_json(view));
