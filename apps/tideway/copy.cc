@@ -95,6 +95,8 @@ int run(const Running& running, const CopyOptions& options, const Globals& globa
 }
 
 int copy_here(const CopyOptions& options, const Globals& globals) {
+  if (!options.deadline.empty())
+    return report({Fault::kUnsupported, "a copy in this process knows of no other job, so it can promise no deadline", "leave --direct out where a gateway answers, or --deadline"}, globals.output);
   auto request = request_from(options);
   if (!request.ok()) return report(request.error(), globals.output);
   const auto remote = remote_side(request.value());
@@ -129,9 +131,7 @@ int copy_through(const GatewayClient& gateway, const CopyOptions& options, const
   auto spec = spec_from(options, gateway);
   if (!spec.ok()) return report(spec.error(), globals.output);
   if (waiting == Waiting::kToTheEnd) spec.value().patience = job::Patience::kCommand;
-  const auto body = gateway.ask("POST", "/v1/jobs", api::to_json(spec.value()));
-  if (!body.ok()) return report(body.error(), globals.output);
-  auto view = api::parse_view(body.value());
+  auto view = gateway.ask_job("POST", "/v1/jobs", api::to_json(spec.value()));
   if (!view.ok()) return report(view.error(), globals.output);
   if (waiting == Waiting::kNot) return print_submitted(view.value().job, globals.output);
   FollowOptions follows{FollowOptions::OnInterrupt::kCancel, options.error_on_no_transfer ? OnNothing::kError : OnNothing::kFine, options.places.front()};

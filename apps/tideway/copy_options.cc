@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "copy_options.h"
 
+#include "api/time_text.h"
 #include "base/amounts.h"
+#include "base/clock.h"
 #include "session/copy_words.h"
 
+#include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <limits>
 
 namespace tideway::cli {
 namespace {
@@ -27,7 +31,37 @@ Result<std::vector<ObjectName>> read_names(const CopyOptions& options) {
   return names;
 }
 
+constexpr uint64_t kCountedUnasked = 10'000;  // entries, a fraction of a second
+
+// What the sources on this machine have, filters aside: planning must not count on less than there is. Nothing: they have more than
+// `most` entries.
+Bytes bytes_of(const session::CopyRequest& request, uint64_t most) {
+  namespace fs = std::filesystem;
+  Bytes bytes;
+  uint64_t entries = 0;
+  const auto add = [&](const fs::directory_entry& entry) {
+    std::error_code failure;
+    if (entry.is_symlink(failure) || !entry.is_regular_file(failure)) return;
+    if (const auto size = entry.file_size(failure); !failure) bytes += Bytes(size);
+  };
+  for (const session::Address& source : request.sources) {
+    const auto* local = std::get_if<session::LocalAddress>(&source);
+    if (local == nullptr) continue;
+    std::error_code failure;
+    add(fs::directory_entry(local->path, failure));
+    for (fs::recursive_directory_iterator at(local->path, fs::directory_options::skip_permission_denied, failure), end; !failure && at != end && entries <= most; at.increment(failure), ++entries) add(*at);
+  }
+  return entries > most ? Bytes() : bytes;
+}
+
 }  // namespace
+
+Result<job::WallTime> parse_deadline(const std::string& text) {
+  if (const auto time = api::parse_time(text)) return *time;
+  const auto after = parse_duration(text);
+  if (after.ok() && after.value() > Duration::zero()) return read_wall_clock() + std::chrono::round<std::chrono::milliseconds>(after.value());
+  return Error{Fault::kUsage, "--deadline: " + to_display(text) + " is no time", "write one such as 6h from now, or 2026-11-27T06:00:00Z"};
+}
 
 Result<session::CopyRequest> request_from(const CopyOptions& options) {
   session::CopyRequest request;
@@ -84,6 +118,13 @@ Result<job::Spec> spec_from(const CopyOptions& options, const GatewayClient& gat
   if (!rate.ok()) return rate.error();
   spec.rate_max = rate.value();
   if (options.weight != 0) spec.weight = options.weight;
+  if (!options.deadline.empty()) {
+    const auto deadline = parse_deadline(options.deadline);
+    if (!deadline.ok()) return deadline.error();
+    spec.deadline = deadline.value();
+  }
+  const bool is_asked = spec.deadline || options.dry_run;
+  spec.bytes = bytes_of(request.value(), is_asked ? std::numeric_limits<uint64_t>::max() : kCountedUnasked);
   if (options.transfer_class.empty()) return spec;
   const auto service = job::class_named(options.transfer_class);
   if (!service) return Error{Fault::kUsage, "--class " + to_display(options.transfer_class) + " is not known", "write restore, checkpoint, staging or best-effort"};
@@ -106,6 +147,7 @@ void add_copy_options(CLI::App& verb, const std::shared_ptr<CopyOptions>& option
   verb.add_option("--publish", options->publish, "auto; rename: a new tree appears as a whole; marker: part by part, markers of completion last")->type_name("FORM");
   verb.add_option_function<std::string>("--last", [options](const std::string& pattern) { options->last.push_back(pattern); }, "What is called so appears after all else, besides the markers of known formats")->type_name("PATTERN")->trigger_on_parse();
   verb.add_option("--class", options->transfer_class, "restore, checkpoint, staging or best-effort: which of the gateway's jobs starts first, and has most of the link")->type_name("CLASS");
+  verb.add_option("--deadline", options->deadline, "When it has to be there, such as 6h from now or 2026-11-27T06:00:00Z; refused if that cannot be met")->type_name("TIME");
   verb.add_option("--weight", options->weight, "N shares of the link against the gateway's other jobs of that class, 1 to 1000")->type_name("N")->check(CLI::Range(1U, job::kWeightMax));
 }
 

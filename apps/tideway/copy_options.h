@@ -18,6 +18,7 @@ struct CopyOptions {
   std::vector<messages::Filter> filters;
   std::string files_from, bwlimit, compress = "auto", verify = "memory", capture, publish = "auto", transfer_class;
   uint32_t weight = 0;  // zero: not given
+  std::string deadline;
   std::vector<std::string> last;
   bool dry_run = false, null_separated = false, error_on_no_transfer = false;
   uint32_t flows = 0;
@@ -28,6 +29,8 @@ void add_copy_options(CLI::App& verb, const std::shared_ptr<CopyOptions>& option
 Result<session::CopyRequest> request_from(const CopyOptions& options);
 // The same as a job. Errors: usage; daemon_unreachable.
 Result<job::Spec> spec_from(const CopyOptions& options, const GatewayClient& gateway);
+// "6h" from now, or a time of RFC 3339 in UTC. Errors: usage.
+Result<job::WallTime> parse_deadline(const std::string& text);
 // Of --bwlimit. Errors: usage.
 Result<Rate> rate_from(const CopyOptions& options);
 

@@ -25,17 +25,14 @@ Result<std::string> GatewayClient::ask(const std::string& method, const std::str
   return std::move(answer.value().body);
 }
 
-Result<api::JobView> GatewayClient::job(const std::string& id) const {
-  const auto body = ask("GET", "/v1/jobs/" + id);
-  if (!body.ok()) return body.error();
-  return api::parse_view(body.value());
+Result<api::JobView> GatewayClient::ask_job(const std::string& method, const std::string& path, const std::string& body) const {
+  const auto answer = ask(method, path, body);
+  if (!answer.ok()) return answer.error();
+  return api::parse_view(answer.value());
 }
 
-Result<api::JobView> GatewayClient::act(const std::string& id, const std::string& verb) const {
-  const auto body = ask("POST", "/v1/jobs/" + id + '/' + verb);
-  if (!body.ok()) return body.error();
-  return api::parse_view(body.value());
-}
+Result<api::JobView> GatewayClient::job(const std::string& id) const { return ask_job("GET", "/v1/jobs/" + id); }
+Result<api::JobView> GatewayClient::act(const std::string& id, const std::string& verb) const { return ask_job("POST", "/v1/jobs/" + id + '/' + verb); }
 
 Result<std::string> GatewayClient::place(const std::string& address) const {
   const auto parsed = session::parse_address(address);

@@ -26,6 +26,9 @@ class GatewayClient {
   Result<api::JobView> job(const std::string& id) const;
   Result<api::JobView> act(const std::string& id, const std::string& verb) const;  // pause, resume, cancel
 
+  // The job that it answers with.
+  Result<api::JobView> ask_job(const std::string& method, const std::string& path, const std::string& body = {}) const;
+
   // As the gateway calls it: a path here must lie below one of its roots. Errors: usage.
   Result<std::string> place(const std::string& address) const;
 

@@ -11,7 +11,7 @@ namespace tideway::cli {
 namespace {
 
 struct JobsOptions {
-  std::string id, state, peer, rate, transfer_class;
+  std::string id, state, peer, rate, transfer_class, deadline;
   uint32_t weight = 0;  // zero: as it is
 };
 
@@ -38,11 +38,16 @@ void print_line(const api::JobView& view, const OutputConfig& output) {
     line.text("job", job.id).text("state", job::to_string(job.state)).text("class", job::to_string(job.spec.service)).text("peer", job.peer);
     line.text("source", sources_of(job.spec)).text("destination", to_display(std::string_view(job.spec.destination))).text("reason", reason_of(view));
     if (view.progress) line.text("stage", view.progress->stage).number("bytes_done", view.progress->bytes_verified.count()).number("bytes_total", view.progress->bytes_needed.count()).text("backend", view.progress->backend);
+    if (view.forecast && view.forecast->eta) line.text("eta", api::to_text(*view.forecast->eta)).text("eta_confidence", view.forecast->confidence);
+    if (job.spec.deadline) line.text("deadline", api::to_text(*job.spec.deadline));
+    if (job.is_at_risk) line.text("deadline_risk", "at_risk");
     line.text("created", api::to_text(job.created)).print();
     return;
   }
-  std::printf("%s  %-9s  %-11s  %-24s  %s -> %s  %s\n", job.id.c_str(), std::string(job::to_string(job.state)).c_str(), std::string(job::to_string(job.spec.service)).c_str(),
-              done_of(view).c_str(), sources_of(job.spec).c_str(), to_display(std::string_view(job.spec.destination)).c_str(), reason_of(view).c_str());
+  const std::string eta = view.forecast && view.forecast->eta && !job::is_over(job.state) ? "  eta " + api::to_text(*view.forecast->eta) : "";
+  std::printf("%s  %-9s  %-11s  %-24s  %s -> %s  %s%s%s\n", job.id.c_str(), std::string(job::to_string(job.state)).c_str(), std::string(job::to_string(job.spec.service)).c_str(),
+              done_of(view).c_str(), sources_of(job.spec).c_str(), to_display(std::string_view(job.spec.destination)).c_str(), reason_of(view).c_str(),
+              eta.c_str(), job.is_at_risk ? "  deadline_at_risk" : "");
 }
 
 int list(const JobsOptions& options, const Globals& globals) {
@@ -78,6 +83,10 @@ void print_whole(const api::JobView& view) {
     line("done", done_of(view));
     line("carried by", view.progress->backend);
   }
+  if (job.spec.deadline) line("deadline", api::to_text(*job.spec.deadline) + (job.is_at_risk ? ", at risk" : ""));
+  if (job.spec.rpo) line("rpo", to_string(Duration(*job.spec.rpo)));
+  if (view.forecast && view.forecast->eta)
+    line("eta", api::to_text(*view.forecast->eta) + (view.forecast->latest ? ", in nine of ten days by " + api::to_text(*view.forecast->latest) : "") + " (confidence " + view.forecast->confidence + ')');
   if (!job.spec.rate_max.is_unlimited()) line("rate", to_string(job.spec.rate_max));
   line("submission", job.spec.submission_id);
   line("run of", job.run_of);
@@ -132,12 +141,16 @@ int set(const JobsOptions& options, const Globals& globals) {
   }
   if (!options.transfer_class.empty()) change.service = options.transfer_class;
   if (options.weight != 0) change.weight = options.weight;
-  if (!change.rate && !change.service && !change.weight)
-    return report({Fault::kUsage, "nothing is to be changed", "write --bwlimit RATE, --class CLASS or --weight N"}, globals.output);
+  if (options.deadline == "off") change.deadline.emplace();
+  else if (!options.deadline.empty()) {
+    const auto deadline = parse_deadline(options.deadline);
+    if (!deadline.ok()) return report(deadline.error(), globals.output);
+    change.deadline = deadline.value();
+  }
+  if (!change.rate && !change.service && !change.weight && !change.deadline)
+    return report({Fault::kUsage, "nothing is to be changed", "write --bwlimit RATE, --class CLASS, --weight N or --deadline TIME"}, globals.output);
   const GatewayClient gateway(globals);
-  const auto body = gateway.ask("PATCH", "/v1/jobs/" + options.id, api::to_json(change));
-  if (!body.ok()) return report(body.error(), globals.output);
-  const auto view = api::parse_view(body.value());
+  const auto view = gateway.ask_job("PATCH", "/v1/jobs/" + options.id, api::to_json(change));
   if (!view.ok()) return report(view.error(), globals.output);
   print_line(view.value(), globals.output);
   return 0;
@@ -168,6 +181,7 @@ void add_jobs(CLI::App& app, Globals& globals, Action& action) {
   takes_job(changed);
   changed->add_option("--bwlimit", options->rate, "At most RATE from now on; off is no limit")->type_name("RATE");
   changed->add_option("--class", options->transfer_class, "restore, checkpoint, staging or best-effort")->type_name("CLASS");
+  changed->add_option("--deadline", options->deadline, "When it has to be there; refused if that cannot be met. off is none")->type_name("TIME");
   changed->add_option("--weight", options->weight, "N shares of its link against others of its class, 1 to 1000")->type_name("N")->check(CLI::Range(1U, job::kWeightMax));
 }
 

@@ -55,7 +55,7 @@ int serve(const std::string& file, bool only_checks) {
   auto api = config::api_config(config.value(), file);
   api.web_files = web_files();
   auto daemon = daemon::Daemon::start({std::move(gateway).value(), config.value().site.state_dir, file, [&] { return read_again(file, config.value()); },
-                                       std::move(api), std::move(jobs).value(), std::move(phases).value(), config::links_of(config.value()), config::shares_of(config.value()),
+                                       std::move(api), std::move(jobs).value(), std::move(phases).value(), config::links_of(config.value()),
                                        config::watches_of(config.value())});
   if (!daemon.ok()) return report(daemon.error());
   daemon.value()->run([&] { print_ready(config.value(), daemon.value()->data_address()); });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/checkpoint_json.h"
 
-#include "api/json_fields.h"
+#include "api/spec_object.h"
 #include "api/time_text.h"
 #include "base/amounts.h"
 
@@ -45,7 +45,6 @@ Result<CheckpointRequest> parse_checkpoint(std::string_view body) {
   if (Status status = refuse_later(json.value()); !status.ok()) return std::move(status).error();
   Fields fields(json.value());
   CheckpointRequest request;
-  std::string supersede;
   fields.read("submission_id", request.submission_id);
   fields.read("series", request.series);
   fields.read("step", request.step);
@@ -56,7 +55,7 @@ Result<CheckpointRequest> parse_checkpoint(std::string_view body) {
   read_rpo(fields, request.rpo);
   fields.read("publish", request.publish);
   fields.read("pointers", request.pointers);
-  fields.read("supersede", supersede);
+  read_supersede(fields, request.supersede);
   fields.read("world", request.world);
   fields.read("labels", request.labels);
   fields.read("deadline", request.deadline);
@@ -65,8 +64,6 @@ Result<CheckpointRequest> parse_checkpoint(std::string_view body) {
   if (keep == 0U) fields.wrong("keep", "a number of at least 1; without it all are kept");
   request.keep = keep.value_or(0);
   for (const char* name : {"growing", "member"}) fields.pass_over(name);
-  if (supersede == "all") request.supersede = job::Checkpoint::Supersede::kAll;
-  else if (!supersede.empty() && supersede != "latest") fields.wrong("supersede", "latest or all");
   if (Status status = fields.finish(); !status.ok()) return std::move(status).error();
   if (Status status = check(request); !status.ok()) return std::move(status).error();
   return request;
@@ -78,7 +75,6 @@ Result<RestoreRequest> parse_restore(std::string_view body) {
   Fields fields(json.value());
   RestoreRequest request;
   bool fallback = false;
-  std::string patience;
   fields.read("submission_id", request.submission_id);
   fields.read("series", request.series);
   fields.read("from", request.from);
@@ -86,13 +82,11 @@ Result<RestoreRequest> parse_restore(std::string_view body) {
   fields.read("include", request.include);
   fields.read("fallback", fallback);
   fields.read("verify", request.verify);
-  fields.read("patience", patience);
+  read_patience(fields, request.patience);
   const auto step = json.value().find("step");
   if (step != json.value().end() && step->is_string() && *step == "latest") fields.pass_over("step");
   else fields.read("step", request.step);
   if (fallback) request.fallback = RestoreRequest::Fallback::kToOlder;
-  if (patience == "command") request.patience = job::Patience::kCommand;
-  else if (!patience.empty() && patience != "job") fields.wrong("patience", "job or command");
   if (Status status = fields.finish(); !status.ok()) return std::move(status).error();
   if (request.destination.empty()) return usage("a restore needs dst", "write root:path of this gateway");
   if (request.series.empty() == request.from.empty())

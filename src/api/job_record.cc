@@ -116,6 +116,7 @@ Json to_object(const job::Job& job) {
   if (job.hold != job::Hold::kNone) json["hold"] = std::string(to_string(job.hold));
   if (!job.pin.empty()) json["pin"] = job.pin;
   if (job.sources_tried > 0) json["sources_tried"] = job.sources_tried;
+  if (job.is_at_risk) json["deadline_at_risk"] = true;
   if (!job.superseded_by.empty()) json["superseded_by"] = job.superseded_by;
   if (job.wait) json["wait"] = to_object(*job.wait);
   if (job.error) json["error"] = to_object(*job.error);
@@ -167,6 +168,7 @@ Result<job::Job> read_job(const Json& json) {
   fields.read("pin", job.pin);
   fields.read("sources_tried", job.sources_tried);
   fields.read("superseded_by", job.superseded_by);
+  fields.read("deadline_at_risk", job.is_at_risk);
   if (const auto known = job::hold_named(hold)) job.hold = *known;
   else fields.wrong("hold", "a hold of a job");
   read_wait(fields, job);

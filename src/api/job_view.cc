@@ -2,6 +2,7 @@
 #include "api/job_view.h"
 
 #include "api/job_object.h"
+#include "api/time_text.h"
 
 namespace tideway::api {
 namespace {
@@ -39,10 +40,25 @@ void read_progress(Fields& fields, std::optional<Progress>& into) {
   inner.read("host_lost_sent", progress.host_lost_sent);
 }
 
+void add_forecast(const Forecast& forecast, Json& json) {
+  if (forecast.eta) json["eta"] = to_text(*forecast.eta);
+  if (forecast.latest) json["eta_latest"] = to_text(*forecast.latest);
+  if (forecast.eta) json["eta_confidence"] = forecast.confidence;
+}
+
+void read_forecast(Fields& fields, std::optional<Forecast>& into) {
+  Forecast forecast;
+  fields.read("eta", forecast.eta);
+  fields.read("eta_latest", forecast.latest);
+  fields.read("eta_confidence", forecast.confidence);
+  if (forecast != Forecast()) into = std::move(forecast);
+}
+
 Json to_object(const JobView& view) {
   Json json = api::to_object(view.job);
   if (view.progress) json["progress"] = to_object(*view.progress);
   if (!view.held_by.empty()) json["held_by"] = view.held_by;
+  if (view.forecast) add_forecast(*view.forecast, json);
   return json;
 }
 
@@ -53,6 +69,7 @@ Result<JobView> read_view(const Json& json) {
   Fields fields(json);
   read_progress(fields, view.progress);
   fields.read("held_by", view.held_by);
+  read_forecast(fields, view.forecast);
   return view;
 }
 

@@ -23,10 +23,18 @@ struct Progress {
   bool operator==(const Progress&) const = default;
 };
 
+// When a job will be done, as things stand.
+struct Forecast {
+  std::optional<job::WallTime> eta, latest;  // as usual, and in nine of ten days no later
+  std::string confidence;                    // high, medium, low: how much is known of the link and of the jobs before it
+  bool operator==(const Forecast&) const = default;
+};
+
 struct JobView {
   job::Job job;
   std::optional<Progress> progress;
   std::string held_by = {};  // why it is not sending although it could run; empty: it is, or `job.wait` says it
+  std::optional<Forecast> forecast = {};
 };
 
 std::string to_json(const JobView& view);

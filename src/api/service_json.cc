@@ -2,6 +2,7 @@
 #include "api/service_json.h"
 
 #include "api/job_object.h"
+#include "api/time_text.h"
 
 namespace tideway::api {
 namespace {
@@ -84,13 +85,14 @@ Result<RateState> parse_rate_state(std::string_view text) {
 Result<JobChange> parse_change(std::string_view text) {
   const auto json = parse_object(text);
   if (!json.ok()) return json.error();
-  for (const char* name : {"deadline", "rpo_s", "hurt_max"})
-    if (json.value().contains(name)) return Error{Fault::kUnsupported, std::string(name) + " of a job is not enforced yet in this version", "leave it out"};
+  for (const char* name : {"rpo_s", "hurt_max"})
+    if (json.value().contains(name)) return Error{Fault::kUnsupported, std::string(name) + " of a job cannot be changed any more", "submit another one"};
   Fields fields(json.value());
   JobChange change;
   if (json.value().contains("rate_bits")) fields.read_rate("rate_bits", change.rate.emplace(Rate::unlimited()));
   if (json.value().contains("class")) fields.read("class", change.service.emplace());
   fields.read("weight", change.weight);
+  if (json.value().contains("deadline")) fields.read("deadline", change.deadline.emplace());
   if (Status status = fields.finish(); !status.ok()) return std::move(status).error();
   if (change.rate && *change.rate == Rate()) return Error{Fault::kUsage, "rate_bits is zero", "pause the job instead"};
   return change;
@@ -101,6 +103,7 @@ std::string to_json(const JobChange& change) {
   if (change.rate) json["rate_bits"] = change.rate->is_unlimited() ? Json() : Json(static_cast<uint64_t>(change.rate->bits_per_second()));
   if (change.service) json["class"] = *change.service;
   if (change.weight) json["weight"] = *change.weight;
+  if (change.deadline) json["deadline"] = *change.deadline ? Json(to_text(**change.deadline)) : Json();
   return to_line(json);
 }
 

@@ -3,6 +3,7 @@
 // What the API says of the gateway itself.
 // Thread: any. Pure.
 #pragma once
+#include "job/spec.h"
 #include <tideway/result.h>
 #include <tideway/units.h>
 
@@ -41,6 +42,7 @@ struct JobChange {
   std::optional<Rate> rate;
   std::optional<std::string> service;  // class
   std::optional<uint32_t> weight;
+  std::optional<std::optional<job::WallTime>> deadline;  // null: none any more
 };
 // Errors: usage; unsupported for fields that nothing enforces yet.
 Result<JobChange> parse_change(std::string_view text);

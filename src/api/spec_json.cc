@@ -28,7 +28,6 @@ void read_checkpoint(Fields& fields, std::optional<job::Checkpoint>& into) {
   if (object == nullptr) return;
   Fields inner(*object);
   job::Checkpoint& checkpoint = into.emplace();
-  std::string supersede;
   uint64_t settle = static_cast<uint64_t>(checkpoint.settle.count());
   inner.read("format", checkpoint.format);
   inner.read("path", checkpoint.path);
@@ -36,9 +35,8 @@ void read_checkpoint(Fields& fields, std::optional<job::Checkpoint>& into) {
   inner.read("keep", checkpoint.keep);
   inner.read("pin", checkpoint.pin);
   inner.read("pointers", checkpoint.pointers);
-  inner.read("supersede", supersede);
+  read_supersede(inner, checkpoint.supersede);
   inner.read("settle_ms", settle);
-  if (supersede == "all") checkpoint.supersede = job::Checkpoint::Supersede::kAll;
   checkpoint.settle = std::chrono::milliseconds(std::min(settle, kSettleMax));
   if (Status status = inner.finish_known(); !status.ok()) fields.wrong("checkpoint", "as a gateway writes it");
 }
@@ -54,19 +52,31 @@ Json to_object(const job::Checkpoint& checkpoint) {
 }
 
 void read_words(Fields& fields, job::Spec& spec) {
-  std::string service, patience;
+  std::string service;
   fields.read("class", service);
-  fields.read("patience", patience);
+  read_patience(fields, spec.patience);
   if (!service.empty()) {
     const auto known = job::class_named(service);
     if (known) spec.service = *known;
     else fields.wrong("class", "restore, checkpoint, staging or best-effort");
   }
-  if (patience == "command") spec.patience = job::Patience::kCommand;
-  else if (!patience.empty() && patience != "job") fields.wrong("patience", "job or command");
 }
 
 }  // namespace
+
+void read_patience(Fields& fields, job::Patience& into) {
+  std::string word;
+  fields.read("patience", word);
+  if (word == "command") into = job::Patience::kCommand;
+  else if (!word.empty() && word != "job") fields.wrong("patience", "job or command");
+}
+
+void read_supersede(Fields& fields, job::Checkpoint::Supersede& into) {
+  std::string word;
+  fields.read("supersede", word);
+  if (word == "all") into = job::Checkpoint::Supersede::kAll;
+  else if (!word.empty() && word != "latest") fields.wrong("supersede", "latest or all");
+}
 
 job::Spec read_spec(Fields& fields) {
   job::Spec spec;
@@ -89,6 +99,7 @@ job::Spec read_spec(Fields& fields) {
   fields.read_seconds("rpo_s", spec.rpo);
   fields.read("series", spec.series);
   fields.read("step", spec.step);
+  fields.read("bytes", spec.bytes);
   fields.read("weight", spec.weight);
   fields.read("hurt_max", spec.hurt_max);
   fields.read("labels", spec.labels);
@@ -124,6 +135,7 @@ Json to_object(const job::Spec& spec) {
   if (spec.rpo) json["rpo_s"] = seconds(*spec.rpo);
   add("series", spec.series, defaults.series);
   if (spec.step) json["step"] = *spec.step;
+  if (spec.bytes > 0_B) json["bytes"] = spec.bytes.count();
   if (spec.weight) json["weight"] = *spec.weight;
   if (spec.hurt_max) json["hurt_max"] = *spec.hurt_max;
   add("labels", spec.labels, defaults.labels);

@@ -209,8 +209,9 @@ void note_unused(GatewayConfig& config) {
       config.notes.push_back(grant.at + ": the [[grant]] for " + grant.peer.text + " has no effect without api in [listen]");
 }
 
-// The sections that a reload does not touch.
-constexpr std::string_view kFixedSections[] = {"site", "listen", "engine", "data_plane", "storage", "root", "link", "class", "schedule", "phase", "training", "watch"};
+// The sections that a reload does not touch, but for these keys in them.
+constexpr std::string_view kFixedSections[] = {"site", "listen", "engine", "data_plane", "storage", "root", "link", "schedule", "phase", "training", "watch"};
+constexpr std::string_view kLiveKeys[] = {"timetable", "timetable_zone", "leftover_floor", "may_hurt_training", "policy", "slack"};
 
 std::string text_of(const Value& value) {
   std::string text;
@@ -220,7 +221,8 @@ std::string text_of(const Value& value) {
   if (const auto* items = std::get_if<Array>(&value.held))
     for (const Value& item : *items) text += text_of(item) + ',';
   if (const auto* table = std::get_if<Table>(&value.held))
-    for (const Entry& entry : *table) text += '{' + entry.key + '=' + text_of(entry.value) + '}';
+    for (const Entry& entry : *table)
+      if (std::ranges::count(kLiveKeys, entry.key) == 0) text += '{' + entry.key + '=' + text_of(entry.value) + '}';
   return text;
 }
 

@@ -2,6 +2,7 @@
 #include "config/gateway.h"
 
 #include "config/config_file.h"
+#include "config/phases.h"
 
 namespace tideway::config {
 namespace {
@@ -106,6 +107,7 @@ Result<daemon::DaemonRules> serving_rules(const GatewayConfig& config) {
 
 Result<daemon::JobRules> job_rules(const GatewayConfig& config) {
   daemon::JobRules rules;
+  rules.shares = shares_of(config);
   for (const Peer& peer : config.peers) {
     auto dialled = peer_for(config, peer.name);
     if (!dialled.ok()) return std::move(dialled).error();

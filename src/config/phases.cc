@@ -25,7 +25,15 @@ std::vector<daemon::LinkAbout> links_of(const GatewayConfig& config) {
 
 daemon::ShareRules shares_of(const GatewayConfig& config) {
   daemon::ShareRules rules;
-  for (const Link& link : config.links) rules.links.push_back({link.peer, link.capacity, link.timetable, link.zone});
+  for (const Link& link : config.links) {
+    daemon::LinkRule rule{link.peer, link.capacity, link.timetable, link.zone};
+    rule.leftover_floor = link.leftover_floor;
+    if (link.may_hurt == Link::Hurt::kForDeadlines) rule.may_hurt = daemon::LinkRule::Hurt::kForDeadlines;
+    const bool is_crossed = std::ranges::any_of(config.trainings, [&](const Training& training) { return std::ranges::count(training.peers, link.peer) > 0; });
+    if (is_crossed && link.queue == Link::LowerEffort::kNone) rule.tide = daemon::LinkRule::Tide::kTrainings;
+    rules.links.push_back(std::move(rule));
+  }
+  rules.slack = config.schedule.slack;
   rules.policy = config.schedule.policy;
   for (size_t i = 0; i < config.classes.size(); ++i) {
     rules.class_rates[i] = config.classes[i].rate;

@@ -13,6 +13,28 @@
 namespace tideway::config {
 namespace {
 
+// A share between none and all would need a gate that knows jobs apart.
+Result<Link::Hurt> parse_hurt(std::string_view text) {
+  const auto share = parse_percent(text);
+  if (!share.ok()) return share.error();
+  if (share.value() > 0 && share.value() < 1)
+    return invalid(quoted(text) + " is between none and all, which this version cannot keep to", "write 0%, or 100%: jobs that may, and whose deadlines need it, compete with trainings");
+  return share.value() > 0 ? Link::Hurt::kForDeadlines : Link::Hurt::kNever;
+}
+
+Result<std::optional<Rate>> parse_floor(std::string_view text) {
+  if (text == "off") return std::optional<Rate>();
+  const auto rate = parse_rate(text);
+  return rate.ok() ? Result<std::optional<Rate>>(std::optional(rate.value())) : rate.error();
+}
+
+Result<double> parse_slack(std::string_view text) {
+  constexpr double kMost = 0.9;
+  auto share = parse_percent(text);
+  if (share.ok() && share.value() > kMost) return invalid(quoted(text) + " leaves nothing to plan with", "write up to 90%, such as 10%");
+  return share;
+}
+
 Result<Link> read_link(const Value& value) {
   Link link;
   link.at = value.at;
@@ -26,6 +48,8 @@ Result<Link> read_link(const Value& value) {
   bool le_queue = false;
   reader.read_flag("le_queue", le_queue);
   if (le_queue) link.queue = Link::LowerEffort::kOwn;
+  reader.read("leftover_floor", link.leftover_floor, parse_floor);
+  reader.read("may_hurt_training", link.may_hurt, parse_hurt);
   if (!reader.status().ok()) return reader.status().error();
   return link;
 }
@@ -72,6 +96,7 @@ Status read_phase(const Table& document, GatewayConfig& config) {
   if (Status status = read_classes(document, config); !status.ok()) return status;
   Reader schedule("[schedule]", section(document, "schedule"));
   schedule.read("policy", config.schedule.policy, parse_policy);
+  schedule.read("slack", config.schedule.slack, parse_slack);
   schedule.read("queue_target", config.schedule.queue_target, parse_positive);
   schedule.read("trickle", config.schedule.trickle, parse_trickle);
   schedule.read("interference_budget", config.schedule.interference_budget, parse_budget);
@@ -158,7 +183,7 @@ Result<Watch> read_watch(const Value& value) {
   reader.read("series", watch.series, [](std::string_view text) { return Result<std::string>(std::string(text)); });
   reader.read_each("to", [&](const std::string& text) -> Status {
     const bool is_remote = text.find(':') != text.npos && text.find('/') != text.npos;
-    if (!is_remote) return invalid(quoted(text) + " is no place at a peer", "write peer:root/path");
+    if (!is_remote) return invalid(config::quoted(text) + " is no place at a peer", "write peer:root/path");
     watch.to.push_back(text);
     return success();
   });

@@ -155,6 +155,9 @@ struct Link {
   enum class Kind : uint8_t { kDedicated, kShared, kMetered } kind = Kind::kShared;
   // kOwn: the network has a lower-effort queue, and that, not a gate, keeps bulk out of the way.
   enum class LowerEffort : uint8_t { kNone, kOwn } queue = LowerEffort::kNone;
+  std::optional<Rate> leftover_floor;  // what planning counts on before the tide has been seen for three days
+  // kForDeadlines: jobs that may, and whose deadlines need it, compete with trainings.
+  enum class Hurt : uint8_t { kNever, kForDeadlines } may_hurt = Hurt::kNever;
   std::string at;
 };
 
@@ -168,8 +171,9 @@ struct JobClassRules {
 inline constexpr std::array<std::string_view, 4> kJobClasses = {"restore", "checkpoint", "staging", "best-effort"};
 
 struct Schedule {
-  std::string policy = "weighted_fair";
+  std::string policy = "deadline";
   Duration queue_target = std::chrono::milliseconds(1);
+  double slack = 0.1;               // kept free when planning
   double trickle = 0.002;           // of the remembered rate, while the gate is closed
   double interference_budget = 0.01;  // how much longer bulk may make iterations
 };

@@ -12,6 +12,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 
 namespace tideway::daemon {
@@ -92,7 +93,7 @@ void Api::on_metrics_request(const std::shared_ptr<http::Exchange>& exchange) {
   const bool is_fine = request.method == "GET" && request.path == "/metrics";
   if (!is_fine) return exchange->answer(problem({Fault::kUsage, "this port has /metrics alone", "use the unix socket for the rest"}, 404));
   const auto reload = reload_failed_ ? MetricSources::Reload::kFailed : MetricSources::Reload::kOk;
-  exchange->answer({200, std::string(kMetricsType), metrics_of({parts_.gateway, parts_.table, parts_.store, load_, paths_, parts_.peers, config_.roots, parts_.checkpoints, wall_, reload, tide_}, now_)});
+  exchange->answer({200, std::string(kMetricsType), metrics_of({parts_.gateway, parts_.table, parts_.outlook, parts_.store, load_, paths_, parts_.peers, config_.roots, parts_.checkpoints, wall_, reload, tide_}, now_)});
 }
 
 void Api::on_web_request(const std::shared_ptr<http::Exchange>& exchange) {
@@ -139,6 +140,7 @@ Api::Answer Api::dispatch(Route route, const Call& call) {
     case Route::kMetrics: on_metrics_request(call.exchange); return std::nullopt;
     case Route::kPhase: return tide_.take_phase(now_, call.exchange->request().body);
     case Route::kLinks: return tide_.links();
+    case Route::kCheckSchedule: return check_schedule(call);
     case Route::kTide: tide_.watch(call.exchange); return std::nullopt;
     default: break;
   }
@@ -149,7 +151,15 @@ Api::Answer Api::dispatch(Route route, const Call& call) {
   return on_job(route, call, *job);
 }
 
-api::JobView Api::view_of(const job::Job& job) const { return {job, parts_.runner.progress(job.id), std::string(parts_.runner.held_by(job, wall_))}; }
+// What the gate does counts while a job would send.
+std::string Api::held_by(const job::Job& job) const {
+  std::string held(parts_.runner.held_by(job, wall_));
+  if (!held.empty() || job.state != job::State::kRunning || !parts_.runner.is_gated(job)) return held;
+  const auto link = std::ranges::find(tide_.views(), job.peer, &api::LinkView::peer);
+  return link == tide_.views().end() || link->gates.empty() ? held : link->gates.front().reason;
+}
+
+api::JobView Api::view_of(const job::Job& job) const { return {job, parts_.runner.progress(job.id), held_by(job), parts_.outlook.forecast_of(job)}; }
 std::string Api::view(const job::JobId& id) const { return api::to_json(view_of(*parts_.table.find(id))); }
 
 Api::Answer Api::on_job(Route route, const Call& call, const job::Job& job) {
@@ -178,7 +188,9 @@ Result<JobTable::Submission> Api::read_submission(const Call& call) const {
   if (!request.ok()) return request.error();
   if (Status status = grants_.allow(call.caller, request.value()); !status.ok()) return std::move(status).error();
   JobTable::Submission submission;
-  submission.request = api::to_json(spec.value());
+  job::Spec asked = spec.value();
+  asked.bytes = Bytes();  // an estimate, and no part of what makes two requests the same
+  submission.request = api::to_json(asked);
   submission.peer = session::peer_of(request.value()).value();
   submission.transfer = session::id_of(request.value());
   submission.owner = call.caller.uid;
@@ -190,6 +202,9 @@ Result<JobTable::Submission> Api::read_submission(const Call& call) const {
 Api::Answer Api::submit(const Call& call) {
   auto submission = read_submission(call);
   if (!submission.ok()) return problem(submission.error());
+  const bool is_repeated = parts_.table.is_known(submission.value().owner, submission.value().spec.submission_id);
+  const Status fits = is_repeated ? success() : parts_.outlook.admit({submission.value().spec, submission.value().peer}, {now_, wall_});
+  if (!fits.ok()) return problem(fits.error());
   std::vector<JobTable::Submission> one;
   one.push_back(std::move(submission).value());
   parts_.intake.take(std::move(one), wall_, [this, exchange = call.exchange](const Result<std::vector<JobTable::Taken>>& taken) {
@@ -197,6 +212,13 @@ Api::Answer Api::submit(const Call& call) {
     exchange->answer(ok(view(taken.value().front().id), taken.value().front().is_new ? 201 : 200));
   });
   return std::nullopt;
+}
+
+http::Response Api::check_schedule(const Call& call) const {
+  const auto submission = read_submission(call);
+  if (!submission.ok()) return problem(submission.error());
+  const auto answer = parts_.outlook.check({submission.value().spec, submission.value().peer}, {now_, wall_});
+  return answer.ok() ? ok(api::to_json(answer.value())) : problem(answer.error());
 }
 
 Api::Answer Api::submit_checkpoint(const Call& call) {
@@ -233,26 +255,29 @@ http::Response Api::list(const Call& call) const {
   const std::string order = query(request, "order");
   if (!order.empty() && order != "oldest" && order != "newest") return problem({Fault::kUsage, "order is none", "write oldest or newest"});
   const bool is_newest = order == "newest";
-  const auto place = [is_newest](uint64_t number) { return is_newest ? ~number : number; };  // what comes first is smaller
   uint64_t after = is_newest ? ~uint64_t{} : 0, limit = kPageDefault;
   std::from_chars(after_text.data(), after_text.data() + after_text.size(), after);
   std::from_chars(limit_text.data(), limit_text.data() + limit_text.size(), limit);
   limit = std::clamp<uint64_t>(limit, 1, kPageMax);
   const bool sees_all = LocalGrants::is_privileged(call.caller);
-  std::map<uint64_t, const job::Job*> page;  // the `limit` first ones behind `after`, and one more
-  for (const auto& [id, job] : parts_.table.all()) {
-    const uint64_t at = place(job.number);
-    const bool is_wanted = at > place(after) && (!state || job.state == *state) && (peer.empty() || job.peer == peer) && (sees_all || job.owner == call.caller.uid);
-    if (!is_wanted || (page.size() > limit && page.rbegin()->first < at)) continue;
-    page[at] = &job;
-    if (page.size() > limit + 1) page.erase(std::prev(page.end()));
+  std::vector<const job::Job*> page;  // the `limit` first ones behind `after`, and one more
+  const auto take = [&](const job::Job& job) {
+    const bool is_wanted = (!state || job.state == *state) && (peer.empty() || job.peer == peer) && (sees_all || job.owner == call.caller.uid);
+    if (is_wanted) page.push_back(&job);
+    return page.size() <= limit;
+  };
+  const auto& jobs = parts_.table.by_number();
+  if (is_newest) {
+    for (auto job = std::make_reverse_iterator(jobs.lower_bound(after)); job != jobs.rend() && take(*job->second);) ++job;
+  } else {
+    for (auto job = jobs.upper_bound(after); job != jobs.end() && take(*job->second);) ++job;
   }
   api::JobPage answer;
   if (page.size() > limit) {
-    page.erase(std::prev(page.end()));
-    answer.next = std::to_string(page.rbegin()->second->number);
+    page.pop_back();
+    answer.next = std::to_string(page.back()->number);
   }
-  for (const auto& [at, job] : page) answer.jobs.push_back(view_of(*job));
+  for (const job::Job* job : page) answer.jobs.push_back(view_of(*job));
   return ok(api::to_json(answer));
 }
 
@@ -262,7 +287,15 @@ http::Response Api::change(const Call& call, const job::Job& job) {
   const auto service = change.value().service ? job::class_named(*change.value().service) : std::nullopt;
   if (change.value().service && !service) return problem({Fault::kUsage, "class is not restore, checkpoint, staging or best-effort", "see docs/openapi.json"}, job.id);
   const job::JobId id = job.id;
-  if (service || change.value().weight) parts_.runner.set_rank(id, {service, change.value().weight}, now_, wall_);
+  if (change.value().deadline) {
+    job::Spec wanted = job.spec;
+    wanted.deadline = *change.value().deadline;
+    Status fits = job::check(wanted);
+    if (fits.ok() && wanted.deadline) fits = parts_.outlook.admit({wanted, job.peer, &job}, {now_, wall_});
+    if (!fits.ok()) return problem(fits.error(), id);
+  }
+  if (service || change.value().weight || change.value().deadline)
+    parts_.runner.set_rank(id, {service, change.value().weight, change.value().deadline}, now_, wall_);
   if (change.value().rate) parts_.runner.set_rate(id, *change.value().rate, now_, wall_);
   return ok(view(id), 202);
 }

@@ -8,6 +8,7 @@
 #include "daemon/api_routes.h"
 #include "daemon/checkpoints.h"
 #include "daemon/event_feed.h"
+#include "daemon/job_outlook.h"
 #include "daemon/local_grants.h"
 #include "daemon/metrics.h"
 #include "daemon/tide_api.h"
@@ -36,6 +37,7 @@ struct ApiParts {
   PeerSessions& peers;
   JobTable& table;
   JobRunner& runner;
+  const JobOutlook& outlook;
   StoreThread& store;
   Intake& intake;
   Checkpoints& checkpoints;
@@ -57,6 +59,7 @@ class Api {
   std::vector<int> wait_fds() const;
   Time next_deadline(Time now) const;
   void turn(Time now, job::WallTime wall);
+  const LinkSampler& links() const { return tide_.sampler(); }
 
  private:
   Api(ApiConfig config, ApiParts parts, const LocalGrants& grants)
@@ -76,6 +79,7 @@ class Api {
   Answer dispatch(Route route, const Call& call);
   Answer on_job(Route route, const Call& call, const job::Job& job);
   Answer submit(const Call& call);
+  http::Response check_schedule(const Call& call) const;
   Answer submit_checkpoint(const Call& call);
   Answer restore(const Call& call);
   http::Response list_checkpoints(const Call& call) const;
@@ -88,6 +92,7 @@ class Api {
   http::Response health() const;
   http::Response reload(const Call& call);
   api::JobView view_of(const job::Job& job) const;
+  std::string held_by(const job::Job& job) const;
   std::string view(const job::JobId& id) const;
 
   ApiConfig config_;

@@ -32,6 +32,7 @@ constexpr RouteRow kRoutes[] = {
     {kPhase, "POST", "/v1/phase"},
     {kLinks, "GET", "/v1/links"},
     {kTide, "GET", "/v1/tide"},
+    {kCheckSchedule, "POST", "/v1/schedule/check"},
 };
 
 // The part that {id} stands for; empty where there is none. Nothing: it is another path.

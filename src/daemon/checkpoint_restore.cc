@@ -66,10 +66,11 @@ std::vector<api::CheckpointRow> Checkpoints::list(const Interest& interest) cons
 }
 
 Checkpoints::Counts Checkpoints::counts() const {
-  Counts counts{pins_made_, pins_guarded_, thread_->inbox_pending(), {}};
+  Counts counts{pins_made_, pins_guarded_, thread_->inbox_pending(), {}, {}};
   std::map<std::string, uint64_t> newest;  // published step
   for (const auto& [id, job] : parts_.table.all()) {
     if (!is_checkpoint(job)) continue;
+    if (job.spec.rpo) counts.rpo[job.spec.series] = *job.spec.rpo;
     job::WallTime& saved = counts.saved_at[job.spec.series];
     const bool has_published = newest.contains(job.spec.series);
     const uint64_t step = job.spec.step.value_or(0);

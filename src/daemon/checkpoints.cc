@@ -39,6 +39,18 @@ std::string source_root_of(const job::Job& job) { return job.spec.checkpoint->pa
 
 Error usage(std::string what, std::string next) { return {Fault::kUsage, std::move(what), std::move(next)}; }
 
+// Until when a checkpoint has to be there for its recovery point: the older the one before it, the less time it has.
+std::optional<job::WallTime> due_of(const job::Spec& spec, const JobTable& table, job::WallTime wall) {
+  if (!spec.rpo) return std::nullopt;
+  job::WallTime before{};
+  for (const auto& [id, job] : table.all()) {
+    const bool is_of_series = job.spec.checkpoint && !is_pointer(job) && job.spec.series == spec.series && above(job.spec.destination) == above(spec.destination);
+    if (is_of_series) before = std::max(before, job.created);
+  }
+  const auto age = before == job::WallTime{} ? std::chrono::milliseconds() : wall - before;
+  return wall + std::max(*spec.rpo - age, std::chrono::milliseconds());
+}
+
 // A specification that is complete but for its destination.
 Result<job::Spec> common_spec(const api::CheckpointRequest& request, const RootPlace& place) {
   const auto format = checkpoint::format_named(request.format);
@@ -157,6 +169,7 @@ void Checkpoints::submit(const Submission& submission, job::WallTime wall, Answe
   std::vector<job::JobId> ids;
   std::vector<JobTable::Submission> fresh;
   for (JobTable::Submission& one : read_all.value()) {
+    one.spec.deadline = due_of(one.spec, parts_.table, wall);
     const job::Job* known = known_job(one);
     const bool is_repeated = known != nullptr && known->owner == one.owner && !one.spec.submission_id.empty() && known->spec.submission_id == one.spec.submission_id;
     if (known != nullptr && !is_repeated) ids.push_back(known->id);
@@ -244,6 +257,7 @@ void Checkpoints::on_held(const HoldAnswered& answered, job::WallTime wall) {
       if (!answered.outcome.ok()) return job::fail(job, wall, answered.outcome.error());
       if (held != nullptr) {
         if (job.spec.checkpoint->pointers.empty()) job.spec.checkpoint->pointers = held->pointers;
+        job.spec.bytes = held->bytes;
         return job::take_hold(job, held->hold, held->hold == job::Hold::kPinned ? answered.pin : "");
       }
       const auto& why = std::get<checkpoint::Incomplete>(answered.outcome.value());
@@ -307,6 +321,8 @@ void Checkpoints::submit_job(const InboxRequest& request, job::WallTime wall) {
   auto spec = api::parse_spec(request.body);
   if (!spec.ok()) return answer(spec.error());
   spec.value().submission_id = request.submission_id;
+  if (spec.value().deadline || (spec.value().rpo && spec.value().every))
+    return answer(usage("a request in the inbox has no deadline, since nobody reads there that it cannot be met", "submit it through the API socket"));
   if (spec.value().checkpoint) return answer(usage("checkpoint is no field of a job", "write a request for a checkpoint"));
   if (Status status = job::check(spec.value()); !status.ok()) return answer(status.error());
   const auto copy = request_of(spec.value(), {parts_.roots, parts_.peers});

@@ -72,6 +72,7 @@ class Checkpoints {
     uint64_t pinned = 0, guarded = 0;  // since the start; guarded: read in place
     size_t inbox_pending = 0;
     std::map<std::string, job::WallTime> saved_at;  // by series, of the newest that is published, else of the first
+    std::map<std::string, std::chrono::milliseconds> rpo;  // by series, where it has one
   };
   Counts counts() const;
 

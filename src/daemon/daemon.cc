@@ -100,7 +100,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(DaemonConfig config) {
   auto gateway = session::Gateway::start(std::move(config.gateway));
   if (!gateway.ok()) return std::move(gateway).error();
   daemon->gateway_ = std::move(gateway).value();
-  auto service = JobService::start({std::move(config.api), std::move(config.jobs), config.state_dir, daemon->phases_.get(), std::move(config.links), std::move(config.shares), gates, std::move(config.watches)}, *daemon->gateway_, [self = daemon.get()] { return self->reload(); });
+  auto service = JobService::start({std::move(config.api), std::move(config.jobs), config.state_dir, daemon->phases_.get(), std::move(config.links), gates, std::move(config.watches)}, *daemon->gateway_, [self = daemon.get()] { return self->reload(); });
   if (!service.ok()) return std::move(service).error();
   daemon->service_ = std::move(service).value();
   if (Status status = daemon->watch_descriptors(); !status.ok()) return std::move(status).error();
@@ -143,7 +143,7 @@ Status Daemon::take_up(DaemonRules rules) {
   auto grants = LocalGrants::resolve(rules.jobs.grants);
   if (!grants.ok()) return std::move(grants).error();
   if (Status status = gateway_->reload(std::move(rules.gateway)); !status.ok()) return status;
-  service_->take_up(std::move(rules.jobs.peers), std::move(grants).value());
+  service_->take_up(std::move(rules.jobs), std::move(grants).value());
   return success();
 }
 

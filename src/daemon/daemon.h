@@ -37,7 +37,6 @@ struct DaemonConfig {
   JobRules jobs;
   std::optional<PhasePortConfig> phases;  // none: nobody announces phases
   std::vector<LinkAbout> links;           // those of gateway.engine.gates, in their order
-  ShareRules shares;
   std::vector<WatchConfig> watches = {};
 };
 

@@ -13,7 +13,8 @@ namespace {
 
 // What shares lanes shares their rate.
 PeerSessions::Sharing sharing_of(const job::Spec& spec) {
-  return spec.rate_max.is_unlimited() && !spec.weight ? PeerSessions::Sharing::kShared : PeerSessions::Sharing::kOwn;
+  const bool has_own_deadline = spec.deadline && !spec.checkpoint;  // checkpoints come one after the other, and share
+  return spec.rate_max.is_unlimited() && !spec.weight && !has_own_deadline ? PeerSessions::Sharing::kShared : PeerSessions::Sharing::kOwn;
 }
 
 Result<session::Address> parse_place(const std::string& text, const Names& names) {
@@ -156,6 +157,7 @@ JobRunner::Place JobRunner::find(const job::JobId& id) {
 
 void JobRunner::turn(Time now, job::WallTime wall) {
   settle(now, wall);
+  std::erase_if(modes_, [&](const auto& mode) { return table_.find(mode.first) == nullptr || job::is_over(table_.find(mode.first)->state); });
   table_.make_due_runs(wall);
   stop_paused(now, wall);
   start_due(now, wall);
@@ -188,14 +190,24 @@ void JobRunner::settle(Time now, job::WallTime wall) {
 }
 
 std::string_view JobRunner::held_by(const job::Job& job, job::WallTime wall) const {
+  if (job.state == job::State::kPaused) return name_of(HoldReason::kPausedByOperator);
   const bool could_run = job.state == job::State::kQueued || job.state == job::State::kRunning;
-  return could_run && shares_.is_paused(job.peer, wall) ? name_of(HoldReason::kTimetable) : "";
+  if (could_run && shares_.is_paused(job.peer, wall)) return name_of(HoldReason::kTimetable);
+  if (job.state == job::State::kRunning) {
+    const auto found = std::ranges::find(running_, job.id, &Running::id);
+    const bool is_ending = found != running_.end() && session::numbers_of(*found->transfer, found->session, gateway_.engine()).stage == session::CopyNumbers::Stage::kPublish;
+    return is_ending ? name_of(HoldReason::kVerifying) : "";
+  }
+  if (job.state != job::State::kQueued || has_room(job, wall)) return "";
+  const bool waits_for_better = std::ranges::any_of(running_, [&](const Running& one) { return one.peer == job.peer && one.turn < job::turn_of(job.spec); });
+  return name_of(waits_for_better ? HoldReason::kLowerClass : HoldReason::kPlannedLater);
 }
 
 bool JobRunner::has_room(const job::Job& job, job::WallTime wall) const {
   if (shares_.is_paused(job.peer, wall)) return false;
   if (sharing_of(job.spec) == PeerSessions::Sharing::kOwn && !peers_.has_room(job.peer, PeerSessions::Sharing::kOwn)) return false;
-  const auto counts = [&](const Running& running) { return running.peer == job.peer && running.service <= job.spec.service; };
+  const job::Turn turn = job::turn_of(job.spec);
+  const auto counts = [&](const Running& running) { return running.peer == job.peer && running.turn <= turn; };
   return static_cast<size_t>(std::ranges::count_if(running_, counts)) < kRunningPerPeer;
 }
 
@@ -217,7 +229,7 @@ void JobRunner::start_queued(Time now, job::WallTime wall) {
     size_t looked_at = 0;  // not at a queue of thousands, each turn
     for (const JobTable::Rank& rank : ranks) {
       if (++looked_at > kRunningPerPeer) break;
-      next.push_back(std::get<job::JobId>(rank));
+      next.push_back(std::get<const job::Job*>(rank)->id);
     }
   }
   for (const job::JobId& id : next)
@@ -226,7 +238,7 @@ void JobRunner::start_queued(Time now, job::WallTime wall) {
 
 void JobRunner::start(const job::JobId& id, Time now, job::WallTime wall) {
   if (!table_.change(id, wall, [&](job::Job& job) { return job::start(job, wall); })) return;
-  auto asked = ask(*table_.find(id), now);
+  auto asked = ask(*table_.find(id), now, wall);
   if (!asked.ok()) return stumble(id, asked.error(), now, wall, job::Progressed::kNo);
   running_.push_back(std::move(asked).value());
   Running& running = running_.back();
@@ -239,12 +251,15 @@ void JobRunner::start(const job::JobId& id, Time now, job::WallTime wall) {
   log::info("job_started", "job=" + id + " peer=" + running.peer);
 }
 
-Result<JobRunner::Running> JobRunner::ask(const job::Job& job, Time now) {
+Result<JobRunner::Running> JobRunner::ask(const job::Job& job, Time now, job::WallTime wall) {
   auto request = request_of(job.spec, {gateway_.roots(), peers_});
   if (!request.ok()) return std::move(request).error();
   request.value().job = job.id;
-  Running running{.id = job.id, .peer = job.peer, .service = job.spec.service, .number = job.number, .weight = job.spec.weight.value_or(1), .most = job.spec.rate_max};
-  running.use = {sharing_of(job.spec), running.service, manners_of(running.service)};
+  Running running{.id = job.id, .peer = job.peer, .turn = job::turn_of(job.spec), .number = job.number, .weight = job.spec.weight.value_or(1), .most = job.spec.rate_max};
+  const auto manners = is_gated(job) ? session::Manners::kYields : session::Manners::kInsists;
+  running.use = {sharing_of(job.spec), running.turn.service, manners};
+  running.steer.mode = is_gated(job) ? Mode::kScavenge : Mode::kFair;
+  if (job.spec.deadline) running.steer.due = now + (*job.spec.deadline - wall);
   auto session = peers_.take(job.peer, running.use, now);
   if (!session.ok()) return std::move(session).error();
   running.session = session.value();
@@ -266,13 +281,8 @@ void JobRunner::stop_paused(Time now, job::WallTime wall) {
   for (Place place = running_.begin(); place != running_.end();) {
     const Place here = place++;
     if (!shares_.is_paused(here->peer, wall)) continue;
-    const job::JobId id = here->id;
-    leave(here, now);
-    table_.change(id, wall, [](job::Job& job) {
-      job::recover(job);
-      return true;
-    });
-    log::info("job_paused", "job=" + id + " reason=timetable");
+    log::info("job_paused", "job=" + here->id + " reason=timetable");
+    requeue(here, now, wall);
   }
 }
 
@@ -298,8 +308,11 @@ void JobRunner::deal(Time now, job::WallTime wall) {
   next_deal_ = now + LinkShares::kDealEvery;
   if (now >= measured_ + LinkShares::kDealEvery) measure(now);
   std::vector<Sender> senders;
-  for (const Running& running : running_)
-    if (running.pushes()) senders.push_back({running.number, running.peer, running.service, running.weight, running.most, running.given, running.sent});
+  for (const Running& running : running_) {
+    if (!running.pushes()) continue;
+    const Bytes left = running.steer.due ? left_of(running.id).value_or(Bytes()) : Bytes();
+    senders.push_back({running.number, running.peer, running.turn.service, running.weight, running.most, running.given, running.sent, running.steer.due, left, running.steer.mode});
+  }
   const std::vector<Rate> rates = shares_.deal(senders, now, wall);
   auto rate = rates.begin();
   for (Running& running : running_) {
@@ -333,13 +346,7 @@ void JobRunner::finish(Place place, Time now, job::WallTime wall) {
     table_.change(running.id, wall, [&](job::Job& job) { return job::publish(job, wall, outcome); });
     return log::info("job_published", "job=" + running.id + " peer=" + running.peer + " bytes=" + std::to_string(outcome.bytes.count()));
   }
-  if (goes_on) {
-    table_.change(running.id, wall, [](job::Job& job) {
-      job::recover(job);  // to the queue, and from there over the other carrier at once
-      return true;
-    });
-    return;
-  }
+  if (goes_on) return requeue(running.id, wall);  // over the other carrier at once
   const bool is_command = table_.find(running.id)->spec.patience == job::Patience::kCommand;
   const bool went_away = running.was_up && ended.error().fault == Fault::kPeerLost;
   const bool progressed = is_command ? went_away : numbers.bytes_verified > 0_B;
@@ -373,6 +380,46 @@ void JobRunner::leave(Place place, Time now) {
   place->session->cancel(*place->transfer, {Fault::kCancelled, "the job was stopped", ""});
   peers_.give_back(place->session, now);
   running_.erase(place);
+}
+
+void JobRunner::requeue(const job::JobId& id, job::WallTime wall) {
+  table_.change(id, wall, [](job::Job& job) {
+    job::recover(job);
+    return true;
+  });
+}
+
+void JobRunner::requeue(Place place, Time now, job::WallTime wall) {
+  const job::JobId id = place->id;
+  leave(place, now);
+  requeue(id, wall);
+}
+
+void JobRunner::steer(const job::JobId& id, const Steer& steer, Time now, job::WallTime wall) {
+  const Place place = find(id);
+  if (place == running_.end() || !place->pushes()) return;
+  place->steer.due = steer.due;
+  const job::Job& job = *table_.find(id);
+  const bool competes = steer.mode == Mode::kFair;
+  if (!shares_.is_gated(job.spec.service) || modes_.contains(id) == competes) return;
+  if (competes) modes_[id] = Mode::kFair;
+  else modes_.erase(id);
+  log::info("job_mode_changed", "job=" + id + " mode=" + (competes ? "fair" : "scavenge"));
+  requeue(place, now, wall);
+}
+
+void JobRunner::take_up(ShareRules rules) {
+  shares_ = LinkShares(std::move(rules));
+  next_deal_ = Time{};
+}
+
+std::optional<Bytes> JobRunner::left_of(const job::JobId& id) const {
+  const auto found = std::ranges::find(running_, id, &Running::id);
+  if (found == running_.end()) return std::nullopt;
+  const session::CopyNumbers numbers = session::numbers_of(*found->transfer, found->session, gateway_.engine());
+  using enum session::CopyNumbers::Stage;
+  if (numbers.stage == kConnect || numbers.stage == kScan) return std::nullopt;
+  return saturating_sub(numbers.bytes_needed, numbers.bytes_verified);
 }
 
 bool JobRunner::pause(const job::JobId& id, Time now, job::WallTime wall) {
@@ -412,11 +459,7 @@ bool JobRunner::set_rate(const job::JobId& id, Rate rate, Time now, job::WallTim
     next_deal_ = now;
     return true;
   }
-  leave(place, now);  // it goes on from here on a session of its own, or as the peer is told
-  table_.change(id, wall, [](job::Job& job) {
-    job::recover(job);
-    return true;
-  });
+  requeue(place, now, wall);  // it goes on from here on a session of its own, or as the peer is told
   return true;
 }
 
@@ -426,31 +469,20 @@ bool JobRunner::set_rank(const job::JobId& id, const Rank& rank, Time now, job::
   const bool changed = table_.change(id, wall, [&](job::Job& job) {
     const job::Class service = rank.service.value_or(job.spec.service);
     const auto weight = rank.weight ? rank.weight : job.spec.weight;
-    if (job::is_over(job.state) || (job.spec.service == service && job.spec.weight == weight)) return false;
+    const auto deadline = rank.deadline.value_or(job.spec.deadline);
+    if (job::is_over(job.state) || (job.spec.service == service && job.spec.weight == weight && job.spec.deadline == deadline)) return false;
+    job.spec.deadline = deadline;
     job.spec.service = service;
     job.spec.weight = weight;
     return true;
   });
-  if (const Place place = find(id); changed && place != running_.end()) {
-    leave(place, now);
-    table_.change(id, wall, [](job::Job& job) {
-      job::recover(job);
-      return true;
-    });
-  }
+  if (const Place place = find(id); changed && place != running_.end()) requeue(place, now, wall);
   return table_.find(id) != nullptr;
 }
 
 void JobRunner::stop(Time now, job::WallTime wall) {
   settle(now, wall);
-  while (!running_.empty()) {
-    const job::JobId id = running_.front().id;
-    leave(running_.begin(), now);
-    table_.change(id, wall, [](job::Job& job) {
-      job::recover(job);
-      return true;
-    });
-  }
+  while (!running_.empty()) requeue(running_.begin(), now, wall);
   retry_at_.clear();
 }
 

@@ -51,15 +51,29 @@ class JobRunner {
   bool resume(const job::JobId& id, Time now, job::WallTime wall);
   bool cancel(const job::JobId& id, Time now, job::WallTime wall);
   bool set_rate(const job::JobId& id, Rate rate, Time now, job::WallTime wall);
-  struct Rank { std::optional<job::Class> service; std::optional<uint32_t> weight; };  // nothing: as it is
+  struct Rank {  // nothing: as it is
+    std::optional<job::Class> service;
+    std::optional<uint32_t> weight;
+    std::optional<std::optional<job::WallTime>> deadline;
+  };
   bool set_rank(const job::JobId& id, const Rank& rank, Time now, job::WallTime wall);
+  // How a running job with a deadline is to go on. A change of mode takes it to another session, from where it is.
+  struct Steer { Mode mode = Mode::kScavenge; std::optional<Time> due; };
+  void steer(const job::JobId& id, const Steer& steer, Time now, job::WallTime wall);
+  // From the next deal on.
+  void take_up(ShareRules rules);
   // What runs is left as it is, and queued, for whoever starts the gateway again.
   void stop(Time now, job::WallTime wall);
 
   std::optional<api::Progress> progress(const job::JobId& id) const;
   // Why a job that could run is not running, one of kHoldReasons; empty: nothing holds it.
+  // While it runs, the gate has the word.
   std::string_view held_by(const job::Job& job, job::WallTime wall) const;
+  const LinkShares& shares() const { return shares_; }
+  // What is still to be sent of a job that runs; nothing: it does not run, or is not known yet.
+  std::optional<Bytes> left_of(const job::JobId& id) const;
   std::optional<Duration> retries_in(const job::JobId& id, Time now) const;
+  bool is_gated(const job::Job& job) const { return !modes_.contains(job.id) && shares_.is_gated(job.spec.service); }
   session::Manners manners_of(job::Class service) const { return shares_.is_gated(service) ? session::Manners::kYields : session::Manners::kInsists; }
   size_t running() const { return running_.size(); }
   std::vector<job::JobId> running_ids() const;
@@ -68,7 +82,7 @@ class JobRunner {
   struct Running {
     job::JobId id;
     std::string peer;
-    job::Class service;
+    job::Turn turn;
     session::Session* session = nullptr;
     PeerSessions::Use use{};
     std::shared_ptr<session::Transfer> transfer{};
@@ -80,6 +94,7 @@ class JobRunner {
     uint32_t weight = 1;
     Rate most = Rate::unlimited();         // its own limit
     Rate given = Rate::unlimited(), sent{};  // what the last deal gave it, and what it sent since
+    Steer steer{};
     bool pushes() const { return transfer->role == session::Role::kSource; }
   };
   using Place = std::list<Running>::iterator;
@@ -93,9 +108,11 @@ class JobRunner {
   void deal(Time now, job::WallTime wall);
   void measure(Time now);
   void start(const job::JobId& id, Time now, job::WallTime wall);
-  Result<Running> ask(const job::Job& job, Time now);
+  Result<Running> ask(const job::Job& job, Time now, job::WallTime wall);
   void finish(Place place, Time now, job::WallTime wall);
   void leave(Place place, Time now);                      // tells the peer, and forgets the attempt
+  void requeue(const job::JobId& id, job::WallTime wall); // what ran waits for its turn, and goes on from where it was
+  void requeue(Place place, Time now, job::WallTime wall);
   void stumble(const job::JobId& id, const Error& why, Time now, job::WallTime wall, job::Progressed progressed);
   bool try_next_source(const job::JobId& id, const Error& why, job::WallTime wall);
   void keep_problems(Running& running, job::WallTime wall);
@@ -104,10 +121,11 @@ class JobRunner {
   session::Gateway& gateway_;
   PeerSessions& peers_;
   JobTable& table_;
-  const LinkShares shares_;
+  LinkShares shares_;
   std::map<const session::Session*, Bytes> sent_before_;  // at the last measure()
   Time measured_{}, next_deal_{};
   Random random_;
+  std::map<job::JobId, Mode> modes_;         // of jobs that are not in the mode of their class
   std::list<Running> running_;               // callbacks of transfers point into it
   std::map<job::JobId, Time> retry_at_;      // of waiting jobs
 };

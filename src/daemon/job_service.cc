@@ -45,7 +45,7 @@ CheckpointThreadConfig checkpoint_config(const JobServiceConfig& config, const s
 }  // namespace
 
 JobService::JobService(session::Gateway& gateway, JobServiceConfig& config, store::Contents contents)
-    : peers_(gateway, std::move(config.rules.peers)), table_(std::move(contents), read_wall_clock()), runner_(gateway, peers_, table_, std::move(config.shares), random_seed()) {}
+    : peers_(gateway, std::move(config.rules.peers)), table_(std::move(contents), read_wall_clock()), runner_(gateway, peers_, table_, std::move(config.rules.shares), random_seed()), outlook_(table_, runner_) {}
 
 JobService::~JobService() {
   api_.reset();
@@ -80,7 +80,7 @@ Status JobService::begin(JobServiceConfig config, session::Gateway& gateway, std
   auto checkpoints = Checkpoints::start({gateway.roots(), peers_, table_, runner_, *intake_, grants_}, checkpoint_config(config, gateway));
   if (!checkpoints.ok()) return std::move(checkpoints).error();
   checkpoints_ = std::move(checkpoints).value();
-  auto api = Api::start(std::move(config.api), {gateway, peers_, table_, runner_, *store_, *intake_, *checkpoints_, std::move(reload), config.phases,
+  auto api = Api::start(std::move(config.api), {gateway, peers_, table_, runner_, outlook_, *store_, *intake_, *checkpoints_, std::move(reload), config.phases,
                                             LinkSources{&gateway, config.gates, config.phases, std::move(config.links)}}, grants_);
   if (!api.ok()) return std::move(api).error();
   api_ = std::move(api).value();
@@ -95,7 +95,7 @@ std::vector<int> JobService::wait_fds() const {
 }
 
 Time JobService::next_deadline(Time now) const {
-  Time next = std::min({runner_.next_deadline(), api_->next_deadline(now), checkpoints_->next_deadline()});
+  Time next = std::min({runner_.next_deadline(), outlook_.next_deadline(), api_->next_deadline(now), checkpoints_->next_deadline()});
   if (runner_.running() > 0) next = std::min(next, now + kLookEvery);
   const job::WallTime due = table_.next_due(), wall = read_wall_clock();
   if (due != job::WallTime::max()) next = std::min(next, now + std::max<Duration>(due - wall, Duration()));
@@ -107,6 +107,7 @@ void JobService::turn(Time now) {
   runner_.turn(now, read_wall_clock());
   api_->turn(now, read_wall_clock());
   checkpoints_->turn({now, read_wall_clock()});
+  outlook_.turn({now, read_wall_clock()}, api_->links());
   runner_.turn(now, read_wall_clock());  // what was asked for a moment ago starts now
   write_changes();
 }

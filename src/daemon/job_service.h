@@ -17,6 +17,7 @@ namespace tideway::daemon {
 struct JobRules {
   std::vector<session::PeerConfig> peers;
   std::vector<LocalGrant> grants;
+  ShareRules shares;
 };
 
 struct JobServiceConfig {
@@ -25,7 +26,6 @@ struct JobServiceConfig {
   std::string state_dir;
   PhasePort* phases = nullptr;  // null: no training is configured. It outlives the service
   std::vector<LinkAbout> links;
-  ShareRules shares;
   std::shared_ptr<const engine::Gates> gates;  // of the links
   std::vector<WatchConfig> watches;
 };
@@ -36,8 +36,9 @@ class JobService {
   static Result<std::unique_ptr<JobService>> start(JobServiceConfig config, session::Gateway& gateway, std::function<Status()> reload);
   ~JobService();
 
-  void take_up(std::vector<session::PeerConfig> peers, LocalGrants grants) {
-    peers_.set_peers(std::move(peers));
+  void take_up(JobRules rules, LocalGrants grants) {
+    peers_.set_peers(std::move(rules.peers));
+    runner_.take_up(std::move(rules.shares));
     grants_ = std::move(grants);
   }
   void reload_ended(const Status& status) { api_->reload_ended(status); }
@@ -56,6 +57,7 @@ class JobService {
   PeerSessions peers_;
   JobTable table_;
   JobRunner runner_;
+  JobOutlook outlook_;
   LocalGrants grants_;
   std::unique_ptr<StoreThread> store_;
   std::unique_ptr<Intake> intake_;

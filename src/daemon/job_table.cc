@@ -18,6 +18,8 @@ job::JobId new_id() {
   return crypto::to_hex(bytes);
 }
 
+JobTable::Rank rank_of(const job::Job& job) { return {job::turn_of(job.spec), job.number, &job}; }
+
 // Where the job writes, without names of files: a root here, or peer:root.
 std::string root_of(const job::Job& job) {
   const std::string& place = job.spec.destination;
@@ -57,15 +59,21 @@ void JobTable::index(const job::Job& job) {
   ++counts_[static_cast<size_t>(job.state)];
   if (!job.spec.submission_id.empty()) by_submission_[{job.owner, job.spec.submission_id}] = job.id;
   if (job.is_recurring() && !job::is_over(job.state)) recurring_.insert(job.id);
-  if (job.state == job::State::kQueued && !held_.contains(job.id)) queued_[job.peer].insert({job.spec.service, job.number, job.id});
+  const Rank rank = rank_of(job);
+  if (job.state == job::State::kQueued && !held_.contains(job.id)) queued_[job.peer].insert(rank);
+  if (!job::is_over(job.state) && !job.is_recurring()) live_[job.peer].insert(rank);
+  by_number_[job.number] = &job;
 }
 
 void JobTable::unindex(const job::Job& job) {
   --counts_[static_cast<size_t>(job.state)];
   recurring_.erase(job.id);
-  if (const auto found = queued_.find(job.peer); found != queued_.end()) {
-    found->second.erase({job.spec.service, job.number, job.id});
-    if (found->second.empty()) queued_.erase(found);
+  by_number_.erase(job.number);
+  for (Ranks* const ranks : {&queued_, &live_}) {
+    const auto found = ranks->find(job.peer);
+    if (found == ranks->end()) continue;
+    found->second.erase(rank_of(job));
+    if (found->second.empty()) ranks->erase(found);
   }
 }
 

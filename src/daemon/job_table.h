@@ -40,6 +40,7 @@ class JobTable {
   };
   // Errors: submission_conflict, overloaded.
   Result<Taken> submit(Submission submission, job::WallTime now);
+  bool is_known(uint32_t owner, const std::string& submission_id) const { return !submission_id.empty() && by_submission_.contains({owner, submission_id}); }
   // The run of a recurring job that is due, if the one before has ended.
   void make_due_runs(job::WallTime now);
   job::WallTime next_due() const;  // WallTime::max(): none
@@ -62,9 +63,12 @@ class JobTable {
   // A submission that the store refused.
   void forget(const job::JobId& id);
 
-  // Queued ones of a peer, the next one first: by class, then by age. They are `held` until the store has them.
-  using Rank = std::tuple<job::Class, uint64_t, job::JobId>;
-  const std::map<std::string, std::set<Rank>>& queued() const { return queued_; }
+  // Those of a peer, the next one first: by turn, then by age. Queued ones are `held` until the store has them.
+  using Rank = std::tuple<job::Turn, uint64_t, const job::Job*>;
+  using Ranks = std::map<std::string, std::set<Rank>, std::less<>>;
+  const Ranks& queued() const { return queued_; }
+  const Ranks& live() const { return live_; }  // all that will or may run: neither over nor a recurring one
+  const std::map<uint64_t, const job::Job*>& by_number() const { return by_number_; }
   void hold(const job::JobId& id);
   void release(const job::JobId& id);
 
@@ -85,7 +89,8 @@ class JobTable {
 
   std::map<job::JobId, job::Job> jobs_;
   std::map<std::pair<uint32_t, std::string>, job::JobId> by_submission_;
-  std::map<std::string, std::set<Rank>> queued_;
+  Ranks queued_, live_;
+  std::map<uint64_t, const job::Job*> by_number_;
   std::set<job::JobId> held_, recurring_, changed_, forgotten_;
   std::map<job::JobId, job::JobId> last_run_;  // of a recurring job
   std::deque<job::JobId> over_;                // in the order in which they ended

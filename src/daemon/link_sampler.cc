@@ -70,6 +70,7 @@ void LinkSampler::add_traffic(size_t link, Duration passed, const PhaseReport& r
   const double keeps = std::exp(-std::chrono::duration<double>(passed) / std::chrono::duration<double>(kUseTime));
   past.used = keeps * past.used + static_cast<double>(sent_now.count());
   past.left = keeps * past.left + std::max(0.0, capacity - taken);
+  past.left_seen = {past.left_seen.bytes + std::max(0.0, capacity - taken), past.left_seen.over + passed};
 }
 
 std::optional<double> LinkSampler::leftover_used(size_t link) const {

@@ -26,6 +26,9 @@ struct LinkSources {
   std::vector<LinkAbout> links;
 };
 
+// What trainings left of a link, since the start.
+struct LeftSeen { double bytes = 0; Duration over{}; };
+
 class LinkSampler {
  public:
   // Over which bulk and leftover are compared.
@@ -37,6 +40,7 @@ class LinkSampler {
   std::vector<api::LinkView> look(Time now);
   // What bulk used of what trainings left, lately; nothing: the link's capacity is not configured.
   std::optional<double> leftover_used(size_t link) const;
+  LeftSeen left_seen(size_t link) const { return past_[link].left_seen; }
   const LinkSources& sources() const { return sources_; }
 
  private:
@@ -45,6 +49,7 @@ class LinkSampler {
     Duration bursting{};
     std::optional<double> loss;
     double used = 0, left = 0;  // bytes, of which the old count less and less
+    LeftSeen left_seen;
   };
   void add_traffic(size_t link, Duration passed, const PhaseReport& report, api::LinkView& view);
   void add_path(size_t link, const session::SessionCounts& counts, api::LinkView& view);

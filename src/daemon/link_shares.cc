@@ -67,7 +67,9 @@ void LinkShares::deal_link(const Link& link, std::span<const Sender> senders, Ti
     const Sender& sender = senders[i];
     if (sender.peer != link.rule.peer) continue;
     JobView job{.id = PlannedJobId(sender.number), .link = LinkId(0), .job_class = class_of(sender.service)};
-    job.mode = is_gated(sender.service) ? Mode::kScavenge : Mode::kFair;
+    job.mode = is_gated(sender.service) ? sender.mode : Mode::kFair;
+    job.deadline = sender.due;
+    job.left = sender.left;
     job.weight = static_cast<double>(sender.weight * rules_.class_weights[static_cast<size_t>(sender.service)]);
     job.rate_max = std::min(rates[i], need_of(sender, link.capacity));
     if (job.mode == Mode::kFair) beside = beside + sender.sent;

@@ -5,6 +5,7 @@
 // Thread: control. Pure.
 #pragma once
 #include "job/spec.h"
+#include "planner/calendar.h"
 #include "planner/timetable.h"
 #include "planner/zone_rule.h"
 #include <tideway/schedule_policy.h>
@@ -23,11 +24,15 @@ struct LinkRule {
   Rate capacity = Rate::unlimited();  // not known
   planner::Timetable timetable;
   planner::ZoneRule zone;
+  std::optional<Rate> leftover_floor{};  // what planning counts on before the tide has been seen for three days
+  enum class Hurt : uint8_t { kNever, kForDeadlines } may_hurt = Hurt::kNever;
+  enum class Tide : uint8_t { kNone, kTrainings } tide = Tide::kNone;  // whether trainings cross it
 };
 
 struct ShareRules {
   std::vector<LinkRule> links;
-  std::string policy = "weighted_fair";
+  std::string policy = "deadline";
+  double slack = planner::kSlackDefault;  // kept free when planning
   // In the order of job::Class.
   std::array<Rate, 4> class_rates{Rate::unlimited(), Rate::unlimited(), Rate::unlimited(), Rate::unlimited()};  // of all its jobs together
   std::array<uint32_t, 4> class_weights{1, 1, 1, 1};
@@ -44,11 +49,18 @@ struct Sender {
   Rate most = Rate::unlimited();      // its own limit
   Rate given = Rate::unlimited();     // by the deal before; unlimited: it is new
   Rate sent = {};                     // since then
+  std::optional<Time> due{};          // at the rate of now
+  Bytes left{};                       // of one that is due
+  Mode mode = Mode::kScavenge;        // kFair: its deadline allows it to compete
 };
 
 class LinkShares {
  public:
   static constexpr Duration kDealEvery = std::chrono::seconds(1);  // some periods of the gate
+
+  // Whether what is due goes first.
+  bool keeps_deadlines() const { return rules_.policy == "deadline"; }
+  const ShareRules& rules() const { return rules_; }
 
   // The policy is one of schedule::policies(); the configuration has seen to it.
   explicit LinkShares(ShareRules rules);
@@ -68,8 +80,8 @@ class LinkShares {
   struct Link { const LinkRule& rule; Rate capacity; };
   void deal_link(const Link& link, std::span<const Sender> senders, Time now, std::span<Rate> rates) const;
 
-  const ShareRules rules_;
-  const std::unique_ptr<SchedulePolicy> policy_;
+  ShareRules rules_;
+  std::unique_ptr<SchedulePolicy> policy_;
 };
 
 }  // namespace tideway::daemon

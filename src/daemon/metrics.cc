@@ -97,6 +97,13 @@ void add_jobs(MetricsText& out, const JobTable& table) {
   for (const auto& [what, time] : table.last_published()) out.value(seconds(time), {{"root", what.root}, {"class", std::string(to_string(what.service))}});
 }
 
+void add_outlook(MetricsText& out, const JobOutlook::Counts& counts) {
+  out.family("jobs_at_risk", kGauge, "jobs that will miss their deadline, as things stand").value(static_cast<double>(counts.at_risk));
+  out.family("deadline_slack_seconds", kGauge, "the least time between a deadline and when its job is done in nine of ten days; absent without deadlines");
+  if (counts.slack_least) out.value(std::chrono::duration<double>(*counts.slack_least).count());
+  out.family("plan_duration_seconds", kSummary, "planning the days ahead").summary(counts.plans, std::chrono::duration<double>(counts.spent).count());
+}
+
 constexpr size_t kSeriesShown = 100;  // each is a line, and who submits names them
 
 void add_checkpoints(MetricsText& out, const Checkpoints::Counts& counts, job::WallTime wall) {
@@ -108,6 +115,10 @@ void add_checkpoints(MetricsText& out, const Checkpoints::Counts& counts, job::W
   size_t shown = 0;
   for (const auto& [series, saved] : counts.saved_at)
     if (shown++ < kSeriesShown) out.value(seconds(wall) - seconds(saved), {{"series", to_display(series)}});
+  out.family("rpo_seconds", kGauge, "how old that may get, where it was said");
+  shown = 0;
+  for (const auto& [series, rpo] : counts.rpo)
+    if (shown++ < kSeriesShown) out.value(std::chrono::duration<double>(rpo).count(), {{"series", to_display(series)}});
 }
 
 void add_service(MetricsText& out, const MetricSources& sources) {
@@ -134,6 +145,7 @@ std::string metrics_of(const MetricSources& sources, Time now) {
   add_ports(out, sources.gateway.engine());
   add_sessions(out, counts);
   add_jobs(out, sources.table);
+  add_outlook(out, sources.outlook.counts());
   add_checkpoints(out, sources.checkpoints.counts(), sources.wall);
   add_service(out, sources);
   add_tide(out, sources.tide, now);

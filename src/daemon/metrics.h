@@ -4,6 +4,7 @@
 // Thread: control.
 #pragma once
 #include "daemon/checkpoints.h"
+#include "daemon/job_outlook.h"
 #include "daemon/job_table.h"
 #include "daemon/path_watch.h"
 #include "daemon/peer_sessions.h"
@@ -20,6 +21,7 @@ namespace tideway::daemon {
 struct MetricSources {
   session::Gateway& gateway;
   const JobTable& table;
+  const JobOutlook& outlook;
   const StoreThread& store;
   WorkerLoad& load;
   PathWatch& paths;

@@ -15,10 +15,7 @@ Error usage(std::string what, std::string next) { return {Fault::kUsage, std::mo
 
 // The fields that the record has and no part of this version obeys.
 std::string_view unenforced(const Spec& spec) {
-  if (spec.deadline) return "deadline";
-  if (spec.hurt_max) return "hurt_max";
   const bool is_of_series = spec.checkpoint || spec.service == Class::kRestore;
-  if (!is_of_series && spec.rpo) return "rpo";
   if (!is_of_series && !spec.series.empty()) return "series";
   if (!is_of_series && spec.step) return "step";
   if (!is_of_series && !spec.labels.empty()) return "labels";
@@ -26,6 +23,20 @@ std::string_view unenforced(const Spec& spec) {
   if (spec.replicas) return "replicas";
   if (spec.relay_ok) return "relay_ok";
   return spec.energy.empty() ? "" : "energy";
+}
+
+// What a job is planned by, and what contradicts itself there.
+Status check_plan(const Spec& spec) {
+  const bool is_of_series = spec.checkpoint || spec.service == Class::kRestore;
+  if (spec.deadline && spec.every) return usage("a recurring job has no one deadline", "write how old its newest copy may get: rpo");
+  if (spec.deadline && spec.bytes == 0_B) return usage("a deadline needs to know how much there is to send", "add bytes; tideway submit counts what lies on this machine, and of a pull the peer decides");
+  if (spec.rpo && !is_of_series && !spec.every) return usage("a recovery point is of copies that are made again and again", "add every, or write a deadline");
+  if (spec.rpo && spec.every && time_to_copy(*spec.rpo, *spec.every) <= std::chrono::milliseconds(0))
+    return usage("a recovery point no older than its objective needs copies more often: the lag reaches their interval even if sending took no time",
+                 "write an rpo longer than every");
+  if (spec.hurt_max && *spec.hurt_max != 0 && *spec.hurt_max != 1)
+    return usage("hurt_max is neither 0 nor 1", "write 1 to let the job compete with trainings if its deadline needs that and the link's owner allows it");
+  return success();
 }
 
 bool is_too_long(const std::string& text) { return text.size() > kTextMax; }
@@ -49,6 +60,14 @@ bool is_worth_waiting(const Job& job, const Error& why, Progressed progressed) {
 }  // namespace
 
 std::string_view to_string(Class one) { return kClassNames[static_cast<size_t>(one)]; }
+Turn turn_of(const Spec& spec) {
+  if (spec.service == Class::kRestore) return {Turn::Group::kRestore, {}, spec.service};
+  if (spec.deadline) return {Turn::Group::kDeadline, *spec.deadline, spec.service};
+  return {Turn::Group::kOther, {}, spec.service};
+}
+
+std::chrono::milliseconds time_to_copy(std::chrono::milliseconds rpo, std::chrono::milliseconds interval) { return std::min(rpo - interval, interval); }
+
 std::string_view to_string(Hold hold) { return kHoldNames[static_cast<size_t>(hold)]; }
 std::string_view to_string(State state) { return kStateNames[static_cast<size_t>(state)]; }
 
@@ -88,6 +107,7 @@ Status check(const Spec& spec) {
   if (spec.rate_max == Rate()) return usage("the rate is zero", "pause the job instead");
   if (spec.every && (*spec.every < kEveryMin || *spec.every > kEveryMax))
     return usage("every is " + std::to_string(spec.every->count()) + " ms", "write from 10s to 366d");
+  if (Status status = check_plan(spec); !status.ok()) return status;
   if (const std::string_view field = unenforced(spec); !field.empty())
     return Error{Fault::kUnsupported, std::string(field) + " of a job is not enforced yet in this version", "leave it out"};
   return success();
@@ -220,6 +240,7 @@ std::optional<Job> next_run(Job& series, WallTime now) {
   run.runs = ++series.runs;
   if (!run.spec.submission_id.empty()) run.spec.submission_id += "/" + std::to_string(run.runs);
   run.created = now;
+  if (run.spec.rpo) run.spec.deadline = series.due + time_to_copy(*run.spec.rpo, *series.spec.every);
   const auto missed = (now - series.due) / *series.spec.every;
   series.due += *series.spec.every * (missed + 1);
   return run;

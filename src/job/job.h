@@ -88,11 +88,16 @@ struct Job {
   Hold hold = Hold::kNone;
   std::string pin;         // of kPinned
   uint32_t sources_tried = 0;  // of a restore with alternatives, since one of them brought something
+  bool is_at_risk = false; // its deadline is, as things stand
   JobId superseded_by;     // of a cancelled checkpoint: the newer one's
   WallTime removed{};      // of a published checkpoint: when it was taken away again for newer ones
 
   bool is_recurring() const { return spec.every.has_value() && run_of.empty(); }
 };
+
+// How long a copy of a series may take, so that the newest one is never older than `rpo`, if one is made every `interval`. Zero or
+// less: there is no time for it at all.
+std::chrono::milliseconds time_to_copy(std::chrono::milliseconds rpo, std::chrono::milliseconds interval);
 
 // Errors: usage: a value that no job may have; unsupported: a field that is set and that nothing enforces yet.
 Status check(const Spec& spec);

@@ -8,6 +8,7 @@
 #include <tideway/units.h>
 
 #include <chrono>
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -65,13 +66,16 @@ struct Spec {
   // Of checkpoints and restores.
   std::string series;
   std::optional<uint64_t> step;
-  std::optional<std::chrono::milliseconds> rpo;  // how old the newest copy may get: what metrics are measured by
   std::map<std::string, std::string> labels;
 
-  // Part of the record from its first version on. Nothing enforces them yet, so check() refuses one that is set.
-  std::optional<WallTime> deadline;
+  // What it is planned by.
+  std::optional<std::chrono::milliseconds> rpo;  // how old the newest copy of a series may get
+  std::optional<WallTime> deadline;              // when it has to be published
+  Bytes bytes;                                   // how much there is, as far as is known; zero: nothing is
   std::optional<uint32_t> weight;
-  std::optional<double> hurt_max;
+  std::optional<double> hurt_max;                // of the link during bursts, if the deadline needs it: as far as the link's owner allows
+
+  // Part of the record from its first version on. Nothing enforces them yet, so check() refuses one that is set.
   std::vector<std::string> sites;
   std::optional<uint32_t> replicas;
   bool relay_ok = false;
@@ -79,5 +83,14 @@ struct Spec {
 
   bool operator==(const Spec&) const = default;
 };
+
+// In which order jobs start: restores, then what has a deadline, the earliest first, then by class.
+struct Turn {
+  enum class Group : uint8_t { kRestore, kDeadline, kOther } group = Group::kOther;
+  WallTime deadline{};  // of kDeadline
+  Class service = Class::kBestEffort;
+  auto operator<=>(const Turn&) const = default;
+};
+Turn turn_of(const Spec& spec);
 
 }  // namespace tideway::job

@@ -136,7 +136,7 @@ first_event=$(ask GET "/v1/jobs/$job/events" "" 1 | grep -m 1 '^id:' | cut -d' '
 ask GET "/v1/jobs/$job/events" "" "$first_event" > "$work/events"
 grep -q '"state":"published"' "$work/events" || fail "the events end without the end: $(cat "$work/events")"; pass
 ! grep -q "^id: $first_event\$" "$work/events" || fail "an event came again"; pass
-ask POST /v1/jobs '{"sources":["data:tree"],"destination":"wisconsin:data/x","deadline":"2027-01-01T00:00:00Z"}' | grep -q '^400 .*"code":"unsupported".*deadline' || fail "a deadline that nobody keeps was accepted"; pass
+ask POST /v1/jobs '{"sources":["data:tree"],"destination":"wisconsin:data/x","deadline":"2027-01-01T00:00:00Z","bytes":5}' | grep -q '^400 .*"code":"unsupported".*deadline' || fail "a deadline that nobody keeps was accepted"; pass
 ask POST /v1/jobs '{"sources":["data:tree"],"destination":"wisconsin:data/x","mood":1}' | grep -q '^400 .*mood' || fail "an unknown field was accepted"; pass
 ask POST /v1/jobs '{"sources":["data:../../etc"],"destination":"wisconsin:data/x"}' | grep -q '^400 ' || fail "a name that climbs was accepted"; pass
 ask GET /v1/jobs/ffffffff | grep -q '^404 ' || fail "a job that is not there was found"; pass

@@ -30,6 +30,7 @@ job::Spec full_spec() {
   spec.every = 30min;
   spec.deadline = job::WallTime(1764000000250ms);
   spec.rpo = 1h;
+  spec.bytes = 7_GiB;
   spec.series = "llm7";
   spec.step = 9000;
   spec.weight = 3;
@@ -78,6 +79,7 @@ TEST(JobRecord, EverythingComesBack) {
   job.spec = full_spec();
   job.request = to_json(job.spec);
   job.owner = 1000;
+  job.is_at_risk = true;
   job.peer = "wisconsin";
   job.transfer.fill(std::byte{0xa5});
   job.state = job::State::kFailed;

@@ -110,6 +110,7 @@ TEST(ConfigFile, LinksHaveTimetablesAndClassesRules) {
   EXPECT_EQ(link.timetable.at(winter + std::chrono::hours(7), link.zone).up, 1_Gbit);  // eight o'clock there
   EXPECT_TRUE(link.timetable.at(winter + std::chrono::hours(6), link.zone).up.is_unlimited());
   EXPECT_EQ(config.schedule.policy, "fifo");
+  EXPECT_EQ(accepted(minimal_and("")).schedule.policy, "deadline");
   EXPECT_EQ(config.classes[0].mode, JobClassRules::Mode::kScavenge);
   EXPECT_EQ(config.classes[2].rate, 2_Gbit);
   EXPECT_EQ(config.classes[2].weight, 3U);
@@ -117,6 +118,16 @@ TEST(ConfigFile, LinksHaveTimetablesAndClassesRules) {
   expect_refused(minimal_and("[schedule]\npolicy = \"lifo\"\n"), ":17:", {"lifo", "weighted_fair"});
   expect_refused(minimal_and("[[link]]\npeer = \"oslo\"\ntimetable = \"25:00,1Gbit\"\n"), ":18:", {"25:00"});
   expect_refused(minimal_and("[[link]]\npeer = \"oslo\"\ntimetable_zone = \"Europe/Atlantis\"\n"), ":18:", {"Atlantis"});
+}
+
+TEST(ConfigFile, LinksSayWhatPlanningCountsOnAndMayHurt) {
+  const GatewayConfig config = accepted(minimal_and("[[link]]\npeer = \"oslo\"\nleftover_floor = \"2Gbit\"\nmay_hurt_training = \"100%\"\n[schedule]\nslack = \"25%\"\n"));
+  EXPECT_EQ(config.links.at(0).leftover_floor, 2_Gbit);
+  EXPECT_EQ(config.links.at(0).may_hurt, Link::Hurt::kForDeadlines);
+  EXPECT_DOUBLE_EQ(config.schedule.slack, 0.25);
+  EXPECT_EQ(accepted(minimal_and("[[link]]\npeer = \"oslo\"\nmay_hurt_training = \"0%\"\n")).links.at(0).may_hurt, Link::Hurt::kNever);
+  expect_refused(minimal_and("[[link]]\npeer = \"oslo\"\nmay_hurt_training = \"5%\"\n"), ":18:", {"5%", "between none and all"});
+  expect_refused(minimal_and("[schedule]\nslack = \"95%\"\n"), ":17:", {"95%"});
 }
 
 TEST(ConfigFile, AMisspeltKeyIsRefusedWithTheNearestOne) {
@@ -400,6 +411,14 @@ TEST(NeedingRestart, NamesSectionsThatARunningGatewayDoesNotTakeUp) {
   EXPECT_EQ(needing_restart(running, accepted(minimal_and("[engine]\nmemory = \"600MiB\"\n[storage]\nio = \"auto\"\n"))),
             (std::vector<std::string>{"[engine]", "[storage]"}));
   EXPECT_EQ(needing_restart(running, accepted(minimal_with("7401", "7402"))), (std::vector<std::string>{"[data_plane]", "[engine]"}));
+}
+
+TEST(NeedingRestart, RatesOfClassesAndTimetablesAreTakenUpLive) {
+  const std::string_view link = "[[link]]\npeer = \"oslo\"\n";
+  const GatewayConfig running = accepted(minimal_and(link));
+  const std::string changed = std::string(link) + "timetable = \"1Gbit\"\n[class.staging]\nrate = \"1Gbit\"\n";
+  EXPECT_TRUE(needing_restart(running, accepted(minimal_and(changed))).empty());
+  EXPECT_EQ(needing_restart(running, accepted(minimal_and(std::string(link) + "kind = \"metered\"\n"))), (std::vector<std::string>{"[link]"}));
 }
 
 }  // namespace

@@ -17,15 +17,15 @@ TEST(KnownKeys, EditDistanceCountsSingleChanges) {
 TEST(KnownKeys, NotesCountASectionOnceAndAKeyInAUsedSectionByItself) {
   const auto document = parse_document(
       "[site]\nname = \"a\"\ngateway = \"g\"\ntrust_domain = \"t\"\n[tls]\nca = \"a\"\ncert = \"b\"\nkey = \"c\"\n"
-      "[schedule]\nslack = \"d\"\n[[link]]\npeer = \"p\"\ndscp = \"\"\n[jobs]\nstore = \"sqlite\"\n[class.checkpoint]\noverwrite = \"never\"\n", "t.toml");
+      "[[link]]\npeer = \"p\"\ndscp = \"\"\ncongestion = \"d\"\n[jobs]\nstore = \"sqlite\"\n[class.checkpoint]\noverwrite = \"never\"\n", "t.toml");
   ASSERT_TRUE(document.ok());
   std::vector<std::string> notes;
   const auto status = check_keys(document.value(), "t.toml", notes);
   ASSERT_TRUE(status.ok()) << status.error().what;
   ASSERT_EQ(notes.size(), 3U);
-  EXPECT_EQ(notes[0], "t.toml:10:1: slack in [schedule] is accepted and takes effect in a later version");
+  EXPECT_EQ(notes[0], "t.toml:12:1: congestion in [[link]] is accepted and takes effect in a later version");
   // dscp is switched off by its empty string, so nothing is missing.
-  EXPECT_TRUE(notes[1].starts_with("t.toml:14:2: [jobs] ")) << notes[1];
+  EXPECT_TRUE(notes[1].starts_with("t.toml:13:2: [jobs] ")) << notes[1];
   EXPECT_TRUE(notes[2].find("overwrite in [class.checkpoint] ") != std::string::npos) << notes[2];
 }
 

@@ -56,10 +56,38 @@ TEST(JobTable, BetterClassesComeFirstThenTheOlder) {
   const job::JobId held = taken(table, submission("4", job::Class::kRestore));
   table.hold(held);
   std::vector<job::JobId> order;
-  for (const JobTable::Rank& rank : table.queued().at("wisconsin")) order.push_back(std::get<job::JobId>(rank));
+  for (const JobTable::Rank& rank : table.queued().at("wisconsin")) order.push_back(std::get<const job::Job*>(rank)->id);
   EXPECT_EQ(order, (std::vector<job::JobId>{restore, old, young})) << "one that the store does not have yet is not started";
   table.release(held);
   EXPECT_EQ(table.queued().at("wisconsin").size(), 4U);
+}
+
+TEST(JobTable, AnEarlierDeadlineComesFirstAlsoWhenItIsChanged) {
+  JobTable table({}, kNow);
+  const job::JobId plain = taken(table, submission("1", job::Class::kCheckpoint));
+  auto due = submission("2");
+  due.spec.deadline = kNow + 2h;
+  const job::JobId later = taken(table, due);
+  due.spec.submission_id = "3";
+  due.spec.deadline = kNow + 1h;
+  const job::JobId sooner = taken(table, due);
+  const auto order = [&](const JobTable::Ranks& ranks) {
+    std::vector<job::JobId> ids;
+    for (const JobTable::Rank& rank : ranks.at("wisconsin")) ids.push_back(std::get<const job::Job*>(rank)->id);
+    return ids;
+  };
+  EXPECT_EQ(order(table.queued()), (std::vector<job::JobId>{sooner, later, plain}));
+  table.change(later, kNow, [](job::Job& job) {
+    job.spec.deadline = kNow + 30min;
+    return job::start(job, kNow);
+  });
+  EXPECT_EQ(order(table.queued()), (std::vector<job::JobId>{sooner, plain}));
+  EXPECT_EQ(order(table.live()), (std::vector<job::JobId>{later, sooner, plain}));
+  table.change(later, kNow, [](job::Job& job) { return job::publish(job, kNow, {}); });
+  EXPECT_EQ(order(table.live()), (std::vector<job::JobId>{sooner, plain}));
+  EXPECT_TRUE(table.is_known(1000, "2"));
+  EXPECT_FALSE(table.is_known(1001, "2"));
+  EXPECT_EQ(table.by_number().begin()->second->id, plain);
 }
 
 TEST(JobTable, GoesOnAfterARestartWithWhatRan) {
@@ -101,7 +129,7 @@ TEST(JobTable, ARunWaitsForTheOneBeforeToEnd) {
   const job::JobId series = taken(table, recurring);
   table.make_due_runs(kNow);
   ASSERT_EQ(table.queued().at("wisconsin").size(), 1U);
-  const job::JobId run = std::get<job::JobId>(*table.queued().at("wisconsin").begin());
+  const job::JobId run = std::get<const job::Job*>(*table.queued().at("wisconsin").begin())->id;
   EXPECT_EQ(table.find(run)->run_of, series);
   table.make_due_runs(kNow + 10min);
   EXPECT_EQ(table.queued().at("wisconsin").size(), 1U);

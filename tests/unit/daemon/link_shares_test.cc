@@ -9,7 +9,7 @@ namespace {
 using job::Class;
 using std::chrono::seconds;
 
-constexpr Time kNow = Time(seconds(1000));
+constexpr Time kDealtAt = Time(seconds(1000));
 constexpr job::WallTime kMonday = std::chrono::sys_days(std::chrono::year(2026) / 11 / 23);
 
 Rate mbit(double n) { return Rate::bits_per_second(static_cast<uint64_t>(n * 1e6)); }
@@ -28,7 +28,7 @@ Sender greedy(uint64_t number, Class service, uint32_t weight = 1) {
 
 std::vector<double> deal(const ShareRules& rules, std::vector<Sender> senders, job::WallTime wall = kMonday) {
   std::vector<double> shares;
-  for (const Rate rate : LinkShares(rules).deal(senders, kNow, wall)) shares.push_back(in_mbit(rate));
+  for (const Rate rate : LinkShares(rules).deal(senders, kDealtAt, wall)) shares.push_back(in_mbit(rate));
   return shares;
 }
 
@@ -73,7 +73,7 @@ TEST(LinkShares, OpenUpForAJobThatWakes) {
   Sender idle = greedy(1, Class::kCheckpoint);
   idle.given = mbit(900);
   for (int second = 0; second < 6; ++second) {
-    const auto rates = LinkShares(gigabit()).deal(std::vector{idle, greedy(2, Class::kBestEffort)}, kNow + seconds(second), kMonday);
+    const auto rates = LinkShares(gigabit()).deal(std::vector{idle, greedy(2, Class::kBestEffort)}, kDealtAt + seconds(second), kMonday);
     idle.given = rates[0];
     idle.sent = rates[0];  // from now on it takes all it gets
   }
@@ -99,6 +99,20 @@ TEST(LinkShares, CountARestoreAmongTheOthersWhereTheOwnerSaysSo) {
   EXPECT_LT(shares[1], 100);
   EXPECT_TRUE(LinkShares(rules).is_gated(Class::kRestore));
   EXPECT_FALSE(LinkShares(gigabit()).is_gated(Class::kRestore));
+}
+
+TEST(LinkShares, GiveWhatIsDueWhatItNeedsBeforeBetterClasses) {
+  Sender due = greedy(1, Class::kBestEffort);
+  due.due = kDealtAt + seconds(10);
+  due.left = Bytes(500'000'000);  // 400 Mbit/s
+  EXPECT_GT(deal(gigabit(), {due, greedy(2, Class::kCheckpoint)})[0], 400);
+  due.mode = Mode::kFair;  // its deadline lets it compete
+  EXPECT_NEAR(deal(gigabit(), {due, greedy(2, Class::kCheckpoint)})[0], 1000, 1);
+  ShareRules rules = gigabit();
+  rules.policy = "weighted_fair";
+  EXPECT_FALSE(LinkShares(rules).keeps_deadlines());
+  due.mode = Mode::kScavenge;
+  EXPECT_LT(deal(rules, {due, greedy(2, Class::kCheckpoint)})[0], 100);
 }
 
 TEST(LinkShares, KeepAClassWithinItsRate) {

@@ -265,16 +265,52 @@ TEST(Job, AFieldThatNothingEnforcesIsRefusedByName) {
     return status.ok() ? "" : status.error().what.substr(0, status.error().what.find(' '));
   };
   EXPECT_EQ(refused([](Spec&) {}), "");
-  EXPECT_EQ(refused([](Spec& spec) { spec.deadline = kNow; }), "deadline");
-  EXPECT_EQ(refused([](Spec& spec) { spec.rpo = 30min; }), "rpo");
   EXPECT_EQ(refused([](Spec& spec) { spec.series = "llm7"; }), "series");
   EXPECT_EQ(refused([](Spec& spec) { spec.step = 9000; }), "step");
-  EXPECT_EQ(refused([](Spec& spec) { spec.hurt_max = 0.01; }), "hurt_max");
   EXPECT_EQ(refused([](Spec& spec) { spec.labels["a"] = "b"; }), "labels");
   EXPECT_EQ(refused([](Spec& spec) { spec.sites = {"a"}; }), "sites");
   EXPECT_EQ(refused([](Spec& spec) { spec.replicas = 2; }), "replicas");
   EXPECT_EQ(refused([](Spec& spec) { spec.relay_ok = true; }), "relay_ok");
   EXPECT_EQ(refused([](Spec& spec) { spec.energy = "green"; }), "energy");
+}
+
+TEST(Job, WhatItIsPlannedByMustNotContradictItself) {
+  const auto why = [](auto set) {
+    Spec spec = job_in(State::kQueued).spec;
+    set(spec);
+    const Status status = check(spec);
+    return status.ok() ? "" : status.error().what;
+  };
+  EXPECT_EQ(why([](Spec& spec) { spec.deadline = kNow, spec.bytes = 1_GiB; }), "");
+  EXPECT_NE(why([](Spec& spec) { spec.deadline = kNow; }).find("how much"), std::string::npos);
+  EXPECT_NE(why([](Spec& spec) { spec.deadline = kNow, spec.bytes = 1_GiB, spec.every = 1h; }).find("recurring"), std::string::npos);
+  EXPECT_NE(why([](Spec& spec) { spec.rpo = 30min; }).find("again and again"), std::string::npos);
+  EXPECT_EQ(why([](Spec& spec) { spec.rpo = 45min, spec.every = 30min; }), "");
+  EXPECT_NE(why([](Spec& spec) { spec.rpo = 30min, spec.every = 30min; }).find("more often"), std::string::npos);
+  EXPECT_EQ(why([](Spec& spec) { spec.hurt_max = 1; }), "");
+  EXPECT_NE(why([](Spec& spec) { spec.hurt_max = 0.5; }).find("hurt_max"), std::string::npos);
+}
+
+TEST(Job, ARunOfASeriesWithAnObjectiveHasADeadline) {
+  Job series = series_every(30min);
+  series.spec.rpo = 45min;
+  EXPECT_EQ(next_run(series, kNow)->spec.deadline, kNow + 15min);
+  series.spec.rpo = 3h;
+  EXPECT_EQ(next_run(series, kNow + 31min)->spec.deadline, kNow + 60min) << "the next run has to find the link free";
+}
+
+TEST(Job, TurnsGoToRestoresThenToTheEarliestDeadlineThenByClass) {
+  const auto turn = [](Class service, std::optional<WallTime> deadline = {}) {
+    Spec spec;
+    spec.service = service;
+    spec.deadline = deadline;
+    return turn_of(spec);
+  };
+  EXPECT_LT(turn(Class::kRestore), turn(Class::kBestEffort, kNow));
+  EXPECT_LT(turn(Class::kBestEffort, kNow), turn(Class::kStaging, kNow + 1s));
+  EXPECT_LT(turn(Class::kBestEffort, kNow), turn(Class::kCheckpoint));
+  EXPECT_LT(turn(Class::kCheckpoint), turn(Class::kStaging));
+  EXPECT_EQ(turn(Class::kRestore), turn(Class::kRestore, kNow)) << "nothing goes before a restore";
 }
 
 TEST(Job, LimitsOfARequestAreNamed) {

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The days ahead of this gateway's links: what trainings left of each so far, hence what it carries; when the jobs in the queue will
+// be done; and whether one more would be in time. What runs with a deadline is told from here how to go on.
+// Thread: control.
+#pragma once
+#include "api/job_view.h"
+#include "api/schedule_json.h"
+#include "daemon/job_runner.h"
+#include "daemon/link_sampler.h"
+#include "planner/leftover_history.h"
+#include "planner/outlook.h"
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace tideway::daemon {
+
+class JobOutlook {
+ public:
+  static constexpr Duration kPlanEvery = std::chrono::seconds(10), kPlanSoonest = std::chrono::seconds(1);  // soon: when jobs have changed
+  static constexpr int kRest = 20;  // times as long as planning took, so that a long queue keeps nobody waiting
+  static constexpr double kUnseenShare = 0.5;  // of the capacity: what trainings are taken to leave before anybody has seen them
+
+  JobOutlook(JobTable& table, JobRunner& runner) : table_(table), runner_(runner) {}
+
+  struct Now {
+    Time time{};
+    job::WallTime wall{};
+  };
+  // Takes in what was seen of the links, and plans when that is due.
+  void turn(Now now, const LinkSampler& links);
+  Time next_deadline() const { return is_changed() ? soonest_plan_ : next_plan_; }
+
+  // Nothing: nobody knows.
+  std::optional<api::Forecast> forecast_of(const job::Job& job) const;
+
+  struct Question {
+    const job::Spec& spec;
+    std::string_view peer;
+    const job::Job* apart_from = nullptr;  // the job itself, when it is there already
+  };
+  // It reserves nothing. Errors: unsupported: a deadline of which this gateway knows nothing.
+  Result<api::Feasibility> check(const Question& question, Now now) const;
+  // Errors: as check(); deadline: it cannot be met.
+  Status admit(const Question& question, Now now) const;
+
+  struct Counts {
+    size_t at_risk = 0;
+    std::optional<Duration> slack_least;  // of all deadlines
+    uint64_t plans = 0;
+    Duration spent{};                     // on them
+  };
+  const Counts& counts() const { return counts_; }
+
+ private:
+  enum class Basis : uint8_t { kHigh, kMedium, kLow };  // how much is known
+  struct Planned {
+    planner::PlannedJob job;
+    const job::Job* in_table = nullptr;
+    Bytes until;
+    bool is_vague = false;  // its size, or that of one before it, is not known
+  };
+  struct Days { planner::Calendar usual, low; };  // from one moment on
+  struct Link {
+    planner::LeftoverHistory history;
+    LeftSeen seen{};        // as of the last look
+    std::optional<Days> days;  // as of the last plan
+    Basis basis = Basis::kLow;
+    std::vector<Planned> jobs;  // by number
+  };
+  struct Pace { Bytes done; Time at; Rate rate; };  // of a job on a link that nothing is known of
+
+  void measure(Now now, const LinkSampler& links);
+  Days days_of(const LinkRule& rule, const Link& link, Now now) const;
+  static Basis basis_of(const LinkRule& rule, const Link& link, Now now);
+  planner::PlannedJob plan_of(const job::Job& job, const LinkRule& rule, Now now) const;
+  std::vector<Planned> collect(const LinkRule& rule, Now now, const job::Job* apart_from) const;
+  bool is_changed() const { return !table_.events().empty() && table_.events().back().number != planned_event_; }
+  void plan(Now now);
+  void judge(const LinkRule& rule, Link& link, Now now);
+  void look_at_paces(Now now);
+  api::Feasibility judge_deadline(const LinkRule& rule, const planner::Calendar& low, std::span<const Planned> jobs, const planner::PlannedJob& wanted, Now now) const;
+  const LinkRule* rule_for(std::string_view peer) const;
+  job::WallTime wall_of(Time time, Now now) const { return now.wall + std::chrono::round<std::chrono::milliseconds>(time - now.time); }
+
+  JobTable& table_;
+  JobRunner& runner_;
+  std::map<std::string, Link, std::less<>> links_;  // by peer
+  std::map<job::JobId, Pace> paces_;
+  Now planned_at_;
+  uint64_t planned_event_ = 0;  // the last one that is planned with
+  Time next_plan_{}, soonest_plan_{};
+  Counts counts_;
+};
+
+}  // namespace tideway::daemon

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Deadlines: what fits is taken and done first, what does not is refused with what would; and rates of classes change under way.
+source "$(dirname "$0")/lib.sh"
+make_sites 127.0.0.1 127.0.0.1
+socket=$work/api.sock
+# Both gateways run on this host, so the one with the queue listens elsewhere.
+awk -v control="127.0.0.1:$((control_port + 1))" -v data="127.0.0.1:$((control_port + 10100))" -v api="$socket" '
+  /^control = / && !moved++ { printf "control = \"%s\"\napi = \"%s\"\n", control, api; next }
+  /^address = / { printf "address = \"%s\"\n", data; next }
+  { print }' "$work/atlanta.toml" > "$work/moved.toml"
+printf '[[link]]\npeer = "wisconsin"\ncapacity = "160Mbit"\n' | cat "$work/moved.toml" - > "$work/atlanta.toml"
+export TIDEWAY_API=$socket
+here=$work/atlanta/data
+there=$work/wisconsin/data
+head -c 5000000 /dev/urandom > "$here/small"     # a quarter of a second
+head -c 100000000 /dev/urandom > "$here/large"   # five, and more with the slack
+serve wisconsin "$work/wisconsin.toml"
+serve atlanta "$work/atlanta.toml"
+shows() { tideway jobs show "$1" | grep -q "$2" || fail "job $1 shows no \"$2\": $(tideway jobs show "$1")"; pass; }
+
+# ---- the answer ------------------------------------------------------------------------------------------------------
+tideway submit --dry-run --deadline 1m "$here/large" wisconsin:data/large > "$work/fits" || fail "a minute is enough: $(cat "$work/fits")"
+grep -q "^answer  *fits$" "$work/fits" && grep -q "^confidence  *high$" "$work/fits" || fail "no answer: $(cat "$work/fits")"; pass
+code=0; tideway submit --dry-run --json --deadline 2s "$here/large" wisconsin:data/large > "$work/late" || code=$?
+[ "$code" -eq 11 ] && grep -q '"feasible":false' "$work/late" && grep -q '"reason":"leftover"' "$work/late" || fail "exit code $code: $(cat "$work/late")"; pass
+refuses 11 deadline "can be met" tideway submit --deadline 2s "$here/large" wisconsin:data/large
+refuses 2 usage "no time" tideway submit --deadline soon "$here/large" wisconsin:data/large
+ask POST /v1/jobs '{"sources":["wisconsin:data/large"],"destination":"data:back","deadline":"2099-01-01T00:00:00Z","bytes":5}' > "$work/pull"
+grep -q '^400 .*"code":"unsupported".*not for this gateway' "$work/pull" || fail "a promise for a peer: $(cat "$work/pull")"; pass
+refuses 2 usage "more often" tideway submit --every 30m --rpo 30m "$here/small" wisconsin:data/every
+absent "$there/large"
+
+# ---- a deadline goes first -----------------------------------------------------------------------------------------------
+slow=$(tideway submit --class checkpoint "$here/large" wisconsin:data/plain)
+due=$(tideway submit --deadline 3s --class best-effort --submission-id once "$here/small" wisconsin:data/due)
+shows "$due" "^deadline"
+tideway jobs watch -q "$due"
+cmp "$here/small" "$there/due"; pass
+absent "$there/plain"
+# The same submission is the same job, however full the link is by now.
+code=0; tideway jobs set "$slow" --deadline 1s > /dev/null 2> "$work/set" || code=$?
+[ "$code" -eq 11 ] || fail "a second is not enough for what is left: exit code $code, $(cat "$work/set")"; pass
+tideway jobs set "$slow" --deadline 2m > /dev/null
+shows "$slow" "^deadline"
+
+# ---- live rates ----------------------------------------------------------------------------------------------------------
+printf '[class.staging]\nrate = "8Mbit"\n' >> "$work/atlanta.toml"
+: > "$work/atlanta.log"
+kill -HUP "$gateway"
+said atlanta "reloaded certificate="
+grep -q needs_restart "$work/atlanta.log" && fail "a rate needs a restart: $(cat "$work/atlanta.log")"; pass
+refuses 11 deadline "ceiling" tideway submit --deadline 20s --class staging "$here/large" wisconsin:data/ceiling
+sleep 1.2  # planning rests for a second
+ask GET /metrics > "$work/metrics"
+grep -q '^tideway_jobs_at_risk 0$' "$work/metrics" && grep -q '^tideway_deadline_slack_seconds ' "$work/metrics" || fail "no metrics of deadlines: $(grep -E 'risk|slack' "$work/metrics")"; pass
+tideway jobs watch -q "$slow"
+cmp "$here/large" "$there/plain"; pass
