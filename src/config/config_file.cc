@@ -138,6 +138,10 @@ Status check_phases(const GatewayConfig& config, const Table& document) {
       if (gate::site_id(config.links[j].peer) == gate::site_id(config.links[i].peer))
         return invalid(config.links[i].at + ": the [[link]] to " + config.links[i].peer + " cannot be told from the one at " + config.links[j].at,
                        "write one [[link]] per site");
+  for (const Link& link : config.links)
+    if (link.congestion == "contracted" && config.data_plane.rate.is_unlimited())
+      return invalid(link.at + ": congestion = \"contracted\" of the [[link]] to " + link.peer + " needs a rate",
+                     "add rate = \"10Gbit\" to [data_plane] with the rate that was contracted");
   if (config.phase.listen && config.phase.key_file.empty())
     return invalid(place_of(document, "phase") + "listen in [phase] needs a key, since anybody could hold bulk back otherwise",
                    "add key_file = \"/etc/tideway/beacon.key\" and make it with: openssl rand -hex 32");

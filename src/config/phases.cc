@@ -5,13 +5,27 @@
 
 namespace tideway::config {
 
+std::string congestion_of(const GatewayConfig& config, const Link& link) {
+  if (!link.congestion.empty()) return link.congestion;
+  const auto crosses = [&link](const Training& training) { return std::ranges::count(training.peers, link.peer) > 0; };
+  const bool is_shared = link.kind == Link::Kind::kShared && std::ranges::any_of(config.trainings, crosses);
+  return is_shared ? "scavenger" : config.data_plane.congestion;
+}
+
 std::shared_ptr<engine::Gates> gates_of(const GatewayConfig& config) {
   if (config.links.empty()) return nullptr;
+  std::vector<engine::LinkTraffic> traffic;
+  for (const Link& link : config.links) {
+    // What the names mean was checked when the configuration was read.
+    const auto controller = congestion::find_controller(congestion_of(config, link), config.data_plane.rate);
+    traffic.push_back({controller.ok() ? std::optional(controller.value()) : std::nullopt, link.dscp});
+  }
   return std::make_shared<engine::Gates>(config.links.size(),
                                          engine::GatesConfig{.trickle = config.schedule.trickle,
                                                              .queue_target = config.schedule.queue_target,
                                                              .ttl_default = std::min(gate::BurstTable::kTtlDefault, config.phase.ttl_max),
-                                                             .ttl_max = config.phase.ttl_max});
+                                                             .ttl_max = config.phase.ttl_max,
+                                                             .traffic = std::move(traffic)});
 }
 
 std::vector<daemon::LinkAbout> links_of(const GatewayConfig& config) {

@@ -409,6 +409,8 @@ Result<Link> read_link(const Value& value) {
   bool le_queue = false;
   reader.read_flag("le_queue", le_queue);
   if (le_queue) link.queue = Link::LowerEffort::kOwn;
+  reader.read("congestion", link.congestion, registered({"bbr", "contracted", "scavenger"}));
+  reader.read("dscp", link.dscp, one_of<Dscp>({{"LE", Dscp::kLowerEffort}, {"off", Dscp::kDefault}}));
   if (!reader.status().ok()) return reader.status().error();
   return link;
 }

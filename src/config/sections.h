@@ -154,6 +154,8 @@ struct Link {
   enum class Kind : uint8_t { kDedicated, kShared, kMetered } kind = Kind::kShared;
   // kOwn: the network has a lower-effort queue, and that, not a gate, keeps bulk out of the way.
   enum class LowerEffort : uint8_t { kNone, kOwn } queue = LowerEffort::kNone;
+  std::string congestion;           // a name in the registry of controllers; empty: by kind, see config/phases.h
+  Dscp dscp = Dscp::kLowerEffort;
   std::string at;
 };
 

@@ -113,7 +113,8 @@ std::optional<size_t> Session::link() const {
 void Session::open_lanes() {
   rtt_opened_ = channel_->tcp_rtt().value_or(kRttUnknown);
   const LaneSet::PeerPath path{channel_->remote_endpoint(), Bytes(their_hello_->mtu_max), rtt_opened_,
-                               around_.paths.recall(peer_name(), rtt_opened_, read_calendar()).value_or(Rate()), link()};
+                               around_.paths.recall(peer_name(), rtt_opened_, read_calendar()).value_or(Rate()), link(),
+                               manners_ == Manners::kInsists ? Dscp::kDefault : Dscp::kLowerEffort};
   if (Status status = lanes_.open(*their_lanes_, path, *keys_); !status.ok()) return fail(status.error());
   if (lanes_.delivery() == Delivery::kStream)
     for (const messages::LaneOffer& lane : their_lanes_->lanes)  // an answer may have fewer flows than the offer

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/config_file.h"
+
 #include "config/gateway.h"
+#include "config/phases.h"
 
 #include <gtest/gtest.h>
 
@@ -87,6 +89,22 @@ TEST(ConfigFile, TrainingsNameLinksAndBeaconsNeedAKey) {
   EXPECT_FALSE(config.trainings.at(0).listens_to(PhaseSource::kBeacon));
   EXPECT_FALSE(config.phase.listen);
   EXPECT_EQ(config.phase.ttl_max, std::chrono::seconds(30));
+}
+
+TEST(ConfigFile, ASharedLinkWithATrainingIsScavengedUnlessItSaysElse) {
+  const std::string training = "[[training]]\nname = \"llm7\"\npeers = [\"oslo\"]\n", link = "[[link]]\npeer = \"oslo\"\n";
+  const auto congestion = [](const GatewayConfig& config) { return congestion_of(config, config.links.at(0)); };
+  EXPECT_EQ(congestion(accepted(minimal_and(link + training))), "scavenger");
+  EXPECT_EQ(congestion(accepted(minimal_and(link))), "bbr");
+  EXPECT_EQ(congestion(accepted(minimal_and(link + "kind = \"dedicated\"\n" + training))), "bbr");
+  EXPECT_EQ(congestion(accepted(minimal_and(link + "congestion = \"bbr\"\n" + training))), "bbr");
+  expect_refused(minimal_and(link + "congestion = \"cubic\"\n"), ":18:14: ", {"not known", "bbr"});
+  expect_refused(minimal_and(link + "congestion = \"contracted\"\n"), ":16:1: ", {"contracted", "rate"});
+  const auto gates = gates_of(accepted(minimal_and(link + "dscp = \"off\"\n" + training)));
+  ASSERT_TRUE(gates->traffic(0).controller);
+  EXPECT_EQ(gates->traffic(0).controller->name, "scavenger");
+  EXPECT_EQ(gates->traffic(0).dscp, Dscp::kDefault);
+  EXPECT_EQ(gates->traffic(1).dscp, Dscp::kLowerEffort);  // a link that nothing is said of
 }
 
 TEST(ConfigFile, CountersOfATrainingNameInterfacesAndNeedACapacity) {
