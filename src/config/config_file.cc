@@ -86,10 +86,16 @@ Status check_trainings(const GatewayConfig& config) {
         return invalid(training.at + ": the [[training]] " + training.name + " has the peer " + peer + ", to which there is no [[link]]",
                        "add a [[link]] with peer = \"" + peer + '"');
     const auto has_no_capacity = [&](const Link& link) { return link.capacity.is_unlimited() && std::ranges::count(training.peers, link.peer) > 0; };
-    if (const auto link = std::ranges::find_if(config.links, has_no_capacity); !training.interfaces.empty() && link != config.links.end())
+    if (const auto link = std::ranges::find_if(config.links, has_no_capacity); !training.counters.empty() && link != config.links.end())
       return invalid(training.at + ": counters of the [[training]] " + training.name + " need the capacity of the [[link]] to " + link->peer +
                          ", because a burst is what takes a part of it",
                      "add capacity = \"10Gbit\" to the [[link]] at " + link->at);
+    for (const daemon::CounterName& counter : training.counters) {
+      const auto is_it = [&counter](const packet_io::DpdkPortConfig& port) { return port.device == counter.device; };
+      if (counter.kind == daemon::CounterName::Kind::kDpdk && (!config.data_plane.is_dpdk() || std::ranges::none_of(config.data_plane.dpdk.start.ports, is_it)))
+        return invalid(training.at + ": the [[training]] " + training.name + " counts at " + counter.text + ", and no port of [data_plane.dpdk] is that device",
+                       "write one of the devices there, or count by iface:, nft: or tc:");
+    }
     for (size_t j = 0; j < i; ++j)
       if (gate::training_id(config.trainings[j].name) == gate::training_id(training.name))
         return invalid(training.at + ": the [[training]] " + training.name + " cannot be told from " + config.trainings[j].name + " at " +

@@ -57,7 +57,7 @@ planner::TrainingRules rules_of(const Training& training, const Schedule& schedu
   rules.budget.budget = schedule.interference_budget;
   rules.budget.configured.trickle = schedule.trickle;
   rules.budget.configured.queue_target = schedule.queue_target;
-  if (training.interfaces.empty()) return rules;
+  if (training.counters.empty()) return rules;
   rules.counters = planner::TrainingRules::Counters::kWatched;
   rules.budget.start = planner::BudgetConfig::Start::kInDoubt;
   return rules;
@@ -72,7 +72,7 @@ void add_training(const GatewayConfig& config, const Training& training, daemon:
     // Where the network keeps bulk out of the way by itself, the gate stays open.
     if (config.links[i].queue == Link::LowerEffort::kNone) crosses.links.push_back(i);
   }
-  if (!training.interfaces.empty()) port.counted.push_back({port.names.size(), training.interfaces, capacity});
+  if (!training.counters.empty()) port.counted.push_back({port.names.size(), training.counters, capacity});
   port.site.bursts.trainings.push_back(std::move(crosses));
   port.site.trainings.push_back(rules_of(training, config.schedule));
   port.hears_api.push_back(training.listens_to(PhaseSource::kApi));

@@ -472,17 +472,6 @@ Status read_phase(const Table& document, GatewayConfig& config) {
   return phase.status();
 }
 
-// iface:NAME. The kernel's names of interfaces have up to 15 bytes and no slash.
-Result<std::string> parse_counter(std::string_view text) {
-  constexpr std::string_view kInterface = "iface:";
-  constexpr size_t kNameMax = 15;
-  if (!text.starts_with(kInterface)) return invalid(quoted(text) + " is no counter of this version", "write iface: and the name of an interface, such as iface:eth1");
-  const std::string_view name = text.substr(kInterface.size());
-  if (name.empty() || name.size() > kNameMax || name.find('/') != name.npos || name.starts_with('.'))
-    return invalid(quoted(text) + " names no interface", "write one of those that `ip link` shows, such as iface:eth1");
-  return std::string(name);
-}
-
 Result<Training> read_training(const Value& value) {
   Training training;
   training.at = value.at;
@@ -505,9 +494,9 @@ Result<Training> read_training(const Value& value) {
   });
   if (sources != 0) training.sources = sources;
   reader.read_each("counters", [&](const std::string& text) -> Status {
-    auto name = parse_counter(text);
+    auto name = daemon::parse_counter_name(text);
     if (!name.ok()) return name.error();
-    training.interfaces.push_back(std::move(name).value());
+    training.counters.push_back(std::move(name).value());
     return success();
   });
   reader.read("period_hint", training.period_hint, parse_positive);

@@ -5,6 +5,7 @@
 #pragma once
 #include "config/document.h"
 #include "config/names.h"
+#include "daemon/counter_name.h"
 #include "packet_io/dpdk_config.h"
 #include "planner/timetable.h"
 #include "planner/zone_rule.h"
@@ -188,7 +189,7 @@ struct Training {
   std::string name;
   std::vector<std::string> peers;   // far ends of links that its bursts cross
   uint8_t sources = 7;              // bits of PhaseSource
-  std::vector<std::string> interfaces;  // whose counters show its bursts
+  std::vector<daemon::CounterName> counters;  // that show its bursts
   Duration period_hint{};           // zero: not known
   std::string at;
 

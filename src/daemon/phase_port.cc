@@ -95,10 +95,10 @@ Status PhasePort::open_socket(const Endpoint& listen) {
 
 Status PhasePort::open_counters() {
   for (const PhasePortConfig::Counted& one : config_.counted) {
-    auto counters = InterfaceCounters::open(one.interfaces);
+    auto counters = TrafficCounters::open(one.counters, config_.data_address);
     if (!counters.ok()) return std::move(counters).error();
-    const bool sees_ours = config_.data_address && std::ranges::any_of(one.interfaces, [this](const std::string& name) { return carries(name, *config_.data_address); });
-    counted_.push_back({one.training, std::move(counters).value(), sees_ours, planner::CounterWatch(one.capacity)});
+    if (counters.value().is_of_ports()) bin_ = planner::CounterWatch::kPortBin;
+    counted_.push_back({one.training, std::move(counters).value(), planner::CounterWatch(one.capacity)});
   }
   return success();
 }
@@ -221,7 +221,7 @@ void PhasePort::watch_slot(Time now, size_t slot, size_t training) {
 }
 
 void PhasePort::watch_counters(Time now) {
-  if (counted_.empty() || (counted_at_ != Time::min() && now - counted_at_ < planner::CounterWatch::kBin)) return;
+  if (counted_.empty() || (counted_at_ != Time::min() && now - counted_at_ < bin_)) return;
   counted_at_ = now;
   InterfaceCounters::Counts own;
   for (size_t link = 0; link < written_.size(); ++link)
@@ -232,7 +232,7 @@ void PhasePort::watch_counters(Time now) {
   for (Counted& one : counted_) {
     const InterfaceCounters::Counts counts = one.counters.read();
     planner::CounterWatch::Sample sample{now, counts.sent, counts.received, 0, 0};
-    if (one.sees_ours) sample.own_sent = own.sent, sample.own_received = own.received;
+    if (one.counters.sees_ours()) sample.own_sent = own.sent, sample.own_received = own.received;
     loop_.on_counters(one.training, one.watch.on_sample(sample), one.watch.edge_at(), now);
   }
 }
@@ -299,7 +299,7 @@ PhaseReport PhasePort::report() const {
 }
 
 void PhasePort::wait(Time now) {
-  Duration most = !counted_.empty() ? planner::CounterWatch::kBin : board_ != nullptr ? kBoardPeriod : kTurnPeriod;
+  Duration most = !counted_.empty() ? bin_ : board_ != nullptr ? kBoardPeriod : kTurnPeriod;
   if (const Time next = loop_.next_deadline(now); next != kNever) most = std::clamp(next - now, Duration::zero(), most);
   pollfd watched[2] = {{.fd = wake_, .events = POLLIN, .revents = 0}, {.fd = socket_, .events = POLLIN, .revents = 0}};
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(most);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Where the site hears of trainings: beacons of other hosts, words of this process (the API), the phase board, and counters of
-// interfaces. One thread of its own takes them, drives the site's loop with them, and is the only writer of the gates' words.
+// their traffic. One thread of its own takes them, drives the site's loop with them, and is the only writer of the gates' words.
 // Bursts on the phase board are seen by the net workers themselves; this thread tells them which slots matter.
 // Thread: any for announce(), report() and counts(); the rest main.
 #pragma once
-#include "daemon/interface_counters.h"
 #include "daemon/phase_board.h"
+#include "daemon/traffic_counters.h"
 #include "engine/gates.h"
 #include "gate/beacon_judge.h"
 #include "planner/site_loop.h"
@@ -32,7 +32,7 @@ struct PhasePortConfig {
   std::vector<std::string> peers;         // of the links
   struct Counted {
     size_t training;
-    std::vector<std::string> interfaces;
+    std::vector<CounterName> counters;
     Rate capacity;                        // of the links that it crosses, the least
   };
   std::vector<Counted> counted;           // trainings whose bursts counters show
@@ -109,6 +109,7 @@ class PhasePort {
   std::vector<uint64_t> board_slots_;   // by link
   std::vector<engine::GateNews> written_;
   Time reclaimed_at_{}, counted_at_ = Time::min();
+  Duration bin_ = planner::CounterWatch::kBin;
   struct Slot {
     uint64_t begin_ns = 0;
     std::optional<size_t> training;       // that bursts there
@@ -116,8 +117,7 @@ class PhasePort {
   std::array<Slot, TIDEWAY_PHASE_SLOTS> slots_;  // as seen last
   struct Counted {
     size_t training;
-    InterfaceCounters counters;
-    bool sees_ours;                       // our own bytes pass these interfaces, too
+    TrafficCounters counters;
     planner::CounterWatch watch;
   };
   std::vector<Counted> counted_;
