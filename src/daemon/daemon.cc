@@ -189,8 +189,12 @@ void Daemon::run(const std::function<void()>& on_ready) {
   drain();
 }
 
+// A net worker that stands still is as bad as we: nothing of ours would leave or arrive any more.
 void Daemon::tell_watchdog(Time now) {
-  if (watchdog_.beat(now)) notify_.say("WATCHDOG=1");
+  Time turned = now;
+  for (const engine::NetBoard& board : gateway_->engine().net_boards())
+    if (const uint64_t ns = board.turned_ns.get(); ns != 0) turned = std::min(turned, Time(Duration(static_cast<int64_t>(ns))));
+  if (watchdog_.beat(now, turned)) notify_.say("WATCHDOG=1");
 }
 
 void Daemon::turn() {
