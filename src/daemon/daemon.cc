@@ -95,6 +95,8 @@ Result<std::unique_ptr<Daemon>> Daemon::start(DaemonConfig config) {
     if (!phases.ok()) return std::move(phases).error();
     daemon->phases_ = std::move(phases).value();
   }
+  if (daemon->phases_ != nullptr)
+    config.gateway.on_notice = [phases = daemon->phases_.get()](const std::string& site, const messages::PhaseNotice& notice) { phases->on_notice(read_clock(), site, notice); };
   const auto gates = config.gateway.engine.gates;
   auto gateway = session::Gateway::start(std::move(config.gateway));
   if (!gateway.ok()) return std::move(gateway).error();
@@ -112,6 +114,7 @@ Status Daemon::watch_descriptors() {
   waits_ = epoll_create1(EPOLL_CLOEXEC);
   std::vector<int> fds = service_->wait_fds();
   fds.push_back(signals_);
+  if (phases_ != nullptr) fds.push_back(phases_->mail().wait_fd());
   for (const int fd : fds) {
     epoll_event event{};
     event.events = EPOLLIN;
@@ -197,11 +200,17 @@ void Daemon::tell_watchdog(Time now) {
   if (watchdog_.beat(now, turned)) notify_.say("WATCHDOG=1");
 }
 
+void Daemon::tell_peers(Time now) {
+  if (phases_ == nullptr) return;
+  for (const PhaseMail::ToTell& one : phases_->mail().take_to_tell(now)) gateway_->tell(one.site, one.notice);
+}
+
 void Daemon::turn() {
   const Time now = read_clock();
   tell_watchdog(now);
   const Time until = std::min({now + kTurnMax, service_->next_deadline(now), watchdog_.next_deadline()});
   gateway_->turn(std::max(until - now, Duration()), waits_);
+  tell_peers(read_clock());
   service_->turn(read_clock());
 }
 

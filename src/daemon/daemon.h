@@ -60,6 +60,7 @@ class Daemon {
   Status watch_descriptors();
   void turn();
   void tell_watchdog(Time now);
+  void tell_peers(Time now);
   void warn_of_expiry();
   void drain();
 

@@ -6,6 +6,7 @@
 // Thread: any for announce(), report() and counts(); the rest main.
 #pragma once
 #include "daemon/phase_board.h"
+#include "daemon/phase_mail.h"
 #include "daemon/traffic_counters.h"
 #include "engine/gates.h"
 #include "gate/beacon_judge.h"
@@ -75,6 +76,10 @@ class PhasePort {
 
   // A word of the API. Taken, it has its effect within a wake-up of the thread; kFull: the thread does not keep up.
   gate::EventFate announce(const gate::PhaseEvent& event);
+  // What the gateway of that site says of a training there. It predicts, and moves no gate by itself.
+  void on_notice(Time now, const std::string& site, const messages::PhaseNotice& notice);
+  PhaseMail& mail() { return mail_; }
+  const PhaseMail& mail() const { return mail_; }
   // As of a moment ago.
   PhaseReport report() const;
   const std::vector<std::string>& names() const { return config_.names; }
@@ -96,7 +101,10 @@ class PhasePort {
   void watch_counters(Time now);
   void watch_bulk();
   void write_words(Time now);
-  void tell_news();
+  void tell_news(Time now);
+  void tell_peers(const planner::SiteNews& news);
+  void alarm(Time now, PhaseTrouble trouble, const std::string& subject);
+  void watch_forgeries(Time now);
   void make_report(Time now);
   void wait(Time now);
 
@@ -122,6 +130,8 @@ class PhasePort {
   };
   std::vector<Counted> counted_;
   std::vector<uint64_t> bulk_sent_;       // by link, as counted before
+  PhaseMail mail_;
+  uint64_t forged_ = 0;                   // beacons, as counted before
   std::mutex mutex_;
   std::vector<gate::PhaseEvent> announced_;  // under mutex_; bounded by kAnnouncedMax
   mutable std::mutex report_mutex_;

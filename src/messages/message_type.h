@@ -31,6 +31,7 @@ enum class MessageType : uint16_t {
   kPublishedAck = 27,
   kCancelTransfer = 28,
   kTransferClosed = 29,
+  kPhaseNotice = 34,
   kProgress = 35,
   kObjectsHeld = 37,
 };
@@ -64,6 +65,7 @@ inline constexpr MessageTypeRow kMessageTypes[] = {
     {MessageType::kPublishedAck, "PublishedAck", 4 << 10},
     {MessageType::kCancelTransfer, "CancelTransfer", 4 << 10},
     {MessageType::kTransferClosed, "TransferClosed", 4 << 10},
+    {MessageType::kPhaseNotice, "PhaseNotice", 256},
     {MessageType::kProgress, "Progress", 4 << 10},
     {MessageType::kObjectsHeld, "ObjectsHeld", kSmallBodyMax},
 };

@@ -277,8 +277,16 @@ void Session::on_frame(const Frame& frame) {
     case kCancelTransfer: return take(messages::parse_cancel_transfer(body), [&](auto m) { on_cancelled(m); });
     case kTransferClosed: return take(messages::parse_transfer_closed(body), [&](auto m) { on_closed_by_peer(m); });
     case kObjectsHeld: return take(messages::parse_objects_held(body), to_transfer);
+    case kPhaseNotice:
+      return take(messages::parse_phase_notice(body), [&](auto m) {
+        if (around_.on_notice) around_.on_notice(channel_->peer().identity.site, m);
+      });
     case kProgress: return;
   }
+}
+
+void Session::tell(const messages::PhaseNotice& notice) {
+  if (is_up() && !is_over()) send(notice);
 }
 
 // Whether a message of this kind goes from source to sink, or back. Errors go both ways.
