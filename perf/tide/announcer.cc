@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "announcer.h"
 
+#include "api/phase_json.h"
 #include "crypto/random_bytes.h"
 #include "packet_io/udp_socket.h"
 
@@ -17,6 +18,7 @@ Result<std::unique_ptr<Announcer>> Announcer::open(const Settings& settings) {
   Status status = success();
   if (settings.announce == Announce::kBoard) status = announcer->open_board();
   if (settings.announce == Announce::kBeacon) status = announcer->open_beacon();
+  if (settings.announce == Announce::kApi) status = announcer->open_api();
   if (!status.ok()) return std::move(status).error();
   return announcer;
 }
@@ -53,18 +55,26 @@ Status Announcer::open_beacon() {
   return success();
 }
 
+Status Announcer::open_api() {
+  gateway_.emplace(settings_.api);
+  if (!gateway_->is_there()) return Error{Fault::kConfigInvalid, "no gateway answers at " + settings_.api, "start tidewayd with [listen] api first"};
+  return success();
+}
+
 bool Announcer::is_lost() { return random_.happens(settings_.announce_loss); }
 
 void Announcer::begin() {
   if (is_lost()) return;
   if (phase_) tideway_phase_begin(&*phase_, nullptr);
   if (fd_ >= 0) say(gate::PhaseKind::kBegin);
+  if (gateway_) ask(gate::PhaseKind::kBegin);
 }
 
 void Announcer::end() {
   if (is_lost()) return;
   if (phase_) tideway_phase_end(&*phase_);
   if (fd_ >= 0) say(gate::PhaseKind::kEnd);
+  if (gateway_) ask(gate::PhaseKind::kEnd);
 }
 
 void Announcer::say(gate::PhaseKind kind) {
@@ -74,6 +84,14 @@ void Announcer::say(gate::PhaseKind kind) {
   beacon_.sent_ns = static_cast<uint64_t>(calendar.count());
   const auto datagram = gate::write_beacon(beacon_, key_);
   static_cast<void>(!send(fd_, datagram.data(), datagram.size(), MSG_NOSIGNAL));
+}
+
+// A gateway that does not answer is as one that did not hear: the trainer goes on.
+void Announcer::ask(gate::PhaseKind kind) {
+  api::PhaseWord word;
+  word.training = settings_.training;
+  word.event.kind = kind;
+  static_cast<void>(gateway_->ask("POST", "/v1/phase", api::to_json(word)));
 }
 
 }  // namespace tideway::trainer

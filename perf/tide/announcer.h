@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How the synthetic trainer tells a gateway that it communicates: not at all, on the phase board, or by beacons.
+// How the synthetic trainer tells a gateway that it communicates: not at all, through its API socket, on the
+// phase board, or by beacons.
 // Thread: main.
 #pragma once
 #include "base/random.h"
 #include "gate/beacon.h"
+#include "http/client.h"
 #include "trainer.h"
 #include <tideway/phase.h>
 
@@ -26,12 +28,15 @@ class Announcer {
   explicit Announcer(const Settings& settings) : settings_(settings), random_(settings.seed) {}
   Status open_board();
   Status open_beacon();
+  Status open_api();
   bool is_lost();
   void say(gate::PhaseKind kind);
+  void ask(gate::PhaseKind kind);
 
   const Settings settings_;
   Random random_;
   std::optional<tideway_phase> phase_;
+  std::optional<http::Client> gateway_;
   int fd_ = -1;
   gate::BeaconKey key_;
   gate::Beacon beacon_;

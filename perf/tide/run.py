@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What bulk costs a trainer, and how much of the leftover it uses: a synthetic trainer on an emulated link, alone and beside
-Tideway (announced by beacon or board, seen in the interface's counters, neither) and iperf3 (CUBIC, BBR).
+Tideway (announced through the API, by beacon or board, seen in the interface's counters, none of these) and iperf3 (CUBIC, BBR).
 
     perf/tide/run.sh [--rate 200Mbit] [--rtt 20ms] [--duty 0.4] [--iterations 60] [--rounds 1] [--modes alone,beacon,...]
+    perf/tide/run.sh --grid axes --rounds 5 --modes alone,board,counters
+
+`--grid axes` does the point that the flags name, and from there each other value of RTT/T (0.002, 0.02, 0.1), duty (0.2, 0.4, 0.7)
+and jitter (0, 5, 20 %); `--grid full` does all 27. `--budget MINUTES` starts nothing more after so long.
 
 Inflation is the median (or the 99th percentile) of the iterations with bulk over the median without, less one. Utilisation is
 the bulk that was delivered over what the trainer alone leaves of the link, both as the link is charged. Modes take turns,
@@ -11,6 +15,7 @@ iterations, in which it learns the period, so it wants `--iterations 100`.
 """
 import argparse
 import csv
+import itertools
 import json
 import os
 import pathlib
@@ -30,12 +35,12 @@ import testbed  # noqa: E402
 TRAINER_PORT = 6500
 WARMUP = 5
 FILE_MIB_MAX = 6 << 10
-MODES = ("alone", "beacon", "board", "counters", "unannounced", "cubic", "bbr")
+MODES = ("alone", "api", "beacon", "board", "counters", "unannounced", "cubic", "bbr")
 LEARNS = {"counters": 40}
 PHASES = '''[[link]]
 peer = "wisconsin"
 capacity = "{rate:g}Mbit"
-[phase]
+{congestion}[phase]
 listen = "10.77.0.1:7399"
 key_file = "{work}/beacon.key"
 board = "{work}/phase.board"
@@ -71,18 +76,42 @@ def options():
     parser.add_argument("--iterations", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--modes", default=",".join(MODES))
-    parser.add_argument("--congestion", default="bbr", help="of Tideway's bulk")
+    parser.add_argument("--congestion", default="", help="of Tideway's bulk; without it what a shared link has")
+    parser.add_argument("--grid", choices=("one", "axes", "full"), default="one")
+    parser.add_argument("--budget", type=float, default=float("inf"), metavar="MINUTES")
     parser.add_argument("--bin", type=pathlib.Path, default=REPO / "build" / "release" / "bin")
     return parser.parse_args()
 
 
+def cells(chosen):
+    """The points to measure, the one that the flags name first."""
+    axes = {"rtt": [share * chosen.period for share in (0.002, 0.02, 0.1)], "duty": [0.2, 0.4, 0.7], "jitter": ["0%", "5%", "20%"]}
+    if chosen.grid == "one":
+        return [chosen]
+    points = [{}]
+    if chosen.grid == "axes":
+        points += [{name: value} for name, values in axes.items() for value in values]
+    else:
+        points += [dict(zip(axes, values)) for values in itertools.product(*axes.values())]
+    made = []
+    for point in points:
+        cell = argparse.Namespace(**{**vars(chosen), **point})
+        if cell not in made:
+            made.append(cell)
+    return made
+
+
 class Bench:
     def __init__(self, chosen, work):
-        self.chosen, self.work = chosen, work
+        self.work = work
+        self.take(chosen)
         self.bed = testbed.Testbed(work)
         self.pair = pair.Pair(chosen.bin, work)
         self.trainer = chosen.bin / "tideway-trainer-sim"
         self.running = []
+
+    def take(self, chosen):
+        self.chosen = chosen
         # A burst fills `duty` of a period on the idle link, headers and all.
         payload = testbed.ideal_mbit(chosen.rate, "tcp", 0) * 1e6 / 8
         self.burst = int(payload * chosen.duty * chosen.period / 1000)
@@ -97,8 +126,8 @@ class Bench:
         arrived.mkdir()
         self.pair.configure([pair.Place(self.bed.sites[side].address) for side in ("a", "b")], [source, arrived])
         config = self.work / "atlanta" / "tideway.toml"
-        text = config.read_text().replace("[data_plane]\n", '[data_plane]\ncongestion = "%s"\n' % self.chosen.congestion)
-        self.config, self.text = config, text
+        self.config = config
+        self.text = config.read_text().replace("[listen]\n", '[listen]\napi = "%s/api.sock"\n' % self.work, 1)
         # More than the link could carry meanwhile, so that bulk never ends before the trainer does; random, because holes and
         # equal blocks do not cross.
         mib = min(FILE_MIB_MAX, int(1.5 * self.seconds * self.chosen.rate / 8))
@@ -132,7 +161,8 @@ class Bench:
             self.start("a", "iperf3", "-c", self.bed.b.address, "-C", mode, "-t", int(self.seconds) + 30, name="iperf3")
             return
         counters = '["iface:wan0"]' if mode == "counters" else "[]"
-        self.config.write_text(self.text + PHASES.format(work=self.work, rate=self.chosen.rate, counters=counters))
+        congestion = 'congestion = "%s"\n' % self.chosen.congestion if self.chosen.congestion else ""
+        self.config.write_text(self.text + PHASES.format(work=self.work, rate=self.chosen.rate, counters=counters, congestion=congestion))
         log = self.work / "tidewayd-a.log"
         gateway = self.start("a", *self.pair.serve("atlanta"), name="tidewayd-a")
         pair.wait_until_ready(gateway, log)
@@ -148,7 +178,8 @@ class Bench:
         self.start("b", self.trainer, "serve", "--listen", "%s:%d" % (self.bed.b.address, TRAINER_PORT), name="trainer-server")
         testbed.wait_for(lambda: self.bed.b.is_listening(TRAINER_PORT))
         self.start_bulk(mode)
-        announce = {"beacon": ["--announce", "beacon", "--beacon", "10.77.0.1:7399", "--key-file", self.work / "beacon.key"],
+        announce = {"api": ["--announce", "api", "--api", self.work / "api.sock"],
+                    "beacon": ["--announce", "beacon", "--beacon", "10.77.0.1:7399", "--key-file", self.work / "beacon.key"],
                     "board": ["--announce", "board", "--board", self.work / "phase.board"]}.get(mode, [])
         compute = self.chosen.period * (1 - self.chosen.duty)
         try:
@@ -213,8 +244,21 @@ def summary(mode, runs, alone, rate):
     return row
 
 
+def measure(bench, cell, modes):
+    print("rtt %gms, duty %g, jitter %s, %d rounds" % (cell.rtt, cell.duty, cell.jitter, cell.rounds))
+    bench.take(cell)
+    runs = {mode: [] for mode in modes}
+    for turn in range(cell.rounds):
+        for mode in modes:
+            runs[mode].append(bench.run(mode, turn))
+    rows = [summary(mode, runs[mode], runs["alone"], cell.rate) for mode in modes]
+    settings = {key: str(value) for key, value in vars(cell).items() if key != "bin"}
+    return {"settings": settings, "rows": rows, "traces": {mode: runs[mode][-1].trace() for mode in modes}}
+
+
 def main():
     chosen = options()
+    until = time.monotonic() + 60 * chosen.budget
     modes = chosen.modes.split(",")
     unknown = set(modes) - set(MODES)
     if any(chosen.iterations <= LEARNS.get(mode, 0) for mode in modes):
@@ -228,14 +272,14 @@ def main():
         bench = Bench(chosen, work)
         bench.prepare()
         bench.bed.up(*bench.flags(work / "counts-first.csv"))
-        runs = {mode: [] for mode in modes}
-        for turn in range(chosen.rounds):
-            for mode in modes:
-                runs[mode].append(bench.run(mode, turn))
-        rows = [summary(mode, runs[mode], runs["alone"], chosen.rate) for mode in modes]
+        done = []
+        for cell in cells(chosen):
+            if time.monotonic() > until:
+                print("no time is left for rtt %gms, duty %g, jitter %s" % (cell.rtt, cell.duty, cell.jitter))
+                continue
+            done.append(measure(bench, cell, modes))
         path = record.where("tide")
-        settings = {key: str(value) for key, value in vars(chosen).items() if key not in ("bin",)}
-        record.save(path, {"machine": before, "settings": settings, "rows": rows, "traces": {mode: runs[mode][-1].trace() for mode in modes}})
+        record.save(path, {"machine": before, **done[0], "cells": done[1:]})
         print("written to " + str(path.relative_to(REPO)))
         subprocess.run(["/usr/bin/python3", str(REPO / "perf" / "plot.py"), str(path)], check=False)
     finally:

@@ -11,7 +11,7 @@
 
 namespace tideway::trainer {
 
-enum class Announce : uint8_t { kNone, kBoard, kBeacon };
+enum class Announce : uint8_t { kNone, kApi, kBoard, kBeacon };
 
 struct Settings {
   Endpoint peer;
@@ -26,7 +26,7 @@ struct Settings {
   uint64_t seed = 1;
   std::string csv, json;             // empty: none
   Announce announce = Announce::kNone;
-  std::string training = "llm7", board, beacon, key_file;
+  std::string training = "llm7", api, board, beacon, key_file;
   double announce_loss = 0;          // share of words that are not said
 };
 

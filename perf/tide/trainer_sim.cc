@@ -150,7 +150,8 @@ Status take_step(const std::string& text, Settings& settings) {
 }
 
 Status take(const Texts& texts, Settings& settings) {
-  settings.announce = texts.announce == "board" ? Announce::kBoard : texts.announce == "beacon" ? Announce::kBeacon : Announce::kNone;
+  for (const auto& [name, announce] : {std::pair("api", Announce::kApi), std::pair("board", Announce::kBoard), std::pair("beacon", Announce::kBeacon)})
+    if (texts.announce == name) settings.announce = announce;
   for (Status status : {put(Endpoint::parse(texts.peer), settings.peer), put(parse_duration(texts.compute), settings.compute),
                         put(parse_size(texts.burst), settings.burst), put(parse_rate(texts.pace), settings.pace),
                         put(parse_percent(texts.jitter), settings.jitter), put(parse_percent(texts.loss), settings.announce_loss),
@@ -173,8 +174,9 @@ void add_run(CLI::App& run, Settings& settings, Texts& texts) {
   run.add_option("--seed", settings.seed, "Of the jitter");
   run.add_option("--csv", settings.csv, "A line per iteration");
   run.add_option("--json", settings.json, "The sums");
-  run.add_option("--announce", texts.announce, "none, board or beacon")->check(CLI::IsMember({"none", "board", "beacon"}));
+  run.add_option("--announce", texts.announce, "none, api, board or beacon")->check(CLI::IsMember({"none", "api", "board", "beacon"}));
   run.add_option("--training", settings.training, "Name of the [[training]]");
+  run.add_option("--api", settings.api, "Socket of the gateway on this host");
   run.add_option("--board", settings.board, "Of the gateway on this host");
   run.add_option("--beacon", settings.beacon, "[phase] listen of the gateway");
   run.add_option("--key-file", settings.key_file, "Of the beacons");

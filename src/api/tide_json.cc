@@ -62,4 +62,8 @@ std::string tide_json(std::chrono::milliseconds since_epoch, std::span<const Lin
   return to_line(Json{{"time", to_text(job::WallTime(since_epoch))}, {"links", list}});
 }
 
+std::string alarm_json(std::string_view alarm, std::string_view subject, std::string_view answer) {
+  return to_line(Json{{"alarm", alarm}, {"about", subject}, {"answer", answer}});
+}
+
 }  // namespace tideway::api

@@ -46,5 +46,7 @@ struct LinkView {
 std::string links_json(std::span<const LinkView> links);
 // One moment of all links; `since_epoch` by the calendar.
 std::string tide_json(std::chrono::milliseconds since_epoch, std::span<const LinkView> links);
+// Data of an event of type `alarm`: what is wrong with the signals of whom, and what the gate does about it.
+std::string alarm_json(std::string_view alarm, std::string_view subject, std::string_view answer);
 
 }  // namespace tideway::api

@@ -86,10 +86,16 @@ Status check_trainings(const GatewayConfig& config) {
         return invalid(training.at + ": the [[training]] " + training.name + " has the peer " + peer + ", to which there is no [[link]]",
                        "add a [[link]] with peer = \"" + peer + '"');
     const auto has_no_capacity = [&](const Link& link) { return link.capacity.is_unlimited() && std::ranges::count(training.peers, link.peer) > 0; };
-    if (const auto link = std::ranges::find_if(config.links, has_no_capacity); !training.interfaces.empty() && link != config.links.end())
+    if (const auto link = std::ranges::find_if(config.links, has_no_capacity); !training.counters.empty() && link != config.links.end())
       return invalid(training.at + ": counters of the [[training]] " + training.name + " need the capacity of the [[link]] to " + link->peer +
                          ", because a burst is what takes a part of it",
                      "add capacity = \"10Gbit\" to the [[link]] at " + link->at);
+    for (const daemon::CounterName& counter : training.counters) {
+      const auto is_it = [&counter](const packet_io::DpdkPortConfig& port) { return port.device == counter.device; };
+      if (counter.kind == daemon::CounterName::Kind::kDpdk && (!config.data_plane.is_dpdk() || std::ranges::none_of(config.data_plane.dpdk.start.ports, is_it)))
+        return invalid(training.at + ": the [[training]] " + training.name + " counts at " + counter.text + ", and no port of [data_plane.dpdk] is that device",
+                       "write one of the devices there, or count by iface:, nft: or tc:");
+    }
     for (size_t j = 0; j < i; ++j)
       if (gate::training_id(config.trainings[j].name) == gate::training_id(training.name))
         return invalid(training.at + ": the [[training]] " + training.name + " cannot be told from " + config.trainings[j].name + " at " +
@@ -138,6 +144,10 @@ Status check_phases(const GatewayConfig& config, const Table& document) {
       if (gate::site_id(config.links[j].peer) == gate::site_id(config.links[i].peer))
         return invalid(config.links[i].at + ": the [[link]] to " + config.links[i].peer + " cannot be told from the one at " + config.links[j].at,
                        "write one [[link]] per site");
+  for (const Link& link : config.links)
+    if (link.congestion == "contracted" && config.data_plane.rate.is_unlimited())
+      return invalid(link.at + ": congestion = \"contracted\" of the [[link]] to " + link.peer + " needs a rate",
+                     "add rate = \"10Gbit\" to [data_plane] with the rate that was contracted");
   if (config.phase.listen && config.phase.key_file.empty())
     return invalid(place_of(document, "phase") + "listen in [phase] needs a key, since anybody could hold bulk back otherwise",
                    "add key_file = \"/etc/tideway/beacon.key\" and make it with: openssl rand -hex 32");

@@ -5,13 +5,27 @@
 
 namespace tideway::config {
 
+std::string congestion_of(const GatewayConfig& config, const Link& link) {
+  if (!link.congestion.empty()) return link.congestion;
+  const auto crosses = [&link](const Training& training) { return std::ranges::count(training.peers, link.peer) > 0; };
+  const bool is_shared = link.kind == Link::Kind::kShared && std::ranges::any_of(config.trainings, crosses);
+  return is_shared ? "scavenger" : config.data_plane.congestion;
+}
+
 std::shared_ptr<engine::Gates> gates_of(const GatewayConfig& config) {
   if (config.links.empty()) return nullptr;
+  std::vector<engine::LinkTraffic> traffic;
+  for (const Link& link : config.links) {
+    // What the names mean was checked when the configuration was read.
+    const auto controller = congestion::find_controller(congestion_of(config, link), config.data_plane.rate);
+    traffic.push_back({controller.ok() ? std::optional(controller.value()) : std::nullopt, link.dscp});
+  }
   return std::make_shared<engine::Gates>(config.links.size(),
                                          engine::GatesConfig{.trickle = config.schedule.trickle,
                                                              .queue_target = config.schedule.queue_target,
                                                              .ttl_default = std::min(gate::BurstTable::kTtlDefault, config.phase.ttl_max),
-                                                             .ttl_max = config.phase.ttl_max});
+                                                             .ttl_max = config.phase.ttl_max,
+                                                             .traffic = std::move(traffic)});
 }
 
 std::vector<daemon::LinkAbout> links_of(const GatewayConfig& config) {
@@ -51,7 +65,7 @@ planner::TrainingRules rules_of(const Training& training, const Schedule& schedu
   rules.budget.budget = schedule.interference_budget;
   rules.budget.configured.trickle = schedule.trickle;
   rules.budget.configured.queue_target = schedule.queue_target;
-  if (training.interfaces.empty()) return rules;
+  if (training.counters.empty()) return rules;
   rules.counters = planner::TrainingRules::Counters::kWatched;
   rules.budget.start = planner::BudgetConfig::Start::kInDoubt;
   return rules;
@@ -66,7 +80,7 @@ void add_training(const GatewayConfig& config, const Training& training, daemon:
     // Where the network keeps bulk out of the way by itself, the gate stays open.
     if (config.links[i].queue == Link::LowerEffort::kNone) crosses.links.push_back(i);
   }
-  if (!training.interfaces.empty()) port.counted.push_back({port.names.size(), training.interfaces, capacity});
+  if (!training.counters.empty()) port.counted.push_back({port.names.size(), training.counters, capacity});
   port.site.bursts.trainings.push_back(std::move(crosses));
   port.site.trainings.push_back(rules_of(training, config.schedule));
   port.hears_api.push_back(training.listens_to(PhaseSource::kApi));

@@ -48,6 +48,8 @@ Result<Link> read_link(const Value& value) {
   bool le_queue = false;
   reader.read_flag("le_queue", le_queue);
   if (le_queue) link.queue = Link::LowerEffort::kOwn;
+  reader.read("congestion", link.congestion, registered({"bbr", "contracted", "scavenger"}));
+  reader.read("dscp", link.dscp, one_of<Dscp>({{"LE", Dscp::kLowerEffort}, {"off", Dscp::kDefault}}));
   reader.read("leftover_floor", link.leftover_floor, parse_floor);
   reader.read("may_hurt_training", link.may_hurt, parse_hurt);
   if (!reader.status().ok()) return reader.status().error();
@@ -112,17 +114,6 @@ Status read_phase(const Table& document, GatewayConfig& config) {
   return phase.status();
 }
 
-// iface:NAME. The kernel's names of interfaces have up to 15 bytes and no slash.
-Result<std::string> parse_counter(std::string_view text) {
-  constexpr std::string_view kInterface = "iface:";
-  constexpr size_t kNameMax = 15;
-  if (!text.starts_with(kInterface)) return invalid(quoted(text) + " is no counter of this version", "write iface: and the name of an interface, such as iface:eth1");
-  const std::string_view name = text.substr(kInterface.size());
-  if (name.empty() || name.size() > kNameMax || name.find('/') != name.npos || name.starts_with('.'))
-    return invalid(quoted(text) + " names no interface", "write one of those that `ip link` shows, such as iface:eth1");
-  return std::string(name);
-}
-
 Result<Training> read_training(const Value& value) {
   Training training;
   training.at = value.at;
@@ -145,7 +136,7 @@ Result<Training> read_training(const Value& value) {
   });
   if (sources != 0) training.sources = sources;
   reader.read_each("counters", [&](const std::string& text) -> Status {
-    auto name = parse_counter(text);
+    auto name = daemon::parse_counter_name(text);
     if (!name.ok()) return name.error();
     training.interfaces.push_back(std::move(name).value());
     return success();

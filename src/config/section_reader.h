@@ -136,4 +136,14 @@ Status read_each(const Table& document, const char* name, std::vector<Row>& into
   return success();
 }
 
+// A name of a registry.
+inline auto registered(std::initializer_list<std::string_view> names) {
+  return [names = std::vector(names)](std::string_view text) -> Result<std::string> {
+    if (std::ranges::count(names, text) > 0) return std::string(text);
+    std::string all;
+    for (const std::string_view name : names) all += (all.empty() ? "" : ", ") + std::string(name);
+    return invalid(quoted(text) + " is not known", "write one of: " + all);
+  };
+}
+
 }  // namespace tideway::config

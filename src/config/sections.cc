@@ -33,16 +33,6 @@ Result<std::optional<Endpoint>> parse_web(std::string_view text) {
   return endpoint;
 }
 
-// A name of a registry.
-auto registered(std::initializer_list<std::string_view> names) {
-  return [names = std::vector(names)](std::string_view text) -> Result<std::string> {
-    if (std::ranges::count(names, text) > 0) return std::string(text);
-    std::string all;
-    for (const std::string_view name : names) all += (all.empty() ? "" : ", ") + std::string(name);
-    return invalid(quoted(text) + " is not known", "write one of: " + all);
-  };
-}
-
 // A packet backend; the table of those this build has is packet_io's.
 Result<std::string> parse_backend(std::string_view text) {
   const auto backend = packet_io::find_backend(text);

@@ -5,6 +5,7 @@
 #pragma once
 #include "config/document.h"
 #include "config/names.h"
+#include "daemon/counter_name.h"
 #include "job/spec.h"
 #include "packet_io/dpdk_config.h"
 #include "planner/timetable.h"
@@ -158,6 +159,8 @@ struct Link {
   std::optional<Rate> leftover_floor;  // what planning counts on before the tide has been seen for three days
   // kForDeadlines: jobs that may, and whose deadlines need it, compete with trainings.
   enum class Hurt : uint8_t { kNever, kForDeadlines } may_hurt = Hurt::kNever;
+  std::string congestion;           // a name in the registry of controllers; empty: by kind, see config/phases.h
+  Dscp dscp = Dscp::kLowerEffort;
   std::string at;
 };
 
@@ -191,7 +194,7 @@ struct Training {
   std::string name;
   std::vector<std::string> peers;   // far ends of links that its bursts cross
   uint8_t sources = 7;              // bits of PhaseSource
-  std::vector<std::string> interfaces;  // whose counters show its bursts
+  std::vector<daemon::CounterName> counters;  // that show its bursts
   Duration period_hint{};           // zero: not known
   std::string at;
 

@@ -4,6 +4,7 @@
 #include "api/checkpoint_json.h"
 #include "api/problem.h"
 #include "api/spec_json.h"
+#include "api/tide_json.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "session/hello.h"
@@ -83,6 +84,7 @@ void Api::turn(Time now, job::WallTime wall) {
     parts_.gateway.set_rate(rate_after_);
   }
   for (const auto& server : servers_) server->run();
+  for (const PhaseAlarm& alarm : tide_.take_alarms()) feed_.tell("alarm", api::alarm_json(name_of(alarm.trouble), alarm.subject, answer_to(alarm.trouble)));
   feed_.turn(now);
   tide_.turn(now, wall);
   for (const auto& server : servers_) server->run();  // what the feeds said goes out

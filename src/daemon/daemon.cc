@@ -96,6 +96,8 @@ Result<std::unique_ptr<Daemon>> Daemon::start(DaemonConfig config) {
     if (!phases.ok()) return std::move(phases).error();
     daemon->phases_ = std::move(phases).value();
   }
+  if (daemon->phases_ != nullptr)
+    config.gateway.on_notice = [phases = daemon->phases_.get()](const std::string& site, const messages::PhaseNotice& notice) { phases->on_notice(read_clock(), site, notice); };
   const auto gates = config.gateway.engine.gates;
   auto gateway = session::Gateway::start(std::move(config.gateway));
   if (!gateway.ok()) return std::move(gateway).error();
@@ -113,6 +115,7 @@ Status Daemon::watch_descriptors() {
   waits_ = epoll_create1(EPOLL_CLOEXEC);
   std::vector<int> fds = service_->wait_fds();
   fds.push_back(signals_);
+  if (phases_ != nullptr) fds.push_back(phases_->mail().wait_fd());
   for (const int fd : fds) {
     epoll_event event{};
     event.events = EPOLLIN;
@@ -190,10 +193,14 @@ void Daemon::run(const std::function<void()>& on_ready) {
   drain();
 }
 
-// What hangs for another reason than a disk only a new start mends.
+// What hangs for another reason than a disk only a new start mends. A net worker that stands still is as bad as we: nothing of ours would leave or
+// arrive any more.
 void Daemon::tell_watchdog(Time now) {
   feel_pulse(now);
-  if (watchdog_.beat(now) && !pulse_.has_still_worker()) notify_.say("WATCHDOG=1");
+  Time turned = now;
+  for (const engine::NetBoard& board : gateway_->engine().net_boards())
+    if (const uint64_t ns = board.turned_ns.get(); ns != 0) turned = std::min(turned, Time(Duration(static_cast<int64_t>(ns))));
+  if (watchdog_.beat(now, turned) && !pulse_.has_still_worker()) notify_.say("WATCHDOG=1");
 }
 
 void Daemon::feel_pulse(Time now) {
@@ -206,11 +213,17 @@ void Daemon::feel_pulse(Time now) {
   }
 }
 
+void Daemon::tell_peers(Time now) {
+  if (phases_ == nullptr) return;
+  for (const PhaseMail::ToTell& one : phases_->mail().take_to_tell(now)) gateway_->tell(one.site, one.notice);
+}
+
 void Daemon::turn() {
   const Time now = read_clock();
   tell_watchdog(now);
   const Time until = std::min({now + kTurnMax, service_->next_deadline(now), watchdog_.next_deadline()});
   gateway_->turn(std::max(until - now, Duration()), waits_);
+  tell_peers(read_clock());
   service_->turn(read_clock());
 }
 

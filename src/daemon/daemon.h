@@ -61,6 +61,7 @@ class Daemon {
   void turn();
   void tell_watchdog(Time now);
   void feel_pulse(Time now);
+  void tell_peers(Time now);
   void warn_of_expiry();
   void drain();
 

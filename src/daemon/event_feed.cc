@@ -38,6 +38,11 @@ void EventFeed::tell_states(Reader& reader) const {
   }
 }
 
+void EventFeed::tell(std::string_view type, std::string_view data) {
+  for (const Reader& reader : readers_)
+    if (reader.interest.job.empty()) reader.exchange->say("event: " + std::string(type) + "\ndata: " + std::string(data) + "\n\n");
+}
+
 // One job's stream ends with the job.
 bool EventFeed::is_through(const Reader& reader) const {
   if (reader.interest.job.empty()) return false;

@@ -26,6 +26,8 @@ class EventFeed {
   };
   // Takes the exchange over. Events after Last-Event-ID come first, as far back as there are any.
   void add(const std::shared_ptr<http::Exchange>& reader, Interest interest);
+  // To all who watch everybody's jobs or their own; without a number, as it is about no job.
+  void tell(std::string_view type, std::string_view data);
   void turn(Time now);
   Time next_deadline() const;
   size_t readers() const { return readers_.size(); }

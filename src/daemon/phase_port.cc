@@ -61,6 +61,7 @@ Result<std::unique_ptr<PhasePort>> PhasePort::start(PhasePortConfig config) {
   std::unique_ptr<PhasePort> port(new PhasePort(std::move(config)));
   port->wake_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (port->wake_ < 0) return unusable("no descriptor is left for the phase port", "raise the limit of open files");
+  if (Status status = port->mail_.open(); !status.ok()) return std::move(status).error();
   if (port->config_.listen)
     if (Status status = port->open_socket(*port->config_.listen); !status.ok()) return std::move(status).error();
   if (Status status = port->open_counters(); !status.ok()) return std::move(status).error();
@@ -95,10 +96,10 @@ Status PhasePort::open_socket(const Endpoint& listen) {
 
 Status PhasePort::open_counters() {
   for (const PhasePortConfig::Counted& one : config_.counted) {
-    auto counters = InterfaceCounters::open(one.interfaces);
+    auto counters = TrafficCounters::open(one.counters, config_.data_address);
     if (!counters.ok()) return std::move(counters).error();
-    const bool sees_ours = config_.data_address && std::ranges::any_of(one.interfaces, [this](const std::string& name) { return carries(name, *config_.data_address); });
-    counted_.push_back({one.training, std::move(counters).value(), sees_ours, planner::CounterWatch(one.capacity)});
+    if (counters.value().is_of_ports()) bin_ = planner::CounterWatch::kPortBin;
+    counted_.push_back({one.training, std::move(counters).value(), planner::CounterWatch(one.capacity)});
   }
   return success();
 }
@@ -147,7 +148,8 @@ void PhasePort::run() {
     loop_.on_time(now);
     expired_.store(loop_.bursts().expired(), std::memory_order_relaxed);
     write_words(now);
-    tell_news();
+    watch_forgeries(now);
+    tell_news(now);
     make_report(now);
     wait(now);
   }
@@ -168,6 +170,7 @@ void PhasePort::receive(Time now) {
 }
 
 void PhasePort::take_announced(Time now) {
+  for (const PhaseMail::Heard& heard : mail_.take_heard()) loop_.on_peer(heard.training, heard.kind == messages::PhaseNotice::Kind::kBegin ? gate::PhaseKind::kBegin : gate::PhaseKind::kEnd, heard.at);
   std::vector<gate::PhaseEvent> events;
   {
     const std::lock_guard lock(mutex_);
@@ -221,7 +224,7 @@ void PhasePort::watch_slot(Time now, size_t slot, size_t training) {
 }
 
 void PhasePort::watch_counters(Time now) {
-  if (counted_.empty() || (counted_at_ != Time::min() && now - counted_at_ < planner::CounterWatch::kBin)) return;
+  if (counted_.empty() || (counted_at_ != Time::min() && now - counted_at_ < bin_)) return;
   counted_at_ = now;
   InterfaceCounters::Counts own;
   for (size_t link = 0; link < written_.size(); ++link)
@@ -232,7 +235,7 @@ void PhasePort::watch_counters(Time now) {
   for (Counted& one : counted_) {
     const InterfaceCounters::Counts counts = one.counters.read();
     planner::CounterWatch::Sample sample{now, counts.sent, counts.received, 0, 0};
-    if (one.sees_ours) sample.own_sent = own.sent, sample.own_received = own.received;
+    if (one.counters.sees_ours()) sample.own_sent = own.sent, sample.own_received = own.received;
     loop_.on_counters(one.training, one.watch.on_sample(sample), one.watch.edge_at(), now);
   }
 }
@@ -255,9 +258,48 @@ void PhasePort::write_words(Time now) {
   }
 }
 
-void PhasePort::tell_news() {
+void PhasePort::alarm(Time now, PhaseTrouble trouble, const std::string& subject) {
+  if (!mail_.raise(now, {trouble, subject}) || trouble == PhaseTrouble::kLost) return;  // phase_lost says it
+  log::warning("phase_" + std::string(name_of(trouble)), "about=" + subject + " why=\"" + std::string(answer_to(trouble)) + '"');
+}
+
+void PhasePort::watch_forgeries(Time now) {
+  const uint64_t forged = judge_.count(gate::BeaconFate::kKey) + judge_.count(gate::BeaconFate::kTag) + judge_.count(gate::BeaconFate::kTime);
+  if (forged != std::exchange(forged_, forged)) alarm(now, PhaseTrouble::kForged, "beacon");
+}
+
+// Of the configuration it asks only for what no thread changes.
+void PhasePort::on_notice(Time now, const std::string& site, const messages::PhaseNotice& notice) {
+  const size_t training = loop_.bursts().index_of(notice.training);
+  const bool is_known = training < config_.names.size();
+  const auto leads_there = [&](size_t link) { return config_.peers[link] == site; };
+  if (!is_known) return;  // its peers configure what they like
+  if (std::ranges::none_of(links_of(training), leads_there)) return alarm(now, PhaseTrouble::kForged, site);
+  const Duration age = std::chrono::microseconds(notice.age_us);
+  if (age > PhaseMail::kNoticeAgeMax) return alarm(now, PhaseTrouble::kLate, config_.names[training]);
+  mail_.hear({training, notice.kind, now - age});
+}
+
+void PhasePort::tell_peers(const planner::SiteNews& news) {
+  const planner::TrainingWatch& watch = loop_.training(news.index);
+  const auto us = [](Duration time) { return static_cast<uint32_t>(std::clamp<int64_t>(time / std::chrono::microseconds(1), 0, messages::kPhaseTimeMax)); };
+  messages::PhaseNotice notice;
+  notice.training = config_.site.bursts.trainings[news.index].id;
+  notice.kind = news.kind == planner::SiteNews::Kind::kBegun ? messages::PhaseNotice::Kind::kBegin : messages::PhaseNotice::Kind::kEnd;
+  notice.period_us = us(watch.period(news.at));
+  notice.jitter_us = us(watch.sigma(news.at));
+  for (const size_t link : links_of(news.index)) mail_.tell({config_.peers[link], notice, news.at});
+}
+
+void PhasePort::tell_news(Time now) {
   using enum planner::SiteNews::Kind;
   for (const planner::SiteNews& news : loop_.take_news()) {
+    if (news.kind == kBegun || news.kind == kEnded) {
+      tell_peers(news);
+      continue;
+    }
+    for (const auto& [kind, trouble] : {std::pair(kStale, PhaseTrouble::kStale), std::pair(kLost, PhaseTrouble::kLost), std::pair(kLate, PhaseTrouble::kLate), std::pair(kWrong, PhaseTrouble::kWrong)})
+      if (news.kind == kind) alarm(now, trouble, config_.names[news.index]);
     if (news.kind == kGateHeld) {
       log::warning("gate_held", "link=" + config_.peers[news.index] + " why=\"trainings hold it closed without a gap\" next=\"see whether their bursts are ended\"");
       continue;
@@ -299,7 +341,7 @@ PhaseReport PhasePort::report() const {
 }
 
 void PhasePort::wait(Time now) {
-  Duration most = !counted_.empty() ? planner::CounterWatch::kBin : board_ != nullptr ? kBoardPeriod : kTurnPeriod;
+  Duration most = !counted_.empty() ? bin_ : board_ != nullptr ? kBoardPeriod : kTurnPeriod;
   if (const Time next = loop_.next_deadline(now); next != kNever) most = std::clamp(next - now, Duration::zero(), most);
   pollfd watched[2] = {{.fd = wake_, .events = POLLIN, .revents = 0}, {.fd = socket_, .events = POLLIN, .revents = 0}};
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(most);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Where the site hears of trainings: beacons of other hosts, words of this process (the API), the phase board, and counters of
-// interfaces. One thread of its own takes them, drives the site's loop with them, and is the only writer of the gates' words.
+// their traffic. One thread of its own takes them, drives the site's loop with them, and is the only writer of the gates' words.
 // Bursts on the phase board are seen by the net workers themselves; this thread tells them which slots matter.
 // Thread: any for announce(), report() and counts(); the rest main.
 #pragma once
-#include "daemon/interface_counters.h"
 #include "daemon/phase_board.h"
+#include "daemon/phase_mail.h"
+#include "daemon/traffic_counters.h"
 #include "engine/gates.h"
 #include "gate/beacon_judge.h"
 #include "planner/site_loop.h"
@@ -32,7 +33,7 @@ struct PhasePortConfig {
   std::vector<std::string> peers;         // of the links
   struct Counted {
     size_t training;
-    std::vector<std::string> interfaces;
+    std::vector<CounterName> counters;
     Rate capacity;                        // of the links that it crosses, the least
   };
   std::vector<Counted> counted;           // trainings whose bursts counters show
@@ -75,6 +76,10 @@ class PhasePort {
 
   // A word of the API. Taken, it has its effect within a wake-up of the thread; kFull: the thread does not keep up.
   gate::EventFate announce(const gate::PhaseEvent& event);
+  // What the gateway of that site says of a training there. It predicts, and moves no gate by itself.
+  void on_notice(Time now, const std::string& site, const messages::PhaseNotice& notice);
+  PhaseMail& mail() { return mail_; }
+  const PhaseMail& mail() const { return mail_; }
   // As of a moment ago.
   PhaseReport report() const;
   const std::vector<std::string>& names() const { return config_.names; }
@@ -96,7 +101,10 @@ class PhasePort {
   void watch_counters(Time now);
   void watch_bulk();
   void write_words(Time now);
-  void tell_news();
+  void tell_news(Time now);
+  void tell_peers(const planner::SiteNews& news);
+  void alarm(Time now, PhaseTrouble trouble, const std::string& subject);
+  void watch_forgeries(Time now);
   void make_report(Time now);
   void wait(Time now);
 
@@ -109,6 +117,7 @@ class PhasePort {
   std::vector<uint64_t> board_slots_;   // by link
   std::vector<engine::GateNews> written_;
   Time reclaimed_at_{}, counted_at_ = Time::min();
+  Duration bin_ = planner::CounterWatch::kBin;
   struct Slot {
     uint64_t begin_ns = 0;
     std::optional<size_t> training;       // that bursts there
@@ -116,12 +125,13 @@ class PhasePort {
   std::array<Slot, TIDEWAY_PHASE_SLOTS> slots_;  // as seen last
   struct Counted {
     size_t training;
-    InterfaceCounters counters;
-    bool sees_ours;                       // our own bytes pass these interfaces, too
+    TrafficCounters counters;
     planner::CounterWatch watch;
   };
   std::vector<Counted> counted_;
   std::vector<uint64_t> bulk_sent_;       // by link, as counted before
+  PhaseMail mail_;
+  uint64_t forged_ = 0;                   // beacons, as counted before
   std::mutex mutex_;
   std::vector<gate::PhaseEvent> announced_;  // under mutex_; bounded by kAnnouncedMax
   mutable std::mutex report_mutex_;

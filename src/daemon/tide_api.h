@@ -20,6 +20,7 @@ class TideApi {
   void watch(const std::shared_ptr<http::Exchange>& reader) { feed_.add(reader); }
 
   void turn(Time now, job::WallTime wall);
+  std::vector<PhaseAlarm> take_alarms() { return phases_ == nullptr ? std::vector<PhaseAlarm>() : phases_->mail().take_alarms(); }
   Time next_deadline(Time now) const;
   const PhasePort* phases() const { return phases_; }
   const LinkSampler& sampler() const { return sampler_; }

@@ -45,6 +45,11 @@ void add_trainings(MetricsText& out, const PhasePort& phases, Time now) {
     const auto fate = static_cast<gate::BeaconFate>(i);
     out.value(static_cast<double>(phases.count(fate)), {{"result", std::string(name_of(fate))}});
   }
+  out.family("phase_alarms_total", kCounter, "signals of trainings with which something was wrong, by what");
+  for (size_t i = 0; i < kPhaseTroubles; ++i) {
+    const auto trouble = static_cast<PhaseTrouble>(i);
+    out.value(static_cast<double>(phases.mail().count(trouble)), {{"alarm", std::string(name_of(trouble))}});
+  }
   const PhaseReport report = phases.report();
   const auto each = [&](auto value) {
     for (size_t i = 0; i < report.trainings.size(); ++i)

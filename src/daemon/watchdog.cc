@@ -24,8 +24,12 @@ Duration Watchdog::patience(const char* microseconds, const char* process, int64
   return std::chrono::microseconds(std::min(positive(microseconds).value_or(0), kDay));
 }
 
-bool Watchdog::beat(Time now) {
+bool Watchdog::beat(Time now, Time workers) {
   if (now < next_) return false;
+  if (now - workers > kStill) {
+    next_ = now + kStill / 10;  // it may only have been busy for long
+    return false;
+  }
   next_ = now + every_;
   return true;
 }

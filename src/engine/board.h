@@ -52,6 +52,7 @@ struct alignas(64) NetBoard {
   // What it could use of the gateway's rate, in bytes per second. Each worker works out the same shares from all of these,
   // so that none has to be asked.
   Counter rate_wanted;
+  Counter turned_ns;  // when its loop began its last turn; it never sleeps for long
   Counter packets_lost_received, packets_lost_sent;  // on this host; see PacketIoLosses
   Counter dropped_auth, dropped_replay, dropped_refused, dropped_malformed, dropped_short, dropped_unknown, dropped_foreign;
 };

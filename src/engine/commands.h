@@ -67,6 +67,7 @@ struct OpenLane {
   size_t flows_of_session = 0;       // those of its other lanes, too, which share the path with these
   Rate rate_remembered;              // of the session, from an earlier one; zero: unknown
   std::optional<size_t> link;        // whose gate stands before it; none: it is always open
+  Dscp dscp = Dscp::kLowerEffort;    // of its packets, unless its link says else
   std::shared_ptr<LaneBoard> board;  // the engine fills it in
   Delivery delivery = Delivery::kDatagram;
   std::vector<OpenFlow> flows;

@@ -109,6 +109,7 @@ void Engine::Parts::run_net(size_t index) {
   PollPace rests = pace;
   for (int idle = 0; !stopping.load(std::memory_order_relaxed);) {
     const Time now = read_clock();
+    net_boards[index].turned_ns.set(static_cast<uint64_t>(now.time_since_epoch().count()));
     if (worker.poll(now)) {
       idle = 0;
       rests.on_work();

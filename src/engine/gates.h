@@ -5,10 +5,12 @@
 // before it sends; one that sleeps sends nothing; and behind a gate that is not open it looks every millisecond.
 // Thread: as named.
 #pragma once
+#include "congestion/registry.h"
 #include "engine/board.h"
 #include "engine/layout.h"
 #include "gate/gate.h"
 #include "gate/phase_board.h"
+#include <tideway/packet_io.h>
 
 #include <array>
 #include <atomic>
@@ -54,10 +56,17 @@ struct alignas(64) GateBoard {
   alignas(64) Counter bytes_sent, bytes_received;   // with headers, as a link without Ethernet's gaps is charged
 };
 
+// How what we send on a link behaves, beside its gate.
+struct LinkTraffic {
+  std::optional<congestion::ControllerEntry> controller;  // none: the engine's
+  Dscp dscp = Dscp::kLowerEffort;
+};
+
 struct GatesConfig {
   double trickle = gate::kTrickleDefault;
   Duration queue_target = std::chrono::milliseconds(1);
   Duration ttl_default = std::chrono::seconds(2), ttl_max = std::chrono::seconds(60);
+  std::vector<LinkTraffic> traffic = {};  // by link; those behind its end are as the struct says
 };
 
 class Gates {
@@ -65,6 +74,7 @@ class Gates {
   Gates(size_t links, const GatesConfig& config) : config_(config), words_(links), boards_(links * kNetWorkersMax) {}
 
   const GatesConfig& config() const { return config_; }
+  LinkTraffic traffic(size_t link) const { return link < config_.traffic.size() ? config_.traffic[link] : LinkTraffic(); }
   size_t links() const { return words_.size(); }
   GateWord& word(size_t link) { return words_[link]; }
   const GateWord& word(size_t link) const { return words_[link]; }

@@ -19,7 +19,7 @@ constexpr Duration kDeadPatience = std::chrono::seconds(10);  // as long as the 
 LanePort::LanePort(Time now, const OpenLane& open, const Ground& ground)
     : lane_({.lane = open.id, .unit = open.credit_unit, .blocks_given_max = ground.credit.blocks_max, .pool = &ground.credit},
             ground.pool, ground.table),
-      board_(open.board), delivery_(open.delivery), opened_at_(now), dealt_at_(now) {}
+      board_(open.board), delivery_(open.delivery), dscp_(open.dscp), opened_at_(now), dealt_at_(now) {}
 
 void LanePort::add_flow(Time now, OpenFlow&& open, PathId path, std::unique_ptr<CongestionController> controller) {
   auto port = std::make_unique<Port>();
@@ -145,7 +145,7 @@ bool LanePort::write(Time now, Port& port, PacketIo& io) {
 // A peer behind NAT may come to us from another port; the flow has challenged it before it changes its mind.
 void LanePort::follow_peer(Port& port, PacketIo& io) {
   if (port.flow->peer() == port.remote) return;
-  auto moved = io.open_path({.local = port.local, .remote = port.flow->peer()});
+  auto moved = io.open_path({.local = port.local, .remote = port.flow->peer(), .dscp = dscp_});
   port.remote = port.flow->peer();
   if (!moved.ok()) return;  // out of paths: the old one goes on
   io.close_path(port.path);

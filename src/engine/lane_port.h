@@ -84,6 +84,7 @@ class LanePort {
   flow::Lane lane_;
   std::shared_ptr<LaneBoard> board_;
   const Delivery delivery_;
+  const Dscp dscp_;
   const Time opened_at_;
   bool has_been_open_ = false, death_told_ = false;
   Rate ceiling_ = Rate::unlimited();

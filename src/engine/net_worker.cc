@@ -113,9 +113,12 @@ void NetWorker::obey(Time, DropPorts&& drop) {
 }
 
 void NetWorker::obey(Time now, OpenLane&& open) {
+  const bool has_gate = open.link && config_.gates != nullptr;
+  const LinkTraffic traffic = has_gate ? config_.gates->traffic(*open.link) : LinkTraffic{.controller = {}, .dscp = open.dscp};
+  open.dscp = traffic.dscp;
   auto lane = std::make_unique<LanePort>(now, open, LanePort::Ground{pool_, table_, credit_});
   for (OpenFlow& flow : open.flows) {
-    const auto path = carrier(open.delivery).open_path({.local = flow.local, .remote = flow.config.peer});
+    const auto path = carrier(open.delivery).open_path({.local = flow.local, .remote = flow.config.peer, .dscp = open.dscp});
     if (!path.ok()) {
       tell(LaneDied{open.lane, path.error()});
       break;
@@ -130,10 +133,10 @@ void NetWorker::obey(Time now, OpenLane&& open) {
     control.rate_remembered = open.rate_remembered * (1.0 / static_cast<double>(std::max<size_t>(open.flows_of_session, 1)));
     control.seed = flow.config.challenge_seed;
     flow.config.delivery = open.delivery;
-    auto controller = open.delivery == Delivery::kStream ? std::make_unique<congestion::Carried>() : config_.controller.make(control);
+    auto controller = open.delivery == Delivery::kStream ? std::make_unique<congestion::Carried>() : traffic.controller.value_or(config_.controller).make(control);
     lane->add_flow(now, std::move(flow), path.value().id, std::move(controller));
   }
-  if (open.link && config_.gates != nullptr) lane->put_gate(now, *config_.gates, *open.link, config_.index);
+  if (has_gate) lane->put_gate(now, *config_.gates, *open.link, config_.index);
   const auto is_taken = [&](ConnectionId id) {
     return std::ranges::any_of(std::span(open.flows).first(lane->flows()), [id](const OpenFlow& flow) { return flow.config.local == id; });
   };

@@ -84,7 +84,7 @@ void PathEnd::start(std::unique_ptr<PacketIo> io) {
   rings_.net_bells = rings_.cpu_bells = {bell_.get()};
   rings_.io_bell = rings_.control_bell = bell_.get();
   const NetWorkerConfig net{0, config_.controller, config_.rate, std::span(&net_board_, 1),
-                            pool_->size() - static_cast<uint32_t>(kPathBlocksHeld)};
+                            pool_->size() - static_cast<uint32_t>(kPathBlocksHeld), config_.gates};
   worker_ = std::make_unique<NetWorker>(net, std::move(io), rings_, *pool_);
   if (!is_source()) return;
   std::vector<PackedBlock> all(
@@ -139,6 +139,7 @@ Status PathEnd::open(Time now, const std::vector<BoundPort>& theirs) {
   open.credit_unit = kBufferSize;
   open.flows_of_session = theirs.size();
   open.board = board_;
+  if (config_.gates != nullptr) open.link = 0;
   for (uint16_t i = 0; i < theirs.size(); ++i) open.flows.push_back(flow(i, theirs[i]));
   command(std::move(open));
   const auto role = is_source() ? OpenSlot::Role::kSending : OpenSlot::Role::kReceiving;

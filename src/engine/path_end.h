@@ -50,6 +50,7 @@ struct PathEndConfig {
   Bytes mtu = Bytes(1500);
   congestion::ControllerEntry controller;
   Rate rate = Rate::unlimited();
+  Gates* gates = nullptr;  // the first stands before its lane; null: none. They outlive the end
   const PathPattern* pattern = nullptr;                               // outlives the end
   enum class Check : uint8_t { kLast, kEvery } check = Check::kLast;  // of the blocks that arrive
 };

@@ -222,4 +222,38 @@ std::string serialize(const PeerError& message) {
   return to_body(MessageType::kError, out);
 }
 
+Result<PhaseNotice> parse_phase_notice(Body body) {
+  FieldCheck check(MessageType::kPhaseNotice);
+  proto::PhaseNotice in;
+  if (!check.read(body, in)) return check.take_failure();
+  const auto time = [&](uint32_t value, std::string_view field) {
+    check.require(value <= kPhaseTimeMax, field, "is above an hour");
+    return value;
+  };
+  PhaseNotice out;
+  out.training = in.training();
+  check.require(out.training != 0, "training", "is missing");
+  out.kind = check.choice(in.kind(), PhaseNotice::Kind::kEnd, "kind");
+  out.age_us = time(in.age_us(), "age_us");
+  out.duration_us = time(in.duration_us(), "duration_us");
+  out.period_us = time(in.period_us(), "period_us");
+  out.jitter_us = time(in.jitter_us(), "jitter_us");
+  out.ttl_us = time(in.ttl_us(), "ttl_us");
+  out.bytes = in.bytes();
+  return check.finish(std::move(out));
+}
+
+std::string serialize(const PhaseNotice& message) {
+  proto::PhaseNotice out;
+  out.set_training(message.training);
+  out.set_kind(static_cast<uint32_t>(message.kind));
+  out.set_age_us(message.age_us);
+  out.set_duration_us(message.duration_us);
+  out.set_period_us(message.period_us);
+  out.set_jitter_us(message.jitter_us);
+  out.set_ttl_us(message.ttl_us);
+  out.set_bytes(message.bytes);
+  return to_body(MessageType::kPhaseNotice, out);
+}
+
 }  // namespace tideway::messages

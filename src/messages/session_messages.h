@@ -89,6 +89,18 @@ struct Goodbye {
 
 enum class Reaction : uint8_t { kEntryFailed = 1, kTransferWaits = 2, kTransferEnds = 3, kSessionEnds = 4 };
 
+// A training at the sender's site has begun to communicate, or ended: for prediction only.
+struct PhaseNotice {
+  enum class Kind : uint8_t { kBegin = 1, kEnd = 2 };
+  uint64_t training = 0;              // FNV-1a 64 of its name; not zero
+  Kind kind = Kind::kBegin;
+  uint32_t age_us = 0;                // ago, when this was written; at most kPhaseTimeMax, as the others
+  uint32_t duration_us = 0, period_us = 0, jitter_us = 0, ttl_us = 0;  // 0: unknown
+  uint64_t bytes = 0;                 // 0: unknown
+  bool operator==(const PhaseNotice&) const = default;
+};
+inline constexpr uint32_t kPhaseTimeMax = 3'600'000'000;  // us: an hour
+
 // Message `Error`; the name keeps it apart from tideway::Error.
 struct PeerError {
   std::string code;                   // a word, see fault_named; an unknown one is handled by its reaction
@@ -108,6 +120,7 @@ Result<KeepAlive> parse_keep_alive(Body body);
 Result<KeepAliveReply> parse_keep_alive_reply(Body body);
 Result<Goodbye> parse_goodbye(Body body);
 Result<PeerError> parse_error(Body body);
+Result<PhaseNotice> parse_phase_notice(Body body);
 
 std::string serialize(const Hello& message);
 std::string serialize(const Lanes& message);
@@ -115,5 +128,6 @@ std::string serialize(const KeepAlive& message);
 std::string serialize(const KeepAliveReply& message);
 std::string serialize(const Goodbye& message);
 std::string serialize(const PeerError& message);
+std::string serialize(const PhaseNotice& message);
 
 }  // namespace tideway::messages

@@ -26,6 +26,7 @@ constexpr MessageType type_of(const Published&) { return MessageType::kPublished
 constexpr MessageType type_of(const PublishedAck&) { return MessageType::kPublishedAck; }
 constexpr MessageType type_of(const CancelTransfer&) { return MessageType::kCancelTransfer; }
 constexpr MessageType type_of(const TransferClosed&) { return MessageType::kTransferClosed; }
+constexpr MessageType type_of(const PhaseNotice&) { return MessageType::kPhaseNotice; }
 constexpr MessageType type_of(const Progress&) { return MessageType::kProgress; }
 constexpr MessageType type_of(const ObjectsHeld&) { return MessageType::kObjectsHeld; }
 constexpr MessageType type_of(const BaseLeaves&) { return MessageType::kBaseLeaves; }

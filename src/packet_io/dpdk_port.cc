@@ -377,7 +377,7 @@ std::vector<PortCounters> count_dpdk_ports() {
     std::array<char, RTE_ETH_NAME_MAX_LEN> name{};
     rte_eth_stats stats{};
     if (rte_eth_dev_get_name_by_port(id, name.data()) != 0 || rte_eth_stats_get(id, &stats) != 0) continue;
-    all.push_back({.port = name.data(), .received = stats.ipackets, .sent = stats.opackets, .missed = stats.imissed, .dry = stats.rx_nombuf,
+    all.push_back({.port = name.data(), .received = stats.ipackets, .sent = stats.opackets, .received_bytes = stats.ibytes, .sent_bytes = stats.obytes, .missed = stats.imissed, .dry = stats.rx_nombuf,
                    .receive_errors = stats.ierrors, .send_errors = stats.oerrors});
   }
   return all;

@@ -32,7 +32,8 @@ using JoinedConfigs = std::pair<PacketIoConfig, PacketIoConfig>;
 // What a device counts of one of its ports, since it was started.
 struct PortCounters {
   std::string port;  // the device's name
-  uint64_t received = 0, sent = 0;
+  uint64_t received = 0, sent = 0;  // packets
+  uint64_t received_bytes = 0, sent_bytes = 0;
   uint64_t missed = 0;          // came when no descriptor was free
   uint64_t dry = 0;             // came when no buffer was free
   uint64_t receive_errors = 0, send_errors = 0;

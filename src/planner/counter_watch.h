@@ -18,6 +18,7 @@ namespace tideway::planner {
 
 class CounterWatch {
  public:
+  static constexpr Duration kPortBin = std::chrono::milliseconds(1);    // of a port that is asked without the kernel
   static constexpr Duration kBin = std::chrono::milliseconds(10), kQuiet = std::chrono::milliseconds(20);
   static constexpr double kBusyShare = 0.05;                            // of the link
   static constexpr Duration kOwedMax = std::chrono::milliseconds(2);    // of the link's rate: what waits in the kernel,

@@ -55,7 +55,7 @@ void SiteLoop::on_counters(size_t training, CounterWatch::Edge edge, Time at, Ti
     else tell_counters(training, gate::PhaseKind::kEnd, at, now);
     return;
   }
-  watch.on_seen(at);
+  watch.on_seen(at, is_bursting(training) ? TrainingWatch::Said::kBefore : TrainingWatch::Said::kNot);
   maybe_ended_[training].reset();
   if (watch.believes_counters(now)) tell_counters(training, gate::PhaseKind::kBegin, at, now);
 }
@@ -66,6 +66,11 @@ void SiteLoop::tell_counters(size_t training, gate::PhaseKind kind, Time at, Tim
   if (bursts_.on_event(now, event) != gate::EventFate::kTaken) return;
   watches_[training].on_heard(now, PhaseOrigin::kCounters);
   settle(at, PhaseOrigin::kCounters, TrainingWatch::End::kSaid);
+}
+
+void SiteLoop::on_peer(size_t training, gate::PhaseKind kind, Time at) {
+  if (kind == gate::PhaseKind::kBegin) watches_[training].on_peer_begin(at);
+  if (kind == gate::PhaseKind::kEnd) watches_[training].on_peer_end(at);
 }
 
 void SiteLoop::on_bulk(size_t link, Bytes sent) {
@@ -101,6 +106,8 @@ void SiteLoop::settle(Time at, PhaseOrigin origin, TrainingWatch::End end) {
     was_bursting_[i] = !was_bursting_[i];
     if (was_bursting_[i]) watches_[i].on_burst_begin(at, origin);
     else watches_[i].on_burst_end(at, end);
+    news_.push_back({was_bursting_[i] ? SiteNews::Kind::kBegun : SiteNews::Kind::kEnded, i, {}, 0, at});
+    if (!was_bursting_[i] && end == TrainingWatch::End::kRanOut) news_.push_back({SiteNews::Kind::kStale, i});
   }
 }
 
@@ -112,6 +119,8 @@ void SiteLoop::tell_changes(Time now, size_t training) {
   // One that was never locked is no training that could be lost: a few words, or a busy moment of an interface.
   if (lock == Lock::kLocked) told.was_locked = true;
   if (lock == Lock::kLost && std::exchange(told.was_locked, false)) news_.push_back({SiteNews::Kind::kLost, training});
+  if (watch.misses() > std::exchange(told.misses, watch.misses())) news_.push_back({SiteNews::Kind::kWrong, training});
+  if (watch.late() > std::exchange(told.late, watch.late())) news_.push_back({SiteNews::Kind::kLate, training});
   const auto inflation = watch.budget().inflation();
   if (!inflation) return;
   const bool is_over = *inflation > config_.trainings[training].budget.budget;

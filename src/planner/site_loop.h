@@ -22,10 +22,13 @@ struct SiteLoopConfig {
 
 // What the operator should hear of.
 struct SiteNews {
-  enum class Kind : uint8_t { kLocked, kLost, kOverBudget, kWithinBudget, kGateHeld } kind;
+  // kStale: a burst that nobody ended in time; kWrong: an expected begin that did not come; kLate: a begin that was announced after
+  // counters showed it. kBegun and kEnded: the burst of a training, as announced or seen here, for those at the other end.
+  enum class Kind : uint8_t { kLocked, kLost, kOverBudget, kWithinBudget, kGateHeld, kStale, kWrong, kLate, kBegun, kEnded } kind;
   size_t index;                                 // of the training; of kGateHeld, of the link
   Duration period{};                            // of kLocked
   double inflation = 0;                         // of kOverBudget and kWithinBudget
+  Time at{};                                    // of kBegun and kEnded
 };
 
 class SiteLoop {
@@ -43,6 +46,8 @@ class SiteLoop {
   void on_board_prediction(Time begin, size_t training);
   void on_counters(size_t training, CounterWatch::Edge edge, Time at, Time now);
   void on_bulk(size_t link, Bytes sent);
+  // A begin or an end at the site at the other end of a link that the training crosses.
+  void on_peer(size_t training, gate::PhaseKind kind, Time at);
   void on_time(Time now);
   Time next_deadline(Time now) const;
 
@@ -74,7 +79,10 @@ class SiteLoop {
   std::vector<uint32_t> board_bursts_;          // slots of the board that burst, by training
   std::vector<bool> was_bursting_;
   std::vector<std::optional<Time>> maybe_ended_;  // bursts that counters show, which may only pause
-  struct Told { bool was_locked = false, is_over = false; };
+  struct Told {
+    bool was_locked = false, is_over = false;
+    uint64_t misses = 0, late = 0;
+  };
   std::vector<Told> told_;
   std::vector<LinkState> links_;
   Time last_ = Time::min();

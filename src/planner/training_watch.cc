@@ -11,6 +11,7 @@ constexpr int kGuardSigmas = 3;
 constexpr int kUsualOver = 5;                                       // bursts, about
 constexpr int kHeldPeriods = 2;                                     // at most, should the end of the burst not come
 constexpr Duration kHeldMax = std::chrono::seconds(60);
+constexpr Duration kPeerBurstMax = std::chrono::seconds(60);          // what another site says may hold no longer than what ours says
 constexpr Duration kLateLeast = std::chrono::milliseconds(2);       // what any word may be late
 
 }  // namespace
@@ -22,6 +23,7 @@ std::string_view name_of(PhaseOrigin origin) {
 
 TrainingWatch::TrainingWatch(const TrainingRules& rules)
     : rules_(rules), announced_(PhasePredictor::Begins::kAnnounced, rules.period_hint), seen_(PhasePredictor::Begins::kInferred, rules.period_hint),
+      peers_(PhasePredictor::Begins::kInferred, rules.period_hint),
       budget_(rules.budget) {}
 
 void TrainingWatch::on_heard(Time now, PhaseOrigin origin) {
@@ -30,8 +32,18 @@ void TrainingWatch::on_heard(Time now, PhaseOrigin origin) {
   if (origin != PhaseOrigin::kCounters) announced_at_ = now;
 }
 
-bool TrainingWatch::believes_counters(Time now) const {
-  if (rules_.counters == TrainingRules::Counters::kNone) return false;
+void TrainingWatch::on_peer_begin(Time at) {
+  peers_.on_begin(at);
+  peer_begin_ = at;
+}
+
+void TrainingWatch::on_peer_end(Time at) {
+  if (peer_begin_ && at > *peer_begin_) peer_burst_ = at - *std::exchange(peer_begin_, std::nullopt);
+}
+
+bool TrainingWatch::believes_counters(Time now) const { return rules_.counters != TrainingRules::Counters::kNone && is_unannounced(now); }
+
+bool TrainingWatch::is_unannounced(Time now) const {
   if (!announced_at_) return true;
   return now - *announced_at_ > (announced_.period() > Duration::zero() ? kSilentPeriods * announced_.period() : kSilence);
 }
@@ -47,7 +59,8 @@ bool TrainingWatch::Gaps::is_pause(Time at, const PhasePredictor& predictor) {
   return is_short;
 }
 
-void TrainingWatch::on_seen(Time at) {
+void TrainingWatch::on_seen(Time at, Said said) {
+  seen_begin_ = said == Said::kNot ? std::optional(at) : std::nullopt;
   if (!seen_gaps_.is_pause(at, seen_)) seen_.on_begin(at);
 }
 
@@ -55,6 +68,7 @@ void TrainingWatch::on_seen(Time at) {
 void TrainingWatch::on_burst_begin(Time at, PhaseOrigin origin) {
   told_.reset();
   awaited_until_ = kNever;
+  if (const auto seen = std::exchange(seen_begin_, std::nullopt); seen && origin != PhaseOrigin::kCounters && at - *seen > kLateAfter) ++late_;
   if (gaps_.is_pause(at, predictor(at))) return burst_.reset();
   if (origin != PhaseOrigin::kCounters) announced_.on_begin(at);
   const Duration period = this->period(at);
@@ -93,7 +107,12 @@ bool TrainingWatch::expects_more(Time at) const {
 
 std::optional<TrainingWatch::Expected> TrainingWatch::expected(Time now) const {
   if (told_) return told_;
-  if (!believes_counters(now) || seen_.lock(now) != Lock::kLocked) return std::nullopt;
+  const bool is_seen = believes_counters(now) && seen_.lock(now) == Lock::kLocked;
+  if (!is_seen && is_unannounced(now) && peers_.lock(now) == Lock::kLocked && peer_burst_ > Duration::zero()) {
+    const Duration stray = kGuardSigmas * peers_.sigma(), lasts = std::min(peer_burst_, kPeerBurstMax);
+    return Expected{peers_.next_begin(now - lasts - stray), peers_.sigma(), lasts};
+  }
+  if (!is_seen) return std::nullopt;
   const Duration late = kGuardSigmas * seen_.sigma() + kSeenAfter;
   return Expected{seen_.next_begin(now - late), seen_.sigma()};
 }
@@ -106,7 +125,8 @@ TrainingWatch::Ask TrainingWatch::ask(Time now) const {
   if (!next || next->begin == kNever) return ask;
   const Duration stray = kGuardSigmas * next->sigma;
   ask.guard_from = next->begin - budget_.tightness().guard - stray;
-  ask.guard_until = next->begin + stray + (told_ ? kLateLeast : kSeenAfter);
+  ask.guard_until = next->begin + stray + (next->lasts > Duration::zero() ? next->lasts : told_ ? kLateLeast : kSeenAfter);
+  ask.is_awaited = next->lasts == Duration::zero();
   return ask;
 }
 
@@ -117,7 +137,7 @@ void TrainingWatch::on_time(Time now) {
     told_.reset();
   }
   const Ask asked = ask(now);
-  if (asked.guard_from <= now && now < asked.guard_until) awaited_until_ = asked.guard_until;
+  if (asked.is_awaited && asked.guard_from <= now && now < asked.guard_until) awaited_until_ = asked.guard_until;
   else if (told_ && asked.guard_until <= now) told_.reset();
 }
 

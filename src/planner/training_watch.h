@@ -6,6 +6,9 @@
 // Two phase predictors run beside each other: one over begins that were announced, one over begins that counters showed. The
 // announced ones count while they come. They need no guard, because the gate hears of them in time; one that is only seen
 // in counters is some 10 ms old.
+//
+// A third one runs over what the gateway at the other end of a link says of its site's begins. It comes after half a round trip, so
+// it only predicts: while nobody here announces, the gate is guarded through the burst that is expected.
 // Thread: beacon. Pure.
 #pragma once
 #include "gate/gate.h"
@@ -47,12 +50,19 @@ class TrainingWatch {
   enum class End : uint8_t { kSaid, kRanOut };
   void on_burst_end(Time at, End end);
   // Counters show a begin and an end, whether or not somebody else said it.
-  void on_seen(Time at);
-  void on_seen_end(Time at) { seen_gaps_.end = at; }
+  enum class Said : uint8_t { kNot, kBefore };  // by an announcer, of the burst that is seen
+  void on_seen(Time at, Said said);
+  void on_seen_end(Time at) {
+    seen_gaps_.end = at;
+    seen_begin_.reset();
+  }
   // It is going to begin then; `sigma` zero: not told.
-  struct Expected { Time begin; Duration sigma; };
+  struct Expected { Time begin; Duration sigma, lasts{}; };  // `lasts`: guard all of it; zero: its begin will be heard of
   void on_prediction(const Expected& expected) { told_ = expected; }
   void on_iteration(Duration length) { reported_ = length; }
+  // The other end's site began at `at`, or ended.
+  void on_peer_begin(Time at);
+  void on_peer_end(Time at);
   void on_bulk(Bytes sent) { bulk_ += sent; }
   void on_time(Time now);
 
@@ -67,6 +77,7 @@ class TrainingWatch {
     gate::GateReason reason = gate::GateReason::kNone;
     Time guard_from = kNever, guard_until = kNever;
     Duration period{};
+    bool is_awaited = true;                  // the begin, before the guard is over
   };
   Ask ask(Time now) const;
 
@@ -78,6 +89,9 @@ class TrainingWatch {
   PhaseOrigin origin() const { return origin_; }           // of the last word
   std::optional<Time> heard_at() const { return heard_at_; }
   uint64_t misses() const { return misses_; }              // expected begins that did not come
+  // Begins that were announced after counters had shown them for longer than they take themselves.
+  static constexpr Duration kLateAfter = std::chrono::milliseconds(50);
+  uint64_t late() const { return late_; }
 
  private:
   struct Gaps {
@@ -86,18 +100,22 @@ class TrainingWatch {
     bool is_pause(Time at, const PhasePredictor& predictor);
   };
   const PhasePredictor& predictor(Time now) const { return believes_counters(now) ? seen_ : announced_; }
+  bool is_unannounced(Time now) const;
   std::optional<Expected> expected(Time now) const;
   void choose_hold(Time now);
 
   const TrainingRules rules_;
-  PhasePredictor announced_, seen_;
+  PhasePredictor announced_, seen_, peers_;
   InterferenceBudget budget_;
   PhaseOrigin origin_ = PhaseOrigin::kNone;
   std::optional<Time> heard_at_, announced_at_;
   Gaps gaps_, seen_gaps_;
   std::optional<Expected> told_;
   Time awaited_until_ = kNever;              // of the guard that stands
-  uint64_t misses_ = 0;
+  uint64_t misses_ = 0, late_ = 0;
+  std::optional<Time> seen_begin_;           // that counters showed, and nobody has announced yet
+  std::optional<Time> peer_begin_;
+  Duration peer_burst_{};                    // of the other site's, as it was last; zero: not known
   // The iteration under way.
   std::optional<Time> begin_;
   std::optional<Duration> burst_, reported_; // its length, and that of the iteration as the trainer has it

@@ -162,7 +162,12 @@ SessionCounts Gateway::counts() const {
 Surroundings Gateway::surroundings() {
   const uint32_t flows = config_.flows != 0 ? config_.flows : 2 * engine_->layout().net_workers;
   return {*engine_, roots_, config_.grants, *tls_, config_.audit, refusals_, counts_, data_ports_, paths_, signing_, config_.link_sites, flows, config_.fallback,
-          [this](const Session& session) { return others_of(session); }};
+          [this](const Session& session) { return others_of(session); }, config_.on_notice};
+}
+
+void Gateway::tell(const std::string& site, const messages::PhaseNotice& notice) {
+  for (const auto& session : sessions_)
+    if (session->peer_site() == site) session->tell(notice);
 }
 
 PeerUse Gateway::others_of(const Session& session) const {

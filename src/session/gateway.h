@@ -44,6 +44,7 @@ struct GatewayConfig {
   std::optional<Endpoint> udp_fallback{};
   AuditSink audit;  // none for a direct copy
   SigningConfig signing = {};
+  NoticeSink on_notice = {};  // of peers' trainings; empty: nobody wants to know
 };
 
 // What a running gateway may be told anew.
@@ -87,6 +88,8 @@ class Gateway {
   const Roots& roots() const { return roots_; }
   const crypto::TlsContext& tls() const { return *tls_; }
   std::span<const std::unique_ptr<Session>> all_sessions() const { return sessions_; }
+  // To every session of that site.
+  void tell(const std::string& site, const messages::PhaseNotice& notice);
   // Changes the ceiling that the configuration gave.
   void set_rate(Rate rate);
   // With the traffic of the sessions that there are.

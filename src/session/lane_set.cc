@@ -187,6 +187,7 @@ Status LaneSet::open(const messages::Lanes& theirs, const PeerPath& peer, FlowKe
     lane.flows_of_session = flows;
     lane.rate_remembered = peer.rate_remembered;
     lane.link = peer.link;
+    lane.dscp = peer.dscp;
     for (engine::OpenFlow& flow : lane.flows) flow.config.window_initial = kWindowInitial / flows;
     handles_.push_back(lane.lane);
     engine_.post(std::move(lane));

@@ -61,6 +61,7 @@ class LaneSet {
     Duration rtt;
     Rate rate_remembered;  // zero: unknown
     std::optional<size_t> link;  // whose gate what we send passes
+    Dscp dscp = Dscp::kLowerEffort;  // of it
   };
   // Opens those that the peer answered, or offered and we answered; drops the others. Errors: protocol_error.
   Status open(const messages::Lanes& theirs, const PeerPath& peer, FlowKeys& keys);

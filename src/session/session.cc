@@ -116,7 +116,8 @@ std::optional<size_t> Session::link() const {
 void Session::open_lanes() {
   rtt_opened_ = channel_->tcp_rtt().value_or(kRttUnknown);
   remembered_ = around_.paths.recall(peer_name(), rtt_opened_, read_calendar()).value_or(Rate());
-  const LaneSet::PeerPath path{channel_->remote_endpoint(), Bytes(their_hello_->mtu_max), rtt_opened_, remembered_, link()};
+  const LaneSet::PeerPath path{channel_->remote_endpoint(), Bytes(their_hello_->mtu_max), rtt_opened_, remembered_, link(),
+                               manners_ == Manners::kInsists ? Dscp::kDefault : Dscp::kLowerEffort};
   if (Status status = lanes_.open(*their_lanes_, path, *keys_); !status.ok()) return fail(status.error());
   if (lanes_.delivery() == Delivery::kStream)
     for (const messages::LaneOffer& lane : their_lanes_->lanes)  // an answer may have fewer flows than the offer
@@ -308,8 +309,16 @@ void Session::on_frame(const Frame& frame) {
     case kBaseLeaves: return take(messages::parse_base_leaves(body), to_transfer);
     case kSameLeaves: return take(messages::parse_same_leaves(body), to_transfer);
     case kRemoveTree: return take(messages::parse_remove_tree(body), [&](auto m) { on_remove_tree(m); });
+    case kPhaseNotice:
+      return take(messages::parse_phase_notice(body), [&](auto m) {
+        if (around_.on_notice) around_.on_notice(channel_->peer().identity.site, m);
+      });
     case kProgress: return;
   }
+}
+
+void Session::tell(const messages::PhaseNotice& notice) {
+  if (is_up() && !is_over()) send(notice);
 }
 
 // Whether a message of this kind goes from source to sink, or back. Errors go both ways.

@@ -43,6 +43,9 @@ struct PeerUse {
   size_t flows = 0;
 };
 
+// What a peer's gateway says of trainings at its site, and which site that is.
+using NoticeSink = std::function<void(const std::string& site, const messages::PhaseNotice& notice)>;
+
 // What all sessions of a gateway share.
 struct Surroundings {
   engine::Engine& engine;
@@ -59,6 +62,7 @@ struct Surroundings {
   uint32_t flows = 2;         // of sessions this gateway dials
   Fallback fallback = Fallback::kTls;  // kOff: no packets over TLS, for peers either
   std::function<PeerUse(const Session&)> others_of;  // accepted ones that are not over
+  NoticeSink on_notice;       // empty: nobody wants to know
 };
 
 inline constexpr Duration kKeepAliveAfter = std::chrono::seconds(3);
@@ -122,6 +126,7 @@ class Session {
   bool is_accepted() const { return side_ == Side::kAccepting && their_hello_.has_value(); }
   std::span<const engine::LaneHandle> lanes() const { return lanes_.handles(); }
   void say_goodbye(Duration drain);
+  void tell(const messages::PhaseNotice& notice);  // nothing happens before the session is up
   Traffic traffic() const;
   std::string peer_site() const;  // empty until it is known
   const UdpPolicing& policing() const { return policing_; }  // looks while there are transfers

@@ -41,6 +41,7 @@ void check_type(MessageType type, Body body) {
     case MessageType::kPublishedAck: return check(parse_published_ack, body);
     case MessageType::kCancelTransfer: return check(parse_cancel_transfer, body);
     case MessageType::kTransferClosed: return check(parse_transfer_closed, body);
+    case MessageType::kPhaseNotice: return check(parse_phase_notice, body);
     case MessageType::kProgress: return check(parse_progress, body);
     case MessageType::kObjectsHeld: return check(parse_objects_held, body);
     case MessageType::kBaseLeaves: return check(parse_base_leaves, body);

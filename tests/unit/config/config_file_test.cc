@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/config_file.h"
+
 #include "config/gateway.h"
+#include "config/phases.h"
 
 #include <gtest/gtest.h>
 
@@ -89,15 +91,33 @@ TEST(ConfigFile, TrainingsNameLinksAndBeaconsNeedAKey) {
   EXPECT_EQ(config.phase.ttl_max, std::chrono::seconds(30));
 }
 
+TEST(ConfigFile, ASharedLinkWithATrainingIsScavengedUnlessItSaysElse) {
+  const std::string training = "[[training]]\nname = \"llm7\"\npeers = [\"oslo\"]\n", link = "[[link]]\npeer = \"oslo\"\n";
+  const auto congestion = [](const GatewayConfig& config) { return congestion_of(config, config.links.at(0)); };
+  EXPECT_EQ(congestion(accepted(minimal_and(link + training))), "scavenger");
+  EXPECT_EQ(congestion(accepted(minimal_and(link))), "bbr");
+  EXPECT_EQ(congestion(accepted(minimal_and(link + "kind = \"dedicated\"\n" + training))), "bbr");
+  EXPECT_EQ(congestion(accepted(minimal_and(link + "congestion = \"bbr\"\n" + training))), "bbr");
+  expect_refused(minimal_and(link + "congestion = \"cubic\"\n"), ":18:14: ", {"not known", "bbr"});
+  expect_refused(minimal_and(link + "congestion = \"contracted\"\n"), ":16:1: ", {"contracted", "rate"});
+  const auto gates = gates_of(accepted(minimal_and(link + "dscp = \"off\"\n" + training)));
+  ASSERT_TRUE(gates->traffic(0).controller);
+  EXPECT_EQ(gates->traffic(0).controller->name, "scavenger");
+  EXPECT_EQ(gates->traffic(0).dscp, Dscp::kDefault);
+  EXPECT_EQ(gates->traffic(1).dscp, Dscp::kLowerEffort);  // a link that nothing is said of
+}
+
 TEST(ConfigFile, CountersOfATrainingNameInterfacesAndNeedACapacity) {
   const std::string link = "[[link]]\npeer = \"oslo\"\n", training = "[[training]]\nname = \"llm7\"\npeers = [\"oslo\"]\n";
   expect_refused(minimal_and(link + training + "counters = [\"iface:eth1\"]\n"), ":18:1: ", {"llm7", "oslo", "capacity"});
-  expect_refused(minimal_and(link + training + "counters = [\"nft:inet/a/b\"]\n"), ":21:12: ", {"nft:inet/a/b", "iface:"});
+  expect_refused(minimal_and(link + training + "counters = [\"nft:inet/a\"]\n"), ":21:12: ", {"nft:inet/a", "nft list counters"});
+  expect_refused(minimal_and(link + "capacity = \"10Gbit\"\n" + training + "counters = [\"dpdk:net_ring0\"]\n"), ":19:1: ", {"dpdk:net_ring0", "[data_plane.dpdk]"});
   expect_refused(minimal_and(link + training + "counters = [\"iface:../mem\"]\n"), ":21:12: ", {"../mem", "iface:eth1"});
   expect_refused(minimal_and("[schedule]\ninterference_budget = \"60%\"\n"), ":17:23: ", {"interference_budget", "50%"});
   const GatewayConfig config = accepted(minimal_and(link + "capacity = \"10Gbit\"\n" + training + "counters = [\"iface:eth1\"]\nperiod_hint = \"6s\"\n"));
   EXPECT_EQ(config.links.at(0).capacity, 10_Gbit);
-  EXPECT_EQ(config.trainings.at(0).interfaces, std::vector<std::string>{"eth1"});
+  ASSERT_EQ(config.trainings.at(0).counters.size(), 1u);
+  EXPECT_EQ(config.trainings.at(0).counters[0].device, "eth1");
   EXPECT_EQ(config.trainings.at(0).period_hint, std::chrono::seconds(6));
 }
 

@@ -184,5 +184,40 @@ TEST(BeaconKeyFile, MustNotBeReadableByEverybody) {
   EXPECT_FALSE(read_beacon_keys((root / "no.key").string()).ok());
 }
 
+TEST_F(PhasePortTest, ABurstIsToldToTheOtherEndOfItsLink) {
+  ASSERT_EQ(port->announce({.kind = gate::PhaseKind::kBegin, .training = kLlm, .details = {}}), gate::EventFate::kTaken);
+  std::vector<PhaseMail::ToTell> told;
+  ASSERT_TRUE(becomes_true([&] { return !(told = port->mail().take_to_tell(read_clock())).empty(); }));
+  EXPECT_EQ(told[0].site, "wisconsin");
+  EXPECT_EQ(told[0].notice.training, kLlm);
+  EXPECT_EQ(told[0].notice.kind, messages::PhaseNotice::Kind::kBegin);
+}
+
+TEST_F(PhasePortTest, WhatAnotherSiteHasNoBusinessToSayIsForgedAndWhatIsOldIsLate) {
+  const Time now = read_clock();
+  const auto alarms_of = [&](const char* site, messages::PhaseNotice notice) {
+    port->on_notice(now, site, notice);
+    return port->mail().take_alarms();
+  };
+  EXPECT_TRUE(alarms_of("wisconsin", {.training = kLlm}).empty());
+  EXPECT_TRUE(alarms_of("oslo", {.training = 12345}).empty());  // of no training of ours
+  EXPECT_EQ(alarms_of("oslo", {.training = kLlm}), (std::vector<PhaseAlarm>{{PhaseTrouble::kForged, "oslo"}}));
+  EXPECT_EQ(alarms_of("wisconsin", {.training = kLlm, .age_us = 6'000'000}), (std::vector<PhaseAlarm>{{PhaseTrouble::kLate, "llm7"}}));
+  EXPECT_FALSE(is_closed());
+}
+
+TEST_F(PhasePortTest, ABeaconWithTheWrongSealRaisesAnAlarm) {
+  Trainer trainer(port->address());
+  gate::BeaconKey other;
+  other.secret[0] = std::byte{1};
+  gate::Beacon beacon;
+  beacon.sequence = 1;
+  beacon.event.training = kLlm;
+  trainer.send(gate::write_beacon(beacon, other));
+  std::vector<PhaseAlarm> alarms;
+  ASSERT_TRUE(becomes_true([&] { return !(alarms = port->mail().take_alarms()).empty(); }));
+  EXPECT_EQ(alarms[0], (PhaseAlarm{PhaseTrouble::kForged, "beacon"}));
+}
+
 }  // namespace
 }  // namespace tideway::daemon

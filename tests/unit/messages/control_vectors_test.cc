@@ -51,6 +51,7 @@ std::vector<Row> rows() {
       row("published_ack", PublishedAck{kTransfer}, parse_published_ack),
       row("cancel_transfer", CancelTransfer{kTransfer, "cancelled", true}, parse_cancel_transfer),
       row("transfer_closed", TransferClosed{kTransfer, "", false}, parse_transfer_closed),
+      row("phase_notice", PhaseNotice{0xea9e24ad81d9b0fd, PhaseNotice::Kind::kBegin, 300, 400'000, 1'000'000, 5'000, 900'000, 40'000'000}, parse_phase_notice),
       row("progress", Progress{kTransfer, 3_GiB, 2_GiB, 1_GiB, "store"}, parse_progress),
       row("objects_held", example_held(), parse_objects_held),
       row("base_leaves", BaseLeaves{kTransfer, 7, {{ObjectId(1), 2, {kLeaf, kLeaf}}, {ObjectId(500), 0, {kLeaf}}}}, parse_base_leaves),

@@ -160,5 +160,22 @@ TEST(PeerError, EveryFieldIsChecked) {
   expect_error_refused("object", [](PeerError& error) { error.transfer.reset(); });
 }
 
+TEST(PhaseNotice, EveryFieldIsChecked) {
+  const PhaseNotice good{.training = 7, .kind = PhaseNotice::Kind::kEnd, .age_us = kPhaseTimeMax, .duration_us = 1, .period_us = 2, .jitter_us = 3, .ttl_us = 4, .bytes = 5};
+  EXPECT_EQ(parse_phase_notice(body_of(serialize(good))).value(), good);
+  const auto refused = [&](std::string_view field, void (*change)(PhaseNotice&)) {
+    PhaseNotice notice = good;
+    change(notice);
+    expect_refused(parse_phase_notice(body_of(serialize(notice))), field);
+  };
+  refused("training", [](PhaseNotice& notice) { notice.training = 0; });
+  refused("kind", [](PhaseNotice& notice) { notice.kind = static_cast<PhaseNotice::Kind>(3); });
+  refused("age_us", [](PhaseNotice& notice) { notice.age_us = kPhaseTimeMax + 1; });
+  refused("duration_us", [](PhaseNotice& notice) { notice.duration_us = kPhaseTimeMax + 1; });
+  refused("period_us", [](PhaseNotice& notice) { notice.period_us = kPhaseTimeMax + 1; });
+  refused("jitter_us", [](PhaseNotice& notice) { notice.jitter_us = kPhaseTimeMax + 1; });
+  refused("ttl_us", [](PhaseNotice& notice) { notice.ttl_us = kPhaseTimeMax + 1; });
+}
+
 }  // namespace
 }  // namespace tideway::messages

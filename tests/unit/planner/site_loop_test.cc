@@ -66,7 +66,8 @@ class Site {
   }
   std::vector<SiteNews::Kind> news() {
     std::vector<SiteNews::Kind> kinds;
-    for (const SiteNews& one : loop.take_news()) kinds.push_back(one.kind);
+    for (const SiteNews& one : loop.take_news())
+      if (one.kind != SiteNews::Kind::kBegun && one.kind != SiteNews::Kind::kEnded) kinds.push_back(one.kind);
     return kinds;
   }
   bool has_bulk = true;
@@ -143,7 +144,8 @@ TEST(SiteLoop, AnExpectedBeginThatDoesNotComeIsAMissAndAfterThreeItIsLost) {
   EXPECT_EQ(site.llm().misses(), 2u);
   site.pass(milliseconds(1500));
   EXPECT_EQ(site.lock(), Lock::kLost);
-  EXPECT_EQ(site.news(), std::vector{SiteNews::Kind::kLost});
+  using enum SiteNews::Kind;
+  EXPECT_EQ(site.news(), (std::vector{kWrong, kWrong, kLost, kWrong}));  // what was expected when it was lost did not come either
   EXPECT_EQ(site.loop.signal(site.now, 0).guard_from, kNever);  // so back-offs count as bursts: the gate reacts
 }
 
@@ -282,6 +284,92 @@ TEST(SiteLoop, SaysThatAGateIsHeldForLong) {
     site.pass(milliseconds(1000));
   }
   EXPECT_EQ(site.news(), std::vector{SiteNews::Kind::kGateHeld});
+}
+
+// The site at the other end bursts each second for 400 ms, as its gateway says, 10 ms late.
+void hear_of_peer(Site& site, int bursts) {
+  for (int i = 0; i < bursts; ++i) {
+    site.pass(milliseconds(10));
+    site.loop.on_peer(0, PhaseKind::kBegin, site.now - milliseconds(10));
+    site.pass(milliseconds(400));
+    site.loop.on_peer(0, PhaseKind::kEnd, site.now - milliseconds(10));
+    site.pass(milliseconds(590));
+  }
+}
+
+TEST(SiteLoop, TheOtherSitesBurstsAreGuardedOnceTheyAreExpectedAndNeverCloseTheGate) {
+  Site site;
+  hear_of_peer(site, 2);
+  EXPECT_FALSE(site.is_guarded());
+  hear_of_peer(site, 6);
+  EXPECT_TRUE(site.is_guarded());  // a begin is due now
+  site.pass(milliseconds(390));
+  EXPECT_TRUE(site.is_guarded());
+  EXPECT_FALSE(site.is_closed());
+  site.pass(milliseconds(200));
+  EXPECT_FALSE(site.is_guarded());
+  EXPECT_EQ(site.llm().misses(), 0u);  // nobody promised that its begin would be heard here
+  EXPECT_EQ(site.news(), std::vector<SiteNews::Kind>());
+}
+
+TEST(SiteLoop, TheOtherSitesWordCountsForNothingOnceItIsStaleOrOurOwnTrainersSpeak) {
+  Site silent;
+  hear_of_peer(silent, 8);
+  silent.pass(milliseconds(3500));
+  for (int i = 0; i < 100; ++i) {
+    silent.pass(milliseconds(10));
+    ASSERT_FALSE(silent.is_guarded()) << i;
+  }
+  Site announced;
+  hear_of_peer(announced, 8);
+  announced.iterate();
+  EXPECT_FALSE(announced.is_guarded());
+}
+
+TEST(SiteLoop, SaysWhenBurstsBeginAndEndForThoseAtTheOtherEnd) {
+  Site site;
+  site.say(PhaseKind::kBegin);
+  const Time begin = site.now;
+  site.pass(milliseconds(400));
+  site.say(PhaseKind::kEnd);
+  const auto news = site.loop.take_news();
+  ASSERT_EQ(news.size(), 2u);
+  EXPECT_EQ(news[0].kind, SiteNews::Kind::kBegun);
+  EXPECT_EQ(news[0].at, begin);
+  EXPECT_EQ(news[1].kind, SiteNews::Kind::kEnded);
+  hear_of_peer(site, 2);
+  EXPECT_TRUE(site.loop.take_news().empty());  // what others say is not said again
+}
+
+TEST(SiteLoop, ABurstThatNobodyEndsIsStale) {
+  Site site;
+  site.say(PhaseKind::kBegin, {.ttl = milliseconds(300)});
+  site.pass(milliseconds(280));
+  EXPECT_EQ(site.news(), std::vector<SiteNews::Kind>());
+  site.pass(milliseconds(40));
+  EXPECT_EQ(site.news(), std::vector{SiteNews::Kind::kStale});
+}
+
+TEST(SiteLoop, ABeginThatIsSaidAfterCountersShowedItIsLateAndOneThatIsSaidBeforeIsNot) {
+  Site site(TrainingRules::Counters::kWatched);
+  site.say(PhaseKind::kAlive);  // somebody announces here, so counters are a second opinion
+  site.loop.on_counters(0, Edge::kBegin, site.now - milliseconds(10), site.now);
+  site.pass(milliseconds(100));
+  site.say(PhaseKind::kBegin);
+  site.pass(milliseconds(300));
+  site.say(PhaseKind::kEnd);
+  site.loop.on_counters(0, Edge::kEnd, site.now, site.now);
+  site.pass(milliseconds(600));
+  EXPECT_EQ(site.llm().late(), 1u);
+  EXPECT_EQ(site.news(), std::vector{SiteNews::Kind::kLate});
+  site.say(PhaseKind::kBegin);
+  site.pass(milliseconds(20));
+  site.loop.on_counters(0, Edge::kBegin, site.now - milliseconds(10), site.now);
+  site.pass(milliseconds(400));
+  site.say(PhaseKind::kEnd);
+  site.pass(milliseconds(600));
+  site.say(PhaseKind::kBegin);
+  EXPECT_EQ(site.llm().late(), 1u);
 }
 
 }  // namespace

@@ -92,6 +92,7 @@ class GatewayTest : public testing::Test {
     config.grants = rules_.grants = grants_for("*");
     config.listen = Endpoint::parse("127.0.0.1:0").value();
     config.data_addresses = {Endpoint::parse("127.0.0.1:0").value()};
+    config.on_notice = [this](const std::string& site, const messages::PhaseNotice& notice) { notices_.emplace_back(site, notice.training); };
     gateway_ = Gateway::start(std::move(config)).value();
   }
   static GrantTable grants_for(const std::string& site, const GrantLimits& limits = {}) {
@@ -154,6 +155,7 @@ class GatewayTest : public testing::Test {
   TempRoot root_;
   test::TwoSites sites_;
   GatewayRules rules_;
+  std::vector<std::pair<std::string, uint64_t>> notices_;
   std::unique_ptr<Gateway> gateway_;
 };
 
@@ -168,6 +170,23 @@ TEST_F(GatewayTest, AnyMtuOfAPeerIsTakenForWhatItMeans) {
     EXPECT_FALSE(peer->is_over());
   }
   expect_serves_others();
+}
+
+TEST_F(GatewayTest, NoticesOfPhasesGoBothWaysAndOnlyToTheirSite) {
+  auto peer = dial();
+  peer->greet();
+  peer->say(messages::PhaseNotice{.training = 7});
+  ASSERT_TRUE(run_until({peer.get()}, [&] { return !notices_.empty(); }));
+  EXPECT_EQ(notices_.front(), (std::pair<std::string, uint64_t>("atlanta", 7)));
+  const auto tells = [&](const char* site) {
+    return [&, site] {
+      gateway_->tell(site, {.training = 8});
+      return peer->heard(MessageType::kPhaseNotice);
+    };
+  };
+  ASSERT_TRUE(run_until({peer.get()}, [&] { return peer->heard(MessageType::kLanes); }));
+  for (int i = 0; i < 5; ++i) EXPECT_FALSE(tells("oslo")());
+  EXPECT_TRUE(run_until({peer.get()}, tells("atlanta")));
 }
 
 TEST_F(GatewayTest, ASlotGivenTwiceEndsTheSession) {

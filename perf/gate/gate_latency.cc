@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How long after a gate's word is written the last bulk packet leaves: a source and a sink of a path bench, each polled by a
+// thread of its own as an engine polls its net workers, and a third thread that closes and opens the source's gate. What counts
+// is when the backend took the last burst of large packets.
+//
+//   tideway-gate-latency udp|net_ring [BURSTS]
+#include "base/clock.h"
+#include "base/random.h"
+#include "engine/packet_ports.h"
+#include "engine/path_end.h"
+#include "packet_io/dpdk_args.h"
+
+#include <algorithm>
+#include <atomic>
+#include <barrier>
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+#include <thread>
+
+namespace tideway::engine {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr size_t kBulkBytes = 1000;        // a packet of that much or more is bulk
+constexpr size_t kTricklePackets = 1;      // one by itself passes a closed gate now and then
+constexpr Duration kClosedFor = milliseconds(20), kOpenFor = milliseconds(20), kOpenSpread = milliseconds(10);
+constexpr Duration kWarmUp = milliseconds(500);
+constexpr size_t kBurstsDefault = 200, kBurstsMax = 100'000;
+
+// Notes when its backend took bulk last.
+class StampedIo final : public PacketIo {
+ public:
+  StampedIo(std::unique_ptr<PacketIo> io, std::atomic<int64_t>& sent_at) : io_(std::move(io)), sent_at_(sent_at) {}
+  PacketIoLimits limits() const override { return io_->limits(); }
+  Result<Path> open_path(const PathSpec& spec) override { return io_->open_path(spec); }
+  void close_path(PathId path) override { io_->close_path(path); }
+  size_t allocate(PathId path, Bytes payload, std::span<Packet> out) override { return io_->allocate(path, payload, out); }
+  size_t send(std::span<Packet> burst) override {
+    const auto bulk = static_cast<size_t>(std::ranges::count_if(burst, [](const Packet& packet) { return packet.bytes.size() >= kBulkBytes; }));
+    const size_t sent = io_->send(burst);
+    if (bulk > kTricklePackets && sent > 0) sent_at_.store(read_clock().time_since_epoch().count(), std::memory_order_release);
+    return sent;
+  }
+  size_t receive(std::span<Packet> out) override { return io_->receive(out); }
+
+ private:
+  void release(Packet&) override {}  // packets know the backend itself
+  std::unique_ptr<PacketIo> io_;
+  std::atomic<int64_t>& sent_at_;
+};
+
+struct Ends {
+  Gates gates{1, {}};
+  PathPattern pattern{1};
+  std::atomic<int64_t> sent_at{0};
+  std::unique_ptr<PathEnd> source, sink;
+};
+
+Result<packet_io::JoinedConfigs> configs_of(std::string_view io) {
+  packet_io::JoinedConfigs configs;
+  if (io == "udp") return configs;
+  for (auto* config : {&configs.first, &configs.second}) {
+    config->dpdk.eal_args = packet_io::eal_args_for_memory();
+    auto& port = config->dpdk.ports.front();
+    port.addresses = {ip::Prefix::parse(config == &configs.first ? "10.0.0.1/24" : "10.0.0.2/24").value()};
+  }
+  return join_packet_ios("dpdk", std::move(configs), 1);
+}
+
+Status make_ends(std::string_view io, Ends& ends) {
+  auto configs = configs_of(io);
+  if (!configs.ok()) return std::move(configs).error();
+  for (const auto role : {PathEndConfig::Role::kSource, PathEndConfig::Role::kSink}) {
+    const bool is_source = role == PathEndConfig::Role::kSource;
+    auto ios = make_packet_ios(io == "udp" ? "udp" : "dpdk", std::move(is_source ? configs.value().first : configs.value().second), 1);
+    if (!ios.ok()) return std::move(ios).error();
+    PathEndConfig config;
+    config.role = role;
+    config.local = Endpoint::parse(io == "udp" ? "127.0.0.1:0" : is_source ? "10.0.0.1:7401" : "10.0.0.2:7401").value();
+    config.controller = congestion::find_controller("bbr", Rate()).value();
+    config.gates = is_source ? &ends.gates : nullptr;
+    config.pattern = &ends.pattern;
+    std::unique_ptr<PacketIo> made = std::move(ios.value().front());
+    if (is_source) made = std::make_unique<StampedIo>(std::move(made), ends.sent_at);
+    auto end = PathEnd::create(config, std::move(made));
+    if (!end.ok()) return std::move(end).error();
+    (is_source ? ends.source : ends.sink) = std::move(end).value();
+  }
+  return success();
+}
+
+// Until `stop`; a backend belongs to the thread that drives it.
+void drive(PathEnd& end, std::vector<BoundPort>& ours, const std::vector<BoundPort>& theirs, std::barrier<>& step, std::atomic<bool>& stop) {
+  auto bound = end.bind(read_clock());
+  if (bound.ok()) ours = bound.value();
+  else stop = true;
+  step.arrive_and_wait();
+  if (!stop && !end.open(read_clock(), theirs).ok()) stop = true;
+  while (!stop.load(std::memory_order_relaxed)) {
+    const Time now = read_clock();
+    if (!end.poll(now)) end.rest(now);
+    if (end.failure()) stop = true;
+  }
+  step.arrive_and_wait();
+  end.close(read_clock());
+}
+
+void wait(Duration time) { std::this_thread::sleep_for(time); }
+
+// In ns, from each closing to the last bulk that left after it.
+std::vector<int64_t> close_often(Ends& ends, size_t bursts, const std::atomic<bool>& stop) {
+  std::vector<int64_t> latencies;
+  Random random(1);
+  wait(kWarmUp);
+  for (size_t i = 0; i < bursts && !stop; ++i) {
+    wait(kOpenFor + Duration(static_cast<int64_t>(random.below(static_cast<uint64_t>(kOpenSpread.count())))));
+    const Time closed = read_clock();
+    ends.gates.word(0).write({{.closed_until = closed + kClosedFor, .reason = gate::GateReason::kTraining}, 0, 0, {}});
+    wait(kClosedFor / 2);
+    latencies.push_back(std::max<int64_t>(0, ends.sent_at.load(std::memory_order_acquire) - closed.time_since_epoch().count()));
+    ends.gates.word(0).write({});
+  }
+  return latencies;
+}
+
+int run(std::string_view io, size_t bursts) {
+  Ends ends;
+  if (Status made = make_ends(io, ends); !made.ok()) {
+    std::fprintf(stderr, "%s; %s\n", made.error().what.c_str(), made.error().next.c_str());
+    return 1;
+  }
+  std::barrier<> step(2);
+  std::atomic<bool> stop{false};
+  std::vector<BoundPort> source_ports, sink_ports;
+  std::thread sink([&] { drive(*ends.sink, sink_ports, source_ports, step, stop); });
+  std::thread source([&] { drive(*ends.source, source_ports, sink_ports, step, stop); });
+  std::vector<int64_t> latencies = close_often(ends, bursts, stop);
+  stop = true;
+  source.join();
+  sink.join();
+  if (latencies.size() < bursts || ends.sent_at == 0) {
+    std::fprintf(stderr, "the path broke, or carried nothing\n");
+    return 1;
+  }
+  std::ranges::sort(latencies);
+  const auto at = [&](double share) { return static_cast<double>(latencies[std::min(latencies.size() - 1, static_cast<size_t>(share * static_cast<double>(latencies.size())))]) / 1000; };
+  std::printf("{\"io\":\"%.*s\",\"bursts\":%zu,\"us\":{\"median\":%.1f,\"p99\":%.1f,\"max\":%.1f}}\n", static_cast<int>(io.size()), io.data(), latencies.size(), at(0.5), at(0.99), at(1));
+  return 0;
+}
+
+}  // namespace
+}  // namespace tideway::engine
+
+int main(int argc, char** argv) {
+  using namespace tideway::engine;
+  const std::string_view io = argc > 1 ? argv[1] : "";
+  const size_t bursts = argc > 2 ? static_cast<size_t>(std::strtoul(argv[2], nullptr, 10)) : kBurstsDefault;
+  if ((io != "udp" && io != "net_ring") || bursts == 0 || bursts > kBurstsMax) {
+    std::fputs("tideway-gate-latency udp|net_ring [BURSTS]\n", stderr);
+    return 2;
+  }
+  return run(io, bursts);
+}

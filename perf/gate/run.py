@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long after a gate closes the last bulk packet leaves: tideway-gate-latency on both backends, against their limits.
+
+    perf/gate/run.sh [--bursts 200] [--rounds 5]
+"""
+import argparse
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+
+REPO = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPO / "perf"))
+import record  # noqa: E402
+
+LIMITS_US = {"net_ring": 200.0, "udp": 2000.0}  # of the 99th percentile
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bursts", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--bin", type=pathlib.Path, default=REPO / "build" / "release" / "bin")
+    chosen = parser.parse_args()
+    before = record.machine()
+    runs = {io: [] for io in LIMITS_US}
+    for _ in range(chosen.rounds):
+        for io in runs:
+            done = subprocess.run([chosen.bin / "tideway-gate-latency", io, str(chosen.bursts)], capture_output=True, text=True, timeout=60 + chosen.bursts)
+            if done.returncode != 0:
+                sys.exit("gate: %s: %s" % (io, done.stderr.strip()))
+            runs[io].append(json.loads(done.stdout.splitlines()[-1])["us"])
+    print("| backend | median us | p99 us (median of the rounds) | max us | limit of p99 |\n|---|---|---|---|---|")
+    rows = []
+    for io, limit in LIMITS_US.items():
+        row = {"io": io, "median_us": statistics.median(run["median"] for run in runs[io]), "p99_us": statistics.median(run["p99"] for run in runs[io]),
+               "max_us": max(run["max"] for run in runs[io]), "limit_us": limit, "runs": runs[io]}
+        rows.append(row)
+        print("| %s | %.0f | %.0f | %.0f | %.0f |" % (io, row["median_us"], row["p99_us"], row["max_us"], limit))
+    path = record.where("gate")
+    record.save(path, {"machine": before, "rows": rows})
+    print("written to " + str(path.relative_to(REPO)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The bytes of one counter that the kernel shows through netlink: a named counter of nftables, or a queue discipline or class
+// of traffic control. The messages are few and small, so they are written and read here.
+// Thread: one owner.
+#pragma once
+#include "daemon/counter_name.h"
+
+#include <cstddef>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace tideway::daemon {
+
+// What is asked, and what an answer says. `interface`: the index of a kTc counter's device. Pure.
+std::vector<std::byte> counter_request(const CounterName& name, uint32_t interface, uint32_t sequence);
+// Errors: the kernel's errno; EBADMSG: it is no answer that we know.
+struct CounterAnswer {
+  int error = 0;
+  uint64_t bytes = 0;
+};
+CounterAnswer counter_answer(const CounterName& name, std::span<const std::byte> message);
+
+class NetlinkCounter {
+ public:
+  // Errors: config_invalid, when it is not there or may not be read.
+  static Result<NetlinkCounter> open(CounterName name);
+  NetlinkCounter(NetlinkCounter&& other) noexcept
+      : name_(std::move(other.name_)), fd_(std::exchange(other.fd_, -1)), sequence_(other.sequence_), last_(other.last_) {}
+  NetlinkCounter& operator=(NetlinkCounter&&) = delete;
+  ~NetlinkCounter();
+
+  // One that has gone stands still.
+  uint64_t read();
+
+ private:
+  NetlinkCounter(CounterName name, int fd) : name_(std::move(name)), fd_(fd) {}
+  CounterAnswer ask();
+
+  CounterName name_;
+  int fd_;
+  uint32_t sequence_ = 0;
+  uint64_t last_ = 0;
+};
+
+}  // namespace tideway::daemon

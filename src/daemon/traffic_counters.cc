@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/traffic_counters.h"
+
+#include "packet_io/registry.h"
+
+#include <algorithm>
+
+namespace tideway::daemon {
+
+Result<TrafficCounters> TrafficCounters::open(const std::vector<CounterName>& names, const std::optional<Endpoint>& data_address) {
+  std::vector<std::string> interfaces;
+  for (const CounterName& name : names)
+    if (name.kind == CounterName::Kind::kInterface) interfaces.push_back(name.device);
+  auto opened = InterfaceCounters::open(interfaces);
+  if (!opened.ok()) return std::move(opened).error();
+  TrafficCounters counters(std::move(opened).value());
+  counters.sees_ours_ = data_address && std::ranges::any_of(interfaces, [&](const std::string& name) { return carries(name, *data_address); });
+  for (const CounterName& name : names) {
+    if (name.kind == CounterName::Kind::kDpdk) {
+      counters.ports_.push_back(name.device);
+      counters.sees_ours_ = true;
+      continue;
+    }
+    counters.has_ports_only_ = false;
+    if (name.kind == CounterName::Kind::kInterface) continue;
+    auto counter = NetlinkCounter::open(name);
+    if (!counter.ok()) return std::move(counter).error();
+    counters.netlink_.push_back(std::move(counter).value());
+  }
+  return counters;
+}
+
+// Ports are there once the engine has started, a moment after us: until then they count nothing.
+InterfaceCounters::Counts TrafficCounters::read() {
+  InterfaceCounters::Counts sum = interfaces_.read();
+  for (NetlinkCounter& counter : netlink_) sum.sent += counter.read();
+  if (ports_.empty()) return sum;
+  const auto backend = packet_io::find_backend("dpdk");
+  if (!backend.ok() || backend.value()->ports == nullptr) return sum;
+  for (const packet_io::PortCounters& port : backend.value()->ports()) {
+    if (std::ranges::count(ports_, port.port) == 0) continue;
+    sum.sent += port.sent_bytes;
+    sum.received += port.received_bytes;
+  }
+  return sum;
+}
+
+}  // namespace tideway::daemon

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The counters that show a training's bursts, whatever kind they are, summed.
+// Thread: beacon, after open().
+#pragma once
+#include "daemon/interface_counters.h"
+#include "daemon/netlink_counter.h"
+
+namespace tideway::daemon {
+
+class TrafficCounters {
+ public:
+  // `data_address`: from which bulk leaves through the kernel; none: it does not. Errors: config_invalid, when a counter is not there.
+  static Result<TrafficCounters> open(const std::vector<CounterName>& names, const std::optional<Endpoint>& data_address);
+
+  // What nftables and tc count is taken for sent: a counter of theirs has one direction, or both without saying which.
+  InterfaceCounters::Counts read();
+  // Our own bytes pass them, too. What a rule of the kernel counts is what its operator chose.
+  bool sees_ours() const { return sees_ours_; }
+  // Ports are asked without the kernel, and tell of a burst the sooner the more often.
+  bool is_of_ports() const { return !ports_.empty() && has_ports_only_; }
+
+ private:
+  explicit TrafficCounters(InterfaceCounters interfaces) : interfaces_(std::move(interfaces)) {}
+  InterfaceCounters interfaces_;
+  std::vector<NetlinkCounter> netlink_;
+  std::vector<std::string> ports_;
+  bool sees_ours_ = false, has_ports_only_ = true;
+};
+
+}  // namespace tideway::daemon
