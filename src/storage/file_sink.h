@@ -54,6 +54,11 @@ class FileSink final : public ObjectStore {
   Staging& staging() { return staging_; }
   // What stands at the destination where `entry` is to go. Its parent must be bound, itself not yet.
   Result<Existing> probe_existing(const ManifestEntry& entry) const;
+  // What it takes to let a file of the list appear by itself once it is closed and durable; nothing where the rules hold it back
+  // for the end. Asked before it is closed.
+  std::optional<EarlyFile> early(ObjectId id) const;
+  Status publish_early(const EarlyFile& file);
+  void note_early() { early_ = PublishHow::Early::kSome; }  // an earlier process has let some appear
   // Forgets a file that will not be written (any more), because the destination has it; kClose does it by itself.
   void release(ObjectId id);
   // Waits for all writes, whose answers nobody will get, and syncs them.
@@ -115,6 +120,7 @@ class FileSink final : public ObjectStore {
   bool is_touched_many_ = false;
   std::optional<SyncRun> sync_;
   std::optional<Error> lost_;  // why nothing can be durable any more
+  PublishHow::Early early_ = PublishHow::Early::kNone;
   bool is_published_ = false;
   ThreadOwner owner_;
 };
