@@ -44,6 +44,7 @@ struct GatewayConfig {
   std::optional<Endpoint> udp_fallback{};
   AuditSink audit;  // none for a direct copy
   SigningConfig signing = {};
+  transfer::BootId boot{};  // of this host; zeros: what the kernel says
 };
 
 // What a running gateway may be told anew.

@@ -58,6 +58,7 @@ struct Surroundings {
   uint32_t flows = 2;         // of sessions this gateway dials
   Fallback fallback = Fallback::kTls;  // kOff: no packets over TLS, for peers either
   std::function<PeerUse(const Session&)> others_of;  // accepted ones that are not over
+  transfer::BootId boot{};    // of this host
 };
 
 inline constexpr Duration kKeepAliveAfter = std::chrono::seconds(3);

@@ -8,6 +8,7 @@
 #include "mem/buffer_pool.h"
 #include "storage/blocking_queue.h"
 #include "storage/memory_store.h"
+#include "storage/sweep.h"
 #include "support/temp_root.h"
 #include "transfer/sender.h"
 
@@ -45,13 +46,16 @@ MemoryTree some_tree(size_t last = kLast) {
   return tree;
 }
 
-// A device that changes bytes of the first large writes it is given.
+// A device that changes bytes of the first large writes it is given, or one that never ends a sync.
 class RottingQueue final : public storage::IoQueue {
  public:
-  explicit RottingQueue(int rotten) : rotten_(rotten) {}
+  enum class Syncs : uint8_t { kEnd, kHang };
+  RottingQueue(int rotten, Syncs syncs) : rotten_(rotten), syncs_(syncs) {}
   std::string_view name() const override { return inner_.name(); }
   size_t room() const override { return inner_.room(); }
   void submit(const storage::IoRequest& request) override {
+    const bool is_sync = request.op == storage::IoOp::kDataSync || request.op == storage::IoOp::kSync;
+    if (is_sync && syncs_ == Syncs::kHang) return hanging_.push_back(request);
     inner_.submit(request);
     reads_ += request.op == storage::IoOp::kRead ? 1 : 0;
     if (request.op != storage::IoOp::kWrite || rotten_-- <= 0) return;
@@ -59,35 +63,50 @@ class RottingQueue final : public storage::IoQueue {
     EXPECT_EQ(::pwrite(request.fd, &other, 1, static_cast<off_t>(request.offset) + 7), 1);
   }
   size_t poll(uint32_t owner, std::span<storage::IoDone> out) override { return inner_.poll(owner, out); }
-  void drain(uint32_t owner) override { inner_.drain(owner); }
+  void drain(uint32_t owner) override {
+    for (; !hanging_.empty(); hanging_.pop_back()) inner_.submit(hanging_.back());
+    inner_.drain(owner);
+  }
   int reads() const { return reads_; }
 
  private:
   storage::BlockingQueue inner_;
   int rotten_, reads_ = 0;
+  const Syncs syncs_;
+  std::vector<storage::IoRequest> hanging_;
 };
 
 struct CopyOptions {
   messages::VerifyLevel verify = messages::VerifyLevel::kMemory;
   int rotten = 0;  // writes
+  RottingQueue::Syncs syncs = RottingQueue::Syncs::kEnd;
+  transfer::BootId boot{std::byte{1}};
+  messages::ResumeVerify resume_verify = messages::ResumeVerify::kAuto;
+  Bytes bytes_max = Bytes::max();  // of the owner's grant
+  TransferId staging = kId;
 };
 
 // One run of the transfer, as the control thread, the cpu worker and a peer would drive it.
 class Copy {
  public:
   Copy(const MemoryTree& tree, const fs::path& root, const CopyOptions& options = {})
-      : tree_(tree), queue_(options.rotten) {
+      : tree_(tree), queue_(options.rotten, options.syncs) {
     start_board_ = std::make_shared<TransferBoard>();
     rings_.io_bell = rings_.control_bell = bell_.get();
     rings_.net_bells = rings_.cpu_bells = {bell_.get()};
     StartSink start;
     start.transfer = TransferHandle(1);
-    start.id = start.staging = kId;
+    start.id = kId;
+    start.staging = options.staging;
     start.board = start_board_;
     start.options.verify = options.verify;
+    start.options.resume_verify = options.resume_verify;
+    start.boot = options.boot;
+    start.owner = "them";
+    start.limits.bytes_max = options.bytes_max;
     start.root = std::make_shared<storage::RootedDir>(storage::RootedDir::open_host_path(root.string(), storage::Side::kDestination).value());
     start.destination = named("out");
-    path_ = std::make_unique<ReceivePath>(std::move(start), ReceivePath::Around{queue_, rings_, leaf_buffers_});
+    path_ = std::make_unique<ReceivePath>(std::move(start), ReceivePath::Around{queue_, rings_, leaf_buffers_, staging_book_, io_board_});
     storage::MemorySource source(tree, {});
     const auto lister = source.list({});
     std::vector<ManifestEntry> entries(64);
@@ -110,6 +129,7 @@ class Copy {
   const transfer::Sender& sender() const { return sender_; }
   const TransferBoard& board() const { return *start_board_; }
   int reads() const { return queue_.reads(); }
+  Bytes sent() const { return sent_; }
 
  private:
   void turn() {
@@ -134,6 +154,7 @@ class Copy {
       block.segments.push_back({leaf.object, leaf.leaf, leaf.length, digest::leaf_hash(from)});
     }
     block.raw = block.bytes.data().first(plan->raw_size);
+    sent_ += Bytes(plan->raw_size);
     sender_.on_packed(plan->key, block.segments);
     const BlockKey key = block.key;
     path_->on_block({lane_handle(0, 1), TransferHandle(1), std::move(block), key, 0}, events_);
@@ -150,6 +171,7 @@ class Copy {
     if (auto* needs = std::get_if<messages::Needs>(&to.message)) status = sender_.on_needs(*needs);
     if (auto* delivered = std::get_if<messages::BlocksDelivered>(&to.message)) status = sender_.on_delivered(*delivered);
     if (auto* rejected = std::get_if<messages::SegmentsRejected>(&to.message)) status = sender_.on_rejected(*rejected);
+    if (auto* durable = std::get_if<messages::Durable>(&to.message)) status = sender_.on_durable(*durable);
     EXPECT_TRUE(status.ok());
   }
   void on(TransferDone&& done) { outcome_ = std::move(done.outcome); }
@@ -163,10 +185,13 @@ class Copy {
   EventOutlet events_{rings_};
   RottingQueue queue_;
   LeafBuffers leaf_buffers_;
+  StagingBook staging_book_;
+  IoBoard io_board_;
   std::shared_ptr<TransferBoard> start_board_;
   std::unique_ptr<ReceivePath> path_;
   transfer::Sender sender_{{.transfer = kId}};
   std::map<ObjectId, ObjectName> names_;
+  Bytes sent_;
   bool is_accepted_ = false;
   std::optional<Result<TransferDone::Outcome>> outcome_;
   Time now_{};
@@ -291,6 +316,154 @@ TEST_F(ChangedSourceTest, ALedgerOfNonsenseProvesNothing) {
   ASSERT_TRUE(outcome && outcome->ok()) << (outcome ? outcome->error().what : "no end");
   expect_published(tree);
   EXPECT_EQ(again.sender().bytes_held(), 0_B);
+}
+
+// ---- what is durable -------------------------------------------------------------------------------------------------
+
+TEST_F(ReceivePathTest, TheSourceHearsOfAllThatIsDurable) {
+  const MemoryTree tree = some_tree(kLastOfTwo);
+  Bytes heard;
+  for (int turns = 1;; ++turns) {
+    fs::remove_all(root());
+    fs::create_directory(root());
+    Copy first(tree, root());
+    if (first.go(turns) || fs::exists(root() / "out")) break;
+    ASSERT_LT(turns, 1000);
+    EXPECT_LE(first.sender().bytes_durable(), first.sent());
+    heard = std::max(heard, first.sender().bytes_durable());
+    Copy again(tree, root());
+    const auto outcome = again.go();
+    ASSERT_TRUE(outcome && outcome->ok()) << turns << ": " << (outcome ? outcome->error().what : "no end");
+    EXPECT_GE(again.sender().bytes_held(), first.sender().bytes_durable()) << "what was said to be durable after " << turns << " turns is not";
+  }
+  EXPECT_GE(heard, 8_MiB);
+}
+
+// However long its disk takes: what is written and not durable stays below the bound, and what lies in buffers is all that comes on top.
+// A source that dies then has to send only that again, because its sink syncs what it has.
+TEST_F(ReceivePathTest, ASourceThatIsKilledSendsNoMoreAgainThanMayBeLost) {
+  constexpr Bytes kMayBeLost = 256_MiB, kInBuffers = Bytes(kBuffers * kLeafSize.count());
+  MemoryTree tree;
+  MemoryNode big;  // nearly all of it holes, which are as good as other bytes here
+  big.mtime_ns = kMtime;
+  big.bytes.resize((272_MiB).count());
+  for (size_t leaf = 1; leaf * kLeafSize.count() <= big.bytes.size(); ++leaf) big.bytes[leaf * kLeafSize.count() - 1] = std::byte{1};
+  tree.put(named("big"), std::move(big));
+  CopyOptions options;
+  options.syncs = RottingQueue::Syncs::kHang;
+  Copy killed(tree, root(), options);
+  EXPECT_FALSE(killed.go(100));
+  EXPECT_EQ(killed.sender().bytes_durable(), 0_B);
+  EXPECT_GE(killed.sent(), kMayBeLost) << "nothing else stopped it";
+  EXPECT_LE(killed.sent(), kMayBeLost + kInBuffers);
+  Copy again(tree, root());
+  again.go(4);
+  EXPECT_LE(killed.sent() - again.sender().bytes_held(), kInBuffers);
+}
+
+// ---- whose staging it is --------------------------------------------------------------------------------------------
+
+TEST_F(ReceivePathTest, WhatItsOwnerLeftGoesWhereItsGrantHasNoRoomForBoth) {
+  const MemoryTree tree = some_tree(kLastOfTwo);
+  CopyOptions first;
+  first.staging = {std::byte{6}};
+  EXPECT_FALSE(Copy(tree, root(), first).go(6));
+  ASSERT_EQ(staged().size(), 1U);
+  const fs::path left = staged().front();
+  CopyOptions second;
+  second.bytes_max = 32_MiB;
+  EXPECT_FALSE(Copy(tree, root(), second).go(6));
+  EXPECT_TRUE(fs::exists(left)) << "there is room for both";
+  second.bytes_max = 11_MiB;
+  const auto outcome = Copy(tree, root(), second).go();
+  ASSERT_TRUE(outcome && outcome->ok()) << (outcome ? outcome->error().what : "no end");
+  EXPECT_FALSE(fs::exists(left));
+}
+
+TEST_F(ReceivePathTest, WhatThereIsOfATransferIsKnownFromItsAccount) {
+  const MemoryTree tree = some_tree(kLastOfTwo);
+  Copy killed(tree, root());
+  EXPECT_FALSE(killed.go(6));
+  const auto dir = storage::RootedDir::open_host_path(root().string(), storage::Side::kDestination).value();
+  const Bytes staged = storage::staged_bytes(dir);
+  EXPECT_GE(staged, killed.sender().bytes_durable());
+  EXPECT_GE(staged, 4_MiB);
+}
+
+// ---- a host that was started anew --------------------------------------------------------------------------------------
+
+class RebootTest : public ReceivePathTest {
+ protected:
+  static constexpr transfer::BootId kFirst{std::byte{1}}, kSecond{std::byte{2}};
+  const MemoryTree tree_ = some_tree(kLastOfTwo);
+  static CopyOptions on(const transfer::BootId& boot, messages::ResumeVerify verify = messages::ResumeVerify::kAuto) {
+    CopyOptions options;
+    options.boot = boot;
+    options.resume_verify = verify;
+    return options;
+  }
+  // All but the end arrives, and a byte of the first leaf of `a` is another one then.
+  void leave_damaged() {
+    EXPECT_FALSE(Copy(tree_, root(), on(kFirst)).go(6));
+    ASSERT_EQ(staged().size(), 1U);
+    const fs::path a = staged().front() / "data/00000/001";
+    const auto time = fs::last_write_time(a);
+    std::fstream(a, std::ios::in | std::ios::out | std::ios::binary).seekp(1000).put('\0');
+    fs::last_write_time(a, time);  // else a look at the file tells
+  }
+  Bytes held_by(const CopyOptions& options) {
+    Copy again(tree_, root(), options);
+    const auto outcome = again.go();
+    EXPECT_TRUE(outcome && outcome->ok()) << (outcome ? outcome->error().what : "no end");
+    return again.sender().bytes_held();
+  }
+};
+
+TEST_F(RebootTest, WhatIsDamagedThenIsSentAgainAndTheRestIsNot) {
+  EXPECT_FALSE(Copy(tree_, root(), on(kFirst)).go(6));
+  const Bytes all = held_by(on(kSecond));
+  expect_published(tree_);
+  EXPECT_GE(all, 4_MiB + 5000_B + 4_MiB);
+  fs::remove_all(root());
+  fs::create_directory(root());
+  leave_damaged();
+  EXPECT_EQ(held_by(on(kSecond)), all - 4_MiB);
+  expect_published(tree_);
+}
+
+TEST_F(RebootTest, WithoutOneTheLedgersWordIsTakenUnlessAllIsAskedFor) {
+  leave_damaged();
+  held_by(on(kFirst));
+  EXPECT_EQ(dir_.read("root/out/a")[1000], '\0') << "this level says nothing of the disk";
+  fs::remove_all(root());
+  fs::create_directory(root());
+  leave_damaged();
+  held_by(on(kFirst, messages::ResumeVerify::kAll));
+  expect_published(tree_);
+}
+
+TEST_F(RebootTest, NothingIsReadAgainForOneWhoDoesNotWantIt) {
+  leave_damaged();
+  held_by(on(kSecond, messages::ResumeVerify::kNone));
+  EXPECT_EQ(dir_.read("root/out/a")[1000], '\0');
+}
+
+TEST_F(RebootTest, WhoeverDiesWhileItLooksLeavesTheRestDoubtful) {
+  for (int turns = 1; turns <= 6; ++turns) {  // a leaf in each
+    fs::remove_all(root());
+    fs::create_directory(root());
+    leave_damaged();
+    ASSERT_FALSE(Copy(tree_, root(), on(kSecond)).go(turns));
+    held_by(on(kSecond));
+    expect_published(tree_);
+  }
+}
+
+TEST_F(RebootTest, AFileThatCannotBeReadIsSentAgain) {
+  EXPECT_FALSE(Copy(tree_, root(), on(kFirst)).go(6));
+  fs::resize_file(staged().front() / "data/00000/001", 4'194'304);  // its second leaf is gone
+  held_by(on(kSecond));
+  expect_published(tree_);
 }
 
 // ---- reading back ----------------------------------------------------------------------------------------------------
