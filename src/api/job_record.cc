@@ -116,6 +116,7 @@ Json to_object(const job::Job& job) {
   if (!job.pin.empty()) json["pin"] = job.pin;
   if (job.sources_tried > 0) json["sources_tried"] = job.sources_tried;
   if (!job.superseded_by.empty()) json["superseded_by"] = job.superseded_by;
+  if (job.bytes_durable > 0_B) json["bytes_durable"] = job.bytes_durable.count();
   if (job.wait) json["wait"] = to_object(*job.wait);
   if (job.error) json["error"] = to_object(*job.error);
   if (job.outcome) json["outcome"] = to_object(*job.outcome);
@@ -153,6 +154,7 @@ Result<job::Job> read_job(const Json& json) {
   fields.read("transfer", transfer);
   fields.read("state", state);
   fields.read("attempts", job.attempts);
+  fields.read("bytes_durable", job.bytes_durable);
   fields.read("created", job.created);
   fields.read("started", job.started);
   fields.read("ended", job.ended);
