@@ -25,6 +25,7 @@ session::CopyNumbers to_numbers(const api::JobView& view) {
   numbers.bytes_needed = progress.bytes_needed;
   numbers.bytes_verified = progress.bytes_verified;
   numbers.bytes_held = progress.bytes_held;
+  numbers.bytes_durable = progress.bytes_durable;
   numbers.bytes_raw = progress.bytes_raw;
   numbers.bytes_packed = progress.bytes_packed;
   numbers.packets_sent = progress.packets_sent;

@@ -182,7 +182,7 @@ void Progress::print_json(const session::CopyNumbers& numbers) const {
   JsonLine line("progress");
   line.text("stage", name_of(numbers.stage)).number("entries", numbers.entries);
   line.number("bytes_total", numbers.bytes_needed.count()).number("bytes_done", numbers.bytes_verified.count());
-  line.number("bytes_held", numbers.bytes_held.count());
+  line.number("bytes_held", numbers.bytes_held.count()).number("bytes_durable", numbers.bytes_durable.count());
   line.number("bytes_wire", numbers.bytes_packed.count()).number("rate_bits", static_cast<uint64_t>(rate_.bits_per_second()));
   if (rate_ > Rate() && numbers.bytes_needed >= numbers.bytes_verified)
     line.number("eta_s", static_cast<uint64_t>(rate_.time_for(numbers.bytes_needed - numbers.bytes_verified).count() / 1'000'000'000));

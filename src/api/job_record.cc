@@ -118,6 +118,7 @@ Json to_object(const job::Job& job) {
   if (job.sources_tried > 0) json["sources_tried"] = job.sources_tried;
   if (job.is_at_risk) json["deadline_at_risk"] = true;
   if (!job.superseded_by.empty()) json["superseded_by"] = job.superseded_by;
+  if (job.bytes_durable > 0_B) json["bytes_durable"] = job.bytes_durable.count();
   if (job.wait) json["wait"] = to_object(*job.wait);
   if (job.error) json["error"] = to_object(*job.error);
   if (job.outcome) json["outcome"] = to_object(*job.outcome);
@@ -155,6 +156,7 @@ Result<job::Job> read_job(const Json& json) {
   fields.read("transfer", transfer);
   fields.read("state", state);
   fields.read("attempts", job.attempts);
+  fields.read("bytes_durable", job.bytes_durable);
   fields.read("created", job.created);
   fields.read("started", job.started);
   fields.read("ended", job.ended);

@@ -10,7 +10,7 @@ namespace {
 Json to_object(const Progress& progress) {
   return {{"stage", progress.stage}, {"backend", progress.backend}, {"entries", progress.entries}, {"failed", progress.failed}, {"skipped", progress.skipped},
           {"kept", progress.kept}, {"bytes_total", progress.bytes_needed.count()}, {"bytes_done", progress.bytes_verified.count()},
-          {"bytes_held", progress.bytes_held.count()}, {"bytes_raw", progress.bytes_raw.count()}, {"bytes_wire", progress.bytes_packed.count()},
+          {"bytes_durable", progress.bytes_durable.count()}, {"bytes_held", progress.bytes_held.count()}, {"bytes_raw", progress.bytes_raw.count()}, {"bytes_wire", progress.bytes_packed.count()},
           {"packets_sent", progress.packets_sent}, {"packets_lost", progress.packets_lost}, {"flows", progress.flows}, {"path_mtu", progress.path_mtu},
           {"rtt_ns", progress.rtt_ns}, {"host_lost_received", progress.host_lost_received}, {"host_lost_sent", progress.host_lost_sent}};
 }
@@ -28,6 +28,7 @@ void read_progress(Fields& fields, std::optional<Progress>& into) {
   inner.read("kept", progress.kept);
   inner.read("bytes_total", progress.bytes_needed);
   inner.read("bytes_done", progress.bytes_verified);
+  inner.read("bytes_durable", progress.bytes_durable);
   inner.read("bytes_held", progress.bytes_held);
   inner.read("bytes_raw", progress.bytes_raw);
   inner.read("bytes_wire", progress.bytes_packed);

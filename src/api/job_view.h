@@ -18,7 +18,7 @@ struct Progress {
   std::string stage;    // connect, scan, send, publish
   std::string backend;  // of packets
   uint64_t entries = 0, failed = 0, skipped = 0, kept = 0;
-  Bytes bytes_needed, bytes_verified, bytes_held, bytes_raw, bytes_packed;
+  Bytes bytes_needed, bytes_verified, bytes_durable, bytes_held, bytes_raw, bytes_packed;
   uint64_t packets_sent = 0, packets_lost = 0, flows = 0, path_mtu = 0, rtt_ns = 0, host_lost_received = 0, host_lost_sent = 0;
   bool operator==(const Progress&) const = default;
 };

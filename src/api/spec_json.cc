@@ -90,6 +90,7 @@ job::Spec read_spec(Fields& fields) {
   fields.read("only", spec.only);
   fields.read("alternatives", spec.alternatives);
   fields.read("overwrite", spec.overwrite);
+  fields.read("resume_verify", spec.resume_verify);
   read_checkpoint(fields, spec.checkpoint);
   fields.read_rate("rate_bits", spec.rate_max);
   read_words(fields, spec);
@@ -125,6 +126,7 @@ Json to_object(const job::Spec& spec) {
   if (spec.only) json["only"] = *spec.only;
   add("alternatives", spec.alternatives, defaults.alternatives);
   add("overwrite", spec.overwrite, defaults.overwrite);
+  add("resume_verify", spec.resume_verify, defaults.resume_verify);
   if (spec.checkpoint) json["checkpoint"] = to_object(*spec.checkpoint);
   if (!spec.rate_max.is_unlimited()) json["rate_bits"] = static_cast<uint64_t>(spec.rate_max.bits_per_second());
   if (spec.service != defaults.service) json["class"] = std::string(to_string(spec.service));

@@ -40,6 +40,7 @@ api::Progress to_progress(const session::CopyNumbers& numbers) {
   progress.bytes_needed = numbers.bytes_needed;
   progress.bytes_verified = numbers.bytes_verified;
   progress.bytes_held = numbers.bytes_held;
+  progress.bytes_durable = numbers.bytes_durable;
   progress.bytes_raw = numbers.bytes_raw;
   progress.bytes_packed = numbers.bytes_packed;
   progress.packets_sent = numbers.packets_sent;
@@ -108,7 +109,7 @@ Result<session::CopyRequest> request_of(const job::Spec& spec, const Names& name
   auto destination = parse_place(spec.destination, names);
   if (!destination.ok()) return std::move(destination).error();
   request.destination = std::move(destination).value();
-  const auto options = session::options_from({spec.compress, spec.verify, spec.publish, spec.last, spec.overwrite});
+  const auto options = session::options_from({spec.compress, spec.verify, spec.publish, spec.last, spec.overwrite, spec.resume_verify});
   if (!options.ok()) return options.error();
   request.options = options.value();
   request.options.rate_max = spec.rate_max;
@@ -343,11 +344,15 @@ void JobRunner::finish(Place place, Time now, job::WallTime wall) {
   peers_.give_back(running.session, now);
   if (ended.ok()) {
     const job::Outcome outcome = to_outcome(ended.value(), numbers, now - running.started);
-    table_.change(running.id, wall, [&](job::Job& job) { return job::publish(job, wall, outcome); });
+    table_.change(running.id, wall, [&](job::Job& job) {
+      job.bytes_durable = outcome.bytes;
+      return job::publish(job, wall, outcome);
+    });
     return log::info("job_published", "job=" + running.id + " peer=" + running.peer + " bytes=" + std::to_string(outcome.bytes.count()));
   }
   if (goes_on) return requeue(running.id, wall);  // over the other carrier at once
   const bool is_command = table_.find(running.id)->spec.patience == job::Patience::kCommand;
+  table_.change(running.id, wall, [&](job::Job& job) { return std::exchange(job.bytes_durable, numbers.bytes_durable) != numbers.bytes_durable; });
   const bool went_away = running.was_up && ended.error().fault == Fault::kPeerLost;
   const bool progressed = is_command ? went_away : numbers.bytes_verified > 0_B;
   stumble(running.id, why_it_ended(ended.error(), *table_.find(running.id)), now, wall, progressed ? job::Progressed::kYes : job::Progressed::kNo);

@@ -3,6 +3,7 @@
 
 #include "daemon/metrics_text.h"
 #include "daemon/tide_metrics.h"
+#include "storage/sweep.h"
 
 #include <sys/statvfs.h>
 
@@ -25,6 +26,10 @@ void add_traffic(MetricsText& out, const session::SessionCounts& counts) {
   each([](const session::Traffic& traffic) { return static_cast<double>(traffic.packets_lost); });
   out.family("flow_loss_ratio", kGauge, "lost packets of those sent to a peer");
   each([](const session::Traffic& traffic) { return traffic.packets_sent == 0 ? 0 : static_cast<double>(traffic.packets_lost) / static_cast<double>(traffic.packets_sent); });
+  out.family("compression_ratio", kGauge, "raw bytes for each packed one, by class, of transfers that are over");
+  for (const auto& [name, packing] : counts.packing)
+    if (packing.packed > 0_B) out.value(static_cast<double>(packing.raw.count()) / static_cast<double>(packing.packed.count()), {{"class", name}});
+  out.family("rekeys_total", kCounter, "changes of the keys of flows, in either direction").value(static_cast<double>(counts.rekeys));
   out.family("payload_bytes_total", kCounter, "bytes of files whose hashes agreed, of transfers that are over").value(static_cast<double>(counts.payload.count()));
 }
 
@@ -48,6 +53,17 @@ void add_engine(MetricsText& out, session::Gateway& gateway, WorkerLoad& load, T
   for (const auto& [reason, count] : {std::pair("tag", auth), std::pair("refused", refused), std::pair("malformed", malformed), std::pair("unknown_flow", unknown)})
     out.value(static_cast<double>(count), {{"reason", reason}});
   out.family("replayed_packets_total", kCounter, "packets that came before").value(static_cast<double>(replayed));
+}
+
+void add_disk(MetricsText& out, session::Gateway& gateway, const session::SessionCounts& counts) {
+  const engine::IoBoard& board = gateway.engine().io_board();
+  out.family("fsync_duration_seconds", kSummary, "syncing a batch of what was received").summary(board.syncs.get(), static_cast<double>(board.sync_ns.get()) / 1e9);
+  out.family("undurable_bytes", kGauge, "written for transfers, and not durable yet").value(static_cast<double>(board.bytes_undurable.get()));
+  out.family("stalls_total", kCounter, "what had to wait: a block for the peer's credit, each turn; writing for a sync, each time");
+  uint64_t credit = 0;
+  for (const auto& [peer, traffic] : counts.traffic) credit += traffic.held_by_credit;
+  out.value(static_cast<double>(credit), {{"cause", "credit"}});
+  out.value(static_cast<double>(board.stalls_sync.get()), {{"cause", "sync"}});
 }
 
 void add_ports(MetricsText& out, const engine::Engine& engine) {
@@ -127,6 +143,9 @@ void add_service(MetricsText& out, const MetricSources& sources) {
     struct statvfs info{};
     if (::statvfs(root.path.c_str(), &info) == 0) out.value(static_cast<double>(info.f_bavail) * static_cast<double>(info.f_frsize), {{"root", root.name}});
   }
+  out.family("staging_bytes", kGauge, "durable in staging below a root, of transfers that are not published");
+  for (const session::RootConfig& root : sources.roots)
+    if (const auto dir = sources.gateway.roots().find(root.name, storage::Side::kDestination)) out.value(static_cast<double>(storage::staged_bytes(*dir).count()), {{"root", root.name}});
   const StoreThread::Stats store = sources.store.stats();
   out.family("store_duration_seconds", kSummary, "writing to the job store").summary(store.writes, std::chrono::duration<double>(store.spent).count());
   out.family("config_reload_ok", kGauge, "0: the last reload failed, and what was in force before still is").value(sources.reload == MetricSources::Reload::kOk ? 1 : 0);
@@ -143,6 +162,7 @@ std::string metrics_of(const MetricSources& sources, Time now) {
   sources.paths.add_to(out, sources.gateway, sources.peers.peers());
   add_engine(out, sources.gateway, sources.load, now);
   add_ports(out, sources.gateway.engine());
+  add_disk(out, sources.gateway, counts);
   add_sessions(out, counts);
   add_jobs(out, sources.table);
   add_outlook(out, sources.outlook.counts());

@@ -27,9 +27,17 @@ struct alignas(64) TransferBoard {
   Counter bytes_held;                 // of these, what the sink has from an earlier run
   Counter bytes_raw, bytes_packed;    // of the blocks made or unpacked here: their ratio is the compression
   Counter bytes_verified;             // hashes agreed at the sink, written there
+  Counter bytes_durable;              // on stable storage at the sink and recorded there, with what it held
   Counter leaves_rejected;            // came to the sink, or back from its device, with a wrong hash, and are sent again
   Counter failed, skipped, kept;
   Counter is_scanning;                // 1 while the list is not complete
+};
+
+// The io worker, written by itself.
+struct alignas(64) IoBoard {
+  Counter syncs, sync_ns;     // of batches of what was written, and how long all of them took
+  Counter bytes_undurable;    // written and not durable yet, of all transfers
+  Counter stalls_sync;        // times that nothing more was written because too much was not durable
 };
 
 // One flow. Written by its net worker about ten times a second.

@@ -13,6 +13,7 @@
 #include "messages/transfer_messages.h"
 #include "storage/rooted_dir.h"
 #include "storage/scan.h"
+#include "transfer/ledger.h"
 #include "transfer/receiver.h"
 #include <tideway/ids.h>
 
@@ -190,8 +191,10 @@ struct StartSink {
   transfer::ReceiverLimits limits;
   uint32_t modes = 0777;                        // the most that modes of files may be
   StartSource::Content content = StartSource::Content::kWithData;
+  std::string owner;                            // the peer whose staging it is; empty: it was asked for here
   TransferId staging{};                         // names what is kept from run to run: id, and for whom
   uint64_t lease_epoch = 0;
+  transfer::BootId boot{};                      // of this host
   std::shared_ptr<const RepairOrder> repair;    // set: nothing is published; damaged files of what was are mended
   enum class Base : uint8_t { kNone, kSibling } base = Base::kNone;  // what of an earlier checkpoint beside it need not be sent again
 };
@@ -199,7 +202,7 @@ struct StartSink {
 using TransferMessage =
     std::variant<messages::ManifestPage, messages::Needs, messages::ManifestEnd, messages::ObjectEnds, messages::TransferRoot,
                  messages::BlocksDelivered, messages::SegmentsRejected, messages::PeerError, messages::ObjectsHeld, messages::BaseLeaves,
-                 messages::SameLeaves>;
+                 messages::SameLeaves, messages::Durable>;
 
 struct FromPeer {
   TransferHandle transfer;

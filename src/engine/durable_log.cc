@@ -66,15 +66,15 @@ void SyncPace::on_batch_ended() { syncing_ = {}; }
 
 // ---- what an earlier process left ----------------------------------------------------------------------------------
 
-Result<DurableLog> DurableLog::open(storage::Staging& staging, const TransferId& id, uint64_t lease_epoch) {
+Result<DurableLog> DurableLog::open(storage::Staging& staging, const TransferId& id, const transfer::LedgerOpened& ours) {
   DurableLog log(staging, id);
-  log.lease_epoch_ = lease_epoch;
+  log.ours_ = ours;
   if (Status status = log.replay(); !status.ok()) return std::move(status).error();
   log.is_resumed_ = staging.was_there();
-  if (log.ledger_.lease_epoch() <= lease_epoch) return log;
+  if (log.ledger_.lease_epoch() <= ours.lease_epoch) return log;
   return Error{Fault::kLeaseLost,
                "lease epoch " + std::to_string(log.ledger_.lease_epoch()) + " has filled this transfer's staging, and ours is " +
-                   std::to_string(lease_epoch),
+                   std::to_string(ours.lease_epoch),
                "let the holder of the lease go on"};
 }
 
@@ -93,9 +93,12 @@ Status DurableLog::replay() {
   return staging_->ledger().cut(good);
 }
 
-Status DurableLog::begin() {
-  ledger_.write(transfer::LedgerOpened{lease_epoch_});
+Status DurableLog::begin(const messages::TransferOptions& options) {
+  using enum messages::ResumeVerify;
+  publishes_each_ = options.publish == messages::PublishForm::kEach;
+  ledger_.write(ours_);
   if (!is_resumed_) return success();
+  if (options.resume_verify != kNone) doubtful_ = options.resume_verify == kAll ? ledger_.durable() : ledger_.doubtful();
   if (Status status = staging_->begin_manifest(); !status.ok()) return status;
   auto former = staging_->open_former();
   if (former.ok()) former_.emplace(std::move(former).value());
@@ -125,11 +128,26 @@ Status DurableLog::end_page() {
   return staging_->drop_former();
 }
 
-Status DurableLog::take_entry(const ManifestEntry& entry, transfer::Existing existing) {
-  if (!is_resumed_) return success();
+Result<transfer::Existing> DurableLog::take_entry(const ManifestEntry& entry, transfer::Existing existing) {
+  if (!is_resumed_) return existing;
   const bool is_same = is_as_before(entry);
-  if (entry.type != EntryType::kFile || entry.size == 0_B) return success();
-  return is_same && existing == transfer::Existing::kAbsent ? check_staged(entry) : forget(entry, existing);
+  if (entry.type != EntryType::kFile || entry.size == 0_B) return existing;
+  if (is_same && existing == transfer::Existing::kSame && publishes_each_) {
+    const auto was = was_published(entry);
+    if (!was.ok()) return was.error();
+    if (was.value()) return transfer::Existing::kAbsent;
+  }
+  const Status status = is_same && existing == transfer::Existing::kAbsent ? check_staged(entry) : forget(entry, existing);
+  return status.ok() ? Result<transfer::Existing>(existing) : status.error();
+}
+
+// All of it was durable, and it is at its place instead of in staging. After a reboot it is like any file that the destination has.
+Result<bool> DurableLog::was_published(const ManifestEntry& entry) const {
+  const flow::Interval all = leaves_of(entry);
+  if (!ledger_.durable().contains_all(all) || doubtful_.intersects(all)) return false;
+  const auto there = staging_->stat_object(entry.number);
+  if (!there.ok()) return there.error();
+  return !there.value().has_value();
 }
 
 // The ledger is as good as the disk's word. What a look at the file tells costs nothing: somebody may have taken it away, and
@@ -181,14 +199,22 @@ void DurableLog::begin_batch(Time now) {
   pace_.on_sync_begun(now);
 }
 
-void DurableLog::write_noted(std::vector<uint64_t>& leaves) {
-  std::ranges::sort(leaves);
+void DurableLog::write_noted(std::vector<NotedLeaf>& leaves) {
+  std::ranges::sort(leaves, {}, &NotedLeaf::number);
   for (size_t i = 0, end = 0; i < leaves.size(); i = end) {
-    end = i + 1;
-    while (end < leaves.size() && leaves[end] == leaves[i] + (end - i)) ++end;
-    ledger_.write(transfer::LeavesDurable{leaves[i], end - i});
+    for (end = i; end < leaves.size() && leaves[end].number == leaves[i].number + (end - i); ++end) bytes_recorded_ += Bytes(leaves[end].length);
+    ledger_.write(transfer::LeavesDurable{leaves[i].number, end - i});
+    news_.add({leaves[i].number, leaves[i].number + (end - i)});
   }
   leaves.clear();
+}
+
+std::vector<messages::LeafRange> DurableLog::take_news() {
+  std::vector<messages::LeafRange> ranges;
+  for (const flow::Interval& run : news_.intervals().first(std::min(news_.intervals().size(), messages::kLeafRangesMax)))
+    ranges.push_back({run.begin, run.length()});
+  news_.drop_lowest(ranges.size());
+  return ranges;
 }
 
 Status DurableLog::end_batch() {
@@ -205,10 +231,22 @@ Status DurableLog::begin_publish(const transfer::PublishBegun& begun) {
   return staging_->record(ledger_.take_unwritten());
 }
 
+// What was recorded of it by an earlier run counts here, too, and whole leaves do: less is said than is there, never more.
+void DurableLog::give_up(flow::Interval leaves) {
+  uint64_t recorded = 0;
+  for (flow::Interval run = ledger_.durable().first_inside(leaves); run.begin < run.end;
+       run = ledger_.durable().first_inside({run.end, leaves.end}))
+    recorded += run.length();
+  bytes_recorded_ = saturating_sub(bytes_recorded_, kLeafSize * recorded);
+  news_.subtract(leaves);
+  take_back(leaves);
+}
+
 void DurableLog::take_back(flow::Interval leaves) {
-  const auto is_among = [&](uint64_t leaf) { return leaf >= leaves.begin && leaf < leaves.end; };
+  const auto is_among = [&](const NotedLeaf& leaf) { return leaf.number >= leaves.begin && leaf.number < leaves.end; };
   std::erase_if(noted_, is_among);
   std::erase_if(syncing_, is_among);
+  doubtful_.subtract(leaves);
   if (ledger_.durable().intersects(leaves)) ledger_.write(transfer::LeavesVoided{leaves.begin, leaves.length()});
 }
 

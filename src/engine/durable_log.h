@@ -8,6 +8,9 @@
 // later reads the ledger, compares the entries of its own transfer with those of the former one, and takes what is the same
 // without reading it again.
 //
+// What was recorded before this host was started anew is doubtful, and read again before it is told to the source
+// (engine/rehash.h).
+//
 // An entry that changed and still takes the same leaves is sent anew by itself. Where the list differs in any other way,
 // leaves get other numbers, and all from there on is sent anew.
 // Thread: io worker, the transfer's home; it blocks.
@@ -46,6 +49,7 @@ class SyncPace {
   void on_written(Time now, Bytes bytes);
   bool wants_sync(Time now) const;
   bool is_full() const;  // nothing more may be written until a sync has ended
+  Bytes undurable() const { return open_ + syncing_; }
   void on_sync_begun(Time now);
   void on_synced(Time now);  // the next one waits for a while
   void on_batch_ended();     // and so much less would be lost
@@ -57,27 +61,38 @@ class SyncPace {
   Rate rate_;  // between the last two syncs
 };
 
+// A leaf that is written, numbered through the transfer.
+struct NotedLeaf {
+  uint64_t number = 0;
+  uint32_t length = 0;
+};
+
 class DurableLog {
  public:
-  // Of staging that lies there, whoever made it. Cuts its ledger at the first damage. Errors: lease_lost, when another lease
-  // has filled it since ours began, and those of the file system.
-  static Result<DurableLog> open(storage::Staging& staging, const TransferId& id, uint64_t lease_epoch);
+  // Of staging that lies there, whoever made it, for one who holds this lease on this host. Cuts its ledger at the first damage.
+  // Errors: lease_lost, when another lease has filled it since ours began, and those of the file system.
+  static Result<DurableLog> open(storage::Staging& staging, const TransferId& id, const transfer::LedgerOpened& ours);
 
   // Set: an earlier process was making the transfer visible. That is to be ended before anything else.
   const std::optional<transfer::PublishBegun>& publishing() const { return ledger_.publishing(); }
-  Status begin();  // a run of ours
+  Status begin(const messages::TransferOptions& options);  // a run of ours
   bool is_resumed() const { return is_resumed_; }
   bool proves_anything() const { return !ledger_.durable().is_empty(); }
 
   // The transfer's entries, one after the other. Takes back what the ledger says of one that is another one now, that the
-  // destination has, or whose bytes are gone.
-  Status take_entry(const ManifestEntry& entry, transfer::Existing existing);
+  // destination has, or whose bytes are gone. Gives what it is to be taken for: one that an earlier run has published by itself
+  // counts as absent, and as held.
+  Result<transfer::Existing> take_entry(const ManifestEntry& entry, transfer::Existing existing);
   Status end_page();  // the page they came in is in staging
+  // Of the leaves that count, those that are to be read again first. What is sound is recorded once more, now or with what follows.
+  const flow::IntervalSet& doubtful() const { return doubtful_; }
+  void on_sound(flow::Interval leaves) { ledger_.write(transfer::LeavesDurable{leaves.begin, leaves.length()}); }
+  Status record_sound() { return staging_->record(ledger_.take_unwritten()); }
   void held(const ManifestEntry& entry, const transfer::TakeLeaves& take) const;
 
   void on_written(Time now, Bytes bytes) { pace_.on_written(now, bytes); }
-  void on_counts(uint64_t leaf) { noted_.push_back(leaf); }  // what it stands for is written, and durable with the next sync
-  void on_proven(uint64_t leaf) { syncing_.push_back(leaf); }  // was read back after the sync of the batch
+  void on_counts(NotedLeaf leaf) { noted_.push_back(leaf); }  // what it stands for is written, and durable with the next sync
+  void on_proven(NotedLeaf leaf) { syncing_.push_back(leaf); }  // was read back after the sync of the batch
   const SyncPace& pace() const { return pace_; }
   bool has_unrecorded() const { return !noted_.empty() || !syncing_.empty(); }
   // A sync of the store begins: it covers all that was noted. It has ended well, and all that belongs to it may be recorded.
@@ -87,22 +102,30 @@ class DurableLog {
   // The same for what is noted, all of it synced, and says that publishing begins.
   Status begin_publish(const transfer::PublishBegun& begun);
   void take_back(flow::Interval leaves);  // they have to be sent anew
+  void give_up(flow::Interval leaves);    // the same, of an entry that failed in this run
+  // What this run made durable since it was asked last, as much of it as one message holds.
+  std::vector<messages::LeafRange> take_news();
+  Bytes bytes_recorded() const { return bytes_recorded_; }  // by this run
 
  private:
   DurableLog(storage::Staging& staging, const TransferId& id) : staging_(&staging), ledger_(id) {}
   Status replay();
   bool is_as_before(const ManifestEntry& entry);
   Status check_staged(const ManifestEntry& entry);
+  Result<bool> was_published(const ManifestEntry& entry) const;
   Status forget(const ManifestEntry& entry, transfer::Existing existing);
-  void write_noted(std::vector<uint64_t>& leaves);
+  void write_noted(std::vector<NotedLeaf>& leaves);
 
   storage::Staging* staging_;
   transfer::Ledger ledger_;
-  bool is_resumed_ = false;
-  uint64_t lease_epoch_ = 0;
+  bool is_resumed_ = false, publishes_each_ = false;
+  transfer::LedgerOpened ours_;
+  flow::IntervalSet doubtful_;
   std::optional<FormerEntries> former_;  // while the entries are as before
   bool is_former_over_ = false;
-  std::vector<uint64_t> noted_, syncing_;
+  std::vector<NotedLeaf> noted_, syncing_;
+  flow::IntervalSet news_;
+  Bytes bytes_recorded_;
   SyncPace pace_;
 };
 

@@ -292,6 +292,7 @@ PacketIoLosses Engine::losses() const {
 }
 
 std::span<const NetBoard> Engine::net_boards() const { return parts_->net_boards; }
+const IoBoard& Engine::io_board() const { return parts_->io->board(); }
 
 double Engine::pool_free_share() const { return static_cast<double>(parts_->pool->free()) / static_cast<double>(parts_->pool->size()); }
 

@@ -63,6 +63,7 @@ class Engine {
   const std::string& packet_backend() const;
   PacketIoLosses losses() const;  // of all net workers, as of up to 100 ms ago
   std::span<const NetBoard> net_boards() const;
+  const IoBoard& io_board() const;
   double pool_free_share() const;  // of block buffers
   // The ceiling of this gateway from now on. `contracted` keeps the rate that it was started with.
   void set_rate(Rate rate);

@@ -40,7 +40,12 @@ bool IoWorker::poll(Time now) {
     worked |= path->poll(std::min(share, own + left), events_);
     out += path->buffers_out() - std::min(own, path->buffers_out());
   }
-  for (auto& [handle, path] : receiving_) worked |= path->poll(now, events_);
+  Bytes undurable;
+  for (auto& [handle, path] : receiving_) {
+    worked |= path->poll(now, events_);
+    undurable += path->undurable();
+  }
+  board_.bytes_undurable.set(undurable.count());
   return worked;
 }
 
@@ -90,7 +95,7 @@ void IoWorker::obey(StartSource&& start) {
 
 void IoWorker::obey(StartSink&& start) {
   const TransferHandle handle = start.transfer;
-  receiving_[handle] = std::make_unique<ReceivePath>(std::move(start), ReceivePath::Around{*queue_, rings_, leaf_buffers_});
+  receiving_[handle] = std::make_unique<ReceivePath>(std::move(start), ReceivePath::Around{*queue_, rings_, leaf_buffers_, staging_book_, board_});
 }
 
 void IoWorker::obey(SourceAccepted&& accepted) {

@@ -20,6 +20,8 @@ class IoWorker {
  public:
   IoWorker(const Layout& layout, std::unique_ptr<storage::IoQueue> queue, Rings& rings, BufferPool& pool);
 
+  const IoBoard& board() const { return board_; }
+
   bool poll(Time now);  // false: there was nothing to do
   // How long it may sleep without a ring: a moment while the disk is at work.
   Duration nap() const;
@@ -41,6 +43,8 @@ class IoWorker {
   Rings& rings_;
   BufferPool& pool_;
   LeafBuffers leaf_buffers_;
+  StagingBook staging_book_;
+  IoBoard board_;
   EventOutlet events_;
   Time now_{};  // of this turn
   std::map<TransferHandle, std::unique_ptr<SendPath>> sending_;

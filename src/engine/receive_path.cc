@@ -18,20 +18,10 @@ storage::PublishRules rules_from(const messages::TransferOptions& options) {
   using Form = storage::PublishRules::Form;
   const Form form = options.publish == messages::PublishForm::kRename   ? Form::kRename
                     : options.publish == messages::PublishForm::kMarker ? Form::kMarker
+                    : options.publish == messages::PublishForm::kEach   ? Form::kEach
                                                                         : Form::kAuto;
   using Replace = storage::PublishRules::Replace;
   return {form, options.last, options.overwrite == messages::Overwrite::kIfOlder ? Replace::kIfOlder : Replace::kNever};
-}
-
-Result<transfer::Existing> from_storage(const Result<storage::Existing>& existing) {
-  if (!existing.ok()) return existing.error();
-  switch (existing.value()) {
-    case storage::Existing::kAbsent: return transfer::Existing::kAbsent;
-    case storage::Existing::kSame: return transfer::Existing::kSame;
-    case storage::Existing::kDifferent: return transfer::Existing::kDifferent;
-    case storage::Existing::kTypeConflict: break;
-  }
-  return transfer::Existing::kOtherType;
 }
 
 }  // namespace
@@ -47,7 +37,7 @@ void give_home(Rings& rings, BlockUnpacked&& block) {
 }
 
 ReceivePath::ReceivePath(StartSink&& start, const Around& around)
-    : start_(std::move(start)), queue_(around.queue), rings_(around.rings), leaf_buffers_(around.leaf_buffers),
+    : start_(std::move(start)), queue_(around.queue), rings_(around.rings), leaf_buffers_(around.leaf_buffers), staging_book_(around.staging_book), io_board_(around.board),
       rules_(rules_from(start_.options)), next_close_token_(kCloseTokens) {
   if (start_.repair) repair_.emplace(start_.repair);
 }
@@ -66,12 +56,15 @@ void ReceivePath::give_back(Writing& writing) {
 
 // What cannot be removed now is removed by the next transfer with this id or by a sweep; nothing shows it as data.
 void ReceivePath::leave(Time now, Leftovers leftovers) {
+  staging_book_.drop(start_.transfer);
   if (store_ == nullptr) return;
   if (log_ && !store_->is_over() && leftovers == Leftovers::kKept && log_->has_unrecorded() && store_->settle().ok()) {
     log_->begin_batch(now);
     const Status recorded = log_->end_batch();
+    store_->staging().note_durable(receiver_->bytes_held() + log_->bytes_recorded());
     if (!recorded.ok()) log::warning("batch_not_recorded", "why=\"" + recorded.error().what + '"');
   }
+  rehash_.reset();
   const bool is_worth_keeping = log_ && leftovers == Leftovers::kKept && log_->proves_anything();
   if (!is_worth_keeping) static_cast<void>(store_->abandon().ok());
   log_.reset();
@@ -82,6 +75,8 @@ bool ReceivePath::poll(Time now, EventOutlet& events) {
   if (state_ == State::kOpening) announce(events);
   bool worked = say(now, events);
   if (state_ == State::kDone || store_ == nullptr) return worked;
+  worked |= rehash();
+  if (state_ == State::kDone) return true;
   worked |= copy_same();
   if (state_ == State::kDone) return true;
   worked |= submit_writes();
@@ -95,178 +90,6 @@ bool ReceivePath::poll(Time now, EventOutlet& events) {
   worked |= say(now, events);
   tell_board();
   return worked;
-}
-
-// ---- opening -------------------------------------------------------------------------------------------------------
-
-// If nothing is at the destination or in staging, the source need not wait for our answer to any page.
-void ReceivePath::announce(EventOutlet& events) {
-  state_ = State::kReceiving;
-  bool is_there = false;
-  if (start_.content == StartSource::Content::kWithData) {
-    const auto there = start_.root->stat_if_exists(start_.destination);
-    if (!there.ok()) return fail(there.error());
-    is_there = there.value().has_value();
-    is_tree_there_ = is_there && there.value()->kind == storage::FileKind::kDirectory;
-    if (Status status = prepare_read_back(); !status.ok()) return fail(status.error());
-    // What an earlier run reserved is not free, and is there all the same.
-    const bool is_staged = storage::Staging::exists(*start_.root, start_.staging);
-    if (const auto free = start_.root->free_space(); free.ok() && !is_staged) start_.limits.free_space = free.value();
-    if (!is_there) find_base();
-    if (is_there || repair_ || is_staged || base_) answers_ = transfer::Answers::kPerPage;
-  }
-  receiver_ = std::make_unique<transfer::Receiver>(transfer::Receiver::Options{start_.id, answers_, start_.limits});
-  const bool is_fresh = answers_ == transfer::Answers::kEverythingNeeded;
-  events.emit(SinkReady{start_.transfer, is_fresh ? SourceAccepted::Needed::kEverything : SourceAccepted::Needed::kPerPage,
-                        is_there || rules_.form == storage::PublishRules::Form::kMarker ? messages::PublishForm::kMarker
-                                                                                        : messages::PublishForm::kRename});
-}
-
-// A level that the file system cannot give is refused before anything is sent; it is never lowered.
-Status ReceivePath::prepare_read_back() {
-  if (start_.options.verify != messages::VerifyLevel::kReadback) return success();
-  const auto reads = storage::find_device_reads(*start_.root);
-  if (!reads.ok()) return reads.error();
-  device_reads_ = reads.value();
-  read_back_.emplace(leaf_buffers_);
-  return success();
-}
-
-// One file goes into a directory when the user wrote a "/" or when one is there; a tree becomes the destination.
-Status ReceivePath::find_destination(const ManifestEntry& entry_0) {
-  destination_ = start_.destination;
-  if (entry_0.type != EntryType::kFile || repair_) return success();
-  const auto there = start_.root->stat_if_exists(destination_);
-  if (!there.ok()) return there.error();
-  const bool is_directory = there.value() && there.value()->kind == storage::FileKind::kDirectory;
-  if (!is_directory && start_.form != messages::DestinationForm::kIntoDirectory) return success();
-  auto inside = destination_.child(start_.source_name);
-  if (!inside.ok()) return inside.error();
-  destination_ = std::move(inside).value();
-  return success();
-}
-
-Status ReceivePath::open_store() {
-  if (Status status = make_store(); !status.ok()) return status;
-  if (log_->is_resumed() && answers_ == transfer::Answers::kEverythingNeeded) {
-    // It was left here since we looked, and the source was told that nothing is there.
-    if (Status status = store_->abandon(); !status.ok()) return status;
-    if (Status status = make_store(); !status.ok()) return status;
-  }
-  if (log_->publishing()) {
-    if (Status status = end_former_publish(); !status.ok()) return status;
-    if (Status status = make_store(); !status.ok()) return status;
-  }
-  return log_->begin();
-}
-
-Status ReceivePath::make_store() {
-  log_.reset();
-  store_.reset();  // lets go of staging first
-  storage::FileSinkConfig config;
-  config.root = start_.root;
-  config.transfer = start_.staging;
-  config.destination = destination_;
-  config.read_page = read_page;
-  config.modes = start_.modes;
-  config.rules = rules_;
-  config.device_reads = device_reads_;
-  using enum storage::FileSinkConfig::Leftovers;
-  config.leftovers = repair_ ? kRemoved : kKept;
-  auto store = storage::FileSink::create(std::move(config), queue_);
-  if (!store.ok()) return std::move(store).error();
-  store_ = std::move(store).value();
-  auto log = DurableLog::open(store_->staging(), start_.staging, start_.lease_epoch);
-  if (!log.ok()) {
-    store_.reset();  // what lies there may be another holder's, and is not ours to remove
-    return std::move(log).error();
-  }
-  log_.emplace(std::move(log).value());
-  return success();
-}
-
-// An earlier process was making this transfer visible, all of it verified, when it died: every step of that may be repeated.
-// What is missing altogether then was published, and taken away since.
-Status ReceivePath::end_former_publish() {
-  const transfer::PublishBegun begun = *log_->publishing();
-  const bool has_list = store_->staging().open_manifest().ok();  // else it was about to remove what is left
-  const Status ended = has_list ? store_->publish({.destination = destination_, .entries = begun.entries, .root = begun.root})
-                                : Status(Error{Fault::kManifestMismatch, "its list is gone", ""});
-  const std::string about = "transfer=" + storage::to_hex(start_.staging) + " destination=\"" + start_.root->shown(destination_) + '"';
-  if (ended.ok()) log::info("publish_ended", about + " why=\"an earlier process died while it published\"");
-  if (ended.ok() || ended.error().fault != Fault::kManifestMismatch) return ended;
-  log::warning("staging_lost", about + " why=\"" + ended.error().what + "\"; all is sent again");
-  return store_->abandon();
-}
-
-// ---- from the source -----------------------------------------------------------------------------------------------
-
-void ReceivePath::on_peer_message(TransferMessage&& message, EventOutlet& events) {
-  if (state_ == State::kOpening) announce(events);
-  if (state_ == State::kDone) return;
-  Status status = success();
-  const bool only_lists = start_.content == StartSource::Content::kManifestOnly;
-  if (auto* page = std::get_if<messages::ManifestPage>(&message)) {
-    status = only_lists ? receiver_->on_listed_page(*page) : take_page(*page);
-    if (only_lists) std::move(page->entries.begin(), page->entries.end(), std::back_inserter(listed_));
-  }
-  if (const auto* end = std::get_if<messages::ManifestEnd>(&message)) status = receiver_->on_manifest_end(*end);
-  if (const auto* ends = std::get_if<messages::ObjectEnds>(&message)) status = receiver_->on_object_end(*ends);
-  if (auto* root = std::get_if<messages::TransferRoot>(&message)) {
-    status = receiver_->on_root(*root);
-    signature_ = std::move(root->signature);
-  }
-  if (const auto* same = std::get_if<messages::SameLeaves>(&message)) status = take_same(*same);
-  if (const auto* error = std::get_if<messages::PeerError>(&message)) {
-    const Error why{fault_named(error->code).value_or(Fault::kEntriesFailed), error->detail, ""};
-    const auto leaves = error->object ? receiver_->leaves_of_open(*error->object) : std::nullopt;
-    if (leaves && log_) log_->take_back(*leaves);
-    status = receiver_->on_entry_failed(error->object, why);
-  }
-  if (!status.ok()) fail(status.error());
-}
-
-Status ReceivePath::take_page(messages::ManifestPage& page) {
-  if (store_ == nullptr && !page.entries.empty()) {
-    if (Status status = find_destination(page.entries.front()); !status.ok()) return status;
-    if (Status status = open_store(); !status.ok()) return status;
-  }
-  auto existing = probe(page);
-  if (!existing.ok()) return std::move(existing).error();
-  // What cannot be published is not sent, either; a single file is no tree.
-  const bool adds = is_tree_there_ && !repair_ && std::ranges::count(existing.value(), transfer::Existing::kAbsent) > 0;
-  if (adds && destination_ == start_.destination)
-    if (Status status = storage::check_may_add(rules_, start_.root->shown(destination_)); !status.ok()) return status;
-  for (size_t i = 0; i < existing.value().size(); ++i)
-    if (Status status = log_->take_entry(page.entries[i], existing.value()[i]); !status.ok()) return status;
-  transfer::HeldLeaves held;
-  if (repair_) held = [this](const ManifestEntry& entry, const transfer::TakeLeaves& take) { repair_->held(entry, take); };
-  else if (log_->is_resumed()) held = [this](const ManifestEntry& entry, const transfer::TakeLeaves& take) { log_->held(entry, take); };
-  offer_base(page, existing.value());
-  if (Status status = receiver_->on_page(page, existing.value(), held); !status.ok()) return status;
-  for (const ManifestEntry& entry : page.entries) {
-    if (answers_ == transfer::Answers::kEverythingNeeded) store_->bind(entry.number, entry);
-    else if (entry.type == EntryType::kFile && !receiver_->is_open(entry.number)) store_->release(entry.number);
-  }
-  page.skipped.clear();  // what is not there need not be kept either
-  const std::string bytes = messages::serialize(page);
-  if (Status status = store_->staging().append_manifest(std::as_bytes(std::span(bytes))); !status.ok()) return status;
-  if (Status status = log_->end_page(); !status.ok()) return status;
-  return place_waiting();
-}
-
-// Each entry is bound after it was looked up, so that those in it find their parent.
-Result<std::vector<transfer::Existing>> ReceivePath::probe(const messages::ManifestPage& page) {
-  std::vector<transfer::Existing> existing;
-  if (answers_ == transfer::Answers::kEverythingNeeded) return existing;
-  existing.reserve(page.entries.size());
-  for (const ManifestEntry& entry : page.entries) {
-    const auto there = repair_ ? repair_->take_entry(entry, store_->staging()) : from_storage(store_->probe_existing(entry));
-    if (!there.ok()) return there.error();
-    existing.push_back(there.value());
-    store_->bind(entry.number, entry);
-  }
-  return existing;
 }
 
 // ---- blocks --------------------------------------------------------------------------------------------------------
@@ -331,6 +154,12 @@ void ReceivePath::add_writing(std::unique_ptr<Writing> writing) {
   next_writing_ = (next_writing_ + 1) % kWritingsMax;
 }
 
+bool ReceivePath::may_write() {
+  const bool was_stalled = std::exchange(is_stalled_, log_->pace().is_full());
+  if (is_stalled_ && !was_stalled) io_board_.stalls_sync.add(1);
+  return !is_pausing_ && !is_stalled_;
+}
+
 bool ReceivePath::submit_writes() {
   bool worked = false;
   for (const uint32_t number : writing_order_) {
@@ -381,11 +210,14 @@ Status ReceivePath::on_answer(Time now, const StoreDone& done) {
     publish();
   } else if (done.token == kBatchToken) {
     log_->on_synced(now);
+    io_board_.syncs.add(1);
+    io_board_.sync_ns.add(static_cast<uint64_t>((now - sync_began_).count()));
     if (read_back_) return read_back_->on_synced();
     is_syncing_ = false;
-    return log_->end_batch();
+    return end_batch();
   } else if (const auto closed = closing_.extract(done.token)) {
-    log_->on_counts(closed.mapped());
+    log_->on_counts(closed.mapped().leaf);
+    if (closed.mapped().early) closed_.push_back(*std::move(closed.mapped().early));
     receiver_->on_closed();
   } else if (done.token >= kReadTokens) {
     return read_back_->on_answer(done.token - kReadTokens, done.status);
@@ -411,8 +243,8 @@ Status ReceivePath::on_stored(BlockKey key, std::span<const block::Segment> segm
   for (const auto& leaf : leaves) {
     if (Status status = store_->staging().write_leaf_hash(leaf.leaf, leaf.hash); !status.ok()) return status;
     if (leaf.counts != Counts::kNow) continue;
-    if (read_back_) log_->on_proven(leaf.leaf);
-    else log_->on_counts(leaf.leaf);
+    if (read_back_) log_->on_proven({leaf.leaf, leaf.length});
+    else log_->on_counts({leaf.leaf, leaf.length});
   }
   return success();
 }
@@ -431,7 +263,7 @@ bool ReceivePath::read_back() {
   }
   if (status.ok() && read_back_->is_over()) {
     is_syncing_ = false;
-    status = log_->end_batch();
+    status = end_batch();
   }
   if (!status.ok()) fail(status.error());
   return worked;
@@ -450,8 +282,9 @@ bool ReceivePath::submit_closes() {
     if (!close_waiting_) close_waiting_ = receiver_->next_close();
     if (!close_waiting_ || is_pausing_) return worked;
     const StoreRequest request{StoreOp::kClose, next_close_token_, close_waiting_->object, {}, {}};
+    auto early = store_->early(close_waiting_->object);  // the store forgets its name
     if (store_->submit({&request, 1}) == 0) return worked;
-    closing_[next_close_token_] = close_waiting_->last_leaf;
+    closing_[next_close_token_] = {{close_waiting_->last_leaf, close_waiting_->last_length}, std::move(early)};
     next_close_token_ = (next_close_token_ + 1) | kCloseTokens;
     close_waiting_.reset();
     worked = true;
@@ -466,10 +299,22 @@ bool ReceivePath::sync_batch(Time now) {
   const StoreRequest request{StoreOp::kSync, kBatchToken, {}, {}, {}};
   if (store_->submit({&request, 1}) == 0) return false;
   log_->begin_batch(now);
+  sync_began_ = now;
+  syncing_closed_ = std::exchange(closed_, {});
   if (read_back_) read_back_->on_sync_begun();
   is_pausing_ = false;
   is_syncing_ = true;
   return true;
+}
+
+// What is whole, durable and recorded may appear by itself, where that is how it is published.
+Status ReceivePath::end_batch() {
+  Status status = log_->end_batch();
+  store_->staging().note_durable(receiver_->bytes_held() + log_->bytes_recorded());
+  for (const storage::EarlyFile& file : syncing_closed_)
+    if (status.ok()) status = store_->publish_early(file);
+  syncing_closed_.clear();
+  return status;
 }
 
 // ---- end -----------------------------------------------------------------------------------------------------------
@@ -530,6 +375,13 @@ bool ReceivePath::tell_peer(Time now, EventOutlet& events) {
     if (!message) break;
     messages_out_ += 1;
     std::visit([&](auto&& m) { events.emit(ToPeer{start_.transfer, TransferMessage(std::move(m))}); }, std::move(*message));
+    worked = true;
+  }
+  while (log_ && messages_out_ < kMessagesOutMax && events.has_room()) {
+    messages::Durable news{start_.id, log_->take_news(), receiver_->bytes_held() + log_->bytes_recorded()};
+    if (news.ranges.empty()) break;
+    messages_out_ += 1;
+    events.emit(ToPeer{start_.transfer, TransferMessage(std::move(news))});
     worked = true;
   }
   return worked;

@@ -9,8 +9,10 @@
 #include "engine/durable_log.h"
 #include "engine/event_outlet.h"
 #include "engine/read_back.h"
+#include "engine/rehash.h"
 #include "engine/repair.h"
 #include "engine/rings.h"
+#include "engine/staging_book.h"
 #include "storage/file_sink.h"
 #include "storage/io_queue.h"
 #include "transfer/receiver.h"
@@ -34,6 +36,8 @@ class ReceivePath {
     storage::IoQueue& queue;
     Rings& rings;
     LeafBuffers& leaf_buffers;
+    StagingBook& staging_book;
+    IoBoard& board;
   };
   ReceivePath(StartSink&& start, const Around& around);
   ~ReceivePath();  // waits for writes under way
@@ -42,6 +46,7 @@ class ReceivePath {
 
   // One bounded turn. False: nothing to do now.
   bool poll(Time now, EventOutlet& events);
+  Bytes undurable() const { return log_ ? log_->pace().undurable() : Bytes(); }
   bool has_writes() const { return !writings_.empty() || !closing_.empty() || is_syncing_; }  // or is reading back
   // It is over. What was not published stays for another run, with all that arrived, or is removed.
   void leave(Time now, Leftovers leftovers);
@@ -69,7 +74,12 @@ class ReceivePath {
 
   void announce(EventOutlet& events);
   Status prepare_read_back();
-  Status take_page(messages::ManifestPage& page);
+  Status take_message(TransferMessage&& message);
+  Status take_page(messages::ManifestPage&& page);
+  Status check_may_add(std::span<const transfer::Existing> existing) const;
+  Status answer_page();
+  Status drop_abandoned();
+  bool rehash();
   Status find_destination(const ManifestEntry& entry_0);
   Status open_store();
   Status make_store();
@@ -96,7 +106,8 @@ class ReceivePath {
   bool tell_peer(Time now, EventOutlet& events);
   bool tell_entries(EventOutlet& events);
   bool sync_batch(Time now);
-  bool may_write() const { return !is_pausing_ && !log_->pace().is_full(); }
+  Status end_batch();
+  bool may_write();
   bool complete();
   void publish();
   Status make_visible(const Hash256& root);
@@ -110,10 +121,13 @@ class ReceivePath {
   storage::IoQueue& queue_;
   Rings& rings_;
   LeafBuffers& leaf_buffers_;
+  StagingBook& staging_book_;
+  IoBoard& io_board_;
   const storage::PublishRules rules_;
   transfer::Answers answers_ = transfer::Answers::kEverythingNeeded;
   storage::DeviceReads device_reads_ = storage::DeviceReads::kDirect;
   std::optional<ReadBack> read_back_;         // of a transfer that is verified so
+  std::optional<Rehash> rehash_;              // of what an earlier run left
   std::optional<Repair> repair_;
   std::optional<BaseTree> base_;
   std::deque<Same> same_;                     // not copied yet; the source waits for what it has said of them
@@ -123,16 +137,29 @@ class ReceivePath {
   std::unique_ptr<transfer::Receiver> receiver_;
   bool is_tree_there_ = false;                // at start_.destination, before the transfer
   ObjectName destination_;                    // what start_.destination came to, with entry 0 known
+  struct PageTaken {
+    messages::ManifestPage page;
+    std::vector<transfer::Existing> existing;
+  };
+  std::optional<PageTaken> page_;             // without an answer: what is there of it is hashed again
+  std::deque<TransferMessage> deferred_;      // came behind that page
   std::deque<BlockUnpacked> waiting_;         // blocks that overtook their page; bounded by credit
   std::unordered_map<uint32_t, std::unique_ptr<Writing>> writings_;  // by the high half of a request's token
   std::vector<uint32_t> writing_order_;
-  std::unordered_map<uint32_t, uint64_t> closing_;  // by token: the leaf that completed the object
+  struct Closing {
+    NotedLeaf leaf;                           // that completed the object
+    std::optional<storage::EarlyFile> early;  // it appears once that is durable
+  };
+  std::unordered_map<uint32_t, Closing> closing_;  // by token
+  std::vector<storage::EarlyFile> closed_, syncing_closed_;  // no sync covers them yet; the one at work does
   std::optional<transfer::Receiver::Close> close_waiting_;
   std::optional<RootSignature> signature_;          // of the root, by its source
   uint32_t next_writing_ = 0, next_close_token_;
   uint32_t messages_out_ = 0;
   std::deque<ManifestEntry> listed_;          // not told yet
-  bool is_syncing_ = false;
+  std::optional<Bytes> abandoned_;            // what is left below the root of its owner's transfers that died
+  Time sync_began_{};
+  bool is_syncing_ = false, is_stalled_ = false;
   bool is_pausing_ = false;                   // nothing more is written until the sync that is wanted has begun
   Time delivered_told_{};
   State state_ = State::kOpening;

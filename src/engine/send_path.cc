@@ -250,6 +250,7 @@ void SendPath::on_peer_message(TransferMessage&& message, EventOutlet& events) {
   if (auto* needs = std::get_if<messages::Needs>(&message)) status = sender_.on_needs(*needs);
   if (auto* delivered = std::get_if<messages::BlocksDelivered>(&message)) status = sender_.on_delivered(*delivered);
   if (auto* rejected = std::get_if<messages::SegmentsRejected>(&message)) status = sender_.on_rejected(*rejected);
+  if (auto* durable = std::get_if<messages::Durable>(&message)) status = sender_.on_durable(*durable);
   if (auto* error = std::get_if<messages::PeerError>(&message)) sender_.on_refused(*error);
   if (!status.ok()) fail(status.error(), events);
 }
@@ -289,6 +290,7 @@ void SendPath::tell_board() {
   board_->bytes_needed.set(sender_.bytes_needed().count());
   board_->bytes_held.set(sender_.bytes_held().count());
   board_->bytes_verified.set(sender_.bytes_delivered().count());
+  board_->bytes_durable.set(sender_.bytes_durable().count());
   board_->failed.set(sender_.failed());
   board_->skipped.set(sender_.skipped());
   board_->leaves_rejected.set(sender_.rejected());

@@ -77,6 +77,7 @@ struct Job {
   State state = State::kQueued;
   std::optional<Wait> wait;    // of kWaiting
   std::optional<Error> error;  // of kFailed
+  Bytes bytes_durable;         // at the sink, as it said when the last attempt ended: what is not sent again
   uint32_t attempts = 0;       // that ended in trouble, since the last that made progress
   WallTime created{}, started{}, ended{};
   std::optional<Outcome> outcome;  // of kPublished

@@ -59,6 +59,7 @@ struct Spec {
   Patience patience = Patience::kJob;
   std::vector<std::string> alternatives;   // of a restore: where else the one source may be had, the best first
   std::string overwrite = "never";         // or "if-older", of a single file
+  std::string resume_verify = "auto";      // or "all", "none": what of an earlier run is hashed again
   std::optional<Checkpoint> checkpoint;    // with series and maybe step
   std::string submission_id;               // empty: a repeated request is another job
   std::optional<std::chrono::milliseconds> every;

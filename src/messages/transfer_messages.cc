@@ -38,6 +38,7 @@ TransferOptions parse_options(const proto::Options& in, FieldCheck& check) {
   check.require(has_level ? out.level >= -7 && out.level <= 19 : out.level == 0, "options.level", "is out of range");
   out.dry_run = in.dry_run();
   if (in.rate_max() > 0) out.rate_max = Rate::bytes_per_second(in.rate_max());
+  if (in.resume_verify() != 0) out.resume_verify = check.choice(in.resume_verify(), ResumeVerify::kNone, "options.resume_verify");
   if (!check.require(static_cast<size_t>(in.last_size()) <= kLastMax, "options.last", "has more than 64 values")) return out;
   for (const std::string& pattern : in.last()) {
     const bool is_right = !pattern.empty() && pattern.size() <= kNameComponentMax && pattern.find('\0') == pattern.npos;
@@ -179,6 +180,7 @@ std::string serialize(const OpenTransfer& message) {
   options.set_dry_run(message.options.dry_run);
   if (!message.options.rate_max.is_unlimited()) options.set_rate_max(message.options.rate_max.bytes_per_second());
   for (const std::string& pattern : message.options.last) options.add_last(pattern);
+  if (message.options.resume_verify != ResumeVerify::kAuto) options.set_resume_verify(static_cast<uint32_t>(message.options.resume_verify));
   out.set_transfer_class(message.transfer_class);
   for (const Filter& filter : message.filters) {
     proto::Filter& filter_out = *out.add_filter();
@@ -385,6 +387,38 @@ std::string serialize(const SegmentsRejected& message) {
   }
   out.set_code(message.code);
   return to_body(MessageType::kSegmentsRejected, out);
+}
+
+Result<Durable> parse_durable(Body body) {
+  FieldCheck check(MessageType::kDurable);
+  proto::Durable in;
+  Durable out;
+  if (!begin(check, body, in, out)) return check.take_failure();
+  const auto count = static_cast<size_t>(in.range_size());
+  if (!check.require(count >= 1 && count <= kLeafRangesMax, "ranges", "are not 1 to 2048")) return check.take_failure();
+  out.ranges.reserve(count);
+  uint64_t next = 0;  // the lowest leaf a further range may begin with
+  for (const proto::LeafRange& range : in.range()) {
+    check.require(range.first() >= next, "range.first", "is not ascending");
+    check.require(range.count() >= 1, "range.count", "is zero");
+    check.require(range.count() <= UINT64_MAX - range.first(), "range.count", "is too high");
+    next = range.first() + range.count();
+    out.ranges.push_back({range.first(), range.count()});
+  }
+  out.bytes = Bytes(in.bytes());
+  return check.finish(std::move(out));
+}
+
+std::string serialize(const Durable& message) {
+  proto::Durable out;
+  out.set_transfer(to_text(message.transfer));
+  for (const LeafRange& range : message.ranges) {
+    proto::LeafRange& range_out = *out.add_range();
+    range_out.set_first(range.first);
+    range_out.set_count(range.count);
+  }
+  out.set_bytes(message.bytes.count());
+  return to_body(MessageType::kDurable, out);
 }
 
 Result<Published> parse_published(Body body) {

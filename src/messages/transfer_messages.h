@@ -18,8 +18,9 @@ inline constexpr size_t kOnlyMax = 16'384;         // names, and
 inline constexpr size_t kOnlyBytesMax = 512 << 10; // what they take together: half of the message
 inline constexpr size_t kPatternMax = 4096;        // bytes; a path is no longer
 inline constexpr size_t kLastMax = 64;             // patterns of names
-inline constexpr size_t kObjectEndsMax = 1024;     // keeps the message within 64 KiB, as the next two
+inline constexpr size_t kObjectEndsMax = 1024;     // keeps the message within 64 KiB, as the next three
 inline constexpr size_t kBlockRangesMax = 2048;
+inline constexpr size_t kLeafRangesMax = 2048;
 inline constexpr size_t kRejectedMax = 4096;       // all segments of a block
 inline constexpr size_t kObjectsHeldMax = 1024;    // of a message, which is within 64 KiB with
 inline constexpr size_t kHeldHashesMax = 2048;     // behind gaps, in all of a message's runs
@@ -31,6 +32,8 @@ enum class DestinationForm : uint8_t { kAsGiven = 1, kIntoDirectory = 2 };
 enum class FilterKind : uint8_t { kInclude = 1, kExclude = 2 };
 enum class PublishForm : uint8_t { kAuto = 1, kRename = 2, kMarker = 3, kEach = 4 };
 enum class Overwrite : uint8_t { kNever = 1, kIfOlder = 2, kAlways = 3 };
+// What is hashed again of what an earlier run left: all that was recorded before the sink's host was started anew; all; nothing.
+enum class ResumeVerify : uint8_t { kAuto = 1, kAll = 2, kNone = 3 };
 enum class CompressMode : uint8_t { kAuto = 1, kOff = 2, kZstd = 3 };
 
 struct Filter {
@@ -48,6 +51,7 @@ struct TransferOptions {
   bool dry_run = false;
   Rate rate_max = Rate::unlimited();   // the sink's wish to a source
   std::vector<std::string> last = {};  // patterns of names that appear after all others, each 1 to kNameComponentMax bytes
+  ResumeVerify resume_verify = ResumeVerify::kAuto;
   bool operator==(const TransferOptions&) const = default;
 };
 
@@ -152,6 +156,19 @@ struct SegmentsRejected {
   bool operator==(const SegmentsRejected&) const = default;
 };
 
+struct LeafRange {
+  uint64_t first = 0;                  // numbered through the transfer
+  uint64_t count = 0;                  // at least one; first + count is at most 2^64 - 1
+  bool operator==(const LeafRange&) const = default;
+};
+// These leaves are on stable storage at the sink, and so is its record of them: whatever is killed now, they are not sent again.
+struct Durable {
+  TransferId transfer{};
+  std::vector<LeafRange> ranges;       // news since the last one: 1 to kLeafRangesMax, ascending, not overlapping
+  Bytes bytes;                         // all that is durable of the transfer, with what an earlier run left
+  bool operator==(const Durable&) const = default;
+};
+
 struct Published {
   TransferId transfer{};
   Hash256 root{};
@@ -251,6 +268,7 @@ Result<ObjectEnds> parse_object_ends(Body body);
 Result<TransferRoot> parse_transfer_root(Body body);
 Result<BlocksDelivered> parse_blocks_delivered(Body body);
 Result<SegmentsRejected> parse_segments_rejected(Body body);
+Result<Durable> parse_durable(Body body);
 Result<Published> parse_published(Body body);
 Result<PublishedAck> parse_published_ack(Body body);
 Result<CancelTransfer> parse_cancel_transfer(Body body);
@@ -269,6 +287,7 @@ std::string serialize(const ObjectEnds& message);
 std::string serialize(const TransferRoot& message);
 std::string serialize(const BlocksDelivered& message);
 std::string serialize(const SegmentsRejected& message);
+std::string serialize(const Durable& message);
 std::string serialize(const Published& message);
 std::string serialize(const PublishedAck& message);
 std::string serialize(const CancelTransfer& message);

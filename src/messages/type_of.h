@@ -22,6 +22,7 @@ constexpr MessageType type_of(const ObjectEnds&) { return MessageType::kObjectEn
 constexpr MessageType type_of(const TransferRoot&) { return MessageType::kTransferRoot; }
 constexpr MessageType type_of(const BlocksDelivered&) { return MessageType::kBlocksDelivered; }
 constexpr MessageType type_of(const SegmentsRejected&) { return MessageType::kSegmentsRejected; }
+constexpr MessageType type_of(const Durable&) { return MessageType::kDurable; }
 constexpr MessageType type_of(const Published&) { return MessageType::kPublished; }
 constexpr MessageType type_of(const PublishedAck&) { return MessageType::kPublishedAck; }
 constexpr MessageType type_of(const CancelTransfer&) { return MessageType::kCancelTransfer; }

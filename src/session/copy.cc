@@ -166,6 +166,7 @@ CopyNumbers numbers_of(const Transfer& transfer, const Session* session, const e
   numbers.bytes_listed = Bytes(board.bytes_listed.get());
   numbers.bytes_needed = Bytes(board.bytes_needed.get());
   numbers.bytes_held = Bytes(board.bytes_held.get());
+  numbers.bytes_durable = Bytes(board.bytes_durable.get());
   numbers.bytes_verified = Bytes(board.bytes_verified.get());
   numbers.bytes_raw = Bytes(board.bytes_raw.get());
   numbers.bytes_packed = Bytes(board.bytes_packed.get());

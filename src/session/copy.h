@@ -58,6 +58,7 @@ struct CopyNumbers {
   uint64_t entries = 0, failed = 0, skipped = 0, kept = 0;
   uint64_t leaves_rejected = 0;   // of a wrong hash at the sink, and sent again
   Bytes bytes_listed, bytes_needed, bytes_verified, bytes_raw, bytes_packed;
+  Bytes bytes_durable;            // no kill at either end takes these away, with those of an earlier run
   Bytes bytes_held;               // of those listed: the destination has them from an earlier run
   uint64_t packets_sent = 0, packets_lost = 0, flows = 0, path_mtu = 0;
   PacketIoLosses losses;          // on this host

@@ -36,12 +36,15 @@ Result<messages::TransferOptions> options_from(const CopyWords& options) {
   else if (options.verify == "readback") wire.verify = messages::VerifyLevel::kReadback;
   else if (options.verify != "memory")
     return Error{Fault::kUsage, "--verify " + options.verify + " is not known", "write wire, memory or readback"};
-  if (options.publish == "each")
-    return Error{Fault::kUnsupported, "--publish each is not there yet in this version", "use --publish marker"};
   if (options.publish == "rename") wire.publish = messages::PublishForm::kRename;
   else if (options.publish == "marker") wire.publish = messages::PublishForm::kMarker;
+  else if (options.publish == "each") wire.publish = messages::PublishForm::kEach;
   else if (options.publish != "auto")
-    return Error{Fault::kUsage, "--publish " + options.publish + " is not known", "write auto, rename or marker"};
+    return Error{Fault::kUsage, "--publish " + options.publish + " is not known", "write auto, rename, marker or each"};
+  if (options.resume_verify == "all") wire.resume_verify = messages::ResumeVerify::kAll;
+  else if (options.resume_verify == "none") wire.resume_verify = messages::ResumeVerify::kNone;
+  else if (options.resume_verify != "auto")
+    return Error{Fault::kUsage, "--resume-verify " + options.resume_verify + " is not known", "write auto, all or none"};
   if (options.overwrite == "if-older") wire.overwrite = messages::Overwrite::kIfOlder;
   else if (options.overwrite != "never")
     return Error{Fault::kUnsupported, "overwrite " + to_display(options.overwrite) + " is not there in this version", "use never, or if-older for a single file"};

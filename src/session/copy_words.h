@@ -13,7 +13,7 @@ namespace tideway::session {
 struct CopyWords {
   std::string compress, verify, publish;
   std::vector<std::string> last;
-  std::string overwrite = "never";
+  std::string overwrite = "never", resume_verify = "auto";
 };
 
 // Errors: usage, verify_unavailable, unsupported, naming the word.

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "engine/boot_id.h"
 
 #include <poll.h>
 
@@ -34,7 +35,9 @@ int milliseconds(Duration time) {
 
 Gateway::Gateway(GatewayConfig config)
     : config_(std::move(config)), refusals_(config_.audit), data_connections_(body_caps()), data_ports_{.first = config_.data_addresses},
-      paths_(config_.path_memory) {}
+      paths_(config_.path_memory) {
+  if (config_.boot == transfer::BootId{}) config_.boot = engine::read_boot_id();
+}
 
 Result<std::unique_ptr<Gateway>> Gateway::start(GatewayConfig config) {
   std::unique_ptr<Gateway> gateway(new Gateway(std::move(config)));
@@ -162,7 +165,7 @@ SessionCounts Gateway::counts() const {
 Surroundings Gateway::surroundings() {
   const uint32_t flows = config_.flows != 0 ? config_.flows : 2 * engine_->layout().net_workers;
   return {*engine_, roots_, config_.grants, *tls_, config_.audit, refusals_, counts_, data_ports_, paths_, signing_, config_.link_sites, flows, config_.fallback,
-          [this](const Session& session) { return others_of(session); }, config_.on_notice};
+          [this](const Session& session) { return others_of(session); }, config_.on_notice, config_.boot};
 }
 
 void Gateway::tell(const std::string& site, const messages::PhaseNotice& notice) {

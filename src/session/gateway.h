@@ -45,6 +45,7 @@ struct GatewayConfig {
   AuditSink audit;  // none for a direct copy
   SigningConfig signing = {};
   NoticeSink on_notice = {};  // of peers' trainings; empty: nobody wants to know
+  transfer::BootId boot{};  // of this host; zeros: what the kernel says
 };
 
 // What a running gateway may be told anew.

@@ -189,6 +189,7 @@ Traffic Session::traffic() const {
     if (board == nullptr) continue;
     for (const engine::FlowBoard& flow : board->flows)
       sum.add({Bytes(flow.bytes_sent.get()), Bytes(flow.bytes_received.get()), flow.packets_sent.get(), flow.packets_lost.get()});
+    sum.held_by_credit += board->held_by_credit.get();
   }
   return sum;
 }
@@ -301,6 +302,7 @@ void Session::on_frame(const Frame& frame) {
     case kTransferRoot: return take(messages::parse_transfer_root(body), to_transfer);
     case kBlocksDelivered: return take(messages::parse_blocks_delivered(body), to_transfer);
     case kSegmentsRejected: return take(messages::parse_segments_rejected(body), to_transfer);
+    case kDurable: return take(messages::parse_durable(body), to_transfer);
     case kPublished: return take(messages::parse_published(body), [&](auto m) { on_published(m); });
     case kPublishedAck: return take(messages::parse_published_ack(body), [&](auto m) { on_closed(m.transfer, ""); });
     case kCancelTransfer: return take(messages::parse_cancel_transfer(body), [&](auto m) { on_cancelled(m); });

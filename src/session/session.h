@@ -63,6 +63,7 @@ struct Surroundings {
   Fallback fallback = Fallback::kTls;  // kOff: no packets over TLS, for peers either
   std::function<PeerUse(const Session&)> others_of;  // accepted ones that are not over
   NoticeSink on_notice;       // empty: nobody wants to know
+  transfer::BootId boot{};    // of this host
 };
 
 inline constexpr Duration kKeepAliveAfter = std::chrono::seconds(3);

@@ -16,12 +16,22 @@ namespace tideway::session {
 // What flows carried: UDP payload.
 struct Traffic {
   Bytes sent, received;
-  uint64_t packets_sent = 0, packets_lost = 0;
+  uint64_t packets_sent = 0, packets_lost = 0, held_by_credit = 0;
   void add(const Traffic& other) {
     sent += other.sent;
     received += other.received;
     packets_sent += other.packets_sent;
     packets_lost += other.packets_lost;
+    held_by_credit += other.held_by_credit;
+  }
+};
+
+// What compression made of blocks.
+struct Packing {
+  Bytes raw, packed;
+  void add(const Packing& other) {
+    raw += other.raw;
+    packed += other.packed;
   }
 };
 
@@ -31,6 +41,8 @@ struct SessionCounts {
   std::map<std::string, uint64_t> denied;         // transfers that no grant allows, by operation
   std::map<Fault, uint64_t> transfers_ended;      // of peers, in trouble
   uint64_t transfers_done = 0;                    // of peers
+  std::map<std::string, Packing> packing;         // by class, of transfers that are over
+  uint64_t rekeys = 0;                            // keys that were taken into use after the first two of a flow
   Bytes payload;                                  // raw bytes of transfers that are over
   std::map<std::string, Traffic> traffic;         // by the peer's site: of sessions that are over
 };

@@ -29,6 +29,12 @@ bool is_staging_worth(const Error& why) {
   return why.exit_code() != row_of(Fault::kHashMismatch).exit_code && why.fault != Fault::kProtocolError;
 }
 
+// Peers choose the word, and a metric has no room for all they may think of.
+std::string class_label(const std::string& word) {
+  constexpr std::string_view kClasses[] = {"restore", "checkpoint", "staging", "best-effort"};
+  return std::ranges::find(kClasses, word) != std::end(kClasses) ? word : "other";
+}
+
 // The peer's word on why a transfer ended. A code of a later version is handled by its reaction.
 Error from_message(const messages::PeerError& error) {
   const auto fault = fault_named(error.code);
@@ -66,6 +72,7 @@ std::shared_ptr<Transfer> Session::pull(engine::StartSink start, messages::OpenT
   auto transfer = add_transfer(Role::kSink, std::move(request));
   start.transfer = transfer->handle;
   start.id = start.staging = transfer->id;
+  start.boot = around_.boot;
   start.board = transfer->board;
   around_.engine.post(std::move(start));
   return transfer;
@@ -270,9 +277,11 @@ void Session::serve_push(messages::OpenTransfer request) {
   start.limits.bytes_max = limits.value().bytes_max;
   if (limits.value().files_max < std::numeric_limits<uint64_t>::max()) start.limits.entries_max = limits.value().files_max;
   start.modes = limits.value().modes;
+  start.owner = to_string(channel_->peer().identity);
   start.staging = staging_id(start.id, channel_->peer().identity, start.modes);
   start.lease_epoch = transfer->request.lease_epoch;
   if (may_have_base(transfer->request)) start.base = engine::StartSink::Base::kSibling;
+  start.boot = around_.boot;
   transfer->rate_max = limits.value().rate_max;
   around_.engine.post(std::move(start));
 }
@@ -428,6 +437,7 @@ void Session::end(Transfer& transfer, Result<engine::TransferDone::Outcome> outc
   if (side_ == Side::kAccepting && !outcome.ok()) ++around_.counts.transfers_ended[outcome.error().fault];
   if (side_ == Side::kAccepting && outcome.ok()) ++around_.counts.transfers_done;
   around_.counts.payload += Bytes(transfer.board->bytes_verified.get());
+  around_.counts.packing[class_label(transfer.request.transfer_class)].add({Bytes(transfer.board->bytes_raw.get()), Bytes(transfer.board->bytes_packed.get())});
   expect_close(transfer);
   transfer.outcome = std::move(outcome);
   transfer.stage = Stage::kOver;
@@ -466,6 +476,7 @@ void Session::on_event(engine::NetEvent& event) {
   auto& wanted = std::get<engine::KeyWanted>(event);
   const auto use = wanted.direction == engine::KeyDirection::kSend ? FlowKeys::Use::kSend : FlowKeys::Use::kReceive;
   if (keys_->next_epoch(wanted.flow, use) != wanted.epoch) return;  // asked twice
+  around_.counts.rekeys += 1;
   around_.engine.post(engine::InstallKey{wanted.lane, wanted.flow, wanted.direction, wanted.epoch, keys_->next_key(wanted.flow, use)});
 }
 

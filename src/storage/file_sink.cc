@@ -373,12 +373,27 @@ Result<Existing> FileSink::probe_existing(const ManifestEntry& entry) const {
   return storage::probe_existing(*config_.root, name.value(), entry, config_.rules);
 }
 
+std::optional<EarlyFile> FileSink::early(ObjectId id) const {
+  const BoundObject* object = objects_.find_file(id);
+  const bool appears = config_.rules.form == PublishRules::Form::kEach && object != nullptr && object->parent != nullptr;
+  if (!appears || is_marker(object->name, config_.rules)) return std::nullopt;
+  EarlyFile file{id, ObjectName::from_components(BoundObjects::path_of(*object)).value(), {}};
+  for (const BoundObject* dir = object->parent; dir != nullptr; dir = dir->parent)
+    file.modes.insert(file.modes.begin(), (dir->mode & config_.modes & 0777U) | 0700U);
+  return file;
+}
+
+Status FileSink::publish_early(const EarlyFile& file) {
+  note_early();
+  return storage::publish_early(staging_, config_.destination, file);
+}
+
 Status FileSink::publish(const PublishOrder& order) {
   owner_.check();
   TIDEWAY_CHECK(slots_.used() == 0 && !sync_);
   if (is_published_) return success();
   if (auto synced = sync_now(); !synced.ok()) return synced;
-  if (auto done = publish_staged(staging_, order, {config_.read_page, config_.modes, config_.rules}); !done.ok()) return done;
+  if (auto done = publish_staged(staging_, order, {config_.read_page, config_.modes, config_.rules, early_}); !done.ok()) return done;
   is_published_ = true;
   // What is visible and synced is published, whatever becomes of the rest; a sweep removes that.
   if (auto removed = staging_.remove(); !removed.ok()) log::warning("staging_left", "why=\"" + removed.error().what + "\"");

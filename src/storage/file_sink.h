@@ -58,6 +58,11 @@ class FileSink final : public ObjectStore {
   // Shares the blocks of `from`, at the same offset, instead of writing the same bytes. False: the file system cannot, or nothing of
   // that file can be written; nothing has changed then.
   bool clone(const Range& range, int from);
+  // What it takes to let a file of the list appear by itself once it is closed and durable; nothing where the rules hold it back
+  // for the end. Asked before it is closed.
+  std::optional<EarlyFile> early(ObjectId id) const;
+  Status publish_early(const EarlyFile& file);
+  void note_early() { early_ = PublishHow::Early::kSome; }  // an earlier process has let some appear
   // Forgets a file that will not be written (any more), because the destination has it; kClose does it by itself.
   void release(ObjectId id);
   // Waits for all writes, whose answers nobody will get, and syncs them.
@@ -119,6 +124,7 @@ class FileSink final : public ObjectStore {
   bool is_touched_many_ = false;
   std::optional<SyncRun> sync_;
   std::optional<Error> lost_;  // why nothing can be durable any more
+  PublishHow::Early early_ = PublishHow::Early::kNone;
   bool is_published_ = false;
   ThreadOwner owner_;
 };

@@ -25,11 +25,6 @@ constexpr std::array<std::string_view, 12> kMarkerNames = {
     ".metadata", "*.metadata",     "metadata.json", "meta.pt",    "trainer_state.json", "_CHECKPOINT_METADATA",
     "latest*",   "commit_success*", "_SUCCESS",     "index.json", "*.index.json",       "latest_checkpointed_iteration.txt"};
 
-bool is_marker(std::string_view name, const PublishRules& rules) {
-  const auto matches = [&](std::string_view pattern) { return glob_matches(pattern, name); };
-  return std::ranges::any_of(kMarkerNames, matches) || std::ranges::any_of(rules.last, matches);
-}
-
 Error conflict(Fault fault, const std::string& shown, std::string_view why) {
   return {fault, "\"" + shown + "\" " + std::string(why), "choose another destination, or move away what is there"};
 }
@@ -44,7 +39,7 @@ Result<std::optional<RootedDir>> entered(Result<RootedDir>&& dir) {
 class Publication {
  public:
   Publication(Staging& staging, const PublishOrder& order, const PublishHow& how)
-      : staging_(staging), order_(order), read_page_(how.read_page), rules_(how.rules), modes_(how.modes) {}
+      : staging_(staging), order_(order), read_page_(how.read_page), rules_(how.rules), modes_(how.modes), early_(how.early) {}
   Status run();
 
  private:
@@ -86,6 +81,7 @@ class Publication {
   const PageReader& read_page_;
   const PublishRules& rules_;
   const uint32_t modes_;
+  const PublishHow::Early early_;
   WalkResult counted_;
   std::optional<RootedDir> pieces_;   // where they lie, each under its entry's number
   std::vector<bool> is_piece_, is_late_;  // by entry number; late: it is or holds a marker
@@ -110,7 +106,7 @@ Status Publication::run() {
   auto there = root.stat_if_exists(order_.destination);
   if (!there.ok()) return std::move(there).error();
   if (zero.value().type == EntryType::kFile) return publish_file(zero.value());
-  if (!there.value() && rules_.form != PublishRules::Form::kMarker) return publish_new_tree();
+  if (!there.value() && rules_.form != PublishRules::Form::kMarker && rules_.form != PublishRules::Form::kEach) return publish_new_tree();
   if (!there.value())
     if (auto made = root.make_dirs(order_.destination); !made.ok()) return std::move(made).error();
   if (there.value() && there.value()->kind != FileKind::kDirectory)
@@ -165,7 +161,7 @@ bool Publication::brings_nothing_to(const RootedDir* top) const {
     const auto found = dir.stat_if_exists(name);
     return found.ok() && found.value();
   };
-  if (pieces_made_ > 0) return false;
+  if (pieces_made_ > 0 || early_ == PublishHow::Early::kSome) return false;
   if (top != nullptr && is_there(*top, single_name(std::string(kTreeManifestName)))) return true;
   return is_there(staging_.root(), kept_manifest_name(order_.destination));
 }
@@ -449,6 +445,34 @@ Status check_may_add(const PublishRules& rules, const std::string& shown) {
   if (rules.form != PublishRules::Form::kRename) return success();
   return Error{Fault::kDestExists, "\"" + shown + "\" exists, and `rename` publishes a tree as a whole or not at all",
                "choose a new destination, or publish with marker"};
+}
+
+bool is_marker(std::string_view name, const PublishRules& rules) {
+  const auto matches = [&](std::string_view pattern) { return glob_matches(pattern, name); };
+  return std::ranges::any_of(kMarkerNames, matches) || std::ranges::any_of(rules.last, matches);
+}
+
+static Result<RootedDir> enter_or_make(const RootedDir& in, const ObjectName& name, uint32_t mode) {
+  if (auto made = in.make_dir(name, mode); !made.ok()) {
+    if (made.error().fault != Fault::kDestExists) return std::move(made).error();
+    return in.open_dir(name);
+  }
+  auto dir = in.open_dir(name);
+  if (dir.ok() && ::fchmod(dir.value().fd(), mode) != 0) return errno_error(Side::kDestination, errno, "set the mode of", in.shown(name));
+  return dir;
+}
+
+Status publish_early(Staging& staging, const ObjectName& destination, const EarlyFile& file) {
+  const RootedDir& root = staging.root();
+  if (auto parents = root.make_dirs(destination.parent()); !parents.ok()) return std::move(parents).error();
+  auto dir = root.open_dir(destination.parent());
+  if (dir.ok() && !destination.is_root()) dir = enter_or_make(dir.value(), single_name(destination.last()), file.modes.front());
+  const ObjectName way = file.name.parent();
+  for (size_t i = 0; dir.ok() && i < way.components().size(); ++i)
+    dir = enter_or_make(dir.value(), single_name(way.components()[i]), file.modes.at(i + 1));
+  if (!dir.ok()) return std::move(dir).error();
+  auto placed = staging.place_object(file.object, dir.value(), single_name(file.name.last()));
+  return placed.ok() || placed.error().fault == Fault::kDestExists ? success() : Status(placed.error());
 }
 
 Status publish_staged(Staging& staging, const PublishOrder& order, const PublishHow& how) {

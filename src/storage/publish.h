@@ -25,9 +25,10 @@ enum class Existing : uint8_t {
 
 // A new tree appears by one rename, with `kRename` always: then nothing may be added to one that is there. With `kMarker` the
 // parts of a tree appear one by one, also in a directory that is made for it. What is called as one of `last` appears when all
-// else has; so do the names by which trainers tell that a checkpoint is complete.
+// else has; so do the names by which trainers tell that a checkpoint is complete. `kEach` is `kMarker` for what is left when the
+// files that are not called so have appeared, each by itself, when it was whole and durable.
 struct PublishRules {
-  enum class Form : uint8_t { kAuto, kRename, kMarker } form = Form::kAuto;
+  enum class Form : uint8_t { kAuto, kRename, kMarker, kEach } form = Form::kAuto;
   std::vector<std::string> last;
   // Of a single file: kIfOlder replaces one that is older, and leaves one that is not. Trees are never added to by replacing.
   enum class Replace : uint8_t { kNever, kIfOlder } replace = Replace::kNever;
@@ -42,13 +43,26 @@ Result<Existing> probe_existing(const RootedDir& dir, const ObjectName& name, co
 // What becomes of an entry's mode where modes may allow `modes` at most. Of a directory, the owner's bits are left alone.
 uint32_t limit_mode(const ManifestEntry& entry, uint32_t modes);
 
-// `modes` is the most that modes may allow.
+// `modes` is the most that modes may allow. `early`: whether files of this transfer have appeared by themselves.
 struct PublishHow {
   PageReader read_page;
   uint32_t modes = 0777;
   PublishRules rules = {};
+  enum class Early : uint8_t { kNone, kSome } early = Early::kNone;
 };
 Status publish_staged(Staging& staging, const PublishOrder& order, const PublishHow& how);
+
+// A staged file that appears before the rest of its tree does.
+struct EarlyFile {
+  ObjectId object;
+  ObjectName name;              // below the destination
+  std::vector<uint32_t> modes;  // of the directories on the way if they are to be made: the destination first
+};
+// Gives it its name, by one rename, and syncs nothing: a name that a crash takes away leaves the file in staging. Where something
+// has that name the file stays in staging, for publish_staged to judge.
+Status publish_early(Staging& staging, const ObjectName& destination, const EarlyFile& file);
+// Whether a file of this name appears when all else has.
+bool is_marker(std::string_view name, const PublishRules& rules);
 
 // Errors: dest_exists, when these rules do not let anything be added to what stands at the destination.
 Status check_may_add(const PublishRules& rules, const std::string& shown);

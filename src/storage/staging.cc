@@ -23,6 +23,8 @@ constexpr const char* kFormerName = "manifest.former";
 constexpr const char* kLeavesName = "leaves";
 constexpr const char* kLedgerName = "ledger";
 constexpr const char* kSignatureName = "signature";
+constexpr const char* kAccountName = "account";
+constexpr size_t kAccountHead = 8;
 
 std::string dir_of(uint32_t high) {
   std::array<char, 16> text{};
@@ -272,6 +274,41 @@ Result<std::optional<RootSignature>> Staging::read_signature() const {
   return std::optional(std::move(signature));
 }
 
+Status Staging::keep_owner(std::string_view owner) {
+  TIDEWAY_CHECK(owner.size() <= kOwnerMax);
+  const ObjectName name = single_name(kAccountName);
+  auto file = dir_.create_file(name, 0600);
+  if (!file.ok() && file.error().fault == Fault::kDestExists) {  // of an earlier process; its bytes stay
+    auto opened = dir_.open_file(name, Access::kWrite);
+    if (!opened.ok()) return std::move(opened).error();
+    account_ = std::move(opened).value();
+    return success();
+  }
+  if (!file.ok()) return std::move(file).error();
+  account_ = std::move(file).value();
+  note_durable({});
+  if (const int error = write_all(account_.get(), kAccountHead, std::as_bytes(std::span(owner))); error != 0)
+    return errno_error(Side::kDestination, error, "write the account of", "the transfer");
+  return success();
+}
+
+// What cannot be written counts for less than it is, until the next time.
+void Staging::note_durable(Bytes bytes) const {
+  std::array<std::byte, kAccountHead> head{};
+  Writer(head).write_u64(bytes.count());
+  if (account_.is_open()) static_cast<void>(write_all(account_.get(), 0, head));
+}
+
+StagingAccount read_account(const RootedDir& staging) {
+  const auto file = staging.open_file(single_name(kAccountName), Access::kRead);
+  if (!file.ok()) return {};
+  std::array<std::byte, kAccountHead + kOwnerMax> bytes{};
+  const IoDone done = perform({IoOp::kRead, file.value().get(), 0, bytes});
+  if (done.error != 0 || done.transferred < kAccountHead) return {};
+  const auto* owner = reinterpret_cast<const char*>(bytes.data()) + kAccountHead;
+  return {std::string(owner, done.transferred - kAccountHead), Bytes(*Reader(bytes).read_u64())};
+}
+
 Status Staging::write_leaf_hash(uint64_t leaf, const Hash128& hash) {
   leaves_held_.push_back({leaf, hash});
   return leaves_held_.size() < kLeavesHeldMax ? success() : flush();
@@ -328,6 +365,12 @@ Result<Descriptor> Staging::open_object(ObjectId id, Caching caching) {
   auto dir = data_dir(high_of(id), IfMissing::kMake);
   if (!dir.ok()) return std::move(dir).error();
   return dir.value()->open_file(file_of(id), Access::kWrite, caching);
+}
+
+Result<Descriptor> Staging::read_object(ObjectId id) {
+  auto dir = data_dir(high_of(id), IfMissing::kMake);
+  if (!dir.ok()) return std::move(dir).error();
+  return dir.value()->open_file(file_of(id), Access::kRead);
 }
 
 Result<bool> Staging::holds_object(ObjectId id) {

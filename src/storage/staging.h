@@ -9,6 +9,7 @@
 //       leaves                     16 bytes per leaf (XXH3-128) at 16 * leaf number
 //       signature                     of the root, by the site it came from: 64 bytes and its name
 //       ledger                     which of all this is on stable storage: transfer/ledger.h
+//       account                    how many bytes of it are durable (8), and whose it is
 //       data/0000a/f3c             object 0xaf3c: numbers, so that no peer's name is used before publish
 //       tree/<number>              what publish makes ready, with the real names below it
 //     manifests/<hash>             of what was published last at a destination, when that was no new tree
@@ -30,6 +31,7 @@ namespace tideway::storage {
 
 inline constexpr size_t kPageBytesMax = 1 << 20;  // the control channel's limit of a message body
 inline constexpr size_t kFrameHeadSize = 8;
+inline constexpr size_t kOwnerMax = 1024;  // an identity is shorter
 
 std::string to_hex(const TransferId& id);
 
@@ -61,6 +63,10 @@ class Staging {
   Result<Descriptor> open_former() const;  // the one set aside
   Status drop_former();
 
+  // Whose it is: what a peer leaves counts against what it may have. Not synced: what a crash takes away is nobody's.
+  Status keep_owner(std::string_view owner);
+  void note_durable(Bytes bytes) const;
+
   AppendLog& ledger() { return ledger_; }
   // Syncs pages and leaf hashes, then appends to the ledger and syncs it: it never leads what it speaks of.
   Status record(std::span<const std::byte> records);
@@ -70,6 +76,7 @@ class Staging {
   Result<Descriptor> open_object(ObjectId id, Caching caching);
   Result<bool> holds_object(ObjectId id);
   Result<std::optional<FileStat>> stat_object(ObjectId id);
+  Result<Descriptor> read_object(ObjectId id);    // for reading, as it lies there
   Result<Descriptor> reopen_object(ObjectId id);  // one that an earlier process left, whatever its mode
   Status drop_object(ObjectId id);                // missing is fine
   // True: moved to `name` in `dir`. False: this object was never staged. dest_exists: the name is taken.
@@ -108,7 +115,7 @@ class Staging {
   std::shared_ptr<const RootedDir> root_;
   RootedDir dir_;
   TransferId id_;
-  Descriptor manifest_, leaves_;
+  Descriptor manifest_, leaves_, account_;
   AppendLog ledger_;
   bool was_there_ = false, are_dirs_synced_ = false, is_data_dir_new_ = false;
   uint64_t manifest_size_ = 0;
@@ -132,6 +139,13 @@ class PageStream {
   uint32_t next_sequence_ = 0;
   std::vector<std::byte> page_;
 };
+
+// What a staging directory says of itself; nothing where it says nothing.
+struct StagingAccount {
+  std::string owner;
+  Bytes bytes;
+};
+StagingAccount read_account(const RootedDir& staging);
 
 // Reads exactly; nothing when the file is shorter or cannot be read.
 bool read_exactly(int fd, uint64_t offset, std::span<std::byte> bytes);

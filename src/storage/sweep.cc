@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storage/sweep.h"
 
+#include "base/log.h"
 #include "storage/scan.h"
 #include "storage/staging.h"
 
 #include <algorithm>
+#include <optional>
+#include <vector>
 
 namespace tideway::storage {
 namespace {
@@ -22,28 +25,81 @@ int64_t touched_ns(const RootedDir& dir) {
   return newest;
 }
 
-}  // namespace
+struct Staged {
+  std::optional<RootedDir> state;  // none: nothing was ever staged here
+  std::vector<ObjectName> names;
+};
 
-Result<size_t> sweep_staging(const RootedDir& root, Duration ttl, int64_t now_ns) {
+Result<Staged> find_staged(const RootedDir& root) {
   const ObjectName state_name = single_name(std::string(kStateDirName));
   auto there = root.stat_if_exists(state_name);
   if (!there.ok()) return std::move(there).error();
-  if (!there.value()) return size_t{0};
+  if (!there.value()) return Staged{};
   auto state = root.open_dir(state_name);
   if (!state.ok()) return std::move(state).error();
-  std::vector<ObjectName> names;  // first all of them, because the loop below removes some
+  std::vector<ObjectName> names;  // all of them, before the caller removes some
   auto listed = state.value().for_each_name([&](std::string_view name) {
     if (is_transfer_name(name)) names.push_back(single_name(std::string(name)));
   });
   if (!listed.ok()) return std::move(listed).error();
+  return Staged{std::move(state).value(), std::move(names)};
+}
+
+}  // namespace
+
+Result<size_t> sweep_staging(const RootedDir& root, Duration ttl, int64_t now_ns) {
+  auto found = find_staged(root);
+  if (!found.ok()) return std::move(found).error();
+  if (!found.value().state) return size_t{0};
+  const RootedDir& state = *found.value().state;
   size_t removed = 0;
-  for (const ObjectName& name : names) {
-    auto dir = state.value().open_dir(name);
+  for (const ObjectName& name : found.value().names) {
+    auto dir = state.open_dir(name);
     if (!dir.ok() || now_ns - touched_ns(dir.value()) < ttl.count() || !dir.value().lock_exclusively()) continue;
-    if (dir.value().remove_content().ok() && state.value().remove_empty_dir(name).ok()) ++removed;
+    if (dir.value().remove_content().ok() && state.remove_empty_dir(name).ok()) ++removed;
   }
-  static_cast<void>(root.remove_empty_dir(state_name).ok());  // others, and kept manifests, keep it
+  static_cast<void>(root.remove_empty_dir(single_name(std::string(kStateDirName))).ok());  // others, and kept manifests, keep it
   return removed;
+}
+
+Bytes staged_bytes(const RootedDir& root) {
+  Bytes sum;
+  const auto found = find_staged(root);
+  if (!found.ok()) return sum;
+  for (const ObjectName& name : found.value().names)
+    if (const auto dir = found.value().state->open_dir(name); dir.ok()) sum += read_account(dir.value()).bytes;
+  return sum;
+}
+
+Result<Bytes> make_room(const RootedDir& root, std::string_view owner, Bytes bytes_max) {
+  struct Left {
+    ObjectName name;
+    RootedDir dir;  // locked
+    Bytes bytes;
+    int64_t touched_ns = 0;
+  };
+  auto found = find_staged(root);
+  if (!found.ok()) return std::move(found).error();
+  std::vector<Left> left;
+  Bytes sum;
+  for (const ObjectName& name : found.value().names) {
+    auto dir = found.value().state->open_dir(name);
+    if (!dir.ok()) continue;
+    const StagingAccount account = read_account(dir.value());
+    if (account.owner != owner || !dir.value().lock_exclusively()) continue;
+    const int64_t touched = touched_ns(dir.value());
+    left.push_back({name, std::move(dir).value(), account.bytes, touched});
+    sum += account.bytes;
+  }
+  std::ranges::sort(left, {}, &Left::touched_ns);
+  for (auto oldest = left.begin(); sum > bytes_max && oldest != left.end(); ++oldest) {
+    if (!oldest->dir.remove_content().ok()) continue;
+    static_cast<void>(found.value().state->remove_empty_dir(oldest->name).ok());
+    sum -= oldest->bytes;
+    log::info("staging_dropped", "transfer=" + oldest->name.last() + " bytes=" + std::to_string(oldest->bytes.count()) + " peer=" + to_display(owner) +
+                                     " why=\"the oldest that was abandoned; its owner needs the room\"");
+  }
+  return sum;
 }
 
 }  // namespace tideway::storage

@@ -23,7 +23,10 @@ Hash128 seal_of(const TransferId& transfer, std::span<const std::byte> sealed) {
   return digest::leaf_hash(input);
 }
 
-void write_body(Writer& out, const LedgerOpened& opened) { out.write_u64(opened.lease_epoch); }
+void write_body(Writer& out, const LedgerOpened& opened) {
+  out.write_u64(opened.lease_epoch);
+  out.write_bytes(opened.boot);
+}
 template <typename Leaves>
 void write_body(Writer& out, const Leaves& leaves) {
   TIDEWAY_CHECK(leaves.count > 0 && leaves.first <= UINT64_MAX - leaves.count);
@@ -57,7 +60,11 @@ std::optional<LedgerRecord> Ledger::decode(std::span<const std::byte, kLedgerRec
   const uint32_t kind = *in.read_u32();
   if (*in.read_u64() != records_) return std::nullopt;
   switch (static_cast<Kind>(kind)) {
-    case Kind::kOpened: return LedgerOpened{*in.read_u64()};
+    case Kind::kOpened: {
+      LedgerOpened opened{*in.read_u64()};
+      std::ranges::copy(*in.read_bytes(opened.boot.size()), opened.boot.begin());
+      return opened;
+    }
     case Kind::kDurable: return read_leaves<LeavesDurable>(in);
     case Kind::kVoid: return read_leaves<LeavesVoided>(in);
     case Kind::kPublishing: {
@@ -95,15 +102,26 @@ void Ledger::write(const LedgerRecord& record) {
 
 void Ledger::apply(const LedgerRecord& record) {
   records_ += 1;
-  if (const auto* opened = std::get_if<LedgerOpened>(&record)) lease_epoch_ = std::max(lease_epoch_, opened->lease_epoch);
-  if (const auto* leaves = std::get_if<LeavesDurable>(&record)) durable_.add({leaves->first, leaves->first + leaves->count});
-  if (const auto* leaves = std::get_if<LeavesVoided>(&record)) durable_.subtract({leaves->first, leaves->first + leaves->count});
+  if (const auto* opened = std::get_if<LedgerOpened>(&record)) {
+    lease_epoch_ = std::max(lease_epoch_, opened->lease_epoch);
+    if (opened->boot != boot_ || opened->boot == BootId{}) doubtful_ = durable_;
+    boot_ = opened->boot;
+  }
+  if (const auto* leaves = std::get_if<LeavesDurable>(&record)) {
+    durable_.add({leaves->first, leaves->first + leaves->count});
+    doubtful_.subtract({leaves->first, leaves->first + leaves->count});
+  }
+  if (const auto* leaves = std::get_if<LeavesVoided>(&record)) {
+    durable_.subtract({leaves->first, leaves->first + leaves->count});
+    doubtful_.subtract({leaves->first, leaves->first + leaves->count});
+  }
   if (const auto* begun = std::get_if<PublishBegun>(&record)) publishing_ = *begun;
 }
 
 bool Ledger::operator==(const Ledger& other) const {
-  return records_ == other.records_ && lease_epoch_ == other.lease_epoch_ && publishing_ == other.publishing_ &&
-         std::ranges::equal(durable_.intervals(), other.durable_.intervals());
+  return records_ == other.records_ && lease_epoch_ == other.lease_epoch_ && boot_ == other.boot_ && publishing_ == other.publishing_ &&
+         std::ranges::equal(durable_.intervals(), other.durable_.intervals()) &&
+         std::ranges::equal(doubtful_.intervals(), other.doubtful_.intervals());
 }
 
 }  // namespace tideway::transfer

@@ -5,13 +5,16 @@
 //   0..3   "TWL1"            4..7   kind               8..15  sequence, from 0, without gaps
 //   16..55 body              56..63 first half of the XXH3-128 over transfer id and bytes 0..55
 //
-//   kind 1  opened      u64 lease epoch          a process began to fill this staging
+//   kind 1  opened      u64 lease epoch, boot    a process began to fill this staging, on a host that was started as `boot` (16)
 //   kind 2  durable     u64 first, u64 count     leaves, numbered through the transfer; their data and hashes were synced before
 //   kind 3  void        u64 first, u64 count     leaves that are to be sent anew, whatever stands above
 //   kind 4  publishing  root (32), u64 entries   all is verified and synced; from here on things become visible
 //
 // Numbers are big-endian, unused bytes zero. The leaf that completes an object is written down only once the object has
 // its size, mode and times: an object whose leaves are all here is finished, too.
+//
+// What was recorded before the host was started anew is doubtful: the device may have lost what it said to have, or a host that
+// crashed may have damaged it. It counts, and whoever wants to rely on it reads it again first and records it once more.
 //
 // A reader stops at the first record that is cut off, of another transfer, out of sequence or damaged. All behind it counts
 // as missing, which costs sending it again and never loses or mixes bytes.
@@ -32,8 +35,12 @@ namespace tideway::transfer {
 
 inline constexpr size_t kLedgerRecordSize = 64;
 
+// What a host's kernel calls itself from its start to its end. Zeros, of a version that did not say, equal none.
+using BootId = Hash128;
+
 struct LedgerOpened {
   uint64_t lease_epoch = 0;
+  BootId boot{};
   bool operator==(const LedgerOpened&) const = default;
 };
 struct LeavesDurable {
@@ -65,7 +72,8 @@ class Ledger {
   void write(const LedgerRecord& record);
   std::vector<std::byte> take_unwritten() { return std::exchange(unwritten_, {}); }
 
-  const flow::IntervalSet& durable() const { return durable_; }  // leaves
+  const flow::IntervalSet& durable() const { return durable_; }    // leaves
+  const flow::IntervalSet& doubtful() const { return doubtful_; }  // of these, what was recorded before the last boot
   uint64_t lease_epoch() const { return lease_epoch_; }          // the highest
   const std::optional<PublishBegun>& publishing() const { return publishing_; }
   uint64_t records() const { return records_; }
@@ -77,7 +85,8 @@ class Ledger {
 
   TransferId transfer_;
   uint64_t records_ = 0;
-  flow::IntervalSet durable_;
+  flow::IntervalSet durable_, doubtful_;
+  BootId boot_{};  // of the last who opened it
   uint64_t lease_epoch_ = 0;
   std::optional<PublishBegun> publishing_;
   std::vector<std::byte> unwritten_;

@@ -325,8 +325,9 @@ Status Receiver::on_stored(BlockKey key, std::span<const block::Segment> segment
     early_leaves_ += object.fold.early();
     bytes_stored_ += Bytes(segment.length);
     object.last_leaf = object.first_leaf + segment.leaf;
+    object.last_length = segment.length;
     const bool completes = object.fold.is_whole();
-    leaves.push_back({object.last_leaf, segment.hash, completes ? StoredLeaf::Counts::kWhenClosed : StoredLeaf::Counts::kNow});
+    leaves.push_back({object.last_leaf, segment.length, segment.hash, completes ? StoredLeaf::Counts::kWhenClosed : StoredLeaf::Counts::kNow});
     if (Status status = close_if_whole(segment.object, object); !status.ok()) return status;
   }
   return check_bounds();
@@ -341,7 +342,7 @@ Status Receiver::close_if_whole(ObjectId id, const Object& object) {
                  "copy again; if it repeats, check the memory of both gateways"};
   tree_.set_root(id, root);
   closing_ += 1;
-  closes_.push_back({id, object.last_leaf});
+  closes_.push_back({id, object.last_leaf, object.last_length});
   objects_.erase(id);
   return success();
 }

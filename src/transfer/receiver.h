@@ -92,6 +92,7 @@ class Receiver {
   // object counts as stored only when the object is closed.
   struct StoredLeaf {
     uint64_t leaf = 0;  // numbered through the transfer, as all leaves that are recorded
+    uint32_t length = 0;
     Hash128 hash{};
     enum class Counts : uint8_t { kNow, kWhenClosed } counts = Counts::kNow;
   };
@@ -102,6 +103,7 @@ class Receiver {
   struct Close {
     ObjectId object;
     uint64_t last_leaf = 0;
+    uint32_t last_length = 0;  // of that leaf
   };
   std::optional<Close> next_close();
   bool is_open(ObjectId object) const { return objects_.contains(object); }  // some of it is missing, or its end
@@ -138,6 +140,7 @@ class Receiver {
     digest::LeafFold fold;            // of what is stored
     std::vector<Claim> claims;        // leaves being written, as many as there are buffers at most
     uint64_t last_leaf = 0;           // of those stored
+    uint32_t last_length = 0;
     bool has_ended = false;
     Hash256 root{};                   // from ObjectEnd
   };

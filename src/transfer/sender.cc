@@ -37,6 +37,7 @@ Status Sender::list(const ManifestEntry& entry) {
   if (pages_.is_full()) cut_page();  // not before more follows: what is skipped at the end goes with the last page
   entries_ += 1;
   bytes_listed_ += entry.size;
+  if (entry.type == EntryType::kFile) leaves_ += leaf_count(entry.size);
   pages_.add(entry);
   const bool has_bytes = entry.type == EntryType::kFile && entry.size > 0_B;
   if (options_.content == Options::Content::kManifestOnly) {
@@ -236,6 +237,14 @@ Status Sender::on_rejected(const messages::SegmentsRejected& rejected) {
     again(*found);
     leaves.erase(found);
   }
+  return success();
+}
+
+// How far the sink is says nothing about what is left to do here: what it wants again it asks for.
+Status Sender::on_durable(const messages::Durable& durable) {
+  const messages::LeafRange& last = durable.ranges.back();
+  if (last.first + last.count > leaves_ || durable.bytes > bytes_listed_) return unasked("Durable");
+  bytes_durable_ = durable.bytes;
   return success();
 }
 

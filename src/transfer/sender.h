@@ -60,6 +60,7 @@ class Sender {
   Status on_needs(const messages::Needs& needs);
   Status on_delivered(const messages::BlocksDelivered& delivered);
   Status on_rejected(const messages::SegmentsRejected& rejected);
+  Status on_durable(const messages::Durable& durable);
   void on_refused(const messages::PeerError& error);  // an entry it does not take
 
   // From reading and packing.
@@ -82,6 +83,7 @@ class Sender {
   Bytes bytes_needed() const { return bytes_needed_; }
   Bytes bytes_held() const { return bytes_held_; }  // by the sink, from a run before this one
   Bytes bytes_delivered() const { return bytes_delivered_; }
+  Bytes bytes_durable() const { return bytes_durable_; }  // at the sink: what no kill takes away, with what it held
   uint64_t failed() const { return failed_; }
   uint64_t skipped() const { return skipped_; }
   uint64_t rejected() const { return rejected_; }  // leaves that the sink got wrong, and that are sent again
@@ -140,8 +142,8 @@ class Sender {
   std::deque<ObjectId> closes_, releases_;
   std::deque<EntryReport> reports_;
   std::vector<messages::SkippedItem> skips_waiting_;  // for the next page
-  uint64_t entries_ = 0, failed_ = 0, skipped_ = 0, kept_ = 0, unfinished_ = 0, rejected_ = 0;
-  Bytes bytes_listed_, bytes_needed_, bytes_held_, bytes_delivered_;
+  uint64_t entries_ = 0, failed_ = 0, skipped_ = 0, kept_ = 0, unfinished_ = 0, rejected_ = 0, leaves_ = 0;
+  Bytes bytes_listed_, bytes_needed_, bytes_held_, bytes_delivered_, bytes_durable_;
   bool scan_ended_ = false, end_said_ = false, root_said_ = false;
   std::optional<Hash256> root_;
 };

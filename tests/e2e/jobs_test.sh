@@ -175,6 +175,8 @@ assert values['tideway_job_state{state="published"}'] >= 6, values
 assert values['tideway_jobs_finished_total{result="published"}'] >= 1
 assert values['tideway_sent_bytes_total{peer="wisconsin"}'] > 1e6
 assert values['tideway_root_free_bytes{root="data"}'] > 0
+assert 'tideway_staging_bytes{root="data"}' in values and 'tideway_rekeys_total' in values
+assert values['tideway_fsync_duration_seconds_count'] >= 0 and 'tideway_stalls_total{cause="credit"}' in values
 assert values['tideway_config_reload_ok'] == 1
 assert values['tideway_store_duration_seconds_count'] > 0
 assert 'tideway_auth_failed_packets_total{reason="tag"}' in values

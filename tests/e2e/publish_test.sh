@@ -31,7 +31,14 @@ diff -r "$tree" "$there/parts"; pass
 absent "$there/parts/.tideway-manifest"
 tideway verify "$there/parts" > /dev/null; pass
 
-refuses 1 unsupported "each" tideway copy -q --publish each "$tree" wisconsin:data/each
+# File by file; again, and with one more: what is there is not sent again, and all of it can be verified.
+tideway copy -q --publish each --last 'A-DONE*' "$tree" wisconsin:data/each
+diff -r "$tree" "$there/each"; pass
+tideway verify "$there/each" > /dev/null; pass
+echo later > "$tree/later"
+tideway copy -q --publish each --resume-verify all "$tree" wisconsin:data/each
+cmp "$tree/later" "$there/each/later"; pass
+refuses 2 usage "--resume-verify some" tideway copy -q --resume-verify some "$tree" wisconsin:data/each
 refuses 2 usage "--publish soon" tideway copy -q --publish soon "$tree" wisconsin:data/soon
 refuses 2 usage "cannot be the last part" tideway copy -q --last a/b "$tree" wisconsin:data/slash
 [ -z "$(find "$there/.tideway" -mindepth 1 -maxdepth 1 ! -name manifests)" ] || fail "staging was left behind"; pass

@@ -37,6 +37,7 @@ void check_type(MessageType type, Body body) {
     case MessageType::kTransferRoot: return check(parse_transfer_root, body);
     case MessageType::kBlocksDelivered: return check(parse_blocks_delivered, body);
     case MessageType::kSegmentsRejected: return check(parse_segments_rejected, body);
+    case MessageType::kDurable: return check(parse_durable, body);
     case MessageType::kPublished: return check(parse_published, body);
     case MessageType::kPublishedAck: return check(parse_published_ack, body);
     case MessageType::kCancelTransfer: return check(parse_cancel_transfer, body);

@@ -14,7 +14,7 @@ namespace {
 LedgerRecord arbitrary_record() {
   const uint64_t first = *rc::gen::inRange<uint64_t>(0, 200), count = *rc::gen::inRange<uint64_t>(1, 40);
   switch (*rc::gen::inRange(0, 8)) {
-    case 0: return LedgerOpened{first};
+    case 0: return LedgerOpened{first, {static_cast<std::byte>(count % 3)}};
     case 1:
     case 2: return LeavesVoided{first, count};
     case 3: return PublishBegun{{std::byte{static_cast<uint8_t>(count)}}, first};

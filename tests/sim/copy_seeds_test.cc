@@ -49,10 +49,10 @@ class CopyScenario {
   void draw_options() {
     using messages::CompressMode, messages::PublishForm;
     constexpr CompressMode kModes[] = {CompressMode::kAuto, CompressMode::kOff, CompressMode::kZstd};
-    constexpr PublishForm kForms[] = {PublishForm::kAuto, PublishForm::kRename, PublishForm::kMarker};
+    constexpr PublishForm kForms[] = {PublishForm::kAuto, PublishForm::kRename, PublishForm::kMarker, PublishForm::kEach};
     options_.compress = kModes[random_.below(3)];
     options_.level = 1;
-    options_.publish = kForms[random_.below(3)];
+    options_.publish = kForms[random_.below(4)];
     if (one_in(2)) options_.last = {"last"};
   }
 
@@ -71,11 +71,23 @@ class CopyScenario {
     run.loss = kLosses[random_.below(3)];
     run.loses_power_after = one_in(3);
     if (run.fault.kind == DiskFault::Kind::kNone) run.vanishes_at = 1 + random_.below(40);
+    run.copy.boot = {std::byte{static_cast<uint8_t>(1 + random_.below(2))}};
     return run;
   }
 
-  std::string run_once(const CopyBench::Run& run) {
+  // What somebody sees who polls as often as anything changes: each thing that is visible is right, and once there is what tells
+  // that it is complete, all of it is there.
+  std::string look() const {
+    const bool is_by_rename = options_.publish == messages::PublishForm::kAuto || options_.publish == messages::PublishForm::kRename;
+    const bool is_marked = is_by_rename ? fs::exists(bench_.out()) : !options_.last.empty() && fs::exists(bench_.out() / "last");
+    return is_marked ? bench_.check_whole() : bench_.check_visible();
+  }
+
+  std::string run_once(CopyBench::Run run) {
+    std::string seen;
+    run.look = [&] { if (seen.empty()) seen = look(); };
     const CopyBench::Came came = bench_.run(run);
+    if (!seen.empty()) return history_ + "a reader saw that " + seen;
     history_ += std::to_string(static_cast<int>(run.fault.kind)) + " at " + std::to_string(run.fault.at) + " or turn " +
                 std::to_string(run.vanishes_at) + ": " + came.text() + "\n";
     is_published_ = is_published_ || came.is_published();

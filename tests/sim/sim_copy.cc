@@ -93,6 +93,7 @@ void SimCopy::start() {
   sink.destination = storage::single_name(config_.destination);
   sink.options = config_.options;
   sink.lease_epoch = config_.lease_epoch;
+  sink.boot = config_.boot;
   tell(sink_, std::move(sink));
 }
 

@@ -23,6 +23,7 @@ struct SimCopyConfig {
   std::string destination = "out";
   messages::TransferOptions options;
   uint64_t lease_epoch = 0;              // of the sink
+  transfer::BootId boot{std::byte{1}};   // of its host
   uint64_t seed = 1;
   double damaged = 0;                    // per block
   uint32_t late_max = 0;                 // turns that a block may be under way

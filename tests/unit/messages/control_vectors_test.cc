@@ -47,6 +47,7 @@ std::vector<Row> rows() {
       row("blocks_delivered", BlocksDelivered{kTransfer, {{BlockId(0), 3}, {BlockId(5), 1}}}, parse_blocks_delivered),
       row("segments_rejected", SegmentsRejected{kTransfer, BlockId(8), {{ObjectId(1), 2}}, "hash_mismatch"},
           parse_segments_rejected),
+      row("durable", Durable{kTransfer, {{0, 3}, {5, 1}}, Bytes((8 << 20) + 1)}, parse_durable),
       row("published", Published{kTransfer, kRoot, 4, Bytes((8 << 20) + 1)}, parse_published),
       row("published_ack", PublishedAck{kTransfer}, parse_published_ack),
       row("cancel_transfer", CancelTransfer{kTransfer, "cancelled", true}, parse_cancel_transfer),

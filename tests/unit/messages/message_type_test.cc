@@ -15,7 +15,7 @@ TEST(MessageType, EveryRowIsFoundByItsNumberAndTheRestIsUnknown) {
     ++known;
   }
   EXPECT_EQ(known, std::size(kMessageTypes));
-  EXPECT_EQ(message_type(25), std::nullopt) << "reserved for Durable";
+  EXPECT_EQ(message_type(30), std::nullopt) << "set aside";
 }
 
 TEST(MessageType, NoBodyIsAboveTheFramingLimitAndHelloIsSmall) {

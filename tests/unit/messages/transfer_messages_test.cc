@@ -193,6 +193,37 @@ TEST(SegmentsRejected, ComesBackAsItWasAndIsChecked) {
   expect_back(rejected, parse_segments_rejected);
 }
 
+TEST(Durable, ComesBackAsItWas) {
+  expect_back(Durable{kTransfer, {{0, 3}, {5, 1}, {UINT64_MAX - 1, 1}}, 10_GiB}, parse_durable);
+  Durable longest{kTransfer, {}, Bytes::max()};
+  for (size_t i = 0; i < kLeafRangesMax; ++i) longest.ranges.push_back({UINT64_MAX / 2 + 3 * i, 2});
+  expect_back(longest, parse_durable);
+  EXPECT_LE(serialize(longest).size(), body_max(MessageType::kDurable));
+}
+
+TEST(Durable, IsRefusedWhenItContradictsItself) {
+  const Durable good{kTransfer, {{0, 3}, {5, 1}}, 10_GiB};
+  EXPECT_TRUE(parse_durable(body_of(serialize(good))).ok()) << "else the bad ones are bad for another reason";
+  const auto refused = [&](const std::string& field, const std::function<void(Durable&)>& spoil) {
+    expect_refused<Durable>(good, parse_durable, field, spoil);
+  };
+  refused("ranges", [](Durable& durable) { durable.ranges.clear(); });
+  refused("ranges", [](Durable& durable) { durable.ranges.assign(kLeafRangesMax + 1, {1, 1}); });
+  refused("range.first", [](Durable& durable) { durable.ranges[1].first = 2; });
+  refused("range.count", [](Durable& durable) { durable.ranges[0].count = 0; });
+  refused("range.count", [](Durable& durable) { durable.ranges[1] = {UINT64_MAX, 1}; });
+}
+
+TEST(OpenTransfer, SaysWhatIsHashedAgainOnlyWhenAsked) {
+  OpenTransfer open = example_push();
+  const std::string before = serialize(open);
+  for (const auto verify : {ResumeVerify::kAll, ResumeVerify::kNone}) {
+    open.options.resume_verify = verify;
+    expect_back(open, parse_open_transfer);
+    EXPECT_NE(serialize(open), before);
+  }
+}
+
 TEST(Published, AndItsAckComeBackAsTheyWere) {
   expect_back(Published{kTransfer, kRoot, 4096, 10_GiB}, parse_published);
   expect_back(PublishedAck{kTransfer}, parse_published_ack);

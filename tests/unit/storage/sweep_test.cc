@@ -50,6 +50,60 @@ TEST_F(SweepTest, WhatIsBeingFilledStaysHoweverOldItLooks) {
   EXPECT_FALSE(root_.exists(place(2)));
 }
 
+class RoomTest : public SweepTest {
+ protected:
+  void leave(unsigned char number, std::string_view owner, Bytes bytes) const {
+    Staging staging = stage(number);
+    ASSERT_TRUE(staging.keep_owner(owner).ok());
+    staging.note_durable(bytes);
+    for (const char* part : {"", "/manifest", "/leaves", "/ledger", "/data"}) set_age(place(number) + part, number);
+  }
+  void set_age(const std::string& name, unsigned char hours) const {
+    const timespec times[2] = {{1'700'000'000 - hours * 3600, 0}, {1'700'000'000 - hours * 3600, 0}};
+    ASSERT_EQ(::utimensat(AT_FDCWD, (root_.path() / name).c_str(), times, 0), 0) << name;
+  }
+};
+
+TEST_F(RoomTest, TheOldestOfAnOwnerGoesFirstAndNoMoreThanNeeded) {
+  leave(1, "them", 10_MiB);
+  leave(2, "them", 20_MiB);
+  leave(3, "them", 30_MiB);
+  leave(4, "others", 40_MiB);
+  EXPECT_EQ(staged_bytes(*root_dir_), 100_MiB);
+  EXPECT_EQ(make_room(*root_dir_, "them", 60_MiB).value(), 60_MiB);
+  EXPECT_TRUE(root_.exists(place(3))) << "there was room";
+  EXPECT_EQ(make_room(*root_dir_, "them", 35_MiB).value(), 30_MiB);
+  EXPECT_FALSE(root_.exists(place(3)));
+  EXPECT_TRUE(root_.exists(place(2)));
+  EXPECT_EQ(make_room(*root_dir_, "them", 0_B).value(), 0_B);
+  EXPECT_FALSE(root_.exists(place(1)));
+  EXPECT_TRUE(root_.exists(place(4))) << "it is of somebody else";
+  EXPECT_EQ(staged_bytes(*root_dir_), 40_MiB);
+}
+
+TEST_F(RoomTest, WhatIsBeingFilledOrIsNobodysStays) {
+  Staging live = stage(1);
+  ASSERT_TRUE(live.keep_owner("them").ok());
+  live.note_durable(5_MiB);
+  { const Staging dead = stage(2); }
+  EXPECT_EQ(make_room(*root_dir_, "them", 0_B).value(), 0_B);
+  EXPECT_TRUE(root_.exists(place(1) + "/account"));
+  EXPECT_TRUE(root_.exists(place(2)));
+  EXPECT_EQ(staged_bytes(*root_dir_), 5_MiB);
+}
+
+TEST_F(RoomTest, AnAccountIsKeptFromProcessToProcess) {
+  {
+    Staging first = stage(1);
+    ASSERT_TRUE(first.keep_owner("them").ok());
+    first.note_durable(7_MiB);
+  }
+  Staging again = Staging::open(root_dir_, id(1)).value();
+  ASSERT_TRUE(again.keep_owner("them").ok());
+  EXPECT_EQ(read_account(again.dir()).bytes, 7_MiB);
+  EXPECT_EQ(read_account(again.dir()).owner, "them");
+}
+
 TEST_F(SweepTest, WhatIsNoTransferIsLeftAlone) {
   root_.write(".tideway/manifests/0123", "kept");
   root_.write(".tideway/pins/x", "kept");

@@ -41,6 +41,35 @@ TEST(Ledger, ReadsWhatItWrote) {
   EXPECT_EQ(read.publishing(), (PublishBegun{{std::byte{9}}, 77}));
 }
 
+TEST(Ledger, WhatWasRecordedBeforeABootIsDoubtfulUntilItIsRecordedAgain) {
+  constexpr BootId kFirst{std::byte{1}}, kSecond{std::byte{2}};
+  Written written;
+  written.add(LedgerOpened{1, kFirst});
+  written.add(LeavesDurable{10, 10});
+  written.add(LedgerOpened{1, kFirst});
+  EXPECT_TRUE(written.ledger.doubtful().is_empty()) << "only the process is another one";
+  written.add(LedgerOpened{1, kSecond});
+  EXPECT_EQ(written.ledger.doubtful().count(), 10U);
+  written.add(LeavesDurable{10, 4});
+  written.add(LeavesVoided{14, 1});
+  written.add(LeavesDurable{30, 2});
+  written.add(LedgerOpened{1, kSecond});  // it died while it looked at the rest
+  Ledger read(kId);
+  read.replay(written.bytes);
+  EXPECT_EQ(read, written.ledger);
+  ASSERT_EQ(read.doubtful().intervals().size(), 1U);
+  EXPECT_EQ(read.doubtful().intervals()[0], (flow::Interval{15, 20}));
+  EXPECT_EQ(read.durable().count(), 11U) << "what is doubtful counts";
+}
+
+TEST(Ledger, AHostThatDoesNotSayWhoItIsDoubtsEverything) {
+  Written written;
+  written.add(LedgerOpened{1});
+  written.add(LeavesDurable{0, 3});
+  written.add(LedgerOpened{1});
+  EXPECT_EQ(written.ledger.doubtful().count(), 3U);
+}
+
 TEST(Ledger, IsReadInPieces) {
   const Written written = some_records();
   Ledger read(kId);

@@ -358,6 +358,20 @@ TEST(Sender, WhatWasNeverOfferedIsProtocolError) {
 
 // ---- failures and skips --------------------------------------------------------------------------------------------
 
+TEST(Sender, KnowsWhatIsDurableAndNoMoreThanItNamed) {
+  Tree tree;
+  tree.file(9_MiB);  // three leaves
+  tree.file(5_B);
+  Source source;
+  ASSERT_TRUE(source.list(tree).ok());
+  source.of.on_scan_end();
+  ASSERT_TRUE(source.of.on_durable({kTransfer, {{0, 2}, {3, 1}}, 8_MiB + 5_B}).ok());
+  EXPECT_EQ(source.of.bytes_durable(), 8_MiB + 5_B);
+  EXPECT_EQ(source.of.on_durable({kTransfer, {{3, 2}}, 9_MiB}).error().fault, Fault::kProtocolError) << "a leaf behind the last";
+  EXPECT_EQ(source.of.on_durable({kTransfer, {{2, 1}}, 10_MiB}).error().fault, Fault::kProtocolError) << "more bytes than there are";
+  EXPECT_EQ(source.of.bytes_durable(), 8_MiB + 5_B);
+}
+
 TEST(Sender, AFailedObjectIsToldReportedReleasedAndLeftOut) {
   Tree tree;
   const ObjectId bad = tree.file(9_MiB);

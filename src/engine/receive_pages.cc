@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The first half of a ReceivePath: what stands at the destination, what an earlier run left, and the pages of the list.
+#include "engine/receive_path.h"
+
+#include "base/log.h"
+#include "storage/sweep.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace tideway::engine {
+namespace {
+
+constexpr size_t kDeferredMax = 4096;  // messages behind a page that is looked at: 64 are pages, the others name entries that failed
+
+Result<transfer::Existing> from_storage(const Result<storage::Existing>& existing) {
+  if (!existing.ok()) return existing.error();
+  switch (existing.value()) {
+    case storage::Existing::kAbsent: return transfer::Existing::kAbsent;
+    case storage::Existing::kSame: return transfer::Existing::kSame;
+    case storage::Existing::kDifferent: return transfer::Existing::kDifferent;
+    case storage::Existing::kTypeConflict: break;
+  }
+  return transfer::Existing::kOtherType;
+}
+
+}  // namespace
+
+// ---- opening -------------------------------------------------------------------------------------------------------
+
+// If nothing is at the destination or in staging, the source need not wait for our answer to any page.
+void ReceivePath::announce(EventOutlet& events) {
+  state_ = State::kReceiving;
+  bool is_there = false;
+  if (start_.content == StartSource::Content::kWithData) {
+    const auto there = start_.root->stat_if_exists(start_.destination);
+    if (!there.ok()) return fail(there.error());
+    is_there = there.value().has_value();
+    is_tree_there_ = is_there && there.value()->kind == storage::FileKind::kDirectory;
+    if (Status status = prepare_read_back(); !status.ok()) return fail(status.error());
+    // What an earlier run reserved is not free, and is there all the same.
+    const bool is_staged = storage::Staging::exists(*start_.root, start_.staging);
+    if (const auto free = start_.root->free_space(); free.ok() && !is_staged) start_.limits.free_space = free.value();
+    if (!is_there) find_base();
+    if (is_there || repair_ || is_staged || base_) answers_ = transfer::Answers::kPerPage;
+  }
+  receiver_ = std::make_unique<transfer::Receiver>(transfer::Receiver::Options{start_.id, answers_, start_.limits});
+  const bool is_fresh = answers_ == transfer::Answers::kEverythingNeeded;
+  using enum storage::PublishRules::Form;
+  const auto form = rules_.form == kEach                 ? messages::PublishForm::kEach
+                    : is_there || rules_.form == kMarker ? messages::PublishForm::kMarker
+                                                         : messages::PublishForm::kRename;
+  events.emit(SinkReady{start_.transfer, is_fresh ? SourceAccepted::Needed::kEverything : SourceAccepted::Needed::kPerPage, form});
+}
+
+// A level that the file system cannot give is refused before anything is sent; it is never lowered.
+Status ReceivePath::prepare_read_back() {
+  if (start_.options.verify != messages::VerifyLevel::kReadback) return success();
+  const auto reads = storage::find_device_reads(*start_.root);
+  if (!reads.ok()) return reads.error();
+  device_reads_ = reads.value();
+  read_back_.emplace(leaf_buffers_);
+  return success();
+}
+
+// One file goes into a directory when the user wrote a "/" or when one is there; a tree becomes the destination.
+Status ReceivePath::find_destination(const ManifestEntry& entry_0) {
+  destination_ = start_.destination;
+  if (entry_0.type != EntryType::kFile || repair_) return success();
+  const auto there = start_.root->stat_if_exists(destination_);
+  if (!there.ok()) return there.error();
+  const bool is_directory = there.value() && there.value()->kind == storage::FileKind::kDirectory;
+  if (!is_directory && start_.form != messages::DestinationForm::kIntoDirectory) return success();
+  auto inside = destination_.child(start_.source_name);
+  if (!inside.ok()) return inside.error();
+  destination_ = std::move(inside).value();
+  return success();
+}
+
+Status ReceivePath::open_store() {
+  if (Status status = make_store(); !status.ok()) return status;
+  if (log_->is_resumed() && answers_ == transfer::Answers::kEverythingNeeded) {
+    // It was left here since we looked, and the source was told that nothing is there.
+    if (Status status = store_->abandon(); !status.ok()) return status;
+    if (Status status = make_store(); !status.ok()) return status;
+  }
+  if (log_->publishing()) {
+    if (Status status = end_former_publish(); !status.ok()) return status;
+    if (Status status = make_store(); !status.ok()) return status;
+  }
+  if (Status status = log_->begin(start_.options); !status.ok()) return status;
+  if (!log_->doubtful().is_empty()) {
+    log::info("staging_doubted", "transfer=" + storage::to_hex(start_.staging) + " leaves=" + std::to_string(log_->doubtful().count()) +
+                                     " why=\"they are hashed again before they count\"");
+    rehash_.emplace(store_->staging(), *log_, leaf_buffers_);
+  }
+  return success();
+}
+
+Status ReceivePath::make_store() {
+  log_.reset();
+  store_.reset();  // lets go of staging first
+  storage::FileSinkConfig config;
+  config.root = start_.root;
+  config.transfer = start_.staging;
+  config.destination = destination_;
+  config.read_page = read_page;
+  config.modes = start_.modes;
+  config.rules = rules_;
+  config.device_reads = device_reads_;
+  using enum storage::FileSinkConfig::Leftovers;
+  config.leftovers = repair_ ? kRemoved : kKept;
+  auto store = storage::FileSink::create(std::move(config), queue_);
+  if (!store.ok()) return std::move(store).error();
+  store_ = std::move(store).value();
+  auto log = DurableLog::open(store_->staging(), start_.staging, {start_.lease_epoch, start_.boot});
+  if (!log.ok()) {
+    store_.reset();  // what lies there may be another holder's, and is not ours to remove
+    return std::move(log).error();
+  }
+  log_.emplace(std::move(log).value());
+  return store_->staging().keep_owner(start_.owner);
+}
+
+// An earlier process was making this transfer visible, all of it verified, when it died: every step of that may be repeated.
+// What is missing altogether then was published, and taken away since.
+Status ReceivePath::end_former_publish() {
+  const transfer::PublishBegun begun = *log_->publishing();
+  if (rules_.form == storage::PublishRules::Form::kEach && log_->proves_anything()) store_->note_early();
+  const bool has_list = store_->staging().open_manifest().ok();  // else it was about to remove what is left
+  const Status ended = has_list ? store_->publish({.destination = destination_, .entries = begun.entries, .root = begun.root})
+                                : Status(Error{Fault::kManifestMismatch, "its list is gone", ""});
+  const std::string about = "transfer=" + storage::to_hex(start_.staging) + " destination=\"" + start_.root->shown(destination_) + '"';
+  if (ended.ok()) log::info("publish_ended", about + " why=\"an earlier process died while it published\"");
+  if (ended.ok() || ended.error().fault != Fault::kManifestMismatch) return ended;
+  log::warning("staging_lost", about + " why=\"" + ended.error().what + "\"; all is sent again");
+  return store_->abandon();
+}
+
+// ---- from the source -----------------------------------------------------------------------------------------------
+
+void ReceivePath::on_peer_message(TransferMessage&& message, EventOutlet& events) {
+  if (state_ == State::kOpening) announce(events);
+  if (state_ == State::kDone) return;
+  // The end of an object is of a page that was answered; all else may belong to the one that is not.
+  if (page_ && !std::holds_alternative<messages::ObjectEnds>(message)) {
+    if (deferred_.size() >= kDeferredMax) return fail({Fault::kLimitExceeded, "the sending site goes on without waiting for answers", ""});
+    return deferred_.push_back(std::move(message));
+  }
+  if (Status status = take_message(std::move(message)); !status.ok()) fail(status.error());
+}
+
+Status ReceivePath::take_message(TransferMessage&& message) {
+  Status status = success();
+  const bool only_lists = start_.content == StartSource::Content::kManifestOnly;
+  if (auto* page = std::get_if<messages::ManifestPage>(&message)) {
+    if (!only_lists) return take_page(std::move(*page));
+    status = receiver_->on_listed_page(*page);
+    std::move(page->entries.begin(), page->entries.end(), std::back_inserter(listed_));
+  }
+  if (const auto* end = std::get_if<messages::ManifestEnd>(&message)) status = receiver_->on_manifest_end(*end);
+  if (const auto* ends = std::get_if<messages::ObjectEnds>(&message)) status = receiver_->on_object_end(*ends);
+  if (auto* root = std::get_if<messages::TransferRoot>(&message)) {
+    status = receiver_->on_root(*root);
+    signature_ = std::move(root->signature);
+  }
+  if (const auto* same = std::get_if<messages::SameLeaves>(&message)) status = take_same(*same);
+  if (const auto* error = std::get_if<messages::PeerError>(&message)) {
+    const Error why{fault_named(error->code).value_or(Fault::kEntriesFailed), error->detail, ""};
+    const auto leaves = error->object ? receiver_->leaves_of_open(*error->object) : std::nullopt;
+    if (leaves && log_) log_->give_up(*leaves);
+    status = receiver_->on_entry_failed(error->object, why);
+  }
+  return status;
+}
+
+Status ReceivePath::take_page(messages::ManifestPage&& page) {
+  if (store_ == nullptr && !page.entries.empty()) {
+    if (Status status = find_destination(page.entries.front()); !status.ok()) return status;
+    if (Status status = open_store(); !status.ok()) return status;
+  }
+  auto existing = probe(page);
+  if (!existing.ok()) return std::move(existing).error();
+  if (Status status = check_may_add(existing.value()); !status.ok()) return status;
+  for (size_t i = 0; i < existing.value().size(); ++i) {
+    const auto taken = log_->take_entry(page.entries[i], existing.value()[i]);
+    if (!taken.ok()) return taken.error();
+    if (std::exchange(existing.value()[i], taken.value()) != taken.value()) store_->note_early();
+    if (rehash_) rehash_->add(page.entries[i]);
+  }
+  page_.emplace(PageTaken{std::move(page), std::move(existing).value()});
+  return rehash_ && !rehash_->is_over() ? success() : answer_page();
+}
+
+// What cannot be published is not sent, either; a single file is no tree.
+Status ReceivePath::check_may_add(std::span<const transfer::Existing> existing) const {
+  const bool adds = is_tree_there_ && !repair_ && std::ranges::count(existing, transfer::Existing::kAbsent) > 0;
+  return adds && destination_ == start_.destination ? storage::check_may_add(rules_, start_.root->shown(destination_)) : success();
+}
+
+// Hashes a leaf of the page that waits, answers when none is left, and goes on with what came meanwhile.
+bool ReceivePath::rehash() {
+  if (!page_) return false;
+  const bool worked = rehash_->turn();
+  if (!rehash_->is_over()) return worked;
+  Status status = rehash_->finish();
+  if (status.ok()) status = answer_page();
+  for (; status.ok() && !page_ && !deferred_.empty(); deferred_.pop_front()) status = take_message(std::move(deferred_.front()));
+  if (!status.ok()) fail(status.error());
+  return true;
+}
+
+Status ReceivePath::answer_page() {
+  auto [page, existing] = *std::exchange(page_, std::nullopt);
+  transfer::HeldLeaves held;
+  if (repair_) held = [this](const ManifestEntry& entry, const transfer::TakeLeaves& take) { repair_->held(entry, take); };
+  else if (log_->is_resumed()) held = [this](const ManifestEntry& entry, const transfer::TakeLeaves& take) { log_->held(entry, take); };
+  offer_base(page, existing);
+  if (Status status = receiver_->on_page(page, existing, held); !status.ok()) return status;
+  if (Status status = drop_abandoned(); !status.ok()) return status;
+  for (const ManifestEntry& entry : page.entries) {
+    if (answers_ == transfer::Answers::kEverythingNeeded) store_->bind(entry.number, entry);
+    else if (entry.type == EntryType::kFile && !receiver_->is_open(entry.number)) store_->release(entry.number);
+  }
+  page.skipped.clear();  // what is not there need not be kept either
+  const std::string bytes = messages::serialize(page);
+  if (Status status = store_->staging().append_manifest(std::as_bytes(std::span(bytes))); !status.ok()) return status;
+  if (Status status = log_->end_page(); !status.ok()) return status;
+  return place_waiting();
+}
+
+// What a peer left and does not come back for makes room for what it brings: both together are at most what its grant lets one
+// transfer bring, or nothing is left of the former.
+Status ReceivePath::drop_abandoned() {
+  const Bytes most = start_.limits.bytes_max;
+  if (start_.owner.empty() || most == Bytes::max()) return success();
+  const StagingBook::Line line{start_.owner, start_.root.get(), receiver_->bytes_listed() - receiver_->bytes_kept()};
+  staging_book_.set(start_.transfer, line);
+  const Bytes room = saturating_sub(most, staging_book_.sum_of(line));
+  if (abandoned_ && *abandoned_ <= room) return success();
+  const auto left = storage::make_room(*start_.root, start_.owner, room);
+  if (!left.ok()) return left.error();
+  abandoned_ = left.value();
+  return success();
+}
+
+// Each entry is bound after it was looked up, so that those in it find their parent.
+Result<std::vector<transfer::Existing>> ReceivePath::probe(const messages::ManifestPage& page) {
+  std::vector<transfer::Existing> existing;
+  if (answers_ == transfer::Answers::kEverythingNeeded) return existing;
+  existing.reserve(page.entries.size());
+  for (const ManifestEntry& entry : page.entries) {
+    const auto there = repair_ ? repair_->take_entry(entry, store_->staging()) : from_storage(store_->probe_existing(entry));
+    if (!there.ok()) return there.error();
+    existing.push_back(there.value());
+    store_->bind(entry.number, entry);
+  }
+  return existing;
+}
+
+}  // namespace tideway::engine
