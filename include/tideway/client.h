@@ -109,7 +109,7 @@ struct tideway_restore_job {
   const char* series;      /* one that this gateway has sent; or peer:root/run; or any:root/run */
   const char* destination; /* below a root of the gateway */
   const uint64_t* step;    /* NULL: the newest */
-  const char* const* include; /* patterns from its top on, such as model/*.bin; none: all */
+  const char* const* include; /* patterns from its top on, such as "model/layer-*"; none: all */
   size_t include_count;
   int fallback;            /* not 0: the next older one when this cannot be verified */
 };

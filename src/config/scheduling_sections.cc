@@ -138,7 +138,7 @@ Result<Training> read_training(const Value& value) {
   reader.read_each("counters", [&](const std::string& text) -> Status {
     auto name = daemon::parse_counter_name(text);
     if (!name.ok()) return name.error();
-    training.interfaces.push_back(std::move(name).value());
+    training.counters.push_back(std::move(name).value());
     return success();
   });
   reader.read("period_hint", training.period_hint, parse_positive);

@@ -44,7 +44,7 @@ std::optional<job::WallTime> due_of(const job::Spec& spec, const JobTable& table
   if (!spec.rpo) return std::nullopt;
   job::WallTime before{};
   for (const auto& [id, job] : table.all()) {
-    const bool is_of_series = job.spec.checkpoint && !is_pointer(job) && job.spec.series == spec.series && above(job.spec.destination) == above(spec.destination);
+    const bool is_of_series = job.spec.checkpoint && !is_pointer(job) && job.spec.series == spec.series && place_above(job.spec.destination) == place_above(spec.destination);
     if (is_of_series) before = std::max(before, job.created);
   }
   const auto age = before == job::WallTime{} ? std::chrono::milliseconds() : wall - before;
@@ -169,7 +169,7 @@ void Checkpoints::submit(const Submission& submission, job::WallTime wall, Answe
   std::vector<job::JobId> ids;
   std::vector<JobTable::Submission> fresh;
   for (JobTable::Submission& one : read_all.value()) {
-    one.spec.deadline = due_of(one.spec, parts_.table, wall);
+    if (const auto due = due_of(one.spec, parts_.table, wall)) one.spec.deadline = std::min(*due, one.spec.deadline.value_or(*due));
     const job::Job* known = known_job(one);
     const bool is_repeated = known != nullptr && known->owner == one.owner && !one.spec.submission_id.empty() && known->spec.submission_id == one.spec.submission_id;
     if (known != nullptr && !is_repeated) ids.push_back(known->id);
