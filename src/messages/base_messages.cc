@@ -24,7 +24,7 @@ Result<BaseLeaves> parse_base_leaves(Body body) {
   size_t hashes = 0;
   for (const proto::BaseRun& run : in.run()) {
     const std::string& bytes = run.hashes();
-    check.require(!bytes.empty() && bytes.size() % sizeof(Hash128) == 0, "run.hashes", "has the wrong length");
+    if (!check.require(!bytes.empty() && bytes.size() % sizeof(Hash128) == 0, "run.hashes", "has the wrong length")) return check.take_failure();
     BaseRun& made = out.runs.emplace_back(BaseRun{ObjectId(run.object()), run.first(), std::vector<Hash128>(bytes.size() / sizeof(Hash128))});
     std::memcpy(made.hashes.data(), bytes.data(), made.hashes.size() * sizeof(Hash128));
     check.require(uint64_t{made.first} + made.hashes.size() <= uint64_t{1} << 32, "run.first", "is too high");

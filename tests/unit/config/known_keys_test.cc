@@ -17,16 +17,15 @@ TEST(KnownKeys, EditDistanceCountsSingleChanges) {
 TEST(KnownKeys, NotesCountASectionOnceAndAKeyInAUsedSectionByItself) {
   const auto document = parse_document(
       "[site]\nname = \"a\"\ngateway = \"g\"\ntrust_domain = \"t\"\n[tls]\nca = \"a\"\ncert = \"b\"\nkey = \"c\"\n"
-      "[[link]]\npeer = \"p\"\ndscp = \"\"\ncongestion = \"d\"\n[jobs]\nstore = \"sqlite\"\n[class.checkpoint]\noverwrite = \"never\"\n", "t.toml");
+      "[jobs]\nstore = \"sqlite\"\n[class.checkpoint]\npublish = \"\"\noverwrite = \"never\"\n", "t.toml");
   ASSERT_TRUE(document.ok());
   std::vector<std::string> notes;
   const auto status = check_keys(document.value(), "t.toml", notes);
   ASSERT_TRUE(status.ok()) << status.error().what;
-  ASSERT_EQ(notes.size(), 3U);
-  EXPECT_EQ(notes[0], "t.toml:12:1: congestion in [[link]] is accepted and takes effect in a later version");
-  // dscp is switched off by its empty string, so nothing is missing.
-  EXPECT_TRUE(notes[1].starts_with("t.toml:13:2: [jobs] ")) << notes[1];
-  EXPECT_TRUE(notes[2].find("overwrite in [class.checkpoint] ") != std::string::npos) << notes[2];
+  ASSERT_EQ(notes.size(), 2U);
+  EXPECT_TRUE(notes[0].starts_with("t.toml:9:2: [jobs] ")) << notes[0];
+  // publish is switched off by its empty string, so nothing is missing.
+  EXPECT_EQ(notes[1], "t.toml:13:1: overwrite in [class.checkpoint] is accepted and takes effect in a later version");
 }
 
 TEST(KnownKeys, AKeyWithControlCharactersIsShownEscaped) {

@@ -135,7 +135,6 @@ class Copy {
   }
   const transfer::Sender& sender() const { return sender_; }
   const TransferBoard& board() const { return *start_board_; }
-  Bytes sent() const { return crossed_; }  // raw bytes of blocks that were sent
   int reads() const { return queue_.reads(); }
   Bytes sent() const { return sent_; }  // raw bytes of blocks that crossed
 
