@@ -4,6 +4,7 @@
 import re
 import socket
 import unittest
+from datetime import datetime, timezone
 
 from support import REPOSITORY, Case, event
 
@@ -99,6 +100,13 @@ class Copy(Case):
         self.fake.roots.append({"name": "inner", "path": str(self.folder / "root/runs"), "bytes_free": 1})
         tideway.copy(self.folder / "root/runs/a", "wisconsin:ckpt/a", wait=False)
         self.assertEqual(self.sent()["sources"], ["inner:a"])
+
+    def test_with_a_deadline_it_says_how_much_there_is(self):
+        (self.folder / "root/runs/d/below").mkdir(parents=True)
+        (self.folder / "root/runs/d/below/shard").write_bytes(b"x" * 1000)
+        (self.folder / "root/runs/d/index").write_bytes(b"y" * 24)
+        tideway.copy(self.folder / "root/runs/d", "wisconsin:ckpt/d", deadline=datetime(2026, 11, 27, tzinfo=timezone.utc), wait=False)
+        self.assertEqual((self.sent()["deadline"], self.sent()["bytes"]), ("2026-11-27T00:00:00Z", 1024))
 
     def test_a_job_that_failed_raises_its_own_code(self):
         self.fake.jobs["7b1e"] = {"id": "7b1e", "state": "failed", "error": {"code": "source_missing", "detail": "gone"}}
