@@ -23,7 +23,7 @@ session::CarrierChoice& PeerSessions::carrier(const std::string& peer) {
 bool PeerSessions::changes_carrier(const std::string& peer, const session::Session& session, const Error& why, Time now) {
   session::CarrierChoice& choice = carrier(peer);
   if (why.fault == Fault::kUdpBlocked && session.delivery() != choice.delivery()) return true;  // another job of it was told first
-  if (!choice.on_ended(now, why.fault, session.policing().rate())) return false;
+  if (!choice.on_ended(now, why.fault, session.policing().rate_policed())) return false;
   const std::string next = choice.delivery() == Delivery::kDatagram ? "going on over UDP" : choice.is_trial() ? "trying TLS connections" : "going on over TLS connections";
   log::warning("udp_blocked", "peer=" + peer + ' ' + next + " why=\"" + why.what + '"');
   return true;

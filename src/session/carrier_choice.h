@@ -26,18 +26,19 @@ class CarrierChoice {
   explicit CarrierChoice(Fallback fallback) : fallback_(fallback) {}
 
   Delivery delivery() const { return delivery_; }
-  // A session over delivery() ended with `why`; so much had crossed of late. True: another carrier is worth a session. False:
+  // A session over delivery() ended with `why`; zero, or so much crossed of what is policed. True: another carrier is worth a session. False:
   // the carrier was not the reason, or there is none left.
-  bool on_ended(Time now, Fault why, Rate crossed) {
+  bool on_ended(Time now, Fault why, Rate policed) {
     if (is_trial() && (why == Fault::kUdpBlocked || why == Fault::kProtocolVersion)) {
       end_trial();  // the peer carries nothing over TLS
+      refused_until_ = trial_at_;
       return true;
     }
-    if (why != Fault::kUdpBlocked || fallback_ == Fallback::kOff || delivery_ == Delivery::kStream) return false;
+    if (why != Fault::kUdpBlocked || fallback_ == Fallback::kOff || delivery_ == Delivery::kStream || now < refused_until_) return false;
     delivery_ = Delivery::kStream;
     ask_at_ = now + ask_after_;
     ask_after_ = std::min(ask_after_ * 2, kAskAfterMax);
-    if (crossed > Rate()) to_beat_ = crossed * kTrialGain;
+    if (policed > Rate()) to_beat_ = policed * kTrialGain;
     return true;
   }
   Time asks_at() const { return delivery_ == Delivery::kStream ? ask_at_ : kNever; }
@@ -67,7 +68,7 @@ class CarrierChoice {
   Delivery delivery_ = Delivery::kDatagram;
   Duration ask_after_ = kAskAfter;
   Time ask_at_ = kNever;
-  Time trial_at_{};
+  Time trial_at_{}, refused_until_{};
   std::optional<Rate> to_beat_;
 };
 

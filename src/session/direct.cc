@@ -153,7 +153,7 @@ bool Direct::may_reconnect(const Error& why) {
 }
 
 bool Direct::change_carrier(const Error& why) {
-  if (!carrier_.on_ended(read_clock(), why.fault, session_->policing().rate())) return false;
+  if (!carrier_.on_ended(read_clock(), why.fault, session_->policing().rate_policed())) return false;
   const std::string over_tls = " over TLS connections to " + to_string(peer_.control);
   if (carrier_.delivery() == Delivery::kDatagram) notices_.push_back({Fault::kUdpBlocked, "the peer carries no packets over TLS; going on over UDP", why.next});
   else if (carrier_.is_trial()) notices_.push_back({Fault::kUdpBlocked, why.what + "; trying whether more passes" + over_tls, why.next});

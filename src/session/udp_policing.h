@@ -33,6 +33,7 @@ class UdpPolicing {
 
   bool is_likely() const { return is_likely_; }  // in the whole window
   Rate rate() const;       // that crossed in the window, one way or the other
+  Rate rate_policed() const { return is_likely_ ? rate() : Rate(); }
   Rate rate_best() const { return best_; }  // of a second
   Duration watched() const { return looks_.empty() ? Duration() : looks_.back().at - looks_.front().at; }  // about a window at most
   Time next_look() const { return looks_.empty() ? Time{} : looks_.back().at + kLookEvery; }

@@ -80,6 +80,7 @@ TEST(CarrierChoice, APeerThatCarriesNothingOverTlsIsServedOverUdp) {
     EXPECT_TRUE(choice.on_ended(Time(1h), refusal, Rate()));
     EXPECT_EQ(choice.delivery(), Delivery::kDatagram);
     EXPECT_FALSE(choice.wants_trial(Time(1h) + 1min));
+    EXPECT_FALSE(choice.on_ended(Time(1h) + 1min, Fault::kUdpBlocked, Rate())) << "nothing else is left";
   }
 }
 
