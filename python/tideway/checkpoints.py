@@ -14,7 +14,7 @@ from .copying import time_text
 from .errors import TidewayError
 from .jobs import DISABLED
 from .layouts import Incomplete, Listing, assess, check_format, step_in
-from .looks import list_files, look_at
+from .looks import list_files, look_at, names_now
 from .notes import note
 from .places import AnyPath, Place, inbox_above
 from .reach import Reach, reach
@@ -79,6 +79,7 @@ class CheckpointRequest(Request):
         self.path = path
         self._options = options
         self._hook = hook
+        self._at_first = names_now(path)  # a trainer may clean up before the thread has looked, and what is left may look complete
         self._begun = self._same_since = time.monotonic()
         self._seen: Optional[Listing] = None
         self._is_held = False  # complete, and pinned where that can be
@@ -122,6 +123,10 @@ class CheckpointRequest(Request):
         """Seconds until the next look, or None: it is complete and held, or failed."""
         try:
             listing, read = look_at(self.path)
+            if not self._at_first <= listing.files.keys():
+                gone = min(self._at_first - listing.files.keys())
+                self.refuse(TidewayError("source_vanished", f"{self.path}: {gone} was taken away before it could be held", "let the trainer keep more checkpoints than the last one"))
+                return None
             assess(listing, read, self._options.format, world=self._hook.world)
             if self._seen != listing:
                 self._seen, self._same_since = listing, time.monotonic()

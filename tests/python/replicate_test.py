@@ -73,6 +73,27 @@ class Handing(Case):
         return sorted((self.top / ".tideway/pins").iterdir())
 
 
+class BeforeItIsHeld(Handing):
+    def test_what_was_taken_away_before_the_first_look_is_not_handed_over(self):
+        path = self.checkpoint()
+        ticket = tideway.Ticket("t-1")
+        request = checkpoints.CheckpointRequest(ticket, str(path), checkpoints.checked("wisconsin:ckpt/runs/llm7"), checkpoints.Hook())
+        (path / "__0_0.distcp").unlink()  # what is left looks complete to every rule
+        self.assertIsNone(request.step())
+        self.assertEqual(ticket.state, "failed")
+        with self.assertRaises(tideway.TidewayError) as raised:
+            ticket.wait()
+        self.assertEqual(raised.exception.code, "source_vanished")
+
+    def test_what_comes_later_and_what_was_there_for_now_is_no_trouble(self):
+        path = self.checkpoint()
+        (path / "__2_0.distcp.tmp").write_bytes(b"x")
+        request = checkpoints.CheckpointRequest(tideway.Ticket("t-2"), str(path), checkpoints.checked("wisconsin:ckpt/runs/llm7"), checkpoints.Hook())
+        (path / "__2_0.distcp.tmp").rename(path / "__2_0.distcp")
+        request.step()
+        self.assertNotEqual(request.ticket.state, "failed")
+
+
 class WithAGateway(Handing):
     def test_the_request_says_what_the_api_asks_for(self):
         gateway = self.taking_gateway()
