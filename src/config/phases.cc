@@ -7,9 +7,10 @@ namespace tideway::config {
 
 std::string congestion_of(const GatewayConfig& config, const Link& link) {
   if (!link.congestion.empty()) return link.congestion;
-  const auto crosses = [&link](const Training& training) { return std::ranges::count(training.peers, link.peer) > 0; };
-  const bool is_shared = link.kind == Link::Kind::kShared && std::ranges::any_of(config.trainings, crosses);
-  return is_shared ? "scavenger" : config.data_plane.congestion;
+  // Where trainers announce, the gate stops bulk in time, and between bursts bbr uses twice as much of what they leave.
+  const auto is_only_seen = [&link](const Training& training) { return !training.counters.empty() && std::ranges::count(training.peers, link.peer) > 0; };
+  const bool reacts = link.kind == Link::Kind::kShared && std::ranges::any_of(config.trainings, is_only_seen);
+  return reacts ? "scavenger" : config.data_plane.congestion;
 }
 
 std::shared_ptr<engine::Gates> gates_of(const GatewayConfig& config) {

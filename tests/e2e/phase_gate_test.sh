@@ -12,7 +12,6 @@ chmod 640 "$work"/*.key
 cat >> "$work/wisconsin.toml" <<TOML
 [[link]]
 peer = "atlanta"
-congestion = "bbr"                   # the scavenger takes a busy machine's late timers for a queue
 [phase]
 listen = "10.77.0.2:7399"
 key_file = "$work/beacon.key"

@@ -91,14 +91,16 @@ TEST(ConfigFile, TrainingsNameLinksAndBeaconsNeedAKey) {
   EXPECT_EQ(config.phase.ttl_max, std::chrono::seconds(30));
 }
 
-TEST(ConfigFile, ASharedLinkWithATrainingIsScavengedUnlessItSaysElse) {
-  const std::string training = "[[training]]\nname = \"llm7\"\npeers = [\"oslo\"]\n", link = "[[link]]\npeer = \"oslo\"\n";
+TEST(ConfigFile, ASharedLinkWithATrainingThatIsOnlySeenIsScavengedUnlessItSaysElse) {
+  const std::string announced = "[[training]]\nname = \"llm7\"\npeers = [\"oslo\"]\n", training = announced + "counters = [\"iface:eth1\"]\n";
+  const std::string link = "[[link]]\npeer = \"oslo\"\ncapacity = \"10Gbit\"\n";
   const auto congestion = [](const GatewayConfig& config) { return congestion_of(config, config.links.at(0)); };
   EXPECT_EQ(congestion(accepted(minimal_and(link + training))), "scavenger");
+  EXPECT_EQ(congestion(accepted(minimal_and(link + announced))), "bbr");
   EXPECT_EQ(congestion(accepted(minimal_and(link))), "bbr");
   EXPECT_EQ(congestion(accepted(minimal_and(link + "kind = \"dedicated\"\n" + training))), "bbr");
   EXPECT_EQ(congestion(accepted(minimal_and(link + "congestion = \"bbr\"\n" + training))), "bbr");
-  expect_refused(minimal_and(link + "congestion = \"cubic\"\n"), ":18:14: ", {"not known", "bbr"});
+  expect_refused(minimal_and(link + "congestion = \"cubic\"\n"), ":19:14: ", {"not known", "bbr"});
   expect_refused(minimal_and(link + "congestion = \"contracted\"\n"), ":16:1: ", {"contracted", "rate"});
   const auto gates = gates_of(accepted(minimal_and(link + "dscp = \"off\"\n" + training)));
   ASSERT_TRUE(gates->traffic(0).controller);
