@@ -3,6 +3,7 @@
 // The fence stays up for the rest of a process, so each claim is tried in a child.
 #include "daemon/landlock.h"
 
+#include "store/sqlite_job_store.h"
 #include "support/temp_root.h"
 
 #include <gtest/gtest.h>
@@ -49,6 +50,28 @@ TEST_F(LandlockTest, NothingOutsideIsOpenedMadeOrRemoved) {
   EXPECT_EQ(behind_the_fence([&] { return ::rename((writable_ / "a/file").c_str(), (outside_ / "stolen").c_str()) == 0; }), EACCES);
   EXPECT_EQ(outside_.read("file"), "secret");
   EXPECT_FALSE(outside_.exists("new"));
+}
+
+// SQLite sorts what is larger than its cache in a file of its own, which is not where the store is.
+TEST_F(LandlockTest, ALongQueueIsReadBehindTheFence) {
+  const std::string path = (writable_ / "jobs.sqlite").string();
+  store::Batch batch;
+  for (uint64_t number = 4'000; number > 0; --number) {
+    job::Job& job = batch.jobs.emplace_back();
+    job.id = "job" + std::to_string(number);
+    job.number = number;
+    job.spec.sources = {"data:" + std::string(1'000, 'x')};
+    job.spec.destination = "wisconsin:data/a";
+  }
+  const job::WallTime now{std::chrono::hours(500'000)};
+  ASSERT_TRUE(store::SqliteJobStore::open(path).value()->write(batch, now).ok());
+  EXPECT_EQ(behind_the_fence([&] {
+              auto store = store::SqliteJobStore::open(path);
+              const auto contents = store.ok() ? store.value()->load(now) : Result<store::Contents>(store.error());
+              errno = EIO;
+              return contents.ok() && contents.value().jobs.size() == batch.jobs.size();
+            }),
+            0);
 }
 
 TEST_F(LandlockTest, ALinkLeadsNowhereElse) {
