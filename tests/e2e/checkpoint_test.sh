@@ -14,11 +14,8 @@ metrics=$((control_port + 2))
 mkdir -p "$work/oslo/state" "$work/oslo/data"
 write_config oslo 127.0.0.1 127.0.0.1 "$work/oslo/data" | sed "s/:$control_port\"/:$((control_port + 3))\"/; s/:$((control_port + 10000))\"/:$((control_port + 10200))\"/; s/\"write\"\]/\"write\", \"overwrite\"]/" > "$work/oslo.toml"
 sed -i 's/"write"\]/"write", "overwrite", "delete"]/' "$work/wisconsin.toml"
-awk -v control="127.0.0.1:$((control_port + 1))" -v data="127.0.0.1:$((control_port + 10100))" -v api="$socket" -v metrics="127.0.0.1:$metrics" '
-  /^control = / && !moved++ { printf "control = \"%s\"\napi = \"%s\"\nmetrics = \"%s\"\n", control, api, metrics; next }
-  /^address = / { printf "address = \"%s\"\n", data; next }
-  { print }' "$work/atlanta.toml" > "$work/moved.toml"
-cat >> "$work/moved.toml" <<TOML
+move_atlanta "api=$socket" "metrics=127.0.0.1:$metrics"
+cat >> "$work/atlanta.toml" <<TOML
 [[peer]]
 name = "oslo"
 control = "127.0.0.1:$((control_port + 3))"
@@ -29,7 +26,6 @@ to = ["wisconsin:data/runs/llm7", "oslo:data/runs/llm7"]
 settle = "300ms"
 poll = "200ms"
 TOML
-mv "$work/moved.toml" "$work/atlanta.toml"
 export TIDEWAY_API=$socket
 here=$work/atlanta/data
 runs=$here/runs/llm7
@@ -48,19 +44,6 @@ for site in wisconsin oslo; do
   pollers+=("$!")
 done
 
-ask() { python3 - "$socket" "$@" <<'PY'
-import http.client, socket, sys
-class Unix(http.client.HTTPConnection):
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(20)
-        self.sock.connect(sys.argv[1])
-line = Unix("tideway")
-line.request(sys.argv[2], sys.argv[3], sys.argv[4] if len(sys.argv) > 4 else None)
-answer = line.getresponse()
-print(answer.status, answer.read().decode())
-PY
-}
 # arrives DIR...: within ten seconds, and whole.
 arrives() {
   local dir

@@ -5,12 +5,8 @@
 source "$(dirname "$0")/lib.sh"
 make_sites 127.0.0.1 127.0.0.1
 socket=$work/api.sock
-# Both gateways run on this host, so the one with the queue listens elsewhere.
-awk -v control="127.0.0.1:$((control_port + 1))" -v data="127.0.0.1:$((control_port + 10100))" -v api="$socket" '
-  /^control = / && !moved++ { printf "control = \"%s\"\napi = \"%s\"\n", control, api; next }
-  /^address = / { printf "address = \"%s\"\n", data; next }
-  { print }' "$work/atlanta.toml" > "$work/moved.toml"
-printf '[[link]]\npeer = "wisconsin"\ncapacity = "160Mbit"\n' | cat "$work/moved.toml" - > "$work/atlanta.toml"
+move_atlanta "api=$socket"
+printf '[[link]]\npeer = "wisconsin"\ncapacity = "160Mbit"\n' >> "$work/atlanta.toml"
 export TIDEWAY_API=$socket
 here=$work/atlanta/data
 there=$work/wisconsin/data

@@ -7,12 +7,7 @@ source "$(dirname "$0")/lib.sh"
 make_sites 127.0.0.1 127.0.0.1
 socket=$work/api.sock
 metrics=$((control_port + 2))
-# Both gateways run on this host, so the one with the queue listens elsewhere.
-awk -v control="127.0.0.1:$((control_port + 1))" -v data="127.0.0.1:$((control_port + 10100))" -v api="$socket" -v metrics="127.0.0.1:$metrics" '
-  /^control = / && !moved++ { printf "control = \"%s\"\napi = \"%s\"\nmetrics = \"%s\"\n", control, api, metrics; next }
-  /^address = / { printf "address = \"%s\"\n", data; next }
-  { print }' "$work/atlanta.toml" > "$work/moved.toml"
-mv "$work/moved.toml" "$work/atlanta.toml"
+move_atlanta "api=$socket" "metrics=127.0.0.1:$metrics"
 export TIDEWAY_API=$socket
 here=$work/atlanta/data
 there=$work/wisconsin/data

@@ -102,6 +102,17 @@ serve() {
   fail "$name did not become ready"
 }
 
+# move_atlanta KEY=VALUE...: both gateways run on this host, so that of atlanta listens elsewhere, and has more keys in [listen].
+move_atlanta() {
+  local pair keys=""
+  for pair in "$@"; do keys+="${pair%%=*} = \"${pair#*=}\"\n"; done
+  awk -v control="127.0.0.1:$((control_port + 1))" -v data="127.0.0.1:$((control_port + 10100))" -v keys="$keys" '
+    /^control = / && !moved++ { printf "control = \"%s\"\n%s", control, keys; next }
+    /^address = / { printf "address = \"%s\"\n", data; next }
+    { print }' "$work/atlanta.toml" > "$work/moved.toml"
+  mv "$work/moved.toml" "$work/atlanta.toml"
+}
+
 tideway() { "$bin/tideway" --config "$work/atlanta.toml" "$@"; }
 
 # ask METHOD PATH [BODY [LAST-EVENT-ID]]: status and body of what the gateway at $socket answers.

@@ -8,11 +8,7 @@ make_sites 127.0.0.1 127.0.0.1
 metrics=$((control_port + 2))
 server=$((control_port + 4))
 export TIDEWAY_API=$work/api.sock
-awk -v control="127.0.0.1:$((control_port + 1))" -v data="127.0.0.1:$((control_port + 10100))" -v api="$TIDEWAY_API" -v metrics="127.0.0.1:$metrics" '
-  /^control = / && !moved++ { printf "control = \"%s\"\napi = \"%s\"\nmetrics = \"%s\"\n", control, api, metrics; next }
-  /^address = / { printf "address = \"%s\"\n", data; next }
-  { print }' "$work/atlanta.toml" > "$work/moved.toml"
-mv "$work/moved.toml" "$work/atlanta.toml"
+move_atlanta "api=$TIDEWAY_API" "metrics=127.0.0.1:$metrics"
 cat >> "$work/atlanta.toml" <<TOML
 [[link]]
 peer = "wisconsin"

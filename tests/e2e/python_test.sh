@@ -4,12 +4,7 @@
 # The Python package against two real gateways, tests/python/real_gateway.py, and libtideway by its example, examples/c/trainer.c.
 source "$(dirname "$0")/lib.sh"
 make_sites 127.0.0.1 127.0.0.1
-# Both gateways run on this host, so the one with the queue listens elsewhere.
-awk -v control="127.0.0.1:$((control_port + 1))" -v data="127.0.0.1:$((control_port + 10100))" -v api="$work/api.sock" '
-  /^control = / && !moved++ { printf "control = \"%s\"\napi = \"%s\"\n", control, api; next }
-  /^address = / { printf "address = \"%s\"\n", data; next }
-  { print }' "$work/atlanta.toml" > "$work/moved.toml"
-mv "$work/moved.toml" "$work/atlanta.toml"
+move_atlanta "api=$work/api.sock"
 cat >> "$work/atlanta.toml" <<TOML
 [[link]]
 peer = "wisconsin"

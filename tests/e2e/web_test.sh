@@ -7,11 +7,7 @@ source "$(dirname "$0")/lib.sh"
 make_sites 127.0.0.1 127.0.0.1
 web=$((control_port + 2))
 export TIDEWAY_API=$work/api.sock
-awk -v control="127.0.0.1:$((control_port + 1))" -v data="127.0.0.1:$((control_port + 10100))" -v api="$TIDEWAY_API" -v web="127.0.0.1:$web" '
-  /^control = / && !moved++ { printf "control = \"%s\"\napi = \"%s\"\nweb = \"%s\"\n", control, api, web; next }
-  /^address = / { printf "address = \"%s\"\n", data; next }
-  { print }' "$work/atlanta.toml" > "$work/moved.toml"
-mv "$work/moved.toml" "$work/atlanta.toml"
+move_atlanta "api=$TIDEWAY_API" "web=127.0.0.1:$web"
 cat >> "$work/atlanta.toml" <<TOML
 [[link]]
 peer = "wisconsin"
