@@ -36,9 +36,10 @@ size_t Flow::write_burst(Time now, std::span<Packet> rooms) {
   const Endpoint lent_for = path_.peer();
   fire_deadlines(now);
   if (path_.peer() != lent_for) return 0;  // the rooms lead to an address that has just been given up
-  pace(now);
-  if (recovery_.is_frozen() || recovery_.pacing_rate() > pacing_rate()) recovery_.on_app_limited();
   pacer_.on_wake(now);
+  pace(now);
+  // What is held back by a limit of ours, or by a host that lets us run too late, says nothing of the path.
+  if (recovery_.is_frozen() || recovery_.pacing_rate() > pacing_rate() || pacer_.has_overflowed()) recovery_.on_app_limited();
   if (sealer_.prepare(now)) ++stats_.key_changes;
   rooms = rooms.first(std::min(rooms.size(), kBurstMax));
   if (rooms.empty() || !can_send() || !recovery_.begin_burst(now, rooms.size())) return 0;
@@ -248,6 +249,7 @@ Flow::Stop Flow::fill_data(Time now) {
 
 void Flow::finish_data(Time now, Stop stop) {
   uint8_t flags = 0;
+  if (stop == Stop::kPacing) pacer_.on_wait();
   if (!lane_.window.has_work()) {
     if (has_window()) recovery_.on_app_limited();
     flags = wire::kAppLimited | wire::kAckNow;  // nobody knows when more follows

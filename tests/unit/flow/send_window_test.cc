@@ -250,7 +250,7 @@ class History {
   void offer() {
     if (pool_.free() == 0) return;
     const BlockKey key = key_of(next_++, static_cast<uint16_t>(random_.below(3)));
-    const auto length = static_cast<uint32_t>(513 + random_.below(200'000));
+    const auto length = static_cast<uint32_t>(513 + random_.below(25'000));
     ASSERT_TRUE(window_.offer(make_block(pool_, key, length)));
     model_.blocks[key].assign(length, State::kUnsent);
     model_.order.push_back(key);
@@ -264,7 +264,7 @@ class History {
   }
 
   void take() {
-    const size_t payload = 16 * (1 + random_.below(2000));
+    const size_t payload = 16 * (1 + random_.below(250));
     const auto sent = window_.take(now_, payload);
     const auto lost_block = oldest_with(State::kLost), new_block = oldest_with(State::kUnsent);
     ASSERT_EQ(sent.has_value(), lost_block || new_block);
@@ -281,7 +281,7 @@ class History {
   }
 
   void take_tail() {
-    const auto sent = window_.take_tail(now_, now_, 16 * (1 + random_.below(2000)));
+    const auto sent = window_.take_tail(now_, now_, 16 * (1 + random_.below(250)));
     ASSERT_EQ(sent.has_value(), oldest_with(State::kSent).has_value());
     if (!sent) return;
     set(sent->range, State::kSent, State::kSent);
