@@ -15,7 +15,7 @@ namespace {
 constexpr size_t kFramesPacketMax = 1200;
 
 constexpr int kTailVariesBy = 32;  // part of a round trip, at least
-constexpr int kTailLooks = 16;  // per round trip, at what is unacked when there is nothing else to send
+constexpr int kTailLooks = 16;  // per round trip, at what is unacked when there is nothing else to send; copies are as far apart
 
 SentPacket entry_of(const Range& range) {
   return {.block = range.key.block.value(), .offset = range.offset, .slot = range.key.slot.value(),
@@ -207,10 +207,7 @@ void Flow::write_probe(Time now) {
 
 void Flow::write_data(Time now) {
   if (!may_send_data()) return;
-  const size_t before = builder_.count();
-  const Stop stop = fill_data(now);
-  if (builder_.count() > before) tail_at_ = now + recovery_.rtt().smoothed() / kTailLooks;
-  finish_data(now, stop);
+  finish_data(now, fill_data(now));
 }
 
 bool Flow::is_tail_due(Time now) const {
@@ -221,8 +218,10 @@ std::optional<SendRange> Flow::take_range(Time now, size_t payload) {
   if (auto range = lane_.window.take(now, payload)) return range;
   if (recovery_.probes_due() > 0) return lane_.window.take_tail(now, now, payload);
   if (!is_tail_due(now)) return std::nullopt;
-  auto range = lane_.window.take_tail(now, now - tail_age(recovery_.rtt()), payload);
-  if (!range) tail_at_ = now + recovery_.rtt().smoothed() / kTailLooks;
+  const Duration age = tail_age(recovery_.rtt()), look = recovery_.rtt().smoothed() / kTailLooks;
+  if (auto range = lane_.window.take_tail(now, now - age, payload)) return range;
+  auto range = lane_.window.take_copy(now, {.from = now - age, .before = now - look}, payload);
+  if (!range) tail_at_ = now + look;
   return range;
 }
 
