@@ -9,10 +9,6 @@
 namespace tideway::engine {
 namespace {
 
-constexpr Duration kBatchTime = std::chrono::milliseconds(500);
-constexpr int kRestPerSync = 3;          // at most a quarter of the time goes into syncs
-constexpr Bytes kUndurableMin = 256_MiB;  // so much may be sent twice after a crash, or one second's worth
-constexpr Duration kUndurableTime = std::chrono::seconds(1);
 constexpr size_t kHashesRead = 1024;
 constexpr size_t kLedgerRead = 1024 * transfer::kLedgerRecordSize;
 
@@ -36,33 +32,6 @@ const ManifestEntry* FormerEntries::next() {
   at_ = 1;
   return &page_.front();
 }
-
-// ---- when to sync --------------------------------------------------------------------------------------------------
-
-void SyncPace::on_written(Time now, Bytes bytes) {
-  if (open_ == 0_B) opened_at_ = now;
-  open_ += bytes;
-}
-
-Bytes SyncPace::undurable_max() const { return std::max(kUndurableMin, rate_.over(kUndurableTime)); }
-
-bool SyncPace::is_full() const { return open_ + syncing_ >= undurable_max(); }
-
-bool SyncPace::wants_sync(Time now) const {
-  if (open_ == 0_B) return false;
-  if (open_ * 2 >= undurable_max()) return true;
-  return now >= rests_until_ && now - opened_at_ >= kBatchTime;
-}
-
-void SyncPace::on_sync_begun(Time now) {
-  if (last_began_ != Time{} && now > last_began_) rate_ = Rate::of(open_, now - last_began_);
-  last_began_ = sync_began_ = now;
-  syncing_ += std::exchange(open_, {});
-}
-
-void SyncPace::on_synced(Time now) { rests_until_ = now + (now - sync_began_) * kRestPerSync; }
-
-void SyncPace::on_batch_ended() { syncing_ = {}; }
 
 // ---- what an earlier process left ----------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@
 // leaves get other numbers, and all from there on is sent anew.
 // Thread: io worker, the transfer's home; it blocks.
 #pragma once
+#include "engine/sync_pace.h"
 #include "storage/staging.h"
 #include "transfer/ledger.h"
 #include "transfer/receiver.h"
@@ -40,25 +41,6 @@ class FormerEntries {
   storage::PageStream pages_;
   std::vector<ManifestEntry> page_;
   size_t at_ = 0;
-};
-
-// When what was written is to be synced: half a second after its first byte, unless syncs take so long that they would
-// take up the disk, and before more would be lost in a crash than may be.
-class SyncPace {
- public:
-  void on_written(Time now, Bytes bytes);
-  bool wants_sync(Time now) const;
-  bool is_full() const;  // nothing more may be written until a sync has ended
-  Bytes undurable() const { return open_ + syncing_; }
-  void on_sync_begun(Time now);
-  void on_synced(Time now);  // the next one waits for a while
-  void on_batch_ended();     // and so much less would be lost
-
- private:
-  Bytes undurable_max() const;
-  Bytes open_, syncing_;
-  Time opened_at_ = kNever, sync_began_{}, last_began_{}, rests_until_{};
-  Rate rate_;  // between the last two syncs
 };
 
 // A leaf that is written, numbered through the transfer.
@@ -90,9 +72,9 @@ class DurableLog {
   Status record_sound() { return staging_->record(ledger_.take_unwritten()); }
   void held(const ManifestEntry& entry, const transfer::TakeLeaves& take) const;
 
-  void on_written(Time now, Bytes bytes) { pace_.on_written(now, bytes); }
   void on_counts(NotedLeaf leaf) { noted_.push_back(leaf); }  // what it stands for is written, and durable with the next sync
   void on_proven(NotedLeaf leaf) { syncing_.push_back(leaf); }  // was read back after the sync of the batch
+  SyncPace& pace() { return pace_; }
   const SyncPace& pace() const { return pace_; }
   bool has_unrecorded() const { return !noted_.empty() || !syncing_.empty(); }
   // A sync of the store begins: it covers all that was noted. It has ended well, and all that belongs to it may be recorded.

@@ -120,6 +120,7 @@ Status ReceivePath::make_store() {
     return std::move(log).error();
   }
   log_.emplace(std::move(log).value());
+  log_->pace().set_buffers(buffers_);
   return store_->staging().keep_owner(start_.owner);
 }
 
