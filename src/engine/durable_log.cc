@@ -188,9 +188,18 @@ std::vector<messages::LeafRange> DurableLog::take_news() {
 
 Status DurableLog::end_batch() {
   write_noted(syncing_);
-  const Status status = staging_->record(ledger_.take_unwritten());
+  Status status = staging_->record(ledger_.take_unwritten());
   pace_.on_batch_ended();
+  if (status.ok() && ledger_.records() >= compacts_at_) status = compact();
   return status;
+}
+
+Status DurableLog::compact() {
+  transfer::Ledger fresh = ledger_.compacted();
+  if (Status status = staging_->replace_ledger(fresh.take_unwritten()); !status.ok()) return status;
+  ledger_ = std::move(fresh);
+  compacts_at_ = ledger_.records() + transfer::kLedgerGrowthMax;
+  return success();
 }
 
 Status DurableLog::begin_publish(const transfer::PublishBegun& begun) {

@@ -97,6 +97,7 @@ class DurableLog {
   Result<bool> was_published(const ManifestEntry& entry) const;
   Status forget(const ManifestEntry& entry, transfer::Existing existing);
   void write_noted(std::vector<NotedLeaf>& leaves);
+  Status compact();
 
   storage::Staging* staging_;
   transfer::Ledger ledger_;
@@ -108,6 +109,7 @@ class DurableLog {
   std::vector<NotedLeaf> noted_, syncing_;
   flow::IntervalSet news_;
   Bytes bytes_recorded_;
+  uint64_t compacts_at_ = transfer::kLedgerGrowthMax;  // records
   SyncPace pace_;
 };
 

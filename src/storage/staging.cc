@@ -22,6 +22,7 @@ constexpr const char* kManifestName = "manifest";
 constexpr const char* kFormerName = "manifest.former";
 constexpr const char* kLeavesName = "leaves";
 constexpr const char* kLedgerName = "ledger";
+constexpr const char* kLedgerNewName = "ledger.new";
 constexpr const char* kSignatureName = "signature";
 constexpr const char* kAccountName = "account";
 constexpr size_t kAccountHead = 8;
@@ -224,6 +225,18 @@ Status Staging::record(std::span<const std::byte> records) {
     if (::fdatasync(file->get()) != 0) return errno_error(Side::kDestination, errno, "sync the list of", "the transfer");
   if (auto synced = sync_dirs(); !synced.ok()) return synced;
   return ledger_.append(records);
+}
+
+Status Staging::replace_ledger(std::span<const std::byte> records) {
+  const ObjectName name = single_name(kLedgerNewName);
+  if (auto removed = dir_.remove_tree(name); !removed.ok()) return removed;  // of a process that died here
+  auto file = dir_.create_file(name, 0600);
+  if (!file.ok()) return std::move(file).error();
+  AppendLog fresh(std::move(file).value(), 0);
+  if (auto written = fresh.append(records); !written.ok()) return written;
+  if (auto renamed = dir_.rename(name, dir_, single_name(kLedgerName), IfTaken::kReplace); !renamed.ok()) return renamed;
+  ledger_ = std::move(fresh);
+  return dir_.sync();
 }
 
 bool Staging::read_leaf_hashes(uint64_t first, std::span<Hash128> out) const {

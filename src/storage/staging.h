@@ -9,6 +9,7 @@
 //       leaves                     16 bytes per leaf (XXH3-128) at 16 * leaf number
 //       signature                     of the root, by the site it came from: 64 bytes and its name
 //       ledger                     which of all this is on stable storage: transfer/ledger.h
+//       ledger.new                 that is about to take its place
 //       account                    how many bytes of it are durable (8), and whose it is
 //       data/0000a/f3c             object 0xaf3c: numbers, so that no peer's name is used before publish
 //       tree/<number>              what publish makes ready, with the real names below it
@@ -70,6 +71,8 @@ class Staging {
   AppendLog& ledger() { return ledger_; }
   // Syncs pages and leaf hashes, then appends to the ledger and syncs it: it never leads what it speaks of.
   Status record(std::span<const std::byte> records);
+  // A ledger of these records takes the place of the one that is there, at once and as a whole.
+  Status replace_ledger(std::span<const std::byte> records);
 
   // Errors name the object by its number.
   Result<Descriptor> create_object(ObjectId id);
