@@ -11,10 +11,13 @@
 // What was recorded before this host was started anew is doubtful, and read again before it is told to the source
 // (engine/rehash.h).
 //
-// An entry that changed and still takes the same leaves is sent anew by itself. Where the list differs in any other way,
-// leaves get other numbers, and all from there on is sent anew.
+// An entry that changed and still takes the same leaves is sent anew by itself. Where the list differs in any other way, numbers
+// mean something else from there on: what was staged under them is kept by what it is (engine/shelf.h), and gets its new number
+// when the list comes to it.
 // Thread: io worker, the transfer's home; it blocks.
 #pragma once
+#include "engine/entry_keys.h"
+#include "engine/shelf.h"
 #include "engine/sync_pace.h"
 #include "storage/staging.h"
 #include "transfer/ledger.h"
@@ -65,7 +68,8 @@ class DurableLog {
   // destination has, or whose bytes are gone. Gives what it is to be taken for: one that an earlier run has published by itself
   // counts as absent, and as held.
   Result<transfer::Existing> take_entry(const ManifestEntry& entry, transfer::Existing existing);
-  Status end_page();  // the page they came in is in staging
+  // The page they came in, whose entries are taken for this, is in staging. Gives numbers to what lies on the shelf of it.
+  Status end_page(std::span<const ManifestEntry> entries, std::span<const transfer::Existing> existing);
   // Of the leaves that count, those that are to be read again first. What is sound is recorded once more, now or with what follows.
   const flow::IntervalSet& doubtful() const { return doubtful_; }
   void on_sound(flow::Interval leaves) { ledger_.write(transfer::LeavesDurable{leaves.begin, leaves.length()}); }
@@ -90,10 +94,15 @@ class DurableLog {
   Bytes bytes_recorded() const { return bytes_recorded_; }  // by this run
 
  private:
-  DurableLog(storage::Staging& staging, const TransferId& id) : staging_(&staging), ledger_(id) {}
+  DurableLog(storage::Staging& staging, const TransferId& id) : staging_(&staging), ledger_(id), shelf_(staging) {}
   Status replay();
-  bool is_as_before(const ManifestEntry& entry);
+  Result<bool> is_as_before(const ManifestEntry& entry);
+  Result<bool> is_staged(const ManifestEntry& entry);
   Status check_staged(const ManifestEntry& entry);
+  Status shelve_from(const ManifestEntry* before);
+  ShelvedObject to_shelve(const ManifestEntry& entry, const Hash128& key) const;
+  enum class Adopted : uint8_t { kNothing, kCounts, kDoubtful };
+  Result<Adopted> adopt(const ManifestEntry& entry, const Hash128& key);
   Result<bool> was_published(const ManifestEntry& entry) const;
   Status forget(const ManifestEntry& entry, transfer::Existing existing);
   void write_noted(std::vector<NotedLeaf>& leaves);
@@ -102,10 +111,14 @@ class DurableLog {
   storage::Staging* staging_;
   transfer::Ledger ledger_;
   bool is_resumed_ = false, publishes_each_ = false;
+  messages::ResumeVerify resume_verify_ = messages::ResumeVerify::kAuto;
   transfer::LedgerOpened ours_;
   flow::IntervalSet doubtful_;
   std::optional<FormerEntries> former_;  // while the entries are as before
   bool is_former_over_ = false;
+  Shelf shelf_;
+  EntryKeys keys_;                       // of the entries so far
+  std::vector<Hash128> page_keys_;       // of the page at hand
   std::vector<NotedLeaf> noted_, syncing_;
   flow::IntervalSet news_;
   Bytes bytes_recorded_;

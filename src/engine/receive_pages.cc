@@ -90,11 +90,9 @@ Status ReceivePath::open_store() {
     if (Status status = make_store(); !status.ok()) return status;
   }
   if (Status status = log_->begin(start_.options); !status.ok()) return status;
-  if (!log_->doubtful().is_empty()) {
+  if (!log_->doubtful().is_empty())
     log::info("staging_doubted", "transfer=" + storage::to_hex(start_.staging) + " leaves=" + std::to_string(log_->doubtful().count()) +
                                      " why=\"they are hashed again before they count\"");
-    rehash_.emplace(store_->staging(), *log_, leaf_buffers_);
-  }
   return success();
 }
 
@@ -188,10 +186,23 @@ Status ReceivePath::take_page(messages::ManifestPage&& page) {
     const auto taken = log_->take_entry(page.entries[i], existing.value()[i]);
     if (!taken.ok()) return taken.error();
     if (std::exchange(existing.value()[i], taken.value()) != taken.value()) store_->note_early();
-    if (rehash_) rehash_->add(page.entries[i]);
   }
+  if (Status status = stage(page, existing.value()); !status.ok()) return status;
   page_.emplace(PageTaken{std::move(page), std::move(existing).value()});
   return rehash_ && !rehash_->is_over() ? success() : answer_page();
+}
+
+// Keeps the page, and looks what of it is there.
+Status ReceivePath::stage(messages::ManifestPage& page, std::span<const transfer::Existing> existing) {
+  auto skipped = std::exchange(page.skipped, {});  // what is not there need not be kept either
+  const std::string bytes = messages::serialize(page);
+  page.skipped = std::move(skipped);
+  if (Status status = store_->staging().append_manifest(std::as_bytes(std::span(bytes))); !status.ok()) return status;
+  if (Status status = log_->end_page(page.entries, existing); !status.ok()) return status;
+  if (log_->doubtful().is_empty()) return success();
+  if (!rehash_) rehash_.emplace(store_->staging(), *log_, leaf_buffers_);
+  for (const ManifestEntry& entry : page.entries) rehash_->add(entry);
+  return success();
 }
 
 // What cannot be published is not sent, either; a single file is no tree.
@@ -224,10 +235,6 @@ Status ReceivePath::answer_page() {
     if (answers_ == transfer::Answers::kEverythingNeeded) store_->bind(entry.number, entry);
     else if (entry.type == EntryType::kFile && !receiver_->is_open(entry.number)) store_->release(entry.number);
   }
-  page.skipped.clear();  // what is not there need not be kept either
-  const std::string bytes = messages::serialize(page);
-  if (Status status = store_->staging().append_manifest(std::as_bytes(std::span(bytes))); !status.ok()) return status;
-  if (Status status = log_->end_page(); !status.ok()) return status;
   return place_waiting();
 }
 

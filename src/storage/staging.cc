@@ -429,6 +429,16 @@ Status Staging::replace_by_object(ObjectId id, const RootedDir& dir, const Objec
   return data.ok() ? data.value()->rename(file_of(id), dir, name, IfTaken::kReplace) : Status(data.error());
 }
 
+Status Staging::link_object(const RootedDir& dir, const ObjectName& name, ObjectId id) {
+  if (Status status = drop_object(id); !status.ok()) return status;
+  auto data = data_dir(high_of(id), IfMissing::kMake);
+  if (!data.ok()) return std::move(data).error();
+  new_dirs_.insert(high_of(id));
+  const Status linked = dir.link_file(name, *data.value(), file_of(id));
+  if (linked.ok() || linked.error().fault != Fault::kUnsupported) return linked;
+  return dir.rename(name, *data.value(), file_of(id));
+}
+
 Status Staging::sync_new_dirs() {
   for (const uint32_t high : new_dirs_) {
     auto dir = data_dir(high, IfMissing::kMake);

@@ -355,5 +355,42 @@ TEST_F(CopyFaults, WritesTornAtAnyCallAreMendedByAnotherRun) {
   EXPECT_GE(tried.held_max, 4_MiB);
 }
 
+// One run dies when most of it is there; then the list changes, and the next one dies at any call, also while it gives numbers anew.
+TEST_F(CopyFaults, AKillWhileObjectsGetOtherNumbersCostsNothingThatIsThere) {
+  const auto dying_at = [](uint64_t at, Loss loss) {
+    CopyBench::Run run{.fault = {.kind = DiskFault::Kind::kPowerCut, .at = at, .calls = DiskFault::Calls::kDurability}, .loss = loss};
+    run.copy.turn = std::chrono::milliseconds(400);
+    run.copy.late_max = 8;
+    return run;
+  };
+  bench_.put("a", 4'194'304 + 5000, 1);
+  for (const char* name : {"b", "z"}) bench_.put(name, 4'194'304, 2);
+  const auto begin = [&](uint64_t last) {
+    fs::remove_all(bench_.disk());
+    fs::create_directory(bench_.disk());
+    fs::remove(bench_.source() / "A");
+    const bool was_hit = bench_.run(dying_at(last, Loss::kNothing)).was_hit;
+    return was_hit && !is_publishing();
+  };
+  uint64_t most = 8;
+  while (most < kCallsMax && begin(most + 1)) most += 1;
+  ASSERT_TRUE(begin(most));
+  bench_.put("A", 100, 9);
+  const Bytes there = bench_.run({}).held;
+  EXPECT_GE(there, 8_MiB);
+  uint64_t at = 1;
+  for (; at < kCallsMax && !HasFailure(); at += 5) {
+    ASSERT_TRUE(begin(most));
+    bench_.put("A", 100, 9);
+    const bool was_hit = bench_.run(dying_at(at, at % 2 == 0 ? Loss::kNothing : Loss::kUnsynced)).was_hit;
+    if (!was_hit || is_publishing()) break;
+    const CopyBench::Came again = bench_.run({});
+    EXPECT_TRUE(again.is_published()) << "at call " << at << ": " << again.text();
+    EXPECT_EQ(bench_.check_whole(), "") << "at call " << at;
+    EXPECT_GE(again.held, there) << "at call " << at;
+  }
+  EXPECT_GE(at, 15U);
+}
+
 }  // namespace
 }  // namespace tideway::test
