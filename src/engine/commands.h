@@ -81,6 +81,7 @@ struct OpenSlot {
   SlotId slot;
   TransferHandle transfer;
   uint64_t credit_bytes = 0;  // sending: the start credit of TransferAccepted
+  size_t lanes = 1;           // that it uses; what credit it may hold is divided among them
 };
 struct CloseSlot {
   OpenSlot::Role role = OpenSlot::Role::kSending;
@@ -301,10 +302,11 @@ struct BlockNotice {
   BlockId block;
   Kind kind = Kind::kStarted;
 };
-// io → net: a received block's buffer is home again.
+// io → net: a received block's buffer is home again, and from now on the slot may hold so much credit in all its lanes.
 struct BufferFreed {
   LaneHandle lane;
   SlotId slot;
+  Bytes credit_max = Bytes::max();
 };
 
 }  // namespace tideway::engine

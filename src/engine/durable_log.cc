@@ -9,10 +9,6 @@
 namespace tideway::engine {
 namespace {
 
-constexpr Duration kBatchTime = std::chrono::milliseconds(500);
-constexpr int kRestPerSync = 3;          // at most a quarter of the time goes into syncs
-constexpr Bytes kUndurableMin = 256_MiB;  // so much may be sent twice after a crash, or one second's worth
-constexpr Duration kUndurableTime = std::chrono::seconds(1);
 constexpr size_t kHashesRead = 1024;
 constexpr size_t kLedgerRead = 1024 * transfer::kLedgerRecordSize;
 
@@ -36,33 +32,6 @@ const ManifestEntry* FormerEntries::next() {
   at_ = 1;
   return &page_.front();
 }
-
-// ---- when to sync --------------------------------------------------------------------------------------------------
-
-void SyncPace::on_written(Time now, Bytes bytes) {
-  if (open_ == 0_B) opened_at_ = now;
-  open_ += bytes;
-}
-
-Bytes SyncPace::undurable_max() const { return std::max(kUndurableMin, rate_.over(kUndurableTime)); }
-
-bool SyncPace::is_full() const { return open_ + syncing_ >= undurable_max(); }
-
-bool SyncPace::wants_sync(Time now) const {
-  if (open_ == 0_B) return false;
-  if (open_ * 2 >= undurable_max()) return true;
-  return now >= rests_until_ && now - opened_at_ >= kBatchTime;
-}
-
-void SyncPace::on_sync_begun(Time now) {
-  if (last_began_ != Time{} && now > last_began_) rate_ = Rate::of(open_, now - last_began_);
-  last_began_ = sync_began_ = now;
-  syncing_ += std::exchange(open_, {});
-}
-
-void SyncPace::on_synced(Time now) { rests_until_ = now + (now - sync_began_) * kRestPerSync; }
-
-void SyncPace::on_batch_ended() { syncing_ = {}; }
 
 // ---- what an earlier process left ----------------------------------------------------------------------------------
 
@@ -96,17 +65,18 @@ Status DurableLog::replay() {
 Status DurableLog::begin(const messages::TransferOptions& options) {
   using enum messages::ResumeVerify;
   publishes_each_ = options.publish == messages::PublishForm::kEach;
+  resume_verify_ = options.resume_verify;
   ledger_.write(ours_);
   if (!is_resumed_) return success();
   if (options.resume_verify != kNone) doubtful_ = options.resume_verify == kAll ? ledger_.durable() : ledger_.doubtful();
   if (Status status = staging_->begin_manifest(); !status.ok()) return status;
   auto former = staging_->open_former();
   if (former.ok()) former_.emplace(std::move(former).value());
-  return success();
+  return shelf_.open();
 }
 
 // Whether the former manifest has the same here. When it has not, what the ledger says from here on may be of something else.
-bool DurableLog::is_as_before(const ManifestEntry& entry) {
+Result<bool> DurableLog::is_as_before(const ManifestEntry& entry) {
   if (!former_) return false;
   const ManifestEntry* before = former_->next();
   if (before != nullptr && *before == entry) return true;
@@ -114,7 +84,12 @@ bool DurableLog::is_as_before(const ManifestEntry& entry) {
                                before->name == entry.name && before->type == entry.type &&
                                before->first_leaf == entry.first_leaf && leaf_count(before->size) == leaf_count(entry.size);
   if (takes_its_place) return false;
-  take_back({entry.first_leaf, UINT64_MAX});
+  const flow::Interval rest{entry.first_leaf, UINT64_MAX};
+  if (ledger_.durable().intersects(rest)) {
+    if (Status status = shelve_from(before); !status.ok()) return std::move(status).error();
+    take_back(rest);  // before our list has what comes here, and somebody compares with that
+    if (Status status = staging_->record(ledger_.take_unwritten()); !status.ok()) return std::move(status).error();
+  }
   former_.reset();
   is_former_over_ = true;
   return false;
@@ -122,15 +97,81 @@ bool DurableLog::is_as_before(const ManifestEntry& entry) {
 
 // Numbers mean something else behind the former list's end or first difference: once ours are recorded, nothing may be compared
 // with it any more. It stays until ours has what they agreed on.
-Status DurableLog::end_page() {
-  if (!std::exchange(is_former_over_, false)) return success();
+Status DurableLog::end_page(std::span<const ManifestEntry> entries, std::span<const transfer::Existing> existing) {
+  if (std::exchange(is_former_over_, false)) {
+    if (Status status = staging_->record(ledger_.take_unwritten()); !status.ok()) return status;
+    if (Status status = staging_->drop_former(); !status.ok()) return status;
+  }
+  const std::vector<Hash128> keys = std::exchange(page_keys_, {});
+  std::vector<Hash128> count;
+  uint64_t adopted = 0;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (existing[i] != transfer::Existing::kAbsent || !shelf_.holds(keys[i]) || ledger_.durable().intersects(leaves_of(entries[i]))) continue;
+    const auto came = adopt(entries[i], keys[i]);
+    if (!came.ok()) return came.error();
+    if (came.value() == Adopted::kCounts) count.push_back(keys[i]);
+    adopted += came.value() == Adopted::kNothing ? 0 : 1;
+  }
+  if (adopted == 0) return success();
+  log::info("staging_adopted", "transfer=" + storage::to_hex(staging_->id()) + " objects=" + std::to_string(adopted) +
+                                   " why=\"they are at another place in a list that has changed\"");
+  if (Status status = staging_->sync_new_dirs(); !status.ok()) return status;
   if (Status status = staging_->record(ledger_.take_unwritten()); !status.ok()) return status;
-  return staging_->drop_former();
+  for (const Hash128& key : count)
+    if (Status status = shelf_.drop(key); !status.ok()) return status;
+  return success();
+}
+
+// What is durable of the rest of the former list goes where its number does not matter.
+Status DurableLog::shelve_from(const ManifestEntry* before) {
+  EntryKeys keys = keys_;
+  for (; before != nullptr && !shelf_.is_full(); before = former_->next()) {
+    const Hash128 key = keys.next(*before);
+    const flow::Interval rest = ledger_.durable().first_inside({before->first_leaf, UINT64_MAX});
+    if (rest.begin == rest.end) break;
+    if (before->type != EntryType::kFile || !ledger_.durable().intersects(leaves_of(*before)) || leaf_count(before->size) > kShelvedLeavesMax) continue;
+    const auto is_there = is_staged(*before);
+    if (!is_there.ok()) return is_there.error();
+    if (!is_there.value()) continue;
+    if (Status status = shelf_.note(before->number, to_shelve(*before, key)); !status.ok()) return status;
+  }
+  return shelf_.move_noted();
+}
+
+ShelvedObject DurableLog::to_shelve(const ManifestEntry& entry, const Hash128& key) const {
+  ShelvedObject object{key, ledger_.doubtful().intersects(leaves_of(entry)) ? transfer::BootId{} : ours_.boot, {}};
+  held(entry, [&object](uint32_t first, std::span<const Hash128> hashes) {
+    const bool continues = !object.runs.empty() && object.runs.back().first + object.runs.back().hashes.size() == first;
+    if (!continues) object.runs.push_back({first, {}});
+    object.runs.back().hashes.insert(object.runs.back().hashes.end(), hashes.begin(), hashes.end());
+  });
+  return object;
+}
+
+// What is doubtful counts when it was looked at; until then it keeps its place on the shelf, too.
+Result<DurableLog::Adopted> DurableLog::adopt(const ManifestEntry& entry, const Hash128& key) {
+  using enum messages::ResumeVerify;
+  const auto taken = shelf_.take(key, entry.number);
+  if (!taken.ok()) return taken.error();
+  const bool is_doubtful = taken.value() && (taken.value()->boot != ours_.boot || ours_.boot == transfer::BootId{} || resume_verify_ == kAll);
+  if (!taken.value() || (is_doubtful && resume_verify_ == kNone)) return Adopted::kNothing;
+  for (const ShelvedRun& run : taken.value()->runs) {
+    const flow::Interval leaves{entry.first_leaf + run.first, entry.first_leaf + run.first + run.hashes.size()};
+    if (leaves.end > leaves_of(entry).end) return Adopted::kNothing;
+    for (size_t i = 0; i < run.hashes.size(); ++i)
+      if (Status status = staging_->write_leaf_hash(leaves.begin + i, run.hashes[i]); !status.ok()) return std::move(status).error();
+    if (is_doubtful) doubtful_.add(leaves);
+    else ledger_.write(transfer::LeavesDurable{leaves.begin, leaves.length()});
+  }
+  return is_doubtful ? Adopted::kDoubtful : Adopted::kCounts;
 }
 
 Result<transfer::Existing> DurableLog::take_entry(const ManifestEntry& entry, transfer::Existing existing) {
   if (!is_resumed_) return existing;
-  const bool is_same = is_as_before(entry);
+  const auto before = is_as_before(entry);
+  if (!before.ok()) return before.error();
+  const bool is_same = before.value();
+  page_keys_.push_back(keys_.next(entry));
   if (entry.type != EntryType::kFile || entry.size == 0_B) return existing;
   if (is_same && existing == transfer::Existing::kSame && publishes_each_) {
     const auto was = was_published(entry);
@@ -153,9 +194,19 @@ Result<bool> DurableLog::was_published(const ManifestEntry& entry) const {
 // The ledger is as good as the disk's word. What a look at the file tells costs nothing: somebody may have taken it away, and
 // an object that is finished has its size and its times.
 Status DurableLog::check_staged(const ManifestEntry& entry) {
+  if (!ledger_.durable().intersects(leaves_of(entry))) return success();
+  const auto is_there = is_staged(entry);
+  if (!is_there.ok()) return is_there.error();
+  if (is_there.value()) return success();
+  log::warning("staged_object_lost", "transfer=" + storage::to_hex(staging_->id()) + " object=" + std::to_string(entry.number.value()) +
+                                         " why=\"its file is not as the ledger says; it is sent again\"");
+  return forget(entry, transfer::Existing::kAbsent);
+}
+
+// Of an entry some of which is durable.
+Result<bool> DurableLog::is_staged(const ManifestEntry& entry) {
   const flow::Interval all = leaves_of(entry);
   flow::Interval last = ledger_.durable().first_inside(all);
-  if (last.begin == last.end) return success();
   const bool is_whole = ledger_.durable().contains_all(all);
   for (flow::Interval next = last; next.begin < next.end; next = ledger_.durable().first_inside({next.end, all.end})) last = next;
   auto there = staging_->stat_object(entry.number);
@@ -163,10 +214,7 @@ Status DurableLog::check_staged(const ManifestEntry& entry) {
   const Bytes reaches = std::min(entry.size, kLeafSize * (last.end - all.begin));
   const bool is_there = there.value() && there.value()->kind == storage::FileKind::kFile && there.value()->size >= reaches;
   const bool is_finished = is_there && there.value()->size == entry.size && there.value()->mtime_ns == entry.mtime_ns;
-  if (is_whole ? is_finished : is_there) return success();
-  log::warning("staged_object_lost", "transfer=" + storage::to_hex(staging_->id()) + " object=" + std::to_string(entry.number.value()) +
-                                         " why=\"its file is not as the ledger says; it is sent again\"");
-  return forget(entry, transfer::Existing::kAbsent);
+  return is_whole ? is_finished : is_there;
 }
 
 Status DurableLog::forget(const ManifestEntry& entry, transfer::Existing existing) {
@@ -219,9 +267,18 @@ std::vector<messages::LeafRange> DurableLog::take_news() {
 
 Status DurableLog::end_batch() {
   write_noted(syncing_);
-  const Status status = staging_->record(ledger_.take_unwritten());
+  Status status = staging_->record(ledger_.take_unwritten());
   pace_.on_batch_ended();
+  if (status.ok() && ledger_.records() >= compacts_at_) status = compact();
   return status;
+}
+
+Status DurableLog::compact() {
+  transfer::Ledger fresh = ledger_.compacted();
+  if (Status status = staging_->replace_ledger(fresh.take_unwritten()); !status.ok()) return status;
+  ledger_ = std::move(fresh);
+  compacts_at_ = ledger_.records() + transfer::kLedgerGrowthMax;
+  return success();
 }
 
 Status DurableLog::begin_publish(const transfer::PublishBegun& begun) {

@@ -11,10 +11,14 @@
 // What was recorded before this host was started anew is doubtful, and read again before it is told to the source
 // (engine/rehash.h).
 //
-// An entry that changed and still takes the same leaves is sent anew by itself. Where the list differs in any other way,
-// leaves get other numbers, and all from there on is sent anew.
+// An entry that changed and still takes the same leaves is sent anew by itself. Where the list differs in any other way, numbers
+// mean something else from there on: what was staged under them is kept by what it is (engine/shelf.h), and gets its new number
+// when the list comes to it.
 // Thread: io worker, the transfer's home; it blocks.
 #pragma once
+#include "engine/entry_keys.h"
+#include "engine/shelf.h"
+#include "engine/sync_pace.h"
 #include "storage/staging.h"
 #include "transfer/ledger.h"
 #include "transfer/receiver.h"
@@ -42,25 +46,6 @@ class FormerEntries {
   size_t at_ = 0;
 };
 
-// When what was written is to be synced: half a second after its first byte, unless syncs take so long that they would
-// take up the disk, and before more would be lost in a crash than may be.
-class SyncPace {
- public:
-  void on_written(Time now, Bytes bytes);
-  bool wants_sync(Time now) const;
-  bool is_full() const;  // nothing more may be written until a sync has ended
-  Bytes undurable() const { return open_ + syncing_; }
-  void on_sync_begun(Time now);
-  void on_synced(Time now);  // the next one waits for a while
-  void on_batch_ended();     // and so much less would be lost
-
- private:
-  Bytes undurable_max() const;
-  Bytes open_, syncing_;
-  Time opened_at_ = kNever, sync_began_{}, last_began_{}, rests_until_{};
-  Rate rate_;  // between the last two syncs
-};
-
 // A leaf that is written, numbered through the transfer.
 struct NotedLeaf {
   uint64_t number = 0;
@@ -83,16 +68,17 @@ class DurableLog {
   // destination has, or whose bytes are gone. Gives what it is to be taken for: one that an earlier run has published by itself
   // counts as absent, and as held.
   Result<transfer::Existing> take_entry(const ManifestEntry& entry, transfer::Existing existing);
-  Status end_page();  // the page they came in is in staging
+  // The page they came in, whose entries are taken for this, is in staging. Gives numbers to what lies on the shelf of it.
+  Status end_page(std::span<const ManifestEntry> entries, std::span<const transfer::Existing> existing);
   // Of the leaves that count, those that are to be read again first. What is sound is recorded once more, now or with what follows.
   const flow::IntervalSet& doubtful() const { return doubtful_; }
   void on_sound(flow::Interval leaves) { ledger_.write(transfer::LeavesDurable{leaves.begin, leaves.length()}); }
   Status record_sound() { return staging_->record(ledger_.take_unwritten()); }
   void held(const ManifestEntry& entry, const transfer::TakeLeaves& take) const;
 
-  void on_written(Time now, Bytes bytes) { pace_.on_written(now, bytes); }
   void on_counts(NotedLeaf leaf) { noted_.push_back(leaf); }  // what it stands for is written, and durable with the next sync
   void on_proven(NotedLeaf leaf) { syncing_.push_back(leaf); }  // was read back after the sync of the batch
+  SyncPace& pace() { return pace_; }
   const SyncPace& pace() const { return pace_; }
   bool has_unrecorded() const { return !noted_.empty() || !syncing_.empty(); }
   // A sync of the store begins: it covers all that was noted. It has ended well, and all that belongs to it may be recorded.
@@ -108,24 +94,35 @@ class DurableLog {
   Bytes bytes_recorded() const { return bytes_recorded_; }  // by this run
 
  private:
-  DurableLog(storage::Staging& staging, const TransferId& id) : staging_(&staging), ledger_(id) {}
+  DurableLog(storage::Staging& staging, const TransferId& id) : staging_(&staging), ledger_(id), shelf_(staging) {}
   Status replay();
-  bool is_as_before(const ManifestEntry& entry);
+  Result<bool> is_as_before(const ManifestEntry& entry);
+  Result<bool> is_staged(const ManifestEntry& entry);
   Status check_staged(const ManifestEntry& entry);
+  Status shelve_from(const ManifestEntry* before);
+  ShelvedObject to_shelve(const ManifestEntry& entry, const Hash128& key) const;
+  enum class Adopted : uint8_t { kNothing, kCounts, kDoubtful };
+  Result<Adopted> adopt(const ManifestEntry& entry, const Hash128& key);
   Result<bool> was_published(const ManifestEntry& entry) const;
   Status forget(const ManifestEntry& entry, transfer::Existing existing);
   void write_noted(std::vector<NotedLeaf>& leaves);
+  Status compact();
 
   storage::Staging* staging_;
   transfer::Ledger ledger_;
   bool is_resumed_ = false, publishes_each_ = false;
+  messages::ResumeVerify resume_verify_ = messages::ResumeVerify::kAuto;
   transfer::LedgerOpened ours_;
   flow::IntervalSet doubtful_;
   std::optional<FormerEntries> former_;  // while the entries are as before
   bool is_former_over_ = false;
+  Shelf shelf_;
+  EntryKeys keys_;                       // of the entries so far
+  std::vector<Hash128> page_keys_;       // of the page at hand
   std::vector<NotedLeaf> noted_, syncing_;
   flow::IntervalSet news_;
   Bytes bytes_recorded_;
+  uint64_t compacts_at_ = transfer::kLedgerGrowthMax;  // records
   SyncPace pace_;
 };
 

@@ -95,7 +95,8 @@ void IoWorker::obey(StartSource&& start) {
 
 void IoWorker::obey(StartSink&& start) {
   const TransferHandle handle = start.transfer;
-  receiving_[handle] = std::make_unique<ReceivePath>(std::move(start), ReceivePath::Around{*queue_, rings_, leaf_buffers_, staging_book_, board_});
+  const ReceivePath::Around around{*queue_, rings_, leaf_buffers_, staging_book_, board_, Bytes(kBufferSize) * layout_.buffers_receiving};
+  receiving_[handle] = std::make_unique<ReceivePath>(std::move(start), around);
 }
 
 void IoWorker::obey(SourceAccepted&& accepted) {

@@ -3,6 +3,7 @@
 
 #include "base/stage_meter.h"
 #include "engine/rate_shares.h"
+#include "engine/sync_pace.h"
 
 #include <algorithm>
 
@@ -13,6 +14,8 @@ constexpr Duration kOpenPatience = std::chrono::seconds(3);   // for the first a
 constexpr Duration kStreamPatience = std::chrono::seconds(10);  // which waits for a connection and its handshake, too
 constexpr uint64_t kUnsentMax = 8 << 20;                      // two blocks: what a turn of the fastest link takes
 constexpr Duration kDeadPatience = std::chrono::seconds(10);  // as long as the control channel's
+
+uint64_t blocks_in_lane(Bytes credit, size_t lanes) { return credit.count() / kBufferSize / lanes; }
 
 }  // namespace
 
@@ -41,8 +44,9 @@ void LanePort::add_flow(Time now, OpenFlow&& open, PathId path, std::unique_ptr<
 
 Status LanePort::open_slot(const OpenSlot& open) {
   if (open.role == OpenSlot::Role::kReceiving) {
-    if (Status status = lane_.open_receiving(open.slot); !status.ok()) return status;
-    receiving_[open.slot] = open.transfer;
+    const size_t lanes = std::max<size_t>(open.lanes, 1);
+    if (Status status = lane_.open_receiving(open.slot, blocks_in_lane(SyncPace().credit_max(), lanes)); !status.ok()) return status;
+    receiving_[open.slot] = {open.transfer, lanes};
     return success();
   }
   if (sending_.contains(open.slot)) return Error{Fault::kProtocolError, "the peer gave a slot out twice", ""};
@@ -64,7 +68,7 @@ void LanePort::close_slot(const CloseSlot& close) {
 TransferHandle LanePort::transfer_of(SlotId slot, OpenSlot::Role role) const {
   if (role == OpenSlot::Role::kReceiving) {
     const auto found = receiving_.find(slot);
-    return found == receiving_.end() ? TransferHandle() : found->second;
+    return found == receiving_.end() ? TransferHandle() : found->second.transfer;
   }
   const auto found = sending_.find(slot);
   return found == sending_.end() ? TransferHandle() : found->second.transfer;
@@ -74,6 +78,12 @@ void LanePort::take_block(BlockToSend&& block) {
   const auto slot = sending_.find(block.block.key.slot);
   if (slot == sending_.end() || slot->second.transfer != block.transfer) return;  // closed meanwhile: the buffer goes home
   slot->second.waiting.push_back(std::move(block.block));
+}
+
+void LanePort::on_buffer_free(const BufferFreed& freed) {
+  if (const auto slot = receiving_.find(freed.slot); slot != receiving_.end())
+    lane_.set_ceiling(freed.slot, blocks_in_lane(freed.credit_max, slot->second.lanes));
+  lane_.on_buffer_free(freed.slot);
 }
 
 // One block of each transfer in turn; the next call goes on behind the last one served.

@@ -32,6 +32,7 @@ class LanePort {
   Status open_slot(const OpenSlot& open);  // errors: overloaded, protocol_error (in use)
   void close_slot(const CloseSlot& close);
   void take_block(BlockToSend&& block);
+  void on_buffer_free(const BufferFreed& freed);
 
   // The lane's own ceiling on what it sends, in bytes as the link is charged for them.
   void set_ceiling(Rate ceiling) { ceiling_ = ceiling; }
@@ -75,6 +76,10 @@ class LanePort {
     TransferHandle transfer;
     std::deque<PackedBlock> waiting;  // bounded by the transfer's share of buffers
   };
+  struct Receiving {
+    TransferHandle transfer;
+    size_t lanes = 1;  // that it uses
+  };
   bool flush(Port& port, PacketIo& io);
   bool write(Time now, Port& port, PacketIo& io);
   void follow_peer(Port& port, PacketIo& io);
@@ -92,7 +97,7 @@ class LanePort {
   Time dealt_at_;
   std::vector<std::unique_ptr<Port>> ports_;
   std::map<SlotId, Sending> sending_;
-  std::map<SlotId, TransferHandle> receiving_;
+  std::map<SlotId, Receiving> receiving_;
   SlotId last_started_;
 };
 

@@ -198,7 +198,7 @@ bool NetWorker::take_blocks() {
     }
   }
   while (const auto freed = rings_.io_net[config_.index]->freed.pop()) {
-    if (LanePort* lane = find(freed->lane)) lane->lane().on_buffer_free(freed->slot);
+    if (LanePort* lane = find(freed->lane)) lane->on_buffer_free(*freed);
     worked = true;
   }
   return worked;

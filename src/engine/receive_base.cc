@@ -54,7 +54,7 @@ Status ReceivePath::take_same(const messages::SameLeaves& same) {
 
 // Reads one block's leaves where they are and has them written where they belong. What is not as it was said is asked for.
 bool ReceivePath::copy_same() {
-  if (same_.empty() || !may_write()) return false;
+  if (same_.empty() || is_pausing_ || !log_->pace().has_room_for(kLeafSize)) return false;
   auto room = base_->take_room();
   if (room == nullptr) return false;
   const Same same = std::move(same_.front());

@@ -48,9 +48,10 @@ void ReceivePath::announce(EventOutlet& events) {
   receiver_ = std::make_unique<transfer::Receiver>(transfer::Receiver::Options{start_.id, answers_, start_.limits});
   const bool is_fresh = answers_ == transfer::Answers::kEverythingNeeded;
   using enum storage::PublishRules::Form;
-  const auto form = rules_.form == kEach                 ? messages::PublishForm::kEach
-                    : is_there || rules_.form == kMarker ? messages::PublishForm::kMarker
-                                                         : messages::PublishForm::kRename;
+  const bool adds = is_there && !storage::replaces_trees(rules_);
+  const auto form = rules_.form == kEach             ? messages::PublishForm::kEach
+                    : adds || rules_.form == kMarker ? messages::PublishForm::kMarker
+                                                     : messages::PublishForm::kRename;
   events.emit(SinkReady{start_.transfer, is_fresh ? SourceAccepted::Needed::kEverything : SourceAccepted::Needed::kPerPage, form});
 }
 
@@ -90,11 +91,9 @@ Status ReceivePath::open_store() {
     if (Status status = make_store(); !status.ok()) return status;
   }
   if (Status status = log_->begin(start_.options); !status.ok()) return status;
-  if (!log_->doubtful().is_empty()) {
+  if (!log_->doubtful().is_empty())
     log::info("staging_doubted", "transfer=" + storage::to_hex(start_.staging) + " leaves=" + std::to_string(log_->doubtful().count()) +
                                      " why=\"they are hashed again before they count\"");
-    rehash_.emplace(store_->staging(), *log_, leaf_buffers_);
-  }
   return success();
 }
 
@@ -120,6 +119,7 @@ Status ReceivePath::make_store() {
     return std::move(log).error();
   }
   log_.emplace(std::move(log).value());
+  log_->pace().set_buffers(buffers_);
   return store_->staging().keep_owner(start_.owner);
 }
 
@@ -187,10 +187,23 @@ Status ReceivePath::take_page(messages::ManifestPage&& page) {
     const auto taken = log_->take_entry(page.entries[i], existing.value()[i]);
     if (!taken.ok()) return taken.error();
     if (std::exchange(existing.value()[i], taken.value()) != taken.value()) store_->note_early();
-    if (rehash_) rehash_->add(page.entries[i]);
   }
+  if (Status status = stage(page, existing.value()); !status.ok()) return status;
   page_.emplace(PageTaken{std::move(page), std::move(existing).value()});
   return rehash_ && !rehash_->is_over() ? success() : answer_page();
+}
+
+// Keeps the page, and looks what of it is there.
+Status ReceivePath::stage(messages::ManifestPage& page, std::span<const transfer::Existing> existing) {
+  auto skipped = std::exchange(page.skipped, {});  // what is not there need not be kept either
+  const std::string bytes = messages::serialize(page);
+  page.skipped = std::move(skipped);
+  if (Status status = store_->staging().append_manifest(std::as_bytes(std::span(bytes))); !status.ok()) return status;
+  if (Status status = log_->end_page(page.entries, existing); !status.ok()) return status;
+  if (log_->doubtful().is_empty()) return success();
+  if (!rehash_) rehash_.emplace(store_->staging(), *log_, leaf_buffers_);
+  for (const ManifestEntry& entry : page.entries) rehash_->add(entry);
+  return success();
 }
 
 // What cannot be published is not sent, either; a single file is no tree.
@@ -223,10 +236,6 @@ Status ReceivePath::answer_page() {
     if (answers_ == transfer::Answers::kEverythingNeeded) store_->bind(entry.number, entry);
     else if (entry.type == EntryType::kFile && !receiver_->is_open(entry.number)) store_->release(entry.number);
   }
-  page.skipped.clear();  // what is not there need not be kept either
-  const std::string bytes = messages::serialize(page);
-  if (Status status = store_->staging().append_manifest(std::as_bytes(std::span(bytes))); !status.ok()) return status;
-  if (Status status = log_->end_page(); !status.ok()) return status;
   return place_waiting();
 }
 

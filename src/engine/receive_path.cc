@@ -21,7 +21,10 @@ storage::PublishRules rules_from(const messages::TransferOptions& options) {
                     : options.publish == messages::PublishForm::kEach   ? Form::kEach
                                                                         : Form::kAuto;
   using Replace = storage::PublishRules::Replace;
-  return {form, options.last, options.overwrite == messages::Overwrite::kIfOlder ? Replace::kIfOlder : Replace::kNever};
+  const Replace replace = options.overwrite == messages::Overwrite::kIfOlder  ? Replace::kIfOlder
+                          : options.overwrite == messages::Overwrite::kAlways ? Replace::kAlways
+                                                                              : Replace::kNever;
+  return {form, options.last, replace};
 }
 
 }  // namespace
@@ -31,13 +34,13 @@ void tell_freed(Rings& rings, const BufferFreed& freed) {
   pass_on(rings.io_net[net_worker]->freed, BufferFreed(freed), *rings.net_bells[net_worker]);
 }
 
-void give_home(Rings& rings, BlockUnpacked&& block) {
+void give_home(Rings& rings, BlockUnpacked&& block, Bytes credit_max) {
   if (block.block.ok()) block.block.value().bytes.reset();
-  tell_freed(rings, {block.lane, block.key.slot});
+  tell_freed(rings, {block.lane, block.key.slot, credit_max});
 }
 
 ReceivePath::ReceivePath(StartSink&& start, const Around& around)
-    : start_(std::move(start)), queue_(around.queue), rings_(around.rings), leaf_buffers_(around.leaf_buffers), staging_book_(around.staging_book), io_board_(around.board),
+    : start_(std::move(start)), queue_(around.queue), rings_(around.rings), leaf_buffers_(around.leaf_buffers), staging_book_(around.staging_book), io_board_(around.board), buffers_(around.buffers),
       rules_(rules_from(start_.options)), next_close_token_(kCloseTokens) {
   if (start_.repair) repair_.emplace(start_.repair);
 }
@@ -51,7 +54,7 @@ ReceivePath::~ReceivePath() {
 void ReceivePath::give_back(Writing& writing) {
   if (writing.room) return base_->give_back(std::move(writing.room));
   writing.block.bytes.reset();
-  tell_freed(rings_, {writing.lane, writing.block.key.slot});
+  tell_freed(rings_, {writing.lane, writing.block.key.slot, credit_max()});
 }
 
 // What cannot be removed now is removed by the next transfer with this id or by a sweep; nothing shows it as data.
@@ -100,7 +103,7 @@ void ReceivePath::on_block(BlockUnpacked&& block, EventOutlet&) {
     // Only a damaged head can be asked for again; anything else in it the peer meant.
     if (block.block.error().fault != Fault::kHashMismatch) fail(block.block.error());
     else receiver_->on_bad_segments(block.key, {});
-    return give_home(rings_, std::move(block));
+    return give_home(rings_, std::move(block), credit_max());
   }
   board().bytes_raw.add(block.block.value().raw.size());
   board().bytes_packed.add(block.packed_size);
@@ -154,22 +157,25 @@ void ReceivePath::add_writing(std::unique_ptr<Writing> writing) {
   next_writing_ = (next_writing_ + 1) % kWritingsMax;
 }
 
-bool ReceivePath::may_write() {
-  const bool was_stalled = std::exchange(is_stalled_, log_->pace().is_full());
+// A block that has begun to be written counts already.
+bool ReceivePath::may_write(const Writing& writing) {
+  if (is_pausing_ || writing.has_begun) return !is_pausing_;
+  const bool was_stalled = std::exchange(is_stalled_, !log_->pace().has_room_for(kLeafSize));
   if (is_stalled_ && !was_stalled) io_board_.stalls_sync.add(1);
-  return !is_pausing_ && !is_stalled_;
+  return !is_stalled_;
 }
 
 bool ReceivePath::submit_writes() {
   bool worked = false;
   for (const uint32_t number : writing_order_) {
     Writing& writing = *writings_[number];
-    while (may_write() && writing.submitted < writing.good.size()) {
+    while (writing.submitted < writing.good.size() && may_write(writing)) {
       const block::Segment& segment = writing.good[writing.submitted];
       const auto bytes = writing.block.raw.subspan(writing.offsets[writing.submitted], segment.length);
       const StoreRequest request{StoreOp::kWrite, number << 16 | static_cast<uint32_t>(writing.submitted), segment.object,
                                  kLeafSize * segment.leaf, {const_cast<std::byte*>(bytes.data()), bytes.size()}};
       if (store_->submit({&request, 1}) == 0) return worked;
+      if (!std::exchange(writing.has_begun, true)) log_->pace().on_write_begun(Bytes(writing.block.raw.size()));
       writing.submitted += 1;
       worked = true;
     }
@@ -231,7 +237,9 @@ Status ReceivePath::finish(Time now, Writing& writing) {
   const BlockKey key = writing.block.key;
   if (read_back_) read_back_->on_written(key, std::move(writing.good));
   else if (Status status = on_stored(key, writing.good); !status.ok()) return status;
-  log_->on_written(now, Bytes(writing.block.raw.size()));
+  const Bytes bytes(writing.block.raw.size());
+  if (writing.has_begun) log_->pace().on_write_ended(bytes);
+  log_->pace().on_written(now, bytes);
   give_back(writing);
   return success();
 }

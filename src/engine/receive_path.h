@@ -26,8 +26,8 @@
 
 namespace tideway::engine {
 
-// A received block that nobody wants: its buffer goes home, and its credit too.
-void give_home(Rings& rings, BlockUnpacked&& block);
+// A received block that nobody wants: its buffer goes home, and its credit too, as far as the transfer may have so much.
+void give_home(Rings& rings, BlockUnpacked&& block, Bytes credit_max = SyncPace().credit_max());
 
 class ReceivePath {
  public:
@@ -38,6 +38,7 @@ class ReceivePath {
     LeafBuffers& leaf_buffers;
     StagingBook& staging_book;
     IoBoard& board;
+    Bytes buffers;  // what all blocks that are being received can hold
   };
   ReceivePath(StartSink&& start, const Around& around);
   ~ReceivePath();  // waits for writes under way
@@ -63,6 +64,7 @@ class ReceivePath {
     block::SegmentList good;
     std::vector<uint32_t> offsets;  // of the good ones in the block's bytes
     size_t submitted = 0, answered = 0;
+    bool has_begun = false;         // counts as being written
     std::unique_ptr<BaseTree::Room> room = nullptr;  // set: its bytes lie there, and came over no lane
   };
   // A block that lies in the base and was not sent.
@@ -76,6 +78,7 @@ class ReceivePath {
   Status prepare_read_back();
   Status take_message(TransferMessage&& message);
   Status take_page(messages::ManifestPage&& page);
+  Status stage(messages::ManifestPage& page, std::span<const transfer::Existing> existing);
   Status check_may_add(std::span<const transfer::Existing> existing) const;
   Status answer_page();
   Status drop_abandoned();
@@ -88,6 +91,7 @@ class ReceivePath {
   Status take_block(BlockUnpacked&& block);
   void add_writing(std::unique_ptr<Writing> writing);
   void give_back(Writing& writing);
+  Bytes credit_max() const { return log_ ? log_->pace().credit_max() : SyncPace().credit_max(); }
   void find_base();
   void offer_base(const messages::ManifestPage& page, std::span<const transfer::Existing> existing);
   Status take_same(const messages::SameLeaves& same);
@@ -107,7 +111,7 @@ class ReceivePath {
   bool tell_entries(EventOutlet& events);
   bool sync_batch(Time now);
   Status end_batch();
-  bool may_write();
+  bool may_write(const Writing& writing);
   bool complete();
   void publish();
   Status make_visible(const Hash256& root);
@@ -123,6 +127,7 @@ class ReceivePath {
   LeafBuffers& leaf_buffers_;
   StagingBook& staging_book_;
   IoBoard& io_board_;
+  const Bytes buffers_;
   const storage::PublishRules rules_;
   transfer::Answers answers_ = transfer::Answers::kEverythingNeeded;
   storage::DeviceReads device_reads_ = storage::DeviceReads::kDirect;

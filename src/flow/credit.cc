@@ -52,13 +52,13 @@ void Credit::account() {
   for (const Receiving& slot : receiving_) shared += shared_used(slot);
   pool_.reserved = pool_.reserved - std::exchange(reserved_, reserved) + reserved;
   pool_.shared = pool_.shared - std::exchange(shared_, shared) + shared;
-  const auto waiting = static_cast<uint64_t>(std::ranges::count_if(receiving_, is_held_up));
+  const auto waiting = static_cast<uint64_t>(std::ranges::count_if(receiving_, [this](const Receiving& slot) { return is_held_up(slot); }));
   pool_.waiting = pool_.waiting - std::exchange(waiting_, waiting) + waiting;
 }
 
 bool Credit::may_take_shared(const Receiving& slot) const {
   const uint64_t left = shared_free();
-  return left > 0 && shared_used(slot) < kShareOfFree * left;
+  return left > 0 && shared_used(slot) < kShareOfFree * left && held(slot) < slot.ceiling;
 }
 
 void Credit::give(Receiving& slot, uint64_t blocks) {
@@ -68,7 +68,7 @@ void Credit::give(Receiving& slot, uint64_t blocks) {
   ++generation_;
 }
 
-Status Credit::open_receiving(SlotId slot) {
+Status Credit::open_receiving(SlotId slot, uint64_t blocks_ceiling) {
   TIDEWAY_CHECK(find_receiving(slot) == nullptr || find_receiving(slot)->is_closing);
   if (find_receiving(slot) != nullptr || pool_.reserved + config_.blocks_reserved > pool_.blocks_max / 2)
     return Error{Fault::kOverloaded,
@@ -76,13 +76,18 @@ Status Credit::open_receiving(SlotId slot) {
                      " hold " + std::to_string(config_.blocks_reserved) + " blocks each in lane " +
                      std::to_string(config_.lane.value()),
                  "try again when a transfer has ended, or raise [engine] memory"};
-  const uint64_t share = std::min(kStartMax, shared_free() / kStartPart);
+  const uint64_t ceiling = std::max(blocks_ceiling, config_.blocks_reserved);
+  const uint64_t share = std::min({kStartMax, shared_free() / kStartPart, ceiling - config_.blocks_reserved});
   // A peer that was told less on the control channel, before this lane was there, learns the rest from a frame.
-  receiving_.push_back({.slot = slot, .is_due = share > 0, .allowed = config_.blocks_reserved + share});
+  receiving_.push_back({.slot = slot, .is_due = share > 0, .allowed = config_.blocks_reserved + share, .ceiling = ceiling});
   has_frames_ = has_frames_ || share > 0;
   account();
   ++generation_;
   return success();
+}
+
+void Credit::set_ceiling(SlotId id, uint64_t blocks) {
+  if (Receiving* const slot = find_receiving(id)) slot->ceiling = std::max(blocks, config_.blocks_reserved);
 }
 
 void Credit::close_receiving(SlotId id) {

@@ -8,7 +8,8 @@
 // neighbours are stuck still moves; reserves take at most half of what the lane may give. The other half is shared: a
 // slot gets some of it at the start, and more only when its own buffers come back while its sender says that credit
 // holds it up. So a transfer whose store stalls cannot gather what others could use. One slot holds at most
-// kShareOfFree times what is left for all, which leaves something for the next one to come.
+// kShareOfFree times what is left for all, which leaves something for the next one to come, and never more than its ceiling:
+// what was begun and is not durable has to be sent again when the receiver dies.
 // Thread: net worker. Pure.
 #pragma once
 #include "base/cursor.h"
@@ -67,8 +68,11 @@ class Credit {
   Credit(const Credit&) = delete;
   Credit& operator=(const Credit&) = delete;
 
-  // What we give.
-  Status open_receiving(SlotId slot);         // errors: overloaded, when no reserve is left
+  static constexpr uint64_t kNoCeiling = ~uint64_t{0};
+
+  // What we give. A slot holds its reserve, whatever its ceiling. One that has come down takes credit as buffers come back.
+  Status open_receiving(SlotId slot, uint64_t blocks_ceiling = kNoCeiling);  // errors: overloaded, when no reserve is left
+  void set_ceiling(SlotId slot, uint64_t blocks);
   // Buffers of the slot that are still out keep counting until on_buffer_free.
   void close_receiving(SlotId slot);
   void on_block_started(SlotId slot);         // by the peer, at the first packet of a block
@@ -105,6 +109,7 @@ class Credit {
     bool is_due = false;           // a CREDIT frame
     Recall recall = Recall::kNone;  // until it is answered nothing is given, so both sides know what was lowered
     uint64_t allowed = 0, started = 0, freed = 0;  // blocks since the slot was opened
+    uint64_t ceiling = kNoCeiling;  // of what it holds
     uint64_t growth = 0;           // blocks that may come on top as buffers come back: the sender is held up
     uint64_t started_seen = 0;     // by recall_unused
     Time changed_at{};
@@ -122,7 +127,9 @@ class Credit {
   Sending* find_sending(SlotId slot);
   uint64_t held(const Receiving& slot) const { return (slot.is_closing ? slot.started : slot.allowed) - slot.freed; }
   uint64_t shared_used(const Receiving& slot) const;
-  static bool is_held_up(const Receiving& slot) { return !slot.is_closing && slot.growth > 0 && slot.started == slot.allowed; }
+  bool is_held_up(const Receiving& slot) const {  // and others could help
+    return !slot.is_closing && slot.growth > 0 && slot.started == slot.allowed && held(slot) < slot.ceiling;
+  }
   uint64_t shared_max() const { return pool_.blocks_max - pool_.blocks_max / 2; }
   uint64_t shared_free() const { return pool_.shared < shared_max() ? shared_max() - pool_.shared : 0; }
   void account();  // after any change of what is held or waited for

@@ -128,8 +128,8 @@ void Lane::settle_credit() {
   for (const SlotId slot : receiving_) reassembler_.on_credit(slot, credit_.blocks_allowed(slot));
 }
 
-Status Lane::open_receiving(SlotId slot) {
-  if (auto status = credit_.open_receiving(slot); !status.ok()) return status;
+Status Lane::open_receiving(SlotId slot, uint64_t blocks_ceiling) {
+  if (auto status = credit_.open_receiving(slot, blocks_ceiling); !status.ok()) return status;
   reassembler_.open_slot(slot);
   receiving_.push_back(slot);
   settle_credit();

@@ -46,11 +46,12 @@ class Lane {
   std::span<const std::unique_ptr<Flow>> flows() const { return flows_; }
 
   // Transfers we receive. Errors: overloaded.
-  Status open_receiving(SlotId slot);
+  Status open_receiving(SlotId slot, uint64_t blocks_ceiling = Credit::kNoCeiling);
   Bytes credit_given(SlotId slot) const;  // for TransferAccepted, in this lane
   void close_receiving(SlotId slot);      // partial blocks and finished ones that were not taken go home
   std::optional<PackedBlock> take_complete();
   void on_buffer_free(SlotId slot);       // stored or rejected; also of a slot that is closed by now
+  void set_ceiling(SlotId slot, uint64_t blocks) { credit_.set_ceiling(slot, blocks); }  // of the credit it holds
 
   // Transfers we send.
   void open_sending(SlotId slot, Bytes credit);

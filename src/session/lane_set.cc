@@ -214,6 +214,7 @@ void LaneSet::open_slot(const engine::OpenSlot& slot) {
   for (const engine::LaneHandle handle : handles_) {
     engine::OpenSlot one = slot;
     one.lane = handle;
+    one.lanes = handles_.size();
     engine_.post(std::move(one));
   }
 }

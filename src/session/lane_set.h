@@ -75,7 +75,7 @@ class LaneSet {
   size_t flows() const;  // bound or to be
 
   // A transfer uses all lanes; the sink's start credit holds in each.
-  void open_slot(const engine::OpenSlot& slot);  // its lane is filled in
+  void open_slot(const engine::OpenSlot& slot);  // its lane is filled in, and how many there are
   void close_slot(const engine::CloseSlot& slot);
   void set_ceiling(Rate rate);                   // of all lanes together
 

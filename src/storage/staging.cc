@@ -22,6 +22,7 @@ constexpr const char* kManifestName = "manifest";
 constexpr const char* kFormerName = "manifest.former";
 constexpr const char* kLeavesName = "leaves";
 constexpr const char* kLedgerName = "ledger";
+constexpr const char* kLedgerNewName = "ledger.new";
 constexpr const char* kSignatureName = "signature";
 constexpr const char* kAccountName = "account";
 constexpr size_t kAccountHead = 8;
@@ -226,6 +227,18 @@ Status Staging::record(std::span<const std::byte> records) {
   return ledger_.append(records);
 }
 
+Status Staging::replace_ledger(std::span<const std::byte> records) {
+  const ObjectName name = single_name(kLedgerNewName);
+  if (auto removed = dir_.remove_tree(name); !removed.ok()) return removed;  // of a process that died here
+  auto file = dir_.create_file(name, 0600);
+  if (!file.ok()) return std::move(file).error();
+  AppendLog fresh(std::move(file).value(), 0);
+  if (auto written = fresh.append(records); !written.ok()) return written;
+  if (auto renamed = dir_.rename(name, dir_, single_name(kLedgerName), IfTaken::kReplace); !renamed.ok()) return renamed;
+  ledger_ = std::move(fresh);
+  return dir_.sync();
+}
+
 bool Staging::read_leaf_hashes(uint64_t first, std::span<Hash128> out) const {
   return read_exactly(leaves_.get(), first * sizeof(Hash128), std::as_writable_bytes(out));
 }
@@ -414,6 +427,16 @@ Result<bool> Staging::place_object(ObjectId id, const RootedDir& dir, const Obje
 Status Staging::replace_by_object(ObjectId id, const RootedDir& dir, const ObjectName& name) {
   auto data = data_dir(high_of(id), IfMissing::kMake);
   return data.ok() ? data.value()->rename(file_of(id), dir, name, IfTaken::kReplace) : Status(data.error());
+}
+
+Status Staging::link_object(const RootedDir& dir, const ObjectName& name, ObjectId id) {
+  if (Status status = drop_object(id); !status.ok()) return status;
+  auto data = data_dir(high_of(id), IfMissing::kMake);
+  if (!data.ok()) return std::move(data).error();
+  new_dirs_.insert(high_of(id));
+  const Status linked = dir.link_file(name, *data.value(), file_of(id));
+  if (linked.ok() || linked.error().fault != Fault::kUnsupported) return linked;
+  return dir.rename(name, *data.value(), file_of(id));
 }
 
 Status Staging::sync_new_dirs() {

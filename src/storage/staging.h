@@ -9,7 +9,9 @@
 //       leaves                     16 bytes per leaf (XXH3-128) at 16 * leaf number
 //       signature                     of the root, by the site it came from: 64 bytes and its name
 //       ledger                     which of all this is on stable storage: transfer/ledger.h
+//       ledger.new                 that is about to take its place
 //       account                    how many bytes of it are durable (8), and whose it is
+//       shelf/                     what was staged under numbers that mean something else now: engine/shelf.h
 //       data/0000a/f3c             object 0xaf3c: numbers, so that no peer's name is used before publish
 //       tree/<number>              what publish makes ready, with the real names below it
 //     manifests/<hash>             of what was published last at a destination, when that was no new tree
@@ -70,6 +72,8 @@ class Staging {
   AppendLog& ledger() { return ledger_; }
   // Syncs pages and leaf hashes, then appends to the ledger and syncs it: it never leads what it speaks of.
   Status record(std::span<const std::byte> records);
+  // A ledger of these records takes the place of the one that is there, at once and as a whole.
+  Status replace_ledger(std::span<const std::byte> records);
 
   // Errors name the object by its number.
   Result<Descriptor> create_object(ObjectId id);
@@ -82,6 +86,8 @@ class Staging {
   // True: moved to `name` in `dir`. False: this object was never staged. dest_exists: the name is taken.
   Result<bool> place_object(ObjectId id, const RootedDir& dir, const ObjectName& name);
   Status replace_by_object(ObjectId id, const RootedDir& dir, const ObjectName& name);  // the file that has this name
+  // The file gets this number as well, in place of one that has it; where it cannot have two names, it moves.
+  Status link_object(const RootedDir& dir, const ObjectName& name, ObjectId id);
   Status sync_new_dirs();  // of data/, those that got new files
 
   const RootedDir& dir() const { return dir_; }

@@ -100,6 +100,22 @@ void Ledger::write(const LedgerRecord& record) {
   apply(record);
 }
 
+// What is doubtful comes under no boot, and the rest behind the one that counts.
+Ledger Ledger::compacted() const {
+  TIDEWAY_CHECK(unwritten_.empty() && !publishing_);
+  Ledger fresh(transfer_);
+  const auto write_runs = [&fresh](const flow::IntervalSet& leaves) {
+    for (const flow::Interval& run : leaves.intervals()) fresh.write(LeavesDurable{run.begin, run.length()});
+  };
+  flow::IntervalSet sure = durable_;
+  for (const flow::Interval& run : doubtful_.intervals()) sure.subtract(run);
+  fresh.write(LedgerOpened{lease_epoch_});
+  write_runs(doubtful_);
+  fresh.write(LedgerOpened{lease_epoch_, boot_});
+  write_runs(sure);
+  return fresh;
+}
+
 void Ledger::apply(const LedgerRecord& record) {
   records_ += 1;
   if (const auto* opened = std::get_if<LedgerOpened>(&record)) {

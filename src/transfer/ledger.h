@@ -16,6 +16,9 @@
 // What was recorded before the host was started anew is doubtful: the device may have lost what it said to have, or a host that
 // crashed may have damaged it. It counts, and whoever wants to rely on it reads it again first and records it once more.
 //
+// A ledger that has grown is compacted: another one that says the same takes its place as a whole, so that its length
+// depends on how many ranges there are and not on how often there was news.
+//
 // A reader stops at the first record that is cut off, of another transfer, out of sequence or damaged. All behind it counts
 // as missing, which costs sending it again and never loses or mixes bytes.
 // Thread: io worker, the transfer's home. Pure.
@@ -34,6 +37,8 @@
 namespace tideway::transfer {
 
 inline constexpr size_t kLedgerRecordSize = 64;
+// Records that may come on top of a compacted ledger before it is compacted again: 256 KiB.
+inline constexpr uint64_t kLedgerGrowthMax = 4096;
 
 // What a host's kernel calls itself from its start to its end. Zeros, of a version that did not say, equal none.
 using BootId = Hash128;
@@ -71,6 +76,9 @@ class Ledger {
   // From now on it counts; its bytes are for the end of the file.
   void write(const LedgerRecord& record);
   std::vector<std::byte> take_unwritten() { return std::exchange(unwritten_, {}); }
+  // The same state in as few records as it takes, numbered from 0, none of them written: a ledger of its own, to take the
+  // place of this one. Nothing of this one is unwritten, and publishing has not begun.
+  Ledger compacted() const;
 
   const flow::IntervalSet& durable() const { return durable_; }    // leaves
   const flow::IntervalSet& doubtful() const { return doubtful_; }  // of these, what was recorded before the last boot

@@ -161,8 +161,7 @@ Status Receiver::take_object(const ManifestEntry& entry, uint64_t first_leaf, co
 
 messages::HeldObject Receiver::take_held(const ManifestEntry& entry, const HeldLeaves& held, digest::LeafFold& fold) const {
   messages::HeldObject found{entry.number, 0, {}, {}};
-  // As many as this may lie behind gaps; a source that goes on from there needs room for its own.
-  const size_t early_max = std::min(kHeldEarlyMax, kEarlyLeavesMax / 2 - std::min(kEarlyLeavesMax / 2, early_leaves_));
+  const size_t early_max = kHeldEarlyMax - std::min(kHeldEarlyMax, early_leaves_);
   held(entry, [&](uint32_t first, std::span<const Hash128> hashes) {
     for (const Hash128& hash : hashes) {
       const uint32_t leaf = first++;
@@ -183,7 +182,29 @@ messages::HeldObject Receiver::take_held(const ManifestEntry& entry, const HeldL
   return found;
 }
 
+// Takes as much of it as one message holds.
+static messages::HeldObject take_part(messages::HeldObject& from) {
+  messages::HeldObject part{from.object, std::exchange(from.leaves, 0), std::exchange(from.tops, {}), {}};
+  size_t left = messages::kHeldHashesMax, whole = 0;
+  for (; whole < from.runs.size() && from.runs[whole].hashes.size() <= left; ++whole) {
+    left -= from.runs[whole].hashes.size();
+    part.runs.push_back(std::move(from.runs[whole]));
+  }
+  from.runs.erase(from.runs.begin(), from.runs.begin() + static_cast<std::ptrdiff_t>(whole));
+  if (left == 0 || from.runs.empty()) return part;
+  messages::HeldRun& cut = from.runs.front();
+  const auto end = cut.hashes.begin() + static_cast<std::ptrdiff_t>(left);
+  part.runs.push_back({cut.first, {cut.hashes.begin(), end}});
+  cut.hashes.erase(cut.hashes.begin(), end);
+  cut.first += static_cast<uint32_t>(left);
+  return part;
+}
+
 void Receiver::tell_held(messages::HeldObject found, PageAnswer& answer) {
+  while (leaves_of(found) > 0) tell_held_part(take_part(found), answer);
+}
+
+void Receiver::tell_held_part(messages::HeldObject found, PageAnswer& answer) {
   constexpr size_t kOverhead = 20, kRunOverhead = 12;  // tags, lengths and numbers at their longest
   const size_t hashes = leaves_of(found) - found.leaves;
   const size_t bytes = kOverhead + found.tops.size() * sizeof(Hash256) + hashes * sizeof(Hash128) + found.runs.size() * kRunOverhead;

@@ -36,8 +36,9 @@ inline constexpr uint32_t kPagesUnansweredMax = 64;    // pages whose Needs the 
 inline constexpr size_t kReceiverMessagesMax = 2048;   // at their longest 64 MB; the source reads none of them
 inline constexpr uint64_t kEntriesMaxDefault = 100'000'000;
 
-// Of one object, behind a leaf that is missing: 8 GiB. What an earlier run stored beyond that is sent again.
-inline constexpr size_t kHeldEarlyMax = messages::kHeldHashesMax;
+// What an earlier run stored behind missing leaves, over all open objects: 128 GiB. What is beyond is sent again, for a source that
+// goes on from there needs room for its own.
+inline constexpr size_t kHeldEarlyMax = kEarlyLeavesMax / 2;
 
 using ReceiverMessage = std::variant<messages::Needs, messages::BlocksDelivered, messages::SegmentsRejected,
                                      messages::PeerError, messages::ObjectsHeld, messages::BaseLeaves>;
@@ -153,6 +154,7 @@ class Receiver {
   Status take_object(const ManifestEntry& entry, uint64_t first_leaf, const HeldLeaves& held, PageAnswer& answer);
   messages::HeldObject take_held(const ManifestEntry& entry, const HeldLeaves& held, digest::LeafFold& fold) const;
   void tell_held(messages::HeldObject found, PageAnswer& answer);
+  void tell_held_part(messages::HeldObject found, PageAnswer& answer);
   void say_held(PageAnswer& answer);
   void refuse_entry(const ManifestEntry& entry, const Error& why);
   void count_failure(const Error& why);

@@ -165,11 +165,26 @@ Status Sender::on_held(const messages::ObjectsHeld& held) {
   auto entry = asked->second.begin();
   for (const messages::HeldObject& object : held.objects) {
     entry = std::find_if(entry, asked->second.end(), [&](const Asked& one) { return one.object == object.object; });
-    if (entry == asked->second.end() || entry->held != nullptr) return unasked("ObjectsHeld");
-    const uint64_t end = object.runs.empty() ? object.leaves : uint64_t{object.runs.back().first} + object.runs.back().hashes.size();
-    if (end > leaf_count(entry->size)) return unasked("ObjectsHeld");
-    entry->held = std::make_shared<const messages::HeldObject>(object);
+    if (entry == asked->second.end()) return unasked("ObjectsHeld");
+    if (Status status = note_held(*entry, object); !status.ok()) return status;
   }
+  return success();
+}
+
+static uint64_t end_of(const messages::HeldObject& object) {
+  return object.runs.empty() ? object.leaves : uint64_t{object.runs.back().first} + object.runs.back().hashes.size();
+}
+
+// What no message has room for goes on in the next one, by runs alone.
+Status Sender::note_held(Asked& asked, const messages::HeldObject& object) {
+  const bool goes_on = asked.held != nullptr && object.leaves == 0 && object.runs.front().first >= end_of(*asked.held);
+  if (end_of(object) > leaf_count(asked.size) || (asked.held != nullptr && !goes_on)) return unasked("ObjectsHeld");
+  for (const messages::HeldRun& run : object.runs) held_hashes_ += run.hashes.size();
+  if (held_hashes_ > kHeldAskedMax)
+    return Error{Fault::kLimitExceeded, "the receiving site names more than " + std::to_string(kHeldAskedMax) + " leaves behind missing ones",
+                 "both sites should run versions that fit; see `tideway version`"};
+  if (asked.held == nullptr) asked.held = std::make_shared<messages::HeldObject>(object);
+  else asked.held->runs.insert(asked.held->runs.end(), object.runs.begin(), object.runs.end());
   return success();
 }
 
@@ -177,6 +192,8 @@ Status Sender::on_needs(const messages::Needs& needs) {
   const auto asked = asked_pages_.find(needs.page);
   if (asked == asked_pages_.end() || needs.page >= pages_cut_) return unasked("Needs");
   for (const Asked& entry : asked->second) {
+    if (entry.held != nullptr)
+      for (const messages::HeldRun& run : entry.held->runs) held_hashes_ -= run.hashes.size();
     const bool is_kept = needs.kind == messages::NeedsKind::kNone ||
                          (needs.kind == messages::NeedsKind::kAllBut &&
                           std::binary_search(needs.kept.begin(), needs.kept.end(), entry.object));

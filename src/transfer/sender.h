@@ -33,6 +33,8 @@ inline constexpr size_t kUnresolvedMax = 65'536;
 inline constexpr size_t kPagesAskedMax = 32;            // told and not answered; a sink allows 64
 inline constexpr size_t kBlocksUnverifiedMax = 16'384;  // far more than a sink has buffers
 inline constexpr size_t kBaseHeldMax = 1 << 20;         // leaves of the sink's base, 16 MB: 4 TiB ahead of what is read
+// Hashes of leaves that a sink has behind gaps, in pages it has not answered: twice what one names.
+inline constexpr size_t kHeldAskedMax = 65'536;
 inline constexpr size_t kObjectEndBatch = 256;          // objects in one ObjectEnd message
 
 using SenderMessage = std::variant<messages::ManifestPage, messages::ManifestEnd, messages::ObjectEnds,
@@ -108,7 +110,7 @@ class Sender {
   struct Asked {
     ObjectId object;
     Bytes size;
-    std::shared_ptr<const messages::HeldObject> held = {};  // none: nothing is there
+    std::shared_ptr<messages::HeldObject> held = {};  // none: nothing is there
   };
   Status list(const ManifestEntry& entry);
   void cut_page();
@@ -116,6 +118,7 @@ class Sender {
   void need(const Asked& asked);
   void need_rest(const Asked& asked);
   bool is_far_ahead() const;
+  Status note_held(Asked& asked, const messages::HeldObject& object);
   void forget(ObjectId id);
   void drop_base(ObjectId id);
   void note_packed(BlockKey key, std::span<const block::Segment> segments, SentLeaf::Sent sent);
@@ -134,6 +137,7 @@ class Sender {
   std::map<BlockId, std::vector<SentLeaf>> sent_;           // blocks the sink has not verified
   std::unordered_map<ObjectId, std::map<uint32_t, std::vector<Hash128>>> base_;  // by object and first leaf, until it is forgotten
   size_t base_hashes_ = 0;                                  // in it
+  size_t held_hashes_ = 0;                                  // behind gaps, in asked_pages_
   messages::PageBuilder pages_;
   uint32_t pages_cut_ = 0;
   uint64_t first_uncut_ = 0;  // entry of the page that is being filled

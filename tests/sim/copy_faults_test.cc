@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <fstream>
+#include <map>
 
 namespace tideway::test {
 namespace {
@@ -353,6 +354,79 @@ TEST_F(CopyFaults, WritesTornAtAnyCallAreMendedByAnotherRun) {
   const Tried tried = die_everywhere({.fault = {}, .loss = Loss::kTorn});
   EXPECT_GE(tried.points, 30U);
   EXPECT_GE(tried.held_max, 4_MiB);
+}
+
+// One run dies when most of it is there; then the list changes, and the next one dies at any call, also while it gives numbers anew.
+TEST_F(CopyFaults, AKillWhileObjectsGetOtherNumbersCostsNothingThatIsThere) {
+  const auto dying_at = [](uint64_t at, Loss loss) {
+    CopyBench::Run run{.fault = {.kind = DiskFault::Kind::kPowerCut, .at = at, .calls = DiskFault::Calls::kDurability}, .loss = loss};
+    run.copy.turn = std::chrono::milliseconds(400);
+    run.copy.late_max = 8;
+    return run;
+  };
+  bench_.put("a", 4'194'304 + 5000, 1);
+  for (const char* name : {"b", "z"}) bench_.put(name, 4'194'304, 2);
+  const auto begin = [&](uint64_t last) {
+    fs::remove_all(bench_.disk());
+    fs::create_directory(bench_.disk());
+    fs::remove(bench_.source() / "A");
+    const bool was_hit = bench_.run(dying_at(last, Loss::kNothing)).was_hit;
+    return was_hit && !is_publishing();
+  };
+  uint64_t most = 8;
+  while (most < kCallsMax && begin(most + 1)) most += 1;
+  ASSERT_TRUE(begin(most));
+  bench_.put("A", 100, 9);
+  const Bytes there = bench_.run({}).held;
+  EXPECT_GE(there, 8_MiB);
+  uint64_t at = 1;
+  for (; at < kCallsMax && !HasFailure(); at += 5) {
+    ASSERT_TRUE(begin(most));
+    bench_.put("A", 100, 9);
+    const bool was_hit = bench_.run(dying_at(at, at % 2 == 0 ? Loss::kNothing : Loss::kUnsynced)).was_hit;
+    if (!was_hit || is_publishing()) break;
+    const CopyBench::Came again = bench_.run({});
+    EXPECT_TRUE(again.is_published()) << "at call " << at << ": " << again.text();
+    EXPECT_EQ(bench_.check_whole(), "") << "at call " << at;
+    EXPECT_GE(again.held, there) << "at call " << at;
+  }
+  EXPECT_GE(at, 15U);
+}
+
+// The former tree is whole until the new one is, whoever dies at whatever call; then another run ends it.
+TEST_F(CopyFaults, ATreeThatIsReplacedIsTheFormerOneOrTheNewOneAtAnyTime) {
+  const std::map<std::string, std::string> former = {{"a", "former a"}, {"only/former", "b"}};
+  const auto is_former = [&] {
+    std::map<std::string, std::string> there;
+    for (const auto& file : fs::recursive_directory_iterator(bench_.out())) {
+      if (!file.is_regular_file()) continue;
+      std::ifstream in(file.path(), std::ios::binary);
+      there[file.path().lexically_relative(bench_.out())] = {std::istreambuf_iterator<char>(in), {}};
+    }
+    return there == former;
+  };
+  put_small(bench_);
+  CopyBench::Run run;
+  run.copy.options.publish = messages::PublishForm::kRename;
+  run.copy.options.overwrite = messages::Overwrite::kAlways;
+  uint64_t at = 1;
+  for (bool was_hit = true; was_hit && at < kCallsMax && !HasFailure(); at += 2) {
+    fs::remove_all(bench_.disk());
+    for (const auto& [name, bytes] : former) {
+      fs::create_directories((bench_.out() / name).parent_path());
+      std::ofstream(bench_.out() / name) << bytes;
+    }
+    run.fault = {.kind = DiskFault::Kind::kPowerCut, .at = at, .calls = DiskFault::Calls::kDurability};
+    run.loss = at % 4 == 1 ? Loss::kNothing : Loss::kUnsynced;
+    was_hit = bench_.run(run).was_hit;
+    EXPECT_TRUE(bench_.check_whole().empty() || is_former()) << "at call " << at << ": " << bench_.check_whole();
+    run.fault = {};
+    const CopyBench::Came again = bench_.run(run);
+    EXPECT_TRUE(again.is_published()) << "at call " << at << ": " << again.text();
+    EXPECT_EQ(bench_.check_whole(), "") << "at call " << at;
+    EXPECT_FALSE(fs::exists(bench_.out() / "only")) << "at call " << at;
+  }
+  EXPECT_GE(at, 20U);
 }
 
 }  // namespace

@@ -113,7 +113,7 @@ class Copy {
     start.root = std::make_shared<storage::RootedDir>(storage::RootedDir::open_host_path(root.string(), storage::Side::kDestination).value());
     start.destination = named(options.to);
     start.base = options.base;
-    path_ = std::make_unique<ReceivePath>(std::move(start), ReceivePath::Around{queue_, rings_, leaf_buffers_, staging_book_, io_board_});
+    path_ = std::make_unique<ReceivePath>(std::move(start), ReceivePath::Around{queue_, rings_, leaf_buffers_, staging_book_, io_board_, kLeafSize * kBuffers});
     storage::MemorySource source(tree, {});
     const auto lister = source.list({});
     std::vector<ManifestEntry> entries(64);

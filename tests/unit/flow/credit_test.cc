@@ -181,6 +181,30 @@ TEST(Credit, ABusySlotGrowsThoughBuffersComeBackWhileBlockedTravels) {
   EXPECT_GE(most, 60U);  // it began with 14
 }
 
+TEST(Credit, ASlotHoldsNoMoreThanItsCeilingAndGetsBackToOneThatRose) {
+  Pair pair(64);
+  ASSERT_TRUE(pair.sink.open_receiving(SlotId(1), 6).ok());
+  EXPECT_EQ(pair.sink.blocks_allowed(SlotId(1)), 6U);
+  pair.source.open_sending(SlotId(1), 6 * kUnit);
+  const auto most_under = [&](uint64_t ceiling) {
+    uint64_t most = 0;
+    for (int round = 0; round < 8; ++round) {
+      const uint64_t started = pair.start_all(SlotId(1));
+      most = std::max(round < 2 ? 0 : most, started);
+      pair.exchange();
+      pair.sink.set_ceiling(SlotId(1), ceiling);
+      for (uint64_t i = 0; i < started; ++i) pair.sink.on_buffer_free(SlotId(1));
+      pair.exchange();
+    }
+    return most;
+  };
+  EXPECT_EQ(most_under(6), 6U);
+  EXPECT_EQ(most_under(20), 20U);
+  EXPECT_EQ(most_under(4), 4U);
+  EXPECT_EQ(most_under(0), 2U) << "its reserve is its own";
+  EXPECT_EQ(most_under(Credit::kNoCeiling), 26U);
+}
+
 TEST(Credit, ANewSlotGetsItsShareOfABusyOne) {
   Pair pair(64);
   pair.open(SlotId(1));

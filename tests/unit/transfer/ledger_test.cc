@@ -144,5 +144,30 @@ TEST(Ledger, AKindOrRangeThatCannotBeEndsIt) {
   EXPECT_EQ(replayed(3, UINT64_MAX, 1), 0U);
 }
 
+TEST(Ledger, ACompactedOneSaysTheSameInAsFewRecordsAsThereAreRanges) {
+  constexpr BootId kBefore{std::byte{1}}, kNow{std::byte{2}};
+  Ledger ledger(kId);
+  ledger.write(LedgerOpened{3, kBefore});
+  for (uint64_t leaf = 0; leaf < 200; ++leaf) ledger.write(LeavesDurable{leaf, 1});
+  ledger.write(LeavesVoided{50, 10});
+  ledger.write(LedgerOpened{2, kNow});
+  for (uint64_t leaf = 0; leaf < 20; ++leaf) ledger.write(LeavesDurable{leaf, 1});  // looked at again
+  for (uint64_t leaf = 300; leaf < 400; ++leaf) ledger.write(LeavesDurable{leaf, 1});
+  static_cast<void>(ledger.take_unwritten());
+  Ledger compacted = ledger.compacted();
+  EXPECT_EQ(compacted.records(), 6U);
+  Ledger read(kId);
+  const auto bytes = compacted.take_unwritten();
+  EXPECT_EQ(read.replay(bytes), bytes.size());
+  EXPECT_EQ(read, compacted);
+  EXPECT_TRUE(std::ranges::equal(read.durable().intervals(), ledger.durable().intervals()));
+  EXPECT_TRUE(std::ranges::equal(read.doubtful().intervals(), ledger.doubtful().intervals()));
+  EXPECT_EQ(read.lease_epoch(), 3U);
+  read.write(LedgerOpened{4, kNow});
+  EXPECT_TRUE(std::ranges::equal(read.doubtful().intervals(), ledger.doubtful().intervals())) << "the same boot goes on";
+  read.write(LedgerOpened{4, kBefore});
+  EXPECT_EQ(read.doubtful().count(), read.durable().count()) << "another one doubts all";
+}
+
 }  // namespace
 }  // namespace tideway::transfer

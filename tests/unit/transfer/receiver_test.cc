@@ -293,19 +293,24 @@ TEST(Receiver, WhatIsHeldFitsItsMessages) {
   }
   auto& odd = leaves[tree.file(kLeafSize * 10'000)];
   for (uint32_t leaf = 1; leaf < 10'000; leaf += 2) odd.push_back(leaf);
+  auto& behind_one = leaves[tree.file(kLeafSize * 50'000)];
+  for (uint32_t leaf = 1; leaf < 50'000; ++leaf) behind_one.push_back(leaf);
   Sink sink(Answers::kPerPage);
   const std::vector<Existing> existing(tree.entries.size(), Existing::kAbsent);
   ASSERT_TRUE(sink.of.on_page(tree.page(), existing, left(leaves)).ok());
-  size_t objects = 0, hashes = 0;
+  std::set<ObjectId> objects;
+  size_t hashes = 0;
   for (const auto& held : sink.said<messages::ObjectsHeld>()) {
     const std::string body = messages::serialize(held);
     EXPECT_TRUE(messages::parse_objects_held(std::as_bytes(std::span(body))).ok());
-    objects += held.objects.size();
-    for (const auto& object : held.objects)
+    for (const auto& object : held.objects) {
+      objects.insert(object.object);
       for (const auto& run : object.runs) hashes += run.hashes.size();
+    }
   }
-  EXPECT_EQ(objects, 301U);
+  EXPECT_EQ(objects.size(), 302U);
   EXPECT_EQ(hashes, kHeldEarlyMax) << "what lies further behind the gap is sent again";
+  EXPECT_EQ(sink.of.bytes_held(), kSize * 300 - kLeafSize * 300 + kLeafSize * kHeldEarlyMax);
 }
 
 // ---- failures ------------------------------------------------------------------------------------------------------

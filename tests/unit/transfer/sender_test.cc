@@ -119,6 +119,48 @@ TEST(Sender, HeldObjectsThatCannotBeAreProtocolErrors) {
   EXPECT_FALSE(told(0, {held_of(file, 90_MiB, {0, 3})})) << "behind its end";
 }
 
+TEST(Sender, WhatIsHeldOfAnObjectMayComeInSeveralMessages) {
+  constexpr uint32_t kLeaves = 5000;
+  Tree tree;
+  const ObjectId file = tree.file(kLeafSize * kLeaves);
+  Source source;
+  ASSERT_TRUE(source.list(tree).ok());
+  source.of.on_scan_end();
+  source.said<messages::ManifestPage>();
+  const auto run_of = [&](uint32_t begin, uint32_t end) {
+    messages::HeldObject part{file, 0, {}, {{begin, {}}}};
+    for (uint32_t leaf = begin; leaf < end; ++leaf) part.runs.front().hashes.push_back(segment_of(file, leaf, kLeafSize * kLeaves).hash);
+    return part;
+  };
+  ASSERT_TRUE(source.of.on_held({kTransfer, 0, {run_of(1, 2000)}}).ok());
+  ASSERT_TRUE(source.of.on_held({kTransfer, 0, {run_of(2000, 4000)}}).ok());
+  ASSERT_TRUE(source.of.on_held({kTransfer, 0, {run_of(4500, kLeaves)}}).ok());
+  EXPECT_FALSE(source.of.on_held({kTransfer, 0, {run_of(4400, 4500)}}).ok()) << "they ascend";
+  ASSERT_TRUE(source.of.on_needs({kTransfer, 0, messages::NeedsKind::kAll, {}}).ok());
+  EXPECT_EQ(source.of.bytes_needed(), kLeafSize * 501);
+  source.pack_all();
+  source.close_all();
+  EXPECT_EQ(source.of.root(), tree.root());
+}
+
+TEST(Sender, ASinkThatNamesMoreLeavesThanOneMayIsCutOff) {
+  constexpr Bytes kSize = kLeafSize * 2100;
+  Tree tree;
+  std::vector<ObjectId> files;
+  for (size_t i = 0; i <= kHeldAskedMax / messages::kHeldHashesMax; ++i) files.push_back(tree.file(kSize));
+  Source source;
+  ASSERT_TRUE(source.list(tree).ok());
+  source.of.on_scan_end();
+  source.said<messages::ManifestPage>();
+  Status status = success();
+  for (const ObjectId file : files) {
+    ASSERT_TRUE(status.ok()) << "one message more is too much";
+    status = source.of.on_held({kTransfer, 0, {{file, 0, {}, {{1, std::vector<Hash128>(messages::kHeldHashesMax)}}}}});
+  }
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().fault, Fault::kLimitExceeded);
+}
+
 // ---- a transfer that goes well -------------------------------------------------------------------------------------
 
 TEST(Sender, SaysPageEndsListEndAndRootInThatOrder) {
