@@ -81,7 +81,7 @@ JobOutlook::Days JobOutlook::days_of(const LinkRule& rule, const Link& link, Now
     return [&](Time time) {
       const auto wall = std::chrono::floor<std::chrono::seconds>(wall_of(time, now));
       const Rate left = has_tide ? std::min(day[LeftoverHistory::part_of(wall)].value_or(unseen), rule.capacity) : rule.capacity;
-      return planner::SlotForecast{left, rule.timetable.at(wall, rule.zone).up, rule.capacity};
+      return planner::SlotForecast{left, runner_.shares().cap_of(rule.peer, wall), rule.capacity};
     };
   };
   return {planner::Calendar(now.time, 0.0, slots_of(usual)), planner::Calendar(now.time, runner_.shares().rules().slack, slots_of(low))};

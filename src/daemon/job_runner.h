@@ -60,7 +60,11 @@ class JobRunner {
   // How a running job with a deadline is to go on. A change of mode takes it to another session, from where it is.
   struct Steer { Mode mode = Mode::kScavenge; std::optional<Time> due; };
   void steer(const job::JobId& id, const Steer& steer, Time now, job::WallTime wall);
-  // From the next deal on.
+  void set_ceiling(std::string peer, const LinkShares::Ceiling& ceiling) {
+    shares_.set_ceiling(std::move(peer), ceiling);
+    next_deal_ = Time{};
+  }
+  // From the next deal on. What set_ceiling() said is forgotten.
   void take_up(ShareRules rules);
   // What runs is left as it is, and queued, for whoever starts the gateway again.
   void stop(Time now, job::WallTime wall);

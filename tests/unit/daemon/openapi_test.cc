@@ -46,6 +46,8 @@ TEST(Routes, AreFoundWithTheIdInTheirPath) {
       {"PATCH", "/v1/jobs/7b1e", "7b1e", Route::kChangeJob},
       {"POST", "/v1/jobs/7b1e/pause", "7b1e", Route::kPause},
       {"GET", "/v1/jobs/7b1e/events", "7b1e", Route::kJobEvents},
+      {"GET", "/v1/links", "", Route::kLinks},
+      {"PATCH", "/v1/links/wisconsin", "wisconsin", Route::kSetLinkRate},
       {"GET", "/metrics", "", Route::kMetrics},
       {"GET", "/v1/jobs/", "", std::nullopt},
       {"GET", "/v1/jobs/a/b/events", "", std::nullopt},
