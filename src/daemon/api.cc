@@ -7,6 +7,7 @@
 #include "api/tide_json.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/schedule_view.h"
 #include "session/hello.h"
 #include "session/transfer_id.h"
 
@@ -145,6 +146,7 @@ Api::Answer Api::dispatch(Route route, const Call& call) {
     case Route::kPhase: return tide_.take_phase(now_, call.exchange->request().body);
     case Route::kLinks: return tide_.links();
     case Route::kCheckSchedule: return check_schedule(call);
+    case Route::kSchedule: return schedule(call);
     case Route::kTide: tide_.watch(call.exchange); return std::nullopt;
     default: break;
   }
@@ -223,6 +225,11 @@ http::Response Api::check_schedule(const Call& call) const {
   if (!submission.ok()) return problem(submission.error());
   const auto answer = parts_.outlook.check({submission.value().spec, submission.value().peer}, {now_, wall_});
   return answer.ok() ? ok(api::to_json(answer.value())) : problem(answer.error());
+}
+
+http::Response Api::schedule(const Call& call) const {
+  const auto owner = LocalGrants::is_privileged(call.caller) ? std::nullopt : std::optional(call.caller.uid);
+  return ok(api::to_json(schedule_of({parts_.table, parts_.runner, parts_.outlook, tide_.views(), owner, wall_, [this](const job::Job& job) { return held_by(job); }})));
 }
 
 Api::Answer Api::submit_checkpoint(const Call& call) {

@@ -80,6 +80,7 @@ class Api {
   Answer on_job(Route route, const Call& call, const job::Job& job);
   Answer submit(const Call& call);
   http::Response check_schedule(const Call& call) const;
+  http::Response schedule(const Call& call) const;
   Answer submit_checkpoint(const Call& call);
   Answer restore(const Call& call);
   http::Response list_checkpoints(const Call& call) const;

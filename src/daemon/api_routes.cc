@@ -35,6 +35,7 @@ constexpr RouteRow kRoutes[] = {
     {kSetLinkRate, "PATCH", "/v1/links/{peer}"},
     {kTide, "GET", "/v1/tide"},
     {kCheckSchedule, "POST", "/v1/schedule/check"},
+    {kSchedule, "GET", "/v1/schedule"},
 };
 
 // The part that braces stand for; empty where there are none. Nothing: it is another path.

@@ -220,6 +220,14 @@ std::optional<api::Forecast> JobOutlook::forecast_of(const job::Job& job) const 
   return api::Forecast{wall_of(planned_at_.time + takes, planned_at_), {}, std::string(kBasisNames[static_cast<size_t>(Basis::kMedium)])};
 }
 
+std::optional<JobOutlook::Leftover> JobOutlook::leftover_of(std::string_view peer) const {
+  const auto link = links_.find(peer);
+  if (link == links_.end() || !link->second.days) return std::nullopt;
+  const auto now_of = [](const planner::Calendar& calendar) { return Rate::of(calendar.leftover().until(calendar.begin() + planner::kSlot), planner::kSlot); };
+  const Days& days = *link->second.days;
+  return Leftover{now_of(days.usual), now_of(days.low), kBasisNames[static_cast<size_t>(link->second.basis)]};
+}
+
 api::Feasibility JobOutlook::judge_deadline(const LinkRule& rule, const planner::Calendar& low, std::span<const Planned> jobs, const planner::PlannedJob& wanted, Now now) const {
   planner::Road road{.calendar = low, .ahead = {}, .class_rates = runner_.shares().rules().class_rates};
   std::vector<planner::Due> dues;

@@ -40,6 +40,12 @@ class JobOutlook {
   // Nothing: nobody knows.
   std::optional<api::Forecast> forecast_of(const job::Job& job) const;
 
+  // What is left of a link at this hour, within its ceilings; nothing: its capacity is not known.
+  struct Leftover { Rate usual, low; std::string_view confidence; };
+  std::optional<Leftover> leftover_of(std::string_view peer) const;
+  // Nothing: nothing has been planned yet.
+  std::optional<job::WallTime> planned_at() const { return planned_at_.time == Time{} ? std::nullopt : std::optional(planned_at_.wall); }
+
   struct Question {
     const job::Spec& spec;
     std::string_view peer;

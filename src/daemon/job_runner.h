@@ -11,6 +11,7 @@
 #include "daemon/peer_sessions.h"
 #include "session/copy.h"
 
+#include <algorithm>
 #include <list>
 #include <map>
 #include <optional>
@@ -79,7 +80,11 @@ class JobRunner {
   std::optional<Duration> retries_in(const job::JobId& id, Time now) const;
   bool is_gated(const job::Job& job) const { return !modes_.contains(job.id) && shares_.is_gated(job.spec.service); }
   session::Manners manners_of(job::Class service) const { return shares_.is_gated(service) ? session::Manners::kYields : session::Manners::kInsists; }
+  // Of a job that sends: what the last deal gave it, and what it sent before that.
+  struct Share { Rate given, sent; };
+  std::optional<Share> share_of(const job::JobId& id) const;
   size_t running() const { return running_.size(); }
+  size_t running_with(std::string_view peer) const { return static_cast<size_t>(std::ranges::count(running_, peer, &Running::peer)); }
   std::vector<job::JobId> running_ids() const;
 
  private:

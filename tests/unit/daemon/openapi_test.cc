@@ -48,6 +48,7 @@ TEST(Routes, AreFoundWithTheIdInTheirPath) {
       {"GET", "/v1/jobs/7b1e/events", "7b1e", Route::kJobEvents},
       {"GET", "/v1/links", "", Route::kLinks},
       {"PATCH", "/v1/links/wisconsin", "wisconsin", Route::kSetLinkRate},
+      {"GET", "/v1/schedule", "", Route::kSchedule},
       {"GET", "/metrics", "", Route::kMetrics},
       {"GET", "/v1/jobs/", "", std::nullopt},
       {"GET", "/v1/jobs/a/b/events", "", std::nullopt},
