@@ -117,7 +117,7 @@ constexpr KeyRow kKeys[] = {
     {"peer", "name", kString, kRequired},
     {"peer", "control", kString, kRequired},
     {"peer", "identity", kString, kOptional},
-    {"peer", "rate", kString, kLater},
+    {"peer", "rate", kString, kOptional},
     {"link", "peer", kString, kRequired},
     {"link", "capacity", kString, kOptional},
     {"link", "kind", kString, kOptional},

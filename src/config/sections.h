@@ -138,6 +138,7 @@ struct Peer {
   std::string name;
   Endpoint control;
   IdentityPattern identity;  // default: every gateway of the site of this name, in our trust domain
+  Rate rate = Rate::unlimited();  // of what our jobs send to it, together
   std::string at;
 };
 

@@ -7,6 +7,7 @@
 #include "api/tide_json.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/schedule_view.h"
 #include "session/hello.h"
 #include "session/transfer_id.h"
 
@@ -132,6 +133,8 @@ Api::Answer Api::dispatch(Route route, const Call& call) {
     case Route::kRoots: return roots();
     case Route::kRate: return ok(api::to_json(api::RateState{parts_.gateway.engine().rate(), {}}));
     case Route::kSetRate: return set_rate(call);
+    case Route::kLinkRate:
+    case Route::kSetLinkRate: return link_rate(route, call);
     case Route::kHealth: return health();
     case Route::kVersion: {
       const crypto::Identity& own = parts_.gateway.own_certificate().identity;
@@ -143,6 +146,7 @@ Api::Answer Api::dispatch(Route route, const Call& call) {
     case Route::kPhase: return tide_.take_phase(now_, call.exchange->request().body);
     case Route::kLinks: return tide_.links();
     case Route::kCheckSchedule: return check_schedule(call);
+    case Route::kSchedule: return schedule(call);
     case Route::kTide: tide_.watch(call.exchange); return std::nullopt;
     default: break;
   }
@@ -221,6 +225,11 @@ http::Response Api::check_schedule(const Call& call) const {
   if (!submission.ok()) return problem(submission.error());
   const auto answer = parts_.outlook.check({submission.value().spec, submission.value().peer}, {now_, wall_});
   return answer.ok() ? ok(api::to_json(answer.value())) : problem(answer.error());
+}
+
+http::Response Api::schedule(const Call& call) const {
+  const auto owner = LocalGrants::is_privileged(call.caller) ? std::nullopt : std::optional(call.caller.uid);
+  return ok(api::to_json(schedule_of({parts_.table, parts_.runner, parts_.outlook, tide_.views(), owner, wall_, [this](const job::Job& job) { return held_by(job); }})));
 }
 
 Api::Answer Api::submit_checkpoint(const Call& call) {
@@ -302,17 +311,44 @@ http::Response Api::change(const Call& call, const job::Job& job) {
   return ok(view(id), 202);
 }
 
+namespace {
+
+constexpr uint64_t kYear = 366 * 86'400;
+
+std::chrono::seconds duration_of(const api::RateState& state) { return std::chrono::seconds(std::min(state.seconds.value_or(kYear), kYear)); }
+
+std::string rate_fields(const api::RateState& state, const http::Caller& caller) {
+  return "bits_per_second=" + (state.rate.is_unlimited() ? "off" : std::to_string(static_cast<uint64_t>(state.rate.bits_per_second()))) + " uid=" + std::to_string(caller.uid);
+}
+
+}  // namespace
+
 http::Response Api::set_rate(const Call& call) {
   if (!LocalGrants::is_privileged(call.caller)) return problem(not_privileged());
   const auto wanted = api::parse_rate_state(call.exchange->request().body);
   if (!wanted.ok()) return problem(wanted.error());
   if (rate_ends_at_ == kNever) rate_after_ = parts_.gateway.engine().rate();
-  constexpr uint64_t kYear = 366 * 86'400;
-  rate_ends_at_ = wanted.value().seconds ? now_ + std::chrono::seconds(std::min(*wanted.value().seconds, kYear)) : kNever;
+  rate_ends_at_ = wanted.value().seconds ? now_ + duration_of(wanted.value()) : kNever;
   parts_.gateway.set_rate(wanted.value().rate);
-  log::info("rate_changed", "bits_per_second=" + (wanted.value().rate.is_unlimited() ? "off" : std::to_string(static_cast<uint64_t>(wanted.value().rate.bits_per_second()))) +
-                                " uid=" + std::to_string(call.caller.uid));
+  log::info("rate_changed", rate_fields(wanted.value(), call.caller));
   return ok(api::to_json(wanted.value()));
+}
+
+// Of what our jobs send to one peer.
+http::Response Api::link_rate(Route route, const Call& call) {
+  if (std::ranges::count(parts_.peers.peers(), call.id, &session::PeerConfig::name) == 0)
+    return problem({Fault::kUsage, "there is no peer " + to_display(std::string_view(call.id).substr(0, 64)), "see tideway peers"}, 404);
+  if (route == Route::kSetLinkRate) {
+    if (!LocalGrants::is_privileged(call.caller)) return problem(not_privileged());
+    const auto wanted = api::parse_rate_state(call.exchange->request().body);
+    if (!wanted.ok()) return problem(wanted.error());
+    parts_.runner.set_ceiling(call.id, {wanted.value().rate, wanted.value().seconds ? wall_ + duration_of(wanted.value()) : job::WallTime::max()});
+    log::info("rate_changed", "peer=" + call.id + ' ' + rate_fields(wanted.value(), call.caller));
+  }
+  const LinkShares::Ceiling ceiling = parts_.runner.shares().ceiling_of(call.id, wall_);
+  api::RateState state{ceiling.rate, {}};
+  if (ceiling.until != job::WallTime::max()) state.seconds = static_cast<uint64_t>(std::chrono::ceil<std::chrono::seconds>(ceiling.until - wall_).count());
+  return ok(api::to_json(state));
 }
 
 http::Response Api::peers() const {

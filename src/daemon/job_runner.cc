@@ -500,6 +500,12 @@ std::optional<api::Progress> JobRunner::progress(const job::JobId& id) const {
   return to_progress(numbers);
 }
 
+std::optional<JobRunner::Share> JobRunner::share_of(const job::JobId& id) const {
+  const auto found = std::ranges::find(running_, id, &Running::id);
+  if (found == running_.end() || !found->pushes()) return std::nullopt;
+  return Share{found->given, found->sent};
+}
+
 std::optional<Duration> JobRunner::retries_in(const job::JobId& id, Time now) const {
   const auto found = retry_at_.find(id);
   if (found == retry_at_.end()) return std::nullopt;

@@ -11,6 +11,7 @@
 #include "daemon/peer_sessions.h"
 #include "session/copy.h"
 
+#include <algorithm>
 #include <list>
 #include <map>
 #include <optional>
@@ -60,7 +61,11 @@ class JobRunner {
   // How a running job with a deadline is to go on. A change of mode takes it to another session, from where it is.
   struct Steer { Mode mode = Mode::kScavenge; std::optional<Time> due; };
   void steer(const job::JobId& id, const Steer& steer, Time now, job::WallTime wall);
-  // From the next deal on.
+  void set_ceiling(std::string peer, const LinkShares::Ceiling& ceiling) {
+    shares_.set_ceiling(std::move(peer), ceiling);
+    next_deal_ = Time{};
+  }
+  // From the next deal on. What set_ceiling() said is forgotten.
   void take_up(ShareRules rules);
   // What runs is left as it is, and queued, for whoever starts the gateway again.
   void stop(Time now, job::WallTime wall);
@@ -75,7 +80,11 @@ class JobRunner {
   std::optional<Duration> retries_in(const job::JobId& id, Time now) const;
   bool is_gated(const job::Job& job) const { return !modes_.contains(job.id) && shares_.is_gated(job.spec.service); }
   session::Manners manners_of(job::Class service) const { return shares_.is_gated(service) ? session::Manners::kYields : session::Manners::kInsists; }
+  // Of a job that sends: what the last deal gave it, and what it sent before that.
+  struct Share { Rate given, sent; };
+  std::optional<Share> share_of(const job::JobId& id) const;
   size_t running() const { return running_.size(); }
+  size_t running_with(std::string_view peer) const { return static_cast<size_t>(std::ranges::count(running_, peer, &Running::peer)); }
   std::vector<job::JobId> running_ids() const;
 
  private:

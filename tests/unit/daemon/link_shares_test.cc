@@ -142,5 +142,35 @@ TEST(LinkShares, FollowTheTimetable) {
   EXPECT_NEAR(deal(rules, {greedy(1, Class::kCheckpoint)}, kMonday + std::chrono::hours(23))[0], 1000, 1);
 }
 
+TEST(LinkShares, KeepAllJobsOfAPeerWithinItsCeilingTogether) {
+  ShareRules rules;
+  rules.links.push_back({.peer = "wisconsin", .timetable = {}, .zone = {}, .ceiling = mbit(100)});  // no [[link]] says what it carries
+  const auto restores = deal(rules, {greedy(1, Class::kRestore), greedy(2, Class::kRestore)});
+  EXPECT_NEAR(restores[0] + restores[1], 100, 1);
+  Sender idle = greedy(1, Class::kStaging), other = greedy(2, Class::kStaging);
+  idle.given = other.given = mbit(50);
+  const auto waking = deal(rules, {idle, other});
+  EXPECT_LE(waking[0] + waking[1], 101);
+  EXPECT_GT(waking[0], 40);
+}
+
+TEST(LinkShares, ObeyWhatTheOperatorSaysUnderWayUntilItEnds) {
+  LinkShares shares(gigabit());
+  const auto given = [&](std::string_view peer, job::WallTime wall) {
+    Sender sender = greedy(1, Class::kCheckpoint);
+    sender.peer = peer;
+    return in_mbit(shares.deal(std::vector{sender}, kDealtAt, wall)[0]);
+  };
+  shares.set_ceiling("wisconsin", {mbit(80), kMonday + std::chrono::hours(1)});
+  shares.set_ceiling("ohio", {mbit(30)});
+  EXPECT_NEAR(given("wisconsin", kMonday), 80, 1);
+  EXPECT_NEAR(given("wisconsin", kMonday + std::chrono::hours(1)), 1000, 1);
+  EXPECT_NEAR(given("ohio", kMonday), 30, 1);
+  shares.set_ceiling("ohio", {Rate::unlimited()});
+  EXPECT_EQ(given("ohio", kMonday), 1e9);
+  EXPECT_EQ(shares.ceiling_of("wisconsin", kMonday).rate, mbit(80));
+  EXPECT_TRUE(shares.ceiling_of("bergen", kMonday).rate.is_unlimited());
+}
+
 }  // namespace
 }  // namespace tideway::daemon
