@@ -236,7 +236,7 @@ void PhasePort::watch_counters(Time now) {
     const InterfaceCounters::Counts counts = one.counters.read();
     planner::CounterWatch::Sample sample{now, counts.sent, counts.received, 0, 0};
     if (one.counters.sees_ours()) sample.own_sent = own.sent, sample.own_received = own.received;
-    loop_.on_counters(one.training, one.watch.on_sample(sample), one.watch.edge_at(), now);
+    loop_.on_counted(one.training, one.watch, sample);
   }
 }
 

@@ -45,6 +45,11 @@ void SiteLoop::on_board_end(Time at, size_t training) {
 
 void SiteLoop::on_board_prediction(Time begin, size_t training) { watches_[training].on_prediction({begin, {}}); }
 
+void SiteLoop::on_counted(size_t training, CounterWatch& watch, const CounterWatch::Sample& sample) {
+  const CounterWatch::Edge edge = watch.on_sample(sample);  // first: the time of the edge is that of the one before until then
+  on_counters(training, edge, watch.edge_at(), sample.at);
+}
+
 // Counters move the gate only while nobody announces; else they say the same, later.
 void SiteLoop::on_counters(size_t training, CounterWatch::Edge edge, Time at, Time now) {
   if (edge == CounterWatch::Edge::kNone) return;

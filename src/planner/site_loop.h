@@ -45,6 +45,7 @@ class SiteLoop {
   void on_board_end(Time at, size_t training);
   void on_board_prediction(Time begin, size_t training);
   void on_counters(size_t training, CounterWatch::Edge edge, Time at, Time now);
+  void on_counted(size_t training, CounterWatch& watch, const CounterWatch::Sample& sample);  // what the watch makes of it
   void on_bulk(size_t link, Bytes sent);
   // A begin or an end at the site at the other end of a link that the training crosses.
   void on_peer(size_t training, gate::PhaseKind kind, Time at);
