@@ -99,7 +99,8 @@ void add_sessions(MetricsText& out, const session::SessionCounts& counts) {
   out.value(ended(Fault::kHashMismatch) + ended(Fault::kManifestMismatch) + ended(Fault::kBadCompression), {{"stage", "transfer"}});
 }
 
-void add_jobs(MetricsText& out, const JobTable& table) {
+void add_jobs(MetricsText& out, const MetricSources& sources) {
+  const JobTable& table = sources.table;
   out.family("job_state", kGauge, "jobs in each state; of those that are over, the ones still remembered");
   for (const job::State state : job::kStates) out.value(static_cast<double>(table.count(state)), {{"state", std::string(to_string(state))}});
   std::map<std::pair<std::string, std::string>, uint64_t> waiting;
@@ -107,6 +108,8 @@ void add_jobs(MetricsText& out, const JobTable& table) {
     if (job.state == job::State::kWaiting && job.wait) ++waiting[{job.peer, job.wait->reason}];
   out.family("jobs_waiting", kGauge, "jobs that wait, by peer and the code of what for");
   for (const auto& [why, count] : waiting) out.value(static_cast<double>(count), {{"peer", why.first}, {"reason", why.second}});
+  out.family("jobs_held", kGauge, "jobs that run and are held up or slowed down, by peer and why");
+  for (const auto& [why, count] : sources.held) out.value(static_cast<double>(count), {{"peer", why.first}, {"reason", why.second}});
   out.family("jobs_finished_total", kCounter, "jobs that ended, by published, cancelled or the code of why not");
   for (const auto& [result, count] : table.finished()) out.value(static_cast<double>(count), {{"result", result}});
   out.family("last_published_timestamp_seconds", kGauge, "when a job of that class was last published below a root");
@@ -164,7 +167,7 @@ std::string metrics_of(const MetricSources& sources, Time now) {
   add_ports(out, sources.gateway.engine());
   add_disk(out, sources.gateway, counts);
   add_sessions(out, counts);
-  add_jobs(out, sources.table);
+  add_jobs(out, sources);
   add_outlook(out, sources.outlook.counts());
   add_checkpoints(out, sources.checkpoints.counts(), sources.wall);
   add_service(out, sources);

@@ -74,6 +74,7 @@ class LanePort {
   struct Sending {
     TransferHandle transfer;
     std::deque<PackedBlock> waiting;  // bounded by the transfer's share of buffers
+    bool is_held = false;             // the first of them has waited for credit
   };
   bool flush(Port& port, PacketIo& io);
   bool write(Time now, Port& port, PacketIo& io);

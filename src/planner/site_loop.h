@@ -36,6 +36,8 @@ class SiteLoop {
   // A gate that trainings keep closed for so long: then it is not a training tide, or somebody forgets the ends.
   static constexpr Duration kHeldLong = std::chrono::seconds(60);
 
+  static constexpr Duration kShareTime = std::chrono::seconds(20);  // older counts less and less
+
   explicit SiteLoop(SiteLoopConfig config);
 
   gate::EventFate on_event(Time now, const gate::PhaseEvent& event, PhaseOrigin origin);
@@ -58,6 +60,8 @@ class SiteLoop {
   bool is_bursting(size_t training) const { return bursts_.is_bursting(training) || board_bursts_[training] > 0; }
   std::optional<size_t> bursting_training(size_t link) const;  // one of those that burst there
   Duration bursting(size_t link) const { return links_[link].bursting; }  // in all
+  // Of the last time (kShareTime), the share in which trainings leave its gate open.
+  double open_share(size_t link) const { return links_[link].open_share; }
   const TrainingWatch& training(size_t index) const { return watches_[index]; }
   // What was configured; no thread changes it.
   const gate::BurstTable& bursts() const { return bursts_; }
@@ -66,6 +70,7 @@ class SiteLoop {
  private:
   struct LinkState {
     Duration bursting{};
+    double open_share = 1;
     Time closed_since = kNever;
     bool is_held_told = false;
   };
