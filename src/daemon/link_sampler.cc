@@ -52,6 +52,8 @@ std::vector<api::LinkView> LinkSampler::look(Time now) {
     api::LinkView view{.peer = about.peer, .kind = about.kind, .capacity = about.capacity, .gates = {gate_of(link, report)}, .bulk_send = {}, .bulk_receive = {},
                        .foreground = {}, .rtt = {}, .loss = {}, .trainings = {}};
     add_traffic(link, passed, report, view);
+    if (const std::string& reason = view.gates.front().reason; !reason.empty()) past_[link].reason = reason, past_[link].reason_at = now;
+    else if (now - past_[link].reason_at >= kReasonKept) past_[link].reason.clear();
     add_path(link, counts, view);
     add_trainings(link, now, report, view);
     views.push_back(std::move(view));
@@ -90,7 +92,7 @@ void LinkSampler::add_traffic(size_t link, Duration passed, const PhaseReport& r
 
 LinkHold LinkSampler::hold(size_t link, const api::LinkView& view) const {
   const bool is_known = std::ranges::any_of(view.trainings, [](const api::TrainingOnLink& one) { return one.predictor == "locked" || one.is_bursting; });
-  return {view.gates.empty() ? "" : view.gates.front().reason, past_[link].open_share, past_[link].reacted, is_known ? LinkHold::Trainings::kKnown : LinkHold::Trainings::kUnknown};
+  return {past_[link].reason, past_[link].open_share, past_[link].reacted, is_known ? LinkHold::Trainings::kKnown : LinkHold::Trainings::kUnknown};
 }
 
 std::optional<double> LinkSampler::leftover_used(size_t link) const {

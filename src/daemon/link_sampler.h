@@ -45,13 +45,16 @@ class LinkSampler {
   // Over which bulk and leftover are compared.
   static constexpr Duration kUseTime = std::chrono::seconds(10);
 
+  static constexpr Duration kReasonKept = std::chrono::seconds(1);
+
   explicit LinkSampler(LinkSources sources);
 
   // Rates are those since the look before.
   std::vector<api::LinkView> look(Time now);
   // What bulk used of what trainings left, lately; nothing: the link's capacity is not configured.
   std::optional<double> leftover_used(size_t link) const;
-  LinkHold hold(size_t link, const api::LinkView& view) const;  // `view`: of the last look
+  // Within the last second: who asks once in a while would else see the same moment of each iteration. `view`: of the last look.
+  LinkHold hold(size_t link, const api::LinkView& view) const;
   LeftSeen left_seen(size_t link) const { return past_[link].left_seen; }
   const LinkSources& sources() const { return sources_; }
 
@@ -63,6 +66,8 @@ class LinkSampler {
     uint64_t reacted_ns = 0;
     double reacted = 0;         // of the time since the look before: the share that a lane paused by itself
     double open_share = 1;
+    std::string reason;         // that the gate had last, while that is of use
+    Time reason_at{};
     double used = 0, left = 0;  // bytes, of which the old count less and less
     LeftSeen left_seen;
   };
