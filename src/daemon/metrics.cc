@@ -59,6 +59,7 @@ void add_disk(MetricsText& out, session::Gateway& gateway, const session::Sessio
   const engine::IoBoard& board = gateway.engine().io_board();
   out.family("fsync_duration_seconds", kSummary, "syncing a batch of what was received").summary(board.syncs.get(), static_cast<double>(board.sync_ns.get()) / 1e9);
   out.family("undurable_bytes", kGauge, "written for transfers, and not durable yet").value(static_cast<double>(board.bytes_undurable.get()));
+  out.family("publishes_lost_total", kCounter, "begun by an earlier process, and neither at the destination nor in staging any more").value(static_cast<double>(board.publishes_lost.get()));
   out.family("stalls_total", kCounter, "what had to wait: a block for the peer's credit, each turn; writing for a sync, each time");
   uint64_t credit = 0;
   for (const auto& [peer, traffic] : counts.traffic) credit += traffic.held_by_credit;

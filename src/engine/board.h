@@ -44,6 +44,7 @@ struct alignas(64) IoBoard {
   Counter syncs, sync_ns;     // of batches of what was written, and how long all of them took
   Counter bytes_undurable;    // written and not durable yet, of all transfers
   Counter stalls_sync;        // times that nothing more was written because too much was not durable
+  Counter publishes_lost;     // begun by an earlier process, with neither what was to be published nor what was staged there any more
 };
 
 // One flow. Written by its net worker about ten times a second.
