@@ -86,7 +86,7 @@ void Api::turn(Time now, job::WallTime wall) {
   }
   for (const auto& server : servers_) server->run();
   for (const PhaseAlarm& alarm : tide_.take_alarms()) feed_.tell("alarm", api::alarm_json(name_of(alarm.trouble), alarm.subject, answer_to(alarm.trouble)));
-  feed_.turn(now);
+  feed_.turn(now, [this](const job::Job& job) { return view_of(job); });
   tide_.turn(now, wall);
   for (const auto& server : servers_) server->run();  // what the feeds said goes out
 }
@@ -96,7 +96,7 @@ void Api::on_metrics_request(const std::shared_ptr<http::Exchange>& exchange) {
   const bool is_fine = request.method == "GET" && request.path == "/metrics";
   if (!is_fine) return exchange->answer(problem({Fault::kUsage, "this port has /metrics alone", "use the unix socket for the rest"}, 404));
   const auto reload = reload_failed_ ? MetricSources::Reload::kFailed : MetricSources::Reload::kOk;
-  exchange->answer({200, std::string(kMetricsType), metrics_of({parts_.gateway, parts_.table, parts_.outlook, parts_.store, load_, paths_, parts_.peers, config_.roots, parts_.checkpoints, wall_, reload, tide_}, now_)});
+  exchange->answer({200, std::string(kMetricsType), metrics_of({parts_.gateway, parts_.table, parts_.outlook, parts_.store, load_, paths_, parts_.peers, config_.roots, parts_.checkpoints, wall_, reload, tide_, held_jobs()}, now_)});
 }
 
 void Api::on_web_request(const std::shared_ptr<http::Exchange>& exchange) {
@@ -157,12 +157,21 @@ Api::Answer Api::dispatch(Route route, const Call& call) {
   return on_job(route, call, *job);
 }
 
-// What the gate does counts while a job would send.
+// What the gate does counts while a job would send; while it is open, what slows the job down.
 std::string Api::held_by(const job::Job& job) const {
   std::string held(parts_.runner.held_by(job, wall_));
-  if (!held.empty() || job.state != job::State::kRunning || !parts_.runner.is_gated(job)) return held;
-  const auto link = std::ranges::find(tide_.views(), job.peer, &api::LinkView::peer);
-  return link == tide_.views().end() || link->gates.empty() ? held : link->gates.front().reason;
+  if (!held.empty() || job.state != job::State::kRunning) return held;
+  if (parts_.runner.is_gated(job)) held = tide_.holds(job.peer);
+  return held.empty() ? std::string(parts_.runner.slowed_by(job)) : held;
+}
+
+std::map<std::pair<std::string, std::string>, uint64_t> Api::held_jobs() const {
+  std::map<std::pair<std::string, std::string>, uint64_t> held;
+  for (const job::JobId& id : parts_.runner.running_ids()) {
+    const job::Job& job = *parts_.table.find(id);
+    if (std::string reason = held_by(job); !reason.empty()) ++held[{job.peer, std::move(reason)}];
+  }
+  return held;
 }
 
 api::JobView Api::view_of(const job::Job& job) const { return {job, parts_.runner.progress(job.id), held_by(job), parts_.outlook.forecast_of(job)}; }

@@ -95,6 +95,7 @@ class Api {
   http::Response reload(const Call& call);
   api::JobView view_of(const job::Job& job) const;
   std::string held_by(const job::Job& job) const;
+  std::map<std::pair<std::string, std::string>, uint64_t> held_jobs() const;  // of those that run, by peer and reason
   std::string view(const job::JobId& id) const;
 
   ApiConfig config_;

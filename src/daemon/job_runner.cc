@@ -204,6 +204,19 @@ std::string_view JobRunner::held_by(const job::Job& job, job::WallTime wall) con
   return name_of(waits_for_better ? HoldReason::kLowerClass : HoldReason::kPlannedLater);
 }
 
+// The side that cannot go faster comes before a limit that it could just meet.
+std::string_view JobRunner::slowed_by(const job::Job& job) const {
+  const auto found = std::ranges::find(running_, job.id, &Running::id);
+  if (found == running_.end()) return "";
+  switch (session::numbers_of(*found->transfer, found->session, gateway_.engine()).bottleneck) {
+    case session::Bottleneck::kSource: return name_of(HoldReason::kSourceSlow);
+    case session::Bottleneck::kSinkDisk: return name_of(HoldReason::kReceiverDisk);
+    case session::Bottleneck::kSinkCpu: return name_of(HoldReason::kReceiverCpu);
+    case session::Bottleneck::kNone: break;
+  }
+  return name_of(found->held_to);
+}
+
 bool JobRunner::has_room(const job::Job& job, job::WallTime wall) const {
   if (shares_.is_paused(job.peer, wall)) return false;
   if (sharing_of(job.spec) == PeerSessions::Sharing::kOwn && !peers_.has_room(job.peer, PeerSessions::Sharing::kOwn)) return false;
@@ -316,9 +329,11 @@ void JobRunner::deal(Time now, job::WallTime wall) {
   }
   const std::vector<Rate> rates = shares_.deal(senders, now, wall);
   auto rate = rates.begin();
+  auto sender = senders.begin();
   for (Running& running : running_) {
     if (!running.pushes()) continue;
     running.given = *rate++;
+    running.held_to = shares_.held_to(*sender++, senders, gateway_.engine().rate(), wall);
     running.session->limit_rate(*running.transfer, running.given);
   }
 }

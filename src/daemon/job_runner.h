@@ -72,8 +72,9 @@ class JobRunner {
 
   std::optional<api::Progress> progress(const job::JobId& id) const;
   // Why a job that could run is not running, one of kHoldReasons; empty: nothing holds it.
-  // While it runs, the gate has the word.
+  // While it runs, the gate has the word, and then what slows it.
   std::string_view held_by(const job::Job& job, job::WallTime wall) const;
+  std::string_view slowed_by(const job::Job& job) const;
   const LinkShares& shares() const { return shares_; }
   // What is still to be sent of a job that runs; nothing: it does not run, or is not known yet.
   std::optional<Bytes> left_of(const job::JobId& id) const;
@@ -104,6 +105,7 @@ class JobRunner {
     Rate most = Rate::unlimited();         // its own limit
     Rate given = Rate::unlimited(), sent{};  // what the last deal gave it, and what it sent since
     Steer steer{};
+    HoldReason held_to = HoldReason::kNone;  // a rate, at the last deal
     bool pushes() const { return transfer->role == session::Role::kSource; }
   };
   using Place = std::list<Running>::iterator;

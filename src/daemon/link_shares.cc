@@ -12,6 +12,7 @@ namespace tideway::daemon {
 namespace {
 
 constexpr double kUsesIt = 1.0 / 3;   // of what it had; less, because the gate may have been closed for half of the time
+constexpr double kUsesLimit = 0.8;    // a limit counts headers, and what was sent does not
 constexpr double kGrowth = 4;
 constexpr double kNeedMin = 0.05;     // of the capacity, so that who was idle can show that he wants more
 constexpr double kBesideMin = 0.02;   // of the capacity, for what is beside a restore that takes all of it
@@ -57,6 +58,17 @@ Rate LinkShares::class_limit(const Sender& sender, std::span<const Sender> sende
   const Rate limit = rules_.class_rates[static_cast<size_t>(sender.service)];
   if (limit.is_unlimited()) return limit;
   return limit * (1.0 / static_cast<double>(std::ranges::count(senders, sender.service, &Sender::service)));
+}
+
+HoldReason LinkShares::held_to(const Sender& sender, std::span<const Sender> senders, Rate gateway, job::WallTime wall) const {
+  Rate all, here;
+  for (const Sender& one : senders) {
+    all = all + one.sent;
+    if (one.peer == sender.peer) here = here + one.sent;
+  }
+  const auto is_used = [](Rate limit, Rate sent) { return !limit.is_unlimited() && sent >= limit * kUsesLimit; };
+  if (is_used(std::min(sender.most, class_limit(sender, senders)), sender.sent) || is_used(gateway, all)) return HoldReason::kRateLimit;
+  return is_used(cap_of(sender.peer, wall), here) ? HoldReason::kTimetable : HoldReason::kNone;
 }
 
 std::vector<Rate> LinkShares::deal(std::span<const Sender> senders, Time now, job::WallTime wall) const {

@@ -78,6 +78,9 @@ class LinkShares {
   // Nothing may be sent to that peer now.
   bool is_paused(std::string_view peer, job::WallTime wall) const { return cap_of(peer, wall) == Rate(); }
 
+  // What holds a sender to the rate it has: rate_limit, of itself, its class or the gateway; timetable; or none of them.
+  HoldReason held_to(const Sender& sender, std::span<const Sender> senders, Rate gateway, job::WallTime wall) const;
+
   // In the order of the senders. One who uses less than a third of what he had counts with four times that, so that others have
   // the rest; what nobody counts on is open to all, since it is a ceiling and no promise. Where the operator set the limit, all of them
   // together stay within it.

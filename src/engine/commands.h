@@ -292,11 +292,12 @@ struct BlockUnpacked {
   Result<block::UnpackedBlock> block;
   BlockKey key;
   uint32_t packed_size = 0;
+  enum class Behind : uint8_t { kNone, kMore } behind = Behind::kNone;  // waits for this cpu worker
 };
-// net → io. kStarted: its first packets may leave, so the next one may be read. kAcked: the peer has all of it, and the
-// buffer is home.
+// net → io. kStarted: its first packets may leave, so the next one may be read; kStartedLate: it had to wait for credit.
+// kAcked: the peer has all of it, and the buffer is home.
 struct BlockNotice {
-  enum class Kind : uint8_t { kStarted, kAcked };
+  enum class Kind : uint8_t { kStarted, kStartedLate, kAcked };
   LaneHandle lane;
   TransferHandle transfer;
   BlockId block;

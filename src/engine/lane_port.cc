@@ -98,12 +98,13 @@ bool LanePort::start_blocks(LaneHandle handle, SpscRing<BlockNotice>& notices) {
     const BlockId block = waiting.empty() ? BlockId() : waiting.front().key.block;
     if (!waiting.empty() && lane_.offer(std::move(waiting.front()))) {
       waiting.pop_front();
-      TIDEWAY_CHECK(notices.push({handle, slot->second.transfer, block, BlockNotice::Kind::kStarted}));
+      const bool was_held = std::exchange(slot->second.is_held, false);
+      TIDEWAY_CHECK(notices.push({handle, slot->second.transfer, block, was_held ? BlockNotice::Kind::kStartedLate : BlockNotice::Kind::kStarted}));
       last_started_ = slot->first;
       started = true;
       idle = 0;
     } else {
-      if (!waiting.empty()) board_->held_by_credit.add(1);
+      if (!waiting.empty()) board_->held_by_credit.add(1), slot->second.is_held = true;
       ++idle;
     }
     ++slot;

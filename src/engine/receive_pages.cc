@@ -134,6 +134,7 @@ Status ReceivePath::end_former_publish() {
   const std::string about = "transfer=" + storage::to_hex(start_.staging) + " destination=\"" + start_.root->shown(destination_) + '"';
   if (ended.ok()) log::info("publish_ended", about + " why=\"an earlier process died while it published\"");
   if (ended.ok() || ended.error().fault != Fault::kManifestMismatch) return ended;
+  if (has_list) io_board_.publishes_lost.add(1);
   log::warning("staging_lost", about + " why=\"" + ended.error().what + "\"; all is sent again");
   return store_->abandon();
 }

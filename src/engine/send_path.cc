@@ -212,6 +212,9 @@ void SendPath::on_notice(const BlockNotice& notice) {
     return;
   }
   take_from_ahead(notice.lane);
+  board_->blocks.add(1);
+  if (notice.kind == BlockNotice::Kind::kStartedLate) board_->blocks_uncredited.add(1);
+  if (blocks_ahead_ > 0 && blocks_ahead_ <= readings_used_.size() + to_pack_) board_->blocks_dry.add(1);
 }
 
 void SendPath::take_from_ahead(LaneHandle lane) {

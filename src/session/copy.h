@@ -64,6 +64,7 @@ struct CopyNumbers {
   PacketIoLosses losses;          // on this host
   std::string_view backend;       // of packets: a name in the registry, or "tls" where UDP is blocked
   Duration rtt{};
+  Bottleneck bottleneck = Bottleneck::kNone;
 };
 // Without a session: while the peer is to be dialled again.
 CopyNumbers numbers_of(const Transfer& transfer, const Session* session, const engine::Engine& engine);

@@ -148,6 +148,7 @@ class Session {
   std::optional<size_t> link() const;
   bool looks_at_path() const { return lanes_.are_open() && !by_id_.empty(); }
   void look_at_path(Time now);
+  void tell_stalls();
   UdpPolicing::Work work() const;
   bool reports_policing() const;
 

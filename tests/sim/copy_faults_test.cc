@@ -172,6 +172,24 @@ TEST_F(CopyFaults, FileByFileEachAppearsWhenItIsWholeAndMarkersLast) {
   EXPECT_EQ(std::distance(fs::directory_iterator(bench_.disk() / ".tideway/manifests"), fs::directory_iterator()), 1);
 }
 
+// Between the publish and the record of it the power goes; then somebody takes away what was published.
+TEST_F(CopyFaults, APublishOfWhichNothingIsLeftIsCountedAndAllIsSentAnew) {
+  put_small(bench_);
+  uint64_t lost = 0;
+  for (uint64_t at = 1; at < kCallsMax; ++at) {
+    fs::remove_all(bench_.disk());
+    fs::create_directory(bench_.disk());
+    if (!bench_.run({.fault = {.kind = DiskFault::Kind::kPowerCut, .at = at, .calls = DiskFault::Calls::kDurability}}).was_hit) break;
+    if (!fs::exists(bench_.out())) continue;
+    fs::remove_all(bench_.out());
+    const CopyBench::Came again = bench_.run({});
+    ASSERT_TRUE(again.is_published()) << "after a cut at call " << at << ": " << again.text();
+    ASSERT_EQ(bench_.check_whole(), "") << at;
+    lost += again.publishes_lost;
+  }
+  EXPECT_GE(lost, 1U);
+}
+
 TEST_F(CopyFaults, ShortReadsAndWritesGoOn) {
   put_small(bench_);
   for (uint64_t at = 1; at < kCallsMax; at += 7) {  // from there on, the next one that moves anything

@@ -45,6 +45,7 @@ class SimCopy {
 
   uint64_t turns() const { return turns_; }
   const std::vector<Error>& reported() const { return reported_; }  // entries that failed or were left out, at either end
+  uint64_t publishes_lost() const { return sink_.io->board().publishes_lost.get(); }  // before its end
   Bytes bytes_held() const { return Bytes(source_.board->bytes_held.get()); }
 
  private:

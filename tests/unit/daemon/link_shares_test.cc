@@ -53,6 +53,25 @@ TEST(LinkShares, DivideAClassByWeight) {
   EXPECT_NEAR(shares[1], 250, 2);
 }
 
+TEST(LinkShares, TellWhichLimitAJobMeets) {
+  ShareRules rules = gigabit();
+  rules.class_rates[static_cast<size_t>(Class::kStaging)] = mbit(100);
+  rules.links[0].timetable = planner::Timetable::parse("Mon-00:00,10MiB").value();
+  const LinkShares shares(rules);
+  const auto held = [&](Sender sender, Rate sent, Rate gateway = Rate::unlimited()) {
+    sender.sent = sent;
+    return shares.held_to(sender, std::span(&sender, 1), gateway, kMonday);
+  };
+  Sender limited = greedy(1, Class::kCheckpoint);
+  limited.most = mbit(40);
+  EXPECT_EQ(held(limited, mbit(37)), HoldReason::kRateLimit);  // less headers
+  EXPECT_EQ(held(limited, mbit(20)), HoldReason::kNone);
+  EXPECT_EQ(held(greedy(1, Class::kStaging), mbit(92)), HoldReason::kRateLimit) << "that of its class";
+  EXPECT_EQ(held(greedy(1, Class::kCheckpoint), mbit(55), mbit(60)), HoldReason::kRateLimit) << "that of the gateway";
+  EXPECT_EQ(held(greedy(1, Class::kCheckpoint), mbit(78)), HoldReason::kTimetable);
+  EXPECT_EQ(held(greedy(1, Class::kCheckpoint), mbit(30)), HoldReason::kNone);
+}
+
 TEST(LinkShares, LeaveToOthersWhatAJobDoesNotUse) {
   Sender slow = greedy(1, Class::kCheckpoint);
   slow.given = mbit(900);

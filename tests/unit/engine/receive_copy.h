@@ -50,16 +50,17 @@ inline MemoryTree some_tree(size_t last = kLast) {
   return tree;
 }
 
-// A device that changes bytes of the first large writes it is given, or one that never ends a sync.
+// A device that changes bytes of the first large writes it is given, or one that never ends a sync or a write.
 class RottingQueue final : public storage::IoQueue {
  public:
-  enum class Syncs : uint8_t { kEnd, kHang };
+  enum class Syncs : uint8_t { kEnd, kHang, kHangWithWrites };
   RottingQueue(int rotten, Syncs syncs) : rotten_(rotten), syncs_(syncs) {}
   std::string_view name() const override { return inner_.name(); }
   size_t room() const override { return inner_.room(); }
   void submit(const storage::IoRequest& request) override {
     const bool is_sync = request.op == storage::IoOp::kDataSync || request.op == storage::IoOp::kSync;
-    if (is_sync && syncs_ == Syncs::kHang) return hanging_.push_back(request);
+    if (is_sync && syncs_ != Syncs::kEnd) return hanging_.push_back(request);
+    if (request.op == storage::IoOp::kWrite && syncs_ == Syncs::kHangWithWrites) return hanging_.push_back(request);
     inner_.submit(request);
     reads_ += request.op == storage::IoOp::kRead ? 1 : 0;
     if (request.op != storage::IoOp::kWrite || rotten_-- <= 0) return;
