@@ -285,6 +285,7 @@ void Checkpoints::on_found(const Found& found, job::WallTime wall) {
   request.settle = std::chrono::duration_cast<std::chrono::milliseconds>(watch.settle);
   request.to = watch.to;
   request.rpo = watch.rpo;
+  if (watch.deadline) request.deadline = wall + *watch.deadline;
   request.keep = watch.keep;
   request.service = watch.service;
   log::info("checkpoint_found", "series=" + to_display(watch.series) + " name=\"" + to_display(found.checkpoint.name) + '"');

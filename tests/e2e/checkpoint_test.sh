@@ -25,6 +25,7 @@ series = "llm7"
 to = ["wisconsin:data/runs/llm7", "oslo:data/runs/llm7"]
 settle = "300ms"
 poll = "200ms"
+deadline = "10h"
 TOML
 export TIDEWAY_API=$socket
 here=$work/atlanta/data
@@ -105,12 +106,15 @@ mkdir -p "$here/other"
 python3 "$trainer" save "$here/other/global_step500" 500
 echo global_step500 > "$here/other/latest"
 cp -a "$here/other/global_step500" "$here/.tideway/pins/hook-1"
-request='{"submission_id":"hook-1","series":"other","path":"data:other/global_step500","pin":"hook-1","format":"dcp","to":["wisconsin:data/other"],"publish":"rename","pointers":["latest"],"supersede":"latest","keep":1,"member":[0,1],"labels":{}}'
+request='{"submission_id":"hook-1","series":"other","path":"data:other/global_step500","pin":"hook-1","format":"dcp","to":["wisconsin:data/other"],"deadline":"2099-01-01T00:00:00Z","publish":"rename","pointers":["latest"],"supersede":"latest","keep":1,"member":[0,1],"labels":{}}'
 rm -r "$here/other/global_step500"
 first=$(ask POST /v1/checkpoints "$request")
 case $first in "202 "*'"id"'*) pass ;; *) fail "the hook was answered $first" ;; esac
 [ "$(ask POST /v1/checkpoints "$request" | grep -o '"id":"[0-9a-f]*"')" = "$(grep -o '"id":"[0-9a-f]*"' <<< "$first")" ] || fail "the same submission became another job"; pass
 arrives "$work/wisconsin/data/other/global_step500"
+# When it has to be there goes with the job, of a hook as of a watch.
+ask GET "/v1/jobs/$(grep -o '"id":"[0-9a-f]*"' <<< "$first" | cut -d '"' -f 4)" | grep -q '"deadline":"2099-01-01T00:00:00' || fail "the hook's deadline did not reach its job"; pass
+ask GET '/v1/jobs?limit=1000' | python3 -c 'import json, sys; jobs = [job["spec"] for job in json.loads(sys.stdin.read()[4:])["jobs"] if job["spec"].get("series") == "llm7"]; sys.exit(not jobs or not all(spec.get("deadline") for spec in jobs))' || fail "the watch's deadline did not reach its jobs"; pass
 for _ in $(seq 100); do [ -e "$work/wisconsin/data/other/latest" ] && break; sleep 0.05; done
 grep -qx global_step500 "$work/wisconsin/data/other/latest" || fail "the pointer did not follow: $(tideway jobs list)"; pass
 python3 "$trainer" save "$here/other/global_step600" 600
