@@ -132,6 +132,45 @@ ask GET '/v1/checkpoints?series=other' | grep -q '"state":"removed"' || fail "wh
 ask POST /v1/checkpoints "${request/'"member":[0,1]'/'"member":[1,2]'}" | grep -q '^400 .*"code":"unsupported".*member' || fail "members were accepted"; pass
 ask POST /v1/checkpoints "${request/dcp/pickle}" | grep -q '^400 .*format' || fail "a format that is none was accepted"; pass
 
+# ---- one that is sent while it is written -------------------------------------------------------------------------------------
+tideway bwlimit off > /dev/null
+growing=$here/grown/step-700
+# Leaves with a hash in all staging of wisconsin.
+leaves() { python3 - "$work/wisconsin/data/.tideway" <<'PY'
+import pathlib, sys
+files = [path.read_bytes() for path in pathlib.Path(sys.argv[1]).glob("*/leaves")]
+print(sum(any(data[at:at + 16]) for data in files for at in range(0, len(data), 16)))
+PY
+}
+before=$(leaves)
+mkdir -p "$growing"
+head -c 20000000 /dev/urandom > "$growing/__0_0.distcp"
+first=$(ask POST /v1/checkpoints '{"series":"grown","path":"data:grown/step-700","format":"dcp","to":["wisconsin:data/grown"],"growing":true}')
+job=$(grep -o '"id":"[0-9a-f]*"' <<< "$first" | cut -d '"' -f 4)
+[ -n "$job" ] || fail "a growing checkpoint was answered $first"; pass
+head -c 9000000 /dev/urandom > "$growing/__1_0.distcp"
+[ "$(ask POST "/v1/checkpoints/$job/ranges" '{"path":"__1_0.distcp","offset":0,"length":8388608}' | cut -c 1-3)" = 202 ] || fail "a range was refused"; pass
+# Three leaves of the file that only grows, two of the declared ones, without anything that shows.
+for _ in $(seq 600); do [ "$(leaves)" -ge $((before + 5)) ] && break; sleep 0.05; done
+[ "$(leaves)" -eq $((before + 5)) ] || fail "$(leaves) leaves are there, $before before: $(tideway jobs list)"; pass
+absent "$work/wisconsin/data/grown"
+head -c 5000000 /dev/urandom >> "$growing/__0_0.distcp"
+echo marker > "$growing/.metadata"
+[ "$(ask POST "/v1/checkpoints/$job/complete" | cut -c 1-3)" = 202 ] || fail "it could not be completed"; pass
+for _ in $(seq 600); do [ -d "$work/wisconsin/data/grown/step-700" ] && break; sleep 0.05; done
+diff -r -x .tideway-manifest "$growing" "$work/wisconsin/data/grown/step-700" || fail "what grew is not what arrived: $(tideway jobs list)"; pass
+for _ in $(seq 200); do ask GET "/v1/jobs/$job" | grep -q '"state":"published"' && break; sleep 0.05; done
+ask GET "/v1/jobs/$job" > "$work/grown.job"
+python3 - "$work/grown.job" <<'PY' || fail "what went ahead crossed again: $(cat "$work/grown.job")"
+import json, sys
+job = json.loads(open(sys.argv[1]).read()[4:])
+assert job["state"] == "published" and job["outcome"]["bytes_held"] >= 5 * (4 << 20), job
+PY
+pass
+mkdir -p "$here/grown/step-800"
+job=$(ask POST /v1/checkpoints '{"series":"grown","path":"data:grown/step-800","to":["wisconsin:data/grown"],"growing":true}' | grep -o '"id":"[0-9a-f]*"' | cut -d '"' -f 4)
+ask POST "/v1/checkpoints/$job/abort" | grep -q '"state":"cancelled"' || fail "it was not aborted"; pass
+
 # ---- restore -------------------------------------------------------------------------------------------------------------------
 tideway bwlimit off > /dev/null
 tideway restore -q any:data/runs/llm7 --latest "$here/restored"
