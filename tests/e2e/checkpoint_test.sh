@@ -199,6 +199,29 @@ summary = [json.loads(line) for line in open(sys.argv[1])][-1]
 assert summary["bytes_held"] >= 40_000_000 - (4 << 20), summary
 PY
 pass
+# A replica that is not any more what was published is refused, and the next one is taken: whichever of the two is asked first.
+mkdir "$here/hurt" && python3 "$trainer" save "$here/hurt/step-1" 3 2 5000000
+for site in wisconsin oslo; do tideway copy -q "$here/hurt/step-1" "$site:data/hurt/step-1"; done
+flip() { python3 - "$1" <<'PY'
+import os, sys
+status = os.stat(sys.argv[1])
+with open(sys.argv[1], "r+b") as file:
+    file.seek(4_200_000)
+    byte = file.read(1)[0]
+    file.seek(4_200_000)
+    file.write(bytes([byte ^ 1]))
+os.utime(sys.argv[1], ns=(status.st_atime_ns, status.st_mtime_ns))
+PY
+}
+for try in 1 2 3 4 5 6; do
+  [ $((try % 2)) -eq 1 ] && site=wisconsin || site=oslo
+  flip "$work/$site/data/hurt/step-1/__0_0.distcp"
+  tideway restore -q any:data/hurt --latest "$here/hurt-back-$try"
+  python3 "$trainer" check "$here/hurt-back-$try" || fail "a damaged replica came back"; pass
+  flip "$work/$site/data/hurt/step-1/__0_0.distcp"
+  grep -q 'source_given_up.*code=hash_mismatch' "$work/atlanta.log" && break
+done
+grep -q 'source_given_up.*code=hash_mismatch' "$work/atlanta.log" || fail "no damaged replica was asked"; pass
 # One replica dies in the middle.
 tideway bwlimit off > /dev/null
 "$bin/tideway" --config "$work/atlanta.toml" restore -q any:data/large --latest "$here/large-back" 2> "$work/restore.log" &
