@@ -155,6 +155,7 @@ constexpr KeyRow kKeys[] = {
     {"watch", "series", kString, kOptional},
     {"watch", "to", kStrings, kRequired},
     {"watch", "rpo", kString, kOptional},
+    {"watch", "deadline", kString, kOptional},
     {"watch", "keep", kInteger, kOptional},
     {"watch", "class", kString, kOptional},
     {"watch", "settle", kString, kOptional},

@@ -209,7 +209,7 @@ struct Watch {
   std::string format = "auto";      // a word of checkpoint/assess.h
   std::string series;               // default: the directory
   std::vector<std::string> to;      // peer:root/path
-  std::optional<Duration> rpo;
+  std::optional<Duration> rpo, deadline;
   Duration settle = std::chrono::seconds(2), poll = std::chrono::seconds(2);
   uint32_t world = 0;               // processes that save; 0: not known
   uint32_t keep = 0;                // at the targets; 0: all

@@ -184,6 +184,9 @@ Api::Answer Api::on_job(Route route, const Call& call, const job::Job& job) {
     case Route::kChangeJob: return change(call, job);
     case Route::kListEntries: return ok(api::entries_to_json(job.problems, job.outcome ? job.outcome->failed : 0, job.outcome ? job.outcome->skipped : 0));
     case Route::kJobEvents: feed_.add(call.exchange, {std::nullopt, id}); return std::nullopt;
+    case Route::kDeclareRange:
+    case Route::kComplete:
+    case Route::kAbort: return grow(route, call);
     case Route::kPause: parts_.runner.pause(id, now_, wall_); break;
     case Route::kResume: parts_.runner.resume(id, now_, wall_); break;
     case Route::kCancel: parts_.runner.cancel(id, now_, wall_); break;
@@ -244,10 +247,27 @@ http::Response Api::schedule(const Call& call) const {
 Api::Answer Api::submit_checkpoint(const Call& call) {
   const auto request = api::parse_checkpoint(call.exchange->request().body);
   if (!request.ok()) return problem(request.error());
-  parts_.checkpoints.submit({request.value(), call.caller}, wall_, [exchange = call.exchange](const Result<std::string>& answer) {
+  parts_.checkpoints.submit({request.value(), call.caller}, {now_, wall_}, [exchange = call.exchange](const Result<std::string>& answer) {
     exchange->answer(answer.ok() ? ok(answer.value(), 202) : problem(answer.error()));
   });
   return std::nullopt;
+}
+
+// A checkpoint that is sent while it is written.
+Api::Answer Api::grow(Route route, const Call& call) {
+  const std::string& body = call.exchange->request().body;
+  Status status = success();
+  if (route == Route::kDeclareRange) {
+    const auto range = api::parse_range(body);
+    status = range.ok() ? parts_.checkpoints.declare(call.id, range.value()) : Status(range.error());
+  } else if (route == Route::kComplete) {
+    const auto pin = api::parse_complete(body);
+    status = pin.ok() ? parts_.checkpoints.complete(call.id, pin.value(), {now_, wall_}) : Status(pin.error());
+  } else {
+    status = parts_.checkpoints.abort(call.id, {now_, wall_});
+  }
+  if (!status.ok()) return problem(status.error(), call.id);
+  return ok(view(call.id), 202);
 }
 
 Api::Answer Api::restore(const Call& call) {

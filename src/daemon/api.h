@@ -82,6 +82,7 @@ class Api {
   http::Response check_schedule(const Call& call) const;
   http::Response schedule(const Call& call) const;
   Answer submit_checkpoint(const Call& call);
+  Answer grow(Route route, const Call& call);
   Answer restore(const Call& call);
   http::Response list_checkpoints(const Call& call) const;
   Result<JobTable::Submission> read_submission(const Call& call) const;

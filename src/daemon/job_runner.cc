@@ -53,18 +53,6 @@ api::Progress to_progress(const session::CopyNumbers& numbers) {
   return progress;
 }
 
-// Below a root of this gateway, which is held open since its start.
-session::OpenLocal below_roots(const session::Roots& roots) {
-  return [&roots](const std::string& path, storage::Side side) -> Result<session::LocalPlace> {
-    auto place = parse_root_place(path);
-    if (!place.ok()) return std::move(place).error();
-    auto root = roots.find(place.value().root, side);
-    if (root == nullptr) return Error{Fault::kUsage, "there is no root \"" + place.value().root + '"', "see GET /v1/roots"};
-    if (Status status = side == storage::Side::kDestination ? roots.check_in_place(place.value().root) : success(); !status.ok()) return std::move(status).error();
-    return session::LocalPlace{std::move(root), std::move(place.value().name), place.value().root};
-  };
-}
-
 // A checkpoint that is pinned is read from its pin, whatever its trainer does meanwhile.
 session::OpenLocal from_pin(const session::Roots& roots, const std::string& pin) {
   return [&roots, pin](const std::string& path, storage::Side side) -> Result<session::LocalPlace> {
@@ -129,6 +117,17 @@ Result<session::CopyRequest> request_of(const job::Spec& spec, const Names& name
   request.transfer_class = job::to_string(spec.service);
   if (const auto peer = session::peer_of(request); !peer.ok()) return peer.error();
   return request;
+}
+
+session::OpenLocal below_roots(const session::Roots& roots) {
+  return [&roots](const std::string& path, storage::Side side) -> Result<session::LocalPlace> {
+    auto place = parse_root_place(path);
+    if (!place.ok()) return std::move(place).error();
+    auto root = roots.find(place.value().root, side);
+    if (root == nullptr) return Error{Fault::kUsage, "there is no root \"" + place.value().root + '"', "see GET /v1/roots"};
+    if (Status status = side == storage::Side::kDestination ? roots.check_in_place(place.value().root) : success(); !status.ok()) return std::move(status).error();
+    return session::LocalPlace{std::move(root), std::move(place.value().name), place.value().root};
+  };
 }
 
 job::Outcome to_outcome(const engine::TransferDone::Outcome& done, const session::CopyNumbers& numbers, Duration took) {

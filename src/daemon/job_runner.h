@@ -36,6 +36,9 @@ struct Names {
 };
 Result<session::CopyRequest> request_of(const job::Spec& spec, const Names& names);
 
+// Where a job's local places lie: below a root of this gateway, which is held open since its start.
+session::OpenLocal below_roots(const session::Roots& roots);
+
 job::Outcome to_outcome(const engine::TransferDone::Outcome& done, const session::CopyNumbers& numbers, Duration took);
 
 class JobRunner {

@@ -43,7 +43,7 @@ void ReceivePath::announce(EventOutlet& events) {
     const bool is_staged = storage::Staging::exists(*start_.root, start_.staging);
     if (const auto free = start_.root->free_space(); free.ok() && !is_staged) start_.limits.free_space = free.value();
     if (!is_there) find_base();
-    if (is_there || repair_ || is_staged || base_) answers_ = transfer::Answers::kPerPage;
+    if (is_there || repair_ || is_staged || base_ || ahead_) answers_ = transfer::Answers::kPerPage;
   }
   receiver_ = std::make_unique<transfer::Receiver>(transfer::Receiver::Options{start_.id, answers_, start_.limits});
   const bool is_fresh = answers_ == transfer::Answers::kEverythingNeeded;

@@ -53,7 +53,7 @@ ReceivePath::~ReceivePath() {
 }
 
 void ReceivePath::give_back(Writing& writing) {
-  if (writing.room) return base_->give_back(std::move(writing.room));
+  if (writing.room) return rooms_.give_back(std::move(writing.room));
   writing.block.bytes.reset();
   tell_freed(rings_, {writing.lane, writing.block.key.slot, credit_max()});
 }
@@ -355,7 +355,9 @@ void ReceivePath::publish() {
 Status ReceivePath::make_visible(const Hash256& root) {
   if (Status status = store_->staging().keep_signature(signature_); !status.ok()) return status;
   if (Status status = log_->begin_publish({root, receiver_->entries()}); !status.ok()) return status;
-  return store_->publish({.destination = destination_, .entries = receiver_->entries(), .root = root});
+  Status status = store_->publish({.destination = destination_, .entries = receiver_->entries(), .root = root});
+  if (status.ok() && ahead_) static_cast<void>(ahead_->remove().ok());  // else a sweep does
+  return status;
 }
 
 Status ReceivePath::mend(const Hash256& root) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/send_path.h"
 
+#include "transfer/ahead_name.h"
+
 #include <algorithm>
 #include <cstring>
 
@@ -56,6 +58,7 @@ bool SendPath::poll(size_t buffers_max, EventOutlet& events) {
 
 bool SendPath::scan(EventOutlet& events) {
   if (!sender_.wants_entries()) return false;
+  if (content_ == StartSource::Content::kGrowing) return list_grown(events);
   ManifestEntry batch[kScanBatch];
   const auto listed = lister_->next(batch);
   if (!listed.ok()) {
@@ -76,6 +79,48 @@ bool SendPath::scan(EventOutlet& events) {
   if (entries.empty()) sender_.on_scan_end();
   if (entries.empty() && content_ == StartSource::Content::kManifestOnly)
     events.emit(TransferDone{handle_, TransferDone::Outcome{{}, sender_.entries(), sender_.bytes_listed()}});
+  return true;
+}
+
+void SendPath::on_grown(std::vector<GrownPart>&& parts) {
+  for (GrownPart& part : parts) grown_.push_back(std::move(part));
+}
+
+// Each part is a file of a flat directory, named by what it is part of.
+ManifestEntry SendPath::entry_of(const GrownPart& part) {
+  ManifestEntry entry;
+  entry.number = ObjectId(grown_listed_);
+  entry.name = *transfer::ahead_name({grown_listed_, part.leaf, part.path});
+  entry.size = kLeafSize * part.leaves;
+  entry.mode = 0600;
+  entry.first_leaf = grown_leaves_;
+  return entry;
+}
+
+bool SendPath::list_grown(EventOutlet& events) {
+  if (grown_.empty()) {
+    sender_.flush();  // what was read whole counts at the sink when it knows its root
+    return false;
+  }
+  ManifestEntry entry;
+  entry.type = EntryType::kDirectory;
+  entry.mode = 0700;
+  Status status = success();
+  if (grown_listed_ == 0) {
+    store_->bind(entry.number, entry);
+    status = sender_.on_listed({&entry, 1});
+    grown_listed_ = 1;
+  }
+  for (; status.ok() && !grown_.empty() && sender_.wants_entries(); grown_.pop_front()) {
+    entry = entry_of(grown_.front());
+    store_->bind(entry.number, entry);
+    store_->bind_part(entry.number, {std::move(grown_.front().path), kLeafSize * grown_.front().leaf});
+    grown_leaves_ += grown_.front().leaves;
+    grown_listed_ += 1;
+    status = sender_.on_listed({&entry, 1});
+  }
+  if (!status.ok()) fail(status.error(), events);
+  else sender_.flush();
   return true;
 }
 

@@ -59,6 +59,7 @@ Result<std::shared_ptr<Transfer>> push(Session& session, const TransferId& id, C
   }
   start.options = request.options;
   if (request.options.dry_run) start.content = engine::StartSource::Content::kManifestOnly;
+  if (request.source == CopyRequest::Source::kGrowing) start.content = engine::StartSource::Content::kGrowing;
   open.direction = messages::Direction::kPush;
   open.root = to.root;
   open.name = to.name;

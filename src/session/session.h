@@ -96,6 +96,8 @@ class Session {
   // Of a transfer that sends from here. The transfers of a session share its lanes, so one that must keep to a rate of its own
   // needs a session of its own.
   void limit_rate(Transfer& transfer, Rate rate);
+  // More of a growing source is final.
+  void grow(const Transfer& transfer, std::vector<engine::GrownPart> parts);
 
   // Connections for data: what a session that we dialled wants, once; whether a session of that number is waiting for one of
   // that flow; and what became of it.

@@ -155,6 +155,10 @@ void Session::limit_rate(Transfer& transfer, Rate rate) {
   if (lanes_.are_open()) set_ceiling();
 }
 
+void Session::grow(const Transfer& transfer, std::vector<engine::GrownPart> parts) {
+  if (!transfer.outcome) around_.engine.post(engine::Grown{transfer.handle, std::move(parts)});
+}
+
 void Session::open_slot(Transfer& transfer, engine::OpenSlot::Role role, uint64_t credit) {
   lanes_.open_slot({role, {}, *transfer.slot, transfer.handle, credit});
 }
@@ -279,6 +283,7 @@ void Session::serve_push(messages::OpenTransfer request) {
   start.modes = limits.value().modes;
   start.owner = to_string(channel_->peer().identity);
   start.staging = staging_id(start.id, channel_->peer().identity, start.modes);
+  start.ahead = staging_id(ahead_id(start.id), channel_->peer().identity, start.modes);
   start.lease_epoch = transfer->request.lease_epoch;
   if (may_have_base(transfer->request)) start.base = engine::StartSink::Base::kSibling;
   start.boot = around_.boot;

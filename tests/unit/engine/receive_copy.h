@@ -91,6 +91,8 @@ struct CopyOptions {
   messages::ResumeVerify resume_verify = messages::ResumeVerify::kAuto;
   Bytes bytes_max = Bytes::max();  // of the owner's grant
   TransferId staging = kId;
+  TransferId ahead{};
+  enum class List : uint8_t { kEnds, kStaysOpen } list = List::kEnds;  // kStaysOpen: of what goes ahead of a transfer
 };
 
 // One run of the transfer, as the control thread, the cpu worker and a peer would drive it.
@@ -114,6 +116,7 @@ class Copy {
     start.root = std::make_shared<storage::RootedDir>(storage::RootedDir::open_host_path(root.string(), storage::Side::kDestination).value());
     start.destination = named(options.to);
     start.base = options.base;
+    start.ahead = options.ahead;
     path_ = std::make_unique<ReceivePath>(std::move(start), ReceivePath::Around{queue_, rings_, leaf_buffers_, staging_book_, io_board_, kLeafSize * kBuffers});
     storage::MemorySource source(tree, {});
     const auto lister = source.list({});
@@ -124,7 +127,8 @@ class Copy {
       if (entry.type == EntryType::kFile) entry.version = tree.find(names_[entry.number])->version;
     }
     EXPECT_TRUE(sender_.on_listed(entries).ok());
-    sender_.on_scan_end();
+    if (options.list == CopyOptions::List::kEnds) sender_.on_scan_end();
+    else sender_.flush();
   }
 
   // Turns until it is over, at most so many; it is dropped after the last.
