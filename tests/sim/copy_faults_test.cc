@@ -256,6 +256,51 @@ TEST_F(CopyFaults, F21ExtendedAttributesAreNotKeptAndNotInTheWay) {
   EXPECT_EQ(::listxattr((bench_.out() / "a").c_str(), nullptr, 0), 0);
 }
 
+// The source was published here, and its manifest lies in it.
+TEST_F(CopyFaults, S13BytesThatRottedAtASourceAreNeverSentAsGood) {
+  put_large(bench_);
+  ASSERT_TRUE(bench_.run({}).is_published());
+  const fs::path rotten = bench_.out() / "m", second = bench_.disk() / "second";
+  fs::create_directory(second);
+  const auto copy_on = [&](std::vector<Error>* reported = nullptr) {
+    SimCopyConfig config;
+    config.source = bench_.out();
+    config.root = second;
+    SimCopy copy(config);
+    auto outcome = copy.run([] { return true; });
+    copy.end();
+    if (reported != nullptr) *reported = copy.reported();
+    return std::pair(outcome, copy.bytes_held());
+  };
+  const auto flip_a_bit = [&] {
+    const auto time = fs::last_write_time(rotten);
+    std::fstream file(rotten, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekg(1'000'000);
+    const char flipped = static_cast<char>(file.get() ^ 4);
+    file.seekp(1'000'000).put(flipped);
+    file.close();
+    fs::last_write_time(rotten, time);
+  };
+  flip_a_bit();
+  std::vector<Error> reported;
+  const auto [refused, nothing] = copy_on(&reported);
+  ASSERT_TRUE(refused && !refused->ok());
+  EXPECT_EQ(refused->error().name(), "source_corrupt");
+  EXPECT_EQ(refused->error().exit_code(), 8);
+  ASSERT_FALSE(reported.empty());
+  EXPECT_EQ(reported[0].fault, Fault::kSourceCorrupt);
+  EXPECT_NE(reported[0].what.find("bytes 0 to 4194303 of \"m\""), std::string::npos) << reported[0].what;
+  EXPECT_FALSE(fs::exists(second / "out")) << "visible in spite of it";
+  flip_a_bit();
+  const auto [mended, held] = copy_on();
+  ASSERT_TRUE(mended && mended->ok());
+  EXPECT_GE(held, 4_MiB) << "the others were good, and are not sent again";
+  fs::remove_all(second / "out");
+  flip_a_bit();
+  fs::last_write_time(rotten, fs::file_time_type::clock::now() - std::chrono::hours(1));
+  EXPECT_TRUE(copy_on().first->ok()) << "a file that says that it was changed is another file";
+}
+
 // A process that was paused, or whose lease store lost what it wrote, may not go on where another one has been since.
 TEST_F(CopyFaults, ALowerLeaseThanWasSeenIsRefusedAndChangesNothing) {
   put_large(bench_);
