@@ -97,7 +97,7 @@ void add_sessions(MetricsText& out, const session::SessionCounts& counts) {
   };
   out.family("limit_hits_total", kCounter, "transfers that met a limit of their grant").value(ended(Fault::kLimitExceeded), {{"limit", "grant"}});
   out.family("integrity_mismatches_total", kCounter, "transfers that ended because hashes differ");
-  out.value(ended(Fault::kHashMismatch) + ended(Fault::kManifestMismatch) + ended(Fault::kBadCompression), {{"stage", "transfer"}});
+  out.value(ended(Fault::kHashMismatch) + ended(Fault::kSourceCorrupt) + ended(Fault::kManifestMismatch) + ended(Fault::kBadCompression), {{"stage", "transfer"}});
 }
 
 void add_jobs(MetricsText& out, const MetricSources& sources) {

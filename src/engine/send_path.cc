@@ -239,8 +239,22 @@ void SendPath::hand_on(Reading&& reading) {
           BlockToPack{handle_, accepted_->lanes[reading.lane], effort_, pressure, std::move(raw), std::move(base)}, *rings_.cpu_bells[cpu]);
 }
 
+// The block is on its way already, and the sink drops of it what belongs to an entry that failed.
+void SendPath::give_up_rotten(std::span<const block::Segment> segments) {
+  if (!published_) return;
+  for (const block::Segment& segment : segments) {
+    if (!published_->has_rotted(segment)) continue;
+    const uint64_t begin = kLeafSize.count() * segment.leaf;
+    sender_.on_entry_failed(segment.object,
+                            {Fault::kSourceCorrupt, "bytes " + std::to_string(begin) + " to " + std::to_string(begin + segment.length - 1) + " of \"" +
+                                 store_->shown(segment.object) + "\" are not those that were published here",
+                             "take another copy, or mend this one with tideway repair; if it was changed on purpose, touch it"});
+  }
+}
+
 void SendPath::on_packed(const BlockPacked& packed) {
   to_pack_ -= 1;
+  give_up_rotten(packed.segments);
   if (packed.goes == BlockPacked::Goes::kNowhere) {
     buffers_out_ -= 1;
     take_from_ahead(packed.lane);
@@ -315,7 +329,7 @@ bool SendPath::say(EventOutlet& events) {
     auto message = sender_.next_message();
     if (!message) break;
     if (is_damaged(*message)) {
-      fail({Fault::kHashMismatch, "this copy is not any more what was published here", "take another replica; tideway verify says what is damaged"}, events);
+      fail({Fault::kSourceCorrupt, "this copy is not any more what was published here", "take another replica; tideway verify says what is damaged"}, events);
       return true;
     }
     messages_out_ += 1;
@@ -328,7 +342,10 @@ bool SendPath::say(EventOutlet& events) {
     events.emit(EntryReported{handle_, "", std::move(report->why)});
     worked = true;
   }
-  while (const auto released = sender_.next_release()) store_->release(*released);
+  while (const auto released = sender_.next_release()) {
+    store_->release(*released);
+    if (published_) published_->release(*released);
+  }
   return worked;
 }
 

@@ -66,6 +66,7 @@ class SendPath {
   void hand_on(Reading&& reading);
   void take_from_ahead(LaneHandle lane);
   bool submit_closes();
+  void give_up_rotten(std::span<const block::Segment> segments);
   bool is_damaged(const transfer::SenderMessage& message) const;
   bool say(EventOutlet& events);
   void tell_board();

@@ -127,6 +127,7 @@ Reaction reaction_to(Fault fault) {
     case Fault::kAuthFailed:  // a certificate that ended is issued anew
     case Fault::kEntriesFailed:
     case Fault::kSourceChanged:
+    case Fault::kSourceCorrupt:
     case Fault::kDestFull:
     case Fault::kDestQuota:
     case Fault::kDestInodes:

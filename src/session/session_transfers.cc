@@ -24,8 +24,10 @@ messages::PeerError to_message(const Transfer& transfer, const Error& why) {
   return {std::string(why.name()), messages::Reaction::kTransferEnds, detail, transfer.id, {}, 0};
 }
 
-// Whether another run may go on from what a sink has. After damage or nonsense all is sent anew, or it would end like this again.
+// Whether another run may go on from what a sink has. After damage or nonsense all is sent anew, or it would end like this again;
+// but of a source that is damaged nothing wrong was kept.
 bool is_staging_worth(const Error& why) {
+  if (why.fault == Fault::kSourceCorrupt) return true;
   return why.exit_code() != row_of(Fault::kHashMismatch).exit_code && why.fault != Fault::kProtocolError;
 }
 

@@ -200,22 +200,20 @@ void FileSource::on_done(const IoDone& done) {
   if (done.error != 0) {
     status = error_of(id, done.error);
   } else if (done.transferred < request.bytes.size()) {
-    const BoundObject* object = objects_.find_file(id);
-    TIDEWAY_CHECK(object != nullptr);
-    const auto place = place_of(*object);
-    status = changed(place.ok() ? place.value().root->shown(place.value().name) : object->name, "it became shorter");
+    status = changed(shown(id), "it became shorter");
   }
   slots_.finish(done.user, std::move(status));
   if (file->is_given_up && file->in_flight == 0) release(id);
 }
 
-Error FileSource::error_of(ObjectId id, int error) const {
+std::string FileSource::shown(ObjectId id) const {
   const BoundObject* object = objects_.find_file(id);
-  TIDEWAY_CHECK(object != nullptr);
+  if (object == nullptr) return "object " + std::to_string(id.value());
   const auto place = place_of(*object);
-  return errno_error(Side::kSource, error, "read",
-                     place.ok() ? place.value().root->shown(place.value().name) : to_display(object->name));
+  return place.ok() ? place.value().root->shown(place.value().name) : to_display(object->name);
 }
+
+Error FileSource::error_of(ObjectId id, int error) const { return errno_error(Side::kSource, error, "read", shown(id)); }
 
 void FileSource::close(const StoreRequest& request) {
   const BoundObject* object = objects_.find_file(request.object);

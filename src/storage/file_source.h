@@ -44,6 +44,7 @@ class FileSource final : public ObjectStore {
   void release(ObjectId id);
   // Whether these bytes are a hole, so that they need not be read: they are zeros. Only of sparse files already open.
   bool is_hole(ObjectId id, Bytes offset, Bytes length);
+  std::string shown(ObjectId id) const;  // a bound file's name, for people
 
  private:
   struct Place {

@@ -22,6 +22,7 @@ struct SimCopyConfig {
   std::filesystem::path source, root;    // the tree; the destination's root
   std::string destination = "out";
   messages::TransferOptions options;
+  engine::StartSink::Base base = engine::StartSink::Base::kNone;
   uint64_t lease_epoch = 0;              // of the sink
   transfer::BootId boot{std::byte{1}};   // of its host
   uint64_t seed = 1;
