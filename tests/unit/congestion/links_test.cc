@@ -205,5 +205,31 @@ TEST(BbrTransfers, FillAndShareLinksOfAnySpeedAndQueue) {
   }
 }
 
+// Within two seconds each way; what was under way at the change is lost to the simulation.
+TEST(BbrPath, ThatHalvesOrDoublesInMidTransferIsFilledAgain) {
+  constexpr Duration kRtt = 50ms;
+  struct Speed { Rate rate; uint64_t packets; };
+  for (const auto& [rate, packets] : {Speed{1_Gbit, 8}, Speed{10_Gbit, 64}, Speed{100_Gbit, 512}}) {
+    const Bytes size = test::PathSimulation::kPayload * packets;
+    const auto bbr = find_controller("bbr", Rate()).value().make(
+        {.packet_size = size, .window_initial = std::max(256_KiB, size * 2), .rtt_initial = kRtt});
+    std::vector<std::unique_ptr<wan::LinkModel>> models;
+    std::vector<std::unique_ptr<test::PathSimulation>> paths;
+    for (const double part : {1.0, 0.5, 1.0}) {
+      const wan::LinkConfig link{.rate = rate * part, .delay = kRtt / 2, .queue = rate.over(kRtt)};
+      const Time now = paths.empty() ? Time() : paths.back()->now();
+      models.push_back(std::make_unique<wan::LinkModel>(now, link, 1));
+      auto path = std::make_unique<test::PathSimulation>(*models.back(), *bbr, packets);
+      if (!paths.empty()) path->go_on_after(*paths.back());
+      path->run(2s);
+      const test::PathResult result = path->run(4s);
+      const double share = result.goodput().bits_per_second() / test::PathSimulation::payload_rate(link).bits_per_second();
+      EXPECT_GE(share, 0.95) << part << " of " << rate.bits_per_second();
+      EXPECT_LT(result.queue_delay_mean, 2 * kRtt) << part << " of " << rate.bits_per_second();  // a BDP of the full rate is two of half of it
+      paths.push_back(std::move(path));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace tideway::congestion
