@@ -37,6 +37,7 @@ constexpr double kJumpAgain = 2;            // times the rate there is
 
 constexpr Duration kProbeWaitMin = 2s, kProbeWaitSpread = 1s;
 constexpr uint64_t kProbeRoundsMin = 62;    // as often as Reno would, so that we do not starve it on short paths
+constexpr double kProbeAgainGrowth = 1.12;  // of a quarter more: the path takes more than was tried, or others left
 constexpr uint32_t kUpRoundsMax = 10;       // an idle application never fills the pipe; do not wait for it
 
 constexpr Duration kRttProbeEvery = 5s;     // without a sample near the minimum
@@ -165,7 +166,10 @@ void Bbr::end_round(const AckSample& sample) {
   // The samples of an Up phase are all in one round after its end; then the cycle before the last may be forgotten.
   if (!is_cycle_counted_ && phase_ != Phase::kUp && phase_ != Phase::kRefill && round_ > entered_round_ + 1) {
     // A probe that had nothing to send found nothing out.
-    if (sample.limited_by == LimitedBy::kNetwork) rate_max_ = {Rate(), std::max(rate_max_[0], rate_round_)};
+    if (sample.limited_by == LimitedBy::kNetwork) {
+      rate_max_ = {Rate(), std::max(rate_max_[0], rate_round_)};
+      is_path_larger_ = rate_max_[1] >= rate_probed_from_ * kProbeAgainGrowth && !is_queued() && is_probe_sample_;
+    }
     is_cycle_counted_ = true;
     is_probe_sample_ = false;
     loss_.restart();
@@ -333,7 +337,7 @@ void Bbr::step(const AckSample& sample) {
       else if (sample.in_flight <= std::min(bdp(1), window_cap())) enter(Phase::kCruise, sample);
       break;
     case Phase::kCruise:
-      if (is_time_to_probe(sample)) enter(Phase::kRefill, sample);
+      if (is_path_larger_ || is_time_to_probe(sample)) enter(Phase::kRefill, sample);
       break;
     case Phase::kRefill:
       if (sample.round > entered_round_) enter(Phase::kUp, sample);
@@ -381,6 +385,8 @@ void Bbr::enter(Phase phase, const AckSample& sample) {
     case Phase::kRefill:  // a fresh look: what was only for now is over
       inflight_lo_ = Bytes::max();
       rate_lo_ = Rate::unlimited();
+      rate_probed_from_ = bandwidth();
+      is_path_larger_ = false;
       loss_.restart();
       is_probe_sample_ = true;
       is_cycle_counted_ = false;

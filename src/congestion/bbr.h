@@ -10,6 +10,7 @@
 // - Down takes the window to one BDP, so that a queue is gone after a round trip; flows of one session keep smaller windows
 //   than a lone one, because each takes its own best moments for the path's.
 // - Pacing is at the estimate, and goes under it only while even the least round trip of a round shows a queue.
+// - A probe all of which arrives, and at once, is followed by the next: a path that has doubled is found in a second or two, not in eight.
 // - The headroom left while cruising never goes under the measured BDP, because an empty pipe is what our users see.
 //
 // The start: the first flight leaves as packet trains, whose spread at the receiver tells the path's rate after one round
@@ -147,6 +148,8 @@ class Bbr final : public CongestionController {
   uint64_t probed_round_ = 0;
   uint32_t rounds_up_ = 0;
   bool is_cycle_counted_ = true;     // rate_max_ moved on for the last probe
+  Rate rate_probed_from_;            // what the model said before it
+  bool is_path_larger_ = false;      // than the last probe could show
   Duration rtt_probed_{};            // least during ProbeRtt
   Time probe_rtt_done_at_ = kNever;
   uint64_t probe_rtt_round_ = 0;

@@ -8,6 +8,7 @@
 
 #include <initializer_list>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace tideway::congestion {
@@ -141,18 +142,19 @@ TEST(BbrFlows, ShareALinkEvenlyAndLeaveNoStandingQueue) {
   EXPECT_GT(least, 0.25 / 3);
 }
 
-// What each transfer got in 10 s after 5, all having started together.
-std::vector<double> shares_of(const wan::LinkConfig& link, std::initializer_list<uint32_t> flows_of_transfers) {
+// What each transfer got in 10 s after 5, all having started together. On fast links so many packets are one event.
+std::vector<double> shares_of(const wan::LinkConfig& link, std::initializer_list<uint32_t> flows_of_transfers, uint64_t packets = 1) {
   wan::LinkModel model(Time(), link, 1);
   std::vector<std::unique_ptr<CongestionController>> controllers;
   std::vector<std::unique_ptr<test::PathSimulation>> paths;
   std::vector<test::PathSimulation*> all;
   for (const uint32_t flows : flows_of_transfers) {
     for (uint32_t flow = 0; flow < flows; ++flow) {
-      const ControllerConfig config{.window_initial = 256_KiB / flows, .rtt_initial = link.delay * 2, .flows = flows,
-                                    .seed = controllers.size() + 1};
+      const Bytes size = test::PathSimulation::kPayload * packets;
+      const ControllerConfig config{.packet_size = size, .window_initial = std::max(256_KiB / flows, size * 2),
+                                    .rtt_initial = link.delay * 2, .flows = flows, .seed = controllers.size() + 1};
       controllers.push_back(find_controller("bbr", Rate()).value().make(config));
-      paths.push_back(std::make_unique<test::PathSimulation>(model, *controllers.back()));
+      paths.push_back(std::make_unique<test::PathSimulation>(model, *controllers.back(), packets));
       all.push_back(paths.back().get());
     }
   }
@@ -182,6 +184,49 @@ TEST(BbrTransfers, ShareALinkEvenlyHoweverManyFlowsTheyHave) {
     for (const auto& shares : {shares_of(link, {1, 1}), shares_of(link, {2, 2}), shares_of(link, {4, 1})}) {
       EXPECT_GE(fairness(shares), 0.95) << "at " << rtt / 1ms << " ms: " << shares[0] << " and " << shares[1];
       EXPECT_GE(shares[0] + shares[1], 0.95);
+    }
+  }
+}
+
+// From 1 to 400 Gbit/s, in virtual time, over shallow and deep queues: alone a transfer fills the link, and two get their halves.
+TEST(BbrTransfers, FillAndShareLinksOfAnySpeedAndQueue) {
+  constexpr Duration kRtt = 50ms;
+  struct Speed { Rate rate; uint64_t packets; };
+  for (const auto& [rate, packets] : {Speed{1_Gbit, 32}, Speed{10_Gbit, 256}, Speed{100_Gbit, 1024}, Speed{400_Gbit, 4096}}) {
+    for (const double queue : {0.1, 1.0, 4.0}) {
+      const auto bytes = static_cast<uint64_t>(static_cast<double>(rate.over(kRtt).count()) * queue);
+      const wan::LinkConfig link{.rate = rate, .delay = kRtt / 2, .queue = Bytes(bytes)};
+      const std::string name = std::to_string(rate.bits_per_second() / 1'000'000'000) + " Gbit/s, " + std::to_string(queue) + " BDP";
+      EXPECT_GE(shares_of(link, {2}, packets)[0], 0.95) << name;
+      const auto shares = shares_of(link, {2, 2}, packets);
+      EXPECT_GE(shares[0] + shares[1], 0.95) << name;
+      EXPECT_GE(fairness(shares), queue < 1 ? 0.9 : 0.95) << name << ": " << shares[0] << " and " << shares[1];
+    }
+  }
+}
+
+// Within two seconds each way; what was under way at the change is lost to the simulation.
+TEST(BbrPath, ThatHalvesOrDoublesInMidTransferIsFilledAgain) {
+  constexpr Duration kRtt = 50ms;
+  struct Speed { Rate rate; uint64_t packets; };
+  for (const auto& [rate, packets] : {Speed{1_Gbit, 8}, Speed{10_Gbit, 64}, Speed{100_Gbit, 512}}) {
+    const Bytes size = test::PathSimulation::kPayload * packets;
+    const auto bbr = find_controller("bbr", Rate()).value().make(
+        {.packet_size = size, .window_initial = std::max(256_KiB, size * 2), .rtt_initial = kRtt});
+    std::vector<std::unique_ptr<wan::LinkModel>> models;
+    std::vector<std::unique_ptr<test::PathSimulation>> paths;
+    for (const double part : {1.0, 0.5, 1.0}) {
+      const wan::LinkConfig link{.rate = rate * part, .delay = kRtt / 2, .queue = rate.over(kRtt)};
+      const Time now = paths.empty() ? Time() : paths.back()->now();
+      models.push_back(std::make_unique<wan::LinkModel>(now, link, 1));
+      auto path = std::make_unique<test::PathSimulation>(*models.back(), *bbr, packets);
+      if (!paths.empty()) path->go_on_after(*paths.back());
+      path->run(2s);
+      const test::PathResult result = path->run(4s);
+      const double share = result.goodput().bits_per_second() / test::PathSimulation::payload_rate(link).bits_per_second();
+      EXPECT_GE(share, 0.95) << part << " of " << rate.bits_per_second();
+      EXPECT_LT(result.queue_delay_mean, 2 * kRtt) << part << " of " << rate.bits_per_second();  // a BDP of the full rate is two of half of it
+      paths.push_back(std::move(path));
     }
   }
 }
