@@ -74,7 +74,7 @@ Result<session::CopyRequest> request_from(const CopyOptions& options) {
   }
   request.destination = std::move(request.sources.back());
   request.sources.pop_back();
-  const auto wire = session::options_from({options.compress, options.verify, options.publish, options.last, "never", options.resume_verify});
+  const auto wire = session::options_from({options.compress, options.verify, options.publish, options.last, options.overwrite, options.resume_verify});
   if (!wire.ok()) return wire.error();
   request.options = wire.value();
   request.options.dry_run = options.dry_run;
@@ -108,6 +108,7 @@ Result<job::Spec> spec_from(const CopyOptions& options, const GatewayClient& gat
   spec.verify = options.verify;
   spec.publish = options.publish;
   spec.last = options.last;
+  spec.overwrite = options.overwrite;
   spec.resume_verify = options.resume_verify;
   for (const messages::Filter& filter : options.filters)
     spec.filters.push_back({filter.kind == messages::FilterKind::kInclude ? job::Filter::Kind::kInclude : job::Filter::Kind::kExclude, filter.pattern});
@@ -147,6 +148,7 @@ void add_copy_options(CLI::App& verb, const std::shared_ptr<CopyOptions>& option
   verb.add_option("--verify", options->verify, "wire, memory or readback: how far along the way hashes are compared")->type_name("LEVEL");
   verb.add_option("--resume-verify", options->resume_verify, "auto, all or none: what an earlier run left at the destination is hashed again if its host was started anew; in any case; never")->type_name("WHAT");
   verb.add_option("--publish", options->publish, "auto; rename: a new tree appears as a whole; marker: part by part, markers of completion last; each: each file when it is whole")->type_name("FORM");
+  verb.add_option("--overwrite", options->overwrite, "never; if-older: a single file replaces an older one; always: a single file replaces any other, and with --publish rename a tree takes the place of the one that is there")->type_name("WHEN");
   verb.add_option_function<std::string>("--last", [options](const std::string& pattern) { options->last.push_back(pattern); }, "What is called so appears after all else, besides the markers of known formats")->type_name("PATTERN")->trigger_on_parse();
   verb.add_option("--class", options->transfer_class, "restore, checkpoint, staging or best-effort: which of the gateway's jobs starts first, and has most of the link")->type_name("CLASS");
   verb.add_option("--deadline", options->deadline, "When it has to be there, such as 6h from now or 2026-11-27T06:00:00Z; refused if that cannot be met")->type_name("TIME");

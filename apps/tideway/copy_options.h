@@ -16,7 +16,7 @@ namespace tideway::cli {
 struct CopyOptions {
   std::vector<std::string> places;
   std::vector<messages::Filter> filters;
-  std::string files_from, bwlimit, compress = "auto", verify = "memory", capture, publish = "auto", resume_verify = "auto", transfer_class;
+  std::string files_from, bwlimit, compress = "auto", verify = "memory", capture, publish = "auto", overwrite = "never", resume_verify = "auto", transfer_class;
   uint32_t weight = 0;  // zero: not given
   std::string deadline;
   std::vector<std::string> last;

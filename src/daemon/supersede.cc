@@ -5,7 +5,7 @@
 
 namespace tideway::daemon {
 
-bool is_pointer(const job::Job& job) { return job.spec.overwrite != "never"; }
+bool is_pointer(const job::Job& job) { return job.spec.overwrite == "if-older"; }
 
 std::string_view place_above(std::string_view destination) { return destination.substr(0, destination.rfind('/')); }
 

@@ -48,9 +48,10 @@ void ReceivePath::announce(EventOutlet& events) {
   receiver_ = std::make_unique<transfer::Receiver>(transfer::Receiver::Options{start_.id, answers_, start_.limits});
   const bool is_fresh = answers_ == transfer::Answers::kEverythingNeeded;
   using enum storage::PublishRules::Form;
-  const auto form = rules_.form == kEach                 ? messages::PublishForm::kEach
-                    : is_there || rules_.form == kMarker ? messages::PublishForm::kMarker
-                                                         : messages::PublishForm::kRename;
+  const bool adds = is_there && !storage::replaces_trees(rules_);
+  const auto form = rules_.form == kEach             ? messages::PublishForm::kEach
+                    : adds || rules_.form == kMarker ? messages::PublishForm::kMarker
+                                                     : messages::PublishForm::kRename;
   events.emit(SinkReady{start_.transfer, is_fresh ? SourceAccepted::Needed::kEverything : SourceAccepted::Needed::kPerPage, form});
 }
 

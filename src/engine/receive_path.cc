@@ -21,7 +21,10 @@ storage::PublishRules rules_from(const messages::TransferOptions& options) {
                     : options.publish == messages::PublishForm::kEach   ? Form::kEach
                                                                         : Form::kAuto;
   using Replace = storage::PublishRules::Replace;
-  return {form, options.last, options.overwrite == messages::Overwrite::kIfOlder ? Replace::kIfOlder : Replace::kNever};
+  const Replace replace = options.overwrite == messages::Overwrite::kIfOlder  ? Replace::kIfOlder
+                          : options.overwrite == messages::Overwrite::kAlways ? Replace::kAlways
+                                                                              : Replace::kNever;
+  return {form, options.last, replace};
 }
 
 }  // namespace

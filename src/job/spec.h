@@ -58,7 +58,7 @@ struct Spec {
   Class service = Class::kBestEffort;
   Patience patience = Patience::kJob;
   std::vector<std::string> alternatives;   // of a restore: where else the one source may be had, the best first
-  std::string overwrite = "never";         // or "if-older", of a single file
+  std::string overwrite = "never";         // or "if-older", of a single file; or "always"
   std::string resume_verify = "auto";      // or "all", "none": what of an earlier run is hashed again
   std::optional<Checkpoint> checkpoint;    // with series and maybe step
   std::string submission_id;               // empty: a repeated request is another job

@@ -46,8 +46,13 @@ Result<messages::TransferOptions> options_from(const CopyWords& options) {
   else if (options.resume_verify != "auto")
     return Error{Fault::kUsage, "--resume-verify " + options.resume_verify + " is not known", "write auto, all or none"};
   if (options.overwrite == "if-older") wire.overwrite = messages::Overwrite::kIfOlder;
+  else if (options.overwrite == "always") wire.overwrite = messages::Overwrite::kAlways;
   else if (options.overwrite != "never")
-    return Error{Fault::kUnsupported, "overwrite " + to_display(options.overwrite) + " is not there in this version", "use never, or if-older for a single file"};
+    return Error{Fault::kUsage, "--overwrite " + to_display(options.overwrite) + " is not known", "write never, if-older or always"};
+  const bool is_by_parts = wire.publish == messages::PublishForm::kMarker || wire.publish == messages::PublishForm::kEach;
+  if (is_by_parts && wire.overwrite == messages::Overwrite::kAlways)
+    return Error{Fault::kUnsupported, "--overwrite always does not go with --publish " + options.publish,
+                 "a tree is replaced as a whole, with --publish rename"};
   for (const std::string& pattern : options.last)
     if (pattern.empty() || pattern.size() > kNameComponentMax || pattern.find('/') != pattern.npos)
       return Error{Fault::kUsage, "--last \"" + to_display(pattern) + "\" cannot be the last part of a name", "write a name, with * and ?, without /"};

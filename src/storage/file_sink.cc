@@ -359,6 +359,7 @@ Error FileSink::sync_error(int error) const {
 }
 
 Result<Existing> FileSink::probe_existing(const ManifestEntry& entry) const {
+  if (replaces_trees(config_.rules) && entry.number != entry.parent) return Existing::kAbsent;
   std::vector<std::string> path;
   if (entry.number != entry.parent) {
     const BoundObject* parent = objects_.find_directory(entry.parent);

@@ -17,6 +17,7 @@
 namespace tideway::storage {
 namespace {
 
+constexpr const char* kExchangedName = "exchanged";  // in staging: the inode of our tree
 constexpr uint32_t kBuildMode = 0700;       // of a directory until all its content is in
 constexpr uint64_t kInodesSynced = 64;  // directories and empty files, each by itself; above it one syncfs costs less
 
@@ -44,7 +45,10 @@ class Publication {
 
  private:
   enum class Pass : uint8_t { kFirst, kMarkers };
-  Status publish_new_tree();
+  enum class Place : uint8_t { kNew, kTaken };
+  Status publish_tree(Place place);
+  Status exchange(const RootedDir& parent, const RootedDir& top);
+  Result<bool> was_exchanged() const;
   Status publish_into(const RootedDir& top);
   Status publish_file(const ManifestEntry& entry);
   Status prepare(const RootedDir& top);
@@ -61,6 +65,7 @@ class Publication {
   Status sync_many(const RootedDir& any, uint64_t directories);
   Status move_pieces(const RootedDir& top, Pass pass);
   Status move_piece(const RootedDir& in, const ObjectName& name, const ManifestEntry& entry);
+  Status finish_moved(const RootedDir& in, const ObjectName& name, const ManifestEntry& entry) const;
   Result<ObjectName> write_manifest();
   void keep_manifest(const ObjectName& written);
   Result<WalkResult> walk(const RootedDir& top, const WalkSteps& steps);
@@ -106,11 +111,12 @@ Status Publication::run() {
   auto there = root.stat_if_exists(order_.destination);
   if (!there.ok()) return std::move(there).error();
   if (zero.value().type == EntryType::kFile) return publish_file(zero.value());
-  if (!there.value() && rules_.form != PublishRules::Form::kMarker && rules_.form != PublishRules::Form::kEach) return publish_new_tree();
+  if (!there.value() && rules_.form != PublishRules::Form::kMarker && rules_.form != PublishRules::Form::kEach) return publish_tree(Place::kNew);
   if (!there.value())
     if (auto made = root.make_dirs(order_.destination); !made.ok()) return std::move(made).error();
   if (there.value() && there.value()->kind != FileKind::kDirectory)
     return conflict(Fault::kTypeConflict, root.shown(order_.destination), "exists and is no directory");
+  if (replaces_trees(rules_)) return publish_tree(Place::kTaken);
   auto top = root.open_dir(order_.destination);
   if (!top.ok()) return std::move(top).error();
   return publish_into(top.value());
@@ -125,8 +131,17 @@ Result<WalkResult> Publication::walk(const RootedDir& top, const WalkSteps& step
   return result;
 }
 
-Status Publication::publish_new_tree() {
+Status Publication::publish_tree(Place place) {
   const RootedDir& root = staging_.root();
+  if (place == Place::kTaken) {
+    if (order_.destination.is_root()) return conflict(Fault::kTypeConflict, root.shown({}), "is the root itself, which nothing takes the place of");
+    const auto done = was_exchanged();
+    if (!done.ok()) return done.error();
+    if (done.value()) {
+      auto parent = root.open_dir(order_.destination.parent());
+      return parent.ok() ? parent.value().sync() : Status(parent.error());
+    }
+  }
   ManifestEntry zero;  // entry 0 gets its attributes last, when the walk has read them
   const ObjectName manifest = single_name(std::string(kTreeManifestName));
   auto top = make_directory(*pieces_, piece_name(zero));
@@ -141,12 +156,45 @@ Status Publication::publish_new_tree() {
   if (auto parents = root.make_dirs(order_.destination.parent()); !parents.ok()) return std::move(parents).error();
   auto parent = root.open_dir(order_.destination.parent());
   if (!parent.ok()) return std::move(parent).error();
+  if (place == Place::kTaken) return exchange(parent.value(), top.value());
   if (auto moved = move_piece(parent.value(), single_name(order_.destination.last()), zero); !moved.ok()) {
     if (moved.error().fault != Fault::kDestExists) return moved;
     auto other = root.open_dir(order_.destination);
     if (!other.ok() || !holds_our_root(other.value())) return moved;  // it appeared meanwhile and is not ours
   }
   return parent.value().sync();
+}
+
+// Afterwards the tree that was there lies in staging, and must not be taken for ours by whoever repeats this: which directory
+// ours is stands there first.
+Status Publication::exchange(const RootedDir& parent, const RootedDir& top) {
+  const auto ours = top.stat({});
+  if (!ours.ok()) return ours.error();
+  const ObjectName note = single_name(kExchangedName), name = single_name(order_.destination.last());
+  if (auto removed = staging_.dir().remove_tree(note); !removed.ok()) return removed;
+  auto file = staging_.dir().create_file(note, 0600);
+  if (!file.ok()) return std::move(file).error();
+  int error = write_all(file.value().get(), 0, std::as_bytes(std::span(&ours.value().inode, 1)));
+  if (error == 0 && ::fdatasync(file.value().get()) != 0) error = errno;
+  if (error != 0) return errno_error(Side::kDestination, error, "write what is exchanged by", "the transfer");
+  for (const RootedDir* dir : std::array<const RootedDir*, 2>{&*pieces_, &staging_.dir()})
+    if (auto synced = dir->sync(); !synced.ok()) return synced;
+  if (auto moved = pieces_->rename(piece_name(counted_.top), parent, name, IfTaken::kExchange); !moved.ok()) return moved;
+  if (auto finished = finish_moved(parent, name, counted_.top); !finished.ok()) return finished;
+  return parent.sync();
+}
+
+Result<bool> Publication::was_exchanged() const {
+  const ObjectName note = single_name(kExchangedName);
+  const auto noted = staging_.dir().stat_if_exists(note);
+  if (!noted.ok()) return noted.error();
+  if (!noted.value()) return false;
+  const auto file = staging_.dir().open_file(note, Access::kRead);
+  const auto there = staging_.root().stat_if_exists(order_.destination);
+  if (!file.ok()) return file.error();
+  if (!there.ok()) return there.error();
+  uint64_t inode = 0;
+  return read_exactly(file.value().get(), 0, std::as_writable_bytes(std::span(&inode, 1))) && there.value() && there.value()->inode == inode;
 }
 
 bool Publication::holds_our_root(const RootedDir& dir) const {
@@ -268,8 +316,8 @@ Status Publication::prepare_file(const RootedDir& in, const ManifestEntry& entry
   if (absent.value()) return make_file(*pieces_, piece_name(entry), entry);
   auto staged = staging_.holds_object(entry.number);
   if (!staged.ok()) return std::move(staged).error();
-  const bool may_be_later = rules_.replace == PublishRules::Replace::kIfOlder;
-  if (staged.value() && !appeared_ && !may_be_later) appeared_ = in.shown(name);
+  const bool may_be_there = rules_.replace != PublishRules::Replace::kNever;
+  if (staged.value() && !appeared_ && !may_be_there) appeared_ = in.shown(name);
   return success();
 }
 
@@ -372,11 +420,15 @@ Status Publication::move_pieces(const RootedDir& top, Pass pass) {
 }
 
 Status Publication::move_piece(const RootedDir& in, const ObjectName& name, const ManifestEntry& entry) {
-  const bool replaces = rules_.replace == PublishRules::Replace::kIfOlder && entry.number == entry.parent && entry.type == EntryType::kFile;
+  const bool replaces = rules_.replace != PublishRules::Replace::kNever && entry.number == entry.parent && entry.type == EntryType::kFile;
   if (auto moved = pieces_->rename(piece_name(entry), in, name, replaces ? IfTaken::kReplace : IfTaken::kFail); !moved.ok()) {
     if (moved.error().fault != Fault::kDestExists || entry.number == ObjectId(0)) return moved;
     return conflict(Fault::kNameCollision, in.shown(name), "was taken by another entry or process meanwhile");
   }
+  return finish_moved(in, name, entry);
+}
+
+Status Publication::finish_moved(const RootedDir& in, const ObjectName& name, const ManifestEntry& entry) const {
   if (entry.type != EntryType::kDirectory || (mode_of(entry) & kBuildMode) == kBuildMode) return success();
   auto dir = in.open_dir(name);
   if (!dir.ok()) return std::move(dir).error();
@@ -422,6 +474,7 @@ Result<Existing> probe_existing(const RootedDir& dir, const ObjectName& name, co
       if (found.kind != FileKind::kFile) return Existing::kTypeConflict;
       if (found.size == entry.size && found.mtime_ns == entry.mtime_ns) return Existing::kSame;
       if (rules.replace == PublishRules::Replace::kNever || entry.number != entry.parent) return Existing::kDifferent;
+      if (rules.replace == PublishRules::Replace::kAlways) return Existing::kAbsent;
       return found.mtime_ns < entry.mtime_ns ? Existing::kAbsent : Existing::kSame;
     case EntryType::kSymlink: break;
   }
@@ -441,10 +494,14 @@ Status check_destination(const ObjectName& name) {
   return Error{Fault::kNameReserved, "\"" + to_display(name) + "\" belongs to Tideway itself", "choose another destination"};
 }
 
+bool replaces_trees(const PublishRules& rules) {
+  return rules.form == PublishRules::Form::kRename && rules.replace == PublishRules::Replace::kAlways;
+}
+
 Status check_may_add(const PublishRules& rules, const std::string& shown) {
-  if (rules.form != PublishRules::Form::kRename) return success();
+  if (rules.form != PublishRules::Form::kRename || replaces_trees(rules)) return success();
   return Error{Fault::kDestExists, "\"" + shown + "\" exists, and `rename` publishes a tree as a whole or not at all",
-               "choose a new destination, or publish with marker"};
+               "choose a new destination, publish with marker, or add `--overwrite always` to replace all of it"};
 }
 
 bool is_marker(std::string_view name, const PublishRules& rules) {

@@ -4,7 +4,8 @@
 // one rename. Into an existing directory goes what it lacks: each missing file, link or directory with all its content
 // is made ready in staging, with its modes and times, and appears by one rename of its own, completion markers last.
 // All that can be foreseen to fail (conflicts, missing objects, a full disk) fails before the first of these renames.
-// Nothing that exists is ever replaced or removed, and nothing incomplete has a final name. Memory is bounded by the
+// Nothing that exists is replaced or removed unless the rules say so, and nothing incomplete has a final name. A tree that
+// replaces another one is made ready as a whole, exchanged with it by one rename, and the other one goes with staging. Memory is bounded by the
 // depth and one page, plus two bits per entry.
 //
 // Every step may be repeated: an object that is no longer in staging must already lie where it belongs.
@@ -30,9 +31,11 @@ enum class Existing : uint8_t {
 struct PublishRules {
   enum class Form : uint8_t { kAuto, kRename, kMarker, kEach } form = Form::kAuto;
   std::vector<std::string> last;
-  // Of a single file: kIfOlder replaces one that is older, and leaves one that is not. Trees are never added to by replacing.
-  enum class Replace : uint8_t { kNever, kIfOlder } replace = Replace::kNever;
+  // Of a single file: kIfOlder replaces one that is older, and leaves one that is not; kAlways replaces any that differs. Of a tree,
+  // with kRename: kAlways takes the place of the one that is there, with all that is in it. Trees are never added to by replacing.
+  enum class Replace : uint8_t { kNever, kIfOlder, kAlways } replace = Replace::kNever;
 };
+bool replaces_trees(const PublishRules& rules);
 
 // What stands at `name` in `dir` where `entry` is to go. Under a rule that replaces, an older file is as good as none, and a later one
 // as the same.

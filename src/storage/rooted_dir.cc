@@ -325,7 +325,7 @@ Status RootedDir::rename(const ObjectName& from, const RootedDir& to_dir, const 
   auto target = to_dir.place_of(to, "rename to");
   if (!target.ok()) return target.error();
   const Place &old_place = source.value(), &new_place = target.value();
-  const unsigned flags = if_taken == IfTaken::kFail ? RENAME_NOREPLACE : 0;
+  const unsigned flags = if_taken == IfTaken::kFail ? RENAME_NOREPLACE : if_taken == IfTaken::kExchange ? RENAME_EXCHANGE : 0;
   if (::renameat2(old_place.fd, old_place.last.c_str(), new_place.fd, new_place.last.c_str(), flags) != 0)
     return errno == ENOENT ? error_of(errno, "rename", from) : to_dir.error_of(errno, "rename to", to);
   return success();

@@ -64,7 +64,7 @@ int set_times(int fd, int64_t mtime_ns);
 enum class Lookup : uint8_t { kOpenat2, kWalk };          // kOpenat2 walks by itself where the call does not work
 enum class Caching : uint8_t { kBuffered, kDirect };
 enum class Access : uint8_t { kRead, kWrite };
-enum class IfTaken : uint8_t { kFail, kReplace };
+enum class IfTaken : uint8_t { kFail, kReplace, kExchange };  // kExchange: it gets the other one's name, and has to be there
 
 class RootedDir {
  public:

@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <fstream>
+#include <map>
 
 namespace tideway::test {
 namespace {
@@ -390,6 +391,42 @@ TEST_F(CopyFaults, AKillWhileObjectsGetOtherNumbersCostsNothingThatIsThere) {
     EXPECT_GE(again.held, there) << "at call " << at;
   }
   EXPECT_GE(at, 15U);
+}
+
+// The former tree is whole until the new one is, whoever dies at whatever call; then another run ends it.
+TEST_F(CopyFaults, ATreeThatIsReplacedIsTheFormerOneOrTheNewOneAtAnyTime) {
+  const std::map<std::string, std::string> former = {{"a", "former a"}, {"only/former", "b"}};
+  const auto is_former = [&] {
+    std::map<std::string, std::string> there;
+    for (const auto& file : fs::recursive_directory_iterator(bench_.out())) {
+      if (!file.is_regular_file()) continue;
+      std::ifstream in(file.path(), std::ios::binary);
+      there[file.path().lexically_relative(bench_.out())] = {std::istreambuf_iterator<char>(in), {}};
+    }
+    return there == former;
+  };
+  put_small(bench_);
+  CopyBench::Run run;
+  run.copy.options.publish = messages::PublishForm::kRename;
+  run.copy.options.overwrite = messages::Overwrite::kAlways;
+  uint64_t at = 1;
+  for (bool was_hit = true; was_hit && at < kCallsMax && !HasFailure(); at += 2) {
+    fs::remove_all(bench_.disk());
+    for (const auto& [name, bytes] : former) {
+      fs::create_directories((bench_.out() / name).parent_path());
+      std::ofstream(bench_.out() / name) << bytes;
+    }
+    run.fault = {.kind = DiskFault::Kind::kPowerCut, .at = at, .calls = DiskFault::Calls::kDurability};
+    run.loss = at % 4 == 1 ? Loss::kNothing : Loss::kUnsynced;
+    was_hit = bench_.run(run).was_hit;
+    EXPECT_TRUE(bench_.check_whole().empty() || is_former()) << "at call " << at << ": " << bench_.check_whole();
+    run.fault = {};
+    const CopyBench::Came again = bench_.run(run);
+    EXPECT_TRUE(again.is_published()) << "at call " << at << ": " << again.text();
+    EXPECT_EQ(bench_.check_whole(), "") << "at call " << at;
+    EXPECT_FALSE(fs::exists(bench_.out() / "only")) << "at call " << at;
+  }
+  EXPECT_GE(at, 20U);
 }
 
 }  // namespace

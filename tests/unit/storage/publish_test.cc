@@ -532,5 +532,69 @@ TEST_F(PublishTest, ManyDirectoriesAreSyncedAndPublishedAsFewAre) {
   EXPECT_EQ(root_.read("copy/1099/f"), "x");
 }
 
+class ReplaceTest : public PublishTest {
+ protected:
+  void publish_former() {
+    sample();
+    file(0, "only", "of the former");
+    ASSERT_TRUE(publish("copy").ok());
+    restart(1);
+    rules_ = {PublishRules::Form::kRename, {}, PublishRules::Replace::kAlways};
+  }
+  void next() {
+    dir(0, "", 0755);
+    file(0, "a", "ALPHA, and longer");
+    dir(0, "closed", 0555);
+    file(2, "new", "gamma");
+  }
+};
+
+TEST_F(ReplaceTest, ATreeTakesThePlaceOfTheOneThatIsThereWithAllThatIsInIt) {
+  publish_former();
+  next();
+  const auto status = publish("copy");
+  ASSERT_TRUE(status.ok()) << status.error().what;
+  EXPECT_EQ(names_in("copy"), ".tideway-manifest a closed new ");
+  EXPECT_EQ(root_.read("copy/a"), "ALPHA, and longer");
+  EXPECT_EQ(root_.stat("copy/closed").st_mode & 07777U, 0555U);
+  const auto again = publish_staged(*staging_, order_, {decode_page, modes_, rules_});
+  ASSERT_TRUE(again.ok()) << again.error().what;
+  EXPECT_EQ(root_.read("copy/a"), "ALPHA, and longer") << "whoever died behind the exchange does not exchange again";
+  ASSERT_TRUE(staging_->remove().ok()) << "the former one goes with staging";
+}
+
+TEST_F(ReplaceTest, NothingIsReplacedWithoutBeingAskedFor) {
+  publish_former();
+  next();
+  rules_.replace = PublishRules::Replace::kNever;
+  const auto status = publish("copy");
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().fault, Fault::kDestExists);
+  EXPECT_EQ(root_.read("copy/only"), "of the former");
+}
+
+TEST_F(ReplaceTest, AFileIsNotReplacedByATreeNorTheRootItself) {
+  root_.write("copy", "a file");
+  rules_ = {PublishRules::Form::kRename, {}, PublishRules::Replace::kAlways};
+  next();
+  for (const std::string place : {"copy", ""}) {
+    const auto status = publish(place);
+    ASSERT_FALSE(status.ok());
+    EXPECT_EQ(status.error().fault, Fault::kTypeConflict);
+    EXPECT_EQ(root_.read("copy"), "a file");
+    restart(1);
+    next();
+  }
+}
+
+TEST_F(ReplaceTest, AFileReplacesALaterOneWhenAskedFor) {
+  root_.write("file", "later, for it was written just now");
+  rules_.replace = PublishRules::Replace::kAlways;
+  file(0, "", "new");
+  const auto status = publish("file");
+  ASSERT_TRUE(status.ok()) << status.error().what;
+  EXPECT_EQ(root_.read("file"), "new");
+}
+
 }  // namespace
 }  // namespace tideway::storage
