@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tideway bwlimit [RATE]: the ceiling of the running gateway, or of one of its jobs.
+// tideway bwlimit [RATE]: the ceiling of the running gateway, of what it sends to one peer, or of one of its jobs.
 #include "base/amounts.h"
 #include "gateway_client.h"
 #include "verbs.h"
@@ -9,7 +9,7 @@ namespace tideway::cli {
 namespace {
 
 struct BwlimitOptions {
-  std::string rate, job, time;
+  std::string rate, job, link, time;
 };
 
 int print_rate(Rate rate, const OutputConfig& output) {
@@ -51,7 +51,8 @@ int bwlimit(const BwlimitOptions& options, const Globals& globals) {
     if (!time.ok()) return report({Fault::kUsage, "--for: " + time.error().what, time.error().next}, globals.output);
     state.seconds = static_cast<uint64_t>(std::chrono::floor<std::chrono::seconds>(time.value()).count());
   }
-  const auto body = rate ? gateway.ask("PATCH", "/v1/rate", api::to_json(state)) : gateway.ask("GET", "/v1/rate");
+  const std::string path = options.link.empty() ? "/v1/rate" : "/v1/links/" + options.link;
+  const auto body = rate ? gateway.ask("PATCH", path, api::to_json(state)) : gateway.ask("GET", path);
   if (!body.ok()) return report(body.error(), globals.output);
   const auto now = api::parse_rate_state(body.value());
   if (!now.ok()) return report(now.error(), globals.output);
@@ -65,6 +66,7 @@ void add_bwlimit(CLI::App& app, Globals& globals, Action& action) {
   CLI::App* verb = app.add_subcommand("bwlimit", "Change or show the ceiling of the running gateway");
   verb->add_option("rate", options->rate, "Such as 2Gbit or 250MB; off is no limit; without it the ceiling is shown")->type_name("RATE");
   verb->add_option("--job", options->job, "Of this job alone")->type_name("JOB");
+  verb->add_option("--link", options->link, "Of what jobs send to this peer, together; what the configuration says holds again after a reload")->type_name("PEER")->excludes("--job");
   verb->add_option("--for", options->time, "After TIME, such as 2h, the ceiling from before comes back")->type_name("TIME")->excludes("--job");
   add_globals(*verb, globals);
   verb->callback([&globals, &action, options] { action = [&globals, options] { return bwlimit(*options, globals); }; });

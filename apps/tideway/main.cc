@@ -52,6 +52,7 @@ int main(int argc, char** argv) {
   add_submit(app, globals, action);
   add_jobs(app, globals, action);
   add_bwlimit(app, globals, action);
+  add_schedule(app, globals, action);
   add_peers(app, globals, action);
   add_list(app, globals, action);
   add_verify(app, globals, action);

@@ -28,6 +28,7 @@ void add_copy(CLI::App& app, Globals& globals, Action& action);
 void add_submit(CLI::App& app, Globals& globals, Action& action);
 void add_jobs(CLI::App& app, Globals& globals, Action& action);
 void add_bwlimit(CLI::App& app, Globals& globals, Action& action);
+void add_schedule(CLI::App& app, Globals& globals, Action& action);
 void add_peers(CLI::App& app, Globals& globals, Action& action);
 void add_completion(CLI::App& app, Globals& globals, Action& action);
 void add_list(CLI::App& app, Globals& globals, Action& action);

@@ -41,6 +41,7 @@ enum class Fault : uint8_t {
   kHashMismatch, kManifestMismatch, kBadCompression,
   kNothingToDo, kDestBusy, kOverloaded, kNoMemory, kDeadline,
   kUnsafeLink, kSpecialFile, kUdpBlocked, kNoHugepages, kLeaseLost, kSubmissionConflict, kStoreUnavailable, kStateNewer,
+  kSourceCorrupt,
 };
 
 struct FaultRow {
@@ -99,6 +100,7 @@ inline constexpr FaultRow kFaults[] = {
     {Fault::kSubmissionConflict, "submission_conflict", 1, ErrorCode::kInvalid},
     {Fault::kStoreUnavailable, "store_unavailable", 10, ErrorCode::kRetryLater},
     {Fault::kStateNewer, "state_newer", 3, ErrorCode::kInvalid},
+    {Fault::kSourceCorrupt, "source_corrupt", 8, ErrorCode::kCorrupt},
 };
 
 constexpr const FaultRow& row_of(Fault fault) { return kFaults[static_cast<size_t>(fault)]; }

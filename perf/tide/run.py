@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """What bulk costs a trainer, and how much of the leftover it uses: a synthetic trainer on an emulated link, alone and beside
-Tideway (announced through the API, by beacon or board, seen in the interface's counters, none of these) and iperf3 (CUBIC, BBR).
+Tideway (announced through the API, by beacon or board, seen in the interface's counters, none of these with the scavenger or the
+usual controller, at a static cap) and iperf3 (CUBIC, BBR).
 
     perf/tide/run.sh [--rate 200Mbit] [--rtt 20ms] [--duty 0.4] [--iterations 60] [--rounds 1] [--modes alone,beacon,...]
-    perf/tide/run.sh --grid axes --rounds 5 --modes alone,board,counters
+    perf/tide/run.sh --rate 1Gbit --rounds 5
+    perf/tide/run.sh --grid axes --rounds 5 --modes alone,board,counters,scavenger
 
 `--grid axes` does the point that the flags name, and from there each other value of RTT/T (0.002, 0.02, 0.1), duty (0.2, 0.4, 0.7)
 and jitter (0, 5, 20 %); `--grid full` does all 27. `--budget MINUTES` starts nothing more after so long.
 
 Inflation is the median (or the 99th percentile) of the iterations with bulk over the median without, less one. Utilisation is
 the bulk that was delivered over what the trainer alone leaves of the link, both as the link is charged. Modes take turns,
-`--rounds` times, so that a machine that changes does not look like a difference between them. `counters` leaves out the first 40
-iterations, in which it learns the period, so it wants `--iterations 100`.
+`--rounds` times, so that a machine that changes does not look like a difference between them. `counters` and `scavenger` settle in
+40 iterations more, which are left out. `capped` has half of the link.
 """
 import argparse
 import csv
@@ -35,8 +37,11 @@ import testbed  # noqa: E402
 TRAINER_PORT = 6500
 WARMUP = 5
 FILE_MIB_MAX = 6 << 10
-MODES = ("alone", "api", "beacon", "board", "counters", "unannounced", "cubic", "bbr")
-LEARNS = {"counters": 40}
+MODES = ("alone", "api", "beacon", "board", "counters", "scavenger", "capped", "unannounced", "cubic", "bbr")
+LEARNS = {"counters": 40, "scavenger": 40}
+CAP = 0.5  # of the link
+# Until it is ended: the file may be shorter than a run.
+COPIES = 'turn=0; while "$@" "$0/$turn"; do rm -rf "$0/$turn"; turn=$((turn + 1)); done'
 PHASES = '''[[link]]
 peer = "wisconsin"
 capacity = "{rate:g}Mbit"
@@ -115,7 +120,12 @@ class Bench:
         # A burst fills `duty` of a period on the idle link, headers and all.
         payload = testbed.ideal_mbit(chosen.rate, "tcp", 0) * 1e6 / 8
         self.burst = int(payload * chosen.duty * chosen.period / 1000)
-        self.seconds = (chosen.iterations + WARMUP) * chosen.period / 1000
+
+    def iterations(self, mode):
+        return self.chosen.iterations + LEARNS.get(mode, 0)
+
+    def seconds(self, mode):
+        return (self.iterations(mode) + WARMUP) * self.chosen.period / 1000
 
     def prepare(self):
         (self.work / "beacon.key").write_text(os.urandom(32).hex() + "\n")
@@ -128,9 +138,9 @@ class Bench:
         config = self.work / "atlanta" / "tideway.toml"
         self.config = config
         self.text = config.read_text().replace("[listen]\n", '[listen]\napi = "%s/api.sock"\n' % self.work, 1)
-        # More than the link could carry meanwhile, so that bulk never ends before the trainer does; random, because holes and
-        # equal blocks do not cross.
-        mib = min(FILE_MIB_MAX, int(1.5 * self.seconds * self.chosen.rate / 8))
+        # More than the link could carry meanwhile, so that bulk rarely begins again; random, because holes and equal blocks do not
+        # cross.
+        mib = min(FILE_MIB_MAX, int(1.5 * self.seconds("counters") * self.chosen.rate / 8))
         with open(source / "bulk", "wb") as file:
             for _ in range(mib):
                 file.write(os.urandom(1 << 20))
@@ -158,18 +168,20 @@ class Bench:
         if mode in ("cubic", "bbr"):
             self.start("b", "iperf3", "-s", "-1", name="iperf3-server")
             testbed.wait_for(lambda: self.bed.b.is_listening(5201))
-            self.start("a", "iperf3", "-c", self.bed.b.address, "-C", mode, "-t", int(self.seconds) + 30, name="iperf3")
+            self.start("a", "iperf3", "-c", self.bed.b.address, "-C", mode, "-t", int(2 * self.seconds(mode)) + 30, name="iperf3")
             return
         counters = '["iface:wan0"]' if mode == "counters" else "[]"
-        congestion = 'congestion = "%s"\n' % self.chosen.congestion if self.chosen.congestion else ""
+        chosen = "scavenger" if mode == "scavenger" else self.chosen.congestion
+        congestion = 'congestion = "%s"\n' % chosen if chosen else ""
         self.config.write_text(self.text + PHASES.format(work=self.work, rate=self.chosen.rate, counters=counters, congestion=congestion))
         log = self.work / "tidewayd-a.log"
         gateway = self.start("a", *self.pair.serve("atlanta"), name="tidewayd-a")
         pair.wait_until_ready(gateway, log)
         shutil.rmtree(self.work / "arrived")
         (self.work / "arrived").mkdir()
-        self.start("b", self.chosen.bin / "tideway", "--config", self.work / "wisconsin" / "tideway.toml", "copy", "-q", "--direct",
-                   "--compress", "off", "atlanta:data/bulk", self.work / "arrived" / "bulk", name="copy")
+        cap = ["--bwlimit", "%gMbit" % (CAP * self.chosen.rate)] if mode == "capped" else []
+        self.start("b", "bash", "-c", COPIES, self.work / "arrived", self.chosen.bin / "tideway", "--config", self.work / "wisconsin" / "tideway.toml",
+                   "copy", "-q", "--direct", "--compress", "off", *cap, "atlanta:data/bulk", name="copy")
 
     def run(self, mode, turn):
         counts = self.work / ("counts-%s-%d.csv" % (mode, turn))
@@ -184,9 +196,9 @@ class Bench:
         compute = self.chosen.period * (1 - self.chosen.duty)
         try:
             done = self.bed.a.run(self.trainer, "run", "--peer", "%s:%d" % (self.bed.b.address, TRAINER_PORT), "--iterations",
-                                  self.chosen.iterations, "--warmup", WARMUP, "--compute", "%gms" % compute, "--burst", "%dB" % self.burst,
+                                  self.iterations(mode), "--warmup", WARMUP, "--compute", "%gms" % compute, "--burst", "%dB" % self.burst,
                                   "--flows", self.chosen.flows, "--pace", "%gMbit" % testbed.ideal_mbit(self.chosen.rate, "tcp", 0), "--jitter", self.chosen.jitter, "--seed", turn + 1, "--csv", iterations,
-                                  "--json", out, *announce, limit_s=10 * self.seconds + 60)
+                                  "--json", out, *announce, limit_s=10 * self.seconds(mode) + 60)
         finally:
             self.stop()
         if done.returncode != 0:
@@ -261,8 +273,6 @@ def main():
     until = time.monotonic() + 60 * chosen.budget
     modes = chosen.modes.split(",")
     unknown = set(modes) - set(MODES)
-    if any(chosen.iterations <= LEARNS.get(mode, 0) for mode in modes):
-        sys.exit("tide: counters need more than %d --iterations" % LEARNS["counters"])
     if unknown or modes[0] != "alone":
         sys.exit("tide: --modes begins with alone and has some of: " + ", ".join(MODES))
     before = record.machine()

@@ -45,9 +45,24 @@ def _submit(options: argparse.Namespace) -> int:
     return _follow(tideway.submit(spec, submission_id=options.submission_id), options)
 
 
-def _replicate(options: argparse.Namespace) -> int:
+def _checkpoint(options: argparse.Namespace) -> Dict[str, Any]:
     given: Dict[str, Any] = {name: getattr(options, name) for name in ("series", "step", "keep", "deadline", "format", "rpo", "pin", "publish", "supersede")}
-    return _follow(tideway.replicate_checkpoint(options.path, options.to, pointers=options.pointer, labels=_labels(options), **given), options)
+    return {**given, "pointers": options.pointer, "labels": _labels(options)}
+
+
+def _replicate(options: argparse.Namespace) -> int:
+    return _follow(tideway.replicate_checkpoint(options.path, options.to, **_checkpoint(options)), options)
+
+
+def _stream(options: argparse.Namespace) -> int:
+    """A command that fails leaves no checkpoint, and its exit code is ours."""
+    try:
+        with tideway.stream_checkpoint(options.path, options.to, **_checkpoint(options)) as stream:
+            subprocess.run(options.command, check=True)
+    except subprocess.CalledProcessError as ended:
+        tideway.flush(WAITS_FOR_S)
+        return ended.returncode if ended.returncode >= 0 else 128 - ended.returncode
+    return _follow(stream.ticket, options)
 
 
 def _follow(ticket: tideway.Ticket, options: argparse.Namespace) -> int:
@@ -129,17 +144,20 @@ def _parser() -> argparse.ArgumentParser:
     submit.add_argument("spec", help="file with a JSON object; - is standard input")
     submit.add_argument("--submission-id")
     replicate = verb("replicate", _replicate, "Bring a finished checkpoint to other sites")
-    replicate.add_argument("path")
-    replicate.add_argument("--to", action="append", required=True, help="peer:root/path; may be repeated")
-    for name, default in (("series", None), ("format", "auto"), ("rpo", None), ("pin", "auto"), ("publish", "rename"), ("supersede", "latest")):
-        replicate.add_argument(f"--{name}", default=default)
-    replicate.add_argument("--step", type=int)
-    replicate.add_argument("--keep", type=int)
-    replicate.add_argument("--pointer", action="append", default=[])
-    for made in (copy, replicate):
+    stream = verb("stream", _stream, "Bring a checkpoint to other sites while a command writes it")
+    for made in (replicate, stream):
+        made.add_argument("path")
+        made.add_argument("--to", action="append", required=True, help="peer:root/path; may be repeated")
+        for name, default in (("series", None), ("format", "auto"), ("rpo", None), ("pin", "auto"), ("publish", "rename"), ("supersede", "latest")):
+            made.add_argument(f"--{name}", default=default)
+        made.add_argument("--step", type=int)
+        made.add_argument("--keep", type=int)
+        made.add_argument("--pointer", action="append", default=[])
+    stream.add_argument("command", nargs="+", help="behind --")
+    for made in (copy, replicate, stream):
         made.add_argument("--deadline", type=_moment, help="RFC 3339")
         made.add_argument("--label", action="append", default=[], help="NAME=VALUE; may be repeated")
-    for made in (submit, replicate):
+    for made in (submit, replicate, stream):
         made.add_argument("--wait", action="store_true", help="until it is published")
     restore = verb("restore", _restore, "Bring a checkpoint back, and wait for it")
     restore.add_argument("series")

@@ -17,7 +17,7 @@ _CODES_BY_EXIT = {
     5: "auth_failed denied limit_exceeded",
     6: "source_missing source_changed source_vanished source_io",
     7: "dest_full dest_quota dest_inodes dest_io dest_readonly dest_unmounted dest_stalled dest_denied dest_cross_device",
-    8: "hash_mismatch manifest_mismatch bad_compression",
+    8: "hash_mismatch source_corrupt manifest_mismatch bad_compression",
     9: "nothing_to_do",
     10: "dest_busy overloaded no_memory lease_lost store_unavailable",
     11: "deadline",

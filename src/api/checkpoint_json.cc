@@ -15,7 +15,6 @@ Status refuse_later(const Json& json) {
   const auto later = [](std::string_view name) {
     return Error{Fault::kUnsupported, std::string(name) + " of a checkpoint is not there in this version", "leave it out"};
   };
-  if (const auto growing = json.find("growing"); growing != json.end() && *growing != false) return later("growing");
   if (const auto member = json.find("member"); member != json.end() && !member->is_null() && *member != Json{0, 1}) return later("member");
   return success();
 }
@@ -33,6 +32,7 @@ Status check(const CheckpointRequest& request) {
   if (request.path.empty() || request.to.empty()) return usage("a checkpoint needs a path and a place to go", "write path as root:path, and to as a list of peer:root/path");
   if (request.to.size() > kTargetsMax) return usage("a checkpoint goes to at most " + std::to_string(kTargetsMax) + " places", "leave some out");
   if (request.pointers.size() > kPointersMax) return usage("a checkpoint has at most " + std::to_string(kPointersMax) + " pointers", "leave some out");
+  if (request.source == CheckpointRequest::Source::kGrowing && !request.pin.empty()) return usage("what is still being written has no pin", "name it when it is complete");
   if (request.series.size() > kSeriesMax) return usage("series is longer than " + std::to_string(kSeriesMax) + " bytes", "shorten it");
   return success();
 }
@@ -63,10 +63,37 @@ Result<CheckpointRequest> parse_checkpoint(std::string_view body) {
   fields.read("keep", keep);
   if (keep == 0U) fields.wrong("keep", "a number of at least 1; without it all are kept");
   request.keep = keep.value_or(0);
-  for (const char* name : {"growing", "member"}) fields.pass_over(name);
+  bool is_growing = false;
+  fields.read("growing", is_growing);
+  if (is_growing) request.source = CheckpointRequest::Source::kGrowing;
+  fields.pass_over("member");
   if (Status status = fields.finish(); !status.ok()) return std::move(status).error();
   if (Status status = check(request); !status.ok()) return std::move(status).error();
   return request;
+}
+
+Result<DeclaredRange> parse_range(std::string_view body) {
+  const auto json = parse_object(body);
+  if (!json.ok()) return json.error();
+  Fields fields(json.value());
+  DeclaredRange range;
+  fields.read("path", range.path);
+  fields.read("offset", range.offset);
+  fields.read("length", range.length);
+  if (Status status = fields.finish(); !status.ok()) return std::move(status).error();
+  if (range.length == 0 || range.offset > UINT64_MAX - range.length) return usage("a range has a length", "write the bytes of the file that are final");
+  return range;
+}
+
+Result<std::string> parse_complete(std::string_view body) {
+  std::string pin;
+  if (body.empty()) return pin;
+  const auto json = parse_object(body);
+  if (!json.ok()) return json.error();
+  Fields fields(json.value());
+  fields.read("pin", pin);
+  if (Status status = fields.finish(); !status.ok()) return std::move(status).error();
+  return pin;
 }
 
 Result<RestoreRequest> parse_restore(std::string_view body) {

@@ -21,6 +21,7 @@ struct CheckpointRequest {
   std::string submission_id, series, path, pin, format = "auto", publish = "rename";
   std::optional<uint64_t> step;          // absent: the number in its name
   std::vector<std::string> to, pointers;
+  enum class Source : uint8_t { kWhole, kGrowing } source = Source::kWhole;  // kGrowing: it is being written, until /complete
   std::optional<std::chrono::milliseconds> rpo;
   job::Checkpoint::Supersede supersede = job::Checkpoint::Supersede::kLatest;
   uint32_t world = 0, keep = 0;
@@ -31,6 +32,15 @@ struct CheckpointRequest {
 };
 // Errors: usage; unsupported: a field that asks for something that no part of this version does.
 Result<CheckpointRequest> parse_checkpoint(std::string_view body);
+
+// The body of POST /v1/checkpoints/{id}/ranges: bytes of a file in it that will not change any more.
+struct DeclaredRange {
+  std::string path;
+  uint64_t offset = 0, length = 0;
+};
+Result<DeclaredRange> parse_range(std::string_view body);
+// Of POST /v1/checkpoints/{id}/complete: the pin that the trainer made, if it did.
+Result<std::string> parse_complete(std::string_view body);
 
 // The body of POST /v1/restore: either of a series that this gateway has sent, or from somewhere.
 struct RestoreRequest {

@@ -2,7 +2,6 @@
 #include "client/requests.h"
 
 #include "client/inbox.h"
-#include "client/pin.h"
 
 #include <sys/stat.h>
 
@@ -124,30 +123,44 @@ std::string Submission::inbox() const {
 
 // ---- checkpoints ----
 
+CheckpointRequest::CheckpointRequest(std::shared_ptr<Line> line, std::shared_ptr<Ticket> ticket, CheckpointWish wish)
+    : Request(wish.series.empty() ? parent_of(wish.path) : wish.series, std::move(line), std::move(ticket)), wish_(std::move(wish)),
+      at_first_(is_named(wish_.path) ? std::vector<std::string>() : names_now(wish_.path)) {}
+
 std::optional<std::chrono::nanoseconds> CheckpointRequest::step() {
-  if (!is_held_ && wish_.is_pinned && !is_named(wish_.path)) {
-    struct stat status {};
-    if (::lstat(wish_.path.c_str(), &status) != 0) {
-      refuse(trouble_of(Fault::kSourceMissing, wish_.path + " is not there", "call when the checkpoint is written"));
-      return std::nullopt;
-    }
-    const auto place = place_of(wish_.path, *line_);
-    for (size_t tries = 0; place && !is_held_ && tries < kPinTriesMax; ++tries) is_held_ = hold(*place);
-    if (place && !is_held_) return kLookAgain;  // it is still being written
-    if (is_held_) ticket_->on_state(TIDEWAY_PINNED);
+  if (is_held_ || is_named(wish_.path)) return send();
+  const auto place = wish_.is_pinned ? place_of(wish_.path, *line_) : std::nullopt;
+  for (size_t tries = 0; !is_held_ && tries < kPinTriesMax; ++tries) {
+    std::optional<std::string> trouble;
+    const Listing files = list_files(wish_.path, trouble);
+    if (is_refused(files)) return std::nullopt;
+    if (!place) return send();
+    is_held_ = !trouble && hold(*place, files);
   }
+  if (!is_held_) return kLookAgain;  // it is still being written
+  ticket_->on_state(TIDEWAY_PINNED);
   return send();
 }
 
-bool CheckpointRequest::hold(const Place& place) {
+bool CheckpointRequest::is_refused(const Listing& files) {
+  struct stat status {};
+  const auto gone = std::find_if(at_first_.begin(), at_first_.end(), [&](const std::string& name) { return !files.contains(name); });
+  if (gone != at_first_.end())
+    refuse(trouble_of(Fault::kSourceVanished, wish_.path + ": " + *gone + " was taken away before it could be held", "let the trainer keep more checkpoints than the last one"));
+  else if (::lstat(wish_.path.c_str(), &status) != 0)
+    refuse(trouble_of(Fault::kSourceMissing, wish_.path + " is not there", "call when the checkpoint is written"));
+  else
+    return false;
+  return true;
+}
+
+bool CheckpointRequest::hold(const Place& place, const Listing& files) {
   const std::string pins = pins_of(place.root.path), pin = pins + '/' + ticket_->id();
   std::optional<std::string> trouble;
-  const Listing before = list_files(wish_.path, trouble);
-  if (trouble) return false;
   if (!is_directory(pins)) trouble = pins + " is not there";
-  else trouble = make_pin(wish_.path, before, pin);
+  else trouble = make_pin(wish_.path, files, pin);
   std::optional<std::string> gone;
-  const bool is_same = list_files(wish_.path, gone) == before && !gone;
+  const bool is_same = list_files(wish_.path, gone) == files && !gone;
   if (!is_same) {
     if (!trouble) drop_pin(pin);
     return false;

@@ -5,6 +5,7 @@
 // Thread: made by any, worked off by the queue's.
 #pragma once
 #include "client/outbox.h"
+#include "client/pin.h"
 #include "client/ticket.h"
 
 #include <atomic>
@@ -90,8 +91,7 @@ struct CheckpointWish {  // NOLINT(bugprone-exception-escape): as above
 
 class CheckpointRequest final : public Request {
  public:
-  CheckpointRequest(std::shared_ptr<Line> line, std::shared_ptr<Ticket> ticket, CheckpointWish wish)
-      : Request(wish.series.empty() ? parent_of(wish.path) : wish.series, std::move(line), std::move(ticket)), wish_(std::move(wish)) {}
+  CheckpointRequest(std::shared_ptr<Line> line, std::shared_ptr<Ticket> ticket, CheckpointWish wish);
   std::optional<std::chrono::nanoseconds> step() override;
 
  private:
@@ -99,9 +99,11 @@ class CheckpointRequest final : public Request {
   Reply body() override;
   std::string inbox() const override { return inbox_above(wish_.path, line_->settings.inbox); }
   void on_refused() override;
-  bool hold(const Place& place);  // false: it changed meanwhile
+  bool is_refused(const Listing& files);
+  bool hold(const Place& place, const Listing& files);  // false: it changed meanwhile
 
   CheckpointWish wish_;
+  const std::vector<std::string> at_first_;
   std::string pin_;
   bool is_held_ = false;
 };

@@ -139,6 +139,7 @@ std::vector<daemon::WatchConfig> watches_of(const GatewayConfig& config) {
     made.series = watch.series;
     made.to = watch.to;
     if (watch.rpo) made.rpo = std::chrono::duration_cast<std::chrono::milliseconds>(*watch.rpo);
+    if (watch.deadline) made.deadline = std::chrono::duration_cast<std::chrono::milliseconds>(*watch.deadline);
     made.keep = watch.keep;
     made.service = watch.service;
     made.pins_max = watch.pins_max;

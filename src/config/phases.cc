@@ -48,6 +48,11 @@ daemon::ShareRules shares_of(const GatewayConfig& config) {
     if (is_crossed && link.queue == Link::LowerEffort::kNone) rule.tide = daemon::LinkRule::Tide::kTrainings;
     rules.links.push_back(std::move(rule));
   }
+  for (const Peer& peer : config.peers) {
+    if (peer.rate.is_unlimited()) continue;
+    const auto known = std::ranges::find(rules.links, peer.name, &daemon::LinkRule::peer);
+    (known == rules.links.end() ? rules.links.emplace_back(daemon::LinkRule{peer.name, Rate::unlimited(), {}, {}}) : *known).ceiling = peer.rate;
+  }
   rules.slack = config.schedule.slack;
   rules.policy = config.schedule.policy;
   for (size_t i = 0; i < config.classes.size(); ++i) {

@@ -166,7 +166,7 @@ Result<Watch> read_watch(const Value& value) {
   watch.at = value.at;
   Reader reader("[[watch]]", &std::get<Table>(value.held));
   std::pair<std::string, ObjectName> dir;
-  Duration rpo{};
+  Duration rpo{}, deadline{};
   reader.read("dir", dir, parse_below_root);
   std::tie(watch.root, watch.dir) = dir;
   watch.series = to_display(watch.dir);
@@ -180,6 +180,8 @@ Result<Watch> read_watch(const Value& value) {
   });
   reader.read("rpo", rpo, parse_positive);
   if (rpo > Duration()) watch.rpo = rpo;
+  reader.read("deadline", deadline, parse_positive);
+  if (deadline > Duration()) watch.deadline = deadline;
   reader.read("settle", watch.settle, parse_positive);
   reader.read("poll", watch.poll, parse_positive);
   reader.read("existing", watch.existing, one_of<Watch::Existing>({{"newest", Watch::Existing::kNewest}, {"all", Watch::Existing::kAll}, {"none", Watch::Existing::kNone}}));

@@ -246,6 +246,7 @@ Result<Peer> read_peer(const Value& value, const Site& site) {
   const std::string identity = "spiffe://" + site.trust_domain + "/site/" + peer.name + "/gw/*";
   if (auto known = parse_identity_pattern(identity); known.ok()) peer.identity = std::move(known).value();
   reader.read("identity", peer.identity, parse_identity_pattern);
+  reader.read("rate", peer.rate, parse_rate);
   if (!reader.status().ok()) return reader.status().error();
   return peer;
 }

@@ -138,6 +138,7 @@ struct Peer {
   std::string name;
   Endpoint control;
   IdentityPattern identity;  // default: every gateway of the site of this name, in our trust domain
+  Rate rate = Rate::unlimited();  // of what our jobs send to it, together
   std::string at;
 };
 
@@ -208,7 +209,7 @@ struct Watch {
   std::string format = "auto";      // a word of checkpoint/assess.h
   std::string series;               // default: the directory
   std::vector<std::string> to;      // peer:root/path
-  std::optional<Duration> rpo;
+  std::optional<Duration> rpo, deadline;
   Duration settle = std::chrono::seconds(2), poll = std::chrono::seconds(2);
   uint32_t world = 0;               // processes that save; 0: not known
   uint32_t keep = 0;                // at the targets; 0: all

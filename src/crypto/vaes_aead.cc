@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// GCM of NIST SP 800-38D. GHASH is worked out on byte-reflected blocks, eight at a time against the first eight powers
-// of the hash key, with one reduction for the eight (Gueron and Kounavis, "Intel Carry-Less Multiplication Instruction
-// and its Usage for Computing the GCM Mode", 2010; the reduction in two folds is Gueron's). While one run of eight
-// blocks is encrypted, the run before it is hashed: neither waits for the other, and the CPU does both at once.
+// GCM of NIST SP 800-38D. GHASH is worked out on byte-reflected blocks, sixteen at a time against as many powers of
+// the hash key, with one reduction for all (Gueron and Kounavis, "Intel Carry-Less Multiplication Instruction
+// and its Usage for Computing the GCM Mode", 2010; the reduction in two folds is Gueron's). While one run of sixteen
+// blocks is encrypted, the run before it is hashed, round by round: neither waits for the other, and the CPU does both at
+// once. On Zen 3 two units take a round for two blocks each cycle, and one of them a product every second: 82 cycles a run.
 //
 // No branch and no address depends on a key or on the text; lengths are public.
 // Thread: net worker.
@@ -24,7 +25,7 @@
 #define TIDEWAY_VAES __attribute__((target("avx2,aes,pclmul,vaes,vpclmulqdq,prfchw")))
 #define TIDEWAY_VAES_INLINE __attribute__((target("avx2,aes,pclmul,vaes,vpclmulqdq,prfchw"), always_inline)) inline
 
-// The runs of four registers below must stay in registers; at -O2 GCC keeps short loops, and with them an array.
+// The runs of registers below must stay in registers; at -O2 GCC keeps short loops, and with them an array.
 #ifdef __clang__
 #define TIDEWAY_UNROLL _Pragma("unroll")
 #else
@@ -35,15 +36,21 @@ namespace tideway::crypto {
 namespace {
 
 constexpr size_t kBlock = 16;
-constexpr size_t kRun = 8;  // blocks hashed with one reduction: as many as the AES units need in flight
+constexpr size_t kPair = 2 * kBlock;  // what a register holds
+constexpr size_t kRun = 16;           // blocks encrypted side by side, and hashed with one reduction
 constexpr size_t kRunBytes = kRun * kBlock;
 constexpr size_t kRounds = 14;
 constexpr uint32_t kFirstCounter = 2;  // 1 makes the mask of the tag
 
+// The hash key's powers from the highest down to H^1, and a zero for the block that a pair lacks. Two neighbours are loaded
+// at once, from any place.
+constexpr size_t kHighest = kRun + 2;  // a run's rest, the lengths, and one more makes it even
+struct Powers { __m128i at[kHighest + 1]; };
+
 struct Keys {
-  __m256i round[kRounds + 1];         // each round key twice, once per half of a register
-  __m256i power[kRun / 2];            // H^8 H^7, H^6 H^5, H^4 H^3, H^2 H^1, the higher power in the low half
-  __m256i power_folded[kRun / 2];     // the two quadwords of each power xored, for Karatsuba's middle product
+  __m256i round[kRounds + 1];  // each round key twice, once per half of a register
+  Powers power;
+  Powers power_folded;         // the two quadwords of each power xored, for Karatsuba's middle product
 };
 
 // A product before its reduction: low, middle (without low and high taken off) and high parts.
@@ -62,11 +69,14 @@ TIDEWAY_VAES_INLINE __m256i swap_quadwords(__m256i v) { return _mm256_shuffle_ep
 
 // ---- GHASH ----------------------------------------------------------------------------------------------------------
 
-TIDEWAY_VAES_INLINE void multiply_add(Product& sum, __m256i blocks, __m256i power, __m256i power_folded) {
+// Adds two blocks times H^exponent and H^(exponent - 1).
+TIDEWAY_VAES_INLINE void multiply_add(Product& sum, __m256i blocks, const Keys& keys, size_t exponent) {
+  const __m256i power = load(&keys.power.at[kHighest - exponent]);
   const __m256i folded = _mm256_xor_si256(blocks, swap_quadwords(blocks));
   sum.low = _mm256_xor_si256(sum.low, _mm256_clmulepi64_epi128(blocks, power, 0x00));
   sum.high = _mm256_xor_si256(sum.high, _mm256_clmulepi64_epi128(blocks, power, 0x11));
-  sum.middle = _mm256_xor_si256(sum.middle, _mm256_clmulepi64_epi128(folded, power_folded, 0x00));
+  sum.middle = _mm256_xor_si256(
+      sum.middle, _mm256_clmulepi64_epi128(folded, load(&keys.power_folded.at[kHighest - exponent]), 0x00));
 }
 
 // The products of both halves, added and taken modulo x^128 + x^127 + x^126 + x^121 + 1 (the reflected polynomial).
@@ -80,52 +90,47 @@ TIDEWAY_VAES_INLINE __m128i reduce(const Product& sum) {
   return _mm_xor_si128(_mm256_castsi256_si128(high), _mm256_extracti128_si256(high, 1));
 }
 
-// Adds a whole run (as it is in memory) to the hash.
-TIDEWAY_VAES_INLINE __m128i hash_run(const Keys& keys, __m128i hash, const __m256i run[kRun / 2]) {
-  Product sum{};
-  __m256i first = _mm256_xor_si256(reflect(run[0]), _mm256_zextsi128_si256(hash));
-  multiply_add(sum, first, keys.power[0], keys.power_folded[0]);
-  TIDEWAY_UNROLL
-  for (size_t i = 1; i < kRun / 2; ++i) multiply_add(sum, reflect(run[i]), keys.power[i], keys.power_folded[i]);
-  return reduce(sum);
-}
-
-// Adds up to kRun blocks; `bytes` has room for a whole run and zeros behind the last byte.
+// Adds `count` blocks, up to kHighest, to the hash; `bytes` has zeros up to a whole pair.
 TIDEWAY_VAES_INLINE __m128i hash_blocks(const Keys& keys, __m128i hash, const std::byte* bytes, size_t count) {
-  // A power's index counts down to H^1 at the last block: with an odd count the first block stands alone in its pair.
   Product sum{};
-  size_t block = 0, pair = kRun / 2 - (count + 1) / 2;
-  if (count % 2 != 0) {
-    const __m128i only = _mm_xor_si128(reflect(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes))), hash);
-    multiply_add(sum, _mm256_inserti128_si256(_mm256_setzero_si256(), only, 1), keys.power[pair],
-                 keys.power_folded[pair]);
-    hash = _mm_setzero_si128();
-    block = 1, ++pair;
-  }
-  for (; block < count; block += 2, ++pair) {
-    const __m256i two = _mm256_xor_si256(reflect(load(bytes + block * kBlock)), _mm256_zextsi128_si256(hash));
-    hash = _mm_setzero_si128();
-    multiply_add(sum, two, keys.power[pair], keys.power_folded[pair]);
-  }
+  multiply_add(sum, _mm256_xor_si256(reflect(load(bytes)), _mm256_zextsi128_si256(hash)), keys, count);
+  for (size_t block = 2; block < count; block += 2) multiply_add(sum, reflect(load(bytes + block * kBlock)), keys, count - block);
   return reduce(sum);
 }
 
 // ---- AES ------------------------------------------------------------------------------------------------------------
 
-// The next eight counter blocks, encrypted. `counter` holds the next two, byte-reflected, and moves on.
-TIDEWAY_VAES_INLINE void key_stream(const Keys& keys, __m256i& counter, __m256i stream[kRun / 2]) {
+// The next 2 * kPairs counter blocks, encrypted. `counter` holds the next two, byte-reflected, and moves on. Between the
+// rounds it adds the whole run at `hashed`, if there is one, to the hash: a round waits for the one before it, and the
+// products fill that time.
+template <size_t kPairs>
+TIDEWAY_VAES_INLINE __m128i key_stream(const Keys& keys, __m256i& counter, __m256i stream[kPairs], __m128i hash,
+                                       const std::byte* hashed) {
+  constexpr size_t kLastProduct = kRun / 2;  // each of the rounds up to here has one
   const __m256i two = twice(_mm_set_epi32(0, 0, 0, 2));
   TIDEWAY_UNROLL
-  for (size_t i = 0; i < kRun / 2; ++i) {
+  for (size_t i = 0; i < kPairs; ++i) {
     stream[i] = _mm256_xor_si256(reflect(counter), keys.round[0]);
     counter = _mm256_add_epi32(counter, two);
   }
+  Product sum{};
   TIDEWAY_UNROLL
-  for (size_t round = 1; round < kRounds; ++round)
+  for (size_t round = 1; round < kRounds; ++round) {
     TIDEWAY_UNROLL
-    for (size_t i = 0; i < kRun / 2; ++i) stream[i] = _mm256_aesenc_epi128(stream[i], keys.round[round]);
+    for (size_t i = 0; i < kPairs; ++i) stream[i] = _mm256_aesenc_epi128(stream[i], keys.round[round]);
+    if (hashed == nullptr) continue;
+    if (round <= kLastProduct) {
+      __m256i blocks = reflect(load(hashed + (round - 1) * kPair));
+      if (round == 1) blocks = _mm256_xor_si256(blocks, _mm256_zextsi128_si256(hash));
+      multiply_add(sum, blocks, keys, kRun - 2 * (round - 1));
+      // Adds up here and now: the compiler would add late, and keep every product on the stack till then.
+      asm("" : "+x"(sum.low), "+x"(sum.middle), "+x"(sum.high));
+    }
+    if (round == kLastProduct + 1) hash = reduce(sum);
+  }
   TIDEWAY_UNROLL
-  for (size_t i = 0; i < kRun / 2; ++i) stream[i] = _mm256_aesenclast_epi128(stream[i], keys.round[kRounds]);
+  for (size_t i = 0; i < kPairs; ++i) stream[i] = _mm256_aesenclast_epi128(stream[i], keys.round[kRounds]);
+  return hash;
 }
 
 TIDEWAY_VAES_INLINE __m128i encrypt_block(const Keys& keys, __m128i block) {
@@ -173,21 +178,17 @@ TIDEWAY_VAES void expand_hash_key(Keys& keys) {
   __m128i power = _mm_or_si128(_mm_slli_epi64(hash_key, 1), _mm_srli_epi64(_mm_slli_si128(hash_key, 8), 63));
   power = _mm_xor_si128(
       power, _mm_and_si128(carry, _mm_set_epi64x(static_cast<long long>(0xc200000000000000), 1)));
-  const __m256i first = _mm256_zextsi128_si256(power);
-  const __m256i first_folded = _mm256_xor_si256(first, swap_quadwords(first));
-  __m128i powers[kRun];  // from the highest down
-  powers[kRun - 1] = power;
-  for (size_t i = kRun - 1; i > 0; --i) {
+  __m128i* const last = &keys.power.at[kHighest - 1];  // H^1
+  keys.power.at[kHighest] = _mm_setzero_si128();
+  keys.power_folded.at[kHighest] = _mm_setzero_si128();
+  *last = power;
+  for (__m128i* at = last;; --at) {
+    keys.power_folded.at[at - keys.power.at] = _mm_xor_si128(*at, _mm_shuffle_epi32(*at, 0x4e));
+    if (at == keys.power.at) break;
     Product sum{};
-    multiply_add(sum, _mm256_zextsi128_si256(powers[i]), first, first_folded);
-    powers[i - 1] = reduce(sum);
+    multiply_add(sum, _mm256_zextsi128_si256(*at), keys, 1);
+    at[-1] = reduce(sum);
   }
-  TIDEWAY_UNROLL
-  for (size_t i = 0; i < kRun / 2; ++i) {
-    keys.power[i] = _mm256_set_m128i(powers[2 * i + 1], powers[2 * i]);
-    keys.power_folded[i] = _mm256_xor_si256(keys.power[i], swap_quadwords(keys.power[i]));
-  }
-  cleanse(std::as_writable_bytes(std::span(powers)));
 }
 
 // ---- One packet -----------------------------------------------------------------------------------------------------
@@ -195,7 +196,7 @@ TIDEWAY_VAES void expand_hash_key(Keys& keys) {
 enum class Direction : uint8_t { kSeal, kOpen };
 
 struct Packet {
-  const AeadIv& nonce;
+  __m128i nonce;  // byte-reflected, the counter zero
   std::span<const std::byte> header;
   const std::byte* in;
   std::byte* out;
@@ -218,10 +219,9 @@ TIDEWAY_VAES_INLINE void ask_ahead(const Packet& packet, const std::byte* sealed
 
 TIDEWAY_VAES_INLINE __m128i hash_header(const Keys& keys, std::span<const std::byte> header) {
   __m128i hash = _mm_setzero_si128();
-  alignas(32) std::byte blocks[kRunBytes];
   while (!header.empty()) {
-    const size_t now = std::min(header.size(), kRunBytes);
-    std::memset(blocks, 0, sizeof blocks);
+    alignas(32) std::byte blocks[4 * kBlock] = {};
+    const size_t now = std::min(header.size(), sizeof blocks);
     std::memcpy(blocks, header.data(), now);
     hash = hash_blocks(keys, hash, blocks, (now + kBlock - 1) / kBlock);
     header = header.subspan(now);
@@ -229,85 +229,77 @@ TIDEWAY_VAES_INLINE __m128i hash_header(const Keys& keys, std::span<const std::b
   return hash;
 }
 
-TIDEWAY_VAES_INLINE __m128i hash_lengths(const Keys& keys, __m128i hash, size_t header, size_t text) {
-  const __m128i bits = _mm_set_epi64x(static_cast<long long>(header * 8), static_cast<long long>(text * 8));
-  Product sum{};
-  multiply_add(sum, _mm256_inserti128_si256(_mm256_setzero_si256(), _mm_xor_si128(hash, bits), 1),
-               keys.power[kRun / 2 - 1], keys.power_folded[kRun / 2 - 1]);
-  return reduce(sum);
-}
-
-// Text of less than a run, behind the last whole one.
+// The text behind the last whole run, in pairs and with zeros to the end of a block, and the lengths, which are hashed last.
 template <Direction direction>
-TIDEWAY_VAES_INLINE __m128i crypt_rest(const Keys& keys, __m128i hash, __m256i& counter, const std::byte* in,
-                                       std::byte* out, size_t size) {
-  alignas(32) std::byte text[kRunBytes] = {};
-  std::memcpy(text, in, size);
-  const size_t blocks = (size + kBlock - 1) / kBlock;
-  if constexpr (direction == Direction::kOpen) hash = hash_blocks(keys, hash, text, blocks);
-  __m256i stream[kRun / 2];
-  key_stream(keys, counter, stream);
-  TIDEWAY_UNROLL
-  for (size_t i = 0; i < kRun / 2; ++i) store(text + 32 * i, _mm256_xor_si256(load(text + 32 * i), stream[i]));
-  std::memcpy(out, text, size);
-  if constexpr (direction == Direction::kSeal) {
-    std::memset(text + size, 0, sizeof text - size);
-    hash = hash_blocks(keys, hash, text, blocks);
+TIDEWAY_VAES_INLINE __m128i crypt_rest(const Keys& keys, const Packet& packet, __m128i hash, const __m256i* stream, size_t done) {
+  alignas(32) std::byte sealed[kRunBytes + kPair];
+  const std::byte* in = packet.in + done;
+  std::byte* out = packet.out + done;
+  const size_t size = packet.size - done;
+  size_t at = 0;
+  for (; at + kPair <= size; at += kPair) {
+    const __m256i from = load(in + at), to = _mm256_xor_si256(from, load(stream + at / kPair));
+    store(out + at, to);
+    store(sealed + at, direction == Direction::kSeal ? to : from);
   }
-  return hash;
+  store(sealed + at, _mm256_setzero_si256());
+  store(sealed + at + kPair, _mm256_setzero_si256());
+  if (at < size) {
+    alignas(32) std::byte text[kPair] = {};
+    std::memcpy(text, in + at, size - at);
+    if (direction == Direction::kOpen) std::memcpy(sealed + at, text, size - at);
+    store(text, _mm256_xor_si256(load(text), load(stream + at / kPair)));
+    std::memcpy(out + at, text, size - at);
+    if (direction == Direction::kSeal) std::memcpy(sealed + at, text, size - at);
+  }
+  const size_t blocks = (size + kBlock - 1) / kBlock;
+  const __m128i bits = _mm_set_epi64x(static_cast<long long>(packet.header.size() * 8), static_cast<long long>(packet.size * 8));
+  _mm_store_si128(reinterpret_cast<__m128i*>(sealed + blocks * kBlock), reflect(bits));
+  return hash_blocks(keys, hash, sealed, blocks + 1);
 }
 
 // Encrypts or decrypts, and returns the tag.
 template <Direction direction>
 TIDEWAY_VAES __m128i crypt(const Keys& keys, const Packet& packet) {
-  alignas(16) std::byte first[kBlock] = {};
-  std::memcpy(first, packet.nonce.data(), packet.nonce.size());
-  const __m128i base = reflect(_mm_load_si128(reinterpret_cast<const __m128i*>(first)));
-  const __m128i mask = encrypt_block(keys, reflect(_mm_or_si128(base, _mm_set_epi32(0, 0, 0, 1))));
+  const __m128i mask = encrypt_block(keys, reflect(_mm_or_si128(packet.nonce, _mm_set_epi32(0, 0, 0, 1))));
   __m256i counter =
-      _mm256_add_epi32(twice(base), _mm256_set_epi32(0, 0, 0, kFirstCounter + 1, 0, 0, 0, kFirstCounter));
+      _mm256_add_epi32(twice(packet.nonce), _mm256_set_epi32(0, 0, 0, kFirstCounter + 1, 0, 0, 0, kFirstCounter));
   __m128i hash = hash_header(keys, packet.header);
-
-  const std::byte* in = packet.in;
-  std::byte* out = packet.out;
-  size_t left = packet.size;
-  __m256i before[kRun / 2];  // the run encrypted last, not yet hashed
-  bool has_before = false;
-  for (; left >= kRunBytes; left -= kRunBytes, in += kRunBytes, out += kRunBytes) {
-    __m256i run[kRun / 2], stream[kRun / 2];
-    if constexpr (direction == Direction::kSeal) ask_ahead<kForWriting>(packet, out, left);
-    else ask_ahead<kForReading>(packet, in, left);
-    key_stream(keys, counter, stream);
+  const std::byte* const sealed = direction == Direction::kSeal ? packet.out : packet.in;
+  const std::byte* hashed = nullptr;  // the run before this one
+  __m256i stream[kRun / 2];
+  size_t done = 0;
+  for (; packet.size - done >= kRunBytes; done += kRunBytes) {
+    ask_ahead<direction == Direction::kSeal ? kForWriting : kForReading>(packet, sealed + done, packet.size - done);
+    hash = key_stream<kRun / 2>(keys, counter, stream, hash, hashed);
     TIDEWAY_UNROLL
-    for (size_t i = 0; i < kRun / 2; ++i) run[i] = load(in + 32 * i);
-    if constexpr (direction == Direction::kOpen) hash = hash_run(keys, hash, run);
-    else if (has_before) hash = hash_run(keys, hash, before);
-    TIDEWAY_UNROLL
-    for (size_t i = 0; i < kRun / 2; ++i) {
-      before[i] = _mm256_xor_si256(run[i], stream[i]);
-      store(out + 32 * i, before[i]);
-    }
-    has_before = true;
+    for (size_t i = 0; i < kRun / 2; ++i)
+      store(packet.out + done + i * kPair, _mm256_xor_si256(load(packet.in + done + i * kPair), stream[i]));
+    hashed = sealed + done;
   }
-  if (direction == Direction::kSeal && has_before) hash = hash_run(keys, hash, before);
-  if (left != 0) hash = crypt_rest<direction>(keys, hash, counter, in, out, left);
-  hash = hash_lengths(keys, hash, packet.header.size(), packet.size);
+  if (packet.size - done > kRunBytes / 2) hash = key_stream<kRun / 2>(keys, counter, stream, hash, hashed);
+  else hash = key_stream<kRun / 4>(keys, counter, stream, hash, hashed);
+  hash = crypt_rest<direction>(keys, packet, hash, stream, done);
   return _mm_xor_si128(reflect(hash), mask);
 }
 
-TIDEWAY_VAES void seal_packet(const Keys& keys, const AeadIv& nonce, const SealJob& job, const SealJob& next) {
+TIDEWAY_VAES void seal_packet(const Keys& keys, __m128i nonce, const SealJob& job, const SealJob& next) {
   const __m128i tag = crypt<Direction::kSeal>(
       keys, {nonce, job.header, job.plain.data(), job.out.data(), job.plain.size(), next.out.data()});
   _mm_storeu_si128(reinterpret_cast<__m128i*>(job.out.data() + job.plain.size()), tag);
 }
 
-TIDEWAY_VAES bool open_packet(const Keys& keys, const AeadIv& nonce, const OpenJob& job, const OpenJob& next) {
+TIDEWAY_VAES bool open_packet(const Keys& keys, __m128i nonce, const OpenJob& job, const OpenJob& next) {
   const size_t size = job.sealed.size() - kAeadTagSize;
   const __m128i tag = crypt<Direction::kOpen>(
       keys, {nonce, job.header, job.sealed.data(), job.out.data(), size, next.sealed.data()});
   const __m128i theirs = _mm_loadu_si128(reinterpret_cast<const __m128i*>(job.sealed.data() + size));
   const __m128i difference = _mm_xor_si128(tag, theirs);
   return _mm_testz_si128(difference, difference) != 0;
+}
+
+TIDEWAY_VAES __m128i reflect_block(const std::byte* block) {
+  return reflect(_mm_load_si128(reinterpret_cast<const __m128i*>(block)));
 }
 
 // The job behind `at`; the last has itself behind it.
@@ -319,7 +311,9 @@ const Job& behind(std::span<Job> burst, size_t at) {
 class VaesAead final : public Aead {
  public:
   VaesAead(std::span<const std::byte, kAeadKeySize> key, std::span<const std::byte, kAeadIvSize> iv) {
-    std::copy(iv.begin(), iv.end(), iv_.begin());
+    alignas(kBlock) std::byte block[kBlock] = {};
+    std::copy(iv.begin(), iv.end(), block);
+    iv_ = reflect_block(block);
     expand_key(keys_, key.data());
     expand_hash_key(keys_);
   }
@@ -331,7 +325,7 @@ class VaesAead final : public Aead {
     for (size_t i = 0; i < burst.size(); ++i) {
       const SealJob& job = burst[i];
       TIDEWAY_DCHECK(job.out.size() == job.plain.size() + kAeadTagSize);
-      seal_packet(keys_, nonce_of(iv_, job.packet_number), job, behind(burst, i));
+      seal_packet(keys_, nonce_of(job.packet_number), job, behind(burst, i));
     }
   }
 
@@ -341,15 +335,20 @@ class VaesAead final : public Aead {
       OpenJob& job = burst[i];
       TIDEWAY_DCHECK(job.sealed.size() < kAeadTagSize || job.out.size() == job.sealed.size() - kAeadTagSize);
       job.authentic =
-          job.sealed.size() >= kAeadTagSize && open_packet(keys_, nonce_of(iv_, job.packet_number), job, behind(burst, i));
+          job.sealed.size() >= kAeadTagSize && open_packet(keys_, nonce_of(job.packet_number), job, behind(burst, i));
       authentic += job.authentic;
     }
     return authentic;
   }
 
  private:
+  // The packet number goes into the last eight bytes of the IV, which lie before the counter (aead_nonce.h).
+  TIDEWAY_VAES __m128i nonce_of(uint64_t packet_number) const {
+    return _mm_xor_si128(iv_, _mm_slli_si128(_mm_cvtsi64_si128(static_cast<long long>(packet_number)), 4));
+  }
+
   Keys keys_;
-  AeadIv iv_;
+  __m128i iv_;  // byte-reflected
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "api/tide_json.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/schedule_view.h"
 #include "session/hello.h"
 #include "session/transfer_id.h"
 
@@ -85,7 +86,7 @@ void Api::turn(Time now, job::WallTime wall) {
   }
   for (const auto& server : servers_) server->run();
   for (const PhaseAlarm& alarm : tide_.take_alarms()) feed_.tell("alarm", api::alarm_json(name_of(alarm.trouble), alarm.subject, answer_to(alarm.trouble)));
-  feed_.turn(now);
+  feed_.turn(now, [this](const job::Job& job) { return view_of(job); });
   tide_.turn(now, wall);
   for (const auto& server : servers_) server->run();  // what the feeds said goes out
 }
@@ -95,7 +96,7 @@ void Api::on_metrics_request(const std::shared_ptr<http::Exchange>& exchange) {
   const bool is_fine = request.method == "GET" && request.path == "/metrics";
   if (!is_fine) return exchange->answer(problem({Fault::kUsage, "this port has /metrics alone", "use the unix socket for the rest"}, 404));
   const auto reload = reload_failed_ ? MetricSources::Reload::kFailed : MetricSources::Reload::kOk;
-  exchange->answer({200, std::string(kMetricsType), metrics_of({parts_.gateway, parts_.table, parts_.outlook, parts_.store, load_, paths_, parts_.peers, config_.roots, parts_.checkpoints, wall_, reload, tide_}, now_)});
+  exchange->answer({200, std::string(kMetricsType), metrics_of({parts_.gateway, parts_.table, parts_.outlook, parts_.store, load_, paths_, parts_.peers, config_.roots, parts_.checkpoints, wall_, reload, tide_, held_jobs()}, now_)});
 }
 
 void Api::on_web_request(const std::shared_ptr<http::Exchange>& exchange) {
@@ -132,6 +133,8 @@ Api::Answer Api::dispatch(Route route, const Call& call) {
     case Route::kRoots: return roots();
     case Route::kRate: return ok(api::to_json(api::RateState{parts_.gateway.engine().rate(), {}}));
     case Route::kSetRate: return set_rate(call);
+    case Route::kLinkRate:
+    case Route::kSetLinkRate: return link_rate(route, call);
     case Route::kHealth: return health();
     case Route::kVersion: {
       const crypto::Identity& own = parts_.gateway.own_certificate().identity;
@@ -143,6 +146,7 @@ Api::Answer Api::dispatch(Route route, const Call& call) {
     case Route::kPhase: return tide_.take_phase(now_, call.exchange->request().body);
     case Route::kLinks: return tide_.links();
     case Route::kCheckSchedule: return check_schedule(call);
+    case Route::kSchedule: return schedule(call);
     case Route::kTide: tide_.watch(call.exchange); return std::nullopt;
     default: break;
   }
@@ -153,12 +157,21 @@ Api::Answer Api::dispatch(Route route, const Call& call) {
   return on_job(route, call, *job);
 }
 
-// What the gate does counts while a job would send.
+// What the gate does counts while a job would send; while it is open, what slows the job down.
 std::string Api::held_by(const job::Job& job) const {
   std::string held(parts_.runner.held_by(job, wall_));
-  if (!held.empty() || job.state != job::State::kRunning || !parts_.runner.is_gated(job)) return held;
-  const auto link = std::ranges::find(tide_.views(), job.peer, &api::LinkView::peer);
-  return link == tide_.views().end() || link->gates.empty() ? held : link->gates.front().reason;
+  if (!held.empty() || job.state != job::State::kRunning) return held;
+  if (parts_.runner.is_gated(job)) held = tide_.holds(job.peer);
+  return held.empty() ? std::string(parts_.runner.slowed_by(job)) : held;
+}
+
+std::map<std::pair<std::string, std::string>, uint64_t> Api::held_jobs() const {
+  std::map<std::pair<std::string, std::string>, uint64_t> held;
+  for (const job::JobId& id : parts_.runner.running_ids()) {
+    const job::Job& job = *parts_.table.find(id);
+    if (std::string reason = held_by(job); !reason.empty()) ++held[{job.peer, std::move(reason)}];
+  }
+  return held;
 }
 
 api::JobView Api::view_of(const job::Job& job) const { return {job, parts_.runner.progress(job.id), held_by(job), parts_.outlook.forecast_of(job)}; }
@@ -171,6 +184,9 @@ Api::Answer Api::on_job(Route route, const Call& call, const job::Job& job) {
     case Route::kChangeJob: return change(call, job);
     case Route::kListEntries: return ok(api::entries_to_json(job.problems, job.outcome ? job.outcome->failed : 0, job.outcome ? job.outcome->skipped : 0));
     case Route::kJobEvents: feed_.add(call.exchange, {std::nullopt, id}); return std::nullopt;
+    case Route::kDeclareRange:
+    case Route::kComplete:
+    case Route::kAbort: return grow(route, call);
     case Route::kPause: parts_.runner.pause(id, now_, wall_); break;
     case Route::kResume: parts_.runner.resume(id, now_, wall_); break;
     case Route::kCancel: parts_.runner.cancel(id, now_, wall_); break;
@@ -223,13 +239,35 @@ http::Response Api::check_schedule(const Call& call) const {
   return answer.ok() ? ok(api::to_json(answer.value())) : problem(answer.error());
 }
 
+http::Response Api::schedule(const Call& call) const {
+  const auto owner = LocalGrants::is_privileged(call.caller) ? std::nullopt : std::optional(call.caller.uid);
+  return ok(api::to_json(schedule_of({parts_.table, parts_.runner, parts_.outlook, tide_.views(), owner, wall_, [this](const job::Job& job) { return held_by(job); }})));
+}
+
 Api::Answer Api::submit_checkpoint(const Call& call) {
   const auto request = api::parse_checkpoint(call.exchange->request().body);
   if (!request.ok()) return problem(request.error());
-  parts_.checkpoints.submit({request.value(), call.caller}, wall_, [exchange = call.exchange](const Result<std::string>& answer) {
+  parts_.checkpoints.submit({request.value(), call.caller}, {now_, wall_}, [exchange = call.exchange](const Result<std::string>& answer) {
     exchange->answer(answer.ok() ? ok(answer.value(), 202) : problem(answer.error()));
   });
   return std::nullopt;
+}
+
+// A checkpoint that is sent while it is written.
+Api::Answer Api::grow(Route route, const Call& call) {
+  const std::string& body = call.exchange->request().body;
+  Status status = success();
+  if (route == Route::kDeclareRange) {
+    const auto range = api::parse_range(body);
+    status = range.ok() ? parts_.checkpoints.declare(call.id, range.value()) : Status(range.error());
+  } else if (route == Route::kComplete) {
+    const auto pin = api::parse_complete(body);
+    status = pin.ok() ? parts_.checkpoints.complete(call.id, pin.value(), {now_, wall_}) : Status(pin.error());
+  } else {
+    status = parts_.checkpoints.abort(call.id, {now_, wall_});
+  }
+  if (!status.ok()) return problem(status.error(), call.id);
+  return ok(view(call.id), 202);
 }
 
 Api::Answer Api::restore(const Call& call) {
@@ -302,17 +340,44 @@ http::Response Api::change(const Call& call, const job::Job& job) {
   return ok(view(id), 202);
 }
 
+namespace {
+
+constexpr uint64_t kYear = 366 * 86'400;
+
+std::chrono::seconds duration_of(const api::RateState& state) { return std::chrono::seconds(std::min(state.seconds.value_or(kYear), kYear)); }
+
+std::string rate_fields(const api::RateState& state, const http::Caller& caller) {
+  return "bits_per_second=" + (state.rate.is_unlimited() ? "off" : std::to_string(static_cast<uint64_t>(state.rate.bits_per_second()))) + " uid=" + std::to_string(caller.uid);
+}
+
+}  // namespace
+
 http::Response Api::set_rate(const Call& call) {
   if (!LocalGrants::is_privileged(call.caller)) return problem(not_privileged());
   const auto wanted = api::parse_rate_state(call.exchange->request().body);
   if (!wanted.ok()) return problem(wanted.error());
   if (rate_ends_at_ == kNever) rate_after_ = parts_.gateway.engine().rate();
-  constexpr uint64_t kYear = 366 * 86'400;
-  rate_ends_at_ = wanted.value().seconds ? now_ + std::chrono::seconds(std::min(*wanted.value().seconds, kYear)) : kNever;
+  rate_ends_at_ = wanted.value().seconds ? now_ + duration_of(wanted.value()) : kNever;
   parts_.gateway.set_rate(wanted.value().rate);
-  log::info("rate_changed", "bits_per_second=" + (wanted.value().rate.is_unlimited() ? "off" : std::to_string(static_cast<uint64_t>(wanted.value().rate.bits_per_second()))) +
-                                " uid=" + std::to_string(call.caller.uid));
+  log::info("rate_changed", rate_fields(wanted.value(), call.caller));
   return ok(api::to_json(wanted.value()));
+}
+
+// Of what our jobs send to one peer.
+http::Response Api::link_rate(Route route, const Call& call) {
+  if (std::ranges::count(parts_.peers.peers(), call.id, &session::PeerConfig::name) == 0)
+    return problem({Fault::kUsage, "there is no peer " + to_display(std::string_view(call.id).substr(0, 64)), "see tideway peers"}, 404);
+  if (route == Route::kSetLinkRate) {
+    if (!LocalGrants::is_privileged(call.caller)) return problem(not_privileged());
+    const auto wanted = api::parse_rate_state(call.exchange->request().body);
+    if (!wanted.ok()) return problem(wanted.error());
+    parts_.runner.set_ceiling(call.id, {wanted.value().rate, wanted.value().seconds ? wall_ + duration_of(wanted.value()) : job::WallTime::max()});
+    log::info("rate_changed", "peer=" + call.id + ' ' + rate_fields(wanted.value(), call.caller));
+  }
+  const LinkShares::Ceiling ceiling = parts_.runner.shares().ceiling_of(call.id, wall_);
+  api::RateState state{ceiling.rate, {}};
+  if (ceiling.until != job::WallTime::max()) state.seconds = static_cast<uint64_t>(std::chrono::ceil<std::chrono::seconds>(ceiling.until - wall_).count());
+  return ok(api::to_json(state));
 }
 
 http::Response Api::peers() const {

@@ -67,7 +67,7 @@ class Api {
   struct Call {
     const std::shared_ptr<http::Exchange>& exchange;
     const http::Caller& caller;
-    std::string id;  // of the job in the path
+    std::string id;  // of the job in the path, or the name of the peer there
   };
   using Answer = std::optional<http::Response>;  // nothing: it comes later
 
@@ -80,19 +80,23 @@ class Api {
   Answer on_job(Route route, const Call& call, const job::Job& job);
   Answer submit(const Call& call);
   http::Response check_schedule(const Call& call) const;
+  http::Response schedule(const Call& call) const;
   Answer submit_checkpoint(const Call& call);
+  Answer grow(Route route, const Call& call);
   Answer restore(const Call& call);
   http::Response list_checkpoints(const Call& call) const;
   Result<JobTable::Submission> read_submission(const Call& call) const;
   http::Response list(const Call& call) const;
   http::Response change(const Call& call, const job::Job& job);
   http::Response set_rate(const Call& call);
+  http::Response link_rate(Route route, const Call& call);
   http::Response peers() const;
   http::Response roots() const;
   http::Response health() const;
   http::Response reload(const Call& call);
   api::JobView view_of(const job::Job& job) const;
   std::string held_by(const job::Job& job) const;
+  std::map<std::pair<std::string, std::string>, uint64_t> held_jobs() const;  // of those that run, by peer and reason
   std::string view(const job::JobId& id) const;
 
   ApiConfig config_;

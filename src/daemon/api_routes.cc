@@ -11,6 +11,9 @@ constexpr RouteRow kRoutes[] = {
     {kListJobs, "GET", "/v1/jobs"},
     {kSubmitCheckpoint, "POST", "/v1/checkpoints"},
     {kListCheckpoints, "GET", "/v1/checkpoints"},
+    {kDeclareRange, "POST", "/v1/checkpoints/{id}/ranges"},
+    {kComplete, "POST", "/v1/checkpoints/{id}/complete"},
+    {kAbort, "POST", "/v1/checkpoints/{id}/abort"},
     {kRestore, "POST", "/v1/restore"},
     {kShowJob, "GET", "/v1/jobs/{id}"},
     {kChangeJob, "PATCH", "/v1/jobs/{id}"},
@@ -31,16 +34,18 @@ constexpr RouteRow kRoutes[] = {
     {kMetrics, "GET", "/metrics"},
     {kPhase, "POST", "/v1/phase"},
     {kLinks, "GET", "/v1/links"},
+    {kLinkRate, "GET", "/v1/links/{peer}"},
+    {kSetLinkRate, "PATCH", "/v1/links/{peer}"},
     {kTide, "GET", "/v1/tide"},
     {kCheckSchedule, "POST", "/v1/schedule/check"},
+    {kSchedule, "GET", "/v1/schedule"},
 };
 
-// The part that {id} stands for; empty where there is none. Nothing: it is another path.
+// The part that braces stand for; empty where there are none. Nothing: it is another path.
 std::optional<std::string> match(std::string_view pattern, std::string_view path) {
-  constexpr std::string_view kId = "{id}";
-  const size_t at = pattern.find(kId);
+  const size_t at = pattern.find('{');
   if (at == pattern.npos) return pattern == path ? std::optional<std::string>("") : std::nullopt;
-  const std::string_view before = pattern.substr(0, at), after = pattern.substr(at + kId.size());
+  const std::string_view before = pattern.substr(0, at), after = pattern.substr(pattern.find('}') + 1);
   if (path.size() <= before.size() + after.size() || !path.starts_with(before) || !path.ends_with(after)) return std::nullopt;
   const std::string_view id = path.substr(before.size(), path.size() - before.size() - after.size());
   return id.find('/') == id.npos ? std::optional(std::string(id)) : std::nullopt;

@@ -12,20 +12,20 @@
 namespace tideway::daemon {
 
 enum class Route : uint8_t {
-  kSubmit, kSubmitCheckpoint, kListCheckpoints, kRestore, kListJobs, kShowJob, kChangeJob, kListEntries, kPause, kResume, kCancel, kJobEvents, kEvents,
+  kSubmit, kSubmitCheckpoint, kListCheckpoints, kDeclareRange, kComplete, kAbort, kRestore, kListJobs, kShowJob, kChangeJob, kListEntries, kPause, kResume, kCancel, kJobEvents, kEvents,
   kPeers, kRoots, kRate, kSetRate, kHealth, kVersion, kConfig, kReload, kMetrics,
-  kPhase, kLinks, kTide, kCheckSchedule,
+  kPhase, kLinks, kLinkRate, kSetLinkRate, kTide, kCheckSchedule, kSchedule,
 };
 
 struct RouteRow {
   Route route;
-  std::string_view method, path;  // {id} stands for one part
+  std::string_view method, path;  // {id}, or what else stands in braces, is one part
 };
 std::span<const RouteRow> routes();
 
 struct Match {
   Route route;
-  std::string id;
+  std::string id;  // that part
 };
 struct Lookup {
   std::optional<Match> match;

@@ -135,13 +135,36 @@ void CheckpointThread::run() {
     }
     for (CheckpointOrder& order : orders) take(std::move(order), now);
     look_at_holds(now);
+    look_at_growth(now);
     look_at_watches(now);
     look_at_inboxes(now);
     wait_for_work(read_clock());
   }
 }
 
+bool CheckpointThread::take_growth(CheckpointOrder& order, Time now) {
+  if (auto* watch = std::get_if<WatchGrowth>(&order)) {
+    if (session::RootPtr root = root_named(watch->root)) growing_.try_emplace(watch->pin, std::move(root), std::move(watch->name), now);
+  } else if (const auto* range = std::get_if<DeclareFinal>(&order)) {
+    if (const auto found = growing_.find(range->pin); found != growing_.end()) found->second.declare(range->path, range->bytes, now);
+  } else if (const auto* end = std::get_if<EndGrowth>(&order)) {
+    growing_.erase(end->pin);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void CheckpointThread::look_at_growth(Time now) {
+  for (auto& [pin, watch] : growing_) {
+    if (now < watch.next_look()) continue;
+    Growth growth = watch.look(now);
+    if (!growth.parts.empty() || growth.is_silent) say(Grew{pin, std::move(growth)});
+  }
+}
+
 void CheckpointThread::take(CheckpointOrder order, Time now) {
+  if (take_growth(order, now)) return;
   if (auto* hold = std::get_if<HoldOrder>(&order)) {
     session::RootPtr root = root_named(hold->root);
     const bool is_known = std::ranges::any_of(holds_, [&](const Holding& one) { return one.order().pin == hold->pin; });
@@ -223,6 +246,7 @@ Time CheckpointThread::next_look() const {
   Time next = inboxes_.empty() ? kNever : next_inbox_;
   for (const Holding& holding : holds_) next = std::min(next, holding.next_look());
   for (const DirectoryWatch& watch : watches_) next = std::min(next, watch.next_look());
+  for (const auto& [pin, watch] : growing_) next = std::min(next, watch.next_look());
   return next;
 }
 

@@ -5,6 +5,7 @@
 // Thread: control, but for what runs inside.
 #pragma once
 #include "daemon/directory_watch.h"
+#include "daemon/growth_watch.h"
 #include "daemon/holding.h"
 #include "daemon/inbox.h"
 
@@ -34,7 +35,19 @@ struct HoldPointer {
   ObjectName name;  // of that file
   std::string job;  // whose publish asks for it
 };
-using CheckpointOrder = std::variant<HoldOrder, DropPin, AnswerInbox, ForgetFound, HoldPointer>;
+// What is still being written is looked at until EndGrowth. `pin`: what it will be held as.
+struct WatchGrowth {
+  std::string pin, root;
+  ObjectName name;
+};
+struct DeclareFinal {
+  std::string pin, path;  // of a file below it
+  flow::Interval bytes;
+};
+struct EndGrowth {
+  std::string pin;
+};
+using CheckpointOrder = std::variant<HoldOrder, DropPin, AnswerInbox, ForgetFound, HoldPointer, WatchGrowth, DeclareFinal, EndGrowth>;
 
 struct HoldAnswered {
   std::string pin;
@@ -48,7 +61,11 @@ struct PointerHeld {
   HoldPointer order;
   std::string points_to;  // name of a checkpoint beside it
 };
-using CheckpointEvent = std::variant<HoldAnswered, Found, InboxRequest, PointerHeld>;
+struct Grew {
+  std::string pin;
+  Growth growth;
+};
+using CheckpointEvent = std::variant<HoldAnswered, Found, InboxRequest, PointerHeld, Grew>;
 
 struct CheckpointThreadConfig {
   struct Root {
@@ -86,6 +103,8 @@ class CheckpointThread {
   void take(CheckpointOrder order, Time now);
   void hold_pointer(const HoldPointer& order);
   void look_at_holds(Time now);
+  bool take_growth(CheckpointOrder& order, Time now);
+  void look_at_growth(Time now);
   void look_at_watches(Time now);
   void look_at_inboxes(Time now);
   void say(CheckpointEvent event);
@@ -100,6 +119,7 @@ class CheckpointThread {
   // Of the thread.
   QuietTimes quiet_;
   std::vector<Holding> holds_;
+  std::map<std::string, GrowthWatch> growing_;  // by pin
   std::vector<DirectoryWatch> watches_;
   std::vector<Inbox> inboxes_;
   Time next_inbox_{};

@@ -163,23 +163,29 @@ const job::Job* Checkpoints::known_job(const JobTable::Submission& submission) c
   return nullptr;
 }
 
-void Checkpoints::submit(const Submission& submission, job::WallTime wall, Answer answer) {
+void Checkpoints::submit(const Submission& submission, Now now, Answer answer) {
   auto read_all = read(submission);
   if (!read_all.ok()) return answer(read_all.error());
+  const bool is_growing = submission.request.source == api::CheckpointRequest::Source::kGrowing;
   std::vector<job::JobId> ids;
   std::vector<JobTable::Submission> fresh;
   for (JobTable::Submission& one : read_all.value()) {
-    if (const auto due = due_of(one.spec, parts_.table, wall)) one.spec.deadline = std::min(*due, one.spec.deadline.value_or(*due));
+    if (const auto due = due_of(one.spec, parts_.table, now.wall)) one.spec.deadline = std::min(*due, one.spec.deadline.value_or(*due));
     const job::Job* known = known_job(one);
     const bool is_repeated = known != nullptr && known->owner == one.owner && !one.spec.submission_id.empty() && known->spec.submission_id == one.spec.submission_id;
-    if (known != nullptr && !is_repeated) ids.push_back(known->id);
-    else fresh.push_back(std::move(one));  // the table compares what is asked for twice under one id
+    if (known != nullptr && !is_repeated) {
+      ids.push_back(known->id);
+      if (!is_growing && growing_.contains(known->pin)) complete_known(std::string(known->pin), submission.request.pin, now);  // whoever sees it whole
+    } else {
+      fresh.push_back(std::move(one));  // the table compares what is asked for twice under one id
+    }
   }
   // A trainer's pin that nobody needs, because somebody else spoke of the checkpoint first.
   if (fresh.empty() && !submission.request.pin.empty()) drop_unused_pin(submission.request.pin, submission.request.path.substr(0, submission.request.path.find(':')));
-  parts_.intake.take(std::move(fresh), wall, [this, ids = std::move(ids), answer = std::move(answer)](const Result<std::vector<JobTable::Taken>>& taken) mutable {
+  parts_.intake.take(std::move(fresh), now.wall, [this, is_growing, ids = std::move(ids), answer = std::move(answer)](const Result<std::vector<JobTable::Taken>>& taken) mutable {
     if (!taken.ok()) return answer(taken.error());
-    follow(taken.value());
+    if (is_growing) follow_growing(taken.value());
+    else follow(taken.value());
     for (const JobTable::Taken& one : taken.value()) ids.push_back(one.id);
     answer(api::accepted_to_json(ids, parts_.table.find(ids.front())->state));
   });
@@ -233,15 +239,17 @@ void Checkpoints::turn(Now now) {
   }
   for (const job::JobId& id : over) {
     live_.erase(id);
-    if (const job::Job* job = parts_.table.find(id)) on_over(*job);
+    if (const job::Job* job = parts_.table.find(id)) on_over(*job, now.time);
   }
   search_.turn(now.time);
+  ahead_.turn(now.time);
   retention_.turn(now.time, now.wall);
 }
 
 void Checkpoints::on_event(CheckpointEvent& event, Now now) {
   if (const auto* answered = std::get_if<HoldAnswered>(&event)) on_held(*answered, now.wall);
-  else if (const auto* found = std::get_if<Found>(&event)) on_found(*found, now.wall);
+  else if (auto* grew = std::get_if<Grew>(&event)) on_grew(*grew, now);
+  else if (const auto* found = std::get_if<Found>(&event)) on_found(*found, now);
   else if (const auto* request = std::get_if<InboxRequest>(&event)) on_inbox(*request, now);
   else on_pointer(std::get<PointerHeld>(event), now.wall);
 }
@@ -271,7 +279,7 @@ void Checkpoints::on_held(const HoldAnswered& answered, job::WallTime wall) {
   }
 }
 
-void Checkpoints::on_found(const Found& found, job::WallTime wall) {
+void Checkpoints::on_found(const Found& found, Now now) {
   const WatchConfig& watch = watches_[found.watch];
   const auto name = watch.dir.child(found.checkpoint.name);
   if (!name.ok()) return;
@@ -285,10 +293,11 @@ void Checkpoints::on_found(const Found& found, job::WallTime wall) {
   request.settle = std::chrono::duration_cast<std::chrono::milliseconds>(watch.settle);
   request.to = watch.to;
   request.rpo = watch.rpo;
+  if (watch.deadline) request.deadline = now.wall + *watch.deadline;
   request.keep = watch.keep;
   request.service = watch.service;
   log::info("checkpoint_found", "series=" + to_display(watch.series) + " name=\"" + to_display(found.checkpoint.name) + '"');
-  submit({request, {::geteuid(), ::getegid(), {}}}, wall, [this, found](const Result<std::string>& answer) {
+  submit({request, {::geteuid(), ::getegid(), {}}}, now, [this, found](const Result<std::string>& answer) {
     if (answer.ok()) return;
     log::warning("checkpoint_refused", "name=\"" + to_display(found.checkpoint.name) + "\" why=\"" + answer.error().what + '"');
     if (answer.error().code() == ErrorCode::kRetryLater) thread_->order(ForgetFound{found.watch, found.checkpoint.name});
@@ -313,7 +322,7 @@ void Checkpoints::on_inbox(const InboxRequest& request, Now now) {
   if (!one.submission_id.empty() && one.submission_id != request.submission_id) return answer(usage("submission_id is another one than the name of the file", "make them the same"));
   one.submission_id = request.submission_id;
   if (one.path.find(':') == one.path.npos) one.path = request.root + ':' + one.path;
-  submit({one, request.caller}, now.wall, answer);
+  submit({one, request.caller}, now, answer);
 }
 
 void Checkpoints::submit_job(const InboxRequest& request, job::WallTime wall) {
@@ -387,11 +396,12 @@ void Checkpoints::drop_unused_pin(const std::string& pin, const std::string& roo
   if (!pin.empty() && !pins_.contains(pin)) thread_->order(DropPin{root, pin});
 }
 
-void Checkpoints::on_over(const job::Job& job) {
+void Checkpoints::on_over(const job::Job& job, Time now) {
   for (auto pin = pins_.begin(); pin != pins_.end();) {
     const bool was_there = pin->second.erase(job.id) > 0;
     const std::string name = pin->first;
     if (was_there && pin->second.empty()) pin_bytes_.erase(name);
+    if (was_there && pin->second.empty()) end_growth(name, now);
     pin = was_there && pin->second.empty() ? pins_.erase(pin) : std::next(pin);
     if (was_there) drop_unused_pin(name, source_root_of(job));
   }

@@ -7,6 +7,7 @@
 // Thread: control.
 #pragma once
 #include "api/checkpoint_json.h"
+#include "daemon/ahead.h"
 #include "daemon/checkpoint_thread.h"
 #include "daemon/intake.h"
 #include "daemon/job_runner.h"
@@ -50,7 +51,13 @@ class Checkpoints {
     const api::CheckpointRequest& request;
     const http::Caller& caller;
   };
-  void submit(const Submission& submission, job::WallTime wall, Answer answer);
+  void submit(const Submission& submission, Now now, Answer answer);
+
+  // Of a checkpoint that was submitted as a growing one. Where it is none any more, after a restart or because somebody completed it, its
+  // rule decides when it is complete, and each of these is fine to say. Errors: usage: it is the job of no checkpoint.
+  Status declare(const job::JobId& id, const api::DeclaredRange& range);
+  Status complete(const job::JobId& id, const std::string& pin, Now now);
+  Status abort(const job::JobId& id, Now now);
 
   struct Restore {
     const api::RestoreRequest& request;
@@ -65,7 +72,7 @@ class Checkpoints {
   std::vector<api::CheckpointRow> list(const Interest& interest) const;
 
   int wait_fd() const { return thread_->wait_fd(); }
-  Time next_deadline() const { return std::min(search_.next_deadline(), retention_.next_deadline()); }
+  Time next_deadline() const { return std::min({search_.next_deadline(), retention_.next_deadline(), ahead_.next_deadline()}); }
   void turn(Now now);
 
   struct Counts {
@@ -77,22 +84,26 @@ class Checkpoints {
   Counts counts() const;
 
  private:
-  Checkpoints(const Parts& parts, std::vector<WatchConfig> watches) : parts_(parts), search_(parts.peers), retention_(parts.peers, parts.table), watches_(std::move(watches)) {}
+  Checkpoints(const Parts& parts, std::vector<WatchConfig> watches) : parts_(parts), search_(parts.peers), retention_(parts.peers, parts.table), ahead_({parts.roots, parts.peers, parts.table, parts.runner}), watches_(std::move(watches)) {}
   void take_up();
   Result<std::vector<JobTable::Submission>> read(const Submission& submission) const;
   const job::Job* known_job(const JobTable::Submission& submission) const;
   void need(const job::Job& job);
   void follow(const std::vector<JobTable::Taken>& taken);
+  void follow_growing(const std::vector<JobTable::Taken>& taken);
   void order_hold(const job::Job& job);
   void on_event(CheckpointEvent& event, Now now);
   void on_held(const HoldAnswered& answered, job::WallTime wall);
-  void on_found(const Found& found, job::WallTime wall);
+  void on_grew(Grew& grew, Now now);
+  bool end_growth(const std::string& pin, Time now);  // false: it was none
+  void complete_known(const std::string& pin, const std::string& by_trainer, Now now);
+  void on_found(const Found& found, Now now);
   void on_inbox(const InboxRequest& request, Now now);
   void on_pointer(const PointerHeld& held, job::WallTime wall);
   void supersede_older(const job::Job& newer, Now now);
   void give_way(const job::JobId& older, const job::JobId& newer, Now now);
   void bound_pins(const job::Job& newest, Now now);
-  void on_over(const job::Job& job);
+  void on_over(const job::Job& job, Time now);
   void drop_unused_pin(const std::string& pin, const std::string& root);
   void ask_for_pointers(const job::Job& job);
   void answer_inbox(const InboxRequest& request, const Result<std::string>& answer);
@@ -104,10 +115,12 @@ class Checkpoints {
   Parts parts_;
   ReplicaSearch search_;
   Retention retention_;
+  Ahead ahead_;
   std::vector<WatchConfig> watches_;
   std::unique_ptr<CheckpointThread> thread_;
   std::set<job::JobId> live_;                          // checkpoints and pointers that are not over
   std::map<std::string, std::set<job::JobId>> pins_;   // by whom they are needed
+  std::set<std::string> growing_;                      // of those, what nobody has called complete
   std::map<std::string, Bytes> pin_bytes_;             // of those made since the start
   std::vector<job::JobId> arrived_;                    // held since the last turn
   uint64_t pins_made_ = 0, pins_guarded_ = 0;

@@ -98,11 +98,11 @@ Result<std::unique_ptr<Daemon>> Daemon::start(DaemonConfig config) {
   }
   if (daemon->phases_ != nullptr)
     config.gateway.on_notice = [phases = daemon->phases_.get()](const std::string& site, const messages::PhaseNotice& notice) { phases->on_notice(read_clock(), site, notice); };
-  const auto gates = config.gateway.engine.gates;
+  daemon->gates_ = config.gateway.engine.gates;
   auto gateway = session::Gateway::start(std::move(config.gateway));
   if (!gateway.ok()) return std::move(gateway).error();
   daemon->gateway_ = std::move(gateway).value();
-  auto service = JobService::start({std::move(config.api), std::move(config.jobs), config.state_dir, daemon->phases_.get(), std::move(config.links), gates, std::move(config.watches)}, *daemon->gateway_, [self = daemon.get()] { return self->reload(); });
+  auto service = JobService::start({std::move(config.api), std::move(config.jobs), config.state_dir, daemon->phases_.get(), std::move(config.links), daemon->gates_, std::move(config.watches)}, *daemon->gateway_, [self = daemon.get()] { return self->reload(); });
   if (!service.ok()) return std::move(service).error();
   daemon->service_ = std::move(service).value();
   if (Status status = daemon->watch_descriptors(); !status.ok()) return std::move(status).error();
@@ -213,6 +213,13 @@ void Daemon::feel_pulse(Time now) {
   }
 }
 
+void Daemon::renew_plan(Time now) {
+  if (gates_ == nullptr) return;
+  if (const Time until = gates_->plan_until(); now > until)
+    log::warning("plan_expired", "late_ms=" + std::to_string((now - until) / std::chrono::milliseconds(1)) + " why=\"this thread was held up, and nobody said meanwhile what jobs may send\"");
+  gates_->plan_holds_until(now + engine::Gates::kPlanHolds);
+}
+
 void Daemon::tell_peers(Time now) {
   if (phases_ == nullptr) return;
   for (const PhaseMail::ToTell& one : phases_->mail().take_to_tell(now)) gateway_->tell(one.site, one.notice);
@@ -221,8 +228,10 @@ void Daemon::tell_peers(Time now) {
 void Daemon::turn() {
   const Time now = read_clock();
   tell_watchdog(now);
-  const Time until = std::min({now + kTurnMax, service_->next_deadline(now), watchdog_.next_deadline()});
+  const Duration turn_max = gates_ == nullptr ? kTurnMax : engine::Gates::kPlanHolds / 2;
+  const Time until = std::min({now + turn_max, service_->next_deadline(now), watchdog_.next_deadline()});
   gateway_->turn(std::max(until - now, Duration()), waits_);
+  renew_plan(read_clock());
   tell_peers(read_clock());
   service_->turn(read_clock());
 }
@@ -232,6 +241,7 @@ void Daemon::drain() {
   notify_.say("STOPPING=1");
   log::info("stopping", "transfers=" + std::to_string(running));
   service_->stop(read_clock());
+  if (gates_ != nullptr) gates_->plan_holds_until(kNever);  // nobody plans any more, and what runs may end
   gateway_->drain(kDrainTime);
   const Time until = read_clock() + kDrainTime;
   gateway_->turn({});  // the farewell leaves

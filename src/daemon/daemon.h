@@ -61,6 +61,7 @@ class Daemon {
   void turn();
   void tell_watchdog(Time now);
   void feel_pulse(Time now);
+  void renew_plan(Time now);
   void tell_peers(Time now);
   void warn_of_expiry();
   void drain();
@@ -69,6 +70,7 @@ class Daemon {
   Watchdog watchdog_;
   WorkerPulse pulse_;
   std::unique_ptr<AuditLog> audit_;  // outlives the gateway, which writes to it
+  std::shared_ptr<engine::Gates> gates_;  // of the links; null: there are none
   std::unique_ptr<PhasePort> phases_;  // outlives the gateway, whose workers look at its board
   std::unique_ptr<session::Gateway> gateway_;
   std::unique_ptr<JobService> service_;  // its sessions are the gateway's

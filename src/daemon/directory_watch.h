@@ -22,7 +22,7 @@ struct WatchConfig {
   checkpoint::Format format;
   std::string series;
   std::vector<std::string> to;      // peer:root/path
-  std::optional<std::chrono::milliseconds> rpo;
+  std::optional<std::chrono::milliseconds> rpo, deadline;  // deadline: from when it is found complete
   uint32_t keep = 0;                // at each of them, the newest; 0: all
   job::Class service = job::Class::kCheckpoint;
   uint32_t pins_max = 2;            // held at a time, or the oldest goes that is not being sent; 0: no limit

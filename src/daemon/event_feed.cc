@@ -50,7 +50,7 @@ bool EventFeed::is_through(const Reader& reader) const {
   return job == nullptr || job::is_over(job->state);
 }
 
-void EventFeed::turn(Time now) {
+void EventFeed::turn(Time now, const std::function<api::JobView(const job::Job&)>& view_of) {
   has_new_reader_ = false;
   std::erase_if(readers_, [](const Reader& reader) { return reader.exchange->is_gone() || reader.exchange->has_ended(); });
   if (readers_.empty()) return;
@@ -58,7 +58,7 @@ void EventFeed::turn(Time now) {
   if (tells_progress) next_progress_ = now + kProgressEvery;
   for (const job::JobId& id : tells_progress ? runner_.running_ids() : std::vector<job::JobId>()) {
     const job::Job& job = *table_.find(id);
-    const std::string text = "event: progress\ndata: " + api::to_json(api::JobView{job, runner_.progress(id)}) + "\n\n";
+    const std::string text = "event: progress\ndata: " + api::to_json(view_of(job)) + "\n\n";
     for (Reader& reader : readers_)
       if (is_wanted(reader.interest, id, job.owner)) reader.exchange->say(text);
   }

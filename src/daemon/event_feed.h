@@ -7,6 +7,7 @@
 #include "daemon/job_runner.h"
 #include "http/exchange.h"
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,7 +29,8 @@ class EventFeed {
   void add(const std::shared_ptr<http::Exchange>& reader, Interest interest);
   // To all who watch everybody's jobs or their own; without a number, as it is about no job.
   void tell(std::string_view type, std::string_view data);
-  void turn(Time now);
+  // `view_of` says of a job that runs how far it is, and what holds it up.
+  void turn(Time now, const std::function<api::JobView(const job::Job&)>& view_of);
   Time next_deadline() const;
   size_t readers() const { return readers_.size(); }
 

@@ -42,13 +42,28 @@ const LinkRule* JobOutlook::rule_for(std::string_view peer) const {
 
 // ---- what links carry --------------------------------------------------------------------------------------------------
 
+JobOutlook::JobOutlook(JobTable& table, JobRunner& runner, std::string file) : table_(table), runner_(runner), file_(std::move(file)) {
+  for (auto& [peer, history] : file_.load()) links_[peer].history = std::move(history);
+}
+
+void JobOutlook::keep_histories() const {
+  LeftoverHistories histories;
+  for (const LinkRule& rule : runner_.shares().rules().links)
+    if (const auto link = links_.find(rule.peer); link != links_.end()) histories.emplace(rule.peer, link->second.history);
+  file_.save(histories);
+}
+
 void JobOutlook::measure(Now now, const LinkSampler& links) {
+  bool is_quarter_over = false;
   for (size_t i = 0; i < links.sources().links.size(); ++i) {
     Link& link = links_[links.sources().links[i].peer];
     const LeftSeen seen = links.left_seen(i), before = std::exchange(link.seen, seen);
+    const int64_t quarter = link.history.quarter();
     if (seen.over > before.over)
       link.history.on_measured(std::chrono::floor<std::chrono::seconds>(now.wall), {Bytes(static_cast<uint64_t>(seen.bytes - before.bytes)), seen.over - before.over});
+    is_quarter_over |= link.history.quarter() != quarter;
   }
+  if (is_quarter_over) keep_histories();
 }
 
 JobOutlook::Basis JobOutlook::basis_of(const LinkRule& rule, const Link& link, Now now) {
@@ -66,7 +81,7 @@ JobOutlook::Days JobOutlook::days_of(const LinkRule& rule, const Link& link, Now
     return [&](Time time) {
       const auto wall = std::chrono::floor<std::chrono::seconds>(wall_of(time, now));
       const Rate left = has_tide ? std::min(day[LeftoverHistory::part_of(wall)].value_or(unseen), rule.capacity) : rule.capacity;
-      return planner::SlotForecast{left, rule.timetable.at(wall, rule.zone).up, rule.capacity};
+      return planner::SlotForecast{left, runner_.shares().cap_of(rule.peer, wall), rule.capacity};
     };
   };
   return {planner::Calendar(now.time, 0.0, slots_of(usual)), planner::Calendar(now.time, runner_.shares().rules().slack, slots_of(low))};
@@ -203,6 +218,14 @@ std::optional<api::Forecast> JobOutlook::forecast_of(const job::Job& job) const 
   const Duration takes = pace->second.rate.time_for(*left);
   if (takes > planner::kAheadMax) return std::nullopt;
   return api::Forecast{wall_of(planned_at_.time + takes, planned_at_), {}, std::string(kBasisNames[static_cast<size_t>(Basis::kMedium)])};
+}
+
+std::optional<JobOutlook::Leftover> JobOutlook::leftover_of(std::string_view peer) const {
+  const auto link = links_.find(peer);
+  if (link == links_.end() || !link->second.days) return std::nullopt;
+  const auto now_of = [](const planner::Calendar& calendar) { return Rate::of(calendar.leftover().until(calendar.begin() + planner::kSlot), planner::kSlot); };
+  const Days& days = *link->second.days;
+  return Leftover{now_of(days.usual), now_of(days.low), kBasisNames[static_cast<size_t>(link->second.basis)]};
 }
 
 api::Feasibility JobOutlook::judge_deadline(const LinkRule& rule, const planner::Calendar& low, std::span<const Planned> jobs, const planner::PlannedJob& wanted, Now now) const {

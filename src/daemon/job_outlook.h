@@ -7,6 +7,7 @@
 #include "api/job_view.h"
 #include "api/schedule_json.h"
 #include "daemon/job_runner.h"
+#include "daemon/leftover_file.h"
 #include "daemon/link_sampler.h"
 #include "planner/leftover_history.h"
 #include "planner/outlook.h"
@@ -25,7 +26,8 @@ class JobOutlook {
   static constexpr int kRest = 20;  // times as long as planning took, so that a long queue keeps nobody waiting
   static constexpr double kUnseenShare = 0.5;  // of the capacity: what trainings are taken to leave before anybody has seen them
 
-  JobOutlook(JobTable& table, JobRunner& runner) : table_(table), runner_(runner) {}
+  // What was seen of the links is kept in `file`, if it has a name.
+  JobOutlook(JobTable& table, JobRunner& runner, std::string file);
 
   struct Now {
     Time time{};
@@ -37,6 +39,12 @@ class JobOutlook {
 
   // Nothing: nobody knows.
   std::optional<api::Forecast> forecast_of(const job::Job& job) const;
+
+  // What is left of a link at this hour, within its ceilings; nothing: its capacity is not known.
+  struct Leftover { Rate usual, low; std::string_view confidence; };
+  std::optional<Leftover> leftover_of(std::string_view peer) const;
+  // Nothing: nothing has been planned yet.
+  std::optional<job::WallTime> planned_at() const { return planned_at_.time == Time{} ? std::nullopt : std::optional(planned_at_.wall); }
 
   struct Question {
     const job::Spec& spec;
@@ -75,6 +83,7 @@ class JobOutlook {
   struct Pace { Bytes done; Time at; Rate rate; };  // of a job on a link that nothing is known of
 
   void measure(Now now, const LinkSampler& links);
+  void keep_histories() const;
   Days days_of(const LinkRule& rule, const Link& link, Now now) const;
   static Basis basis_of(const LinkRule& rule, const Link& link, Now now);
   planner::PlannedJob plan_of(const job::Job& job, const LinkRule& rule, Now now) const;
@@ -89,6 +98,7 @@ class JobOutlook {
 
   JobTable& table_;
   JobRunner& runner_;
+  const LeftoverFile file_;
   std::map<std::string, Link, std::less<>> links_;  // by peer
   std::map<job::JobId, Pace> paces_;
   Now planned_at_;

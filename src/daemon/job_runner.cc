@@ -53,18 +53,6 @@ api::Progress to_progress(const session::CopyNumbers& numbers) {
   return progress;
 }
 
-// Below a root of this gateway, which is held open since its start.
-session::OpenLocal below_roots(const session::Roots& roots) {
-  return [&roots](const std::string& path, storage::Side side) -> Result<session::LocalPlace> {
-    auto place = parse_root_place(path);
-    if (!place.ok()) return std::move(place).error();
-    auto root = roots.find(place.value().root, side);
-    if (root == nullptr) return Error{Fault::kUsage, "there is no root \"" + place.value().root + '"', "see GET /v1/roots"};
-    if (Status status = side == storage::Side::kDestination ? roots.check_in_place(place.value().root) : success(); !status.ok()) return std::move(status).error();
-    return session::LocalPlace{std::move(root), std::move(place.value().name), place.value().root};
-  };
-}
-
 // A checkpoint that is pinned is read from its pin, whatever its trainer does meanwhile.
 session::OpenLocal from_pin(const session::Roots& roots, const std::string& pin) {
   return [&roots, pin](const std::string& path, storage::Side side) -> Result<session::LocalPlace> {
@@ -129,6 +117,17 @@ Result<session::CopyRequest> request_of(const job::Spec& spec, const Names& name
   request.transfer_class = job::to_string(spec.service);
   if (const auto peer = session::peer_of(request); !peer.ok()) return peer.error();
   return request;
+}
+
+session::OpenLocal below_roots(const session::Roots& roots) {
+  return [&roots](const std::string& path, storage::Side side) -> Result<session::LocalPlace> {
+    auto place = parse_root_place(path);
+    if (!place.ok()) return std::move(place).error();
+    auto root = roots.find(place.value().root, side);
+    if (root == nullptr) return Error{Fault::kUsage, "there is no root \"" + place.value().root + '"', "see GET /v1/roots"};
+    if (Status status = side == storage::Side::kDestination ? roots.check_in_place(place.value().root) : success(); !status.ok()) return std::move(status).error();
+    return session::LocalPlace{std::move(root), std::move(place.value().name), place.value().root};
+  };
 }
 
 job::Outcome to_outcome(const engine::TransferDone::Outcome& done, const session::CopyNumbers& numbers, Duration took) {
@@ -202,6 +201,19 @@ std::string_view JobRunner::held_by(const job::Job& job, job::WallTime wall) con
   if (job.state != job::State::kQueued || has_room(job, wall)) return "";
   const bool waits_for_better = std::ranges::any_of(running_, [&](const Running& one) { return one.peer == job.peer && one.turn < job::turn_of(job.spec); });
   return name_of(waits_for_better ? HoldReason::kLowerClass : HoldReason::kPlannedLater);
+}
+
+// The side that cannot go faster comes before a limit that it could just meet.
+std::string_view JobRunner::slowed_by(const job::Job& job) const {
+  const auto found = std::ranges::find(running_, job.id, &Running::id);
+  if (found == running_.end()) return "";
+  switch (session::numbers_of(*found->transfer, found->session, gateway_.engine()).bottleneck) {
+    case session::Bottleneck::kSource: return name_of(HoldReason::kSourceSlow);
+    case session::Bottleneck::kSinkDisk: return name_of(HoldReason::kReceiverDisk);
+    case session::Bottleneck::kSinkCpu: return name_of(HoldReason::kReceiverCpu);
+    case session::Bottleneck::kNone: break;
+  }
+  return name_of(found->held_to);
 }
 
 bool JobRunner::has_room(const job::Job& job, job::WallTime wall) const {
@@ -316,9 +328,11 @@ void JobRunner::deal(Time now, job::WallTime wall) {
   }
   const std::vector<Rate> rates = shares_.deal(senders, now, wall);
   auto rate = rates.begin();
+  auto sender = senders.begin();
   for (Running& running : running_) {
     if (!running.pushes()) continue;
     running.given = *rate++;
+    running.held_to = shares_.held_to(*sender++, senders, gateway_.engine().rate(), wall);
     running.session->limit_rate(*running.transfer, running.given);
   }
 }
@@ -498,6 +512,12 @@ std::optional<api::Progress> JobRunner::progress(const job::JobId& id) const {
   numbers.packets_sent -= std::min(numbers.packets_sent, found->packets_sent);
   numbers.packets_lost -= std::min(numbers.packets_lost, found->packets_lost);
   return to_progress(numbers);
+}
+
+std::optional<JobRunner::Share> JobRunner::share_of(const job::JobId& id) const {
+  const auto found = std::ranges::find(running_, id, &Running::id);
+  if (found == running_.end() || !found->pushes()) return std::nullopt;
+  return Share{found->given, found->sent};
 }
 
 std::optional<Duration> JobRunner::retries_in(const job::JobId& id, Time now) const {

@@ -11,6 +11,7 @@
 #include "daemon/peer_sessions.h"
 #include "session/copy.h"
 
+#include <algorithm>
 #include <list>
 #include <map>
 #include <optional>
@@ -34,6 +35,9 @@ struct Names {
   const PeerSessions& peers;
 };
 Result<session::CopyRequest> request_of(const job::Spec& spec, const Names& names);
+
+// Where a job's local places lie: below a root of this gateway, which is held open since its start.
+session::OpenLocal below_roots(const session::Roots& roots);
 
 job::Outcome to_outcome(const engine::TransferDone::Outcome& done, const session::CopyNumbers& numbers, Duration took);
 
@@ -60,22 +64,31 @@ class JobRunner {
   // How a running job with a deadline is to go on. A change of mode takes it to another session, from where it is.
   struct Steer { Mode mode = Mode::kScavenge; std::optional<Time> due; };
   void steer(const job::JobId& id, const Steer& steer, Time now, job::WallTime wall);
-  // From the next deal on.
+  void set_ceiling(std::string peer, const LinkShares::Ceiling& ceiling) {
+    shares_.set_ceiling(std::move(peer), ceiling);
+    next_deal_ = Time{};
+  }
+  // From the next deal on. What set_ceiling() said is forgotten.
   void take_up(ShareRules rules);
   // What runs is left as it is, and queued, for whoever starts the gateway again.
   void stop(Time now, job::WallTime wall);
 
   std::optional<api::Progress> progress(const job::JobId& id) const;
   // Why a job that could run is not running, one of kHoldReasons; empty: nothing holds it.
-  // While it runs, the gate has the word.
+  // While it runs, the gate has the word, and then what slows it.
   std::string_view held_by(const job::Job& job, job::WallTime wall) const;
+  std::string_view slowed_by(const job::Job& job) const;
   const LinkShares& shares() const { return shares_; }
   // What is still to be sent of a job that runs; nothing: it does not run, or is not known yet.
   std::optional<Bytes> left_of(const job::JobId& id) const;
   std::optional<Duration> retries_in(const job::JobId& id, Time now) const;
   bool is_gated(const job::Job& job) const { return !modes_.contains(job.id) && shares_.is_gated(job.spec.service); }
   session::Manners manners_of(job::Class service) const { return shares_.is_gated(service) ? session::Manners::kYields : session::Manners::kInsists; }
+  // Of a job that sends: what the last deal gave it, and what it sent before that.
+  struct Share { Rate given, sent; };
+  std::optional<Share> share_of(const job::JobId& id) const;
   size_t running() const { return running_.size(); }
+  size_t running_with(std::string_view peer) const { return static_cast<size_t>(std::ranges::count(running_, peer, &Running::peer)); }
   std::vector<job::JobId> running_ids() const;
 
  private:
@@ -95,6 +108,7 @@ class JobRunner {
     Rate most = Rate::unlimited();         // its own limit
     Rate given = Rate::unlimited(), sent{};  // what the last deal gave it, and what it sent since
     Steer steer{};
+    HoldReason held_to = HoldReason::kNone;  // a rate, at the last deal
     bool pushes() const { return transfer->role == session::Role::kSource; }
   };
   using Place = std::list<Running>::iterator;

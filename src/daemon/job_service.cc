@@ -16,7 +16,7 @@ namespace tideway::daemon {
 namespace {
 
 constexpr const char* kTrainersGroup = "tideway";  // whose members may make pins and leave requests
-constexpr std::string_view kStoreFile = "jobs.sqlite";
+constexpr std::string_view kStoreFile = "jobs.sqlite", kLeftoverFile = "leftover";
 constexpr Duration kLookEvery = std::chrono::milliseconds(500);  // at what runs: the gateway's turn wakes up earlier for its events
 
 uint64_t random_seed() {
@@ -45,7 +45,8 @@ CheckpointThreadConfig checkpoint_config(const JobServiceConfig& config, const s
 }  // namespace
 
 JobService::JobService(session::Gateway& gateway, JobServiceConfig& config, store::Contents contents)
-    : peers_(gateway, std::move(config.rules.peers)), table_(std::move(contents), read_wall_clock()), runner_(gateway, peers_, table_, std::move(config.rules.shares), random_seed()), outlook_(table_, runner_) {}
+    : peers_(gateway, std::move(config.rules.peers)), table_(std::move(contents), read_wall_clock()), runner_(gateway, peers_, table_, std::move(config.rules.shares), random_seed()),
+      outlook_(table_, runner_, config.api.socket.empty() ? "" : config.state_dir + '/' + std::string(kLeftoverFile)) {}
 
 JobService::~JobService() {
   api_.reset();

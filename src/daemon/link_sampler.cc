@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/link_sampler.h"
 
+#include "schedule/registry.h"
+#include <tideway/schedule_policy.h>
+
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -8,6 +11,7 @@
 namespace tideway::daemon {
 namespace {
 
+constexpr double kReactedMin = 0.05;       // less is one queue that was felt
 constexpr uint64_t kPacketsForLoss = 100;  // fewer say nothing about a path
 
 std::string_view name_of(planner::Lock lock) {
@@ -29,6 +33,12 @@ uint64_t lanes_with(std::span<const engine::GateBoard> boards, gate::GateReason 
 
 }  // namespace
 
+std::string hold_reason(const LinkHold& hold) {
+  const bool has_reacted = hold.reason == name_of(gate::GateReason::kReactive) || (hold.reason.empty() && hold.reacted >= kReactedMin);
+  if (has_reacted) return std::string(name_of(hold.trainings == LinkHold::Trainings::kKnown ? HoldReason::kReactive : HoldReason::kUnknownForeground));
+  return hold.reason.starts_with("gate:") && hold.open_share < schedule::kStarvedShare ? std::string(name_of(HoldReason::kGateStarved)) : hold.reason;
+}
+
 LinkSampler::LinkSampler(LinkSources sources) : sources_(std::move(sources)), past_(sources_.links.size()) {}
 
 std::vector<api::LinkView> LinkSampler::look(Time now) {
@@ -42,6 +52,8 @@ std::vector<api::LinkView> LinkSampler::look(Time now) {
     api::LinkView view{.peer = about.peer, .kind = about.kind, .capacity = about.capacity, .gates = {gate_of(link, report)}, .bulk_send = {}, .bulk_receive = {},
                        .foreground = {}, .rtt = {}, .loss = {}, .trainings = {}};
     add_traffic(link, passed, report, view);
+    if (const std::string& reason = view.gates.front().reason; !reason.empty()) past_[link].reason = reason, past_[link].reason_at = now;
+    else if (now - past_[link].reason_at >= kReasonKept) past_[link].reason.clear();
     add_path(link, counts, view);
     add_trainings(link, now, report, view);
     views.push_back(std::move(view));
@@ -56,7 +68,12 @@ void LinkSampler::add_traffic(size_t link, Duration passed, const PhaseReport& r
   const uint64_t sent = sum(boards, &engine::GateBoard::bytes_sent), received = sum(boards, &engine::GateBoard::bytes_received);
   const Bytes sent_now(sent - std::exchange(past.sent, sent)), received_now(received - std::exchange(past.received, received));
   Duration bursting{};
+  uint64_t reacted = 0;
+  for (const engine::GateBoard& board : boards) reacted = std::max(reacted, board.held_ns[static_cast<size_t>(gate::GateReason::kReactive)].get());
+  const uint64_t reacted_now = reacted - std::exchange(past.reacted_ns, reacted);
+  past.reacted = passed > Duration::zero() ? static_cast<double>(reacted_now) / static_cast<double>(passed.count()) : 0;
   if (link < report.links.size()) {
+    past.open_share = report.links[link].open_share;
     view.foreground = report.links[link].foreground;
     bursting = report.links[link].bursting - std::exchange(past.bursting, report.links[link].bursting);
   }
@@ -71,6 +88,11 @@ void LinkSampler::add_traffic(size_t link, Duration passed, const PhaseReport& r
   past.used = keeps * past.used + static_cast<double>(sent_now.count());
   past.left = keeps * past.left + std::max(0.0, capacity - taken);
   past.left_seen = {past.left_seen.bytes + std::max(0.0, capacity - taken), past.left_seen.over + passed};
+}
+
+LinkHold LinkSampler::hold(size_t link, const api::LinkView& view) const {
+  const bool is_known = std::ranges::any_of(view.trainings, [](const api::TrainingOnLink& one) { return one.predictor == "locked" || one.is_bursting; });
+  return {past_[link].reason, past_[link].open_share, past_[link].reacted, is_known ? LinkHold::Trainings::kKnown : LinkHold::Trainings::kUnknown};
 }
 
 std::optional<double> LinkSampler::leftover_used(size_t link) const {
@@ -110,6 +132,7 @@ api::LinkGate LinkSampler::gate_of(size_t link, const PhaseReport& report) const
   gate::GateState state = asked.state;
   gate::GateReason reason = asked.reason;
   if (state == gate::GateState::kOpen && lanes_with(boards, kReactive) > 0) state = gate::GateState::kClosed, reason = kReactive;
+  else if (state == gate::GateState::kOpen && lanes_with(boards, kPlanExpired) > 0) state = gate::GateState::kClosed, reason = kPlanExpired;
   else if (state == gate::GateState::kOpen && lanes_with(boards, kProbe) > 0) state = gate::GateState::kProbe, reason = kProbe;
   api::LinkGate gate{.direction = "send", .state = std::string(gate::name_of(state)), .reason = std::string(gate::name_of(reason)), .rate = {}};
   if (reason == kTraining) gate.reason += ':' + sources_.phases->names()[asked.training];

@@ -29,10 +29,23 @@ struct LinkSources {
 // What trainings left of a link, since the start.
 struct LeftSeen { double bytes = 0; Duration over{}; };
 
+// What a link's gate did lately, for the jobs behind it.
+struct LinkHold {
+  std::string reason = {};               // of the gate; empty: it is open
+  double open_share = 1;                 // of the time
+  double reacted = 0;                    // share of the time in which lanes paused by themselves
+  enum class Trainings : uint8_t { kUnknown, kKnown } trainings = Trainings::kUnknown;
+};
+// What holds jobs up that yield: the gate's reason, unless it is never open for long (gate_starved); or what made bulk back off, a
+// burst of a known training that nobody announced (reactive) or nobody knows whose (unknown_foreground); empty: nothing.
+std::string hold_reason(const LinkHold& hold);
+
 class LinkSampler {
  public:
   // Over which bulk and leftover are compared.
   static constexpr Duration kUseTime = std::chrono::seconds(10);
+
+  static constexpr Duration kReasonKept = std::chrono::seconds(1);
 
   explicit LinkSampler(LinkSources sources);
 
@@ -40,6 +53,8 @@ class LinkSampler {
   std::vector<api::LinkView> look(Time now);
   // What bulk used of what trainings left, lately; nothing: the link's capacity is not configured.
   std::optional<double> leftover_used(size_t link) const;
+  // Within the last second: who asks once in a while would else see the same moment of each iteration. `view`: of the last look.
+  LinkHold hold(size_t link, const api::LinkView& view) const;
   LeftSeen left_seen(size_t link) const { return past_[link].left_seen; }
   const LinkSources& sources() const { return sources_; }
 
@@ -48,6 +63,11 @@ class LinkSampler {
     uint64_t sent = 0, received = 0, packets_sent = 0, packets_lost = 0;
     Duration bursting{};
     std::optional<double> loss;
+    uint64_t reacted_ns = 0;
+    double reacted = 0;         // of the time since the look before: the share that a lane paused by itself
+    double open_share = 1;
+    std::string reason;         // that the gate had last, while that is of use
+    Time reason_at{};
     double used = 0, left = 0;  // bytes, of which the old count less and less
     LeftSeen left_seen;
   };

@@ -6,11 +6,13 @@
 #include <tideway/check.h>
 
 #include <algorithm>
+#include <set>
 
 namespace tideway::daemon {
 namespace {
 
 constexpr double kUsesIt = 1.0 / 3;   // of what it had; less, because the gate may have been closed for half of the time
+constexpr double kUsesLimit = 0.8;    // a limit counts headers, and what was sent does not
 constexpr double kGrowth = 4;
 constexpr double kNeedMin = 0.05;     // of the capacity, so that who was idle can show that he wants more
 constexpr double kBesideMin = 0.02;   // of the capacity, for what is beside a restore that takes all of it
@@ -40,9 +42,16 @@ const LinkRule* LinkShares::link_to(std::string_view peer) const {
   return found == rules_.links.end() ? nullptr : &*found;
 }
 
-Rate LinkShares::cap_of(std::string_view peer, job::WallTime wall) const {
+LinkShares::Ceiling LinkShares::ceiling_of(std::string_view peer, job::WallTime wall) const {
+  if (const auto said = ceilings_.find(peer); said != ceilings_.end() && wall < said->second.until) return said->second;
   const LinkRule* link = link_to(peer);
-  return link == nullptr ? Rate::unlimited() : link->timetable.at(std::chrono::floor<std::chrono::seconds>(wall), link->zone).up;
+  return {link == nullptr ? Rate::unlimited() : link->ceiling};
+}
+
+Rate LinkShares::cap_of(std::string_view peer, job::WallTime wall) const {
+  const Rate ceiling = ceiling_of(peer, wall).rate;
+  const LinkRule* link = link_to(peer);
+  return link == nullptr ? ceiling : std::min(ceiling, link->timetable.at(std::chrono::floor<std::chrono::seconds>(wall), link->zone).up);
 }
 
 Rate LinkShares::class_limit(const Sender& sender, std::span<const Sender> senders) const {
@@ -51,11 +60,27 @@ Rate LinkShares::class_limit(const Sender& sender, std::span<const Sender> sende
   return limit * (1.0 / static_cast<double>(std::ranges::count(senders, sender.service, &Sender::service)));
 }
 
+HoldReason LinkShares::held_to(const Sender& sender, std::span<const Sender> senders, Rate gateway, job::WallTime wall) const {
+  Rate all, here;
+  for (const Sender& one : senders) {
+    all = all + one.sent;
+    if (one.peer == sender.peer) here = here + one.sent;
+  }
+  const auto is_used = [](Rate limit, Rate sent) { return !limit.is_unlimited() && sent >= limit * kUsesLimit; };
+  if (is_used(std::min(sender.most, class_limit(sender, senders)), sender.sent) || is_used(gateway, all)) return HoldReason::kRateLimit;
+  return is_used(cap_of(sender.peer, wall), here) ? HoldReason::kTimetable : HoldReason::kNone;
+}
+
 std::vector<Rate> LinkShares::deal(std::span<const Sender> senders, Time now, job::WallTime wall) const {
   std::vector<Rate> rates;
   for (const Sender& sender : senders) rates.push_back(std::min(sender.most, class_limit(sender, senders)));
-  for (const LinkRule& rule : rules_.links)
-    if (const Rate capacity = std::min(rule.capacity, cap_of(rule.peer, wall)); !capacity.is_unlimited()) deal_link({rule, capacity}, senders, now, rates);
+  std::set<std::string_view> peers;
+  for (const Sender& sender : senders) peers.insert(sender.peer);
+  for (const std::string_view peer : peers) {
+    const LinkRule* rule = link_to(peer);
+    const Rate cap = cap_of(peer, wall), capacity = std::min(rule == nullptr ? cap : rule->capacity, cap);
+    if (!capacity.is_unlimited()) deal_link({peer, capacity, cap}, senders, now, rates);
+  }
   return rates;
 }
 
@@ -65,7 +90,7 @@ void LinkShares::deal_link(const Link& link, std::span<const Sender> senders, Ti
   Rate beside;  // taken by those who stand outside the fill
   for (size_t i = 0; i < senders.size(); ++i) {
     const Sender& sender = senders[i];
-    if (sender.peer != link.rule.peer) continue;
+    if (sender.peer != link.peer) continue;
     JobView job{.id = PlannedJobId(sender.number), .link = LinkId(0), .job_class = class_of(sender.service)};
     job.mode = is_gated(sender.service) ? sender.mode : Mode::kFair;
     job.deadline = sender.due;
@@ -82,9 +107,12 @@ void LinkShares::deal_link(const Link& link, std::span<const Sender> senders, Ti
   Rate planned;
   for (size_t i = 0; i < jobs.size(); ++i)
     if (jobs[i].mode != Mode::kFair) planned = planned + plan.allowances[i].rate;
-  const Rate spare = less(view.leftover, planned);
+  const auto fair = static_cast<double>(std::ranges::count(jobs, Mode::kFair, &JobView::mode)), others = static_cast<double>(jobs.size()) - fair;
+  const bool is_limit = link.capacity == link.cap;
+  const Rate whole = is_limit && fair > 0 ? link.capacity * (1 / fair) : link.capacity;
+  const Rate spare = less(view.leftover, planned) * (is_limit && others > 0 ? 1 / others : 1);
   for (size_t i = 0; i < here.size(); ++i) {
-    const Rate given = jobs[i].mode == Mode::kFair ? link.capacity : plan.allowances[i].rate + spare;
+    const Rate given = jobs[i].mode == Mode::kFair ? whole : plan.allowances[i].rate + spare;
     rates[here[i]] = std::min(rates[here[i]], given);
   }
 }

@@ -11,6 +11,7 @@
 #include <tideway/schedule_policy.h>
 
 #include <array>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -24,6 +25,7 @@ struct LinkRule {
   Rate capacity = Rate::unlimited();  // not known
   planner::Timetable timetable;
   planner::ZoneRule zone;
+  Rate ceiling = Rate::unlimited();       // of the operator
   std::optional<Rate> leftover_floor{};  // what planning counts on before the tide has been seen for three days
   enum class Hurt : uint8_t { kNever, kForDeadlines } may_hurt = Hurt::kNever;
   enum class Tide : uint8_t { kNone, kTrainings } tide = Tide::kNone;  // whether trainings cross it
@@ -61,26 +63,36 @@ class LinkShares {
   // Whether what is due goes first.
   bool keeps_deadlines() const { return rules_.policy == "deadline"; }
   const ShareRules& rules() const { return rules_; }
+  const LinkRule* link_to(std::string_view peer) const;  // null: none is configured
 
   // The policy is one of schedule::policies(); the configuration has seen to it.
   explicit LinkShares(ShareRules rules);
 
   bool is_gated(job::Class service) const { return rules_.modes[static_cast<size_t>(service)] != Mode::kFair; }
+  // What the operator said while the gateway runs: it stands in place of the rule's ceiling until then, or until the rules change.
+  struct Ceiling { Rate rate; job::WallTime until = job::WallTime::max(); };
+  void set_ceiling(std::string peer, const Ceiling& ceiling) { ceilings_.insert_or_assign(std::move(peer), ceiling); }
+  Ceiling ceiling_of(std::string_view peer, job::WallTime wall) const;
+  // The least of ceiling and timetable.
+  Rate cap_of(std::string_view peer, job::WallTime wall) const;
   // Nothing may be sent to that peer now.
   bool is_paused(std::string_view peer, job::WallTime wall) const { return cap_of(peer, wall) == Rate(); }
 
+  // What holds a sender to the rate it has: rate_limit, of itself, its class or the gateway; timetable; or none of them.
+  HoldReason held_to(const Sender& sender, std::span<const Sender> senders, Rate gateway, job::WallTime wall) const;
+
   // In the order of the senders. One who uses less than a third of what he had counts with four times that, so that others have
-  // the rest; what nobody counts on is open to all, since it is a ceiling and no promise.
+  // the rest; what nobody counts on is open to all, since it is a ceiling and no promise. Where the operator set the limit, all of them
+  // together stay within it.
   std::vector<Rate> deal(std::span<const Sender> senders, Time now, job::WallTime wall) const;
 
  private:
-  const LinkRule* link_to(std::string_view peer) const;
-  Rate cap_of(std::string_view peer, job::WallTime wall) const;
   Rate class_limit(const Sender& sender, std::span<const Sender> senders) const;
-  struct Link { const LinkRule& rule; Rate capacity; };
+  struct Link { std::string_view peer; Rate capacity, cap; };
   void deal_link(const Link& link, std::span<const Sender> senders, Time now, std::span<Rate> rates) const;
 
   ShareRules rules_;
+  std::map<std::string, Ceiling, std::less<>> ceilings_;  // by peer
   std::unique_ptr<SchedulePolicy> policy_;
 };
 

@@ -59,6 +59,7 @@ void add_disk(MetricsText& out, session::Gateway& gateway, const session::Sessio
   const engine::IoBoard& board = gateway.engine().io_board();
   out.family("fsync_duration_seconds", kSummary, "syncing a batch of what was received").summary(board.syncs.get(), static_cast<double>(board.sync_ns.get()) / 1e9);
   out.family("undurable_bytes", kGauge, "written for transfers, and not durable yet").value(static_cast<double>(board.bytes_undurable.get()));
+  out.family("publishes_lost_total", kCounter, "begun by an earlier process, and neither at the destination nor in staging any more").value(static_cast<double>(board.publishes_lost.get()));
   out.family("stalls_total", kCounter, "what had to wait: a block for the peer's credit, each turn; writing for a sync, each time");
   uint64_t credit = 0;
   for (const auto& [peer, traffic] : counts.traffic) credit += traffic.held_by_credit;
@@ -96,10 +97,11 @@ void add_sessions(MetricsText& out, const session::SessionCounts& counts) {
   };
   out.family("limit_hits_total", kCounter, "transfers that met a limit of their grant").value(ended(Fault::kLimitExceeded), {{"limit", "grant"}});
   out.family("integrity_mismatches_total", kCounter, "transfers that ended because hashes differ");
-  out.value(ended(Fault::kHashMismatch) + ended(Fault::kManifestMismatch) + ended(Fault::kBadCompression), {{"stage", "transfer"}});
+  out.value(ended(Fault::kHashMismatch) + ended(Fault::kSourceCorrupt) + ended(Fault::kManifestMismatch) + ended(Fault::kBadCompression), {{"stage", "transfer"}});
 }
 
-void add_jobs(MetricsText& out, const JobTable& table) {
+void add_jobs(MetricsText& out, const MetricSources& sources) {
+  const JobTable& table = sources.table;
   out.family("job_state", kGauge, "jobs in each state; of those that are over, the ones still remembered");
   for (const job::State state : job::kStates) out.value(static_cast<double>(table.count(state)), {{"state", std::string(to_string(state))}});
   std::map<std::pair<std::string, std::string>, uint64_t> waiting;
@@ -107,6 +109,8 @@ void add_jobs(MetricsText& out, const JobTable& table) {
     if (job.state == job::State::kWaiting && job.wait) ++waiting[{job.peer, job.wait->reason}];
   out.family("jobs_waiting", kGauge, "jobs that wait, by peer and the code of what for");
   for (const auto& [why, count] : waiting) out.value(static_cast<double>(count), {{"peer", why.first}, {"reason", why.second}});
+  out.family("jobs_held", kGauge, "jobs that run and are held up or slowed down, by peer and why");
+  for (const auto& [why, count] : sources.held) out.value(static_cast<double>(count), {{"peer", why.first}, {"reason", why.second}});
   out.family("jobs_finished_total", kCounter, "jobs that ended, by published, cancelled or the code of why not");
   for (const auto& [result, count] : table.finished()) out.value(static_cast<double>(count), {{"result", result}});
   out.family("last_published_timestamp_seconds", kGauge, "when a job of that class was last published below a root");
@@ -164,7 +168,7 @@ std::string metrics_of(const MetricSources& sources, Time now) {
   add_ports(out, sources.gateway.engine());
   add_disk(out, sources.gateway, counts);
   add_sessions(out, counts);
-  add_jobs(out, sources.table);
+  add_jobs(out, sources);
   add_outlook(out, sources.outlook.counts());
   add_checkpoints(out, sources.checkpoints.counts(), sources.wall);
   add_service(out, sources);

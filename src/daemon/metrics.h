@@ -13,7 +13,9 @@
 #include "daemon/worker_load.h"
 #include "session/gateway.h"
 
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace tideway::daemon {
@@ -31,6 +33,7 @@ struct MetricSources {
   job::WallTime wall;  // for ages
   enum class Reload : uint8_t { kFailed, kOk } reload = Reload::kOk;
   const TideApi& tide;
+  std::map<std::pair<std::string, std::string>, uint64_t> held;  // jobs that run, by peer and what holds them up
 };
 std::string metrics_of(const MetricSources& sources, Time now);
 

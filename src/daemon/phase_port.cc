@@ -236,7 +236,7 @@ void PhasePort::watch_counters(Time now) {
     const InterfaceCounters::Counts counts = one.counters.read();
     planner::CounterWatch::Sample sample{now, counts.sent, counts.received, 0, 0};
     if (one.counters.sees_ours()) sample.own_sent = own.sent, sample.own_received = own.received;
-    loop_.on_counters(one.training, one.watch.on_sample(sample), one.watch.edge_at(), now);
+    loop_.on_counted(one.training, one.watch, sample);
   }
 }
 
@@ -326,7 +326,7 @@ void PhasePort::make_report(Time now) {
   for (size_t i = 0; i < report_.links.size(); ++i) {
     const gate::GateSignal& signal = written_[i].signal;
     PhaseReport::Link& link = report_.links[i];
-    link = {gate::GateState::kOpen, gate::GateReason::kNone, signal.training, loop_.bursting(i), std::nullopt};
+    link = {gate::GateState::kOpen, gate::GateReason::kNone, signal.training, loop_.bursting(i), std::nullopt, loop_.open_share(i)};
     if (now < signal.closed_until) link.state = gate::GateState::kClosed, link.reason = signal.reason;
     else if (const auto training = loop_.bursting_training(i)) link.state = gate::GateState::kClosed, link.reason = gate::GateReason::kTraining, link.training = *training;
     else if (signal.guard_from <= now && now < signal.guard_until) link.state = gate::GateState::kGuard, link.reason = gate::GateReason::kGuard;

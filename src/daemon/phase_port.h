@@ -58,6 +58,7 @@ struct PhaseReport {
     size_t training = 0;                  // of kTraining
     Duration bursting{};                  // so far
     std::optional<Rate> foreground;       // that counters show
+    double open_share = 1;                // of the time lately that its gate is open
   };
   std::vector<Training> trainings;
   std::vector<Link> links;

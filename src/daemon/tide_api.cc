@@ -38,6 +38,12 @@ http::Response TideApi::take_phase(Time now, const std::string& body) {
 
 http::Response TideApi::links() const { return {200, "application/json", api::links_json(views_)}; }
 
+std::string TideApi::holds(std::string_view peer) const {
+  for (size_t link = 0; link < views_.size(); ++link)
+    if (views_[link].peer == peer) return hold_reason(sampler_.hold(link, views_[link]));
+  return "";
+}
+
 void TideApi::turn(Time now, job::WallTime wall) {
   if (now >= next_look_ && !sampler_.sources().links.empty()) {
     next_look_ = now + TideFeed::kEvery;

@@ -22,6 +22,8 @@ class TideApi {
   void turn(Time now, job::WallTime wall);
   std::vector<PhaseAlarm> take_alarms() { return phases_ == nullptr ? std::vector<PhaseAlarm>() : phases_->mail().take_alarms(); }
   Time next_deadline(Time now) const;
+  // What holds up jobs that yield on the link to that peer, as of the last look; empty: nothing.
+  std::string holds(std::string_view peer) const;
   const PhasePort* phases() const { return phases_; }
   const LinkSampler& sampler() const { return sampler_; }
   std::span<const api::LinkView> views() const { return views_; }  // as of the last look

@@ -3,6 +3,7 @@
 
 #include "checkpoint/tracker.h"
 #include "engine/durable_log.h"
+#include "engine/entry_paths.h"
 #include "storage/published.h"
 #include "storage/scan.h"
 
@@ -12,7 +13,6 @@ namespace tideway::engine {
 namespace {
 
 constexpr size_t kSiblingsTried = 4;  // the newest ones
-constexpr size_t kRooms = 2;          // one is read into while the other is written
 
 // Names beside `destination` that have a step: those before its own, the newest first, and behind them later ones.
 std::vector<std::string> siblings_of(const storage::RootedDir& parent, const std::string& own) {
@@ -56,38 +56,25 @@ std::optional<BaseTree> BaseTree::open(const storage::RootedDir& root, const Obj
   if (!manifest.ok()) return std::nullopt;
   BaseTree made(std::move(dir).value(), std::move(manifest).value(), std::move(hold).value(), name);
   if (!made.read_files()) return std::nullopt;
-  for (size_t i = 0; i < kRooms; ++i) made.rooms_.push_back(std::make_unique_for_overwrite<Room>());
   return made;
-}
-
-std::string BaseTree::path_of(const ManifestEntry& entry) {
-  if (entry.number == entry.parent) return "";
-  while (!open_.empty() && open_.back().number != entry.parent) open_.pop_back();
-  const std::string above = open_.empty() ? "" : open_.back().path;
-  return above.empty() ? entry.name : above + '/' + entry.name;
-}
-
-void BaseTree::take_entry(const ManifestEntry& entry) {
-  if (entry.type == EntryType::kDirectory) open_.push_back({entry.number, path_of(entry)});
 }
 
 bool BaseTree::read_files() {
   FormerEntries entries(manifest_.pages());
+  EntryPaths paths;
   while (const ManifestEntry* entry = entries.next()) {
-    std::string path = path_of(*entry);
-    take_entry(*entry);
+    std::string path = paths.next(*entry);
     if (entry->type != EntryType::kFile || entry->size == 0_B) continue;
     if (files_.size() == kBaseFilesMax) return false;
     files_.emplace(std::move(path), File{entry->first_leaf, entry->size});
   }
-  open_.clear();
   return !files_.empty();
 }
 
 // Leaves whose hash is not known, because the file was there before its manifest was, are none.
-void BaseTree::offer(const ManifestEntry& entry, std::vector<messages::BaseRun>& runs) {
+void BaseTree::offer(const ManifestEntry& entry, const std::string& path, std::vector<messages::BaseRun>& runs) {
   if (entry.type != EntryType::kFile || entry.size == 0_B) return;
-  const auto file = files_.find(path_of(entry));
+  const auto file = files_.find(path);
   if (file == files_.end()) return;
   const uint64_t whole = std::min(entry.size, file->second.size).count() / kLeafSize.count();
   const uint64_t count = std::min(entry.size == file->second.size ? leaf_count(entry.size) : whole, kBaseMessagesPerPage * messages::kBaseHashesMax);
@@ -117,13 +104,6 @@ int BaseTree::descriptor_of(ObjectId object) {
 bool BaseTree::read(ObjectId object, uint32_t leaf, std::span<std::byte> bytes) {
   const int fd = descriptor_of(object);
   return fd >= 0 && storage::read_exactly(fd, kLeafSize.count() * leaf, bytes);
-}
-
-std::unique_ptr<BaseTree::Room> BaseTree::take_room() {
-  if (rooms_.empty()) return nullptr;
-  auto room = std::move(rooms_.back());
-  rooms_.pop_back();
-  return room;
 }
 
 }  // namespace tideway::engine

@@ -9,11 +9,9 @@
 // Thread: io worker; it blocks, for one leaf at a time.
 #pragma once
 #include "messages/transfer_messages.h"
-#include "storage/direct_io.h"
 #include "storage/stored_manifest.h"
 #include <tideway/object_store.h>
 
-#include <array>
 #include <map>
 #include <memory>
 #include <optional>
@@ -32,20 +30,12 @@ class BaseTree {
   static std::optional<BaseTree> find(const std::shared_ptr<const storage::RootedDir>& root, const ObjectName& destination);
   const ObjectName& name() const { return name_; }  // below the root
 
-  // The entries of the transfer, in their order.
-  void take_entry(const ManifestEntry& entry);
-  // What the base has of a file among them goes into `runs`.
-  void offer(const ManifestEntry& entry, std::vector<messages::BaseRun>& runs);
+  // What the base has of a file, the entry with this path, goes into `runs`.
+  void offer(const ManifestEntry& entry, const std::string& path, std::vector<messages::BaseRun>& runs);
 
   // A leaf as it lies in the base now. False: it cannot be read.
   bool read(ObjectId object, uint32_t leaf, std::span<std::byte> bytes);
   int descriptor_of(ObjectId object);  // -1: it cannot be opened
-  // Room for the leaves of one block while they are written; there are two.
-  struct alignas(storage::kDirectAlignment) Room {
-    std::array<std::byte, kLeafSize.count()> bytes;
-  };
-  std::unique_ptr<Room> take_room();
-  void give_back(std::unique_ptr<Room> room) { rooms_.push_back(std::move(room)); }
 
  private:
   struct File {
@@ -56,19 +46,15 @@ class BaseTree {
       : dir_(std::move(dir)), manifest_(std::move(manifest)), hold_(std::move(hold)), name_(std::move(name)) {}
   static std::optional<BaseTree> open(const storage::RootedDir& root, const ObjectName& name);
   bool read_files();
-  std::string path_of(const ManifestEntry& entry);
 
   storage::RootedDir dir_;
   storage::StoredManifest manifest_;
   storage::Descriptor hold_;
   ObjectName name_;
   std::map<std::string, File> files_;  // by path below it
-  struct Open { ObjectId number; std::string path; };
-  std::vector<Open> open_;             // directories of the transfer, from entry 0 down
   std::unordered_map<ObjectId, std::string> offered_;
   std::optional<ObjectId> opened_;     // whose file is open
   storage::Descriptor file_;
-  std::vector<std::unique_ptr<Room>> rooms_;
 };
 
 }  // namespace tideway::engine

@@ -31,6 +31,12 @@ struct alignas(64) TransferBoard {
   Counter leaves_rejected;            // came to the sink, or back from its device, with a wrong hash, and are sent again
   Counter failed, skipped, kept;
   Counter is_scanning;                // 1 while the list is not complete
+  // What blocks met here, which tells where they have to wait (session/stall.h).
+  Counter blocks;                     // a source's, that a lane started; a sink's, that came unpacked
+  Counter blocks_dry;                 // a source's, with no other one ready behind it
+  Counter blocks_uncredited;          // a source's, that had to wait until the sink had room
+  Counter blocks_unwritten;           // a sink's, before which others waited to be written
+  Counter blocks_queued;              // a sink's, behind which others waited to be unpacked
 };
 
 // The io worker, written by itself.
@@ -38,6 +44,7 @@ struct alignas(64) IoBoard {
   Counter syncs, sync_ns;     // of batches of what was written, and how long all of them took
   Counter bytes_undurable;    // written and not durable yet, of all transfers
   Counter stalls_sync;        // times that nothing more was written because too much was not durable
+  Counter publishes_lost;     // begun by an earlier process, with neither what was to be published nor what was staged there any more
 };
 
 // One flow. Written by its net worker about ten times a second.

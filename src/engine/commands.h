@@ -158,7 +158,18 @@ struct StartSource {
   std::shared_ptr<TransferBoard> board;
   storage::ScanSpec scan;
   messages::TransferOptions options;
-  enum class Content : uint8_t { kWithData, kManifestOnly } content = Content::kWithData;  // list, dry run
+  // kManifestOnly: list, dry run. kGrowing: what is still being written, as far as Grown says that it is final; it never ends by itself.
+  enum class Content : uint8_t { kWithData, kManifestOnly, kGrowing } content = Content::kWithData;
+};
+
+// Whole leaves of a file below the source that will not change any more, as far as anybody knows: they go ahead (transfer/ahead_name.h).
+struct GrownPart {
+  ObjectName path;
+  uint32_t leaf = 0, leaves = 0;
+};
+struct Grown {
+  TransferHandle transfer;
+  std::vector<GrownPart> parts;
 };
 
 // The sink took the transfer: blocks may go, in this slot and on any of these lanes.
@@ -198,6 +209,7 @@ struct StartSink {
   transfer::BootId boot{};                      // of this host
   std::shared_ptr<const RepairOrder> repair;    // set: nothing is published; damaged files of what was are mended
   enum class Base : uint8_t { kNone, kSibling } base = Base::kNone;  // what of an earlier checkpoint beside it need not be sent again
+  TransferId ahead{};                           // names the staging of what went ahead of it, if anything did
 };
 
 using TransferMessage =
@@ -218,7 +230,7 @@ struct EndTransfer {   // over, or given up: forget it
   Leftovers leftovers = Leftovers::kKept;  // of what was not published: another run may go on from there, if there is anything
 };
 
-using IoCommand = std::variant<StartSource, SourceAccepted, StartSink, FromPeer, MessageTaken, EndTransfer, RemoveTree>;
+using IoCommand = std::variant<StartSource, SourceAccepted, StartSink, FromPeer, MessageTaken, EndTransfer, RemoveTree, Grown>;
 
 // ---- io → control --------------------------------------------------------------------------------------------------
 
@@ -292,11 +304,12 @@ struct BlockUnpacked {
   Result<block::UnpackedBlock> block;
   BlockKey key;
   uint32_t packed_size = 0;
+  enum class Behind : uint8_t { kNone, kMore } behind = Behind::kNone;  // waits for this cpu worker
 };
-// net → io. kStarted: its first packets may leave, so the next one may be read. kAcked: the peer has all of it, and the
-// buffer is home.
+// net → io. kStarted: its first packets may leave, so the next one may be read; kStartedLate: it had to wait for credit.
+// kAcked: the peer has all of it, and the buffer is home.
 struct BlockNotice {
-  enum class Kind : uint8_t { kStarted, kAcked };
+  enum class Kind : uint8_t { kStarted, kStartedLate, kAcked };
   LaneHandle lane;
   TransferHandle transfer;
   BlockId block;

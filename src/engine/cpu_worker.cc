@@ -66,7 +66,8 @@ bool CpuWorker::unpack_one(NetCpuRings& net) {
   if (block::needs_scratch(received->block)) scratch = pool_.take();
   auto unpacked = block::unpack(std::move(received->block), codecs_, std::move(scratch));
   pass_on(rings_.io_cpu[index_]->unpacked,
-          BlockUnpacked{received->lane, received->transfer, std::move(unpacked), key, packed_size}, *rings_.io_bell);
+          BlockUnpacked{received->lane, received->transfer, std::move(unpacked), key, packed_size,
+                        net.received.is_empty() ? BlockUnpacked::Behind::kNone : BlockUnpacked::Behind::kMore}, *rings_.io_bell);
   return true;
 }
 

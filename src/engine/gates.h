@@ -82,6 +82,14 @@ class Gates {
   // Of all net workers, most of which have none of its lanes.
   std::span<const GateBoard> boards(size_t link) const { return std::span(boards_).subspan(link * kNetWorkersMax, kNetWorkersMax); }
 
+  // Rates, timetables and shares come from the control thread, each second or so. When it says nothing for so long (a disk that does
+  // not answer may hold it), what yields goes on at a trickle: nobody knows any more what it may send.
+  static constexpr Duration kPlanHolds = std::chrono::seconds(5);
+  // Thread: control.
+  void plan_holds_until(Time until) { plan_until_.store(until.time_since_epoch().count(), std::memory_order_relaxed); }
+  // Thread: any. Never told: for good.
+  Time plan_until() const { return Time(Duration(plan_until_.load(std::memory_order_relaxed))); }
+
   // Before the engine starts. The mapping outlives it; null: there is none.
   void show_board(const tideway_phase_slot* slots) { slots_ = slots; }
   const tideway_phase_slot* slots() const { return slots_; }
@@ -91,6 +99,7 @@ class Gates {
   std::vector<GateWord> words_;
   std::vector<GateBoard> boards_;
   const tideway_phase_slot* slots_ = nullptr;
+  std::atomic<int64_t> plan_until_{kNever.time_since_epoch().count()};
 };
 
 }  // namespace tideway::engine

@@ -120,6 +120,10 @@ void IoWorker::obey(EndTransfer&& end) {
   receiving_.erase(end.transfer);
 }
 
+void IoWorker::obey(Grown&& grown) {
+  if (SendPath* path = find_in(sending_, grown.transfer)) path->on_grown(std::move(grown.parts));
+}
+
 // What the trainer's own tracker beside it names stays.
 static Status check_untracked(const RemoveTree& remove) {
   for (const std::string_view tracker : {checkpoint::kMegatronTracker, checkpoint::kDeepspeedTracker}) {

@@ -35,6 +35,7 @@ class IoWorker {
   void obey(FromPeer&& message);
   void obey(MessageTaken&& taken);
   void obey(EndTransfer&& end);
+  void obey(Grown&& grown);
   void obey(RemoveTree&& remove);
   bool take_blocks();
 

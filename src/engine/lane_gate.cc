@@ -36,6 +36,7 @@ double LaneGate::trickle() const { return news_.trickle > 0 ? news_.trickle : ga
 // The board of this host is shorter than the word: a slot closes the gate without anybody in between.
 gate::GateSignal LaneGate::signal(Time now) const {
   gate::GateSignal signal = news_.signal;
+  if (now > gates_.plan_until() && signal.closed_until <= now) signal.closed_until = now + kLookPeriod, signal.reason = gate::GateReason::kPlanExpired;
   if (gates_.slots() == nullptr) return signal;
   for (uint64_t slots = news_.board_slots; slots != 0; slots &= slots - 1) {
     const tideway_phase_slot& slot = gates_.slots()[std::countr_zero(slots)];

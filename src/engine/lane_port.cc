@@ -6,6 +6,7 @@
 #include "engine/sync_pace.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace tideway::engine {
 namespace {
@@ -97,12 +98,13 @@ bool LanePort::start_blocks(LaneHandle handle, SpscRing<BlockNotice>& notices) {
     const BlockId block = waiting.empty() ? BlockId() : waiting.front().key.block;
     if (!waiting.empty() && lane_.offer(std::move(waiting.front()))) {
       waiting.pop_front();
-      TIDEWAY_CHECK(notices.push({handle, slot->second.transfer, block, BlockNotice::Kind::kStarted}));
+      const bool was_held = std::exchange(slot->second.is_held, false);
+      TIDEWAY_CHECK(notices.push({handle, slot->second.transfer, block, was_held ? BlockNotice::Kind::kStartedLate : BlockNotice::Kind::kStarted}));
       last_started_ = slot->first;
       started = true;
       idle = 0;
     } else {
-      if (!waiting.empty()) board_->held_by_credit.add(1);
+      if (!waiting.empty()) board_->held_by_credit.add(1), slot->second.is_held = true;
       ++idle;
     }
     ++slot;
@@ -195,6 +197,9 @@ Rate LanePort::wanted_rate(Time now, const Port& port) const {
   if (!is_gate_open()) return Rate::unlimited();  // what it sends now is not what it could
   const Rate used = Rate::of(Bytes(stats.bytes_sent - port.bytes_at_deal), now - dealt_at_);
   if (port.share.is_unlimited() || used >= port.share * kUsesItsShare) return Rate::unlimited();
+  // At a small share a packet takes longer to come together than from one deal to the next; who waits for his would send more.
+  const bool has_window = stats.in_flight + stats.path_mtu <= std::max(stats.window, stats.path_mtu * 2);
+  if (lane_.unsent_bytes() > 0 && has_window && stats.pacing_rate >= port.share) return Rate::unlimited();
   return used * kGrowth;
 }
 
@@ -212,9 +217,10 @@ void LanePort::deal(Time now, Rate share) {
   for (const auto& port : ports_) wanted.push_back(wanted_rate(now, *port));
   const std::vector<Rate> shares = share_out_with_standby(payload, std::move(wanted));
   for (size_t i = 0; i < ports_.size(); ++i) {
-    ports_[i]->share = shares[i];
     ports_[i]->bytes_at_deal = ports_[i]->flow->stats().bytes_sent;
+    if (std::exchange(ports_[i]->share, shares[i]) == shares[i]) continue;
     ports_[i]->flow->limit_rate(shares[i]);
+    ports_[i]->flow->write_burst(now, {});  // else it would wait as the share before asked it to
   }
   dealt_at_ = now;
 }

@@ -75,6 +75,7 @@ class LanePort {
   struct Sending {
     TransferHandle transfer;
     std::deque<PackedBlock> waiting;  // bounded by the transfer's share of buffers
+    bool is_held = false;             // the first of them has waited for credit
   };
   struct Receiving {
     TransferHandle transfer;

@@ -260,7 +260,7 @@ void NetWorker::deal_rate(Time now) {
   config_.boards[config_.index].rate_wanted.set(sum.bytes_per_second());
   std::vector<Rate> of_workers;
   for (const NetBoard& board : config_.boards) of_workers.push_back(Rate::bytes_per_second(board.rate_wanted.get()));
-  const Rate ours = share_out(ceiling, of_workers)[config_.index];
+  const Rate ours = share_out_all(ceiling, of_workers)[config_.index];
   const std::vector<Rate> shares = share_out_with_standby(ours, std::move(wanted));
   size_t i = 0;
   for (const auto& [handle, lane] : lanes_) lane->deal(now, shares[i++]);

@@ -2,13 +2,16 @@
 //
 // A tree that was published here, as the source of another copy: every replica of it is the same tree. So the version of a file that is as
 // it was published comes from the tree's root, and not from the inode that it has here, and a copy that one replica began goes on
-// from another. And what is sent must have that root in the end: a replica that was damaged is found before anything of it is published again.
+// from another. And each leaf that is read must have the hash that was stored with it then: bytes that rotted since are never sent as good.
 // Thread: io worker; it blocks.
 #pragma once
+#include "block/segment.h"
 #include "engine/durable_log.h"
 #include "storage/stored_manifest.h"
 
 #include <optional>
+#include <unordered_map>
+#include <vector>
 
 namespace tideway::engine {
 
@@ -23,12 +26,21 @@ class PublishedEntries {
   // What the root must be; nothing: it is not the tree that was published, or only a part of it.
   std::optional<Hash256> root() const { return is_same_ && is_complete_ ? std::optional(header_.root) : std::nullopt; }
 
+  // Whether a leaf of a file that was stamped has other bytes than were published. What no hash was stored of has not.
+  bool has_rotted(const block::Segment& segment);
+  void release(ObjectId id) { first_leaves_.erase(id); }  // it is not asked for any more
+
  private:
+  static constexpr size_t kHashesAhead = 256;  // read at once: a block of small files needs many in a row
   explicit PublishedEntries(storage::StoredManifest manifest)
       : header_(manifest.header()), manifest_(std::move(manifest)), stored_(manifest_.pages()) {}
   storage::StoredManifestHeader header_;
   storage::StoredManifest manifest_;  // holds the file that the entries are read from
   FormerEntries stored_;
+  std::unordered_map<ObjectId, uint64_t> first_leaves_;  // of files that were stamped
+  uint64_t hashes_at_ = 0;
+  std::vector<Hash128> hashes_;                          // of leaves from there on
+  bool is_in_step_ = true;  // no entry came or went so far
   bool is_same_ = true, is_complete_ = false;
 };
 

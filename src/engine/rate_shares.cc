@@ -26,10 +26,19 @@ Rate standby_share(Rate total, size_t count) {
   return total * (kStandby / static_cast<double>(std::max<size_t>(1, count)));
 }
 
+std::vector<Rate> share_out_all(Rate total, std::span<const Rate> wanted) {
+  std::vector<Rate> shares = share_out(total, wanted);
+  if (total.is_unlimited() || shares.empty()) return shares;
+  uint64_t spare = total.bytes_per_second();
+  for (const Rate share : shares) spare -= share.bytes_per_second();
+  for (Rate& share : shares) share = share + Rate::bytes_per_second(spare / shares.size());
+  return shares;
+}
+
 std::vector<Rate> share_out_with_standby(Rate total, std::vector<Rate> wanted) {
   const Rate least = standby_share(total, wanted.size());
   for (Rate& wish : wanted) wish = std::max(wish, least);
-  return share_out(total, wanted);
+  return share_out_all(total, wanted);
 }
 
 }  // namespace tideway::engine

@@ -14,11 +14,15 @@ namespace tideway::engine {
 // wants an unlimited rate. An unlimited total gives each what it wants.
 std::vector<Rate> share_out(Rate total, std::span<const Rate> wanted);
 
+// The same, and what nobody wants is open to all in equal parts: a share is a ceiling, and who begins to send before the next
+// deal has it at once.
+std::vector<Rate> share_out_all(Rate total, std::span<const Rate> wanted);
+
 // What one of `count` finds at least, a quarter of an equal share: who was idle starts with it, and shows so that he wants
 // more.
 Rate standby_share(Rate total, size_t count);
 
-// As share_out, but each finds at least that.
+// As share_out_all, but each finds at least that.
 std::vector<Rate> share_out_with_standby(Rate total, std::vector<Rate> wanted);
 
 }  // namespace tideway::engine

@@ -9,18 +9,23 @@
 namespace tideway::engine {
 
 void ReceivePath::find_base() {
-  if (start_.base != StartSink::Base::kSibling || repair_) return;
+  if (repair_) return;
+  if (start_.ahead != TransferId{}) ahead_ = AheadParts::find(start_.root, start_.ahead);
+  if (ahead_) log::info("ahead_found", "destination=\"" + start_.root->shown(start_.destination) + '"');
+  if (start_.base != StartSink::Base::kSibling) return;
   base_ = BaseTree::find(start_.root, start_.destination);
   if (base_) log::info("base_found", "destination=\"" + start_.root->shown(start_.destination) + "\" base=\"" + start_.root->shown(base_->name()) + '"');
 }
 
 // Before the answer to the page, so that the source knows when it reads.
 void ReceivePath::offer_base(const messages::ManifestPage& page, std::span<const transfer::Existing> existing) {
-  if (!base_) return;
+  if (!base_ && !ahead_) return;
   std::vector<messages::BaseRun> runs;
   for (size_t i = 0; i < page.entries.size(); ++i) {
-    base_->take_entry(page.entries[i]);
-    if (existing[i] == transfer::Existing::kAbsent) base_->offer(page.entries[i], runs);
+    const std::string path = paths_.next(page.entries[i]);
+    if (existing[i] != transfer::Existing::kAbsent) continue;
+    if (ahead_ && ahead_->has(path)) ahead_->offer(page.entries[i], path, runs);
+    else if (base_) base_->offer(page.entries[i], path, runs);
   }
   messages::BaseLeaves message{start_.id, page.page, {}};
   size_t hashes = 0, said = 0;
@@ -46,7 +51,7 @@ Status ReceivePath::take_same(const messages::SameLeaves& same) {
   }
   const auto verdict = store_ != nullptr ? receiver_->judge(one.segments) : transfer::Receiver::Verdict::kWaits;
   if (!verdict.ok()) return verdict.error();
-  if (!base_ || verdict.value() != transfer::Receiver::Verdict::kWrite || bytes > kLeafSize)
+  if ((!base_ && !ahead_) || verdict.value() != transfer::Receiver::Verdict::kWrite || bytes > kLeafSize)
     return Error{Fault::kProtocolError, "the sending site takes leaves for known that were not offered", "both sites should run versions that fit; see `tideway version`"};
   same_.push_back(std::move(one));
   return success();
@@ -55,7 +60,7 @@ Status ReceivePath::take_same(const messages::SameLeaves& same) {
 // Reads one block's leaves where they are and has them written where they belong. What is not as it was said is asked for.
 bool ReceivePath::copy_same() {
   if (same_.empty() || is_pausing_ || !log_->pace().has_room_for(kLeafSize)) return false;
-  auto room = base_->take_room();
+  auto room = rooms_.take();
   if (room == nullptr) return false;
   const Same same = std::move(same_.front());
   same_.pop_front();
@@ -67,7 +72,7 @@ bool ReceivePath::copy_same() {
   for (const block::Segment& segment : same.segments) {
     const auto bytes = std::span(room->bytes).subspan(offset, segment.length);
     offset += segment.length;
-    if (!base_->read(segment.object, segment.leaf, bytes) || digest::leaf_hash(bytes) != segment.hash) {
+    if (!read_same(segment, bytes) || digest::leaf_hash(bytes) != segment.hash) {
       bad.push_back(segment);
       continue;
     }
@@ -88,10 +93,16 @@ bool ReceivePath::copy_same() {
   return true;
 }
 
+bool ReceivePath::read_same(const block::Segment& segment, std::span<std::byte> bytes) {
+  if (ahead_ && ahead_->has(segment.object)) return ahead_->read(segment.object, segment.leaf, bytes);
+  return base_ && base_->read(segment.object, segment.leaf, bytes);
+}
+
 // Where the file system can share blocks between files nothing has to be written.
 void ReceivePath::clone(Writing& writing) {
   while (can_clone_ && writing.submitted < writing.good.size()) {
     const block::Segment& segment = writing.good[writing.submitted];
+    if (ahead_ && ahead_->has(segment.object)) return;  // it lies at another offset there
     can_clone_ = store_->clone({segment.object, kLeafSize * segment.leaf, Bytes(segment.length)}, base_->descriptor_of(segment.object));
     if (!can_clone_) return;
     writing.submitted += 1;

@@ -43,7 +43,7 @@ void ReceivePath::announce(EventOutlet& events) {
     const bool is_staged = storage::Staging::exists(*start_.root, start_.staging);
     if (const auto free = start_.root->free_space(); free.ok() && !is_staged) start_.limits.free_space = free.value();
     if (!is_there) find_base();
-    if (is_there || repair_ || is_staged || base_) answers_ = transfer::Answers::kPerPage;
+    if (is_there || repair_ || is_staged || base_ || ahead_) answers_ = transfer::Answers::kPerPage;
   }
   receiver_ = std::make_unique<transfer::Receiver>(transfer::Receiver::Options{start_.id, answers_, start_.limits});
   const bool is_fresh = answers_ == transfer::Answers::kEverythingNeeded;
@@ -134,6 +134,7 @@ Status ReceivePath::end_former_publish() {
   const std::string about = "transfer=" + storage::to_hex(start_.staging) + " destination=\"" + start_.root->shown(destination_) + '"';
   if (ended.ok()) log::info("publish_ended", about + " why=\"an earlier process died while it published\"");
   if (ended.ok() || ended.error().fault != Fault::kManifestMismatch) return ended;
+  if (has_list) io_board_.publishes_lost.add(1);
   log::warning("staging_lost", about + " why=\"" + ended.error().what + "\"; all is sent again");
   return store_->abandon();
 }

@@ -10,6 +10,7 @@ namespace tideway::engine {
 namespace {
 
 constexpr uint32_t kWritingsMax = 1 << 14;  // numbers of blocks being written; far more than buffers
+constexpr size_t kWritingsBehind = 2;       // when another one comes: the disk does not keep up
 constexpr uint32_t kReadTokens = 1U << 30;
 constexpr uint32_t kSyncToken = kCloseTokens - 1, kBatchToken = kCloseTokens - 2;
 constexpr Duration kDeliveredPeriod = std::chrono::milliseconds(10);
@@ -52,7 +53,7 @@ ReceivePath::~ReceivePath() {
 }
 
 void ReceivePath::give_back(Writing& writing) {
-  if (writing.room) return base_->give_back(std::move(writing.room));
+  if (writing.room) return rooms_.give_back(std::move(writing.room));
   writing.block.bytes.reset();
   tell_freed(rings_, {writing.lane, writing.block.key.slot, credit_max()});
 }
@@ -107,6 +108,9 @@ void ReceivePath::on_block(BlockUnpacked&& block, EventOutlet&) {
   }
   board().bytes_raw.add(block.block.value().raw.size());
   board().bytes_packed.add(block.packed_size);
+  board().blocks.add(1);
+  if (writings_.size() >= kWritingsBehind) board().blocks_unwritten.add(1);
+  if (block.behind == BlockUnpacked::Behind::kMore) board().blocks_queued.add(1);
   waiting_.push_back(std::move(block));
   if (Status status = place_waiting(); !status.ok()) fail(status.error());
 }
@@ -351,7 +355,9 @@ void ReceivePath::publish() {
 Status ReceivePath::make_visible(const Hash256& root) {
   if (Status status = store_->staging().keep_signature(signature_); !status.ok()) return status;
   if (Status status = log_->begin_publish({root, receiver_->entries()}); !status.ok()) return status;
-  return store_->publish({.destination = destination_, .entries = receiver_->entries(), .root = root});
+  Status status = store_->publish({.destination = destination_, .entries = receiver_->entries(), .root = root});
+  if (status.ok() && ahead_) static_cast<void>(ahead_->remove().ok());  // else a sweep does
+  return status;
 }
 
 Status ReceivePath::mend(const Hash256& root) {

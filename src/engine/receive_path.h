@@ -5,8 +5,11 @@
 // durable its log knows. This joins them with the store and the rings.
 // Thread: io worker.
 #pragma once
+#include "engine/ahead_parts.h"
 #include "engine/base_tree.h"
+#include "engine/copy_rooms.h"
 #include "engine/durable_log.h"
+#include "engine/entry_paths.h"
 #include "engine/event_outlet.h"
 #include "engine/read_back.h"
 #include "engine/rehash.h"
@@ -65,7 +68,7 @@ class ReceivePath {
     std::vector<uint32_t> offsets;  // of the good ones in the block's bytes
     size_t submitted = 0, answered = 0;
     bool has_begun = false;         // counts as being written
-    std::unique_ptr<BaseTree::Room> room = nullptr;  // set: its bytes lie there, and came over no lane
+    std::unique_ptr<CopyRooms::Room> room = nullptr;  // set: its bytes lie there, and came over no lane
   };
   // A block that lies in the base and was not sent.
   struct Same {
@@ -96,6 +99,7 @@ class ReceivePath {
   void offer_base(const messages::ManifestPage& page, std::span<const transfer::Existing> existing);
   Status take_same(const messages::SameLeaves& same);
   bool copy_same();
+  bool read_same(const block::Segment& segment, std::span<std::byte> bytes);
   void clone(Writing& writing);
   Status place_waiting();
   bool submit_writes();
@@ -135,6 +139,9 @@ class ReceivePath {
   std::optional<Rehash> rehash_;              // of what an earlier run left
   std::optional<Repair> repair_;
   std::optional<BaseTree> base_;
+  std::optional<AheadParts> ahead_;
+  EntryPaths paths_;                          // of the entries that are offered what one of them has
+  CopyRooms rooms_;
   std::deque<Same> same_;                     // not copied yet; the source waits for what it has said of them
   bool can_clone_ = true;
   std::unique_ptr<storage::FileSink> store_;

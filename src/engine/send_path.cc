@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/send_path.h"
 
+#include "transfer/ahead_name.h"
+
 #include <algorithm>
 #include <cstring>
 
@@ -56,6 +58,7 @@ bool SendPath::poll(size_t buffers_max, EventOutlet& events) {
 
 bool SendPath::scan(EventOutlet& events) {
   if (!sender_.wants_entries()) return false;
+  if (content_ == StartSource::Content::kGrowing) return list_grown(events);
   ManifestEntry batch[kScanBatch];
   const auto listed = lister_->next(batch);
   if (!listed.ok()) {
@@ -76,6 +79,48 @@ bool SendPath::scan(EventOutlet& events) {
   if (entries.empty()) sender_.on_scan_end();
   if (entries.empty() && content_ == StartSource::Content::kManifestOnly)
     events.emit(TransferDone{handle_, TransferDone::Outcome{{}, sender_.entries(), sender_.bytes_listed()}});
+  return true;
+}
+
+void SendPath::on_grown(std::vector<GrownPart>&& parts) {
+  for (GrownPart& part : parts) grown_.push_back(std::move(part));
+}
+
+// Each part is a file of a flat directory, named by what it is part of.
+ManifestEntry SendPath::entry_of(const GrownPart& part) {
+  ManifestEntry entry;
+  entry.number = ObjectId(grown_listed_);
+  entry.name = *transfer::ahead_name({grown_listed_, part.leaf, part.path});
+  entry.size = kLeafSize * part.leaves;
+  entry.mode = 0600;
+  entry.first_leaf = grown_leaves_;
+  return entry;
+}
+
+bool SendPath::list_grown(EventOutlet& events) {
+  if (grown_.empty()) {
+    sender_.flush();  // what was read whole counts at the sink when it knows its root
+    return false;
+  }
+  ManifestEntry entry;
+  entry.type = EntryType::kDirectory;
+  entry.mode = 0700;
+  Status status = success();
+  if (grown_listed_ == 0) {
+    store_->bind(entry.number, entry);
+    status = sender_.on_listed({&entry, 1});
+    grown_listed_ = 1;
+  }
+  for (; status.ok() && !grown_.empty() && sender_.wants_entries(); grown_.pop_front()) {
+    entry = entry_of(grown_.front());
+    store_->bind(entry.number, entry);
+    store_->bind_part(entry.number, {std::move(grown_.front().path), kLeafSize * grown_.front().leaf});
+    grown_leaves_ += grown_.front().leaves;
+    grown_listed_ += 1;
+    status = sender_.on_listed({&entry, 1});
+  }
+  if (!status.ok()) fail(status.error(), events);
+  else sender_.flush();
   return true;
 }
 
@@ -194,8 +239,22 @@ void SendPath::hand_on(Reading&& reading) {
           BlockToPack{handle_, accepted_->lanes[reading.lane], effort_, pressure, std::move(raw), std::move(base)}, *rings_.cpu_bells[cpu]);
 }
 
+// The block is on its way already, and the sink drops of it what belongs to an entry that failed.
+void SendPath::give_up_rotten(std::span<const block::Segment> segments) {
+  if (!published_) return;
+  for (const block::Segment& segment : segments) {
+    if (!published_->has_rotted(segment)) continue;
+    const uint64_t begin = kLeafSize.count() * segment.leaf;
+    sender_.on_entry_failed(segment.object,
+                            {Fault::kSourceCorrupt, "bytes " + std::to_string(begin) + " to " + std::to_string(begin + segment.length - 1) + " of \"" +
+                                 store_->shown(segment.object) + "\" are not those that were published here",
+                             "take another copy, or mend this one with tideway repair; if it was changed on purpose, touch it"});
+  }
+}
+
 void SendPath::on_packed(const BlockPacked& packed) {
   to_pack_ -= 1;
+  give_up_rotten(packed.segments);
   if (packed.goes == BlockPacked::Goes::kNowhere) {
     buffers_out_ -= 1;
     take_from_ahead(packed.lane);
@@ -212,6 +271,9 @@ void SendPath::on_notice(const BlockNotice& notice) {
     return;
   }
   take_from_ahead(notice.lane);
+  board_->blocks.add(1);
+  if (notice.kind == BlockNotice::Kind::kStartedLate) board_->blocks_uncredited.add(1);
+  if (blocks_ahead_ > 0 && blocks_ahead_ <= readings_used_.size() + to_pack_) board_->blocks_dry.add(1);
 }
 
 void SendPath::take_from_ahead(LaneHandle lane) {
@@ -267,7 +329,7 @@ bool SendPath::say(EventOutlet& events) {
     auto message = sender_.next_message();
     if (!message) break;
     if (is_damaged(*message)) {
-      fail({Fault::kHashMismatch, "this copy is not any more what was published here", "take another replica; tideway verify says what is damaged"}, events);
+      fail({Fault::kSourceCorrupt, "this copy is not any more what was published here", "take another replica; tideway verify says what is damaged"}, events);
       return true;
     }
     messages_out_ += 1;
@@ -280,7 +342,10 @@ bool SendPath::say(EventOutlet& events) {
     events.emit(EntryReported{handle_, "", std::move(report->why)});
     worked = true;
   }
-  while (const auto released = sender_.next_release()) store_->release(*released);
+  while (const auto released = sender_.next_release()) {
+    store_->release(*released);
+    if (published_) published_->release(*released);
+  }
   return worked;
 }
 

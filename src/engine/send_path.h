@@ -14,6 +14,7 @@
 #include <tideway/object_store.h>
 #include <tideway/time.h>
 
+#include <deque>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -39,6 +40,7 @@ class SendPath {
   bool has_reads() const { return !readings_used_.empty() || !closing_.empty(); }
 
   void on_accepted(const SourceAccepted& accepted);
+  void on_grown(std::vector<GrownPart>&& parts);
   void on_peer_message(TransferMessage&& message, EventOutlet& events);
   void on_message_taken() { messages_out_ -= 1; }
   void on_packed(const BlockPacked& packed);
@@ -54,6 +56,8 @@ class SendPath {
     std::vector<bool> failed;  // per leaf; empty while none did
   };
   bool scan(EventOutlet& events);
+  bool list_grown(EventOutlet& events);
+  ManifestEntry entry_of(const GrownPart& part);
   std::optional<size_t> lane_for_next() const;
   bool start_reading(size_t buffers_max);
   bool submit_reads();
@@ -62,6 +66,7 @@ class SendPath {
   void hand_on(Reading&& reading);
   void take_from_ahead(LaneHandle lane);
   bool submit_closes();
+  void give_up_rotten(std::span<const block::Segment> segments);
   bool is_damaged(const transfer::SenderMessage& message) const;
   bool say(EventOutlet& events);
   void tell_board();
@@ -78,6 +83,9 @@ class SendPath {
   BufferPool& pool_;
   block::EffortConfig effort_;
   StartSource::Content content_;
+  std::deque<GrownPart> grown_;           // not listed yet
+  uint32_t grown_listed_ = 0;             // with the directory that they lie in
+  uint64_t grown_leaves_ = 0;
   std::optional<SourceAccepted> accepted_;
   std::vector<size_t> lanes_ahead_;       // by lane: blocks it has not started
   std::vector<Reading> readings_;         // by the high half of a request's token

@@ -174,10 +174,10 @@ void Credit::on_blocked(SlotId id, uint64_t limit) {
   Receiving* const slot = find_receiving(id);
   if (slot == nullptr || slot->is_closing) return;
   ++stats_.peer_stalls;
-  if (limit < slot->allowed) {  // our CREDIT was lost, or is still on its way
-    if (slot->recall == Recall::kNone) slot->is_due = has_frames_ = true;
-    return;
-  }
+  const bool is_older = limit < slot->allowed;  // our CREDIT was lost, or is still on its way
+  if (is_older && slot->recall != Recall::kNone) return;
+  if (is_older) slot->is_due = has_frames_ = true;
+  // An older limit is the rule on a long path, where buffers come back while BLOCKED travels; the sender was held up all the same.
   slot->growth = held(*slot);  // twice as much within one round of buffers coming back
   account();
 }

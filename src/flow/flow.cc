@@ -40,7 +40,12 @@ void Flow::fire_deadlines(Time now) {
   path_.on_deadline(now);
 }
 
-void Flow::pace(Time now) { pacer_.on_rate(now, pacing_rate(), Bytes(packet_size()), recovery_.train()); }
+// Where a ceiling of ours holds it back, a train says nothing of the path; and at a small share it would take seconds to come
+// together, in which nothing leaves.
+void Flow::pace(Time now) {
+  const bool is_held = pacing_rate() < recovery_.pacing_rate();
+  pacer_.on_rate(now, pacing_rate(), Bytes(packet_size()), is_held ? Bytes() : recovery_.train());
+}
 
 void Flow::set_pass(Time now, const Pass& pass) {
   if (pass == pass_) return;

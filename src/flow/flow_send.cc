@@ -15,7 +15,7 @@ namespace {
 constexpr size_t kFramesPacketMax = 1200;
 
 constexpr int kTailVariesBy = 32;  // part of a round trip, at least
-constexpr int kTailLooks = 16;  // per round trip, at what is unacked when there is nothing else to send
+constexpr int kTailLooks = 16;  // per round trip, at what is unacked when there is nothing else to send; copies are as far apart
 
 SentPacket entry_of(const Range& range) {
   return {.block = range.key.block.value(), .offset = range.offset, .slot = range.key.slot.value(),
@@ -36,9 +36,10 @@ size_t Flow::write_burst(Time now, std::span<Packet> rooms) {
   const Endpoint lent_for = path_.peer();
   fire_deadlines(now);
   if (path_.peer() != lent_for) return 0;  // the rooms lead to an address that has just been given up
-  pace(now);
-  if (recovery_.is_frozen() || recovery_.pacing_rate() > pacing_rate()) recovery_.on_app_limited();
   pacer_.on_wake(now);
+  pace(now);
+  // What is held back by a limit of ours, or by a host that lets us run too late, says nothing of the path.
+  if (recovery_.is_frozen() || recovery_.pacing_rate() > pacing_rate() || pacer_.has_overflowed()) recovery_.on_app_limited();
   if (sealer_.prepare(now)) ++stats_.key_changes;
   rooms = rooms.first(std::min(rooms.size(), kBurstMax));
   if (rooms.empty() || !can_send() || !recovery_.begin_burst(now, rooms.size())) return 0;
@@ -206,10 +207,7 @@ void Flow::write_probe(Time now) {
 
 void Flow::write_data(Time now) {
   if (!may_send_data()) return;
-  const size_t before = builder_.count();
-  const Stop stop = fill_data(now);
-  if (builder_.count() > before) tail_at_ = now + recovery_.rtt().smoothed() / kTailLooks;
-  finish_data(now, stop);
+  finish_data(now, fill_data(now));
 }
 
 bool Flow::is_tail_due(Time now) const {
@@ -220,8 +218,10 @@ std::optional<SendRange> Flow::take_range(Time now, size_t payload) {
   if (auto range = lane_.window.take(now, payload)) return range;
   if (recovery_.probes_due() > 0) return lane_.window.take_tail(now, now, payload);
   if (!is_tail_due(now)) return std::nullopt;
-  auto range = lane_.window.take_tail(now, now - tail_age(recovery_.rtt()), payload);
-  if (!range) tail_at_ = now + recovery_.rtt().smoothed() / kTailLooks;
+  const Duration age = tail_age(recovery_.rtt()), look = recovery_.rtt().smoothed() / kTailLooks;
+  if (auto range = lane_.window.take_tail(now, now - age, payload)) return range;
+  auto range = lane_.window.take_copy(now, {.from = now - age, .before = now - look}, payload);
+  if (!range) tail_at_ = now + look;
   return range;
 }
 
@@ -248,6 +248,7 @@ Flow::Stop Flow::fill_data(Time now) {
 
 void Flow::finish_data(Time now, Stop stop) {
   uint8_t flags = 0;
+  if (stop == Stop::kPacing) pacer_.on_wait();
   if (!lane_.window.has_work()) {
     if (has_window()) recovery_.on_app_limited();
     flags = wire::kAppLimited | wire::kAckNow;  // nobody knows when more follows

@@ -16,19 +16,25 @@ void Pacer::on_rate(Time now, Rate rate, Bytes packet, Bytes train) {
   train_ = train;
   const Bytes smooth = std::min({kQuantumMax, packet * kQuantumPackets, rate.over(kQuantumTime)});
   quantum_ = std::max({packet, smooth, std::min(train, kQuantumMax)});
-  const Bytes late = rate.over(2 * wake_latency_);
-  bucket_ = late >= Bytes::max() - quantum_ ? Bytes::max() : quantum_ + late;
+  size_bucket();
   tokens_ = is_first || rate.is_unlimited() ? bucket_ : std::min(tokens_, bucket_);
+}
+
+void Pacer::size_bucket() {
+  const Bytes held = std::max(kQuantumMax, rate_.over(2 * kWakeLatencyFast));
+  const Bytes late = std::min(rate_.over(2 * wake_latency_), held);
+  bucket_ = late >= Bytes::max() - quantum_ ? Bytes::max() : quantum_ + late;
 }
 
 void Pacer::on_wake(Time now) {
   const Time wanted = next_send();
-  // Late by less than the quantum's own gap is a wake-up for us; more means that nothing was there to send.
-  if (tokens_ < quantum_ && now > wanted && now - wanted < 2 * kWakeLatencyMax) {
+  const bool is_late = waits_ && now > wanted;
+  waits_ = waits_ && now < wanted;
+  has_overflowed_ = is_late && rate_.over(now - filled_at_) > saturating_sub(bucket_, tokens_);
+  if (is_late) {
     const Duration late = std::min(now - wanted, kWakeLatencyMax);
     wake_latency_ = late > wake_latency_ ? late : wake_latency_ - (wake_latency_ - late) / 16;
-    const Bytes more = rate_.over(2 * wake_latency_);
-    bucket_ = more >= Bytes::max() - quantum_ ? Bytes::max() : quantum_ + more;
+    size_bucket();
   }
   fill(now);
 }

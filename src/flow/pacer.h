@@ -2,7 +2,8 @@
 //
 // Decides when a flow may send: a token bucket filled at the pacing rate (RFC 9002, section 7.7). Sending waits for a
 // quantum, so that one wake-up sends a burst; the bucket holds two wake-up latencies more, because a bucket that
-// overflows while a timer comes late would cap the rate in silence. How late timers come is measured here.
+// overflows while a timer comes late would cap the rate in silence. How late timers come is measured here. A busy host may
+// let us run tens of milliseconds too late: at a low rate the bucket holds that, too, at a high one it would be a burst.
 // Thread: net worker. Pure.
 #pragma once
 #include <tideway/units.h>
@@ -15,27 +16,32 @@ class Pacer {
   static constexpr uint64_t kQuantumPackets = 32;
   static constexpr Duration kQuantumTime = std::chrono::microseconds(50);
   static constexpr Duration kWakeLatencyStart = std::chrono::microseconds(100);
-  static constexpr Duration kWakeLatencyMax = std::chrono::milliseconds(2);  // later than that is a stall, not a habit
+  static constexpr Duration kWakeLatencyMax = std::chrono::milliseconds(50);  // later than that is a stall, not a habit
+  static constexpr Duration kWakeLatencyFast = std::chrono::milliseconds(5);  // what is held of it when it is more than kQuantumMax
 
   explicit Pacer(Time start);
   // The controller's rate; a full packet; what the controller wants to leave in one go, up to kQuantumMax.
   void on_rate(Time now, Rate rate, Bytes packet, Bytes train = Bytes());
+  void on_wait() { waits_ = true; }                 // there is more to send, and what is available does not do
   void on_wake(Time now);                           // the flow may write, and counts what it sends from here on: notes how late it was asked
   void on_sent(Bytes sent);                         // may exceed what was available: acks and probes do not ask
 
   // What may leave now: nothing before a quantum has come together.
   Bytes available(Time now) const;
   Time next_send() const;                           // when a quantum is there; in the past if it is
+  bool has_overflowed() const { return has_overflowed_; }  // the last wake-up was too late: less has left than the rate allows
 
  private:
   Bytes tokens_at(Time now) const;
   void fill(Time now);
+  void size_bucket();
 
   Rate rate_;
   Bytes quantum_, bucket_, packet_, train_;  // by rate
   Bytes tokens_;
   Time filled_at_;
   Duration wake_latency_ = kWakeLatencyStart;
+  bool waits_ = false, has_overflowed_ = false;
 };
 
 }  // namespace tideway::flow

@@ -21,6 +21,7 @@ SendWindow::SendWindow() : index_(kBlocksMax) {
   unused_.reserve(kBlocksMax);
   with_lost_.reserve(kBlocksMax);
   done_.reserve(kBlocksMax);
+  resent_.resize(kResentMax);
 }
 
 bool SendWindow::is_full() const { return index_.size() >= kBlocksMax; }
@@ -103,7 +104,9 @@ SendRange SendWindow::take_lost(Time now, size_t payload_max) {
   block.lost.subtract(part);
   unqueue_lost(entry);
   mark_sent(block, part, now);
-  return range_of(block, part, true);
+  const SendRange range = range_of(block, part, true);
+  remember_resent(now, range.range, kCopies);
+  return range;
 }
 
 void SendWindow::queue_lost(uint32_t entry) {
@@ -208,12 +211,35 @@ std::optional<SendRange> SendWindow::take_tail(Time now, Time sent_before, size_
         Mark& mark = block.marks[repair_mark_];
         mark.repaired = static_cast<uint32_t>(part->end);
         mark.repaired_at = now;
-        return range_of(block, *part, true);
+        const SendRange range = range_of(block, *part, true);
+        remember_resent(now, range.range, kCopies);
+        return range;
       }
       repair_block_ = block.newer;
       repair_mark_ = 0;
     }
     repair_none_before_ = repair_min_;  // the round is over
+  }
+  return std::nullopt;
+}
+
+void SendWindow::remember_resent(Time now, const Range& range, uint8_t copies) {
+  if (copies == 0) return;
+  resent_[resent_end_++ % kResentMax] = {range, now, copies};
+  if (resent_end_ - resent_first_ > kResentMax) ++resent_first_;
+}
+
+std::optional<SendRange> SendWindow::take_copy(Time now, Sent sent, size_t payload_max) {
+  while (resent_first_ != resent_end_ && resent_[resent_first_ % kResentMax].sent_at < sent.before) {
+    const Resent resent = resent_[resent_first_++ % kResentMax];
+    const Block* const block = resent.sent_at < sent.from ? nullptr : find(resent.range);
+    if (block == nullptr) continue;
+    Interval part = first_unacked(*block, interval_of(resent.range));
+    part.end = std::min<uint64_t>(part.end, part.begin + payload_max);
+    if (part.length() == 0) continue;
+    const SendRange range = range_of(*block, part, true);
+    remember_resent(now, range.range, static_cast<uint8_t>(resent.copies - 1));
+    return range;
   }
   return std::nullopt;
 }
@@ -251,6 +277,7 @@ bool SendWindow::abandon(BlockKey key) {
 }
 
 void SendWindow::abandon_slot(SlotId slot) {
+  resent_first_ = resent_end_;  // its number may come again, and with it its blocks' keys
   for (uint32_t entry = oldest_; entry != kNone;) {
     const uint32_t newer = entries_[entry].newer;
     if (entries_[entry].packed.key.slot == slot) remove(entry);

@@ -37,6 +37,8 @@ struct SendRange {
 
 class SendWindow {
  public:
+  static constexpr uint8_t kCopies = 2;         // beside the resent one: of 500 losses at 3 % less than one needs a fourth
+  static constexpr size_t kResentMax = 4096;    // remembered, for copies; older ones do without
   static constexpr size_t kBlocksMax = 4096;  // blocks under way; 16 GiB, more than any pool
 
   SendWindow();
@@ -50,6 +52,12 @@ class SendWindow {
   // The oldest range that is unacked and was sent before `sent_before`, to repair a tail early when take() has
   // nothing. Counts as resent; the same bytes are not given out again before another `sent_before` covers them.
   std::optional<SendRange> take_tail(Time now, Time sent_before, size_t payload_max);
+
+  // Another copy of a range that was lost and resent, before anybody knows whether that arrived: one of them is lost again, and at the
+  // end of a transfer each round of repairs is a round trip in which nothing else happens. kCopies per loss, when take()
+  // has nothing, of what was resent in [sent_from, sent_before).
+  struct Sent { Time from, before; };
+  std::optional<SendRange> take_copy(Time now, Sent sent, size_t payload_max);
 
   void on_acked(const Range& range);      // of a block that is not here any more: ignored
   void on_lost(const Range& range);       // queues what of it is not acked yet
@@ -88,6 +96,13 @@ class SendWindow {
     uint64_t turn = 0;         // rises with each block offered
   };
 
+  struct Resent {
+    Range range;
+    Time sent_at;
+    uint8_t copies;  // still to be sent
+  };
+
+  void remember_resent(Time now, const Range& range, uint8_t copies);
   uint32_t add_entry();
   void remove(uint32_t entry);
   PackedBlock unlink(uint32_t entry);
@@ -109,6 +124,8 @@ class SendWindow {
   std::vector<uint32_t> with_lost_;   // blocks that have lost ranges, oldest first
   std::vector<BlockKey> done_;
   size_t done_taken_ = 0;
+  std::vector<Resent> resent_;        // a ring by time: from resent_first_ up to resent_end_, counted on
+  size_t resent_first_ = 0, resent_end_ = 0;
   uint64_t turn_ = 0;
   uint64_t unacked_bytes_ = 0, unsent_bytes_ = 0;
 

@@ -66,7 +66,7 @@ std::string_view name_of(GateState state) {
 
 std::string_view name_of(GateReason reason) {
   static constexpr std::string_view kNames[kGateReasons] = {"",          "gate",          "guard",      "probe",             "reactive", "timetable",
-                                                            "policy_denied", "lease_lost", "paused_by_operator", "holdout",  "budget"};
+                                                            "policy_denied", "lease_lost", "paused_by_operator", "holdout",  "budget",   "plan_expired"};
   return kNames[static_cast<size_t>(reason)];
 }
 

@@ -26,8 +26,8 @@ namespace tideway::gate {
 enum class GateState : uint8_t { kOpen, kGuard, kClosed, kProbe };
 
 // Why a gate is not open; one of them at a time.
-enum class GateReason : uint8_t { kNone, kTraining, kGuard, kProbe, kReactive, kTimetable, kPolicy, kLease, kOperator, kHoldout, kBudget };
-inline constexpr size_t kGateReasons = 11;
+enum class GateReason : uint8_t { kNone, kTraining, kGuard, kProbe, kReactive, kTimetable, kPolicy, kLease, kOperator, kHoldout, kBudget, kPlanExpired };
+inline constexpr size_t kGateReasons = 12;
 std::string_view name_of(GateState state);
 std::string_view name_of(GateReason reason);  // as jobs and metrics have it; a training's is "gate"; empty: none
 

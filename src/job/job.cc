@@ -29,7 +29,8 @@ std::string_view unenforced(const Spec& spec) {
 Status check_plan(const Spec& spec) {
   const bool is_of_series = spec.checkpoint || spec.service == Class::kRestore;
   if (spec.deadline && spec.every) return usage("a recurring job has no one deadline", "write how old its newest copy may get: rpo");
-  if (spec.deadline && spec.bytes == 0_B) return usage("a deadline needs to know how much there is to send", "add bytes; tideway submit counts what lies on this machine, and of a pull the peer decides");
+  // How much a checkpoint has to send is known when it is complete.
+  if (spec.deadline && spec.bytes == 0_B && !spec.checkpoint) return usage("a deadline needs to know how much there is to send", "add bytes; tideway submit counts what lies on this machine, and of a pull the peer decides");
   if (spec.rpo && !is_of_series && !spec.every) return usage("a recovery point is of copies that are made again and again", "add every, or write a deadline");
   if (spec.rpo && spec.every && time_to_copy(*spec.rpo, *spec.every) <= std::chrono::milliseconds(0))
     return usage("a recovery point no older than its objective needs copies more often: the lag reaches their interval even if sending took no time",
@@ -126,6 +127,7 @@ Reaction reaction_to(Fault fault) {
     case Fault::kAuthFailed:  // a certificate that ended is issued anew
     case Fault::kEntriesFailed:
     case Fault::kSourceChanged:
+    case Fault::kSourceCorrupt:
     case Fault::kDestFull:
     case Fault::kDestQuota:
     case Fault::kDestInodes:

@@ -2,12 +2,16 @@
 #include "planner/leftover_history.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <sstream>
 
 namespace tideway::planner {
 
 void LeftoverHistory::on_measured(std::chrono::sys_seconds at, const Measured& measured) {
   if (const int64_t number = number_of(at); number != current_) {
     close();
+    const int64_t away = current_ < 0 ? 0 : std::abs(number - current_);
+    if (away > static_cast<int64_t>(kDaysKept * kParts)) parts_ = {};
     current_ = number;
   }
   left_ += measured.left;
@@ -42,6 +46,33 @@ LeftoverHistory::Day LeftoverHistory::quantiles(double share) const {
   Day day;
   for (size_t part = 0; part < kParts; ++part) day[part] = quantile(part, share);
   return day;
+}
+
+std::string LeftoverHistory::to_text() const {
+  std::string text = std::to_string(current_) + '\n';
+  for (size_t part = 0; part < kParts; ++part) {
+    if (parts_[part].empty()) continue;
+    text += std::to_string(part);
+    for (const Rate rate : parts_[part]) text += ' ' + std::to_string(rate.bytes_per_second());
+    text += '\n';
+  }
+  return text;
+}
+
+std::optional<LeftoverHistory> LeftoverHistory::from_text(std::string_view text) {
+  LeftoverHistory history;
+  std::istringstream lines{std::string(text)};
+  std::string line;
+  if (!std::getline(lines, line) || !(std::istringstream(line) >> history.current_) || history.current_ < -1) return std::nullopt;
+  while (std::getline(lines, line)) {
+    std::istringstream words(line);
+    size_t part = 0;
+    if (!(words >> part) || part >= kParts) return std::nullopt;
+    std::vector<Rate>& days = history.parts_[part];
+    for (uint64_t rate = 0; words >> rate;) days.push_back(Rate::bytes_per_second(rate));
+    if (!words.eof() || days.empty() || days.size() > kDaysKept) return std::nullopt;
+  }
+  return history;
 }
 
 std::optional<Rate> LeftoverHistory::least() const {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What trainings left of a link, by the time of day: the last two weeks in quarters of an hour. What the planner may count on is
-// what nine of ten of those days had at that time; before it has seen three days it knows nothing.
+// what nine of ten of those days had at that time; before it has seen three days it knows nothing. What is older than two weeks
+// when the next is seen, because nobody looked on meanwhile, says nothing any more.
 // Thread: one owner. Pure.
 #pragma once
 #include <tideway/units.h>
@@ -9,6 +10,8 @@
 #include <array>
 #include <chrono>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 namespace tideway::planner {
@@ -31,6 +34,12 @@ class LeftoverHistory {
   // The least of all quarters that were seen; nothing: none was.
   std::optional<Rate> least() const;
   size_t days_at(std::chrono::sys_seconds at) const { return parts_[part_of(at)].size(); }
+  int64_t quarter() const { return current_; }  // since 1970; -1: nothing was seen
+
+  // The quarters that are over, as lines: the number of the one that is being seen, then each quarter of the day with its rates.
+  std::string to_text() const;
+  // Nothing: it is no such text.
+  static std::optional<LeftoverHistory> from_text(std::string_view text);
 
  private:
   static int64_t number_of(std::chrono::sys_seconds at) { return at.time_since_epoch() / kPart; }

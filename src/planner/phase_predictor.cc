@@ -12,6 +12,8 @@ constexpr double kSigmaStart = 0.02;  // of P
 constexpr double kLimitMin = 0.02;    // of P
 constexpr double kSigmas = 3;
 constexpr double kGain = 0.2;
+constexpr double kStepSigmas = 2.5;   // a median of three strays two thirds as far as one begin
+constexpr double kRangeToSigma = 1 / 1.7;  // of three intervals
 constexpr double kEarly = 0.4;        // of a period: a begin that much early still belongs to the next one
 
 }  // namespace
@@ -22,6 +24,7 @@ void PhasePredictor::set_period(Duration period) {
 }
 
 void PhasePredictor::note_interval(Duration interval) {
+  pasts_[intervals_noted_ % pasts_.size()] = {period_, sigma_};
   intervals_[intervals_noted_++ % intervals_.size()] = static_cast<double>(interval.count());
 }
 
@@ -30,10 +33,22 @@ void PhasePredictor::acquire(Time at) {
   auto sorted = intervals_;
   std::ranges::sort(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(kept));
   set_period(Duration(static_cast<int64_t>(sorted[kept / 2])));
+  // Where it was locked, one of them is of before; else all of them stray as they do.
+  if (kept == sorted.size()) sigma_ = std::max(sigma_, was_locked_ ? std::min(sorted[1] - sorted[0], sorted[2] - sorted[1]) : kRangeToSigma * (sorted[2] - sorted[0]));
+  pasts_.fill({period_, sigma_});
   last_ = static_cast<double>((at - first_).count());
-  good_ = 0;
+  good_ = std::exchange(was_locked_, false) ? kLockedAfter - kAgainAfter : 0;
   was_outlier_ = false;
   ++acquisitions_;
+}
+
+bool PhasePredictor::is_another_period() const {
+  if (!was_locked_) return false;
+  const Past& before = pasts_[intervals_noted_ % pasts_.size()];
+  auto sorted = intervals_;  // what spans lost begins counts once
+  for (double& interval : sorted) interval /= std::max(1.0, std::floor(interval / before.period + kEarly));
+  std::ranges::sort(sorted);
+  return std::abs(sorted[1] - before.period) > std::max(kStepSigmas * before.sigma, kLimitMin * before.period);
 }
 
 void PhasePredictor::on_begin(Time at) {
@@ -60,9 +75,10 @@ void PhasePredictor::on_begin(Time at) {
   const double limit = std::max(kSigmas * sigma_, kLimitMin * period_);
   error_ = Duration(static_cast<int64_t>(e));
   const bool is_outlier = std::abs(e) > limit;
-  if (is_outlier && was_outlier_) return acquire(at);
+  if ((is_outlier && was_outlier_) || is_another_period()) return acquire(at);
   was_outlier_ = is_outlier;
   good_ = is_outlier ? std::min(good_, kLockedAfter - 1) : good_ + 1;
+  was_locked_ |= good_ >= kLockedAfter;
   const double a = begins_ == Begins::kAnnounced ? 1.0 : 0.5;
   const double counted = std::clamp(e, -limit, limit);
   last_ += k * period_ + a * e;

@@ -5,8 +5,9 @@
 //
 // A begin at t lies k = max(1, floor((t - last)/P + 0.4)) periods after the last one and is off by e. Within the larger of
 // 3 sigma and 2 % of P it corrects P by 0.2 e/k and sigma; one begin that is further off does so as if it were just within,
-// because a long iteration is no new period; a second one in a row starts over with the median of the last three intervals.
-// After five begins in a row within the limit it is locked; after three silent periods the training is lost, and two silences in
+// because a long iteration is no new period; a second one in a row starts over with the median of the last three intervals, and
+// so does a median that is 2.5 sigma from what P was before these three: a new period, which many a begin alone would not betray.
+// After five begins in a row within the limit it is locked, after three when it has been before and only the period is another; after three silent periods the training is lost, and two silences in
 // a row start over, too.
 // Thread: beacon. Pure.
 #pragma once
@@ -23,7 +24,7 @@ enum class Lock : uint8_t { kUnknown, kAcquiring, kLocked, kLost };
 class PhasePredictor {
  public:
   static constexpr Duration kSameBurst = std::chrono::milliseconds(20);  // begins closer than that are one burst
-  static constexpr int kLockedAfter = 5, kLostAfter = 3;
+  static constexpr int kLockedAfter = 5, kAgainAfter = 3, kLostAfter = 3;
 
   // An announced begin is where the phase is: compute time strays, so the last begin is the best there is. One inferred from
   // counters carries noise of its own and counts half.
@@ -46,15 +47,18 @@ class PhasePredictor {
   void set_period(Duration period);
   void acquire(Time at);
   void note_interval(Duration interval);
+  bool is_another_period() const;
 
   const Begins begins_;
   double last_ = 0, period_ = 0, sigma_ = 0;  // ns; `last_` since seen_first_
   Time first_{}, seen_{};                     // the first and the latest begin
-  bool has_begun_ = false, was_outlier_ = false, was_silent_ = false;
+  bool has_begun_ = false, was_outlier_ = false, was_silent_ = false, was_locked_ = false;
   int good_ = 0;
   Duration error_{};
   std::array<double, 3> intervals_{};
   size_t intervals_noted_ = 0;
+  struct Past { double period = 0, sigma = 0; };
+  std::array<Past, 3> pasts_{};               // before each of these intervals
   uint64_t acquisitions_ = 0;
 };
 

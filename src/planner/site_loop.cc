@@ -2,6 +2,7 @@
 #include "planner/site_loop.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 namespace tideway::planner {
@@ -45,6 +46,11 @@ void SiteLoop::on_board_end(Time at, size_t training) {
 
 void SiteLoop::on_board_prediction(Time begin, size_t training) { watches_[training].on_prediction({begin, {}}); }
 
+void SiteLoop::on_counted(size_t training, CounterWatch& watch, const CounterWatch::Sample& sample) {
+  const CounterWatch::Edge edge = watch.on_sample(sample);  // first: the time of the edge is that of the one before until then
+  on_counters(training, edge, watch.edge_at(), sample.at);
+}
+
 // Counters move the gate only while nobody announces; else they say the same, later.
 void SiteLoop::on_counters(size_t training, CounterWatch::Edge edge, Time at, Time now) {
   if (edge == CounterWatch::Edge::kNone) return;
@@ -83,6 +89,9 @@ void SiteLoop::on_time(Time now) {
   last_ = now;
   for (size_t link = 0; link < links_.size(); ++link)
     if (bursting_training(link)) links_[link].bursting += passed;
+  const double keeps = std::exp(-std::chrono::duration<double>(passed) / std::chrono::duration<double>(kShareTime));
+  for (size_t link = 0; link < links_.size(); ++link)
+    links_[link].open_share = keeps * links_[link].open_share + (bursting_training(link) || now < signal(now, link).closed_until ? 0 : 1 - keeps);
   bursts_.on_time(now);
   settle(now, PhaseOrigin::kNone, TrainingWatch::End::kRanOut);
   for (size_t i = 0; i < watches_.size(); ++i) {
@@ -93,7 +102,7 @@ void SiteLoop::on_time(Time now) {
   }
   for (size_t link = 0; link < links_.size(); ++link) {
     LinkState& state = links_[link];
-    if (now >= signal(now, link).closed_until && !bursting_training(link)) state = {state.bursting, kNever, false};
+    if (now >= signal(now, link).closed_until && !bursting_training(link)) state.closed_since = kNever, state.is_held_told = false;
     else if (state.closed_since == kNever) state.closed_since = now;
     else if (now - state.closed_since >= kHeldLong && !std::exchange(state.is_held_told, true)) news_.push_back({SiteNews::Kind::kGateHeld, link});
   }

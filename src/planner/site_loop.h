@@ -36,6 +36,8 @@ class SiteLoop {
   // A gate that trainings keep closed for so long: then it is not a training tide, or somebody forgets the ends.
   static constexpr Duration kHeldLong = std::chrono::seconds(60);
 
+  static constexpr Duration kShareTime = std::chrono::seconds(20);  // older counts less and less
+
   explicit SiteLoop(SiteLoopConfig config);
 
   gate::EventFate on_event(Time now, const gate::PhaseEvent& event, PhaseOrigin origin);
@@ -45,6 +47,7 @@ class SiteLoop {
   void on_board_end(Time at, size_t training);
   void on_board_prediction(Time begin, size_t training);
   void on_counters(size_t training, CounterWatch::Edge edge, Time at, Time now);
+  void on_counted(size_t training, CounterWatch& watch, const CounterWatch::Sample& sample);  // what the watch makes of it
   void on_bulk(size_t link, Bytes sent);
   // A begin or an end at the site at the other end of a link that the training crosses.
   void on_peer(size_t training, gate::PhaseKind kind, Time at);
@@ -57,6 +60,8 @@ class SiteLoop {
   bool is_bursting(size_t training) const { return bursts_.is_bursting(training) || board_bursts_[training] > 0; }
   std::optional<size_t> bursting_training(size_t link) const;  // one of those that burst there
   Duration bursting(size_t link) const { return links_[link].bursting; }  // in all
+  // Of the last time (kShareTime), the share in which trainings leave its gate open.
+  double open_share(size_t link) const { return links_[link].open_share; }
   const TrainingWatch& training(size_t index) const { return watches_[index]; }
   // What was configured; no thread changes it.
   const gate::BurstTable& bursts() const { return bursts_; }
@@ -65,6 +70,7 @@ class SiteLoop {
  private:
   struct LinkState {
     Duration bursting{};
+    double open_share = 1;
     Time closed_since = kNever;
     bool is_held_told = false;
   };

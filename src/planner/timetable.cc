@@ -92,4 +92,17 @@ Timetable::Rates Timetable::at(std::chrono::sys_seconds time, const ZoneRule& zo
   return next == entries_.begin() ? entries_.back().rates : (next - 1)->rates;  // before the first of the week the last one holds on
 }
 
+// Minute by minute, because clocks that are put forward or back move entries.
+std::optional<std::chrono::sys_seconds> Timetable::next_change(std::chrono::sys_seconds time, const ZoneRule& zone) const {
+  if (entries_.size() < 2) return std::nullopt;
+  constexpr int kLooks = 8 * kDay;  // a week, and a day for the clocks
+  const Rates before = at(time, zone);
+  std::chrono::sys_seconds next = std::chrono::floor<std::chrono::minutes>(time);
+  for (int i = 0; i < kLooks; ++i) {
+    next += std::chrono::minutes(1);
+    if (at(next, zone) != before) return next;
+  }
+  return std::nullopt;
+}
+
 }  // namespace tideway::planner

@@ -8,6 +8,7 @@
 #include "planner/zone_rule.h"
 #include <tideway/units.h>
 
+#include <optional>
 #include <vector>
 
 namespace tideway::planner {
@@ -21,8 +22,13 @@ class Timetable {
   static Result<Timetable> parse(std::string_view text);
 
   // What we may send, and take.
-  struct Rates { Rate up = Rate::unlimited(), down = Rate::unlimited(); };
+  struct Rates {
+    Rate up = Rate::unlimited(), down = Rate::unlimited();
+    bool operator==(const Rates&) const = default;
+  };
   Rates at(std::chrono::sys_seconds time, const ZoneRule& zone) const;
+  // When they are others for the first time after `time`; nothing: never.
+  std::optional<std::chrono::sys_seconds> next_change(std::chrono::sys_seconds time, const ZoneRule& zone) const;
 
  private:
   struct Entry { int minute; Rates rates; };  // of the week, from Sunday on; local

@@ -59,6 +59,7 @@ Result<std::shared_ptr<Transfer>> push(Session& session, const TransferId& id, C
   }
   start.options = request.options;
   if (request.options.dry_run) start.content = engine::StartSource::Content::kManifestOnly;
+  if (request.source == CopyRequest::Source::kGrowing) start.content = engine::StartSource::Content::kGrowing;
   open.direction = messages::Direction::kPush;
   open.root = to.root;
   open.name = to.name;
@@ -175,6 +176,7 @@ CopyNumbers numbers_of(const Transfer& transfer, const Session* session, const e
   else if (board.is_scanning.get() != 0) numbers.stage = CopyNumbers::Stage::kScan;
   else if (numbers.bytes_verified < numbers.bytes_needed) numbers.stage = CopyNumbers::Stage::kSend;
   else numbers.stage = CopyNumbers::Stage::kPublish;
+  numbers.bottleneck = bottleneck_of(transfer.role == Role::kSource ? Stalls{transfer.stall.verdict(), transfer.peer_stall} : Stalls{transfer.peer_stall, transfer.stall.verdict()});
   numbers.losses = engine.losses();
   numbers.backend = engine.packet_backend();
   if (session == nullptr) return numbers;

@@ -23,6 +23,7 @@ struct CopyRequest {
   Duration staging_ttl = std::chrono::hours(7 * 24);  // older leftovers at a local destination of a direct copy are removed
   std::string transfer_class = "best-effort";
   std::string job;                              // that it belongs to, for the peer's log; may be empty
+  enum class Source : uint8_t { kWhole, kGrowing } source = Source::kWhole;  // kGrowing: of a push, what Session::grow() tells
 };
 
 // Where a place on this machine lies: what there is, or is to be, is named below `dir`.
@@ -64,6 +65,7 @@ struct CopyNumbers {
   PacketIoLosses losses;          // on this host
   std::string_view backend;       // of packets: a name in the registry, or "tls" where UDP is blocked
   Duration rtt{};
+  Bottleneck bottleneck = Bottleneck::kNone;
 };
 // Without a session: while the peer is to be dialled again.
 CopyNumbers numbers_of(const Transfer& transfer, const Session* session, const engine::Engine& engine);

@@ -230,6 +230,7 @@ void Session::poll(Time now) {
     return fail({Fault::kPeerLost, "nothing heard from the peer for 10 s", "check the peer's gateway and the network"});
   if (now >= keep_alive_at()) send(messages::KeepAlive{++keep_alives_});
   if (looks_at_path()) look_at_path(now);
+  if (!is_over()) tell_stalls();
 }
 
 // Only what we could have heard counts: while we do not read, the peer's words wait in the socket.
@@ -315,7 +316,20 @@ void Session::on_frame(const Frame& frame) {
       return take(messages::parse_phase_notice(body), [&](auto m) {
         if (around_.on_notice) around_.on_notice(channel_->peer().identity.site, m);
       });
-    case kProgress: return;
+    case kProgress:
+      return take(messages::parse_progress(body), [&](auto m) {
+        if (Transfer* transfer = find(m.transfer)) transfer->peer_stall = stall_named(m.stall);
+      });
+  }
+}
+
+// A verdict stands for some blocks at least, so there are few.
+void Session::tell_stalls() {
+  for (auto& [id, transfer] : by_id_) {
+    const Stall before = transfer->stall.verdict();
+    if (transfer->stage != Stage::kRunning || transfer->stall.look(*transfer->board) == before) continue;
+    const engine::TransferBoard& board = *transfer->board;
+    send(messages::Progress{id, Bytes(board.bytes_raw.get()), Bytes(board.bytes_verified.get()), Bytes(board.bytes_durable.get()), std::string(name_of(transfer->stall.verdict()))});
   }
 }
 

@@ -96,6 +96,8 @@ class Session {
   // Of a transfer that sends from here. The transfers of a session share its lanes, so one that must keep to a rate of its own
   // needs a session of its own.
   void limit_rate(Transfer& transfer, Rate rate);
+  // More of a growing source is final.
+  void grow(const Transfer& transfer, std::vector<engine::GrownPart> parts);
 
   // Connections for data: what a session that we dialled wants, once; whether a session of that number is waiting for one of
   // that flow; and what became of it.
@@ -148,6 +150,7 @@ class Session {
   std::optional<size_t> link() const;
   bool looks_at_path() const { return lanes_.are_open() && !by_id_.empty(); }
   void look_at_path(Time now);
+  void tell_stalls();
   UdpPolicing::Work work() const;
   bool reports_policing() const;
 

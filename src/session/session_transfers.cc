@@ -24,8 +24,10 @@ messages::PeerError to_message(const Transfer& transfer, const Error& why) {
   return {std::string(why.name()), messages::Reaction::kTransferEnds, detail, transfer.id, {}, 0};
 }
 
-// Whether another run may go on from what a sink has. After damage or nonsense all is sent anew, or it would end like this again.
+// Whether another run may go on from what a sink has. After damage or nonsense all is sent anew, or it would end like this again;
+// but of a source that is damaged nothing wrong was kept.
 bool is_staging_worth(const Error& why) {
+  if (why.fault == Fault::kSourceCorrupt) return true;
   return why.exit_code() != row_of(Fault::kHashMismatch).exit_code && why.fault != Fault::kProtocolError;
 }
 
@@ -155,6 +157,10 @@ void Session::limit_rate(Transfer& transfer, Rate rate) {
   if (lanes_.are_open()) set_ceiling();
 }
 
+void Session::grow(const Transfer& transfer, std::vector<engine::GrownPart> parts) {
+  if (!transfer.outcome) around_.engine.post(engine::Grown{transfer.handle, std::move(parts)});
+}
+
 void Session::open_slot(Transfer& transfer, engine::OpenSlot::Role role, uint64_t credit) {
   lanes_.open_slot({role, {}, *transfer.slot, transfer.handle, credit});
 }
@@ -279,6 +285,7 @@ void Session::serve_push(messages::OpenTransfer request) {
   start.modes = limits.value().modes;
   start.owner = to_string(channel_->peer().identity);
   start.staging = staging_id(start.id, channel_->peer().identity, start.modes);
+  start.ahead = staging_id(ahead_id(start.id), channel_->peer().identity, start.modes);
   start.lease_epoch = transfer->request.lease_epoch;
   if (may_have_base(transfer->request)) start.base = engine::StartSink::Base::kSibling;
   start.boot = around_.boot;

@@ -6,6 +6,7 @@
 #pragma once
 #include "engine/commands.h"
 #include "session/grants.h"
+#include "session/stall.h"
 
 #include <deque>
 #include <functional>
@@ -34,6 +35,8 @@ struct Transfer {
   messages::OpenTransfer request;
   std::optional<messages::RemoveTree> removal;  // asked for here: instead of the request, whose direction is kRemove
   std::shared_ptr<engine::TransferBoard> board = std::make_shared<engine::TransferBoard>();
+  StallWatch stall;                            // of our side, as the peer was told last
+  Stall peer_stall = Stall::kNone;             // as the peer told it last
   bool is_ready = false;  // our side of a pull is prepared, so it may be asked for
   std::optional<SlotId> slot;
   std::optional<messages::TransferAccepted> acceptance;  // of a push: leaves when all lanes have said what credit they give

@@ -66,6 +66,13 @@ TransferId repair_transfer_id(const std::string& path) {
   return hash.finish();
 }
 
+TransferId ahead_id(const TransferId& transfer) {
+  PartsHash hash;
+  hash.add("tideway ahead");
+  hash.add(std::string_view(reinterpret_cast<const char*>(transfer.data()), transfer.size()));
+  return hash.finish();
+}
+
 TransferId staging_id(const TransferId& transfer, const crypto::Identity& peer, uint32_t modes) {
   PartsHash hash;
   hash.add("tideway staging");

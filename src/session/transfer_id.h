@@ -32,6 +32,9 @@ TransferId repair_transfer_id(const std::string& path);
 // Where a sink keeps what came for a transfer: apart for each peer, whose numbers are its own, and for each limit of modes.
 TransferId staging_id(const TransferId& transfer, const crypto::Identity& peer, uint32_t modes);
 
+// Of what goes ahead of that transfer, while its source is still being written.
+TransferId ahead_id(const TransferId& transfer);
+
 // A path on this machine, without links and relative parts as far as it exists.
 std::string absolute_path(const std::string& path);
 

@@ -35,7 +35,8 @@ FileSource::FileSource(ScanSpec spec, IoQueue& queue, DirectIo direct)
   });
 }
 
-bool FileSource::is_same(const FileStat& now, const FileStat& before) const {
+bool FileSource::is_same(ObjectId id, const FileStat& now, const FileStat& before) const {
+  if (parts_.contains(id)) return now.inode == before.inode && now.device == before.device;
   return spec_.sources.front().held == ScanSource::Held::kPinned ? now.is_same_content(before) : now.is_same_version(before);
 }
 
@@ -56,6 +57,7 @@ std::unique_ptr<ObjectLister> FileSource::list(const ObjectName& under) {
 
 Result<FileSource::Place> FileSource::place_of(const BoundObject& object) const {
   std::vector<std::string> path = BoundObjects::path_of(object);
+  if (const auto part = parts_.find(object.id); part != parts_.end()) path.assign(part->second.path.components().begin(), part->second.path.components().end());
   const ScanSource* source = &spec_.sources.front();
   if (spec_.form == ScanForm::kTogether) {
     TIDEWAY_CHECK(!path.empty());  // entry 0 is a directory there, and only files are looked up
@@ -88,7 +90,14 @@ bool FileSource::begin(const StoreRequest& request) {
   return true;
 }
 
-bool FileSource::begin_read(const StoreRequest& request) {
+Bytes FileSource::begin_of(ObjectId id) const {
+  const auto part = parts_.find(id);
+  return part == parts_.end() ? Bytes() : part->second.offset;
+}
+
+bool FileSource::begin_read(const StoreRequest& asked) {
+  StoreRequest request = asked;
+  request.offset += begin_of(asked.object);
   if (queue_.room() == 0) return false;
   const BoundObject* object = objects_.find_file(request.object);
   if (object == nullptr || request.bytes.empty()) {
@@ -131,8 +140,8 @@ Result<DescriptorCache::Open*> FileSource::open(const BoundObject& object) {
   const auto [stat, error] = stat_of(file.value().get());
   if (error != 0) return errno_error(Side::kSource, error, "look at", root->shown(name));
   const auto [seen, is_first] = first_seen_.try_emplace(object.id, stat);
-  const bool is_as_listed = stat.size == object.size && stat.mtime_ns == object.mtime_ns;
-  if (is_first ? !is_as_listed : !is_same(stat, seen->second)) {
+  const bool is_as_listed = parts_.contains(object.id) || (stat.size == object.size && stat.mtime_ns == object.mtime_ns);
+  if (is_first ? !is_as_listed : !is_same(object.id, stat, seen->second)) {
     if (is_first) first_seen_.erase(seen);
     return changed(root->shown(name), "size or time differ from before");
   }
@@ -141,7 +150,8 @@ Result<DescriptorCache::Open*> FileSource::open(const BoundObject& object) {
 
 int FileSource::descriptor_for(const BoundObject& object, DescriptorCache::Open& file, const StoreRequest& request) {
   const int buffered = file.buffered.get();
-  if (!is_direct_allowed_ || object.size < kDirectSizeMin) return buffered;
+  // What is being written lies in the page cache, and a direct read would have it written out first.
+  if (!is_direct_allowed_ || object.size < kDirectSizeMin || parts_.contains(object.id)) return buffered;
   if (!is_direct_aligned(request.offset.count(), request.bytes)) return buffered;
   if (file.direct.is_open()) return file.direct.get();
   auto place = place_of(object);
@@ -190,22 +200,20 @@ void FileSource::on_done(const IoDone& done) {
   if (done.error != 0) {
     status = error_of(id, done.error);
   } else if (done.transferred < request.bytes.size()) {
-    const BoundObject* object = objects_.find_file(id);
-    TIDEWAY_CHECK(object != nullptr);
-    const auto place = place_of(*object);
-    status = changed(place.ok() ? place.value().root->shown(place.value().name) : object->name, "it became shorter");
+    status = changed(shown(id), "it became shorter");
   }
   slots_.finish(done.user, std::move(status));
   if (file->is_given_up && file->in_flight == 0) release(id);
 }
 
-Error FileSource::error_of(ObjectId id, int error) const {
+std::string FileSource::shown(ObjectId id) const {
   const BoundObject* object = objects_.find_file(id);
-  TIDEWAY_CHECK(object != nullptr);
+  if (object == nullptr) return "object " + std::to_string(id.value());
   const auto place = place_of(*object);
-  return errno_error(Side::kSource, error, "read",
-                     place.ok() ? place.value().root->shown(place.value().name) : to_display(object->name));
+  return place.ok() ? place.value().root->shown(place.value().name) : to_display(object->name);
 }
+
+Error FileSource::error_of(ObjectId id, int error) const { return errno_error(Side::kSource, error, "read", shown(id)); }
 
 void FileSource::close(const StoreRequest& request) {
   const BoundObject* object = objects_.find_file(request.object);
@@ -224,7 +232,7 @@ Status FileSource::check_unchanged(const BoundObject& object) {
   if (!now.value()) return vanished(root->shown(name));
   const auto seen = first_seen_.find(object.id);
   const bool is_unchanged = seen != first_seen_.end()
-                           ? is_same(*now.value(), seen->second)
+                           ? is_same(object.id, *now.value(), seen->second)
                            : now.value()->size == object.size && now.value()->mtime_ns == object.mtime_ns;
   if (!is_unchanged) return changed(root->shown(name), "size, times or identity differ from before");
   return success();
@@ -237,6 +245,7 @@ void FileSource::release(ObjectId id) {
   }
   files_.drop(id);
   first_seen_.erase(id);
+  parts_.erase(id);
   objects_.release(id);
 }
 

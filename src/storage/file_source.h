@@ -35,10 +35,16 @@ class FileSource final : public ObjectStore {
   size_t poll(std::span<StoreDone> out) override;
   Status publish(const PublishOrder& order) override;  // unsupported
 
+  // A bound object is no file by itself, but so much of one below the source, from `offset` on, that is still being written behind
+  // it: its size and times may change.
+  struct Part { ObjectName path; Bytes offset; };
+  void bind_part(ObjectId id, Part part) { parts_.insert_or_assign(id, std::move(part)); }
+
   // Forgets a file that will not be read (any more), once what is at work on it has ended.
   void release(ObjectId id);
   // Whether these bytes are a hole, so that they need not be read: they are zeros. Only of sparse files already open.
   bool is_hole(ObjectId id, Bytes offset, Bytes length);
+  std::string shown(ObjectId id) const;  // a bound file's name, for people
 
  private:
   struct Place {
@@ -52,8 +58,9 @@ class FileSource final : public ObjectStore {
   bool begin_read(const StoreRequest& request);
   void close(const StoreRequest& request);
   Status check_unchanged(const BoundObject& object);
-  bool is_same(const FileStat& now, const FileStat& before) const;
+  bool is_same(ObjectId id, const FileStat& now, const FileStat& before) const;
   void on_done(const IoDone& done);
+  Bytes begin_of(ObjectId id) const;
   Error error_of(ObjectId id, int error) const;
 
   ScanSpec spec_;
@@ -62,6 +69,7 @@ class FileSource final : public ObjectStore {
   bool is_direct_allowed_;
   BoundObjects objects_;
   DescriptorCache files_;
+  std::unordered_map<ObjectId, Part> parts_;
   std::unordered_map<ObjectId, FileStat> first_seen_;  // from first open to release
   RequestSlots slots_;
   ThreadOwner owner_;

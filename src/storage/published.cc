@@ -31,7 +31,7 @@ Result<ObjectName> manifest_of(const RootedDir& root, const ObjectName& name) {
 }
 
 Result<Descriptor> hold_published(const RootedDir& root, const ObjectName& name) {
-  const auto manifest = manifest_of(root, name);
+  const auto manifest = name.is_root() ? Result<ObjectName>(single_name(std::string(kTreeManifestName))) : manifest_of(root, name);
   if (!manifest.ok()) return Descriptor();
   auto file = root.open_file(manifest.value(), Access::kRead);
   if (!file.ok()) return Descriptor();

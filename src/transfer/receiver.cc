@@ -274,6 +274,7 @@ void Receiver::count_failure(const Error& why) {
   failures_differ_ |= failed_ > 0 && last_failure_.fault != why.fault;
   failed_ += 1;
   last_failure_ = why;
+  if (why.exit_code() == row_of(Fault::kSourceCorrupt).exit_code) integrity_ = why.fault;
 }
 
 Status Receiver::on_root(const messages::TransferRoot& root) {
@@ -429,7 +430,7 @@ Result<Hash256> Receiver::verdict() {
   TIDEWAY_CHECK(is_complete());
   if (failed_ > 0) {
     if (!failures_differ_ && bytes_stored_ == 0_B && bytes_held_ == 0_B && kept_ == 0) return last_failure_;
-    return Error{Fault::kEntriesFailed, std::to_string(failed_) + " of " + std::to_string(entries_) +
+    return Error{integrity_, std::to_string(failed_) + " of " + std::to_string(entries_) +
                      " entries failed, so nothing was published; the last one: " + last_failure_.what,
                  "mend these entries and run the same command again"};
   }

@@ -175,6 +175,7 @@ class Receiver {
   size_t early_leaves_ = 0;  // of all objects
   size_t closing_ = 0;       // whole, and with the store
   Error last_failure_{Fault::kEntriesFailed, "", ""};
+  Fault integrity_ = Fault::kEntriesFailed;  // what it is called when entries failed: damage goes before all else
   bool failures_differ_ = false;
   bool has_end_ = false;
   std::optional<Hash256> root_;

@@ -96,6 +96,11 @@ void Sender::say_failure(std::optional<ObjectId> object, const Error& why) {
   messages_.emplace_back(std::move(message));
 }
 
+void Sender::flush() {
+  cut_page();
+  flush_object_ends();
+}
+
 void Sender::on_scan_end() {
   scan_ended_ = true;
   cut_page();

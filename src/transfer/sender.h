@@ -53,6 +53,7 @@ class Sender {
   Status on_listed(std::span<const ManifestEntry> entries);
   void on_skipped(const SkippedEntry& skipped);
   void on_scan_end();
+  void flush();  // tells what is listed and ended so far: more comes later, if at all
 
   // From the sink. Until it has accepted, pages are told and their objects wait.
   void on_accepted(Answers answers);

@@ -156,6 +156,19 @@ class Away(ClientCase):
         self.assertEqual(driver.call("wait", PUBLISHED, WAIT_S)[0], 0)
         self.assertEqual(driver.counts()["unpinned"], 1)  # this root has no folder for pins
 
+    def test_one_that_was_cleaned_up_before_anybody_looked_is_not_handed_over_torn(self):
+        path = self.checkpoint(self.folder / "bare")
+        driver = self.driver()
+        driver.call("replicate", path, TO)
+        (path / "__0_0.distcp").unlink()  # a trainer that keeps one less
+        gateway = self.gateway(self.folder / "bare")
+        self.takes(gateway)
+        driver.call("flush", WAIT_S)
+        returned, code, text = driver.call("wait", ACCEPTED, WAIT_S)
+        self.assertEqual((returned, code), (6, "source_vanished"))
+        self.assertIn("__0_0.distcp", text)
+        self.assertEqual([how for how, _, _ in gateway.asked if how == "POST"], [])
+
     def test_a_gateway_that_hangs_costs_the_trainer_nothing(self):
         root = self.root()
         with socket.socket(socket.AF_UNIX) as hung:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # A copy that is captured at both ends, over kernel UDP and over a DPDK port (net_af_packet): tshark reads the files with
-# docs/tideway.lua and finds the same packets in them; and what a capture may not be written to.
+# docs/tideway.lua and finds the same packets in them; how packets are marked on the wire; and what a capture may not be written to.
 source "$(dirname "$0")/lib.sh"
 command -v tshark > /dev/null && command -v capinfos > /dev/null || { echo "SKIP: needs tshark (apt-get install tshark)"; exit 77; }
 make_testbed_sites
@@ -69,12 +69,45 @@ data_crossed() {
   [ -s "$work/sent" ] && cmp -s "$work/sent" "$work/arrived" || fail "DATA differs: $(diff "$work/sent" "$work/arrived" | head -n 4)"; pass
 }
 
-# captured_copy CONFIG: to a gateway of that configuration; both ends are captured.
+# marks FILE: which DSCP each sender's packets to or from our ports have on the wire, until the file is there. What the kernel has not
+# cut yet is in one piece here, with the same mark.
+marks() {
+  bed exec a timeout 120 python3 - "$1" "$control_port" <<'PY'
+import os, socket, struct, sys
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
+wire.bind(("wan0", 0))
+wire.settimeout(0.05)
+ports, seen = range(int(sys.argv[2]) + 10000, int(sys.argv[2]) + 10064), {}
+print("ready", flush=True)
+while not os.path.exists(sys.argv[1]):
+    try:
+        packet = wire.recv(65535)
+    except TimeoutError:
+        continue
+    if packet[0] != 0x45 or packet[9] != 17:
+        continue
+    if any(port in ports or 7401 <= port < 7465 for port in struct.unpack_from("!HH", packet, 20)):
+        key = socket.inet_ntoa(packet[12:16]), packet[1] >> 2
+        seen[key] = seen.get(key, 0) + 1
+for (sender, mark), count in sorted(seen.items()):
+    print(sender, mark, "many" if count >= 10 else count)
+PY
+}
+
+# captured_copy CONFIG MARK...: to a gateway of that configuration; both ends are captured, and the packets have these marks.
 captured_copy() {
-  rm -f "$here" "$there" "$work/wisconsin/data/file"
+  rm -f "$here" "$there" "$work/wisconsin/data/file" "$work/marked"
   serve wisconsin "$1" "$repo/scripts/testbed.sh" exec b
+  marks "$work/marked" > "$work/marks" &
+  local watcher=$!
+  running+=("$watcher")
+  for _ in $(seq 200); do grep -qs ready "$work/marks" && break; sleep 0.05; done
   copy --capture "$here" "$work/file" wisconsin:data/file
   cmp "$work/file" "$work/wisconsin/data/file"; pass
+  touch "$work/marked"
+  wait "$watcher" || fail "nobody saw the marks"
+  shift
+  [ "$(grep -v ready "$work/marks")" = "$(printf '%s\n' "$@")" ] || fail "the packets are marked otherwise than $*: $(cat "$work/marks")"; pass
   kill "$gateway" && wait "$gateway" 2> /dev/null || :
   grep -q 'capture_closed.* lost=0' "$work/wisconsin.log" || fail "no such line: $(grep capture "$work/wisconsin.log")"; pass
   is_sound "$here"
@@ -89,7 +122,9 @@ captured_copy() {
 
 bed up --rate 1Gbit --delay 2ms > /dev/null
 sed 's/^\[data_plane\]$/[data_plane]\ncapture = "there.pcapng"/' "$work/wisconsin.toml" > "$work/captured.toml"
-captured_copy "$work/captured.toml"
+# Of a link whose marks are off the gateway sends none; the copy at the other end has no link, and marks its packets LE.
+printf '[[link]]\npeer = "atlanta"\ndscp = "off"\n' | cat "$work/captured.toml" - > "$work/unmarked.toml"
+captured_copy "$work/unmarked.toml" '10.77.0.1 1 many' '10.77.0.2 0 many'
 none_of "$here" "!(ip.addr == 10.77.0.1 && ip.addr == 10.77.0.2)"
 none_of "$there" "frame.comment == \"rx\" && !(ip.dst == 10.77.0.2)"
 
@@ -112,7 +147,7 @@ TOML
 pmd=$(find /usr/lib /usr/local/lib -name 'librte_net_af_packet.so*' 2>/dev/null | head -n 1)
 if [ -n "$pmd" ] && "$bin/tidewayd" --config "$work/port.toml" --check 2> /dev/null; then
   bed exec b ethtool -K wan0 gro off > /dev/null  # what arrives glued together is larger than a frame of the port's ring
-  captured_copy "$work/port.toml"
+  captured_copy "$work/port.toml" '10.77.0.1 1 many' '10.77.0.12 1 many'
   none_of "$there" "frame.comment == \"rx\" && !(ip.dst == 10.77.0.12)"
 else
   echo "SKIP: no DPDK port: needs a build with DPDK and its driver net_af_packet"

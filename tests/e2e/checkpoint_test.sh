@@ -25,6 +25,7 @@ series = "llm7"
 to = ["wisconsin:data/runs/llm7", "oslo:data/runs/llm7"]
 settle = "300ms"
 poll = "200ms"
+deadline = "10h"
 TOML
 export TIDEWAY_API=$socket
 here=$work/atlanta/data
@@ -105,12 +106,15 @@ mkdir -p "$here/other"
 python3 "$trainer" save "$here/other/global_step500" 500
 echo global_step500 > "$here/other/latest"
 cp -a "$here/other/global_step500" "$here/.tideway/pins/hook-1"
-request='{"submission_id":"hook-1","series":"other","path":"data:other/global_step500","pin":"hook-1","format":"dcp","to":["wisconsin:data/other"],"publish":"rename","pointers":["latest"],"supersede":"latest","keep":1,"member":[0,1],"labels":{}}'
+request='{"submission_id":"hook-1","series":"other","path":"data:other/global_step500","pin":"hook-1","format":"dcp","to":["wisconsin:data/other"],"deadline":"2099-01-01T00:00:00Z","publish":"rename","pointers":["latest"],"supersede":"latest","keep":1,"member":[0,1],"labels":{}}'
 rm -r "$here/other/global_step500"
 first=$(ask POST /v1/checkpoints "$request")
 case $first in "202 "*'"id"'*) pass ;; *) fail "the hook was answered $first" ;; esac
 [ "$(ask POST /v1/checkpoints "$request" | grep -o '"id":"[0-9a-f]*"')" = "$(grep -o '"id":"[0-9a-f]*"' <<< "$first")" ] || fail "the same submission became another job"; pass
 arrives "$work/wisconsin/data/other/global_step500"
+# When it has to be there goes with the job, of a hook as of a watch.
+ask GET "/v1/jobs/$(grep -o '"id":"[0-9a-f]*"' <<< "$first" | cut -d '"' -f 4)" | grep -q '"deadline":"2099-01-01T00:00:00' || fail "the hook's deadline did not reach its job"; pass
+ask GET '/v1/jobs?limit=1000' | python3 -c 'import json, sys; jobs = [job["spec"] for job in json.loads(sys.stdin.read()[4:])["jobs"] if job["spec"].get("series") == "llm7"]; sys.exit(not jobs or not all(spec.get("deadline") for spec in jobs))' || fail "the watch's deadline did not reach its jobs"; pass
 for _ in $(seq 100); do [ -e "$work/wisconsin/data/other/latest" ] && break; sleep 0.05; done
 grep -qx global_step500 "$work/wisconsin/data/other/latest" || fail "the pointer did not follow: $(tideway jobs list)"; pass
 python3 "$trainer" save "$here/other/global_step600" 600
@@ -127,6 +131,45 @@ absent "$work/wisconsin/data/other/global_step500"
 ask GET '/v1/checkpoints?series=other' | grep -q '"state":"removed"' || fail "what was removed is not listed so: $(ask GET '/v1/checkpoints?series=other')"; pass
 ask POST /v1/checkpoints "${request/'"member":[0,1]'/'"member":[1,2]'}" | grep -q '^400 .*"code":"unsupported".*member' || fail "members were accepted"; pass
 ask POST /v1/checkpoints "${request/dcp/pickle}" | grep -q '^400 .*format' || fail "a format that is none was accepted"; pass
+
+# ---- one that is sent while it is written -------------------------------------------------------------------------------------
+tideway bwlimit off > /dev/null
+growing=$here/grown/step-700
+# Leaves with a hash in all staging of wisconsin.
+leaves() { python3 - "$work/wisconsin/data/.tideway" <<'PY'
+import pathlib, sys
+files = [path.read_bytes() for path in pathlib.Path(sys.argv[1]).glob("*/leaves")]
+print(sum(any(data[at:at + 16]) for data in files for at in range(0, len(data), 16)))
+PY
+}
+before=$(leaves)
+mkdir -p "$growing"
+head -c 20000000 /dev/urandom > "$growing/__0_0.distcp"
+first=$(ask POST /v1/checkpoints '{"series":"grown","path":"data:grown/step-700","format":"dcp","to":["wisconsin:data/grown"],"growing":true}')
+job=$(grep -o '"id":"[0-9a-f]*"' <<< "$first" | cut -d '"' -f 4)
+[ -n "$job" ] || fail "a growing checkpoint was answered $first"; pass
+head -c 9000000 /dev/urandom > "$growing/__1_0.distcp"
+[ "$(ask POST "/v1/checkpoints/$job/ranges" '{"path":"__1_0.distcp","offset":0,"length":8388608}' | cut -c 1-3)" = 202 ] || fail "a range was refused"; pass
+# Three leaves of the file that only grows, two of the declared ones, without anything that shows.
+for _ in $(seq 600); do [ "$(leaves)" -ge $((before + 5)) ] && break; sleep 0.05; done
+[ "$(leaves)" -eq $((before + 5)) ] || fail "$(leaves) leaves are there, $before before: $(tideway jobs list)"; pass
+absent "$work/wisconsin/data/grown"
+head -c 5000000 /dev/urandom >> "$growing/__0_0.distcp"
+echo marker > "$growing/.metadata"
+[ "$(ask POST "/v1/checkpoints/$job/complete" | cut -c 1-3)" = 202 ] || fail "it could not be completed"; pass
+for _ in $(seq 600); do [ -d "$work/wisconsin/data/grown/step-700" ] && break; sleep 0.05; done
+diff -r -x .tideway-manifest "$growing" "$work/wisconsin/data/grown/step-700" || fail "what grew is not what arrived: $(tideway jobs list)"; pass
+for _ in $(seq 200); do ask GET "/v1/jobs/$job" | grep -q '"state":"published"' && break; sleep 0.05; done
+ask GET "/v1/jobs/$job" > "$work/grown.job"
+python3 - "$work/grown.job" <<'PY' || fail "what went ahead crossed again: $(cat "$work/grown.job")"
+import json, sys
+job = json.loads(open(sys.argv[1]).read()[4:])
+assert job["state"] == "published" and job["outcome"]["bytes_held"] >= 5 * (4 << 20), job
+PY
+pass
+mkdir -p "$here/grown/step-800"
+job=$(ask POST /v1/checkpoints '{"series":"grown","path":"data:grown/step-800","to":["wisconsin:data/grown"],"growing":true}' | grep -o '"id":"[0-9a-f]*"' | cut -d '"' -f 4)
+ask POST "/v1/checkpoints/$job/abort" | grep -q '"state":"cancelled"' || fail "it was not aborted"; pass
 
 # ---- restore -------------------------------------------------------------------------------------------------------------------
 tideway bwlimit off > /dev/null
@@ -156,6 +199,29 @@ summary = [json.loads(line) for line in open(sys.argv[1])][-1]
 assert summary["bytes_held"] >= 40_000_000 - (4 << 20), summary
 PY
 pass
+# A replica that is not any more what was published is refused, and the next one is taken: whichever of the two is asked first.
+mkdir "$here/hurt" && python3 "$trainer" save "$here/hurt/step-1" 3 2 5000000
+for site in wisconsin oslo; do tideway copy -q "$here/hurt/step-1" "$site:data/hurt/step-1"; done
+flip() { python3 - "$1" <<'PY'
+import os, sys
+status = os.stat(sys.argv[1])
+with open(sys.argv[1], "r+b") as file:
+    file.seek(4_200_000)
+    byte = file.read(1)[0]
+    file.seek(4_200_000)
+    file.write(bytes([byte ^ 1]))
+os.utime(sys.argv[1], ns=(status.st_atime_ns, status.st_mtime_ns))
+PY
+}
+for try in 1 2 3 4 5 6; do
+  [ $((try % 2)) -eq 1 ] && site=wisconsin || site=oslo
+  flip "$work/$site/data/hurt/step-1/__0_0.distcp"
+  tideway restore -q any:data/hurt --latest "$here/hurt-back-$try"
+  python3 "$trainer" check "$here/hurt-back-$try" || fail "a damaged replica came back"; pass
+  flip "$work/$site/data/hurt/step-1/__0_0.distcp"
+  grep -q 'source_given_up.*code=hash_mismatch' "$work/atlanta.log" && break
+done
+grep -q 'source_given_up.*code=hash_mismatch' "$work/atlanta.log" || fail "no damaged replica was asked"; pass
 # One replica dies in the middle.
 tideway bwlimit off > /dev/null
 "$bin/tideway" --config "$work/atlanta.toml" restore -q any:data/large --latest "$here/large-back" 2> "$work/restore.log" &

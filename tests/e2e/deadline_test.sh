@@ -49,6 +49,10 @@ said atlanta "reloaded certificate="
 grep -q needs_restart "$work/atlanta.log" && fail "a rate needs a restart: $(cat "$work/atlanta.log")"; pass
 refuses 11 deadline "ceiling" tideway submit --deadline 20s --class staging "$here/large" wisconsin:data/ceiling
 sleep 1.2  # planning rests for a second
+tideway schedule show > "$work/plan"
+grep -q "^class staging .*ceiling 8" "$work/plan" && grep -q "^link wisconsin  capacity 160" "$work/plan" && grep -q "^$slow  running .*deadline" "$work/plan" || fail "the plan: $(cat "$work/plan")"; pass
+ask GET /v1/schedule > "$work/plan.json"
+grep -q '^200 .*"policy":"deadline"' "$work/plan.json" || fail "the plan: $(cat "$work/plan.json")"; pass
 ask GET /metrics > "$work/metrics"
 grep -q '^tideway_jobs_at_risk 0$' "$work/metrics" && grep -q '^tideway_deadline_slack_seconds ' "$work/metrics" || fail "no metrics of deadlines: $(grep -E 'risk|slack' "$work/metrics")"; pass
 tideway jobs watch -q "$slow"

@@ -95,6 +95,10 @@ absent "$there/cancelled"
 [ "$(tideway bwlimit 100Mbit)" = "$(tideway bwlimit)" ] || fail "the ceiling did not change"; pass
 [ "$(tideway bwlimit off)" = off ] || fail "the ceiling did not go"; pass
 
+[ "$(tideway bwlimit --link wisconsin 40Mbit)" = "$(tideway bwlimit --link wisconsin)" ] || fail "the ceiling of a peer did not change"; pass
+[ "$(tideway bwlimit --link wisconsin off)" = off ] || fail "the ceiling of a peer did not go"; pass
+refuses 2 usage "no peer" tideway bwlimit --link nowhere 1Gbit
+
 # ---- kill -9 of either gateway while a job runs --------------------------------------------------------------------
 job=$(tideway submit --bwlimit 80Mbit "$tree" wisconsin:data/killed)
 "$bin/tideway" jobs watch --json "$job" > "$work/watched.json" 2> "$work/watched.log" &

@@ -117,7 +117,7 @@ tideway() { "$bin/tideway" --config "$work/atlanta.toml" "$@"; }
 
 # ask METHOD PATH [BODY [LAST-EVENT-ID]]: status and body of what the gateway at $socket answers.
 ask() { python3 - "$socket" "$@" <<'PY'
-import http.client, socket, sys
+import contextlib, http.client, os, socket, sys
 class Unix(http.client.HTTPConnection):
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
@@ -127,7 +127,8 @@ line = Unix("tideway")
 headers = {"Last-Event-ID": sys.argv[5]} if len(sys.argv) > 5 else {}
 line.request(sys.argv[2], sys.argv[3], sys.argv[4] if len(sys.argv) > 4 else None, headers)
 answer = line.getresponse()
-print(answer.status, answer.read().decode())
+with contextlib.suppress(BrokenPipeError):  # a reader that found what it looks for does not wait for the rest
+    os.write(1, f"{answer.status} {answer.read().decode()}\n".encode())
 PY
 }
 

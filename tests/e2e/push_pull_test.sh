@@ -98,6 +98,14 @@ if mkdir "$work/small" && mount -t tmpfs -o size=64m tideway-test "$work/small" 
 fi
 refuses 3 name_reserved "belongs to Tideway" tideway copy -q "$tree/text" wisconsin:data/.tideway-manifest
 
+# What is there is replaced only by who asks for it and may: a tree as a whole.
+mkdir "$work/former" && echo former > "$work/former/only-former"
+refuses 1 dest_exists "as a whole or not at all" tideway copy -q --publish rename wisconsin:data/tree "$work/former"
+tideway copy -q --publish rename --overwrite always wisconsin:data/tree "$work/former"
+[ ! -e "$work/former/only-former" ] && cmp "$tree/large" "$work/former/large" || fail "the former tree was not replaced"; pass
+refuses 1 unsupported "as a whole" tideway copy -q --publish marker --overwrite always wisconsin:data/tree "$work/former"
+refuses 5 denied "" tideway copy -q --overwrite always "$tree/text" wisconsin:data/raw
+
 # Filters, lists, dry runs.
 tideway copy -q --include '*.keep' --include '*/' --exclude '*' "$tree" wisconsin:data/filtered
 [ "$(cd "$there/filtered" && find . -type f ! -name .tideway-manifest)" = "./a b/small.keep" ] || fail "the filter took something else"; pass

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # A burst that is announced through the API closes the gate, and is seen in the links and in the tide; what means nothing is
-# refused with a reason; bursts that nobody announces are seen in an interface's counters, and the next one is expected.
+# refused with a reason; bursts that nobody announces are seen in counters of an interface, of nftables and of a queue, and the next
+# one is expected. A burst that nobody ends raises an alarm. What is announced at one site guards the gate of the other.
 source "$(dirname "$0")/lib.sh"
 make_testbed_sites
 socket=$work/api.sock
@@ -25,10 +26,36 @@ sources = ["beacon"]
 name = "silent"
 peers = ["atlanta"]
 counters = ["iface:wan0"]
+[[training]]
+name = "queued"
+peers = ["atlanta"]
+counters = ["tc:wan0/1:"]
+TOML
+! command -v nft > /dev/null || cat >> "$work/wisconsin.toml" <<TOML
+[[training]]
+name = "ruled"
+peers = ["atlanta"]
+counters = ["nft:inet/tw/training"]
+TOML
+cat >> "$work/atlanta.toml" <<TOML
+[[link]]
+peer = "wisconsin"
+[[training]]
+name = "llm7"
+peers = ["wisconsin"]
 TOML
 export TIDEWAY_API=$socket
 
 bed up --rate 100Mbit --delay 10ms > /dev/null
+bed exec b tc qdisc replace dev wan0 root handle 1: tbf rate 10gbit burst 1mb latency 10ms
+if command -v nft > /dev/null; then
+  bed exec b nft -f - <<'NFT'
+table inet tw {
+  counter training {}
+  chain out { type filter hook output priority 0; udp dport 9 counter name training; }
+}
+NFT
+fi
 serve wisconsin "$work/wisconsin.toml" "$repo/scripts/testbed.sh" exec b
 # becomes EXPRESSION VALUE [SECONDS]: of Python, over the link to atlanta, its gate and its trainings by name.
 becomes() {
@@ -78,8 +105,11 @@ for burst in range(100):
         while time.monotonic() < begin + packet * 0.000333: time.sleep(0.0002)
         out.sendto(bytes(1400), ("10.77.0.1", 9))
 PY
-becomes '(training["silent"]["predictor"], training["silent"]["source"], 0.36 < (training["silent"]["period_s"] or 0) < 0.44)' "('locked', 'counters', True)" 30
-said wisconsin "phase_locked training=silent"
+for training in silent queued $(command -v nft > /dev/null && echo ruled); do
+  becomes "(training['$training']['predictor'], training['$training']['source'], 0.36 < (training['$training']['period_s'] or 0) < 0.44)" "('locked', 'counters', True)" 30
+  said wisconsin "phase_locked training=$training"
+done
+command -v nft > /dev/null || echo "SKIP: counters of nftables need nft"
 
 # A stream has the past and goes on: more than a second in less.
 python3 - "$socket" > "$work/tide" <<'PY'
@@ -98,3 +128,65 @@ for metric in 'tideway_gate_state{link="atlanta",direction="send"} ' 'tideway_ph
   'tideway_phase_beacons_total{result="taken"} 0' 'tideway_leftover_utilisation_ratio{link="atlanta"} '; do
   grep -qF "$metric" "$work/metrics" || fail "no $metric: $(grep phase "$work/metrics")"; pass
 done
+
+# A burst that nobody ends.
+python3 - "$socket" > "$work/alarm" <<'PY' || fail "no alarm: $(cat "$work/alarm")"
+import http.client, json, socket, sys
+def connect():
+    line = http.client.HTTPConnection("tideway")
+    line.sock = socket.socket(socket.AF_UNIX)
+    line.sock.settimeout(20)
+    line.sock.connect(sys.argv[1])
+    return line
+events = connect()
+events.request("GET", "/v1/events")
+stream = events.getresponse()
+stream.readline()  # it is open
+word = connect()
+word.request("POST", "/v1/phase", json.dumps({"training": "llm7", "kind": "begin", "ttl_us": 100000}))
+assert word.getresponse().status == 204
+while stream.readline() != b"event: alarm\n": pass
+print(stream.readline().decode())
+PY
+grep -q '^data: .*"about":"llm7".*"alarm":"stale"' "$work/alarm" || fail "another alarm: $(cat "$work/alarm")"; pass
+said wisconsin "phase_stale about=llm7"
+ask GET /metrics > "$work/metrics"
+grep -qF 'tideway_phase_alarms_total{alarm="stale"} 1' "$work/metrics" || fail "the alarm is not counted: $(grep phase_alarms "$work/metrics")"; pass
+
+# The gateway at the other end, where nobody announces anything, hears of it and expects the next burst.
+wisconsin=$socket socket=$work/atlanta.sock
+awk -v api="$socket" '/^control = / && !done++ { print; printf "api = \"%s\"\n", api; next } { print }' "$work/atlanta.toml" > "$work/with-api.toml"
+mv "$work/with-api.toml" "$work/atlanta.toml"
+mkdir -p "$work/atlanta/data"
+head -c 60000000 /dev/urandom > "$work/atlanta/data/file"
+serve atlanta "$work/atlanta.toml" "$repo/scripts/testbed.sh" exec a
+TIDEWAY_API=$socket tideway submit --bwlimit 8Mbit "$work/atlanta/data/file" wisconsin:data/there > /dev/null
+becomes '(gate["state"], training["llm7"]["source"], link["bulk_bits"]["send"] > 1e6)' "('open', None, True)"
+# is_held_by REASON: so says the job, and so is it counted.
+is_held_by() {
+  for _ in $(seq 200); do
+    ask GET /v1/jobs > "$work/jobs"
+    ask GET /metrics > "$work/metrics"
+    grep -qF "\"held_by\":\"$1\"" "$work/jobs" && said_held=yes
+    grep -qF "tideway_jobs_held{peer=\"wisconsin\",reason=\"$1\"} 1" "$work/metrics" && counted_held=yes
+    [ "${said_held:-}${counted_held:-}" = yesyes ] && { unset said_held counted_held; pass; return; }
+    sleep 0.1
+  done
+  fail "nothing is held by $1: $(cat "$work/jobs")"
+}
+is_held_by rate_limit
+python3 - "$wisconsin" <<'PY' &
+import http.client, json, socket, sys, time
+start = time.monotonic()
+for burst in range(60):
+    for kind, at in (("begin", burst), ("end", burst + 0.4)):
+        time.sleep(max(0, start + at - time.monotonic()))
+        line = http.client.HTTPConnection("tideway")
+        line.sock = socket.socket(socket.AF_UNIX)
+        line.sock.connect(sys.argv[1])
+        line.request("POST", "/v1/phase", json.dumps({"training": "llm7", "kind": kind}))
+        assert line.getresponse().status == 204
+PY
+running+=("$!")
+becomes '(gate["state"], gate["reason"], (gate["rate_bits"] or 1e9) < 2e6, training["llm7"]["source"])' "('guard', 'guard', True, None)" 40
+is_held_by guard

@@ -86,7 +86,7 @@ class Gateway(http.server.BaseHTTPRequestHandler):
         passed = time.time() - self.started
         total = 6 << 40
         done = int(0.41 * total + passed * 7.2e7)
-        return job(9, "running", started=text_of(self.started), progress={
+        return job(9, "running", held_by="receiver_disk", started=text_of(self.started), progress={
             "stage": "send", "backend": "udp", "entries": 4096, "failed": 0, "skipped": 0, "kept": 0, "bytes_total": total, "bytes_done": done, "bytes_held": 0, "bytes_raw": done,
             "bytes_wire": int(done / 1.31), "packets_sent": 10_000_000, "packets_lost": 1300, "flows": 16, "path_mtu": 1472, "rtt_ns": 20_400_000, "host_lost_received": 0, "host_lost_sent": 0})
 
@@ -140,6 +140,8 @@ class Gateway(http.server.BaseHTTPRequestHandler):
         self.begin_stream()
         for second in range(600):
             self.event("progress", self.running())
+            if second % 10 == 1:
+                self.event("alarm", {"alarm": "wrong", "about": "llm7", "answer": "the gate opened after the guard"})
             if second == 2:
                 self.event("state", job(14, "published", ended=text_of(time.time()), outcome={"bytes": 123 << 20, "milliseconds": 2400, "failed": 0}), 14)
             time.sleep(1)

@@ -43,6 +43,8 @@ def with_training(page, url):
     page.until(f"({COUNT})('--training') > 5000 && ({COUNT})('--bulk') > 5000 && ({COUNT})('--closed') > 100")
     says(page, "training llm7 is sending (gate:llm7)")
     says(page, "1.3\u00a0%, over its 1\u00a0%")
+    says(page, "held up: the receiver's disk (receiver_disk)")
+    says(page, "llm7: an expected burst did not come (wrong)")
     says(page, "root data on oslo needs 4.1 TiB more")
     page.until("/Bulk paused \\d+.% of the last 10 s: .*training llm7 is sending/.test(document.body.innerText)")
     # It is alive: the plot moves, the bar grows, and a job that ends meanwhile moves to those that ended.
@@ -77,6 +79,7 @@ def of_gateway(page, url):
     page.until("document.querySelector('[data-state=\"running\"] progress')?.value > 0")
     says(page, "data:tree → wisconsin:data/shown")
     says(page, "connected")
+    page.until("/held up: (a rate limit .rate_limit|training llm7 is sending .gate:llm7|feels whether)/.test(document.body.innerText)")
     says(page, "to wisconsin 1 Gbit/s, shared".replace(" G", "\u00a0G"))
     for state in ("closed", "open"):
         page.until(f"document.querySelector('.gate').dataset.gate === '{state}'")

@@ -158,7 +158,9 @@ class WithAGateway(Handing):
         ticket = checkpoints.hand_over(path, checkpoints.checked("wisconsin:ckpt/runs"))
         self.assertTrue(looked.wait(WAIT_S))
         self.assertEqual((ticket.state, gateway.asked, self.pinned()), ("queued", [], []))
-        (path / "metadata.json").write_text("{}")
+        whole = self.top / "metadata.json"
+        whole.write_text("{}")
+        whole.rename(path / "metadata.json")
         self.assertTrue(ticket.wait("accepted", WAIT_S))
 
     def test_a_checkpoint_that_changes_while_it_is_pinned_is_pinned_again(self):

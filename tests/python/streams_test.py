@@ -179,6 +179,22 @@ class Shell(Growing):
         self.assertEqual(gateway.wait_for("POST", "/v1/jobs")[0]["labels"], {"run": "7"})
         self.assertEqual(gateway.wait_for("POST", "/v1/checkpoints")[0]["keep"], 2)
 
+    def test_a_command_writes_what_is_streamed_and_its_failure_abandons_it(self):
+        gateway = self.streaming_gateway()
+        gateway.jobs["g1"] = {"id": "g1", "state": "published"}
+        opened = self.folder / "opened"
+
+        def take(request, body):
+            request.reply(202, {"id": "g1"})
+            opened.touch()
+        gateway.answers["POST /v1/checkpoints"] = take
+        script = f"while [ ! -e {opened} ]; do sleep 0.01; done; rm {opened}; echo x > {self.path}/__0_0.distcp; echo m > {self.path}/.metadata"
+        words = ("stream", str(self.path), "--to", "wisconsin:ckpt/run", "--wait", "--timeout", str(WAIT_S), "--", "sh", "-c")
+        self.assertEqual(self.run_main(*words, script)[:2], (0, "g1"))
+        self.assertEqual(len(gateway.wait_for("POST", "/v1/checkpoints/g1/complete")), 1)
+        self.assertEqual(self.run_main(*words, script + "; exit 7")[0], 7)
+        self.assertEqual(len(gateway.wait_for("POST", "/v1/checkpoints/g1/abort")), 1)
+
     def test_exit_codes_are_those_of_the_command_line(self):
         self.assertEqual(self.run_main("copy", "ckpt:a", "wisconsin:ckpt/a")[0], 4)
         self.assertEqual(self.run_main("submit", "/nonexistent")[0], 2)

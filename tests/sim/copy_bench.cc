@@ -62,6 +62,7 @@ CopyBench::Came CopyBench::run(const Run& planned) const {
     disk.plan(planned.fault);
     disk.watch(planned.look);
     came.outcome = copy.run([&] { return disk.has_power() && (planned.vanishes_at == 0 || copy.turns() < planned.vanishes_at); });
+    came.publishes_lost = copy.publishes_lost();
     copy.end();
     if (!disk.has_power()) came.outcome.reset();  // it died before anybody heard of the end
     came.held = copy.bytes_held();

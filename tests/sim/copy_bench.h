@@ -30,6 +30,7 @@ class CopyBench {
     SimCopy::Outcome outcome;
     bool was_hit = false;
     Bytes held;
+    uint64_t publishes_lost = 0;
     std::vector<Error> reported;
     bool is_published() const { return outcome && outcome->ok(); }
     std::string text() const;

@@ -13,7 +13,7 @@ namespace fs = std::filesystem;
 
 constexpr uint64_t kSeedsDefault = 1000;
 constexpr uint64_t kShards = 8;
-constexpr uint64_t kCallsAbout = 300;  // of a copy of such a tree
+constexpr uint64_t kCallsAbout = 600;  // of a copy of such a tree
 
 class CopyScenario {
  public:

@@ -92,6 +92,7 @@ void SimCopy::start() {
   sink.root = open_root(config_.root, storage::Side::kDestination);
   sink.destination = storage::single_name(config_.destination);
   sink.options = config_.options;
+  sink.base = config_.base;
   sink.lease_epoch = config_.lease_epoch;
   sink.boot = config_.boot;
   tell(sink_, std::move(sink));

@@ -22,6 +22,7 @@ struct SimCopyConfig {
   std::filesystem::path source, root;    // the tree; the destination's root
   std::string destination = "out";
   messages::TransferOptions options;
+  engine::StartSink::Base base = engine::StartSink::Base::kNone;
   uint64_t lease_epoch = 0;              // of the sink
   transfer::BootId boot{std::byte{1}};   // of its host
   uint64_t seed = 1;
@@ -45,6 +46,7 @@ class SimCopy {
 
   uint64_t turns() const { return turns_; }
   const std::vector<Error>& reported() const { return reported_; }  // entries that failed or were left out, at either end
+  uint64_t publishes_lost() const { return sink_.io->board().publishes_lost.get(); }  // before its end
   Bytes bytes_held() const { return Bytes(source_.board->bytes_held.get()); }
 
  private:

@@ -43,4 +43,10 @@ inline Endpoint sim_endpoint(size_t end, size_t flow, size_t moves) {
   return made;
 }
 
+// When somebody who looks only so often gets to what is there at `at`.
+inline Time turn_at(Time at, Duration every) {
+  if (every == Duration{} || at == kNever) return at;
+  return Time() + (at - Time() + every - Duration(1)) / every * every;
+}
+
 }  // namespace tideway::test

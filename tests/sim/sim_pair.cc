@@ -286,7 +286,7 @@ Time SimPair::next_deadline(const End& end) const {
 Time SimPair::next_time() const {
   Time next = kNever;
   for (const End& end : ends_) {
-    if (end.lane) next = std::min(next, next_deadline(end));
+    if (end.lane) next = std::min(next, turn_at(next_deadline(end), config_.run_every));
   }
   if (!wire_.empty()) next = std::min(next, wire_.top().at);
   if (!events_.empty()) next = std::min(next, events_.top().at);

@@ -36,6 +36,7 @@ struct SimPairConfig {
   std::string provider = "";                    // of crypto/registry; empty: a keyed hash
   flow::FlowConfig::Address address = flow::FlowConfig::Address::kProven;  // the dialling end (0) as the other sees it
   Duration receive_every = {};                  // how often a port is looked at; what came meanwhile is one burst
+  Duration run_every = {};                      // how often a host lets its worker send
   size_t rooms_max = kBurstMax;                 // per burst; what does not fit waits for `rooms_wait`
   Duration rooms_wait = std::chrono::microseconds(20);
   double stray = 0;                             // per packet: a copy with a connection id that is not ours
@@ -61,6 +62,7 @@ class SimPair {
   void close(SlotId slot);                        // on both sides, whatever is under way
   void abandon_under_way(SlotId slot, size_t count);  // the oldest unfinished blocks
   void at(Duration when, std::function<void()> event);
+  void run_every(Duration every) { config_.run_every = config_.receive_every = every; }  // both hosts are as busy as that
   void drop_lane(size_t end) { ends_[end].lane.reset(); }
 
   // Asked before end 0 sends, as a lane's gate is in each turn; says when to ask again at the latest.
@@ -155,7 +157,7 @@ class SimPair {
   void poll_flow(size_t end, size_t flow);
   void transmit(size_t end, size_t flow, const Packet& packet, const Endpoint& destination);
   void add_strangers(Time at, const SimDatagram& datagram);
-  Time arrival(Time at) const;
+
   void put(Time at, SimDatagram datagram);
   void arrive_alone(SimDatagram datagram);
 
@@ -174,7 +176,7 @@ class SimPair {
   Duration probe_timeout_max(size_t end) const;
   void fail(std::string what) { if (problem_.empty()) problem_ = std::move(what); }
 
-  const SimPairConfig config_;
+  SimPairConfig config_;
   Random random_;
   Time now_;
   SimKeys keys_;

@@ -88,7 +88,7 @@ void SimPair::check_watches() {
 Duration SimPair::probe_timeout_max(size_t e) const {
   Duration rtt{};
   for (const auto& flow : ends_[e].lane->flows()) rtt = std::max(rtt, flow->stats().rtt_smoothed);
-  return 4 * rtt + std::chrono::milliseconds(25) + config_.receive_every + config_.rooms_wait;
+  return 4 * rtt + std::chrono::milliseconds(25) + config_.receive_every + config_.rooms_wait + config_.run_every;
 }
 
 std::vector<uint64_t> SimPair::state_of(size_t e) const {

@@ -102,7 +102,7 @@ void SimPair::forge(size_t count) {
 // ---- leaving -------------------------------------------------------------------------------------------------------
 
 void SimPair::poll(size_t e) {
-  if (!ends_[e].lane) return;
+  if (!ends_[e].lane || turn_at(now_, config_.run_every) != now_) return;
   ends_[e].lane->on_turn(now_);
   if (e == 0 && gate) {
     if (const Time again = gate(now_); again != kNever) events_.push({again, turn_++, [] {}});
@@ -176,12 +176,6 @@ void SimPair::add_strangers(Time at, const SimDatagram& datagram) {
   }
 }
 
-Time SimPair::arrival(Time at) const {
-  if (config_.receive_every == Duration{}) return at;
-  const Duration age = at - Time();
-  return Time() + (age + config_.receive_every - Duration(1)) / config_.receive_every * config_.receive_every;
-}
-
-void SimPair::put(Time at, SimDatagram datagram) { wire_.push({arrival(at), turn_++, std::move(datagram)}); }
+void SimPair::put(Time at, SimDatagram datagram) { wire_.push({turn_at(at, config_.receive_every), turn_++, std::move(datagram)}); }
 
 }  // namespace tideway::test

@@ -3,8 +3,14 @@
 
 #include <tideway/check.h>
 
+#include <dirent.h>
+#include <dlfcn.h>
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -25,6 +31,7 @@ namespace fs = std::filesystem;
 enum class Call : uint8_t { kRead, kWrite, kSync, kOpen, kCreate, kMove, kRemove, kResize, kAttribute, kLook };
 
 long raw(long number, auto... arguments) { return ::syscall(number, arguments...); }
+int raw_fstat(int fd, struct stat& status) { return static_cast<int>(raw(SYS_fstat, fd, &status)); }
 
 // What stable storage has of one file, directory or link.
 struct Kept {
@@ -138,16 +145,18 @@ int error_for(Call call, uint64_t number) {
 }
 
 bool takes_space(Call call) { return call == Call::kWrite || call == Call::kCreate || call == Call::kResize; }
+bool only_looks(Call call) { return call == Call::kRead || call == Call::kOpen || call == Call::kLook; }
 bool counts(DiskFault::Calls calls, Call call) {
   switch (calls) {
     case DiskFault::Calls::kAll: return true;
     case DiskFault::Calls::kSyncs: return call == Call::kSync;
     case DiskFault::Calls::kMoves: return call == Call::kRead || call == Call::kWrite;
+    case DiskFault::Calls::kChanges: return !only_looks(call);
+    case DiskFault::Calls::kSpace: return takes_space(call);
     case DiskFault::Calls::kDurability: break;
   }
   return call == Call::kSync || call == Call::kMove || call == Call::kRemove || call == Call::kResize;
 }
-bool only_looks(Call call) { return call == Call::kRead || call == Call::kOpen || call == Call::kLook; }
 
 }  // namespace
 
@@ -168,14 +177,14 @@ void SimDisk::State::on_new(const struct stat& status) {
 
 void SimDisk::State::note(int fd, Range range) {
   struct stat status{};
-  TIDEWAY_CHECK(::fstat(fd, &status) == 0);
+  TIDEWAY_CHECK(raw_fstat(fd, status) == 0);
   unsynced[id_of(status)].push_back(range);
 }
 
 void SimDisk::State::sync(int fd, With with) {
   const Pause pause;
   struct stat status{};
-  TIDEWAY_CHECK(::fstat(fd, &status) == 0);
+  TIDEWAY_CHECK(raw_fstat(fd, status) == 0);
   const uint64_t id = id_of(status);
   if (with == With::kMetadata) {
     kept[id].mode = status.st_mode;
@@ -225,7 +234,7 @@ void SimDisk::State::commit_move(uint64_t id, const Place& to) {
 
 void SimDisk::State::on_moved(int dir, const char* name) {
   struct stat parent{}, child{};
-  if (::fstat(dir, &parent) != 0 || raw(SYS_newfstatat, dir, name, &child, AT_SYMLINK_NOFOLLOW) != 0) return;
+  if (raw_fstat(dir, parent) != 0 || raw(SYS_newfstatat, dir, name, &child, AT_SYMLINK_NOFOLLOW) != 0) return;
   moved[id_of(child)] = {id_of(parent), name};
 }
 
@@ -245,7 +254,7 @@ void SimDisk::State::sync_all() {
 
 void SimDisk::State::lose(int fd) {
   struct stat status{};
-  if (::fstat(fd, &status) == 0) unsynced.erase(id_of(status));
+  if (raw_fstat(fd, status) == 0) unsynced.erase(id_of(status));
 }
 
 // ---- what fails ----------------------------------------------------------------------------------------------------
@@ -353,13 +362,19 @@ using namespace tideway::test;  // NOLINT(google-build-using-namespace): of this
 bool stops(Call call, int fd) {
   if (disk == nullptr) return false;
   struct stat status{};
-  if (fd < 0 || ::fstat(fd, &status) != 0 || status.st_dev != disk->device || (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)))
+  if (fd < 0 || raw_fstat(fd, status) != 0 || status.st_dev != disk->device || (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)))
     return false;
   int error = 0;
   if (!disk->stops(call, error)) return false;
   if (call == Call::kSync) disk->lose(fd);
   errno = error;
   return true;
+}
+
+// What the library has under a name that stands here. For calls that are more than one of the kernel.
+template <typename Function>
+Function* library(const char* name) {
+  return reinterpret_cast<Function*>(::dlsym(RTLD_NEXT, name));
 }
 
 size_t shortened(size_t size) {
@@ -478,6 +493,81 @@ int futimens(int fd, const timespec times[2]) noexcept {
 int fstatat(int dir, const char* name, struct stat* status, int flags) noexcept {
   if (stops(Call::kLook, dir)) return -1;
   return answer(raw(SYS_newfstatat, dir, name, status, flags));
+}
+int fstat(int fd, struct stat* status) noexcept {
+  if (stops(Call::kLook, fd)) return -1;
+  return answer(raw(SYS_fstat, fd, status));
+}
+int statx(int dir, const char* name, int flags, unsigned mask, struct statx* status) noexcept {
+  if (stops(Call::kLook, dir)) return -1;
+  return answer(raw(SYS_statx, dir, name, flags, mask, status));
+}
+int fstatvfs(int fd, struct statvfs* status) noexcept {
+  static auto* const next = library<decltype(fstatvfs)>("fstatvfs");
+  return stops(Call::kLook, fd) ? -1 : next(fd, status);
+}
+ssize_t readlinkat(int dir, const char* name, char* target, size_t size) noexcept {
+  if (stops(Call::kLook, dir)) return -1;
+  return raw(SYS_readlinkat, dir, name, target, size);
+}
+off_t lseek(int fd, off_t at, int whence) noexcept {
+  const bool asks = whence == SEEK_DATA || whence == SEEK_HOLE;
+  if (asks && stops(Call::kLook, fd)) return -1;
+  return raw(SYS_lseek, fd, at, whence);
+}
+int flock(int fd, int operation) noexcept {
+  if (stops(Call::kLook, fd)) return -1;
+  return answer(raw(SYS_flock, fd, operation));
+}
+DIR* fdopendir(int fd) {
+  static auto* const next = library<decltype(fdopendir)>("fdopendir");
+  return stops(Call::kOpen, fd) ? nullptr : next(fd);
+}
+struct dirent* readdir(DIR* stream) {
+  static auto* const next = library<decltype(readdir)>("readdir");
+  return stops(Call::kLook, ::dirfd(stream)) ? nullptr : next(stream);
+}
+int linkat(int from_dir, const char* from, int dir, const char* name, int flags) noexcept {
+  if (stops(Call::kCreate, dir)) return -1;
+  return looked_at(raw(SYS_linkat, from_dir, from, dir, name, flags));
+}
+int fchown(int fd, uid_t owner, gid_t group) noexcept {
+  if (stops(Call::kAttribute, fd)) return -1;
+  return answer(raw(SYS_fchown, fd, owner, group));
+}
+int posix_fadvise(int fd, off_t at, off_t size, int advice) noexcept {
+  if (stops(Call::kLook, fd)) return errno;
+  return raw(SYS_fadvise64, fd, at, size, advice) == 0 ? 0 : errno;
+}
+int sync_file_range(int fd, off64_t at, off64_t size, unsigned flags) {
+  if (stops(Call::kWrite, fd)) return -1;  // promises nothing, so that nothing is kept
+  return answer(raw(SYS_sync_file_range, fd, at, size, flags));
+}
+ssize_t copy_file_range(int from, off64_t* from_at, int fd, off64_t* at, size_t size, unsigned flags) {
+  if (stops(Call::kWrite, fd)) return -1;
+  const auto begin = static_cast<uint64_t>(*at);
+  const ssize_t moved = raw(SYS_copy_file_range, from, from_at, fd, at, size, flags);
+  if (moved > 0 && disk != nullptr) disk->note(fd, {begin, begin + static_cast<uint64_t>(moved)});
+  return moved;
+}
+int ioctl(int fd, unsigned long request, ...) noexcept {
+  va_list rest;
+  va_start(rest, request);
+  void* const argument = va_arg(rest, void*);
+  va_end(rest);
+  const bool clones = request == FICLONE || request == FICLONERANGE;
+  if (clones && stops(Call::kWrite, fd)) return -1;
+  const int done = answer(raw(SYS_ioctl, fd, request, argument));
+  if (done == 0 && clones && disk != nullptr) disk->note(fd, {0, UINT64_MAX});
+  return done;
+}
+int fcntl(int fd, int command, ...) {
+  va_list rest;
+  va_start(rest, command);
+  void* const argument = va_arg(rest, void*);
+  va_end(rest);
+  if (command == F_DUPFD_CLOEXEC && stops(Call::kOpen, fd)) return -1;
+  return answer(raw(SYS_fcntl, fd, command, argument));
 }
 
 }  // extern "C"

@@ -34,8 +34,9 @@ struct DiskFault {
   Kind kind = Kind::kNone;
   uint64_t at = 0;   // the call of that number, from 1
   int error = 0;     // 0: one that such a call may meet, others for other numbers
-  // Which are counted. kDurability: what syncs, renames, cuts and removes; kMoves: reads and writes.
-  enum class Calls : uint8_t { kAll, kDurability, kSyncs, kMoves } calls = Calls::kAll;
+  // Which are counted. kDurability: what syncs, renames, cuts and removes; kMoves: reads and writes; kChanges: all but those that only
+  // look; kSpace: what takes space.
+  enum class Calls : uint8_t { kAll, kDurability, kSyncs, kMoves, kChanges, kSpace } calls = Calls::kAll;
 };
 
 class SimDisk {

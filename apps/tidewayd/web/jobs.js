@@ -83,11 +83,15 @@ function numbers(job, bits) {
     bits > 0 && left > 0 ? `${span(left / (bits / 8))} left` : null, progress.backend === "tls" ? "over TLS" : null];
 }
 
+function named(reason) {
+  const words = inWords(reason);
+  return words === reason ? words : `${words} (${reason})`;
+}
+
 function why(job) {
   if (job.error) return [job.error.detail, job.error.next].filter(Boolean).join(" – ");
-  if (!job.wait) return "";
-  const words = inWords(job.wait.reason);
-  return [`waits: ${words}${words === job.wait.reason ? "" : ` (${job.wait.reason})`}`, job.wait.detail, job.wait.next].filter(Boolean).join(" – ");
+  if (!job.wait) return job.held_by ? `held up: ${named(job.held_by)}` : "";
+  return [`waits: ${named(job.wait.reason)}`, job.wait.detail, job.wait.next].filter(Boolean).join(" – ");
 }
 
 function fill(card, job, bits) {

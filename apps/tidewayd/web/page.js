@@ -3,6 +3,7 @@
 // The page of a gateway. It only looks: what it asks is in the read-only part of the API.
 
 import { ask, repeat, Stream } from "./live.js";
+import { Alarms } from "./alarms.js";
 import { Jobs } from "./jobs.js";
 import { Paths } from "./paths.js";
 import { Tide } from "./tide.js";
@@ -13,6 +14,7 @@ const kLookEvery = 2000;
 
 const jobs = new Jobs(place("jobs"), place("over"), place("job-count"));
 const paths = new Paths(place("paths"));
+const alarms = new Alarms(place("alarms"));
 const tide = new Tide(place("links"), place("no-links"), place("window"));
 
 const kStates = { live: "live", lost: "not reached, trying again" };
@@ -22,7 +24,7 @@ function tell(state) {
 }
 
 // Events of jobs begin with the connection, so the list is read again with each.
-new Stream("/v1/events", { state: (job) => jobs.take(job), progress: (job) => jobs.take(job) }, (state) => {
+new Stream("/v1/events", { state: (job) => jobs.take(job), progress: (job) => jobs.take(job), alarm: (alarm) => alarms.take(alarm) }, (state) => {
   tell(state);
   if (state === "live") jobs.load().catch(() => tell("lost"));
 });
@@ -44,6 +46,7 @@ repeat(kLookEvery, async () => {
     const [{ peers }, all] = await Promise.all([ask("/v1/peers"), links()]);
     paths.draw(peers, new Map(all.map((link) => [link.peer, link])), jobs.jobs);
     tide.describe(all);
+    alarms.draw();  // the old ones go
     if (all.length > 0) stream ??= new Stream("/v1/tide", { tide: (sample) => tide.take(sample) }, () => {});
   } catch {
     tell("lost");

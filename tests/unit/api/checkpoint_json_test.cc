@@ -33,10 +33,29 @@ TEST(CheckpointJson, WhatNothingObeysYetIsRefusedAndNotPassedOver) {
   EXPECT_EQ(trouble(with(R"("member":[0,1])")), "");
   EXPECT_EQ(trouble(with(R"("keep":null)")), "");
   EXPECT_EQ(trouble(with(R"("growing":false)")), "");
-  for (const char* field : {R"("member":[1,2])", R"("member":7)", R"("growing":true)"})
+  for (const char* field : {R"("member":[1,2])", R"("member":7)"})
     EXPECT_EQ(trouble(with(field)).substr(0, 12), "unsupported:") << field;
   for (const char* field : {R"("mood":1)", R"("rpo":"30")", R"("supersede":"none")", R"("step":-1)", R"("keep":0)", R"("deadline":"soon")", R"("to":"w:d/e")"}) EXPECT_EQ(trouble(with(field)).substr(0, 6), "usage:") << field;
   for (const char* body : {"", "[]", "{}", R"({"path":"a:b"})", R"({"path":"a:b","to":[]})"}) EXPECT_EQ(trouble(body).substr(0, 6), "usage:") << body;
+}
+
+TEST(CheckpointJson, OneThatGrowsIsTakenWithoutAPin) {
+  const auto request = parse_checkpoint(R"({"path":"a:b/c","to":["w:d/e"],"growing":true})");
+  ASSERT_TRUE(request.ok()) << request.error().what;
+  EXPECT_EQ(request.value().source, CheckpointRequest::Source::kGrowing);
+  EXPECT_EQ(trouble(R"({"path":"a:b/c","to":["w:d/e"],"growing":true,"pin":"4f"})").substr(0, 6), "usage:");
+}
+
+TEST(CheckpointJson, WhatIsSaidOfOneThatGrowsIsRead) {
+  const auto range = parse_range(R"({"path":"a/b","offset":4096,"length":77})");
+  ASSERT_TRUE(range.ok()) << range.error().what;
+  EXPECT_EQ(range.value().path, "a/b");
+  EXPECT_EQ(range.value().offset + range.value().length, 4173U);
+  for (const char* body : {R"({"path":"a","offset":0,"length":0})", R"({"path":"a","offset":18446744073709551615,"length":2})", R"({"path":"a","offset":-1,"length":2})", R"({"size":1})"})
+    EXPECT_FALSE(parse_range(body).ok()) << body;
+  EXPECT_EQ(parse_complete("").value(), "");
+  EXPECT_EQ(parse_complete(R"({"pin":"4f"})").value(), "4f");
+  EXPECT_FALSE(parse_complete(R"({"pin":7})").ok());
 }
 
 TEST(CheckpointJson, HowManyAreKeptAndTheDeadlineAreRead) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/job_view.h"
+#include "api/plan_json.h"
 #include "api/schedule_json.h"
 
 #include <gtest/gtest.h>
@@ -46,6 +47,21 @@ TEST(ScheduleJson, SaysWhatDoesNotFitAndWhy) {
   EXPECT_EQ(back.value().link, "wisconsin");
   EXPECT_EQ(back.value().reason, "timetable");
   EXPECT_FALSE(parse_feasibility("[]").ok());
+}
+
+TEST(ScheduleJson, ThePlanComesBackAsItWas) {
+  Schedule schedule{.policy = "deadline", .planned_at = kEta, .classes = {{"restore", "fair", 1, Rate::unlimited()}, {"staging", "scavenge", 3, 2_Gbit}}, .links = {}, .jobs = {}};
+  schedule.links.push_back({.peer = "wisconsin", .capacity = 10_Gbit, .ceiling = 1_Gbit, .timetable = Rate(), .changes_at = kEta + 1h, .changes_to = 2_Gbit, .leftover = 4_Gbit, .leftover_low = 3_Gbit,
+                            .confidence = "high", .gate = "closed", .gate_reason = "gate:llm7", .running = 2, .queued = 9});
+  schedule.links.push_back({.peer = "oslo", .changes_at = {}, .confidence = {}, .gate = {}, .gate_reason = {}});
+  schedule.jobs.push_back({.id = "7b1e", .peer = "wisconsin", .service = "staging", .state = "running", .mode = "scavenge", .weight = 3, .rate = 1_Gbit, .sent = 1_Mbit, .reason = "gate:llm7",
+                           .deadline = kEta, .forecast = Forecast{kEta, kEta + 1h, "high"}, .is_at_risk = true});
+  schedule.jobs.push_back({.id = "8c2f", .peer = "oslo", .service = "restore", .state = "queued", .mode = {}, .sent = {}, .reason = "lower_class", .deadline = {}, .forecast = {}});
+  const auto back = parse_schedule(to_json(schedule));
+  ASSERT_TRUE(back.ok()) << back.error().what;
+  EXPECT_EQ(back.value(), schedule);
+  EXPECT_FALSE(parse_schedule("[]").ok());
+  EXPECT_FALSE(parse_schedule(R"({"links":[7]})").ok());
 }
 
 TEST(JobView, ItsForecastComesBack) {

@@ -152,6 +152,19 @@ TEST(ConfigFile, LinksSayWhatPlanningCountsOnAndMayHurt) {
   expect_refused(minimal_and("[schedule]\nslack = \"95%\"\n"), ":17:", {"95%"});
 }
 
+TEST(ConfigFile, PeersMayHaveACeilingWithAndWithoutALink) {
+  const GatewayConfig config = accepted(minimal_and("[[peer]]\nname = \"oslo\"\ncontrol = \"10.0.0.3:7400\"\nrate = \"2Gbit\"\n[[peer]]\nname = \"bergen\"\ncontrol = \"10.0.0.4:7400\"\n"
+                                                    "rate = \"1Gbit\"\n[[link]]\npeer = \"bergen\"\ncapacity = \"10Gbit\"\n"));
+  const daemon::ShareRules rules = shares_of(config);
+  ASSERT_EQ(rules.links.size(), 2U);
+  EXPECT_EQ(rules.links[0].peer, "bergen");
+  EXPECT_EQ(rules.links[0].ceiling, 1_Gbit);
+  EXPECT_EQ(rules.links[0].capacity, 10_Gbit);
+  EXPECT_EQ(rules.links[1].peer, "oslo");
+  EXPECT_EQ(rules.links[1].ceiling, 2_Gbit);
+  EXPECT_TRUE(rules.links[1].capacity.is_unlimited());
+}
+
 TEST(ConfigFile, AMisspeltKeyIsRefusedWithTheNearestOne) {
   expect_refused(minimal_with("control =", "contol ="), ":10:1: ", {"contol", "[listen]", "nearest valid one is control"});
   expect_refused(minimal_and("[storag]\nio = \"auto\"\n"), ":16:", {"storag", "storage"});

@@ -53,6 +53,25 @@ TEST(LinkShares, DivideAClassByWeight) {
   EXPECT_NEAR(shares[1], 250, 2);
 }
 
+TEST(LinkShares, TellWhichLimitAJobMeets) {
+  ShareRules rules = gigabit();
+  rules.class_rates[static_cast<size_t>(Class::kStaging)] = mbit(100);
+  rules.links[0].timetable = planner::Timetable::parse("Mon-00:00,10MiB").value();
+  const LinkShares shares(rules);
+  const auto held = [&](Sender sender, Rate sent, Rate gateway = Rate::unlimited()) {
+    sender.sent = sent;
+    return shares.held_to(sender, std::span(&sender, 1), gateway, kMonday);
+  };
+  Sender limited = greedy(1, Class::kCheckpoint);
+  limited.most = mbit(40);
+  EXPECT_EQ(held(limited, mbit(37)), HoldReason::kRateLimit);  // less headers
+  EXPECT_EQ(held(limited, mbit(20)), HoldReason::kNone);
+  EXPECT_EQ(held(greedy(1, Class::kStaging), mbit(92)), HoldReason::kRateLimit) << "that of its class";
+  EXPECT_EQ(held(greedy(1, Class::kCheckpoint), mbit(55), mbit(60)), HoldReason::kRateLimit) << "that of the gateway";
+  EXPECT_EQ(held(greedy(1, Class::kCheckpoint), mbit(78)), HoldReason::kTimetable);
+  EXPECT_EQ(held(greedy(1, Class::kCheckpoint), mbit(30)), HoldReason::kNone);
+}
+
 TEST(LinkShares, LeaveToOthersWhatAJobDoesNotUse) {
   Sender slow = greedy(1, Class::kCheckpoint);
   slow.given = mbit(900);
@@ -140,6 +159,36 @@ TEST(LinkShares, FollowTheTimetable) {
   EXPECT_FALSE(LinkShares(rules).is_paused("wisconsin", kMonday + std::chrono::hours(23)));
   EXPECT_FALSE(LinkShares(rules).is_paused("ohio", kMonday + std::chrono::hours(21)));
   EXPECT_NEAR(deal(rules, {greedy(1, Class::kCheckpoint)}, kMonday + std::chrono::hours(23))[0], 1000, 1);
+}
+
+TEST(LinkShares, KeepAllJobsOfAPeerWithinItsCeilingTogether) {
+  ShareRules rules;
+  rules.links.push_back({.peer = "wisconsin", .timetable = {}, .zone = {}, .ceiling = mbit(100)});  // no [[link]] says what it carries
+  const auto restores = deal(rules, {greedy(1, Class::kRestore), greedy(2, Class::kRestore)});
+  EXPECT_NEAR(restores[0] + restores[1], 100, 1);
+  Sender idle = greedy(1, Class::kStaging), other = greedy(2, Class::kStaging);
+  idle.given = other.given = mbit(50);
+  const auto waking = deal(rules, {idle, other});
+  EXPECT_LE(waking[0] + waking[1], 101);
+  EXPECT_GT(waking[0], 40);
+}
+
+TEST(LinkShares, ObeyWhatTheOperatorSaysUnderWayUntilItEnds) {
+  LinkShares shares(gigabit());
+  const auto given = [&](std::string_view peer, job::WallTime wall) {
+    Sender sender = greedy(1, Class::kCheckpoint);
+    sender.peer = peer;
+    return in_mbit(shares.deal(std::vector{sender}, kDealtAt, wall)[0]);
+  };
+  shares.set_ceiling("wisconsin", {mbit(80), kMonday + std::chrono::hours(1)});
+  shares.set_ceiling("ohio", {mbit(30)});
+  EXPECT_NEAR(given("wisconsin", kMonday), 80, 1);
+  EXPECT_NEAR(given("wisconsin", kMonday + std::chrono::hours(1)), 1000, 1);
+  EXPECT_NEAR(given("ohio", kMonday), 30, 1);
+  shares.set_ceiling("ohio", {Rate::unlimited()});
+  EXPECT_EQ(given("ohio", kMonday), 1e9);
+  EXPECT_EQ(shares.ceiling_of("wisconsin", kMonday).rate, mbit(80));
+  EXPECT_TRUE(shares.ceiling_of("bergen", kMonday).rate.is_unlimited());
 }
 
 }  // namespace

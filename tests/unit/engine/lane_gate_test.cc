@@ -76,6 +76,24 @@ TEST_F(LaneGateTest, ClosesInTheTurnAfterTheWordAndWakesEachMillisecondUntilItIs
   EXPECT_EQ(gates.board(1, 0).held_ns[static_cast<size_t>(GateReason::kTraining)].get(), 49'000'000u);
 }
 
+TEST_F(LaneGateTest, GoesOnAtATrickleWhenNobodyPlansAnyMore) {
+  gates.plan_holds_until(at(10));
+  gate.turn(at(10), {});
+  EXPECT_TRUE(gate.is_open());
+  gate.turn(at(11), {});
+  EXPECT_EQ(gate.gate().state, GateState::kClosed);
+  EXPECT_EQ(gate.gate().reason, GateReason::kPlanExpired);
+  say(at(100));  // a training's word is the better reason
+  gate.turn(at(20), {});
+  EXPECT_EQ(gate.gate().reason, GateReason::kTraining);
+  gate.turn(at(100), {});
+  EXPECT_EQ(gate.gate().reason, GateReason::kPlanExpired);
+  gates.plan_holds_until(at(1000));
+  gate.turn(at(102), {});
+  EXPECT_EQ(gate.gate().state, GateState::kProbe);
+  EXPECT_GT(gates.board(1, 0).held_ns[static_cast<size_t>(GateReason::kPlanExpired)].get(), 0u);
+}
+
 // Each lane's own count used to overwrite the other's, so that the sum went up and down.
 TEST_F(LaneGateTest, TheLanesOfAWorkerAddUpOnTheBoard) {
   const GateBoard& board = gates.board(1, 0);

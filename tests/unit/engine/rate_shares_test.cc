@@ -28,5 +28,13 @@ TEST(RateShares, WithoutALimitEachGetsWhatItWants) {
   EXPECT_TRUE(share_out(rate(5), {}).empty());
 }
 
+// Three quarters of the rate used to be nobody's while all were idle, and who began had to do with the rest at first.
+TEST(RateShares, WhatNobodyWantsIsOpenToAll) {
+  EXPECT_EQ(share_out_all(rate(900), std::vector{rate(0), rate(300), rate(0)}), (std::vector{rate(200), rate(500), rate(200)}));
+  EXPECT_EQ(share_out_with_standby(rate(800), {rate(0), rate(0)}), (std::vector{rate(400), rate(400)}));
+  EXPECT_EQ(share_out_with_standby(rate(800), {rate(0), kAll}), (std::vector{rate(100), rate(700)}));
+  EXPECT_EQ(share_out_all(kAll, std::vector{rate(5)}), std::vector{rate(5)});
+}
+
 }  // namespace
 }  // namespace tideway::engine

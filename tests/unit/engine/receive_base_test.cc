@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What of a transfer need not cross because an earlier checkpoint beside its destination has it, and what one replica brought for another.
+#include "transfer/ahead_name.h"
 #include "unit/engine/receive_copy.h"
 
 #include <gtest/gtest.h>
@@ -70,6 +71,73 @@ TEST_F(BaseTest, TheNewestBeforeItIsTheBaseAndWhatWasNotPublishedIsNone) {
   EXPECT_EQ(crossed_of(tree, "step-200"), 4_MiB * 2);
   fs::create_directory(root() / "step-250");
   EXPECT_EQ(crossed_of(tree, "step-300"), 0_B) << "step-200 is the base, not step-100 nor the directory without a manifest";
+}
+
+// ---- what went ahead ---------------------------------------------------------------------------------------------------
+
+class AheadTest : public BaseTest {
+ protected:
+  static constexpr TransferId kAhead{std::byte{6}};
+  static constexpr int kTurns = 60;  // far more than it takes
+
+  // So much of a file's bytes as a part that goes ahead.
+  static void put_part(MemoryTree& parts, const MemoryNode& file, transfer::AheadPart part, size_t leaves) {
+    MemoryNode node;
+    const auto begin = file.bytes.begin() + static_cast<std::ptrdiff_t>(part.leaf * kLeafSize.count());
+    node.bytes.assign(begin, begin + static_cast<std::ptrdiff_t>(leaves * kLeafSize.count()));
+    parts.put(storage::single_name(*transfer::ahead_name(part)), node);
+  }
+  void send_ahead(const MemoryTree& parts) {
+    Copy copy(parts, root(), {.to = "step-7", .staging = kAhead, .list = CopyOptions::List::kStaysOpen});
+    EXPECT_FALSE(copy.go(kTurns).has_value()) << "it never ends";
+    EXPECT_FALSE(dir_.exists("root/step-7")) << "and nothing of it shows";
+  }
+  Bytes crossed_behind(const MemoryTree& tree, messages::VerifyLevel verify = messages::VerifyLevel::kMemory) {
+    Copy copy(tree, root(), {.verify = verify, .to = "step-7", .base = StartSink::Base::kSibling, .ahead = kAhead});
+    const auto outcome = copy.go();
+    EXPECT_TRUE(outcome && outcome->ok()) << (outcome ? outcome->error().what : "no end");
+    expect_published(tree, "step-7");  // and no staging is left, that of what went ahead neither
+    return copy.sent();
+  }
+};
+
+TEST_F(AheadTest, WhatWentAheadDoesNotCrossAgain) {
+  MemoryTree tree, parts;
+  tree.put(named("deep/a"), file_of(5 * 4'194'304 + 9, 1));
+  tree.put(named("b"), file_of(4'194'304, 2));
+  put_part(parts, *tree.find(named("deep/a")), {1, 0, named("deep/a")}, 1);
+  put_part(parts, *tree.find(named("deep/a")), {2, 2, named("deep/a")}, 2);
+  send_ahead(parts);
+  EXPECT_EQ(crossed_behind(tree, messages::VerifyLevel::kReadback), 4_MiB * 3 + 9_B) << "b, the second and the fifth leaf of a, and its end";
+}
+
+TEST_F(AheadTest, WhatWasWrittenAnewSinceIsSentAsItIsInTheEnd) {
+  MemoryTree tree, parts;
+  tree.put(named("a"), file_of(4 * 4'194'304, 1));
+  put_part(parts, *tree.find(named("a")), {1, 0, named("a")}, 3);
+  put_part(parts, *tree.find(named("a")), {2, 0, named("gone")}, 2);
+  send_ahead(parts);
+  MemoryNode changed = *tree.find(named("a"));
+  changed.bytes[4'194'304 + 5] ^= std::byte{8};
+  tree.put(named("a"), changed);
+  EXPECT_EQ(crossed_behind(tree), 4_MiB * 2) << "the leaf that is another one, and the last";
+}
+
+TEST_F(AheadTest, AFileThatWentAheadIsNotLookedForInTheCheckpointBeforeAndOthersAre) {
+  MemoryTree tree = two_large(), parts;
+  crossed_of(tree, "step-3");
+  tree.put(named("a"), file_of(2 * 4'194'304, 9));
+  put_part(parts, *tree.find(named("a")), {1, 0, named("a")}, 1);
+  send_ahead(parts);
+  EXPECT_EQ(crossed_behind(tree), 4_MiB) << "the second leaf of a: b is in step-3";
+}
+
+TEST_F(AheadTest, TheOneFileOfACheckpointGoesAheadToo) {
+  MemoryTree tree, parts;
+  tree.put(ObjectName(), file_of(3 * 4'194'304, 1));
+  put_part(parts, *tree.find(ObjectName()), {1, 0, ObjectName()}, 2);
+  send_ahead(parts);
+  EXPECT_EQ(crossed_behind(tree), 4_MiB);
 }
 
 // ---- what was published, as a source ----------------------------------------------------------------------------------

@@ -50,16 +50,17 @@ inline MemoryTree some_tree(size_t last = kLast) {
   return tree;
 }
 
-// A device that changes bytes of the first large writes it is given, or one that never ends a sync.
+// A device that changes bytes of the first large writes it is given, or one that never ends a sync or a write.
 class RottingQueue final : public storage::IoQueue {
  public:
-  enum class Syncs : uint8_t { kEnd, kHang };
+  enum class Syncs : uint8_t { kEnd, kHang, kHangWithWrites };
   RottingQueue(int rotten, Syncs syncs) : rotten_(rotten), syncs_(syncs) {}
   std::string_view name() const override { return inner_.name(); }
   size_t room() const override { return inner_.room(); }
   void submit(const storage::IoRequest& request) override {
     const bool is_sync = request.op == storage::IoOp::kDataSync || request.op == storage::IoOp::kSync;
-    if (is_sync && syncs_ == Syncs::kHang) return hanging_.push_back(request);
+    if (is_sync && syncs_ != Syncs::kEnd) return hanging_.push_back(request);
+    if (request.op == storage::IoOp::kWrite && syncs_ == Syncs::kHangWithWrites) return hanging_.push_back(request);
     inner_.submit(request);
     reads_ += request.op == storage::IoOp::kRead ? 1 : 0;
     if (request.op != storage::IoOp::kWrite || rotten_-- <= 0) return;
@@ -90,6 +91,8 @@ struct CopyOptions {
   messages::ResumeVerify resume_verify = messages::ResumeVerify::kAuto;
   Bytes bytes_max = Bytes::max();  // of the owner's grant
   TransferId staging = kId;
+  TransferId ahead{};
+  enum class List : uint8_t { kEnds, kStaysOpen } list = List::kEnds;  // kStaysOpen: of what goes ahead of a transfer
 };
 
 // One run of the transfer, as the control thread, the cpu worker and a peer would drive it.
@@ -113,6 +116,7 @@ class Copy {
     start.root = std::make_shared<storage::RootedDir>(storage::RootedDir::open_host_path(root.string(), storage::Side::kDestination).value());
     start.destination = named(options.to);
     start.base = options.base;
+    start.ahead = options.ahead;
     path_ = std::make_unique<ReceivePath>(std::move(start), ReceivePath::Around{queue_, rings_, leaf_buffers_, staging_book_, io_board_, kLeafSize * kBuffers});
     storage::MemorySource source(tree, {});
     const auto lister = source.list({});
@@ -123,7 +127,8 @@ class Copy {
       if (entry.type == EntryType::kFile) entry.version = tree.find(names_[entry.number])->version;
     }
     EXPECT_TRUE(sender_.on_listed(entries).ok());
-    sender_.on_scan_end();
+    if (options.list == CopyOptions::List::kEnds) sender_.on_scan_end();
+    else sender_.flush();
   }
 
   // Turns until it is over, at most so many; it is dropped after the last.

@@ -42,6 +42,19 @@ TEST_F(ReceivePathTest, ManyRunsTogetherComeToTheEnd) {
   FAIL() << "no run came to the end";
 }
 
+TEST_F(ReceivePathTest, CountsBlocksThatComeWhileOthersWaitForTheDisk) {
+  MemoryTree tree;
+  for (const char* name : {"a", "b", "c", "d"}) tree.put(named(name), file_of(4'194'304, 1));
+  Copy slow(tree, root(), {.syncs = RottingQueue::Syncs::kHangWithWrites});
+  EXPECT_FALSE(slow.go(50));
+  EXPECT_EQ(slow.board().blocks.get(), 4u);
+  EXPECT_EQ(slow.board().blocks_unwritten.get(), 2u);
+  Copy fast(tree, root());
+  const auto outcome = fast.go();
+  ASSERT_TRUE(outcome && outcome->ok());
+  EXPECT_EQ(fast.board().blocks_unwritten.get(), 0u);
+}
+
 // ---- what is not the same any more -----------------------------------------------------------------------------------
 
 class ChangedSourceTest : public ReceivePathTest {

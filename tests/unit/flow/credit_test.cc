@@ -165,6 +165,22 @@ TEST(Credit, ABusySlotGrowsIntoTheSharedPart) {
   EXPECT_LE(pair.sink.stats().blocks_promised, 64U);
 }
 
+TEST(Credit, ABusySlotGrowsThoughBuffersComeBackWhileBlockedTravels) {
+  Pair pair(256);
+  pair.open(SlotId(1));
+  uint64_t most = 0;
+  for (int round = 0; round < 8; ++round) {
+    const uint64_t started = pair.start_all(SlotId(1));
+    most = std::max(most, started);
+    const auto blocked = written(pair.source);
+    for (uint64_t i = 0; i < started / 2; ++i) pair.sink.on_buffer_free(SlotId(1));
+    ASSERT_TRUE(read_all(pair.sink, blocked).ok());
+    for (uint64_t i = started / 2; i < started; ++i) pair.sink.on_buffer_free(SlotId(1));
+    pair.exchange();
+  }
+  EXPECT_GE(most, 60U);  // it began with 14
+}
+
 TEST(Credit, ASlotHoldsNoMoreThanItsCeilingAndGetsBackToOneThatRose) {
   Pair pair(64);
   ASSERT_TRUE(pair.sink.open_receiving(SlotId(1), 6).ok());

@@ -24,6 +24,7 @@ Pacer pacer_at(Rate rate) {
 void send_all(Pacer& pacer, Time now) {
   pacer.on_wake(now);
   pacer.on_sent(pacer.available(now));
+  pacer.on_wait();
 }
 
 // Sends what is available whenever asked, and asks `late` after next_send(). Returns the bytes of `time`.
@@ -33,6 +34,7 @@ Bytes sent_in(Pacer& pacer, Time start, Duration time, const std::function<Durat
     pacer.on_wake(now);
     const Bytes available = pacer.available(now);
     pacer.on_sent(available);
+    pacer.on_wait();
     sent += available;
   }
   return sent;
@@ -61,6 +63,32 @@ TEST(Pacer, TimersThatComeLateDoNotCapTheRate) {
       expect_rate(sent_in(pacer, start, 1s, [&] { return Duration(random.below(uint64_t(late.count()))); }), rate, 1s);
     }
   }
+}
+
+TEST(Pacer, ABusyHostDoesNotCapALowRate) {
+  for (const Rate rate : {1_Mbit, 16_Mbit}) {
+    Random random(7);
+    Pacer pacer = pacer_at(rate);
+    sent_in(pacer, kStart, 2s, [&] { return Duration(random.below(30'000'000)); });  // it learns how late
+    const Time start = std::max(kStart + 2s, pacer.next_send());
+    expect_rate(sent_in(pacer, start, 10s, [&] { return Duration(random.below(30'000'000)); }), rate, 10s);
+  }
+}
+
+TEST(Pacer, SaysWhenAWakeUpWasTooLateForItsBucket) {
+  Pacer pacer = pacer_at(1_Gbit);
+  send_all(pacer, kStart + 1s);
+  send_all(pacer, pacer.next_send() + 10us);
+  EXPECT_FALSE(pacer.has_overflowed());
+  send_all(pacer, pacer.next_send() + 30ms);
+  EXPECT_TRUE(pacer.has_overflowed());
+  send_all(pacer, pacer.next_send());
+  EXPECT_FALSE(pacer.has_overflowed());
+  pacer.on_wake(pacer.next_send() + 1s);
+  EXPECT_TRUE(pacer.has_overflowed()) << "what was there to send waited";
+  pacer.on_sent(pacer.available(kStart + 3s));
+  pacer.on_wake(pacer.next_send() + 1s);
+  EXPECT_FALSE(pacer.has_overflowed()) << "nothing waited";
 }
 
 TEST(Pacer, NothingLeavesBeforeAQuantumHasComeTogether) {

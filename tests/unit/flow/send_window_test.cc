@@ -153,6 +153,42 @@ TEST_F(SendWindowTest, TailRepairLeavesOutWhatIsQueuedAsLost) {
   EXPECT_EQ(window.take_tail(much_later, much_later, kPayload).value().range, a);
 }
 
+TEST_F(SendWindowTest, WhatWasResentLeavesTwiceMoreUntilItIsAcked) {
+  offer(key_of(1), 3 * kPayload);
+  const Range a = take(), b = take();
+  take();
+  window.on_lost(a);
+  window.on_lost(b);
+  const auto resent = [](int at) { return kStart + milliseconds(at); };
+  EXPECT_EQ(take(resent(10)), a);
+  EXPECT_EQ(take(resent(10)), b);
+  const auto copy = [&](int now) { return window.take_copy(resent(now), {.from = kStart, .before = resent(now - 5)}, kPayload); };
+  EXPECT_FALSE(copy(12).has_value()) << "it is on its way since just now";
+  const auto first = copy(16).value();
+  EXPECT_EQ(first.range, a);
+  EXPECT_TRUE(first.is_resent);
+  window.on_acked(a);
+  EXPECT_EQ(copy(16).value().range, b);
+  EXPECT_FALSE(copy(16).has_value());
+  EXPECT_EQ(copy(22).value().range, b);
+  EXPECT_FALSE(copy(90).has_value()) << "a third copy";
+}
+
+TEST_F(SendWindowTest, NoCopyIsMadeOfWhatIsResentForGoodReasonAgain) {
+  offer(key_of(1), 2 * kPayload);
+  const Range a = take();
+  take();
+  const Time resent = kStart + milliseconds(10), later = kStart + milliseconds(50);
+  window.on_lost(a);
+  EXPECT_EQ(take(resent), a);
+  EXPECT_FALSE(window.take_copy(later, {.from = resent + milliseconds(1), .before = later}, kPayload).has_value()) << "too old";
+  window.on_lost(a);
+  EXPECT_EQ(take(later), a);
+  window.abandon_slot(SlotId(1));
+  offer(key_of(1), kPayload);  // the slot's number was given out again
+  EXPECT_FALSE(window.take_copy(later, {.from = kStart, .before = later + milliseconds(1)}, kPayload).has_value());
+}
+
 TEST_F(SendWindowTest, AnAbandonedBlockGoesHomeAndItsAcksAreIgnored) {
   offer(key_of(1), 2 * kPayload);
   offer(key_of(2), kPayload);
@@ -250,7 +286,7 @@ class History {
   void offer() {
     if (pool_.free() == 0) return;
     const BlockKey key = key_of(next_++, static_cast<uint16_t>(random_.below(3)));
-    const auto length = static_cast<uint32_t>(513 + random_.below(200'000));
+    const auto length = static_cast<uint32_t>(513 + random_.below(25'000));
     ASSERT_TRUE(window_.offer(make_block(pool_, key, length)));
     model_.blocks[key].assign(length, State::kUnsent);
     model_.order.push_back(key);
@@ -264,7 +300,7 @@ class History {
   }
 
   void take() {
-    const size_t payload = 16 * (1 + random_.below(2000));
+    const size_t payload = 16 * (1 + random_.below(250));
     const auto sent = window_.take(now_, payload);
     const auto lost_block = oldest_with(State::kLost), new_block = oldest_with(State::kUnsent);
     ASSERT_EQ(sent.has_value(), lost_block || new_block);
@@ -281,7 +317,7 @@ class History {
   }
 
   void take_tail() {
-    const auto sent = window_.take_tail(now_, now_, 16 * (1 + random_.below(2000)));
+    const auto sent = window_.take_tail(now_, now_, 16 * (1 + random_.below(250)));
     ASSERT_EQ(sent.has_value(), oldest_with(State::kSent).has_value());
     if (!sent) return;
     set(sent->range, State::kSent, State::kSent);

@@ -283,6 +283,7 @@ TEST(Job, WhatItIsPlannedByMustNotContradictItself) {
   };
   EXPECT_EQ(why([](Spec& spec) { spec.deadline = kNow, spec.bytes = 1_GiB; }), "");
   EXPECT_NE(why([](Spec& spec) { spec.deadline = kNow; }).find("how much"), std::string::npos);
+  EXPECT_EQ(why([](Spec& spec) { spec.deadline = kNow, spec.checkpoint.emplace(); }), "") << "how much it is shows when it is complete";
   EXPECT_NE(why([](Spec& spec) { spec.deadline = kNow, spec.bytes = 1_GiB, spec.every = 1h; }).find("recurring"), std::string::npos);
   EXPECT_NE(why([](Spec& spec) { spec.rpo = 30min; }).find("again and again"), std::string::npos);
   EXPECT_EQ(why([](Spec& spec) { spec.rpo = 45min, spec.every = 30min; }), "");

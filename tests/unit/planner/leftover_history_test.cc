@@ -60,6 +60,23 @@ TEST(LeftoverHistory, AQuarterThatWasHardlySeenSaysNothing) {
   EXPECT_FALSE(history.least());
 }
 
+TEST(LeftoverHistory, ComesBackFromItsText) {
+  LeftoverHistory history;
+  for (int day = 0; day < 5; ++day) see_day(history, day, 1000 + 100 * static_cast<uint64_t>(day));
+  auto back = LeftoverHistory::from_text(history.to_text());
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->to_text(), history.to_text());
+  EXPECT_EQ(back->low(), history.low());
+  EXPECT_EQ(back->quarter(), history.quarter());
+  see_day(*back, 5, 1000);
+  EXPECT_EQ(back->days_at(kMidnight), 6U);
+  see_day(*back, 5 + 15, 7000);  // nobody looked on for two weeks
+  EXPECT_EQ(back->days_at(kMidnight + 5h), 1U);
+  EXPECT_TRUE(LeftoverHistory::from_text(LeftoverHistory().to_text()));
+  for (const char* text : {"", "x\n", "-2\n", "5\n96 1\n", "5\n3\n", "5\n3 x\n", "5\n3 -\n", "5\n0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15\n", "5\n99999999999999999999 1\n"})
+    EXPECT_FALSE(LeftoverHistory::from_text(text)) << text;
+}
+
 // ---- a week ------------------------------------------------------------------------------------------------------------
 
 constexpr Time kStart(1000h);

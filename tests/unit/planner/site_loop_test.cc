@@ -350,6 +350,26 @@ TEST(SiteLoop, ABurstThatNobodyEndsIsStale) {
   EXPECT_EQ(site.news(), std::vector{SiteNews::Kind::kStale});
 }
 
+TEST(SiteLoop, KnowsForHowMuchOfTheTimeTrainingsLeaveALinkOpen) {
+  Site site;
+  const auto bursts = [&](int count, Duration burst, Duration gap) {
+    for (int i = 0; i < count; ++i) {
+      site.say(PhaseKind::kBegin);
+      site.pass(burst);
+      site.say(PhaseKind::kEnd);
+      site.pass(gap);
+    }
+  };
+  EXPECT_EQ(site.loop.open_share(0), 1);
+  bursts(120, milliseconds(400), milliseconds(600));
+  EXPECT_NEAR(site.loop.open_share(0), 0.6, 0.08);  // less the hold-outs
+  bursts(120, milliseconds(960), milliseconds(40));
+  EXPECT_LT(site.loop.open_share(0), 0.1);
+  EXPECT_GT(site.loop.open_share(1), 0.999) << "no training crosses the other link";
+  site.pass(std::chrono::seconds(60));
+  EXPECT_GT(site.loop.open_share(0), 0.9);
+}
+
 TEST(SiteLoop, ABeginThatIsSaidAfterCountersShowedItIsLateAndOneThatIsSaidBeforeIsNot) {
   Site site(TrainingRules::Counters::kWatched);
   site.say(PhaseKind::kAlive);  // somebody announces here, so counters are a second opinion

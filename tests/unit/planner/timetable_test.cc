@@ -39,6 +39,18 @@ TEST(Timetable, AnEntryWithoutADayHoldsOnEachAndPauseIsNothingAtAll) {
   EXPECT_TRUE(up(Timetable(), utc(2026y / 11 / 25, at(3))).is_unlimited());
 }
 
+TEST(Timetable, SaysWhenItChangesNext) {
+  const auto table = Timetable::parse("Mon-00:00,1Gbit Sat-10:00,off").value();
+  EXPECT_EQ(table.next_change(utc(2026y / 11 / 23, at(7)), {}), utc(2026y / 11 / 28, at(10)));  // a Monday
+  EXPECT_EQ(table.next_change(utc(2026y / 11 / 28, at(10)), {}), utc(2026y / 11 / 30, at(0)));
+  EXPECT_EQ(table.next_change(utc(2026y / 11 / 28, at(9, 59)) + std::chrono::seconds(30), {}), utc(2026y / 11 / 28, at(10)));
+  EXPECT_FALSE(Timetable::parse("1Gbit").value().next_change(utc(2026y / 11 / 23, at(7)), {}));
+  EXPECT_FALSE(Timetable::parse("08:00,1Gbit 20:00,1Gbit").value().next_change(utc(2026y / 11 / 23, at(7)), {}));
+  EXPECT_FALSE(Timetable().next_change(utc(2026y / 11 / 23, at(7)), {}));
+  // In the night in which clocks are put forward from 2:00 to 3:00, what begins at 2:30 begins at once after it.
+  EXPECT_EQ(Timetable::parse("02:30,1Gbit 20:00,off").value().next_change(utc(2026y / 3 / 29, at(0)), kBerlin), utc(2026y / 3 / 29, at(1)));
+}
+
 TEST(Timetable, SaysWhichEntryItCannotRead) {
   for (const char* text : {"08:00,2", "8:00,2Gbit", "24:00,2Gbit", "Mon,2Gbit", "Lun-08:00,2Gbit", "08:00,2Gbit x", "08:60,off"}) {
     const auto table = Timetable::parse(text);

@@ -85,6 +85,26 @@ TEST_P(FileSourceTest, APinOutlivesTheNameThatTheTrainerRemovesAndStillTellsARew
   EXPECT_EQ(close(ObjectId(1)).error().fault, Fault::kSourceChanged);
 }
 
+TEST_P(FileSourceTest, APartOfAFileThatGrowsIsReadWhereItLies) {
+  const std::string leaf(kLeafSize.count(), 'a');
+  root_.write("step/deep/shard", leaf + std::string(kLeafSize.count(), 'b') + "more");
+  start("step");
+  ManifestEntry part;
+  part.number = ObjectId(70);
+  part.name = "part";
+  part.size = kLeafSize;
+  source_->bind(part.number, part);
+  source_->bind_part(part.number, {ObjectName::from_text("deep/shard").value(), kLeafSize});
+  std::string bytes(kLeafSize.count(), '?');
+  ASSERT_TRUE(read(part.number, 0, std::as_writable_bytes(std::span(bytes))).ok());
+  EXPECT_EQ(bytes, std::string(kLeafSize.count(), 'b'));
+  root_.write("step/deep/shard", leaf + leaf + "and more");
+  EXPECT_TRUE(close(part.number).ok()) << "its size and times may change";
+  root_.write("step/deep/other", leaf + leaf);
+  std::filesystem::rename(root_ / "step/deep/other", root_ / "step/deep/shard");
+  EXPECT_EQ(close(part.number).error().fault, Fault::kSourceChanged) << "it is another file";
+}
+
 TEST_P(FileSourceTest, HolesAreZerosWithoutBeingRead) {
   root_.write("sparse", "");
   ASSERT_EQ(::truncate((root_ / "sparse").c_str(), 8 << 20), 0);

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Checkpoints that are sent while they are written. Until somebody says that one is complete its job only waits, and what is final of it
+// goes ahead; then it is held and goes as any other, and what went ahead need not cross again.
+#include "base/log.h"
+#include "daemon/checkpoints.h"
+#include "daemon/supersede.h"
+#include "storage/pin.h"
+
+#include <algorithm>
+
+namespace tideway::daemon {
+namespace {
+
+Status check_is_checkpoint(const job::Job* job) {
+  if (job != nullptr && job->spec.checkpoint && !is_pointer(*job)) return success();
+  return Error{Fault::kUsage, "this is the job of no checkpoint", "name one that POST /v1/checkpoints answered with"};
+}
+
+std::string root_of(const job::Job& job) { return job.spec.checkpoint->path.substr(0, job.spec.checkpoint->path.find(':')); }
+
+}  // namespace
+
+void Checkpoints::follow_growing(const std::vector<JobTable::Taken>& taken) {
+  for (const JobTable::Taken& one : taken) {
+    const job::Job* job = parts_.table.find(one.id);
+    if (!one.is_new || job == nullptr || job::is_over(job->state)) continue;
+    const auto place = parse_root_place(job->spec.checkpoint->path);
+    if (!place.ok()) continue;
+    live_.insert(job->id);
+    pins_[job->pin].insert(job->id);
+    if (growing_.insert(job->pin).second) thread_->order(WatchGrowth{job->pin, place.value().root, place.value().name});
+    ahead_.begin(*job);
+    log::info("checkpoint_grows", "job=" + job->id + " series=" + to_display(job->spec.series));
+  }
+}
+
+void Checkpoints::on_grew(Grew& grew, Now now) {
+  if (!growing_.contains(grew.pin)) return;
+  if (!grew.growth.is_silent) return ahead_.on_grown(grew.pin, grew.growth.parts);
+  const Error why{Fault::kSourceMissing, "nothing was written to it for minutes, and nobody has called it complete", "see what the trainer says of it"};
+  for (const job::JobId& id : pins_[grew.pin])
+    parts_.table.change(id, now.wall, [&](job::Job& job) { return job::fail(job, now.wall, why); });
+}
+
+bool Checkpoints::end_growth(const std::string& pin, Time now) {
+  if (growing_.erase(pin) == 0) return false;
+  thread_->order(EndGrowth{pin});
+  ahead_.end(pin, now);
+  return true;
+}
+
+Status Checkpoints::declare(const job::JobId& id, const api::DeclaredRange& range) {
+  const job::Job* job = parts_.table.find(id);
+  if (Status status = check_is_checkpoint(job); !status.ok()) return status;
+  if (growing_.contains(job->pin)) thread_->order(DeclareFinal{job->pin, range.path, {range.offset, range.offset + range.length}});
+  return success();
+}
+
+Status Checkpoints::complete(const job::JobId& id, const std::string& pin, Now now) {
+  const job::Job* job = parts_.table.find(id);
+  if (Status status = check_is_checkpoint(job); !status.ok()) return status;
+  if (!pin.empty() && !storage::is_pin_id(pin)) return Error{Fault::kUsage, "pin is no name of a pin", "name a directory in .tideway/pins"};
+  if (growing_.contains(job->pin)) complete_known(std::string(job->pin), pin, now);
+  else drop_unused_pin(pin, root_of(*job));  // its own was made already
+  return success();
+}
+
+// From here on it is held as any other: by its trainer's pin, or by one that is made when the rule holds.
+void Checkpoints::complete_known(const std::string& pin, const std::string& by_trainer, Now now) {
+  if (!end_growth(pin, now.time)) return;
+  const std::set<job::JobId> jobs = std::move(pins_.extract(pin).mapped());  // need() makes it anew
+  if (!by_trainer.empty() && !pins_.contains(by_trainer)) {
+    for (const job::JobId& id : jobs)
+      parts_.table.change(id, now.wall, [&](job::Job& job) {
+        job.pin = job.spec.checkpoint->pin = by_trainer;
+        return true;
+      });
+  }
+  for (const job::JobId& id : jobs)
+    if (const job::Job* job = parts_.table.find(id); job != nullptr && !job::is_over(job->state)) need(*job);
+}
+
+Status Checkpoints::abort(const job::JobId& id, Now now) {
+  const job::Job* job = parts_.table.find(id);
+  if (Status status = check_is_checkpoint(job); !status.ok()) return status;
+  const auto found = pins_.find(job->pin);
+  const std::set<job::JobId> jobs = found == pins_.end() ? std::set<job::JobId>{id} : found->second;
+  end_growth(std::string(job->pin), now.time);
+  for (const job::JobId& one : jobs) parts_.runner.cancel(one, now.time, now.wall);
+  return success();
+}
+
+}  // namespace tideway::daemon

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a lane does with its share of a rate.
+#include "engine/lane_port.h"
+
+#include "packet_io/sim_packet_io.h"
+#include "support/test_aead.h"
+
+#include <gtest/gtest.h>
+
+namespace tideway::engine {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Lets all through, and wants to leave a long train at first.
+class StartsWithTrain final : public CongestionController {
+ public:
+  void on_ack(const AckSample&) override {}
+  void on_loss(const LossSample&) override {}
+  void on_spurious_loss(Time) override {}
+  Bytes window() const override { return 1_MiB; }
+  Rate pacing_rate() const override { return 1_Gbit; }
+  Bytes train() const override { return 64_KiB; }
+};
+
+struct LaneShare : testing::Test {
+  static constexpr SlotId kOf{3};
+  static constexpr TransferHandle kBy{1};
+  static constexpr Rate kSmall = Rate::bytes_per_second(10'000);  // a packet takes more than a tenth of a second
+  const LaneHandle handle = lane_handle(0, 1);
+  Time now{milliseconds(1000)};
+  std::unique_ptr<BufferPool> pool = BufferPool::create(4).value();
+  flow::FlowTable table{0};
+  flow::CreditPool credit{.blocks_max = 2};
+  std::pair<std::unique_ptr<packet_io::SimWire>, std::unique_ptr<packet_io::SimWire>> wire = packet_io::quiet_wire(1024);
+  packet_io::SimPacketIo io{{.address = Endpoint::parse("10.0.0.1:0").value()}, *wire.first};
+  std::shared_ptr<LaneBoard> board = std::make_shared<LaneBoard>(1);
+  SpscRing<BlockNotice> notices{8};
+  std::unique_ptr<LanePort> lane;
+
+  void SetUp() override {
+    OpenLane open;
+    open.credit_unit = kBufferSize;
+    open.board = board;
+    lane = std::make_unique<LanePort>(now, open, LanePort::Ground{*pool, table, credit});
+    OpenFlow flow;
+    flow.config.local = table.reserve(7).value();
+    flow.config.mtu_max = 1500_B;
+    flow.config.rtt_initial = milliseconds(10);
+    flow.config.peer = Endpoint::parse("10.0.0.2:7401").value();
+    for (auto* keys : {&flow.send_keys, &flow.receive_keys})
+      for (auto& key : *keys) key = std::make_unique<test::TestAead>(1);
+    const auto path = io.open_path({.local = io_address(), .remote = flow.config.peer}).value();
+    flow.local = path.local;
+    lane->add_flow(now, std::move(flow), path.id, std::make_unique<StartsWithTrain>());
+    lane->deal(now, kSmall);
+  }
+  static Endpoint io_address() { return Endpoint::parse("10.0.0.1:0").value(); }
+  void offer_block() {
+    ASSERT_TRUE(lane->open_slot({OpenSlot::Role::kSending, handle, kOf, kBy, 2 * kBufferSize}).ok());
+    lane->take_block({handle, kBy, {{kOf, BlockId(0)}, 1, 1'000'000, pool->take()}});
+    ASSERT_TRUE(lane->start_blocks(handle, notices));
+  }
+  uint64_t sent_by(Time until) {
+    for (; now <= until; now += milliseconds(1)) lane->transmit(now, io);
+    lane->tell_board();
+    return board->flows[0].bytes_sent.get();
+  }
+  void TearDown() override {
+    lane->close(now, io);
+    lane.reset();
+  }
+};
+
+// It used to count as one who wants nothing, because it had sent nothing, and stayed where it was for seconds.
+TEST_F(LaneShare, WhoWaitsForHisPacketWantsMore) {
+  offer_block();
+  sent_by(now + milliseconds(20));
+  lane->deal(now, kSmall);  // of this share nothing has left by the next deal
+  sent_by(now + milliseconds(20));
+  EXPECT_TRUE(lane->wanted_rate(now).is_unlimited());
+}
+
+TEST_F(LaneShare, WhoHasNothingToSendWantsNothing) {
+  sent_by(now + milliseconds(20));
+  lane->deal(now, kSmall);
+  sent_by(now + milliseconds(20));
+  EXPECT_LT(lane->wanted_rate(now), kSmall);  // its path challenges
+}
+
+// It used to wait as the share before had asked it to.
+TEST_F(LaneShare, ALargerOneCountsAtOnce) {
+  offer_block();
+  const uint64_t before = sent_by(now + milliseconds(20));
+  lane->deal(now, 10_Mbit);
+  EXPECT_LE(lane->next_deadline(now), now + milliseconds(2));
+  EXPECT_GT(sent_by(now + milliseconds(2)), before + 1000);
+}
+
+// A train of 64 KiB would take seven seconds to come together.
+TEST_F(LaneShare, NoTrainIsWaitedForBehindIt) {
+  offer_block();
+  const uint64_t before = sent_by(now + milliseconds(20));
+  EXPECT_GT(sent_by(now + milliseconds(200)), before + 1000);
+}
+
+}  // namespace
+}  // namespace tideway::engine

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A training that announces nothing, as counters show it: in bins of 10 ms, with computing that takes longer or shorter each time.
+#include "planner/counter_watch.h"
+#include "planner/site_loop.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+
+namespace tideway::planner {
+namespace {
+
+constexpr uint64_t kCountedId = gate::training_id("silent");
+constexpr Rate kCountedLink = Rate::bits_per_second(1'000'000'000);
+constexpr double kUsualBurst = 0.4;  // seconds
+
+class CountedTraining {
+ public:
+  // `jitter`: one sigma, of a period of a second.
+  CountedTraining(double jitter, unsigned seed) : loop_({{.link_sites = {gate::site_id("wisconsin")}, .trainings = {{kCountedId, {0}}}}, {rules()}}), jitter_(jitter), random_(seed) {}
+
+  void iterate(double period = 1) {
+    pass(std::max(0.1, period - kUsualBurst + jitter_ * normal_(random_)), 0);
+    pass(kUsualBurst, 1);
+  }
+  // Iterations until it is locked with that period, `most` + 1 if not by then.
+  int iterations_to_lock(int most, double period) {
+    for (int i = 1; i <= most; ++i) {
+      iterate(period);
+      const double seen = std::chrono::duration<double>(watch().period(now_)).count();
+      if (watch().lock(now_) == Lock::kLocked && std::abs(seen - period) < 0.05 + jitter_) return i;
+    }
+    return most + 1;
+  }
+  const TrainingWatch& watch() const { return loop_.training(0); }
+
+ private:
+  static TrainingRules rules() {
+    TrainingRules rules;
+    rules.counters = TrainingRules::Counters::kWatched;
+    return rules;
+  }
+  void pass(double seconds, uint64_t is_bursting) {
+    const Time until = now_ + Duration(static_cast<int64_t>(seconds * 1e9));
+    for (; now_ < until; now_ += CounterWatch::kBin) {
+      sent_ += is_bursting * kCountedLink.over(CounterWatch::kBin).count();
+      loop_.on_counted(0, counters_, {now_, sent_, 0, 0, 0});
+      loop_.on_time(now_);
+    }
+  }
+
+  CounterWatch counters_{kCountedLink};
+  SiteLoop loop_;
+  const double jitter_;
+  std::mt19937_64 random_;
+  std::normal_distribution<double> normal_;
+  Time now_{std::chrono::seconds(1000)};
+  uint64_t sent_ = 0;
+};
+
+struct Locked { int at_first = 0, again = 0; };
+constexpr int kLockRuns = 40;
+
+// Of kLockRuns runs, those that were locked in ten iterations, and again in five after a step of a fifth.
+Locked runs_that_lock(double jitter) {
+  Locked locked;
+  for (unsigned seed = 1; seed <= kLockRuns; ++seed) {
+    CountedTraining training(jitter, seed);
+    locked.at_first += training.iterations_to_lock(10, 1) <= 10;
+    for (int i = 0; i < 10; ++i) training.iterate();
+    locked.again += training.iterations_to_lock(5, 1.2) <= 5;
+  }
+  return locked;
+}
+
+// How many of forty runs have to. A fifth of a period is no more than how far single begins stray, where they stray by as much; then
+// what was locked just stays so.
+TEST(CountedTraining, IsLockedInTenIterationsAndInFiveAfterAStep) {
+  struct Row { double jitter; int at_first, again; };
+  for (const Row& row : {Row{0, 40, 40}, Row{0.02, 38, 36}, Row{0.05, 36, 30}, Row{0.2, 22, 36}}) {
+    const Locked locked = runs_that_lock(row.jitter);
+    EXPECT_GE(locked.at_first, row.at_first) << row.jitter;
+    EXPECT_GE(locked.again, row.again) << row.jitter;
+  }
+}
+
+}  // namespace
+}  // namespace tideway::planner
