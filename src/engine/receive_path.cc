@@ -10,6 +10,7 @@ namespace tideway::engine {
 namespace {
 
 constexpr uint32_t kWritingsMax = 1 << 14;  // numbers of blocks being written; far more than buffers
+constexpr std::string_view kBlockingQueue = "threads";
 constexpr size_t kWritingsBehind = 2;       // when another one comes: the disk does not keep up
 constexpr uint32_t kReadTokens = 1U << 30;
 constexpr uint32_t kSyncToken = kCloseTokens - 1, kBatchToken = kCloseTokens - 2;
@@ -109,8 +110,10 @@ void ReceivePath::on_block(BlockUnpacked&& block, EventOutlet&) {
   board().bytes_raw.add(block.block.value().raw.size());
   board().bytes_packed.add(block.packed_size);
   board().blocks.add(1);
-  if (writings_.size() >= kWritingsBehind) board().blocks_unwritten.add(1);
-  if (block.behind == BlockUnpacked::Behind::kMore) board().blocks_queued.add(1);
+  // Where writing blocks its thread, and that thread also unpacks, blocks pile up before they are unpacked.
+  const bool is_behind = block.behind == BlockUnpacked::Behind::kMore, blocks_its_thread = queue_.name() == kBlockingQueue;
+  if (writings_.size() >= kWritingsBehind || (is_behind && blocks_its_thread)) board().blocks_unwritten.add(1);
+  else if (is_behind) board().blocks_queued.add(1);
   waiting_.push_back(std::move(block));
   if (Status status = place_waiting(); !status.ok()) fail(status.error());
 }

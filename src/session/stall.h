@@ -24,7 +24,7 @@ Stall stall_named(std::string_view name);      // kNone: a word that is not know
 class StallWatch {
  public:
   static constexpr uint64_t kBlocksMin = 4;    // fewer say nothing
-  static constexpr double kShare = 0.75;       // of the blocks since the last verdict
+  static constexpr double kShare = 0.5;        // of the blocks since the last verdict
 
   // The verdict changes with every few blocks.
   Stall look(const engine::TransferBoard& board);
