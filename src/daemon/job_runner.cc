@@ -158,6 +158,7 @@ JobRunner::Place JobRunner::find(const job::JobId& id) {
 void JobRunner::turn(Time now, job::WallTime wall) {
   settle(now, wall);
   std::erase_if(modes_, [&](const auto& mode) { return table_.find(mode.first) == nullptr || job::is_over(table_.find(mode.first)->state); });
+  seek(now);
   table_.make_due_runs(wall);
   stop_paused(now, wall);
   start_due(now, wall);
@@ -170,6 +171,7 @@ Time JobRunner::next_deadline() const {
   Time next = peers_.next_deadline();
   if (!running_.empty()) next = std::min(next, next_deal_);
   for (const auto& [id, at] : retry_at_) next = std::min(next, at);
+  next = std::min(next, away_.next_deadline());
   return next;
 }
 
@@ -231,7 +233,7 @@ void JobRunner::start_due(Time now, job::WallTime wall) {
     if (now >= at && (job == nullptr || has_room(*job, wall))) due.push_back(id);
   }
   for (const job::JobId& id : due) {
-    retry_at_.erase(id);
+    forget_retry(id);
     start(id, now, wall);
   }
 }
@@ -377,7 +379,41 @@ void JobRunner::stumble(const job::JobId& id, const Error& why, Time now, job::W
   table_.change(id, wall, [&](job::Job& job) { return job::stumble(job, wall, why, progressed); });
   const job::Job& job = *table_.find(id);
   log::info(job.state == job::State::kFailed ? "job_failed" : "job_waits", "job=" + id + " peer=" + job.peer + " code=" + std::string(why.name()) + " why=\"" + why.what + '"');
-  if (job.state == job::State::kWaiting) retry_at_[id] = now + job::back_off(job::reaction_to(why.fault), job.attempts, random_);
+  if (job.state != job::State::kWaiting) return;
+  retry_at_[id] = now + job::back_off(job::reaction_to(why.fault), job.attempts, random_);
+  const bool is_gone = why.fault == Fault::kPeerLost || why.fault == Fault::kPeerUnreachable;
+  if (is_gone && !peers_.is_up(job.peer)) away_.on_away(job.peer, id, now);
+}
+
+void JobRunner::forget_retry(const job::JobId& id) {
+  retry_at_.erase(id);
+  away_.on_left(id);
+}
+
+// A peer that jobs wait for is dialled by a session without one; when that is up, they all go on, over the same.
+void JobRunner::seek(Time now) {
+  for (const std::string& peer : away_.peers()) {
+    session::Session*& probe = probes_[peer];
+    if (peers_.is_up(peer)) {
+      log::info("peer_is_back", "peer=" + peer);
+      for (const job::JobId& id : away_.on_back(peer))
+        if (const auto waits = retry_at_.find(id); waits != retry_at_.end()) waits->second = now;
+    } else if (probe != nullptr && probe->is_over()) {
+      peers_.give_back(std::exchange(probe, nullptr), now);
+      away_.on_dial_failed(peer, now);
+    } else if (probe == nullptr && away_.wants_dial(peer, now)) {
+      away_.tidy();
+      const auto dialled = peers_.take(peer, {}, now);
+      if (dialled.ok()) probe = dialled.value();
+      else away_.on_dial_failed(peer, now);
+    }
+  }
+  const std::vector<std::string> still = away_.peers();
+  std::erase_if(probes_, [&](const auto& one) {
+    if (std::ranges::find(still, one.first) != still.end()) return false;
+    if (one.second != nullptr) peers_.give_back(one.second, now);
+    return true;
+  });
 }
 
 // Trouble of this side would be the same with every source.
@@ -444,13 +480,13 @@ std::optional<Bytes> JobRunner::left_of(const job::JobId& id) const {
 bool JobRunner::pause(const job::JobId& id, Time now, job::WallTime wall) {
   settle(now, wall);
   if (const Place place = find(id); place != running_.end()) leave(place, now);
-  retry_at_.erase(id);
+  forget_retry(id);
   table_.change(id, wall, [](job::Job& job) { return job::pause(job); });
   return table_.find(id) != nullptr;
 }
 
 bool JobRunner::resume(const job::JobId& id, Time, job::WallTime wall) {
-  retry_at_.erase(id);
+  forget_retry(id);
   table_.change(id, wall, [](job::Job& job) { return job::resume(job); });
   return table_.find(id) != nullptr;
 }
@@ -459,7 +495,7 @@ bool JobRunner::resume(const job::JobId& id, Time, job::WallTime wall) {
 bool JobRunner::cancel(const job::JobId& id, Time now, job::WallTime wall) {
   settle(now, wall);
   if (const Place place = find(id); place != running_.end()) leave(place, now);
-  retry_at_.erase(id);
+  forget_retry(id);
   table_.change(id, wall, [&](job::Job& job) { return job::cancel(job, wall); });
   return table_.find(id) != nullptr;
 }

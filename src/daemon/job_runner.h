@@ -6,6 +6,7 @@
 #pragma once
 #include "api/job_view.h"
 #include "base/random.h"
+#include "daemon/away_peers.h"
 #include "daemon/job_table.h"
 #include "daemon/link_shares.h"
 #include "daemon/peer_sessions.h"
@@ -44,7 +45,7 @@ job::Outcome to_outcome(const engine::TransferDone::Outcome& done, const session
 class JobRunner {
  public:
   JobRunner(session::Gateway& gateway, PeerSessions& peers, JobTable& table, ShareRules rules, uint64_t seed)
-      : gateway_(gateway), peers_(peers), table_(table), shares_(std::move(rules)), random_(seed) {}
+      : gateway_(gateway), peers_(peers), table_(table), shares_(std::move(rules)), random_(seed), away_(seed) {}
   ~JobRunner();
 
   void turn(Time now, job::WallTime wall);
@@ -128,6 +129,8 @@ class JobRunner {
   void requeue(const job::JobId& id, job::WallTime wall); // what ran waits for its turn, and goes on from where it was
   void requeue(Place place, Time now, job::WallTime wall);
   void stumble(const job::JobId& id, const Error& why, Time now, job::WallTime wall, job::Progressed progressed);
+  void seek(Time now);  // peers that are away
+  void forget_retry(const job::JobId& id);
   bool try_next_source(const job::JobId& id, const Error& why, job::WallTime wall);
   void keep_problems(Running& running, job::WallTime wall);
   Place find(const job::JobId& id);
@@ -142,6 +145,8 @@ class JobRunner {
   std::map<job::JobId, Mode> modes_;         // of jobs that are not in the mode of their class
   std::list<Running> running_;               // callbacks of transfers point into it
   std::map<job::JobId, Time> retry_at_;      // of waiting jobs
+  AwayPeers away_;
+  std::map<std::string, session::Session*> probes_;  // by peer that is away: a session that asks whether it is back
 };
 
 }  // namespace tideway::daemon

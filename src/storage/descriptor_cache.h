@@ -27,8 +27,12 @@ class DescriptorCache {
   Open& add(ObjectId id, Descriptor buffered);
   void drop(ObjectId id);
   bool is_busy(ObjectId id) const;
+  // The process has no descriptor left: closes what nothing is at work on, and keeps fewer open from now on. False: all are at work.
+  bool make_do_with_less();
 
  private:
+  static constexpr size_t kOpenLeast = 8;
+  size_t open_max_ = kOpenMax;
   std::list<Open> opens_;  // used last in front
   std::unordered_map<ObjectId, std::list<Open>::iterator> places_;
 };

@@ -200,7 +200,9 @@ void FileSink::end_read_back(const IoDone& done) {
 Result<DescriptorCache::Open*> FileSink::open(const BoundObject& object) {
   if (DescriptorCache::Open* open = files_.find(object.id)) return open;
   const bool is_new = !states_.contains(object.id);
-  auto file = is_new ? staging_.create_object(object.id) : staging_.open_object(object.id, Caching::kBuffered);
+  const auto try_open = [&] { return is_new ? staging_.create_object(object.id) : staging_.open_object(object.id, Caching::kBuffered); };
+  auto file = try_open();
+  if (!file.ok() && file.error().fault == Fault::kNoMemory && files_.make_do_with_less()) file = try_open();
   Bytes there;
   if (is_new && !file.ok() && file.error().fault == Fault::kDestExists) {  // released and bound again, or of an earlier process
     file = staging_.reopen_object(object.id);

@@ -130,6 +130,7 @@ Result<DescriptorCache::Open*> FileSource::open(const BoundObject& object) {
   if (!place.ok()) return std::move(place).error();
   const auto& [root, name] = place.value();
   auto file = root->open_file(name, Access::kRead);
+  if (!file.ok() && file.error().fault == Fault::kNoMemory && files_.make_do_with_less()) file = root->open_file(name, Access::kRead);
   if (!file.ok()) {
     const Fault fault = file.error().fault;
     if (fault == Fault::kSourceMissing) return vanished(root->shown(name));

@@ -47,6 +47,19 @@ TEST(SimFaults, ABlackoutOfThreeSecondsIsSurvivedAndTheTransferGoesOn) {
   }
 }
 
+// A session is given up after ten seconds of silence; what is below it would do without that.
+TEST(SimFaults, N05FlowsFindTheirPathAgainAfterMinutes) {
+  SimPair sim({.link = {.rate = 50_Mbit, .delay = milliseconds(10)}});
+  sim.open({.slot = kSlot, .blocks = 60});
+  const auto set_dead = [&sim](bool is_dead) { for (size_t f = 0; f < 2; ++f) sim.set_flow_dead(f, is_dead); };
+  const Duration back = milliseconds(200) + std::chrono::minutes(2);
+  sim.at(milliseconds(200), [&] { set_dead(true); });
+  sim.at(back, [&] { set_dead(false); });
+  ASSERT_TRUE(sim.run_until_done({kSlot}, back + seconds(60))) << state_of(sim);
+  EXPECT_LT(sim.now() - Time(), back + seconds(6)) << "five seconds to find it, and 6 MB at 100 Mbit/s";
+  EXPECT_TRUE(sim.is_home());
+}
+
 TEST(SimFaults, AnMtuCutFallsBackToTheBaseAndGoesOn) {
   SimPair sim({.link = {.rate = 50_Mbit, .delay = milliseconds(10)}, .flows = 1});
   sim.open({.slot = kSlot, .blocks = 80});

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/fsuid.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -103,6 +104,34 @@ TEST_P(FileSourceTest, APartOfAFileThatGrowsIsReadWhereItLies) {
   root_.write("step/deep/other", leaf + leaf);
   std::filesystem::rename(root_ / "step/deep/other", root_ / "step/deep/shard");
   EXPECT_EQ(close(part.number).error().fault, Fault::kSourceChanged) << "it is another file";
+}
+
+TEST_P(FileSourceTest, P10WithFewDescriptorsFewerFilesAreOpenAtOnceAndAllAreRead) {
+  constexpr size_t kFiles = 60, kLeft = 10;
+  for (size_t i = 0; i < kFiles; ++i) root_.write("f" + std::to_string(i), std::to_string(i));
+  start();
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int lowest = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  ::close(lowest);
+  const rlimit few{static_cast<rlim_t>(lowest) + kLeft, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  std::vector<Status> all;
+  std::vector<std::string> bytes;
+  for (const ManifestEntry& entry : entries_) {
+    if (entry.type != EntryType::kFile) continue;
+    bytes.emplace_back(entry.size.count(), '?');
+    all.push_back(read(entry.number, 0, std::as_writable_bytes(std::span(bytes.back()))));
+  }
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_EQ(bytes.size(), kFiles);
+  for (const Status& one : all) EXPECT_TRUE(one.ok()) << one.error().what;
+  size_t at = 0;
+  for (const ManifestEntry& entry : entries_) {
+    if (entry.type != EntryType::kFile) continue;
+    EXPECT_EQ("f" + bytes[at], entry.name);
+    at += 1;
+  }
 }
 
 TEST_P(FileSourceTest, HolesAreZerosWithoutBeingRead) {
