@@ -133,7 +133,8 @@ void UringQueue::on_result(uint32_t index, int result) {
   Slot& slot = slots_[index];
   TIDEWAY_CHECK(slot.is_used);
   const IoRequest& request = slot.request;
-  if (result == -EINTR || result == -EAGAIN) return prepare(index);
+  // Nobody here cancels; the kernel does when a signal keeps it from starting a thread for its queue (net_tap is full of them).
+  if (result == -EINTR || result == -EAGAIN || result == -ECANCELED) return prepare(index);
   IoDone done{request.owner, request.user, result < 0 ? -result : 0, slot.transferred};
   if (request.op == IoOp::kRead || request.op == IoOp::kWrite) {
     if (result > 0) {
