@@ -219,9 +219,9 @@ for try in 1 2 3 4 5 6; do
   tideway restore -q any:data/hurt --latest "$here/hurt-back-$try"
   python3 "$trainer" check "$here/hurt-back-$try" || fail "a damaged replica came back"; pass
   flip "$work/$site/data/hurt/step-1/__0_0.distcp"
-  grep -q 'source_given_up.*code=hash_mismatch' "$work/atlanta.log" && break
+  grep -q 'source_given_up.*code=source_corrupt' "$work/atlanta.log" && break
 done
-grep -q 'source_given_up.*code=hash_mismatch' "$work/atlanta.log" || fail "no damaged replica was asked"; pass
+grep -q 'source_given_up.*code=source_corrupt' "$work/atlanta.log" || fail "no damaged replica was asked"; pass
 # One replica dies in the middle.
 tideway bwlimit off > /dev/null
 "$bin/tideway" --config "$work/atlanta.toml" restore -q any:data/large --latest "$here/large-back" 2> "$work/restore.log" &
