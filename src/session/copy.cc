@@ -69,6 +69,14 @@ Result<std::shared_ptr<Transfer>> push(Session& session, const TransferId& id, C
   return session.push(std::move(start), std::move(open));
 }
 
+// The directory that another tree takes the place of, as what it is called where it lies; nothing when it is not to be replaced.
+std::optional<SplitPath> replaced(const LocalAddress& to, const messages::TransferOptions& options) {
+  const bool as_a_whole = options.overwrite == messages::Overwrite::kAlways && options.publish == messages::PublishForm::kRename;
+  SplitPath parts = split_path(to.path);
+  if (!as_a_whole || to.trailing == Trailing::kSlash || parts.last.empty()) return std::nullopt;
+  return parts;
+}
+
 Result<std::shared_ptr<Transfer>> pull(Session& session, const TransferId& id, CopyRequest request, const OpenLocal& open_local) {
   const auto& to = std::get<LocalAddress>(request.destination);
   const auto& first = std::get<RemoteAddress>(request.sources.front());
@@ -90,8 +98,11 @@ Result<std::shared_ptr<Transfer>> pull(Session& session, const TransferId& id, C
     open.only = std::move(*request.only);
   }
   engine::StartSink start;
-  auto place = open_local(to.path, storage::Side::kDestination);
+  const auto former = replaced(to, request.options);
+  auto place = open_local(former ? former->parent : to.path, storage::Side::kDestination);
   if (!place.ok()) return std::move(place).error();
+  if (former && !place.value().name.is_root()) return Error{Fault::kTypeConflict, "\"" + former->parent + "\" is no directory", "make it first"};
+  if (former) place.value().name = storage::single_name(former->last);
   start.root = std::move(place.value().dir);
   start.destination = std::move(place.value().name);
   start.form = form_of(to.trailing);
