@@ -160,7 +160,7 @@ Api::Answer Api::dispatch(Route route, const Call& call) {
 // What the gate does counts while a job would send.
 std::string Api::held_by(const job::Job& job) const {
   std::string held(parts_.runner.held_by(job, wall_));
-  if (!held.empty() || job.state != job::State::kRunning || !parts_.runner.is_gated(job)) return held;
+  if (!held.empty() || job.state != job::State::kRunning || parts_.runner.mode_of(job) != Mode::kScavenge) return held;
   const auto link = std::ranges::find(tide_.views(), job.peer, &api::LinkView::peer);
   return link == tide_.views().end() || link->gates.empty() ? held : link->gates.front().reason;
 }
