@@ -43,7 +43,7 @@ daemon::ShareRules shares_of(const GatewayConfig& config) {
   for (const Link& link : config.links) {
     daemon::LinkRule rule{link.peer, link.capacity, link.timetable, link.zone};
     rule.leftover_floor = link.leftover_floor;
-    if (link.may_hurt == Link::Hurt::kForDeadlines) rule.may_hurt = daemon::LinkRule::Hurt::kForDeadlines;
+    rule.hurt_max = link.may_hurt;
     const bool is_crossed = std::ranges::any_of(config.trainings, [&](const Training& training) { return std::ranges::count(training.peers, link.peer) > 0; });
     if (is_crossed && link.queue == Link::LowerEffort::kNone) rule.tide = daemon::LinkRule::Tide::kTrainings;
     rules.links.push_back(std::move(rule));

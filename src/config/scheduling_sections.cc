@@ -13,13 +13,10 @@
 namespace tideway::config {
 namespace {
 
-// A share between none and all would need a gate that knows jobs apart.
-Result<Link::Hurt> parse_hurt(std::string_view text) {
-  const auto share = parse_percent(text);
-  if (!share.ok()) return share.error();
-  if (share.value() > 0 && share.value() < 1)
-    return invalid(quoted(text) + " is between none and all, which this version cannot keep to", "write 0%, or 100%: jobs that may, and whose deadlines need it, compete with trainings");
-  return share.value() > 0 ? Link::Hurt::kForDeadlines : Link::Hurt::kNever;
+Result<double> parse_hurt(std::string_view text) {
+  auto share = parse_percent(text);
+  if (share.ok() && share.value() > 1) return invalid(quoted(text) + " is more than all of a link", "write up to 100%");
+  return share;
 }
 
 Result<std::optional<Rate>> parse_floor(std::string_view text) {

@@ -158,8 +158,7 @@ struct Link {
   // kOwn: the network has a lower-effort queue, and that, not a gate, keeps bulk out of the way.
   enum class LowerEffort : uint8_t { kNone, kOwn } queue = LowerEffort::kNone;
   std::optional<Rate> leftover_floor;  // what planning counts on before the tide has been seen for three days
-  // kForDeadlines: jobs that may, and whose deadlines need it, compete with trainings.
-  enum class Hurt : uint8_t { kNever, kForDeadlines } may_hurt = Hurt::kNever;
+  double may_hurt = 0;              // of the link during bursts, for jobs that may and whose deadlines need it; 1: they compete
   std::string congestion;           // a name in the registry of controllers; empty: by kind, see config/phases.h
   Dscp dscp = Dscp::kLowerEffort;
   std::string at;

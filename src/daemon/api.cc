@@ -161,7 +161,7 @@ Api::Answer Api::dispatch(Route route, const Call& call) {
 std::string Api::held_by(const job::Job& job) const {
   std::string held(parts_.runner.held_by(job, wall_));
   if (!held.empty() || job.state != job::State::kRunning) return held;
-  if (parts_.runner.is_gated(job)) held = tide_.holds(job.peer);
+  if (parts_.runner.mode_of(job) == Mode::kScavenge) held = tide_.holds(job.peer);
   return held.empty() ? std::string(parts_.runner.slowed_by(job)) : held;
 }
 

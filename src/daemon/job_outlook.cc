@@ -99,7 +99,7 @@ planner::PlannedJob JobOutlook::plan_of(const job::Job& job, const LinkRule& rul
     planned.left = runner_.left_of(job.id).value_or(job.spec.bytes);
     planned.weight = static_cast<double>(job.spec.weight.value_or(1) * rules.class_weights[service]);
   }
-  if (rule.may_hurt == LinkRule::Hurt::kForDeadlines) planned.hurt_max = job.spec.hurt_max.value_or(0);
+  planned.hurt_max = std::min(rule.hurt_max, job.spec.hurt_max.value_or(0));
   planned.rate_max = std::min(job.spec.rate_max, rules.class_rates[service]);
   return planned;
 }
@@ -157,7 +157,7 @@ void JobOutlook::plan(Now now) {
 // Deadlines that are in danger, and how far what runs may go.
 void JobOutlook::judge(const LinkRule& rule, Link& link, Now now) {
   std::vector<std::pair<job::JobId, bool>> changed;
-  std::vector<std::pair<job::JobId, JobRunner::Steer>> steered;
+  std::vector<Steered> steered;
   for (const Planned& planned : link.jobs) {
     if (!planned.job.deadline) continue;
     const planner::Prospect prospect = planner::prospect_of({link.days->usual, link.days->low}, planned.job, planned.until);
@@ -167,10 +167,9 @@ void JobOutlook::judge(const LinkRule& rule, Link& link, Now now) {
     const job::Job& job = *planned.in_table;
     if (job.is_at_risk != is_at_risk) changed.emplace_back(job.id, is_at_risk);
     if (job.state != job::State::kRunning) continue;
-    // A share between none and all is not there yet, so it competes when the gaps alone are too little; and goes on so until there is
-    // some room again, since each change costs a session.
-    const bool competes = prospect.escalation.burst_share > 0 && (prospect.escalation.rho >= 1 || !runner_.is_gated(job));
-    steered.push_back({job.id, {competes ? Mode::kFair : Mode::kScavenge, planner::deadline_at_this_rate(link.days->low, *planned.job.deadline)}});
+    // To compete costs a session, so who does goes on until there is some room again.
+    const bool goes_on = prospect.escalation.burst_share > 0 && runner_.mode_of(job) == Mode::kFair && !runner_.is_gated(job);
+    steered.push_back({&job, *planned.job.deadline, goes_on ? 1 : prospect.escalation.burst_share});
   }
   for (const auto& [id, is_at_risk] : changed) {
     table_.change(id, now.wall, [risk = is_at_risk](job::Job& job) {
@@ -179,7 +178,21 @@ void JobOutlook::judge(const LinkRule& rule, Link& link, Now now) {
     });
     log::info(is_at_risk ? "deadline_at_risk" : "deadline_in_reach", "job=" + id + " peer=" + rule.peer);
   }
-  for (const auto& [id, steer] : steered) runner_.steer(id, steer, now.time, now.wall);
+  steer(rule, *link.days, std::move(steered), now);
+}
+
+// All of a link's jobs together take no more from its trainings than its owner allows; what is due first goes first.
+void JobOutlook::steer(const LinkRule& rule, const Days& days, std::vector<Steered> jobs, Now now) {
+  std::ranges::stable_sort(jobs, {}, &Steered::deadline);
+  std::vector<double> wanted;
+  for (const Steered& one : jobs) wanted.push_back(one.burst_share);
+  const std::vector<double> shares = planner::share_bursts(wanted, rule.hurt_max);
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    const Mode mode = shares[i] >= 1 ? Mode::kFair : shares[i] > 0 ? Mode::kHybrid : Mode::kScavenge;
+    const Rate in_bursts = mode == Mode::kHybrid ? rule.capacity * shares[i] : Rate();
+    const job::JobId id = jobs[i].job->id;
+    runner_.steer(id, {mode, planner::deadline_at_this_rate(days.low, jobs[i].deadline), in_bursts}, now.time, now.wall);
+  }
 }
 
 void JobOutlook::look_at_paces(Now now) {

@@ -91,6 +91,8 @@ class JobOutlook {
   bool is_changed() const { return !table_.events().empty() && table_.events().back().number != planned_event_; }
   void plan(Now now);
   void judge(const LinkRule& rule, Link& link, Now now);
+  struct Steered { const job::Job* job; Time deadline; double burst_share; };  // of those that run; what it wants of the bursts
+  void steer(const LinkRule& rule, const Days& days, std::vector<Steered> jobs, Now now);
   void look_at_paces(Now now);
   api::Feasibility judge_deadline(const LinkRule& rule, const planner::Calendar& low, std::span<const Planned> jobs, const planner::PlannedJob& wanted, Now now) const;
   const LinkRule* rule_for(std::string_view peer) const;

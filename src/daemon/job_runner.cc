@@ -335,7 +335,7 @@ void JobRunner::deal(Time now, job::WallTime wall) {
     if (!running.pushes()) continue;
     running.given = *rate++;
     running.held_to = shares_.held_to(*sender++, senders, gateway_.engine().rate(), wall);
-    running.session->limit_rate(*running.transfer, running.given);
+    running.session->limit_rate(*running.transfer, running.given, running.steer.in_bursts);
   }
 }
 
@@ -455,6 +455,10 @@ void JobRunner::steer(const job::JobId& id, const Steer& steer, Time now, job::W
   if (place == running_.end() || !place->pushes()) return;
   place->steer.due = steer.due;
   const job::Job& job = *table_.find(id);
+  if (const Rate before = std::exchange(place->steer.in_bursts, steer.in_bursts); before != steer.in_bursts) {
+    next_deal_ = now;
+    log::info("job_mode_changed", "job=" + id + " mode=" + (steer.in_bursts > Rate() ? "hybrid bits_per_second_in_bursts=" + std::to_string(static_cast<uint64_t>(steer.in_bursts.bits_per_second())) : "scavenge"));
+  }
   const bool competes = steer.mode == Mode::kFair;
   if (!shares_.is_gated(job.spec.service) || modes_.contains(id) == competes) return;
   if (competes) modes_[id] = Mode::kFair;
@@ -548,6 +552,12 @@ std::optional<api::Progress> JobRunner::progress(const job::JobId& id) const {
   numbers.packets_sent -= std::min(numbers.packets_sent, found->packets_sent);
   numbers.packets_lost -= std::min(numbers.packets_lost, found->packets_lost);
   return to_progress(numbers);
+}
+
+Mode JobRunner::mode_of(const job::Job& job) const {
+  if (!is_gated(job)) return Mode::kFair;
+  const auto found = std::ranges::find(running_, job.id, &Running::id);
+  return found != running_.end() && found->steer.in_bursts > Rate() ? Mode::kHybrid : Mode::kScavenge;
 }
 
 std::optional<JobRunner::Share> JobRunner::share_of(const job::JobId& id) const {

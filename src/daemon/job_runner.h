@@ -63,7 +63,11 @@ class JobRunner {
   };
   bool set_rank(const job::JobId& id, const Rank& rank, Time now, job::WallTime wall);
   // How a running job with a deadline is to go on. A change of mode takes it to another session, from where it is.
-  struct Steer { Mode mode = Mode::kScavenge; std::optional<Time> due; };
+  struct Steer {
+    Mode mode = Mode::kScavenge;
+    std::optional<Time> due;
+    Rate in_bursts{};  // of kHybrid: what it may send while a training communicates
+  };
   void steer(const job::JobId& id, const Steer& steer, Time now, job::WallTime wall);
   void set_ceiling(std::string peer, const LinkShares::Ceiling& ceiling) {
     shares_.set_ceiling(std::move(peer), ceiling);
@@ -83,6 +87,7 @@ class JobRunner {
   // What is still to be sent of a job that runs; nothing: it does not run, or is not known yet.
   std::optional<Bytes> left_of(const job::JobId& id) const;
   std::optional<Duration> retries_in(const job::JobId& id, Time now) const;
+  Mode mode_of(const job::Job& job) const;
   bool is_gated(const job::Job& job) const { return !modes_.contains(job.id) && shares_.is_gated(job.spec.service); }
   session::Manners manners_of(job::Class service) const { return shares_.is_gated(service) ? session::Manners::kYields : session::Manners::kInsists; }
   // Of a job that sends: what the last deal gave it, and what it sent before that.

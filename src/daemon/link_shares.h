@@ -27,7 +27,7 @@ struct LinkRule {
   planner::ZoneRule zone;
   Rate ceiling = Rate::unlimited();       // of the operator
   std::optional<Rate> leftover_floor{};  // what planning counts on before the tide has been seen for three days
-  enum class Hurt : uint8_t { kNever, kForDeadlines } may_hurt = Hurt::kNever;
+  double hurt_max = 0;                   // what deadlines may take of it during bursts
   enum class Tide : uint8_t { kNone, kTrainings } tide = Tide::kNone;  // whether trainings cross it
 };
 

@@ -19,7 +19,7 @@ api::JobInPlan job_in_plan(const ScheduleSources& from, const job::Job& job) {
   made.weight = job.spec.weight.value_or(1) * from.runner.shares().rules().class_weights[static_cast<size_t>(job.spec.service)];
   made.rate = job.spec.rate_max;
   if (job.state != job::State::kRunning) return made;
-  made.mode = name_of(from.runner.is_gated(job) ? Mode::kScavenge : Mode::kFair);
+  made.mode = name_of(from.runner.mode_of(job));
   if (const auto share = from.runner.share_of(job.id)) made.rate = share->given, made.sent = share->sent;
   return made;
 }

@@ -107,6 +107,7 @@ struct InstallKey {
 struct SetRate {
   LaneHandle lane;
   Rate rate;
+  Rate in_bursts;  // while a training holds bulk back; zero: the trickle
 };
 struct CloseLane {
   LaneHandle lane;

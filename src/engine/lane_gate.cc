@@ -62,7 +62,7 @@ void LaneGate::turn(Time now, Flows flows) {
   gate_ = gate::step(before, now, signal(now), path_);
   if (gate_.until != before.until) rtt_least_ = Duration::max();
   const bool is_changed = gate_.transitions != before.transitions || gate_.reason != before.reason;
-  if (is_changed || gate_.probe_share != before.probe_share) tell_flows(now, flows);
+  if (is_changed || gate_.probe_share != before.probe_share || !is_told_) tell_flows(now, flows);
   if (is_changed || now - told_at_ >= kTellPeriod) tell_board(now, before);
 }
 
@@ -101,10 +101,17 @@ void LaneGate::look(Time now, Flows flows) {
   path_.queue = rtt_least_ > queue_target() ? gate::Queue::kOverTarget : gate::Queue::kUnderTarget;
 }
 
+// Held to measure what bulk costs, or because it costs too much, nothing passes but the trickle.
+Rate LaneGate::let_through(size_t flows) const {
+  const bool is_for_training = gate_.reason == gate::GateReason::kTraining || gate_.reason == gate::GateReason::kGuard;
+  return is_for_training && flows > 0 ? in_bursts_ * (1.0 / static_cast<double>(flows)) : Rate();
+}
+
 void LaneGate::tell_flows(Time now, Flows flows) {
   passes_ = 0;
+  is_told_ = true;
   for (size_t i = 0; i < flows.size(); ++i) {
-    const Rate most = gate::ceiling(gate_, remembered_[i].rate(), trickle());
+    const Rate most = std::max(gate::ceiling(gate_, remembered_[i].rate(), trickle()), let_through(flows.size()));
     flows[i]->set_pass(now, {.most = most, .model = is_open() ? flow::Pass::Model::kLearns : flow::Pass::Model::kRests});
     if (!most.is_unlimited()) passes_ += most.bytes_per_second();
   }

@@ -9,6 +9,7 @@
 #include "gate/remembered_rate.h"
 
 #include <array>
+#include <utility>
 
 namespace tideway::engine {
 
@@ -29,6 +30,8 @@ class LaneGate {
   // What the flows wrote and took, for the board. Before it is handed to the kernel: whoever compares with an interface's counters
   // has to know of our bytes first.
   void count(Flows flows);
+  // What a deadline is allowed to take from trainings, of all flows together, in UDP payload; zero: nothing.
+  void let_in_bursts(Rate rate) { is_told_ &= std::exchange(in_bursts_, rate) == rate; }
   Time next_deadline(Time now) const;
   bool is_open() const { return gate_.state == gate::GateState::kOpen; }
   const gate::Gate& gate() const { return gate_; }
@@ -36,6 +39,7 @@ class LaneGate {
  private:
   gate::GateSignal signal(Time now) const;
   void look(Time now, Flows flows);
+  Rate let_through(size_t flows) const;
   void tell_flows(Time now, Flows flows);
   void tell_board(Time now, const gate::Gate& before);
   Duration queue_target() const;
@@ -52,6 +56,8 @@ class LaneGate {
   Duration rtt_least_ = Duration::max();  // of this round trip of PROBE
   Time looked_at_ = Time::min();
   Time told_at_;
+  Rate in_bursts_;
+  bool is_told_ = true;                   // the flows know of it
   uint64_t passes_ = 0;                   // bytes per second, while it is not open
   uint64_t bytes_sent_ = 0, bytes_received_ = 0;
   struct Told {

@@ -191,6 +191,11 @@ bool is_usable(flow::FlowState state) { return state == flow::FlowState::kOpen |
 
 }  // namespace
 
+void LanePort::set_ceiling(Rate ceiling, Rate in_bursts) {
+  ceiling_ = ceiling;
+  if (gate_) gate_->let_in_bursts(in_bursts * kPayloadShare);
+}
+
 Rate LanePort::wanted_rate(Time now, const Port& port) const {
   const flow::FlowStats stats = port.flow->stats();
   if (!is_usable(stats.state)) return Rate();

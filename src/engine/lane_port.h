@@ -34,8 +34,9 @@ class LanePort {
   void take_block(BlockToSend&& block);
   void on_buffer_free(const BufferFreed& freed);
 
-  // The lane's own ceiling on what it sends, in bytes as the link is charged for them.
-  void set_ceiling(Rate ceiling) { ceiling_ = ceiling; }
+  // The lane's own ceiling on what it sends, in bytes as the link is charged for them; and what its gate lets through all the same
+  // while a training communicates.
+  void set_ceiling(Rate ceiling, Rate in_bursts);
   // How much of a shared rate it could use, judged by what it sent since the last deal(); and its share until the next.
   Rate wanted_rate(Time now) const;
   void deal(Time now, Rate share);

@@ -175,7 +175,7 @@ void NetWorker::obey(Time, InstallKey&& install) {
 void NetWorker::obey(Time, SetRate&& set) {
   LanePort* lane = find(set.lane);
   if (lane == nullptr) return;
-  lane->set_ceiling(set.rate);
+  lane->set_ceiling(set.rate, set.in_bursts);
   dealt_at_ = Time{};  // a small transfer is through before the next deal would be due
 }
 

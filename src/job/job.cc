@@ -35,8 +35,8 @@ Status check_plan(const Spec& spec) {
   if (spec.rpo && spec.every && time_to_copy(*spec.rpo, *spec.every) <= std::chrono::milliseconds(0))
     return usage("a recovery point no older than its objective needs copies more often: the lag reaches their interval even if sending took no time",
                  "write an rpo longer than every");
-  if (spec.hurt_max && *spec.hurt_max != 0 && *spec.hurt_max != 1)
-    return usage("hurt_max is neither 0 nor 1", "write 1 to let the job compete with trainings if its deadline needs that and the link's owner allows it");
+  if (spec.hurt_max && !(*spec.hurt_max >= 0 && *spec.hurt_max <= 1))
+    return usage("hurt_max is no share of a link", "write 0 to 1, such as 0.1: what the job may take while trainings communicate if its deadline needs that and the link's owner allows it");
   return success();
 }
 

@@ -27,4 +27,13 @@ Escalation escalate(const Need& need) {
   return made;
 }
 
+std::vector<double> share_bursts(std::span<const double> wanted, double most) {
+  std::vector<double> shares;
+  for (const double one : wanted) {
+    shares.push_back(std::clamp(one, 0.0, std::max(most, 0.0)));
+    most -= shares.back();
+  }
+  return shares;
+}
+
 }  // namespace tideway::planner

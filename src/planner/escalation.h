@@ -6,6 +6,9 @@
 #pragma once
 #include <tideway/schedule_policy.h>
 
+#include <span>
+#include <vector>
+
 namespace tideway::planner {
 
 // The steps: shares of the link during bursts; with the last a job competes as if there were no training.
@@ -27,5 +30,9 @@ struct Escalation {
 };
 
 Escalation escalate(const Need& need);
+
+// What jobs of one link get of its bursts when they want so much, in the order of their deadlines: together no more than its owner
+// allows.
+std::vector<double> share_bursts(std::span<const double> wanted, double most);
 
 }  // namespace tideway::planner

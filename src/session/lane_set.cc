@@ -228,9 +228,10 @@ void LaneSet::close_slot(const engine::CloseSlot& slot) {
 }
 
 // Blocks go to the lane that has least to do, so lanes of equal ceilings use them all.
-void LaneSet::set_ceiling(Rate rate) {
-  const Rate each = rate.is_unlimited() ? rate : rate * (1.0 / static_cast<double>(handles_.size()));
-  for (const engine::LaneHandle handle : handles_) engine_.post(engine::SetRate{handle, each});
+void LaneSet::set_ceiling(Rate rate, Rate in_bursts) {
+  const double part = 1.0 / static_cast<double>(handles_.size());
+  const Rate each = rate.is_unlimited() ? rate : rate * part;
+  for (const engine::LaneHandle handle : handles_) engine_.post(engine::SetRate{handle, each, in_bursts * part});
 }
 
 }  // namespace tideway::session

@@ -77,7 +77,7 @@ class LaneSet {
   // A transfer uses all lanes; the sink's start credit holds in each.
   void open_slot(const engine::OpenSlot& slot);  // its lane is filled in, and how many there are
   void close_slot(const engine::CloseSlot& slot);
-  void set_ceiling(Rate rate);                   // of all lanes together
+  void set_ceiling(Rate rate, Rate in_bursts);   // of all lanes together
 
  private:
   struct Lane {

@@ -94,8 +94,8 @@ class Session {
   std::shared_ptr<Transfer> remove(messages::RemoveTree order);
   void cancel(Transfer& transfer, const Error& why);
   // Of a transfer that sends from here. The transfers of a session share its lanes, so one that must keep to a rate of its own
-  // needs a session of its own.
-  void limit_rate(Transfer& transfer, Rate rate);
+  // needs a session of its own. `in_bursts` passes the gate of the link even while a training communicates.
+  void limit_rate(Transfer& transfer, Rate rate, Rate in_bursts = {});
   // More of a growing source is final.
   void grow(const Transfer& transfer, std::vector<engine::GrownPart> parts);
 

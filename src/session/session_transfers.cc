@@ -144,16 +144,20 @@ void Session::on_slot_opened(const engine::SlotOpened& opened) {
 
 // What the lanes may send is what their transfers may, together.
 void Session::set_ceiling() {
-  Rate sum;
-  for (const auto& [id, transfer] : by_id_)
-    if (transfer->role == Role::kSource && transfer->slot) sum = sum + std::min(transfer->rate_max, transfer->rate_own);
+  Rate sum, in_bursts;
+  for (const auto& [id, transfer] : by_id_) {
+    if (transfer->role != Role::kSource || !transfer->slot) continue;
+    sum = sum + std::min(transfer->rate_max, transfer->rate_own);
+    in_bursts = in_bursts + transfer->in_bursts;
+  }
   if (sum == Rate()) return;
   ceiling_ = sum;
-  lanes_.set_ceiling(sum);
+  lanes_.set_ceiling(sum, in_bursts);
 }
 
-void Session::limit_rate(Transfer& transfer, Rate rate) {
+void Session::limit_rate(Transfer& transfer, Rate rate, Rate in_bursts) {
   transfer.rate_own = rate;
+  transfer.in_bursts = in_bursts;
   if (lanes_.are_open()) set_ceiling();
 }
 

@@ -145,10 +145,11 @@ TEST(ConfigFile, LinksHaveTimetablesAndClassesRules) {
 TEST(ConfigFile, LinksSayWhatPlanningCountsOnAndMayHurt) {
   const GatewayConfig config = accepted(minimal_and("[[link]]\npeer = \"oslo\"\nleftover_floor = \"2Gbit\"\nmay_hurt_training = \"100%\"\n[schedule]\nslack = \"25%\"\n"));
   EXPECT_EQ(config.links.at(0).leftover_floor, 2_Gbit);
-  EXPECT_EQ(config.links.at(0).may_hurt, Link::Hurt::kForDeadlines);
+  EXPECT_DOUBLE_EQ(config.links.at(0).may_hurt, 1);
   EXPECT_DOUBLE_EQ(config.schedule.slack, 0.25);
-  EXPECT_EQ(accepted(minimal_and("[[link]]\npeer = \"oslo\"\nmay_hurt_training = \"0%\"\n")).links.at(0).may_hurt, Link::Hurt::kNever);
-  expect_refused(minimal_and("[[link]]\npeer = \"oslo\"\nmay_hurt_training = \"5%\"\n"), ":18:", {"5%", "between none and all"});
+  EXPECT_EQ(accepted(minimal_and("[[link]]\npeer = \"oslo\"\nmay_hurt_training = \"0%\"\n")).links.at(0).may_hurt, 0);
+  EXPECT_DOUBLE_EQ(shares_of(accepted(minimal_and("[[link]]\npeer = \"oslo\"\nmay_hurt_training = \"5%\"\n"))).links.at(0).hurt_max, 0.05);
+  expect_refused(minimal_and("[[link]]\npeer = \"oslo\"\nmay_hurt_training = \"105%\"\n"), ":18:", {"105%"});
   expect_refused(minimal_and("[schedule]\nslack = \"95%\"\n"), ":17:", {"95%"});
 }
 

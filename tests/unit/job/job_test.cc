@@ -289,7 +289,9 @@ TEST(Job, WhatItIsPlannedByMustNotContradictItself) {
   EXPECT_EQ(why([](Spec& spec) { spec.rpo = 45min, spec.every = 30min; }), "");
   EXPECT_NE(why([](Spec& spec) { spec.rpo = 30min, spec.every = 30min; }).find("more often"), std::string::npos);
   EXPECT_EQ(why([](Spec& spec) { spec.hurt_max = 1; }), "");
-  EXPECT_NE(why([](Spec& spec) { spec.hurt_max = 0.5; }).find("hurt_max"), std::string::npos);
+  EXPECT_EQ(why([](Spec& spec) { spec.hurt_max = 0.05; }), "");
+  for (const double wrong : {-0.1, 1.5, std::numeric_limits<double>::quiet_NaN()})
+    EXPECT_NE(why([wrong](Spec& spec) { spec.hurt_max = wrong; }).find("hurt_max"), std::string::npos) << wrong;
 }
 
 TEST(Job, ARunOfASeriesWithAnObjectiveHasADeadline) {

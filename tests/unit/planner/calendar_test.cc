@@ -197,5 +197,17 @@ TEST(Escalation, GoesAsFarAsTheSlackAsksAndTheOwnerAllows) {
   EXPECT_EQ(escalate({.takes = 0s, .time = -1s}).risk, Risk::kNone);  // nothing is left to do
 }
 
+TEST(Escalation, JobsOfALinkTogetherStayWithinWhatItsOwnerAllows) {
+  const std::vector<double> wanted{0.05, 0.2, 0.1, 1, 0.05};
+  const auto near = [&](double most, const std::vector<double>& expected) {
+    const std::vector<double> shares = share_bursts(wanted, most);
+    for (size_t i = 0; i < wanted.size(); ++i) EXPECT_NEAR(shares[i], expected[i], 1e-9) << most << ' ' << i;
+  };
+  near(0, {0, 0, 0, 0, 0});
+  near(0.1, {0.05, 0.05, 0, 0, 0});
+  near(0.3, {0.05, 0.2, 0.05, 0, 0});
+  near(1, {0.05, 0.2, 0.1, 0.65, 0});
+}
+
 }  // namespace
 }  // namespace tideway::planner
