@@ -456,10 +456,6 @@ int symlinkat(const char* target, int dir, const char* name) noexcept {
   if (made == 0) note_new(dir, name);
   return made;
 }
-int linkat(int old_dir, const char* from, int new_dir, const char* to, int flags) noexcept {
-  if (stops(Call::kCreate, new_dir)) return -1;
-  return looked_at(raw(SYS_linkat, old_dir, from, new_dir, to, flags));
-}
 int renameat2(int old_dir, const char* from, int new_dir, const char* to, unsigned flags) noexcept {
   if (stops(Call::kMove, old_dir)) return -1;
   const long done = raw(SYS_renameat2, old_dir, from, new_dir, to, flags);
