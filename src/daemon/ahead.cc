@@ -5,6 +5,7 @@
 #include "session/transfer_id.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace tideway::daemon {
 
@@ -50,12 +51,24 @@ Status Ahead::start(Stream& stream, Time now) {
   stream.session = session.value();
   stream.transfer = std::move(transfer).value();
   stream.told = 0;
+  stream.rate = Rate::unlimited();
   log::info("ahead_started", "job=" + job->id + " peer=" + job->peer);
   return success();
 }
 
-void Ahead::turn(Time now) {
+void Ahead::stop(Time now) {
+  for (Stream& stream : streams_) leave(stream, now);
+  streams_.clear();
+}
+
+void Ahead::turn(Time now, job::WallTime wall) {
   for (Stream& stream : streams_) {
+    const job::Job* job = parts_.table.find(stream.job);
+    if (job == nullptr || job->state == job::State::kPaused || parts_.runner.shares().is_paused(job->peer, wall)) {
+      leave(stream, now);
+      stream.retry_at = now + kRetry;
+      continue;
+    }
     const bool has_failed = stream.transfer != nullptr && (stream.transfer->outcome || stream.session->is_over());
     if (has_failed) {
       const auto& outcome = stream.transfer->outcome;
@@ -69,6 +82,7 @@ void Ahead::turn(Time now) {
       stream.retry_at = now + kRetry;
       continue;
     }
+    if (const Rate rate = parts_.runner.ahead_of(*job, wall); std::exchange(stream.rate, rate) != rate) stream.session->limit_rate(*stream.transfer, rate);
     if (stream.told == stream.grown.size()) continue;
     stream.session->grow(*stream.transfer, {stream.grown.begin() + static_cast<std::ptrdiff_t>(stream.told), stream.grown.end()});
     stream.told = stream.grown.size();

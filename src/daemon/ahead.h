@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Sends ahead what of a growing checkpoint is final, in a transfer beside its job's that never ends (transfer/ahead_name.h). It makes
-// room for trainings as jobs of its class do, on their session. When the peer is lost it begins anew after a while, and the
+// room for trainings as jobs of its class do, on their session, keeps to what they leave of the limits, and rests while its job is
+// paused. When the peer is lost it begins anew after a while, and the
 // sink has what came before. It is help and no duty: what it does not bring the job sends.
 // Thread: control.
 #pragma once
@@ -29,7 +30,8 @@ class Ahead {
   void begin(const job::Job& job);
   void on_grown(const std::string& pin, const std::vector<engine::GrownPart>& parts);
   void end(const std::string& pin, Time now);  // of all jobs of that checkpoint; none is fine
-  void turn(Time now);
+  void turn(Time now, job::WallTime wall);
+  void stop(Time now);  // nothing ends by itself
   Time next_deadline() const;
 
  private:
@@ -40,6 +42,7 @@ class Ahead {
     size_t told = 0;                            // of them, to this transfer
     session::Session* session = nullptr;
     std::shared_ptr<session::Transfer> transfer = {};
+    Rate rate = Rate::unlimited();
     Time retry_at{};
   };
   Status start(Stream& stream, Time now);

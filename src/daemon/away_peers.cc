@@ -16,6 +16,11 @@ bool AwayPeers::wants_dial(const std::string& peer, Time now) const {
   return found != away_.end() && now >= found->second.dials_at;
 }
 
+void AwayPeers::on_dial(const std::string& peer) {
+  const auto found = away_.find(peer);
+  if (found != away_.end()) found->second.dials_at = kNever;
+}
+
 // A random quarter less, so that the gateways of a site that comes back are not dialled by all others at once.
 void AwayPeers::on_dial_failed(const std::string& peer, Time now) {
   const auto found = away_.find(peer);

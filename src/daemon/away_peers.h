@@ -25,6 +25,7 @@ class AwayPeers {
   void on_away(const std::string& peer, const job::JobId& job, Time now);  // the job waits for it
   void on_left(const job::JobId& job) { jobs_.erase(job); }                // it does not any more
   bool wants_dial(const std::string& peer, Time now) const;
+  void on_dial(const std::string& peer);                                   // that has begun, and ends in one of the two below
   void on_dial_failed(const std::string& peer, Time now);
   std::vector<job::JobId> on_back(const std::string& peer);                // those that waited for it
 

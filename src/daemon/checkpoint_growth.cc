@@ -85,7 +85,7 @@ Status Checkpoints::abort(const job::JobId& id, Now now) {
   const job::Job* job = parts_.table.find(id);
   if (Status status = check_is_checkpoint(job); !status.ok()) return status;
   const auto found = pins_.find(job->pin);
-  const std::set<job::JobId> jobs = found == pins_.end() ? std::set<job::JobId>{id} : found->second;
+  const std::set<job::JobId> jobs = found == pins_.end() ? std::set<job::JobId>{job->id} : found->second;
   end_growth(std::string(job->pin), now.time);
   for (const job::JobId& one : jobs) parts_.runner.cancel(one, now.time, now.wall);
   return success();

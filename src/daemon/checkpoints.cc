@@ -175,7 +175,9 @@ void Checkpoints::submit(const Submission& submission, Now now, Answer answer) {
     const bool is_repeated = known != nullptr && known->owner == one.owner && !one.spec.submission_id.empty() && known->spec.submission_id == one.spec.submission_id;
     if (known != nullptr && !is_repeated) {
       ids.push_back(known->id);
-      if (!is_growing && growing_.contains(known->pin)) complete_known(std::string(known->pin), submission.request.pin, now);  // whoever sees it whole
+      // Whoever sees it whole, in the same place, and is not another user.
+      const bool may_say_so = known->spec.checkpoint->path == submission.request.path && (known->owner == one.owner || LocalGrants::is_privileged(submission.caller));
+      if (!is_growing && may_say_so && growing_.contains(known->pin)) complete_known(std::string(known->pin), submission.request.pin, now);
     } else {
       fresh.push_back(std::move(one));  // the table compares what is asked for twice under one id
     }
@@ -242,7 +244,7 @@ void Checkpoints::turn(Now now) {
     if (const job::Job* job = parts_.table.find(id)) on_over(*job, now.time);
   }
   search_.turn(now.time);
-  ahead_.turn(now.time);
+  ahead_.turn(now.time, now.wall);
   retention_.turn(now.time, now.wall);
 }
 

@@ -58,6 +58,7 @@ class Checkpoints {
   Status declare(const job::JobId& id, const api::DeclaredRange& range);
   Status complete(const job::JobId& id, const std::string& pin, Now now);
   Status abort(const job::JobId& id, Now now);
+  void stop(Time now) { ahead_.stop(now); }
 
   struct Restore {
     const api::RestoreRequest& request;

@@ -9,6 +9,7 @@
 namespace tideway::daemon {
 
 void GrowingFiles::declare(const std::string& path, flow::Interval bytes) {
+  if (path.size() > kPathMax || (files_.size() >= kFilesMax && !files_.contains(path))) return;  // it goes when all is complete
   File& file = files_[path];
   if (file.declared.intervals().size() < kRangesMax) file.declared.add(bytes);
 }
@@ -21,7 +22,7 @@ flow::IntervalSet GrowingFiles::final_leaves(const File& file, Bytes size) {
     return leaves;
   }
   for (const flow::Interval& range : file.declared.intervals()) {
-    const uint64_t begin = (range.begin + leaf - 1) / leaf, end = std::min(range.end / leaf, whole);
+    const uint64_t begin = range.begin / leaf + (range.begin % leaf != 0 ? 1 : 0), end = std::min(range.end / leaf, whole);
     if (begin < end) leaves.add({begin, end});
   }
   return leaves;
@@ -49,7 +50,6 @@ std::vector<engine::GrownPart> GrowingFiles::take(const checkpoint::Listing& lis
 void GrowthWatch::declare(const std::string& path, flow::Interval bytes, Time now) {
   files_.declare(path, bytes);
   changed_ = now;
-  next_ = now;
 }
 
 // What is not there yet will be.

@@ -24,6 +24,9 @@ class GrowingFiles {
   static constexpr size_t kPartsMax = 60'000;      // of one checkpoint, fewer than a sink looks at; what is beyond goes at the end
   static constexpr size_t kRangesMax = 4096;       // of one file, that do not touch each other
 
+  static constexpr size_t kPathMax = 4096;
+  static constexpr size_t kFilesMax = 100'000;     // of which somebody said something
+
   void declare(const std::string& path, flow::Interval bytes);
   std::vector<engine::GrownPart> take(const checkpoint::Listing& listing);
 

@@ -156,6 +156,7 @@ JobRunner::Place JobRunner::find(const job::JobId& id) {
 }
 
 void JobRunner::turn(Time now, job::WallTime wall) {
+  turned_at_ = now;
   settle(now, wall);
   std::erase_if(modes_, [&](const auto& mode) { return table_.find(mode.first) == nullptr || job::is_over(table_.find(mode.first)->state); });
   seek(now);
@@ -170,7 +171,8 @@ void JobRunner::turn(Time now, job::WallTime wall) {
 Time JobRunner::next_deadline() const {
   Time next = peers_.next_deadline();
   if (!running_.empty()) next = std::min(next, next_deal_);
-  for (const auto& [id, at] : retry_at_) next = std::min(next, at);
+  for (const auto& [id, at] : retry_at_)
+    if (at > turned_at_) next = std::min(next, at);  // the others wait for room, which ends otherwise
   next = std::min(next, away_.next_deadline());
   return next;
 }
@@ -404,7 +406,7 @@ void JobRunner::seek(Time now) {
     } else if (probe == nullptr && away_.wants_dial(peer, now)) {
       away_.tidy();
       const auto dialled = peers_.take(peer, {}, now);
-      if (dialled.ok()) probe = dialled.value();
+      if (dialled.ok()) probe = dialled.value(), away_.on_dial(peer);
       else away_.on_dial_failed(peer, now);
     }
   }
@@ -552,6 +554,16 @@ std::optional<api::Progress> JobRunner::progress(const job::JobId& id) const {
   numbers.packets_sent -= std::min(numbers.packets_sent, found->packets_sent);
   numbers.packets_lost -= std::min(numbers.packets_lost, found->packets_lost);
   return to_progress(numbers);
+}
+
+Rate JobRunner::ahead_of(const job::Job& job, job::WallTime wall) const {
+  constexpr uint64_t kLittle = 20;
+  const Rate limit = std::min({shares_.cap_of(job.peer, wall), shares_.rules().class_rates[static_cast<size_t>(job.spec.service)], job.spec.rate_max});
+  if (limit.is_unlimited()) return limit;
+  uint64_t left = limit.bytes_per_second();
+  for (const Running& running : running_)
+    if (running.pushes() && running.peer == job.peer) left -= std::min(left, running.sent.bytes_per_second());
+  return Rate::bytes_per_second(std::max(left, limit.bytes_per_second() / kLittle));
 }
 
 Mode JobRunner::mode_of(const job::Job& job) const {

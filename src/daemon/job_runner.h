@@ -88,6 +88,8 @@ class JobRunner {
   std::optional<Bytes> left_of(const job::JobId& id) const;
   std::optional<Duration> retries_in(const job::JobId& id, Time now) const;
   Mode mode_of(const job::Job& job) const;
+  // What may go ahead of it: what those that run leave of its peer's and its class's limits, and a little, so that it never stands still.
+  Rate ahead_of(const job::Job& job, job::WallTime wall) const;
   bool is_gated(const job::Job& job) const { return !modes_.contains(job.id) && shares_.is_gated(job.spec.service); }
   session::Manners manners_of(job::Class service) const { return shares_.is_gated(service) ? session::Manners::kYields : session::Manners::kInsists; }
   // Of a job that sends: what the last deal gave it, and what it sent before that.
@@ -145,7 +147,7 @@ class JobRunner {
   JobTable& table_;
   LinkShares shares_;
   std::map<const session::Session*, Bytes> sent_before_;  // at the last measure()
-  Time measured_{}, next_deal_{};
+  Time measured_{}, next_deal_{}, turned_at_{};
   Random random_;
   std::map<job::JobId, Mode> modes_;         // of jobs that are not in the mode of their class
   std::list<Running> running_;               // callbacks of transfers point into it

@@ -115,6 +115,7 @@ void JobService::turn(Time now) {
 
 void JobService::stop(Time now) {
   api_.reset();  // it admits nothing any more
+  checkpoints_->stop(now);
   checkpoints_.reset();
   runner_.stop(now, read_wall_clock());
   write_changes();

@@ -56,7 +56,8 @@ Status LocalGrants::allow(const http::Caller& caller, const session::CopyRequest
   };
   for (const session::Address& source : request.sources)
     if (Status status = check(source, session::GrantOp::kRead); !status.ok()) return status;
-  return check(request.destination, session::GrantOp::kWrite);
+  if (Status status = check(request.destination, session::GrantOp::kWrite); !status.ok()) return status;
+  return request.options.overwrite == messages::Overwrite::kNever ? success() : check(request.destination, session::GrantOp::kOverwrite);
 }
 
 }  // namespace tideway::daemon

@@ -9,6 +9,8 @@
 namespace tideway::engine {
 namespace {
 
+constexpr uint64_t kHashesOffered = 16 * messages::kBaseHashesMax;  // of a part: the peer says how large it is
+
 std::string joined(const ObjectName& path) {
   std::string text;
   for (const std::string& component : path.components()) text += (text.empty() ? "" : "/") + component;
@@ -50,7 +52,7 @@ void AheadParts::offer(const ManifestEntry& entry, const std::string& path, std:
   uint64_t next = 0;
   for (const Part& part : file->second) {
     if (part.leaf < next || part.leaf >= whole) continue;
-    std::vector<Hash128> hashes(std::min<uint64_t>(part.leaves, whole - part.leaf));
+    std::vector<Hash128> hashes(std::min({uint64_t{part.leaves}, whole - part.leaf, kHashesOffered}));
     if (!staging_.read_leaf_hashes(part.first_leaf, hashes)) continue;
     next = part.leaf + hashes.size();
     for (auto begin = hashes.begin(); begin != hashes.end();) {

@@ -95,6 +95,8 @@ Result<bool> DurableLog::is_as_before(const ManifestEntry& entry) {
   return false;
 }
 
+Status DurableLog::record_taken_back() { return has_taken_back() ? staging_->record(ledger_.take_unwritten()) : success(); }
+
 // Numbers mean something else behind the former list's end or first difference: once ours are recorded, nothing may be compared
 // with it any more. It stays until ours has what they agreed on.
 Status DurableLog::end_page(std::span<const ManifestEntry> entries, std::span<const transfer::Existing> existing) {

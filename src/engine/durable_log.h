@@ -68,6 +68,8 @@ class DurableLog {
   // destination has, or whose bytes are gone. Gives what it is to be taken for: one that an earlier run has published by itself
   // counts as absent, and as held.
   Result<transfer::Existing> take_entry(const ManifestEntry& entry, transfer::Existing existing);
+  // Records what take_entry took back, before the page is in staging: a later run compares with that, and what is durable of it counts.
+  Status record_taken_back();
   // The page they came in, whose entries are taken for this, is in staging. Gives numbers to what lies on the shelf of it.
   Status end_page(std::span<const ManifestEntry> entries, std::span<const transfer::Existing> existing);
   // Of the leaves that count, those that are to be read again first. What is sound is recorded once more, now or with what follows.
@@ -80,7 +82,7 @@ class DurableLog {
   void on_proven(NotedLeaf leaf) { syncing_.push_back(leaf); }  // was read back after the sync of the batch
   SyncPace& pace() { return pace_; }
   const SyncPace& pace() const { return pace_; }
-  bool has_unrecorded() const { return !noted_.empty() || !syncing_.empty(); }
+  bool has_unrecorded() const { return !noted_.empty() || !syncing_.empty() || has_taken_back(); }
   // A sync of the store begins: it covers all that was noted. It has ended well, and all that belongs to it may be recorded.
   void begin_batch(Time now);
   void on_synced(Time now) { pace_.on_synced(now); }
@@ -94,6 +96,7 @@ class DurableLog {
   Bytes bytes_recorded() const { return bytes_recorded_; }  // by this run
 
  private:
+  bool has_taken_back() const { return is_resumed_ && ledger_.has_unwritten(); }
   DurableLog(storage::Staging& staging, const TransferId& id) : staging_(&staging), ledger_(id), shelf_(staging) {}
   Status replay();
   Result<bool> is_as_before(const ManifestEntry& entry);

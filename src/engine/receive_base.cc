@@ -5,8 +5,14 @@
 
 #include "base/log.h"
 #include "digest/leaf_hash.h"
+#include "transfer/sender.h"
 
 namespace tideway::engine {
+namespace {
+
+constexpr size_t kSameMax = transfer::kBlocksUnverifiedMax;  // that wait to be copied: no more are under way
+
+}  // namespace
 
 void ReceivePath::find_base() {
   if (repair_) return;
@@ -53,6 +59,8 @@ Status ReceivePath::take_same(const messages::SameLeaves& same) {
   if (!verdict.ok()) return verdict.error();
   if ((!base_ && !ahead_) || verdict.value() != transfer::Receiver::Verdict::kWrite || bytes > kLeafSize)
     return Error{Fault::kProtocolError, "the sending site takes leaves for known that were not offered", "both sites should run versions that fit; see `tideway version`"};
+  if (same_.size() >= kSameMax)
+    return Error{Fault::kLimitExceeded, "the sending site takes more blocks for known than one may wait for", "both sites should run versions that fit; see `tideway version`"};
   same_.push_back(std::move(one));
   return success();
 }

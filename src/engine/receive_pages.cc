@@ -199,6 +199,7 @@ Status ReceivePath::stage(messages::ManifestPage& page, std::span<const transfer
   auto skipped = std::exchange(page.skipped, {});  // what is not there need not be kept either
   const std::string bytes = messages::serialize(page);
   page.skipped = std::move(skipped);
+  if (Status status = log_->record_taken_back(); !status.ok()) return status;
   if (Status status = store_->staging().append_manifest(std::as_bytes(std::span(bytes))); !status.ok()) return status;
   if (Status status = log_->end_page(page.entries, existing); !status.ok()) return status;
   if (log_->doubtful().is_empty()) return success();

@@ -329,7 +329,7 @@ bool SendPath::say(EventOutlet& events) {
     auto message = sender_.next_message();
     if (!message) break;
     if (is_damaged(*message)) {
-      fail({Fault::kSourceCorrupt, "this copy is not any more what was published here", "take another replica; tideway verify says what is damaged"}, events);
+      fail({Fault::kHashMismatch, "this copy is not any more what was published here", "take another replica; tideway verify says what is damaged"}, events);
       return true;
     }
     messages_out_ += 1;

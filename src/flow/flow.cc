@@ -50,6 +50,7 @@ void Flow::pace(Time now) {
 void Flow::set_pass(Time now, const Pass& pass) {
   if (pass == pass_) return;
   pass_ = pass;
+  pacer_.on_hold();
   if (pass.model == Pass::Model::kRests) recovery_.freeze(now);
   else recovery_.thaw(now);
   pace(now);  // so that next_deadline() is that of the new rate

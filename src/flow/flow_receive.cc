@@ -189,6 +189,7 @@ bool Flow::on_ack(Time now, std::span<const std::byte> body) {
   const auto frame = wire::parse_ack(body);
   if (!frame) return false;
   const Recovery::AckOutcome outcome = recovery_.on_ack(now, *frame);
+  if (!has_window()) pacer_.on_hold();
   if (outcome.is_news) {
     sealer_.on_acked(outcome.newest);
     has_been_acked_ = true;

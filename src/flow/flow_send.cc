@@ -38,8 +38,7 @@ size_t Flow::write_burst(Time now, std::span<Packet> rooms) {
   if (path_.peer() != lent_for) return 0;  // the rooms lead to an address that has just been given up
   pacer_.on_wake(now);
   pace(now);
-  // What is held back by a limit of ours, or by a host that lets us run too late, says nothing of the path.
-  if (recovery_.is_frozen() || recovery_.pacing_rate() > pacing_rate() || pacer_.has_overflowed()) recovery_.on_app_limited();
+  if (recovery_.is_frozen() || recovery_.pacing_rate() > pacing_rate()) recovery_.on_app_limited();
   if (sealer_.prepare(now)) ++stats_.key_changes;
   rooms = rooms.first(std::min(rooms.size(), kBurstMax));
   if (rooms.empty() || !can_send() || !recovery_.begin_burst(now, rooms.size())) return 0;

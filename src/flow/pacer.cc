@@ -30,7 +30,6 @@ void Pacer::on_wake(Time now) {
   const Time wanted = next_send();
   const bool is_late = waits_ && now > wanted;
   waits_ = waits_ && now < wanted;
-  has_overflowed_ = is_late && rate_.over(now - filled_at_) > saturating_sub(bucket_, tokens_);
   if (is_late) {
     const Duration late = std::min(now - wanted, kWakeLatencyMax);
     wake_latency_ = late > wake_latency_ ? late : wake_latency_ - (wake_latency_ - late) / 16;

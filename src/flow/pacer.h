@@ -23,13 +23,13 @@ class Pacer {
   // The controller's rate; a full packet; what the controller wants to leave in one go, up to kQuantumMax.
   void on_rate(Time now, Rate rate, Bytes packet, Bytes train = Bytes());
   void on_wait() { waits_ = true; }                 // there is more to send, and what is available does not do
+  void on_hold() { waits_ = false; }                // what waits does so for something else: its window, a gate
   void on_wake(Time now);                           // the flow may write, and counts what it sends from here on: notes how late it was asked
   void on_sent(Bytes sent);                         // may exceed what was available: acks and probes do not ask
 
   // What may leave now: nothing before a quantum has come together.
   Bytes available(Time now) const;
   Time next_send() const;                           // when a quantum is there; in the past if it is
-  bool has_overflowed() const { return has_overflowed_; }  // the last wake-up was too late: less has left than the rate allows
 
  private:
   Bytes tokens_at(Time now) const;
@@ -41,7 +41,7 @@ class Pacer {
   Bytes tokens_;
   Time filled_at_;
   Duration wake_latency_ = kWakeLatencyStart;
-  bool waits_ = false, has_overflowed_ = false;
+  bool waits_ = false;
 };
 
 }  // namespace tideway::flow

@@ -202,7 +202,12 @@ Result<DescriptorCache::Open*> FileSink::open(const BoundObject& object) {
   const bool is_new = !states_.contains(object.id);
   const auto try_open = [&] { return is_new ? staging_.create_object(object.id) : staging_.open_object(object.id, Caching::kBuffered); };
   auto file = try_open();
-  if (!file.ok() && file.error().fault == Fault::kNoMemory && files_.make_do_with_less()) file = try_open();
+  const auto is_short = [&] { return !file.ok() && file.error().fault == Fault::kNoMemory; };
+  if (is_short() && files_.make_do_with_less()) file = try_open();
+  if (is_short() && !touched_.empty()) {  // most of our descriptors wait there for the next sync
+    touch_many();
+    file = try_open();
+  }
   Bytes there;
   if (is_new && !file.ok() && file.error().fault == Fault::kDestExists) {  // released and bound again, or of an earlier process
     file = staging_.reopen_object(object.id);
@@ -286,7 +291,11 @@ void FileSink::release(ObjectId id) {
 void FileSink::note_touched(ObjectId id, Touched touched) {
   if (is_touched_many_) return;
   touched_[id] = std::move(touched);
-  if (touched_.size() <= kTouchedMax) return;
+  if (touched_.size() > kTouchedMax) touch_many();
+}
+
+// The next sync is of the whole file system, which takes no descriptor of each file.
+void FileSink::touch_many() {
   touched_.clear();
   is_touched_many_ = true;
 }
@@ -300,7 +309,11 @@ bool FileSink::begin_sync(const StoreRequest& request) {
   SyncRun run{request.token, {}};
   run.files.reserve(touched_.size());
   for (auto& [id, touched] : touched_) {
-    if (auto held = hold(id, touched); !held.ok()) {
+    if (auto held = hold(id, touched); !held.ok() && held.error().fault == Fault::kNoMemory) {
+      touch_many();
+      slots_.answer(request.token, sync_now());
+      return true;
+    } else if (!held.ok()) {
       slots_.answer(request.token, end_sync(std::move(held)));
       return true;
     }

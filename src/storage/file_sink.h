@@ -104,6 +104,7 @@ class FileSink final : public ObjectStore {
   bool begin_sync(const StoreRequest& request);
   void continue_sync();
   Status sync_now();
+  void touch_many();
   Status hold(ObjectId id, Touched& touched);
   Status end_sync(Status status);
   Error sync_error(int error) const;

@@ -75,6 +75,7 @@ class Ledger {
   size_t replay(std::span<const std::byte> bytes);
   // From now on it counts; its bytes are for the end of the file.
   void write(const LedgerRecord& record);
+  bool has_unwritten() const { return !unwritten_.empty(); }
   std::vector<std::byte> take_unwritten() { return std::exchange(unwritten_, {}); }
   // The same state in as few records as it takes, numbered from 0, none of them written: a ledger of its own, to take the
   // place of this one. Nothing of this one is unwritten, and publishing has not begun.

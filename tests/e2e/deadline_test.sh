@@ -38,7 +38,7 @@ absent "$there/plain"
 # The same submission is the same job, however full the link is by now.
 code=0; tideway jobs set "$slow" --deadline 1s > /dev/null 2> "$work/set" || code=$?
 [ "$code" -eq 11 ] || fail "a second is not enough for what is left: exit code $code, $(cat "$work/set")"; pass
-tideway jobs set "$slow" --deadline 2m > /dev/null
+tideway jobs set "$slow" --deadline 2m --bwlimit 30Mbit > /dev/null  # so that it is there for what follows
 shows "$slow" "^deadline"
 
 # ---- live rates ----------------------------------------------------------------------------------------------------------
@@ -55,5 +55,6 @@ ask GET /v1/schedule > "$work/plan.json"
 grep -q '^200 .*"policy":"deadline"' "$work/plan.json" || fail "the plan: $(cat "$work/plan.json")"; pass
 ask GET /metrics > "$work/metrics"
 grep -q '^tideway_jobs_at_risk 0$' "$work/metrics" && grep -q '^tideway_deadline_slack_seconds ' "$work/metrics" || fail "no metrics of deadlines: $(grep -E 'risk|slack' "$work/metrics")"; pass
+tideway jobs set "$slow" --bwlimit off > /dev/null
 tideway jobs watch -q "$slow"
 cmp "$here/large" "$there/plain"; pass

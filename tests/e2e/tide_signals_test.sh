@@ -145,13 +145,13 @@ stream.readline()  # it is open
 word = connect()
 word.request("POST", "/v1/phase", json.dumps({"training": "llm7", "kind": "begin", "ttl_us": 100000}))
 assert word.getresponse().status == 204
-while stream.readline() != b"event: alarm\n": pass
+while (line := stream.readline()) != b"event: alarm\n": assert line
 print(stream.readline().decode())
 PY
 grep -q '^data: .*"about":"llm7".*"alarm":"stale"' "$work/alarm" || fail "another alarm: $(cat "$work/alarm")"; pass
 said wisconsin "phase_stale about=llm7"
 ask GET /metrics > "$work/metrics"
-grep -qF 'tideway_phase_alarms_total{alarm="stale"} 1' "$work/metrics" || fail "the alarm is not counted: $(grep phase_alarms "$work/metrics")"; pass
+grep -q '^tideway_phase_alarms_total{alarm="stale"} [1-9]' "$work/metrics" || fail "the alarm is not counted: $(grep phase_alarms "$work/metrics")"; pass
 
 # The gateway at the other end, where nobody announces anything, hears of it and expects the next burst.
 wisconsin=$socket socket=$work/atlanta.sock
@@ -160,7 +160,7 @@ mv "$work/with-api.toml" "$work/atlanta.toml"
 mkdir -p "$work/atlanta/data"
 head -c 60000000 /dev/urandom > "$work/atlanta/data/file"
 serve atlanta "$work/atlanta.toml" "$repo/scripts/testbed.sh" exec a
-TIDEWAY_API=$socket tideway submit --bwlimit 8Mbit "$work/atlanta/data/file" wisconsin:data/there > /dev/null
+TIDEWAY_API=$socket tideway submit --bwlimit 3Mbit "$work/atlanta/data/file" wisconsin:data/there > /dev/null
 becomes '(gate["state"], training["llm7"]["source"], link["bulk_bits"]["send"] > 1e6)' "('open', None, True)"
 # is_held_by REASON: so says the job, and so is it counted.
 is_held_by() {
@@ -178,7 +178,7 @@ is_held_by rate_limit
 python3 - "$wisconsin" <<'PY' &
 import http.client, json, socket, sys, time
 start = time.monotonic()
-for burst in range(60):
+for burst in range(250):
     for kind, at in (("begin", burst), ("end", burst + 0.4)):
         time.sleep(max(0, start + at - time.monotonic()))
         line = http.client.HTTPConnection("tideway")

@@ -51,6 +51,17 @@ TEST(AwayPeers, N05ALinkThatReturnsAfterAnHourIsFoundWithinFiveSecondsByAllWhoWa
   }
 }
 
+TEST(AwayPeers, WhileADialIsUnderWayNothingIsDue) {
+  AwayPeers away(7);
+  away.on_away("there", "a", Time());
+  const Time now = away.next_deadline();
+  away.on_dial("there");
+  EXPECT_EQ(away.next_deadline(), kNever);
+  EXPECT_FALSE(away.wants_dial("there", now + kAttempt));
+  away.on_dial_failed("there", now + kAttempt);
+  EXPECT_GT(away.next_deadline(), now + kAttempt);
+}
+
 TEST(AwayPeers, APeerThatRefusesAtOnceIsAskedOnceASecond) {
   AwayPeers away(7);
   away.on_away("there", "a", Time());

@@ -41,6 +41,15 @@ TEST(GrowingFiles, OfDeclaredRangesOnlyWholeLeavesThatAreThereCount) {
   EXPECT_EQ(told(files.take(listing_of({{"a", 40_MiB, 1}}))), "a@2+6 ");
 }
 
+TEST(GrowingFiles, RemembersOnlySoManyFilesOfWhichSomebodySpeaks) {
+  GrowingFiles files;
+  files.declare(std::string(GrowingFiles::kPathMax + 1, 'x'), {0, 8 << 20});
+  for (size_t i = 0; i < GrowingFiles::kFilesMax; ++i) files.declare(std::to_string(i), {0, 8 << 20});
+  files.declare("one too many", {0, 4 << 20});
+  EXPECT_EQ(told(files.take(listing_of({{"one too many", 40_MiB, 1}}))), "one too many@0+9 ") << "as if nothing had been said";
+  EXPECT_EQ(told(files.take(listing_of({{"7", 40_MiB, 1}}))), "7@0+2 ");
+}
+
 TEST(GrowingFiles, ALongStretchIsTornIntoPartsAndTheOneFileIsOneToo) {
   GrowingFiles files;
   EXPECT_EQ(told(files.take(listing_of({{"", kLeafSize * 131, 1}}))), "@0+64 @64+64 @128+2 ");

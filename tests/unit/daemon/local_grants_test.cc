@@ -38,6 +38,19 @@ TEST(LocalGrants, AllowWhatIsWrittenAndNothingElse) {
     EXPECT_EQ(grants.value().allows(row.caller, row.root, name(row.name), row.op), row.allowed) << row.caller.uid << ' ' << row.root << ':' << row.name;
 }
 
+TEST(LocalGrants, WhoMayWriteMayNotReplace) {
+  const auto writes = LocalGrants::resolve({{LocalGrant::Who::kUser, "nobody", "ckpt", {}, {GrantOp::kWrite}, "t:1"}});
+  const auto replaces = LocalGrants::resolve({{LocalGrant::Who::kUser, "nobody", "ckpt", {}, {GrantOp::kWrite, GrantOp::kOverwrite}, "t:1"}});
+  ASSERT_TRUE(writes.ok() && replaces.ok());
+  session::CopyRequest request;
+  request.destination = session::LocalAddress{"ckpt:runs/llm7"};
+  const http::Caller nobody{kNobody, kNobody, {}};
+  EXPECT_TRUE(writes.value().allow(nobody, request).ok());
+  request.options.overwrite = messages::Overwrite::kAlways;
+  EXPECT_EQ(writes.value().allow(nobody, request).error().fault, Fault::kDenied);
+  EXPECT_TRUE(replaces.value().allow(nobody, request).ok());
+}
+
 TEST(LocalGrants, RootAndTheGatewaysOwnUserNeedNone) {
   const LocalGrants none;
   EXPECT_TRUE(none.allows({0, 0, {}}, "ckpt", {}, GrantOp::kWrite));
