@@ -95,7 +95,11 @@ Result<bool> DurableLog::is_as_before(const ManifestEntry& entry) {
   return false;
 }
 
-Status DurableLog::record_taken_back() { return has_taken_back() ? staging_->record(ledger_.take_unwritten()) : success(); }
+Status DurableLog::record_taken_back() {
+  const bool is_due = has_taken_back();
+  was_taken_back_ = false;
+  return is_due ? staging_->record(ledger_.take_unwritten()) : success();
+}
 
 // Numbers mean something else behind the former list's end or first difference: once ours are recorded, nothing may be compared
 // with it any more. It stays until ours has what they agreed on.
@@ -306,7 +310,9 @@ void DurableLog::take_back(flow::Interval leaves) {
   std::erase_if(noted_, is_among);
   std::erase_if(syncing_, is_among);
   doubtful_.subtract(leaves);
-  if (ledger_.durable().intersects(leaves)) ledger_.write(transfer::LeavesVoided{leaves.begin, leaves.length()});
+  if (!ledger_.durable().intersects(leaves)) return;
+  ledger_.write(transfer::LeavesVoided{leaves.begin, leaves.length()});
+  was_taken_back_ = true;
 }
 
 }  // namespace tideway::engine

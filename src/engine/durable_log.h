@@ -96,7 +96,7 @@ class DurableLog {
   Bytes bytes_recorded() const { return bytes_recorded_; }  // by this run
 
  private:
-  bool has_taken_back() const { return is_resumed_ && ledger_.has_unwritten(); }
+  bool has_taken_back() const { return was_taken_back_ && ledger_.has_unwritten(); }
   DurableLog(storage::Staging& staging, const TransferId& id) : staging_(&staging), ledger_(id), shelf_(staging) {}
   Status replay();
   Result<bool> is_as_before(const ManifestEntry& entry);
@@ -114,6 +114,7 @@ class DurableLog {
   storage::Staging* staging_;
   transfer::Ledger ledger_;
   bool is_resumed_ = false, publishes_each_ = false;
+  bool was_taken_back_ = false;  // something durable, and perhaps not recorded
   messages::ResumeVerify resume_verify_ = messages::ResumeVerify::kAuto;
   transfer::LedgerOpened ours_;
   flow::IntervalSet doubtful_;

@@ -90,6 +90,7 @@ TOML
 serve() {
   local name=$1 config=$2
   shift 2
+  rm -f "$work/$name.ready"  # of the one before
   "$@" "$bin/tidewayd" "${daemon_flags[@]}" --config "$config" > "$work/$name.ready" 2> "$work/$name.log" &
   gateway=$!
   running+=("$gateway")
