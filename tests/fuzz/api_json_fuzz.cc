@@ -6,6 +6,7 @@
 #include "api/job_view.h"
 #include "api/phase_json.h"
 #include "api/problem.h"
+#include "api/plan_json.h"
 #include "api/schedule_json.h"
 #include "api/service_json.h"
 #include "api/spec_json.h"
@@ -59,6 +60,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   check_read(text, api::parse_checkpoint);
   check_read(text, api::parse_accepted);
   check_read(text, api::parse_entries);
+  check_read(text, api::parse_range);
+  check_read(text, api::parse_complete);
+  check_read(text, api::parse_schedule);
   TIDEWAY_CHECK(!api::parse_problem(text, 500).what.empty());
   static_cast<void>(api::parse_time(text));
   return 0;
