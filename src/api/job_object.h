@@ -6,6 +6,8 @@
 #include "api/json_fields.h"
 #include "job/job.h"
 
+#include <optional>
+
 namespace tideway::api {
 
 Json to_object(const job::Outcome& outcome);
@@ -16,5 +18,9 @@ Json to_object(const job::Job& job);  // all but its entries, its request and it
 Result<job::Job> read_job(const Json& json);
 void read_problems(Fields& fields, const char* name, std::vector<job::EntryProblem>& into);
 void read_outcome(Fields& fields, std::optional<job::Outcome>& into);
+
+// As a job and a plan write it (job_view.h); leaves `into` alone where nothing is forecast.
+struct Forecast;
+void read_forecast(Fields& fields, std::optional<Forecast>& into);
 
 }  // namespace tideway::api

@@ -47,14 +47,6 @@ void add_forecast(const Forecast& forecast, Json& json) {
   if (forecast.eta) json["eta_confidence"] = forecast.confidence;
 }
 
-void read_forecast(Fields& fields, std::optional<Forecast>& into) {
-  Forecast forecast;
-  fields.read("eta", forecast.eta);
-  fields.read("eta_latest", forecast.latest);
-  fields.read("eta_confidence", forecast.confidence);
-  if (forecast != Forecast()) into = std::move(forecast);
-}
-
 Json to_object(const JobView& view) {
   Json json = api::to_object(view.job);
   if (view.progress) json["progress"] = to_object(*view.progress);
@@ -75,6 +67,14 @@ Result<JobView> read_view(const Json& json) {
 }
 
 }  // namespace
+
+void read_forecast(Fields& fields, std::optional<Forecast>& into) {
+  Forecast forecast;
+  fields.read("eta", forecast.eta);
+  fields.read("eta_latest", forecast.latest);
+  fields.read("eta_confidence", forecast.confidence);
+  if (forecast != Forecast()) into = std::move(forecast);
+}
 
 std::string to_json(const JobView& view) { return to_line(to_object(view)); }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/plan_json.h"
 
+#include "api/job_object.h"
 #include "api/json_fields.h"
 #include "api/time_text.h"
 
@@ -51,7 +52,6 @@ void read_link(Fields& fields, LinkInPlan& link) {
 }
 
 void read_job(Fields& fields, JobInPlan& job) {
-  Forecast forecast;
   Rate sent = Rate::unlimited();
   fields.read("id", job.id);
   fields.read("peer", job.peer);
@@ -63,12 +63,9 @@ void read_job(Fields& fields, JobInPlan& job) {
   fields.read_rate("sent_bits", sent);
   fields.read("reason", job.reason);
   fields.read("deadline", job.deadline);
-  fields.read("eta", forecast.eta);
-  fields.read("eta_latest", forecast.latest);
-  fields.read("eta_confidence", forecast.confidence);
+  read_forecast(fields, job.forecast);
   fields.read("deadline_at_risk", job.is_at_risk);
   if (!sent.is_unlimited()) job.sent = sent;
-  if (forecast != Forecast()) job.forecast = std::move(forecast);
 }
 
 template <typename Row>
