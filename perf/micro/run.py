@@ -27,6 +27,7 @@ LIMITS = {
     "note_packet": ("set_bit", ""), "write_ranges": ("copy_ranges", ""),
     "send_and_ack": ("copy_record", "in_flight"),
     "push_pop": ("move_handle", ""), "push_and_pop_in_two_threads": ("move_handle", ""),
+    "packet_between_cores": ("copy_packet", "size"),
     "pace_burst": ("plain_bucket", ""),
     "hash_leaf": ("copy_leaf", "size"), "pack_block": ("hash_leaf", "size=4194304"), "unpack_block": ("hash_leaf", "size=4194304"),
     "udp_packets": ("sim_packets", "payload"),
