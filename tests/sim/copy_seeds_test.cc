@@ -11,8 +11,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr uint64_t kSeedsDefault = 1000;
-constexpr uint64_t kShards = 8;
+constexpr uint64_t kCopyShards = 8;
 constexpr uint64_t kCallsAbout = 600;  // of a copy of such a tree
 
 class CopyScenario {
@@ -124,10 +123,10 @@ class CopyScenario {
 class CopySeeds : public testing::TestWithParam<uint64_t> {};
 
 TEST_P(CopySeeds, AnotherRunEndsAsIfNothingHadBeenWhateverHappened) {
-  check_seeds({GetParam(), kShards, kSeedsDefault}, [](uint64_t seed) { return CopyScenario(seed).run(); });
+  check_seeds({GetParam(), kCopyShards}, [](uint64_t seed) { return CopyScenario(seed).run(); });
 }
 
-INSTANTIATE_TEST_SUITE_P(Shard, CopySeeds, testing::Range<uint64_t>(0, kShards));
+INSTANTIATE_TEST_SUITE_P(Shard, CopySeeds, testing::Range<uint64_t>(0, kCopyShards));
 
 }  // namespace
 }  // namespace tideway::test

@@ -20,15 +20,16 @@ inline std::optional<uint64_t> number_in(const char* variable) {
   return std::strtoull(text, nullptr, 10);
 }
 
+inline constexpr uint64_t kSeedsDefault = 1000;  // of all shards
+
 struct SeedShard {
   uint64_t index = 0, of = 1;
-  uint64_t seeds_default = 0;  // of all shards
 };
 
 // `run` gives what was wrong with a seed's run, or nothing.
 inline void check_seeds(const SeedShard& shard, const std::function<std::string(uint64_t seed)>& run) {
   const auto only = number_in("TIDEWAY_SIM_SEED");
-  const uint64_t last = only ? *only : number_in("TIDEWAY_SIM_SEEDS").value_or(shard.seeds_default);
+  const uint64_t last = only ? *only : number_in("TIDEWAY_SIM_SEEDS").value_or(kSeedsDefault);
   const auto began = std::chrono::steady_clock::now();
   uint64_t count = 0;
   for (uint64_t seed = only ? *only : 1; seed <= last; ++seed) {

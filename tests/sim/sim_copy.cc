@@ -12,10 +12,10 @@ namespace fs = std::filesystem;
 using namespace engine;
 
 constexpr TransferId kId{std::byte{7}};
-constexpr SlotId kSlot{1};
 constexpr uint32_t kBuffers = 8, kSending = 4;
 constexpr size_t kCredit = 4;
-const LaneHandle kLane = lane_handle(0, 1);
+constexpr SlotId kCopySlot{1};
+const LaneHandle kCopyLane = lane_handle(0, 1);
 
 std::shared_ptr<storage::RootedDir> open_root(const fs::path& path, storage::Side side) {
   // Lookups by single steps are calls of the C library, which a simulated disk sees.
@@ -137,7 +137,7 @@ void SimCopy::take_events(Side& from) {
       tell(from, MessageTaken{handle_});
       tell(to, FromPeer{handle_, std::move(message->message)});
     } else if (const auto* ready = std::get_if<SinkReady>(&*event)) {
-      tell(source_, SourceAccepted{handle_, kSlot, {kLane}, ready->needed});
+      tell(source_, SourceAccepted{handle_, kCopySlot, {kCopyLane}, ready->needed});
     } else if (auto* report = std::get_if<EntryReported>(&*event)) {
       reported_.push_back(std::move(report->why));
     } else if (auto* done = std::get_if<TransferDone>(&*event)) {
@@ -165,12 +165,12 @@ void SimCopy::carry_blocks() {
     notice(id, BlockNotice::Kind::kStarted);
     notice(id, BlockNotice::Kind::kAcked);
     credit_ -= 1;
-    TIDEWAY_CHECK(sink_.rings->net_cpu[0][0]->received.push(BlockReceived{kLane, handle_, std::move(arrived)}));
+    TIDEWAY_CHECK(sink_.rings->net_cpu[0][0]->received.push(BlockReceived{kCopyLane, handle_, std::move(arrived)}));
   }
 }
 
 void SimCopy::notice(BlockId block, BlockNotice::Kind kind) {
-  TIDEWAY_CHECK(source_.rings->io_net[0]->notices.push(BlockNotice{kLane, handle_, block, kind}));
+  TIDEWAY_CHECK(source_.rings->io_net[0]->notices.push(BlockNotice{kCopyLane, handle_, block, kind}));
 }
 
 }  // namespace tideway::test

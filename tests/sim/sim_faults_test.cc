@@ -12,7 +12,6 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using flow::FlowState;
 
-constexpr SlotId kSlot{1};
 
 TEST(SimFaults, KeyEpochsChangeUnderLossAndReorderingBothWays) {
   for (const char* provider : {"", "evp"}) {

@@ -12,7 +12,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr SlotId kSlot{1};
 constexpr Rate kLink = 100_Mbit;
 
 uint64_t sent(SimPair& sim) { return sim.lane(0).stats().flows.bytes_sent; }

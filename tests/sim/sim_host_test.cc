@@ -10,7 +10,6 @@ namespace tideway::test {
 namespace {
 
 using namespace std::chrono_literals;
-constexpr SlotId kSlot{1};
 
 // What arrives in `length`, on the two flows of a transfer that are limited to `each`.
 Rate arrives(SimPair& sim, Rate each, Duration length) {

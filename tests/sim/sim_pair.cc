@@ -13,7 +13,7 @@ namespace {
 using flow::Flow;
 using flow::Lane;
 
-constexpr LaneId kLane{5};
+constexpr LaneId kPairLane{5};
 constexpr size_t kSenderBuffers = 128;        // besides those the other end may fill
 constexpr size_t kStepsAtOneTime = 20'000;    // more without time going on is a loop that never sleeps
 
@@ -57,7 +57,7 @@ void SimPair::make_end(size_t e) {
   end.pool = BufferPool::create(static_cast<uint32_t>(config_.credit_blocks + kSenderBuffers)).value();
   end.table = std::make_unique<flow::FlowTable>(static_cast<uint8_t>(e + 1));
   end.lane = std::make_unique<Lane>(
-      flow::CreditConfig{.lane = kLane, .unit = kBufferSize, .blocks_given_max = config_.credit_blocks}, *end.pool,
+      flow::CreditConfig{.lane = kPairLane, .unit = kBufferSize, .blocks_given_max = config_.credit_blocks}, *end.pool,
       *end.table);
   end.moves.resize(config_.flows);
   end.rooms_at.resize(config_.flows);

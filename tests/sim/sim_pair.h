@@ -21,6 +21,8 @@
 
 namespace tideway::test {
 
+inline constexpr SlotId kSlot{1};  // of the transfer, where there is one
+
 struct SimPairConfig {
   wan::LinkConfig link;                         // of each flow, both ways
   std::map<size_t, wan::LinkConfig> link_of = {};  // flows with another one

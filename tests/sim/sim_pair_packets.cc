@@ -12,7 +12,7 @@
 namespace tideway::test {
 namespace {
 
-constexpr size_t kConnectionIdAt = 4;
+constexpr size_t kConnectionAt = 4;
 constexpr size_t kControlRooms = 2;  // as the engine: an ACK and a CTRL go beside data
 
 // Header and tag stand for all of a sealed packet.
@@ -164,7 +164,7 @@ void SimPair::transmit(size_t e, size_t f, const Packet& packet, const Endpoint&
 void SimPair::add_strangers(Time at, const SimDatagram& datagram) {
   if (random_.happens(config_.stray)) {
     SimDatagram stray = datagram;
-    stray.bytes[kConnectionIdAt + random_.below(8)] ^= std::byte{1};
+    stray.bytes[kConnectionAt + random_.below(8)] ^= std::byte{1};
     stray.is_genuine = false;
     put(at, std::move(stray));
   }

@@ -10,7 +10,6 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using flow::FlowState;
 
-constexpr SlotId kSlot{1};
 
 TEST(SimPair, BlocksOfOneTransferCrossOnAllFlows) {
   SimPair sim({.link = {.rate = 100_Mbit, .delay = milliseconds(5)}, .flows = 4});

@@ -12,7 +12,6 @@ namespace {
 
 using session::UdpPolicing;
 
-constexpr SlotId kSlot{1};
 constexpr int kLooksMax = 28;  // seven seconds
 constexpr Rate kRemembered = 20_Mbit;
 

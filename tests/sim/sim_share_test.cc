@@ -16,7 +16,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr SlotId kSlot{1};
 constexpr uint32_t kBlocks = 128, kLength = 104'857;
 constexpr Rate kRate = 25_Mbit;
 constexpr double kPayloadShare = 1408.0 / 1522.0;  // of what a full packet charges the link

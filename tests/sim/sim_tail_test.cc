@@ -16,7 +16,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr SlotId kSlot{1};
 constexpr Duration kRtt = milliseconds(100);
 
 struct Tail {

@@ -13,7 +13,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr SlotId kSlot{1};
 constexpr Rate kTideLink = 50_Mbit;
 constexpr Duration kQueue = milliseconds(25);
 constexpr Bytes kTrainingPayload = 1472_B, kTrainingCharge = 1538_B;

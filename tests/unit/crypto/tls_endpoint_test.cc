@@ -43,7 +43,7 @@ std::string read_text(TlsEndpoint& endpoint) {
   return text;
 }
 
-std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
+std::span<const std::byte> octets_of(std::string_view text) { return std::as_bytes(std::span(text)); }
 
 class TlsEndpointTest : public testing::Test {
  protected:
@@ -59,8 +59,8 @@ TEST_F(TlsEndpointTest, GatewaysOfOneAuthorityMeetAndKnowEachOther) {
   ASSERT_EQ(accepting.state(), TlsState::kUp);
   EXPECT_EQ(to_string(dialling.peer().identity), kWisconsin);
   EXPECT_EQ(to_string(accepting.peer().identity), kAtlanta);
-  EXPECT_EQ(dialling.write(bytes_of("ping")), 4U);
-  EXPECT_EQ(accepting.write(bytes_of("pong")), 4U);
+  EXPECT_EQ(dialling.write(octets_of("ping")), 4U);
+  EXPECT_EQ(accepting.write(octets_of("pong")), 4U);
   talk(dialling, accepting);
   EXPECT_EQ(read_text(accepting), "ping");
   EXPECT_EQ(read_text(dialling), "pong");
@@ -83,9 +83,9 @@ TEST_F(TlsEndpointTest, BothEndsExportTheSameKeysAndOtherContextsOthers) {
   talk(dialling, accepting);
   ASSERT_EQ(accepting.state(), TlsState::kUp);
   std::array<std::byte, 48> a{}, b{}, other{};
-  dialling.export_key("EXPORTER-tideway-dp-v1", bytes_of("context"), a);
-  accepting.export_key("EXPORTER-tideway-dp-v1", bytes_of("context"), b);
-  accepting.export_key("EXPORTER-tideway-dp-v1", bytes_of("contexT"), other);
+  dialling.export_key("EXPORTER-tideway-dp-v1", octets_of("context"), a);
+  accepting.export_key("EXPORTER-tideway-dp-v1", octets_of("context"), b);
+  accepting.export_key("EXPORTER-tideway-dp-v1", octets_of("contexT"), other);
   EXPECT_EQ(a, b);
   EXPECT_NE(a, other);
 }
@@ -105,9 +105,9 @@ TEST_F(TlsEndpointTest, ASecondConnectionDoesNotResumeTheFirst) {
 TEST_F(TlsEndpointTest, CloseNotifyEndsReadingAfterTheLastByte) {
   TlsEndpoint dialling(sites_.atlanta, TlsRole::kDialling), accepting(sites_.wisconsin, TlsRole::kAccepting);
   talk(dialling, accepting);
-  EXPECT_EQ(dialling.write(bytes_of("last")), 4U);
+  EXPECT_EQ(dialling.write(octets_of("last")), 4U);
   dialling.shut_down();
-  EXPECT_EQ(dialling.write(bytes_of("more")), 0U);
+  EXPECT_EQ(dialling.write(octets_of("more")), 0U);
   talk(dialling, accepting);
   EXPECT_EQ(read_text(accepting), "last");
   EXPECT_EQ(accepting.state(), TlsState::kClosed);
@@ -132,7 +132,7 @@ TEST_F(TlsEndpointTest, HoldsBackWhatItCannotKeep) {
 TEST_F(TlsEndpointTest, DamagedRecordEndsTheConnection) {
   TlsEndpoint dialling(sites_.atlanta, TlsRole::kDialling), accepting(sites_.wisconsin, TlsRole::kAccepting);
   talk(dialling, accepting);
-  EXPECT_EQ(dialling.write(bytes_of("ping")), 4U);
+  EXPECT_EQ(dialling.write(octets_of("ping")), 4U);
   std::array<std::byte, 256> sealed;
   const size_t size = dialling.take_output(sealed);
   sealed[size - 1] ^= std::byte{1};
@@ -146,10 +146,10 @@ TEST_F(TlsEndpointTest, BytesThatAreNoTlsAreAProtocolError) {
   for (const std::string_view text :
        {"GET / HTTP/1.1\r\n\r\n", "SSH-2.0-OpenSSH_9.2\r\n", "\x16\x03\x01\xFF\xFF....."}) {
     TlsEndpoint accepting(sites_.wisconsin, TlsRole::kAccepting);
-    accepting.feed(bytes_of(text));
+    accepting.feed(octets_of(text));
     ASSERT_EQ(accepting.state(), TlsState::kFailed) << text;
     EXPECT_EQ(accepting.error().fault, Fault::kProtocolError) << text << accepting.error().what;
-    EXPECT_EQ(accepting.feed(bytes_of(text)), text.size());  // dropped, so that the socket can be drained
+    EXPECT_EQ(accepting.feed(octets_of(text)), text.size());  // dropped, so that the socket can be drained
   }
 }
 

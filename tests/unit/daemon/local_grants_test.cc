@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/local_grants.h"
 
+#include "support/object_names.h"
+
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -9,7 +11,7 @@ namespace {
 
 using session::GrantOp;
 
-ObjectName name(std::string_view text) { return ObjectName::from_text(text).value(); }
+using test::name;
 
 // Users and groups that every Debian has, by number.
 constexpr uint32_t kNobody = 65534, kDaemonUser = 1, kDaemonGroup = 1;

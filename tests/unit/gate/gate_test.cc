@@ -11,7 +11,7 @@ namespace {
 using std::chrono::milliseconds;
 using enum GateState;
 
-constexpr Time at(int64_t ms) { return Time(milliseconds(ms)); }
+constexpr Time at_ms(int64_t ms) { return Time(milliseconds(ms)); }
 
 GateSignal closed_until(Time until) { return {.closed_until = until, .reason = GateReason::kTraining, .training = 3}; }
 GateSignal expected(Time from, Time until) { return {.guard_from = from, .guard_until = until}; }
@@ -25,7 +25,7 @@ Gate in(GateState state) {
 
 TEST(Gate, BeginClosesFromAnyState) {
   for (const GateState state : {kOpen, kGuard, kClosed, kProbe}) {
-    const Gate next = step(in(state), at(5), closed_until(at(100)), path());
+    const Gate next = step(in(state), at_ms(5), closed_until(at_ms(100)), path());
     EXPECT_EQ(next.state, kClosed);
     EXPECT_EQ(next.reason, GateReason::kTraining);
     EXPECT_EQ(next.training, 3);
@@ -35,57 +35,57 @@ TEST(Gate, BeginClosesFromAnyState) {
 TEST(Gate, ThreeBackoffsWithoutAKnownPhasePauseForABurstThatNobodyAnnounced) {
   GatePath pressed = path();
   pressed.backoffs = 2;
-  EXPECT_EQ(step(in(kOpen), at(5), {}, pressed).state, kOpen);
+  EXPECT_EQ(step(in(kOpen), at_ms(5), {}, pressed).state, kOpen);
   pressed.backoffs = 3;
-  const Gate paused = step(in(kOpen), at(5), {}, pressed);
+  const Gate paused = step(in(kOpen), at_ms(5), {}, pressed);
   EXPECT_EQ(paused.state, kClosed);
   EXPECT_EQ(paused.reason, GateReason::kReactive);
-  EXPECT_EQ(step(paused, at(44), {}, pressed).state, kClosed);  // two round trips
-  EXPECT_EQ(step(paused, at(45), {}, pressed).state, kProbe);
+  EXPECT_EQ(step(paused, at_ms(44), {}, pressed).state, kClosed);  // two round trips
+  EXPECT_EQ(step(paused, at_ms(45), {}, pressed).state, kProbe);
   // A training whose next begin is known does not need it.
-  EXPECT_EQ(step(in(kOpen), at(5), expected(at(500), at(600)), pressed).state, kOpen);
+  EXPECT_EQ(step(in(kOpen), at_ms(5), expected(at_ms(500), at_ms(600)), pressed).state, kOpen);
 }
 
 TEST(Gate, GuardEndsWithTheBeginOrCountsAMiss) {
-  const GateSignal soon = expected(at(10), at(30));
-  const Gate guard = step(in(kOpen), at(10), soon, path());
+  const GateSignal soon = expected(at_ms(10), at_ms(30));
+  const Gate guard = step(in(kOpen), at_ms(10), soon, path());
   EXPECT_EQ(guard.state, kGuard);
-  EXPECT_EQ(step(guard, at(29), soon, path()).state, kGuard);
-  EXPECT_EQ(step(guard, at(20), closed_until(at(100)), path()).state, kClosed);
-  const Gate late = step(guard, at(30), soon, path());
+  EXPECT_EQ(step(guard, at_ms(29), soon, path()).state, kGuard);
+  EXPECT_EQ(step(guard, at_ms(20), closed_until(at_ms(100)), path()).state, kClosed);
+  const Gate late = step(guard, at_ms(30), soon, path());
   EXPECT_EQ(late.state, kProbe);
   EXPECT_EQ(late.misses, 1u);
-  const Gate withdrawn = step(guard, at(20), expected(at(1000), at(1020)), path());
+  const Gate withdrawn = step(guard, at_ms(20), expected(at_ms(1000), at_ms(1020)), path());
   EXPECT_EQ(withdrawn.state, kProbe);
   EXPECT_EQ(withdrawn.misses, 0u);
 }
 
 TEST(Gate, ClosedEndsWithTheSignalAndIsRenewedByIt) {
-  const Gate closed = step(in(kOpen), at(5), closed_until(at(100)), path());
-  EXPECT_EQ(step(closed, at(99), closed_until(at(100)), path()).state, kClosed);
-  EXPECT_EQ(step(closed, at(100), closed_until(at(200)), path()).state, kClosed);
-  EXPECT_EQ(step(closed, at(100), closed_until(at(100)), path()).state, kProbe);
-  EXPECT_EQ(step(closed, at(50), {}, path()).state, kProbe);  // ended early
+  const Gate closed = step(in(kOpen), at_ms(5), closed_until(at_ms(100)), path());
+  EXPECT_EQ(step(closed, at_ms(99), closed_until(at_ms(100)), path()).state, kClosed);
+  EXPECT_EQ(step(closed, at_ms(100), closed_until(at_ms(200)), path()).state, kClosed);
+  EXPECT_EQ(step(closed, at_ms(100), closed_until(at_ms(100)), path()).state, kProbe);
+  EXPECT_EQ(step(closed, at_ms(50), {}, path()).state, kProbe);  // ended early
 }
 
 TEST(Gate, ProbeOpensAfterARoundTripWithoutAQueueAndSlowsDownOverOne) {
-  const Gate probe = step(in(kClosed), at(100), {}, path());
+  const Gate probe = step(in(kClosed), at_ms(100), {}, path());
   ASSERT_EQ(probe.state, kProbe);
   EXPECT_DOUBLE_EQ(probe.probe_share, 0.9);
-  EXPECT_EQ(step(probe, at(119), {}, path(Queue::kOverTarget)).probe_share, 0.9);
-  EXPECT_EQ(step(probe, at(120), {}, path()).state, kOpen);
-  const Gate slower = step(probe, at(120), {}, path(Queue::kOverTarget));
+  EXPECT_EQ(step(probe, at_ms(119), {}, path(Queue::kOverTarget)).probe_share, 0.9);
+  EXPECT_EQ(step(probe, at_ms(120), {}, path()).state, kOpen);
+  const Gate slower = step(probe, at_ms(120), {}, path(Queue::kOverTarget));
   EXPECT_EQ(slower.state, kProbe);
   EXPECT_DOUBLE_EQ(slower.probe_share, 0.63);
-  EXPECT_EQ(step(slower, at(139), {}, path()).state, kProbe);
-  EXPECT_EQ(step(slower, at(140), {}, path()).state, kOpen);
+  EXPECT_EQ(step(slower, at_ms(139), {}, path()).state, kProbe);
+  EXPECT_EQ(step(slower, at_ms(140), {}, path()).state, kOpen);
 }
 
 // It may be somebody else's, or the path may have become longer: no signal and no queue shuts a gate for good.
 TEST(Gate, AQueueThatStaysWithoutUsDoesNotHoldItShut) {
-  Gate gate = step(in(kClosed), at(0), {}, path(Queue::kOverTarget));
+  Gate gate = step(in(kClosed), at_ms(0), {}, path(Queue::kOverTarget));
   int rounds = 0;
-  for (; gate.state == kProbe && rounds < 100; ++rounds) gate = step(gate, at(20 * (rounds + 1)), {}, path(Queue::kOverTarget));
+  for (; gate.state == kProbe && rounds < 100; ++rounds) gate = step(gate, at_ms(20 * (rounds + 1)), {}, path(Queue::kOverTarget));
   EXPECT_EQ(gate.state, kOpen);
   EXPECT_EQ(rounds, 5);
 }
@@ -93,12 +93,12 @@ TEST(Gate, AQueueThatStaysWithoutUsDoesNotHoldItShut) {
 TEST(Gate, StaleMemoryIsClimbedInDoublings) {
   GatePath old = path();
   old.memory = GatePath::Memory::kStale;
-  Gate gate = step(in(kClosed), at(0), {}, old);
+  Gate gate = step(in(kClosed), at_ms(0), {}, old);
   EXPECT_DOUBLE_EQ(gate.probe_share, 0.5);
-  gate = step(gate, at(20), {}, old);
+  gate = step(gate, at_ms(20), {}, old);
   EXPECT_EQ(gate.state, kProbe);
   EXPECT_DOUBLE_EQ(gate.probe_share, 1.0);
-  EXPECT_EQ(step(gate, at(40), {}, old).state, kOpen);
+  EXPECT_EQ(step(gate, at_ms(40), {}, old).state, kOpen);
 }
 
 TEST(Gate, CeilingIsATrickleWhileClosedAndAShareWhileProbing) {

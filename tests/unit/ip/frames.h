@@ -6,6 +6,8 @@
 #include "ip/address.h"
 #include "support/vectors.h"
 
+#include <tideway/time.h>
+
 namespace tideway::ip::frames {
 
 using test::from_hex;
@@ -27,6 +29,11 @@ inline Octets text_bytes(std::string_view text) {
 inline std::string hex_of(const Octets& frame, size_t at, size_t size) {
   return to_hex(std::span(frame).subspan(at, size));
 }
+inline Octets with(Octets frame, size_t at, int value) {
+  frame[at] = static_cast<std::byte>(value);
+  return frame;
+}
+constexpr Time at(Duration time) { return Time(std::chrono::seconds(100) + time); }
 inline void put_u16(Octets& frame, size_t at, uint16_t value) {
   frame[at] = static_cast<std::byte>(value >> 8);
   frame[at + 1] = static_cast<std::byte>(value);

@@ -34,11 +34,6 @@ Drop why_ipv6(Octets frame) {
   return parsed.why();
 }
 
-Octets with(Octets frame, size_t at, int value) {
-  frame[at] = static_cast<std::byte>(value);
-  return frame;
-}
-
 TEST(Ethernet, ReadsFramesWithAndWithoutTag) {
   Octets plain = kUdp4, tagged = kUdp4Vlan;
   const auto a = parse_ethernet(plain), b = parse_ethernet(tagged);

@@ -14,8 +14,6 @@ namespace {
 using namespace frames;
 using namespace std::chrono_literals;
 
-constexpr Time at(Duration time) { return Time(100s + time); }
-
 HostConfig config() {
   return {.mac = kOurMac, .prefixes = {Prefix::parse("10.77.0.11/24").value(), Prefix::parse("fd00::11/64").value()}};
 }
@@ -46,11 +44,6 @@ size_t dropped_for(Host& host, Octets frame, Time now = at(10s)) {
   return kDrops;
 }
 #define EXPECT_DROP(host, frame, why) EXPECT_EQ(dropped_for(host, frame), static_cast<size_t>(Drop::why))
-
-Octets with(Octets frame, size_t at, uint8_t value) {
-  frame[at] = std::byte{value};
-  return frame;
-}
 
 // ---- what is for us ----
 

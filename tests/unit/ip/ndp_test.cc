@@ -29,11 +29,6 @@ Octets repaired(Octets frame) {
   return frame;
 }
 
-Octets with(Octets frame, size_t at, uint8_t value) {
-  frame[at] = std::byte{value};
-  return frame;
-}
-
 std::string written(const NdpMessage& message) {
   Octets room(kNdpSize);
   const size_t size = write_ndp(message, room);

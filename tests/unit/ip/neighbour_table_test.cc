@@ -14,8 +14,6 @@ namespace {
 using namespace frames;
 using namespace std::chrono_literals;
 
-constexpr Time at(Duration time) { return Time(100s + time); }
-
 NeighbourClaim claim(const IpAddress& address, const MacAddress& mac) { return {.address = address, .mac = mac}; }
 
 // Asks, and is answered, at `time`.

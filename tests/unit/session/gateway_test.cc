@@ -22,7 +22,7 @@ namespace {
 using namespace std::chrono_literals;
 using messages::MessageType;
 
-constexpr int kTurnsMax = 5'000;
+constexpr int kCopyTurnsMax = 5'000;
 constexpr BodyCap kNoCaps[] = {{kManifestPageType, kBodyMax}};
 const Time kNow = Time(100s);
 
@@ -103,7 +103,7 @@ class GatewayTest : public testing::Test {
 
   template <typename Done>
   bool run_until(const std::vector<Peer*>& peers, const Done& done) {
-    for (int i = 0; i < kTurnsMax; ++i) {
+    for (int i = 0; i < kCopyTurnsMax; ++i) {
       if (done()) return true;
       for (Peer* peer : peers) peer->turn();
       gateway_->turn(1ms);
@@ -215,12 +215,12 @@ TEST_F(GatewayTest, AConnectionForDataThatNobodyWaitsForIsClosed) {
     channel->on_ready(kNow, fd.revents);
     gateway_->turn(1ms);
   };
-  for (int i = 0; i < kTurnsMax && channel->state() != ChannelState::kData; ++i) turn();
+  for (int i = 0; i < kCopyTurnsMax && channel->state() != ChannelState::kData; ++i) turn();
   ASSERT_EQ(channel->state(), ChannelState::kData);
   DataConnection connection = channel->release();
   packet_io::TlsStream stream(connection.socket.release(), std::move(connection.tls));
   std::array<std::byte, 16> bytes;
-  for (int i = 0; i < kTurnsMax && !stream.is_broken(); ++i) {
+  for (int i = 0; i < kCopyTurnsMax && !stream.is_broken(); ++i) {
     gateway_->turn(1ms);
     EXPECT_EQ(stream.read(bytes), 0U);
   }

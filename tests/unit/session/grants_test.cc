@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "session/grants.h"
 
+#include "support/object_names.h"
+
 #include <gtest/gtest.h>
 
 namespace tideway::session {
@@ -15,7 +17,7 @@ const Identity kLaptop{"example.org", "wisconsin", "ops-laptop"};
 const Identity kStranger{"example.org", "oregon", "gw1"};
 
 IdentityPattern pattern(std::string_view text) { return IdentityPattern::parse(text).value(); }
-ObjectName name(std::string_view text) { return ObjectName::from_text(text).value(); }
+using test::name;
 
 Grant grant(std::string_view peer, std::string_view prefix, GrantOps ops, std::string rule) {
   return {pattern(peer), "ckpt", name(prefix), ops, {}, std::move(rule)};

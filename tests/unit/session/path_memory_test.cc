@@ -12,47 +12,47 @@ namespace {
 
 using namespace std::chrono_literals;
 
-const KnownPath::UnixTime kNow{1'800'000'000s};
+const KnownPath::UnixTime kToday{1'800'000'000s};
 const std::string kPeer = "spiffe://example.org/site/wisconsin/gw/gw1";
 const Rate kRate = Rate::bytes_per_second(115'000'000);
 
-KnownPath path(Rate rate = kRate, Duration rtt = 50ms, KnownPath::UnixTime seen = kNow) { return {rate, rtt, seen}; }
+KnownPath path(Rate rate = kRate, Duration rtt = 50ms, KnownPath::UnixTime seen = kToday) { return {rate, rtt, seen}; }
 
 TEST(PathMemory, RecallsWhatItNotedInAnotherProcess) {
   TempRoot root;
   const std::string file = root.path().native() + "/state/paths";
   PathMemory(file).note(kPeer, path());
-  EXPECT_EQ(PathMemory(file).recall(kPeer, 50ms, kNow + 1h), kRate);
-  EXPECT_FALSE(PathMemory(file).recall("spiffe://example.org/site/atlanta/gw/gw1", 50ms, kNow));
+  EXPECT_EQ(PathMemory(file).recall(kPeer, 50ms, kToday + 1h), kRate);
+  EXPECT_FALSE(PathMemory(file).recall("spiffe://example.org/site/atlanta/gw/gw1", 50ms, kToday));
 }
 
 TEST(PathMemory, ForgetsAPathWhoseRoundTripChanged) {
   PathMemory memory("");
   memory.note(kPeer, path());
-  EXPECT_TRUE(memory.recall(kPeer, 90ms, kNow));
-  EXPECT_FALSE(memory.recall(kPeer, 110ms, kNow));
-  EXPECT_FALSE(memory.recall(kPeer, 20ms, kNow));
+  EXPECT_TRUE(memory.recall(kPeer, 90ms, kToday));
+  EXPECT_FALSE(memory.recall(kPeer, 110ms, kToday));
+  EXPECT_FALSE(memory.recall(kPeer, 20ms, kToday));
 }
 
 TEST(PathMemory, TrustsNothingThatIsOldOrOfTheFuture) {
   PathMemory memory("");
   memory.note(kPeer, path());
-  EXPECT_FALSE(memory.recall(kPeer, 50ms, kNow + PathMemory::kValidFor + 1s));
-  EXPECT_FALSE(memory.recall(kPeer, 50ms, kNow - 1s));
+  EXPECT_FALSE(memory.recall(kPeer, 50ms, kToday + PathMemory::kValidFor + 1s));
+  EXPECT_FALSE(memory.recall(kPeer, 50ms, kToday - 1s));
 }
 
 TEST(PathMemory, ASessionWithLittleToSendHalvesWhatIsKnownAtMost) {
   PathMemory memory("");
   memory.note(kPeer, path());
-  memory.note(kPeer, path(Rate::bytes_per_second(1'000), 50ms, kNow + 1s));
-  EXPECT_EQ(memory.recall(kPeer, 50ms, kNow + 2s), kRate * 0.5);
+  memory.note(kPeer, path(Rate::bytes_per_second(1'000), 50ms, kToday + 1s));
+  EXPECT_EQ(memory.recall(kPeer, 50ms, kToday + 2s), kRate * 0.5);
 }
 
 TEST(PathMemory, PassesOverLinesThatItCannotRead) {
   TempRoot root;
   const std::string file = root.path().native() + "/paths";
   std::ofstream(file) << "x\n1 2\n-1 5 5 a\n1800000000 0 5 b\n1800000000 115000000 50000000 " << kPeer << "\n1 1 1 c d\n" << std::string(100'000, 'z');
-  EXPECT_EQ(PathMemory(file).recall(kPeer, 50ms, kNow), kRate);
+  EXPECT_EQ(PathMemory(file).recall(kPeer, 50ms, kToday), kRate);
 }
 
 TEST(PathMemory, KeepsANameThatWouldBreakItsFileOut) {
@@ -64,8 +64,8 @@ TEST(PathMemory, KeepsANameThatWouldBreakItsFileOut) {
 
 TEST(PathMemory, ForgetsTheOldestOfTooMany) {
   PathMemory memory("");
-  for (size_t i = 0; i <= PathMemory::kPathsMax; ++i) memory.note("peer" + std::to_string(i), path(kRate, 50ms, kNow + std::chrono::seconds(i)));
-  const auto later = kNow + std::chrono::seconds(PathMemory::kPathsMax);
+  for (size_t i = 0; i <= PathMemory::kPathsMax; ++i) memory.note("peer" + std::to_string(i), path(kRate, 50ms, kToday + std::chrono::seconds(i)));
+  const auto later = kToday + std::chrono::seconds(PathMemory::kPathsMax);
   EXPECT_FALSE(memory.recall("peer0", 50ms, later));
   EXPECT_TRUE(memory.recall("peer1", 50ms, later));
 }
@@ -73,7 +73,7 @@ TEST(PathMemory, ForgetsTheOldestOfTooMany) {
 TEST(PathMemory, WorksWithoutAFolderToWriteTo) {
   PathMemory memory("/proc/nowhere/paths");
   memory.note(kPeer, path());
-  EXPECT_TRUE(memory.recall(kPeer, 50ms, kNow));
+  EXPECT_TRUE(memory.recall(kPeer, 50ms, kToday));
 }
 
 TEST(BestSecond, IsTheBestOfWholeSeconds) {

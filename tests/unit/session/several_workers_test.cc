@@ -15,7 +15,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr int kTurnsMax = 60'000;
+constexpr int kWorkersTurnsMax = 60'000;
 constexpr size_t kFiles = 12, kFileSize = 4 << 20;  // a block each
 constexpr uint32_t kFlows = 4;
 
@@ -68,7 +68,7 @@ class SeveralWorkersTest : public testing::TestWithParam<NetWorkers> {
 
   template <typename Done>
   bool run_until(const Done& done) {
-    for (int i = 0; i < kTurnsMax && !done(); ++i) {
+    for (int i = 0; i < kWorkersTurnsMax && !done(); ++i) {
       dialling_->turn(1ms);
       serving_->turn(0ms);
     }

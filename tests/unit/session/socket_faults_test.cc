@@ -21,10 +21,10 @@ using namespace std::chrono_literals;
 using test::SimSockets;
 using test::SocketFault;
 
-constexpr Time kNow = Time(100s);
-constexpr int kTurnsMax = 300;      // more than twice what a good one takes
+constexpr Time kFaultsAt = Time(100s);
+constexpr int kFaultTurnsMax = 300;      // more than twice what a good one takes
 constexpr uint64_t kCallsMax = 200;
-constexpr BodyCap kNoCaps[] = {{kManifestPageType, 1024}};
+constexpr BodyCap kSmallCaps[] = {{kManifestPageType, 1024}};
 
 class SocketFaults : public testing::Test {
  protected:
@@ -45,23 +45,23 @@ class SocketFaults : public testing::Test {
     };
     auto listener = Listener::open(Endpoint::parse("127.0.0.1:0").value());
     if (!listener.ok()) return trouble(listener.error());
-    const DialOrder order{listener.value().local_endpoint(), {}, crypto::IdentityPattern::parse(test::kWisconsin).value(), kNow + 2s};
-    auto dialled = ControlChannel::dial(kNow, order, sites_.atlanta, kNoCaps);
+    const DialOrder order{listener.value().local_endpoint(), {}, crypto::IdentityPattern::parse(test::kWisconsin).value(), kFaultsAt + 2s};
+    auto dialled = ControlChannel::dial(kFaultsAt, order, sites_.atlanta, kSmallCaps);
     if (!dialled.ok()) return trouble(dialled.error());
     const std::unique_ptr<ControlChannel> a = std::move(dialled).value();
     std::unique_ptr<ControlChannel> b;
     int heard = 0;
     a->send(kHelloType, kCriticalFlag, hello());
-    for (int turn = 0; turn < kTurnsMax && heard < 3; ++turn) {
+    for (int turn = 0; turn < kFaultTurnsMax && heard < 3; ++turn) {
       if (b == nullptr)
-        if (auto accepted = listener.value().accept(kNow)) {
-          b = ControlChannel::accept(kNow, std::move(*accepted), sites_.wisconsin, kNoCaps);
+        if (auto accepted = listener.value().accept(kFaultsAt)) {
+          b = ControlChannel::accept(kFaultsAt, std::move(*accepted), sites_.wisconsin, kSmallCaps);
           b->send(kHelloType, kCriticalFlag, hello());
         }
       for (ControlChannel* channel : {a.get(), b.get()}) {
         if (channel == nullptr) continue;
         pollfd fd{channel->fd(), channel->wanted_events(), 0};
-        if (fd.fd >= 0 && ::poll(&fd, 1, turn < 100 ? 0 : 1) > 0) channel->on_ready(kNow, fd.revents);
+        if (fd.fd >= 0 && ::poll(&fd, 1, turn < 100 ? 0 : 1) > 0) channel->on_ready(kFaultsAt, fd.revents);
         while (auto frame = channel->receive()) {
           if (frame->type == kHelloType) channel->authorise();
           if (frame->type == kHelloType && channel == a.get()) a->send(3, 0, {});

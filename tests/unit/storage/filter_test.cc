@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storage/filter.h"
 
+#include "support/object_names.h"
+
 #include <gtest/gtest.h>
 
 namespace tideway::storage {
 namespace {
 
-ObjectName name(std::string_view text) { return ObjectName::from_text(text).value(); }
+using test::name;
 
 struct Row {
   const char *pattern, *text;

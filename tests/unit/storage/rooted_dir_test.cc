@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storage/rooted_dir.h"
 
+#include "support/object_names.h"
 #include "support/temp_root.h"
 
 #include <gtest/gtest.h>
@@ -22,7 +23,7 @@
 namespace tideway::storage {
 namespace {
 
-ObjectName name(std::string_view text) { return ObjectName::from_text(text).value(); }
+using test::name;
 
 std::string content_of(const Descriptor& file) {
   std::array<char, 256> bytes{};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storage/scan.h"
 
+#include "support/object_names.h"
 #include "support/temp_root.h"
 
 #include <gtest/gtest.h>
@@ -15,7 +16,7 @@
 namespace tideway::storage {
 namespace {
 
-ObjectName name(std::string_view text) { return ObjectName::from_text(text).value(); }
+using test::name;
 
 std::shared_ptr<const RootedDir> open(const TempRoot& root) {
   return std::make_shared<RootedDir>(RootedDir::open_host_path(root.path().string(), Side::kSource).value());
