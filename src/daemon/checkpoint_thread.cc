@@ -171,10 +171,7 @@ void CheckpointThread::take(CheckpointOrder order, Time now) {
     if (root == nullptr) say(HoldAnswered{hold->pin, Error{Fault::kUsage, "there is no root \"" + hold->root + '"', "see GET /v1/roots"}});
     else if (!is_known) holds_.emplace_back(std::move(*hold), std::move(root), now);
   } else if (const auto* drop = std::get_if<DropPin>(&order)) {
-    std::erase_if(holds_, [&](const Holding& one) { return one.order().pin == drop->pin; });
-    const session::RootPtr root = root_named(drop->root);
-    if (root == nullptr || !storage::is_pin_id(drop->pin)) return;
-    if (Status status = storage::drop_pin(*root, drop->pin); !status.ok()) log::warning("pin_left", "pin=" + drop->pin + " why=\"" + status.error().what + '"');
+    this->drop(*drop);
   } else if (const auto* answer = std::get_if<AnswerInbox>(&order)) {
     const auto inbox = std::ranges::find(inboxes_, answer->root, &Inbox::root_name);
     if (inbox != inboxes_.end()) inbox->answer(answer->submission_id, answer->text);
@@ -183,6 +180,18 @@ void CheckpointThread::take(CheckpointOrder order, Time now) {
   } else {
     hold_pointer(std::get<HoldPointer>(order));
   }
+}
+
+// A user of this machine may name any pin, and only what he made goes for him.
+void CheckpointThread::drop(const DropPin& order) {
+  std::erase_if(holds_, [&](const Holding& one) { return one.order().pin == order.pin; });
+  const session::RootPtr root = root_named(order.root);
+  if (root == nullptr || !storage::is_pin_id(order.pin)) return;
+  const auto owner = storage::owner_of_pin(*root, order.pin);
+  const bool is_his = order.owner == 0 || (owner.ok() && owner.value() == order.owner);
+  if (!is_his && owner.ok()) log::warning("pin_left", "pin=" + to_display(order.pin) + " why=\"user " + std::to_string(order.owner) + " did not make it\"");
+  if (!is_his) return;
+  if (Status status = storage::drop_pin(*root, order.pin); !status.ok()) log::warning("pin_left", "pin=" + to_display(order.pin) + " why=\"" + status.error().what + '"');
 }
 
 // Rewritten in place, so it counts when the copy and a second look agree.

@@ -21,6 +21,7 @@ namespace tideway::daemon {
 
 struct DropPin {
   std::string root, pin;
+  uint32_t owner = 0;  // uid that must have made it; 0 may drop any
 };
 struct AnswerInbox {
   std::string root, submission_id, text;
@@ -101,6 +102,7 @@ class CheckpointThread {
   void watch_by_inotify();
   void watch_incomplete();
   void take(CheckpointOrder order, Time now);
+  void drop(const DropPin& order);
   void hold_pointer(const HoldPointer& order);
   void look_at_holds(Time now);
   bool take_growth(CheckpointOrder& order, Time now);
