@@ -144,7 +144,11 @@ void CheckpointThread::run() {
 
 bool CheckpointThread::take_growth(CheckpointOrder& order, Time now) {
   if (auto* watch = std::get_if<WatchGrowth>(&order)) {
-    if (session::RootPtr root = root_named(watch->root)) growing_.try_emplace(watch->pin, std::move(root), std::move(watch->name), now);
+    const auto root = std::ranges::find(config_.roots, watch->root, &CheckpointThreadConfig::Root::name);
+    if (root == config_.roots.end()) return true;
+    std::string path = root->path;
+    for (const std::string& component : watch->name.components()) path += '/' + component;
+    growing_.try_emplace(watch->pin, GrowthWatch::Place{root->root, std::move(watch->name), std::move(path)}, now);
   } else if (const auto* range = std::get_if<DeclareFinal>(&order)) {
     if (const auto found = growing_.find(range->pin); found != growing_.end()) found->second.declare(range->path, range->bytes, now);
   } else if (const auto* end = std::get_if<EndGrowth>(&order)) {
