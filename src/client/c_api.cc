@@ -88,10 +88,6 @@ std::optional<Trouble> check(const tideway_client* client) {
   return std::nullopt;
 }
 
-void hand_out(tideway_client* client, tideway_ticket** into, const std::shared_ptr<Ticket>& ticket, const std::shared_ptr<Item>& item) {
-  if (into != nullptr) *into = new tideway_ticket{ticket, client->outbox, item, Gateway(client->line->settings.api, kCallPatience)};
-}
-
 // Into the queue with it. The queue being full is the ticket's trouble and the caller's.
 struct Caller {
   tideway_client* client;
@@ -103,9 +99,10 @@ template <typename Kind, typename Wish>
 int hand_over(const Caller& caller, const std::string& id, Wish wish) {
   tideway_client* client = caller.client;
   const auto ticket = std::make_shared<Ticket>(id, client->is_disabled ? TIDEWAY_DISABLED : TIDEWAY_QUEUED);
-  const auto item = std::make_shared<Kind>(client->line, ticket, std::move(wish));
-  hand_out(client, caller.ticket, ticket, item);
+  const auto item = client->is_disabled ? nullptr : std::make_shared<Kind>(client->line, ticket, std::move(wish));
+  if (caller.ticket != nullptr) *caller.ticket = new tideway_ticket{ticket, client->outbox, item, Gateway(client->line->settings.api, kCallPatience)};
   if (client->is_disabled) return tell_success(caller.error);
+  if constexpr (requires { item->follow(); }) item->follow();
   if (const auto trouble = client->outbox->put(item)) return tell(caller.error, *trouble);
   return tell_success(caller.error);
 }

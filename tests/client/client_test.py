@@ -169,6 +169,44 @@ class Away(ClientCase):
         self.assertIn("__0_0.distcp", text)
         self.assertEqual([how for how, _, _ in gateway.asked if how == "POST"], [])
 
+    def test_what_is_renamed_or_only_there_for_now_has_not_been_taken_away(self):
+        path = self.checkpoint(self.folder / "bare")
+        for name in ("__1_0.distcp.7f3a", "extra/part.saving", "lock.tmp"):
+            (path / name).write_bytes(b"x")
+        driver = self.driver()
+        driver.call("replicate", path, TO)
+        (path / "__1_0.distcp.7f3a").rename(path / "__1_0.distcp")  # as a name that no list of endings knows
+        (path / "extra/part.saving").rename(path / "extra/part.pt")
+        (path / "lock.tmp").unlink()
+        (path / "came").write_bytes(b"x")
+        (path / "came").unlink()
+        gateway = self.gateway(self.folder / "bare")
+        self.takes(gateway)
+        self.assertEqual(driver.call("flush", WAIT_S)[0], 0)
+        self.assertEqual(driver.call("wait", PUBLISHED, WAIT_S), (0, "", ""))
+
+    def test_what_is_taken_away_from_below_while_nothing_holds_it_is_noticed_too(self):
+        path = self.checkpoint(self.folder / "bare")
+        driver = self.driver()
+        driver.call("replicate", path, TO)
+        self.assertEqual(driver.call("flush", 0.5)[0], 11)  # its thread has looked
+        (path / "extra/common.pt").rename(path / "extra/common.new")
+        (path / "extra/common.new").unlink()
+        gateway = self.gateway(self.folder / "bare")
+        self.takes(gateway)
+        driver.call("flush", WAIT_S)
+        returned, code, text = driver.call("wait", ACCEPTED, WAIT_S)
+        self.assertEqual((returned, code), (6, "source_vanished"))
+        self.assertIn("extra/common.new", text)
+
+    def test_a_large_tree_costs_the_trainer_no_more_than_a_small_one(self):
+        root = self.root()
+        path = self.checkpoint(root, "run/large")
+        for i in range(5000):
+            (path / f"{i}").touch()
+        driver = self.driver()
+        self.assertLess(int(driver.call("many", path, TO, 5)[2]), 5_000)  # µs of the processor, with sanitizers; perf/hook measures it
+
     def test_a_gateway_that_hangs_costs_the_trainer_nothing(self):
         root = self.root()
         with socket.socket(socket.AF_UNIX) as hung:
@@ -341,3 +379,4 @@ class Installed(ClientCase):
 
 if __name__ == "__main__":
     unittest.main()
+        gateway.answers["POST /v1/checkpoints/j1/complete"] = lambda request, body: request.reply(202, {})
