@@ -100,7 +100,7 @@ class CheckpointThread {
   CheckpointThread(CheckpointThreadConfig config, int wake, int told) : config_(std::move(config)), wake_(wake), told_(told) {}
   void run();
   void watch_by_inotify();
-  void watch_incomplete();
+  void watch_directories(Time now);
   void take(CheckpointOrder order, Time now);
   void drop(const DropPin& order);
   void hold_pointer(const HoldPointer& order);
@@ -126,7 +126,7 @@ class CheckpointThread {
   std::vector<Inbox> inboxes_;
   Time next_inbox_{};
   bool is_stirred_ = false;  // something happened in a watched directory
-  std::map<std::string, int> incomplete_;  // directories in those that are looked into, with what inotify calls them
+  std::map<std::string, int> watched_;  // directories, with what inotify calls them
 
   mutable std::mutex mutex_;
   std::deque<CheckpointOrder> orders_;  // guarded by mutex_, like all that follows
