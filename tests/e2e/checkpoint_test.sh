@@ -280,6 +280,31 @@ kill -9 "$wisconsin"
 wait "$restoring" || fail "restore did not go on: $(cat "$work/restore.log"; tideway jobs list)"
 python3 "$trainer" check "$here/large-back" || fail "what came back is not whole"; pass
 
+# ---- the other site is away, then this gateway, too ------------------------------------------------------------------------------
+lag() { python3 - "$metrics" "$1" <<'PY'
+import re, sys, urllib.request
+text = urllib.request.urlopen(f"http://127.0.0.1:{sys.argv[1]}/metrics", timeout=10).read().decode()
+print(int(float((re.search(r'rpo_lag_seconds\{series="%s"\} (\S+)' % sys.argv[2], text) or [0, -1])[1])))
+PY
+}
+replicate() { PYTHONPATH=$repo/python timeout 60 python3 -B -m tideway replicate "$1" --to "$2" --format dcp; }
+mkdir -p "$here/away" && python3 "$trainer" save "$here/away/step-1" 1
+replicate "$here/away/step-1" wisconsin:data/away > "$work/away.job" || fail "the hook failed with wisconsin away"; pass
+for _ in $(seq 600); do ask GET "/v1/jobs/$(cat "$work/away.job")" | grep -q '"state":"waiting"' && [ "$(lag away)" -ge 2 ] && break; sleep 0.05; done
+ask GET "/v1/jobs/$(cat "$work/away.job")" | grep -q '"state":"waiting"' || fail "it does not wait for its peer: $(ask GET "/v1/jobs/$(cat "$work/away.job")")"; pass
+[ "$(lag away)" -ge 2 ] || fail "nothing tells how old the newest one at wisconsin is: $(lag away)"; pass
+kill -9 "$atlanta"
+wait "$atlanta" 2> /dev/null || :
+python3 "$trainer" save "$here/away/step-2" 2
+replicate "$here/away/step-2" wisconsin:data/away > "$work/away.id" || fail "the hook failed with the gateway away"; pass
+[ -e "$here/.tideway/inbox/$(cat "$work/away.id").json" ] || fail "nothing is in the inbox: $(ls "$here/.tideway/inbox")"; pass
+rm -r "$here/away/step-2"  # it is held
+serve atlanta "$work/atlanta.toml"
+for _ in $(seq 600); do [ -e "$here/.tideway/inbox/$(cat "$work/away.id").status.json" ] && break; sleep 0.05; done
+serve wisconsin "$work/wisconsin.toml"
+for _ in $(seq 600); do [ -d "$work/wisconsin/data/away/step-2" ] && break; sleep 0.05; done
+arrives "$work/wisconsin/data/away/step-2"
+
 # ---- metrics -------------------------------------------------------------------------------------------------------------------
 python3 - "$metrics" <<'PY' || fail "metrics"
 import sys, urllib.request

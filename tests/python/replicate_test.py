@@ -293,6 +293,7 @@ class WithoutAGateway(Handing):
         request = json.loads(file.read_text())
         self.assertEqual((request["path"], request["pin"], request["series"]), ("runs/llm7/iter_0009000", ticket.submission_id, "runs/llm7"))
         self.assertTrue(self.pinned())
+        self.assertGreater(notes.counts["gateway_away"], 0)
         self.assertFalse(ticket.wait("published", 0.02))
         (self.top / f".tideway/inbox/{ticket.submission_id}.status.json").write_text('{"id": "c1"}')
         self.taking_gateway()
