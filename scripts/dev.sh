@@ -14,6 +14,8 @@ usage: scripts/dev.sh VERB
   sim SEED                  replay one seed of the simulations, with the sanitizers
   seeds [N]                 run seeds 1 to N (default 10,000) of each simulation, in a release build
   fuzz [TARGET] [SECONDS]   all fuzz targets or one, 60 seconds each
+  storm [SAVES] [SECONDS]   save checkpoints (default 1,000) under kills of the trainer, both gateways and the link, while somebody at the
+                            destination looks a thousand times a second; ends early, and well, after SECONDS (default 900); needs root
   coverage                  which lines the tests reach, by folder
   perf [NAME|all] [FLAGS]   release programs, then perf/NAME/run.sh, or all of them; without NAME lists what there is
   check                     what scripts/test.sh runs
@@ -85,6 +87,12 @@ fuzz() {
   ctest --test-dir build/fuzz -j "$jobs" --output-on-failure -L fuzz ${target:+-R "^fuzz\.$target\$"}
 }
 
+storm() {
+  [[ ${1:-1} =~ ^[0-9]+$ && ${2:-1} =~ ^[0-9]+$ ]] || { usage >&2; exit 2; }
+  build release --target programs
+  SAVES=${1:-1000} SECONDS_MAX=${2:-900} KILLS=${KILLS:-4} SEED=${SEED:-$$} tests/e2e/checkpoint_storm_test.sh
+}
+
 coverage() {
   scripts/install_deps.sh build test
   cmake -S . -B build/coverage -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS='-O0 --coverage' >/dev/null
@@ -120,6 +128,7 @@ case $verb in
   sim) sim "$@" ;;
   seeds) seeds "$@" ;;
   fuzz) fuzz "$@" ;;
+  storm) storm "$@" ;;
   coverage) coverage ;;
   perf) perf "$@" ;;
   check) exec scripts/test.sh ;;

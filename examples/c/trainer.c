@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A trainer in C, as small as can be: it computes, announces its communication, saves every few steps and hands each checkpoint over.
+// A trainer in C, as small as can be: it computes, announces its communication, saves every few steps and hands each checkpoint over; the
+// last one is sent while it is written, as large ones may be.
 //
 //   cc trainer.c $(pkg-config --cflags --libs tideway) -o trainer
 //   ./trainer /data/ckpt/runs/c wisconsin:ckpt/runs/c        saves below the first, which lies below a root of the gateway
@@ -33,6 +34,23 @@ static int save(const char* folder, const float* weights) {
   return fclose(file) == 0 && is_written ? 0 : -1;
 }
 
+/* Written, then handed over; or sent from the first byte on. Training goes on at once, whatever the gateway does. */
+static int save_and_send(struct tideway_client* client, const struct tideway_checkpoint* checkpoint, const float* weights, struct tideway_ticket** ticket) {
+  struct tideway_error error;
+  if (save(checkpoint->path, weights) != 0) return perror(checkpoint->path), 1;
+  if (tideway_replicate_checkpoint(client, checkpoint, ticket, &error) != 0) fprintf(stderr, "%s: %s (%s)\n", checkpoint->path, error.text, error.code);
+  return 0;
+}
+
+static int save_while_sent(struct tideway_client* client, const struct tideway_checkpoint* checkpoint, const float* weights, struct tideway_ticket** ticket) {
+  struct tideway_error error;
+  struct tideway_stream* stream;
+  if (tideway_stream_open(client, checkpoint, &stream, &error) != 0) return save_and_send(client, checkpoint, weights, ticket);
+  if (save(checkpoint->path, weights) != 0) return tideway_stream_abort(stream), perror(checkpoint->path), 1;
+  if (tideway_stream_complete(stream, ticket, &error) != 0) fprintf(stderr, "%s: %s (%s)\n", checkpoint->path, error.text, error.code);
+  return 0;
+}
+
 int main(int count, char** words) {
   static float weights[WEIGHTS];
   const char* board = getenv("TIDEWAY_BOARD");
@@ -56,7 +74,6 @@ int main(int count, char** words) {
       const char* to[1];
       char folder[400];
       snprintf(folder, sizeof folder, "%s/step-%d", words[1], step);
-      if (save(folder, weights) != 0) return perror(folder), 1;
       to[0] = words[2];
       checkpoint.path = folder;
       checkpoint.to = to;
@@ -64,7 +81,8 @@ int main(int count, char** words) {
       checkpoint.format = "safetensors";
       checkpoint.rpo = "30m";
       tideway_ticket_free(latest);
-      if (tideway_replicate_checkpoint(client, &checkpoint, &latest, &error) != 0) fprintf(stderr, "step %d: %s (%s)\n", step, error.text, error.code);
+      latest = NULL;
+      if ((step < STEPS ? save_and_send : save_while_sent)(client, &checkpoint, weights, &latest) != 0) return 1;
     }
   }
   /* Training is over, so waiting hurts nobody. */

@@ -3,7 +3,7 @@
 // libtideway: a training's checkpoints and copies, handed to the Tideway gateway of this machine from C or C++ (C11, C++20).
 // docs/c.md tells the whole; this is the contract.
 //
-// Training never waits and never fails because of us: tideway_submit(), tideway_replicate_checkpoint() and
+// Training never waits and never fails because of us: tideway_submit(), tideway_replicate_checkpoint(), tideway_stream_*() and
 // tideway_report_iteration() check their arguments, put one item into a queue and return. A thread of the client does the rest: it
 // pins, asks the gateway, leaves the request in the inbox of the root while there is none, and tries again. The calls with a
 // timeout, and tideway_ticket_cancel(), may block.
@@ -14,7 +14,7 @@
 // tideway_job job{}; job.size = sizeof job; in C++, and then the fields.
 // Paths of this machine lie below a root of the gateway, or are written root:path; places of a peer are peer:root/path.
 // Times are in seconds; a negative timeout is no limit.
-// Thread: any, several at once; only close and free are the last call with their object. No callback, no signal, no global state.
+// Thread: any, several at once; only close, free, and the end of a stream are the last call with their object. No callback, no signal, no global state.
 // A client belongs to the process that opened it: a forked child opens its own, and is refused otherwise.
 #ifndef TIDEWAY_CLIENT_H
 #define TIDEWAY_CLIENT_H
@@ -36,6 +36,7 @@ struct tideway_error {
 
 struct tideway_client; /* a gateway and the queue to it */
 struct tideway_ticket; /* where a request has got to */
+struct tideway_stream; /* a checkpoint that is being written */
 
 struct tideway_settings {
   size_t size;
@@ -103,6 +104,18 @@ struct tideway_checkpoint {
  * the trainer may delete it as soon as the ticket is TIDEWAY_PINNED or further. */
 TIDEWAY_API int tideway_replicate_checkpoint(struct tideway_client* client, const struct tideway_checkpoint* checkpoint, struct tideway_ticket** ticket,
                                              struct tideway_error* error);
+
+
+/* Background. As tideway_replicate_checkpoint(), for one that is still to be written: it is sent meanwhile, and appears at the target when it is
+ * complete. Where the gateway is away, or is an older one, it goes as a whole then. After an error `stream` is NULL, which the calls below refuse. */
+TIDEWAY_API int tideway_stream_open(struct tideway_client* client, const struct tideway_checkpoint* checkpoint, struct tideway_stream** stream, struct tideway_error* error);
+/* Background. These bytes will not change any more. `file` lies below the checkpoint, or is its path from there on; NULL: the checkpoint is a file itself.
+ * A file of which nothing is declared counts as one that only grows. Nothing breaks when that is wrong: what differs in the end is sent again. */
+TIDEWAY_API int tideway_stream_declare(struct tideway_stream* stream, const char* file, uint64_t offset, uint64_t length, struct tideway_error* error);
+/* Background. Every process has finished writing. The last call with `stream`, as the next one; `ticket` may be NULL. */
+TIDEWAY_API int tideway_stream_complete(struct tideway_stream* stream, struct tideway_ticket** ticket, struct tideway_error* error);
+/* Background. It will never be complete: nothing of it appears. */
+TIDEWAY_API void tideway_stream_abort(struct tideway_stream* stream);
 
 struct tideway_restore_job {
   size_t size;

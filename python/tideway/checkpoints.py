@@ -11,10 +11,11 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, Un
 
 from . import outbox, pins, settings
 from .copying import time_text
+from .departures import Departures
 from .errors import TidewayError
 from .jobs import DISABLED
 from .layouts import Incomplete, Listing, assess, check_format, step_in
-from .looks import list_files, look_at, names_now
+from .looks import list_files, look_at
 from .notes import note
 from .places import AnyPath, Place, inbox_above
 from .reach import Reach, reach
@@ -79,11 +80,15 @@ class CheckpointRequest(Request):
         self.path = path
         self._options = options
         self._hook = hook
-        self._at_first = names_now(path)  # a trainer may clean up before the thread has looked, and what is left may look complete
+        self._departures: Optional[Departures] = None  # until it is held
         self._begun = self._same_since = time.monotonic()
         self._seen: Optional[Listing] = None
         self._is_held = False  # complete, and pinned where that can be
         self._pin_path = ""
+
+    def follow(self) -> None:
+        """What is taken away from now on makes it another checkpoint."""
+        self._departures = Departures(self.path)
 
     def step(self) -> Optional[float]:
         pause = None if self._is_held else self._hold()
@@ -123,8 +128,10 @@ class CheckpointRequest(Request):
         """Seconds until the next look, or None: it is complete and held, or failed."""
         try:
             listing, read = look_at(self.path)
-            if not self._at_first <= listing.files.keys():
-                gone = min(self._at_first - listing.files.keys())
+            if self._departures is not None and self._departures.follow(self.path, listing.files):
+                listing, read = look_at(self.path)  # what left in between is told by neither
+            gone = self._departures.missing_in(listing.files) if self._departures is not None else None
+            if gone is not None:
                 self.refuse(TidewayError("source_vanished", f"{self.path}: {gone} was taken away before it could be held", "let the trainer keep more checkpoints than the last one"))
                 return None
             assess(listing, read, self._options.format, world=self._hook.world)
@@ -141,6 +148,7 @@ class CheckpointRequest(Request):
             self.refuse(TidewayError("usage", str(trouble)))
             return None
         self._is_held = True
+        self._departures = None
         self.ticket.on_state("pinned")
         return None
 
@@ -180,7 +188,9 @@ def hand_over(path: AnyPath, options: Options, hook: Hook = Hook()) -> Ticket:
     if settings.is_disabled():
         return Ticket(name, DISABLED)
     ticket = Ticket(name)
-    outbox.put(CheckpointRequest(ticket, os.path.abspath(path), options, hook))
+    request = CheckpointRequest(ticket, os.path.abspath(path), options, hook)
+    request.follow()
+    outbox.put(request)
     return ticket
 
 

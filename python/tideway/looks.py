@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import Dict, FrozenSet, List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 from .layouts import HEADER_BYTES_MAX, JSON_BYTES_MAX, ZIP_TAIL, File, Listing, Reader
 
 FILES_MAX = 200_000  # of one checkpoint; a rank has a few
-NAMES_MAX = 1_000  # of them that the caller's thread takes down
-FOR_NOW = (".tmp", ".partial", ".incomplete")
 
 
 def list_files(path: str) -> Listing:
@@ -35,17 +33,6 @@ def list_files(path: str) -> Listing:
         if len(files) > FILES_MAX:
             raise ValueError(f"{path} has more than {FILES_MAX} files, which is no checkpoint")
     return Listing(name, files)
-
-
-def names_now(path: str) -> FrozenSet[str]:
-    """What files are there, for the caller's thread: names alone, the first NAMES_MAX, none when it cannot be read, and none that is for now."""
-    names: List[str] = []
-    for above, _, files in os.walk(path):
-        folder = os.path.relpath(above, path) + "/" if above != path else ""
-        names += [folder + name for name in files if not name.startswith(".tideway") and not name.endswith(FOR_NOW)]
-        if len(names) > NAMES_MAX:
-            break
-    return frozenset(names[:NAMES_MAX])
 
 
 def look_at(path: str) -> Tuple[Listing, Reader]:

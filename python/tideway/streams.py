@@ -40,6 +40,7 @@ class StreamRequest(CheckpointRequest):
         self.ranges: Deque[_Range] = deque()
         self.verb = ""  # complete or abort, once the block has ended
         self._id = ""  # of the gateway, once it takes the stream
+        self._opened: Dict[str, Any] = {}  # what it answered then: with a job for each destination
         self._is_refused = self._is_silent = False
 
     def step(self) -> Optional[float]:
@@ -75,19 +76,26 @@ class StreamRequest(CheckpointRequest):
     def _open(self, line: Reach) -> None:
         # An id of its own, so that the whole checkpoint can still be handed over under the ticket's.
         answer = line.ask("POST", self.target, {**self.body(line), "submission_id": f"{self.ticket.submission_id}-growing", "growing": True})
-        self._id = str(answer.get("id", "")) if isinstance(answer, dict) else ""
+        self._opened = answer if isinstance(answer, dict) else {}
+        self._id = str(self._opened.get("id", ""))
         self._is_refused = not self._id
 
-    def _abort(self, line: Reach) -> None:
+    def _abandon(self, line: Reach) -> None:
         if self._id:
             try:
                 line.ask("POST", f"{self.target}/{self._id}/abort")
             except TidewayError as trouble:  # nothing was published, and nothing will be
                 note("stream", trouble)
+            self._id = ""
+
+    def _abort(self, line: Reach) -> None:
+        self._abandon(line)
         self.ticket.on_error(TidewayError("cancelled", f"the writing of {self.path} was abandoned"))
 
     def _complete(self, line: Reach) -> Optional[float]:
         pause = None if self._is_held else self._hold()
+        if self.ticket.state == "failed":
+            self._abandon(line)
         if pause is not None or self.ticket.state == "failed":
             return pause
         if not self._id:
@@ -95,7 +103,7 @@ class StreamRequest(CheckpointRequest):
         pin: Dict[str, Any] = {"pin": os.path.basename(self._pin_path)} if self._pin_path else {}
         try:
             line.ask("POST", f"{self.target}/{self._id}/complete", pin)
-            self.ticket.on_answer({"id": self._id}, line.gateway)
+            self.ticket.on_answer(self._opened, line.gateway)
             return None
         except TidewayError as trouble:
             note("stream", trouble)
@@ -119,6 +127,7 @@ class Stream:
         if request is None:
             return
         path = os.path.relpath(file, request.path) if os.path.isabs(file) else os.fspath(file)
+        path = "" if path == os.curdir else path  # the checkpoint is that file itself
         last = request.ranges[-1] if request.ranges else None
         if last is not None and last.path == path and last.offset + last.length == offset and len(request.ranges) > 1:
             last.length += length  # not the first one, which may be on its way
@@ -133,6 +142,8 @@ class Stream:
 
     def __exit__(self, kind: object, *_: object) -> None:
         if self._request is not None:
+            if kind is None:
+                self._request.follow()
             self._request.verb = "complete" if kind is None else "abort"
             outbox.hurry(self._request)
 

@@ -62,6 +62,7 @@ class Request(outbox.Item):
             if trouble.code not in PASSING:
                 self.refuse(trouble)
                 return None
+            note("gateway_away", trouble)
         if self.store():
             return None
         pause, self._pause = self._pause, min(PAUSE_MAX_S, 2 * self._pause)

@@ -5,6 +5,7 @@
 #include "client/boundary.h"
 #include "client/inbox.h"
 #include "client/requests.h"
+#include "client/stream.h"
 
 #include <sys/random.h>
 #include <unistd.h>
@@ -25,6 +26,14 @@ struct tideway_ticket {
   std::shared_ptr<tideway::client::Outbox> outbox;
   std::weak_ptr<tideway::client::Item> item;
   tideway::client::Gateway gateway;
+};
+
+struct tideway_stream {
+  std::shared_ptr<tideway::client::Ticket> ticket;
+  std::shared_ptr<tideway::client::StreamRequest> request;  // none while disabled
+  std::shared_ptr<tideway::client::Outbox> outbox;
+  std::string api;
+  pid_t pid;
 };
 
 namespace tideway::client {
@@ -88,10 +97,6 @@ std::optional<Trouble> check(const tideway_client* client) {
   return std::nullopt;
 }
 
-void hand_out(tideway_client* client, tideway_ticket** into, const std::shared_ptr<Ticket>& ticket, const std::shared_ptr<Item>& item) {
-  if (into != nullptr) *into = new tideway_ticket{ticket, client->outbox, item, Gateway(client->line->settings.api, kCallPatience)};
-}
-
 // Into the queue with it. The queue being full is the ticket's trouble and the caller's.
 struct Caller {
   tideway_client* client;
@@ -103,9 +108,10 @@ template <typename Kind, typename Wish>
 int hand_over(const Caller& caller, const std::string& id, Wish wish) {
   tideway_client* client = caller.client;
   const auto ticket = std::make_shared<Ticket>(id, client->is_disabled ? TIDEWAY_DISABLED : TIDEWAY_QUEUED);
-  const auto item = std::make_shared<Kind>(client->line, ticket, std::move(wish));
-  hand_out(client, caller.ticket, ticket, item);
+  const auto item = client->is_disabled ? nullptr : std::make_shared<Kind>(client->line, ticket, std::move(wish));
+  if (caller.ticket != nullptr) *caller.ticket = new tideway_ticket{ticket, client->outbox, item, Gateway(client->line->settings.api, kCallPatience)};
   if (client->is_disabled) return tell_success(caller.error);
+  if constexpr (requires { item->follow(); }) item->follow();
   if (const auto trouble = client->outbox->put(item)) return tell(caller.error, *trouble);
   return tell_success(caller.error);
 }
@@ -220,6 +226,21 @@ int cancel(tideway_ticket& ticket, tideway_error* error) {
   return trouble ? tell(error, *trouble) : tell_success(error);
 }
 
+std::optional<Trouble> check(const tideway_stream* stream) {
+  if (stream == nullptr) return usage("the stream is NULL");
+  if (stream->pid != ::getpid()) return trouble_of(Fault::kUnsupported, "this stream was opened before fork()", "open one in the child");
+  return std::nullopt;
+}
+
+int open_stream(tideway_client& client, CheckpointWish wish, tideway_stream** stream, tideway_error* error) {
+  auto ticket = std::make_shared<Ticket>(new_submission_id(), client.is_disabled ? TIDEWAY_DISABLED : TIDEWAY_QUEUED);
+  auto request = client.is_disabled ? nullptr : std::make_shared<StreamRequest>(client.line, ticket, std::move(wish));
+  if (request)
+    if (const auto trouble = client.outbox->put(request)) return tell(error, *trouble);
+  *stream = new tideway_stream{std::move(ticket), std::move(request), client.outbox, client.line->settings.api, client.pid};
+  return tell_success(error);
+}
+
 }  // namespace
 }  // namespace tideway::client
 
@@ -304,6 +325,51 @@ int tideway_replicate_checkpoint(struct tideway_client* client, const struct tid
     if (const auto trouble = check(client)) return tell(error, *trouble);
     if (const auto trouble = read_checkpoint(checkpoint, wish)) return tell(error, *trouble);
     return hand_over<CheckpointRequest>({client, ticket, error}, new_submission_id(), std::move(wish));
+  });
+}
+
+int tideway_stream_open(struct tideway_client* client, const struct tideway_checkpoint* checkpoint, struct tideway_stream** stream, struct tideway_error* error) {
+  if (stream != nullptr) *stream = nullptr;
+  return guarded(error, [&] {
+    CheckpointWish wish;
+    if (const auto trouble = check(client)) return tell(error, *trouble);
+    if (stream == nullptr) return tell(error, usage("a stream needs a place to be put"));
+    if (const auto trouble = read_checkpoint(checkpoint, wish)) return tell(error, *trouble);
+    return open_stream(*client, std::move(wish), stream, error);
+  });
+}
+
+int tideway_stream_declare(struct tideway_stream* stream, const char* file, uint64_t offset, uint64_t length, struct tideway_error* error) {
+  return guarded(error, [&] {
+    if (const auto trouble = check(stream)) return tell(error, *trouble);
+    if (!stream->request) return tell_success(error);
+    if (const auto trouble = stream->request->declare(text_or(file), offset, length)) return tell(error, *trouble);
+    stream->outbox->hurry(*stream->request);
+    return tell_success(error);
+  });
+}
+
+int tideway_stream_complete(struct tideway_stream* stream, struct tideway_ticket** ticket, struct tideway_error* error) {
+  if (ticket != nullptr) *ticket = nullptr;
+  return guarded(error, [&] {
+    if (const auto trouble = check(stream)) return tell(error, *trouble);
+    const std::unique_ptr<tideway_stream> last(stream);
+    if (ticket != nullptr) *ticket = new tideway_ticket{last->ticket, last->outbox, last->request, Gateway(last->api, kCallPatience)};
+    if (!last->request) return tell_success(error);
+    last->request->complete();
+    last->outbox->hurry(*last->request);
+    return tell_success(error);
+  });
+}
+
+void tideway_stream_abort(struct tideway_stream* stream) {
+  guarded(nullptr, [&] {
+    if (check(stream)) return 0;
+    const std::unique_ptr<tideway_stream> last(stream);
+    if (!last->request) return 0;
+    last->request->abort();
+    last->outbox->hurry(*last->request);
+    return 0;
   });
 }
 

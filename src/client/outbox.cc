@@ -97,6 +97,17 @@ void Outbox::finish() {
   else thread_.detach();
 }
 
+void Outbox::hurry(const Item& item) {
+  {
+    const std::lock_guard lock(mutex_);
+    const auto entry = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& one) { return one.item.get() == &item; });
+    if (entry == entries_.end()) return;
+    entry->due = {};
+    entry->is_hurried = entry->is_in_work;
+  }
+  came_.notify_one();
+}
+
 bool Outbox::remove(const Item& item) {
   const std::lock_guard lock(mutex_);
   return std::erase_if(entries_, [&](const Entry& entry) { return entry.item.get() == &item && !entry.is_in_work; }) > 0;
@@ -131,7 +142,7 @@ void Outbox::done(const std::shared_ptr<Item>& item, std::optional<std::chrono::
     return;
   }
   entry->is_in_work = false;
-  entry->due = Clock::now() + *pause;
+  entry->due = std::exchange(entry->is_hurried, false) ? Clock::time_point() : Clock::now() + *pause;
 }
 
 void Outbox::run() {

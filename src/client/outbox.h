@@ -55,6 +55,7 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
   bool flush(double seconds);
   // Nothing is tried any more; each item goes to its inbox. The thread ends with it, or is left behind when it stands still.
   void finish();
+  void hurry(const Item& item);   // something came for it: its next step is now
   bool remove(const Item& item);  // false: it is in work, or gone
   uint64_t waiting() const;
   uint64_t dropped() const { return dropped_; }
@@ -64,6 +65,7 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
     std::shared_ptr<Item> item;
     Clock::time_point due;
     bool is_in_work = false;
+    bool is_hurried = false;  // while in work: what came may not have been seen
   };
   bool takes_over(const std::shared_ptr<Item>& item, std::shared_ptr<Item>& dropped);
   std::optional<Trouble> start();

@@ -9,12 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <string_view>
 #include <system_error>
 
 namespace tideway::client {
@@ -107,20 +105,6 @@ Listing list_files(const std::string& path, std::optional<std::string>& trouble)
     if (error) trouble = path + ": " + error.message();
   }
   return found;
-}
-
-std::vector<std::string> names_now(const std::string& path) {
-  constexpr std::array<std::string_view, 3> kForNow{".tmp", ".partial", ".incomplete"};
-  std::vector<std::string> names;
-  std::error_code error;
-  const auto end = fs::recursive_directory_iterator();
-  for (auto at = fs::recursive_directory_iterator(path, error); !error && at != end && names.size() < kNamesMax; at.increment(error)) {
-    std::error_code unknown;
-    const std::string name = at->path().string();
-    const bool is_for_now = std::any_of(kForNow.begin(), kForNow.end(), [&](std::string_view ending) { return name.ends_with(ending); });
-    if (!is_for_now && at->symlink_status(unknown).type() == fs::file_type::regular) names.push_back(name.substr(path.size() + 1));
-  }
-  return names;
 }
 
 std::string pins_of(const std::string& root) { return root + "/.tideway/pins"; }

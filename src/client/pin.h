@@ -9,7 +9,6 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <vector>
 
 namespace tideway::client {
 
@@ -21,10 +20,6 @@ struct FileLook {
 // The files below a directory by their names, or one file under "". `trouble`: why nothing is there.
 using Listing = std::map<std::string, FileLook>;
 Listing list_files(const std::string& path, std::optional<std::string>& trouble);
-// What files are there, for the thread of the caller: their names, the first kNamesMax, none when it cannot be read, and none that is for
-// now. A trainer may clean up before the queue's thread has looked, and what is left may look complete.
-inline constexpr size_t kNamesMax = 1000;
-std::vector<std::string> names_now(const std::string& path);
 
 std::string pins_of(const std::string& root);
 // Makes `into`, under another name until it is whole. What went wrong, or nothing; then nothing is left of it.

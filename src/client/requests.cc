@@ -11,7 +11,6 @@ namespace tideway::client {
 namespace {
 
 constexpr size_t kIterationsMax = 64;  // that wait at once
-constexpr Duration kLookAgain = std::chrono::milliseconds(50);
 constexpr size_t kPinTriesMax = 20;    // of a checkpoint that changes while it is pinned
 
 }  // namespace
@@ -123,29 +122,40 @@ std::string Submission::inbox() const {
 
 // ---- checkpoints ----
 
-CheckpointRequest::CheckpointRequest(std::shared_ptr<Line> line, std::shared_ptr<Ticket> ticket, CheckpointWish wish)
-    : Request(wish.series.empty() ? parent_of(wish.path) : wish.series, std::move(line), std::move(ticket)), wish_(std::move(wish)),
-      at_first_(is_named(wish_.path) ? std::vector<std::string>() : names_now(wish_.path)) {}
+void CheckpointRequest::follow() {
+  if (!is_named(wish_.path)) departures_.emplace(line_->notices, wish_.path);
+}
 
 std::optional<std::chrono::nanoseconds> CheckpointRequest::step() {
-  if (is_held_ || is_named(wish_.path)) return send();
+  switch (hold()) {
+    case Holding::kRefused: return std::nullopt;
+    case Holding::kLater: return kLookAgain;
+    case Holding::kDone: break;
+  }
+  return send();
+}
+
+CheckpointRequest::Holding CheckpointRequest::hold() {
+  if (is_held_ || is_named(wish_.path)) return Holding::kDone;
   const auto place = wish_.is_pinned ? place_of(wish_.path, *line_) : std::nullopt;
   for (size_t tries = 0; !is_held_ && tries < kPinTriesMax; ++tries) {
     std::optional<std::string> trouble;
-    const Listing files = list_files(wish_.path, trouble);
-    if (is_refused(files)) return std::nullopt;
-    if (!place) return send();
-    is_held_ = !trouble && hold(*place, files);
+    Listing files = list_files(wish_.path, trouble);
+    if (departures_ && departures_->follow(wish_.path, files)) files = list_files(wish_.path, trouble);  // what left in between is told by neither
+    if (is_refused(files)) return Holding::kRefused;
+    if (!place) return Holding::kDone;
+    is_held_ = !trouble && make_pin_of(*place, files);
   }
-  if (!is_held_) return kLookAgain;  // it is still being written
+  if (!is_held_) return Holding::kLater;  // it is still being written
+  departures_.reset();
   ticket_->on_state(TIDEWAY_PINNED);
-  return send();
+  return Holding::kDone;
 }
 
 bool CheckpointRequest::is_refused(const Listing& files) {
   struct stat status {};
-  const auto gone = std::find_if(at_first_.begin(), at_first_.end(), [&](const std::string& name) { return !files.contains(name); });
-  if (gone != at_first_.end())
+  const auto gone = departures_ ? departures_->missing_in(files) : std::nullopt;
+  if (gone)
     refuse(trouble_of(Fault::kSourceVanished, wish_.path + ": " + *gone + " was taken away before it could be held", "let the trainer keep more checkpoints than the last one"));
   else if (::lstat(wish_.path.c_str(), &status) != 0)
     refuse(trouble_of(Fault::kSourceMissing, wish_.path + " is not there", "call when the checkpoint is written"));
@@ -154,7 +164,7 @@ bool CheckpointRequest::is_refused(const Listing& files) {
   return true;
 }
 
-bool CheckpointRequest::hold(const Place& place, const Listing& files) {
+bool CheckpointRequest::make_pin_of(const Place& place, const Listing& files) {
   const std::string pins = pins_of(place.root.path), pin = pins + '/' + ticket_->id();
   std::optional<std::string> trouble;
   if (!is_directory(pins)) trouble = pins + " is not there";

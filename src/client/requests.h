@@ -4,8 +4,10 @@
 // start, so that sending it twice, or by both ways, is one job.
 // Thread: made by any, worked off by the queue's.
 #pragma once
+#include "client/departures.h"
 #include "client/outbox.h"
 #include "client/pin.h"
+#include "client/places.h"
 #include "client/ticket.h"
 
 #include <atomic>
@@ -14,6 +16,8 @@
 #include <vector>
 
 namespace tideway::client {
+
+inline constexpr Duration kLookAgain = std::chrono::milliseconds(50);  // at a checkpoint that is still being written
 
 struct Settings {
   std::string api, inbox;
@@ -30,6 +34,7 @@ struct Line {
   Trouble latest() const;
 
   const Settings settings;
+  const std::shared_ptr<Notices> notices = std::make_shared<Notices>();
   Reach reach;
   Counts counts;
 
@@ -89,21 +94,31 @@ struct CheckpointWish {  // NOLINT(bugprone-exception-escape): as above
   Json rest;  // fields of POST /v1/checkpoints that are known already
 };
 
-class CheckpointRequest final : public Request {
+// Holds a checkpoint and hands it over as a whole. What is taken away from it counts from follow() on.
+class CheckpointRequest : public Request {
  public:
-  CheckpointRequest(std::shared_ptr<Line> line, std::shared_ptr<Ticket> ticket, CheckpointWish wish);
+  CheckpointRequest(std::shared_ptr<Line> line, const std::shared_ptr<Ticket>& ticket, CheckpointWish wish)
+      : Request(wish.series.empty() ? parent_of(wish.path) : wish.series, std::move(line), ticket), wish_(std::move(wish)) {}
   std::optional<std::chrono::nanoseconds> step() override;
+  void follow();  // the thread's, or before the thread has it
 
- private:
+ protected:
   const char* target() const override { return "/v1/checkpoints"; }
   Reply body() override;
   std::string inbox() const override { return inbox_above(wish_.path, line_->settings.inbox); }
   void on_refused() override;
-  bool is_refused(const Listing& files);
-  bool hold(const Place& place, const Listing& files);  // false: it changed meanwhile
 
-  CheckpointWish wish_;
-  const std::vector<std::string> at_first_;
+  enum class Holding { kDone, kRefused, kLater };  // kDone: also where it is read in place
+  Holding hold();
+  const std::string& path() const { return wish_.path; }
+  std::string pin() const { return pin_.empty() ? pin_ : name_of(pin_); }
+
+ private:
+  bool is_refused(const Listing& files);
+  bool make_pin_of(const Place& place, const Listing& files);  // false: it changed meanwhile
+
+  const CheckpointWish wish_;
+  std::optional<Departures> departures_;  // until it is held
   std::string pin_;
   bool is_held_ = false;
 };

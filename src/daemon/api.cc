@@ -262,7 +262,7 @@ Api::Answer Api::grow(Route route, const Call& call) {
     status = range.ok() ? parts_.checkpoints.declare(call.id, range.value()) : Status(range.error());
   } else if (route == Route::kComplete) {
     const auto pin = api::parse_complete(body);
-    status = pin.ok() ? parts_.checkpoints.complete(call.id, pin.value(), {now_, wall_}) : Status(pin.error());
+    status = pin.ok() ? parts_.checkpoints.complete(call.id, {pin.value(), call.caller}, {now_, wall_}) : Status(pin.error());
   } else {
     status = parts_.checkpoints.abort(call.id, {now_, wall_});
   }

@@ -17,8 +17,6 @@ Status check_is_checkpoint(const job::Job* job) {
   return Error{Fault::kUsage, "this is the job of no checkpoint", "name one that POST /v1/checkpoints answered with"};
 }
 
-std::string root_of(const job::Job& job) { return job.spec.checkpoint->path.substr(0, job.spec.checkpoint->path.find(':')); }
-
 }  // namespace
 
 void Checkpoints::follow_growing(const std::vector<JobTable::Taken>& taken) {
@@ -57,28 +55,43 @@ Status Checkpoints::declare(const job::JobId& id, const api::DeclaredRange& rang
   return success();
 }
 
-Status Checkpoints::complete(const job::JobId& id, const std::string& pin, Now now) {
+Status Checkpoints::complete(const job::JobId& id, const Completion& completion, Now now) {
+  const std::string& pin = completion.pin;
   const job::Job* job = parts_.table.find(id);
   if (Status status = check_is_checkpoint(job); !status.ok()) return status;
   if (!pin.empty() && !storage::is_pin_id(pin)) return Error{Fault::kUsage, "pin is no name of a pin", "name a directory in .tideway/pins"};
-  if (growing_.contains(job->pin)) complete_known(std::string(job->pin), pin, now);
-  else drop_unused_pin(pin, root_of(*job));  // its own was made already
+  const DropPin unused{drop_of(*job, pin).root, pin, LocalGrants::is_privileged(completion.caller) ? 0 : completion.caller.uid};
+  hold_by(std::string(job->pin), pin, now);
+  drop_unused_pin(unused);  // where the job's own was made already
   return success();
 }
 
-// From here on it is held as any other: by its trainer's pin, or by one that is made when the rule holds.
-void Checkpoints::complete_known(const std::string& pin, const std::string& by_trainer, Now now) {
-  if (!end_growth(pin, now.time)) return;
-  const std::set<job::JobId> jobs = std::move(pins_.extract(pin).mapped());  // need() makes it anew
-  if (!by_trainer.empty() && !pins_.contains(by_trainer)) {
-    for (const job::JobId& id : jobs)
-      parts_.table.change(id, now.wall, [&](job::Job& job) {
-        job.pin = job.spec.checkpoint->pin = by_trainer;
+// Somebody says that a checkpoint is whole. If it grew, it is held as any other from here on; and where its pin is still to be made, because
+// its rule has not held yet, the trainer's takes that place: the trainer may delete the checkpoint now.
+void Checkpoints::hold_by(const std::string& pin, const std::string& by_trainer, Now now) {
+  const bool has_grown = end_growth(pin, now.time);
+  const bool takes_place = !by_trainer.empty() && !pins_.contains(by_trainer);
+  const auto found = pins_.find(pin);
+  if (found == pins_.end() || (!has_grown && !takes_place)) return;
+  const std::set<job::JobId> jobs = std::move(pins_.extract(found).mapped());  // need() makes it anew
+  std::optional<DropPin> before;
+  for (const job::JobId& id : jobs) {
+    const job::Job* job = parts_.table.find(id);
+    if (job == nullptr || job::is_over(job->state)) continue;
+    if (job->hold != job::Hold::kWanted) {
+      pins_[pin].insert(id);
+      continue;
+    }
+    if (takes_place) {
+      before = drop_of(*job, pin);
+      parts_.table.change(id, now.wall, [&](job::Job& one) {
+        one.pin = one.spec.checkpoint->pin = by_trainer;
         return true;
       });
+    }
+    need(*job);
   }
-  for (const job::JobId& id : jobs)
-    if (const job::Job* job = parts_.table.find(id); job != nullptr && !job::is_over(job->state)) need(*job);
+  if (before) drop_unused_pin(*before);
 }
 
 Status Checkpoints::abort(const job::JobId& id, Now now) {

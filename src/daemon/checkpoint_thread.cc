@@ -18,7 +18,7 @@ namespace tideway::daemon {
 namespace {
 
 constexpr uint32_t kChanges = IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE;
-constexpr size_t kIncompleteWatched = 64;  // directories that are being saved into
+constexpr size_t kIncompleteWatched = 64;  // directories that are being saved into, of each watch
 constexpr Duration kIdleMax = std::chrono::seconds(60);
 
 void ring(int fd) {
@@ -66,30 +66,32 @@ CheckpointThread::~CheckpointThread() {
 void CheckpointThread::watch_by_inotify() {
   inotify_ = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
   if (inotify_ < 0) return;
-  for (const DirectoryWatch& watch : watches_)
-    for (const CheckpointThreadConfig::Root& root : config_.roots)
-      if (root.name == watch.config().root) ::inotify_add_watch(inotify_, watch.dir_path(root.path).c_str(), kChanges);
   for (const CheckpointThreadConfig::Root& root : config_.roots) ::inotify_add_watch(inotify_, (root.path + "/.tideway/inbox").c_str(), IN_MOVED_TO);
 }
 
-// The end of a save is seen where its last file is written. A directory that is gone has left inotify by itself.
-void CheckpointThread::watch_incomplete() {
+// The directories themselves, which a trainer may make later or anew, and what is incomplete in them: the end of a save is seen where its last
+// file is written. What happened before one was watched has told nobody, so it is looked at once more.
+void CheckpointThread::watch_directories(Time now) {
   if (inotify_ < 0) return;
-  std::map<std::string, int> now;
-  for (const DirectoryWatch& watch : watches_)
-    for (const CheckpointThreadConfig::Root& root : config_.roots) {
-      if (root.name != watch.config().root) continue;
-      for (const auto& [name, why] : watch.incomplete()) {
-        if (now.size() == kIncompleteWatched) break;
-        const std::string path = watch.dir_path(root.path) + '/' + name;
-        const auto known = incomplete_.find(path);
-        const int wd = known != incomplete_.end() ? known->second : ::inotify_add_watch(inotify_, path.c_str(), kChanges | IN_ONLYDIR);
-        if (wd >= 0) now.emplace(path, wd);
-      }
+  std::map<std::string, int> watched;
+  for (DirectoryWatch& watch : watches_) {
+    const auto root = std::ranges::find(config_.roots, watch.config().root, &CheckpointThreadConfig::Root::name);
+    if (root == config_.roots.end()) continue;
+    const std::string top = watch.dir_path(root->path);
+    std::vector<std::string> dirs{top};
+    for (const auto& [name, why] : watch.incomplete())
+      if (dirs.size() <= kIncompleteWatched) dirs.push_back(top + '/' + name);
+    for (const std::string& dir : dirs) {
+      const int wd = ::inotify_add_watch(inotify_, dir.c_str(), kChanges | IN_ONLYDIR);
+      if (wd < 0) continue;
+      const auto known = watched_.find(dir);
+      if (known == watched_.end() || known->second != wd) watch.hurry(now);
+      watched.emplace(dir, wd);
     }
-  for (const auto& [path, wd] : incomplete_)
-    if (!now.contains(path)) ::inotify_rm_watch(inotify_, wd);
-  incomplete_ = std::move(now);
+  }
+  for (const auto& [path, wd] : watched_)
+    if (!watched.contains(path)) ::inotify_rm_watch(inotify_, wd);  // one that is gone has left by itself
+  watched_ = std::move(watched);
 }
 
 session::RootPtr CheckpointThread::root_named(const std::string& name) const {
@@ -144,7 +146,11 @@ void CheckpointThread::run() {
 
 bool CheckpointThread::take_growth(CheckpointOrder& order, Time now) {
   if (auto* watch = std::get_if<WatchGrowth>(&order)) {
-    if (session::RootPtr root = root_named(watch->root)) growing_.try_emplace(watch->pin, std::move(root), std::move(watch->name), now);
+    const auto root = std::ranges::find(config_.roots, watch->root, &CheckpointThreadConfig::Root::name);
+    if (root == config_.roots.end()) return true;
+    std::string path = root->path;
+    for (const std::string& component : watch->name.components()) path += '/' + component;
+    growing_.try_emplace(watch->pin, GrowthWatch::Place{root->root, std::move(watch->name), std::move(path)}, now);
   } else if (const auto* range = std::get_if<DeclareFinal>(&order)) {
     if (const auto found = growing_.find(range->pin); found != growing_.end()) found->second.declare(range->path, range->bytes, now);
   } else if (const auto* end = std::get_if<EndGrowth>(&order)) {
@@ -171,10 +177,7 @@ void CheckpointThread::take(CheckpointOrder order, Time now) {
     if (root == nullptr) say(HoldAnswered{hold->pin, Error{Fault::kUsage, "there is no root \"" + hold->root + '"', "see GET /v1/roots"}});
     else if (!is_known) holds_.emplace_back(std::move(*hold), std::move(root), now);
   } else if (const auto* drop = std::get_if<DropPin>(&order)) {
-    std::erase_if(holds_, [&](const Holding& one) { return one.order().pin == drop->pin; });
-    const session::RootPtr root = root_named(drop->root);
-    if (root == nullptr || !storage::is_pin_id(drop->pin)) return;
-    if (Status status = storage::drop_pin(*root, drop->pin); !status.ok()) log::warning("pin_left", "pin=" + drop->pin + " why=\"" + status.error().what + '"');
+    this->drop(*drop);
   } else if (const auto* answer = std::get_if<AnswerInbox>(&order)) {
     const auto inbox = std::ranges::find(inboxes_, answer->root, &Inbox::root_name);
     if (inbox != inboxes_.end()) inbox->answer(answer->submission_id, answer->text);
@@ -183,6 +186,18 @@ void CheckpointThread::take(CheckpointOrder order, Time now) {
   } else {
     hold_pointer(std::get<HoldPointer>(order));
   }
+}
+
+// A user of this machine may name any pin, and only what he made goes for him.
+void CheckpointThread::drop(const DropPin& order) {
+  std::erase_if(holds_, [&](const Holding& one) { return one.order().pin == order.pin; });
+  const session::RootPtr root = root_named(order.root);
+  if (root == nullptr || !storage::is_pin_id(order.pin)) return;
+  const auto owner = storage::owner_of_pin(*root, order.pin);
+  const bool is_his = order.owner == 0 || (owner.ok() && owner.value() == order.owner);
+  if (!is_his && owner.ok()) log::warning("pin_left", "pin=" + to_display(order.pin) + " why=\"user " + std::to_string(order.owner) + " did not make it\"");
+  if (!is_his) return;
+  if (Status status = storage::drop_pin(*root, order.pin); !status.ok()) log::warning("pin_left", "pin=" + to_display(order.pin) + " why=\"" + status.error().what + '"');
 }
 
 // Rewritten in place, so it counts when the copy and a second look agree.
@@ -226,7 +241,7 @@ void CheckpointThread::look_at_watches(Time now) {
     for (FoundCheckpoint& found : watches_[i].look(quiet_, now)) say(Found{i, std::move(found)});
   }
   is_stirred_ = false;
-  watch_incomplete();
+  watch_directories(now);
 }
 
 void CheckpointThread::look_at_inboxes(Time now) {

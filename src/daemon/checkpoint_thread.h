@@ -21,6 +21,7 @@ namespace tideway::daemon {
 
 struct DropPin {
   std::string root, pin;
+  uint32_t owner = 0;  // uid that must have made it; 0 may drop any
 };
 struct AnswerInbox {
   std::string root, submission_id, text;
@@ -99,8 +100,9 @@ class CheckpointThread {
   CheckpointThread(CheckpointThreadConfig config, int wake, int told) : config_(std::move(config)), wake_(wake), told_(told) {}
   void run();
   void watch_by_inotify();
-  void watch_incomplete();
+  void watch_directories(Time now);
   void take(CheckpointOrder order, Time now);
+  void drop(const DropPin& order);
   void hold_pointer(const HoldPointer& order);
   void look_at_holds(Time now);
   bool take_growth(CheckpointOrder& order, Time now);
@@ -124,7 +126,7 @@ class CheckpointThread {
   std::vector<Inbox> inboxes_;
   Time next_inbox_{};
   bool is_stirred_ = false;  // something happened in a watched directory
-  std::map<std::string, int> incomplete_;  // directories in those that are looked into, with what inotify calls them
+  std::map<std::string, int> watched_;  // directories, with what inotify calls them
 
   mutable std::mutex mutex_;
   std::deque<CheckpointOrder> orders_;  // guarded by mutex_, like all that follows

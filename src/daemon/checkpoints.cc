@@ -35,8 +35,6 @@ std::string below(std::string to, const std::string& name) {
 
 std::string_view last(std::string_view destination) { return destination.substr(destination.rfind('/') + 1); }
 
-std::string source_root_of(const job::Job& job) { return job.spec.checkpoint->path.substr(0, job.spec.checkpoint->path.find(':')); }
-
 Error usage(std::string what, std::string next) { return {Fault::kUsage, std::move(what), std::move(next)}; }
 
 // Until when a checkpoint has to be there for its recovery point: the older the one before it, the less time it has.
@@ -96,17 +94,16 @@ Result<std::unique_ptr<Checkpoints>> Checkpoints::start(const Parts& parts, Chec
 
 // What the store knows: live ones are held or looked at again, and pins of those that are over go.
 void Checkpoints::take_up() {
-  std::map<std::string, std::string> left;  // pin to root
+  std::map<std::string, DropPin> left;
   for (const auto& [id, job] : parts_.table.all()) {
     if (!job.spec.checkpoint) continue;
     if (job::is_over(job.state)) {
-      if (!job.pin.empty()) left[job.pin] = source_root_of(job);
+      if (!job.pin.empty()) left[job.pin] = drop_of(job, job.pin);
       continue;
     }
     need(job);
   }
-  for (const auto& [pin, root] : left)
-    if (!pins_.contains(pin)) thread_->order(DropPin{root, pin});
+  for (const auto& [pin, drop] : left) drop_unused_pin(drop);
 }
 
 // Names below the watched directory that have a job to each of its destinations, over or not.
@@ -153,6 +150,19 @@ Result<std::vector<JobTable::Submission>> Checkpoints::read(const Submission& su
   return all;
 }
 
+// A pin that holds for one user's job would hold for the next one's that names it, and send him what is in it.
+Status Checkpoints::check_pin(const Submission& submission) const {
+  const std::string& pin = submission.request.pin;
+  const auto jobs = pins_.find(pin);
+  if (pin.empty() || jobs == pins_.end() || LocalGrants::is_privileged(submission.caller)) return success();
+  const bool is_his = std::ranges::all_of(jobs->second, [&](const job::JobId& id) {
+    const job::Job* job = parts_.table.find(id);
+    return job != nullptr && job->owner == submission.caller.uid;
+  });
+  if (is_his) return success();
+  return Error{Fault::kDenied, "the pin " + to_display(pin) + " is somebody else's", "name one that you made"};
+}
+
 // The same series, step and destination, unless that one came to nothing.
 const job::Job* Checkpoints::known_job(const JobTable::Submission& submission) const {
   for (const auto& [id, job] : parts_.table.all()) {
@@ -166,6 +176,8 @@ const job::Job* Checkpoints::known_job(const JobTable::Submission& submission) c
 void Checkpoints::submit(const Submission& submission, Now now, Answer answer) {
   auto read_all = read(submission);
   if (!read_all.ok()) return answer(read_all.error());
+  if (Status status = check_pin(submission); !status.ok()) return answer(std::move(status).error());
+  const std::string& pin = submission.request.pin;
   const bool is_growing = submission.request.source == api::CheckpointRequest::Source::kGrowing;
   std::vector<job::JobId> ids;
   std::vector<JobTable::Submission> fresh;
@@ -177,13 +189,13 @@ void Checkpoints::submit(const Submission& submission, Now now, Answer answer) {
       ids.push_back(known->id);
       // Whoever sees it whole, in the same place, and is not another user.
       const bool may_say_so = known->spec.checkpoint->path == submission.request.path && (known->owner == one.owner || LocalGrants::is_privileged(submission.caller));
-      if (!is_growing && may_say_so && growing_.contains(known->pin)) complete_known(std::string(known->pin), submission.request.pin, now);
+      if (!is_growing && may_say_so) hold_by(std::string(known->pin), pin, now);
     } else {
       fresh.push_back(std::move(one));  // the table compares what is asked for twice under one id
     }
   }
-  // A trainer's pin that nobody needs, because somebody else spoke of the checkpoint first.
-  if (fresh.empty() && !submission.request.pin.empty()) drop_unused_pin(submission.request.pin, submission.request.path.substr(0, submission.request.path.find(':')));
+  // A trainer's pin that nobody needs, because the checkpoint is held already.
+  if (fresh.empty()) drop_unused_pin({submission.request.path.substr(0, submission.request.path.find(':')), pin, LocalGrants::is_privileged(submission.caller) ? 0 : submission.caller.uid});
   parts_.intake.take(std::move(fresh), now.wall, [this, is_growing, ids = std::move(ids), answer = std::move(answer)](const Result<std::vector<JobTable::Taken>>& taken) mutable {
     if (!taken.ok()) return answer(taken.error());
     if (is_growing) follow_growing(taken.value());
@@ -220,7 +232,7 @@ void Checkpoints::order_hold(const job::Job& job) {
   order.format = checkpoint::format_named(job.spec.checkpoint->format).value_or(checkpoint::Format{});
   order.format.world = job.spec.checkpoint->world;
   order.settle = job.spec.checkpoint->settle;
-  order.owner = job.owner == ::geteuid() ? 0 : job.owner;
+  order.owner = drop_of(job, job.pin).owner;
   if (!job.spec.checkpoint->pin.empty()) order.by = HoldOrder::Pin::kByTrainer;
   thread_->order(std::move(order));
 }
@@ -394,8 +406,14 @@ void Checkpoints::bound_pins(const job::Job& newest, Now now) {
   }
 }
 
-void Checkpoints::drop_unused_pin(const std::string& pin, const std::string& root) {
-  if (!pin.empty() && !pins_.contains(pin)) thread_->order(DropPin{root, pin});
+// What a trainer named must be the trainer's own.
+DropPin Checkpoints::drop_of(const job::Job& job, const std::string& pin) {
+  const job::Checkpoint& checkpoint = *job.spec.checkpoint;
+  return {checkpoint.path.substr(0, checkpoint.path.find(':')), pin, checkpoint.pin.empty() || job.owner == ::geteuid() ? 0 : job.owner};
+}
+
+void Checkpoints::drop_unused_pin(const DropPin& drop) {
+  if (!drop.pin.empty() && !pins_.contains(drop.pin)) thread_->order(drop);
 }
 
 void Checkpoints::on_over(const job::Job& job, Time now) {
@@ -405,7 +423,7 @@ void Checkpoints::on_over(const job::Job& job, Time now) {
     if (was_there && pin->second.empty()) pin_bytes_.erase(name);
     if (was_there && pin->second.empty()) end_growth(name, now);
     pin = was_there && pin->second.empty() ? pins_.erase(pin) : std::next(pin);
-    if (was_there) drop_unused_pin(name, source_root_of(job));
+    if (was_there) drop_unused_pin(drop_of(job, name));
   }
   if (job.state == job::State::kPublished && !is_pointer(job)) ask_for_pointers(job);
   if (job.state == job::State::kPublished) retention_.on_published(job, parts_.runner.manners_of(job.spec.service));
@@ -433,7 +451,8 @@ void Checkpoints::on_pointer(const PointerHeld& held, job::WallTime wall) {
   const bool is_there = job != nullptr && !held.points_to.empty() && std::ranges::any_of(parts_.table.all(), [&](const auto& one) {
     return one.second.state == job::State::kPublished && one.second.spec.checkpoint && one.second.spec.destination == below(to, held.points_to);
   });
-  if (!is_there) return drop_unused_pin(held.order.pin, held.order.root);
+  const DropPin unused{held.order.root, held.order.pin};
+  if (!is_there) return drop_unused_pin(unused);
   JobTable::Submission one;
   one.spec.sources = {held.order.root + ':'};
   for (const std::string& component : held.order.name.components()) one.spec.sources.front() += (one.spec.sources.front().back() == ':' ? "" : "/") + component;
@@ -443,7 +462,7 @@ void Checkpoints::on_pointer(const PointerHeld& held, job::WallTime wall) {
   one.spec.series = job->spec.series;
   one.spec.checkpoint.emplace().path = one.spec.sources.front();
   const auto request = request_of(one.spec, {parts_.roots, parts_.peers});
-  if (!request.ok()) return drop_unused_pin(held.order.pin, held.order.root);
+  if (!request.ok()) return drop_unused_pin(unused);
   one.request = api::to_json(one.spec);
   one.owner = job->owner;
   one.peer = job->peer;
@@ -452,9 +471,9 @@ void Checkpoints::on_pointer(const PointerHeld& held, job::WallTime wall) {
   one.pin = held.order.pin;
   std::vector<JobTable::Submission> all;
   all.push_back(std::move(one));
-  parts_.intake.take(std::move(all), wall, [this, order = held.order](const Result<std::vector<JobTable::Taken>>& taken) {
+  parts_.intake.take(std::move(all), wall, [this, unused](const Result<std::vector<JobTable::Taken>>& taken) {
     if (taken.ok()) follow(taken.value());
-    else drop_unused_pin(order.pin, order.root);
+    else drop_unused_pin(unused);
   });
 }
 

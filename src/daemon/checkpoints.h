@@ -56,7 +56,11 @@ class Checkpoints {
   // Of a checkpoint that was submitted as a growing one. Where it is none any more, after a restart or because somebody completed it, its
   // rule decides when it is complete, and each of these is fine to say. Errors: usage: it is the job of no checkpoint.
   Status declare(const job::JobId& id, const api::DeclaredRange& range);
-  Status complete(const job::JobId& id, const std::string& pin, Now now);
+  struct Completion {
+    const std::string& pin;  // of the trainer, if it made one
+    const http::Caller& caller;
+  };
+  Status complete(const job::JobId& id, const Completion& completion, Now now);
   Status abort(const job::JobId& id, Now now);
   void stop(Time now) { ahead_.stop(now); }
 
@@ -88,6 +92,7 @@ class Checkpoints {
   Checkpoints(const Parts& parts, std::vector<WatchConfig> watches) : parts_(parts), search_(parts.peers), retention_(parts.peers, parts.table), ahead_({parts.roots, parts.peers, parts.table, parts.runner}), watches_(std::move(watches)) {}
   void take_up();
   Result<std::vector<JobTable::Submission>> read(const Submission& submission) const;
+  Status check_pin(const Submission& submission) const;
   const job::Job* known_job(const JobTable::Submission& submission) const;
   void need(const job::Job& job);
   void follow(const std::vector<JobTable::Taken>& taken);
@@ -97,7 +102,7 @@ class Checkpoints {
   void on_held(const HoldAnswered& answered, job::WallTime wall);
   void on_grew(Grew& grew, Now now);
   bool end_growth(const std::string& pin, Time now);  // false: it was none
-  void complete_known(const std::string& pin, const std::string& by_trainer, Now now);
+  void hold_by(const std::string& pin, const std::string& by_trainer, Now now);
   void on_found(const Found& found, Now now);
   void on_inbox(const InboxRequest& request, Now now);
   void on_pointer(const PointerHeld& held, job::WallTime wall);
@@ -105,7 +110,8 @@ class Checkpoints {
   void give_way(const job::JobId& older, const job::JobId& newer, Now now);
   void bound_pins(const job::Job& newest, Now now);
   void on_over(const job::Job& job, Time now);
-  void drop_unused_pin(const std::string& pin, const std::string& root);
+  static DropPin drop_of(const job::Job& job, const std::string& pin);
+  void drop_unused_pin(const DropPin& drop);
   void ask_for_pointers(const job::Job& job);
   void answer_inbox(const InboxRequest& request, const Result<std::string>& answer);
   void submit_job(const InboxRequest& request, job::WallTime wall);

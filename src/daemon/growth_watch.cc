@@ -5,6 +5,7 @@
 #include "transfer/ahead_name.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace tideway::daemon {
 
@@ -49,18 +50,26 @@ std::vector<engine::GrownPart> GrowingFiles::take(const checkpoint::Listing& lis
 
 void GrowthWatch::declare(const std::string& path, flow::Interval bytes, Time now) {
   files_.declare(path, bytes);
+  has_news_ = true;
   changed_ = now;
 }
 
 // What is not there yet will be.
+void GrowthWatch::list(Time now) {
+  listed_ = now;
+  auto listing = list_checkpoint({*place_.root, place_.name, place_.name});
+  if (!listing.ok()) return;
+  changes_.follow(place_.path, listing.value());
+  if (listing.value() == seen_) return;
+  seen_ = std::move(listing).value();
+  has_news_ = true;
+  changed_ = now;
+}
+
 Growth GrowthWatch::look(Time now) {
   next_ = now + kEvery;
-  auto listing = list_checkpoint({*root_, name_, name_});
-  if (listing.ok() && listing.value() != seen_) {
-    seen_ = std::move(listing).value();
-    changed_ = now;
-  }
-  return {files_.take(seen_), now - changed_ >= kSilentMax};
+  if (changes_.take() || now - listed_ >= kListedEvery) list(now);
+  return {std::exchange(has_news_, false) ? files_.take(seen_) : std::vector<engine::GrownPart>(), now - changed_ >= kSilentMax};
 }
 
 }  // namespace tideway::daemon

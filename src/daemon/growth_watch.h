@@ -3,9 +3,11 @@
 // A checkpoint that is still being written: which whole leaves of its files are final, as far as anybody knows. Of a file with declared
 // ranges those that lie in them; of any other, which counts as one that only grows, those that have one whole leaf behind them. Nobody has
 // to be right: what goes ahead is compared by hash with what the files are in the end.
+// Its tree is listed when inotify tells of a change in it, and without one now and then.
 // Thread: checkpoints; it blocks on the disk. Time is an argument.
 #pragma once
 #include "checkpoint/listing.h"
+#include "daemon/tree_changes.h"
 #include "engine/commands.h"
 #include "flow/interval_set.h"
 #include "session/roots.h"
@@ -47,19 +49,28 @@ struct Growth {
 class GrowthWatch {
  public:
   static constexpr Duration kEvery = std::chrono::milliseconds(250);
+  static constexpr Duration kListedEvery = std::chrono::seconds(1);  // also when nothing tells of a change
   static constexpr Duration kSilentMax = std::chrono::minutes(10);
 
-  GrowthWatch(session::RootPtr root, ObjectName name, Time now) : root_(std::move(root)), name_(std::move(name)), changed_(now) {}
+  struct Place {
+    session::RootPtr root;
+    ObjectName name;   // below it
+    std::string path;  // of the same on this host, for inotify
+  };
+  GrowthWatch(Place place, Time now) : place_(std::move(place)), changed_(now) {}
   void declare(const std::string& path, flow::Interval bytes, Time now);
   Growth look(Time now);
   Time next_look() const { return next_; }
 
  private:
-  session::RootPtr root_;
-  ObjectName name_;
+  void list(Time now);
+
+  const Place place_;
+  TreeChanges changes_;
   GrowingFiles files_;
   checkpoint::Listing seen_;
-  Time changed_, next_{};
+  bool has_news_ = false;  // of files or of ranges, since the last look
+  Time changed_, next_{}, listed_{};
 };
 
 }  // namespace tideway::daemon

@@ -3,8 +3,6 @@
 
 #include "storage/pin.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <array>
 
@@ -48,10 +46,9 @@ HoldOutcome Holding::look(QuietTimes& quiet, Time now) {
 // The files of a pin stand still, but for large ones that are rewritten under their other name.
 HoldOutcome Holding::look_at_pin(Time now) {
   const ObjectName at = storage::pins_dir().child(order_.pin).value();
-  auto dir = root_->open_dir(at);
-  if (!dir.ok()) return std::move(dir).error();
-  struct stat info{};
-  if (::fstat(dir.value().fd(), &info) != 0 || (order_.owner != 0 && info.st_uid != order_.owner))
+  const auto owner = storage::owner_of_pin(*root_, order_.pin);
+  if (!owner.ok()) return owner.error();
+  if (order_.owner != 0 && owner.value() != order_.owner)
     return Error{Fault::kDenied, "the pin " + to_display(order_.pin) + " is somebody else's", "name one that you made"};
   const auto place = storage::open_pin(*root_, order_.pin, order_.name.last());
   if (!place.ok()) return place.error();

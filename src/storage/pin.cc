@@ -168,6 +168,14 @@ Result<PinCount> make_pin(const RootedDir& root, const ObjectName& source, const
   return std::move(status).error();
 }
 
+Result<uint32_t> owner_of_pin(const RootedDir& root, const std::string& id) {
+  auto dir = root.open_dir(pins_dir().child(id).value());
+  if (!dir.ok()) return std::move(dir).error();
+  struct stat info{};
+  if (::fstat(dir.value().fd(), &info) != 0) return errno_error(root.side(), errno, "look at", root.shown(pins_dir().child(id).value()));
+  return info.st_uid;
+}
+
 Status drop_pin(const RootedDir& root, const std::string& id) { return root.remove_tree(pins_dir().child(id).value()); }
 
 Result<PinPlace> open_pin(const RootedDir& root, const std::string& id, const std::string& name) {

@@ -41,6 +41,9 @@ struct PinCount {
 // is left then. One that is there already is another's: dest_exists.
 Result<PinCount> make_pin(const RootedDir& root, const ObjectName& source, const std::string& id);
 
+// The uid of whoever made it. Errors: source_missing.
+Result<uint32_t> owner_of_pin(const RootedDir& root, const std::string& id);
+
 // Missing is fine.
 Status drop_pin(const RootedDir& root, const std::string& id);
 

@@ -169,6 +169,44 @@ class Away(ClientCase):
         self.assertIn("__0_0.distcp", text)
         self.assertEqual([how for how, _, _ in gateway.asked if how == "POST"], [])
 
+    def test_what_is_renamed_or_only_there_for_now_has_not_been_taken_away(self):
+        path = self.checkpoint(self.folder / "bare")
+        for name in ("__1_0.distcp.7f3a", "extra/part.saving", "lock.tmp"):
+            (path / name).write_bytes(b"x")
+        driver = self.driver()
+        driver.call("replicate", path, TO)
+        (path / "__1_0.distcp.7f3a").rename(path / "__1_0.distcp")  # as a name that no list of endings knows
+        (path / "extra/part.saving").rename(path / "extra/part.pt")
+        (path / "lock.tmp").unlink()
+        (path / "came").write_bytes(b"x")
+        (path / "came").unlink()
+        gateway = self.gateway(self.folder / "bare")
+        self.takes(gateway)
+        self.assertEqual(driver.call("flush", WAIT_S)[0], 0)
+        self.assertEqual(driver.call("wait", PUBLISHED, WAIT_S), (0, "", ""))
+
+    def test_what_is_taken_away_from_below_while_nothing_holds_it_is_noticed_too(self):
+        path = self.checkpoint(self.folder / "bare")
+        driver = self.driver()
+        driver.call("replicate", path, TO)
+        self.assertEqual(driver.call("flush", 0.5)[0], 11)  # its thread has looked
+        (path / "extra/common.pt").rename(path / "extra/common.new")
+        (path / "extra/common.new").unlink()
+        gateway = self.gateway(self.folder / "bare")
+        self.takes(gateway)
+        driver.call("flush", WAIT_S)
+        returned, code, text = driver.call("wait", ACCEPTED, WAIT_S)
+        self.assertEqual((returned, code), (6, "source_vanished"))
+        self.assertIn("extra/common.new", text)
+
+    def test_a_large_tree_costs_the_trainer_no_more_than_a_small_one(self):
+        root = self.root()
+        path = self.checkpoint(root, "run/large")
+        for i in range(5000):
+            (path / f"{i}").touch()
+        driver = self.driver()
+        self.assertLess(int(driver.call("many", path, TO, 5)[2]), 5_000)  # µs of the processor, with sanitizers; perf/hook measures it
+
     def test_a_gateway_that_hangs_costs_the_trainer_nothing(self):
         root = self.root()
         with socket.socket(socket.AF_UNIX) as hung:
@@ -222,6 +260,107 @@ class Away(ClientCase):
         driver.end()
         for request in (root / ".tideway/inbox").glob("*.json"):
             self.assertEqual(json.loads(request.read_text())["path"], "run/step-7")
+
+
+class Streams(ClientCase):
+    def streaming_gateway(self, root):
+        gateway = self.gateway(root)
+        gateway.jobs["g1"] = gateway.jobs["c1"] = {"id": "g1", "state": "published"}
+        gateway.answers["POST /v1/checkpoints"] = lambda request, body: request.reply(202, {"id": "g1" if body.get("growing") else "c1"})
+        for verb in ("ranges", "complete", "abort"):
+            gateway.answers[f"POST /v1/checkpoints/g1/{verb}"] = lambda request, body: request.reply(202, {})
+        return gateway
+
+    def test_ranges_go_in_order_and_the_end_completes_it_with_a_pin(self):
+        root = self.root()
+        gateway = self.streaming_gateway(root)
+        driver = self.driver()
+        path = root / "run/step-7"
+        self.assertEqual(driver.call("stream", path, TO)[0], 0)
+        opened, = gateway.wait_for("POST", "/v1/checkpoints")
+        self.checkpoint(root)
+        self.assertEqual(driver.call("declare", 0, 1000, path / "__0_0.distcp")[0], 0)
+        gateway.wait_for("POST", "/v1/checkpoints/g1/ranges")
+        self.assertEqual(driver.call("declare", 1000, 2000, "__0_0.distcp")[0], 0)
+        self.assertEqual(driver.call("complete")[0], 0)
+        self.assertEqual(driver.call("wait", PUBLISHED, WAIT_S), (0, "", ""))
+        name = driver.call("id")[2]
+        self.assertEqual((opened["growing"], opened["submission_id"], opened["path"]), (True, f"{name}-growing", "ckpt:run/step-7"))
+        self.assertEqual(gateway.wait_for("POST", "/v1/checkpoints/g1/ranges", 2),
+                         [{"path": "__0_0.distcp", "offset": 0, "length": 1000}, {"path": "__0_0.distcp", "offset": 1000, "length": 2000}])
+        self.assertEqual(gateway.wait_for("POST", "/v1/checkpoints/g1/complete"), [{"pin": name}])
+        self.assertTrue((root / ".tideway/pins" / name / ".metadata").is_file())
+        self.assertEqual(driver.counts()["accepted"], 1)
+
+    def test_one_that_is_abandoned_or_left_open_is_never_complete(self):
+        root = self.root()
+        gateway = self.streaming_gateway(root)
+        driver = self.driver()
+        driver.call("stream", root / "run/step-7", TO)
+        gateway.wait_for("POST", "/v1/checkpoints")
+        self.assertEqual(driver.call("abort")[0], 0)
+        gateway.wait_for("POST", "/v1/checkpoints/g1/abort")
+        driver.call("stream", root / "run/step-8", TO)
+        gateway.wait_for("POST", "/v1/checkpoints", 2)
+        driver.call("close", 0)
+        self.assertEqual([where for _, where, _ in gateway.asked if where.endswith("complete")], [])
+        self.assertEqual(os.listdir(root / ".tideway/inbox"), [])
+
+    def test_a_gateway_that_knows_no_streams_gets_it_whole(self):
+        root = self.root()
+        gateway = self.streaming_gateway(root)
+        gateway.answers["POST /v1/checkpoints"] = lambda request, body: request.problem(400, "unsupported") if body.get("growing") else request.reply(202, {"id": "c1"})
+        driver = self.driver()
+        driver.call("stream", root / "run/step-7", TO)
+        driver.call("declare", 0, 1, "a")
+        self.checkpoint(root)
+        driver.call("complete")
+        self.assertEqual(driver.call("wait", PUBLISHED, WAIT_S), (0, "", ""))
+        self.assertEqual([body.get("growing", False) for how, where, body in gateway.asked if (how, where) == ("POST", "/v1/checkpoints")], [True, False])
+
+    def test_with_the_gateway_away_it_waits_in_the_inbox_whole_and_held(self):
+        root = self.root()
+        driver = self.driver()
+        driver.call("stream", root / "run/step-7", TO)
+        self.checkpoint(root)
+        driver.call("complete")
+        self.assertEqual(driver.call("wait", STORED, WAIT_S)[0], 0)
+        request, = (root / ".tideway/inbox").glob("*.json")
+        self.assertEqual(json.loads(request.read_text())["pin"], driver.call("id")[2])
+        self.assertNotIn("growing", request.read_text())
+
+    def test_what_departs_behind_the_end_is_not_handed_over_torn_and_what_was_renamed_before_it_is_no_trouble(self):
+        path = self.checkpoint(self.folder / "bare")
+        driver = self.driver()
+        driver.call("stream", path, TO)
+        (path / "__0_0.distcp").rename(path / "__1_0.distcp")
+        (path / "extra/common.pt").unlink()
+        driver.call("complete")
+        driver.call("stream", path, TO)
+        driver.call("complete")
+        (path / ".metadata").unlink()
+        gateway = self.streaming_gateway(self.folder / "bare")
+        driver.call("flush", WAIT_S)
+        self.assertEqual(driver.call("wait", ACCEPTED, WAIT_S)[:2], (6, "source_vanished"))
+
+    def test_arguments_that_are_wrong_and_streams_that_are_not_there_are_refused(self):
+        root = self.root()
+        driver = self.driver()
+        self.assertEqual(driver.call("declare", 0, 1, "a")[:2], (2, "usage"))
+        self.assertEqual(driver.call("complete")[:2], (2, "usage"))
+        self.assertEqual(driver.call("stream", root / "a", "nowhere")[:2], (2, "usage"))
+        self.assertEqual(driver.call("stream", root / "a", TO)[0], 0)
+        for words in ((0, 0, "a"), (1, 2**64 - 1, "a"), (0, 1, root / "b")):
+            self.assertEqual(driver.call("declare", *words)[:2], (2, "usage"), words)
+        self.assertEqual(driver.call("declare", 0, 1)[0], 0)
+        self.assertEqual(driver.call("declare", 0, 1, root / "a/b")[0], 0)
+
+    def test_disabled_streams_do_nothing(self):
+        self.setenv("TIDEWAY_DISABLE", "1")
+        driver = self.driver()
+        for words in (("stream", "/a", TO), ("declare", 0, 1, "b"), ("complete",)):
+            self.assertEqual(driver.call(*words)[0], 0)
+        self.assertEqual(driver.call("state")[0], DISABLED)
 
 
 class Calls(ClientCase):
@@ -327,6 +466,7 @@ class Installed(ClientCase):
         gateway = self.gateway(root)
         self.takes(gateway)
         gateway.answers["POST /v1/phase"] = lambda request, body: request.reply(204, None)
+        gateway.answers["POST /v1/checkpoints/j1/complete"] = lambda request, body: request.reply(202, {})
         said = self.run_it(trainer, root / "c", TO, env=environment)
         self.assertIn("step 6 is published", said)
         self.assertEqual([body["path"] for body in gateway.wait_for("POST", "/v1/checkpoints", 3)], [f"ckpt:c/step-{step}" for step in (2, 4, 6)])

@@ -16,6 +16,7 @@
 
 static struct tideway_client* client;
 static struct tideway_ticket* ticket; /* of the latest request */
+static struct tideway_stream* stream; /* the one that is open */
 
 static int word_is(const char* word, const char* name, const char** value) {
   const size_t size = strlen(name);
@@ -51,6 +52,24 @@ static int do_replicate(char** words, int count, struct tideway_error* error) {
   }
   renew_ticket();
   return tideway_replicate_checkpoint(client, &checkpoint, &ticket, error);
+}
+
+static int do_stream(char** words, int count, struct tideway_error* error) {
+  struct tideway_checkpoint checkpoint = {.size = sizeof checkpoint};
+  const char* targets[1];
+  if (strcmp(words[0], "declare") == 0) return tideway_stream_declare(stream, count > 3 ? words[3] : NULL, strtoull(words[1], NULL, 10), strtoull(words[2], NULL, 10), error);
+  if (strcmp(words[0], "complete") == 0) {
+    renew_ticket();
+    count = tideway_stream_complete(stream, &ticket, error);
+    stream = NULL;
+    return count;
+  }
+  if (strcmp(words[0], "abort") == 0) return tideway_stream_abort(stream), stream = NULL, 0;
+  targets[0] = words[2];
+  checkpoint.path = words[1];
+  checkpoint.to = targets;
+  checkpoint.to_count = 1;
+  return tideway_stream_open(client, &checkpoint, &stream, error);
 }
 
 static int do_job(char** words, int count, struct tideway_error* error) {
@@ -140,6 +159,8 @@ static int do_counts(struct tideway_error* error) {
 static int call(char** words, int count, struct tideway_error* error) {
   if (strcmp(words[0], "open") == 0) return (client = tideway_client_open(NULL, error)) == NULL;
   if (strcmp(words[0], "replicate") == 0) return do_replicate(words, count, error);
+  if (strcmp(words[0], "stream") == 0 || strcmp(words[0], "declare") == 0 || strcmp(words[0], "complete") == 0 || strcmp(words[0], "abort") == 0)
+    return do_stream(words, count, error);
   if (strcmp(words[0], "submit") == 0 || strcmp(words[0], "copy") == 0) return do_job(words, count, error);
   if (strcmp(words[0], "short") == 0) return do_short(words, error);
   if (strcmp(words[0], "restore") == 0) return do_restore(words, count, error);
@@ -171,5 +192,6 @@ int main(void) {
     fflush(stdout);
   }
   renew_ticket();
+  tideway_stream_abort(stream);
   return 0;
 }

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Saves while the trainer, the gateways of both sites and the link between them are killed: nobody at the destination ever sees a part of a
-# checkpoint, and the newest whole one arrives. Six saves here; a thousand are
+# checkpoint, and the newest whole one arrives. Six saves here; a thousand are scripts/dev.sh storm.
 #
-#   SAVES=1000 KILLS=3 tests/e2e/checkpoint_storm_test.sh
+#   SAVES=1000 KILLS=4 SECONDS_MAX=900 SEED=7 tests/e2e/checkpoint_storm_test.sh
 source "$(dirname "$0")/lib.sh"
 make_testbed_sites
 saves=${SAVES:-6} kills=${KILLS:-2}
@@ -48,7 +48,7 @@ dies() {
       start "$1" ;;
   esac
 }
-coproc run { exec python3 "$storm" "$saves" "${SEED:-7}" "$runs" "$kills" 2> "$work/storm.log"; }
+coproc run { exec python3 "$storm" "$saves" "${SEED:-7}" "$runs" "$kills" "${SECONDS_MAX:-900}" 2> "$work/storm.log"; }
 running+=("$run_PID")
 exec {say}>&"${run[1]}" {hear}<&"${run[0]}"
 said=""
@@ -62,4 +62,4 @@ python3 "$trainer" check "$there/step-$newest" || fail "the newest, step-$newest
 kill -TERM "$poller"
 wait "$poller" || fail "a partial checkpoint was seen: $(cat "$work/poll.out")"; pass
 grep -q '\[.*step' "$work/poll.out" || fail "the poller saw none: $(cat "$work/poll.out")"; pass
-echo "saves=$saves $counts arrived=$(grep -o "'step-" "$work/poll.out" | wc -l) looks=$(cut -d' ' -f1 "$work/poll.out") partial=0"
+echo "seed=${SEED:-7} asked=$saves $counts arrived=$(grep -o "'step-" "$work/poll.out" | wc -l) looks=$(cut -d' ' -f1 "$work/poll.out") partial=0"

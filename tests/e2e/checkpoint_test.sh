@@ -26,6 +26,11 @@ to = ["wisconsin:data/runs/llm7", "oslo:data/runs/llm7"]
 settle = "300ms"
 poll = "200ms"
 deadline = "10h"
+[[grant]]
+peer = "local:user/nobody"
+root = "data"
+prefix = "shared"
+ops = ["read"]
 TOML
 export TIDEWAY_API=$socket
 here=$work/atlanta/data
@@ -171,6 +176,49 @@ mkdir -p "$here/grown/step-800"
 job=$(ask POST /v1/checkpoints '{"series":"grown","path":"data:grown/step-800","to":["wisconsin:data/grown"],"growing":true}' | grep -o '"id":"[0-9a-f]*"' | cut -d '"' -f 4)
 ask POST "/v1/checkpoints/$job/abort" | grep -q '"state":"cancelled"' || fail "it was not aborted"; pass
 
+# A trainer's pin is what holds it as long as its rule has not held yet: the marker is an old one here, and the trainer deletes what it has pinned.
+mkdir -p "$here/grown/step-900"
+head -c 9000000 /dev/urandom > "$here/grown/step-900/__0_0.distcp"
+echo marker > "$here/grown/step-900/.metadata"
+touch -d '1 hour ago' "$here/grown/step-900/.metadata"
+job=$(ask POST /v1/checkpoints '{"series":"grown","path":"data:grown/step-900","format":"dcp","to":["wisconsin:data/grown"],"growing":true}' | grep -o '"id":"[0-9a-f]*"' | cut -d '"' -f 4)
+[ "$(ask POST "/v1/checkpoints/$job/complete" | cut -c 1-3)" = 202 ] || fail "it could not be completed"; pass
+for _ in $(seq 200); do ask GET "/v1/jobs/$job" | grep -q old_marker && break; sleep 0.05; done
+ask GET "/v1/jobs/$job" | grep -q old_marker || fail "it does not wait for its marker: $(ask GET "/v1/jobs/$job")"; pass
+cp -a "$here/grown/step-900" "$here/.tideway/pins/held-900"
+touch "$here/.tideway/pins/held-900/.metadata"
+[ "$(ask POST "/v1/checkpoints/$job/complete" '{"pin":"held-900"}' | cut -c 1-3)" = 202 ] || fail "it could not be completed again"; pass
+mv "$here/grown/step-900" "$work/step-900"
+for _ in $(seq 600); do [ -d "$work/wisconsin/data/grown/step-900" ] && break; sleep 0.05; done
+diff -r -x .tideway-manifest "$work/step-900" "$work/wisconsin/data/grown/step-900" || fail "what the trainer held did not arrive: $(ask GET "/v1/jobs/$job")"; pass
+for _ in $(seq 200); do [ -e "$here/.tideway/pins/held-900" ] || break; sleep 0.05; done
+absent "$here/.tideway/pins/held-900"
+
+# ---- pins of others ------------------------------------------------------------------------------------------------------------
+if [ "$(id -u)" -eq 0 ] && command -v setpriv > /dev/null; then
+  chmod 0755 "$work" && chmod 0666 "$socket"
+  stranger() { setpriv --reuid nobody --clear-groups bash -c "$(declare -f ask); socket=$socket; ask \"\$@\"" ask "$@"; }
+  mkdir -p "$here/shared" && python3 "$trainer" save "$here/shared/step-1" 1
+  cp -a "$here/shared/step-1" "$here/.tideway/pins/not-yours"
+  wanted='{"series":"shared","path":"data:shared/step-1","format":"dcp","to":["wisconsin:data/shared"]'
+  job=$(stranger POST /v1/checkpoints "$wanted,\"pin\":\"not-yours\"}" | grep -o '"id":"[0-9a-f]*"' | cut -d '"' -f 4)
+  for _ in $(seq 200); do ask GET "/v1/jobs/$job" | grep -q '"state":"failed"' && break; sleep 0.05; done
+  ask GET "/v1/jobs/$job" | grep -q '"code":"denied"' || fail "a pin of another held for a stranger: $(ask GET "/v1/jobs/$job")"; pass
+  for _ in $(seq 200); do grep -q 'pin_left pin=not-yours' "$work/atlanta.log" && break; sleep 0.05; done
+  python3 "$trainer" check "$here/.tideway/pins/not-yours" || fail "a stranger dropped a pin of another"; pass
+  # Nor is it dropped for him behind a job of his own, or by naming it where it is not needed; and one that is in use holds for its own user alone.
+  job=$(stranger POST /v1/checkpoints "$wanted}" | grep -o '"id":"[0-9a-f]*"' | cut -d '"' -f 4)
+  for _ in $(seq 200); do ask GET "/v1/jobs/$job" | grep -q '"state":"published"' && break; sleep 0.05; done
+  [ "$(stranger POST "/v1/checkpoints/$job/complete" '{"pin":"not-yours"}' | cut -c 1-3)" = 202 ] || fail "a stranger cannot complete what is his"; pass
+  [ "$(stranger POST /v1/checkpoints "$wanted,\"pin\":\"not-yours\"}" | cut -c 1-3)" = 202 ] || fail "it is not known"; pass
+  for _ in $(seq 200); do [ "$(grep -c 'pin_left pin=not-yours' "$work/atlanta.log")" -ge 3 ] && break; sleep 0.05; done
+  python3 "$trainer" check "$here/.tideway/pins/not-yours" || fail "a stranger dropped a pin of another"; pass
+  tideway bwlimit 1Mbit > /dev/null
+  mkdir -p "$here/mine" && python3 "$trainer" save "$here/mine/step-1" 1
+  ask POST /v1/checkpoints '{"series":"mine","path":"data:mine/step-1","pin":"not-yours","format":"dcp","to":["wisconsin:data/mine"]}' | grep -q '^202 ' || fail "its own user was refused"; pass
+  stranger POST /v1/checkpoints "${wanted/step-1/step-2},\"pin\":\"not-yours\"}" | grep -q '^403 .*"code":"denied"' || fail "a pin that is in use was given to a stranger"; pass
+fi
+
 # ---- restore -------------------------------------------------------------------------------------------------------------------
 tideway bwlimit off > /dev/null
 tideway restore -q any:data/runs/llm7 --latest "$here/restored"
@@ -231,6 +279,31 @@ for _ in $(seq 100); do tideway jobs list --json | grep '"restore"' | grep -q '"
 kill -9 "$wisconsin"
 wait "$restoring" || fail "restore did not go on: $(cat "$work/restore.log"; tideway jobs list)"
 python3 "$trainer" check "$here/large-back" || fail "what came back is not whole"; pass
+
+# ---- the other site is away, then this gateway, too ------------------------------------------------------------------------------
+lag() { python3 - "$metrics" "$1" <<'PY'
+import re, sys, urllib.request
+text = urllib.request.urlopen(f"http://127.0.0.1:{sys.argv[1]}/metrics", timeout=10).read().decode()
+print(int(float((re.search(r'rpo_lag_seconds\{series="%s"\} (\S+)' % sys.argv[2], text) or [0, -1])[1])))
+PY
+}
+replicate() { PYTHONPATH=$repo/python timeout 60 python3 -B -m tideway replicate "$1" --to "$2" --format dcp; }
+mkdir -p "$here/away" && python3 "$trainer" save "$here/away/step-1" 1
+replicate "$here/away/step-1" wisconsin:data/away > "$work/away.job" || fail "the hook failed with wisconsin away"; pass
+for _ in $(seq 600); do ask GET "/v1/jobs/$(cat "$work/away.job")" | grep -q '"state":"waiting"' && [ "$(lag away)" -ge 2 ] && break; sleep 0.05; done
+ask GET "/v1/jobs/$(cat "$work/away.job")" | grep -q '"state":"waiting"' || fail "it does not wait for its peer: $(ask GET "/v1/jobs/$(cat "$work/away.job")")"; pass
+[ "$(lag away)" -ge 2 ] || fail "nothing tells how old the newest one at wisconsin is: $(lag away)"; pass
+kill -9 "$atlanta"
+wait "$atlanta" 2> /dev/null || :
+python3 "$trainer" save "$here/away/step-2" 2
+replicate "$here/away/step-2" wisconsin:data/away > "$work/away.id" || fail "the hook failed with the gateway away"; pass
+[ -e "$here/.tideway/inbox/$(cat "$work/away.id").json" ] || fail "nothing is in the inbox: $(ls "$here/.tideway/inbox")"; pass
+rm -r "$here/away/step-2"  # it is held
+serve atlanta "$work/atlanta.toml"
+for _ in $(seq 600); do [ -e "$here/.tideway/inbox/$(cat "$work/away.id").status.json" ] && break; sleep 0.05; done
+serve wisconsin "$work/wisconsin.toml"
+for _ in $(seq 600); do [ -d "$work/wisconsin/data/away/step-2" ] && break; sleep 0.05; done
+arrives "$work/wisconsin/data/away/step-2"
 
 # ---- metrics -------------------------------------------------------------------------------------------------------------------
 python3 - "$metrics" <<'PY' || fail "metrics"

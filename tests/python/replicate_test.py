@@ -18,7 +18,7 @@ from datetime import datetime, timedelta, timezone
 from support import REPOSITORY, WAIT_S, Case
 
 import tideway
-from tideway import checkpoints, inbox, layouts, notes, outbox, pins, reach, submissions
+from tideway import checkpoints, departures, inbox, layouts, notes, outbox, pins, reach, submissions
 from tideway.connection import Gateway
 
 logging.getLogger("tideway").setLevel(logging.CRITICAL)
@@ -78,6 +78,7 @@ class BeforeItIsHeld(Handing):
         path = self.checkpoint()
         ticket = tideway.Ticket("t-1")
         request = checkpoints.CheckpointRequest(ticket, str(path), checkpoints.checked("wisconsin:ckpt/runs/llm7"), checkpoints.Hook())
+        request.follow()
         (path / "__0_0.distcp").unlink()  # what is left looks complete to every rule
         self.assertIsNone(request.step())
         self.assertEqual(ticket.state, "failed")
@@ -87,11 +88,45 @@ class BeforeItIsHeld(Handing):
 
     def test_what_comes_later_and_what_was_there_for_now_is_no_trouble(self):
         path = self.checkpoint()
-        (path / "__2_0.distcp.tmp").write_bytes(b"x")
+        (path / "__2_0.distcp.7f3a").write_bytes(b"x")  # as a name that no list of endings knows
+        (path / "lock.tmp").write_bytes(b"x")
         request = checkpoints.CheckpointRequest(tideway.Ticket("t-2"), str(path), checkpoints.checked("wisconsin:ckpt/runs/llm7"), checkpoints.Hook())
-        (path / "__2_0.distcp.tmp").rename(path / "__2_0.distcp")
+        request.follow()
+        (path / "__2_0.distcp.7f3a").rename(path / "__2_0.distcp")
+        (path / "lock.tmp").unlink()
+        (path / "came").write_bytes(b"x")
+        (path / "came").unlink()
         request.step()
         self.assertNotEqual(request.ticket.state, "failed")
+        self.assertTrue((path / "__2_0.distcp").exists())
+
+    def test_what_is_taken_away_from_below_is_noticed_from_the_first_look_on(self):
+        path = self.checkpoint()
+        (path / "below").mkdir()
+        (path / "below/x.bin").write_bytes(b"x")
+        found = departures.Departures(str(path))
+        files = ["below/x.bin", "__0_0.distcp"]
+        self.assertTrue(found.follow(str(path), files))
+        self.assertFalse(found.follow(str(path), files))
+        (path / "below/x.bin").rename(path / "below/y.bin")
+        self.assertIsNone(found.missing_in(["below/y.bin"]))
+        later = departures.Departures(str(path))
+        (path / "below/y.bin").unlink()
+        (path / "below").rmdir()
+        self.assertEqual(found.missing_in(["__0_0.distcp"]), "below")
+        self.assertEqual(later.missing_in(["__0_0.distcp"]), "below")
+        self.assertIsNone(departures.Departures(str(path)).missing_in(["__0_0.distcp"]))
+
+    def test_a_large_tree_costs_the_trainer_no_more_than_a_small_one(self):
+        path = self.checkpoint()
+        for i in range(5000):
+            (path / f"{i}").touch()
+        took = []
+        for _ in range(20):
+            begun = time.thread_time_ns()
+            departures.Departures(str(path))
+            took.append(time.thread_time_ns() - begun)
+        self.assertLess(sorted(took)[10], 1_000_000)
 
 
 class WithAGateway(Handing):
@@ -258,6 +293,7 @@ class WithoutAGateway(Handing):
         request = json.loads(file.read_text())
         self.assertEqual((request["path"], request["pin"], request["series"]), ("runs/llm7/iter_0009000", ticket.submission_id, "runs/llm7"))
         self.assertTrue(self.pinned())
+        self.assertGreater(notes.counts["gateway_away"], 0)
         self.assertFalse(ticket.wait("published", 0.02))
         (self.top / f".tideway/inbox/{ticket.submission_id}.status.json").write_text('{"id": "c1"}')
         self.taking_gateway()

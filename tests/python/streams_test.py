@@ -62,6 +62,23 @@ class Streams(Growing):
         self.assertTrue((self.top / ".tideway/pins" / name / ".metadata").is_file())
         self.assertEqual(stream.ticket.job.id, "g1")
 
+    def test_each_destination_has_its_job_and_one_that_was_torn_behind_the_end_is_abandoned(self):
+        gateway = self.streaming_gateway()
+        gateway.answers["POST /v1/checkpoints"] = lambda request, body: request.reply(202, {"id": "g1", "jobs": ["g1", "g2"]})
+        with tideway.stream_checkpoint(self.path, ["wisconsin:ckpt/run", "oslo:ckpt/run"]) as stream:
+            gateway.wait_for("POST", "/v1/checkpoints")
+            self.write()
+        self.assertTrue(stream.ticket.wait("accepted", WAIT_S))
+        self.assertEqual([job.id for job in stream.ticket._jobs], ["g1", "g2"])
+        with tideway.stream_checkpoint(self.path, "wisconsin:ckpt/run") as stream:
+            gateway.wait_for("POST", "/v1/checkpoints", 2)
+            (self.path / ".metadata").unlink()  # it is not complete before it is there again
+        (self.path / "__0_0.distcp").unlink()
+        gateway.wait_for("POST", "/v1/checkpoints/g1/abort")
+        with self.assertRaises(tideway.TidewayError) as raised:
+            stream.ticket.wait(timeout=WAIT_S)
+        self.assertEqual(raised.exception.code, "source_vanished")
+
     def test_an_exception_aborts_it_and_passes(self):
         gateway = self.streaming_gateway()
         with self.assertRaises(KeyError):

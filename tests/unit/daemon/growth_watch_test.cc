@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/growth_watch.h"
 
+#include "daemon/tree_changes.h"
+
 #include "support/temp_root.h"
 
 #include <gtest/gtest.h>
 
 #include <unistd.h>
+
+#include <filesystem>
 
 namespace tideway::daemon {
 namespace {
@@ -58,7 +62,7 @@ TEST(GrowingFiles, ALongStretchIsTornIntoPartsAndTheOneFileIsOneToo) {
 TEST(GrowthWatch, LooksAtWhatIsThereAndTellsWhenNothingMoves) {
   TempRoot root;
   const session::RootPtr dir = std::make_shared<storage::RootedDir>(storage::RootedDir::open_host_path(root.path().string(), storage::Side::kSource).value());
-  GrowthWatch watch(dir, ObjectName::from_text("step-1").value(), Time{});
+  GrowthWatch watch({dir, ObjectName::from_text("step-1").value(), root / "step-1"}, Time{});
   EXPECT_EQ(told(watch.look(Time{1s}).parts), "") << "it is not there yet";
   EXPECT_EQ(watch.next_look(), Time{1s} + GrowthWatch::kEvery);
   root.write("step-1/a", "");
@@ -70,6 +74,40 @@ TEST(GrowthWatch, LooksAtWhatIsThereAndTellsWhenNothingMoves) {
   EXPECT_TRUE(watch.look(Time{2s} + GrowthWatch::kSilentMax).is_silent);
   watch.declare("a", {0, 100}, Time{3s} + GrowthWatch::kSilentMax);
   EXPECT_FALSE(watch.look(Time{3s} + GrowthWatch::kSilentMax).is_silent) << "somebody speaks of it";
+}
+
+TEST(TreeChanges, TellsWhatHappensAnywhereBelowAndNothingElse) {
+  TempRoot root;
+  TreeChanges changes;
+  EXPECT_TRUE(changes.take()) << "it follows nothing yet";
+  root.write("top/deep/a", "a");
+  const checkpoint::Listing listing = listing_of({{"deep/a", 1_B, 1}});
+  changes.follow(root / "top", listing);
+  EXPECT_TRUE(changes.take()) << "something may have happened before it followed";
+  changes.follow(root / "top", listing);
+  EXPECT_FALSE(changes.take());
+  root.write("beside", "b");
+  EXPECT_FALSE(changes.take());
+  root.write("top/deep/a", "more");
+  EXPECT_TRUE(changes.take());
+  EXPECT_FALSE(changes.take());
+  std::filesystem::remove_all(root / "top");
+  root.write("top/deep/a", "anew");
+  EXPECT_TRUE(changes.take());
+  changes.follow(root / "top", listing);
+  EXPECT_TRUE(changes.take()) << "these are other directories";
+  changes.follow(root / "nothing", listing_of({}));
+  EXPECT_TRUE(changes.take()) << "what cannot be followed may change at any time";
+}
+
+TEST(TreeChanges, FollowsAFileAlone) {
+  TempRoot root;
+  root.write("step-1.ckpt", "a");
+  TreeChanges changes;
+  for (int i = 0; i < 2; ++i) changes.follow(root / "step-1.ckpt", listing_of({{"", 1_B, 1}}));
+  EXPECT_FALSE(changes.take());
+  root.write("step-1.ckpt", "bc");
+  EXPECT_TRUE(changes.take());
 }
 
 }  // namespace

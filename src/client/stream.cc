@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/stream.h"
+
+#include <algorithm>
+
+namespace tideway::client {
+namespace {
+
+constexpr Duration kAskAgain = std::chrono::seconds(1);  // a gateway that was not there
+constexpr Duration kIdle = std::chrono::seconds(60);     // a declaration or the end wakes it up
+
+}  // namespace
+
+// ---- the trainer's side ----
+
+std::optional<Trouble> StreamRequest::declare(const std::string& file, uint64_t offset, uint64_t length) {
+  const bool is_below = !file.starts_with('/') || file == path() || file.starts_with(path() + '/');
+  if (!is_below || length == 0 || offset > UINT64_MAX - length) return trouble_of(Fault::kUsage, "a range is some bytes of a file of the checkpoint", "see tideway/client.h");
+  const std::string name = !file.starts_with('/') ? file : file == path() ? std::string() : file.substr(path().size() + 1);
+  const std::lock_guard lock(mutex_);
+  // Behind the last one, but for the first, which may be on its way.
+  if (ranges_.size() > 1 && ranges_.back().file == name && ranges_.back().offset + ranges_.back().length == offset) ranges_.back().length += length;
+  else if (ranges_.size() < kRangesMax) ranges_.push_back({name, offset, length});
+  return std::nullopt;
+}
+
+// What leaves the checkpoint from now on makes it another one.
+void StreamRequest::complete() {
+  follow();
+  const std::lock_guard lock(mutex_);
+  end_ = End::kComplete;
+}
+
+void StreamRequest::abort() {
+  const std::lock_guard lock(mutex_);
+  end_ = End::kAborted;
+}
+
+// ---- the queue's ----
+
+StreamRequest::Told StreamRequest::told() const {
+  const std::lock_guard lock(mutex_);
+  return {end_, {ranges_.begin(), ranges_.begin() + static_cast<std::ptrdiff_t>(std::min(ranges_.size(), kRangesPerStep))}};
+}
+
+void StreamRequest::give_up_stream(const Trouble& trouble) {
+  line_->note(trouble);
+  opened_ = {};
+  is_refused_ = true;
+}
+
+// Under an id of its own, so that the whole checkpoint can still be handed over under the ticket's.
+bool StreamRequest::open() {
+  Reply asked = body();
+  if (asked.ok()) {
+    asked.json["submission_id"] = ticket_->id() + "-growing";
+    asked.json["growing"] = true;
+    asked = line_->reach.ask("POST", target(), asked.json);
+  }
+  if (!asked.ok() && asked.trouble->passes()) {
+    line_->note(*asked.trouble);
+    return false;
+  }
+  if (!asked.ok()) give_up_stream(*asked.trouble);
+  else if (text_of(asked.json, "id").empty()) is_refused_ = true;
+  else opened_ = asked.json;
+  return true;
+}
+
+bool StreamRequest::tell(const Told& told) {
+  if (opened_.is_null() && !is_refused_ && told.end == End::kNotYet && !open()) return false;
+  for (const FinalRange& range : told.ranges) {
+    if (opened_.is_null()) return true;
+    const Reply reply = line_->reach.ask("POST", place_of_stream("ranges"), {{"path", range.file}, {"offset", range.offset}, {"length", range.length}});
+    if (!reply.ok() && reply.trouble->passes()) {
+      line_->note(*reply.trouble);
+      return false;
+    }
+    if (!reply.ok()) give_up_stream(*reply.trouble);
+    const std::lock_guard lock(mutex_);
+    ranges_.pop_front();
+  }
+  return true;
+}
+
+// Nothing was published, and nothing will be: one that does not hear it sees by itself that nothing is written any more.
+void StreamRequest::abandon() {
+  if (!opened_.is_null()) line_->reach.ask("POST", place_of_stream("abort"));
+}
+
+std::optional<std::chrono::nanoseconds> StreamRequest::step() {
+  const Told before = told();
+  if (before.end == End::kAborted) {
+    abandon();
+    ticket_->on_trouble(trouble_of(Fault::kCancelled, "the writing of " + path() + " was abandoned"));
+    return std::nullopt;
+  }
+  const bool is_there = tell(before);
+  const bool has_more = !opened_.is_null() && is_there && !told().ranges.empty();
+  if (before.end == End::kComplete && !has_more) return finish();
+  if (has_more) return Duration();
+  return is_there ? kIdle : kAskAgain;
+}
+
+std::optional<std::chrono::nanoseconds> StreamRequest::finish() {
+  switch (hold()) {
+    case Holding::kLater: return kLookAgain;
+    case Holding::kRefused: abandon(); return std::nullopt;
+    case Holding::kDone: break;
+  }
+  if (opened_.is_null()) return send();
+  const Reply reply = line_->reach.ask("POST", place_of_stream("complete"), pin().empty() ? Json() : Json{{"pin", pin()}});
+  if (!reply.ok()) {
+    give_up_stream(*reply.trouble);
+    return send();
+  }
+  ++line_->counts.accepted;
+  ticket_->on_answer(opened_);
+  return std::nullopt;
+}
+
+void StreamRequest::spill() {
+  if (told().end == End::kComplete) return CheckpointRequest::spill();
+  end(TIDEWAY_FAILED, trouble_of(Fault::kCancelled, "the client was closed while " + path() + " was being written"));
+}
+
+}  // namespace tideway::client

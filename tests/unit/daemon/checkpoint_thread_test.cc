@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/checkpoint_thread.h"
+
+#include "support/temp_root.h"
+
+#include <gtest/gtest.h>
+
+#include <poll.h>
+#include <unistd.h>
+
+namespace tideway::daemon {
+namespace {
+
+using namespace std::chrono_literals;
+
+class CheckpointThreadTest : public testing::Test {
+ protected:
+  static constexpr int kPatienceMs = 20'000;
+
+  void start(std::chrono::milliseconds poll) {
+    CheckpointThreadConfig config;
+    config.roots.push_back({"ckpt", root_.path().string(), std::make_shared<storage::RootedDir>(storage::RootedDir::open_host_path(root_.path().string(), storage::Side::kSource).value())});
+    WatchConfig watch;
+    watch.root = "ckpt";
+    watch.dir = ObjectName::from_text("runs").value();
+    watch.format.kind = checkpoint::Kind::kDcp;
+    watch.poll = poll;
+    watch.settle = {};
+    watch.existing = WatchConfig::Existing::kAll;
+    config.watches.push_back({std::move(watch), {}});
+    thread_ = CheckpointThread::start(std::move(config)).value();
+  }
+  void save(const std::string& name) {
+    root_.write("runs/" + name + "/__0_0.distcp", "shard");
+    root_.write("runs/" + name + "/.metadata", "marker");
+  }
+  // The name of the next checkpoint that is found.
+  std::string next_found() {
+    pollfd fd{thread_->wait_fd(), POLLIN, 0};
+    while (::poll(&fd, 1, kPatienceMs) == 1)
+      for (const CheckpointEvent& event : thread_->take_events())
+        if (const auto* found = std::get_if<Found>(&event)) return found->checkpoint.name;
+    return "none";
+  }
+  bool goes(const std::string& name) {
+    for (int waited = 0; waited < kPatienceMs && root_.exists(name); waited += 10) ::poll(nullptr, 0, 10);
+    return !root_.exists(name);
+  }
+
+  TempRoot root_;
+  std::unique_ptr<CheckpointThread> thread_;
+};
+
+TEST_F(CheckpointThreadTest, ADirectoryThatTheTrainerMakesLaterIsWatchedFromTheNextLookOn) {
+  start(1h);
+  save("step-1");
+  root_.write("a", "whatever happens in the inbox is a reason to look");
+  std::filesystem::rename(root_ / "a", root_ / ".tideway/inbox/a");
+  ASSERT_EQ(next_found(), "step-1");
+  save("step-2");
+  EXPECT_EQ(next_found(), "step-2") << "an hour before anybody would look";
+  std::filesystem::remove_all(root_ / "runs");
+  save("step-3");
+  std::filesystem::rename(root_ / ".tideway/inbox/a", root_ / ".tideway/inbox/b");
+  EXPECT_EQ(next_found(), "step-3");
+  save("step-4");
+  EXPECT_EQ(next_found(), "step-4") << "it is another directory of the same name";
+}
+
+TEST_F(CheckpointThreadTest, APinGoesForWhoeverMadeItAndForThoseWhoMayDropAny) {
+  start(1h);
+  for (const char* name : {"a", "b"}) root_.write(std::string(".tideway/pins/") + name + "/.metadata", "marker");
+  thread_->order(DropPin{"ckpt", "a", ::geteuid() + 1});
+  thread_->order(DropPin{"ckpt", "b", ::geteuid()});
+  EXPECT_TRUE(goes(".tideway/pins/b"));
+  EXPECT_TRUE(root_.exists(".tideway/pins/a")) << "orders are taken one behind the other";
+  thread_->order(DropPin{"ckpt", "a"});
+  EXPECT_TRUE(goes(".tideway/pins/a"));
+}
+
+}  // namespace
+}  // namespace tideway::daemon
