@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <vector>
 
 namespace tideway::planner {
 namespace {
@@ -176,6 +178,60 @@ TEST(SiteLoop, APauseWithinABurstIsNoIteration) {
   }
   EXPECT_EQ(site.lock(), Lock::kLocked);
   EXPECT_NEAR(static_cast<double>(site.llm().period(site.now).count()), 1e9, 1e7);
+}
+
+// Begins until it is locked with that period; 100: never.
+int begins_until_locked(Site& site, Duration burst, Duration gap) {
+  for (int begins = 1; begins < 100; ++begins) {
+    site.say(PhaseKind::kBegin);
+    const double off = static_cast<double>((site.llm().period(site.now) - burst - gap).count()) / static_cast<double>((burst + gap).count());
+    if (site.lock() == Lock::kLocked && std::abs(off) < 0.05) return begins;
+    site.pass(burst);
+    site.say(PhaseKind::kEnd);
+    site.pass(gap);
+  }
+  return 100;
+}
+void say_burst(Site& site, Duration burst, Duration gap) {
+  site.say(PhaseKind::kBegin);
+  site.pass(burst);
+  site.say(PhaseKind::kEnd);
+  site.pass(gap);
+}
+
+// The silence was taken for the gap between iterations, and for thirty bursts what came after shorter ones for a pause.
+TEST(SiteLoop, ATrainingThatWasSilentOrOddIsLockedSoonAfter) {
+  using std::chrono::seconds;
+  struct Row { const char* what; std::vector<Duration> gaps; };
+  const Row rows[] = {
+      {"a try, and a silence", {seconds(30)}},
+      {"three tries within a second, and a silence", {milliseconds(200), milliseconds(400), seconds(30)}},
+      {"tries at odd times", {milliseconds(200), seconds(28), seconds(20), seconds(5)}},
+      {"tries far apart", {seconds(20), seconds(25), seconds(15), seconds(18)}},
+  };
+  for (const Row& row : rows) {
+    Site site;
+    for (const Duration gap : row.gaps) say_burst(site, milliseconds(100), gap);
+    EXPECT_LE(begins_until_locked(site, milliseconds(400), milliseconds(600)), 15) << row.what;
+  }
+  Site site;
+  site.has_bulk = false;  // no hold-outs between
+  for (int i = 0; i < 20; ++i) site.iterate();
+  site.pass(seconds(30));
+  EXPECT_LE(begins_until_locked(site, milliseconds(400), milliseconds(600)), 6) << "the same as before";
+  EXPECT_LE(begins_until_locked(site, milliseconds(80), milliseconds(120)), 12) << "a fifth of it";
+}
+
+// A pass that sends its buckets one by one.
+TEST(SiteLoop, TwentyBurstsOfOneIterationAreOne) {
+  Site site;
+  site.has_bulk = false;
+  for (int i = 0; i < 20; ++i) {
+    for (int bucket = 0; bucket < 19; ++bucket) say_burst(site, milliseconds(20), milliseconds(30));
+    say_burst(site, milliseconds(20), milliseconds(600));
+  }
+  EXPECT_EQ(site.lock(), Lock::kLocked);
+  EXPECT_NEAR(static_cast<double>(site.llm().period(site.now).count()), 1.57e9, 2e7);
 }
 
 TEST(SiteLoop, APauseOfABurstThatIsSeenOpensNoGate) {
