@@ -120,7 +120,8 @@ std::optional<TrainingWatch::Expected> TrainingWatch::expected(Time now) const {
   const bool is_seen = believes_counters(now) && seen_.lock(now) == Lock::kLocked;
   if (!is_seen && is_unannounced(now) && peers_.lock(now) == Lock::kLocked && peer_burst_ > Duration::zero()) {
     const Duration stray = kGuardSigmas * peers_.sigma(), lasts = std::min(peer_burst_, kPeerBurstMax);
-    return Expected{peers_.next_begin(now - lasts - stray), peers_.sigma(), lasts};
+    const bool is_under_way = peer_begin_ && now < *peer_begin_ + lasts + stray;  // as it was expected: the guard goes on
+    return Expected{is_under_way ? *peer_begin_ : peers_.next_begin(now - lasts - stray), peers_.sigma(), lasts};
   }
   if (!is_seen) return std::nullopt;
   const Duration late = kGuardSigmas * seen_.sigma() + kSeenAfter;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <random>
 #include <vector>
 
 namespace tideway::planner {
@@ -366,6 +367,47 @@ TEST(SiteLoop, TheOtherSitesBurstsAreGuardedOnceTheyAreExpectedAndNeverCloseTheG
   EXPECT_FALSE(site.is_guarded());
   EXPECT_EQ(site.llm().misses(), 0u);  // nobody promised that its begin would be heard here
   EXPECT_EQ(site.news(), std::vector<SiteNews::Kind>());
+}
+
+// Its begin was heard, and with that the guard was over, while the burst had just begun.
+TEST(SiteLoop, TheOtherSitesBurstIsGuardedUntilItEnds) {
+  Site site;
+  hear_of_peer(site, 40);
+  site.pass(milliseconds(10));
+  site.loop.on_peer(0, PhaseKind::kBegin, site.now - milliseconds(10));
+  for (int i = 0; i < 38; ++i) {
+    site.pass(milliseconds(10));
+    ASSERT_TRUE(site.is_guarded()) << i;
+  }
+  site.pass(milliseconds(20));
+  site.loop.on_peer(0, PhaseKind::kEnd, site.now - milliseconds(10));
+  EXPECT_FALSE(site.is_guarded());
+  site.pass(milliseconds(590));
+  EXPECT_TRUE(site.is_guarded()) << "the next one is due";
+  site.loop.on_peer(0, PhaseKind::kBegin, site.now);
+  site.pass(milliseconds(600));
+  EXPECT_FALSE(site.is_guarded()) << "nobody says that it ended, and it lasts no longer than it did";
+}
+
+// A machine that is busy tells of begins later than they were.
+TEST(SiteLoop, TheOtherSitesBurstsAreGuardedAlsoWhenTheirBeginsStray) {
+  for (const int jitter : {50, 100, 200}) {  // milliseconds, of a second
+    Site site;
+    std::mt19937_64 random(static_cast<uint64_t>(jitter));
+    std::uniform_int_distribution<int> late(0, jitter);
+    int guarded = 0;
+    for (int i = 0; i < 40; ++i) {
+      const int by = late(random);
+      site.pass(milliseconds(by));
+      site.loop.on_peer(0, PhaseKind::kBegin, site.now);
+      site.pass(milliseconds(200));
+      guarded += i >= 15 && site.is_guarded();
+      site.pass(milliseconds(200));
+      site.loop.on_peer(0, PhaseKind::kEnd, site.now);
+      site.pass(milliseconds(600 - by));
+    }
+    EXPECT_GE(guarded, 20) << jitter;
+  }
 }
 
 TEST(SiteLoop, TheOtherSitesWordCountsForNothingOnceItIsStaleOrOurOwnTrainersSpeak) {
