@@ -42,28 +42,27 @@ const LinkRule* JobOutlook::rule_for(std::string_view peer) const {
 
 // ---- what links carry --------------------------------------------------------------------------------------------------
 
-JobOutlook::JobOutlook(JobTable& table, JobRunner& runner, std::string file) : table_(table), runner_(runner), file_(std::move(file)) {
-  for (auto& [peer, history] : file_.load()) links_[peer].history = std::move(history);
+JobOutlook::JobOutlook(JobTable& table, JobRunner& runner, LeftoverHistories histories) : table_(table), runner_(runner) {
+  for (auto& [peer, history] : histories) links_[peer].history = std::move(history);
 }
 
-void JobOutlook::keep_histories() const {
+std::optional<LeftoverHistories> JobOutlook::take_histories() {
+  if (!std::exchange(is_quarter_over_, false)) return std::nullopt;
   LeftoverHistories histories;
   for (const LinkRule& rule : runner_.shares().rules().links)
     if (const auto link = links_.find(rule.peer); link != links_.end()) histories.emplace(rule.peer, link->second.history);
-  file_.save(histories);
+  return histories;
 }
 
 void JobOutlook::measure(Now now, const LinkSampler& links) {
-  bool is_quarter_over = false;
   for (size_t i = 0; i < links.sources().links.size(); ++i) {
     Link& link = links_[links.sources().links[i].peer];
     const LeftSeen seen = links.left_seen(i), before = std::exchange(link.seen, seen);
     const int64_t quarter = link.history.quarter();
     if (seen.over > before.over)
       link.history.on_measured(std::chrono::floor<std::chrono::seconds>(now.wall), {Bytes(static_cast<uint64_t>(seen.bytes - before.bytes)), seen.over - before.over});
-    is_quarter_over |= link.history.quarter() != quarter;
+    is_quarter_over_ |= link.history.quarter() != quarter;
   }
-  if (is_quarter_over) keep_histories();
 }
 
 JobOutlook::Basis JobOutlook::basis_of(const LinkRule& rule, const Link& link, Now now) {

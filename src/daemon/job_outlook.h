@@ -26,8 +26,8 @@ class JobOutlook {
   static constexpr int kRest = 20;  // times as long as planning took, so that a long queue keeps nobody waiting
   static constexpr double kUnseenShare = 0.5;  // of the capacity: what trainings are taken to leave before anybody has seen them
 
-  // What was seen of the links is kept in `file`, if it has a name.
-  JobOutlook(JobTable& table, JobRunner& runner, std::string file);
+  // `histories`: what was seen of the links before the start.
+  JobOutlook(JobTable& table, JobRunner& runner, LeftoverHistories histories);
 
   struct Now {
     Time time{};
@@ -36,6 +36,8 @@ class JobOutlook {
   // Takes in what was seen of the links, and plans when that is due.
   void turn(Now now, const LinkSampler& links);
   Time next_deadline() const { return is_changed() ? soonest_plan_ : next_plan_; }
+  // What was seen of the links so far, once after each quarter of an hour: for the next start.
+  std::optional<LeftoverHistories> take_histories();
 
   // Nothing: nobody knows.
   std::optional<api::Forecast> forecast_of(const job::Job& job) const;
@@ -83,7 +85,6 @@ class JobOutlook {
   struct Pace { Bytes done; Time at; Rate rate; };  // of a job on a link that nothing is known of
 
   void measure(Now now, const LinkSampler& links);
-  void keep_histories() const;
   Days days_of(const LinkRule& rule, const Link& link, Now now) const;
   static Basis basis_of(const LinkRule& rule, const Link& link, Now now);
   planner::PlannedJob plan_of(const job::Job& job, const LinkRule& rule, Now now) const;
@@ -100,10 +101,10 @@ class JobOutlook {
 
   JobTable& table_;
   JobRunner& runner_;
-  const LeftoverFile file_;
   std::map<std::string, Link, std::less<>> links_;  // by peer
   std::map<job::JobId, Pace> paces_;
   Now planned_at_;
+  bool is_quarter_over_ = false;    // and nobody has taken the histories since
   uint64_t planned_event_ = 0;  // the last one that is planned with
   Time next_plan_{}, soonest_plan_{};
   Counts counts_;

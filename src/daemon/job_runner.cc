@@ -369,11 +369,14 @@ void JobRunner::finish(Place place, Time now, job::WallTime wall) {
     return log::info("job_published", "job=" + running.id + " peer=" + running.peer + " bytes=" + std::to_string(outcome.bytes.count()));
   }
   if (goes_on) return requeue(running.id, wall);  // over the other carrier at once
-  const bool is_command = table_.find(running.id)->spec.patience == job::Patience::kCommand;
-  table_.change(running.id, wall, [&](job::Job& job) { return std::exchange(job.bytes_durable, numbers.bytes_durable) != numbers.bytes_durable; });
-  const bool went_away = running.was_up && ended.error().fault == Fault::kPeerLost;
-  const bool progressed = is_command ? went_away : numbers.bytes_verified > 0_B;
-  stumble(running.id, why_it_ended(ended.error(), *table_.find(running.id)), now, wall, progressed ? job::Progressed::kYes : job::Progressed::kNo);
+  job::Progressed progressed = job::Progressed::kNo;
+  table_.change(running.id, wall, [&](job::Job& job) {
+    progressed = job::note_reached(job, numbers.bytes_held + numbers.bytes_verified);
+    const bool went_away = running.was_up && ended.error().fault == Fault::kPeerLost;
+    if (job.spec.patience == job::Patience::kCommand && (!went_away || job.attempts == 0)) progressed = went_away ? job::Progressed::kYes : job::Progressed::kNo;
+    return std::exchange(job.bytes_durable, numbers.bytes_durable) != numbers.bytes_durable;
+  });
+  stumble(running.id, why_it_ended(ended.error(), *table_.find(running.id)), now, wall, progressed);
 }
 
 void JobRunner::stumble(const job::JobId& id, const Error& why, Time now, job::WallTime wall, job::Progressed progressed) {
@@ -383,8 +386,7 @@ void JobRunner::stumble(const job::JobId& id, const Error& why, Time now, job::W
   log::info(job.state == job::State::kFailed ? "job_failed" : "job_waits", "job=" + id + " peer=" + job.peer + " code=" + std::string(why.name()) + " why=\"" + why.what + '"');
   if (job.state != job::State::kWaiting) return;
   retry_at_[id] = now + job::back_off(job::reaction_to(why.fault), job.attempts, random_);
-  const bool is_gone = why.fault == Fault::kPeerLost || why.fault == Fault::kPeerUnreachable;
-  if (is_gone && !peers_.is_up(job.peer)) away_.on_away(job.peer, id, now);
+  if (job::goes_on_when_back(job, why.fault) && !peers_.is_up(job.peer)) away_.on_away(job.peer, id, now);
 }
 
 void JobRunner::forget_retry(const job::JobId& id) {

@@ -46,7 +46,7 @@ CheckpointThreadConfig checkpoint_config(const JobServiceConfig& config, const s
 
 JobService::JobService(session::Gateway& gateway, JobServiceConfig& config, store::Contents contents)
     : peers_(gateway, std::move(config.rules.peers)), table_(std::move(contents), read_wall_clock()), runner_(gateway, peers_, table_, std::move(config.rules.shares), random_seed()),
-      outlook_(table_, runner_, config.api.socket.empty() ? "" : config.state_dir + '/' + std::string(kLeftoverFile)) {}
+      leftover_(config.api.socket.empty() ? "" : config.state_dir + '/' + std::string(kLeftoverFile)), outlook_(table_, runner_, leftover_.load()) {}
 
 JobService::~JobService() {
   api_.reset();
@@ -111,6 +111,7 @@ void JobService::turn(Time now) {
   outlook_.turn({now, read_wall_clock()}, api_->links());
   runner_.turn(now, read_wall_clock());  // what was asked for a moment ago starts now
   write_changes();
+  if (auto histories = outlook_.take_histories()) store_->later([file = leftover_, seen = std::move(*histories)] { file.save(seen); });
 }
 
 void JobService::stop(Time now) {

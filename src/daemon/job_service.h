@@ -57,6 +57,7 @@ class JobService {
   PeerSessions peers_;
   JobTable table_;
   JobRunner runner_;
+  LeftoverFile leftover_;
   JobOutlook outlook_;
   LocalGrants grants_;
   std::unique_ptr<StoreThread> store_;

@@ -2,7 +2,7 @@
 //
 // What trainings left of each link, kept for the next start: a small text file in the state folder, with a sum at its end. Of a
 // file that is damaged nothing is taken, and what it said is seen again in three days; nothing else happens.
-// Thread: control.
+// Thread: control at the start; save() blocks on the disk, and is called by the thread of the job store.
 #pragma once
 #include "planner/leftover_history.h"
 
@@ -26,7 +26,7 @@ class LeftoverFile {
   void save(const LeftoverHistories& histories) const;
 
  private:
-  const std::string file_;
+  std::string file_;
 };
 
 // The file's text. Nothing: it is damaged, or of another version.

@@ -42,8 +42,17 @@ const LinkRule* LinkShares::link_to(std::string_view peer) const {
   return found == rules_.links.end() ? nullptr : &*found;
 }
 
+void LinkShares::set_ceiling(std::string peer, const Ceiling& ceiling) {
+  Said& said = said_[std::move(peer)];
+  if (ceiling.until == job::WallTime::max()) said = {ceiling.rate, std::nullopt};
+  else said.for_a_time = ceiling;
+}
+
 LinkShares::Ceiling LinkShares::ceiling_of(std::string_view peer, job::WallTime wall) const {
-  if (const auto said = ceilings_.find(peer); said != ceilings_.end() && wall < said->second.until) return said->second;
+  if (const auto said = said_.find(peer); said != said_.end()) {
+    if (said->second.for_a_time && wall < said->second.for_a_time->until) return *said->second.for_a_time;
+    if (said->second.for_good) return {*said->second.for_good};
+  }
   const LinkRule* link = link_to(peer);
   return {link == nullptr ? Rate::unlimited() : link->ceiling};
 }

@@ -13,6 +13,7 @@
 #include <array>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -69,9 +70,10 @@ class LinkShares {
   explicit LinkShares(ShareRules rules);
 
   bool is_gated(job::Class service) const { return rules_.modes[static_cast<size_t>(service)] != Mode::kFair; }
-  // What the operator said while the gateway runs: it stands in place of the rule's ceiling until then, or until the rules change.
+  // What the operator said while the gateway runs: it stands in place of the rule's ceiling until the rules change. What he said for a
+  // time stands in place of both until then, and what was in force before comes back.
   struct Ceiling { Rate rate; job::WallTime until = job::WallTime::max(); };
-  void set_ceiling(std::string peer, const Ceiling& ceiling) { ceilings_.insert_or_assign(std::move(peer), ceiling); }
+  void set_ceiling(std::string peer, const Ceiling& ceiling);
   Ceiling ceiling_of(std::string_view peer, job::WallTime wall) const;
   // The least of ceiling and timetable.
   Rate cap_of(std::string_view peer, job::WallTime wall) const;
@@ -92,7 +94,8 @@ class LinkShares {
   void deal_link(const Link& link, std::span<const Sender> senders, Time now, std::span<Rate> rates) const;
 
   ShareRules rules_;
-  std::map<std::string, Ceiling, std::less<>> ceilings_;  // by peer
+  struct Said { std::optional<Rate> for_good; std::optional<Ceiling> for_a_time; };
+  std::map<std::string, Said, std::less<>> said_;  // by peer
   std::unique_ptr<SchedulePolicy> policy_;
 };
 

@@ -5,6 +5,7 @@
 #include <linux/gen_stats.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <sys/socket.h>
@@ -61,6 +62,11 @@ std::optional<std::span<const std::byte>> find_attribute(std::span<const std::by
     in = in.subspan(std::min(in.size(), static_cast<size_t>(NLA_ALIGN(header.nla_len))));
   }
   return std::nullopt;
+}
+
+bool is_root(std::span<const std::byte> in) {
+  const auto message = take<tcmsg>(in);
+  return message && message->tcm_parent == TC_H_ROOT;
 }
 
 std::optional<uint64_t> nft_bytes(std::span<const std::byte> in) {
@@ -134,7 +140,7 @@ CounterAnswer counter_answer(const CounterName& name, std::span<const std::byte>
   const uint16_t wanted = is_nft ? nft_type(NFT_MSG_NEWOBJ) : is_class(name) ? uint16_t{RTM_NEWTCLASS} : uint16_t{RTM_NEWQDISC};
   if (header.nlmsg_type != wanted) return kUnknown;
   const auto bytes = is_nft ? nft_bytes(body) : tc_bytes(body);
-  return bytes ? CounterAnswer{.error = 0, .bytes = *bytes} : kUnknown;
+  return bytes ? CounterAnswer{.error = 0, .bytes = *bytes, .is_of_root = !is_nft && !is_class(name) && is_root(body)} : kUnknown;
 }
 
 Result<NetlinkCounter> NetlinkCounter::open(CounterName name) {
@@ -144,6 +150,7 @@ Result<NetlinkCounter> NetlinkCounter::open(CounterName name) {
   if (answer.error != 0)
     return Error{Fault::kConfigInvalid, "the counter " + counter.name_.text + " cannot be read: " + std::strerror(answer.error), next_of(counter.name_, answer.error)};
   counter.last_ = answer.bytes;
+  counter.is_of_root_ = answer.is_of_root;
   return counter;
 }
 

@@ -19,6 +19,7 @@ std::vector<std::byte> counter_request(const CounterName& name, uint32_t interfa
 struct CounterAnswer {
   int error = 0;
   uint64_t bytes = 0;
+  bool is_of_root = false;  // of a queue through which all goes that leaves the interface
 };
 CounterAnswer counter_answer(const CounterName& name, std::span<const std::byte> message);
 
@@ -27,12 +28,13 @@ class NetlinkCounter {
   // Errors: config_invalid, when it is not there or may not be read.
   static Result<NetlinkCounter> open(CounterName name);
   NetlinkCounter(NetlinkCounter&& other) noexcept
-      : name_(std::move(other.name_)), fd_(std::exchange(other.fd_, -1)), sequence_(other.sequence_), last_(other.last_) {}
+      : name_(std::move(other.name_)), fd_(std::exchange(other.fd_, -1)), sequence_(other.sequence_), last_(other.last_), is_of_root_(other.is_of_root_) {}
   NetlinkCounter& operator=(NetlinkCounter&&) = delete;
   ~NetlinkCounter();
 
   // One that has gone stands still.
   uint64_t read();
+  bool is_of_root() const { return is_of_root_; }  // when it was opened
 
  private:
   NetlinkCounter(CounterName name, int fd) : name_(std::move(name)), fd_(fd) {}
@@ -42,6 +44,7 @@ class NetlinkCounter {
   int fd_;
   uint32_t sequence_ = 0;
   uint64_t last_ = 0;
+  bool is_of_root_ = false;
 };
 
 }  // namespace tideway::daemon

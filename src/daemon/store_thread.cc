@@ -51,6 +51,15 @@ void StoreThread::write(store::Batch batch, Done done) {
   order_came_.notify_one();
 }
 
+void StoreThread::later(std::function<void()> chore) {
+  {
+    const std::scoped_lock lock(mutex_);
+    if (chores_.size() == kChoresMax) chores_.pop_front();
+    chores_.push_back(std::move(chore));
+  }
+  order_came_.notify_one();
+}
+
 void StoreThread::take_results() {
   uint64_t count = 0;
   static_cast<void>(::read(wake_, &count, sizeof count));
@@ -71,16 +80,19 @@ void StoreThread::run() {
   pthread_setname_np(pthread_self(), "tw-store");
   std::deque<Order> waiting;  // refused by the disk so far
   for (bool ends = false; !ends;) {
+    std::deque<std::function<void()>> chores;
     {
       std::unique_lock lock(mutex_);
-      const auto has_work = [&] { return must_end_ || !orders_.empty(); };
+      const auto has_work = [&] { return must_end_ || !orders_.empty() || !chores_.empty(); };
       if (waiting.empty()) order_came_.wait(lock, has_work);
       else order_came_.wait_for(lock, kWriteAgainAfter, [&] { return must_end_; });
       std::move(orders_.begin(), orders_.end(), std::back_inserter(waiting));
       orders_.clear();
+      chores.swap(chores_);
       ends = must_end_;
     }
     write_orders(waiting);
+    for (const auto& chore : chores) chore();
   }
 }
 

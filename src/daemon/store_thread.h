@@ -2,7 +2,8 @@
 //
 // Keeps the job store off the control thread: takes batches, writes what waits in one transaction (so that a disk that syncs a
 // hundred times a second is no limit), and tells what became of it. While the disk takes nothing, what must not be lost waits
-// and is tried again each second; what somebody waits for is told that it failed.
+// and is tried again each second; what somebody waits for is told that it failed. Other files of the state folder that nobody waits for
+// are written here, too (later()).
 // Thread: control, but for the store, which belongs to the thread that is started here.
 #pragma once
 #include "store/job_store.h"
@@ -28,6 +29,10 @@ class StoreThread {
 
   // With `done` the batch is dropped when it cannot be written, and `done` is told by take_results(); without it is kept.
   void write(store::Batch batch, Done done = {});
+  // Something that waits for the disk and that nobody waits for, after what was told before. While the disk hangs the last
+  // kChoresMax of them are kept.
+  static constexpr size_t kChoresMax = 4;
+  void later(std::function<void()> chore);
   int wait_fd() const { return wake_; }  // readable when there are results
   void take_results();
   // What writing took so far.
@@ -55,6 +60,7 @@ class StoreThread {
   mutable std::mutex mutex_;
   std::condition_variable order_came_;
   std::deque<Order> orders_;      // guarded by mutex_, like all that follows
+  std::deque<std::function<void()>> chores_;
   std::deque<Written> results_;
   Stats stats_;
   bool must_end_ = false;

@@ -25,6 +25,7 @@ Result<TrafficCounters> TrafficCounters::open(const std::vector<CounterName>& na
     if (name.kind == CounterName::Kind::kInterface) continue;
     auto counter = NetlinkCounter::open(name);
     if (!counter.ok()) return std::move(counter).error();
+    counters.sees_ours_ |= counter.value().is_of_root() && data_address && carries(name.device, *data_address);
     counters.netlink_.push_back(std::move(counter).value());
   }
   return counters;

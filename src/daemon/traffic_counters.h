@@ -15,7 +15,8 @@ class TrafficCounters {
 
   // What nftables and tc count is taken for sent: a counter of theirs has one direction, or both without saying which.
   InterfaceCounters::Counts read();
-  // Our own bytes pass them, too. What a rule of the kernel counts is what its operator chose.
+  // Our own bytes pass them, too: an interface that we send from, and the queue through which all of it goes. What a rule or a class
+  // counts is what its operator chose, who leaves our packets out.
   bool sees_ours() const { return sees_ours_; }
   // Ports are asked without the kernel, and tell of a burst the sooner the more often.
   bool is_of_ports() const { return !ports_.empty() && has_ports_only_; }

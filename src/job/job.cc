@@ -210,6 +210,16 @@ bool take_hold(Job& job, Hold hold, std::string pin) {
   return true;
 }
 
+Progressed note_reached(Job& job, Bytes reached) {
+  if (reached <= job.bytes_reached) return Progressed::kNo;
+  job.bytes_reached = reached;
+  return Progressed::kYes;
+}
+
+bool goes_on_when_back(const Job& job, Fault why) {
+  return why == Fault::kPeerUnreachable || (why == Fault::kPeerLost && job.attempts <= kPeersLostMax);
+}
+
 bool stumble(Job& job, WallTime now, const Error& why, Progressed progressed) {
   if (job.state != State::kRunning) return false;
   const bool waits = is_worth_waiting(job, why, progressed);

@@ -78,6 +78,7 @@ struct Job {
   std::optional<Wait> wait;    // of kWaiting
   std::optional<Error> error;  // of kFailed
   Bytes bytes_durable;         // at the sink, as it said when the last attempt ended: what is not sent again
+  Bytes bytes_reached;         // the most that an attempt had there, verified or held; not kept over a restart
   uint32_t attempts = 0;       // that ended in trouble, since the last that made progress
   WallTime created{}, started{}, ended{};
   std::optional<Outcome> outcome;  // of kPublished
@@ -117,14 +118,20 @@ bool pause(Job& job);
 bool resume(Job& job);
 bool cancel(Job& job, WallTime now);
 bool publish(Job& job, WallTime now, const Outcome& outcome);
-// An attempt ended in trouble: by reaction and patience the job waits or fails. `made_progress`: its retries start again.
+// An attempt that got further than any before it made progress. One that only sent again what its peer had lost did not: a job
+// on which its peer crashes would else be tried each half second for good.
 enum class Progressed : uint8_t { kNo, kYes };
+Progressed note_reached(Job& job, Bytes reached);
+// After so many in a row without progress, each ended by the peer's end, a job does not go on just because the peer is back.
+inline constexpr uint32_t kPeersLostMax = 3;
+bool goes_on_when_back(const Job& job, Fault why);
 // The next of the alternatives is tried, whose peer is `peer`. False: each had its turn.
 bool try_next_source(Job& job, std::string peer);
 // What waits will never be; it fails.
 bool fail(Job& job, WallTime now, const Error& why);
 // A checkpoint is complete and held: it may start.
 bool take_hold(Job& job, Hold hold, std::string pin);
+// An attempt ended in trouble: by reaction and patience the job waits or fails. After progress its retries start again.
 bool stumble(Job& job, WallTime now, const Error& why, Progressed progressed);
 // The daemon starts again: what ran then is queued.
 void recover(Job& job);

@@ -11,6 +11,8 @@ namespace {
 constexpr double kSigmaStart = 0.02;  // of P
 constexpr double kLimitMin = 0.02;    // of P
 constexpr double kSigmas = 3;
+// Of P. What strays by more is no period, and any begin would be within three sigma of one that is far too long.
+constexpr double kSigmaMax = 1.0 / 5;
 constexpr double kGain = 0.2;
 constexpr double kStepSigmas = 2.5;   // a median of three strays two thirds as far as one begin
 constexpr double kRangeToSigma = 1 / 1.7;  // of three intervals
@@ -35,6 +37,7 @@ void PhasePredictor::acquire(Time at) {
   set_period(Duration(static_cast<int64_t>(sorted[kept / 2])));
   // Where it was locked, one of them is of before; else all of them stray as they do.
   if (kept == sorted.size()) sigma_ = std::max(sigma_, was_locked_ ? std::min(sorted[1] - sorted[0], sorted[2] - sorted[1]) : kRangeToSigma * (sorted[2] - sorted[0]));
+  sigma_ = std::min(sigma_, kSigmaMax * period_);
   pasts_.fill({period_, sigma_});
   last_ = static_cast<double>((at - first_).count());
   good_ = std::exchange(was_locked_, false) ? kLockedAfter - kAgainAfter : 0;
@@ -45,8 +48,10 @@ void PhasePredictor::acquire(Time at) {
 bool PhasePredictor::is_another_period() const {
   if (!was_locked_) return false;
   const Past& before = pasts_[intervals_noted_ % pasts_.size()];
+  const auto spans = [&before](double interval) { return std::max(1.0, std::floor(interval / before.period + kEarly)); };
+  if (std::ranges::all_of(intervals_, [&](double interval) { return spans(interval) > 1; })) return true;  // nobody loses every other begin
   auto sorted = intervals_;  // what spans lost begins counts once
-  for (double& interval : sorted) interval /= std::max(1.0, std::floor(interval / before.period + kEarly));
+  for (double& interval : sorted) interval /= spans(interval);
   std::ranges::sort(sorted);
   return std::abs(sorted[1] - before.period) > std::max(kStepSigmas * before.sigma, kLimitMin * before.period);
 }
@@ -83,7 +88,7 @@ void PhasePredictor::on_begin(Time at) {
   const double counted = std::clamp(e, -limit, limit);
   last_ += k * period_ + a * e;
   period_ += kGain * counted / k;
-  sigma_ = std::sqrt((1 - kGain) * sigma_ * sigma_ + kGain * counted * counted);
+  sigma_ = std::min(std::sqrt((1 - kGain) * sigma_ * sigma_ + kGain * counted * counted), kSigmaMax * period_);
 }
 
 Lock PhasePredictor::lock(Time now) const {

@@ -48,15 +48,25 @@ bool TrainingWatch::is_unannounced(Time now) const {
   return now - *announced_at_ > (announced_.period() > Duration::zero() ? kSilentPeriods * announced_.period() : kSilence);
 }
 
-// Of a training that was lost, whatever begins is new.
+// A silence is no gap between iterations, so no more than a period of it counts; but where silences keep coming back, the period is wrong.
 bool TrainingWatch::Gaps::is_pause(Time at, const PhasePredictor& predictor) {
   if (!end) return false;
-  Duration gap = at - *end;
-  if (predictor.period() > Duration::zero()) gap = std::min(gap, kSilentPeriods * predictor.period());
+  const Duration gap = at - *end;
+  Duration counted = gap;
+  ++since_silence;
+  if (predictor.lock(at) == Lock::kLost)
+    counted = std::min(gap, (std::exchange(since_silence, 0) > kPausesMost ? 1 : kSilentPeriods) * predictor.period());
   const auto scaled = [this](double share) { return Duration(static_cast<int64_t>(share * static_cast<double>(longest.count()))); };
-  const bool is_short = gap < scaled(kPauseShare) && predictor.lock(at) != Lock::kLost;
-  longest = std::max(gap, scaled(kGapDecay));
-  return is_short;
+  ++since;
+  if (gap >= scaled(kPauseShare)) {
+    pauses_max = std::clamp(2 * std::exchange(since, 0), kPausesFree, kPausesMost);
+    longest = std::max(counted, scaled(kGapDecay));
+    longest_since = Duration::zero();
+    return false;
+  }
+  longest_since = std::max(longest_since, gap);
+  if (since > kPausesMost) longest = longest_since;
+  return since <= pauses_max;
 }
 
 void TrainingWatch::on_seen(Time at, Said said) {
@@ -110,7 +120,8 @@ std::optional<TrainingWatch::Expected> TrainingWatch::expected(Time now) const {
   const bool is_seen = believes_counters(now) && seen_.lock(now) == Lock::kLocked;
   if (!is_seen && is_unannounced(now) && peers_.lock(now) == Lock::kLocked && peer_burst_ > Duration::zero()) {
     const Duration stray = kGuardSigmas * peers_.sigma(), lasts = std::min(peer_burst_, kPeerBurstMax);
-    return Expected{peers_.next_begin(now - lasts - stray), peers_.sigma(), lasts};
+    const bool is_under_way = peer_begin_ && now < *peer_begin_ + lasts + stray;  // as it was expected: the guard goes on
+    return Expected{is_under_way ? *peer_begin_ : peers_.next_begin(now - lasts - stray), peers_.sigma(), lasts};
   }
   if (!is_seen) return std::nullopt;
   const Duration late = kGuardSigmas * seen_.sigma() + kSeenAfter;

@@ -37,7 +37,10 @@ class TrainingWatch {
   // Counters see a burst in the bin after the one in which it began.
   static constexpr Duration kSeenAfter = std::chrono::milliseconds(20);
   // What begins again after less than that of the longest gap there was lately, goes on after a pause and is no new iteration.
-  static constexpr double kPauseShare = 0.5, kGapDecay = 0.9;
+  static constexpr double kPauseShare = 0.4, kGapDecay = 0.8;
+  // So many pauses in a row, or twice as many as there were before the long gap came back; after more of them it was a silence, and
+  // no gap between iterations. After kPausesMost it is forgotten.
+  static constexpr size_t kPausesFree = 4, kPausesMost = 24;
   // Below it bulk was not there, and the burst is as good as one of a hold-out.
   static constexpr Rate kBulkLeast = Rate::bytes_per_second(1'000'000);
 
@@ -96,7 +99,9 @@ class TrainingWatch {
  private:
   struct Gaps {
     std::optional<Time> end;                 // of the last burst
-    Duration longest{};
+    Duration longest{}, longest_since{};     // the latter: of those after it
+    size_t since = 0, pauses_max = kPausesFree;  // gaps after the last long one
+    size_t since_silence = kPausesMost;          // gaps
     bool is_pause(Time at, const PhasePredictor& predictor);
   };
   const PhasePredictor& predictor(Time now) const { return believes_counters(now) ? seen_ : announced_; }

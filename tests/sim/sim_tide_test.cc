@@ -7,6 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace tideway::test {
 namespace {
 
@@ -28,6 +30,7 @@ struct TideConfig {
 class Tide {
  public:
   static constexpr Duration kPeriod = seconds(1), kBurst = milliseconds(400), kBin = milliseconds(10), kFirst = milliseconds(1500);
+  static constexpr int kUsualOver = 20;  // bins
   static constexpr uint32_t kBlock = 400'000;
 
   explicit Tide(const TideConfig& config)
@@ -53,6 +56,8 @@ class Tide {
   }
   // Bins behind an open gate, later than a round trip after it opened, in which hardly anything left.
   int holes() const { return holes_; }
+  // Of what left while it was open before, the least that left in a bin of the round trip after it had opened again.
+  double reopened() const { return reopened_; }
 
  private:
   uint64_t received() { return sim_.lane(1).stats().flows.bytes_received; }
@@ -70,10 +75,14 @@ class Tide {
   }
   void watch_bin() {
     const bool is_open = gate_.is_open() && sim_.now() - gate_.gate().since > config_.rtt;
+    const bool has_opened = gate_.gate().state == gate::GateState::kProbe;
     const uint64_t before = sim_.lane(0).stats().flows.bytes_sent;
     EXPECT_TRUE(sim_.run_for(kBin)) << state_of(sim_);
-    const uint64_t sent = sim_.lane(0).stats().flows.bytes_sent - before;
-    if (is_open && gate_.is_open() && sent < kTideLink.over(kBin).count() / 4) ++holes_;
+    const auto sent = static_cast<double>(sim_.lane(0).stats().flows.bytes_sent - before);
+    if (has_opened && gate_.gate().state == gate::GateState::kProbe && usual_ > 0) reopened_ = std::min(reopened_, sent / usual_);
+    if (!is_open || !gate_.is_open()) return;
+    if (sent < static_cast<double>(kTideLink.over(kBin).count()) / 4) ++holes_;
+    usual_ += (sent - usual_) / (usual_ > 0 ? kUsualOver : 1);
   }
 
   const TideConfig config_;
@@ -81,6 +90,7 @@ class Tide {
   engine::Gates gates_{1, {}};
   engine::LaneGate gate_;
   int holes_ = 0;
+  double usual_ = 0, reopened_ = 1;  // the former: bytes in a bin behind an open gate, lately
 };
 
 // Unused credit used to be recalled from a sender whose gate was closed, so that it stood still some 100 ms after the gate had
@@ -91,6 +101,7 @@ TEST(SimTide, GoesOnWithoutAHoleWhenTheGateOpens) {
     Tide tide({.rtt = rtt});
     EXPECT_GE(tide.carry(2), 0.92);
     EXPECT_EQ(tide.holes(), 0);
+    EXPECT_GE(tide.reopened(), rtt < milliseconds(50) ? 0.8 : 0.55);  // of the remembered rate 0.9, which lags behind over a long way
   }
 }
 
@@ -98,6 +109,7 @@ TEST(SimTide, TheScavengerUsesTheGapsToo) {
   Tide tide({.controller = "scavenger"});
   EXPECT_GE(tide.carry(2), 0.92);
   EXPECT_EQ(tide.holes(), 0);
+  EXPECT_GE(tide.reopened(), 0.6);  // it may have been closed just after the controller had backed off, to 0.7
 }
 
 }  // namespace

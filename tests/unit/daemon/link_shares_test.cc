@@ -161,6 +161,24 @@ TEST(LinkShares, FollowTheTimetable) {
   EXPECT_NEAR(deal(rules, {greedy(1, Class::kCheckpoint)}, kMonday + std::chrono::hours(23))[0], 1000, 1);
 }
 
+TEST(LinkShares, WhatWasSaidForATimeLeavesWhatWasInForceBefore) {
+  ShareRules rules;
+  rules.links.push_back({.peer = "wisconsin", .timetable = {}, .zone = {}, .ceiling = mbit(100)});
+  LinkShares shares(rules);
+  const auto hour = std::chrono::hours(1);
+  shares.set_ceiling("wisconsin", {mbit(10), kMonday + hour});
+  EXPECT_EQ(shares.ceiling_of("wisconsin", kMonday).rate, mbit(10));
+  EXPECT_EQ(shares.ceiling_of("wisconsin", kMonday + hour).rate, mbit(100)) << "the configuration's";
+  shares.set_ceiling("wisconsin", {mbit(50)});
+  shares.set_ceiling("wisconsin", {mbit(10), kMonday + hour});
+  shares.set_ceiling("wisconsin", {mbit(20), kMonday + 2 * hour});
+  EXPECT_EQ(shares.ceiling_of("wisconsin", kMonday + hour).rate, mbit(20));
+  EXPECT_EQ(shares.ceiling_of("wisconsin", kMonday + 2 * hour).rate, mbit(50)) << "the operator's";
+  shares.set_ceiling("wisconsin", {mbit(10), kMonday + hour});
+  shares.set_ceiling("wisconsin", {mbit(60)});
+  EXPECT_EQ(shares.ceiling_of("wisconsin", kMonday).rate, mbit(60)) << "what is said later holds at once";
+}
+
 TEST(LinkShares, KeepAllJobsOfAPeerWithinItsCeilingTogether) {
   ShareRules rules;
   rules.links.push_back({.peer = "wisconsin", .timetable = {}, .zone = {}, .ceiling = mbit(100)});  // no [[link]] says what it carries

@@ -50,8 +50,8 @@ std::vector<std::byte> nft_answer(uint64_t bytes) {
 }
 
 // TCA_STATS2 with TCA_STATS_BASIC: bytes, packets and what fills the struct.
-std::vector<std::byte> tc_answer(uint16_t type, uint64_t bytes) {
-  return Message().u32(0).u32(3).u32(0x0001'0010).u32(0).u32(0).u16(24).u16(7 | NLA_F_NESTED).u16(20).u16(1).u64(bytes).u32(9).u32(0).answer(type);
+std::vector<std::byte> tc_answer(uint16_t type, uint64_t bytes, uint32_t parent = 0) {
+  return Message().u32(0).u32(3).u32(0x0001'0010).u32(parent).u32(0).u16(24).u16(7 | NLA_F_NESTED).u16(20).u16(1).u64(bytes).u32(9).u32(0).answer(type);
 }
 
 TEST(CounterNameTest, NamesInterfacesPortsRulesAndQueues) {
@@ -89,6 +89,14 @@ TEST(NetlinkCounterTest, ReadsTheBytesOfAnAnswer) {
   EXPECT_EQ(counter_answer(named("tc:eth1/1:"), tc_answer(kQdiscAnswer, 1)).bytes, 1u);
   EXPECT_EQ(counter_answer(named("tc:eth1/1:"), tc_answer(kClassAnswer, 1)).error, EBADMSG);
   EXPECT_EQ(counter_answer(named("nft:inet/t/c"), Message().u32(static_cast<uint32_t>(-ENOENT)).answer(kErrorAnswer)).error, ENOENT);
+}
+
+TEST(NetlinkCounterTest, KnowsTheQueueThroughWhichAllGoes) {
+  constexpr uint32_t kRoot = 0xFFFF'FFFF, kClass = 0x0001'0010;
+  EXPECT_TRUE(counter_answer(named("tc:eth1/1:"), tc_answer(kQdiscAnswer, 1, kRoot)).is_of_root);
+  EXPECT_FALSE(counter_answer(named("tc:eth1/10:"), tc_answer(kQdiscAnswer, 1, kClass)).is_of_root);
+  EXPECT_FALSE(counter_answer(named("tc:eth1/1:10"), tc_answer(kClassAnswer, 1, kRoot)).is_of_root) << "a class at the top is one of several";
+  EXPECT_FALSE(counter_answer(named("nft:inet/t/c"), nft_answer(1)).is_of_root);
 }
 
 TEST(NetlinkCounterTest, AnAnswerThatIsCutShortOrLiesAboutLengthsIsNone) {

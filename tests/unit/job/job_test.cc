@@ -107,6 +107,32 @@ TEST(Job, ProgressMakesTheRetriesStartAgain) {
   EXPECT_EQ(job.attempts, 1U);
 }
 
+TEST(Job, WhatIsSentAgainToAPeerThatCrashesIsNoProgress) {
+  Job job = job_in(State::kRunning);
+  EXPECT_EQ(note_reached(job, 0_B), Progressed::kNo);
+  for (uint32_t attempt = 1; attempt <= 6; ++attempt) {
+    const Progressed progressed = note_reached(job, 64_MiB);
+    EXPECT_EQ(progressed, attempt == 1 ? Progressed::kYes : Progressed::kNo);
+    EXPECT_TRUE(stumble(job, kNow, kLost, progressed));
+    EXPECT_EQ(job.attempts, attempt);  // and by it the pause grows
+    EXPECT_EQ(goes_on_when_back(job, kLost.fault), attempt <= kPeersLostMax);
+    EXPECT_TRUE(start(job, kNow));
+  }
+  EXPECT_TRUE(stumble(job, kNow, kLost, note_reached(job, 65_MiB)));
+  EXPECT_EQ(job.attempts, 1U);
+  EXPECT_TRUE(goes_on_when_back(job, kLost.fault));
+}
+
+TEST(Job, AfterAnHourWithoutItsPeerAJobGoesOnWhenThatIsBack) {
+  Job job = job_in(State::kRunning);
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_TRUE(stumble(job, kNow, {Fault::kPeerUnreachable, "refused", ""}, Progressed::kNo));
+    EXPECT_TRUE(start(job, kNow));
+  }
+  EXPECT_TRUE(goes_on_when_back(job, Fault::kPeerUnreachable));
+  EXPECT_FALSE(goes_on_when_back(job, kFull.fault));
+}
+
 TEST(Job, ACommandIsToldOfAFirstContactThatFails) {
   Job job = job_in(State::kRunning);
   job.spec.patience = Patience::kCommand;

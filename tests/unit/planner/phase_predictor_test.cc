@@ -91,6 +91,31 @@ TEST(PhasePredictor, APeriodThatGrewManyTimesIsFoundAgain) {
   EXPECT_NE(predictor.lock(at(7.3)), Lock::kLost);
 }
 
+// Three odd intervals made sigma longer than the period, so whatever came was as expected, and it was locked on the way.
+TEST(PhasePredictor, IsNotLockedOnAPeriodThatIsNone) {
+  PhasePredictor predictor(Begins::kAnnounced, {});
+  double t = 0;
+  for (const double interval : {0.3, 28.0, 110.0, 29.0}) predictor.on_begin(at(t += interval));
+  for (int i = 0; i < 30; ++i) {
+    predictor.on_begin(at(t += 1));
+    EXPECT_LE(in_seconds(predictor.sigma()), in_seconds(predictor.period()) / 4);
+    if (predictor.lock(at(t)) == Lock::kLocked) {
+      EXPECT_NEAR(in_seconds(predictor.period()), 1, 0.05) << i;
+    }
+  }
+  EXPECT_EQ(predictor.lock(at(t)), Lock::kLocked);
+}
+
+// Every other begin came where one was expected, and none did between.
+TEST(PhasePredictor, ATrainingThatBecameTwiceAsSlowIsNotLockedOnHalfItsPeriod) {
+  PhasePredictor predictor(Begins::kAnnounced, seconds(1));
+  double t = 0;
+  for (int i = 0; i < 10; ++i) predictor.on_begin(at(t += 1));
+  for (int i = 0; i < 5; ++i) predictor.on_begin(at(t += 2));
+  EXPECT_NEAR(in_seconds(predictor.period()), 2, 0.05);
+  EXPECT_NEAR(in_seconds(predictor.next_begin(at(t + 0.1))), t + 2, 0.05);
+}
+
 TEST(PhasePredictor, NoiseOfInferredBeginsCountsHalf) {
   PhasePredictor inferred(Begins::kInferred, seconds(1)), announced(Begins::kAnnounced, seconds(1));
   for (PhasePredictor* predictor : {&inferred, &announced})

@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <random>
+#include <vector>
 
 namespace tideway::planner {
 namespace {
@@ -178,6 +181,60 @@ TEST(SiteLoop, APauseWithinABurstIsNoIteration) {
   EXPECT_NEAR(static_cast<double>(site.llm().period(site.now).count()), 1e9, 1e7);
 }
 
+// Begins until it is locked with that period; 100: never.
+int begins_until_locked(Site& site, Duration burst, Duration gap) {
+  for (int begins = 1; begins < 100; ++begins) {
+    site.say(PhaseKind::kBegin);
+    const double off = static_cast<double>((site.llm().period(site.now) - burst - gap).count()) / static_cast<double>((burst + gap).count());
+    if (site.lock() == Lock::kLocked && std::abs(off) < 0.05) return begins;
+    site.pass(burst);
+    site.say(PhaseKind::kEnd);
+    site.pass(gap);
+  }
+  return 100;
+}
+void say_burst(Site& site, Duration burst, Duration gap) {
+  site.say(PhaseKind::kBegin);
+  site.pass(burst);
+  site.say(PhaseKind::kEnd);
+  site.pass(gap);
+}
+
+// The silence was taken for the gap between iterations, and for thirty bursts what came after shorter ones for a pause.
+TEST(SiteLoop, ATrainingThatWasSilentOrOddIsLockedSoonAfter) {
+  using std::chrono::seconds;
+  struct Row { const char* what; std::vector<Duration> gaps; };
+  const Row rows[] = {
+      {"a try, and a silence", {seconds(30)}},
+      {"three tries within a second, and a silence", {milliseconds(200), milliseconds(400), seconds(30)}},
+      {"tries at odd times", {milliseconds(200), seconds(28), seconds(20), seconds(5)}},
+      {"tries far apart", {seconds(20), seconds(25), seconds(15), seconds(18)}},
+  };
+  for (const Row& row : rows) {
+    Site site;
+    for (const Duration gap : row.gaps) say_burst(site, milliseconds(100), gap);
+    EXPECT_LE(begins_until_locked(site, milliseconds(400), milliseconds(600)), 15) << row.what;
+  }
+  Site site;
+  site.has_bulk = false;  // no hold-outs between
+  for (int i = 0; i < 20; ++i) site.iterate();
+  site.pass(seconds(30));
+  EXPECT_LE(begins_until_locked(site, milliseconds(400), milliseconds(600)), 6) << "the same as before";
+  EXPECT_LE(begins_until_locked(site, milliseconds(80), milliseconds(120)), 12) << "a fifth of it";
+}
+
+// A pass that sends its buckets one by one.
+TEST(SiteLoop, TwentyBurstsOfOneIterationAreOne) {
+  Site site;
+  site.has_bulk = false;
+  for (int i = 0; i < 20; ++i) {
+    for (int bucket = 0; bucket < 19; ++bucket) say_burst(site, milliseconds(20), milliseconds(30));
+    say_burst(site, milliseconds(20), milliseconds(600));
+  }
+  EXPECT_EQ(site.lock(), Lock::kLocked);
+  EXPECT_NEAR(static_cast<double>(site.llm().period(site.now).count()), 1.57e9, 2e7);
+}
+
 TEST(SiteLoop, APauseOfABurstThatIsSeenOpensNoGate) {
   Site site(TrainingRules::Counters::kWatched);
   site.has_bulk = false;
@@ -310,6 +367,47 @@ TEST(SiteLoop, TheOtherSitesBurstsAreGuardedOnceTheyAreExpectedAndNeverCloseTheG
   EXPECT_FALSE(site.is_guarded());
   EXPECT_EQ(site.llm().misses(), 0u);  // nobody promised that its begin would be heard here
   EXPECT_EQ(site.news(), std::vector<SiteNews::Kind>());
+}
+
+// Its begin was heard, and with that the guard was over, while the burst had just begun.
+TEST(SiteLoop, TheOtherSitesBurstIsGuardedUntilItEnds) {
+  Site site;
+  hear_of_peer(site, 40);
+  site.pass(milliseconds(10));
+  site.loop.on_peer(0, PhaseKind::kBegin, site.now - milliseconds(10));
+  for (int i = 0; i < 38; ++i) {
+    site.pass(milliseconds(10));
+    ASSERT_TRUE(site.is_guarded()) << i;
+  }
+  site.pass(milliseconds(20));
+  site.loop.on_peer(0, PhaseKind::kEnd, site.now - milliseconds(10));
+  EXPECT_FALSE(site.is_guarded());
+  site.pass(milliseconds(590));
+  EXPECT_TRUE(site.is_guarded()) << "the next one is due";
+  site.loop.on_peer(0, PhaseKind::kBegin, site.now);
+  site.pass(milliseconds(600));
+  EXPECT_FALSE(site.is_guarded()) << "nobody says that it ended, and it lasts no longer than it did";
+}
+
+// A machine that is busy tells of begins later than they were.
+TEST(SiteLoop, TheOtherSitesBurstsAreGuardedAlsoWhenTheirBeginsStray) {
+  for (const int jitter : {50, 100, 200}) {  // milliseconds, of a second
+    Site site;
+    std::mt19937_64 random(static_cast<uint64_t>(jitter));
+    std::uniform_int_distribution<int> late(0, jitter);
+    int guarded = 0;
+    for (int i = 0; i < 40; ++i) {
+      const int by = late(random);
+      site.pass(milliseconds(by));
+      site.loop.on_peer(0, PhaseKind::kBegin, site.now);
+      site.pass(milliseconds(200));
+      guarded += i >= 15 && site.is_guarded();
+      site.pass(milliseconds(200));
+      site.loop.on_peer(0, PhaseKind::kEnd, site.now);
+      site.pass(milliseconds(600 - by));
+    }
+    EXPECT_GE(guarded, 20) << jitter;
+  }
 }
 
 TEST(SiteLoop, TheOtherSitesWordCountsForNothingOnceItIsStaleOrOurOwnTrainersSpeak) {
