@@ -180,6 +180,7 @@ Status ReceivePath::take_page(messages::ManifestPage&& page) {
   if (store_ == nullptr && !page.entries.empty()) {
     if (Status status = find_destination(page.entries.front()); !status.ok()) return status;
     if (Status status = open_store(); !status.ok()) return status;
+    if (Status status = check_may_replace(page.entries.front()); !status.ok()) return status;
   }
   auto existing = probe(page);
   if (!existing.ok()) return std::move(existing).error();
@@ -206,6 +207,11 @@ Status ReceivePath::stage(messages::ManifestPage& page, std::span<const transfer
   if (!rehash_) rehash_.emplace(store_->staging(), *log_, leaf_buffers_);
   for (const ManifestEntry& entry : page.entries) rehash_->add(entry);
   return success();
+}
+
+Status ReceivePath::check_may_replace(const ManifestEntry& entry_0) const {
+  const bool replaces = is_tree_there_ && !repair_ && entry_0.type == EntryType::kDirectory && storage::replaces_trees(rules_);
+  return replaces ? storage::check_may_replace(store_->staging(), destination_) : success();
 }
 
 // What cannot be published is not sent, either; a single file is no tree.

@@ -465,6 +465,20 @@ Status Staging::remove() {
   return success();
 }
 
+Status Staging::remove_all_but_pieces() {
+  data_dirs_.clear();
+  std::vector<ObjectName> names;
+  if (auto listed = dir_.for_each_name([&](std::string_view name) {
+        if (name != kPiecesName) names.push_back(single_name(std::string(name)));
+      });
+      !listed.ok())
+    return listed;
+  static_cast<void>(dir_.remove_file(single_name(kLedgerName)).ok());  // first, as above
+  for (const ObjectName& name : names)
+    if (auto removed = dir_.remove_tree(name); !removed.ok()) return removed;
+  return success();
+}
+
 Result<std::span<const std::byte>> PageStream::next() {
   const auto damaged = [](std::string why) {
     return Error{Fault::kManifestMismatch, "the stored manifest is damaged: " + std::move(why), "copy the data again"};

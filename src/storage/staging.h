@@ -33,6 +33,7 @@ namespace tideway::storage {
 
 inline constexpr size_t kPageBytesMax = 1 << 20;  // the control channel's limit of a message body
 inline constexpr size_t kFrameHeadSize = 8;
+inline constexpr const char* kPiecesName = "tree";
 inline constexpr size_t kOwnerMax = 1024;  // an identity is shorter
 
 std::string to_hex(const TransferId& id);
@@ -97,6 +98,7 @@ class Staging {
   Result<Descriptor> open_leaves() const;
   // Removes all of it, and .tideway if nothing else is left there.
   Status remove();
+  Status remove_all_but_pieces();  // what a sweep removes then, once nobody reads it
 
  private:
   struct DataDir {
