@@ -86,6 +86,8 @@ class ReceivePath {
   Status check_may_add(std::span<const transfer::Existing> existing) const;
   Status answer_page();
   Status drop_abandoned();
+  Result<Bytes> find_room(Bytes needed);
+  Status check_whole_fits(const messages::ManifestPage& page) const;
   bool rehash();
   Status find_destination(const ManifestEntry& entry_0);
   Status open_store();

@@ -90,6 +90,7 @@ class Staging {
   // The file gets this number as well, in place of one that has it; where it cannot have two names, it moves.
   Status link_object(const RootedDir& dir, const ObjectName& name, ObjectId id);
   Status sync_new_dirs();  // of data/, those that got new files
+  Result<Bytes> allocated() const;  // by all objects; looks at each
 
   const RootedDir& dir() const { return dir_; }
   const RootedDir& root() const { return *root_; }
