@@ -12,7 +12,7 @@ usage: scripts/dev.sh VERB
   test [REGEX]              unit, conformance, property and simulation tests of the dev build, those that match REGEX
   lint [FILE...]            check_style.py, then clang-tidy over FILEs (default: files changed since origin/main or HEAD)
   sim SEED                  replay one seed of the simulations, with the sanitizers
-  seeds [N]                 run seeds 1 to N (default 10,000) of each simulation, in a release build
+  seeds [N] [FIRST]         run N seeds (default 10,000) of each simulation, from FIRST (1) on, in a release build
   fuzz [TARGET] [SECONDS]   all fuzz targets or one, 60 seconds each
   storm [SAVES] [SECONDS]   save checkpoints (default 1,000) under kills of the trainer, both gateways and the link, while somebody at the
                             destination looks a thousand times a second; ends early, and well, after SECONDS (default 900); needs root
@@ -60,12 +60,12 @@ sim() {
 }
 
 seeds() {
-  local count=${1:-10000} from shard running=() status=0 log=build/release/seeds
+  local count=${1:-10000} first=${2:-1} from shard running=() status=0 log=build/release/seeds
   build release --target sim_test
   mkdir -p "$log"
   from=$SECONDS
   for ((shard = 0; shard < jobs; shard++)); do
-    TIDEWAY_SIM_SEEDS=$count GTEST_TOTAL_SHARDS=$jobs GTEST_SHARD_INDEX=$shard \
+    TIDEWAY_SIM_SEEDS=$count TIDEWAY_SIM_FIRST=$first GTEST_TOTAL_SHARDS=$jobs GTEST_SHARD_INDEX=$shard \
       nice build/release/bin/sim_test --gtest_filter='*Seeds*' > "$log/$shard.log" 2>&1 &
     running+=("$!")
   done

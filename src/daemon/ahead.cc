@@ -75,7 +75,7 @@ void Ahead::turn(Time now, job::WallTime wall) {
       const Error why = outcome && !outcome->ok() ? outcome->error() : stream.session->error();
       log::info("ahead_waits", "job=" + stream.job + " code=" + std::string(why.name()) + " why=\"" + why.what + '"');
       leave(stream, now);
-      stream.retry_at = now + kRetry;
+      stream.retry_at = now + (why.fault == Fault::kDestFull ? kRetryFull : kRetry);
     }
     if (stream.grown.empty() || now < stream.retry_at) continue;
     if (stream.transfer == nullptr && !start(stream, now).ok()) {

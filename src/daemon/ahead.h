@@ -19,6 +19,7 @@ namespace tideway::daemon {
 class Ahead {
  public:
   static constexpr Duration kRetry = std::chrono::seconds(5);
+  static constexpr Duration kRetryFull = std::chrono::minutes(1);  // the destination has no room for it and the whole
 
   struct Parts {
     const session::Roots& roots;

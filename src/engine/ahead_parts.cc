@@ -66,9 +66,16 @@ void AheadParts::offer(const ManifestEntry& entry, const std::string& path, std:
   offered_[entry.number] = &file->second;
 }
 
+Status AheadParts::give_up() {
+  file_.reset();  // or its blocks stay taken
+  opened_.reset();
+  is_given_up_ = true;
+  return staging_.remove();
+}
+
 bool AheadParts::read(ObjectId object, uint32_t leaf, std::span<std::byte> bytes) {
   const auto offered = offered_.find(object);
-  if (offered == offered_.end()) return false;
+  if (is_given_up_ || offered == offered_.end()) return false;
   const auto behind = std::ranges::upper_bound(*offered->second, leaf, {}, &Part::leaf);
   if (behind == offered->second->begin()) return false;
   const Part& part = *std::prev(behind);

@@ -24,13 +24,16 @@ class AheadParts {
  public:
   // Nothing: nothing of use is there, which is no error. Locks it.
   static std::optional<AheadParts> find(const std::shared_ptr<const storage::RootedDir>& root, const TransferId& id);
-  bool has(const std::string& path) const { return files_.contains(path); }
+  bool has(const std::string& path) const { return !is_given_up_ && files_.contains(path); }
   // What there is of a file, the entry with this path, goes into `runs`.
   void offer(const ManifestEntry& entry, const std::string& path, std::vector<messages::BaseRun>& runs);
   bool has(ObjectId object) const { return offered_.contains(object); }
   // A leaf of a file that was offered. False: it cannot be read.
   bool read(ObjectId object, uint32_t leaf, std::span<std::byte> bytes);
-  Status remove() { return staging_.remove(); }
+  Status remove() { return is_given_up_ ? success() : staging_.remove(); }
+  // The room that they take; and to give it up. What was offered of them cannot be read then, and is asked for.
+  Result<Bytes> allocated() const { return staging_.allocated(); }
+  Status give_up();
 
  private:
   struct Part {
@@ -46,6 +49,7 @@ class AheadParts {
   std::unordered_map<ObjectId, const std::vector<Part>*> offered_;
   std::optional<ObjectId> opened_;
   storage::Descriptor file_;
+  bool is_given_up_ = false;
 };
 
 }  // namespace tideway::engine

@@ -4,6 +4,8 @@
 // reader wants a recent value, not an order.
 // Thread: the writer named with each struct; readers any.
 #pragma once
+#include <tideway/units.h>
+
 #include <atomic>
 #include <cstdint>
 #include <vector>
@@ -56,8 +58,9 @@ struct alignas(64) FlowBoard {
 
 // One lane. Written by its net worker.
 struct LaneBoard {
-  explicit LaneBoard(size_t flow_count) : flows(flow_count) {}
+  explicit LaneBoard(size_t flow_count) : flows(flow_count) { rate_allowed.set(Rate::unlimited().bytes_per_second()); }
   std::vector<FlowBoard> flows;
+  Counter rate_allowed;                                            // it could send at this rate if it wanted, as others share one with it: bytes per second
   alignas(64) Counter held_by_credit;                              // turns in which a block had to wait for it
 };
 

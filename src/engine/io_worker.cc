@@ -81,7 +81,8 @@ bool IoWorker::obey() {
 void IoWorker::obey(StartSource&& start) {
   const TransferHandle handle = start.transfer;
   std::vector<storage::Descriptor> holds;
-  for (const storage::ScanSource& source : start.scan.sources) {
+  for (storage::ScanSource& source : start.scan.sources) {
+    storage::stay_in_tree(source);
     if (start.content == StartSource::Content::kManifestOnly) break;
     auto hold = storage::hold_published(*source.root, source.name);
     if (!hold.ok()) return events_.emit(TransferDone{handle, std::move(hold).error()});

@@ -11,6 +11,7 @@
 #include "flow/lane.h"
 #include <tideway/packet_io.h>
 
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <map>
@@ -40,6 +41,8 @@ class LanePort {
   // How much of a shared rate it could use, judged by what it sent since the last deal(); and its share until the next.
   Rate wanted_rate(Time now) const;
   void deal(Time now, Rate share);
+  // What it would be given at least if it wanted all: more than its share where it uses little.
+  void tell_allowed(Rate rate) { board_->rate_allowed.set(std::min(rate, ceiling_).bytes_per_second()); }
 
   // Moves waiting blocks into the lane, one transfer after the other, as far as credit goes.
   bool start_blocks(LaneHandle handle, SpscRing<BlockNotice>& notices);

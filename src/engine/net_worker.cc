@@ -246,7 +246,10 @@ void NetWorker::deal_rate(Time now) {
   dealt_at_ = now;
   const Rate ceiling = Rate::bytes_per_second(config_.boards[config_.index].ceiling.get());
   if (ceiling.is_unlimited()) {
-    for (const auto& [handle, lane] : lanes_) lane->deal(now, Rate::unlimited());
+    for (const auto& [handle, lane] : lanes_) {
+      lane->deal(now, Rate::unlimited());
+      lane->tell_allowed(Rate::unlimited());
+    }
     return;
   }
   std::vector<Rate> wanted;
@@ -262,8 +265,12 @@ void NetWorker::deal_rate(Time now) {
   for (const NetBoard& board : config_.boards) of_workers.push_back(Rate::bytes_per_second(board.rate_wanted.get()));
   const Rate ours = share_out_all(ceiling, of_workers)[config_.index];
   const std::vector<Rate> shares = share_out_with_standby(ours, std::move(wanted));
+  const Rate least = ceiling * (1.0 / static_cast<double>(config_.boards.size() * std::max<size_t>(1, lanes_.size())));
   size_t i = 0;
-  for (const auto& [handle, lane] : lanes_) lane->deal(now, shares[i++]);
+  for (const auto& [handle, lane] : lanes_) {
+    lane->deal(now, shares[i]);
+    lane->tell_allowed(std::max(shares[i++], least));
+  }
 }
 
 bool NetWorker::transmit(Time now) {

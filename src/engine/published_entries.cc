@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/published_entries.h"
 
+#include "digest/leaf_fold.h"
 #include "storage/scan.h"
 
 #include <algorithm>
@@ -45,22 +46,45 @@ void PublishedEntries::stamp(std::span<ManifestEntry> entries) {
     is_same_ = is_same_ && is_same;
     if (!is_same || entry.type != EntryType::kFile) continue;
     entry.version = version_in(header_.root, entry.number);
-    if (entry.size > 0_B) first_leaves_.emplace(entry.number, stored->first_leaf);
+    if (entry.size > 0_B) files_.emplace(entry.number, File{stored->first_leaf, entry.size});
   }
 }
 
-bool PublishedEntries::has_rotted(const block::Segment& segment) {
-  const auto first = first_leaves_.find(segment.object);
-  if (first == first_leaves_.end()) return false;
-  const uint64_t leaf = first->second + segment.leaf;
+std::span<const Hash128> PublishedEntries::stored_from(uint64_t leaf, uint64_t most) {
   if (leaf < hashes_at_ || leaf - hashes_at_ >= hashes_.size()) {
     hashes_.resize(std::min<uint64_t>(kHashesAhead, header_.leaves - std::min(leaf, header_.leaves)));
     hashes_at_ = leaf;
     if (!manifest_.read_leaves(leaf, hashes_)) hashes_.clear();
   }
-  if (hashes_.empty()) return false;
-  const Hash128& stored = hashes_[leaf - hashes_at_];
-  return stored != Hash128{} && stored != segment.hash;
+  if (hashes_.empty()) return {};
+  const auto behind = std::span(hashes_).subspan(leaf - hashes_at_);
+  return behind.first(std::min<uint64_t>(behind.size(), most));
+}
+
+bool PublishedEntries::has_rotted(const block::Segment& segment) {
+  const auto file = files_.find(segment.object);
+  if (file == files_.end()) return false;
+  const auto stored = stored_from(file->second.first_leaf + segment.leaf, 1);
+  return !stored.empty() && stored[0] != Hash128{} && stored[0] != segment.hash;
+}
+
+// Of the leaves from the front on it says only what they fold to.
+bool PublishedEntries::is_other(const messages::HeldObject& held) {
+  const auto file = files_.find(held.object);
+  if (file == files_.end()) return false;
+  const auto [first_leaf, size] = file->second;
+  digest::LeafFold fold(size);
+  for (uint32_t leaf = 0; leaf < held.leaves;) {
+    const auto stored = stored_from(first_leaf + leaf, held.leaves - leaf);
+    if (stored.empty() || std::ranges::find(stored, Hash128{}) != stored.end()) return false;
+    for (const Hash128& hash : stored) fold.add(leaf++, hash);
+  }
+  if (fold.folded().tops != held.tops) return true;
+  for (const messages::HeldRun& run : held.runs) {
+    for (uint32_t i = 0; i < run.hashes.size(); ++i)
+      if (has_rotted({held.object, run.first + i, 0, run.hashes[i]})) return true;
+  }
+  return false;
 }
 
 }  // namespace tideway::engine

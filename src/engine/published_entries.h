@@ -7,6 +7,7 @@
 #pragma once
 #include "block/segment.h"
 #include "engine/durable_log.h"
+#include "messages/transfer_messages.h"
 #include "storage/stored_manifest.h"
 
 #include <optional>
@@ -28,16 +29,25 @@ class PublishedEntries {
 
   // Whether a leaf of a file that was stamped has other bytes than were published. What no hash was stored of has not.
   bool has_rotted(const block::Segment& segment);
-  void release(ObjectId id) { first_leaves_.erase(id); }  // it is not asked for any more
+  // Whether a sink keeps other bytes of such a file: some that had rotted crossed, and it was not told so before its source was gone.
+  bool is_other(const messages::HeldObject& held);
+  void release(ObjectId id) { files_.erase(id); }  // it is not asked for any more
 
  private:
   static constexpr size_t kHashesAhead = 256;  // read at once: a block of small files needs many in a row
+  struct File {
+    uint64_t first_leaf = 0;
+    Bytes size;
+  };
   explicit PublishedEntries(storage::StoredManifest manifest)
       : header_(manifest.header()), manifest_(std::move(manifest)), stored_(manifest_.pages()) {}
+  // The stored hashes from this leaf on, at most so many and at least one; none: they cannot be read.
+  std::span<const Hash128> stored_from(uint64_t leaf, uint64_t most);
+
   storage::StoredManifestHeader header_;
   storage::StoredManifest manifest_;  // holds the file that the entries are read from
   FormerEntries stored_;
-  std::unordered_map<ObjectId, uint64_t> first_leaves_;  // of files that were stamped
+  std::unordered_map<ObjectId, File> files_;  // that were stamped
   uint64_t hashes_at_ = 0;
   std::vector<Hash128> hashes_;                          // of leaves from there on
   bool is_in_step_ = true;  // no entry came or went so far

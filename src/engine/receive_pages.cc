@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "storage/sweep.h"
+#include "transfer/ahead_name.h"
 
 #include <algorithm>
 #include <iterator>
@@ -39,13 +40,14 @@ void ReceivePath::announce(EventOutlet& events) {
     is_there = there.value().has_value();
     is_tree_there_ = is_there && there.value()->kind == storage::FileKind::kDirectory;
     if (Status status = prepare_read_back(); !status.ok()) return fail(status.error());
-    // What an earlier run reserved is not free, and is there all the same.
     const bool is_staged = storage::Staging::exists(*start_.root, start_.staging);
-    if (const auto free = start_.root->free_space(); free.ok() && !is_staged) start_.limits.free_space = free.value();
+    // Where files that arrived have left staging, what there is room for cannot be told any more.
+    const bool may_have_left = is_staged && rules_.form == storage::PublishRules::Form::kEach;
+    if (const auto free = start_.root->free_space(); free.ok() && !may_have_left) start_.limits.free_space = free.value();
     if (!is_there) find_base();
     if (is_there || repair_ || is_staged || base_ || ahead_) answers_ = transfer::Answers::kPerPage;
   }
-  receiver_ = std::make_unique<transfer::Receiver>(transfer::Receiver::Options{start_.id, answers_, start_.limits});
+  receiver_ = std::make_unique<transfer::Receiver>(transfer::Receiver::Options{start_.id, answers_, start_.limits, [this](Bytes needed) { return find_room(needed); }});
   const bool is_fresh = answers_ == transfer::Answers::kEverythingNeeded;
   using enum storage::PublishRules::Form;
   const bool adds = is_there && !storage::replaces_trees(rules_);
@@ -180,6 +182,7 @@ Status ReceivePath::take_page(messages::ManifestPage&& page) {
   if (store_ == nullptr && !page.entries.empty()) {
     if (Status status = find_destination(page.entries.front()); !status.ok()) return status;
     if (Status status = open_store(); !status.ok()) return status;
+    if (Status status = check_may_replace(page.entries.front()); !status.ok()) return status;
   }
   auto existing = probe(page);
   if (!existing.ok()) return std::move(existing).error();
@@ -208,6 +211,11 @@ Status ReceivePath::stage(messages::ManifestPage& page, std::span<const transfer
   return success();
 }
 
+Status ReceivePath::check_may_replace(const ManifestEntry& entry_0) const {
+  const bool replaces = is_tree_there_ && !repair_ && entry_0.type == EntryType::kDirectory && storage::replaces_trees(rules_);
+  return replaces ? storage::check_may_replace(store_->staging(), destination_) : success();
+}
+
 // What cannot be published is not sent, either; a single file is no tree.
 Status ReceivePath::check_may_add(std::span<const transfer::Existing> existing) const {
   const bool adds = is_tree_there_ && !repair_ && std::ranges::count(existing, transfer::Existing::kAbsent) > 0;
@@ -233,6 +241,7 @@ Status ReceivePath::answer_page() {
   else if (log_->is_resumed()) held = [this](const ManifestEntry& entry, const transfer::TakeLeaves& take) { log_->held(entry, take); };
   offer_base(page, existing);
   if (Status status = receiver_->on_page(page, existing, held); !status.ok()) return status;
+  if (Status status = check_whole_fits(page); !status.ok()) return status;
   if (Status status = drop_abandoned(); !status.ok()) return status;
   for (const ManifestEntry& entry : page.entries) {
     if (answers_ == transfer::Answers::kEverythingNeeded) store_->bind(entry.number, entry);
@@ -254,6 +263,41 @@ Status ReceivePath::drop_abandoned() {
   if (!left.ok()) return left.error();
   abandoned_ = left.value();
   return success();
+}
+
+// Asked for a page that does not fit into what was free at the beginning. What an earlier run reserved or wrote in vain is not free, and
+// is there all the same. What went ahead gives way where both have no room: then all of it crosses.
+Result<Bytes> ReceivePath::find_room(Bytes needed) {
+  if (store_ == nullptr || rules_.form == storage::PublishRules::Form::kEach) return start_.limits.free_space;
+  const auto free = start_.root->free_space();
+  const auto staged = free.ok() ? store_->staging().allocated() : free;
+  if (!staged.ok()) return staged.error();
+  const Bytes room = free.value() + saturating_sub(staged.value(), receiver_->bytes_held());
+  if (room >= needed || !ahead_) return room;
+  const auto taken = ahead_->allocated();
+  if (!taken.ok()) return room;  // it was given up before
+  const std::string numbers = std::to_string(room.count()) + " are free, and " + std::to_string(taken.value().count());
+  if (room + taken.value() < needed)
+    return Error{Fault::kDestFull,
+                 "the transfer needs at least " + std::to_string(needed.count()) + " bytes at the destination, " + numbers +
+                     " more would be if what went ahead of it were given up, which stays",
+                 "free space there, or copy somewhere else"};
+  log::info("ahead_given_up", "destination=\"" + start_.root->shown(destination_) + "\" needed=" + std::to_string(needed.count()) +
+                                  " why=\"" + numbers + " were taken by what went ahead: there is no room for both\"");
+  if (Status status = ahead_->give_up(); !status.ok()) return status.error();
+  return room + taken.value();
+}
+
+// What goes ahead is there beside the whole, of which it is a part, until that is published.
+Status ReceivePath::check_whole_fits(const messages::ManifestPage& page) const {
+  const auto goes_ahead = [](const ManifestEntry& entry) { return entry.type == EntryType::kFile && transfer::parse_ahead_name(entry.name); };
+  if (std::ranges::none_of(page.entries, goes_ahead)) return success();
+  const Bytes listed = receiver_->bytes_listed(), needed = listed + (listed - receiver_->bytes_held());
+  if (needed <= start_.limits.free_space) return success();
+  return Error{Fault::kDestFull,
+               "what goes ahead and the whole that follows it need at least " + std::to_string(needed.count()) + " bytes at the destination, and " +
+                   std::to_string(start_.limits.free_space.count()) + " are free",
+               "free space there; what does not go ahead crosses when the whole is complete"};
 }
 
 // Each entry is bound after it was looked up, so that those in it find their parent.

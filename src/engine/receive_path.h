@@ -82,9 +82,12 @@ class ReceivePath {
   Status take_message(TransferMessage&& message);
   Status take_page(messages::ManifestPage&& page);
   Status stage(messages::ManifestPage& page, std::span<const transfer::Existing> existing);
+  Status check_may_replace(const ManifestEntry& entry_0) const;
   Status check_may_add(std::span<const transfer::Existing> existing) const;
   Status answer_page();
   Status drop_abandoned();
+  Result<Bytes> find_room(Bytes needed);
+  Status check_whole_fits(const messages::ManifestPage& page) const;
   bool rehash();
   Status find_destination(const ManifestEntry& entry_0);
   Status open_store();

@@ -307,7 +307,7 @@ void SendPath::on_accepted(const SourceAccepted& accepted) {
 
 void SendPath::on_peer_message(TransferMessage&& message, EventOutlet& events) {
   Status status = success();
-  if (auto* held = std::get_if<messages::ObjectsHeld>(&message)) status = sender_.on_held(*held);
+  if (auto* held = std::get_if<messages::ObjectsHeld>(&message)) status = take_held(*held);
   if (auto* base = std::get_if<messages::BaseLeaves>(&message)) sender_.on_base(*base);
   if (auto* needs = std::get_if<messages::Needs>(&message)) status = sender_.on_needs(*needs);
   if (auto* delivered = std::get_if<messages::BlocksDelivered>(&message)) status = sender_.on_delivered(*delivered);
@@ -315,6 +315,16 @@ void SendPath::on_peer_message(TransferMessage&& message, EventOutlet& events) {
   if (auto* durable = std::get_if<messages::Durable>(&message)) status = sender_.on_durable(*durable);
   if (auto* error = std::get_if<messages::PeerError>(&message)) sender_.on_refused(*error);
   if (!status.ok()) fail(status.error(), events);
+}
+
+// What the sink keeps is not read here again. It may be of a leaf that had rotted, when the session died before it heard of that; its root
+// would tell, but not where the tree was changed in another place since it was published.
+Status SendPath::take_held(const messages::ObjectsHeld& held) {
+  if (Status status = sender_.on_held(held); !status.ok() || !published_) return status;
+  const auto other = std::ranges::find_if(held.objects, [&](const messages::HeldObject& object) { return published_->is_other(object); });
+  if (other == held.objects.end()) return success();
+  return Error{Fault::kHashMismatch, "what the receiving site keeps of \"" + store_->shown(other->object) + "\" is not what was published here",
+               "run the same command again: nothing of it is kept"};
 }
 
 // A replica that is not any more what was published here. Of what the sink kept or refused the root says nothing.

@@ -67,6 +67,7 @@ class SendPath {
   void take_from_ahead(LaneHandle lane);
   bool submit_closes();
   void give_up_rotten(std::span<const block::Segment> segments);
+  Status take_held(const messages::ObjectsHeld& held);
   bool is_damaged(const transfer::SenderMessage& message) const;
   bool say(EventOutlet& events);
   void tell_board();

@@ -159,7 +159,7 @@ void Session::look_at_path(Time now) {
     }
   }
   best_second_.on_total(now, Bytes(static_cast<uint64_t>(delivered)));
-  policing_.on_traffic(now, traffic(), {remembered_, link() ? Rate() : std::min(ceiling_, around_.engine.rate()), work()});
+  policing_.on_traffic(now, traffic(), {remembered_, link() ? Rate() : rate_allowed(), work()});
   if (lanes_.delivery() == Delivery::kStream || !policing_.is_likely() || !reports_policing()) return;
   fail({Fault::kUdpBlocked, "UDP passes at " + to_string(policing_.rate()) + " only, and the rest is dropped: somebody on the way may police it",
         "have the data ports (UDP) let through at full rate"});
@@ -174,6 +174,14 @@ UdpPolicing::Work Session::work() const {
   const engine::Layout& layout = around_.engine.layout();
   const bool are_full = (1 - around_.engine.pool_free_share()) * layout.buffers >= layout.buffers_sending / 2;
   return are_full || std::ranges::any_of(by_id_, is_read) ? UdpPolicing::Work::kPiledUp : UdpPolicing::Work::kScarce;
+}
+
+// Boards are a tenth of a second old at most; of lanes that were just opened nothing is said yet.
+Rate Session::rate_allowed() const {
+  Rate sum;
+  for (const engine::LaneHandle handle : lanes_.handles())
+    if (const auto board = around_.engine.lane_board(handle)) sum = sum + Rate::bytes_per_second(board->rate_allowed.get());
+  return sum;
 }
 
 // The side that sends notices it; whether it matters is for the side that dialled.

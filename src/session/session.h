@@ -131,6 +131,8 @@ class Session {
   void say_goodbye(Duration drain);
   void tell(const messages::PhaseNotice& notice);  // nothing happens before the session is up
   Traffic traffic() const;
+  // What it may send by itself and by the gateway's rate, of which others may have their parts.
+  Rate rate_allowed() const;
   std::string peer_site() const;  // empty until it is known
   const UdpPolicing& policing() const { return policing_; }  // looks while there are transfers
   // What the path to the peer carried; nothing before a second of it.
@@ -223,7 +225,6 @@ class Session {
   Duration rtt_opened_{};             // of the control channel when the lanes were opened
   BestSecond best_second_;
   Rate remembered_;                   // of the path; zero: unknown
-  Rate ceiling_ = Rate::unlimited();  // of what we send
   UdpPolicing policing_;
   bool greeted_ = false, said_goodbye_ = false;
   std::map<TransferId, std::shared_ptr<Transfer>> by_id_;

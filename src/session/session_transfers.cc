@@ -151,7 +151,6 @@ void Session::set_ceiling() {
     in_bursts = in_bursts + transfer->in_bursts;
   }
   if (sum == Rate()) return;
-  ceiling_ = sum;
   lanes_.set_ceiling(sum, in_bursts);
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "storage/blocking_queue.h"
+#include "storage/published.h"
 #include "storage/scan.h"
 
 #include <fcntl.h>
@@ -412,7 +413,10 @@ Status FileSink::publish(const PublishOrder& order) {
   if (auto done = publish_staged(staging_, order, {config_.read_page, config_.modes, config_.rules, early_}); !done.ok()) return done;
   is_published_ = true;
   // What is visible and synced is published, whatever becomes of the rest; a sweep removes that.
-  if (auto removed = staging_.remove(); !removed.ok()) log::warning("staging_left", "why=\"" + removed.error().what + "\"");
+  // The tree whose place ours has taken is left to whoever reads it.
+  const bool is_read = replaces_trees(config_.rules) && is_former_read(staging_.dir());
+  if (is_read) log::info("former_tree_read", "destination=\"" + config_.root->shown(config_.destination) + "\" why=\"a sweep removes it later\"");
+  if (auto removed = is_read ? staging_.remove_all_but_pieces() : staging_.remove(); !removed.ok()) log::warning("staging_left", "why=\"" + removed.error().what + "\"");
   return success();
 }
 

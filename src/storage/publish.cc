@@ -30,6 +30,8 @@ Error conflict(Fault fault, const std::string& shown, std::string_view why) {
   return {fault, "\"" + shown + "\" " + std::string(why), "choose another destination, or move away what is there"};
 }
 
+Error is_the_root(const RootedDir& root) { return conflict(Fault::kTypeConflict, root.shown({}), "is the root itself, which nothing takes the place of"); }
+
 Result<std::optional<RootedDir>> entered(Result<RootedDir>&& dir) {
   if (!dir.ok()) return std::move(dir).error();
   return std::optional<RootedDir>(std::move(dir).value());
@@ -104,7 +106,7 @@ Status Publication::run() {
     return Error{Fault::kManifestMismatch, "entry 0 is a symbolic link", "the sender is at fault; update it"};
   is_piece_.assign(order_.entries, false);
   is_late_.assign(order_.entries, false);
-  auto pieces = make_directory(staging_.dir(), single_name("tree"));
+  auto pieces = make_directory(staging_.dir(), single_name(kPiecesName));
   if (!pieces.ok()) return std::move(pieces).error();
   pieces_ = std::move(pieces).value();
   const RootedDir& root = staging_.root();
@@ -134,7 +136,7 @@ Result<WalkResult> Publication::walk(const RootedDir& top, const WalkSteps& step
 Status Publication::publish_tree(Place place) {
   const RootedDir& root = staging_.root();
   if (place == Place::kTaken) {
-    if (order_.destination.is_root()) return conflict(Fault::kTypeConflict, root.shown({}), "is the root itself, which nothing takes the place of");
+    if (order_.destination.is_root()) return is_the_root(root);
     const auto done = was_exchanged();
     if (!done.ok()) return done.error();
     if (done.value()) {
@@ -502,6 +504,25 @@ Status check_may_add(const PublishRules& rules, const std::string& shown) {
   if (rules.form != PublishRules::Form::kRename || replaces_trees(rules)) return success();
   return Error{Fault::kDestExists, "\"" + shown + "\" exists, and `rename` publishes a tree as a whole or not at all",
                "choose a new destination, publish with marker, or add `--overwrite always` to replace all of it"};
+}
+
+Status check_may_replace(const Staging& staging, const ObjectName& destination) {
+  if (destination.is_root()) return is_the_root(staging.root());
+  const RootedDir& dir = staging.dir();
+  const ObjectName first = single_name("exchange.1"), second = single_name("exchange.2");
+  Status status = success();
+  for (const ObjectName& name : {first, second}) {  // an earlier process may have left them
+    if (status.ok()) status = dir.remove_tree(name);
+    if (status.ok()) status = dir.make_dir(name, kBuildMode);
+  }
+  if (!status.ok()) return status;
+  const Status exchanged = dir.rename(first, dir, second, IfTaken::kExchange);
+  for (const ObjectName& name : {first, second})
+    if (status.ok()) status = dir.remove_empty_dir(name);
+  if (exchanged.ok()) return status;
+  return Error{Fault::kUnsupported,
+               "\"" + staging.root().shown(destination) + "\" cannot be replaced: its file system does not exchange two names (" + exchanged.error().what + ")",
+               "copy to a new name there, then take the old one away"};
 }
 
 bool is_marker(std::string_view name, const PublishRules& rules) {

@@ -36,6 +36,9 @@ struct PublishRules {
   enum class Replace : uint8_t { kNever, kIfOlder, kAlways } replace = Replace::kNever;
 };
 bool replaces_trees(const PublishRules& rules);
+// Whether a tree can take the place of the one at `destination`: tried with two names in staging, before anything is sent. Errors:
+// type_conflict: that is the root itself; unsupported: the file system cannot exchange two names.
+Status check_may_replace(const Staging& staging, const ObjectName& destination);
 
 // What stands at `name` in `dir` where `entry` is to go. Under a rule that replaces, an older file is as good as none, and a later one
 // as the same.

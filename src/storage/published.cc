@@ -39,6 +39,15 @@ Result<Descriptor> hold_published(const RootedDir& root, const ObjectName& name)
   return file;
 }
 
+ObjectName former_tree_name() { return single_name(kPiecesName).child("0").value(); }
+
+bool is_former_read(const RootedDir& staging) {
+  const auto tree = staging.open_dir(former_tree_name());
+  if (!tree.ok()) return false;
+  const auto manifest = tree.value().open_file(single_name(std::string(kTreeManifestName)), Access::kRead);
+  return manifest.ok() && ::flock(manifest.value().get(), LOCK_EX | LOCK_NB) != 0;
+}
+
 Status remove_published(const RootedDir& root, const Removal& removal) {
   const auto manifest = manifest_of(root, removal.name);
   if (!manifest.ok()) return manifest.error();

@@ -20,6 +20,11 @@ Result<ObjectName> manifest_of(const RootedDir& root, const ObjectName& name);
 // Errors: source_missing: it is being removed.
 Result<Descriptor> hold_published(const RootedDir& root, const ObjectName& name);
 
+// Where publish leaves the tree that it exchanged for another one, in the staging of that transfer.
+ObjectName former_tree_name();
+// Whether somebody holds the tree that lies there; he reads it by its directory, whatever its name has come to be.
+bool is_former_read(const RootedDir& staging);
+
 struct Removal {
   ObjectName name;        // below the root
   Hash256 tree_root{};    // as it was published

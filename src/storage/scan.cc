@@ -36,6 +36,15 @@ const std::string& name_among_sources(const ScanSource& source) {
   return source.as.empty() && !source.name.is_root() ? source.name.last() : source.as;
 }
 
+void stay_in_tree(ScanSource& source) {
+  if (source.name.is_root() || source.name.components().front() == kStateDirName) return;
+  auto tree = source.root->open_dir(source.name);
+  if (!tree.ok()) return;
+  if (source.as.empty()) source.as = source.name.last();
+  source.root = std::make_shared<const RootedDir>(std::move(tree).value());
+  source.name = {};
+}
+
 TreeScan::TreeScan(ScanSpec spec) : spec_(std::move(spec)) { TIDEWAY_CHECK(!spec_.sources.empty()); }
 
 Result<size_t> TreeScan::next(std::span<ManifestEntry> out) {

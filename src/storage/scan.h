@@ -44,6 +44,10 @@ struct ScanSpec {
 // What `source` is called below a synthetic entry 0.
 const std::string& name_among_sources(const ScanSource& source);
 
+// A source that is a directory becomes the root it is read below: a tree that takes its place by one rename is another one, and nothing of it is
+// ever taken for a part of this. Whatever else it is stays as it is, for the scan to look at.
+void stay_in_tree(ScanSource& source);
+
 class TreeScan final : public ObjectLister {
  public:
   static constexpr size_t kSkippedHeldMax = 65'536;  // about 16 MB of text; past it they are only counted

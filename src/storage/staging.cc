@@ -367,6 +367,24 @@ Result<const RootedDir*> Staging::data_dir(uint32_t high, IfMissing if_missing) 
   return &data_dirs_.back().dir;
 }
 
+Result<Bytes> Staging::allocated() const {
+  const auto data = dir_.open_dir(single_name("data"));
+  if (!data.ok()) return data.error();
+  Bytes sum;
+  Status status = success();
+  const auto add_dir = [&](std::string_view name) {
+    const auto dir = data.value().open_dir(single_name(std::string(name)));
+    if (!dir.ok()) return void(status = dir.error());
+    const Status listed = dir.value().for_each_name([&](std::string_view object) {
+      const auto stat = dir.value().stat_if_exists(single_name(std::string(object)));
+      if (stat.ok() && stat.value()) sum += stat.value()->allocated;
+    });
+    if (!listed.ok()) status = listed;
+  };
+  if (auto listed = data.value().for_each_name(add_dir); !listed.ok()) return std::move(listed).error();
+  return status.ok() ? Result<Bytes>(sum) : status.error();
+}
+
 Result<Descriptor> Staging::create_object(ObjectId id) {
   auto dir = data_dir(high_of(id), IfMissing::kMake);
   if (!dir.ok()) return std::move(dir).error();
@@ -462,6 +480,20 @@ Status Staging::remove() {
   const ObjectName name = state_dir().child(to_hex(id_)).value();
   if (auto removed = root_->remove_empty_dir(name); !removed.ok()) return removed;
   static_cast<void>(root_->remove_empty_dir(state_dir()).ok());  // other transfers and old manifests keep it
+  return success();
+}
+
+Status Staging::remove_all_but_pieces() {
+  data_dirs_.clear();
+  std::vector<ObjectName> names;
+  if (auto listed = dir_.for_each_name([&](std::string_view name) {
+        if (name != kPiecesName) names.push_back(single_name(std::string(name)));
+      });
+      !listed.ok())
+    return listed;
+  static_cast<void>(dir_.remove_file(single_name(kLedgerName)).ok());  // first, as above
+  for (const ObjectName& name : names)
+    if (auto removed = dir_.remove_tree(name); !removed.ok()) return removed;
   return success();
 }
 

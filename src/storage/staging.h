@@ -33,6 +33,7 @@ namespace tideway::storage {
 
 inline constexpr size_t kPageBytesMax = 1 << 20;  // the control channel's limit of a message body
 inline constexpr size_t kFrameHeadSize = 8;
+inline constexpr const char* kPiecesName = "tree";
 inline constexpr size_t kOwnerMax = 1024;  // an identity is shorter
 
 std::string to_hex(const TransferId& id);
@@ -89,6 +90,7 @@ class Staging {
   // The file gets this number as well, in place of one that has it; where it cannot have two names, it moves.
   Status link_object(const RootedDir& dir, const ObjectName& name, ObjectId id);
   Status sync_new_dirs();  // of data/, those that got new files
+  Result<Bytes> allocated() const;  // by all objects; looks at each
 
   const RootedDir& dir() const { return dir_; }
   const RootedDir& root() const { return *root_; }
@@ -97,6 +99,7 @@ class Staging {
   Result<Descriptor> open_leaves() const;
   // Removes all of it, and .tideway if nothing else is left there.
   Status remove();
+  Status remove_all_but_pieces();  // what a sweep removes then, once nobody reads it
 
  private:
   struct DataDir {

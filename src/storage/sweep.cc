@@ -2,6 +2,7 @@
 #include "storage/sweep.h"
 
 #include "base/log.h"
+#include "storage/published.h"
 #include "storage/scan.h"
 #include "storage/staging.h"
 
@@ -23,6 +24,15 @@ int64_t touched_ns(const RootedDir& dir) {
     if (stat.ok()) newest = std::max(newest, stat.value().mtime_ns);
   }
   return newest;
+}
+
+// A tree whose place another one has taken, that was left because somebody read it.
+bool is_only_former(const RootedDir& dir) {
+  const auto is_there = [&](const ObjectName& name) {
+    const auto found = dir.stat_if_exists(name);
+    return found.ok() && found.value();
+  };
+  return is_there(former_tree_name()) && !is_there(single_name("ledger"));
 }
 
 struct Staged {
@@ -55,7 +65,9 @@ Result<size_t> sweep_staging(const RootedDir& root, Duration ttl, int64_t now_ns
   size_t removed = 0;
   for (const ObjectName& name : found.value().names) {
     auto dir = state.open_dir(name);
-    if (!dir.ok() || now_ns - touched_ns(dir.value()) < ttl.count() || !dir.value().lock_exclusively()) continue;
+    if (!dir.ok()) continue;
+    const bool is_due = now_ns - touched_ns(dir.value()) >= ttl.count() || is_only_former(dir.value());
+    if (!is_due || !dir.value().lock_exclusively() || is_former_read(dir.value())) continue;
     if (dir.value().remove_content().ok() && state.remove_empty_dir(name).ok()) ++removed;
   }
   static_cast<void>(root.remove_empty_dir(single_name(std::string(kStateDirName))).ok());  // others, and kept manifests, keep it
@@ -86,7 +98,7 @@ Result<Bytes> make_room(const RootedDir& root, std::string_view owner, Bytes byt
     auto dir = found.value().state->open_dir(name);
     if (!dir.ok()) continue;
     const StagingAccount account = read_account(dir.value());
-    if (account.owner != owner || !dir.value().lock_exclusively()) continue;
+    if (account.owner != owner || !dir.value().lock_exclusively() || is_former_read(dir.value())) continue;
     const int64_t touched = touched_ns(dir.value());
     left.push_back({name, std::move(dir).value(), account.bytes, touched});
     sum += account.bytes;

@@ -11,7 +11,7 @@ namespace tideway::storage {
 
 // Looks at each transfer's directory below .tideway of `root`: one that some process holds stays, and so does one in
 // which something was made or written less than `ttl` before `now_ns` (wall time since the epoch, as in time stamps of
-// files). Then removes .tideway itself if nothing is left in it. Gives the number of those removed; what cannot be
+// files). A tree that was replaced while somebody read it goes as soon as nobody does. Then removes .tideway itself if nothing is left in it. Gives the number of those removed; what cannot be
 // opened or removed, as another user's, is left. Errors: those of reading .tideway.
 Result<size_t> sweep_staging(const RootedDir& root, Duration ttl, int64_t now_ns);
 

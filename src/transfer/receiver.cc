@@ -48,6 +48,7 @@ Status Receiver::on_page(const messages::ManifestPage& page, std::span<const Exi
     if (there != Existing::kAbsent || page.entries[i].size == 0_B) continue;
     if (Status status = take_object(page.entries[i], first_leaf, held, answer); !status.ok()) return status;
   }
+  if (Status status = check_room(); !status.ok()) return status;
   take_skipped(page);
   if (options_.answers == Answers::kPerPage) {
     say_held(answer);
@@ -149,14 +150,23 @@ Status Receiver::take_object(const ManifestEntry& entry, uint64_t first_leaf, co
   const Bytes there = leaves_held > 0 ? kLeafSize * leaves_held - short_by : 0_B;
   bytes_held_ += there;
   bytes_opened_ += entry.size - there;
-  if (bytes_opened_ > options_.limits.free_space)
-    return Error{Fault::kDestFull,
-                 "the transfer needs at least " + std::to_string(bytes_opened_.count()) + " bytes at the destination, and " +
-                     std::to_string(options_.limits.free_space.count()) + " are free",
-                 "free space there, or copy somewhere else"};
   early_leaves_ += object.fold.early();
   objects_.emplace(entry.number, std::move(object));
   return success();
+}
+
+// Before the first byte of the page that does not fit.
+Status Receiver::check_room() {
+  if (bytes_opened_ > options_.limits.free_space && options_.find_room) {
+    const auto room = options_.find_room(bytes_opened_);
+    if (!room.ok()) return room.error();
+    options_.limits.free_space = room.value();
+  }
+  if (bytes_opened_ <= options_.limits.free_space) return success();
+  return Error{Fault::kDestFull,
+               "the transfer needs at least " + std::to_string(bytes_opened_.count()) + " bytes at the destination, and " +
+                   std::to_string(options_.limits.free_space.count()) + " are free",
+               "free space there, or copy somewhere else"};
 }
 
 messages::HeldObject Receiver::take_held(const ManifestEntry& entry, const HeldLeaves& held, digest::LeafFold& fold) const {

@@ -56,6 +56,8 @@ struct ReceiverLimits {
   Bytes bytes_max = Bytes::max();
   Bytes free_space = Bytes::max();  // at the destination when the transfer began
 };
+// Asked when a page does not fit any more: how much of what has to come there is room for, all in all. Errors end the transfer.
+using FindRoom = std::function<Result<Bytes>(Bytes needed)>;
 
 class Receiver {
  public:
@@ -63,6 +65,7 @@ class Receiver {
     TransferId transfer{};
     Answers answers = Answers::kEverythingNeeded;
     ReceiverLimits limits;
+    FindRoom find_room = {};
   };
   explicit Receiver(const Options& options);
 
@@ -156,6 +159,7 @@ class Receiver {
   void tell_held(messages::HeldObject found, PageAnswer& answer);
   void tell_held_part(messages::HeldObject found, PageAnswer& answer);
   void say_held(PageAnswer& answer);
+  Status check_room();
   void refuse_entry(const ManifestEntry& entry, const Error& why);
   void count_failure(const Error& why);
   Status close_if_whole(ObjectId id, const Object& object);

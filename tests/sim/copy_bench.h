@@ -29,7 +29,7 @@ class CopyBench {
   struct Came {
     SimCopy::Outcome outcome;
     bool was_hit = false;
-    Bytes held;
+    Bytes held, read;
     uint64_t publishes_lost = 0;
     std::vector<Error> reported;
     bool is_published() const { return outcome && outcome->ok(); }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Runs of which each is a seed: TIDEWAY_SIM_SEED=<n> replays one (scripts/dev.sh sim <n>), TIDEWAY_SIM_SEEDS=<n> runs seeds
-// 1 to n instead of the default number (scripts/dev.sh seeds <n>).
+// Runs of which each is a seed: TIDEWAY_SIM_SEED=<n> replays one (scripts/dev.sh sim <n>), TIDEWAY_SIM_SEEDS=<n> runs n
+// seeds instead of the default number, from TIDEWAY_SIM_FIRST (1) on (scripts/dev.sh seeds <n> <first>).
 #pragma once
 #include <gtest/gtest.h>
 
@@ -29,10 +29,11 @@ struct SeedShard {
 // `run` gives what was wrong with a seed's run, or nothing.
 inline void check_seeds(const SeedShard& shard, const std::function<std::string(uint64_t seed)>& run) {
   const auto only = number_in("TIDEWAY_SIM_SEED");
-  const uint64_t last = only ? *only : number_in("TIDEWAY_SIM_SEEDS").value_or(kSeedsDefault);
+  const uint64_t first = only ? *only : number_in("TIDEWAY_SIM_FIRST").value_or(1);
+  const uint64_t count_max = only ? 1 : number_in("TIDEWAY_SIM_SEEDS").value_or(kSeedsDefault);
   const auto began = std::chrono::steady_clock::now();
   uint64_t count = 0;
-  for (uint64_t seed = only ? *only : 1; seed <= last; ++seed) {
+  for (uint64_t seed = first; seed - first < count_max; ++seed) {
     if (seed % shard.of != shard.index) continue;
     const std::string problem = run(seed);
     EXPECT_TRUE(problem.empty()) << problem << "\nseed " << seed << "; replay it with: scripts/dev.sh sim " << seed;

@@ -82,7 +82,7 @@ void SimCopy::start() {
   source.transfer = handle_;
   source.id = kId;
   source.board = source_.board;
-  source.scan.sources = {{open_root(config_.source, storage::Side::kSource), ObjectName(), ""}};
+  source.scan.sources = {{open_root(config_.source, storage::Side::kSource), config_.source_name.empty() ? ObjectName() : storage::single_name(config_.source_name), ""}};
   source.options = config_.options;
   tell(source_, std::move(source));
   StartSink sink;
@@ -90,7 +90,7 @@ void SimCopy::start() {
   sink.id = sink.staging = kId;
   sink.board = sink_.board;
   sink.root = open_root(config_.root, storage::Side::kDestination);
-  sink.destination = storage::single_name(config_.destination);
+  sink.destination = config_.destination.empty() ? ObjectName() : storage::single_name(config_.destination);
   sink.options = config_.options;
   sink.base = config_.base;
   sink.lease_epoch = config_.lease_epoch;
@@ -106,11 +106,13 @@ const SimCopy::Outcome& SimCopy::run(const std::function<bool()>& goes_on, int t
 
 void SimCopy::end() {
   flying_.clear();
+  // As a session does: what was published leaves nothing, and of what proved to be wrong nothing is kept.
+  const bool is_published = outcome_ && outcome_->ok();
+  const bool is_wrong = outcome_ && !outcome_->ok() && outcome_->error().fault == Fault::kHashMismatch;
   for (Side* side : {&source_, &sink_}) {
     if (side->io == nullptr) continue;
-    const bool is_published = outcome_ && outcome_->ok();
     empty(*side->rings);
-    tell(*side, EndTransfer{handle_, is_published ? Leftovers::kRemoved : Leftovers::kKept});
+    tell(*side, EndTransfer{handle_, is_published || is_wrong ? Leftovers::kRemoved : Leftovers::kKept});
     side->io->poll(now_);
     side->io.reset();
     empty(*side->rings);
@@ -135,7 +137,8 @@ void SimCopy::take_events(Side& from) {
   while (auto event = from.rings->io_control.events.pop()) {
     if (auto* message = std::get_if<ToPeer>(&*event)) {
       tell(from, MessageTaken{handle_});
-      tell(to, FromPeer{handle_, std::move(message->message)});
+      const bool is_heard = &from == &sink_ || turns_ < config_.silent_from;
+      if (is_heard) tell(to, FromPeer{handle_, std::move(message->message)});
     } else if (const auto* ready = std::get_if<SinkReady>(&*event)) {
       tell(source_, SourceAccepted{handle_, kCopySlot, {kCopyLane}, ready->needed});
     } else if (auto* report = std::get_if<EntryReported>(&*event)) {

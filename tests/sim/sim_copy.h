@@ -19,7 +19,8 @@
 namespace tideway::test {
 
 struct SimCopyConfig {
-  std::filesystem::path source, root;    // the tree; the destination's root
+  std::filesystem::path source, root;    // the tree, or what it lies in; the destination's root
+  std::string source_name = "";          // in `source`
   std::string destination = "out";
   messages::TransferOptions options;
   engine::StartSink::Base base = engine::StartSink::Base::kNone;
@@ -28,6 +29,7 @@ struct SimCopyConfig {
   uint64_t seed = 1;
   double damaged = 0;                    // per block
   uint32_t late_max = 0;                 // turns that a block may be under way
+  uint64_t silent_from = UINT64_MAX;     // from that turn on nothing that the source says arrives, but its blocks do
   Duration turn = std::chrono::milliseconds(100);
 };
 
@@ -47,6 +49,7 @@ class SimCopy {
   uint64_t turns() const { return turns_; }
   const std::vector<Error>& reported() const { return reported_; }  // entries that failed or were left out, at either end
   uint64_t publishes_lost() const { return sink_.io->board().publishes_lost.get(); }  // before its end
+  Bytes bytes_read() const { return Bytes(source_.board->bytes_raw.get()); }  // at the source, to be sent
   Bytes bytes_held() const { return Bytes(source_.board->bytes_held.get()); }
 
  private:

@@ -271,7 +271,7 @@ bool SimDisk::State::stops(Call call, int& error) {
   }
   if (passed != fault.at) return false;
   switch (fault.kind) {
-    case DiskFault::Kind::kNone: case DiskFault::Kind::kShort: return false;
+    case DiskFault::Kind::kNone: case DiskFault::Kind::kShort: case DiskFault::Kind::kNoExchange: return false;
     case DiskFault::Kind::kPowerCut: is_hit = is_off = true; return !only_looks(call);
     case DiskFault::Kind::kSpace:
       is_hit = true;
@@ -458,6 +458,11 @@ int symlinkat(const char* target, int dir, const char* name) noexcept {
 }
 int renameat2(int old_dir, const char* from, int new_dir, const char* to, unsigned flags) noexcept {
   if (stops(Call::kMove, old_dir)) return -1;
+  if (disk != nullptr && disk->fault.kind == DiskFault::Kind::kNoExchange && (flags & RENAME_EXCHANGE) != 0) {
+    disk->is_hit = true;
+    errno = EINVAL;
+    return -1;
+  }
   const long done = raw(SYS_renameat2, old_dir, from, new_dir, to, flags);
   if (done == 0 && disk != nullptr) disk->on_moved(new_dir, to);
   return looked_at(done);

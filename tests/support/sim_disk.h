@@ -30,6 +30,7 @@ struct DiskFault {
     kSpace,     // from there on each call that takes space answers with ENOSPC
     kShort,     // a read or write moves half of what it should
     kPowerCut,  // before the call
+    kNoExchange,  // no two names are exchanged, as on a file system that cannot
   };
   Kind kind = Kind::kNone;
   uint64_t at = 0;   // the call of that number, from 1

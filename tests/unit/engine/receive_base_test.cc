@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/mount.h>
+
 namespace tideway::engine {
 namespace {
 
@@ -138,6 +140,87 @@ TEST_F(AheadTest, TheOneFileOfACheckpointGoesAheadToo) {
   put_part(parts, *tree.find(ObjectName()), {1, 0, ObjectName()}, 2);
   send_ahead(parts);
   EXPECT_EQ(crossed_behind(tree), 4_MiB);
+}
+
+// A destination with so little room that what went ahead and the whole do not fit beside each other.
+class FullAheadTest : public AheadTest {
+ protected:
+  static constexpr size_t kLeafBytes = 4'194'304;
+  void SetUp() override {
+    AheadTest::SetUp();
+    tree_.put(named("a"), file_of(3 * kLeafBytes, 1));
+    put_part(parts_, *tree_.find(named("a")), {1, 0, named("a")}, 2);
+  }
+  void TearDown() override {
+    if (is_mounted_) ::umount2(root().c_str(), MNT_DETACH);
+  }
+  bool mount(size_t mebibytes) {
+    const std::string size = "size=" + std::to_string(mebibytes) + "m";
+    is_mounted_ = ::mount("tideway-test", root().c_str(), "tmpfs", 0, size.c_str()) == 0;
+    return is_mounted_;
+  }
+  bool grow(size_t mebibytes) const {
+    const std::string size = "size=" + std::to_string(mebibytes) + "m";
+    return ::mount("tideway-test", root().c_str(), "tmpfs", MS_REMOUNT, size.c_str()) == 0;
+  }
+  MemoryTree tree_, parts_;
+  bool is_mounted_ = false;
+};
+
+TEST_F(FullAheadTest, WhatWentAheadGivesWayWhereTheWholeFitsWithoutIt) {
+  if (!mount(18)) GTEST_SKIP() << "mounting a small tmpfs needs CAP_SYS_ADMIN";
+  send_ahead(parts_);
+  EXPECT_EQ(crossed_behind(tree_), 12_MiB) << "all of it: with 8 MiB of what went ahead there is room for no more than 10";
+}
+
+TEST_F(FullAheadTest, WhatDoesNotFitEvenSoIsSaidBeforeItComesAndWhatWentAheadStays) {
+  if (!mount(18)) GTEST_SKIP() << "mounting a small tmpfs needs CAP_SYS_ADMIN";
+  send_ahead(parts_);
+  MemoryTree larger = tree_;
+  larger.put(named("b"), file_of(2 * kLeafBytes, 7));
+  Copy copy(larger, root(), {.to = "step-7", .ahead = kAhead});
+  const auto outcome = copy.go();
+  ASSERT_TRUE(outcome && !outcome->ok());
+  EXPECT_EQ(outcome->error().fault, Fault::kDestFull);
+  EXPECT_NE(outcome->error().what.find("needs at least 20971520 bytes"), std::string::npos) << outcome->error().what;
+  EXPECT_NE(outcome->error().what.find("if what went ahead of it were given up"), std::string::npos) << outcome->error().what;
+  EXPECT_EQ(copy.sent(), 0_B);
+  ASSERT_TRUE(grow(40));
+  EXPECT_EQ(crossed_behind(larger), 12_MiB) << "and not the two leaves that went ahead";
+}
+
+TEST_F(FullAheadTest, NothingGoesAheadThatLeavesNoRoomForTheWhole) {
+  if (!mount(18)) GTEST_SKIP() << "mounting a small tmpfs needs CAP_SYS_ADMIN";
+  MemoryTree more = parts_;
+  put_part(more, *tree_.find(named("a")), {2, 2, named("a")}, 1);
+  Copy copy(more, root(), {.to = "step-7", .staging = kAhead, .list = CopyOptions::List::kStaysOpen});
+  const auto outcome = copy.go(kTurns);
+  ASSERT_TRUE(outcome && !outcome->ok());
+  EXPECT_EQ(outcome->error().fault, Fault::kDestFull);
+  EXPECT_NE(outcome->error().what.find("what goes ahead and the whole that follows it need at least 25165824 bytes"), std::string::npos) << outcome->error().what;
+  EXPECT_TRUE(staged().empty()) << "nothing of it was written";
+  send_ahead(parts_);  // so much has room
+  EXPECT_EQ(crossed_behind(tree_), 12_MiB);
+}
+
+// It used to be let in because an earlier run of it had left something, and ran into the end of the disk.
+TEST_F(FullAheadTest, ACopyThatGoesOnIsRefusedTooWhereTheRestDoesNotFit) {
+  if (!mount(18)) GTEST_SKIP() << "mounting a small tmpfs needs CAP_SYS_ADMIN";
+  MemoryTree tree = tree_;
+  for (int turns = 3; turns < 40 && staged().empty() && !dir_.exists("root/out"); ++turns) Copy(tree, root()).go(turns);
+  ASSERT_FALSE(staged().empty());
+  tree.put(named("b"), file_of(2 * kLeafBytes, 7));
+  Copy again(tree, root());
+  const auto outcome = again.go();
+  ASSERT_TRUE(outcome && !outcome->ok());
+  EXPECT_EQ(outcome->error().fault, Fault::kDestFull);
+  EXPECT_EQ(again.sent(), 0_B);
+  ASSERT_TRUE(grow(40));
+  Copy last(tree, root());
+  const auto done = last.go();
+  ASSERT_TRUE(done && done->ok()) << (done ? done->error().what : "no end");
+  EXPECT_GE(last.sender().bytes_held(), 4_MiB) << "what had come before stayed";
+  expect_published(tree);
 }
 
 // ---- what was published, as a source ----------------------------------------------------------------------------------

@@ -10,6 +10,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace tideway::session {
 namespace {
 
@@ -118,6 +120,25 @@ TEST_P(SeveralWorkersTest, CopyATreeBothWaysOverAllOfTheirLanes) {
   EXPECT_EQ(session_->flows(), GetParam().lanes < GetParam().dialling ? kFlows - kFlows / GetParam().dialling : kFlows);
   for (const engine::LaneHandle lane : session_->lanes())  // a quarter of what an even spread would bring to each
     EXPECT_TRUE(run_until([&] { return bytes_of(lane) > 2 * kFiles * kFileSize / GetParam().lanes / 4; })) << lane.value();
+}
+
+// Each used to count on all of the rate, and one that got its part of it looked as if somebody policed its UDP.
+TEST_P(SeveralWorkersTest, NoneOfSeveralSessionsMayCountOnAllOfTheRateOfTheirGateway) {
+  constexpr size_t kSessions = 3;
+  std::vector<Session*> sessions = {session_};
+  while (sessions.size() < kSessions)
+    sessions.push_back(dialling_->dial({"wisconsin", *serving_->control_endpoint(), crypto::IdentityPattern::parse(test::kWisconsin).value()},
+                                       {.delivery = GetParam().delivery}).value());
+  ASSERT_TRUE(run_until([&] { return std::ranges::all_of(sessions, &Session::is_up); }));
+  for (const Session* session : sessions) EXPECT_TRUE(session->rate_allowed().is_unlimited());
+  dialling_->set_rate(80_Mbit);
+  const auto has_a_part = [](const Session* session) { return session->rate_allowed() > Rate() && session->rate_allowed() < 80_Mbit * 0.8; };
+  EXPECT_TRUE(run_until([&] { return std::ranges::all_of(sessions, has_a_part); }));
+  Rate sum;
+  for (const Session* session : sessions) sum = sum + session->rate_allowed();
+  EXPECT_GE(sum, 80_Mbit * 0.5) << "a worker without lanes may be dealt some of it";
+  dialling_->set_rate(Rate::unlimited());
+  EXPECT_TRUE(run_until([&] { return std::ranges::all_of(sessions, [](const Session* session) { return session->rate_allowed().is_unlimited(); }); }));
 }
 
 INSTANTIATE_TEST_SUITE_P(NetWorkers, SeveralWorkersTest, testing::Values(NetWorkers{2, 2, 2}, NetWorkers{1, 2, 1}, NetWorkers{3, 2, 2}, NetWorkers{2, 2, 2, Delivery::kStream}),
