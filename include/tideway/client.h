@@ -109,9 +109,16 @@ TIDEWAY_API int tideway_replicate_checkpoint(struct tideway_client* client, cons
 /* Background. As tideway_replicate_checkpoint(), for one that is still to be written: it is sent meanwhile, and appears at the target when it is
  * complete. Where the gateway is away, or is an older one, it goes as a whole then. After an error `stream` is NULL, which the calls below refuse. */
 TIDEWAY_API int tideway_stream_open(struct tideway_client* client, const struct tideway_checkpoint* checkpoint, struct tideway_stream** stream, struct tideway_error* error);
-/* Background. These bytes will not change any more. `file` lies below the checkpoint, or is its path from there on; NULL: the checkpoint is a file itself.
- * A file of which nothing is declared counts as one that only grows. Nothing breaks when that is wrong: what differs in the end is sent again. */
-TIDEWAY_API int tideway_stream_declare(struct tideway_stream* stream, const char* file, uint64_t offset, uint64_t length, struct tideway_error* error);
+
+struct tideway_range {
+  size_t size;
+  const char* file; /* its path, or that from the checkpoint on; NULL: the checkpoint is a file itself */
+  uint64_t offset;  /* in bytes, as the length, which is at least 1 */
+  uint64_t length;
+};
+/* Background. These bytes will not change any more. A file of which nothing is declared counts as one that only grows. Nothing breaks when that is wrong:
+ * what differs in the end is sent again. */
+TIDEWAY_API int tideway_stream_declare(struct tideway_stream* stream, const struct tideway_range* range, struct tideway_error* error);
 /* Background. Every process has finished writing. The last call with `stream`, as the next one; `ticket` may be NULL. */
 TIDEWAY_API int tideway_stream_complete(struct tideway_stream* stream, struct tideway_ticket** ticket, struct tideway_error* error);
 /* Background. It will never be complete: nothing of it appears. */

@@ -339,11 +339,12 @@ int tideway_stream_open(struct tideway_client* client, const struct tideway_chec
   });
 }
 
-int tideway_stream_declare(struct tideway_stream* stream, const char* file, uint64_t offset, uint64_t length, struct tideway_error* error) {
+int tideway_stream_declare(struct tideway_stream* stream, const struct tideway_range* range, struct tideway_error* error) {
   return guarded(error, [&] {
     if (const auto trouble = check(stream)) return tell(error, *trouble);
     if (!stream->request) return tell_success(error);
-    if (const auto trouble = stream->request->declare(text_or(file), offset, length)) return tell(error, *trouble);
+    const tideway_range given = taken(range);  // of NULL it has no length
+    if (const auto trouble = stream->request->declare({text_or(given.file), given.offset, given.length})) return tell(error, *trouble);
     stream->outbox->hurry(*stream->request);
     return tell_success(error);
   });

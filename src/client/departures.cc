@@ -77,7 +77,10 @@ bool Departures::follow(const std::string& path, const Listing& files) {
   for (const auto& [name, look] : files)
     for (size_t slash = name.find('/'); slash != name.npos && below.size() < kDirsMax; slash = name.find('/', slash + 1)) below.insert(name.substr(0, slash + 1));
   const size_t before = dirs_.size();
-  for (const std::string& name : below) notices_->follow(*this, path + '/' + name, name);
+  for (const std::string& name : below) {
+    std::string dir = path;
+    notices_->follow(*this, dir.append("/").append(name), name);
+  }
   return dirs_.size() > before;
 }
 

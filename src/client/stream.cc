@@ -13,14 +13,16 @@ constexpr Duration kIdle = std::chrono::seconds(60);     // a declaration or the
 
 // ---- the trainer's side ----
 
-std::optional<Trouble> StreamRequest::declare(const std::string& file, uint64_t offset, uint64_t length) {
+std::optional<Trouble> StreamRequest::declare(FinalRange range) {
+  std::string& file = range.file;
   const bool is_below = !file.starts_with('/') || file == path() || file.starts_with(path() + '/');
-  if (!is_below || length == 0 || offset > UINT64_MAX - length) return trouble_of(Fault::kUsage, "a range is some bytes of a file of the checkpoint", "see tideway/client.h");
-  const std::string name = !file.starts_with('/') ? file : file == path() ? std::string() : file.substr(path().size() + 1);
+  if (!is_below || range.length == 0 || range.offset > UINT64_MAX - range.length)
+    return trouble_of(Fault::kUsage, "a range is some bytes of a file of the checkpoint", "see tideway/client.h");
+  if (file.starts_with('/')) file = file == path() ? std::string() : file.substr(path().size() + 1);
   const std::lock_guard lock(mutex_);
   // Behind the last one, but for the first, which may be on its way.
-  if (ranges_.size() > 1 && ranges_.back().file == name && ranges_.back().offset + ranges_.back().length == offset) ranges_.back().length += length;
-  else if (ranges_.size() < kRangesMax) ranges_.push_back({name, offset, length});
+  if (ranges_.size() > 1 && ranges_.back().file == file && ranges_.back().offset + ranges_.back().length == range.offset) ranges_.back().length += range.length;
+  else if (ranges_.size() < kRangesMax) ranges_.push_back(std::move(range));
   return std::nullopt;
 }
 

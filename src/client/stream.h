@@ -24,7 +24,7 @@ class StreamRequest final : public CheckpointRequest {
 
   using CheckpointRequest::CheckpointRequest;
   // For the trainer's thread. What stood in the way, or nothing.
-  std::optional<Trouble> declare(const std::string& file, uint64_t offset, uint64_t length);
+  std::optional<Trouble> declare(FinalRange range);  // its file also as a whole path
   void complete();
   void abort();
 

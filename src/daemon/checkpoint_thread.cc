@@ -80,7 +80,7 @@ void CheckpointThread::watch_directories(Time now) {
     const std::string top = watch.dir_path(root->path);
     std::vector<std::string> dirs{top};
     for (const auto& [name, why] : watch.incomplete())
-      if (dirs.size() <= kIncompleteWatched) dirs.push_back(top + '/' + name);
+      if (dirs.size() <= kIncompleteWatched) dirs.emplace_back(top).append("/").append(name);
     for (const std::string& dir : dirs) {
       const int wd = ::inotify_add_watch(inotify_, dir.c_str(), kChanges | IN_ONLYDIR);
       if (wd < 0) continue;

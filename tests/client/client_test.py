@@ -51,6 +51,15 @@ class ClientCase(Case):
         self.addCleanup(driver.end)
         return driver
 
+    def root(self):
+        """Without an inbox: a fake gateway that is slow for once is asked again, and not given up for it."""
+        root = super().root()
+        (root / ".tideway/inbox").rmdir()
+        return root
+
+    def root_with_inbox(self):
+        return super().root()
+
     def checkpoint(self, root, name="run/step-7"):
         path = root / name
         path.mkdir(parents=True)
@@ -128,7 +137,7 @@ class Away(ClientCase):
     """A training meets no difference, whatever state the gateway is in."""
 
     def test_requests_go_to_the_inbox_and_its_answer_is_found(self):
-        root = self.root()
+        root = self.root_with_inbox()
         driver = self.driver()
         self.assertEqual(driver.call("replicate", self.checkpoint(root), TO)[0], 0)
         self.assertEqual(driver.call("wait", STORED, WAIT_S)[0], 0)
@@ -140,6 +149,7 @@ class Away(ClientCase):
         gateway.jobs["j9"] = {"id": "j9", "state": "published"}
         (inbox / f"{name}.status.json").write_text('{"id": "j9", "state": "queued"}')
         self.assertEqual(driver.call("wait", PUBLISHED, WAIT_S)[0], 0)
+        self.assertEqual(driver.call("flush", WAIT_S)[0], 0)
         counts = driver.counts()
         self.assertEqual((counts["stored"], counts["waiting"], counts["latest"]), (1, 0, "daemon_unreachable"))
         self.assertGreaterEqual(counts["unanswered"], 1)
@@ -208,7 +218,7 @@ class Away(ClientCase):
         self.assertLess(int(driver.call("many", path, TO, 5)[2]), 5_000)  # µs of the processor, with sanitizers; perf/hook measures it
 
     def test_a_gateway_that_hangs_costs_the_trainer_nothing(self):
-        root = self.root()
+        root = self.root_with_inbox()
         with socket.socket(socket.AF_UNIX) as hung:
             hung.bind(os.environ["TIDEWAY_API"])
             hung.listen(1)
@@ -241,7 +251,7 @@ class Away(ClientCase):
         self.assertEqual(len(list((self.folder / "bare/.tideway/inbox").glob("*.json"))), 1)
 
     def test_an_inbox_that_takes_nothing_keeps_it_in_memory(self):
-        root = self.root()
+        root = self.root_with_inbox()
         inbox = root / ".tideway/inbox"
         inbox.rmdir()
         inbox.symlink_to("/dev/full")
@@ -252,7 +262,7 @@ class Away(ClientCase):
         self.assertEqual((driver.counts()["latest"], driver.call("state")[0]), ("dest_io", PINNED))
 
     def test_a_trainer_that_is_killed_leaves_only_whole_requests(self):
-        root = self.root()
+        root = self.root_with_inbox()
         path = self.checkpoint(root)
         driver = Driver()
         driver.call("many", path, TO, 50)
@@ -286,14 +296,14 @@ class Streams(ClientCase):
         self.assertEqual(driver.call("wait", PUBLISHED, WAIT_S), (0, "", ""))
         name = driver.call("id")[2]
         self.assertEqual((opened["growing"], opened["submission_id"], opened["path"]), (True, f"{name}-growing", "ckpt:run/step-7"))
-        self.assertEqual(gateway.wait_for("POST", "/v1/checkpoints/g1/ranges", 2),
-                         [{"path": "__0_0.distcp", "offset": 0, "length": 1000}, {"path": "__0_0.distcp", "offset": 1000, "length": 2000}])
+        told = [(body["path"], body["offset"], body["length"]) for _, where, body in gateway.asked if where.endswith("/ranges")]  # again after a late answer
+        self.assertEqual(list(dict.fromkeys(told)), [("__0_0.distcp", 0, 1000), ("__0_0.distcp", 1000, 2000)])
         self.assertEqual(gateway.wait_for("POST", "/v1/checkpoints/g1/complete"), [{"pin": name}])
         self.assertTrue((root / ".tideway/pins" / name / ".metadata").is_file())
         self.assertEqual(driver.counts()["accepted"], 1)
 
     def test_one_that_is_abandoned_or_left_open_is_never_complete(self):
-        root = self.root()
+        root = self.root_with_inbox()
         gateway = self.streaming_gateway(root)
         driver = self.driver()
         driver.call("stream", root / "run/step-7", TO)
@@ -319,7 +329,7 @@ class Streams(ClientCase):
         self.assertEqual([body.get("growing", False) for how, where, body in gateway.asked if (how, where) == ("POST", "/v1/checkpoints")], [True, False])
 
     def test_with_the_gateway_away_it_waits_in_the_inbox_whole_and_held(self):
-        root = self.root()
+        root = self.root_with_inbox()
         driver = self.driver()
         driver.call("stream", root / "run/step-7", TO)
         self.checkpoint(root)
@@ -394,7 +404,7 @@ class Calls(ClientCase):
         self.assertEqual(self.driver().call("copy", "ckpt:a", "wisconsin:ckpt/a", WAIT_S)[:2], (4, "daemon_unreachable"))
 
     def test_submit_and_cancel_at_the_gateway_in_the_inbox_and_in_the_queue(self):
-        root = self.root()
+        root = self.root_with_inbox()
         driver = self.driver()
         driver.call("submit", root / "a", "wisconsin:ckpt/a", "mine")
         self.assertEqual(driver.call("wait", STORED, WAIT_S)[0], 0)

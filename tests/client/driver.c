@@ -57,7 +57,13 @@ static int do_replicate(char** words, int count, struct tideway_error* error) {
 static int do_stream(char** words, int count, struct tideway_error* error) {
   struct tideway_checkpoint checkpoint = {.size = sizeof checkpoint};
   const char* targets[1];
-  if (strcmp(words[0], "declare") == 0) return tideway_stream_declare(stream, count > 3 ? words[3] : NULL, strtoull(words[1], NULL, 10), strtoull(words[2], NULL, 10), error);
+  if (strcmp(words[0], "declare") == 0) {
+    struct tideway_range range = {.size = sizeof range};
+    range.file = count > 3 ? words[3] : NULL;
+    range.offset = strtoull(words[1], NULL, 10);
+    range.length = strtoull(words[2], NULL, 10);
+    return tideway_stream_declare(stream, &range, error);
+  }
   if (strcmp(words[0], "complete") == 0) {
     renew_ticket();
     count = tideway_stream_complete(stream, &ticket, error);
