@@ -64,11 +64,6 @@ std::optional<std::span<const std::byte>> find_attribute(std::span<const std::by
   return std::nullopt;
 }
 
-bool is_root(std::span<const std::byte> in) {
-  const auto message = take<tcmsg>(in);
-  return message && message->tcm_parent == TC_H_ROOT;
-}
-
 std::optional<uint64_t> nft_bytes(std::span<const std::byte> in) {
   if (!take<nfgenmsg>(in)) return std::nullopt;
   const auto data = find_attribute(in, NFTA_OBJ_DATA);
@@ -99,13 +94,13 @@ std::string next_of(const CounterName& name, int cause) {
 
 }  // namespace
 
-std::vector<std::byte> counter_request(const CounterName& name, uint32_t interface, uint32_t sequence) {
+std::vector<std::byte> counter_request(const CounterName& name, const CounterQuestion& question) {
   std::vector<std::byte> out;
   const bool is_nft = name.kind == CounterName::Kind::kNft;
   nlmsghdr header{};
   header.nlmsg_type = is_nft ? nft_type(NFT_MSG_GETOBJ) : is_class(name) ? uint16_t{RTM_GETTCLASS} : uint16_t{RTM_GETQDISC};
   header.nlmsg_flags = is_nft ? NLM_F_REQUEST : NLM_F_REQUEST | NLM_F_ECHO;  // tc tells who watches it, and who asks only on request
-  header.nlmsg_seq = sequence;
+  header.nlmsg_seq = question.sequence;
   put(out, header);
   if (is_nft) {
     put(out, nfgenmsg{.nfgen_family = name.family, .version = NFNETLINK_V0, .res_id = 0});
@@ -116,8 +111,9 @@ std::vector<std::byte> counter_request(const CounterName& name, uint32_t interfa
   } else {
     tcmsg message{};
     message.tcm_family = AF_UNSPEC;
-    message.tcm_ifindex = static_cast<int>(interface);
+    message.tcm_ifindex = static_cast<int>(question.interface);
     message.tcm_handle = name.handle;
+    if (question.place == CounterPlace::kAtRoot) message.tcm_parent = TC_H_ROOT;  // the kernel looks there, and compares the handle
     put(out, message);
   }
   header.nlmsg_len = static_cast<uint32_t>(out.size());
@@ -140,7 +136,7 @@ CounterAnswer counter_answer(const CounterName& name, std::span<const std::byte>
   const uint16_t wanted = is_nft ? nft_type(NFT_MSG_NEWOBJ) : is_class(name) ? uint16_t{RTM_NEWTCLASS} : uint16_t{RTM_NEWQDISC};
   if (header.nlmsg_type != wanted) return kUnknown;
   const auto bytes = is_nft ? nft_bytes(body) : tc_bytes(body);
-  return bytes ? CounterAnswer{.error = 0, .bytes = *bytes, .is_of_root = !is_nft && !is_class(name) && is_root(body)} : kUnknown;
+  return bytes ? CounterAnswer{.error = 0, .bytes = *bytes} : kUnknown;
 }
 
 Result<NetlinkCounter> NetlinkCounter::open(CounterName name) {
@@ -150,7 +146,7 @@ Result<NetlinkCounter> NetlinkCounter::open(CounterName name) {
   if (answer.error != 0)
     return Error{Fault::kConfigInvalid, "the counter " + counter.name_.text + " cannot be read: " + std::strerror(answer.error), next_of(counter.name_, answer.error)};
   counter.last_ = answer.bytes;
-  counter.is_of_root_ = answer.is_of_root;
+  counter.is_of_root_ = counter.name_.kind == CounterName::Kind::kTc && !is_class(counter.name_) && counter.ask(CounterPlace::kAtRoot).error == 0;
   return counter;
 }
 
@@ -159,10 +155,10 @@ NetlinkCounter::~NetlinkCounter() {
 }
 
 // The kernel answers within the call that asks. The index is asked for anew, because an interface may come back with another.
-CounterAnswer NetlinkCounter::ask() {
+CounterAnswer NetlinkCounter::ask(CounterPlace place) {
   const uint32_t interface = name_.kind == CounterName::Kind::kTc ? if_nametoindex(name_.device.c_str()) : 0;
   if (name_.kind == CounterName::Kind::kTc && interface == 0) return {.error = ENODEV};
-  const std::vector<std::byte> request = counter_request(name_, interface, ++sequence_);
+  const std::vector<std::byte> request = counter_request(name_, {interface, ++sequence_, place});
   if (send(fd_, request.data(), request.size(), 0) != static_cast<ssize_t>(request.size())) return {.error = errno};
   std::array<std::byte, kAnswerMax> answer;
   for (;;) {

@@ -14,12 +14,16 @@
 namespace tideway::daemon {
 
 // What is asked, and what an answer says. `interface`: the index of a kTc counter's device. Pure.
-std::vector<std::byte> counter_request(const CounterName& name, uint32_t interface, uint32_t sequence);
+enum class CounterPlace : uint8_t { kAnywhere, kAtRoot };  // the latter: a queue through which all goes that leaves the interface, or an error
+struct CounterQuestion {
+  uint32_t interface = 0, sequence = 0;
+  CounterPlace place = CounterPlace::kAnywhere;
+};
+std::vector<std::byte> counter_request(const CounterName& name, const CounterQuestion& question);
 // Errors: the kernel's errno; EBADMSG: it is no answer that we know.
 struct CounterAnswer {
   int error = 0;
   uint64_t bytes = 0;
-  bool is_of_root = false;  // of a queue through which all goes that leaves the interface
 };
 CounterAnswer counter_answer(const CounterName& name, std::span<const std::byte> message);
 
@@ -38,7 +42,7 @@ class NetlinkCounter {
 
  private:
   NetlinkCounter(CounterName name, int fd) : name_(std::move(name)), fd_(fd) {}
-  CounterAnswer ask();
+  CounterAnswer ask(CounterPlace place = CounterPlace::kAnywhere);
 
   CounterName name_;
   int fd_;

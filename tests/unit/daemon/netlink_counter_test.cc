@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace tideway::daemon {
 namespace {
@@ -50,8 +51,8 @@ std::vector<std::byte> nft_answer(uint64_t bytes) {
 }
 
 // TCA_STATS2 with TCA_STATS_BASIC: bytes, packets and what fills the struct.
-std::vector<std::byte> tc_answer(uint16_t type, uint64_t bytes, uint32_t parent = 0) {
-  return Message().u32(0).u32(3).u32(0x0001'0010).u32(parent).u32(0).u16(24).u16(7 | NLA_F_NESTED).u16(20).u16(1).u64(bytes).u32(9).u32(0).answer(type);
+std::vector<std::byte> tc_answer(uint16_t type, uint64_t bytes) {
+  return Message().u32(0).u32(3).u32(0x0001'0010).u32(0).u32(0).u16(24).u16(7 | NLA_F_NESTED).u16(20).u16(1).u64(bytes).u32(9).u32(0).answer(type);
 }
 
 TEST(CounterNameTest, NamesInterfacesPortsRulesAndQueues) {
@@ -72,15 +73,20 @@ TEST(CounterNameTest, NamesInterfacesPortsRulesAndQueues) {
 }
 
 TEST(NetlinkCounterTest, AsksForOneObjectByItsName) {
-  const auto nft = counter_request(named("nft:ip6/t/bulk"), 0, 7);
+  const auto nft = counter_request(named("nft:ip6/t/bulk"), {.interface = 0, .sequence = 7});
   // nlmsghdr, nfgenmsg, and three attributes with their texts, all padded to 4.
   const auto expected = Message().u32(kIpv6).u16(6).u16(1).u32(htonl(0x74'00'00'00)).u16(9).u16(2).u32(htonl(0x62'75'6c'6b)).u32(0).u16(8).u16(3).u32(htonl(1)).answer(10 << 8 | 19);
   ASSERT_EQ(nft.size(), expected.size());
   EXPECT_EQ(std::memcmp(nft.data() + 16, expected.data() + 16, nft.size() - 16), 0);
   EXPECT_EQ(std::memcmp(nft.data(), expected.data(), 6), 0);  // length and type
-  const auto tc = counter_request(named("tc:eth1/1:10"), 3, 8);
+  const auto tc = counter_request(named("tc:eth1/1:10"), {.interface = 3, .sequence = 8});
   EXPECT_EQ(tc, ([] { auto made = Message().u32(0).u32(3).u32(0x0001'0010).u32(0).u32(0).answer(42); made[6] = std::byte{NLM_F_REQUEST | NLM_F_ECHO}; made[8] = std::byte{8}; return made; }()));
-  EXPECT_EQ(counter_request(named("tc:eth1/1:"), 3, 8)[4], std::byte{38});  // RTM_GETQDISC
+  const auto queue = counter_request(named("tc:eth1/1:"), {.interface = 3, .sequence = 8});
+  EXPECT_EQ(queue[4], std::byte{38});  // RTM_GETQDISC
+  auto at_root = counter_request(named("tc:eth1/1:"), {.interface = 3, .sequence = 8, .place = CounterPlace::kAtRoot});
+  ASSERT_EQ(at_root.size(), queue.size());
+  for (size_t i = 0; i < 4; ++i) EXPECT_EQ(std::exchange(at_root[28 + i], std::byte{0}), std::byte{0xFF}) << i;  // tcm_parent
+  EXPECT_EQ(at_root, queue);
 }
 
 TEST(NetlinkCounterTest, ReadsTheBytesOfAnAnswer) {
@@ -89,14 +95,6 @@ TEST(NetlinkCounterTest, ReadsTheBytesOfAnAnswer) {
   EXPECT_EQ(counter_answer(named("tc:eth1/1:"), tc_answer(kQdiscAnswer, 1)).bytes, 1u);
   EXPECT_EQ(counter_answer(named("tc:eth1/1:"), tc_answer(kClassAnswer, 1)).error, EBADMSG);
   EXPECT_EQ(counter_answer(named("nft:inet/t/c"), Message().u32(static_cast<uint32_t>(-ENOENT)).answer(kErrorAnswer)).error, ENOENT);
-}
-
-TEST(NetlinkCounterTest, KnowsTheQueueThroughWhichAllGoes) {
-  constexpr uint32_t kRoot = 0xFFFF'FFFF, kClass = 0x0001'0010;
-  EXPECT_TRUE(counter_answer(named("tc:eth1/1:"), tc_answer(kQdiscAnswer, 1, kRoot)).is_of_root);
-  EXPECT_FALSE(counter_answer(named("tc:eth1/10:"), tc_answer(kQdiscAnswer, 1, kClass)).is_of_root);
-  EXPECT_FALSE(counter_answer(named("tc:eth1/1:10"), tc_answer(kClassAnswer, 1, kRoot)).is_of_root) << "a class at the top is one of several";
-  EXPECT_FALSE(counter_answer(named("nft:inet/t/c"), nft_answer(1)).is_of_root);
 }
 
 TEST(NetlinkCounterTest, AnAnswerThatIsCutShortOrLiesAboutLengthsIsNone) {
