@@ -25,6 +25,8 @@ constexpr double kLossBaseWeight = 0.25;    // of a new sample
 constexpr uint64_t kStartupLossMin = 6;     // packets; fewer may be one accident
 
 constexpr Bytes kTrain = 64_KiB;            // of the first flight: a burst that the pacer may send at higher rates anyway
+constexpr Bytes kTrainAgain = 256_KiB;      // of later flights, while no train has told anything
+constexpr uint64_t kTrainWindowPart = 2;    // of which a train is one part at most
 constexpr uint64_t kTrainPacketsMin = 16;   // shorter ones say more about clocks than about the path
 constexpr Duration kTrainRttMin = 5ms;      // doubling is as quick on shorter paths, and there the first flight is a large part of a BDP
 constexpr double kJumpMin = 1.5;            // times the rate there is; less is no jump
@@ -66,10 +68,14 @@ Bbr::Bbr(const ControllerConfig& config)
   pacing_rate_ = std::max(pacing_rate_, Rate::bytes_per_second(1));
 }
 
+// A receiver that looks at its port too seldom for the trains of the first flight is sent longer ones in those that follow.
 Bytes Bbr::train() const {
-  const Bytes size = std::min(kTrain, config_.window_initial);
+  const bool is_first_flight = acked_start_ < config_.window_initial;
+  const bool tries_again = phase_ == Phase::kStartup && jump_ == Jump::kNone && !is_pipe_full_;
+  if (!is_first_flight && !tries_again) return Bytes();
+  const Bytes size = is_first_flight ? std::min(kTrain, config_.window_initial) : std::min(kTrainAgain, window_ / kTrainWindowPart);
   const bool is_of_use = config_.rtt_initial >= kTrainRttMin && size >= config_.packet_size * kTrainPacketsMin;
-  return acked_start_ < config_.window_initial && is_of_use ? size : Bytes();
+  return is_of_use ? size : Bytes();
 }
 
 void Bbr::on_ack(const AckSample& sample) {
@@ -194,7 +200,7 @@ void Bbr::note_train(Rate rate) {
 }
 
 void Bbr::follow_trains(const AckSample& sample) {
-  if (sample.train_rate > Rate() && (jump_ == Jump::kNone || sample.round < jump_round_)) {
+  if (follows_trains_ && sample.train_rate > Rate() && (jump_ == Jump::kNone || sample.round < jump_round_)) {
     note_train(sample.train_rate);
     if (jump_ == Jump::kNone && capacity_ >= pacing_rate_ * kJumpMin) {
       start_jump(sample);
@@ -238,6 +244,7 @@ void Bbr::watch_jump(const AckSample& sample) {
 
 void Bbr::end_jump(const AckSample& sample) {
   jump_ = Jump::kHeld;
+  follows_trains_ = false;
   jump_round_ = sample.round + 1;  // shows what Up did in this one
   is_pipe_full_ = true;
   rate_full_ = bandwidth();
@@ -259,7 +266,8 @@ void Bbr::follow_probe(const AckSample& sample) {
 
 void Bbr::check_full_pipe(const AckSample& sample) {
   if (is_pipe_full_ || is_jumping()) return;
-  if (sample.limited_by == LimitedBy::kApplication) return;  // such a round tells what we had to send
+  // Such a round tells what we had to send; unless it met a queue all the same.
+  if (sample.limited_by == LimitedBy::kApplication && !has_queue()) return;
   const Rate best = std::max(rate_max_[0], rate_max_[1]);
   if (best >= rate_full_ * kFullPipeGrowth) {
     rate_full_ = best;

@@ -134,6 +134,7 @@ class Bbr final : public CongestionController {
   Bytes acked_start_;                // up to the first flight; probes of the path may be acked before any data leaves
   std::array<Rate, 4> trains_{};     // of the first flight, ascending
   size_t trains_counted_ = 0;
+  bool follows_trains_ = true;       // until a jump was held: what leaves then is paced, and shows how
   Rate capacity_;                    // this flow's share, as packet trains tell it; zero: unknown
   uint64_t jump_round_ = 0;          // whose acks show what the jump did, or the probe behind it
   Time jump_acked_from_ = kNever;    // the first of these acks
