@@ -247,7 +247,10 @@ void Bbr::end_jump(const AckSample& sample) {
   follows_trains_ = false;
   jump_round_ = sample.round + 1;  // shows what Up did in this one
   is_pipe_full_ = true;
-  rate_full_ = bandwidth();
+  // What left at this rate arrived, but for what was lost on the way, and at once; the samples may not show all of it yet.
+  const auto acked = static_cast<double>(jump_packets_acked_), lost = static_cast<double>(jump_packets_lost_);
+  const bool was_used = jump_acked_ * 2 >= capacity_.over(rtt_min_);
+  rate_full_ = std::max(bandwidth(), was_used ? capacity_ * (acked / (acked + lost)) : Rate());
   enter(Phase::kRefill, sample);
   enter(Phase::kUp, sample);
 }
