@@ -39,7 +39,9 @@ constexpr double kJumpAgain = 2;            // times the rate there is
 
 constexpr Duration kProbeWaitMin = 2s, kProbeWaitSpread = 1s;
 constexpr uint64_t kProbeRoundsMin = 62;    // as often as Reno would, so that we do not starve it on short paths
-constexpr double kProbeAgainGrowth = 1.12;  // of a quarter more: the path takes more than was tried, or others left
+constexpr double kSmallShare = 0.4;         // of a full path: a session with less probes again at once
+constexpr double kFairShare = 0.5;          // with which probes of one flow and of several bring a session the same
+constexpr double kSettle = 0.99;            // of the estimate per round: quick enough for a queue, too slow for noise
 constexpr uint32_t kUpRoundsMax = 10;       // an idle application never fills the pipe; do not wait for it
 
 constexpr Duration kRttProbeEvery = 5s;     // without a sample near the minimum
@@ -174,16 +176,42 @@ void Bbr::end_round(const AckSample& sample) {
     // A probe that had nothing to send found nothing out.
     if (sample.limited_by == LimitedBy::kNetwork) {
       rate_max_ = {Rate(), std::max(rate_max_[0], rate_round_)};
-      is_path_larger_ = rate_max_[1] >= rate_probed_from_ * kProbeAgainGrowth && !is_queued() && is_probe_sample_;
+      is_share_small_ = rate_max_[1] >= rate_probed_from_ * growth_of_small_share();
+      probes_again_ = is_share_small_ && is_probe_sample_;
     }
     is_cycle_counted_ = true;
     is_probe_sample_ = false;
     loss_.restart();
   }
+  settle_rate();
   rate_round_ = Rate();
   rtt_round_ = Duration::max();
   acked_round_ = Bytes();
   is_marked_ = false;
+}
+
+// The path is full, and this is what it gives us: what we once had and no longer get only feeds the queue. Who has a small share
+// keeps what it found until its next probe, or those with a larger one would take it back.
+void Bbr::settle_rate() {
+  if (phase_ != Phase::kCruise || !is_cycle_counted_ || is_share_small_ || !is_queued() || rate_round_ == Rate()) return;
+  for (Rate& rate : rate_max_) rate = std::min(rate, std::max(rate_round_, rate * kSettle));
+}
+
+// The flows of a session probe one after the other, each with its small share against all the rest, which yields the more to a
+// flow the less it has: with the gain of a lone flow, N of them would take nearly N times as much from others. So each asks for
+// what brings it as much, in relation to what it has, as a lone flow with kFairShare of the path.
+double Bbr::up_gain() const {
+  if (jump_ == Jump::kHeld) return kUpGain;  // at the start all flows of a session probe together, as one
+  const double growth = kUpGain / (1 + (kUpGain - 1) * kFairShare);
+  const double part = kFairShare / std::max(config_.flows, 1U);
+  return growth * (1 - part) / (1 - growth * part);
+}
+
+// What a probe brings a flow whose session has kSmallShare of a full path: with share s of it and sending g times as much, it gets
+// g / (1 + (g - 1) s) times as much. On a path with room it gets all of g.
+double Bbr::growth_of_small_share() const {
+  const double gain = up_gain();
+  return gain / (1 + (gain - 1) * kSmallShare / std::max(config_.flows, 1U));
 }
 
 // ---- the jump ------------------------------------------------------------------------------------------------------
@@ -348,7 +376,7 @@ void Bbr::step(const AckSample& sample) {
       else if (sample.in_flight <= std::min(bdp(1), window_cap())) enter(Phase::kCruise, sample);
       break;
     case Phase::kCruise:
-      if (is_path_larger_ || is_time_to_probe(sample)) enter(Phase::kRefill, sample);
+      if (probes_again_ || is_time_to_probe(sample)) enter(Phase::kRefill, sample);
       break;
     case Phase::kRefill:
       if (sample.round > entered_round_) enter(Phase::kUp, sample);
@@ -369,7 +397,7 @@ void Bbr::step_up(const AckSample& sample) {
     const uint64_t step = (inflight_hi_.count() >> std::max(1, 5 - static_cast<int>(rounds))) / std::max(config_.flows, 1U);
     inflight_hi_ += std::max(Bytes(step), config_.packet_size);
   }
-  if (rounds >= kUpRoundsMax || (rounds >= 1 && in_flight > bdp(kUpGain))) enter_down(sample);
+  if (rounds >= kUpRoundsMax || (rounds >= 1 && in_flight > bdp(up_gain()))) enter_down(sample);
 }
 
 void Bbr::step_probe_rtt(const AckSample& sample) {
@@ -397,7 +425,7 @@ void Bbr::enter(Phase phase, const AckSample& sample) {
       inflight_lo_ = Bytes::max();
       rate_lo_ = Rate::unlimited();
       rate_probed_from_ = bandwidth();
-      is_path_larger_ = false;
+      probes_again_ = false;
       loss_.restart();
       is_probe_sample_ = true;
       is_cycle_counted_ = false;
@@ -433,7 +461,7 @@ Bbr::Gains Bbr::gains() const {
     case Phase::kStartup: return {kStartupGain, kWindowGain};
     case Phase::kDrain: return {kDrainGain, kWindowGain};
     case Phase::kDown: return {kDownGain, kDownWindowGain};
-    case Phase::kUp: return {kUpGain, kUpWindowGain};
+    case Phase::kUp: return {up_gain(), kUpWindowGain};
     case Phase::kCruise:
     case Phase::kRefill: return {1, steady};
     case Phase::kProbeRtt: return {1, kProbeRttWindowGain};
