@@ -25,6 +25,8 @@ constexpr double kLossBaseWeight = 0.25;    // of a new sample
 constexpr uint64_t kStartupLossMin = 6;     // packets; fewer may be one accident
 
 constexpr Bytes kTrain = 64_KiB;            // of the first flight: a burst that the pacer may send at higher rates anyway
+constexpr Bytes kTrainAgain = 256_KiB;      // of later flights, while no train has told anything
+constexpr uint64_t kTrainWindowPart = 2;    // of which a train is one part at most
 constexpr uint64_t kTrainPacketsMin = 16;   // shorter ones say more about clocks than about the path
 constexpr Duration kTrainRttMin = 5ms;      // doubling is as quick on shorter paths, and there the first flight is a large part of a BDP
 constexpr double kJumpMin = 1.5;            // times the rate there is; less is no jump
@@ -37,7 +39,9 @@ constexpr double kJumpAgain = 2;            // times the rate there is
 
 constexpr Duration kProbeWaitMin = 2s, kProbeWaitSpread = 1s;
 constexpr uint64_t kProbeRoundsMin = 62;    // as often as Reno would, so that we do not starve it on short paths
-constexpr double kProbeAgainGrowth = 1.12;  // of a quarter more: the path takes more than was tried, or others left
+constexpr double kSmallShare = 0.4;         // of a full path: a session with less probes again at once
+constexpr double kFairShare = 0.5;          // with which probes of one flow and of several bring a session the same
+constexpr double kSettle = 0.99;            // of the estimate per round: quick enough for a queue, too slow for noise
 constexpr uint32_t kUpRoundsMax = 10;       // an idle application never fills the pipe; do not wait for it
 
 constexpr Duration kRttProbeEvery = 5s;     // without a sample near the minimum
@@ -66,10 +70,14 @@ Bbr::Bbr(const ControllerConfig& config)
   pacing_rate_ = std::max(pacing_rate_, Rate::bytes_per_second(1));
 }
 
+// A receiver that looks at its port too seldom for the trains of the first flight is sent longer ones in those that follow.
 Bytes Bbr::train() const {
-  const Bytes size = std::min(kTrain, config_.window_initial);
+  const bool is_first_flight = acked_start_ < config_.window_initial;
+  const bool tries_again = phase_ == Phase::kStartup && jump_ == Jump::kNone && !is_pipe_full_;
+  if (!is_first_flight && !tries_again) return Bytes();
+  const Bytes size = is_first_flight ? std::min(kTrain, config_.window_initial) : std::min(kTrainAgain, window_ / kTrainWindowPart);
   const bool is_of_use = config_.rtt_initial >= kTrainRttMin && size >= config_.packet_size * kTrainPacketsMin;
-  return acked_start_ < config_.window_initial && is_of_use ? size : Bytes();
+  return is_of_use ? size : Bytes();
 }
 
 void Bbr::on_ack(const AckSample& sample) {
@@ -168,16 +176,42 @@ void Bbr::end_round(const AckSample& sample) {
     // A probe that had nothing to send found nothing out.
     if (sample.limited_by == LimitedBy::kNetwork) {
       rate_max_ = {Rate(), std::max(rate_max_[0], rate_round_)};
-      is_path_larger_ = rate_max_[1] >= rate_probed_from_ * kProbeAgainGrowth && !is_queued() && is_probe_sample_;
+      is_share_small_ = rate_max_[1] >= rate_probed_from_ * growth_of_small_share();
+      probes_again_ = is_share_small_ && is_probe_sample_;
     }
     is_cycle_counted_ = true;
     is_probe_sample_ = false;
     loss_.restart();
   }
+  settle_rate();
   rate_round_ = Rate();
   rtt_round_ = Duration::max();
   acked_round_ = Bytes();
   is_marked_ = false;
+}
+
+// The path is full, and this is what it gives us: what we once had and no longer get only feeds the queue. Who has a small share
+// keeps what it found until its next probe, or those with a larger one would take it back.
+void Bbr::settle_rate() {
+  if (phase_ != Phase::kCruise || !is_cycle_counted_ || is_share_small_ || !is_queued() || rate_round_ == Rate()) return;
+  for (Rate& rate : rate_max_) rate = std::min(rate, std::max(rate_round_, rate * kSettle));
+}
+
+// The flows of a session probe one after the other, each with its small share against all the rest, which yields the more to a
+// flow the less it has: with the gain of a lone flow, N of them would take nearly N times as much from others. So each asks for
+// what brings it as much, in relation to what it has, as a lone flow with kFairShare of the path.
+double Bbr::up_gain() const {
+  if (jump_ == Jump::kHeld) return kUpGain;  // at the start all flows of a session probe together, as one
+  const double growth = kUpGain / (1 + (kUpGain - 1) * kFairShare);
+  const double part = kFairShare / std::max(config_.flows, 1U);
+  return growth * (1 - part) / (1 - growth * part);
+}
+
+// What a probe brings a flow whose session has kSmallShare of a full path: with share s of it and sending g times as much, it gets
+// g / (1 + (g - 1) s) times as much. On a path with room it gets all of g.
+double Bbr::growth_of_small_share() const {
+  const double gain = up_gain();
+  return gain / (1 + (gain - 1) * kSmallShare / std::max(config_.flows, 1U));
 }
 
 // ---- the jump ------------------------------------------------------------------------------------------------------
@@ -194,7 +228,7 @@ void Bbr::note_train(Rate rate) {
 }
 
 void Bbr::follow_trains(const AckSample& sample) {
-  if (sample.train_rate > Rate() && (jump_ == Jump::kNone || sample.round < jump_round_)) {
+  if (follows_trains_ && sample.train_rate > Rate() && (jump_ == Jump::kNone || sample.round < jump_round_)) {
     note_train(sample.train_rate);
     if (jump_ == Jump::kNone && capacity_ >= pacing_rate_ * kJumpMin) {
       start_jump(sample);
@@ -238,9 +272,13 @@ void Bbr::watch_jump(const AckSample& sample) {
 
 void Bbr::end_jump(const AckSample& sample) {
   jump_ = Jump::kHeld;
+  follows_trains_ = false;
   jump_round_ = sample.round + 1;  // shows what Up did in this one
   is_pipe_full_ = true;
-  rate_full_ = bandwidth();
+  // What left at this rate arrived, but for what was lost on the way, and at once; the samples may not show all of it yet.
+  const auto acked = static_cast<double>(jump_packets_acked_), lost = static_cast<double>(jump_packets_lost_);
+  const bool was_used = jump_acked_ * 2 >= capacity_.over(rtt_min_);
+  rate_full_ = std::max(bandwidth(), was_used ? capacity_ * (acked / (acked + lost)) : Rate());
   enter(Phase::kRefill, sample);
   enter(Phase::kUp, sample);
 }
@@ -259,7 +297,8 @@ void Bbr::follow_probe(const AckSample& sample) {
 
 void Bbr::check_full_pipe(const AckSample& sample) {
   if (is_pipe_full_ || is_jumping()) return;
-  if (sample.limited_by == LimitedBy::kApplication) return;  // such a round tells what we had to send
+  // Such a round tells what we had to send; unless it met a queue all the same.
+  if (sample.limited_by == LimitedBy::kApplication && !has_queue()) return;
   const Rate best = std::max(rate_max_[0], rate_max_[1]);
   if (best >= rate_full_ * kFullPipeGrowth) {
     rate_full_ = best;
@@ -337,7 +376,7 @@ void Bbr::step(const AckSample& sample) {
       else if (sample.in_flight <= std::min(bdp(1), window_cap())) enter(Phase::kCruise, sample);
       break;
     case Phase::kCruise:
-      if (is_path_larger_ || is_time_to_probe(sample)) enter(Phase::kRefill, sample);
+      if (probes_again_ || is_time_to_probe(sample)) enter(Phase::kRefill, sample);
       break;
     case Phase::kRefill:
       if (sample.round > entered_round_) enter(Phase::kUp, sample);
@@ -358,7 +397,7 @@ void Bbr::step_up(const AckSample& sample) {
     const uint64_t step = (inflight_hi_.count() >> std::max(1, 5 - static_cast<int>(rounds))) / std::max(config_.flows, 1U);
     inflight_hi_ += std::max(Bytes(step), config_.packet_size);
   }
-  if (rounds >= kUpRoundsMax || (rounds >= 1 && in_flight > bdp(kUpGain))) enter_down(sample);
+  if (rounds >= kUpRoundsMax || (rounds >= 1 && in_flight > bdp(up_gain()))) enter_down(sample);
 }
 
 void Bbr::step_probe_rtt(const AckSample& sample) {
@@ -386,7 +425,7 @@ void Bbr::enter(Phase phase, const AckSample& sample) {
       inflight_lo_ = Bytes::max();
       rate_lo_ = Rate::unlimited();
       rate_probed_from_ = bandwidth();
-      is_path_larger_ = false;
+      probes_again_ = false;
       loss_.restart();
       is_probe_sample_ = true;
       is_cycle_counted_ = false;
@@ -422,7 +461,7 @@ Bbr::Gains Bbr::gains() const {
     case Phase::kStartup: return {kStartupGain, kWindowGain};
     case Phase::kDrain: return {kDrainGain, kWindowGain};
     case Phase::kDown: return {kDownGain, kDownWindowGain};
-    case Phase::kUp: return {kUpGain, kUpWindowGain};
+    case Phase::kUp: return {up_gain(), kUpWindowGain};
     case Phase::kCruise:
     case Phase::kRefill: return {1, steady};
     case Phase::kProbeRtt: return {1, kProbeRttWindowGain};

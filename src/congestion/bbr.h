@@ -10,7 +10,11 @@
 // - Down takes the window to one BDP, so that a queue is gone after a round trip; flows of one session keep smaller windows
 //   than a lone one, because each takes its own best moments for the path's.
 // - Pacing is at the estimate, and goes under it only while even the least round trip of a round shows a queue.
-// - A probe all of which arrives, and at once, is followed by the next: a path that has doubled is found in a second or two, not in eight.
+// - A probe that brings more than one by a session with a fair share of a full path would is followed by the next at once: a path
+//   that has doubled is found in a second or two, not in eight, and a latecomer need not wait for what the others have too much.
+// - The flows of a session probe by less each, so that together they take no more from others than a lone one does.
+// - While a queue stays, the estimate follows what arrives, round by round: shares that were found while others had less would
+//   add up to more than the path, and stay in its queue until two more probes are over.
 // - The headroom left while cruising never goes under the measured BDP, because an empty pipe is what our users see.
 //
 // The start: the first flight leaves as packet trains, whose spread at the receiver tells the path's rate after one round
@@ -79,6 +83,7 @@ class Bbr final : public CongestionController {
   // Once per round.
   void end_round(const AckSample& sample);
   void judge_loss(const AckSample& sample);
+  void settle_rate();
   void check_full_pipe(const AckSample& sample);
 
   // Reactions.
@@ -92,6 +97,8 @@ class Bbr final : public CongestionController {
   void enter(Phase phase, const AckSample& sample);
   void enter_down(const AckSample& sample);
   bool is_time_to_probe(const AckSample& sample) const;
+  double up_gain() const;
+  double growth_of_small_share() const;
 
   // Outcome.
   Gains gains() const;
@@ -134,6 +141,7 @@ class Bbr final : public CongestionController {
   Bytes acked_start_;                // up to the first flight; probes of the path may be acked before any data leaves
   std::array<Rate, 4> trains_{};     // of the first flight, ascending
   size_t trains_counted_ = 0;
+  bool follows_trains_ = true;       // until a jump was held: what leaves then is paced, and shows how
   Rate capacity_;                    // this flow's share, as packet trains tell it; zero: unknown
   uint64_t jump_round_ = 0;          // whose acks show what the jump did, or the probe behind it
   Time jump_acked_from_ = kNever;    // the first of these acks
@@ -149,7 +157,8 @@ class Bbr final : public CongestionController {
   uint32_t rounds_up_ = 0;
   bool is_cycle_counted_ = true;     // rate_max_ moved on for the last probe
   Rate rate_probed_from_;            // what the model said before it
-  bool is_path_larger_ = false;      // than the last probe could show
+  bool is_share_small_ = false;      // of the path, or the path is larger than the last probe could show
+  bool probes_again_ = false;        // at once
   Duration rtt_probed_{};            // least during ProbeRtt
   Time probe_rtt_done_at_ = kNever;
   uint64_t probe_rtt_round_ = 0;

@@ -41,7 +41,8 @@ size_t Flow::write_burst(Time now, std::span<Packet> rooms) {
   if (recovery_.is_frozen() || recovery_.pacing_rate() > pacing_rate()) recovery_.on_app_limited();
   if (sealer_.prepare(now)) ++stats_.key_changes;
   rooms = rooms.first(std::min(rooms.size(), kBurstMax));
-  if (rooms.empty() || !can_send() || !recovery_.begin_burst(now, rooms.size())) return 0;
+  const BurstIs is = pacer_.is_in_train() ? BurstIs::kMoreOfTrain : BurstIs::kTrain;
+  if (rooms.empty() || !can_send() || !recovery_.begin_burst(now, rooms.size(), is)) return 0;
   builder_.begin({.rooms = rooms, .epoch = sealer_.epoch(), .first_number = recovery_.next_number(), .ecn = recovery_.ecn()});
   if (is_closed_) {
     write_close(now);
@@ -103,7 +104,8 @@ bool Flow::has_window() const {
 void Flow::note_sent(Time now, SentPacket packet, size_t size) {
   if (recovery_.ecn() == Ecn::kEct0) packet.state |= SentPacket::kIsEcnMarked;
   recovery_.on_sent(now, packet);
-  pacer_.on_sent(Bytes(size));
+  if (packet.kind == PacketKind::kData) pacer_.on_data_sent(Bytes(size));
+  else pacer_.on_sent(Bytes(size));
   path_.on_sent(Bytes(size));
   last_sent_ = now;
   ++stats_.packets_sent;

@@ -15,7 +15,7 @@ void Pacer::on_rate(Time now, Rate rate, Bytes packet, Bytes train) {
   packet_ = packet;
   train_ = train;
   const Bytes smooth = std::min({kQuantumMax, packet * kQuantumPackets, rate.over(kQuantumTime)});
-  quantum_ = std::max({packet, smooth, std::min(train, kQuantumMax)});
+  quantum_ = std::max({packet, smooth, std::min(train, kTrainMax)});
   size_bucket();
   tokens_ = is_first || rate.is_unlimited() ? bucket_ : std::min(tokens_, bucket_);
 }
@@ -43,7 +43,14 @@ void Pacer::on_sent(Bytes sent) {
   tokens_ = saturating_sub(tokens_, sent);
 }
 
+void Pacer::on_data_sent(Bytes sent) {
+  if (train_left_ < packet_ && tokens_ >= quantum_) train_left_ = train_;
+  train_left_ = saturating_sub(train_left_, sent);
+  on_sent(sent);
+}
+
 Time Pacer::next_send() const {
+  if (is_in_train()) return filled_at_;
   if (tokens_ >= quantum_) return filled_at_;
   const Duration wait = rate_.time_for(quantum_ - tokens_);
   return wait >= kNever - filled_at_ ? kNever : filled_at_ + wait + Duration(1);
@@ -51,7 +58,8 @@ Time Pacer::next_send() const {
 
 Bytes Pacer::available(Time now) const {
   const Bytes tokens = tokens_at(now);
-  return tokens >= quantum_ ? tokens : Bytes();
+  if (tokens >= quantum_) return tokens;
+  return is_in_train() ? std::min(tokens, train_left_) : Bytes();
 }
 
 Bytes Pacer::tokens_at(Time now) const {

@@ -34,9 +34,9 @@ Bytes Recovery::payload_max() const {
   return Bytes(wire::data_payload_for_mtu(mtu.count(), is_ipv4_));
 }
 
-bool Recovery::begin_burst(Time now, size_t packets_max) {
+bool Recovery::begin_burst(Time now, size_t packets_max, BurstIs is) {
   if (!sent_.reserve(packets_max)) return false;
-  sent_.begin_burst(rate_.on_burst_sent(now, sent_.in_flight()));
+  sent_.begin_burst(rate_.on_burst_sent(now, sent_.in_flight()), is);
   return true;
 }
 
@@ -45,7 +45,6 @@ void Recovery::on_sent(Time now, const SentPacket& packet) {
   sent_.add(packet);
   if (packet.kind == PacketKind::kUntracked) return;
   sent_.newest_burst().in_flight = sent_.in_flight();
-  sent_.newest_burst().size += packet.size();
   sent_.newest_burst().is_app_limited = rate_.is_app_limited();
   if (was_idle) timeout_.on_first_sent(now);
   if (probes_due_ > 0) --probes_due_;
@@ -127,8 +126,8 @@ void Recovery::sample(Time now, const wire::AckFrame& frame, const Acked& acked)
                        .rtt_min = rtt_.min(),
                        .rtt_smoothed = rtt_.smoothed(),
                        .delivery_rate = rate.rate,
-                       .train_rate = train_.on_ack({.train = newest.first_packet,
-                                                    .size = newest.size,
+                       .train_rate = train_.on_ack({.train = newest.train,
+                                                    .size = sent_.train_size(newest),
                                                     .acked = acked.bytes,
                                                     .received_at = frame.received_at}),
                        .round = controller_round(),

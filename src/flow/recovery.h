@@ -42,7 +42,7 @@ class Recovery {
            Credit& credit);
 
   // False: too much is in flight to keep track of more.
-  bool begin_burst(Time now, size_t packets_max);
+  bool begin_burst(Time now, size_t packets_max, BurstIs is = BurstIs::kTrain);
   void on_sent(Time now, const SentPacket& packet);  // takes next_number()
 
   struct AckOutcome {

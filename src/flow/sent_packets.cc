@@ -39,11 +39,19 @@ bool SentPackets::reserve(size_t packets) {
   return true;
 }
 
-void SentPackets::begin_burst(const BurstRecord& record) {
+void SentPackets::begin_burst(const BurstRecord& record, BurstIs is) {
   if (burst_next_ != 0 && newest_burst().first_packet == next_) --burst_next_;  // the last one stayed empty
+  const uint64_t train = is == BurstIs::kMoreOfTrain && burst_next_ != 0 ? newest_burst().train : burst_next_;
   ++burst_next_;
   newest_burst() = record;
   newest_burst().first_packet = next_;
+  newest_burst().train = train;
+}
+
+// A burst's record may be gone before the last packet of its train is.
+Bytes SentPackets::train_size(const BurstRecord& of) const {
+  const BurstRecord& first = bursts_[of.train & (bursts_.size() - 1)];
+  return first.train == of.train ? first.train_size : Bytes();
 }
 
 void SentPackets::add(const SentPacket& packet) {
@@ -59,6 +67,7 @@ void SentPackets::add(const SentPacket& packet) {
     interest_[(next_ & (packets_.size() - 1)) >> 6] |= uint64_t{1} << (next_ & 63);
     in_flight_ += added.size();
     ++packets_in_flight_;
+    if (BurstRecord& first = burst(newest_burst().train); first.train == newest_burst().train) first.train_size += added.size();
   }
   ++next_;
 }

@@ -26,6 +26,7 @@ enum class PacketKind : uint8_t {
   kProbe,
   kMtuProbe,   // `offset` is the IP MTU it tries; its loss says nothing about congestion
 };
+enum class BurstIs : uint8_t { kTrain, kMoreOfTrain };  // what leaves back to back, over one burst or several
 enum class PacketState : uint8_t { kGone, kInFlight, kLost };
 
 struct SentPacket {
@@ -55,8 +56,9 @@ struct BurstRecord {
   Time delivered_at;       // of the newest ack at that time
   Bytes delivered;         // acked until then
   Bytes in_flight;         // with this burst
-  Bytes size{};            // of what will be acked
   uint64_t first_packet = 0;
+  uint64_t train = 0;      // its number: that of the burst it began with
+  Bytes train_size{};      // of what will be acked of it; only the burst it began with knows
   bool is_app_limited = false;
 };
 
@@ -71,7 +73,8 @@ class SentPackets {
   // Makes sure that a burst of `packets` fits; lost packets that stand in the way are forgotten. False: the rings are
   // full of packets in flight.
   bool reserve(size_t packets);
-  void begin_burst(const BurstRecord& record);  // reserve() was true; a burst without a packet is taken back by the next
+  // reserve() was true; a burst without a packet is taken back by the next.
+  void begin_burst(const BurstRecord& record, BurstIs is = BurstIs::kTrain);
   void add(const SentPacket& packet);           // the next number
 
   uint64_t next_number() const { return next_; }
@@ -82,6 +85,7 @@ class SentPackets {
 
   BurstRecord& newest_burst() { return bursts_[(burst_next_ - 1) & (bursts_.size() - 1)]; }
   const BurstRecord& burst_of(uint64_t number) const;
+  Bytes train_size(const BurstRecord& burst) const;  // as far as it has left; zero: forgotten
   const SentPacket& at(uint64_t number) const { return packets_[number & (packets_.size() - 1)]; }
 
   // The first number in [from, end) that is of interest; `end` if none. `end` is at most next_number().
@@ -98,6 +102,7 @@ class SentPackets {
   SentPacket& entry(uint64_t number) { return packets_[number & (packets_.size() - 1)]; }
   void clear_bit(uint64_t number) { interest_[(number & (packets_.size() - 1)) >> 6] &= ~(uint64_t{1} << (number & 63)); }
   uint64_t burst_number(uint64_t number) const;
+  BurstRecord& burst(uint64_t burst_number) { return bursts_[burst_number & (bursts_.size() - 1)]; }
 
   std::vector<SentPacket> packets_;
   std::vector<uint64_t> interest_;

@@ -47,8 +47,9 @@ class TrainMeter {
     if (turns_ > 0) spread_ += ack.acked;
     else first_acked_ += ack.acked;
     if (spread_ + first_acked_ < size_ - size_ / 8) return Rate();
-    is_open_ = false;
-    return finish();
+    const Rate rate = finish();
+    is_open_ = rate == Rate();  // the turn that is still to come may be the one that was missing
+    return rate;
   }
   TrainMeter() = default;
 

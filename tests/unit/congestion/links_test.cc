@@ -148,10 +148,11 @@ std::vector<double> shares_of(const wan::LinkConfig& link, std::initializer_list
   std::vector<std::unique_ptr<CongestionController>> controllers;
   std::vector<std::unique_ptr<test::PathSimulation>> paths;
   std::vector<test::PathSimulation*> all;
+  const uint64_t most = std::max(flows_of_transfers);
   for (const uint32_t flows : flows_of_transfers) {
     for (uint32_t flow = 0; flow < flows; ++flow) {
       const Bytes size = test::PathSimulation::kPayload * packets;
-      const ControllerConfig config{.packet_size = size, .window_initial = std::max(256_KiB / flows, size * 2),
+      const ControllerConfig config{.packet_size = size, .window_initial = std::max(256_KiB, size * 2 * most) / flows,
                                     .rtt_initial = link.delay * 2, .flows = flows, .seed = controllers.size() + 1};
       controllers.push_back(find_controller("bbr", Rate()).value().make(config));
       paths.push_back(std::make_unique<test::PathSimulation>(model, *controllers.back(), packets));
@@ -203,6 +204,37 @@ TEST(BbrTransfers, FillAndShareLinksOfAnySpeedAndQueue) {
       EXPECT_GE(fairness(shares), queue < 1 ? 0.9 : 0.95) << name << ": " << shares[0] << " and " << shares[1];
     }
   }
+}
+
+// Though each of the four probes by itself.
+TEST(BbrTransfers, OfFourFlowsTakesNoMoreThanOneOfASingleFlow) {
+  struct Speed { Rate rate; uint64_t packets; };
+  for (const auto& [rate, packets] : {Speed{1_Gbit, 8}, Speed{10_Gbit, 64}, Speed{100_Gbit, 512}, Speed{400_Gbit, 2048}}) {
+    const wan::LinkConfig link{.rate = rate, .delay = 25ms, .queue = rate.over(50ms)};
+    const auto shares = shares_of(link, {4, 1}, packets);
+    EXPECT_GE(fairness(shares), 0.95) << rate.bits_per_second() << ": " << shares[0] << " and " << shares[1];
+    EXPECT_GE(shares[0] + shares[1], 0.97) << rate.bits_per_second();
+  }
+}
+
+TEST(BbrTransfers, LeaveNoStandingQueueWhileTheyShare) {
+  constexpr Duration kRtt = 50ms;
+  const wan::LinkConfig link{.rate = 1_Gbit, .delay = kRtt / 2, .queue = (1_Gbit).over(kRtt)};
+  wan::LinkModel model(Time(), link, 1);
+  std::vector<std::unique_ptr<CongestionController>> controllers;
+  std::vector<std::unique_ptr<test::PathSimulation>> paths;
+  std::vector<test::PathSimulation*> all;
+  for (uint64_t seed = 1; seed <= 4; ++seed) {
+    const Bytes size = test::PathSimulation::kPayload * 8;
+    controllers.push_back(find_controller("bbr", Rate()).value().make(
+        {.packet_size = size, .window_initial = 128_KiB, .rtt_initial = kRtt, .flows = 2, .seed = seed}));
+    paths.push_back(std::make_unique<test::PathSimulation>(model, *controllers.back(), 8));
+    all.push_back(paths.back().get());
+  }
+  test::run_together(all, Time(5s));
+  for (auto* path : all) path->take_result();
+  test::run_together(all, Time(15s));
+  for (auto* path : all) EXPECT_LT(path->take_result().queue_delay_mean, kRtt / 5);
 }
 
 // Within two seconds each way; what was under way at the change is lost to the simulation.

@@ -128,7 +128,27 @@ TEST(Trains, LeaveUntilTheFirstFlightIsAckedWhateverProbesWereBefore) {
   EXPECT_EQ(bbr.train(), 64_KiB);
   AckSample flight = ack_at(Time(1s) + 20ms, 2, LimitedBy::kNetwork);
   flight.acked = 128_KiB;
+  flight.train_rate = 900_Mbit;
   bbr.on_ack(flight);
+  EXPECT_EQ(bbr.train(), Bytes());
+}
+
+TEST(Trains, OfLaterFlightsAreLongerWhenThoseOfTheFirstToldNothing) {
+  Bbr bbr({.packet_size = PathSimulation::kPayload, .window_initial = 128_KiB, .rtt_initial = 20ms});
+  Time now(1s);
+  Bytes longest;
+  for (uint64_t round = 1; round < 5; ++round) {
+    AckSample flight = ack_at(now += 20ms, round, LimitedBy::kNetwork);
+    flight.acked = bbr.window();
+    flight.delivery_rate = Rate::of(bbr.window(), 20ms);
+    bbr.on_ack(flight);
+    EXPECT_LE(bbr.train(), bbr.window() / 2);
+    longest = std::max(longest, bbr.train());
+  }
+  EXPECT_EQ(longest, 256_KiB);
+  AckSample told = ack_at(now += 20ms, 5, LimitedBy::kNetwork);
+  told.train_rate = 9_Gbit;
+  bbr.on_ack(told);
   EXPECT_EQ(bbr.train(), Bytes());
 }
 

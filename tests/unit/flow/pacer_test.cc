@@ -178,5 +178,25 @@ TEST(Pacer, ATrainLeavesAtOnceAndTheRateStaysTheSame) {
   expect_rate(sent_in(pacer, kStart + 1ms, 20s, [] { return Duration(1); }), kRate, 20s);
 }
 
+TEST(Pacer, ALongTrainMayLeaveInSeveralBursts) {
+  Pacer pacer(kStart);
+  pacer.on_rate(kStart, 30_Mbit, kPacket, 256_KiB);
+  ASSERT_FALSE(pacer.is_in_train());
+  pacer.on_data_sent(kPacket * 60);
+  EXPECT_TRUE(pacer.is_in_train());
+  EXPECT_EQ(pacer.available(kStart), 256_KiB - kPacket * 60) << "and no more: then the next one has to come together";
+  EXPECT_LE(pacer.next_send(), kStart);
+  pacer.on_data_sent(pacer.available(kStart));
+  EXPECT_FALSE(pacer.is_in_train());
+  EXPECT_GT(pacer.next_send(), kStart + (30_Mbit).time_for(250_KiB));
+}
+
+TEST(Pacer, AnAckOrAProbeBeginsNoTrain) {
+  Pacer pacer(kStart);
+  pacer.on_rate(kStart, 30_Mbit, kPacket, 256_KiB);
+  pacer.on_sent(100_B);
+  EXPECT_FALSE(pacer.is_in_train());
+}
+
 }  // namespace
 }  // namespace tideway::flow

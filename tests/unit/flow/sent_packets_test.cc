@@ -42,6 +42,20 @@ TEST(SentPackets, CountsWhatIsInFlightAsUdpPayload) {
   EXPECT_EQ(sent.tail(), kFirst);
 }
 
+TEST(SentPackets, ATrainIsOneOverSeveralBursts) {
+  SentPackets sent(kFirst);
+  send_burst(sent, kStart, 2);
+  send_burst(sent, kStart + 1ms, 3);
+  ASSERT_TRUE(sent.reserve(4));
+  sent.begin_burst(burst_at(kStart + 1ms, sent.next_number()), BurstIs::kMoreOfTrain);
+  for (int i = 0; i < 4; ++i) sent.add(data());
+  EXPECT_EQ(sent.train_size(sent.burst_of(kFirst)), Bytes(2 * (1408 + 48)));
+  EXPECT_EQ(sent.train_size(sent.burst_of(kFirst + 2)), Bytes(7 * (1408 + 48)));
+  EXPECT_EQ(sent.train_size(sent.burst_of(kFirst + 8)), Bytes(7 * (1408 + 48)));
+  EXPECT_NE(sent.burst_of(kFirst).train, sent.burst_of(kFirst + 8).train);
+  EXPECT_EQ(sent.burst_of(kFirst + 2).train, sent.burst_of(kFirst + 8).train);
+}
+
 TEST(SentPackets, AnAckIsNeitherInFlightNorOfInterest) {
   SentPackets sent(kFirst);
   send_burst(sent, kStart, 1, {.length = 60, .kind = PacketKind::kUntracked});

@@ -42,7 +42,7 @@ struct Receiver {
 double share(Rate told) { return told.bits_per_second() / kPath.bits_per_second(); }
 
 TEST(TrainMeter, TellsTheRateOfThePath) {
-  for (const Duration turn : {1us, 20us, 50us, 100us, 150us}) {
+  for (const Duration turn : {1us, 20us, 50us, 100us, 150us, 250us}) {
     Receiver receiver{turn};
     EXPECT_NEAR(share(receiver.train_arrives()), 1, 0.08) << turn.count();
   }

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a cold start costs on hosts that look at their ports now and then only, because other things run on their cores: a path of
+// 1 Gbit/s that loses 1 % at random, its queue one BDP. 32 MiB are little more than one of its BDP at 200 ms, so nearly all of it is
+// start. With --gtest_output=xml the figures are properties.
+#include "sim/sim_pair.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+namespace tideway::test {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr SlotId kSlot{1};
+constexpr uint32_t kBlocks = 8, kLength = 4'190'000;
+constexpr double kPayloadShare = 1408.0 / 1522.0;  // of what a full packet charges the link
+
+struct Start {
+  Duration rtt, look;
+};
+
+// In round trips beyond the time that the bytes take on the link.
+double cost_of(const Start& start, uint64_t seed) {
+  SimPair sim({.link = {.rate = 1_Gbit, .delay = start.rtt / 2, .impairments = {.loss = 0.01}}, .paths = SimPairConfig::Paths::kShared,
+               .seed = seed, .controller = "bbr", .credit_blocks = 100, .unsent_max = 8 << 20, .receive_every = start.look,
+               .run_every = start.look});
+  sim.open({.slot = kSlot, .blocks = kBlocks, .length = kLength, .store_delay = milliseconds(5)});
+  EXPECT_TRUE(sim.run_until_done({kSlot}, seconds(30))) << state_of(sim);
+  const Duration ideal = ((1_Gbit) * (kPayloadShare * 0.99)).time_for(Bytes(uint64_t{kBlocks} * kLength));
+  return static_cast<double>((sim.now() - Time() - ideal).count()) / static_cast<double>(start.rtt.count());
+}
+
+// One round trip for the first flight, one for the last packets and one for those of them that were lost; the rest is the ramp.
+TEST(SimStart, FindsTheRateThoughTheHostsLookAtTheirPortsNowAndThen) {
+  struct Case { Start start; double most; };
+  for (const auto& [start, most] : {Case{{milliseconds(200), microseconds(20)}, 3.4}, Case{{milliseconds(200), microseconds(300)}, 4.0}}) {
+    std::vector<double> costs;
+    for (uint64_t seed = 1; seed <= 2; ++seed) costs.push_back(cost_of(start, seed));
+    const std::string name = std::to_string(start.rtt / milliseconds(1)) + "_ms_" + std::to_string(start.look / microseconds(1)) + "_us";
+    RecordProperty(name, std::to_string(*std::ranges::max_element(costs)));
+    EXPECT_LE(*std::ranges::max_element(costs), most) << name;
+  }
+}
+
+}  // namespace
+}  // namespace tideway::test
