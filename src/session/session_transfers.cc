@@ -76,7 +76,8 @@ std::shared_ptr<Transfer> Session::push(engine::StartSource start, messages::Ope
 std::shared_ptr<Transfer> Session::pull(engine::StartSink start, messages::OpenTransfer request) {
   auto transfer = add_transfer(Role::kSink, std::move(request));
   start.transfer = transfer->handle;
-  start.id = start.staging = transfer->id;
+  start.id = transfer->id;
+  if (!start.gather) start.staging = transfer->id;
   start.boot = around_.boot;
   start.board = transfer->board;
   around_.engine.post(std::move(start));
