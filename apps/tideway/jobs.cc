@@ -75,6 +75,8 @@ void print_whole(const api::JobView& view) {
   line("job", job.id);
   line("state", std::string(job::to_string(job.state)));
   for (const std::string& source : job.spec.sources) line("source", to_display(std::string_view(source)));
+  const std::vector<job::SourceShare> shares = view.progress ? view.progress->sources : job.outcome ? job.outcome->sources : std::vector<job::SourceShare>();
+  for (const job::SourceShare& share : shares) line("brought by", to_display(std::string_view(share.source)) + ' ' + to_string(share.bytes));
   line("destination", to_display(std::string_view(job.spec.destination)));
   line("class", std::string(job::to_string(job.spec.service)));
   if (job.spec.weight) line("weight", std::to_string(*job.spec.weight));

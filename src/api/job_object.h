@@ -14,6 +14,8 @@ Json to_object(const job::Outcome& outcome);
 Json to_object(const Error& error);
 Json to_object(const job::Wait& wait);
 Json to_object(const std::vector<job::EntryProblem>& problems);
+Json to_object(const std::vector<job::SourceShare>& sources);
+void read_sources(Fields& fields, std::vector<job::SourceShare>& into);
 Json to_object(const job::Job& job);  // all but its entries, its request and its lease
 Result<job::Job> read_job(const Json& json);
 void read_problems(Fields& fields, const char* name, std::vector<job::EntryProblem>& into);

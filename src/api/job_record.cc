@@ -63,10 +63,30 @@ bool from_hex(std::string_view text, std::span<std::byte> into) {
   return true;
 }
 
+Json to_object(const std::vector<job::SourceShare>& sources) {
+  Json list = Json::array();
+  for (const job::SourceShare& one : sources) list.push_back({{"source", one.source}, {"bytes", one.bytes.count()}});
+  return list;
+}
+
+void read_sources(Fields& fields, std::vector<job::SourceShare>& into) {
+  const Json* list = fields.array("sources");
+  if (list == nullptr) return;
+  for (const Json& item : *list) {
+    if (!item.is_object()) return fields.wrong("sources", "a list of objects");
+    Fields inner(item);
+    job::SourceShare& share = into.emplace_back();
+    inner.read("source", share.source);
+    inner.read("bytes", share.bytes);
+  }
+}
+
 Json to_object(const job::Outcome& outcome) {
-  return {{"root", "sha256:" + crypto::to_hex(outcome.root)}, {"entries", outcome.entries}, {"failed", outcome.failed}, {"skipped", outcome.skipped},
+  Json json{{"root", "sha256:" + crypto::to_hex(outcome.root)}, {"entries", outcome.entries}, {"failed", outcome.failed}, {"skipped", outcome.skipped},
           {"kept", outcome.kept}, {"leaves_rejected", outcome.leaves_rejected}, {"bytes", outcome.bytes.count()}, {"bytes_sent", outcome.bytes_sent.count()}, {"bytes_held", outcome.bytes_held.count()},
           {"milliseconds", outcome.milliseconds}, {"ratio", outcome.ratio}, {"loss", outcome.loss}};
+  if (!outcome.sources.empty()) json["sources"] = to_object(outcome.sources);
+  return json;
 }
 
 void read_outcome(Fields& fields, std::optional<job::Outcome>& into) {
@@ -88,6 +108,7 @@ void read_outcome(Fields& fields, std::optional<job::Outcome>& into) {
   inner.read("milliseconds", outcome.milliseconds);
   inner.read("ratio", outcome.ratio);
   inner.read("loss", outcome.loss);
+  read_sources(inner, outcome.sources);
 }
 
 Json to_object(const Error& error) { return {{"code", std::string(error.name())}, {"detail", error.what}, {"next", error.next}}; }

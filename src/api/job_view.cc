@@ -8,11 +8,13 @@ namespace tideway::api {
 namespace {
 
 Json to_object(const Progress& progress) {
-  return {{"stage", progress.stage}, {"backend", progress.backend}, {"entries", progress.entries}, {"failed", progress.failed}, {"skipped", progress.skipped},
+  Json json{{"stage", progress.stage}, {"backend", progress.backend}, {"entries", progress.entries}, {"failed", progress.failed}, {"skipped", progress.skipped},
           {"kept", progress.kept}, {"bytes_total", progress.bytes_needed.count()}, {"bytes_done", progress.bytes_verified.count()},
           {"bytes_durable", progress.bytes_durable.count()}, {"bytes_held", progress.bytes_held.count()}, {"bytes_raw", progress.bytes_raw.count()}, {"bytes_wire", progress.bytes_packed.count()},
           {"packets_sent", progress.packets_sent}, {"packets_lost", progress.packets_lost}, {"flows", progress.flows}, {"path_mtu", progress.path_mtu},
           {"rtt_ns", progress.rtt_ns}, {"host_lost_received", progress.host_lost_received}, {"host_lost_sent", progress.host_lost_sent}};
+  if (!progress.sources.empty()) json["sources"] = api::to_object(progress.sources);
+  return json;
 }
 
 void read_progress(Fields& fields, std::optional<Progress>& into) {
@@ -39,6 +41,7 @@ void read_progress(Fields& fields, std::optional<Progress>& into) {
   inner.read("rtt_ns", progress.rtt_ns);
   inner.read("host_lost_received", progress.host_lost_received);
   inner.read("host_lost_sent", progress.host_lost_sent);
+  read_sources(inner, progress.sources);
 }
 
 void add_forecast(const Forecast& forecast, Json& json) {

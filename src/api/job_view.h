@@ -20,6 +20,7 @@ struct Progress {
   uint64_t entries = 0, failed = 0, skipped = 0, kept = 0;
   Bytes bytes_needed, bytes_verified, bytes_durable, bytes_held, bytes_raw, bytes_packed;
   uint64_t packets_sent = 0, packets_lost = 0, flows = 0, path_mtu = 0, rtt_ns = 0, host_lost_received = 0, host_lost_sent = 0;
+  std::vector<job::SourceShare> sources = {};  // what each has brought so far, while it comes from several
   bool operator==(const Progress&) const = default;
 };
 

@@ -89,7 +89,7 @@ Checkpoints::Counts Checkpoints::counts() const {
 std::vector<session::Replica> Checkpoints::replicas_of(const std::string& series) const {
   std::vector<session::Replica> replicas;
   for (const auto& [id, job] : parts_.table.all())
-    if (is_checkpoint(job) && job.state == job::State::kPublished && job.spec.series == series && job.spec.step && job.removed == job::WallTime{}) replicas.push_back({job.spec.destination, *job.spec.step});
+    if (is_checkpoint(job) && job.state == job::State::kPublished && job.spec.series == series && job.spec.step && job.removed == job::WallTime{}) replicas.push_back({job.spec.destination, *job.spec.step, {}, job.outcome->bytes});
   return replicas;
 }
 
@@ -124,6 +124,7 @@ void Checkpoints::take_restore(const api::RestoreRequest& request, const http::C
   one.spec.submission_id = request.submission_id;
   one.spec.series = request.series;
   one.spec.step = chosen.front().step;
+  one.spec.bytes = chosen.front().bytes;
   one.spec.filters = filters_of(request.include);
   if (Status status = job::check(one.spec); !status.ok()) return answer(status.error());
   const auto copy = request_of(one.spec, {parts_.roots, parts_.peers});

@@ -17,16 +17,6 @@ PeerSessions::Sharing sharing_of(const job::Spec& spec) {
   return spec.rate_max.is_unlimited() && !spec.weight && !has_own_deadline ? PeerSessions::Sharing::kShared : PeerSessions::Sharing::kOwn;
 }
 
-Result<session::Address> parse_place(const std::string& text, const Names& names) {
-  const std::string first = text.substr(0, text.find(':'));
-  if (names.peers.named(first) != nullptr) return session::parse_address(text);
-  auto local = parse_root_place(text);
-  if (!local.ok()) return std::move(local).error();
-  if (names.roots.find(local.value().root, storage::Side::kSource) == nullptr)
-    return Error{Fault::kUsage, "\"" + to_display(first) + "\" is no root and no peer of this gateway", "see tideway peers, and GET /v1/roots"};
-  return session::Address(session::LocalAddress{text, text.back() == '/' ? session::Trailing::kSlash : session::Trailing::kPlain});
-}
-
 api::Progress to_progress(const session::CopyNumbers& numbers) {
   using enum session::CopyNumbers::Stage;
   const char* stage = numbers.stage == kConnect ? "connect" : numbers.stage == kScan ? "scan" : numbers.stage == kSend ? "send" : "publish";
@@ -78,56 +68,16 @@ Error why_it_ended(const Error& error, const job::Job& job) {
 
 }  // namespace
 
-Result<RootPlace> parse_root_place(std::string_view text) {
-  const size_t colon = text.find(':');
-  if (colon == text.npos || colon == 0)
-    return Error{Fault::kUsage, '"' + to_display(text.substr(0, 128)) + "\" names no root", "write root:path for a place here, and peer:root/path for one at a peer"};
-  auto name = ObjectName::from_text(text.substr(colon + 1));
-  if (!name.ok()) return std::move(name).error();
-  return RootPlace{std::string(text.substr(0, colon)), std::move(name).value()};
-}
-
-Result<session::CopyRequest> request_of(const job::Spec& spec, const Names& names) {
-  session::CopyRequest request;
-  for (const std::string& source : spec.sources) {
-    auto place = parse_place(source, names);
-    if (!place.ok()) return std::move(place).error();
-    request.sources.push_back(std::move(place).value());
+// What was gathered before counts as sent by this attempt.
+static void add_gathered(job::Outcome& outcome, std::vector<job::SourceShare> gathered, const std::string& last) {
+  const Bytes own = outcome.bytes_sent;
+  for (job::SourceShare& share : gathered) {
+    const Bytes held = std::min(share.bytes, outcome.bytes_held);
+    outcome.bytes_sent += held;
+    outcome.bytes_held -= held;
+    if (share.source == last) share.bytes += own;
   }
-  auto destination = parse_place(spec.destination, names);
-  if (!destination.ok()) return std::move(destination).error();
-  request.destination = std::move(destination).value();
-  const auto options = session::options_from({spec.compress, spec.verify, spec.publish, spec.last, spec.overwrite, spec.resume_verify});
-  if (!options.ok()) return options.error();
-  request.options = options.value();
-  request.options.rate_max = spec.rate_max;
-  for (const job::Filter& filter : spec.filters) {
-    storage::Filter checked;
-    if (Status status = checked.add(storage::Verdict::kInclude, filter.pattern); !status.ok()) return std::move(status).error();
-    request.filters.push_back({filter.kind == job::Filter::Kind::kInclude ? messages::FilterKind::kInclude : messages::FilterKind::kExclude, filter.pattern});
-  }
-  if (spec.only) {
-    request.only.emplace();
-    for (const std::string& text : *spec.only) {
-      auto name = ObjectName::from_text(text);
-      if (!name.ok()) return std::move(name).error();
-      request.only->push_back(std::move(name).value());
-    }
-  }
-  request.transfer_class = job::to_string(spec.service);
-  if (const auto peer = session::peer_of(request); !peer.ok()) return peer.error();
-  return request;
-}
-
-session::OpenLocal below_roots(const session::Roots& roots) {
-  return [&roots](const std::string& path, storage::Side side) -> Result<session::LocalPlace> {
-    auto place = parse_root_place(path);
-    if (!place.ok()) return std::move(place).error();
-    auto root = roots.find(place.value().root, side);
-    if (root == nullptr) return Error{Fault::kUsage, "there is no root \"" + place.value().root + '"', "see GET /v1/roots"};
-    if (Status status = side == storage::Side::kDestination ? roots.check_in_place(place.value().root) : success(); !status.ok()) return std::move(status).error();
-    return session::LocalPlace{std::move(root), std::move(place.value().name), place.value().root};
-  };
+  outcome.sources = std::move(gathered);
 }
 
 job::Outcome to_outcome(const engine::TransferDone::Outcome& done, const session::CopyNumbers& numbers, Duration took) {
@@ -158,6 +108,7 @@ JobRunner::Place JobRunner::find(const job::JobId& id) {
 void JobRunner::turn(Time now, job::WallTime wall) {
   turned_at_ = now;
   settle(now, wall);
+  turn_gathers(now, wall);
   std::erase_if(modes_, [&](const auto& mode) { return table_.find(mode.first) == nullptr || job::is_over(table_.find(mode.first)->state); });
   seek(now);
   table_.make_due_runs(wall);
@@ -225,7 +176,8 @@ bool JobRunner::has_room(const job::Job& job, job::WallTime wall) const {
   if (sharing_of(job.spec) == PeerSessions::Sharing::kOwn && !peers_.has_room(job.peer, PeerSessions::Sharing::kOwn)) return false;
   const job::Turn turn = job::turn_of(job.spec);
   const auto counts = [&](const Running& running) { return running.peer == job.peer && running.turn <= turn; };
-  return static_cast<size_t>(std::ranges::count_if(running_, counts)) < kRunningPerPeer;
+  const auto counts_too = [&](const Gathering& gathering) { return gathering.peer == job.peer && gathering.turn <= turn; };
+  return static_cast<size_t>(std::ranges::count_if(running_, counts) + std::ranges::count_if(gathering_, counts_too)) < kRunningPerPeer;
 }
 
 void JobRunner::start_due(Time now, job::WallTime wall) {
@@ -255,11 +207,16 @@ void JobRunner::start_queued(Time now, job::WallTime wall) {
 
 void JobRunner::start(const job::JobId& id, Time now, job::WallTime wall) {
   if (!table_.change(id, wall, [&](job::Job& job) { return job::start(job, wall); })) return;
+  if (!begin_gather(*table_.find(id), now)) launch(id, now, wall, nullptr);
+}
+
+void JobRunner::launch(const job::JobId& id, Time now, job::WallTime wall, const Gathering* gathered) {
   auto asked = ask(*table_.find(id), now, wall);
   if (!asked.ok()) return stumble(id, asked.error(), now, wall, job::Progressed::kNo);
   running_.push_back(std::move(asked).value());
   Running& running = running_.back();
-  running.started = now;
+  running.started = gathered != nullptr ? gathered->started : now;
+  if (gathered != nullptr) running.gathered = gathered->gather->shares();
   next_deal_ = now;
   running.transfer->on_report = [&running](const engine::EntryReported& report) {
     if (running.problems.size() < job::kProblemsKept)
@@ -295,6 +252,11 @@ Result<JobRunner::Running> JobRunner::ask(const job::Job& job, Time now, job::Wa
 
 // What a link's timetable holds back goes on from where it was when it opens again.
 void JobRunner::stop_paused(Time now, job::WallTime wall) {
+  std::vector<job::JobId> paused;
+  for (const Gathering& gathering : gathering_)
+    if (shares_.is_paused(gathering.peer, wall)) paused.push_back(gathering.id);
+  for (const job::JobId& id : paused)
+    if (leave_gather(id, now)) requeue(id, wall);
   for (Place place = running_.begin(); place != running_.end();) {
     const Place here = place++;
     if (!shares_.is_paused(here->peer, wall)) continue;
@@ -361,7 +323,8 @@ void JobRunner::finish(Place place, Time now, job::WallTime wall) {
   const bool goes_on = !ended.ok() && peers_.changes_carrier(running.peer, *running.session, ended.error(), now);
   peers_.give_back(running.session, now);
   if (ended.ok()) {
-    const job::Outcome outcome = to_outcome(ended.value(), numbers, now - running.started);
+    job::Outcome outcome = to_outcome(ended.value(), numbers, now - running.started);
+    add_gathered(outcome, std::move(running.gathered), table_.find(running.id)->spec.sources.front());
     table_.change(running.id, wall, [&](job::Job& job) {
       job.bytes_durable = outcome.bytes;
       return job::publish(job, wall, outcome);
@@ -372,6 +335,7 @@ void JobRunner::finish(Place place, Time now, job::WallTime wall) {
   job::Progressed progressed = job::Progressed::kNo;
   table_.change(running.id, wall, [&](job::Job& job) {
     progressed = job::note_reached(job, numbers.bytes_held + numbers.bytes_verified);
+    if (std::ranges::any_of(running.gathered, [](const job::SourceShare& share) { return share.bytes > 0_B; })) progressed = job::Progressed::kYes;
     const bool went_away = running.was_up && ended.error().fault == Fault::kPeerLost;
     if (job.spec.patience == job::Patience::kCommand && (!went_away || job.attempts == 0)) progressed = went_away ? job::Progressed::kYes : job::Progressed::kNo;
     return std::exchange(job.bytes_durable, numbers.bytes_durable) != numbers.bytes_durable;
@@ -477,6 +441,10 @@ void JobRunner::take_up(ShareRules rules) {
 }
 
 std::optional<Bytes> JobRunner::left_of(const job::JobId& id) const {
+  if (const Gather* gather = gather_of(id)) {
+    const api::Progress progress = gather->progress();
+    return progress.stage == "send" ? std::optional(saturating_sub(progress.bytes_needed, progress.bytes_verified)) : std::nullopt;
+  }
   const auto found = std::ranges::find(running_, id, &Running::id);
   if (found == running_.end()) return std::nullopt;
   const session::CopyNumbers numbers = session::numbers_of(*found->transfer, found->session, gateway_.engine());
@@ -487,6 +455,7 @@ std::optional<Bytes> JobRunner::left_of(const job::JobId& id) const {
 
 bool JobRunner::pause(const job::JobId& id, Time now, job::WallTime wall) {
   settle(now, wall);
+  leave_gather(id, now);
   if (const Place place = find(id); place != running_.end()) leave(place, now);
   forget_retry(id);
   table_.change(id, wall, [](job::Job& job) { return job::pause(job); });
@@ -502,6 +471,7 @@ bool JobRunner::resume(const job::JobId& id, Time, job::WallTime wall) {
 // What was published by now stays published.
 bool JobRunner::cancel(const job::JobId& id, Time now, job::WallTime wall) {
   settle(now, wall);
+  leave_gather(id, now);
   if (const Place place = find(id); place != running_.end()) leave(place, now);
   forget_retry(id);
   table_.change(id, wall, [&](job::Job& job) { return job::cancel(job, wall); });
@@ -515,6 +485,7 @@ bool JobRunner::set_rate(const job::JobId& id, Rate rate, Time now, job::WallTim
     job.spec.rate_max = rate;
     return true;
   });
+  if (changed && leave_gather(id, now)) requeue(id, wall);
   const Place place = find(id);
   if (!changed || place == running_.end()) return table_.find(id) != nullptr;
   if (place->pushes() && place->use.sharing == PeerSessions::Sharing::kOwn) {
@@ -539,6 +510,7 @@ bool JobRunner::set_rank(const job::JobId& id, const Rank& rank, Time now, job::
     job.spec.weight = weight;
     return true;
   });
+  if (changed && leave_gather(id, now)) requeue(id, wall);
   if (const Place place = find(id); changed && place != running_.end()) requeue(place, now, wall);
   return table_.find(id) != nullptr;
 }
@@ -546,16 +518,24 @@ bool JobRunner::set_rank(const job::JobId& id, const Rank& rank, Time now, job::
 void JobRunner::stop(Time now, job::WallTime wall) {
   settle(now, wall);
   while (!running_.empty()) requeue(running_.begin(), now, wall);
+  while (!gathering_.empty()) {
+    const job::JobId id = gathering_.front().id;
+    leave_gather(id, now);
+    requeue(id, wall);
+  }
   retry_at_.clear();
 }
 
 std::optional<api::Progress> JobRunner::progress(const job::JobId& id) const {
+  if (const Gather* gather = gather_of(id)) return gather->progress();
   const auto found = std::ranges::find(running_, id, &Running::id);
   if (found == running_.end()) return std::nullopt;
   session::CopyNumbers numbers = session::numbers_of(*found->transfer, found->session, gateway_.engine());
   numbers.packets_sent -= std::min(numbers.packets_sent, found->packets_sent);
   numbers.packets_lost -= std::min(numbers.packets_lost, found->packets_lost);
-  return to_progress(numbers);
+  api::Progress progress = to_progress(numbers);
+  progress.sources = found->gathered;
+  return progress;
 }
 
 Rate JobRunner::ahead_of(const job::Job& job, job::WallTime wall) const {
@@ -589,6 +569,7 @@ std::optional<Duration> JobRunner::retries_in(const job::JobId& id, Time now) co
 std::vector<job::JobId> JobRunner::running_ids() const {
   std::vector<job::JobId> ids;
   for (const Running& running : running_) ids.push_back(running.id);
+  for (const Gathering& gathering : gathering_) ids.push_back(gathering.id);
   return ids;
 }
 

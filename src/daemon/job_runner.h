@@ -7,10 +7,10 @@
 #include "api/job_view.h"
 #include "base/random.h"
 #include "daemon/away_peers.h"
+#include "daemon/gather.h"
+#include "daemon/job_request.h"
 #include "daemon/job_table.h"
 #include "daemon/link_shares.h"
-#include "daemon/peer_sessions.h"
-#include "session/copy.h"
 
 #include <algorithm>
 #include <list>
@@ -21,24 +21,6 @@ namespace tideway::daemon {
 
 // Of one peer at a time. Jobs of a better class do not wait for those of a lesser one: each class counts those before it alone.
 inline constexpr size_t kRunningPerPeer = 4;
-
-// A place of this machine in a job: `root:path`.
-struct RootPlace {
-  std::string root;
-  ObjectName name;
-};
-// Errors: usage.
-Result<RootPlace> parse_root_place(std::string_view text);
-
-// What a job's specification means for the session. Errors: usage, unsupported: an address or a word that nothing here knows.
-struct Names {
-  const session::Roots& roots;
-  const PeerSessions& peers;
-};
-Result<session::CopyRequest> request_of(const job::Spec& spec, const Names& names);
-
-// Where a job's local places lie: below a root of this gateway, which is held open since its start.
-session::OpenLocal below_roots(const session::Roots& roots);
 
 job::Outcome to_outcome(const engine::TransferDone::Outcome& done, const session::CopyNumbers& numbers, Duration took);
 
@@ -95,8 +77,8 @@ class JobRunner {
   // Of a job that sends: what the last deal gave it, and what it sent before that.
   struct Share { Rate given, sent; };
   std::optional<Share> share_of(const job::JobId& id) const;
-  size_t running() const { return running_.size(); }
-  size_t running_with(std::string_view peer) const { return static_cast<size_t>(std::ranges::count(running_, peer, &Running::peer)); }
+  size_t running() const { return running_.size() + gathering_.size(); }
+  size_t running_with(std::string_view peer) const { return static_cast<size_t>(std::ranges::count(running_, peer, &Running::peer) + std::ranges::count(gathering_, peer, &Gathering::peer)); }
   std::vector<job::JobId> running_ids() const;
 
  private:
@@ -117,9 +99,18 @@ class JobRunner {
     Rate given = Rate::unlimited(), sent{};  // what the last deal gave it, and what it sent since
     Steer steer{};
     HoldReason held_to = HoldReason::kNone;  // a rate, at the last deal
+    std::vector<job::SourceShare> gathered{};  // before it began, from several sources
     bool pushes() const { return transfer->role == session::Role::kSource; }
   };
   using Place = std::list<Running>::iterator;
+  // A job that runs, and whose own transfer is still to begin.
+  struct Gathering {
+    job::JobId id;
+    std::string peer;
+    job::Turn turn;
+    Time started{};
+    std::unique_ptr<Gather> gather;
+  };
 
   void settle(Time now, job::WallTime wall);
   void judge_carrier(const Running& running);
@@ -131,6 +122,11 @@ class JobRunner {
   void measure(Time now);
   void start(const job::JobId& id, Time now, job::WallTime wall);
   Result<Running> ask(const job::Job& job, Time now, job::WallTime wall);
+  void launch(const job::JobId& id, Time now, job::WallTime wall, const Gathering* gathered);
+  bool begin_gather(const job::Job& job, Time now);
+  void turn_gathers(Time now, job::WallTime wall);
+  bool leave_gather(const job::JobId& id, Time now);       // false: it gathers nothing
+  const Gather* gather_of(const job::JobId& id) const;
   void finish(Place place, Time now, job::WallTime wall);
   void leave(Place place, Time now);                      // tells the peer, and forgets the attempt
   void requeue(const job::JobId& id, job::WallTime wall); // what ran waits for its turn, and goes on from where it was
@@ -151,6 +147,7 @@ class JobRunner {
   Random random_;
   std::map<job::JobId, Mode> modes_;         // of jobs that are not in the mode of their class
   std::list<Running> running_;               // callbacks of transfers point into it
+  std::list<Gathering> gathering_;           // the same
   std::map<job::JobId, Time> retry_at_;      // of waiting jobs
   AwayPeers away_;
   std::map<std::string, session::Session*> probes_;  // by peer that is away: a session that asks whether it is back

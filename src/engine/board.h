@@ -41,6 +41,19 @@ struct alignas(64) TransferBoard {
   Counter blocks_queued;              // a sink's, behind which others waited to be unpacked
 };
 
+// Sources that one tree is gathered from at once: more than fill a link are rare, and each costs buffers.
+inline constexpr uint32_t kGatherSourcesMax = 4;
+
+// What is gathered from several sources. Written by its home io worker.
+struct alignas(64) GatherBoard {
+  Counter bytes_listed;                   // once the list is known
+  Counter bytes_held;                     // of these, what the sink had before
+  Counter bytes_missing;                  // what was to be gathered; zero: it is not known yet
+  Counter bytes_of[kGatherSourcesMax];    // verified and written, of each source
+  Counter bytes_durable;
+  Counter is_over;                        // 1: nothing more is gathered
+};
+
 // The io worker, written by itself.
 struct alignas(64) IoBoard {
   Counter syncs, sync_ns;     // of batches of what was written, and how long all of them took

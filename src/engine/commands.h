@@ -192,6 +192,18 @@ struct RemoveTree {
 
 struct RepairOrder;
 
+// One of the transfers that bring parts of one tree from several sources into one staging (engine/gather_path.h). The first one that
+// comes says where; EndGather ends it.
+using GatherHandle = Id<struct GatherHandleTag, uint32_t>;
+struct GatherPart {
+  GatherHandle gather;
+  uint32_t source = 0, sources = 1;             // below kGatherSourcesMax; how many there are
+  std::shared_ptr<GatherBoard> board;
+};
+struct EndGather {
+  GatherHandle gather;
+};
+
 struct StartSink {
   TransferHandle transfer;
   TransferId id{};
@@ -211,6 +223,7 @@ struct StartSink {
   std::shared_ptr<const RepairOrder> repair;    // set: nothing is published; damaged files of what was are mended
   enum class Base : uint8_t { kNone, kSibling } base = Base::kNone;  // what of an earlier checkpoint beside it need not be sent again
   TransferId ahead{};                           // names the staging of what went ahead of it, if anything did
+  std::optional<GatherPart> gather = {};        // set: nothing is published, what comes stays in staging
 };
 
 using TransferMessage =
@@ -231,7 +244,7 @@ struct EndTransfer {   // over, or given up: forget it
   Leftovers leftovers = Leftovers::kKept;  // of what was not published: another run may go on from there, if there is anything
 };
 
-using IoCommand = std::variant<StartSource, SourceAccepted, StartSink, FromPeer, MessageTaken, EndTransfer, RemoveTree, Grown>;
+using IoCommand = std::variant<StartSource, SourceAccepted, StartSink, FromPeer, MessageTaken, EndTransfer, RemoveTree, Grown, EndGather>;
 
 // ---- io → control --------------------------------------------------------------------------------------------------
 

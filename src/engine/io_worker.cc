@@ -45,6 +45,10 @@ bool IoWorker::poll(Time now) {
     worked |= path->poll(now, events_);
     undurable += path->undurable();
   }
+  for (auto& [handle, path] : gathering_) {
+    worked |= path->poll(now, events_);
+    undurable += path->undurable();
+  }
   board_.bytes_undurable.set(undurable.count());
   return worked;
 }
@@ -52,9 +56,10 @@ bool IoWorker::poll(Time now) {
 Duration IoWorker::nap() const {
   const auto is_reading = [](const auto& entry) { return entry.second->has_reads(); };
   const auto is_writing = [](const auto& entry) { return entry.second->has_writes(); };
-  if (std::any_of(sending_.begin(), sending_.end(), is_reading) || std::any_of(receiving_.begin(), receiving_.end(), is_writing))
+  if (std::any_of(sending_.begin(), sending_.end(), is_reading) || std::any_of(receiving_.begin(), receiving_.end(), is_writing) ||
+      std::any_of(gathering_.begin(), gathering_.end(), is_writing))
     return kNapAtWork;
-  return sending_.empty() && receiving_.empty() ? kNapAsleep : kNapIdle;
+  return sending_.empty() && receiving_.empty() && gathering_.empty() ? kNapAsleep : kNapIdle;
 }
 
 bool IoWorker::has_commands() const {
@@ -94,8 +99,23 @@ void IoWorker::obey(StartSource&& start) {
   sending_[handle] = std::make_unique<SendPath>(std::move(start), SendPath::Reads{std::move(store), std::move(holds), std::move(published)}, rings_, pool_);
 }
 
+GatherPath* IoWorker::gather_of(TransferHandle transfer) {
+  const auto found = std::ranges::find_if(gathering_, [&](const auto& one) { return one.second->has(transfer); });
+  return found == gathering_.end() ? nullptr : found->second.get();
+}
+
+void IoWorker::obey(EndGather&& end) {
+  const auto ended = gathering_.extract(end.gather);
+  if (!ended.empty()) ended.mapped()->end(now_);
+}
+
 void IoWorker::obey(StartSink&& start) {
   const TransferHandle handle = start.transfer;
+  if (start.gather) {
+    auto& path = gathering_[start.gather->gather];
+    if (path == nullptr) path = std::make_unique<GatherPath>(GatherPath::Around{*queue_, rings_, board_, Bytes(kBufferSize) * layout_.buffers_receiving});
+    return path->join(std::move(start), events_);
+  }
   const ReceivePath::Around around{*queue_, rings_, leaf_buffers_, staging_book_, board_, Bytes(kBufferSize) * layout_.buffers_receiving};
   receiving_[handle] = std::make_unique<ReceivePath>(std::move(start), around);
 }
@@ -107,18 +127,21 @@ void IoWorker::obey(SourceAccepted&& accepted) {
 void IoWorker::obey(FromPeer&& from) {
   if (SendPath* path = find_in(sending_, from.transfer)) path->on_peer_message(std::move(from.message), events_);
   if (ReceivePath* path = find_in(receiving_, from.transfer)) path->on_peer_message(std::move(from.message), events_);
+  else if (GatherPath* gather = gather_of(from.transfer)) gather->on_peer_message(from.transfer, std::move(from.message));
   events_.emit(PeerMessageTaken{from.transfer});
 }
 
 void IoWorker::obey(MessageTaken&& taken) {
   if (SendPath* path = find_in(sending_, taken.transfer)) path->on_message_taken();
   if (ReceivePath* path = find_in(receiving_, taken.transfer)) path->on_message_taken();
+  else if (GatherPath* gather = gather_of(taken.transfer)) gather->on_message_taken(taken.transfer);
 }
 
 void IoWorker::obey(EndTransfer&& end) {
   sending_.erase(end.transfer);
   if (ReceivePath* path = find_in(receiving_, end.transfer)) path->leave(now_, end.leftovers);
   receiving_.erase(end.transfer);
+  if (GatherPath* gather = gather_of(end.transfer)) gather->leave(end.transfer);
 }
 
 void IoWorker::obey(Grown&& grown) {
@@ -161,6 +184,7 @@ bool IoWorker::take_blocks() {
     }
     while (auto unpacked = cpu->unpacked.pop()) {
       if (ReceivePath* path = find_in(receiving_, unpacked->transfer)) path->on_block(std::move(*unpacked), events_);
+      else if (GatherPath* gather = gather_of(unpacked->transfer)) gather->on_block(std::move(*unpacked));
       else give_home(rings_, std::move(*unpacked));
       worked = true;
     }

@@ -5,6 +5,7 @@
 // Thread: io worker.
 #pragma once
 #include "engine/event_outlet.h"
+#include "engine/gather_path.h"
 #include "engine/layout.h"
 #include "engine/receive_path.h"
 #include "engine/send_path.h"
@@ -37,6 +38,8 @@ class IoWorker {
   void obey(EndTransfer&& end);
   void obey(Grown&& grown);
   void obey(RemoveTree&& remove);
+  void obey(EndGather&& end);
+  GatherPath* gather_of(TransferHandle transfer);
   bool take_blocks();
 
   const Layout layout_;
@@ -50,6 +53,7 @@ class IoWorker {
   Time now_{};  // of this turn
   std::map<TransferHandle, std::unique_ptr<SendPath>> sending_;
   std::map<TransferHandle, std::unique_ptr<ReceivePath>> receiving_;
+  std::map<GatherHandle, std::unique_ptr<GatherPath>> gathering_;
 };
 
 }  // namespace tideway::engine

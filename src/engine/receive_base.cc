@@ -97,7 +97,7 @@ bool ReceivePath::copy_same() {
   writing->room = std::move(room);
   if (!bad.empty()) receiver_->on_bad_segments(same.key, bad);
   clone(*writing);
-  add_writing(std::move(writing));
+  writes_.add(std::move(writing));
   return true;
 }
 

@@ -9,10 +9,9 @@
 namespace tideway::engine {
 namespace {
 
-constexpr uint32_t kWritingsMax = 1 << 14;  // numbers of blocks being written; far more than buffers
 constexpr std::string_view kBlockingQueue = "threads";
 constexpr size_t kWritingsBehind = 2;       // when another one comes: the disk does not keep up
-constexpr uint32_t kReadTokens = 1U << 30;
+constexpr uint32_t kReadTokens = kWriteTokens;
 constexpr uint32_t kSyncToken = kCloseTokens - 1, kBatchToken = kCloseTokens - 2;
 constexpr Duration kDeliveredPeriod = std::chrono::milliseconds(10);
 
@@ -31,16 +30,6 @@ storage::PublishRules rules_from(const messages::TransferOptions& options) {
 
 }  // namespace
 
-void tell_freed(Rings& rings, const BufferFreed& freed) {
-  const uint32_t net_worker = net_worker_of(freed.lane);
-  pass_on(rings.io_net[net_worker]->freed, BufferFreed(freed), *rings.net_bells[net_worker]);
-}
-
-void give_home(Rings& rings, BlockUnpacked&& block, Bytes credit_max) {
-  if (block.block.ok()) block.block.value().bytes.reset();
-  tell_freed(rings, {block.lane, block.key.slot, credit_max});
-}
-
 ReceivePath::ReceivePath(StartSink&& start, const Around& around)
     : start_(std::move(start)), queue_(around.queue), rings_(around.rings), leaf_buffers_(around.leaf_buffers), staging_book_(around.staging_book), io_board_(around.board), buffers_(around.buffers),
       rules_(rules_from(start_.options)), next_close_token_(kCloseTokens) {
@@ -50,7 +39,7 @@ ReceivePath::ReceivePath(StartSink&& start, const Around& around)
 ReceivePath::~ReceivePath() {
   leave({}, Leftovers::kKept);
   for (BlockUnpacked& block : waiting_) give_home(rings_, std::move(block));
-  for (auto& [number, writing] : writings_) give_back(*writing);
+  while (auto writing = writes_.take_any()) give_back(*writing);
 }
 
 void ReceivePath::give_back(Writing& writing) {
@@ -112,7 +101,7 @@ void ReceivePath::on_block(BlockUnpacked&& block, EventOutlet&) {
   board().blocks.add(1);
   // Where writing blocks its thread, and that thread also unpacks, blocks pile up before they are unpacked.
   const bool is_behind = block.behind == BlockUnpacked::Behind::kMore, blocks_its_thread = queue_.name() == kBlockingQueue;
-  if (writings_.size() >= kWritingsBehind || (is_behind && blocks_its_thread)) board().blocks_unwritten.add(1);
+  if (writes_.size() >= kWritingsBehind || (is_behind && blocks_its_thread)) board().blocks_unwritten.add(1);
   else if (is_behind) board().blocks_queued.add(1);
   waiting_.push_back(std::move(block));
   if (Status status = place_waiting(); !status.ok()) fail(status.error());
@@ -135,33 +124,9 @@ Status ReceivePath::place_waiting() {
 
 Status ReceivePath::take_block(BlockUnpacked&& received) {
   auto writing = std::make_unique<Writing>();
-  writing->lane = received.lane;
-  writing->block = std::move(received.block).value();
-  const block::SegmentList& segments = writing->block.segments;
-  block::SegmentList bad;
-  uint32_t offset = 0;
-  Status status = success();
-  for (size_t i = 0; i < segments.size() && status.ok(); offset += segments[i].length, ++i) {
-    if (std::binary_search(writing->block.bad.begin(), writing->block.bad.end(), static_cast<uint32_t>(i))) {
-      bad.push_back(segments[i]);
-      continue;
-    }
-    const auto claimed = receiver_->claim(segments[i]);
-    if (!claimed.ok()) status = claimed.error();
-    if (!claimed.ok() || !claimed.value()) continue;
-    writing->good.push_back(segments[i]);
-    writing->offsets.push_back(offset);
-  }
-  if (!bad.empty()) receiver_->on_bad_segments(writing->block.key, bad);
-  add_writing(std::move(writing));  // also after an error: the buffer goes home with the others
+  const Status status = claim_segments(std::move(received), *receiver_, *writing);
+  writes_.add(std::move(writing));  // also after an error: the buffer goes home with the others
   return status;
-}
-
-void ReceivePath::add_writing(std::unique_ptr<Writing> writing) {
-  while (writings_.contains(next_writing_)) next_writing_ = (next_writing_ + 1) % kWritingsMax;
-  writing_order_.push_back(next_writing_);
-  writings_[next_writing_] = std::move(writing);
-  next_writing_ = (next_writing_ + 1) % kWritingsMax;
 }
 
 // A block that has begun to be written counts already.
@@ -173,21 +138,7 @@ bool ReceivePath::may_write(const Writing& writing) {
 }
 
 bool ReceivePath::submit_writes() {
-  bool worked = false;
-  for (const uint32_t number : writing_order_) {
-    Writing& writing = *writings_[number];
-    while (writing.submitted < writing.good.size() && may_write(writing)) {
-      const block::Segment& segment = writing.good[writing.submitted];
-      const auto bytes = writing.block.raw.subspan(writing.offsets[writing.submitted], segment.length);
-      const StoreRequest request{StoreOp::kWrite, number << 16 | static_cast<uint32_t>(writing.submitted), segment.object,
-                                 kLeafSize * segment.leaf, {const_cast<std::byte*>(bytes.data()), bytes.size()}};
-      if (store_->submit({&request, 1}) == 0) return worked;
-      if (!std::exchange(writing.has_begun, true)) log_->pace().on_write_begun(Bytes(writing.block.raw.size()));
-      writing.submitted += 1;
-      worked = true;
-    }
-  }
-  return worked;
+  return writes_.submit(*store_, log_->pace(), [this](const Writing& writing) { return may_write(writing); });
 }
 
 bool ReceivePath::take_answers(Time now) {
@@ -200,16 +151,10 @@ bool ReceivePath::take_answers(Time now) {
     for (size_t i = 0; i < count && status.ok(); ++i) status = on_answer(now, done[i]);
     worked |= count > 0;
   } while (count == kAnswersBatch && status.ok());
-  for (size_t i = 0; i < writing_order_.size() && status.ok() && state_ != State::kDone;) {
-    Writing& writing = *writings_[writing_order_[i]];
-    if (writing.answered < writing.good.size()) {
-      ++i;
-      continue;
-    }
-    status = finish(now, writing);
-    if (!status.ok()) break;
-    writings_.erase(writing_order_[i]);
-    writing_order_.erase(writing_order_.begin() + static_cast<std::ptrdiff_t>(i));
+  while (status.ok() && state_ != State::kDone) {
+    const auto writing = writes_.next_written();
+    if (writing == nullptr) break;
+    status = finish(now, *writing);
     worked = true;
   }
   if (!status.ok()) fail(status.error());
@@ -235,20 +180,21 @@ Status ReceivePath::on_answer(Time now, const StoreDone& done) {
   } else if (done.token >= kReadTokens) {
     return read_back_->on_answer(done.token - kReadTokens, done.status);
   } else {
-    writings_[done.token >> 16]->answered += 1;
+    writes_.on_answer(done.token);
   }
   return success();
 }
 
 Status ReceivePath::finish(Time now, Writing& writing) {
   const BlockKey key = writing.block.key;
+  Status status = success();
   if (read_back_) read_back_->on_written(key, std::move(writing.good));
-  else if (Status status = on_stored(key, writing.good); !status.ok()) return status;
+  else status = on_stored(key, writing.good);
   const Bytes bytes(writing.block.raw.size());
   if (writing.has_begun) log_->pace().on_write_ended(bytes);
   log_->pace().on_written(now, bytes);
   give_back(writing);
-  return success();
+  return status;
 }
 
 Status ReceivePath::on_stored(BlockKey key, std::span<const block::Segment> segments) {

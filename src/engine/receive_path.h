@@ -7,7 +7,7 @@
 #pragma once
 #include "engine/ahead_parts.h"
 #include "engine/base_tree.h"
-#include "engine/copy_rooms.h"
+#include "engine/block_writes.h"
 #include "engine/durable_log.h"
 #include "engine/entry_paths.h"
 #include "engine/event_outlet.h"
@@ -29,9 +29,6 @@
 
 namespace tideway::engine {
 
-// A received block that nobody wants: its buffer goes home, and its credit too, as far as the transfer may have so much.
-void give_home(Rings& rings, BlockUnpacked&& block, Bytes credit_max = SyncPace().credit_max());
-
 class ReceivePath {
  public:
   // What the io worker lends its transfers; it outlives them.
@@ -51,7 +48,7 @@ class ReceivePath {
   // One bounded turn. False: nothing to do now.
   bool poll(Time now, EventOutlet& events);
   Bytes undurable() const { return log_ ? log_->pace().undurable() : Bytes(); }
-  bool has_writes() const { return !writings_.empty() || !closing_.empty() || is_syncing_; }  // or is reading back
+  bool has_writes() const { return !writes_.is_empty() || !closing_.empty() || is_syncing_; }  // or is reading back
   // It is over. What was not published stays for another run, with all that arrived, or is removed.
   void leave(Time now, Leftovers leftovers);
 
@@ -60,16 +57,6 @@ class ReceivePath {
   void on_block(BlockUnpacked&& block, EventOutlet& events);
 
  private:
-  // A block whose segments are being written. `good` are its segments without those that failed their hash.
-  struct Writing {
-    LaneHandle lane;
-    block::UnpackedBlock block;
-    block::SegmentList good;
-    std::vector<uint32_t> offsets;  // of the good ones in the block's bytes
-    size_t submitted = 0, answered = 0;
-    bool has_begun = false;         // counts as being written
-    std::unique_ptr<CopyRooms::Room> room = nullptr;  // set: its bytes lie there, and came over no lane
-  };
   // A block that lies in the base and was not sent.
   struct Same {
     BlockKey key;
@@ -95,7 +82,6 @@ class ReceivePath {
   Status end_former_publish();
   Result<std::vector<transfer::Existing>> probe(const messages::ManifestPage& page);
   Status take_block(BlockUnpacked&& block);
-  void add_writing(std::unique_ptr<Writing> writing);
   void give_back(Writing& writing);
   Bytes credit_max() const { return log_ ? log_->pace().credit_max() : SyncPace().credit_max(); }
   void find_base();
@@ -159,8 +145,7 @@ class ReceivePath {
   std::optional<PageTaken> page_;             // without an answer: what is there of it is hashed again
   std::deque<TransferMessage> deferred_;      // came behind that page
   std::deque<BlockUnpacked> waiting_;         // blocks that overtook their page; bounded by credit
-  std::unordered_map<uint32_t, std::unique_ptr<Writing>> writings_;  // by the high half of a request's token
-  std::vector<uint32_t> writing_order_;
+  BlockWrites writes_;
   struct Closing {
     NotedLeaf leaf;                           // that completed the object
     std::optional<storage::EarlyFile> early;  // it appears once that is durable
@@ -169,7 +154,7 @@ class ReceivePath {
   std::vector<storage::EarlyFile> closed_, syncing_closed_;  // no sync covers them yet; the one at work does
   std::optional<transfer::Receiver::Close> close_waiting_;
   std::optional<RootSignature> signature_;          // of the root, by its source
-  uint32_t next_writing_ = 0, next_close_token_;
+  uint32_t next_close_token_;
   uint32_t messages_out_ = 0;
   std::deque<ManifestEntry> listed_;          // not told yet
   std::optional<Bytes> abandoned_;            // what is left below the root of its owner's transfers that died

@@ -193,6 +193,14 @@ bool try_next_source(Job& job, std::string peer) {
   return true;
 }
 
+bool prefer_source(Job& job, const std::string& source, std::string peer) {
+  const auto found = std::ranges::find(job.spec.alternatives, source);
+  if (found == job.spec.alternatives.end()) return false;
+  std::swap(*found, job.spec.sources.front());
+  job.peer = std::move(peer);
+  return true;
+}
+
 bool fail(Job& job, WallTime now, const Error& why) {
   if (is_over(job.state)) return false;
   end(job, State::kFailed, now);

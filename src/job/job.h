@@ -44,12 +44,20 @@ struct Wait {
   bool operator==(const Wait&) const = default;
 };
 
+// What came from one of several sources.
+struct SourceShare {
+  std::string source;
+  Bytes bytes;
+  bool operator==(const SourceShare&) const = default;
+};
+
 struct Outcome {
   Hash256 root{};
   uint64_t entries = 0, failed = 0, skipped = 0, kept = 0, leaves_rejected = 0;
   Bytes bytes, bytes_sent, bytes_held;
   uint64_t milliseconds = 0;  // of the last attempt
   double ratio = 1, loss = 0;
+  std::vector<SourceShare> sources = {};  // of what came from several
   bool operator==(const Outcome&) const = default;
 };
 
@@ -127,6 +135,8 @@ inline constexpr uint32_t kPeersLostMax = 3;
 bool goes_on_when_back(const Job& job, Fault why);
 // The next of the alternatives is tried, whose peer is `peer`. False: each had its turn.
 bool try_next_source(Job& job, std::string peer);
+// What is still missing comes from this one of its sources, whose peer is `peer`.
+bool prefer_source(Job& job, const std::string& source, std::string peer);
 // What waits will never be; it fails.
 bool fail(Job& job, WallTime now, const Error& why);
 // A checkpoint is complete and held: it may start.

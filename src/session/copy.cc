@@ -109,6 +109,10 @@ Result<std::shared_ptr<Transfer>> pull(Session& session, const TransferId& id, C
   start.source_name = first.name.is_root() ? first.root : first.name.last();
   start.options = request.options;
   if (request.options.dry_run) start.content = engine::StartSource::Content::kManifestOnly;
+  if (request.gathers) {
+    start.gather = std::move(request.gathers->part);
+    start.staging = request.gathers->staging;
+  }
   open.direction = messages::Direction::kPull;
   open.root = first.root;
   open.name = request.sources.size() > 1 ? ObjectName() : first.name;

@@ -23,6 +23,9 @@ struct CopyRequest {
   Duration staging_ttl = std::chrono::hours(7 * 24);  // older leftovers at a local destination of a direct copy are removed
   std::string transfer_class = "best-effort";
   std::string job;                              // that it belongs to, for the peer's log; may be empty
+  // Of a pull that is one of several: which, and the staging that they share.
+  struct Gathers { engine::GatherPart part; TransferId staging{}; };
+  std::optional<Gathers> gathers = {};
   enum class Source : uint8_t { kWhole, kGrowing } source = Source::kWhole;  // kGrowing: of a push, what Session::grow() tells
 };
 

@@ -16,17 +16,23 @@ Duration expected(Rate remembered, Duration rtt) {
 void ReplicaList::add(const ManifestEntry& entry) {
   if (entry.number == entry.parent) return;
   if (entry.parent == ObjectId(0)) {
-    children_[entry.number] = {entry.name, entry.type == EntryType::kFile};
+    children_[entry.number] = {entry.name, entry.type == EntryType::kFile, false, entry.size};
     return;
   }
   const auto child = children_.find(entry.parent);
-  if (child != children_.end() && entry.name == storage::kTreeManifestName) child->second.is_whole = true;
+  if (child == children_.end()) return;
+  if (entry.name == storage::kTreeManifestName) {
+    child->second.is_whole = true;
+    return;
+  }
+  child->second.has_directories |= entry.type == EntryType::kDirectory;
+  child->second.bytes += entry.size;
 }
 
 std::vector<Replica> ReplicaList::replicas() const {
   std::vector<Replica> found;
   for (const auto& [number, child] : children_)
-    if (const auto step = checkpoint::step_in(child.name); step && child.is_whole) found.push_back({above_ + '/' + child.name, *step});
+    if (const auto step = checkpoint::step_in(child.name); step && child.is_whole) found.push_back({above_ + '/' + child.name, *step, {}, child.has_directories ? 0_B : child.bytes});
   return found;
 }
 

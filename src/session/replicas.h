@@ -26,6 +26,7 @@ struct Replica {
   std::string source;  // peer:root/path
   uint64_t step = 0;
   Duration far{};      // see expected()
+  Bytes bytes{};       // zero: not known
   bool operator==(const Replica&) const = default;
 };
 
@@ -40,6 +41,8 @@ class ReplicaList {
   struct Child {
     std::string name;
     bool is_whole = false;
+    bool has_directories = false;  // whose files are not listed
+    Bytes bytes{};
   };
   std::string above_;
   std::map<ObjectId, Child> children_;

@@ -31,6 +31,9 @@ bool is_staging_worth(const Error& why) {
   return why.exit_code() != row_of(Fault::kHashMismatch).exit_code && why.fault != Fault::kProtocolError;
 }
 
+// Before it is asked for, a transfer is nothing to the peer, and the first thing that a peer hears is Hello.
+bool is_known_there(Side side, const Transfer& transfer) { return side == Side::kAccepting || transfer.stage != Stage::kPreparing; }
+
 // Peers choose the word, and a metric has no room for all they may think of.
 std::string class_label(const std::string& word) {
   constexpr std::string_view kClasses[] = {"restore", "checkpoint", "staging", "best-effort"};
@@ -73,7 +76,8 @@ std::shared_ptr<Transfer> Session::push(engine::StartSource start, messages::Ope
 std::shared_ptr<Transfer> Session::pull(engine::StartSink start, messages::OpenTransfer request) {
   auto transfer = add_transfer(Role::kSink, std::move(request));
   start.transfer = transfer->handle;
-  start.id = start.staging = transfer->id;
+  start.id = transfer->id;
+  if (!start.gather) start.staging = transfer->id;
   start.boot = around_.boot;
   start.board = transfer->board;
   around_.engine.post(std::move(start));
@@ -377,7 +381,7 @@ void Session::on_done(engine::TransferDone& done) {
 void Session::give_up(engine::TransferHandle handle, const Error& why) {
   Transfer* transfer = find(handle);
   if (transfer == nullptr || transfer->outcome) return;
-  send(to_message(*transfer, why));
+  if (is_known_there(side_, *transfer)) send(to_message(*transfer, why));
   end(*transfer, why);
 }
 
@@ -422,8 +426,7 @@ void Session::on_closed_by_peer(const messages::TransferClosed& closed) {
 }
 
 void Session::expect_close(const Transfer& transfer) {
-  const bool is_known_there = side_ == Side::kAccepting || transfer.stage != Stage::kPreparing;
-  if (is_over() || !is_known_there || transfer.is_closed_by_peer) return;
+  if (is_over() || !is_known_there(side_, transfer) || transfer.is_closed_by_peer) return;
   if (closing_.size() >= kClosingMax) closing_.erase(closing_.begin());  // of a peer that closes nothing
   ++closing_[TransferId(transfer.id)];
 }
@@ -436,7 +439,7 @@ void Session::on_cancelled(const messages::CancelTransfer& cancel) {
 
 void Session::cancel(Transfer& transfer, const Error& why) {
   if (transfer.outcome || is_over()) return;
-  send(messages::CancelTransfer{transfer.id, std::string(why.name()), true});
+  if (is_known_there(side_, transfer)) send(messages::CancelTransfer{transfer.id, std::string(why.name()), true});
   end(transfer, why);
 }
 
@@ -449,6 +452,7 @@ void Session::end(Transfer& transfer, Result<engine::TransferDone::Outcome> outc
   around_.counts.payload += Bytes(transfer.board->bytes_verified.get());
   around_.counts.packing[class_label(transfer.request.transfer_class)].add({Bytes(transfer.board->bytes_raw.get()), Bytes(transfer.board->bytes_packed.get())});
   expect_close(transfer);
+  const bool is_to_close = !is_over() && is_known_there(side_, transfer);
   transfer.outcome = std::move(outcome);
   transfer.stage = Stage::kOver;
   const bool was_published = transfer.role == Role::kSink && code.empty() && !only_lists(transfer.request);  // and said before
@@ -460,7 +464,7 @@ void Session::end(Transfer& transfer, Result<engine::TransferDone::Outcome> outc
   around_.engine.post(engine::EndTransfer{transfer.handle, transfer.leftovers});
   const bool was_sending = transfer.role == Role::kSource && transfer.slot && lanes_.are_open();
   const bool keeps_staging = transfer.role == Role::kSink && transfer.leftovers == engine::Leftovers::kKept;
-  if (!is_over()) send(messages::TransferClosed{transfer.id, code, keeps_staging});
+  if (is_to_close) send(messages::TransferClosed{transfer.id, code, keeps_staging});
   by_handle_.erase(transfer.handle);
   by_id_.erase(TransferId(transfer.id));  // a copy: the map may hold the last owner
   if (was_sending) set_ceiling();

@@ -92,6 +92,7 @@ TEST(JobRecord, EverythingComesBack) {
   job.outcome->failed = 1;
   job.outcome->bytes = 7_MiB;
   job.outcome->ratio = 1.5;
+  job.outcome->sources = {{"a:r/x", 5_MiB}, {"b:r/x", 2_MiB}};
   job.outcome->root.fill(std::byte{0x3c});
   job.problems = {{"a/b", "source_io", "EIO", false}, {"dev", "special_file", "a device", true}};
   job.run_of = "fedcba9876543210";

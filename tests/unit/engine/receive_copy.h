@@ -28,7 +28,7 @@ using storage::MemoryTree;
 inline constexpr TransferId kId{std::byte{5}};
 inline constexpr int64_t kMtime = 1'700'000'000'000'000'000;
 inline constexpr size_t kBuffers = 4;
-inline constexpr size_t kLast = 300'000, kLastOfTwo = 6'000'000;  // bytes of the last file: of one leaf, of two
+inline constexpr size_t kLastOfOne = 300'000, kLastOfTwo = 6'000'000;  // bytes of the last file: of one leaf, of two
 
 inline MemoryNode file_of(size_t size, uint8_t seed) {
   MemoryNode node;
@@ -40,7 +40,7 @@ inline MemoryNode file_of(size_t size, uint8_t seed) {
 
 inline ObjectName named(std::string_view text) { return ObjectName::from_text(text).value(); }
 
-inline MemoryTree some_tree(size_t last = kLast) {
+inline MemoryTree some_tree(size_t last = kLastOfOne) {
   MemoryTree tree;
   tree.put(named("a"), file_of(4'194'304 + 5000, 1));
   tree.put(named("b"), file_of(10, 2));

@@ -216,6 +216,18 @@ TEST(Job, ARestoreGoesRoundItsReplicasOnceBeforeItWaits) {
   EXPECT_TRUE(try_next_source(job, "a"));
 }
 
+TEST(Job, ARestoreGoesOnFromTheSourceThatBroughtMost) {
+  Job job = job_in(State::kRunning);
+  job.spec.sources = {"a:r/x"};
+  job.spec.alternatives = {"b:r/x", "c:r/x"};
+  EXPECT_TRUE(prefer_source(job, "c:r/x", "c"));
+  EXPECT_EQ(job.peer, "c");
+  EXPECT_EQ(job.spec.sources.front(), "c:r/x");
+  EXPECT_EQ(job.spec.alternatives, (std::vector<std::string>{"b:r/x", "a:r/x"}));
+  EXPECT_FALSE(prefer_source(job, "c:r/x", "c")) << "it does already";
+  EXPECT_FALSE(prefer_source(job, "d:r/x", "d"));
+}
+
 TEST(Job, WhatNeverWasCompleteFails) {
   Job job = job_in(State::kWaiting);
   job.hold = Hold::kWanted;

@@ -29,6 +29,27 @@ TEST(Replicas, AreDirectoriesThatWerePublishedAndFilesWithAStep) {
   EXPECT_EQ(list.replicas(), expected);
 }
 
+TEST(Replicas, SayHowMuchTheyAreUnlessItLiesDeeperThanIsListed) {
+  ReplicaList list("a:r");
+  const auto sized = [](ManifestEntry one, Bytes size) {
+    one.size = size;
+    return one;
+  };
+  list.add(entry(0, 0, "", EntryType::kDirectory));
+  list.add(entry(1, 0, "step-1", EntryType::kDirectory));
+  list.add(sized(entry(2, 1, ".tideway-manifest", EntryType::kFile), 5_B));
+  list.add(sized(entry(3, 1, "a", EntryType::kFile), 10_B));
+  list.add(sized(entry(4, 1, "b", EntryType::kFile), 20_B));
+  list.add(entry(5, 0, "step-2", EntryType::kDirectory));
+  list.add(sized(entry(6, 5, ".tideway-manifest", EntryType::kFile), 5_B));
+  list.add(entry(7, 5, "deeper", EntryType::kDirectory));
+  list.add(sized(entry(8, 5, "z", EntryType::kFile), 10_B));
+  const std::vector<Replica> found = list.replicas();
+  ASSERT_EQ(found.size(), 2u);
+  EXPECT_EQ(found[0].bytes, 30_B);
+  EXPECT_EQ(found[1].bytes, 0_B) << "not known";
+}
+
 TEST(Replicas, OfTheNewestStepComeInTheirOrder) {
   const std::vector<Replica> all{{"a:r/step-10", 10}, {"a:r/step-20", 20}, {"b:r/step-20", 20}, {"b:r/step-5", 5}};
   EXPECT_EQ(choose(all, {}), (std::vector<Replica>{all[1], all[2]}));
