@@ -19,6 +19,7 @@ import datetime
 import os
 import pathlib
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -181,6 +182,7 @@ def main():
     if os.geteuid() != 0:
         sys.exit("perf: visible needs root, for network namespaces")
     testbed.sweep(options.dir)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("perf: told to end"))  # cleans up, as Ctrl-C does
     with tempfile.TemporaryDirectory(prefix="tideway-perf-%d-" % os.getpid(), dir=options.dir) as work:
         bench = Bench(options, pathlib.Path(work))
         missing = bench.pair.why_not()

@@ -16,17 +16,17 @@ using std::chrono::seconds;
 constexpr Duration kAttempt = seconds(5);  // session::kConnectTime
 constexpr Duration kAsks[] = {seconds(0), seconds(1), seconds(3)};
 
-struct Found {
+struct FoundAway {
   Duration late;  // behind the return of the link
   uint64_t dials = 0;
   std::vector<job::JobId> jobs;
 };
 
 // A link that is away from zero until `returns`; `jobs` wait for the peer behind it.
-Found outage_until(Time returns, uint64_t seed, size_t jobs = 1) {
+FoundAway outage_until(Time returns, uint64_t seed, size_t jobs = 1) {
   AwayPeers away(seed);
   for (size_t i = 0; i < jobs; ++i) away.on_away("there", std::to_string(i), Time());
-  Found found;
+  FoundAway found;
   for (Time now = away.next_deadline();; now = away.next_deadline()) {
     EXPECT_TRUE(away.wants_dial("there", now));
     found.dials += 1;
@@ -43,7 +43,7 @@ Found outage_until(Time returns, uint64_t seed, size_t jobs = 1) {
 
 TEST(AwayPeers, N05ALinkThatReturnsAfterAnHourIsFoundWithinFiveSecondsByAllWhoWait) {
   for (uint64_t seed = 1; seed <= 64; ++seed) {
-    const Found found = outage_until(Time() + std::chrono::hours(1) + milliseconds(97 * seed), seed, 100);
+    const FoundAway found = outage_until(Time() + std::chrono::hours(1) + milliseconds(97 * seed), seed, 100);
     EXPECT_GE(found.late, Duration());
     EXPECT_LT(found.late, seconds(4)) << "seed " << seed << ": nothing is left of five seconds for handshakes";
     EXPECT_EQ(found.jobs.size(), 100U);
