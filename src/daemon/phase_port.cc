@@ -98,7 +98,7 @@ Status PhasePort::open_counters() {
   for (const PhasePortConfig::Counted& one : config_.counted) {
     auto counters = TrafficCounters::open(one.counters, config_.data_address);
     if (!counters.ok()) return std::move(counters).error();
-    if (counters.value().is_of_ports()) bin_ = planner::CounterWatch::kPortBin;
+    if (counters.value().is_of_ports()) bin_ = std::min(bin_, planner::CounterWatch::port_bin(one.capacity));
     counted_.push_back({one.training, std::move(counters).value(), planner::CounterWatch(one.capacity)});
   }
   return success();

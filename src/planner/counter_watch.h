@@ -12,13 +12,17 @@
 #include <tideway/time.h>
 #include <tideway/units.h>
 
+#include <algorithm>
 #include <cstdint>
 
 namespace tideway::planner {
 
 class CounterWatch {
  public:
-  static constexpr Duration kPortBin = std::chrono::milliseconds(1);    // of a port that is asked without the kernel
+  // Of a port that is asked without the kernel, so that what is taken for a burst is more than a few packets of whoever.
+  static constexpr Duration kPortBin = std::chrono::milliseconds(1);
+  static constexpr Bytes kBusyBytes = 16_KiB;
+  static Duration port_bin(Rate capacity) { return std::clamp<Duration>((capacity * kBusyShare).time_for(kBusyBytes), kPortBin, kBin); }
   static constexpr Duration kBin = std::chrono::milliseconds(10), kQuiet = std::chrono::milliseconds(20);
   static constexpr double kBusyShare = 0.05;                            // of the link
   static constexpr Duration kOwedMax = std::chrono::milliseconds(2);    // of the link's rate: what waits in the kernel,

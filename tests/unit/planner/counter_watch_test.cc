@@ -47,6 +47,13 @@ TEST(CounterWatch, ABurstBeginsInItsFirstBinAndEndsAfterTwentyQuietMilliseconds)
   EXPECT_EQ(eth.watch.edge_at(), end);
 }
 
+// A packet of anybody was 5 % of what a slow link carries in a millisecond.
+TEST(CounterWatch, ThePortOfASlowLinkIsAskedAsSeldomAsAnInterface) {
+  EXPECT_EQ(CounterWatch::port_bin(100_Mbit), CounterWatch::kBin);
+  EXPECT_EQ(CounterWatch::port_bin(10_Gbit), CounterWatch::kPortBin);
+  EXPECT_NEAR(static_cast<double>(CounterWatch::port_bin(1_Gbit).count()), 2.62e6, 1e4);
+}
+
 TEST(CounterWatch, OurOwnBytesAreNoBurst) {
   Interface eth;
   for (int i = 0; i < 100; ++i) ASSERT_EQ(eth.bin(0, 0.95), Edge::kNone) << i;
