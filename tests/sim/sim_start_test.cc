@@ -19,8 +19,8 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr SlotId kSlot{1};
-constexpr uint32_t kBlocks = 8, kLength = 4'190'000;
-constexpr double kPayloadShare = 1408.0 / 1522.0;  // of what a full packet charges the link
+constexpr uint32_t kStartBlocks = 8, kStartLength = 4'190'000;
+constexpr double kStartPayloadShare = 1408.0 / 1522.0;  // of what a full packet charges the link
 
 struct Start {
   Duration rtt, look;
@@ -31,9 +31,9 @@ double cost_of(const Start& start, uint64_t seed) {
   SimPair sim({.link = {.rate = 1_Gbit, .delay = start.rtt / 2, .impairments = {.loss = 0.01}}, .paths = SimPairConfig::Paths::kShared,
                .seed = seed, .controller = "bbr", .credit_blocks = 100, .unsent_max = 8 << 20, .receive_every = start.look,
                .run_every = start.look});
-  sim.open({.slot = kSlot, .blocks = kBlocks, .length = kLength, .store_delay = milliseconds(5)});
+  sim.open({.slot = kSlot, .blocks = kStartBlocks, .length = kStartLength, .store_delay = milliseconds(5)});
   EXPECT_TRUE(sim.run_until_done({kSlot}, seconds(30))) << state_of(sim);
-  const Duration ideal = ((1_Gbit) * (kPayloadShare * 0.99)).time_for(Bytes(uint64_t{kBlocks} * kLength));
+  const Duration ideal = ((1_Gbit) * (kStartPayloadShare * 0.99)).time_for(Bytes(uint64_t{kStartBlocks} * kStartLength));
   return static_cast<double>((sim.now() - Time() - ideal).count()) / static_cast<double>(start.rtt.count());
 }
 
