@@ -367,6 +367,7 @@ void Session::on_done(engine::TransferDone& done) {
     return;
   }
   if (transfer->role == Role::kSource) return;  // all is said; the sink's word counts
+  if (!is_known_there(side_, *transfer)) return end(*transfer, std::move(done.outcome));  // nothing was asked of the peer
   const engine::TransferDone::Outcome& outcome = done.outcome.value();
   transfer->stage = Stage::kClosing;
   transfer->outcome = outcome;
