@@ -216,7 +216,11 @@ void JobRunner::launch(const job::JobId& id, Time now, job::WallTime wall, const
   running_.push_back(std::move(asked).value());
   Running& running = running_.back();
   running.started = gathered != nullptr ? gathered->started : now;
-  if (gathered != nullptr) running.gathered = gathered->gather->shares();
+  if (gathered != nullptr) {
+    const api::Progress had = gathered->gather->progress();
+    running.gathered = gathered->gather->shares();
+    running.reached_before = had.bytes_held + had.bytes_verified;
+  }
   next_deal_ = now;
   running.transfer->on_report = [&running](const engine::EntryReported& report) {
     if (running.problems.size() < job::kProblemsKept)
@@ -334,8 +338,7 @@ void JobRunner::finish(Place place, Time now, job::WallTime wall) {
   if (goes_on) return requeue(running.id, wall);  // over the other carrier at once
   job::Progressed progressed = job::Progressed::kNo;
   table_.change(running.id, wall, [&](job::Job& job) {
-    progressed = job::note_reached(job, numbers.bytes_held + numbers.bytes_verified);
-    if (std::ranges::any_of(running.gathered, [](const job::SourceShare& share) { return share.bytes > 0_B; })) progressed = job::Progressed::kYes;
+    progressed = job::note_reached(job, std::max(numbers.bytes_held + numbers.bytes_verified, running.reached_before));
     const bool went_away = running.was_up && ended.error().fault == Fault::kPeerLost;
     if (job.spec.patience == job::Patience::kCommand && (!went_away || job.attempts == 0)) progressed = went_away ? job::Progressed::kYes : job::Progressed::kNo;
     return std::exchange(job.bytes_durable, numbers.bytes_durable) != numbers.bytes_durable;

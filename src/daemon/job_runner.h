@@ -100,6 +100,7 @@ class JobRunner {
     Steer steer{};
     HoldReason held_to = HoldReason::kNone;  // a rate, at the last deal
     std::vector<job::SourceShare> gathered{};  // before it began, from several sources
+    Bytes reached_before{};                    // by that
     bool pushes() const { return transfer->role == session::Role::kSource; }
   };
   using Place = std::list<Running>::iterator;
