@@ -416,7 +416,7 @@ Status FileSink::publish(const PublishOrder& order) {
   // The tree whose place ours has taken is left to whoever reads it.
   const bool is_read = replaces_trees(config_.rules) && is_former_read(staging_.dir());
   if (is_read) log::info("former_tree_read", "destination=\"" + config_.root->shown(config_.destination) + "\" why=\"a sweep removes it later\"");
-  if (auto removed = is_read ? staging_.remove_all_but_pieces() : staging_.remove(); !removed.ok()) log::warning("staging_left", "why=\"" + removed.error().what + "\"");
+  if (auto removed = is_read ? staging_.leave_former() : staging_.remove(); !removed.ok()) log::warning("staging_left", "why=\"" + removed.error().what + "\"");
   return success();
 }
 

@@ -483,7 +483,7 @@ Status Staging::remove() {
   return success();
 }
 
-Status Staging::remove_all_but_pieces() {
+Status Staging::leave_former() {
   data_dirs_.clear();
   std::vector<ObjectName> names;
   if (auto listed = dir_.for_each_name([&](std::string_view name) {
@@ -494,7 +494,11 @@ Status Staging::remove_all_but_pieces() {
   static_cast<void>(dir_.remove_file(single_name(kLedgerName)).ok());  // first, as above
   for (const ObjectName& name : names)
     if (auto removed = dir_.remove_tree(name); !removed.ok()) return removed;
-  return success();
+  const auto own = dir_.stat({});
+  if (!own.ok()) return own.error();
+  TransferId aside = id_;  // no other directory has its inode meanwhile
+  for (size_t i = 0; i < sizeof own.value().inode; ++i) aside[i] ^= static_cast<std::byte>(own.value().inode >> (8 * i));
+  return root_->rename(state_dir().child(to_hex(id_)).value(), *root_, state_dir().child(to_hex(aside)).value());
 }
 
 Result<std::span<const std::byte>> PageStream::next() {

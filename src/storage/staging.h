@@ -99,7 +99,9 @@ class Staging {
   Result<Descriptor> open_leaves() const;
   // Removes all of it, and .tideway if nothing else is left there.
   Status remove();
-  Status remove_all_but_pieces();  // what a sweep removes then, once nobody reads it
+  // Of a publish whose tree took the place of one that somebody reads: that is left, under the name of a staging that nobody asks for, and a
+  // sweep removes it once nobody reads it. Behind it, this is the staging of nothing.
+  Status leave_former();
 
  private:
   struct DataDir {
