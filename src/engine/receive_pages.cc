@@ -288,10 +288,16 @@ Result<Bytes> ReceivePath::find_room(Bytes needed) {
   return room + taken.value();
 }
 
-// What goes ahead is there beside the whole, of which it is a part, until that is published.
+// What goes ahead is there beside the whole, of which it is a part, until that is published. Its list is flat and numbers itself, which no
+// names of a user's files do.
 Status ReceivePath::check_whole_fits(const messages::ManifestPage& page) const {
-  const auto goes_ahead = [](const ManifestEntry& entry) { return entry.type == EntryType::kFile && transfer::parse_ahead_name(entry.name); };
-  if (std::ranges::none_of(page.entries, goes_ahead)) return success();
+  const auto goes_ahead = [](const ManifestEntry& entry) {
+    if (entry.number == ObjectId(0)) return entry.type == EntryType::kDirectory;
+    const auto part = entry.type == EntryType::kFile && entry.parent == ObjectId(0) ? transfer::parse_ahead_name(entry.name) : std::nullopt;
+    return part && part->number == entry.number.value();
+  };
+  const bool is_list_ahead = std::ranges::all_of(page.entries, goes_ahead);
+  if (!is_list_ahead) return success();
   const Bytes listed = receiver_->bytes_listed(), needed = listed + (listed - receiver_->bytes_held());
   if (needed <= start_.limits.free_space) return success();
   return Error{Fault::kDestFull,

@@ -203,6 +203,16 @@ TEST_F(FullAheadTest, NothingGoesAheadThatLeavesNoRoomForTheWhole) {
   EXPECT_EQ(crossed_behind(tree_), 12_MiB);
 }
 
+TEST_F(FullAheadTest, FilesWithSuchNamesAreTakenForWhatTheyAre) {
+  if (!mount(18)) GTEST_SKIP() << "mounting a small tmpfs needs CAP_SYS_ADMIN";
+  MemoryTree dated;
+  dated.put(named("20240101-00000128-train.tar"), file_of(3 * kLeafBytes, 1));
+  Copy copy(dated, root());
+  const auto outcome = copy.go();
+  ASSERT_TRUE(outcome);
+  EXPECT_TRUE(outcome->ok()) << outcome->error().what;
+}
+
 // It used to be let in because an earlier run of it had left something, and ran into the end of the disk.
 TEST_F(FullAheadTest, ACopyThatGoesOnIsRefusedTooWhereTheRestDoesNotFit) {
   if (!mount(18)) GTEST_SKIP() << "mounting a small tmpfs needs CAP_SYS_ADMIN";
