@@ -5,6 +5,7 @@
 The environment names the folder of the programs
 (TIDEWAY_PROGRAMS), the build to install from (TIDEWAY_BUILD) and the compiler's flags (CFLAGS).
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -13,6 +14,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "python"))
@@ -50,6 +53,22 @@ class ClientCase(Case):
         driver = Driver()
         self.addCleanup(driver.end)
         return driver
+
+    @contextlib.contextmanager
+    def returns_soon(self, driver):
+        """What never returns fails the test instead of holding it up."""
+        guard = threading.Timer(WAIT_S, driver.process.kill)
+        guard.start()
+        try:
+            yield
+        finally:
+            guard.cancel()
+
+    def wait_until(self, is_so):
+        end = time.monotonic() + WAIT_S
+        while not is_so():
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.01)
 
     def root(self):
         """Without an inbox: a fake gateway that is slow for once is asked again, and not given up for it."""
@@ -228,6 +247,19 @@ class Away(ClientCase):
             self.assertLess(int(longest_us), 20_000)  # of the processor, with sanitizers; perf/hook measures it
             self.assertEqual(driver.call("close", WAIT_S)[0], 0)
         self.assertEqual(len(list((root / ".tideway/inbox").glob("*.json"))), 30)
+
+    def test_a_file_system_that_stands_still_stops_no_trainer(self):
+        path = self.checkpoint(self.folder / "bare")
+        (path / "stands-still").mkdir()
+        (path / "stands-still/common.pt").touch()
+        driver = self.driver()
+        driver.call("replicate", path, TO)
+        self.wait_until(lambda: driver.call("standing")[0] == 1)
+        with self.returns_soon(driver):
+            self.assertEqual(driver.call("many", self.checkpoint(self.folder / "bare", "run/step-8"), TO, 400)[0], 0)  # also those that push others out
+            self.assertEqual(driver.call("stream", path, TO)[0], 0)
+            self.assertEqual(driver.call("complete")[0], 0)
+            self.assertEqual(driver.call("close", 0)[0], 0)
 
     def test_a_queue_that_is_full_keeps_the_newest_of_a_series_and_refuses_other_work_aloud(self):
         path = self.checkpoint(self.folder / "bare")

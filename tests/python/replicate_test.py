@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What leaves a training when it hands over a checkpoint, with the gateway up, away, hung and refusing, against a fake one."""
+import ctypes
 import io
 import json
 import logging
@@ -116,6 +117,38 @@ class BeforeItIsHeld(Handing):
         self.assertEqual(found.missing_in(["__0_0.distcp"]), "below")
         self.assertEqual(later.missing_in(["__0_0.distcp"]), "below")
         self.assertIsNone(departures.Departures(str(path)).missing_in(["__0_0.distcp"]))
+
+    def test_a_lookup_that_stands_still_in_the_queues_thread_stops_no_trainer(self):
+        path = self.checkpoint()
+        (path / "below").mkdir()
+        is_there, may_go, is_free = threading.Event(), threading.Event(), threading.Event()
+
+        class Libc:
+            @staticmethod
+            def inotify_add_watch(*words):
+                is_there.set()
+                may_go.wait()
+                return departures._libc.inotify_add_watch(*words)
+        self.assertNotIsInstance(departures._libc_that_waits, ctypes.PyDLL)  # which would stop the whole interpreter
+        self.set_constant(departures, "_libc_that_waits", Libc)
+
+        def another():
+            one = departures.Departures(str(path))
+            (path / "__0_0.distcp").unlink()
+            self.assertEqual(one.missing_in([]), "__0_0.distcp")
+            del one
+            is_free.set()
+        found = departures.Departures(str(path))
+        threads = [threading.Thread(target=work, args=words, daemon=True) for work, words in ((found.follow, (str(path), ["below/x.bin"])), (another, ()))]
+        threads[0].start()
+        self.assertTrue(is_there.wait(WAIT_S))
+        threads[1].start()
+        self.assertTrue(is_free.wait(WAIT_S))
+        may_go.set()
+        for thread in threads:
+            thread.join(WAIT_S)
+        self.assertEqual((sorted(found.dirs.values()), found._notices._lookups, found._notices._idle), (["", "below/"], 0, set()))
+        self.assertEqual(found.missing_in([]), "__0_0.distcp")
 
     def test_a_large_tree_costs_the_trainer_no_more_than_a_small_one(self):
         path = self.checkpoint()
