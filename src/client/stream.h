@@ -8,6 +8,7 @@
 
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <string>
 
 namespace tideway::client {
@@ -33,12 +34,9 @@ class StreamRequest final : public CheckpointRequest {
 
  private:
   enum class End : uint8_t { kNotYet, kComplete, kAborted };
-  struct Told {
-    End end = End::kNotYet;
-    std::vector<FinalRange> ranges;  // the first kRangesPerStep
-  };
-  Told told() const;
-  bool tell(const Told& told);  // false: the gateway was not there
+  End end_so_far() const;
+  std::optional<FinalRange> first_range() const;
+  bool tell(End end);  // false: the gateway was not there
   bool open();
   std::optional<std::chrono::nanoseconds> finish();
   std::string place_of_stream(const char* verb) const { return std::string(target()) + '/' + text_of(opened_, "id") + '/' + verb; }

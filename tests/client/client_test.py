@@ -334,6 +334,36 @@ class Streams(ClientCase):
         self.assertTrue((root / ".tideway/pins" / name / ".metadata").is_file())
         self.assertEqual(driver.counts()["accepted"], 1)
 
+    def test_ranges_that_become_longer_while_others_are_on_their_way_are_told_whole(self):
+        root = self.root()
+        gateway = self.streaming_gateway(root)
+        may_open, is_asked, may_answer = threading.Event(), threading.Event(), threading.Event()
+
+        def opened(request, body):
+            may_open.wait(WAIT_S)
+            request.reply(202, {"id": "g1" if body.get("growing") else "c1"})
+
+        def told(request, body):
+            is_asked.set()
+            may_answer.wait(WAIT_S)
+            request.reply(202, {})
+        gateway.answers["POST /v1/checkpoints"] = opened
+        gateway.answers["POST /v1/checkpoints/g1/ranges"] = told
+        driver = self.driver()
+        driver.call("stream", root / "run/step-7", TO)
+        gateway.wait_for("POST", "/v1/checkpoints")
+        driver.call("declare", 0, 4, "a")
+        driver.call("declare", 0, 4, "b")
+        may_open.set()
+        self.assertTrue(is_asked.wait(WAIT_S))  # for a, with b behind it
+        driver.call("declare", 4, 4, "b")
+        may_answer.set()
+        self.checkpoint(root)
+        driver.call("complete")
+        self.assertEqual(driver.call("wait", PUBLISHED, WAIT_S), (0, "", ""))
+        told = {(body["path"], byte) for _, where, body in gateway.asked if where.endswith("/ranges") for byte in range(body["offset"], body["offset"] + body["length"])}
+        self.assertEqual(told, {(name, byte) for name, count in (("a", 4), ("b", 8)) for byte in range(count)})
+
     def test_one_that_is_abandoned_or_left_open_is_never_complete(self):
         root = self.root_with_inbox()
         gateway = self.streaming_gateway(root)
