@@ -71,14 +71,18 @@ std::optional<Trouble> Outbox::start() {
   return trouble_of(Fault::kOverloaded, std::string("no thread: ") + error.text);
 }
 
+bool Outbox::has_only_open() const {
+  return std::all_of(entries_.begin(), entries_.end(), [](const Entry& entry) { return entry.item->is_open(); });
+}
+
 bool Outbox::flush(double seconds) {
   const auto end = end_after(seconds);
   std::unique_lock lock(mutex_);
   for (Entry& entry : entries_) entry.due = {};
   came_.notify_one();
-  const auto is_empty = [&] { return entries_.empty(); };
-  if (end) return emptied_.wait_until(lock, *end, is_empty);
-  emptied_.wait(lock, is_empty);
+  const auto is_through = [&] { return has_only_open(); };
+  if (end) return emptied_.wait_until(lock, *end, is_through);
+  emptied_.wait(lock, is_through);
   return true;
 }
 
@@ -120,9 +124,9 @@ uint64_t Outbox::waiting() const {
 
 std::shared_ptr<Item> Outbox::next(std::unique_lock<std::mutex>& lock) {
   while (true) {
+    if (has_only_open()) emptied_.notify_all();
     const auto first = std::min_element(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) { return a.due < b.due; });
     if (first == entries_.end()) {
-      emptied_.notify_all();
       if (is_ending_) return nullptr;
       came_.wait(lock);
     } else if (is_ending_ || first->due <= Clock::now()) {

@@ -31,6 +31,7 @@ class StreamRequest final : public CheckpointRequest {
 
   std::optional<std::chrono::nanoseconds> step() override;
   void spill() override;
+  bool is_open() const override { return end_so_far() == End::kNotYet; }
 
  private:
   enum class End : uint8_t { kNotYet, kComplete, kAborted };

@@ -378,6 +378,18 @@ class Streams(ClientCase):
         self.assertEqual([where for _, where, _ in gateway.asked if where.endswith("complete")], [])
         self.assertEqual(os.listdir(root / ".tideway/inbox"), [])
 
+    def test_nobody_waits_for_a_stream_that_is_open_but_for_what_lies_beside_it(self):
+        driver = self.driver()
+        driver.call("stream", self.folder / "bare/run/step-7", TO)
+        with self.returns_soon(driver):
+            self.assertEqual(driver.call("flush", -1)[0], 0)
+            driver.call("replicate", self.checkpoint(self.folder / "bare", "other/step-7"), TO)
+            self.assertEqual(driver.call("flush", 0.1)[:2], (11, "deadline"))
+            gateway = self.streaming_gateway(self.folder / "bare")
+            self.assertEqual((driver.call("flush", -1)[0], driver.counts()["waiting"]), (0, 1))
+            self.assertIn(("POST", "/v1/checkpoints", None), [(how, where, (body or {}).get("growing")) for how, where, body in gateway.asked])
+            self.assertEqual(driver.call("close", 10 * WAIT_S)[0], 0)
+
     def test_a_gateway_that_knows_no_streams_gets_it_whole(self):
         root = self.root()
         gateway = self.streaming_gateway(root)
