@@ -40,7 +40,7 @@ class Item(ABC):
         """Takes over the work of a small one, while it waits itself. Called under the queue's lock."""
 
     def is_open(self) -> bool:
-        """It waits for its owner alone: nobody else can bring it to an end."""
+        """It waits for its owner alone: nobody else can bring it to an end, and it makes no room for others."""
         return False
 
     def spill(self) -> None:
@@ -76,7 +76,7 @@ class Outbox:
         state, reason = "superseded", "a newer one of its series came while the queue was full"
         with self._lock:
             if item.is_small or len(self._entries) >= ITEMS_MAX:
-                old = next((entry for entry in self._entries if entry.item.key == item.key and not entry.in_work), None)
+                old = next((entry for entry in self._entries if entry.item.key == item.key and not entry.in_work and not entry.item.is_open()), None)
                 if item.is_small and old is not None:
                     return old.item.absorb(item)
             if len(self._entries) >= ITEMS_MAX:

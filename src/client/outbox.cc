@@ -16,7 +16,7 @@ Outbox::~Outbox() {
 
 // False: there is no room, and nothing of its series to make some. With the lock.
 bool Outbox::takes_over(const std::shared_ptr<Item>& item, std::shared_ptr<Item>& dropped) {
-  const auto old = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) { return !entry.is_in_work && entry.item->key() == item->key(); });
+  const auto old = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) { return !entry.is_in_work && !entry.item->is_open() && entry.item->key() == item->key(); });
   if (old != entries_.end() && old->item->absorb(*item)) return true;
   if (entries_.size() >= kItemsMax) {
     if (old == entries_.end()) return false;
@@ -101,15 +101,18 @@ void Outbox::finish() {
   else thread_.detach();
 }
 
-void Outbox::hurry(const Item& item) {
+bool Outbox::hurry(const Item& item) {
+  bool waited = false;
   {
     const std::lock_guard lock(mutex_);
     const auto entry = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& one) { return one.item.get() == &item; });
-    if (entry == entries_.end()) return;
+    if (entry == entries_.end()) return false;
     entry->due = {};
     entry->is_hurried = entry->is_in_work;
+    waited = !entry->is_in_work;
   }
   came_.notify_one();
+  return waited;
 }
 
 bool Outbox::remove(const Item& item) {

@@ -40,7 +40,7 @@ class Item {
   virtual void end(tideway_state state, const Trouble& trouble) = 0;
   // Takes over the work of a newer one with its key while it waits itself: what comes often never fills the queue. Under the lock.
   virtual bool absorb(const Item& newer) { return static_cast<void>(newer), false; }
-  // It waits for its owner alone: nobody else can bring it to an end. Under the lock.
+  // It waits for its owner alone: nobody else can bring it to an end, and it makes no room for others. Under the lock.
   virtual bool is_open() const { return false; }
 
  private:
@@ -57,7 +57,7 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
   bool flush(double seconds);
   // Nothing is tried any more; each item goes to its inbox. The thread ends with it, or is left behind when it stands still.
   void finish();
-  void hurry(const Item& item);   // something came for it: its next step is now
+  bool hurry(const Item& item);   // something came for it: its next step is now; false: it is in work, or gone
   bool remove(const Item& item);  // false: it is in work, or gone
   uint64_t waiting() const;
   uint64_t dropped() const { return dropped_; }

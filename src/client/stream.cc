@@ -50,6 +50,7 @@ std::optional<FinalRange> StreamRequest::first_range() const {
 
 void StreamRequest::give_up_stream(const Trouble& trouble) {
   line_->note(trouble);
+  if (trouble.passes()) left_ = text_of(opened_, "id");
   opened_ = {};
   is_refused_ = true;
 }
@@ -77,7 +78,7 @@ bool StreamRequest::tell(End end) {
   for (size_t count = 0; count < kRangesPerStep && !opened_.is_null(); ++count) {
     const auto range = first_range();  // each when its turn comes: until then it may become longer
     if (!range) break;
-    const Reply reply = line_->reach.ask("POST", place_of_stream("ranges"), {{"path", range->file}, {"offset", range->offset}, {"length", range->length}});
+    const Reply reply = line_->reach.ask("POST", place_of_stream(text_of(opened_, "id"), "ranges"), {{"path", range->file}, {"offset", range->offset}, {"length", range->length}});
     if (!reply.ok() && reply.trouble->passes()) {
       line_->note(*reply.trouble);
       return false;
@@ -91,13 +92,15 @@ bool StreamRequest::tell(End end) {
 
 // Nothing was published, and nothing will be: one that does not hear it sees by itself that nothing is written any more.
 void StreamRequest::abandon() {
-  if (!opened_.is_null()) line_->reach.ask("POST", place_of_stream("abort"));
+  const std::string id = opened_.is_null() ? left_ : text_of(opened_, "id");
+  if (!id.empty()) line_->reach.ask("POST", place_of_stream(id, "abort"));
 }
 
 std::optional<std::chrono::nanoseconds> StreamRequest::step() {
   const End before = end_so_far();
   if (before == End::kAborted) {
     abandon();
+    on_refused();
     ticket_->on_trouble(trouble_of(Fault::kCancelled, "the writing of " + path() + " was abandoned"));
     return std::nullopt;
   }
@@ -115,7 +118,7 @@ std::optional<std::chrono::nanoseconds> StreamRequest::finish() {
     case Holding::kDone: break;
   }
   if (opened_.is_null()) return send();
-  const Reply reply = line_->reach.ask("POST", place_of_stream("complete"), pin().empty() ? Json() : Json{{"pin", pin()}});
+  const Reply reply = line_->reach.ask("POST", place_of_stream(text_of(opened_, "id"), "complete"), pin().empty() ? Json() : Json{{"pin", pin()}});
   if (!reply.ok()) {
     give_up_stream(*reply.trouble);
     return send();

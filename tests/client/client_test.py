@@ -390,6 +390,41 @@ class Streams(ClientCase):
             self.assertIn(("POST", "/v1/checkpoints", None), [(how, where, (body or {}).get("growing")) for how, where, body in gateway.asked])
             self.assertEqual(driver.call("close", 10 * WAIT_S)[0], 0)
 
+    def test_one_that_is_cancelled_behind_its_end_is_abandoned_at_the_gateway_too(self):
+        root = self.root()
+        gateway = self.streaming_gateway(root)
+        whole_came = threading.Event()
+
+        def answer(request, body):
+            if body.get("growing"):
+                return request.reply(202, {"id": "g1"})
+            whole_came.set()
+            return request.problem(503, "store_unavailable")
+        gateway.answers["POST /v1/checkpoints"] = answer
+        gateway.answers["POST /v1/checkpoints/g1/complete"] = lambda request, body: request.problem(503, "store_unavailable")
+        driver = self.driver()
+        driver.call("stream", root / "run/step-7", TO)
+        driver.call("declare", 0, 1, "a")
+        gateway.wait_for("POST", "/v1/checkpoints/g1/ranges")
+        self.checkpoint(root)
+        driver.call("complete")
+        self.assertTrue(whole_came.wait(WAIT_S))  # it is held, and tried again
+        self.wait_until(lambda: driver.call("cancel")[0] == 0)  # not while it is on its way
+        gateway.wait_for("POST", "/v1/checkpoints/g1/abort")
+        self.assertEqual(driver.call("wait", PUBLISHED, WAIT_S)[:2], (1, "cancelled"))
+        self.wait_until(lambda: driver.counts()["waiting"] == 0)
+        self.assertEqual(os.listdir(root / ".tideway/pins"), [])
+
+    def test_one_that_is_open_makes_no_room_in_a_full_queue(self):
+        driver = self.driver()
+        driver.call("stream", self.folder / "bare/run/step-7", TO)
+        self.assertEqual(driver.call("many", self.checkpoint(self.folder / "bare", "run/step-8"), TO, 300)[0], 0)
+        self.checkpoint(self.folder / "bare")
+        driver.call("complete")
+        self.streaming_gateway(self.folder / "bare")
+        self.assertEqual(driver.call("flush", WAIT_S)[0], 0)
+        self.assertEqual(driver.call("wait", PUBLISHED, WAIT_S), (0, "", ""))
+
     def test_a_gateway_that_knows_no_streams_gets_it_whole(self):
         root = self.root()
         gateway = self.streaming_gateway(root)

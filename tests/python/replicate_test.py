@@ -392,6 +392,12 @@ class TheQueue(Handing):
         self.assertEqual((tickets[7].state, newer.state, tickets[8].state), ("superseded", "queued", "queued"))
         self.assertFalse(tickets[7].wait(timeout=0))
 
+    def test_a_stream_that_is_open_makes_no_room(self):
+        with tideway.stream_checkpoint(self.top / "none/stream", to="a:b/c", series="7") as stream:
+            tickets = self.stuck_items(outbox.ITEMS_MAX - 1)
+            newer = tideway.replicate_checkpoint(self.top / "none/newer", to="a:b/c", series="7")
+            self.assertEqual((stream.ticket.state, tickets[7].state, newer.state), ("queued", "superseded", "queued"))
+
     def test_a_full_queue_of_other_series_refuses_loudly(self):
         tickets = self.stuck_items(outbox.ITEMS_MAX)
         newer = tideway.replicate_checkpoint(self.top / "none/newer", to="a:b/c", series="another")
