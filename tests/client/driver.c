@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // libtideway as a program in C meets it: reads one call a line, makes it, and answers with one line: what it returned, the name of the
-// error or -, and its text. tests/client/client_test.py writes the lines. Its lookup of a directory to follow stands before the C library's:
+// error or -, and its text. tests/client/driven.py writes the lines. Its lookup of a directory to follow stands before the C library's:
 // below a name that says so it never ends, as in a file system that stands still.
 // Thread: its own process.
 #include <tideway/client.h>
