@@ -88,7 +88,7 @@ fuzz() {
 }
 
 storm() {
-  [[ ${1:-1} =~ ^[0-9]+$ && ${2:-1} =~ ^[0-9]+$ ]] || { usage >&2; exit 2; }
+  [[ ${1:-1} =~ ^[1-9][0-9]*$ && ${2:-1} =~ ^[0-9]+$ ]] || { usage >&2; exit 2; }
   build release --target programs
   SAVES=${1:-1000} SECONDS_MAX=${2:-900} KILLS=${KILLS:-4} SEED=${SEED:-$$} tests/e2e/checkpoint_storm_test.sh
 }

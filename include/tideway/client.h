@@ -49,7 +49,8 @@ struct tideway_settings {
 TIDEWAY_API struct tideway_client* tideway_client_open(const struct tideway_settings* settings, struct tideway_error* error);
 /* Waits as tideway_client_flush(), then what is left goes to the inbox. Takes 2 s longer than `seconds` at most. */
 TIDEWAY_API void tideway_client_close(struct tideway_client* client, double seconds);
-/* Until nothing is left in memory: it is with the gateway, or in an inbox on stable storage. `deadline` (11): something is. */
+/* Until nothing is left in memory: it is with the gateway, or in an inbox on stable storage. `deadline` (11): something is. For a stream
+ * that is open it does not wait. */
 TIDEWAY_API int tideway_client_flush(struct tideway_client* client, double seconds, struct tideway_error* error);
 
 struct tideway_counts {

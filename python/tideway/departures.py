@@ -22,8 +22,10 @@ FOR_NOW = (".tmp", ".partial", ".incomplete")  # what writers remove themselves,
 
 _MOVED_FROM, _MOVED_TO, _CREATE, _DELETE, _ONLYDIR = 0x40, 0x80, 0x100, 0x200, 0x0100_0000
 _HEAD = struct.Struct("iIII")
-# Without giving the interpreter to other threads meanwhile: it may take them milliseconds to give it back.
-_libc = ctypes.PyDLL(None, use_errno=True)
+# The trainer's one lookup does not give the interpreter to other threads: it may take them milliseconds to give it back. Those of the
+# queue's thread do: a file system that stands still stops that thread alone.
+_libc = ctypes.PyDLL(None)
+_libc_that_waits = ctypes.CDLL(None)
 
 
 class _Notices:
@@ -33,20 +35,27 @@ class _Notices:
         self.pid = os.getpid()
         self._lock = threading.RLock()  # never held while waiting; a collector may call leave() anywhere
         self._followed: Dict[int, Dict[int, "weakref.ref[Departures]"]] = {}
+        self._idle: Set[int] = set()  # nobody's any more
+        self._lookups = 0  # under way
         try:
             self._fd = int(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
         except AttributeError:
             self._fd = -1
 
-    def follow(self, one: "Departures", folder: str, name: str) -> None:
+    def follow(self, one: "Departures", folder: str, name: str, libc: ctypes.CDLL) -> None:
         if self._fd < 0:
             return
+        path = os.fsencode(folder)
         with self._lock:
+            self._lookups += 1
+        watch = int(libc.inotify_add_watch(self._fd, path, ctypes.c_uint32(_CREATE | _DELETE | _MOVED_FROM | _MOVED_TO | _ONLYDIR)))
+        with self._lock:
+            self._lookups -= 1
             self.drain()  # what happened before is told to those who followed it then
-            watch = int(_libc.inotify_add_watch(self._fd, os.fsencode(folder), ctypes.c_uint32(_CREATE | _DELETE | _MOVED_FROM | _MOVED_TO | _ONLYDIR)))
             if watch >= 0:
                 one.dirs.setdefault(watch, name)
                 self._followed.setdefault(watch, {})[id(one)] = weakref.ref(one)
+            self._end_idle()
 
     def leave(self, one: "Departures") -> None:
         with self._lock:
@@ -54,7 +63,15 @@ class _Notices:
                 others = self._followed.get(watch, {})
                 others.pop(id(one), None)
                 if not others and self._followed.pop(watch, None) is not None:
-                    _libc.inotify_rm_watch(self._fd, watch)
+                    self._idle.add(watch)
+            self._end_idle()
+
+    def _end_idle(self) -> None:
+        """A lookup under way may be about to find one of them again."""
+        while self._idle and not self._lookups:
+            watch = self._idle.pop()
+            if watch not in self._followed:
+                _libc.inotify_rm_watch(self._fd, watch)
 
     def drain(self) -> None:
         with self._lock:
@@ -92,7 +109,7 @@ class Departures:
         self._came: Set[str] = set()
         self._renames: Dict[int, Tuple[str, bool]] = {}  # that left and did not arrive yet; whether they were there at the call
         self._notices = _notices()
-        self._notices.follow(self, path, "")
+        self._notices.follow(self, path, "", _libc)
 
     def __del__(self) -> None:
         notices: Any = getattr(self, "_notices", None)
@@ -109,7 +126,7 @@ class Departures:
                 folder = os.path.dirname(folder)
         before = len(self.dirs)
         for name in below:
-            self._notices.follow(self, os.path.join(path, name), name)
+            self._notices.follow(self, os.path.join(path, name), name, _libc_that_waits)
         return len(self.dirs) > before
 
     def missing_in(self, files: Iterable[str]) -> Optional[str]:

@@ -39,6 +39,10 @@ class Item(ABC):
     def absorb(self, newer: "Item") -> None:
         """Takes over the work of a small one, while it waits itself. Called under the queue's lock."""
 
+    def is_open(self) -> bool:
+        """It waits for its owner alone: nobody else can bring it to an end, and it makes no room for others."""
+        return False
+
     def spill(self) -> None:
         """The process ends: to stable storage with it, without a gateway."""
 
@@ -72,7 +76,7 @@ class Outbox:
         state, reason = "superseded", "a newer one of its series came while the queue was full"
         with self._lock:
             if item.is_small or len(self._entries) >= ITEMS_MAX:
-                old = next((entry for entry in self._entries if entry.item.key == item.key and not entry.in_work), None)
+                old = next((entry for entry in self._entries if entry.item.key == item.key and not entry.in_work and not entry.item.is_open()), None)
                 if item.is_small and old is not None:
                     return old.item.absorb(item)
             if len(self._entries) >= ITEMS_MAX:
@@ -111,13 +115,16 @@ class Outbox:
             self._thread = None
 
     def flush(self, timeout: float) -> bool:
-        """Tries now what waits for another try. True: nothing is left in memory."""
+        """Tries now what waits for another try. True: nothing is left in memory, but for what is open."""
         ends = time.monotonic() + timeout
         with self._lock:
             for entry in self._entries:
                 entry.due = 0.0
             self._wake.put(None)
-            return self._emptied.wait_for(lambda: not self._entries, max(0.0, ends - time.monotonic()))
+            return self._emptied.wait_for(self._has_only_open, max(0.0, ends - time.monotonic()))
+
+    def _has_only_open(self) -> bool:
+        return all(entry.item.is_open() for entry in self._entries)
 
     def hurry(self, item: Item) -> None:
         """Something has come for an item that waits."""
@@ -149,7 +156,7 @@ class Outbox:
                 entry.in_work = False
                 if pause is None:
                     self._entries.remove(entry)
-                    if not self._entries:
+                    if self._has_only_open():
                         self._emptied.notify_all()
                 else:
                     entry.due = 0.0 if entry.is_hurried else time.monotonic() + pause
@@ -215,7 +222,8 @@ def hurry(item: Item) -> None:
 
 
 def flush(timeout: float = EXIT_FLUSH_S) -> bool:
-    """Waits until nothing is left in memory, `timeout` seconds at most: it is with the gateway, or on stable storage in an inbox.
+    """Waits until nothing is left in memory, `timeout` seconds at most: it is with the gateway, or on stable storage in an inbox. It does
+    not wait for streams that are open.
 
     False: something is left, because its checkpoint is not complete yet or neither gateway nor inbox takes it.
     """
@@ -224,7 +232,8 @@ def flush(timeout: float = EXIT_FLUSH_S) -> bool:
 
 
 def _at_exit() -> None:
-    if not flush(EXIT_FLUSH_S) and not _outbox.spill(EXIT_SPILL_S):
+    flush(EXIT_FLUSH_S)
+    if not _outbox.spill(EXIT_SPILL_S):
         note("lost_at_exit", "neither gateway nor inbox took what was left in the queue")
 
 

@@ -67,6 +67,9 @@ class StreamRequest(CheckpointRequest):
             return IDLE_S
         return 0.0 if self._id and not self._is_silent else RETRY_S
 
+    def is_open(self) -> bool:
+        return not self.verb
+
     def spill(self) -> None:
         if self.verb == "complete":
             super().spill()

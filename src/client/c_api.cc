@@ -208,7 +208,14 @@ int restore(const tideway_client& client, const tideway_restore_job* given, doub
 
 int cancel(tideway_ticket& ticket, tideway_error* error) {
   const Trouble cancelled = trouble_of(Fault::kCancelled, ticket.ticket->id() + " was cancelled");
-  if (const auto item = ticket.item.lock(); item && ticket.outbox->remove(*item)) {
+  const auto item = ticket.item.lock();
+  if (const auto stream = std::dynamic_pointer_cast<StreamRequest>(item)) {
+    stream->abort();  // by the queue's thread, which tells the gateway; one that is in work may be through before it sees that
+    if (ticket.outbox->hurry(*stream)) {
+      ticket.ticket->on_trouble(cancelled);
+      return tell_success(error);
+    }
+  } else if (item && ticket.outbox->remove(*item)) {
     item->end(TIDEWAY_FAILED, cancelled);
     return tell_success(error);
   }

@@ -35,13 +35,20 @@ Notices::~Notices() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-// What happened before is told to those who followed it then, and not to this one.
+// The lookup goes without the mutex, since a file system that stands still may keep it for ever. What happened before is told to those who
+// followed it then, and not to this one.
 void Notices::follow(Departures& one, const std::string& dir, const std::string& name) {
   if (fd_ < 0) return;
-  const std::lock_guard lock(mutex_);
-  drain();
+  {
+    const std::lock_guard lock(mutex_);
+    ++lookups_;
+  }
   const int watch = ::inotify_add_watch(fd_, dir.c_str(), kComesOrGoes);
+  const std::lock_guard lock(mutex_);
+  --lookups_;
+  drain();
   if (watch >= 0 && one.dirs_.emplace(watch, name).second) followed_.emplace(watch, &one);
+  end_idle();
 }
 
 void Notices::leave(const Departures& one) {
@@ -49,8 +56,17 @@ void Notices::leave(const Departures& one) {
   for (const auto& [watch, name] : one.dirs_) {
     const auto [begin, end] = followed_.equal_range(watch);
     followed_.erase(std::find_if(begin, end, [&](const auto& entry) { return entry.second == &one; }));
-    if (!followed_.contains(watch)) ::inotify_rm_watch(fd_, watch);
+    idle_.insert(watch);
   }
+  end_idle();
+}
+
+// A lookup under way may be about to find one of them again.
+void Notices::end_idle() {
+  if (lookups_ > 0) return;
+  for (const int watch : idle_)
+    if (!followed_.contains(watch)) ::inotify_rm_watch(fd_, watch);
+  idle_.clear();
 }
 
 void Notices::drain() {

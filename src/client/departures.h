@@ -37,12 +37,15 @@ class Notices {
   friend class Departures;
   void follow(Departures& one, const std::string& dir, const std::string& name);  // `name`: of the directory in the checkpoint, with a slash, or empty
   void leave(const Departures& one);
+  void end_idle();
   void drain();
   void pass_on(const inotify_event& event);
 
   const int fd_;
   std::mutex mutex_;
-  std::multimap<int, Departures*> followed_;  // guarded by mutex_; by the numbers of inotify
+  std::multimap<int, Departures*> followed_;  // guarded by mutex_, as all below; by the numbers of inotify
+  std::set<int> idle_;                        // nobody's any more
+  size_t lookups_ = 0;                        // under way
 };
 
 class Departures {

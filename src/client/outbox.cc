@@ -16,7 +16,7 @@ Outbox::~Outbox() {
 
 // False: there is no room, and nothing of its series to make some. With the lock.
 bool Outbox::takes_over(const std::shared_ptr<Item>& item, std::shared_ptr<Item>& dropped) {
-  const auto old = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) { return !entry.is_in_work && entry.item->key() == item->key(); });
+  const auto old = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) { return !entry.is_in_work && !entry.item->is_open() && entry.item->key() == item->key(); });
   if (old != entries_.end() && old->item->absorb(*item)) return true;
   if (entries_.size() >= kItemsMax) {
     if (old == entries_.end()) return false;
@@ -71,14 +71,18 @@ std::optional<Trouble> Outbox::start() {
   return trouble_of(Fault::kOverloaded, std::string("no thread: ") + error.text);
 }
 
+bool Outbox::has_only_open() const {
+  return std::all_of(entries_.begin(), entries_.end(), [](const Entry& entry) { return entry.item->is_open(); });
+}
+
 bool Outbox::flush(double seconds) {
   const auto end = end_after(seconds);
   std::unique_lock lock(mutex_);
   for (Entry& entry : entries_) entry.due = {};
   came_.notify_one();
-  const auto is_empty = [&] { return entries_.empty(); };
-  if (end) return emptied_.wait_until(lock, *end, is_empty);
-  emptied_.wait(lock, is_empty);
+  const auto is_through = [&] { return has_only_open(); };
+  if (end) return emptied_.wait_until(lock, *end, is_through);
+  emptied_.wait(lock, is_through);
   return true;
 }
 
@@ -97,15 +101,18 @@ void Outbox::finish() {
   else thread_.detach();
 }
 
-void Outbox::hurry(const Item& item) {
+bool Outbox::hurry(const Item& item) {
+  bool waited = false;
   {
     const std::lock_guard lock(mutex_);
     const auto entry = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& one) { return one.item.get() == &item; });
-    if (entry == entries_.end()) return;
+    if (entry == entries_.end()) return false;
     entry->due = {};
     entry->is_hurried = entry->is_in_work;
+    waited = !entry->is_in_work;
   }
   came_.notify_one();
+  return waited;
 }
 
 bool Outbox::remove(const Item& item) {
@@ -120,9 +127,9 @@ uint64_t Outbox::waiting() const {
 
 std::shared_ptr<Item> Outbox::next(std::unique_lock<std::mutex>& lock) {
   while (true) {
+    if (has_only_open()) emptied_.notify_all();
     const auto first = std::min_element(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) { return a.due < b.due; });
     if (first == entries_.end()) {
-      emptied_.notify_all();
       if (is_ending_) return nullptr;
       came_.wait(lock);
     } else if (is_ending_ || first->due <= Clock::now()) {

@@ -40,6 +40,8 @@ class Item {
   virtual void end(tideway_state state, const Trouble& trouble) = 0;
   // Takes over the work of a newer one with its key while it waits itself: what comes often never fills the queue. Under the lock.
   virtual bool absorb(const Item& newer) { return static_cast<void>(newer), false; }
+  // It waits for its owner alone: nobody else can bring it to an end, and it makes no room for others. Under the lock.
+  virtual bool is_open() const { return false; }
 
  private:
   std::string key_;
@@ -51,11 +53,11 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
   ~Outbox();
   // Never blocks. What stood in the way of its thread, or nothing.
   std::optional<Trouble> put(const std::shared_ptr<Item>& item);
-  // Tries now what waits for another try. True: nothing is left in memory.
+  // Tries now what waits for another try. True: nothing is left in memory, but for what is open.
   bool flush(double seconds);
   // Nothing is tried any more; each item goes to its inbox. The thread ends with it, or is left behind when it stands still.
   void finish();
-  void hurry(const Item& item);   // something came for it: its next step is now
+  bool hurry(const Item& item);   // something came for it: its next step is now; false: it is in work, or gone
   bool remove(const Item& item);  // false: it is in work, or gone
   uint64_t waiting() const;
   uint64_t dropped() const { return dropped_; }
@@ -67,6 +69,7 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
     bool is_in_work = false;
     bool is_hurried = false;  // while in work: what came may not have been seen
   };
+  bool has_only_open() const;
   bool takes_over(const std::shared_ptr<Item>& item, std::shared_ptr<Item>& dropped);
   std::optional<Trouble> start();
   void run();

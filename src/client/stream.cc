@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/stream.h"
 
-#include <algorithm>
-
 namespace tideway::client {
 namespace {
 
@@ -40,13 +38,19 @@ void StreamRequest::abort() {
 
 // ---- the queue's ----
 
-StreamRequest::Told StreamRequest::told() const {
+StreamRequest::End StreamRequest::end_so_far() const {
   const std::lock_guard lock(mutex_);
-  return {end_, {ranges_.begin(), ranges_.begin() + static_cast<std::ptrdiff_t>(std::min(ranges_.size(), kRangesPerStep))}};
+  return end_;
+}
+
+std::optional<FinalRange> StreamRequest::first_range() const {
+  const std::lock_guard lock(mutex_);
+  return ranges_.empty() ? std::nullopt : std::optional(ranges_.front());
 }
 
 void StreamRequest::give_up_stream(const Trouble& trouble) {
   line_->note(trouble);
+  if (trouble.passes()) left_ = text_of(opened_, "id");
   opened_ = {};
   is_refused_ = true;
 }
@@ -69,11 +73,12 @@ bool StreamRequest::open() {
   return true;
 }
 
-bool StreamRequest::tell(const Told& told) {
-  if (opened_.is_null() && !is_refused_ && told.end == End::kNotYet && !open()) return false;
-  for (const FinalRange& range : told.ranges) {
-    if (opened_.is_null()) return true;
-    const Reply reply = line_->reach.ask("POST", place_of_stream("ranges"), {{"path", range.file}, {"offset", range.offset}, {"length", range.length}});
+bool StreamRequest::tell(End end) {
+  if (opened_.is_null() && !is_refused_ && end == End::kNotYet && !open()) return false;
+  for (size_t count = 0; count < kRangesPerStep && !opened_.is_null(); ++count) {
+    const auto range = first_range();  // each when its turn comes: until then it may become longer
+    if (!range) break;
+    const Reply reply = line_->reach.ask("POST", place_of_stream(text_of(opened_, "id"), "ranges"), {{"path", range->file}, {"offset", range->offset}, {"length", range->length}});
     if (!reply.ok() && reply.trouble->passes()) {
       line_->note(*reply.trouble);
       return false;
@@ -87,19 +92,21 @@ bool StreamRequest::tell(const Told& told) {
 
 // Nothing was published, and nothing will be: one that does not hear it sees by itself that nothing is written any more.
 void StreamRequest::abandon() {
-  if (!opened_.is_null()) line_->reach.ask("POST", place_of_stream("abort"));
+  const std::string id = opened_.is_null() ? left_ : text_of(opened_, "id");
+  if (!id.empty()) line_->reach.ask("POST", place_of_stream(id, "abort"));
 }
 
 std::optional<std::chrono::nanoseconds> StreamRequest::step() {
-  const Told before = told();
-  if (before.end == End::kAborted) {
+  const End before = end_so_far();
+  if (before == End::kAborted) {
     abandon();
+    on_refused();
     ticket_->on_trouble(trouble_of(Fault::kCancelled, "the writing of " + path() + " was abandoned"));
     return std::nullopt;
   }
   const bool is_there = tell(before);
-  const bool has_more = !opened_.is_null() && is_there && !told().ranges.empty();
-  if (before.end == End::kComplete && !has_more) return finish();
+  const bool has_more = !opened_.is_null() && is_there && first_range();
+  if (before == End::kComplete && !has_more) return finish();
   if (has_more) return Duration();
   return is_there ? kIdle : kAskAgain;
 }
@@ -111,7 +118,7 @@ std::optional<std::chrono::nanoseconds> StreamRequest::finish() {
     case Holding::kDone: break;
   }
   if (opened_.is_null()) return send();
-  const Reply reply = line_->reach.ask("POST", place_of_stream("complete"), pin().empty() ? Json() : Json{{"pin", pin()}});
+  const Reply reply = line_->reach.ask("POST", place_of_stream(text_of(opened_, "id"), "complete"), pin().empty() ? Json() : Json{{"pin", pin()}});
   if (!reply.ok()) {
     give_up_stream(*reply.trouble);
     return send();
@@ -122,7 +129,7 @@ std::optional<std::chrono::nanoseconds> StreamRequest::finish() {
 }
 
 void StreamRequest::spill() {
-  if (told().end == End::kComplete) return CheckpointRequest::spill();
+  if (end_so_far() == End::kComplete) return CheckpointRequest::spill();
   end(TIDEWAY_FAILED, trouble_of(Fault::kCancelled, "the client was closed while " + path() + " was being written"));
 }
 

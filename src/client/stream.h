@@ -8,6 +8,7 @@
 
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <string>
 
 namespace tideway::client {
@@ -26,26 +27,25 @@ class StreamRequest final : public CheckpointRequest {
   // For the trainer's thread. What stood in the way, or nothing.
   std::optional<Trouble> declare(FinalRange range);  // its file also as a whole path
   void complete();
-  void abort();
+  void abort();  // also behind complete()
 
   std::optional<std::chrono::nanoseconds> step() override;
   void spill() override;
+  bool is_open() const override { return end_so_far() == End::kNotYet; }
 
  private:
   enum class End : uint8_t { kNotYet, kComplete, kAborted };
-  struct Told {
-    End end = End::kNotYet;
-    std::vector<FinalRange> ranges;  // the first kRangesPerStep
-  };
-  Told told() const;
-  bool tell(const Told& told);  // false: the gateway was not there
+  End end_so_far() const;
+  std::optional<FinalRange> first_range() const;
+  bool tell(End end);  // false: the gateway was not there
   bool open();
   std::optional<std::chrono::nanoseconds> finish();
-  std::string place_of_stream(const char* verb) const { return std::string(target()) + '/' + text_of(opened_, "id") + '/' + verb; }
+  std::string place_of_stream(const std::string& id, const char* verb) const { return std::string(target()) + '/' + id + '/' + verb; }
   void abandon();
   void give_up_stream(const Trouble& trouble);
 
   Json opened_;  // what the gateway answered; null: it has no stream of it
+  std::string left_;  // the stream that the gateway may have still, though it goes whole now
   bool is_refused_ = false;
 
   mutable std::mutex mutex_;

@@ -1,77 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""libtideway, called from C by tests/client/driver.c, against the fake gateway of the Python package's tests; and the example, installed.
-
-The environment names the folder of the programs
-(TIDEWAY_PROGRAMS), the build to install from (TIDEWAY_BUILD) and the compiler's flags (CFLAGS).
-"""
+"""libtideway, called from C by tests/client/driver.c, against the fake gateway of the Python package's tests; and the example, installed."""
 import json
 import os
-import pathlib
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import unittest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "python"))
-from support import REPOSITORY, WAIT_S, Case  # noqa: E402
-
-PROGRAMS, BUILD = (pathlib.Path(os.environ[name]) for name in ("TIDEWAY_PROGRAMS", "TIDEWAY_BUILD"))
-QUEUED, PINNED, STORED, ACCEPTED, PUBLISHED, FAILED, SUPERSEDED, DISABLED = range(8)
-TO = "wisconsin:ckpt/run"
-
-
-class Driver:
-    def __init__(self):
-        self.process = subprocess.Popen([PROGRAMS / "client_driver"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self.call("open")[0] == 0
-
-    def call(self, *words):
-        """(returned, name of the error, text)"""
-        self.process.stdin.write(" ".join(map(str, words)) + "\n")
-        self.process.stdin.flush()
-        returned, code, text = self.process.stdout.readline().rstrip("\n").split(" ", 2)
-        return int(returned), code.strip("-"), text
-
-    def counts(self):
-        pairs = dict(pair.split("=") for pair in self.call("counts")[2].split())
-        return {name: value if name == "latest" else int(value) for name, value in pairs.items()}
-
-    def end(self):
-        self.process.stdin.close()
-        self.process.stdout.close()
-        return self.process.wait(WAIT_S)
-
-
-class ClientCase(Case):
-    def driver(self):
-        driver = Driver()
-        self.addCleanup(driver.end)
-        return driver
-
-    def root(self):
-        """Without an inbox: a fake gateway that is slow for once is asked again, and not given up for it."""
-        root = super().root()
-        (root / ".tideway/inbox").rmdir()
-        return root
-
-    def root_with_inbox(self):
-        return super().root()
-
-    def checkpoint(self, root, name="run/step-7"):
-        path = root / name
-        path.mkdir(parents=True)
-        (path / "__0_0.distcp").write_bytes(os.urandom(2 << 20))
-        (path / "extra").mkdir()
-        (path / "extra/common.pt").write_bytes(b"c" * 1000)
-        (path / ".metadata").write_bytes(b"m")
-        return path
-
-    def takes(self, gateway, target="/v1/checkpoints", **fields):
-        gateway.jobs["j1"] = {"id": "j1", "state": "published"}
-        gateway.answers[f"POST {target}"] = lambda request, body: request.reply(202, {"id": "j1", **fields})
+from driven import ACCEPTED, BUILD, ClientCase, DISABLED, Driver, FAILED, PINNED, PUBLISHED, QUEUED, REPOSITORY, STORED, SUPERSEDED, TO, WAIT_S
 
 
 class Checkpoints(ClientCase):
@@ -229,6 +167,19 @@ class Away(ClientCase):
             self.assertEqual(driver.call("close", WAIT_S)[0], 0)
         self.assertEqual(len(list((root / ".tideway/inbox").glob("*.json"))), 30)
 
+    def test_a_file_system_that_stands_still_stops_no_trainer(self):
+        path = self.checkpoint(self.folder / "bare")
+        (path / "stands-still").mkdir()
+        (path / "stands-still/common.pt").touch()
+        driver = self.driver()
+        driver.call("replicate", path, TO)
+        self.wait_until(lambda: driver.call("standing")[0] == 1)
+        with self.returns_soon(driver):
+            self.assertEqual(driver.call("many", self.checkpoint(self.folder / "bare", "run/step-8"), TO, 400)[0], 0)  # also those that push others out
+            self.assertEqual(driver.call("stream", path, TO)[0], 0)
+            self.assertEqual(driver.call("complete")[0], 0)
+            self.assertEqual(driver.call("close", 0)[0], 0)
+
     def test_a_queue_that_is_full_keeps_the_newest_of_a_series_and_refuses_other_work_aloud(self):
         path = self.checkpoint(self.folder / "bare")
         driver = self.driver()
@@ -270,107 +221,6 @@ class Away(ClientCase):
         driver.end()
         for request in (root / ".tideway/inbox").glob("*.json"):
             self.assertEqual(json.loads(request.read_text())["path"], "run/step-7")
-
-
-class Streams(ClientCase):
-    def streaming_gateway(self, root):
-        gateway = self.gateway(root)
-        gateway.jobs["g1"] = gateway.jobs["c1"] = {"id": "g1", "state": "published"}
-        gateway.answers["POST /v1/checkpoints"] = lambda request, body: request.reply(202, {"id": "g1" if body.get("growing") else "c1"})
-        for verb in ("ranges", "complete", "abort"):
-            gateway.answers[f"POST /v1/checkpoints/g1/{verb}"] = lambda request, body: request.reply(202, {})
-        return gateway
-
-    def test_ranges_go_in_order_and_the_end_completes_it_with_a_pin(self):
-        root = self.root()
-        gateway = self.streaming_gateway(root)
-        driver = self.driver()
-        path = root / "run/step-7"
-        self.assertEqual(driver.call("stream", path, TO)[0], 0)
-        opened, = gateway.wait_for("POST", "/v1/checkpoints")
-        self.checkpoint(root)
-        self.assertEqual(driver.call("declare", 0, 1000, path / "__0_0.distcp")[0], 0)
-        gateway.wait_for("POST", "/v1/checkpoints/g1/ranges")
-        self.assertEqual(driver.call("declare", 1000, 2000, "__0_0.distcp")[0], 0)
-        self.assertEqual(driver.call("complete")[0], 0)
-        self.assertEqual(driver.call("wait", PUBLISHED, WAIT_S), (0, "", ""))
-        name = driver.call("id")[2]
-        self.assertEqual((opened["growing"], opened["submission_id"], opened["path"]), (True, f"{name}-growing", "ckpt:run/step-7"))
-        told = [(body["path"], body["offset"], body["length"]) for _, where, body in gateway.asked if where.endswith("/ranges")]  # again after a late answer
-        self.assertEqual(list(dict.fromkeys(told)), [("__0_0.distcp", 0, 1000), ("__0_0.distcp", 1000, 2000)])
-        self.assertEqual(gateway.wait_for("POST", "/v1/checkpoints/g1/complete"), [{"pin": name}])
-        self.assertTrue((root / ".tideway/pins" / name / ".metadata").is_file())
-        self.assertEqual(driver.counts()["accepted"], 1)
-
-    def test_one_that_is_abandoned_or_left_open_is_never_complete(self):
-        root = self.root_with_inbox()
-        gateway = self.streaming_gateway(root)
-        driver = self.driver()
-        driver.call("stream", root / "run/step-7", TO)
-        gateway.wait_for("POST", "/v1/checkpoints")
-        self.assertEqual(driver.call("abort")[0], 0)
-        gateway.wait_for("POST", "/v1/checkpoints/g1/abort")
-        driver.call("stream", root / "run/step-8", TO)
-        gateway.wait_for("POST", "/v1/checkpoints", 2)
-        driver.call("close", 0)
-        self.assertEqual([where for _, where, _ in gateway.asked if where.endswith("complete")], [])
-        self.assertEqual(os.listdir(root / ".tideway/inbox"), [])
-
-    def test_a_gateway_that_knows_no_streams_gets_it_whole(self):
-        root = self.root()
-        gateway = self.streaming_gateway(root)
-        gateway.answers["POST /v1/checkpoints"] = lambda request, body: request.problem(400, "unsupported") if body.get("growing") else request.reply(202, {"id": "c1"})
-        driver = self.driver()
-        driver.call("stream", root / "run/step-7", TO)
-        driver.call("declare", 0, 1, "a")
-        self.checkpoint(root)
-        driver.call("complete")
-        self.assertEqual(driver.call("wait", PUBLISHED, WAIT_S), (0, "", ""))
-        self.assertEqual([body.get("growing", False) for how, where, body in gateway.asked if (how, where) == ("POST", "/v1/checkpoints")], [True, False])
-
-    def test_with_the_gateway_away_it_waits_in_the_inbox_whole_and_held(self):
-        root = self.root_with_inbox()
-        driver = self.driver()
-        driver.call("stream", root / "run/step-7", TO)
-        self.checkpoint(root)
-        driver.call("complete")
-        self.assertEqual(driver.call("wait", STORED, WAIT_S)[0], 0)
-        request, = (root / ".tideway/inbox").glob("*.json")
-        self.assertEqual(json.loads(request.read_text())["pin"], driver.call("id")[2])
-        self.assertNotIn("growing", request.read_text())
-
-    def test_what_departs_behind_the_end_is_not_handed_over_torn_and_what_was_renamed_before_it_is_no_trouble(self):
-        path = self.checkpoint(self.folder / "bare")
-        driver = self.driver()
-        driver.call("stream", path, TO)
-        (path / "__0_0.distcp").rename(path / "__1_0.distcp")
-        (path / "extra/common.pt").unlink()
-        driver.call("complete")
-        driver.call("stream", path, TO)
-        driver.call("complete")
-        (path / ".metadata").unlink()
-        gateway = self.streaming_gateway(self.folder / "bare")
-        driver.call("flush", WAIT_S)
-        self.assertEqual(driver.call("wait", ACCEPTED, WAIT_S)[:2], (6, "source_vanished"))
-
-    def test_arguments_that_are_wrong_and_streams_that_are_not_there_are_refused(self):
-        root = self.root()
-        driver = self.driver()
-        self.assertEqual(driver.call("declare", 0, 1, "a")[:2], (2, "usage"))
-        self.assertEqual(driver.call("complete")[:2], (2, "usage"))
-        self.assertEqual(driver.call("stream", root / "a", "nowhere")[:2], (2, "usage"))
-        self.assertEqual(driver.call("stream", root / "a", TO)[0], 0)
-        for words in ((0, 0, "a"), (1, 2**64 - 1, "a"), (0, 1, root / "b")):
-            self.assertEqual(driver.call("declare", *words)[:2], (2, "usage"), words)
-        self.assertEqual(driver.call("declare", 0, 1)[0], 0)
-        self.assertEqual(driver.call("declare", 0, 1, root / "a/b")[0], 0)
-
-    def test_disabled_streams_do_nothing(self):
-        self.setenv("TIDEWAY_DISABLE", "1")
-        driver = self.driver()
-        for words in (("stream", "/a", TO), ("declare", 0, 1, "b"), ("complete",)):
-            self.assertEqual(driver.call(*words)[0], 0)
-        self.assertEqual(driver.call("state")[0], DISABLED)
 
 
 class Calls(ClientCase):

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // libtideway as a program in C meets it: reads one call a line, makes it, and answers with one line: what it returned, the name of the
-// error or -, and its text. tests/client/client_test.py writes the lines.
+// error or -, and its text. tests/client/driven.py writes the lines. Its lookup of a directory to follow stands before the C library's:
+// below a name that says so it never ends, as in a file system that stands still.
 // Thread: its own process.
 #include <tideway/client.h>
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,6 +21,16 @@
 static struct tideway_client* client;
 static struct tideway_ticket* ticket; /* of the latest request */
 static struct tideway_stream* stream; /* the one that is open */
+
+static atomic_int standing; /* lookups that will never end */
+
+int inotify_add_watch(int fd, const char* path, uint32_t mask) {
+  if (strstr(path, "/stands-still") != NULL) {
+    atomic_fetch_add(&standing, 1);
+    while (1) pause();
+  }
+  return (int)syscall(SYS_inotify_add_watch, fd, path, mask);
+}
 
 static int word_is(const char* word, const char* name, const char** value) {
   const size_t size = strlen(name);
@@ -177,6 +191,7 @@ static int call(char** words, int count, struct tideway_error* error) {
   if (strcmp(words[0], "flush") == 0) return tideway_client_flush(client, strtod(words[1], NULL), error);
   if (strcmp(words[0], "counts") == 0) return do_counts(error);
   if (strcmp(words[0], "fork") == 0) return do_fork(error);
+  if (strcmp(words[0], "standing") == 0) return atomic_load(&standing);
   if (strcmp(words[0], "many") == 0) return do_many(words, error);
   if (strcmp(words[0], "id") == 0) return snprintf(error->text, sizeof error->text, "%s", tideway_ticket_id(ticket)) < 0;
   if (strcmp(words[0], "close") == 0) return tideway_client_close(client, strtod(words[1], NULL)), client = NULL, 0;

@@ -35,6 +35,8 @@ def save(path, seed, killed_after):
 
 def main():
     saves, seed, folder, one_in = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+    if saves < 1:
+        sys.exit("a storm has one save at least")
     end = time.monotonic() + float(sys.argv[5]) if len(sys.argv) > 5 else float("inf")
     chance = random.Random(seed)
     counts = {"whole": 0, "trainer": 0, **{death: 0 for death in DEATHS}}

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What leaves a training when it hands over a checkpoint, with the gateway up, away, hung and refusing, against a fake one."""
+import ctypes
 import io
 import json
 import logging
@@ -116,6 +117,38 @@ class BeforeItIsHeld(Handing):
         self.assertEqual(found.missing_in(["__0_0.distcp"]), "below")
         self.assertEqual(later.missing_in(["__0_0.distcp"]), "below")
         self.assertIsNone(departures.Departures(str(path)).missing_in(["__0_0.distcp"]))
+
+    def test_a_lookup_that_stands_still_in_the_queues_thread_stops_no_trainer(self):
+        path = self.checkpoint()
+        (path / "below").mkdir()
+        is_there, may_go, is_free = threading.Event(), threading.Event(), threading.Event()
+
+        class Libc:
+            @staticmethod
+            def inotify_add_watch(*words):
+                is_there.set()
+                may_go.wait()
+                return departures._libc.inotify_add_watch(*words)
+        self.assertNotIsInstance(departures._libc_that_waits, ctypes.PyDLL)  # which would stop the whole interpreter
+        self.set_constant(departures, "_libc_that_waits", Libc)
+
+        def another():
+            one = departures.Departures(str(path))
+            (path / "__0_0.distcp").unlink()
+            self.assertEqual(one.missing_in([]), "__0_0.distcp")
+            del one
+            is_free.set()
+        found = departures.Departures(str(path))
+        threads = [threading.Thread(target=work, args=words, daemon=True) for work, words in ((found.follow, (str(path), ["below/x.bin"])), (another, ()))]
+        threads[0].start()
+        self.assertTrue(is_there.wait(WAIT_S))
+        threads[1].start()
+        self.assertTrue(is_free.wait(WAIT_S))
+        may_go.set()
+        for thread in threads:
+            thread.join(WAIT_S)
+        self.assertEqual((sorted(found.dirs.values()), found._notices._lookups, found._notices._idle), (["", "below/"], 0, set()))
+        self.assertEqual(found.missing_in([]), "__0_0.distcp")
 
     def test_a_large_tree_costs_the_trainer_no_more_than_a_small_one(self):
         path = self.checkpoint()
@@ -358,6 +391,12 @@ class TheQueue(Handing):
         newer = tideway.replicate_checkpoint(self.top / "none/newer", to="a:b/c", series="7")
         self.assertEqual((tickets[7].state, newer.state, tickets[8].state), ("superseded", "queued", "queued"))
         self.assertFalse(tickets[7].wait(timeout=0))
+
+    def test_a_stream_that_is_open_makes_no_room(self):
+        with tideway.stream_checkpoint(self.top / "none/stream", to="a:b/c", series="7") as stream:
+            tickets = self.stuck_items(outbox.ITEMS_MAX - 1)
+            newer = tideway.replicate_checkpoint(self.top / "none/newer", to="a:b/c", series="7")
+            self.assertEqual((stream.ticket.state, tickets[7].state, newer.state), ("queued", "superseded", "queued"))
 
     def test_a_full_queue_of_other_series_refuses_loudly(self):
         tickets = self.stuck_items(outbox.ITEMS_MAX)

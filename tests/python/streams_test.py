@@ -8,6 +8,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 import unittest
 
 from support import REPOSITORY, WAIT_S, Case
@@ -135,6 +136,30 @@ class Streams(Growing):
         for offset, length in ((-1, 5), (0, 0)):
             with self.assertRaises(ValueError):
                 stream.declare("a", offset, length)
+
+    def test_nobody_waits_for_a_stream_that_is_open_but_for_what_lies_beside_it(self):
+        with tideway.stream_checkpoint(self.path, "wisconsin:ckpt/run") as stream:
+            self.assertTrue(tideway.flush(10 * WAIT_S))
+            waits = tideway.submit({"sources": ["data:a"], "destination": "wisconsin:data/a"})
+            self.assertFalse(tideway.flush(0.05))
+            gateway = self.streaming_gateway()
+            gateway.answers["POST /v1/jobs"] = lambda request, body: request.reply(201, {"id": "j1", "state": "queued"})
+            begun = time.monotonic()
+            self.assertTrue(tideway.flush(10 * WAIT_S))
+            self.assertEqual((waits.state, stream.ticket.state), ("accepted", "queued"))
+            self.write()
+        self.assertTrue(tideway.flush(10 * WAIT_S))
+        self.assertEqual(stream.ticket.state, "accepted")
+        self.assertLess(time.monotonic() - begun, 2 * WAIT_S)
+
+    def test_a_process_that_ends_within_a_block_waits_for_nothing_and_tells_that_it_was_torn(self):
+        program = (f"import logging, tideway\nlogging.basicConfig(level='ERROR')\nstream = tideway.stream_checkpoint({str(self.path)!r}, 'wisconsin:ckpt/run')\n"
+                   "import atexit, tideway.outbox\natexit.unregister(tideway.outbox._at_exit)\ntideway.outbox._at_exit()\nprint(stream.ticket.state)")
+        begun = time.monotonic()
+        said = subprocess.run([sys.executable, "-c", f"import tideway.outbox\ntideway.outbox.EXIT_FLUSH_S = {10 * WAIT_S}\n" + program], check=True, text=True,
+                              stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(REPOSITORY / "python")}, timeout=20 * WAIT_S)
+        self.assertEqual(said.stdout, "failed\n")
+        self.assertLess(time.monotonic() - begun, 9 * WAIT_S)
 
     def test_disabled_streams_do_nothing(self):
         self.setenv("TIDEWAY_DISABLE", "1")
