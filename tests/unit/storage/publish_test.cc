@@ -563,18 +563,6 @@ TEST_F(ReplaceTest, ATreeTakesThePlaceOfTheOneThatIsThereWithAllThatIsInIt) {
   ASSERT_TRUE(staging_->remove().ok()) << "the former one goes with staging";
 }
 
-// The same transfer may come again while somebody reads what it has replaced.
-TEST_F(ReplaceTest, WhatIsReadOfTheFormerTreeIsNotInTheWayOfTheNextStaging) {
-  publish_former();
-  next();
-  ASSERT_TRUE(publish("copy").ok());
-  ASSERT_TRUE(staging_->leave_former().ok());
-  restart(1);
-  size_t left = 0;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(root_.path() / ".tideway")) left += entry.path().filename() == "only";
-  EXPECT_EQ(left, 1u);
-}
-
 TEST_F(ReplaceTest, NothingIsReplacedWithoutBeingAskedFor) {
   publish_former();
   next();

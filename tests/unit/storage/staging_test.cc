@@ -8,6 +8,10 @@
 
 #include <unistd.h>
 
+#include <filesystem>
+#include <string>
+#include <vector>
+
 namespace tideway::storage {
 namespace {
 
@@ -40,6 +44,22 @@ TEST_F(StagingTest, ASecondLiveTransferOfTheSameIdIsRefused) {
   ASSERT_FALSE(second.ok());
   EXPECT_EQ(second.error().fault, Fault::kDestBusy);
   EXPECT_TRUE(Staging::create(open(), id(2)).ok());
+}
+
+// The same transfer may come again while somebody reads the tree that its publish has replaced.
+TEST_F(StagingTest, AFormerTreeThatIsLeftIsNotInTheWayOfTheNext) {
+  {
+    Staging published = create();
+    root_.write(path(1) + "/tree/0/only", "of the former");
+    ASSERT_TRUE(published.leave_former().ok());
+  }
+  const Staging next = create();
+  std::vector<std::string> left;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(root_.path() / ".tideway"))
+    if (entry.path().filename() == "only") left.push_back(entry.path().lexically_relative(root_.path()).string());
+  ASSERT_EQ(left.size(), 1u);
+  EXPECT_EQ(root_.read(left.front()), "of the former");
+  EXPECT_FALSE(left.front().starts_with(path(1)));
 }
 
 TEST_F(StagingTest, WhatADeadTransferLeftIsRemoved) {
