@@ -42,6 +42,7 @@ constexpr uint64_t kProbeRoundsMin = 62;    // as often as Reno would, so that w
 constexpr double kSmallShare = 0.4;         // of a full path: a session with less probes again at once
 constexpr double kFairShare = 0.5;          // with which probes of one flow and of several bring a session the same
 constexpr double kSettle = 0.99;            // of the estimate per round: quick enough for a queue, too slow for noise
+constexpr double kSettledMin = 0.92;        // of what the last probe found, while all that we send arrives
 constexpr uint32_t kUpRoundsMax = 10;       // an idle application never fills the pipe; do not wait for it
 
 constexpr Duration kRttProbeEvery = 5s;     // without a sample near the minimum
@@ -137,6 +138,7 @@ void Bbr::update_rate(const AckSample& sample) {
   if (!is_ours || sample.delivery_rate >= std::max(rate_max_[0], rate_max_[1]))
     rate_max_[0] = std::max(rate_max_[0], sample.delivery_rate);
   rate_round_ = std::max(rate_round_, sample.delivery_rate);
+  is_round_ours_ |= is_ours;
   aggregation_.on_ack(sample.now, sample.acked, bandwidth());
 }
 
@@ -176,6 +178,7 @@ void Bbr::end_round(const AckSample& sample) {
     // A probe that had nothing to send found nothing out.
     if (sample.limited_by == LimitedBy::kNetwork) {
       rate_max_ = {Rate(), std::max(rate_max_[0], rate_round_)};
+      rate_found_ = rate_max_[1];
       is_share_small_ = rate_max_[1] >= rate_probed_from_ * growth_of_small_share();
       probes_again_ = is_share_small_ && is_probe_sample_;
     }
@@ -185,6 +188,7 @@ void Bbr::end_round(const AckSample& sample) {
   }
   settle_rate();
   rate_round_ = Rate();
+  is_round_ours_ = false;
   rtt_round_ = Duration::max();
   acked_round_ = Bytes();
   is_marked_ = false;
@@ -192,8 +196,14 @@ void Bbr::end_round(const AckSample& sample) {
 
 // The path is full, and this is what it gives us: what we once had and no longer get only feeds the queue. Who has a small share
 // keeps what it found until its next probe, or those with a larger one would take it back.
+//
+// While all that we send arrives, we do not feed that queue: it is that of others, or none at all but a path that got longer. As we
+// pace under the estimate because of it, what arrives would take the estimate down for ever. So we make some room, and wait for the next probe.
 void Bbr::settle_rate() {
-  if (phase_ != Phase::kCruise || !is_cycle_counted_ || is_share_small_ || !is_queued() || rate_round_ == Rate()) return;
+  if (phase_ != Phase::kCruise || !is_cycle_counted_ || is_share_small_ || !is_queued()) return;
+  if (is_round_ours_ || rate_round_ == Rate()) return;
+  const bool all_arrives = rate_round_ >= bandwidth() * (kDrainingGain * kSettle * (1 - loss_base()));
+  if (all_arrives && bandwidth() <= rate_found_ * kSettledMin) return;
   for (Rate& rate : rate_max_) rate = std::min(rate, std::max(rate_round_, rate * kSettle));
 }
 
@@ -440,6 +450,7 @@ void Bbr::enter(Phase phase, const AckSample& sample) {
 
 void Bbr::enter_down(const AckSample& sample) {
   enter(Phase::kDown, sample);
+  rate_found_ = bandwidth();
   probed_at_ = sample.now;
   probed_round_ = sample.round;
   probe_wait_ = kProbeWaitMin + Duration(static_cast<int64_t>(random_.below(static_cast<uint64_t>(kProbeWaitSpread / 1ns))));
