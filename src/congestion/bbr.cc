@@ -40,6 +40,7 @@ constexpr double kJumpAgain = 2;            // times the rate there is
 constexpr Duration kProbeWaitMin = 2s, kProbeWaitSpread = 1s;
 constexpr uint64_t kProbeRoundsMin = 62;    // as often as Reno would, so that we do not starve it on short paths
 constexpr double kSmallShare = 0.4;         // of a full path: a session with less probes again at once
+constexpr double kRoomGrowth = 0.9;         // one of several flows does so when its probe brought this part of what it asked for
 constexpr double kFairShare = 0.5;          // with which probes of one flow and of several bring a session the same
 constexpr double kSettle = 0.99;            // of the estimate per round: quick enough for a queue, too slow for noise
 constexpr double kSettledMin = 0.92;        // of what the last probe found, while all that we send arrives
@@ -180,7 +181,7 @@ void Bbr::end_round(const AckSample& sample) {
       rate_max_ = {Rate(), std::max(rate_max_[0], rate_round_)};
       rate_found_ = rate_max_[1];
       is_share_small_ = rate_max_[1] >= rate_probed_from_ * growth_of_small_share();
-      probes_again_ = is_share_small_ && is_probe_sample_;
+      probes_again_ = is_share_small_ && is_probe_sample_ && (config_.flows == 1 || !is_queued());
     }
     is_cycle_counted_ = true;
     is_probe_sample_ = false;
@@ -218,10 +219,12 @@ double Bbr::up_gain() const {
 }
 
 // What a probe brings a flow whose session has kSmallShare of a full path: with share s of it and sending g times as much, it gets
-// g / (1 + (g - 1) s) times as much. On a path with room it gets all of g.
+// g / (1 + (g - 1) s) times as much. On a path with room it gets all of g. For one of many flows the two are closer than samples
+// are exact, so there most of the growth will do; a queue then tells whether the path has room (end_round).
 double Bbr::growth_of_small_share() const {
   const double gain = up_gain();
-  return gain / (1 + (gain - 1) * kSmallShare / std::max(config_.flows, 1U));
+  if (config_.flows > 1) return 1 + (gain - 1) * kRoomGrowth;
+  return gain / (1 + (gain - 1) * kSmallShare);
 }
 
 // ---- the jump ------------------------------------------------------------------------------------------------------
