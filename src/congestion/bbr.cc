@@ -21,6 +21,7 @@ constexpr double kBeta = 0.7;
 
 constexpr double kFullPipeGrowth = 1.25;    // a round that grew less did not find more
 constexpr uint32_t kFullPipeRounds = 3;
+constexpr double kAsMuchAsEver = 0.75;      // of the best rate of the start: a queue met with less is that of others
 constexpr double kLossBaseWeight = 0.25;    // of a new sample
 constexpr uint64_t kStartupLossMin = 6;     // packets; fewer may be one accident
 
@@ -310,8 +311,9 @@ void Bbr::follow_probe(const AckSample& sample) {
 
 void Bbr::check_full_pipe(const AckSample& sample) {
   if (is_pipe_full_ || is_jumping()) return;
-  // Such a round tells what we had to send; unless it met a queue all the same.
-  if (sample.limited_by == LimitedBy::kApplication && !has_queue()) return;
+  // Such a round tells what we had to send, or our share; unless it met a queue though we sent about as much as ever.
+  const bool is_queue_ours = has_queue() && rate_round_ * kStartupGain >= pacing_rate_ * kAsMuchAsEver;
+  if (sample.limited_by == LimitedBy::kApplication && !is_queue_ours) return;
   const Rate best = std::max(rate_max_[0], rate_max_[1]);
   if (best >= rate_full_ * kFullPipeGrowth) {
     rate_full_ = best;
