@@ -21,6 +21,7 @@ constexpr double kBeta = 0.7;
 
 constexpr double kFullPipeGrowth = 1.25;    // a round that grew less did not find more
 constexpr uint32_t kFullPipeRounds = 3;
+constexpr double kAsMuchAsEver = 0.75;      // of the best rate of the start: a queue met with less is that of others
 constexpr double kLossBaseWeight = 0.25;    // of a new sample
 constexpr uint64_t kStartupLossMin = 6;     // packets; fewer may be one accident
 
@@ -40,8 +41,10 @@ constexpr double kJumpAgain = 2;            // times the rate there is
 constexpr Duration kProbeWaitMin = 2s, kProbeWaitSpread = 1s;
 constexpr uint64_t kProbeRoundsMin = 62;    // as often as Reno would, so that we do not starve it on short paths
 constexpr double kSmallShare = 0.4;         // of a full path: a session with less probes again at once
+constexpr double kRoomGrowth = 0.9;         // one of several flows does so when its probe brought this part of what it asked for
 constexpr double kFairShare = 0.5;          // with which probes of one flow and of several bring a session the same
 constexpr double kSettle = 0.99;            // of the estimate per round: quick enough for a queue, too slow for noise
+constexpr double kSettledMin = 0.92;        // of what the last probe found, while all that we send arrives
 constexpr uint32_t kUpRoundsMax = 10;       // an idle application never fills the pipe; do not wait for it
 
 constexpr Duration kRttProbeEvery = 5s;     // without a sample near the minimum
@@ -137,6 +140,7 @@ void Bbr::update_rate(const AckSample& sample) {
   if (!is_ours || sample.delivery_rate >= std::max(rate_max_[0], rate_max_[1]))
     rate_max_[0] = std::max(rate_max_[0], sample.delivery_rate);
   rate_round_ = std::max(rate_round_, sample.delivery_rate);
+  is_round_ours_ |= is_ours;
   aggregation_.on_ack(sample.now, sample.acked, bandwidth());
 }
 
@@ -176,8 +180,9 @@ void Bbr::end_round(const AckSample& sample) {
     // A probe that had nothing to send found nothing out.
     if (sample.limited_by == LimitedBy::kNetwork) {
       rate_max_ = {Rate(), std::max(rate_max_[0], rate_round_)};
+      rate_found_ = rate_max_[1];
       is_share_small_ = rate_max_[1] >= rate_probed_from_ * growth_of_small_share();
-      probes_again_ = is_share_small_ && is_probe_sample_;
+      probes_again_ = is_share_small_ && is_probe_sample_ && (config_.flows == 1 || !is_queued());
     }
     is_cycle_counted_ = true;
     is_probe_sample_ = false;
@@ -185,6 +190,7 @@ void Bbr::end_round(const AckSample& sample) {
   }
   settle_rate();
   rate_round_ = Rate();
+  is_round_ours_ = false;
   rtt_round_ = Duration::max();
   acked_round_ = Bytes();
   is_marked_ = false;
@@ -192,8 +198,14 @@ void Bbr::end_round(const AckSample& sample) {
 
 // The path is full, and this is what it gives us: what we once had and no longer get only feeds the queue. Who has a small share
 // keeps what it found until its next probe, or those with a larger one would take it back.
+//
+// While all that we send arrives, we do not feed that queue: it is that of others, or none at all but a path that got longer. As we
+// pace under the estimate because of it, what arrives would take the estimate down for ever. So we make some room, and wait for the next probe.
 void Bbr::settle_rate() {
-  if (phase_ != Phase::kCruise || !is_cycle_counted_ || is_share_small_ || !is_queued() || rate_round_ == Rate()) return;
+  if (phase_ != Phase::kCruise || !is_cycle_counted_ || is_share_small_ || !is_queued()) return;
+  if (is_round_ours_ || rate_round_ == Rate()) return;
+  const bool all_arrives = rate_round_ >= bandwidth() * (kDrainingGain * kSettle * (1 - loss_base()));
+  if (all_arrives && bandwidth() <= rate_found_ * kSettledMin) return;
   for (Rate& rate : rate_max_) rate = std::min(rate, std::max(rate_round_, rate * kSettle));
 }
 
@@ -208,10 +220,12 @@ double Bbr::up_gain() const {
 }
 
 // What a probe brings a flow whose session has kSmallShare of a full path: with share s of it and sending g times as much, it gets
-// g / (1 + (g - 1) s) times as much. On a path with room it gets all of g.
+// g / (1 + (g - 1) s) times as much. On a path with room it gets all of g. For one of many flows the two are closer than samples
+// are exact, so there most of the growth will do; a queue then tells whether the path has room (end_round).
 double Bbr::growth_of_small_share() const {
   const double gain = up_gain();
-  return gain / (1 + (gain - 1) * kSmallShare / std::max(config_.flows, 1U));
+  if (config_.flows > 1) return 1 + (gain - 1) * kRoomGrowth;
+  return gain / (1 + (gain - 1) * kSmallShare);
 }
 
 // ---- the jump ------------------------------------------------------------------------------------------------------
@@ -297,8 +311,9 @@ void Bbr::follow_probe(const AckSample& sample) {
 
 void Bbr::check_full_pipe(const AckSample& sample) {
   if (is_pipe_full_ || is_jumping()) return;
-  // Such a round tells what we had to send; unless it met a queue all the same.
-  if (sample.limited_by == LimitedBy::kApplication && !has_queue()) return;
+  // Such a round tells what we had to send, or our share; unless it met a queue though we sent about as much as ever.
+  const bool is_queue_ours = has_queue() && rate_round_ * kStartupGain >= pacing_rate_ * kAsMuchAsEver;
+  if (sample.limited_by == LimitedBy::kApplication && !is_queue_ours) return;
   const Rate best = std::max(rate_max_[0], rate_max_[1]);
   if (best >= rate_full_ * kFullPipeGrowth) {
     rate_full_ = best;
@@ -440,6 +455,7 @@ void Bbr::enter(Phase phase, const AckSample& sample) {
 
 void Bbr::enter_down(const AckSample& sample) {
   enter(Phase::kDown, sample);
+  rate_found_ = bandwidth();
   probed_at_ = sample.now;
   probed_round_ = sample.round;
   probe_wait_ = kProbeWaitMin + Duration(static_cast<int64_t>(random_.below(static_cast<uint64_t>(kProbeWaitSpread / 1ns))));

@@ -14,7 +14,8 @@
 //   that has doubled is found in a second or two, not in eight, and a latecomer need not wait for what the others have too much.
 // - The flows of a session probe by less each, so that together they take no more from others than a lone one does.
 // - While a queue stays, the estimate follows what arrives, round by round: shares that were found while others had less would
-//   add up to more than the path, and stay in its queue until two more probes are over.
+//   add up to more than the path, and stay in its queue until two more probes are over. It follows hardly while all that is sent
+//   arrives, because that queue is not ours, and not at all what the application or our own caps held back.
 // - The headroom left while cruising never goes under the measured BDP, because an empty pipe is what our users see.
 //
 // The start: the first flight leaves as packet trains, whose spread at the receiver tells the path's rate after one round
@@ -115,6 +116,7 @@ class Bbr final : public CongestionController {
   // The path as measured.
   std::array<Rate, 2> rate_max_{};   // this probing cycle and the one before
   Rate rate_round_;                  // best of this round
+  bool is_round_ours_ = false;       // some of its samples say what we sent, not what the path takes
   Duration rtt_min_;
   Duration rtt_round_;               // least of this round
   Duration rtt_last_round_;
@@ -157,6 +159,7 @@ class Bbr final : public CongestionController {
   uint32_t rounds_up_ = 0;
   bool is_cycle_counted_ = true;     // rate_max_ moved on for the last probe
   Rate rate_probed_from_;            // what the model said before it
+  Rate rate_found_;                  // and after it, or after the start
   bool is_share_small_ = false;      // of the path, or the path is larger than the last probe could show
   bool probes_again_ = false;        // at once
   Duration rtt_probed_{};            // least during ProbeRtt

@@ -104,21 +104,46 @@ TEST(Bbr, GoesOnAfterABlackout) {
   EXPECT_GT(share_of(path.run(2s), dying), 0.85);
 }
 
+// Neither on an empty path nor beside the queue of others.
 TEST(Bbr, AnIdleApplicationDoesNotLowerTheEstimate) {
-  Bbr bbr(config());
-  wan::LinkModel link(Time(), kLink, 1);
-  PathSimulation path(link, bbr);
-  path.run(3s);
-  const Rate before = bbr.pacing_rate();
-  AckSample sample{.now = path.now(), .acked = 1408_B, .in_flight = 0_B, .in_flight_before = 1408_B, .rtt = 20ms, .rtt_min = 20ms,
-                   .rtt_smoothed = 20ms, .delivery_rate = 1_Mbit, .round = 1000, .packets_acked = 1, .ce_marked = 0,
-                   .limited_by = LimitedBy::kApplication};
-  for (int i = 0; i < 200; ++i) {
-    sample.now += 100ms;
-    ++sample.round;
-    bbr.on_ack(sample);
+  for (const Duration rtt : {20ms, 22ms, 30ms}) {
+    Bbr bbr(config());
+    wan::LinkModel link(Time(), kLink, 1);
+    PathSimulation path(link, bbr);
+    path.run(3s);
+    const Rate before = bbr.pacing_rate();
+    AckSample sample{.now = path.now(), .acked = 1408_B, .in_flight = 0_B, .in_flight_before = 1408_B, .rtt = rtt, .rtt_min = 20ms,
+                     .rtt_smoothed = rtt, .delivery_rate = 1_Mbit, .round = 1000, .packets_acked = 1, .ce_marked = 0,
+                     .limited_by = LimitedBy::kApplication};
+    for (int i = 0; i < 200; ++i) {
+      sample.now += 100ms;
+      ++sample.round;
+      bbr.on_ack(sample);
+    }
+    EXPECT_GT(bbr.pacing_rate(), before * 0.7) << rtt / 1ms << " ms";
   }
-  EXPECT_GT(bbr.pacing_rate(), before * 0.7);
+}
+
+// A path that got longer looks like a queue of others until a round trip was probed, but all that is sent still arrives.
+TEST(Bbr, AQueueThatItDoesNotFeedHardlyLowersTheEstimate) {
+  for (const Duration longer : {1ms, 5ms}) {
+    for (const double loss : {0.0, 0.01, 0.03}) {
+      Bbr bbr(config());
+      wan::LinkModel near_link(Time(), {.rate = 100_Mbit, .delay = 10ms, .impairments = {.loss = loss}}, 1);
+      PathSimulation before(near_link, bbr);
+      before.run(5s);
+      const Rate found = bbr.pacing_rate();
+      wan::LinkModel far_link(before.now(), {.rate = 100_Mbit, .delay = 10ms + longer / 2, .impairments = {.loss = loss}}, 1);
+      PathSimulation after(far_link, bbr);
+      after.go_on_after(before);
+      Rate least = found;
+      while (after.now() < Time(14s)) {  // before the old minimum is given up
+        after.run(20ms);
+        if (bbr.phase() == Bbr::Phase::kCruise) least = std::min(least, bbr.pacing_rate());
+      }
+      EXPECT_GT(least, found * 0.83) << longer / 1ms << " ms, loss " << loss;  // it paces at 0.98 then and makes up for no loss
+    }
+  }
 }
 
 TEST(Bbr, AnUndoneLossLeavesNoTrace) {

@@ -111,12 +111,32 @@ AckSample ack_at(Time now, uint64_t round, LimitedBy limited_by) {
 }
 
 TEST(Start, DoesNotEndBecauseTheApplicationHasNothingToSend) {
+  for (const Duration rtt : {20ms, 30ms}) {  // without and beside a queue of others
+    Bbr bbr({.packet_size = PathSimulation::kPayload, .rtt_initial = 20ms});
+    Time now(1s);
+    bbr.on_ack(ack_at(now, 0, LimitedBy::kApplication));
+    for (uint64_t round = 1; round < 50; ++round) {
+      AckSample sample = ack_at(now += 20ms, round, LimitedBy::kApplication);
+      sample.rtt = rtt;
+      bbr.on_ack(sample);
+    }
+    EXPECT_EQ(bbr.phase(), Bbr::Phase::kStartup) << rtt / 1ms << " ms";
+    for (uint64_t round = 50; round < 60; ++round) bbr.on_ack(ack_at(now += 20ms, round, LimitedBy::kNetwork));
+    EXPECT_NE(bbr.phase(), Bbr::Phase::kStartup) << "the path itself gives no more";
+  }
+}
+
+// Credit held it back, for one.
+TEST(Start, EndsWhenAllThatItMaySendMakesAQueue) {
   Bbr bbr({.packet_size = PathSimulation::kPayload, .rtt_initial = 20ms});
   Time now(1s);
-  for (uint64_t round = 1; round < 50; ++round) bbr.on_ack(ack_at(now += 20ms, round, LimitedBy::kApplication));
-  EXPECT_EQ(bbr.phase(), Bbr::Phase::kStartup);
-  for (uint64_t round = 50; round < 60; ++round) bbr.on_ack(ack_at(now += 20ms, round, LimitedBy::kNetwork));
-  EXPECT_NE(bbr.phase(), Bbr::Phase::kStartup) << "the path itself gives no more";
+  for (uint64_t round = 0; round < 10; ++round) {
+    AckSample sample = ack_at(now += 20ms, round, LimitedBy::kApplication);
+    sample.delivery_rate = 200_Mbit;
+    if (round > 0) sample.rtt = 30ms;
+    bbr.on_ack(sample);
+  }
+  EXPECT_NE(bbr.phase(), Bbr::Phase::kStartup);
 }
 
 TEST(Trains, LeaveUntilTheFirstFlightIsAckedWhateverProbesWereBefore) {
