@@ -173,8 +173,8 @@ void CheckpointThread::take(CheckpointOrder order, Time now) {
   if (take_growth(order, now)) return;
   if (auto* hold = std::get_if<HoldOrder>(&order)) {
     session::RootPtr root = root_named(hold->root);
-    const bool is_known = std::ranges::any_of(holds_, [&](const Holding& one) { return one.order().pin == hold->pin; });
-    if (root == nullptr) say(HoldAnswered{hold->pin, Error{Fault::kUsage, "there is no root \"" + hold->root + '"', "see GET /v1/roots"}});
+    const bool is_known = std::ranges::any_of(holds_, [&](const Holding& one) { return one.order().pin == hold->pin && one.order().owner == hold->owner; });
+    if (root == nullptr) say(HoldAnswered{hold->pin, hold->owner, Error{Fault::kUsage, "there is no root \"" + hold->root + '"', "see GET /v1/roots"}});
     else if (!is_known) holds_.emplace_back(std::move(*hold), std::move(root), now);
   } else if (const auto* drop = std::get_if<DropPin>(&order)) {
     this->drop(*drop);
@@ -190,7 +190,7 @@ void CheckpointThread::take(CheckpointOrder order, Time now) {
 
 // A user of this machine may name any pin, and only what he made goes for him.
 void CheckpointThread::drop(const DropPin& order) {
-  std::erase_if(holds_, [&](const Holding& one) { return one.order().pin == order.pin; });
+  std::erase_if(holds_, [&](const Holding& one) { return one.order().pin == order.pin && (order.owner == 0 || one.order().owner == order.owner); });
   const session::RootPtr root = root_named(order.root);
   if (root == nullptr || !storage::is_pin_id(order.pin)) return;
   const auto owner = storage::owner_of_pin(*root, order.pin);
@@ -229,7 +229,7 @@ void CheckpointThread::look_at_holds(Time now) {
     if (now < holding.next_look()) return false;
     HoldOutcome outcome = holding.look(quiet_, now);
     const bool is_through = !outcome.ok() || std::holds_alternative<Held>(outcome.value());
-    say(HoldAnswered{holding.order().pin, std::move(outcome)});
+    say(HoldAnswered{holding.order().pin, holding.order().owner, std::move(outcome)});
     return is_through;
   });
 }

@@ -52,6 +52,7 @@ using CheckpointOrder = std::variant<HoldOrder, DropPin, AnswerInbox, ForgetFoun
 
 struct HoldAnswered {
   std::string pin;
+  uint32_t owner = 0;  // of the order
   HoldOutcome outcome;
 };
 struct Found {

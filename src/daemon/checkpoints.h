@@ -89,6 +89,12 @@ class Checkpoints {
   Counts counts() const;
 
  private:
+  // A pin as the jobs of one user name it. Names can be read by others, so what two users call the same is held for each by itself.
+  struct PinKey {
+    std::string pin;
+    uint32_t owner = 0;  // uid that must have made it; 0: anybody may
+    auto operator<=>(const PinKey&) const = default;
+  };
   Checkpoints(const Parts& parts, std::vector<WatchConfig> watches) : parts_(parts), search_(parts.peers), retention_(parts.peers, parts.table), ahead_({parts.roots, parts.peers, parts.table, parts.runner}), watches_(std::move(watches)) {}
   void take_up();
   Result<std::vector<JobTable::Submission>> read(const Submission& submission) const;
@@ -101,8 +107,8 @@ class Checkpoints {
   void on_event(CheckpointEvent& event, Now now);
   void on_held(const HoldAnswered& answered, job::WallTime wall);
   void on_grew(Grew& grew, Now now);
-  bool end_growth(const std::string& pin, Time now);  // false: it was none
-  void hold_by(const std::string& pin, const std::string& by_trainer, Now now);
+  bool end_growth(const PinKey& pin, Time now);  // false: it was none
+  void hold_by(const PinKey& pin, const std::string& by_trainer, Now now);
   void on_found(const Found& found, Now now);
   void on_inbox(const InboxRequest& request, Now now);
   void on_pointer(const PointerHeld& held, job::WallTime wall);
@@ -110,7 +116,11 @@ class Checkpoints {
   void give_way(const job::JobId& older, const job::JobId& newer, Now now);
   void bound_pins(const job::Job& newest, Now now);
   void on_over(const job::Job& job, Time now);
+  static uint32_t trainer_of(const job::Job& job);
   static DropPin drop_of(const job::Job& job, const std::string& pin);
+  static PinKey key_of(const job::Job& job) { return {job.pin, drop_of(job, job.pin).owner}; }
+  std::vector<const job::Job*> jobs_that_name(const std::string& pin) const;
+  bool is_needed(const DropPin& drop) const;
   void drop_unused_pin(const DropPin& drop);
   void ask_for_pointers(const job::Job& job);
   void answer_inbox(const InboxRequest& request, const Result<std::string>& answer);
@@ -126,8 +136,8 @@ class Checkpoints {
   std::vector<WatchConfig> watches_;
   std::unique_ptr<CheckpointThread> thread_;
   std::set<job::JobId> live_;                          // checkpoints and pointers that are not over
-  std::map<std::string, std::set<job::JobId>> pins_;   // by whom they are needed
-  std::set<std::string> growing_;                      // of those, what nobody has called complete
+  std::map<PinKey, std::set<job::JobId>> pins_;        // by whom they are needed
+  std::set<PinKey> growing_;                           // of those, what nobody has called complete
   std::map<std::string, Bytes> pin_bytes_;             // of those made since the start
   std::vector<job::JobId> arrived_;                    // held since the last turn
   uint64_t pins_made_ = 0, pins_guarded_ = 0;
