@@ -235,13 +235,15 @@ void CheckpointThread::look_at_holds(Time now) {
 }
 
 void CheckpointThread::look_at_watches(Time now) {
+  bool has_looked = false;
   for (size_t i = 0; i < watches_.size(); ++i) {
     if (is_stirred_) watches_[i].hurry(now);
     if (now < watches_[i].next_look()) continue;
+    has_looked = true;
     for (FoundCheckpoint& found : watches_[i].look(quiet_, now)) say(Found{i, std::move(found)});
   }
   is_stirred_ = false;
-  watch_directories(now);
+  if (has_looked) watch_directories(now);  // only then there is something else to watch
 }
 
 void CheckpointThread::look_at_inboxes(Time now) {
