@@ -144,12 +144,22 @@ void CheckpointThread::run() {
   }
 }
 
+// Empty: as many are watched as may be.
+std::string CheckpointThread::path_to_watch(const std::string& root_path, const ObjectName& name) {
+  if (std::ranges::count_if(growing_, [](const auto& one) { return one.second.uses_inotify(); }) >= static_cast<std::ptrdiff_t>(kGrowingByInotify)) {
+    if (!std::exchange(has_told_of_many_, true)) log::warning("growth_unwatched", "why=\"" + std::to_string(kGrowingByInotify) + " growing checkpoints are watched by inotify; more are listed at each look\"");
+    return "";
+  }
+  std::string path = root_path;
+  for (const std::string& component : name.components()) path += '/' + component;
+  return path;
+}
+
 bool CheckpointThread::take_growth(CheckpointOrder& order, Time now) {
   if (auto* watch = std::get_if<WatchGrowth>(&order)) {
     const auto root = std::ranges::find(config_.roots, watch->root, &CheckpointThreadConfig::Root::name);
     if (root == config_.roots.end()) return true;
-    std::string path = root->path;
-    for (const std::string& component : watch->name.components()) path += '/' + component;
+    std::string path = path_to_watch(root->path, watch->name);
     growing_.try_emplace(watch->pin, GrowthWatch::Place{root->root, std::move(watch->name), std::move(path)}, now);
   } else if (const auto* range = std::get_if<DeclareFinal>(&order)) {
     if (const auto found = growing_.find(range->pin); found != growing_.end()) found->second.declare(range->path, range->bytes, now);
