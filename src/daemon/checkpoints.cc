@@ -192,8 +192,7 @@ void Checkpoints::submit(const Submission& submission, Now now, Answer answer) {
       fresh.push_back(std::move(one));  // the table compares what is asked for twice under one id
     }
   }
-  // A trainer's pin that nobody needs, because the checkpoint is held already.
-  if (fresh.empty()) drop_unused_pin({submission.request.path.substr(0, submission.request.path.find(':')), pin, LocalGrants::is_privileged(submission.caller) ? 0 : submission.caller.uid});
+  if (fresh.empty() && !pin.empty()) drop_when_held({submission.request, submission.caller, ids});
   parts_.intake.take(std::move(fresh), now.wall, [this, is_growing, ids = std::move(ids), answer = std::move(answer)](const Result<std::vector<JobTable::Taken>>& taken) mutable {
     if (!taken.ok()) return answer(taken.error());
     if (is_growing) follow_growing(taken.value());
@@ -251,7 +250,7 @@ void Checkpoints::turn(Now now) {
   }
   for (const job::JobId& id : over) {
     live_.erase(id);
-    if (const job::Job* job = parts_.table.find(id)) on_over(*job, now.time);
+    if (const job::Job* job = parts_.table.find(id)) on_over(*job, now);
   }
   search_.turn(now.time);
   ahead_.turn(now.time, now.wall);
@@ -259,14 +258,15 @@ void Checkpoints::turn(Now now) {
 }
 
 void Checkpoints::on_event(CheckpointEvent& event, Now now) {
-  if (const auto* answered = std::get_if<HoldAnswered>(&event)) on_held(*answered, now.wall);
+  if (const auto* answered = std::get_if<HoldAnswered>(&event)) on_held(*answered, now);
   else if (auto* grew = std::get_if<Grew>(&event)) on_grew(*grew, now);
   else if (const auto* found = std::get_if<Found>(&event)) on_found(*found, now);
   else if (const auto* request = std::get_if<InboxRequest>(&event)) on_inbox(*request, now);
   else on_pointer(std::get<PointerHeld>(event), now.wall);
 }
 
-void Checkpoints::on_held(const HoldAnswered& answered, job::WallTime wall) {
+void Checkpoints::on_held(const HoldAnswered& answered, Now now) {
+  const job::WallTime wall = now.wall;
   const auto jobs = pins_.find({answered.pin, answered.owner});
   if (jobs == pins_.end()) return;
   const auto* held = answered.outcome.ok() ? std::get_if<Held>(&answered.outcome.value()) : nullptr;
@@ -287,6 +287,7 @@ void Checkpoints::on_held(const HoldAnswered& answered, job::WallTime wall) {
       return true;
     });
     if (held != nullptr) arrived_.push_back(id);
+    if (const job::Job* job = parts_.table.find(id); held != nullptr && job != nullptr) look_at_spares(*job, now);
     if (held != nullptr && held->hold == job::Hold::kInPlace) log::warning("checkpoint_unpinned", "job=" + id + " why=\"" + held->unpinned_why + '"');
   }
 }
@@ -432,15 +433,57 @@ void Checkpoints::drop_unused_pin(const DropPin& drop) {
   if (!drop.pin.empty() && !is_needed(drop)) thread_->order(drop);
 }
 
-void Checkpoints::on_over(const job::Job& job, Time now) {
+// A trainer's pin that nobody needs, as soon as the checkpoint is held without it. Until then it may be the only one: the trainer may delete
+// what it has pinned.
+void Checkpoints::drop_when_held(Spare spare) {
+  const api::CheckpointRequest& request = spare.request;
+  for (const job::JobId& id : spare.jobs) {
+    const job::Job* job = parts_.table.find(id);
+    if (job != nullptr && !job::is_over(job->state) && job->pin == request.pin) return;  // it holds by this one
+  }
+  const auto waits = std::ranges::find_if(spare.jobs, [&](const job::JobId& id) {
+    const job::Job* job = parts_.table.find(id);
+    return job != nullptr && !job::is_over(job->state) && job->hold != job::Hold::kPinned;
+  });
+  if (waits != spare.jobs.end() && spares_.size() < kSparesMax) {
+    const job::JobId id = *waits;
+    spares_.emplace(id, std::move(spare));
+    return;
+  }
+  drop_unused_pin({request.path.substr(0, request.path.find(':')), request.pin, LocalGrants::is_privileged(spare.caller) ? 0 : spare.caller.uid});
+}
+
+// Held, or over. Where it failed its pins are taken at their word: the checkpoint is submitted again, by whoever has it.
+void Checkpoints::look_at_spares(const job::Job& job, Now now) {
+  std::vector<Spare> all;
+  const auto [first, end] = spares_.equal_range(job.id);
+  for (auto at = first; at != end; ++at) all.push_back(std::move(at->second));
+  spares_.erase(first, end);
+  const bool has_failed = job.state == job::State::kFailed;
+  for (Spare& spare : all) {
+    if (!has_failed) {
+      drop_when_held(std::move(spare));
+      continue;
+    }
+    const auto refused = [this, spare](const Result<std::string>& answer) {
+      if (answer.ok()) return;
+      log::warning("checkpoint_refused", "pin=" + to_display(spare.request.pin) + " why=\"" + answer.error().what + '"');
+      drop_when_held(spare);
+    };
+    submit({spare.request, spare.caller}, now, refused);
+  }
+}
+
+void Checkpoints::on_over(const job::Job& job, Now now) {
   for (auto pin = pins_.begin(); pin != pins_.end();) {
     const bool was_there = pin->second.erase(job.id) > 0;
     const PinKey key = pin->first;
     if (was_there && pin->second.empty()) pin_bytes_.erase(key.pin);
-    if (was_there && pin->second.empty()) end_growth(key, now);
+    if (was_there && pin->second.empty()) end_growth(key, now.time);
     pin = was_there && pin->second.empty() ? pins_.erase(pin) : std::next(pin);
     if (was_there) drop_unused_pin(drop_of(job, key.pin));
   }
+  look_at_spares(job, now);
   if (job.state == job::State::kPublished && !is_pointer(job)) ask_for_pointers(job);
   if (job.state == job::State::kPublished) retention_.on_published(job, parts_.runner.manners_of(job.spec.service));
   const bool has_changed = job.error && job.error->exit_code() == row_of(Fault::kSourceChanged).exit_code;

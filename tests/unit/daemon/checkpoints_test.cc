@@ -62,7 +62,7 @@ class CheckpointsTest : public testing::Test {
     for (const char* name : {"", "/__0_0.distcp", "/.metadata"}) ASSERT_EQ(::chown((root_ / (".tideway/pins/" + pin + name)).c_str(), owner.uid, owner.gid), 0);
   }
   struct Asked {
-    std::string path, pin;
+    std::string path, pin = "";
     api::CheckpointRequest::Source source = api::CheckpointRequest::Source::kWhole;
   };
   // Nothing that the checkpoint thread has to say is listened to meanwhile.
@@ -151,6 +151,30 @@ TEST_F(CheckpointsTest, WhatAStrangerGivesUpOrCompletesTouchesNoJobOfAnother) {
   EXPECT_TRUE(comes([&] { return is_pinned(trainer_); }));
   EXPECT_EQ(job_of(trainer_)->pin, "p");
   EXPECT_EQ(job_of(stranger_)->state, job::State::kCancelled);
+}
+
+// What a watch found, that is: the job is the gateway's user's.
+TEST_F(CheckpointsTest, ATrainersPinStaysUntilTheCheckpointIsHeldByTheJobThatThereIs) {
+  root_.write("mine/step-1/__0_0.distcp", "shard");
+  make_pin("p", trainer_);
+  ASSERT_TRUE(submit(gateway_user_, {"mine/step-1"}).ok());
+  ASSERT_TRUE(submit(trainer_, {"mine/step-1", "p"}).ok());
+  ASSERT_EQ(job_of(trainer_), nullptr) << "it is sent once";
+  ASSERT_TRUE(comes([&] { return job_of(gateway_user_)->wait.has_value(); })) << "orders before this look are done";
+  EXPECT_TRUE(root_.exists(".tideway/pins/p/.metadata"));
+  root_.write("mine/step-1/.metadata", "marker");
+  EXPECT_TRUE(comes([&] { return is_pinned(gateway_user_) && !root_.exists(".tideway/pins/p"); }));
+  EXPECT_EQ(job_of(trainer_), nullptr);
+}
+
+TEST_F(CheckpointsTest, ATrainersPinTakesOverWhenTheCheckpointGoesBeforeItIsHeld) {
+  root_.write("mine/step-1/__0_0.distcp", "shard");
+  make_pin("p", trainer_);
+  ASSERT_TRUE(submit(gateway_user_, {"mine/step-1"}).ok());
+  ASSERT_TRUE(submit(trainer_, {"mine/step-1", "p"}).ok());
+  std::filesystem::remove_all(root_ / "mine/step-1");
+  EXPECT_TRUE(comes([&] { return has_failed(gateway_user_) && is_pinned(trainer_); }));
+  EXPECT_TRUE(root_.exists(".tideway/pins/p/.metadata"));
 }
 
 }  // namespace
