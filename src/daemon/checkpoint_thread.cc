@@ -144,12 +144,22 @@ void CheckpointThread::run() {
   }
 }
 
+// Empty: as many are watched as may be.
+std::string CheckpointThread::path_to_watch(const std::string& root_path, const ObjectName& name) {
+  if (std::ranges::count_if(growing_, [](const auto& one) { return one.second.uses_inotify(); }) >= static_cast<std::ptrdiff_t>(kGrowingByInotify)) {
+    if (!std::exchange(has_told_of_many_, true)) log::warning("growth_unwatched", "why=\"" + std::to_string(kGrowingByInotify) + " growing checkpoints are watched by inotify; more are listed at each look\"");
+    return "";
+  }
+  std::string path = root_path;
+  for (const std::string& component : name.components()) path += '/' + component;
+  return path;
+}
+
 bool CheckpointThread::take_growth(CheckpointOrder& order, Time now) {
   if (auto* watch = std::get_if<WatchGrowth>(&order)) {
     const auto root = std::ranges::find(config_.roots, watch->root, &CheckpointThreadConfig::Root::name);
     if (root == config_.roots.end()) return true;
-    std::string path = root->path;
-    for (const std::string& component : watch->name.components()) path += '/' + component;
+    std::string path = path_to_watch(root->path, watch->name);
     growing_.try_emplace(watch->pin, GrowthWatch::Place{root->root, std::move(watch->name), std::move(path)}, now);
   } else if (const auto* range = std::get_if<DeclareFinal>(&order)) {
     if (const auto found = growing_.find(range->pin); found != growing_.end()) found->second.declare(range->path, range->bytes, now);
@@ -173,8 +183,8 @@ void CheckpointThread::take(CheckpointOrder order, Time now) {
   if (take_growth(order, now)) return;
   if (auto* hold = std::get_if<HoldOrder>(&order)) {
     session::RootPtr root = root_named(hold->root);
-    const bool is_known = std::ranges::any_of(holds_, [&](const Holding& one) { return one.order().pin == hold->pin; });
-    if (root == nullptr) say(HoldAnswered{hold->pin, Error{Fault::kUsage, "there is no root \"" + hold->root + '"', "see GET /v1/roots"}});
+    const bool is_known = std::ranges::any_of(holds_, [&](const Holding& one) { return one.order().pin == hold->pin && one.order().owner == hold->owner; });
+    if (root == nullptr) say(HoldAnswered{hold->pin, hold->owner, Error{Fault::kUsage, "there is no root \"" + hold->root + '"', "see GET /v1/roots"}});
     else if (!is_known) holds_.emplace_back(std::move(*hold), std::move(root), now);
   } else if (const auto* drop = std::get_if<DropPin>(&order)) {
     this->drop(*drop);
@@ -190,7 +200,7 @@ void CheckpointThread::take(CheckpointOrder order, Time now) {
 
 // A user of this machine may name any pin, and only what he made goes for him.
 void CheckpointThread::drop(const DropPin& order) {
-  std::erase_if(holds_, [&](const Holding& one) { return one.order().pin == order.pin; });
+  std::erase_if(holds_, [&](const Holding& one) { return one.order().pin == order.pin && (order.owner == 0 || one.order().owner == order.owner); });
   const session::RootPtr root = root_named(order.root);
   if (root == nullptr || !storage::is_pin_id(order.pin)) return;
   const auto owner = storage::owner_of_pin(*root, order.pin);
@@ -229,19 +239,21 @@ void CheckpointThread::look_at_holds(Time now) {
     if (now < holding.next_look()) return false;
     HoldOutcome outcome = holding.look(quiet_, now);
     const bool is_through = !outcome.ok() || std::holds_alternative<Held>(outcome.value());
-    say(HoldAnswered{holding.order().pin, std::move(outcome)});
+    say(HoldAnswered{holding.order().pin, holding.order().owner, std::move(outcome)});
     return is_through;
   });
 }
 
 void CheckpointThread::look_at_watches(Time now) {
+  bool has_looked = false;
   for (size_t i = 0; i < watches_.size(); ++i) {
     if (is_stirred_) watches_[i].hurry(now);
     if (now < watches_[i].next_look()) continue;
+    has_looked = true;
     for (FoundCheckpoint& found : watches_[i].look(quiet_, now)) say(Found{i, std::move(found)});
   }
   is_stirred_ = false;
-  watch_directories(now);
+  if (has_looked) watch_directories(now);  // only then there is something else to watch
 }
 
 void CheckpointThread::look_at_inboxes(Time now) {

@@ -52,6 +52,7 @@ using CheckpointOrder = std::variant<HoldOrder, DropPin, AnswerInbox, ForgetFoun
 
 struct HoldAnswered {
   std::string pin;
+  uint32_t owner = 0;  // of the order
   HoldOutcome outcome;
 };
 struct Found {
@@ -85,6 +86,7 @@ struct CheckpointThreadConfig {
 class CheckpointThread {
  public:
   static constexpr Duration kInboxEvery = std::chrono::milliseconds(500);
+  static constexpr size_t kGrowingByInotify = 64;  // an instance each, of the 128 that a user has by default; more are looked at without
   static constexpr Duration kEventPause = std::chrono::milliseconds(20);  // between a change that inotify tells and the look
 
   // Errors: overloaded: no descriptor for the wake-up.
@@ -105,6 +107,7 @@ class CheckpointThread {
   void drop(const DropPin& order);
   void hold_pointer(const HoldPointer& order);
   void look_at_holds(Time now);
+  std::string path_to_watch(const std::string& root_path, const ObjectName& name);
   bool take_growth(CheckpointOrder& order, Time now);
   void look_at_growth(Time now);
   void look_at_watches(Time now);
@@ -125,6 +128,7 @@ class CheckpointThread {
   std::vector<DirectoryWatch> watches_;
   std::vector<Inbox> inboxes_;
   Time next_inbox_{};
+  bool has_told_of_many_ = false;  // in the log
   bool is_stirred_ = false;  // something happened in a watched directory
   std::map<std::string, int> watched_;  // directories, with what inotify calls them
 

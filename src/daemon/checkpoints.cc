@@ -94,11 +94,11 @@ Result<std::unique_ptr<Checkpoints>> Checkpoints::start(const Parts& parts, Chec
 
 // What the store knows: live ones are held or looked at again, and pins of those that are over go.
 void Checkpoints::take_up() {
-  std::map<std::string, DropPin> left;
+  std::map<PinKey, DropPin> left;
   for (const auto& [id, job] : parts_.table.all()) {
     if (!job.spec.checkpoint) continue;
     if (job::is_over(job.state)) {
-      if (!job.pin.empty()) left[job.pin] = drop_of(job, job.pin);
+      if (!job.pin.empty()) left[key_of(job)] = drop_of(job, job.pin);
       continue;
     }
     need(job);
@@ -150,17 +150,15 @@ Result<std::vector<JobTable::Submission>> Checkpoints::read(const Submission& su
   return all;
 }
 
-// A pin that holds for one user's job would hold for the next one's that names it, and send him what is in it.
+// A pin that is held for one user's job is not for the next one's that names it. Whether one that is not held yet is his the look at it
+// tells: another user may have named it before him.
 Status Checkpoints::check_pin(const Submission& submission) const {
-  const std::string& pin = submission.request.pin;
-  const auto jobs = pins_.find(pin);
-  if (pin.empty() || jobs == pins_.end() || LocalGrants::is_privileged(submission.caller)) return success();
-  const bool is_his = std::ranges::all_of(jobs->second, [&](const job::JobId& id) {
-    const job::Job* job = parts_.table.find(id);
-    return job != nullptr && job->owner == submission.caller.uid;
+  if (submission.request.pin.empty() || LocalGrants::is_privileged(submission.caller)) return success();
+  const bool is_held_for_another = std::ranges::any_of(jobs_that_name(submission.request.pin), [&](const job::Job* job) {
+    return job->hold == job::Hold::kPinned && job->owner != submission.caller.uid;
   });
-  if (is_his) return success();
-  return Error{Fault::kDenied, "the pin " + to_display(pin) + " is somebody else's", "name one that you made"};
+  if (!is_held_for_another) return success();
+  return Error{Fault::kDenied, "the pin " + to_display(submission.request.pin) + " is somebody else's", "name one that you made"};
 }
 
 // The same series, step and destination, unless that one came to nothing.
@@ -189,13 +187,12 @@ void Checkpoints::submit(const Submission& submission, Now now, Answer answer) {
       ids.push_back(known->id);
       // Whoever sees it whole, in the same place, and is not another user.
       const bool may_say_so = known->spec.checkpoint->path == submission.request.path && (known->owner == one.owner || LocalGrants::is_privileged(submission.caller));
-      if (!is_growing && may_say_so) hold_by(std::string(known->pin), pin, now);
+      if (!is_growing && may_say_so) hold_by(key_of(*known), pin, now);
     } else {
       fresh.push_back(std::move(one));  // the table compares what is asked for twice under one id
     }
   }
-  // A trainer's pin that nobody needs, because the checkpoint is held already.
-  if (fresh.empty()) drop_unused_pin({submission.request.path.substr(0, submission.request.path.find(':')), pin, LocalGrants::is_privileged(submission.caller) ? 0 : submission.caller.uid});
+  if (fresh.empty() && !pin.empty()) drop_when_held({submission.request, submission.caller, ids});
   parts_.intake.take(std::move(fresh), now.wall, [this, is_growing, ids = std::move(ids), answer = std::move(answer)](const Result<std::vector<JobTable::Taken>>& taken) mutable {
     if (!taken.ok()) return answer(taken.error());
     if (is_growing) follow_growing(taken.value());
@@ -213,10 +210,10 @@ void Checkpoints::follow(const std::vector<JobTable::Taken>& taken) {
   }
 }
 
-// Jobs of one checkpoint share its pin, which is made once: a second time would take it from under the first.
+// Jobs of one user's checkpoint share its pin, which is made once: a second time would take it from under the first.
 void Checkpoints::need(const job::Job& job) {
   live_.insert(job.id);
-  std::set<job::JobId>& jobs = pins_[job.pin];
+  std::set<job::JobId>& jobs = pins_[key_of(job)];
   const bool is_ordered = std::ranges::any_of(jobs, [&](const job::JobId& id) { return parts_.table.find(id)->hold == job::Hold::kWanted; });
   jobs.insert(job.id);
   if (job.hold == job::Hold::kWanted && !is_ordered) order_hold(job);
@@ -253,7 +250,7 @@ void Checkpoints::turn(Now now) {
   }
   for (const job::JobId& id : over) {
     live_.erase(id);
-    if (const job::Job* job = parts_.table.find(id)) on_over(*job, now.time);
+    if (const job::Job* job = parts_.table.find(id)) on_over(*job, now);
   }
   search_.turn(now.time);
   ahead_.turn(now.time, now.wall);
@@ -261,15 +258,16 @@ void Checkpoints::turn(Now now) {
 }
 
 void Checkpoints::on_event(CheckpointEvent& event, Now now) {
-  if (const auto* answered = std::get_if<HoldAnswered>(&event)) on_held(*answered, now.wall);
+  if (const auto* answered = std::get_if<HoldAnswered>(&event)) on_held(*answered, now);
   else if (auto* grew = std::get_if<Grew>(&event)) on_grew(*grew, now);
   else if (const auto* found = std::get_if<Found>(&event)) on_found(*found, now);
   else if (const auto* request = std::get_if<InboxRequest>(&event)) on_inbox(*request, now);
   else on_pointer(std::get<PointerHeld>(event), now.wall);
 }
 
-void Checkpoints::on_held(const HoldAnswered& answered, job::WallTime wall) {
-  const auto jobs = pins_.find(answered.pin);
+void Checkpoints::on_held(const HoldAnswered& answered, Now now) {
+  const job::WallTime wall = now.wall;
+  const auto jobs = pins_.find({answered.pin, answered.owner});
   if (jobs == pins_.end()) return;
   const auto* held = answered.outcome.ok() ? std::get_if<Held>(&answered.outcome.value()) : nullptr;
   if (held != nullptr) pin_bytes_[answered.pin] = held->bytes;
@@ -289,6 +287,7 @@ void Checkpoints::on_held(const HoldAnswered& answered, job::WallTime wall) {
       return true;
     });
     if (held != nullptr) arrived_.push_back(id);
+    if (const job::Job* job = parts_.table.find(id); held != nullptr && job != nullptr) look_at_spares(*job, now);
     if (held != nullptr && held->hold == job::Hold::kInPlace) log::warning("checkpoint_unpinned", "job=" + id + " why=\"" + held->unpinned_why + '"');
   }
 }
@@ -407,24 +406,84 @@ void Checkpoints::bound_pins(const job::Job& newest, Now now) {
 }
 
 // What a trainer named must be the trainer's own.
+uint32_t Checkpoints::trainer_of(const job::Job& job) { return job.owner == ::geteuid() ? 0 : job.owner; }
+
 DropPin Checkpoints::drop_of(const job::Job& job, const std::string& pin) {
   const job::Checkpoint& checkpoint = *job.spec.checkpoint;
-  return {checkpoint.path.substr(0, checkpoint.path.find(':')), pin, checkpoint.pin.empty() || job.owner == ::geteuid() ? 0 : job.owner};
+  return {checkpoint.path.substr(0, checkpoint.path.find(':')), pin, checkpoint.pin.empty() ? 0 : trainer_of(job)};
+}
+
+std::vector<const job::Job*> Checkpoints::jobs_that_name(const std::string& pin) const {
+  std::vector<const job::Job*> found;
+  for (auto at = pins_.lower_bound({pin, 0}); at != pins_.end() && at->first.pin == pin; ++at)
+    for (const job::JobId& id : at->second)
+      if (const job::Job* job = parts_.table.find(id)) found.push_back(job);
+  return found;
+}
+
+// Not by another user's job that only names it: he could keep what is not his from going.
+bool Checkpoints::is_needed(const DropPin& drop) const {
+  return std::ranges::any_of(jobs_that_name(drop.pin), [&](const job::Job* job) {
+    const uint32_t owner = key_of(*job).owner;
+    return owner == drop.owner || owner == 0 || drop.owner == 0 || job->hold == job::Hold::kPinned;
+  });
 }
 
 void Checkpoints::drop_unused_pin(const DropPin& drop) {
-  if (!drop.pin.empty() && !pins_.contains(drop.pin)) thread_->order(drop);
+  if (!drop.pin.empty() && !is_needed(drop)) thread_->order(drop);
 }
 
-void Checkpoints::on_over(const job::Job& job, Time now) {
+// A trainer's pin that nobody needs, as soon as the checkpoint is held without it. Until then it may be the only one: the trainer may delete
+// what it has pinned.
+void Checkpoints::drop_when_held(Spare spare) {
+  const api::CheckpointRequest& request = spare.request;
+  for (const job::JobId& id : spare.jobs) {
+    const job::Job* job = parts_.table.find(id);
+    if (job != nullptr && !job::is_over(job->state) && job->pin == request.pin) return;  // it holds by this one
+  }
+  const auto waits = std::ranges::find_if(spare.jobs, [&](const job::JobId& id) {
+    const job::Job* job = parts_.table.find(id);
+    return job != nullptr && !job::is_over(job->state) && job->hold != job::Hold::kPinned;
+  });
+  if (waits != spare.jobs.end() && spares_.size() < kSparesMax) {
+    const job::JobId id = *waits;
+    spares_.emplace(id, std::move(spare));
+    return;
+  }
+  drop_unused_pin({request.path.substr(0, request.path.find(':')), request.pin, LocalGrants::is_privileged(spare.caller) ? 0 : spare.caller.uid});
+}
+
+// Held, or over. Where it failed its pins are taken at their word: the checkpoint is submitted again, by whoever has it.
+void Checkpoints::look_at_spares(const job::Job& job, Now now) {
+  std::vector<Spare> all;
+  const auto [first, end] = spares_.equal_range(job.id);
+  for (auto at = first; at != end; ++at) all.push_back(std::move(at->second));
+  spares_.erase(first, end);
+  const bool has_failed = job.state == job::State::kFailed;
+  for (Spare& spare : all) {
+    if (!has_failed) {
+      drop_when_held(std::move(spare));
+      continue;
+    }
+    const auto refused = [this, spare](const Result<std::string>& answer) {
+      if (answer.ok()) return;
+      log::warning("checkpoint_refused", "pin=" + to_display(spare.request.pin) + " why=\"" + answer.error().what + '"');
+      drop_when_held(spare);
+    };
+    submit({spare.request, spare.caller}, now, refused);
+  }
+}
+
+void Checkpoints::on_over(const job::Job& job, Now now) {
   for (auto pin = pins_.begin(); pin != pins_.end();) {
     const bool was_there = pin->second.erase(job.id) > 0;
-    const std::string name = pin->first;
-    if (was_there && pin->second.empty()) pin_bytes_.erase(name);
-    if (was_there && pin->second.empty()) end_growth(name, now);
+    const PinKey key = pin->first;
+    if (was_there && pin->second.empty()) pin_bytes_.erase(key.pin);
+    if (was_there && pin->second.empty()) end_growth(key, now.time);
     pin = was_there && pin->second.empty() ? pins_.erase(pin) : std::next(pin);
-    if (was_there) drop_unused_pin(drop_of(job, name));
+    if (was_there) drop_unused_pin(drop_of(job, key.pin));
   }
+  look_at_spares(job, now);
   if (job.state == job::State::kPublished && !is_pointer(job)) ask_for_pointers(job);
   if (job.state == job::State::kPublished) retention_.on_published(job, parts_.runner.manners_of(job.spec.service));
   const bool has_changed = job.error && job.error->exit_code() == row_of(Fault::kSourceChanged).exit_code;

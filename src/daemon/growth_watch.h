@@ -55,12 +55,13 @@ class GrowthWatch {
   struct Place {
     session::RootPtr root;
     ObjectName name;   // below it
-    std::string path;  // of the same on this host, for inotify
+    std::string path;  // of the same on this host, for inotify; empty: it is looked at without
   };
-  GrowthWatch(Place place, Time now) : place_(std::move(place)), changed_(now) {}
+  GrowthWatch(Place place, Time now) : place_(std::move(place)), changes_(uses_inotify() ? TreeChanges::Source::kInotify : TreeChanges::Source::kNone), changed_(now) {}
   void declare(const std::string& path, flow::Interval bytes, Time now);
   Growth look(Time now);
   Time next_look() const { return next_; }
+  bool uses_inotify() const { return !place_.path.empty(); }
 
  private:
   void list(Time now);

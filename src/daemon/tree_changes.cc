@@ -14,7 +14,7 @@ constexpr uint32_t kGrows = IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM 
 
 }  // namespace
 
-TreeChanges::TreeChanges() : fd_(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) {}
+TreeChanges::TreeChanges(Source source) : fd_(source == Source::kInotify ? ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC) : -1) {}
 
 TreeChanges::~TreeChanges() {
   if (fd_ >= 0) ::close(fd_);

@@ -6,6 +6,7 @@
 #pragma once
 #include "checkpoint/listing.h"
 
+#include <cstdint>
 #include <set>
 #include <string>
 
@@ -15,7 +16,8 @@ class TreeChanges {
  public:
   static constexpr size_t kDirsMax = 1024;  // of one tree; a larger one always counts as changed
 
-  TreeChanges();
+  enum class Source : uint8_t { kInotify, kNone };  // kNone: always counts as changed, and takes no descriptor
+  explicit TreeChanges(Source source = Source::kInotify);
   TreeChanges(const TreeChanges&) = delete;
   TreeChanges& operator=(const TreeChanges&) = delete;
   ~TreeChanges();

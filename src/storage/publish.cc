@@ -52,6 +52,7 @@ class Publication {
   Status exchange(const RootedDir& parent, const RootedDir& top);
   Result<bool> was_exchanged() const;
   Status publish_into(const RootedDir& top);
+  Status sync_name() const;
   Status publish_file(const ManifestEntry& entry);
   Status prepare(const RootedDir& top);
   Result<std::optional<RootedDir>> prepare_directory(const RootedDir& in, const ManifestEntry& entry);
@@ -121,7 +122,15 @@ Status Publication::run() {
   if (replaces_trees(rules_)) return publish_tree(Place::kTaken);
   auto top = root.open_dir(order_.destination);
   if (!top.ok()) return std::move(top).error();
-  return publish_into(top.value());
+  if (Status published = publish_into(top.value()); !published.ok()) return published;
+  return sync_name();
+}
+
+// Of a directory that was there. Whoever made it may not have synced that: a file that appeared early does not, and a run may have died first.
+Status Publication::sync_name() const {
+  if (order_.destination.is_root()) return success();
+  const auto parent = staging_.root().open_dir(order_.destination.parent());
+  return parent.ok() ? parent.value().sync() : Status(parent.error());
 }
 
 Result<WalkResult> Publication::walk(const RootedDir& top, const WalkSteps& steps) {
@@ -139,10 +148,7 @@ Status Publication::publish_tree(Place place) {
     if (order_.destination.is_root()) return is_the_root(root);
     const auto done = was_exchanged();
     if (!done.ok()) return done.error();
-    if (done.value()) {
-      auto parent = root.open_dir(order_.destination.parent());
-      return parent.ok() ? parent.value().sync() : Status(parent.error());
-    }
+    if (done.value()) return sync_name();
   }
   ManifestEntry zero;  // entry 0 gets its attributes last, when the walk has read them
   const ObjectName manifest = single_name(std::string(kTreeManifestName));

@@ -216,6 +216,10 @@ if [ "$(id -u)" -eq 0 ] && command -v setpriv > /dev/null; then
   tideway bwlimit 1Mbit > /dev/null
   mkdir -p "$here/mine" && python3 "$trainer" save "$here/mine/step-1" 1
   ask POST /v1/checkpoints '{"series":"mine","path":"data:mine/step-1","pin":"not-yours","format":"dcp","to":["wisconsin:data/mine"]}' | grep -q '^202 ' || fail "its own user was refused"; pass
+  for _ in $(seq 200); do  # until it is held; before that whoever names it is only told by its job
+    stranger POST /v1/checkpoints "${wanted/step-1/step-2},\"pin\":\"not-yours\"}" | grep -q '^403 .*"code":"denied"' && break
+    sleep 0.05
+  done
   stranger POST /v1/checkpoints "${wanted/step-1/step-2},\"pin\":\"not-yours\"}" | grep -q '^403 .*"code":"denied"' || fail "a pin that is in use was given to a stranger"; pass
 fi
 

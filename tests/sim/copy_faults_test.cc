@@ -183,6 +183,23 @@ TEST_F(CopyFaults, FileByFileEachAppearsWhenItIsWholeAndMarkersLast) {
   EXPECT_EQ(std::distance(fs::directory_iterator(bench_.disk() / ".tideway/manifests"), fs::directory_iterator()), 1);
 }
 
+// The first file to appear makes the directory; and without a marker there is nothing before which all is synced.
+TEST_F(CopyFaults, WhatAppearedFileByFileAndWasPublishedOutlastsALossOfPower) {
+  put_large(bench_);
+  for (const char* name : {"n", "o", "p", "q"}) bench_.put(name, 4'194'304, 7);  // time for the first to appear
+  bool was_early = false;
+  CopyBench::Run run{.fault = {}, .loss = Loss::kUnsynced};
+  run.loses_power_after = true;
+  run.copy.options.publish = messages::PublishForm::kEach;
+  run.copy.turn = std::chrono::milliseconds(400);
+  run.copy.late_max = 8;
+  run.look = [&] { was_early |= fs::exists(bench_.out() / "a") && !fs::exists(bench_.disk() / ".tideway/manifests"); };
+  const CopyBench::Came came = bench_.run(run);
+  EXPECT_TRUE(came.outcome && came.outcome->ok()) << came.text();
+  EXPECT_TRUE(was_early);
+  EXPECT_EQ(bench_.check_whole(), "");
+}
+
 // Between the publish and the record of it the power goes; then somebody takes away what was published.
 TEST_F(CopyFaults, APublishOfWhichNothingIsLeftIsCountedAndAllIsSentAnew) {
   put_small(bench_);

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include <poll.h>
 #include <unistd.h>
 
@@ -76,6 +78,24 @@ TEST_F(CheckpointThreadTest, APinGoesForWhoeverMadeItAndForThoseWhoMayDropAny) {
   EXPECT_TRUE(root_.exists(".tideway/pins/a")) << "orders are taken one behind the other";
   thread_->order(DropPin{"ckpt", "a"});
   EXPECT_TRUE(goes(".tideway/pins/a"));
+}
+
+// A user has 128 of them by default, and others of the user want some.
+TEST_F(CheckpointThreadTest, ManyThatGrowTakeABoundedNumberOfInotifyInstances) {
+  const auto instances = [] {
+    return std::ranges::count_if(std::filesystem::directory_iterator("/proc/self/fd"), [](const auto& fd) {
+      std::error_code gone;
+      return std::filesystem::read_symlink(fd.path(), gone) == "anon_inode:inotify";
+    });
+  };
+  start(1h);
+  const auto before = instances();
+  for (size_t i = 0; i < CheckpointThread::kGrowingByInotify + 10; ++i)
+    thread_->order(WatchGrowth{"d-" + std::to_string(i), "ckpt", ObjectName::from_text("step-" + std::to_string(i)).value()});
+  root_.write(".tideway/pins/a/.metadata", "marker");
+  thread_->order(DropPin{"ckpt", "a"});
+  ASSERT_TRUE(goes(".tideway/pins/a")) << "orders are taken one behind the other";
+  EXPECT_EQ(instances() - before, static_cast<std::ptrdiff_t>(CheckpointThread::kGrowingByInotify));
 }
 
 }  // namespace

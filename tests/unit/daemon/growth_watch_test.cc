@@ -76,6 +76,16 @@ TEST(GrowthWatch, LooksAtWhatIsThereAndTellsWhenNothingMoves) {
   EXPECT_FALSE(watch.look(Time{3s} + GrowthWatch::kSilentMax).is_silent) << "somebody speaks of it";
 }
 
+TEST(GrowthWatch, WithoutInotifyEachLookFindsWhatIsNew) {
+  TempRoot root;
+  const session::RootPtr dir = std::make_shared<storage::RootedDir>(storage::RootedDir::open_host_path(root.path().string(), storage::Side::kSource).value());
+  GrowthWatch watch({dir, ObjectName::from_text("step-1").value(), ""}, Time{});
+  root.write("step-1/a", "");
+  EXPECT_EQ(told(watch.look(Time{1s}).parts), "");
+  ASSERT_EQ(::truncate((root / "step-1/a").c_str(), 9 << 20), 0);
+  EXPECT_EQ(told(watch.look(Time{1s} + GrowthWatch::kEvery).parts), "a@0+1 ");
+}
+
 TEST(TreeChanges, TellsWhatHappensAnywhereBelowAndNothingElse) {
   TempRoot root;
   TreeChanges changes;

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Users who speak of the same pins and checkpoints, with a gateway that has no peer to send to: all is about what is held for whom.
+#include "daemon/checkpoints.h"
+
+#include "base/clock.h"
+#include "store/memory_job_store.h"
+#include "support/temp_root.h"
+#include "support/test_certificates.h"
+
+#include <gtest/gtest.h>
+
+#include <poll.h>
+#include <pwd.h>
+#include <unistd.h>
+
+#include <optional>
+
+namespace tideway::daemon {
+namespace {
+
+// Needs root: pins belong to users.
+class CheckpointsTest : public testing::Test {
+ protected:
+  static constexpr int kPatienceMs = 20'000;
+
+  void SetUp() override {
+    const passwd* nobody = ::getpwnam("nobody");
+    if (::geteuid() != 0 || nobody == nullptr) GTEST_SKIP() << "only root can make files of two users";
+    trainer_ = {nobody->pw_uid, nobody->pw_gid, {}};
+    const passwd* other = ::getpwnam("daemon");
+    if (other == nullptr) GTEST_SKIP() << "there is no second user";
+    stranger_ = {other->pw_uid, other->pw_gid, {}};
+    session::GatewayConfig config;
+    const auto key = crypto::make_signed(test::gateway_spec(test::kAtlanta), sites_.authority).value();
+    config.tls = test::write_files(sites_.folder, "serving", sites_.authority.certificate, key);
+    config.engine.memory = 512_MiB;
+    config.roots = {{"data", root_.path().string()}};
+    config.data_addresses = {Endpoint::parse("127.0.0.1:0").value()};
+    gateway_ = session::Gateway::start(std::move(config)).value();
+    std::vector<LocalGrant> grants;
+    for (const char* user : {"nobody", "daemon"}) grants.push_back({LocalGrant::Who::kUser, user, "data", {}, {session::GrantOp::kRead}, "test"});
+    grants_ = LocalGrants::resolve(grants).value();
+    peers_.emplace(*gateway_, std::vector<session::PeerConfig>{{"wisconsin", Endpoint::parse("127.0.0.1:9").value(), crypto::IdentityPattern::parse(test::kWisconsin).value()}});
+    table_.emplace(store::Contents(), read_wall_clock());
+    runner_.emplace(*gateway_, *peers_, *table_, ShareRules(), 1);
+    store_ = StoreThread::start(std::make_unique<store::MemoryJobStore>()).value();
+    intake_.emplace(Intake::Parts{*table_, *store_});
+    CheckpointThreadConfig thread;
+    thread.roots.push_back({"data", root_.path().string(), gateway_->roots().find("data", storage::Side::kSource)});
+    checkpoints_ = Checkpoints::start({gateway_->roots(), *peers_, *table_, *runner_, *intake_, grants_}, std::move(thread)).value();
+  }
+  void TearDown() override { checkpoints_.reset(); }
+
+  static Checkpoints::Now now() { return {read_clock(), read_wall_clock()}; }
+  void save(const std::string& name) const {
+    root_.write(name + "/__0_0.distcp", "shard");
+    root_.write(name + "/.metadata", "marker");
+  }
+  void make_pin(const std::string& pin, const http::Caller& owner) const {
+    save(".tideway/pins/" + pin);
+    for (const char* name : {"", "/__0_0.distcp", "/.metadata"}) ASSERT_EQ(::chown((root_ / (".tideway/pins/" + pin + name)).c_str(), owner.uid, owner.gid), 0);
+  }
+  struct Asked {
+    std::string path, pin = "";
+    api::CheckpointRequest::Source source = api::CheckpointRequest::Source::kWhole;
+  };
+  // Nothing that the checkpoint thread has to say is listened to meanwhile.
+  Status submit(const http::Caller& caller, const Asked& asked) {
+    api::CheckpointRequest request;
+    request.path = "data:" + asked.path;
+    request.format = "dcp";
+    request.to = {"wisconsin:data/there"};
+    request.pin = asked.pin;
+    request.source = asked.source;
+    std::optional<Status> status;
+    checkpoints_->submit({request, caller}, now(), [&](const Result<std::string>& answer) { status = answer.ok() ? success() : Status(answer.error()); });
+    pollfd fd{store_->wait_fd(), POLLIN, 0};
+    while (!status && ::poll(&fd, 1, kPatienceMs) == 1) store_->take_results();
+    return status.value();
+  }
+  const job::Job* job_of(const http::Caller& owner) const {
+    for (const auto& [id, job] : table_->all())
+      if (job.owner == owner.uid) return &job;
+    return nullptr;
+  }
+  template <typename Done>
+  bool comes(const Done& done) {
+    for (int waited = 0; waited < kPatienceMs && !done(); waited += 10) {
+      pollfd fd{checkpoints_->wait_fd(), POLLIN, 0};
+      ::poll(&fd, 1, 10);
+      store_->take_results();
+      checkpoints_->turn(now());
+    }
+    return done();
+  }
+  bool is_pinned(const http::Caller& owner) const { return job_of(owner) != nullptr && job_of(owner)->hold == job::Hold::kPinned; }
+  bool has_failed(const http::Caller& owner) const { return job_of(owner) != nullptr && job_of(owner)->state == job::State::kFailed; }
+
+  TempRoot root_;
+  test::TwoSites sites_;
+  http::Caller trainer_, stranger_, gateway_user_{::geteuid(), ::getegid(), {}};
+  LocalGrants grants_;
+  std::unique_ptr<session::Gateway> gateway_;
+  std::optional<PeerSessions> peers_;
+  std::optional<JobTable> table_;
+  std::optional<JobRunner> runner_;
+  std::unique_ptr<StoreThread> store_;
+  std::optional<Intake> intake_;
+  std::unique_ptr<Checkpoints> checkpoints_;
+};
+
+TEST_F(CheckpointsTest, APinThatAStrangerNamedFirstHoldsForWhoeverMadeIt) {
+  for (const char* name : {"mine/step-1", "other/step-7"}) save(name);
+  make_pin("p", trainer_);
+  ASSERT_TRUE(submit(stranger_, {"other/step-7", "p"}).ok());
+  ASSERT_TRUE(submit(trainer_, {"mine/step-1", "p"}).ok()) << "whose it is nobody has looked at yet";
+  EXPECT_TRUE(comes([&] { return is_pinned(trainer_) && has_failed(stranger_); }));
+  EXPECT_EQ(job_of(stranger_)->error->fault, Fault::kDenied);
+  EXPECT_NE(job_of(trainer_)->state, job::State::kFailed);
+  EXPECT_TRUE(root_.exists(".tideway/pins/p/.metadata"));
+}
+
+TEST_F(CheckpointsTest, APinThatAStrangerNamesMeanwhileIsNotHeldForHim) {
+  for (const char* name : {"mine/step-1", "other/step-7"}) save(name);
+  make_pin("p", trainer_);
+  ASSERT_TRUE(submit(trainer_, {"mine/step-1", "p"}).ok());
+  static_cast<void>(submit(stranger_, {"other/step-7", "p"}).ok());
+  EXPECT_TRUE(comes([&] { return is_pinned(trainer_) && (job_of(stranger_) == nullptr || has_failed(stranger_)); }));
+  EXPECT_FALSE(is_pinned(stranger_));
+  EXPECT_FALSE(submit(stranger_, {"other/step-8", "p"}).ok()) << "it is held for another";
+}
+
+TEST_F(CheckpointsTest, APinThatAStrangerNamesCompletesWhatGrewAllTheSame) {
+  save("other/step-7");
+  make_pin("p", trainer_);
+  ASSERT_TRUE(submit(trainer_, {"mine/step-1", "", api::CheckpointRequest::Source::kGrowing}).ok());
+  ASSERT_TRUE(submit(stranger_, {"other/step-7", "p"}).ok());
+  ASSERT_TRUE(checkpoints_->complete(job_of(trainer_)->id, {"p", trainer_}, now()).ok());
+  EXPECT_TRUE(comes([&] { return is_pinned(trainer_) && has_failed(stranger_); })) << "the trainer may have deleted it";
+  EXPECT_EQ(job_of(trainer_)->pin, "p");
+}
+
+TEST_F(CheckpointsTest, WhatAStrangerGivesUpOrCompletesTouchesNoJobOfAnother) {
+  save("mine/step-1");
+  for (const char* pin : {"p", "q"}) make_pin(pin, pin == std::string("p") ? trainer_ : stranger_);
+  ASSERT_TRUE(submit(stranger_, {"other/step-7", "p"}).ok());
+  ASSERT_TRUE(submit(trainer_, {"mine/step-1", "p"}).ok());
+  ASSERT_TRUE(checkpoints_->complete(job_of(stranger_)->id, {"q", stranger_}, now()).ok());
+  ASSERT_TRUE(checkpoints_->abort(job_of(stranger_)->id, now()).ok());
+  EXPECT_TRUE(comes([&] { return is_pinned(trainer_); }));
+  EXPECT_EQ(job_of(trainer_)->pin, "p");
+  EXPECT_EQ(job_of(stranger_)->state, job::State::kCancelled);
+}
+
+// What a watch found, that is: the job is the gateway's user's.
+TEST_F(CheckpointsTest, ATrainersPinStaysUntilTheCheckpointIsHeldByTheJobThatThereIs) {
+  root_.write("mine/step-1/__0_0.distcp", "shard");
+  make_pin("p", trainer_);
+  ASSERT_TRUE(submit(gateway_user_, {"mine/step-1"}).ok());
+  ASSERT_TRUE(submit(trainer_, {"mine/step-1", "p"}).ok());
+  ASSERT_EQ(job_of(trainer_), nullptr) << "it is sent once";
+  ASSERT_TRUE(comes([&] { return job_of(gateway_user_)->wait.has_value(); })) << "orders before this look are done";
+  EXPECT_TRUE(root_.exists(".tideway/pins/p/.metadata"));
+  root_.write("mine/step-1/.metadata", "marker");
+  EXPECT_TRUE(comes([&] { return is_pinned(gateway_user_) && !root_.exists(".tideway/pins/p"); }));
+  EXPECT_EQ(job_of(trainer_), nullptr);
+}
+
+TEST_F(CheckpointsTest, ATrainersPinTakesOverWhenTheCheckpointGoesBeforeItIsHeld) {
+  root_.write("mine/step-1/__0_0.distcp", "shard");
+  make_pin("p", trainer_);
+  ASSERT_TRUE(submit(gateway_user_, {"mine/step-1"}).ok());
+  ASSERT_TRUE(submit(trainer_, {"mine/step-1", "p"}).ok());
+  std::filesystem::remove_all(root_ / "mine/step-1");
+  EXPECT_TRUE(comes([&] { return has_failed(gateway_user_) && is_pinned(trainer_); }));
+  EXPECT_TRUE(root_.exists(".tideway/pins/p/.metadata"));
+}
+
+}  // namespace
+}  // namespace tideway::daemon
