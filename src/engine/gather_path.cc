@@ -120,13 +120,38 @@ Status GatherPath::take_message(Talk& talk, TransferMessage&& message) {
   if (const auto* error = std::get_if<messages::PeerError>(&message)) {
     const Error why{fault_named(error->code).value_or(Fault::kEntriesFailed), error->detail, ""};
     if (talk.share.empty() || !error->object) return why;
-    deal_.bar(talk.source, *error->object);
+    disown(talk, *error->object);
     return talk.receiver->on_entry_failed(error->object, why);
   }
   if (talk.share.empty()) return not_gathered("a source goes on without being asked");
   if (const auto* ends = std::get_if<messages::ObjectEnds>(&message)) return talk.receiver->on_object_end(*ends);
   if (const auto* root = std::get_if<messages::TransferRoot>(&message)) return talk.receiver->on_root(*root);
   return not_gathered("a source knows leaves that were not offered");
+}
+
+// What its source calls damaged was on its way already, and may be written by now.
+void GatherPath::disown(Talk& talk, ObjectId object) {
+  deal_.bar(talk.source, object);
+  talk.disowned.insert(object);
+  for (const transfer::LeafRun& run : std::ranges::equal_range(talk.share, object, {}, &transfer::LeafRun::object)) {
+    File& file = files_.at(object);
+    const bool was_complete = file.stored.count() == file.leaves;
+    for (uint32_t leaf = run.first; leaf < run.end; ++leaf) {
+      if (file.stored.subtract({leaf, uint64_t{leaf} + 1}) == 0) continue;
+      leaves_missing_ += 1;
+      by_source_[talk.source].stored -= deal_.size_of({object, leaf, leaf + 1});
+    }
+    log_->give_up({file.first_leaf + run.first, file.first_leaf + run.end});
+    if (was_complete) leave_open(object);
+  }
+}
+
+// A file that was complete is not any more. When the store has closed it, nobody can write to it before the transfer behind this.
+void GatherPath::leave_open(ObjectId object) {
+  const auto closing = std::ranges::find(closes_, object, &Closing::object);
+  if (closing == closes_.end()) return stop();
+  note_completing(*closing);
+  closes_.erase(closing);
 }
 
 Status GatherPath::check_list(Talk& talk) {
@@ -362,18 +387,24 @@ Status GatherPath::on_answer(Time now, const StoreDone& done) {
     store_->staging().note_durable(bytes_held_ + log_->bytes_recorded());
     return status;
   }
-  if (const auto closed = closing_.extract(done.token)) log_->on_counts(closed.mapped().leaf);
+  if (const auto closed = closing_.extract(done.token)) note_completing(closed.mapped());
   else writes_.on_answer(done.token);
   return success();
 }
 
-// A leaf counts, whoever brought it and is gone by now: its hash was right.
+// Not when its source has disowned it since.
+void GatherPath::note_completing(const Closing& closing) {
+  const File& file = files_.at(closing.object);
+  if (file.stored.contains(closing.leaf.number - file.first_leaf)) log_->on_counts(closing.leaf);
+}
+
+// A leaf counts, whoever brought it and is gone by now: its hash was right. Not so what its source has disowned.
 Status GatherPath::finish(Time now, Writing& writing) {
   Talk* talk = find(writing.transfer);
   TIDEWAY_CHECK(talk != nullptr);  // it stays until all of its blocks are written
   Status status = success();
   for (const block::Segment& segment : writing.good)
-    if (status.ok()) status = note_stored(now, talk->source, segment);
+    if (status.ok() && !talk->disowned.contains(segment.object)) status = note_stored(now, talk->source, segment);
   std::vector<transfer::Receiver::StoredLeaf> leaves;
   if (status.ok() && !talk->outcome) {
     const Status taken = talk->receiver->on_stored(writing.block.key, writing.good, leaves);

@@ -27,6 +27,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <set>
 #include <unordered_map>
 #include <vector>
 
@@ -76,6 +77,7 @@ class GatherPath {
     size_t entries = 0;                              // in them
     std::optional<messages::ManifestEnd> list_end;
     std::vector<transfer::LeafRun> share;            // what it is asked for
+    std::set<ObjectId> disowned;                     // files that its source found damaged: nothing that it brings of them counts
     std::optional<Result<TransferDone::Outcome>> outcome;
     bool is_told = false, is_leaving = false;
     Time idle_since{};                               // it waits, and the list is empty
@@ -101,6 +103,8 @@ class GatherPath {
   Talk* find(TransferHandle transfer);
   const Talk* find(TransferHandle transfer) const;
   Status take_message(Talk& talk, TransferMessage&& message);
+  void disown(Talk& talk, ObjectId object);
+  void leave_open(ObjectId object);
   Status check_list(Talk& talk);
   Status take_list(std::vector<messages::ManifestPage>& pages);
   Status open_store();
@@ -115,6 +119,7 @@ class GatherPath {
   bool submit_writes();
   bool take_answers(Time now);
   Status on_answer(Time now, const StoreDone& done);
+  void note_completing(const Closing& closing);
   Status finish(Time now, Writing& writing);
   Status note_stored(Time now, transfer::SourceNumber source, const block::Segment& segment);
   bool submit_closes();

@@ -23,7 +23,8 @@ struct GatherSource {
   int every = 1;                       // turns from one block to the next
   int dies_after = kUnlimited;             // blocks
   int stalls_after = kUnlimited;
-  std::optional<ObjectName> rotten{};  // a file whose second leaf it finds damaged
+  std::optional<ObjectName> rotten{};  // a file that it finds damaged, when the leaf is on its way
+  uint32_t rotten_leaf = 1;
   int damaged = 0;                     // blocks that come with a wrong hash
 };
 
@@ -161,14 +162,15 @@ class GatherRun {
     block::UnpackedBlock block{{SlotId(1), plan.key.block}, {}, std::move(buffer), {}, {}};
     for (const transfer::LeafRead& leaf : plan.leaves) {
       const auto from = std::span(source.how.tree->find(one.names[leaf.object])->bytes).subspan(leaf.leaf * kLeafSize.count(), leaf.length);
-      std::ranges::copy(from, block.bytes.data().begin() + leaf.at);
-      block.segments.push_back({leaf.object, leaf.leaf, leaf.length, digest::leaf_hash(from)});
+      const auto to = block.bytes.data().subspan(leaf.at, leaf.length);
+      std::ranges::copy(from, to.begin());
+      const bool is_rotten = source.how.rotten && one.names[leaf.object] == *source.how.rotten && leaf.leaf == source.how.rotten_leaf;
+      if (is_rotten) to.back() ^= std::byte{1};
+      if (is_rotten) one.sender.on_entry_failed(leaf.object, {Fault::kSourceCorrupt, "it rotted", ""});
+      block.segments.push_back({leaf.object, leaf.leaf, leaf.length, digest::leaf_hash(to)});
     }
     block.raw = block.bytes.data().first(plan.raw_size);
-    const bool is_rotten = source.how.rotten && one.names[plan.leaves.front().object] == *source.how.rotten && plan.leaves.front().leaf == 1;
-    if (is_rotten) one.sender.on_entry_failed(plan.leaves.front().object, {Fault::kSourceCorrupt, "it rotted", ""});
     one.sender.on_packed(plan.key, block.segments);
-    if (is_rotten) return;
     if (source.how.damaged-- > 0) {
       block.bad.push_back(0);
       block.bytes.data()[0] ^= std::byte{1};
@@ -299,6 +301,15 @@ TEST_F(GatherPathTest, ADamagedFileIsTakenFromTheOther) {
   EXPECT_GE(run.of(1), kLeafSize * 9);
   run.end();
   EXPECT_EQ(finish(tree_), all_);
+}
+
+// The last leaf that comes completes the file, and the store closes it before its source says what is wrong with it.
+TEST_F(GatherPathTest, ADamagedFileThatIsClosedIsLeftForTheTransferBehindIt) {
+  GatherRun run(root(), {{.tree = &tree_, .rotten = named("meta"), .rotten_leaf = 0}, {.tree = &tree_, .every = 2}});
+  ASSERT_TRUE(run.go());
+  EXPECT_LT(run.of(0) + run.of(1), all_);
+  run.end();
+  EXPECT_LT(finish(tree_), all_);
 }
 
 TEST_F(GatherPathTest, WhatNoSourceHasSoundIsLeftForTheTransferBehindIt) {
