@@ -102,11 +102,13 @@ void Gather::leave(Time now) {
 }
 
 std::optional<Gather::Best> Gather::best() const {
+  const auto rank = [this](const Source& source) {
+    const uint32_t number = number_of(source);
+    return std::pair(board_->is_shunned[number].get() == 0, board_->bytes_of[number].get());
+  };
   const Source* best = nullptr;
-  for (const Source& source : sources_) {
-    if (source.trouble) continue;
-    if (best == nullptr || board_->bytes_of[number_of(source)].get() > board_->bytes_of[number_of(*best)].get()) best = &source;
-  }
+  for (const Source& source : sources_)
+    if (!source.trouble && (best == nullptr || rank(source) > rank(*best))) best = &source;
   if (best == nullptr) return std::nullopt;
   return Best{session::to_display(best->at), best->at.peer};
 }

@@ -38,7 +38,7 @@ class Gather {
   void leave(Time now);  // nothing of it is at work behind this
 
   struct Best { std::string source, peer; };
-  std::optional<Best> best() const;  // of those that still work, the one that brought most
+  std::optional<Best> best() const;  // of those that still work, the one that brought most, if it kept nobody waiting
   std::vector<job::SourceShare> shares() const;
   api::Progress progress() const;
 

@@ -132,6 +132,7 @@ Status GatherPath::take_message(Talk& talk, TransferMessage&& message) {
 // What its source calls damaged was on its way already, and may be written by now.
 void GatherPath::disown(Talk& talk, ObjectId object) {
   deal_.bar(talk.source, object);
+  board_->is_shunned[talk.source].set(1);
   talk.disowned.insert(object);
   for (const transfer::LeafRun& run : std::ranges::equal_range(talk.share, object, {}, &transfer::LeafRun::object)) {
     File& file = files_.at(object);
@@ -482,7 +483,12 @@ void GatherPath::look_whether_over(Time now) {
   for (Talk& talk : talks_)  // since when it has nothing to do
     if (!talk.is_waiting() || !deal_.is_empty()) talk.idle_since = {};
     else if (talk.idle_since == Time{}) talk.idle_since = now;
-  if (is_brought() || (deal_.is_empty() && is_anybody_at_work && has_waited_enough(now))) return stop();
+  if (is_brought()) return stop();
+  if (deal_.is_empty() && is_anybody_at_work && has_waited_enough(now)) {
+    for (const Talk& talk : talks_)
+      if (brings(talk)) board_->is_shunned[talk.source].set(1);
+    return stop();
+  }
   // Nobody who is asked may bring what is left.
   if (is_anybody_at_work || deal_.is_empty()) return;
   const bool was_dealt = deal();

@@ -81,6 +81,7 @@ class GatherRun {
   Bytes of(size_t source) const { return Bytes(board_->bytes_of[source].get()); }
   Bytes held() const { return Bytes(board_->bytes_held.get()); }
   Bytes missing() const { return Bytes(board_->bytes_missing.get()); }
+  bool is_shunned(size_t source) const { return board_->is_shunned[source].get() != 0; }
   const std::optional<Error>& trouble(size_t source) const { return sources_[source].trouble; }
   Time now() const { return now_; }
 
@@ -297,6 +298,7 @@ TEST_F(GatherPathTest, ADamagedFileIsTakenFromTheOther) {
   GatherRun run(root(), {{.tree = &tree_, .rotten = named("a")}, {.tree = &tree_, .every = 2}});
   ASSERT_TRUE(run.go());
   EXPECT_FALSE(run.trouble(0)) << "it brings what is sound";
+  EXPECT_TRUE(run.is_shunned(0)) << "but is not asked for the rest";
   EXPECT_EQ(run.of(0) + run.of(1), all_);
   EXPECT_GE(run.of(1), kLeafSize * 9);
   run.end();
@@ -360,6 +362,8 @@ TEST_F(GatherPathTest, ASourceThatStallsIsNotWaitedForLong) {
   EXPECT_LT(run.of(0) + run.of(1), all_);
   EXPECT_GT(run.of(0), all_ / 4);
   EXPECT_LT(run.now().time_since_epoch(), std::chrono::seconds(20));
+  EXPECT_TRUE(run.is_shunned(1)) << "what is left is not asked of the one that stalls";
+  EXPECT_FALSE(run.is_shunned(0));
   run.end();
   EXPECT_EQ(finish(tree_), run.of(0) + run.of(1));
 }
