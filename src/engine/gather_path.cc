@@ -90,8 +90,8 @@ bool GatherPath::poll(Time now, EventOutlet& events) {
   worked |= submit_closes();
   worked |= sync_batch(now);
   worked |= end_talks();
+  worked |= deal(now);
   look_whether_over(now);
-  worked |= deal();
   worked |= say(now, events);
   tell_boards();
   return worked;
@@ -256,12 +256,16 @@ void GatherPath::list_file(const ManifestEntry& entry) {
 
 // ---- who brings what -----------------------------------------------------------------------------------------------------
 
-bool GatherPath::deal() {
+bool GatherPath::deal(Time now) {
   bool worked = false;
+  if (is_over_ || list_.empty()) return worked;
   for (Talk& talk : talks_) {
-    if (is_over_ || !talk.is_waiting() || deal_.is_empty()) continue;
+    if (!talk.is_waiting()) continue;
     talk.share = deal_.take(talk.source, sources_);
-    if (talk.share.empty()) continue;
+    if (talk.share.empty()) {
+      if (talk.idle_since == Time{}) talk.idle_since = now;
+      continue;
+    }
     if (Status status = ask(talk); !status.ok()) talk.outcome = std::move(status).error();
     worked = true;
   }
@@ -467,11 +471,12 @@ bool GatherPath::is_brought() const { return leaves_missing_ == 0 && closes_.emp
 bool GatherPath::has_waited_enough(Time now) const {
   for (const Talk& talk : talks_) {
     const Source& source = by_source_[talk.source];
-    if (!talk.is_waiting() || !source.began || source.last <= *source.began) continue;
+    if (!talk.is_waiting() || talk.idle_since == Time{}) continue;
     const auto is_at_work = [&](const Talk& other) { return other.source == talk.source && !other.share.empty(); };
     if (std::ranges::any_of(talks_, is_at_work)) continue;
-    const Duration itself = Rate::of(source.stored, source.last - *source.began).time_for(kLeafSize * leaves_missing_);
-    if (talk.idle_since != Time{} && now - talk.idle_since > kGatherTailMin + 2 * itself) return true;
+    const bool has_rate = source.began && source.last > *source.began;
+    const Duration itself = has_rate ? Rate::of(source.stored, source.last - *source.began).time_for(kLeafSize * leaves_missing_) : kGatherTailUnknown;
+    if ((now - talk.idle_since - kGatherTailMin) / 2 > itself) return true;
   }
   return false;
 }
@@ -480,19 +485,14 @@ void GatherPath::look_whether_over(Time now) {
   if (is_over_ || list_.empty()) return;
   const auto brings = [](const Talk& talk) { return !talk.share.empty(); };
   const bool is_anybody_at_work = std::ranges::any_of(talks_, brings);
-  for (Talk& talk : talks_)  // since when it has nothing to do
-    if (!talk.is_waiting() || !deal_.is_empty()) talk.idle_since = {};
-    else if (talk.idle_since == Time{}) talk.idle_since = now;
   if (is_brought()) return stop();
-  if (deal_.is_empty() && is_anybody_at_work && has_waited_enough(now)) {
+  if (is_anybody_at_work && has_waited_enough(now)) {
     for (const Talk& talk : talks_)
       if (brings(talk)) board_->is_shunned[talk.source].set(1);
     return stop();
   }
   // Nobody who is asked may bring what is left.
-  if (is_anybody_at_work || deal_.is_empty()) return;
-  const bool was_dealt = deal();
-  if (!was_dealt && std::ranges::any_of(talks_, &Talk::is_waiting)) stop();
+  if (!is_anybody_at_work && !deal_.is_empty() && std::ranges::any_of(talks_, &Talk::is_waiting)) stop();
 }
 
 void GatherPath::stop() {

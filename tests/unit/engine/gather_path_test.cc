@@ -368,6 +368,29 @@ TEST_F(GatherPathTest, ASourceThatStallsIsNotWaitedForLong) {
   EXPECT_EQ(finish(tree_), run.of(0) + run.of(1));
 }
 
+TEST_F(GatherPathTest, ASourceThatTakesAllAndStallsIsNotWaitedForLong) {
+  MemoryTree tree;
+  tree.put(named("a"), large_file(2 * 4'194'304, 1));
+  tree.put(named("b"), large_file(2 * 4'194'304, 2));
+  GatherRun run(root(), {{.tree = &tree, .stalls_after = 0}, {.tree = &tree}});
+  ASSERT_TRUE(run.go());
+  EXPECT_EQ(run.of(0) + run.of(1), 0_B) << "the other had nothing to do, and has no rate";
+  EXPECT_LT(run.now().time_since_epoch(), std::chrono::seconds(20));
+  EXPECT_TRUE(run.is_shunned(0));
+  EXPECT_FALSE(run.is_shunned(1));
+  run.end();
+  finish(tree);
+}
+
+// What is left in the list is of no use to the one that waits.
+TEST_F(GatherPathTest, ASourceThatStallsIsNotWaitedForLongByOneThatIsDamaged) {
+  GatherRun run(root(), {{.tree = &tree_, .blocks_per_turn = 2, .rotten = named("a")}, {.tree = &tree_, .stalls_after = 1}});
+  ASSERT_TRUE(run.go());
+  EXPECT_LT(run.now().time_since_epoch(), std::chrono::seconds(40));
+  run.end();
+  EXPECT_EQ(finish(tree_), run.of(0) + run.of(1));
+}
+
 TEST_F(GatherPathTest, WhatItLeavesAtAnyTurnIsGoneOnFrom) {
   Bytes held_max;
   for (int turns = 1;; turns += 5) {
