@@ -98,6 +98,11 @@ void Gather::give_up(Source& source, const Error& why, Time now) {
   let_go(source, now);
 }
 
+void Gather::leave_closed(const LinkIsClosed& is_closed, Time now) {
+  for (Source& source : sources_)
+    if (!source.trouble && is_closed(source.at.peer)) give_up(source, {Fault::kCancelled, "its link is closed", "it opens by its timetable, or when its ceiling is raised"}, now);
+}
+
 void Gather::let_go(Source& source, Time now) {
   for (const auto& transfer : source.transfers) {
     transfer->on_report = {};

@@ -10,6 +10,7 @@
 #include "job/job.h"
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,6 +37,8 @@ class Gather {
   void turn(Time now);
   bool is_over() const { return is_over_; }
   void leave(Time now);  // nothing of it is at work behind this
+  using LinkIsClosed = std::function<bool(const std::string& peer)>;
+  void leave_closed(const LinkIsClosed& is_closed, Time now);  // sources that nothing may come from now
 
   struct Best { std::string source, peer; };
   // Of those that still work, the one that brought most, if it kept nobody waiting. Nothing: the job keeps to its own order, because none
