@@ -44,16 +44,27 @@ void Gather::turn(Time now) {
   if (is_over_) return;
   for (Source& source : sources_)
     if (!source.trouble) turn(source, now);
-  is_over_ = board_->is_over.get() != 0 || std::ranges::count_if(sources_, [](const Source& source) { return !source.trouble; }) < 2;
+  is_over_ = is_disputed_ || board_->is_over.get() != 0 || std::ranges::count_if(sources_, [](const Source& source) { return !source.trouble; }) < 2;
 }
 
 void Gather::turn(Source& source, Time now) {
   if (source.session != nullptr && source.session->is_over()) return give_up(source, source.session->error(), now);
   for (const auto& transfer : source.transfers)
     if (transfer->outcome && !transfer->outcome->ok()) return give_up(source, transfer->outcome->error(), now);
-  std::erase_if(source.transfers, [](const auto& transfer) { return transfer->outcome.has_value(); });
+  std::erase_if(source.transfers, [](const auto& transfer) {
+    if (!transfer->outcome) return false;
+    transfer->on_report = {};
+    return true;
+  });
+  if (!is_listed() && &source != first()) return;
   while (source.transfers.size() < kTransfersOfEach && board_->is_over.get() == 0)
     if (Status status = open(source, now); !status.ok()) return give_up(source, status.error(), now);
+}
+
+// The list that all others are compared with is that of the source which the job would have been brought from alone.
+const Gather::Source* Gather::first() const {
+  const auto found = std::ranges::find_if(sources_, [](const Source& source) { return !source.trouble; });
+  return found == sources_.end() ? nullptr : &*found;
 }
 
 Status Gather::open(Source& source, Time now) {
@@ -83,7 +94,13 @@ void Gather::give_up(Source& source, const Error& why, Time now) {
   const bool is_trouble = why.fault != Fault::kUnsupported;  // else it is not to be gathered at all
   (is_trouble ? log::warning : log::info)(is_trouble ? "gather_source_given_up" : "not_gathered", "job=" + job_ + " source=\"" + session::to_display(source.at) + "\" code=" + std::string(why.name()) + " why=\"" + why.what + '"');
   source.trouble = why;
+  is_disputed_ |= why.fault == Fault::kManifestMismatch;
   let_go(source, now);
+}
+
+void Gather::leave_closed(const LinkIsClosed& is_closed, Time now) {
+  for (Source& source : sources_)
+    if (!source.trouble && is_closed(source.at.peer)) give_up(source, {Fault::kCancelled, "its link is closed", "it opens by its timetable, or when its ceiling is raised"}, now);
 }
 
 void Gather::let_go(Source& source, Time now) {
@@ -102,11 +119,14 @@ void Gather::leave(Time now) {
 }
 
 std::optional<Gather::Best> Gather::best() const {
+  if (is_disputed_) return std::nullopt;
+  const auto rank = [this](const Source& source) {
+    const uint32_t number = number_of(source);
+    return std::pair(board_->is_shunned[number].get() == 0, board_->bytes_of[number].get());
+  };
   const Source* best = nullptr;
-  for (const Source& source : sources_) {
-    if (source.trouble) continue;
-    if (best == nullptr || board_->bytes_of[number_of(source)].get() > board_->bytes_of[number_of(*best)].get()) best = &source;
-  }
+  for (const Source& source : sources_)
+    if (!source.trouble && (best == nullptr || rank(source) > rank(*best))) best = &source;
   if (best == nullptr) return std::nullopt;
   return Best{session::to_display(best->at), best->at.peer};
 }

@@ -10,6 +10,7 @@
 #include "job/job.h"
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,9 +37,13 @@ class Gather {
   void turn(Time now);
   bool is_over() const { return is_over_; }
   void leave(Time now);  // nothing of it is at work behind this
+  using LinkIsClosed = std::function<bool(const std::string& peer)>;
+  void leave_closed(const LinkIsClosed& is_closed, Time now);  // sources that nothing may come from now
 
   struct Best { std::string source, peer; };
-  std::optional<Best> best() const;  // of those that still work, the one that brought most
+  // Of those that still work, the one that brought most, if it kept nobody waiting. Nothing: the job keeps to its own order, because none
+  // works any more, or because they have different trees, and nobody knows which one is meant.
+  std::optional<Best> best() const;
   std::vector<job::SourceShare> shares() const;
   api::Progress progress() const;
 
@@ -50,6 +55,8 @@ class Gather {
     std::optional<Error> trouble;  // it is not asked any more
   };
   void turn(Source& source, Time now);
+  bool is_listed() const { return board_->bytes_listed.get() > 0; }
+  const Source* first() const;
   Status open(Source& source, Time now);
   void give_up(Source& source, const Error& why, Time now);
   void let_go(Source& source, Time now);
@@ -64,6 +71,7 @@ class Gather {
   std::shared_ptr<engine::GatherBoard> board_ = std::make_shared<engine::GatherBoard>();
   std::vector<Source> sources_;
   bool is_over_ = false, has_left_ = false;
+  bool is_disputed_ = false;  // they have different trees
 };
 
 }  // namespace tideway::daemon

@@ -9,13 +9,19 @@
 
 namespace tideway::daemon {
 
-bool JobRunner::begin_gather(const job::Job& job, Time now) {
+bool JobRunner::begin_gather(const job::Job& job, Time now, job::WallTime wall) {
   const Gather::Parts parts{gateway_, peers_};
   auto sources = Gather::sources_of(job, parts);
-  if (sources.empty()) return false;
+  std::erase_if(sources, [&](const session::RemoteAddress& source) { return shares_.is_paused(source.peer, wall); });
+  if (sources.size() < 2) return false;
   log::info("gather_started", "job=" + job.id + " sources=" + std::to_string(sources.size()));
   gathering_.push_back({job.id, job.peer, job::turn_of(job.spec), now, std::make_unique<Gather>(parts, job, std::move(sources), manners_of(job.spec.service))});
   return true;
+}
+
+void JobRunner::leave_closed_links(Time now, job::WallTime wall) {
+  for (Gathering& gathering : gathering_)
+    gathering.gather->leave_closed([&](const std::string& peer) { return shares_.is_paused(peer, wall); }, now);
 }
 
 // The source that was best goes on alone.

@@ -207,7 +207,7 @@ void JobRunner::start_queued(Time now, job::WallTime wall) {
 
 void JobRunner::start(const job::JobId& id, Time now, job::WallTime wall) {
   if (!table_.change(id, wall, [&](job::Job& job) { return job::start(job, wall); })) return;
-  if (!begin_gather(*table_.find(id), now)) launch(id, now, wall, nullptr);
+  if (!begin_gather(*table_.find(id), now, wall)) launch(id, now, wall, nullptr);
 }
 
 void JobRunner::launch(const job::JobId& id, Time now, job::WallTime wall, const Gathering* gathered) {
@@ -261,6 +261,7 @@ void JobRunner::stop_paused(Time now, job::WallTime wall) {
     if (shares_.is_paused(gathering.peer, wall)) paused.push_back(gathering.id);
   for (const job::JobId& id : paused)
     if (leave_gather(id, now)) requeue(id, wall);
+  leave_closed_links(now, wall);
   for (Place place = running_.begin(); place != running_.end();) {
     const Place here = place++;
     if (!shares_.is_paused(here->peer, wall)) continue;

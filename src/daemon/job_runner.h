@@ -124,7 +124,8 @@ class JobRunner {
   void start(const job::JobId& id, Time now, job::WallTime wall);
   Result<Running> ask(const job::Job& job, Time now, job::WallTime wall);
   void launch(const job::JobId& id, Time now, job::WallTime wall, const Gathering* gathered);
-  bool begin_gather(const job::Job& job, Time now);
+  bool begin_gather(const job::Job& job, Time now, job::WallTime wall);
+  void leave_closed_links(Time now, job::WallTime wall);   // of those that jobs are gathered over
   void turn_gathers(Time now, job::WallTime wall);
   bool leave_gather(const job::JobId& id, Time now);       // false: it gathers nothing
   const Gather* gather_of(const job::JobId& id) const;

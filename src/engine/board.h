@@ -51,6 +51,7 @@ struct alignas(64) GatherBoard {
   Counter bytes_missing;                  // what was to be gathered; zero: it is not known yet
   Counter bytes_of[kGatherSourcesMax];    // verified and written, of each source
   Counter bytes_durable;
+  Counter is_shunned[kGatherSourcesMax];  // 1: it keeps the others waiting, or some of it is damaged: what is left is asked of another
   Counter is_over;                        // 1: nothing more is gathered
 };
 

@@ -90,8 +90,8 @@ bool GatherPath::poll(Time now, EventOutlet& events) {
   worked |= submit_closes();
   worked |= sync_batch(now);
   worked |= end_talks();
+  worked |= deal(now);
   look_whether_over(now);
-  worked |= deal();
   worked |= say(now, events);
   tell_boards();
   return worked;
@@ -120,13 +120,39 @@ Status GatherPath::take_message(Talk& talk, TransferMessage&& message) {
   if (const auto* error = std::get_if<messages::PeerError>(&message)) {
     const Error why{fault_named(error->code).value_or(Fault::kEntriesFailed), error->detail, ""};
     if (talk.share.empty() || !error->object) return why;
-    deal_.bar(talk.source, *error->object);
+    disown(talk, *error->object);
     return talk.receiver->on_entry_failed(error->object, why);
   }
   if (talk.share.empty()) return not_gathered("a source goes on without being asked");
   if (const auto* ends = std::get_if<messages::ObjectEnds>(&message)) return talk.receiver->on_object_end(*ends);
   if (const auto* root = std::get_if<messages::TransferRoot>(&message)) return talk.receiver->on_root(*root);
   return not_gathered("a source knows leaves that were not offered");
+}
+
+// What its source calls damaged was on its way already, and may be written by now.
+void GatherPath::disown(Talk& talk, ObjectId object) {
+  deal_.bar(talk.source, object);
+  board_->is_shunned[talk.source].set(1);
+  talk.disowned.insert(object);
+  for (const transfer::LeafRun& run : std::ranges::equal_range(talk.share, object, {}, &transfer::LeafRun::object)) {
+    File& file = files_.at(object);
+    const bool was_complete = file.stored.count() == file.leaves;
+    for (uint32_t leaf = run.first; leaf < run.end; ++leaf) {
+      if (file.stored.subtract({leaf, uint64_t{leaf} + 1}) == 0) continue;
+      leaves_missing_ += 1;
+      by_source_[talk.source].stored -= deal_.size_of({object, leaf, leaf + 1});
+    }
+    log_->give_up({file.first_leaf + run.first, file.first_leaf + run.end});
+    if (was_complete) leave_open(object);
+  }
+}
+
+// A file that was complete is not any more. When the store has closed it, nobody can write to it before the transfer behind this.
+void GatherPath::leave_open(ObjectId object) {
+  const auto closing = std::ranges::find(closes_, object, &Closing::object);
+  if (closing == closes_.end()) return stop();
+  note_completing(*closing);
+  closes_.erase(closing);
 }
 
 Status GatherPath::check_list(Talk& talk) {
@@ -230,12 +256,16 @@ void GatherPath::list_file(const ManifestEntry& entry) {
 
 // ---- who brings what -----------------------------------------------------------------------------------------------------
 
-bool GatherPath::deal() {
+bool GatherPath::deal(Time now) {
   bool worked = false;
+  if (is_over_ || list_.empty()) return worked;
   for (Talk& talk : talks_) {
-    if (is_over_ || !talk.is_waiting() || deal_.is_empty()) continue;
+    if (!talk.is_waiting()) continue;
     talk.share = deal_.take(talk.source, sources_);
-    if (talk.share.empty()) continue;
+    if (talk.share.empty()) {
+      if (talk.idle_since == Time{}) talk.idle_since = now;
+      continue;
+    }
     if (Status status = ask(talk); !status.ok()) talk.outcome = std::move(status).error();
     worked = true;
   }
@@ -362,18 +392,24 @@ Status GatherPath::on_answer(Time now, const StoreDone& done) {
     store_->staging().note_durable(bytes_held_ + log_->bytes_recorded());
     return status;
   }
-  if (const auto closed = closing_.extract(done.token)) log_->on_counts(closed.mapped().leaf);
+  if (const auto closed = closing_.extract(done.token)) note_completing(closed.mapped());
   else writes_.on_answer(done.token);
   return success();
 }
 
-// A leaf counts, whoever brought it and is gone by now: its hash was right.
+// Not when its source has disowned it since.
+void GatherPath::note_completing(const Closing& closing) {
+  const File& file = files_.at(closing.object);
+  if (file.stored.contains(closing.leaf.number - file.first_leaf)) log_->on_counts(closing.leaf);
+}
+
+// A leaf counts, whoever brought it and is gone by now: its hash was right. Not so what its source has disowned.
 Status GatherPath::finish(Time now, Writing& writing) {
   Talk* talk = find(writing.transfer);
   TIDEWAY_CHECK(talk != nullptr);  // it stays until all of its blocks are written
   Status status = success();
   for (const block::Segment& segment : writing.good)
-    if (status.ok()) status = note_stored(now, talk->source, segment);
+    if (status.ok() && !talk->disowned.contains(segment.object)) status = note_stored(now, talk->source, segment);
   std::vector<transfer::Receiver::StoredLeaf> leaves;
   if (status.ok() && !talk->outcome) {
     const Status taken = talk->receiver->on_stored(writing.block.key, writing.good, leaves);
@@ -435,11 +471,12 @@ bool GatherPath::is_brought() const { return leaves_missing_ == 0 && closes_.emp
 bool GatherPath::has_waited_enough(Time now) const {
   for (const Talk& talk : talks_) {
     const Source& source = by_source_[talk.source];
-    if (!talk.is_waiting() || !source.began || source.last <= *source.began) continue;
+    if (!talk.is_waiting() || talk.idle_since == Time{}) continue;
     const auto is_at_work = [&](const Talk& other) { return other.source == talk.source && !other.share.empty(); };
     if (std::ranges::any_of(talks_, is_at_work)) continue;
-    const Duration itself = Rate::of(source.stored, source.last - *source.began).time_for(kLeafSize * leaves_missing_);
-    if (talk.idle_since != Time{} && now - talk.idle_since > kGatherTailMin + 2 * itself) return true;
+    const bool has_rate = source.began && source.last > *source.began;
+    const Duration itself = has_rate ? Rate::of(source.stored, source.last - *source.began).time_for(kLeafSize * leaves_missing_) : kGatherTailUnknown;
+    if ((now - talk.idle_since - kGatherTailMin) / 2 > itself) return true;
   }
   return false;
 }
@@ -448,14 +485,14 @@ void GatherPath::look_whether_over(Time now) {
   if (is_over_ || list_.empty()) return;
   const auto brings = [](const Talk& talk) { return !talk.share.empty(); };
   const bool is_anybody_at_work = std::ranges::any_of(talks_, brings);
-  for (Talk& talk : talks_)  // since when it has nothing to do
-    if (!talk.is_waiting() || !deal_.is_empty()) talk.idle_since = {};
-    else if (talk.idle_since == Time{}) talk.idle_since = now;
-  if (is_brought() || (deal_.is_empty() && is_anybody_at_work && has_waited_enough(now))) return stop();
+  if (is_brought()) return stop();
+  if (is_anybody_at_work && has_waited_enough(now)) {
+    for (const Talk& talk : talks_)
+      if (brings(talk)) board_->is_shunned[talk.source].set(1);
+    return stop();
+  }
   // Nobody who is asked may bring what is left.
-  if (is_anybody_at_work || deal_.is_empty()) return;
-  const bool was_dealt = deal();
-  if (!was_dealt && std::ranges::any_of(talks_, &Talk::is_waiting)) stop();
+  if (!is_anybody_at_work && !deal_.is_empty() && std::ranges::any_of(talks_, &Talk::is_waiting)) stop();
 }
 
 void GatherPath::stop() {

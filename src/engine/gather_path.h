@@ -27,6 +27,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <set>
 #include <unordered_map>
 #include <vector>
 
@@ -38,6 +39,7 @@ inline constexpr size_t kGatherEntriesMax = 32'768;
 inline constexpr uint64_t kGatherRejectedMax = 8;  // leaves of a wrong hash in one batch: then another source is asked
 // A source that has nothing to do waits so long for the others' last leaves and, besides, twice as long as it would take for them itself.
 inline constexpr Duration kGatherTailMin = std::chrono::seconds(1);
+inline constexpr Duration kGatherTailUnknown = std::chrono::seconds(2);  // it would take that long, when it has brought nothing yet
 
 class GatherPath {
  public:
@@ -76,9 +78,10 @@ class GatherPath {
     size_t entries = 0;                              // in them
     std::optional<messages::ManifestEnd> list_end;
     std::vector<transfer::LeafRun> share;            // what it is asked for
+    std::set<ObjectId> disowned;                     // files that its source found damaged: nothing that it brings of them counts
     std::optional<Result<TransferDone::Outcome>> outcome;
     bool is_told = false, is_leaving = false;
-    Time idle_since{};                               // it waits, and the list is empty
+    Time idle_since{};                               // it waits, and nothing is left that it may bring
     uint32_t messages_out = 0;
     Time delivered_told{};
     bool is_waiting() const { return list_end && share.empty() && !outcome && !is_leaving; }
@@ -101,13 +104,15 @@ class GatherPath {
   Talk* find(TransferHandle transfer);
   const Talk* find(TransferHandle transfer) const;
   Status take_message(Talk& talk, TransferMessage&& message);
+  void disown(Talk& talk, ObjectId object);
+  void leave_open(ObjectId object);
   Status check_list(Talk& talk);
   Status take_list(std::vector<messages::ManifestPage>& pages);
   Status open_store();
   Status stage(messages::ManifestPage& page);
   void list_file(const ManifestEntry& entry);
   bool is_as_listed(const std::vector<messages::ManifestPage>& pages) const;
-  bool deal();
+  bool deal(Time now);
   Status ask(Talk& talk);
   void take_standing_in(const Talk& talk, const ManifestEntry& entry, const transfer::TakeLeaves& take) const;
   void give_back_unstored(Talk& talk);
@@ -115,6 +120,7 @@ class GatherPath {
   bool submit_writes();
   bool take_answers(Time now);
   Status on_answer(Time now, const StoreDone& done);
+  void note_completing(const Closing& closing);
   Status finish(Time now, Writing& writing);
   Status note_stored(Time now, transfer::SourceNumber source, const block::Segment& segment);
   bool submit_closes();

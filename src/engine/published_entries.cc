@@ -11,6 +11,7 @@ namespace tideway::engine {
 namespace {
 
 constexpr uint32_t kAllModes = 0777;
+constexpr Hash128 kStandIn{};  // of a leaf that another source brings: docs/protocol.md, "Several sources"
 
 bool stand_at_one_place(const ManifestEntry& a, const ManifestEntry& b) {
   return a.number == b.number && a.parent == b.parent && a.name == b.name && a.type == b.type;
@@ -68,21 +69,24 @@ bool PublishedEntries::has_rotted(const block::Segment& segment) {
   return !stored.empty() && stored[0] != Hash128{} && stored[0] != segment.hash;
 }
 
-// Of the leaves from the front on it says only what they fold to.
+// Of the leaves from the front on it says only what they fold to. With several sources those are all stand-ins, or none is.
 bool PublishedEntries::is_other(const messages::HeldObject& held) {
   const auto file = files_.find(held.object);
   if (file == files_.end()) return false;
   const auto [first_leaf, size] = file->second;
-  digest::LeafFold fold(size);
+  digest::LeafFold fold(size), stand_ins(size);
   for (uint32_t leaf = 0; leaf < held.leaves;) {
     const auto stored = stored_from(first_leaf + leaf, held.leaves - leaf);
     if (stored.empty() || std::ranges::find(stored, Hash128{}) != stored.end()) return false;
-    for (const Hash128& hash : stored) fold.add(leaf++, hash);
+    for (const Hash128& hash : stored) {
+      stand_ins.add(leaf, kStandIn);
+      fold.add(leaf++, hash);
+    }
   }
-  if (fold.folded().tops != held.tops) return true;
+  if (fold.folded().tops != held.tops && stand_ins.folded().tops != held.tops) return true;
   for (const messages::HeldRun& run : held.runs) {
     for (uint32_t i = 0; i < run.hashes.size(); ++i)
-      if (has_rotted({held.object, run.first + i, 0, run.hashes[i]})) return true;
+      if (run.hashes[i] != kStandIn && has_rotted({held.object, run.first + i, 0, run.hashes[i]})) return true;
   }
   return false;
 }

@@ -23,7 +23,8 @@ struct GatherSource {
   int every = 1;                       // turns from one block to the next
   int dies_after = kUnlimited;             // blocks
   int stalls_after = kUnlimited;
-  std::optional<ObjectName> rotten{};  // a file whose second leaf it finds damaged
+  std::optional<ObjectName> rotten{};  // a file that it finds damaged, when the leaf is on its way
+  uint32_t rotten_leaf = 1;
   int damaged = 0;                     // blocks that come with a wrong hash
 };
 
@@ -80,6 +81,7 @@ class GatherRun {
   Bytes of(size_t source) const { return Bytes(board_->bytes_of[source].get()); }
   Bytes held() const { return Bytes(board_->bytes_held.get()); }
   Bytes missing() const { return Bytes(board_->bytes_missing.get()); }
+  bool is_shunned(size_t source) const { return board_->is_shunned[source].get() != 0; }
   const std::optional<Error>& trouble(size_t source) const { return sources_[source].trouble; }
   Time now() const { return now_; }
 
@@ -161,14 +163,15 @@ class GatherRun {
     block::UnpackedBlock block{{SlotId(1), plan.key.block}, {}, std::move(buffer), {}, {}};
     for (const transfer::LeafRead& leaf : plan.leaves) {
       const auto from = std::span(source.how.tree->find(one.names[leaf.object])->bytes).subspan(leaf.leaf * kLeafSize.count(), leaf.length);
-      std::ranges::copy(from, block.bytes.data().begin() + leaf.at);
-      block.segments.push_back({leaf.object, leaf.leaf, leaf.length, digest::leaf_hash(from)});
+      const auto to = block.bytes.data().subspan(leaf.at, leaf.length);
+      std::ranges::copy(from, to.begin());
+      const bool is_rotten = source.how.rotten && one.names[leaf.object] == *source.how.rotten && leaf.leaf == source.how.rotten_leaf;
+      if (is_rotten) to.back() ^= std::byte{1};
+      if (is_rotten) one.sender.on_entry_failed(leaf.object, {Fault::kSourceCorrupt, "it rotted", ""});
+      block.segments.push_back({leaf.object, leaf.leaf, leaf.length, digest::leaf_hash(to)});
     }
     block.raw = block.bytes.data().first(plan.raw_size);
-    const bool is_rotten = source.how.rotten && one.names[plan.leaves.front().object] == *source.how.rotten && plan.leaves.front().leaf == 1;
-    if (is_rotten) one.sender.on_entry_failed(plan.leaves.front().object, {Fault::kSourceCorrupt, "it rotted", ""});
     one.sender.on_packed(plan.key, block.segments);
-    if (is_rotten) return;
     if (source.how.damaged-- > 0) {
       block.bad.push_back(0);
       block.bytes.data()[0] ^= std::byte{1};
@@ -295,10 +298,20 @@ TEST_F(GatherPathTest, ADamagedFileIsTakenFromTheOther) {
   GatherRun run(root(), {{.tree = &tree_, .rotten = named("a")}, {.tree = &tree_, .every = 2}});
   ASSERT_TRUE(run.go());
   EXPECT_FALSE(run.trouble(0)) << "it brings what is sound";
+  EXPECT_TRUE(run.is_shunned(0)) << "but is not asked for the rest";
   EXPECT_EQ(run.of(0) + run.of(1), all_);
   EXPECT_GE(run.of(1), kLeafSize * 9);
   run.end();
   EXPECT_EQ(finish(tree_), all_);
+}
+
+// The last leaf that comes completes the file, and the store closes it before its source says what is wrong with it.
+TEST_F(GatherPathTest, ADamagedFileThatIsClosedIsLeftForTheTransferBehindIt) {
+  GatherRun run(root(), {{.tree = &tree_, .rotten = named("meta"), .rotten_leaf = 0}, {.tree = &tree_, .every = 2}});
+  ASSERT_TRUE(run.go());
+  EXPECT_LT(run.of(0) + run.of(1), all_);
+  run.end();
+  EXPECT_LT(finish(tree_), all_);
 }
 
 TEST_F(GatherPathTest, WhatNoSourceHasSoundIsLeftForTheTransferBehindIt) {
@@ -349,6 +362,31 @@ TEST_F(GatherPathTest, ASourceThatStallsIsNotWaitedForLong) {
   EXPECT_LT(run.of(0) + run.of(1), all_);
   EXPECT_GT(run.of(0), all_ / 4);
   EXPECT_LT(run.now().time_since_epoch(), std::chrono::seconds(20));
+  EXPECT_TRUE(run.is_shunned(1)) << "what is left is not asked of the one that stalls";
+  EXPECT_FALSE(run.is_shunned(0));
+  run.end();
+  EXPECT_EQ(finish(tree_), run.of(0) + run.of(1));
+}
+
+TEST_F(GatherPathTest, ASourceThatTakesAllAndStallsIsNotWaitedForLong) {
+  MemoryTree tree;
+  tree.put(named("a"), large_file(2 * 4'194'304, 1));
+  tree.put(named("b"), large_file(2 * 4'194'304, 2));
+  GatherRun run(root(), {{.tree = &tree, .stalls_after = 0}, {.tree = &tree}});
+  ASSERT_TRUE(run.go());
+  EXPECT_EQ(run.of(0) + run.of(1), 0_B) << "the other had nothing to do, and has no rate";
+  EXPECT_LT(run.now().time_since_epoch(), std::chrono::seconds(20));
+  EXPECT_TRUE(run.is_shunned(0));
+  EXPECT_FALSE(run.is_shunned(1));
+  run.end();
+  finish(tree);
+}
+
+// What is left in the list is of no use to the one that waits.
+TEST_F(GatherPathTest, ASourceThatStallsIsNotWaitedForLongByOneThatIsDamaged) {
+  GatherRun run(root(), {{.tree = &tree_, .blocks_per_turn = 2, .rotten = named("a")}, {.tree = &tree_, .stalls_after = 1}});
+  ASSERT_TRUE(run.go());
+  EXPECT_LT(run.now().time_since_epoch(), std::chrono::seconds(40));
   run.end();
   EXPECT_EQ(finish(tree_), run.of(0) + run.of(1));
 }
