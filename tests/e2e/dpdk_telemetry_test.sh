@@ -5,7 +5,7 @@
 source "$(dirname "$0")/lib.sh"
 source "$(dirname "$0")/dpdk.sh"
 needs_dpdk net_af_packet
-command -v dpdk-telemetry.py > /dev/null || { echo "SKIP: dpdk-telemetry.py is not installed"; exit 77; }
+command -v dpdk-telemetry.py > /dev/null || { echo "SKIP: dpdk-telemetry.py, of Debian's dpdk-dev, is not installed"; exit 77; }
 make_testbed_sites
 
 prefix=twe2e$$  # a socket of our own
