@@ -16,7 +16,7 @@ enum class Poll : uint8_t { kAdaptive, kFull };  // kFull never rests
 class PollPace {
  public:
   static constexpr Duration kRestShort = std::chrono::microseconds(50);  // what it may add to a round trip under way
-  static constexpr Duration kRestLong = std::chrono::milliseconds(1);    // 1,000 looks a second: 1 to 2 % of a core
+  static constexpr Duration kRestLong = std::chrono::milliseconds(2);    // 500 looks a second: 2 % of a core
   static constexpr Duration kLongAfter = std::chrono::seconds(1);
 
   PollPace(Poll poll, uint32_t cores) : poll_(poll), empty_max_(cores <= 2 ? 2 : 1'000) {}
