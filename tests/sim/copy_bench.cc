@@ -59,6 +59,17 @@ void CopyBench::put_link(const std::string& name, const std::string& target) con
   fs::create_symlink(target, source() / name);
 }
 
+void CopyBench::flip_a_bit(const fs::path& rotten) {
+  constexpr std::streamoff kAt = 1'000'000;
+  const auto time = fs::last_write_time(rotten);
+  std::fstream file(rotten, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekg(kAt);
+  const char flipped = static_cast<char>(file.get() ^ 4);
+  file.seekp(kAt).put(flipped);
+  file.close();
+  fs::last_write_time(rotten, time);
+}
+
 CopyBench::Came CopyBench::run(const Run& planned) const {
   SimCopyConfig config = planned.copy;
   config.source = source();

@@ -16,6 +16,7 @@ class CopyBench {
   // Bytes that compress a little, of their own for each seed; modified long ago.
   void put(const std::string& name, size_t size, uint64_t seed) const;
   void put_link(const std::string& name, const std::string& target) const;
+  static void flip_a_bit(const std::filesystem::path& rotten);  // behind its first 10^6 bytes, and its time says nothing of it
   void clear() const;  // source and disk
 
   struct Run {

@@ -319,16 +319,7 @@ TEST_F(CopyFaults, S13BytesThatRottedAtASourceAreNeverSentAsGood) {
     if (reported != nullptr) *reported = copy.reported();
     return std::pair(outcome, copy.bytes_held());
   };
-  const auto flip_a_bit = [&] {
-    const auto time = fs::last_write_time(rotten);
-    std::fstream file(rotten, std::ios::in | std::ios::out | std::ios::binary);
-    file.seekg(1'000'000);
-    const char flipped = static_cast<char>(file.get() ^ 4);
-    file.seekp(1'000'000).put(flipped);
-    file.close();
-    fs::last_write_time(rotten, time);
-  };
-  flip_a_bit();
+  CopyBench::flip_a_bit(rotten);
   std::vector<Error> reported;
   const auto [refused, nothing] = copy_on(&reported);
   ASSERT_TRUE(refused && !refused->ok());
@@ -338,12 +329,12 @@ TEST_F(CopyFaults, S13BytesThatRottedAtASourceAreNeverSentAsGood) {
   EXPECT_EQ(reported[0].fault, Fault::kSourceCorrupt);
   EXPECT_NE(reported[0].what.find("bytes 0 to 4194303 of \"m\""), std::string::npos) << reported[0].what;
   EXPECT_FALSE(fs::exists(second / "out")) << "visible in spite of it";
-  flip_a_bit();
+  CopyBench::flip_a_bit(rotten);
   const auto [mended, held] = copy_on();
   ASSERT_TRUE(mended && mended->ok());
   EXPECT_GE(held, 4_MiB) << "the others were good, and are not sent again";
   fs::remove_all(second / "out");
-  flip_a_bit();
+  CopyBench::flip_a_bit(rotten);
   fs::last_write_time(rotten, fs::file_time_type::clock::now() - std::chrono::hours(1));
   EXPECT_TRUE(copy_on().first->ok()) << "a file that says that it was changed is another file";
 }

@@ -92,16 +92,7 @@ class KeptRot : public testing::Test {
     ASSERT_TRUE(bench_.run({}).is_published());
   }
   fs::path target() const { return bench_.disk() / "second"; }
-  void flip_a_bit() const {
-    const fs::path rotten = bench_.out() / "m";
-    const auto time = fs::last_write_time(rotten);
-    std::fstream file(rotten, std::ios::in | std::ios::out | std::ios::binary);
-    file.seekg(1'000'000);
-    const char flipped = static_cast<char>(file.get() ^ 4);
-    file.seekp(1'000'000).put(flipped);
-    file.close();
-    fs::last_write_time(rotten, time);
-  }
+  void flip_a_bit() const { CopyBench::flip_a_bit(bench_.out() / "m"); }
   // With a control channel that carries nothing more after so many turns, and breaks when the lanes have brought what was under way.
   static constexpr uint64_t kSound = 100'000, kUntilItBreaks = 40;
   SimCopy::Outcome copy_on(uint64_t silent_from = kSound) const {
