@@ -50,6 +50,30 @@ bool equal_tags(const std::byte* a, const std::byte* b) {
   return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
 }
 
+// The library works through one packet at a time, so the CPU's own prefetching starts anew with each: too late for one that
+// takes a third of a microsecond, when another core or a device used its room last, and its block lies in no cache. So both sides
+// of the next packet are asked for before this one is worked on. Of a large packet the front of the sealed side is enough: the rest
+// is a run that the CPU follows. A line too many is harmless, asking never faults.
+constexpr size_t kAskedAhead = 1536;
+constexpr size_t kCacheLine = 64;
+constexpr int kAskToRead = 0, kAskToWrite = 1;
+
+// Inline by order: GCC 12 takes a function that only asks for one without effect, and leaves its calls out.
+template <int kFor>
+[[gnu::always_inline]] inline void ask_for(std::span<const std::byte> bytes) {
+  for (size_t at = 0; at < std::min(bytes.size(), kAskedAhead); at += kCacheLine) __builtin_prefetch(bytes.data() + at, kFor);
+}
+
+[[gnu::always_inline]] inline void ask_ahead(const SealJob& next) {
+  ask_for<kAskToWrite>(next.out);
+  if (next.plain.size() <= kAskedAhead) ask_for<kAskToRead>(next.plain);
+}
+
+[[gnu::always_inline]] inline void ask_ahead(const OpenJob& next) {
+  ask_for<kAskToRead>(next.sealed);
+  if (next.out.size() <= kAskedAhead) ask_for<kAskToWrite>(next.out);
+}
+
 template <Kind kind>
 class IpsecMbAead final : public Aead {
  public:
@@ -63,7 +87,9 @@ class IpsecMbAead final : public Aead {
 
   void seal(std::span<const SealJob> burst) override {
     IMB_MGR* const manager = thread_manager<kind>();
-    for (const SealJob& job : burst) {
+    for (size_t i = 0; i < burst.size(); ++i) {
+      const SealJob& job = burst[i];
+      if (i + 1 < burst.size()) ask_ahead(burst[i + 1]);
       TIDEWAY_DCHECK(job.out.size() == job.plain.size() + kAeadTagSize);
       const AeadIv nonce = nonce_of(iv_, job.packet_number);
       alignas(64) gcm_context_data context;
@@ -76,7 +102,9 @@ class IpsecMbAead final : public Aead {
   size_t open(std::span<OpenJob> burst) override {
     IMB_MGR* const manager = thread_manager<kind>();
     size_t authentic = 0;
-    for (OpenJob& job : burst) {
+    for (size_t i = 0; i < burst.size(); ++i) {
+      OpenJob& job = burst[i];
+      if (i + 1 < burst.size()) ask_ahead(burst[i + 1]);
       job.authentic = job.sealed.size() >= kAeadTagSize && open_one(manager, job);
       authentic += job.authentic;
     }
