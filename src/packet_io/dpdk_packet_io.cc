@@ -69,6 +69,15 @@ size_t take_raw(rte_mempool* pool, std::span<rte_mbuf*> out) {
 // Of an mbuf that is not touched yet: its buffer lies behind it, because no pool of a port has private data.
 std::byte* raw_buffer_of(rte_mbuf* mbuf) { return reinterpret_cast<std::byte*>(mbuf + 1); }
 
+// Lines of an mbuf that is lent which somebody else had last: they come while the packets in front are filled. Headers end
+// where the payload begins. Inline by order: GCC 12 takes a function that only asks for one without effect, and leaves its calls
+// out.
+[[gnu::always_inline]] inline void ask_to_write(rte_mbuf* mbuf) {
+  std::byte* const payload = raw_buffer_of(mbuf) + RTE_PKTMBUF_HEADROOM;
+  for (const void* line : {static_cast<const void*>(mbuf), static_cast<const void*>(payload - RTE_CACHE_LINE_SIZE), static_cast<const void*>(payload)})
+    __builtin_prefetch(line, 1);
+}
+
 Bytes largest_payload(const DpdkPortConfig& config) {
   const bool has_ipv4 = std::ranges::any_of(config.addresses, [](const ip::Prefix& prefix) { return ip::is_ipv4(prefix.address); });
   return config.mtu - ip_and_udp_headers(has_ipv4);
@@ -203,6 +212,7 @@ size_t DpdkPacketIo::allocate(PathId path, Bytes payload, std::span<Packet> out)
       Packet& packet = out[done++];
       lend(packet, reinterpret_cast<uint64_t>(mbuf));
       packet.bytes = {raw_buffer_of(mbuf) + RTE_PKTMBUF_HEADROOM, payload.count()};
+      ask_to_write(mbuf);
       packet.path = path;
       packet.ecn = Ecn::kEct0;
     }
