@@ -199,7 +199,7 @@ void Flow::write_mtu_probes(Time now) {
 
 void Flow::write_probe(Time now) {
   // A timeout wants packets, and there was no data for them; or nothing has left for so long that a NAT may forget us.
-  while (builder_.has_room() && path_.allowance() > Bytes() && (recovery_.probes_due() > 0 || is_keepalive_due(now))) {
+  while (builder_.has_room() && path_.allowance() > Bytes() && !path_.is_for_challenges() && (recovery_.probes_due() > 0 || is_keepalive_due(now))) {
     const Writer frames = frames_for(kFramesPacketMax);
     const size_t size = builder_.add_frames(wire::PacketType::kProbe, frames);
     note_sent(now, entry_of(PacketKind::kProbe, size), size);
@@ -232,7 +232,7 @@ Flow::Stop Flow::fill_data(Time now) {
   Bytes paced = pacer_.available(now), window = saturating_sub(window_now(), recovery_.in_flight());
   while (builder_.has_room()) {
     const size_t size = std::min(full, builder_.next_size());
-    if (path_.allowance() < Bytes(size)) return Stop::kAddress;
+    if (path_.is_for_challenges() || path_.allowance() < Bytes(size)) return Stop::kAddress;
     if (recovery_.probes_due() == 0) {
       if (window < Bytes(full) || has_packets_max()) return Stop::kWindow;
       if (paced < Bytes(size)) return Stop::kPacing;

@@ -133,6 +133,17 @@ TEST(SimFaults, AnUnprovenAddressIsProvenThoughItsFirstChallengeIsLost) {
   }
 }
 
+// One burst of data took all sixteen, and a short outage took the burst: the address could never be proven (seed 410115).
+TEST(SimFaults, AnUnprovenAddressIsProvenThoughTheFirstBurstToItIsLost) {
+  SimPair sim({.link = {.rate = 50_Mbit, .delay = milliseconds(14)}, .flows = 1, .controller = "bbr",
+               .address = flow::FlowConfig::Address::kUnproven, .receive_every = milliseconds(2)});
+  for (const SlotId slot : {kSlot, SlotId(2)}) sim.open({.slot = slot, .from = slot == kSlot ? 0U : 1U, .blocks = 4, .length = 40'000});
+  sim.at(milliseconds(14), [&] { sim.set_flow_dead(0, true); });
+  sim.at(milliseconds(73), [&] { sim.set_flow_dead(0, false); });
+  ASSERT_TRUE(sim.run_until_done({kSlot, SlotId(2)}, seconds(10))) << state_of(sim);
+  EXPECT_TRUE(sim.has_proven(1, 0, sim.endpoint(0, 0)));
+}
+
 // A flow at rest sends empty probes, and three times one of them was less than the least allowance.
 TEST(SimFaults, ARebindingWithinABlackoutIsFoundByEmptyProbes) {
   SimPair sim({.link = {.rate = 50_Mbit, .delay = milliseconds(10)}, .flows = 1});
