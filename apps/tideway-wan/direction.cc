@@ -84,13 +84,13 @@ bool Direction::keep(const ReceivedFrame& frame, const Fate& fate) {
   return true;
 }
 
-void Direction::transmit(Time now) {
+void Direction::transmit(Time now, Time due_until) {
   std::array<std::span<std::byte>, kSendMax> batch;
   for (size_t left = kFramesPerTurn; left > 0;) {
     size_t count = 0;
     for (; count < std::min(kSendMax, left); ++count) {
       const Time due = store_.next_deadline();
-      const auto frame = store_.front(now);
+      const auto frame = store_.front(due_until);
       if (!frame) break;
       lateness_.sum += now - due;
       lateness_.max = std::max(lateness_.max, now - due);

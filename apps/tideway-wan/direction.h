@@ -36,8 +36,8 @@ class Direction {
   size_t receive(Time now, Duration wall_offset);
   // From here on what is delivered is counted there. The bins outlive the direction.
   void count_in(PortBins& bins, PortBins::Way way) { bins_ = &bins, way_ = way; }
-  // Sends what is due, a bounded number.
-  void transmit(Time now);
+  // Sends what is due until then, a bounded number.
+  void transmit(Time now, Time due_until);
   Time next_deadline() const { return store_.next_deadline(); }
 
   const LinkCounters& counters() const { return model_.counters(); }

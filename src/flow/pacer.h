@@ -15,7 +15,7 @@ class Pacer {
   static constexpr Bytes kQuantumMax = Bytes(64 << 10);   // more in one go is a burst that shallow buffers drop
   static constexpr Bytes kTrainMax = Bytes(256 << 10);    // unless the controller asks for it, to learn the path's rate
   static constexpr uint64_t kQuantumPackets = 32;
-  static constexpr Duration kQuantumTime = std::chrono::microseconds(50);
+  static constexpr Duration kQuantumTime = std::chrono::microseconds(200);  // 17 packets at 1 Gbit/s: a wake-up costs as much as five of them
   static constexpr Duration kWakeLatencyStart = std::chrono::microseconds(100);
   static constexpr Duration kWakeLatencyMax = std::chrono::milliseconds(50);  // later than that is a stall, not a habit
   static constexpr Duration kWakeLatencyFast = std::chrono::milliseconds(5);  // what is held of it when it is more than kQuantumMax

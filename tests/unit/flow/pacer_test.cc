@@ -87,13 +87,13 @@ TEST(Pacer, WhatWaitedForAGateSaysNothingOfTimers) {
 }
 
 TEST(Pacer, NothingLeavesBeforeAQuantumHasComeTogether) {
-  Pacer pacer = pacer_at(1_Gbit);  // 50 us of it are 6,250 bytes
+  Pacer pacer = pacer_at(1_Gbit);  // 200 us of it are 25,000 bytes
   send_all(pacer, kStart + 1s);
   ASSERT_EQ(pacer.available(kStart + 1s), Bytes());
   const Time next = pacer.next_send();
-  EXPECT_NEAR(double((next - (kStart + 1s)).count()), 50'000, 10);
+  EXPECT_NEAR(double((next - (kStart + 1s)).count()), 200'000, 10);
   EXPECT_EQ(pacer.available(next - 1us), Bytes());
-  EXPECT_GE(pacer.available(next), Bytes(6250));
+  EXPECT_GE(pacer.available(next), Bytes(25'000));
 }
 
 TEST(Pacer, AQuantumIsAtLeastAPacketAndNeverALongBurst) {
@@ -104,6 +104,8 @@ TEST(Pacer, AQuantumIsAtLeastAPacketAndNeverALongBurst) {
   };
   EXPECT_GE(quantum_of(1_Mbit), kPacket);
   EXPECT_LT(quantum_of(1_Mbit), kPacket * 2);
+  EXPECT_GE(quantum_of(1_Gbit), kPacket * 16) << "a wake-up costs as much as several packets";
+  EXPECT_LT(quantum_of(1_Gbit), kPacket * 20);
   EXPECT_GE(quantum_of(100_Gbit), Bytes(45'000));
   EXPECT_LT(quantum_of(100_Gbit), Bytes(60'000)) << "32 packets";
 }
@@ -111,8 +113,8 @@ TEST(Pacer, AQuantumIsAtLeastAPacketAndNeverALongBurst) {
 TEST(Pacer, AnIdleFlowMaySendOneBucketAtOnce) {
   Pacer pacer = pacer_at(1_Gbit);
   const Bytes bucket = pacer.available(kStart + 1s);
-  EXPECT_GE(bucket, Bytes(6250));
-  EXPECT_LE(bucket, Bytes(6250) + (1_Gbit).over(2 * Pacer::kWakeLatencyStart) + Bytes(1));
+  EXPECT_GE(bucket, Bytes(25'000)) << "a quantum";
+  EXPECT_LE(bucket, Bytes(25'000) + (1_Gbit).over(2 * Pacer::kWakeLatencyStart) + Bytes(1));
   EXPECT_EQ(pacer.available(kStart + 1h), bucket) << "not more after a long time";
 }
 
@@ -135,7 +137,7 @@ TEST(Pacer, WhatIsSentWithoutAskingEmptiesTheBucketAndNoMore) {
   const Time now = kStart + 1s;
   pacer.on_wake(now);
   pacer.on_sent(pacer.available(now) + Bytes(125'000));
-  EXPECT_NEAR(double((pacer.next_send() - now).count()), 50'000, 10);
+  EXPECT_NEAR(double((pacer.next_send() - now).count()), 200'000, 10);
 }
 
 TEST(Pacer, WithoutALimitEverythingIsAvailable) {
@@ -164,7 +166,7 @@ TEST(Pacer, AStallIsNoHabit) {
   send_all(pacer, kStart + 1s);
   pacer.on_wake(pacer.next_send() + 5s);
   pacer.on_rate(kStart + 7s, 1_Gbit, kPacket);
-  EXPECT_LE(pacer.available(kStart + 8s), Bytes(6250) + (1_Gbit).over(2 * Pacer::kWakeLatencyMax) + Bytes(1));
+  EXPECT_LE(pacer.available(kStart + 8s), Bytes(25'000) + (1_Gbit).over(2 * Pacer::kWakeLatencyMax) + Bytes(1));
 }
 
 TEST(Pacer, ATrainLeavesAtOnceAndTheRateStaysTheSame) {
