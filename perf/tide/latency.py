@@ -52,8 +52,8 @@ def main():
     work = pathlib.Path(tempfile.mkdtemp(prefix="tideway-perf-%d-" % os.getpid(), dir="/dev/shm"))
     bench = tide.Bench(chosen, work)
     try:
-        bench.seconds = BEGINS * 0.6 + 5
-        bench.prepare()
+        bench.seconds = lambda mode: BEGINS * 0.6 + 5
+        bench.prepare(["beacon"])
         bench.up(["beacon"])
         bench.start_bulk("beacon")
         time.sleep(2)

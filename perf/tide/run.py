@@ -9,6 +9,9 @@ bulk is sent all the time at the rate that the trainer leaves of the first one, 
     perf/tide/run.sh --rate 1Gbit --rounds 5
     perf/tide/run.sh --grid axes --rounds 5 --modes alone,board,counters,scavenger
 
+In all of these the far site pulls. `job` is as `board`, but for a job in the gateway's queue that pushes to a gateway there. `--page 7480`
+shows the page of the near gateway at http://127.0.0.1:7480/ of this machine while one runs.
+
 `--grid axes` does the point that the flags name, and from there each other value of RTT/T (0.002, 0.02, 0.1), duty (0.2, 0.4, 0.7)
 and jitter (0, 5, 20 %); `--grid full` does all 27. `--budget MINUTES` starts nothing more after so long.
 
@@ -37,13 +40,14 @@ import cgroup  # noqa: E402
 import measured  # noqa: E402
 import pair  # noqa: E402
 import record  # noqa: E402
+import relay  # noqa: E402
 import testbed  # noqa: E402
 from measured import TRAINER_PORT  # noqa: E402
 
 WARMUP = 5
 FILE_MIB_MAX = 6 << 10
-MODES = ("alone", "elsewhere", "elsewhere-board", "api", "beacon", "board", "counters", "scavenger", "capped", "unannounced", "cubic", "bbr")
-ROLES = ("trainer", "trainer-server", "gateway", "receiver")
+MODES = ("alone", "elsewhere", "elsewhere-board", "api", "beacon", "board", "job", "counters", "scavenger", "capped", "unannounced", "cubic", "bbr")
+ROLES = ("trainer", "trainer-server", "gateway", "receiver", "asker")
 LEARNS = {"counters": 40, "scavenger": 40}
 CAP = 0.5  # of the link
 # Until it is ended: the file may be shorter than a run.
@@ -88,8 +92,10 @@ def options():
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--modes", default=",".join(MODES))
     parser.add_argument("--congestion", default="", help="of Tideway's bulk; without it what a shared link has")
+    parser.add_argument("--page", type=int, default=0, metavar="PORT", help="of this machine's loopback, to look on at")
     parser.add_argument("--grid", choices=("one", "axes", "full"), default="one")
     parser.add_argument("--budget", type=float, default=float("inf"), metavar="MINUTES")
+    parser.add_argument("--result", type=pathlib.Path, help="file tide-*.json to write; without it one below perf/results")
     parser.add_argument("--bin", type=pathlib.Path, default=REPO / "build" / "release" / "bin")
     return parser.parse_args()
 
@@ -121,6 +127,7 @@ class Bench:
         self.roles = {role: cgroup.Group.create("%s-%s" % (self.bed.name, role)) for role in ROLES}
         self.leftover = None  # Mbit/s that the trainer alone leaves
         self.pair = pair.Pair(chosen.bin, work)
+        self.page = None
         self.trainer = chosen.bin / "tideway-trainer-sim"
         self.running = []
 
@@ -136,7 +143,7 @@ class Bench:
     def seconds(self, mode):
         return (self.iterations(mode) + WARMUP) * self.chosen.period / 1000
 
-    def prepare(self):
+    def prepare(self, modes):
         (self.work / "beacon.key").write_text(os.urandom(32).hex() + "\n")
         (self.work / "beacon.key").chmod(0o640)
         self.pair.issue()
@@ -146,10 +153,11 @@ class Bench:
         self.pair.configure([pair.Place(self.bed.sites[side].address) for side in ("a", "b")], [source, arrived])
         config = self.work / "atlanta" / "tideway.toml"
         self.config = config
-        self.text = config.read_text().replace("[listen]\n", '[listen]\napi = "%s/api.sock"\n' % self.work, 1)
+        web = 'web = "127.0.0.1:%d"\n' % self.chosen.page if self.chosen.page else ""
+        self.text = config.read_text().replace("[listen]\n", '[listen]\napi = "%s/api.sock"\n%s' % (self.work, web), 1)
         # More than the link could carry meanwhile, so that bulk rarely begins again; random, because holes and equal blocks do not
         # cross.
-        mib = min(FILE_MIB_MAX, int(1.5 * self.seconds("counters") * self.chosen.rate / 8))
+        mib = min(FILE_MIB_MAX, int(1.5 * max(map(self.seconds, modes)) * self.chosen.rate / 8))
         with open(source / "bulk", "wb") as file:
             for _ in range(mib):
                 file.write(os.urandom(1 << 20))
@@ -164,8 +172,12 @@ class Bench:
         if any(mode.startswith("elsewhere") for mode in modes):
             self.other = testbed.Testbed(self.work, "-other")
             self.other.up(*self.flags(self.work / "counts-first-other.csv"))
+        if self.chosen.page:
+            self.page = relay.Relay(self.bed.name + "-a", self.chosen.page)
 
     def down(self):
+        if self.page is not None:
+            self.page.close()
         for bed in (self.bed, self.other):
             if bed is not None:
                 bed.down()
@@ -207,6 +219,12 @@ class Bench:
         pair.wait_until_ready(gateway, log)
         shutil.rmtree(self.work / "arrived")
         (self.work / "arrived").mkdir()
+        if mode == "job":
+            far = self.start(bed.b, *self.pair.serve("wisconsin"), role="receiver", name="tidewayd-b")
+            pair.wait_until_ready(far, self.work / "tidewayd-b.log")
+            self.start(bed.a, "bash", "-c", COPIES, "wisconsin:data", self.chosen.bin / "tideway", "--api", self.work / "api.sock", "copy", "-q",
+                       "--compress", "off", self.work / "source" / "bulk", role="asker", name="copy")
+            return
         rate = {"capped": CAP * self.chosen.rate, "elsewhere": self.leftover}.get(mode)
         cap = ["--bwlimit", "%gMbit" % rate] if rate else []
         self.start(bed.b, "bash", "-c", COPIES, self.work / "arrived", self.chosen.bin / "tideway", "--config", self.work / "wisconsin" / "tideway.toml",
@@ -215,7 +233,7 @@ class Bench:
     def train(self, mode, turn, out, iterations):
         announce = {"api": ["--announce", "api", "--api", self.work / "api.sock"],
                     "beacon": ["--announce", "beacon", "--beacon", "10.77.0.1:7399", "--key-file", self.work / "beacon.key"],
-                    "board": ["--announce", "board", "--board", self.work / "phase.board"]}.get(mode.removeprefix("elsewhere-"), [])
+                    "board": ["--announce", "board", "--board", self.work / "phase.board"]}.get({"job": "board"}.get(mode, mode.removeprefix("elsewhere-")), [])
         compute = self.chosen.period * (1 - self.chosen.duty)
         done = self.bed.a.run(self.trainer, "run", "--peer", "%s:%d" % (self.bed.b.address, TRAINER_PORT), "--iterations",
                               self.iterations(mode), "--warmup", WARMUP, "--compute", "%gms" % compute, "--burst", "%dB" % self.burst,
@@ -270,7 +288,7 @@ def measure(bench, cell, modes):
             runs[mode].append(bench.run(mode, turn))
     rows = [measured.summary(mode, runs[mode], runs["alone"], cell.rate) for mode in modes]
     measured.show(rows)
-    settings = {key: str(value) for key, value in vars(cell).items() if key != "bin"}
+    settings = {key: str(value) for key, value in vars(cell).items() if key not in ("bin", "result", "page")}
     return {"settings": settings, "rows": rows, "traces": {mode: runs[mode][-1].trace() for mode in modes}}
 
 
@@ -286,7 +304,7 @@ def main():
     bench = None
     try:
         bench = Bench(chosen, work)
-        bench.prepare()
+        bench.prepare(modes)
         bench.up(modes)
         done = []
         for cell in cells(chosen):
@@ -294,9 +312,9 @@ def main():
                 print("no time is left for rtt %gms, duty %g, jitter %s" % (cell.rtt, cell.duty, cell.jitter))
                 continue
             done.append(measure(bench, cell, modes))
-        path = record.where("tide")
+        path = chosen.result or record.where("tide")
         record.save(path, {"machine": before, **done[0], "cells": done[1:]})
-        print("written to " + str(path.relative_to(REPO)))
+        print("written to %s" % path)
         subprocess.run(["/usr/bin/python3", str(REPO / "perf" / "plot.py"), str(path)], check=False)
     finally:
         if bench is not None:
