@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Installs the Debian 12 packages that Tideway needs. Asks nothing, installs only what is missing, may be run again.
-#   scripts/install_deps.sh [build] [test] [perf] [demo]   without a group: build and test
+#   scripts/install_deps.sh [build] [test] [perf] [tide] [demo]   without a group: build and test
 set -euo pipefail
 
 build=(build-essential cmake ninja-build ccache pkg-config git libssl-dev liburing-dev libzstd-dev libxxhash-dev
@@ -13,7 +13,8 @@ test=(libgtest-dev librapidcheck-dev libbenchmark-dev clang clang-tidy clang-for
 # The peers of perf/wan and perf/disk, and what draws the plots. No service is started, see below.
 perf=(libbenchmark-dev iperf3 rsync openssh-client openssh-server rclone uftp globus-gridftp-server-progs globus-gass-copy-progs fio
       iproute2 ethtool procps python3 python3-matplotlib)
-# scripts/demo-trainer.sh
+# scripts/demo-tide.sh, and scripts/demo-trainer.sh
+tide=(git python3 python3-matplotlib iproute2 ethtool procps)
 demo=(git python3 python3-torch python3-matplotlib iproute2 ethtool procps)
 # Sealing by ipsec-mb exists on x86-64 only; elsewhere OpenSSL does it.
 [[ $(uname -m) == x86_64 ]] && build+=(libipsec-mb-dev)
@@ -27,8 +28,9 @@ for group in "${@:-build test}"; do
       build) wanted+=("${build[@]}") ;;
       test) wanted+=("${test[@]}") ;;
       perf) wanted+=("${perf[@]}") ;;
+      tide) wanted+=("${tide[@]}") ;;
       demo) wanted+=("${demo[@]}") ;;
-      *) echo "install_deps.sh: unknown group '$name'; the groups are: build test perf demo" >&2; exit 2 ;;
+      *) echo "install_deps.sh: unknown group '$name'; the groups are: build test perf tide demo" >&2; exit 2 ;;
     esac
   done
 done

@@ -19,8 +19,9 @@ def draw(result):
         ax.set_ylim(0, top * 1.1)
         ax.set_xlim(0, seconds[-1])
         ax.set_ylabel("Mbit/s", fontsize=8)
-        ax.set_title("%s: iterations %+.2f %% (p99 %+.2f %%), bulk uses %.0f %% of the leftover" % (
-            row["mode"], 100 * row["inflation"], 100 * row["inflation_p99"], 100 * row["utilisation"]), fontsize=8, loc="left")
+        of_link = ", of that the link %.2f %%" % (100 * row["link"]) if "link" in row else ""  # older results do not know
+        ax.set_title("%s: iterations %+.2f %% (p99 %+.2f %%)%s, bulk uses %.0f %% of the leftover" % (
+            row["mode"], 100 * row["inflation"], 100 * row["inflation_p99"], of_link, 100 * row["utilisation"]), fontsize=8, loc="left")
     axes[0, 0].legend(fontsize=7, loc="upper right", ncols=2)
     axes[-1, 0].set_xlabel("seconds", fontsize=8)
     figure.tight_layout(rect=(0, 0.3 / figure.get_figheight(), 1, 1))

@@ -52,9 +52,9 @@ def main():
     work = pathlib.Path(tempfile.mkdtemp(prefix="tideway-perf-%d-" % os.getpid(), dir="/dev/shm"))
     bench = tide.Bench(chosen, work)
     try:
-        bench.seconds = BEGINS * 0.6 + 5
-        bench.prepare()
-        bench.bed.up(*bench.flags(work / "counts.csv"))
+        bench.seconds = lambda mode: BEGINS * 0.6 + 5
+        bench.prepare(["beacon"])
+        bench.up(["beacon"])
         bench.start_bulk("beacon")
         time.sleep(2)
         out = open(work / "packets.txt", "w")
@@ -75,7 +75,7 @@ def main():
             len(stops), stops[len(stops) // 2], stops[min(len(stops) - 1, int(0.99 * len(stops)))], stops[-1]))
     finally:
         bench.stop()
-        bench.bed.down()
+        bench.down()
         shutil.rmtree(work, ignore_errors=True)
 
 

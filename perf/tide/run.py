@@ -1,28 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
 """What bulk costs a trainer, and how much of the leftover it uses: a synthetic trainer on an emulated link, alone and beside
 Tideway (announced through the API, by beacon or board, seen in the interface's counters, none of these with the scavenger or the
-usual controller, at a static cap) and iperf3 (CUBIC, BBR).
+usual controller, at a static cap) and iperf3 (CUBIC, BBR). Two controls use the same machine and another link: `elsewhere`, where
+bulk is sent all the time at the rate that the trainer leaves of the first one, and `elsewhere-board`, where the gate holds it as
+`board` does. Their packets never meet the trainer's, so what they cost it is the machine's doing and no scheduler's.
 
     perf/tide/run.sh [--rate 200Mbit] [--rtt 20ms] [--duty 0.4] [--iterations 60] [--rounds 1] [--modes alone,beacon,...]
     perf/tide/run.sh --rate 1Gbit --rounds 5
     perf/tide/run.sh --grid axes --rounds 5 --modes alone,board,counters,scavenger
 
+In all of these the far site pulls. `job` is as `board`, but for a job in the gateway's queue that pushes to a gateway there. `--page 7480`
+shows the page of the near gateway at http://127.0.0.1:7480/ of this machine while one runs.
+
 `--grid axes` does the point that the flags name, and from there each other value of RTT/T (0.002, 0.02, 0.1), duty (0.2, 0.4, 0.7)
 and jitter (0, 5, 20 %); `--grid full` does all 27. `--budget MINUTES` starts nothing more after so long.
 
-Inflation is the median (or the 99th percentile) of the iterations with bulk over the median without, less one. Utilisation is
+Inflation is the median (or the 99th percentile) of the iterations with bulk over the median without, less one. What it is made of
+stands beside it, each as a share of the median iteration without bulk: `undrawn` is the same without the jitter that each iteration
+drew, `burst` the burst alone, without late timers of the compute time, and `link` the time for which the link carried bulk while a
+burst was under way: all that bulk costs a burst in a queue that is served in order. Utilisation is
 the bulk that was delivered over what the trainer alone leaves of the link, both as the link is charged. Modes take turns,
 `--rounds` times, so that a machine that changes does not look like a difference between them. `counters` and `scavenger` settle in
 40 iterations more, which are left out. `capped` has half of the link.
 """
 import argparse
-import csv
 import itertools
 import json
 import os
 import pathlib
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -30,14 +36,18 @@ import time
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(REPO / "perf"), str(REPO / "perf" / "wan")]
+import cgroup  # noqa: E402
+import measured  # noqa: E402
 import pair  # noqa: E402
 import record  # noqa: E402
+import relay  # noqa: E402
 import testbed  # noqa: E402
+from measured import TRAINER_PORT  # noqa: E402
 
-TRAINER_PORT = 6500
 WARMUP = 5
 FILE_MIB_MAX = 6 << 10
-MODES = ("alone", "api", "beacon", "board", "counters", "scavenger", "capped", "unannounced", "cubic", "bbr")
+MODES = ("alone", "elsewhere", "elsewhere-board", "api", "beacon", "board", "job", "counters", "scavenger", "capped", "unannounced", "cubic", "bbr")
+ROLES = ("trainer", "trainer-server", "gateway", "receiver", "asker")
 LEARNS = {"counters": 40, "scavenger": 40}
 CAP = 0.5  # of the link
 # Until it is ended: the file may be shorter than a run.
@@ -78,12 +88,14 @@ def options():
     parser.add_argument("--duty", type=float, default=0.4)
     parser.add_argument("--jitter", default="5%")
     parser.add_argument("--flows", type=int, default=4)
-    parser.add_argument("--iterations", type=int, default=60)
+    parser.add_argument("--iterations", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--modes", default=",".join(MODES))
     parser.add_argument("--congestion", default="", help="of Tideway's bulk; without it what a shared link has")
+    parser.add_argument("--page", type=int, default=0, metavar="PORT", help="of this machine's loopback, to look on at")
     parser.add_argument("--grid", choices=("one", "axes", "full"), default="one")
     parser.add_argument("--budget", type=float, default=float("inf"), metavar="MINUTES")
+    parser.add_argument("--result", type=pathlib.Path, help="file tide-*.json to write; without it one below perf/results")
     parser.add_argument("--bin", type=pathlib.Path, default=REPO / "build" / "release" / "bin")
     return parser.parse_args()
 
@@ -111,7 +123,11 @@ class Bench:
         self.work = work
         self.take(chosen)
         self.bed = testbed.Testbed(work)
+        self.other = None  # the link of bulk that is elsewhere
+        self.roles = {role: cgroup.Group.create("%s-%s" % (self.bed.name, role)) for role in ROLES}
+        self.leftover = None  # Mbit/s that the trainer alone leaves
         self.pair = pair.Pair(chosen.bin, work)
+        self.page = None
         self.trainer = chosen.bin / "tideway-trainer-sim"
         self.running = []
 
@@ -127,7 +143,7 @@ class Bench:
     def seconds(self, mode):
         return (self.iterations(mode) + WARMUP) * self.chosen.period / 1000
 
-    def prepare(self):
+    def prepare(self, modes):
         (self.work / "beacon.key").write_text(os.urandom(32).hex() + "\n")
         (self.work / "beacon.key").chmod(0o640)
         self.pair.issue()
@@ -137,10 +153,11 @@ class Bench:
         self.pair.configure([pair.Place(self.bed.sites[side].address) for side in ("a", "b")], [source, arrived])
         config = self.work / "atlanta" / "tideway.toml"
         self.config = config
-        self.text = config.read_text().replace("[listen]\n", '[listen]\napi = "%s/api.sock"\n' % self.work, 1)
+        web = 'web = "127.0.0.1:%d"\n' % self.chosen.page if self.chosen.page else ""
+        self.text = config.read_text().replace("[listen]\n", '[listen]\napi = "%s/api.sock"\n%s' % (self.work, web), 1)
         # More than the link could carry meanwhile, so that bulk rarely begins again; random, because holes and equal blocks do not
         # cross.
-        mib = min(FILE_MIB_MAX, int(1.5 * self.seconds("counters") * self.chosen.rate / 8))
+        mib = min(FILE_MIB_MAX, int(1.5 * max(map(self.seconds, modes)) * self.chosen.rate / 8))
         with open(source / "bulk", "wb") as file:
             for _ in range(mib):
                 file.write(os.urandom(1 << 20))
@@ -150,14 +167,36 @@ class Bench:
         return ["--rate", "%gMbit" % link.rate, "--delay", "%gms" % (link.rtt / 2), "--queue", "%gms" % link.queue,
                 "--count-port", str(TRAINER_PORT), "--counts", str(counts)]
 
-    def start(self, side, *command, name):
+    def up(self, modes):
+        self.bed.up(*self.flags(self.work / "counts-first.csv"))
+        if any(mode.startswith("elsewhere") for mode in modes):
+            self.other = testbed.Testbed(self.work, "-other")
+            self.other.up(*self.flags(self.work / "counts-first-other.csv"))
+        if self.chosen.page:
+            self.page = relay.Relay(self.bed.name + "-a", self.chosen.page)
+
+    def down(self):
+        if self.page is not None:
+            self.page.close()
+        for bed in (self.bed, self.other):
+            if bed is not None:
+                bed.down()
+        for group in self.roles.values():
+            group.end()
+
+    def bed_of(self, mode):
+        """Where its bulk is."""
+        return self.other if mode.startswith("elsewhere") else self.bed
+
+    def start(self, site, *command, role, name):
         log = open(self.work / (name + ".log"), "w")
-        process = self.bed.sites[side].start(*command, log=log)
+        process = site.start(*command, log=log, group=self.roles[role])
         self.running.append(process)
         return process
 
     def stop(self):
-        self.bed.kill()
+        for group in self.roles.values():
+            group.kill()
         for process in self.running:
             process.wait()
         self.running.clear()
@@ -165,95 +204,79 @@ class Bench:
     def start_bulk(self, mode):
         if mode == "alone":
             return
+        bed = self.bed_of(mode)
         if mode in ("cubic", "bbr"):
-            self.start("b", "iperf3", "-s", "-1", name="iperf3-server")
-            testbed.wait_for(lambda: self.bed.b.is_listening(5201))
-            self.start("a", "iperf3", "-c", self.bed.b.address, "-C", mode, "-t", int(2 * self.seconds(mode)) + 30, name="iperf3")
+            self.start(bed.b, "iperf3", "-s", "-1", role="receiver", name="iperf3-server")
+            testbed.wait_for(lambda: bed.b.is_listening(5201))
+            self.start(bed.a, "iperf3", "-c", bed.b.address, "-C", mode, "-t", int(2 * self.seconds(mode)) + 30, role="gateway", name="iperf3")
             return
         counters = '["iface:wan0"]' if mode == "counters" else "[]"
         chosen = "scavenger" if mode == "scavenger" else self.chosen.congestion
         congestion = 'congestion = "%s"\n' % chosen if chosen else ""
         self.config.write_text(self.text + PHASES.format(work=self.work, rate=self.chosen.rate, counters=counters, congestion=congestion))
         log = self.work / "tidewayd-a.log"
-        gateway = self.start("a", *self.pair.serve("atlanta"), name="tidewayd-a")
+        gateway = self.start(bed.a, *self.pair.serve("atlanta"), role="gateway", name="tidewayd-a")
         pair.wait_until_ready(gateway, log)
         shutil.rmtree(self.work / "arrived")
         (self.work / "arrived").mkdir()
-        cap = ["--bwlimit", "%gMbit" % (CAP * self.chosen.rate)] if mode == "capped" else []
-        self.start("b", "bash", "-c", COPIES, self.work / "arrived", self.chosen.bin / "tideway", "--config", self.work / "wisconsin" / "tideway.toml",
-                   "copy", "-q", "--direct", "--compress", "off", *cap, "atlanta:data/bulk", name="copy")
+        if mode == "job":
+            far = self.start(bed.b, *self.pair.serve("wisconsin"), role="receiver", name="tidewayd-b")
+            pair.wait_until_ready(far, self.work / "tidewayd-b.log")
+            self.start(bed.a, "bash", "-c", COPIES, "wisconsin:data", self.chosen.bin / "tideway", "--api", self.work / "api.sock", "copy", "-q",
+                       "--compress", "off", self.work / "source" / "bulk", role="asker", name="copy")
+            return
+        rate = {"capped": CAP * self.chosen.rate, "elsewhere": self.leftover}.get(mode)
+        cap = ["--bwlimit", "%gMbit" % rate] if rate else []
+        self.start(bed.b, "bash", "-c", COPIES, self.work / "arrived", self.chosen.bin / "tideway", "--config", self.work / "wisconsin" / "tideway.toml",
+                   "copy", "-q", "--direct", "--compress", "off", *cap, "atlanta:data/bulk", role="receiver", name="copy")
 
-    def run(self, mode, turn):
-        counts = self.work / ("counts-%s-%d.csv" % (mode, turn))
-        out, iterations = self.work / "trainer.json", self.work / ("iterations-%s-%d.csv" % (mode, turn))
-        self.bed.restart(*self.flags(counts))
-        self.start("b", self.trainer, "serve", "--listen", "%s:%d" % (self.bed.b.address, TRAINER_PORT), name="trainer-server")
-        testbed.wait_for(lambda: self.bed.b.is_listening(TRAINER_PORT))
-        self.start_bulk(mode)
+    def train(self, mode, turn, out, iterations):
         announce = {"api": ["--announce", "api", "--api", self.work / "api.sock"],
                     "beacon": ["--announce", "beacon", "--beacon", "10.77.0.1:7399", "--key-file", self.work / "beacon.key"],
-                    "board": ["--announce", "board", "--board", self.work / "phase.board"]}.get(mode, [])
+                    "board": ["--announce", "board", "--board", self.work / "phase.board"]}.get({"job": "board"}.get(mode, mode.removeprefix("elsewhere-")), [])
         compute = self.chosen.period * (1 - self.chosen.duty)
-        try:
-            done = self.bed.a.run(self.trainer, "run", "--peer", "%s:%d" % (self.bed.b.address, TRAINER_PORT), "--iterations",
-                                  self.iterations(mode), "--warmup", WARMUP, "--compute", "%gms" % compute, "--burst", "%dB" % self.burst,
-                                  "--flows", self.chosen.flows, "--pace", "%gMbit" % testbed.ideal_mbit(self.chosen.rate, "tcp", 0), "--jitter", self.chosen.jitter, "--seed", turn + 1, "--csv", iterations,
-                                  "--json", out, *announce, limit_s=10 * self.seconds(mode) + 60)
-        finally:
-            self.stop()
+        done = self.bed.a.run(self.trainer, "run", "--peer", "%s:%d" % (self.bed.b.address, TRAINER_PORT), "--iterations",
+                              self.iterations(mode), "--warmup", WARMUP, "--compute", "%gms" % compute, "--burst", "%dB" % self.burst,
+                              "--flows", self.chosen.flows, "--pace", "%gMbit" % testbed.ideal_mbit(self.chosen.rate, "tcp", 0), "--jitter", self.chosen.jitter, "--seed", turn + 1, "--csv", iterations,
+                              "--json", out, *announce, limit_s=10 * self.seconds(mode) + 60, group=self.roles["trainer"])
         if done.returncode != 0:
             raise RuntimeError("the trainer failed: " + done.stderr)
-        self.bed.counters()
-        run = Run(json.loads(out.read_text()), iterations, counts, LEARNS.get(mode, 0))
-        if mode != "alone" and run.mbit_of("bulk") < 1:
+
+    def cpu_seconds(self):
+        """By role, and of each site's kernel that takes packets in."""
+        sites = {"kernel-" + side: site.group for side, site in self.bed.sites.items()}
+        return {name: group.seconds() for name, group in {**self.roles, **sites}.items()}
+
+    def run(self, mode, turn):
+        bed = self.bed_of(mode)
+        counts, elsewhere = (self.work / ("counts-%s-%d%s.csv" % (mode, turn, which)) for which in ("", "-other"))
+        out, iterations = self.work / "trainer.json", self.work / ("iterations-%s-%d.csv" % (mode, turn))
+        self.bed.restart(*self.flags(counts))
+        if bed is not self.bed:
+            bed.restart(*self.flags(elsewhere))
+        try:
+            self.start(self.bed.b, self.trainer, "serve", "--listen", "%s:%d" % (self.bed.b.address, TRAINER_PORT), role="trainer-server", name="trainer-server")
+            testbed.wait_for(lambda: self.bed.b.is_listening(TRAINER_PORT))
+            self.start_bulk(mode)
+            before, began = self.cpu_seconds(), time.monotonic()
+            self.train(mode, turn, out, iterations)
+            passed = time.monotonic() - began
+            used = {name: (spent - before[name]) / passed for name, spent in self.cpu_seconds().items()}
+        finally:
+            self.stop()
+        link = self.bed.counters()
+        used["emulator"] = link["cpu_seconds"] / link["seconds"]
+        if bed is not self.bed:
+            bed.counters()
+        settings = {"rate": self.chosen.rate, "rtt": self.chosen.rtt, "skipped": LEARNS.get(mode, 0)}
+        run = measured.Run(json.loads(out.read_text()), iterations, counts, settings, elsewhere if bed is not self.bed else None)
+        run.cpu = used
+        if mode == "alone":
+            self.leftover = self.chosen.rate - run.mbit_of("training")
+        elif run.mbit_of("bulk") < 1:
             logs = [self.work / name for name in ("copy.log", "iperf3.log", "tidewayd-a.log")]
             raise RuntimeError("no bulk beside the trainer: " + " | ".join(log.read_text()[-500:] for log in logs if log.exists()))
         return run
-
-
-class Run:
-    """One mode, once: the trainer's iterations and who used the link from the first to the last of them."""
-
-    def __init__(self, said, iterations, counts, skipped):
-        self.late = said["late_timers"]
-        rows = list(csv.DictReader(iterations.open()))[skipped:]
-        self.times = [int(row["iteration_ns"]) / 1e6 for row in rows]
-        self.first = int(rows[0]["start_ns"]) / 1e6
-        self.last = (int(rows[-1]["start_ns"]) + int(rows[-1]["iteration_ns"])) / 1e6
-        self.bins = {"training": {}, "bulk": {}}
-        for row in csv.DictReader(counts.open()):
-            at = float(row["ms"])
-            if row["direction"] == "ab" and self.first <= at < self.last:
-                kind = self.bins["training" if int(row["port"]) == TRAINER_PORT else "bulk"]
-                kind[at] = kind.get(at, 0) + int(row["bytes"])
-
-    def mbit_of(self, kind):
-        return sum(self.bins[kind].values()) * 8 / 1e3 / (self.last - self.first)
-
-    def trace(self, seconds=6.0):
-        """Mbit/s of both in bins of 10 ms, the last few seconds."""
-        steps = int(seconds * 100)
-        begin = int((self.last - seconds * 1000) / 10) * 10
-        return {kind: [round(bins.get(float(begin + 10 * i), 0) * 8 / 1e4, 2) for i in range(steps)] for kind, bins in self.bins.items()}
-
-
-def percentile(values, share):
-    values = sorted(values)
-    return values[min(len(values) - 1, int(share * len(values)))]
-
-
-def summary(mode, runs, alone, rate):
-    base = statistics.median(time for run in alone for time in run.times)
-    foreground = statistics.mean(run.mbit_of("training") for run in alone)
-    times = [time for run in runs for time in run.times]
-    bulk = statistics.mean(run.mbit_of("bulk") for run in runs)
-    row = {"mode": mode, "iterations": len(times), "median_ms": round(statistics.median(times), 2), "p99_ms": round(percentile(times, 0.99), 2),
-           "inflation": round(statistics.median(times) / base - 1, 5), "inflation_p99": round(percentile(times, 0.99) / base - 1, 5),
-           "training_mbit": round(statistics.mean(run.mbit_of("training") for run in runs), 2), "bulk_mbit": round(bulk, 2),
-           "utilisation": round(bulk / (rate - foreground), 4), "late_timers": sum(run.late for run in runs)}
-    print("%-12s median %8.1f ms  inflation %6.2f %% (p99 %6.2f %%)  bulk %7.1f Mbit/s  %5.1f %% of the leftover  late timers %d" % (
-        mode, row["median_ms"], 100 * row["inflation"], 100 * row["inflation_p99"], row["bulk_mbit"], 100 * row["utilisation"], row["late_timers"]))
-    return row
 
 
 def measure(bench, cell, modes):
@@ -263,8 +286,9 @@ def measure(bench, cell, modes):
     for turn in range(cell.rounds):
         for mode in modes:
             runs[mode].append(bench.run(mode, turn))
-    rows = [summary(mode, runs[mode], runs["alone"], cell.rate) for mode in modes]
-    settings = {key: str(value) for key, value in vars(cell).items() if key != "bin"}
+    rows = [measured.summary(mode, runs[mode], runs["alone"], cell.rate) for mode in modes]
+    measured.show(rows)
+    settings = {key: str(value) for key, value in vars(cell).items() if key not in ("bin", "result", "page")}
     return {"settings": settings, "rows": rows, "traces": {mode: runs[mode][-1].trace() for mode in modes}}
 
 
@@ -280,21 +304,21 @@ def main():
     bench = None
     try:
         bench = Bench(chosen, work)
-        bench.prepare()
-        bench.bed.up(*bench.flags(work / "counts-first.csv"))
+        bench.prepare(modes)
+        bench.up(modes)
         done = []
         for cell in cells(chosen):
             if time.monotonic() > until:
                 print("no time is left for rtt %gms, duty %g, jitter %s" % (cell.rtt, cell.duty, cell.jitter))
                 continue
             done.append(measure(bench, cell, modes))
-        path = record.where("tide")
+        path = chosen.result or record.where("tide")
         record.save(path, {"machine": before, **done[0], "cells": done[1:]})
-        print("written to " + str(path.relative_to(REPO)))
+        print("written to %s" % path)
         subprocess.run(["/usr/bin/python3", str(REPO / "perf" / "plot.py"), str(path)], check=False)
     finally:
         if bench is not None:
-            bench.bed.down()
+            bench.down()
         shutil.rmtree(work, ignore_errors=True)
 
 

@@ -32,7 +32,8 @@ struct Settings {
 
 struct Iteration {
   Time start, burst_start, end;
-  Duration compute{};                // as slept; what it was late is in it
+  Duration drawn{};                  // how long to compute, with its jitter
+  Duration compute{};                // as slept; what the timer was late is in it
 };
 
 }  // namespace tideway::trainer

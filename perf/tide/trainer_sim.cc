@@ -62,7 +62,8 @@ class Trainer {
   Status iterate(size_t number) {
     Iteration it;
     it.start = read_clock();
-    const Time wakes = it.start + compute_time(number);
+    it.drawn = compute_time(number);
+    const Time wakes = it.start + it.drawn;
     sleep_until(wakes);
     it.burst_start = read_clock();
     it.compute = it.burst_start - it.start;
@@ -93,12 +94,12 @@ void Trainer::write() const {
   if (iterations_.empty()) return;
   std::vector<double> bursts, whole;
   std::FILE* csv = settings_.csv.empty() ? nullptr : std::fopen(settings_.csv.c_str(), "we");
-  if (csv != nullptr) std::fputs("iteration,start_ns,compute_ns,burst_start_ns,burst_ns,iteration_ns,bytes_out\n", csv);
+  if (csv != nullptr) std::fputs("iteration,start_ns,drawn_ns,compute_ns,burst_start_ns,burst_ns,iteration_ns,bytes_out\n", csv);
   for (size_t i = 0; i < iterations_.size(); ++i) {
     const Iteration& it = iterations_[i];
     const auto ns = [](Duration time) { return static_cast<long long>(time.count()); };
     if (csv != nullptr)
-      std::fprintf(csv, "%zu,%lld,%lld,%lld,%lld,%lld,%llu\n", i, ns(it.start.time_since_epoch()), ns(it.compute), ns(it.burst_start.time_since_epoch()),
+      std::fprintf(csv, "%zu,%lld,%lld,%lld,%lld,%lld,%lld,%llu\n", i, ns(it.start.time_since_epoch()), ns(it.drawn), ns(it.compute), ns(it.burst_start.time_since_epoch()),
                    ns(it.end - it.burst_start), ns(it.end - it.start), static_cast<unsigned long long>(settings_.burst.count()));
     bursts.push_back(ms(it.end - it.burst_start));
     whole.push_back(ms(it.end - it.start));

@@ -35,21 +35,24 @@ class Site:
         self.address = ADDRESS[side]
         self.group = cgroup.Group.create("%s-%s" % (testbed, side))
         # The cgroup first: inside the namespace /sys is another one.
-        self.prefix = self.group.prefix + ["ip", "netns", "exec", "%s-%s" % (testbed, side)]
+        self.inside = ["ip", "netns", "exec", "%s-%s" % (testbed, side)]
+        self.prefix = self.group.prefix + self.inside
         # A home below the work folder: no peer reads or writes the user's own files.
         self.env = dict(os.environ, HOME=str(home), XDG_CONFIG_HOME=str(home), LC_ALL="C")
 
-    def run(self, *command, limit_s):
-        """To its end. A subprocess.TimeoutExpired ends everything at this site."""
+    def run(self, *command, limit_s, group=None):
+        """To its end. A subprocess.TimeoutExpired ends everything at this site. In `group`, if there is one, instead of the site's."""
+        group = group or self.group
         try:
-            return subprocess.run(self.prefix + list(map(str, command)), env=self.env, capture_output=True, text=True,
+            return subprocess.run(group.prefix + self.inside + list(map(str, command)), env=self.env, capture_output=True, text=True,
                                   stdin=subprocess.DEVNULL, timeout=limit_s)
         except subprocess.TimeoutExpired:
             self.group.kill()
+            group.kill()
             raise
 
-    def start(self, *command, log):
-        return subprocess.Popen(self.prefix + list(map(str, command)), env=self.env, text=True, stdin=subprocess.DEVNULL,
+    def start(self, *command, log, group=None):
+        return subprocess.Popen((group or self.group).prefix + self.inside + list(map(str, command)), env=self.env, text=True, stdin=subprocess.DEVNULL,
                                 stdout=log, stderr=subprocess.STDOUT)
 
     def is_listening(self, port, is_udp=False):
@@ -59,12 +62,13 @@ class Site:
 
 
 class Testbed:
-    def __init__(self, work):
-        self.name = "twperf%d" % os.getpid()
+    def __init__(self, work, suffix=""):
+        """`suffix` tells one testbed of a process from another."""
+        self.name = "twperf%d%s" % (os.getpid(), suffix)
         self.env = dict(os.environ, TIDEWAY_TESTBED=self.name, TIDEWAY_TESTBED_STATE=str(work / "testbed"))
         self.state = work / "testbed" / self.name
         home = work / "home"
-        home.mkdir()
+        home.mkdir(exist_ok=True)
         self.a = Site(self.name, "a", home)
         try:
             self.b = Site(self.name, "b", home)

@@ -5,6 +5,16 @@
 
 namespace tideway::config {
 
+namespace {
+
+// Trainings cross it, in the queue that we use.
+bool is_gated(const GatewayConfig& config, const Link& link) {
+  const auto crosses = [&link](const Training& training) { return std::ranges::count(training.peers, link.peer) > 0; };
+  return link.queue == Link::LowerEffort::kNone && std::ranges::any_of(config.trainings, crosses);
+}
+
+}  // namespace
+
 std::string congestion_of(const GatewayConfig& config, const Link& link) {
   if (!link.congestion.empty()) return link.congestion;
   // Where trainers announce, the gate stops bulk in time, and between bursts bbr uses twice as much of what they leave.
@@ -19,7 +29,7 @@ std::shared_ptr<engine::Gates> gates_of(const GatewayConfig& config) {
   for (const Link& link : config.links) {
     // What the names mean was checked when the configuration was read.
     const auto controller = congestion::find_controller(congestion_of(config, link), config.data_plane.rate);
-    traffic.push_back({controller.ok() ? std::optional(controller.value()) : std::nullopt, link.dscp});
+    traffic.push_back({controller.ok() ? std::optional(controller.value()) : std::nullopt, link.dscp, is_gated(config, link) ? link.capacity : Rate::unlimited()});
   }
   return std::make_shared<engine::Gates>(config.links.size(),
                                          engine::GatesConfig{.trickle = config.schedule.trickle,
@@ -44,8 +54,7 @@ daemon::ShareRules shares_of(const GatewayConfig& config) {
     daemon::LinkRule rule{link.peer, link.capacity, link.timetable, link.zone};
     rule.leftover_floor = link.leftover_floor;
     rule.hurt_max = link.may_hurt;
-    const bool is_crossed = std::ranges::any_of(config.trainings, [&](const Training& training) { return std::ranges::count(training.peers, link.peer) > 0; });
-    if (is_crossed && link.queue == Link::LowerEffort::kNone) rule.tide = daemon::LinkRule::Tide::kTrainings;
+    if (is_gated(config, link)) rule.tide = daemon::LinkRule::Tide::kTrainings;
     rules.links.push_back(std::move(rule));
   }
   for (const Peer& peer : config.peers) {

@@ -214,6 +214,7 @@ void JobOutlook::turn(Now now, const LinkSampler& links) {
 // ---- answers -----------------------------------------------------------------------------------------------------------
 
 std::optional<api::Forecast> JobOutlook::forecast_of(const job::Job& job) const {
+  if (job.state == job::State::kPaused || job::is_over(job.state)) return std::nullopt;  // the plan may not have heard of it yet
   if (const auto link = links_.find(job.peer); link != links_.end() && link->second.days) {
     const auto planned = std::ranges::lower_bound(link->second.jobs, job.number, {}, [](const Planned& one) { return one.job.number; });
     if (planned == link->second.jobs.end() || planned->job.number != job.number || planned->job.left == Bytes()) return std::nullopt;

@@ -45,10 +45,11 @@ CheckpointThreadConfig checkpoint_config(const JobServiceConfig& config, const s
 }  // namespace
 
 JobService::JobService(session::Gateway& gateway, JobServiceConfig& config, store::Contents contents)
-    : peers_(gateway, std::move(config.rules.peers)), table_(std::move(contents), read_wall_clock()), runner_(gateway, peers_, table_, std::move(config.rules.shares), random_seed()),
+    : gateway_(gateway), peers_(gateway, std::move(config.rules.peers)), table_(std::move(contents), read_wall_clock()), runner_(gateway, peers_, table_, std::move(config.rules.shares), random_seed()),
       leftover_(config.api.socket.empty() ? "" : config.state_dir + '/' + std::string(kLeftoverFile)), outlook_(table_, runner_, leftover_.load()) {}
 
 JobService::~JobService() {
+  gateway_.write_paths_by({});
   api_.reset();
   checkpoints_.reset();
   if (store_ != nullptr) write_changes();
@@ -70,6 +71,7 @@ Result<std::unique_ptr<JobService>> JobService::start(JobServiceConfig config, s
   auto thread = StoreThread::start(std::move(store).value());
   if (!thread.ok()) return std::move(thread).error();
   service->store_ = std::move(thread).value();
+  gateway.write_paths_by([store = service->store_.get()](std::function<void()> write) { store->later(std::move(write)); });
   service->grants_ = std::move(grants);
   if (Status status = service->begin(std::move(config), gateway, std::move(reload)); !status.ok()) return std::move(status).error();
   if (known > 0) log::info("jobs_loaded", "jobs=" + std::to_string(known) + " queued=" + std::to_string(service->table_.count(job::State::kQueued)));

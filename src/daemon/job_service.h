@@ -54,6 +54,7 @@ class JobService {
   Status begin(JobServiceConfig config, session::Gateway& gateway, std::function<Status()> reload);
   void write_changes() { store_->write(table_.take_changes()); }
 
+  session::Gateway& gateway_;
   PeerSessions peers_;
   JobTable table_;
   JobRunner runner_;

@@ -53,6 +53,7 @@ struct alignas(64) GateBoard {
   Counter pass_bytes_per_second;  // of lanes whose gate is not open: what passes, UDP payload
   Counter transitions, misses;
   std::array<Counter, gate::kGateReasons> held_ns;  // not open, by reason
+  Counter rate_wanted;            // of what the link's lanes may send together, in bytes per second; see NetBoard
   alignas(64) Counter bytes_sent, bytes_received;   // with headers, as a link without Ethernet's gaps is charged
 };
 
@@ -60,6 +61,9 @@ struct alignas(64) GateBoard {
 struct LinkTraffic {
   std::optional<congestion::ControllerEntry> controller;  // none: the engine's
   Dscp dscp = Dscp::kLowerEffort;
+  // Of all lanes together, as the link is charged: what it carries, where trainings cross it. They stay a little under it, because what
+  // waits at the bottleneck when a burst comes is ahead of it there.
+  Rate capacity = Rate::unlimited();
 };
 
 struct GatesConfig {

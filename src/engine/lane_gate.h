@@ -34,6 +34,7 @@ class LaneGate {
   void let_in_bursts(Rate rate) { is_told_ &= std::exchange(in_bursts_, rate) == rate; }
   Time next_deadline(Time now) const;
   bool is_open() const { return gate_.state == gate::GateState::kOpen; }
+  size_t link() const { return link_; }
   const gate::Gate& gate() const { return gate_; }
 
  private:

@@ -184,6 +184,7 @@ namespace {
 
 // Of a packet's 1,522 bytes on the wire 1,408 are payload; headers and Ethernet are the rest.
 constexpr double kPayloadShare = 1408.0 / 1522.0;
+constexpr Bytes kWireHeaders = Bytes(38 + 40 + 8);  // Ethernet with preamble and gap, IPv6, UDP: with IPv4 there is a little less
 constexpr double kUsesItsShare = 0.8;    // and would send more
 constexpr double kGrowth = 1.5;          // per deal, of one that used less
 
@@ -214,8 +215,15 @@ Rate LanePort::wanted_rate(Time now) const {
   return std::min(ceiling_, sum * (1 / kPayloadShare));
 }
 
-void LanePort::deal(Time now, Rate share) {
-  const Rate payload = std::min(share, ceiling_) * kPayloadShare;
+// UDP payload of what the link is charged for a full packet.
+double LanePort::payload_share() const {
+  Bytes packet = flow::PathMtu::kBase;
+  for (const auto& port : ports_) packet = std::max(packet, port->flow->stats().path_mtu);
+  return static_cast<double>(packet.count()) / static_cast<double>((packet + kWireHeaders).count());
+}
+
+void LanePort::deal(Time now, Rate share, Rate of_link) {
+  const Rate payload = std::min(std::min(share, ceiling_) * kPayloadShare, of_link * payload_share());
   const auto is_free = [](const auto& port) { return port->share.is_unlimited(); };
   if (payload.is_unlimited() && std::ranges::all_of(ports_, is_free)) return;  // the usual case: nothing to measure
   std::vector<Rate> wanted;

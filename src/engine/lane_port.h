@@ -40,13 +40,15 @@ class LanePort {
   void set_ceiling(Rate ceiling, Rate in_bursts);
   // How much of a shared rate it could use, judged by what it sent since the last deal(); and its share until the next.
   Rate wanted_rate(Time now) const;
-  void deal(Time now, Rate share);
+  // `of_link` is its share of what its link's lanes may send together, which is kept to the byte; unlimited: nobody says.
+  void deal(Time now, Rate share, Rate of_link = Rate::unlimited());
   // What it would be given at least if it wanted all: more than its share where it uses little.
   void tell_allowed(Rate rate) { board_->rate_allowed.set(std::min(rate, ceiling_).bytes_per_second()); }
 
   // Moves waiting blocks into the lane, one transfer after the other, as far as credit goes.
   bool start_blocks(LaneHandle handle, SpscRing<BlockNotice>& notices);
   Delivery delivery() const { return delivery_; }
+  std::optional<size_t> link() const { return gate_ ? std::optional(gate_->link()) : std::nullopt; }
   std::optional<PathId> path_of(FlowId flow) const;
   std::vector<PathId> paths() const;
 
@@ -89,6 +91,7 @@ class LanePort {
   bool write(Time now, Port& port, PacketIo& io);
   void follow_peer(Port& port, PacketIo& io);
   Rate wanted_rate(Time now, const Port& port) const;
+  double payload_share() const;
   bool is_gate_open() const { return !gate_ || gate_->is_open(); }
 
   flow::Lane lane_;

@@ -2,6 +2,7 @@
 #include "planner/counter_watch.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 namespace tideway::planner {
@@ -12,20 +13,40 @@ double grown(uint64_t now, uint64_t before) { return now >= before ? static_cast
 
 }  // namespace
 
-double CounterWatch::Direction::others(uint64_t counted_now, uint64_t own_now, double owed_max) {
-  const double missing = grown(own_now, own) - grown(counted_now, counted);
-  const double rest = -missing - owed;
-  counted = counted_now;
-  own = own_now;
+double CounterWatch::Direction::surplus(uint64_t counted_now, uint64_t own_now) {
+  return grown(counted_now, std::exchange(counted, counted_now)) - grown(own_now, std::exchange(own, own_now));
+}
+
+double CounterWatch::Direction::others(double surplus, double owed_max) {
+  const double missing = -surplus, rest = surplus - owed;
   owed = rest > 0 ? 0 : std::min(std::max(missing, 0.0) + kOwedKept * std::min(owed, owed + missing), owed_max);
   return std::max(rest, 0.0);
 }
 
+// What this bin adds to what is certainly not ours of what was received.
+double CounterWatch::not_ahead(Time at, double surplus, uint64_t own) {
+  constexpr Duration kTakenIn = 2 * kReceivedLate;
+  const Arrived before = arrived_.empty() ? Arrived{at, 0, own} : arrived_.back();
+  arrived_.push_back({at, before.surplus + surplus, own});
+  while (arrived_.size() > 2 && arrived_[1].at <= at - kTakenIn) arrived_.erase(arrived_.begin());
+  double least = std::min(before.surplus, arrived_.back().surplus);
+  for (const Arrived& bin : arrived_)
+    if (bin.at >= at - kReceivedLate) least = std::min(least, bin.surplus);
+  const double passed_ms = static_cast<double>((at - before.at).count()) / 1e6;
+  const auto span = static_cast<double>(std::max(at - arrived_.front().at, kTakenIn).count());
+  const double taken = grown(own, arrived_.front().own) * static_cast<double>(kTakenIn.count()) / span;
+  ahead_ = std::max(0.0, ahead_ * std::pow(kAheadKept, passed_ms) + least - std::exchange(lasting_, least));
+  const double others = std::max(0.0, ahead_ - taken);
+  ahead_ -= others;
+  return others;
+}
+
 CounterWatch::Edge CounterWatch::on_sample(const Sample& sample) {
   const double owed_max = static_cast<double>(std::max(capacity_.over(kOwedMax), kOwedBytes).count());
-  const uint64_t received_then = std::exchange(received_before_, sample.received);
-  const double sent = sent_.others(sample.sent, sample.own_sent, owed_max);
-  const double received = received_.others(last_at_ == Time::min() ? sample.received : received_then, sample.own_received, owed_max);
+  const bool is_first = last_at_ == Time::min();  // what was counted before we looked is of no bin
+  const double sent_more = sent_.surplus(sample.sent, sample.own_sent), received_more = received_.surplus(sample.received, sample.own_received);
+  const double sent = sent_.others(is_first ? 0 : sent_more, owed_max);
+  const double received = not_ahead(sample.at, is_first ? 0 : received_more, sample.own_received);
   const Time bin = std::exchange(last_at_, sample.at);
   if (bin == Time::min() || sample.at <= bin) return Edge::kNone;
   foreground_ = Rate::of(Bytes(static_cast<uint64_t>(std::max(sent, received))), sample.at - bin);

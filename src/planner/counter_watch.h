@@ -5,8 +5,11 @@
 //
 // What we hand to the kernel is counted by the interface a moment later, so a bin may hold more of ours than it shows. The
 // difference is owed by the next one; if it were forgotten, each gate that opens would look like a burst. What is owed for long
-// never comes: it was headers that the interface does not count. What arrives is counted by the interface first, so there it
-// is the interface's bin of before that is compared.
+// never comes: it was headers that the interface does not count.
+//
+// What arrives is counted by the interface first, and by us once a worker has taken it: a bin later, or several of a port whose bins
+// are as short as a worker's turn. So what is more than ours counts as others' only once it has stayed that for kReceivedLate, and is more
+// than what we took in twice that time: so much may be ahead of us for as long as bulk arrives.
 // Thread: beacon. Pure.
 #pragma once
 #include <tideway/time.h>
@@ -14,6 +17,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 
 namespace tideway::planner {
 
@@ -28,6 +32,8 @@ class CounterWatch {
   static constexpr Duration kOwedMax = std::chrono::milliseconds(2);    // of the link's rate: what waits in the kernel,
   static constexpr Bytes kOwedBytes = Bytes(128 << 10);                 // or a burst of ours, where that is more
   static constexpr double kOwedKept = 0.5;                              // from bin to bin
+  static constexpr Duration kReceivedLate = std::chrono::milliseconds(4);
+  static constexpr double kAheadKept = 0.995;                           // of what was taken for ours, from millisecond to millisecond
 
   explicit CounterWatch(Rate capacity) : capacity_(capacity) {}
 
@@ -48,11 +54,17 @@ class CounterWatch {
   struct Direction {
     uint64_t counted = 0, own = 0;
     double owed = 0;
-    double others(uint64_t counted_now, uint64_t own_now, double owed_max);
+    double surplus(uint64_t counted_now, uint64_t own_now);  // that this bin adds: counted less ours
+    double others(double surplus, double owed_max);
   };
+  double not_ahead(Time at, double surplus, uint64_t own);
+
   const Rate capacity_;
   Direction sent_, received_;
-  uint64_t received_before_ = 0;  // of the interface, one bin ago
+  struct Arrived { Time at; double surplus; uint64_t own; };
+  std::vector<Arrived> arrived_;  // sums at the ends of the last bins, as far back as twice kReceivedLate and one bin
+  double lasting_ = 0;            // the least surplus of kReceivedLate, and one bin
+  double ahead_ = 0;              // of that, what is taken for ours
   Time last_at_ = Time::min(), quiet_since_ = Time::min(), edge_at_{};
   Rate foreground_;
   bool is_busy_ = false;

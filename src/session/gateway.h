@@ -93,6 +93,8 @@ class Gateway {
   void tell(const std::string& site, const messages::PhaseNotice& notice);
   // Changes the ceiling that the configuration gave.
   void set_rate(Rate rate);
+  // Who writes what is remembered of paths, because our thread must not wait for a disk; empty: we do.
+  void write_paths_by(PathMemory::Hand hand) { paths_.write_by(std::move(hand)); }
   // With the traffic of the sessions that there are.
   SessionCounts counts() const;
   // Drops a session that is over; a pointer from dial() ends here.

@@ -29,6 +29,23 @@ std::optional<std::pair<std::string, KnownPath>> parse_line(const std::string& l
   return std::pair(peer, KnownPath{Rate::bytes_per_second(rate), Duration(rtt), KnownPath::UnixTime(std::chrono::seconds(seen))});
 }
 
+// Several copies may end at once: each writes a file of its own and puts it in place whole. What another one noted
+// meanwhile may be lost, and is found out again.
+void save(const std::string& file, const std::string& text) {
+  std::error_code failed;
+  std::filesystem::create_directories(std::filesystem::path(file).parent_path(), failed);
+  const std::string draft = file + "." + std::to_string(getpid());
+  std::ofstream out(draft, std::ios::trunc);
+  out << text;
+  out.close();
+  if (out) std::filesystem::rename(draft, file, failed);
+  else failed = std::make_error_code(std::errc::io_error);
+  if (!failed) return;
+  std::error_code ignored;
+  std::filesystem::remove(draft, ignored);
+  log::debug("paths_not_kept", "file=" + file + " why=\"" + failed.message() + '"');  // a user without a state folder
+}
+
 }  // namespace
 
 PathMemory::PathMemory(std::string file) : file_(std::move(file)) { load(); }
@@ -47,7 +64,10 @@ void PathMemory::note(const std::string& peer, KnownPath path) {
   paths_[peer] = path;
   const auto by_age = [](const auto& a, const auto& b) { return a.second.seen < b.second.seen; };
   if (paths_.size() > kPathsMax) paths_.erase(std::min_element(paths_.begin(), paths_.end(), by_age));
-  save();
+  if (file_.empty()) return;
+  auto write = [file = file_, text = text()] { save(file, text); };
+  if (hand_) hand_(std::move(write));
+  else write();
 }
 
 void PathMemory::load() {
@@ -61,23 +81,11 @@ void PathMemory::load() {
     if (auto path = parse_line(line)) paths_.insert(std::move(*path));
 }
 
-// Several copies may end at once: each writes a file of its own and puts it in place whole. What another one noted
-// meanwhile may be lost, and is found out again.
-void PathMemory::save() const {
-  if (file_.empty()) return;
-  std::error_code failed;
-  std::filesystem::create_directories(std::filesystem::path(file_).parent_path(), failed);
-  const std::string draft = file_ + "." + std::to_string(getpid());
-  std::ofstream out(draft, std::ios::trunc);
+std::string PathMemory::text() const {
+  std::ostringstream out;
   for (const auto& [peer, path] : paths_)
     out << path.seen.time_since_epoch().count() << ' ' << path.rate.bytes_per_second() << ' ' << path.rtt.count() << ' ' << peer << '\n';
-  out.close();
-  if (out) std::filesystem::rename(draft, file_, failed);
-  else failed = std::make_error_code(std::errc::io_error);
-  if (!failed) return;
-  std::error_code ignored;
-  std::filesystem::remove(draft, ignored);
-  log::debug("paths_not_kept", "file=" + file_ + " why=\"" + failed.message() + '"');  // a user without a state folder
+  return out.str();
 }
 
 void BestSecond::on_total(Time now, Bytes delivered) {

@@ -9,6 +9,7 @@
 #include <tideway/units.h>
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -32,16 +33,21 @@ class PathMemory {
   // An empty name: nothing outlives the process.
   explicit PathMemory(std::string file);
 
+  // From now on the file is written by whoever that hands it to, who may wait for a disk; empty: by ourselves.
+  using Hand = std::function<void(std::function<void()> write)>;
+  void write_by(Hand hand) { hand_ = std::move(hand); }
+
   // Nothing: never seen, too long ago, or the round trip says that it is another path by now.
   std::optional<Rate> recall(const std::string& peer, Duration rtt, KnownPath::UnixTime now) const;
-  // Writes the file, too. A slower session halves what is known at most: perhaps it had little to send.
+  // Has the file written, too. A slower session halves what is known at most: perhaps it had little to send.
   void note(const std::string& peer, KnownPath path);
 
  private:
   void load();
-  void save() const;
+  std::string text() const;
 
   const std::string file_;
+  Hand hand_;
   std::map<std::string, KnownPath> paths_;
 };
 

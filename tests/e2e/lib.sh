@@ -133,6 +133,43 @@ with contextlib.suppress(BrokenPipeError):  # a reader that found what it looks 
 PY
 }
 
+# bursts SITE ADDRESS: from now on bursts of a third of 100 Mbit/s, 120 ms of each 400, from a site of the testbed to the other's; no
+# program announces them. Their number is in $bursts.
+bursts() {
+  "$repo/scripts/testbed.sh" exec "$1" python3 - "$2" <<'PY' &
+import socket, sys, time
+out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+start = time.monotonic()
+for burst in range(1000):
+    begin = start + 0.4 * burst
+    for packet in range(360):
+        while time.monotonic() < begin + packet * 0.000333: time.sleep(0.0002)
+        out.sendto(bytes(1400), (sys.argv[1], 9))
+PY
+  bursts=$!
+  running+=("$bursts")
+}
+
+# link_becomes EXPRESSION VALUE [SECONDS]: of Python, over the first link that GET /v1/links has, its first gate and its trainings by name.
+link_becomes() {
+  python3 - "$socket" "$@" <<'PY' || fail "$1 does not become $2"
+import json, socket, sys, time
+until = time.monotonic() + float(sys.argv[4] if len(sys.argv) > 4 else 60)
+while True:
+    line = socket.socket(socket.AF_UNIX)
+    line.connect(sys.argv[1])
+    line.sendall(b"GET /v1/links HTTP/1.0\r\n\r\n")
+    answer = b"".join(iter(lambda: line.recv(65536), b""))
+    link = json.loads(answer.split(b"\r\n\r\n", 1)[1])["links"][0]
+    gate, training = link["gates"][0], {one["training"]: one for one in link["trainings"]}
+    found = str(eval(sys.argv[2]))
+    if found == sys.argv[3]: break
+    if time.monotonic() > until: sys.exit("it is %s, of %s" % (found, link))
+    time.sleep(0.05)
+PY
+  pass
+}
+
 # refuses EXIT CODE TEXT COMMAND...: the command ends with that exit code and names the stable code and the text.
 refuses() {
   local exit_code=$1 code=$2 text=$3 got=0

@@ -57,31 +57,11 @@ table inet tw {
 NFT
 fi
 serve wisconsin "$work/wisconsin.toml" "$repo/scripts/testbed.sh" exec b
-# becomes EXPRESSION VALUE [SECONDS]: of Python, over the link to atlanta, its gate and its trainings by name.
-becomes() {
-  python3 - "$socket" "$@" <<'PY' || fail "$1 does not become $2"
-import json, socket, sys, time
-until = time.monotonic() + float(sys.argv[4] if len(sys.argv) > 4 else 60)
-while True:
-    line = socket.socket(socket.AF_UNIX)
-    line.connect(sys.argv[1])
-    line.sendall(b"GET /v1/links HTTP/1.0\r\n\r\n")
-    answer = b"".join(iter(lambda: line.recv(65536), b""))
-    link = json.loads(answer.split(b"\r\n\r\n", 1)[1])["links"][0]
-    gate, training = link["gates"][0], {one["training"]: one for one in link["trainings"]}
-    found = str(eval(sys.argv[2]))
-    if found == sys.argv[3]: break
-    if time.monotonic() > until: sys.exit("it is %s, of %s" % (found, link))
-    time.sleep(0.05)
-PY
-  pass
-}
-
-becomes '(link["peer"], link["capacity_bits"], gate["state"], gate["reason"], link["bulk_bits"]["send"])' "('atlanta', 100000000, 'open', None, 0)"
+link_becomes '(link["peer"], link["capacity_bits"], gate["state"], gate["reason"], link["bulk_bits"]["send"])' "('atlanta', 100000000, 'open', None, 0)"
 tideway phase begin --training llm7 --ttl 60s
-becomes '(gate["state"], gate["reason"], training["llm7"]["burst"], training["llm7"]["source"])' "('closed', 'gate:llm7', True, 'api')"
+link_becomes '(gate["state"], gate["reason"], training["llm7"]["burst"], training["llm7"]["source"])' "('closed', 'gate:llm7', True, 'api')"
 tideway phase end --training llm7
-becomes 'gate["state"]' open
+link_becomes 'gate["state"]' open
 tideway phase run --training llm7 -- sh -c "exit 7" && fail "the command's exit code is lost" || [ $? -eq 7 ]; pass
 
 refuses 2 usage nobody tideway phase begin --training nobody
@@ -92,23 +72,11 @@ ask POST /v1/phase '{"training":"llm7","kind":"end"}' | grep -q '^204 *$' || fai
 
 # Our own bytes on the interface, and in the queue through which all of it goes, are no burst.
 bed exec a "$bin/tideway" --config "$work/atlanta.toml" copy -q --direct --compress off wisconsin:data/file "$work/back" || fail "the copy failed"
-becomes '(training["silent"]["source"], training["queued"]["source"])' "(None, None)" 0
+link_becomes '(training["silent"]["source"], training["queued"]["source"])' "(None, None)" 0
 
-# Bursts of a third of the link's rate, 120 ms of each 400, that no program announces.
-"$repo/scripts/testbed.sh" exec b python3 - <<'PY' &
-import socket, time
-out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-start = time.monotonic()
-for burst in range(1000):
-    begin = start + 0.4 * burst
-    for packet in range(360):
-        while time.monotonic() < begin + packet * 0.000333: time.sleep(0.0002)
-        out.sendto(bytes(1400), ("10.77.0.1", 9))
-PY
-bursts=$!
-running+=("$bursts")
+bursts b 10.77.0.1
 for training in silent queued $(command -v nft > /dev/null && echo ruled); do
-  becomes "(training['$training']['predictor'], training['$training']['source'], 0.36 < (training['$training']['period_s'] or 0) < 0.44)" "('locked', 'counters', True)" 120
+  link_becomes "(training['$training']['predictor'], training['$training']['source'], 0.36 < (training['$training']['period_s'] or 0) < 0.44)" "('locked', 'counters', True)" 120
   said wisconsin "phase_locked training=$training"
 done
 command -v nft > /dev/null || echo "SKIP: counters of nftables need nft"
@@ -164,7 +132,7 @@ mkdir -p "$work/atlanta/data"
 head -c 150000000 /dev/urandom > "$work/atlanta/data/file"  # more than six minutes at its rate
 serve atlanta "$work/atlanta.toml" "$repo/scripts/testbed.sh" exec a
 TIDEWAY_API=$socket tideway submit --bwlimit 3Mbit "$work/atlanta/data/file" wisconsin:data/there > /dev/null
-becomes '(gate["state"], training["llm7"]["source"], link["bulk_bits"]["send"] > 1e6)' "('open', None, True)"
+link_becomes '(gate["state"], training["llm7"]["source"], link["bulk_bits"]["send"] > 1e6)' "('open', None, True)"
 # is_held_by REASON: so says the job, and so is it counted.
 is_held_by() {
   for _ in $(seq 200); do
@@ -191,5 +159,5 @@ for burst in range(1000):
         assert line.getresponse().status == 204
 PY
 running+=("$!")
-becomes '(gate["state"], gate["reason"], (gate["rate_bits"] or 1e9) < 2e6, training["llm7"]["source"])' "('guard', 'guard', True, None)" 150
+link_becomes '(gate["state"], gate["reason"], (gate["rate_bits"] or 1e9) < 2e6, training["llm7"]["source"])' "('guard', 'guard', True, None)" 150
 is_held_by guard

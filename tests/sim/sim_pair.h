@@ -70,7 +70,7 @@ class SimPair {
   // Asked before end 0 sends, as a lane's gate is in each turn; says when to ask again at the latest.
   std::function<Time(Time)> gate;
   // A packet of somebody else's enters the first link away from end 0, and its queue.
-  void meet_other(Bytes payload) { ends_[0].links[0]->offer(now_, payload); }
+  wan::Fate meet_other(Bytes payload) { return ends_[0].links[0]->offer(now_, payload); }
   const wan::LinkCounters& counters(size_t end) const { return ends_[end].links[0]->counters(); }
 
   // Faults.

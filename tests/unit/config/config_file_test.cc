@@ -106,7 +106,9 @@ TEST(ConfigFile, ASharedLinkWithATrainingThatIsOnlySeenIsScavengedUnlessItSaysEl
   ASSERT_TRUE(gates->traffic(0).controller);
   EXPECT_EQ(gates->traffic(0).controller->name, "scavenger");
   EXPECT_EQ(gates->traffic(0).dscp, Dscp::kDefault);
+  EXPECT_EQ(gates->traffic(0).capacity, 10_Gbit);  // bulk stays under it, because bursts come
   EXPECT_EQ(gates->traffic(1).dscp, Dscp::kLowerEffort);  // a link that nothing is said of
+  EXPECT_TRUE(gates_of(accepted(minimal_and(link)))->traffic(0).capacity.is_unlimited());  // nobody to be in the way of
 }
 
 TEST(ConfigFile, CountersOfATrainingNameInterfacesAndNeedACapacity) {

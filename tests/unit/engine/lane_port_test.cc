@@ -105,6 +105,17 @@ TEST_F(LaneShare, NoTrainIsWaitedForBehindIt) {
   EXPECT_GT(sent_by(now + milliseconds(200)), before + 1000);
 }
 
+// Of a link, with all headers; a rate of ours is not so exact.
+TEST_F(LaneShare, OfALinkItUsesWhatTheLinkIsChargedFor) {
+  offer_block();
+  lane->deal(now, Rate::unlimited(), 5_Mbit);
+  sent_by(now + milliseconds(20));
+  const uint64_t before = sent_by(now);
+  const uint64_t sent = sent_by(now + milliseconds(200)) - before;
+  EXPECT_LE(sent, (5_Mbit).over(milliseconds(202)).count() * 0.95);
+  EXPECT_GE(sent, (5_Mbit).over(milliseconds(200)).count() * 0.88);
+}
+
 struct LaneInBurst : LaneShare {
   static constexpr Rate kAllowed = Rate::bytes_per_second(1'000'000);
   Gates gates{1, {}};

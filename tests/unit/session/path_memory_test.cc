@@ -26,6 +26,19 @@ TEST(PathMemory, RecallsWhatItNotedInAnotherProcess) {
   EXPECT_FALSE(PathMemory(file).recall("spiffe://example.org/site/atlanta/gw/gw1", 50ms, kToday));
 }
 
+TEST(PathMemory, LeavesWritingToWhoMayWaitForTheDisk) {
+  TempRoot root;
+  const std::string file = root.path().native() + "/state/paths";
+  std::function<void()> write;
+  PathMemory memory(file);
+  memory.write_by([&](std::function<void()> one) { write = std::move(one); });
+  memory.note(kPeer, path());
+  EXPECT_FALSE(std::filesystem::exists(file));
+  ASSERT_TRUE(write);
+  write();
+  EXPECT_EQ(PathMemory(file).recall(kPeer, 50ms, kToday + 1h), kRate);
+}
+
 TEST(PathMemory, ForgetsAPathWhoseRoundTripChanged) {
   PathMemory memory("");
   memory.note(kPeer, path());

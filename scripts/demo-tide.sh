@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Bulk in the gaps of a training: a synthetic trainer and a job of a gateway's queue share an emulated wide-area link of 200 Mbit/s, for half a
+# minute each alone, beside each other with the trainer's bursts announced, and with nothing announced. Meanwhile the gateway's page is at
+# http://127.0.0.1:7480/; at the end there is a table of what bulk cost the trainer and what it used of the rest, and a picture of both.
+#
+#   sudo ./scripts/demo-tide.sh                             the last line is PASS or FAIL
+#   TIDEWAY_BIN=DIR ./scripts/demo-tide.sh --iterations 60  programs built elsewhere; flags of perf/tide/run.sh
+#
+# Installs what it needs, builds if nothing is built, asks nothing, may be run again; writes below build/ and perf/results/ and ends what it
+# started. Needs root and network namespaces; without them it is skipped, with exit code 77.
+set -Eeuo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+bin=${TIDEWAY_BIN:-build/release/bin}
+work=build/demo-tide
+log=$work/demo-tide.log
+programs=(tideway tidewayd tideway-wan tideway-trainer-sim)
+page=7480
+run=
+
+skip() { echo "SKIP demo-tide: $*"; exit 77; }
+finish() {
+  local code=$?
+  [ -z "$run" ] || wait "$run" || :  # told to end, it ends what it started first
+  [ "$code" -eq 0 ] || [ "$code" -eq 77 ] || { tail -n 20 "$log" >&2 || :; echo "FAIL demo-tide, see $log"; }
+}
+are_built() { for program in "${programs[@]}"; do [ -x "$bin/$program" ] || return; done; }
+
+[ "$(id -u)" -eq 0 ] || skip "needs root, for network namespaces"
+trap finish EXIT
+mkdir -p "$work"
+: > "$log"
+
+echo "0. packages and build"
+if ! are_built; then
+  [ -z "${TIDEWAY_BIN:-}" ] || { echo "TIDEWAY_BIN=$bin has not all of: ${programs[*]}" >&2; exit 1; }
+  scripts/install_deps.sh build >> "$log" 2>&1
+  cmake --preset release >> "$log" 2>&1
+  cmake --build --preset release --target programs tideway-trainer-sim >> "$log" 2>&1
+fi
+scripts/install_deps.sh tide >> "$log" 2>&1
+{ ip netns add "twprobe$$" && ip netns del "twprobe$$"; } 2>> "$log" || skip "needs network namespaces, and this machine allows none"
+
+echo "1. a trainer alone, beside a job in its gaps, and beside a copy that nobody holds: two minutes; look at http://127.0.0.1:$page/"
+TIDEWAY_WAN=$bin/tideway-wan perf/tide/run.sh --bin "$bin" --page "$page" --iterations 30 --modes alone,job,unannounced --result "$work/tide-demo.json" "$@" 2>> "$log" &
+run=$!
+trap 'kill "$run"' INT TERM
+wait "$run"
+
+echo "2. what it came to"
+python3 - "$work/tide-demo.json" <<'PY'
+import json, sys
+rows = {row["mode"]: row for row in json.load(open(sys.argv[1]))["rows"]}
+job, free = rows["job"], rows["unannounced"]
+print("   the job used %.0f %% of what the trainer leaves; the link carried bulk for %.2f %% of an iteration while a burst was under way, against %.0f %%" % (
+    100 * job["utilisation"], 100 * job["link"], 100 * free["link"]))
+late = sum(row["late_timers"] for row in rows.values())
+if late > 5:
+    print("   (%d timers of the trainer came late: something else used this machine, too)" % late)
+sys.exit(job["utilisation"] < 0.5 or job["link"] > 0.01 or free["link"] < 5 * job["link"])
+PY
+echo "PASS demo-tide; the picture is $(ls "$work"/*.svg)"
