@@ -141,8 +141,10 @@ bool prefer_source(Job& job, const std::string& source, std::string peer);
 bool fail(Job& job, WallTime now, const Error& why);
 // A checkpoint is complete and held: it may start.
 bool take_hold(Job& job, Hold hold, std::string pin);
+// Of a checkpoint that cannot be verified wherever it is: names the one that may be restored instead. `older`: see Spec; empty: there is none.
+Error with_older(Error why, const std::string& older);
 // An attempt ended in trouble: by reaction and patience the job waits or fails. After progress its retries start again.
-bool stumble(Job& job, WallTime now, const Error& why, Progressed progressed);
+bool stumble(Job& job, WallTime now, const Error& trouble, Progressed progressed);
 // The daemon starts again: what ran then is queued.
 void recover(Job& job);
 

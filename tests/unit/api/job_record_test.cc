@@ -25,6 +25,7 @@ job::Spec full_spec() {
   spec.patience = job::Patience::kCommand;
   spec.overwrite = "if-older";
   spec.alternatives = {"paris:data/a"};
+  spec.older = "paris:data/step-8000";
   spec.checkpoint = {"dcp", "data:a", 8, "4f0c", {"latest"}, job::Checkpoint::Supersede::kAll, 5s, 3};
   spec.submission_id = "run-7";
   spec.every = 30min;
