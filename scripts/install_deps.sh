@@ -19,7 +19,7 @@ demo=(git python3 python3-torch python3-matplotlib iproute2 ethtool procps)
 # Sealing by ipsec-mb exists on x86-64 only; elsewhere OpenSSL does it.
 [[ $(uname -m) == x86_64 ]] && build+=(libipsec-mb-dev)
 # What the Python package meets, and what installs and checks it.
-test+=(python3-torch python3-fsspec python3-pip python3-setuptools python3-wheel mypy)
+test+=(python3-torch python3-fsspec python3-pip mypy)
 
 wanted=()
 for group in "${@:-build test}"; do

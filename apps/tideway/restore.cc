@@ -146,7 +146,8 @@ int restore_here(const RestoreOptions& options, const Globals& globals) {
   if (!peers.ok()) return report(peers.error(), globals.output);
   auto found = find_replicas(peers.value(), *run);
   if (!found.ok()) return report(found.error(), globals.output);
-  const auto chosen = session::choose(std::move(found).value(), {options.step, options.fallback ? session::OlderToo::kYes : session::OlderToo::kNo});
+  const auto chosen = session::choose(found.value(), {options.step, options.fallback ? session::OlderToo::kYes : session::OlderToo::kNo});
+  const std::string older = options.fallback || chosen.empty() ? std::string() : session::source_before(std::move(found).value(), chosen.front().step);
   Error why{Fault::kSourceMissing, (options.step ? "step " + std::to_string(*options.step) : std::string("a checkpoint")) + " of " + to_display(options.from) + " is published at none of the peers",
             "see tideway ls for what is there"};
   const int signals = open_signal_fd();
@@ -157,7 +158,7 @@ int restore_here(const RestoreOptions& options, const Globals& globals) {
     if (why.code() == ErrorCode::kStorage || why.code() == ErrorCode::kInvalid) break;  // it would be the same with any of them
     if (!globals.output.quiet) std::fprintf(stderr, "tideway: not from %s: %s (%s)\n", to_display(replica.source).c_str(), why.what.c_str(), std::string(why.name()).c_str());
   }
-  return report(why, globals.output);
+  return report(job::with_older(std::move(why), older), globals.output);
 }
 
 int restore(const RestoreOptions& options, const Globals& globals) {

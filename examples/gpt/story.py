@@ -92,7 +92,7 @@ def tell(chosen, logs, counts, happened):
         ("checkpoints saved at A", "%d of %.1f MB" % (len(saves), saves[max(saves)]["bytes"] / 1e6)),
         ("  visible at B, on the way, replaced by a newer", "%d, %d, %d" % (len(visible), max(saves) not in visible, len(saves.keys() - visible.keys() - {max(saves)}))),
         ("looks at B, partial checkpoints seen", "%d, %d" % (looker.looks, len(not_whole))),
-        ("save on the training thread", median([1000 * (save["end"] - save["begin"]) for save in saves.values()])),
+        ("a save by torch, on the training thread", median([1000 * (save["end"] - save["begin"]) for save in saves.values()])),
         ("end of save to visible at B", median([1000 * way[0] for way in ways])),
         ("  ideal: on the link alone", median([1000 * way[1] for way in ways])),
         ("  ideal: in what the training left of it", median([1000 * way[2] for way in ways])),

@@ -291,22 +291,27 @@ def _check_partitions(look: _Look, folder: str) -> None:
     parts: Set[int] = set()
     replicas: List[int] = []  # of model parts, where nothing is partitioned
     optimizer: List[Tuple[int, int]] = []  # (data rank, model part) of each process
+    models: List[Tuple[int, int]] = []  # the same, where the model is partitioned, too
+    has_model = False
     for path in look.names("_states.pt"):
         if not path.startswith(folder):
             continue
         _check_zip(look, path)
         part, rank = (re.search(word + "([0-9]+)", _last(path)) for word in ("mp_rank_", "zero_pp_rank_"))
+        has_model |= path.endswith("model_states.pt")
         if part:
             parts.add(int(part.group(1)))
-        if rank and path.endswith("_optim_states.pt"):
-            optimizer.append((int(rank.group(1)), int(part.group(1)) if part else 0))
+        if rank:
+            (optimizer if path.endswith("_optim_states.pt") else models).append((int(rank.group(1)), int(part.group(1)) if part else 0))
         if part and not rank:
             replicas.append(int(part.group(1)))
     if not optimizer:
         return _check_ranks(look, replicas, "mp_rank_ file")
-    if not parts:
+    if not has_model:
         raise Incomplete("missing", "there is no model file")
-    _check_ranks(look, [rank * len(parts) + part for rank, part in optimizer], "optimizer file")
+    for files, what in ((models, "model file"), (optimizer, "optimizer file")):
+        if files:
+            _check_ranks(look, [rank * max(1, len(parts)) + part for rank, part in files], what)
 
 
 def _is_model_file(path: str) -> bool:

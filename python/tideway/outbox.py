@@ -47,7 +47,11 @@ class Item(ABC):
         """The process ends: to stable storage with it, without a gateway."""
 
     def end(self, state: str, reason: str) -> None:
-        """It goes undone: superseded or failed."""
+        """It goes undone: superseded or failed. By any thread, so it asks neither disk nor gateway."""
+
+    def part(self) -> Optional[float]:
+        """A step behind end(): takes leave of whoever knows of it, and removes what was kept for it."""
+        return None
 
 
 class _Entry:
@@ -56,6 +60,7 @@ class _Entry:
         self.due = due  # on the monotonic clock
         self.in_work = False
         self.is_hurried = False  # while in work: what came may not have been seen
+        self.is_parting = False  # it made room, and has only its leave to take
 
 
 class Outbox:
@@ -75,13 +80,14 @@ class Outbox:
         dropped: Optional[Item] = None
         state, reason = "superseded", "a newer one of its series came while the queue was full"
         with self._lock:
-            if item.is_small or len(self._entries) >= ITEMS_MAX:
-                old = next((entry for entry in self._entries if entry.item.key == item.key and not entry.in_work and not entry.item.is_open()), None)
+            is_full = self._is_full()
+            if item.is_small or is_full:
+                old = next((entry for entry in self._entries if entry.item.key == item.key and not (entry.in_work or entry.is_parting or entry.item.is_open())), None)
                 if item.is_small and old is not None:
                     return old.item.absorb(item)
-            if len(self._entries) >= ITEMS_MAX:
+            if is_full:
                 if old is not None:
-                    self._entries.remove(old)
+                    self._let_part(old)
                     dropped = old.item
                 else:
                     dropped, state, reason = item, "failed", f"{ITEMS_MAX} others wait already"
@@ -91,6 +97,17 @@ class Outbox:
         if dropped is not None:
             note("queue_full", reason)
             dropped.end(state, reason)
+
+    def _is_full(self) -> bool:
+        return len(self._entries) >= ITEMS_MAX and sum(not entry.is_parting for entry in self._entries) >= ITEMS_MAX
+
+    def _let_part(self, old: _Entry) -> None:
+        """What takes leave has as much room again; more than that stands still with the thread, and the oldest goes without."""
+        old.is_parting, old.due = True, 0.0
+        parting = [entry for entry in self._entries if entry.is_parting]
+        if len(parting) > ITEMS_MAX:
+            self._entries.remove(next(entry for entry in parting if not entry.in_work))
+            note("left_unsaid", f"{ITEMS_MAX} others take leave already")
 
     def tick(self, work: Callable[[], bool]) -> None:
         """Has it called by the thread every TICK_S until it says False. Never blocks and never raises."""
@@ -115,7 +132,7 @@ class Outbox:
             self._thread = None
 
     def flush(self, timeout: float) -> bool:
-        """Tries now what waits for another try. True: nothing is left in memory, but for what is open."""
+        """Tries now what waits for another try. True: nothing is left in memory, but for what is open or has made room."""
         ends = time.monotonic() + timeout
         with self._lock:
             for entry in self._entries:
@@ -124,7 +141,7 @@ class Outbox:
             return self._emptied.wait_for(self._has_only_open, max(0.0, ends - time.monotonic()))
 
     def _has_only_open(self) -> bool:
-        return all(entry.item.is_open() for entry in self._entries)
+        return all(entry.is_parting or entry.item.is_open() for entry in self._entries)
 
     def hurry(self, item: Item) -> None:
         """Something has come for an item that waits."""
@@ -151,7 +168,7 @@ class Outbox:
             if entry is None:
                 self._sleep(left)
                 continue
-            pause = self._work(entry.item, self._spills)
+            pause = self._work(entry, self._spills)
             with self._lock:
                 entry.in_work = False
                 if pause is None:
@@ -195,8 +212,12 @@ class Outbox:
             pass
 
     @staticmethod
-    def _work(item: Item, spills: bool) -> Optional[float]:
+    def _work(entry: _Entry, spills: bool) -> Optional[float]:
+        item = entry.item
         try:
+            if entry.is_parting:
+                pause = item.part()
+                return None if spills else pause
             if not spills:
                 return item.step()
             item.spill()

@@ -10,6 +10,7 @@ streams, the checkpoint goes whole when it is complete, as with replicate_checkp
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from typing import Any, Deque, Dict, Optional, Sequence, Union
 
@@ -27,6 +28,7 @@ RANGES_MAX = 4096  # that wait; what is not declared travels at the end
 RANGES_PER_STEP = 64  # so that a stream holds up no other item for long
 RETRY_S = 1.0  # until the gateway is asked again
 IDLE_S = 60.0  # a declaration or the end of the block wakes it up
+PART_MAX_S = 600.0  # by then the gateway has seen by itself that nothing is written any more
 
 
 class _Range:
@@ -42,6 +44,7 @@ class StreamRequest(CheckpointRequest):
         self._id = ""  # of the gateway, once it takes the stream
         self._opened: Dict[str, Any] = {}  # what it answered then: with a job for each destination
         self._is_refused = self._is_silent = False
+        self._parts_until = 0.0
 
     def step(self) -> Optional[float]:
         line = reach()
@@ -82,6 +85,22 @@ class StreamRequest(CheckpointRequest):
         self._opened = answer if isinstance(answer, dict) else {}
         self._id = str(self._opened.get("id", ""))
         self._is_refused = not self._id
+
+    def part(self) -> Optional[float]:
+        """One that was complete made room for a newer one: the gateway holds what came of it until it hears so."""
+        super().part()
+        if not self._id:
+            return None
+        now = time.monotonic()
+        self._parts_until = self._parts_until or now + PART_MAX_S
+        try:
+            reach().ask("POST", f"{self.target}/{self._id}/abort")
+        except TidewayError as trouble:
+            if trouble.code in PASSING and now < self._parts_until:
+                return RETRY_S
+            note("stream_unsaid", trouble)
+        self._id = ""
+        return None
 
     def _abandon(self, line: Reach) -> None:
         if self._id:

@@ -45,8 +45,11 @@ class Request(outbox.Item):
     def on_refused(self) -> None:
         """It will not be sent; what was kept for it may go."""
 
-    def end(self, state: str, reason: str) -> None:
+    def part(self) -> Optional[float]:
         self.on_refused()
+        return None
+
+    def end(self, state: str, reason: str) -> None:
         if state == "failed":
             self.ticket.on_error(TidewayError("overloaded", reason))
         else:
@@ -90,6 +93,7 @@ class Request(outbox.Item):
     def spill(self) -> None:
         if not self.store():
             self.end("failed", "the process ended before gateway or inbox took it")
+            self.on_refused()
 
 
 def place_of(path: str, line: Reach) -> Optional[Place]:

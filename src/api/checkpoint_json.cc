@@ -72,6 +72,26 @@ Result<CheckpointRequest> parse_checkpoint(std::string_view body) {
   return request;
 }
 
+std::string to_json(const CheckpointRequest& request) {
+  Json json{{"path", request.path}, {"to", request.to}, {"format", request.format}, {"publish", request.publish}};
+  const auto add = [&](const char* name, const auto& value) {
+    if (!value.empty()) json[name] = value;
+  };
+  add("submission_id", request.submission_id);
+  add("series", request.series);
+  add("pin", request.pin);
+  add("pointers", request.pointers);
+  add("labels", request.labels);
+  if (request.step) json["step"] = *request.step;
+  if (request.rpo) json["rpo"] = std::to_string(request.rpo->count()) + "ms";
+  if (request.supersede == job::Checkpoint::Supersede::kAll) json["supersede"] = "all";
+  if (request.world > 0) json["world"] = request.world;
+  if (request.keep > 0) json["keep"] = request.keep;
+  if (request.deadline) json["deadline"] = to_text(*request.deadline);
+  if (request.source == CheckpointRequest::Source::kGrowing) json["growing"] = true;
+  return to_line(json);
+}
+
 Result<DeclaredRange> parse_range(std::string_view body) {
   const auto json = parse_object(body);
   if (!json.ok()) return json.error();

@@ -32,6 +32,7 @@ struct CheckpointRequest {
 };
 // Errors: usage; unsupported: a field that asks for something that no part of this version does.
 Result<CheckpointRequest> parse_checkpoint(std::string_view body);
+std::string to_json(const CheckpointRequest& request);
 
 // The body of POST /v1/checkpoints/{id}/ranges: bytes of a file in it that will not change any more.
 struct DeclaredRange {

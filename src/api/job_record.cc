@@ -34,6 +34,26 @@ void read_wait(Fields& fields, job::Job& job) {
   inner.read("next", wait.next);
 }
 
+Json to_object(const std::vector<job::SparePin>& spares) {
+  Json list = Json::array();
+  for (const job::SparePin& one : spares) list.push_back({{"pin", one.pin}, {"request", one.request}, {"owner", one.owner}, {"jobs", one.jobs}});
+  return list;
+}
+
+void read_spares(Fields& fields, std::vector<job::SparePin>& into) {
+  const Json* list = fields.array("spares");
+  if (list == nullptr) return;
+  for (const Json& item : *list) {
+    if (!item.is_object()) return fields.wrong("spares", "a list of objects");
+    Fields inner(item);
+    job::SparePin& spare = into.emplace_back();
+    inner.read("pin", spare.pin);
+    inner.read("request", spare.request);
+    inner.read("owner", spare.owner);
+    inner.read("jobs", spare.jobs);
+  }
+}
+
 }  // namespace
 
 void read_problems(Fields& fields, const char* name, std::vector<job::EntryProblem>& into) {
@@ -151,6 +171,7 @@ std::string to_record(const job::Job& job) {
   json["request"] = job.request;
   json["lease_epoch"] = job.lease_epoch;
   if (!job.problems.empty()) json["problems"] = to_object(job.problems);
+  if (!job.spares.empty()) json["spares"] = to_object(job.spares);
   return to_line(json);
 }
 
@@ -198,6 +219,7 @@ Result<job::Job> read_job(const Json& json) {
   read_error(fields, job);
   read_outcome(fields, job.outcome);
   read_problems(fields, "problems", job.problems);
+  read_spares(fields, job.spares);
   if (const auto known = job::state_named(state)) job.state = *known;
   else fields.wrong("state", "a state of a job");
   if (!from_hex(transfer, job.transfer)) fields.wrong("transfer", "32 hex digits");

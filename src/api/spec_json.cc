@@ -89,6 +89,7 @@ job::Spec read_spec(Fields& fields) {
   read_filters(fields, spec.filters);
   fields.read("only", spec.only);
   fields.read("alternatives", spec.alternatives);
+  fields.read("older", spec.older);
   fields.read("overwrite", spec.overwrite);
   fields.read("resume_verify", spec.resume_verify);
   read_checkpoint(fields, spec.checkpoint);
@@ -125,6 +126,7 @@ Json to_object(const job::Spec& spec) {
     json["filters"].push_back({{filter.kind == job::Filter::Kind::kInclude ? "include" : "exclude", filter.pattern}});
   if (spec.only) json["only"] = *spec.only;
   add("alternatives", spec.alternatives, defaults.alternatives);
+  add("older", spec.older, defaults.older);
   add("overwrite", spec.overwrite, defaults.overwrite);
   add("resume_verify", spec.resume_verify, defaults.resume_verify);
   if (spec.checkpoint) json["checkpoint"] = to_object(*spec.checkpoint);

@@ -85,25 +85,28 @@ namespace {
 
 // `latest` proves nothing: it is written before the closing barrier.
 Trouble check_deepspeed(const Look& look, std::string_view folder) {
-  std::vector<uint64_t> optimizer, replicas;  // of each process; of model parts, where nothing is partitioned
+  std::vector<uint64_t> optimizer, models, replicas;  // of each process; the same, where the model is partitioned, too; of model parts, where nothing is
   std::set<uint64_t> parts;
+  bool has_model = false;
   for (const File& file : look.listing.files) {
     if (!file.path.starts_with(folder) || !file.path.ends_with("_states.pt")) continue;
     if (Trouble trouble = check_zip(look, file)) return trouble;
     const std::string_view name = last_of(file.path);
     const auto part = number_after(name, "mp_rank_"), rank = number_after(name, "zero_pp_rank_");
     if (part) parts.insert(*part);
-    if (rank && name.ends_with("_optim_states.pt")) optimizer.push_back(*rank * 1'000'000 + part.value_or(0));
+    has_model |= name.ends_with("model_states.pt");
+    if (rank) (name.ends_with("_optim_states.pt") ? optimizer : models).push_back(*rank * 1'000'000 + part.value_or(0));
     if (!rank && part) replicas.push_back(*part);
   }
   if (optimizer.empty()) return check_ranks(look, replicas, "mp_rank_ file");
-  if (replicas.empty() && parts.empty()) return Incomplete{"missing", "there is no model file"};
+  if (!has_model) return Incomplete{"missing", "there is no model file"};
   // One per process: (data rank, model part) counted through, the parts of one rank together.
-  std::ranges::sort(optimizer);
-  std::vector<uint64_t> ranks;
-  const uint64_t width = std::max<uint64_t>(parts.size(), 1);
-  for (const uint64_t one : optimizer) ranks.push_back(one / 1'000'000 * width + one % 1'000'000);
-  return check_ranks(look, ranks, "optimizer file");
+  const auto check = [&](std::vector<uint64_t> files, const char* what) {
+    for (uint64_t& one : files) one = one / 1'000'000 * std::max<uint64_t>(parts.size(), 1) + one % 1'000'000;
+    return check_ranks(look, files, what);
+  };
+  if (Trouble trouble = models.empty() ? std::nullopt : check(models, "model file")) return trouble;
+  return check(optimizer, "optimizer file");
 }
 
 }  // namespace

@@ -217,6 +217,7 @@ int cancel(tideway_ticket& ticket, tideway_error* error) {
     }
   } else if (item && ticket.outbox->remove(*item)) {
     item->end(TIDEWAY_FAILED, cancelled);
+    item->part();
     return tell_success(error);
   }
   if (const std::string inbox = ticket.ticket->inbox(); ticket.ticket->jobs().empty() && !inbox.empty() && remove_request(inbox, ticket.ticket->id())) {

@@ -16,15 +16,28 @@ Outbox::~Outbox() {
 
 // False: there is no room, and nothing of its series to make some. With the lock.
 bool Outbox::takes_over(const std::shared_ptr<Item>& item, std::shared_ptr<Item>& dropped) {
-  const auto old = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) { return !entry.is_in_work && !entry.item->is_open() && entry.item->key() == item->key(); });
+  const auto may_give_way = [&](const Entry& entry) { return !entry.is_in_work && !entry.is_parting && !entry.item->is_open() && entry.item->key() == item->key(); };
+  const auto old = std::find_if(entries_.begin(), entries_.end(), may_give_way);
   if (old != entries_.end() && old->item->absorb(*item)) return true;
-  if (entries_.size() >= kItemsMax) {
+  if (count() >= kItemsMax) {
     if (old == entries_.end()) return false;
     dropped = old->item;
-    entries_.erase(old);
+    let_part(*old);
   }
   entries_.push_back({item, Clock::time_point()});
   return true;
+}
+
+uint64_t Outbox::count() const {
+  return static_cast<uint64_t>(std::count_if(entries_.begin(), entries_.end(), [](const Entry& entry) { return !entry.is_parting; }));
+}
+
+// What takes leave has as much room again; more than that stands still with the thread, and the oldest goes without. With the lock.
+void Outbox::let_part(Entry& old) {
+  old.is_parting = true;
+  old.due = {};
+  if (entries_.size() - count() <= kItemsMax) return;
+  entries_.erase(std::find_if(entries_.begin(), entries_.end(), [](const Entry& entry) { return entry.is_parting && !entry.is_in_work; }));
 }
 
 std::optional<Trouble> Outbox::put(const std::shared_ptr<Item>& item) {
@@ -72,7 +85,7 @@ std::optional<Trouble> Outbox::start() {
 }
 
 bool Outbox::has_only_open() const {
-  return std::all_of(entries_.begin(), entries_.end(), [](const Entry& entry) { return entry.item->is_open(); });
+  return std::all_of(entries_.begin(), entries_.end(), [](const Entry& entry) { return entry.is_parting || entry.item->is_open(); });
 }
 
 bool Outbox::flush(double seconds) {
@@ -94,7 +107,7 @@ void Outbox::finish() {
     came_.notify_one();
     if (!has_thread_) return;
     is_over = emptied_.wait_for(lock, kSpillTime, [&] { return has_ended_; });
-    dropped_ += entries_.size();
+    dropped_ += count();
   }
   // One that stands still in a file system must not keep the trainer from ending.
   if (is_over) thread_.join();
@@ -105,7 +118,7 @@ bool Outbox::hurry(const Item& item) {
   bool waited = false;
   {
     const std::lock_guard lock(mutex_);
-    const auto entry = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& one) { return one.item.get() == &item; });
+    const auto entry = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& one) { return one.item.get() == &item && !one.is_parting; });
     if (entry == entries_.end()) return false;
     entry->due = {};
     entry->is_hurried = entry->is_in_work;
@@ -117,24 +130,24 @@ bool Outbox::hurry(const Item& item) {
 
 bool Outbox::remove(const Item& item) {
   const std::lock_guard lock(mutex_);
-  return std::erase_if(entries_, [&](const Entry& entry) { return entry.item.get() == &item && !entry.is_in_work; }) > 0;
+  return std::erase_if(entries_, [&](const Entry& entry) { return entry.item.get() == &item && !entry.is_in_work && !entry.is_parting; }) > 0;
 }
 
 uint64_t Outbox::waiting() const {
   const std::lock_guard lock(mutex_);
-  return entries_.size();
+  return count();
 }
 
-std::shared_ptr<Item> Outbox::next(std::unique_lock<std::mutex>& lock) {
+std::optional<Outbox::Entry> Outbox::next(std::unique_lock<std::mutex>& lock) {
   while (true) {
     if (has_only_open()) emptied_.notify_all();
     const auto first = std::min_element(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) { return a.due < b.due; });
     if (first == entries_.end()) {
-      if (is_ending_) return nullptr;
+      if (is_ending_) return std::nullopt;
       came_.wait(lock);
     } else if (is_ending_ || first->due <= Clock::now()) {
       first->is_in_work = true;
-      return first->item;
+      return *first;
     } else {
       came_.wait_until(lock, Clock::time_point(first->due));
     }
@@ -152,22 +165,25 @@ void Outbox::done(const std::shared_ptr<Item>& item, std::optional<std::chrono::
   entry->due = std::exchange(entry->is_hurried, false) ? Clock::time_point() : Clock::now() + *pause;
 }
 
+void Outbox::run_one(const std::shared_ptr<Item>& item, bool is_parting, std::unique_lock<std::mutex>& lock) {
+  const bool spills = is_ending_;
+  lock.unlock();
+  std::optional<std::chrono::nanoseconds> pause;
+  tideway_error error{};
+  const int failed = guarded(&error, [&] {
+    if (is_parting) pause = item->part();
+    else if (spills) item->spill();
+    else pause = item->step();
+    return 0;
+  });
+  if (failed != 0) item->end(TIDEWAY_FAILED, {error.code, error.text, ""});
+  lock.lock();
+  done(item, spills ? std::nullopt : pause);
+}
+
 void Outbox::run() {
   std::unique_lock lock(mutex_);
-  while (const std::shared_ptr<Item> item = next(lock)) {
-    const bool spills = is_ending_;
-    lock.unlock();
-    std::optional<std::chrono::nanoseconds> pause;
-    tideway_error error{};
-    const int failed = guarded(&error, [&] {
-      if (spills) item->spill();
-      else pause = item->step();
-      return 0;
-    });
-    if (failed != 0) item->end(TIDEWAY_FAILED, {error.code, error.text, ""});
-    lock.lock();
-    done(item, pause);
-  }
+  while (const auto next_one = next(lock)) run_one(next_one->item, next_one->is_parting, lock);
   has_ended_ = true;
   emptied_.notify_all();
 }

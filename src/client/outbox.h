@@ -3,7 +3,8 @@
 // What a training hands over without waiting: a queue of at most kItemsMax items and the one thread that works them off. put() takes a
 // lock that is never held across a system call. Everything that may block is a step of an item, in the thread; a step says how long
 // until the next one, so an item that waits holds up no other.
-// Thread: any, but step() and spill() of an item, which are the queue's.
+// What makes room for a newer one has its leave to take there, too.
+// Thread: any, but step(), spill() and part() of an item, which are the queue's.
 #pragma once
 #include "client/trouble.h"
 
@@ -36,8 +37,10 @@ class Item {
   virtual std::optional<std::chrono::nanoseconds> step() = 0;
   // The end comes: to stable storage with it, without a gateway.
   virtual void spill() = 0;
-  // It goes undone. Under no lock.
+  // It goes undone. By any thread and under no lock, so it asks neither disk nor gateway.
   virtual void end(tideway_state state, const Trouble& trouble) = 0;
+  // A step behind end(): takes leave of whoever knows of it, and removes what was kept for it.
+  virtual std::optional<std::chrono::nanoseconds> part() { return std::nullopt; }
   // Takes over the work of a newer one with its key while it waits itself: what comes often never fills the queue. Under the lock.
   virtual bool absorb(const Item& newer) { return static_cast<void>(newer), false; }
   // It waits for its owner alone: nobody else can bring it to an end, and it makes no room for others. Under the lock.
@@ -53,7 +56,7 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
   ~Outbox();
   // Never blocks. What stood in the way of its thread, or nothing.
   std::optional<Trouble> put(const std::shared_ptr<Item>& item);
-  // Tries now what waits for another try. True: nothing is left in memory, but for what is open.
+  // Tries now what waits for another try. True: nothing is left in memory, but for what is open or has made room.
   bool flush(double seconds);
   // Nothing is tried any more; each item goes to its inbox. The thread ends with it, or is left behind when it stands still.
   void finish();
@@ -68,12 +71,16 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
     Clock::time_point due;
     bool is_in_work = false;
     bool is_hurried = false;  // while in work: what came may not have been seen
+    bool is_parting = false;  // it made room, and has only its leave to take
   };
   bool has_only_open() const;
+  uint64_t count() const;  // without those that are parting; with the lock
+  void let_part(Entry& old);
+  void run_one(const std::shared_ptr<Item>& item, bool is_parting, std::unique_lock<std::mutex>& lock);
   bool takes_over(const std::shared_ptr<Item>& item, std::shared_ptr<Item>& dropped);
   std::optional<Trouble> start();
   void run();
-  std::shared_ptr<Item> next(std::unique_lock<std::mutex>& lock);  // nothing: the end
+  std::optional<Entry> next(std::unique_lock<std::mutex>& lock);  // nothing: the end
   void done(const std::shared_ptr<Item>& item, std::optional<std::chrono::nanoseconds> pause);
 
   mutable std::mutex mutex_;

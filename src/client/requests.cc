@@ -86,12 +86,18 @@ bool Request::store() {
 }
 
 void Request::spill() {
-  if (!store()) end(TIDEWAY_FAILED, trouble_of(Fault::kDaemonUnreachable, "the client was closed before gateway or inbox took it"));
+  if (store()) return;
+  end(TIDEWAY_FAILED, trouble_of(Fault::kDaemonUnreachable, "the client was closed before gateway or inbox took it"));
+  on_refused();
+}
+
+std::optional<std::chrono::nanoseconds> Request::part() {
+  on_refused();
+  return std::nullopt;
 }
 
 void Request::end(tideway_state state, const Trouble& trouble) {
   line_->note(trouble);
-  on_refused();
   if (state == TIDEWAY_FAILED) ticket_->on_trouble(trouble);
   else ticket_->on_state(state);
 }

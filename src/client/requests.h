@@ -52,6 +52,7 @@ class Request : public Item {
   std::optional<std::chrono::nanoseconds> step() override { return send(); }
   void spill() override;
   void end(tideway_state state, const Trouble& trouble) override;
+  std::optional<std::chrono::nanoseconds> part() override;
 
  protected:
   virtual const char* target() const = 0;

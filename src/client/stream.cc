@@ -6,6 +6,7 @@ namespace {
 
 constexpr Duration kAskAgain = std::chrono::seconds(1);  // a gateway that was not there
 constexpr Duration kIdle = std::chrono::seconds(60);     // a declaration or the end wakes it up
+constexpr auto kPartMax = std::chrono::minutes(10);      // by then the gateway has seen by itself that nothing is written any more
 
 }  // namespace
 
@@ -91,9 +92,19 @@ bool StreamRequest::tell(End end) {
 }
 
 // Nothing was published, and nothing will be: one that does not hear it sees by itself that nothing is written any more.
-void StreamRequest::abandon() {
+Reply StreamRequest::abandon() {
   const std::string id = opened_.is_null() ? left_ : text_of(opened_, "id");
-  if (!id.empty()) line_->reach.ask("POST", place_of_stream(id, "abort"));
+  return id.empty() ? Reply() : line_->reach.ask("POST", place_of_stream(id, "abort"));
+}
+
+// One that was complete made room for a newer one: the gateway holds what came of it until it hears so.
+std::optional<std::chrono::nanoseconds> StreamRequest::part() {
+  CheckpointRequest::part();
+  const auto now = std::chrono::steady_clock::now();
+  if (!parts_until_) parts_until_ = now + kPartMax;
+  const Reply reply = abandon();
+  if (!reply.ok()) line_->note(*reply.trouble);
+  return !reply.ok() && reply.trouble->passes() && now < *parts_until_ ? std::optional<std::chrono::nanoseconds>(kAskAgain) : std::nullopt;
 }
 
 std::optional<std::chrono::nanoseconds> StreamRequest::step() {

@@ -31,6 +31,7 @@ class StreamRequest final : public CheckpointRequest {
 
   std::optional<std::chrono::nanoseconds> step() override;
   void spill() override;
+  std::optional<std::chrono::nanoseconds> part() override;
   bool is_open() const override { return end_so_far() == End::kNotYet; }
 
  private:
@@ -41,12 +42,13 @@ class StreamRequest final : public CheckpointRequest {
   bool open();
   std::optional<std::chrono::nanoseconds> finish();
   std::string place_of_stream(const std::string& id, const char* verb) const { return std::string(target()) + '/' + id + '/' + verb; }
-  void abandon();
+  Reply abandon();
   void give_up_stream(const Trouble& trouble);
 
   Json opened_;  // what the gateway answered; null: it has no stream of it
   std::string left_;  // the stream that the gateway may have still, though it goes whole now
   bool is_refused_ = false;
+  std::optional<std::chrono::steady_clock::time_point> parts_until_;
 
   mutable std::mutex mutex_;
   std::deque<FinalRange> ranges_;  // guarded by mutex_

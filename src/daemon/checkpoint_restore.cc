@@ -109,13 +109,14 @@ void Checkpoints::restore(const Restore& restore, Now now, Answer answer) {
 
 void Checkpoints::take_restore(const api::RestoreRequest& request, const http::Caller& caller, Now now, const Answer& answer, std::vector<session::Replica> replicas) {
   const auto older = request.fallback == api::RestoreRequest::Fallback::kToOlder ? session::OlderToo::kYes : session::OlderToo::kNo;
-  const std::vector<session::Replica> chosen = session::choose(std::move(replicas), {request.step, older});
+  const std::vector<session::Replica> chosen = session::choose(replicas, {request.step, older});
   const std::string what = request.step ? "step " + std::to_string(*request.step) : "a checkpoint";
   if (chosen.empty())
     return answer(Error{Fault::kSourceMissing, what + " of " + to_display(request.series + request.from) + " is published nowhere that this gateway knows", "see GET /v1/checkpoints, and tideway ls"});
   JobTable::Submission one;
   one.spec.sources = {chosen.front().source};
   for (size_t i = 1; i < std::min(chosen.size(), job::kSourcesMax); ++i) one.spec.alternatives.push_back(chosen[i].source);
+  if (older == session::OlderToo::kNo) one.spec.older = session::source_before(std::move(replicas), chosen.front().step);
   one.spec.destination = request.destination;
   one.spec.service = job::Class::kRestore;
   one.spec.patience = request.patience;

@@ -127,6 +127,7 @@ void CheckpointThread::say(CheckpointEvent event) {
 }
 
 void CheckpointThread::run() {
+  next_pins_ = read_clock() + config_.pins_every;
   while (true) {
     const Time now = read_clock();
     std::deque<CheckpointOrder> orders;
@@ -140,6 +141,7 @@ void CheckpointThread::run() {
     look_at_growth(now);
     look_at_watches(now);
     look_at_inboxes(now);
+    look_at_pins(now);
     wait_for_work(read_clock());
   }
 }
@@ -202,7 +204,7 @@ void CheckpointThread::take(CheckpointOrder order, Time now) {
 void CheckpointThread::drop(const DropPin& order) {
   std::erase_if(holds_, [&](const Holding& one) { return one.order().pin == order.pin && (order.owner == 0 || one.order().owner == order.owner); });
   const session::RootPtr root = root_named(order.root);
-  if (root == nullptr || !storage::is_pin_id(order.pin)) return;
+  if (root == nullptr || !(storage::is_pin_id(order.pin) || storage::is_pin_draft(order.pin))) return;
   const auto owner = storage::owner_of_pin(*root, order.pin);
   const bool is_his = order.owner == 0 || (owner.ok() && owner.value() == order.owner);
   if (!is_his && owner.ok()) log::warning("pin_left", "pin=" + to_display(order.pin) + " why=\"user " + std::to_string(order.owner) + " did not make it\"");
@@ -269,8 +271,18 @@ void CheckpointThread::look_at_inboxes(Time now) {
   inbox_pending_ = pending;
 }
 
+void CheckpointThread::look_at_pins(Time now) {
+  if (now < next_pins_) return;
+  next_pins_ = now + config_.pins_every;
+  const int64_t before = Duration(read_wall_clock().time_since_epoch() - config_.pin_idle).count();
+  for (const CheckpointThreadConfig::Root& root : config_.roots) {
+    PinsIdle idle{root.name, storage::pins_older_than(*root.root, before, kPinsIdleMax)};
+    if (!idle.pins.empty()) say(std::move(idle));
+  }
+}
+
 Time CheckpointThread::next_look() const {
-  Time next = inboxes_.empty() ? kNever : next_inbox_;
+  Time next = std::min(inboxes_.empty() ? kNever : next_inbox_, next_pins_);
   for (const Holding& holding : holds_) next = std::min(next, holding.next_look());
   for (const DirectoryWatch& watch : watches_) next = std::min(next, watch.next_look());
   for (const auto& [pin, watch] : growing_) next = std::min(next, watch.next_look());

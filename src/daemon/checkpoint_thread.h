@@ -67,7 +67,11 @@ struct Grew {
   std::string pin;
   Growth growth;
 };
-using CheckpointEvent = std::variant<HoldAnswered, Found, InboxRequest, PointerHeld, Grew>;
+struct PinsIdle {  // that nothing was put into for long
+  std::string root;
+  std::vector<std::string> pins;
+};
+using CheckpointEvent = std::variant<HoldAnswered, Found, InboxRequest, PointerHeld, Grew, PinsIdle>;
 
 struct CheckpointThreadConfig {
   struct Root {
@@ -81,12 +85,15 @@ struct CheckpointThreadConfig {
   std::vector<Root> roots;
   std::vector<Watch> watches;
   std::optional<uint32_t> group;  // of pins and inboxes
+  // How often pins are looked at, the first time so long behind the start, when the inboxes are read; and how old one is that is told.
+  Duration pins_every = std::chrono::hours(1), pin_idle = std::chrono::hours(24);
 };
 
 class CheckpointThread {
  public:
   static constexpr Duration kInboxEvery = std::chrono::milliseconds(500);
   static constexpr size_t kGrowingByInotify = 64;  // an instance each, of the 128 that a user has by default; more are looked at without
+  static constexpr size_t kPinsIdleMax = 1024;  // told at once, of a root; the rest at the next look
   static constexpr Duration kEventPause = std::chrono::milliseconds(20);  // between a change that inotify tells and the look
 
   // Errors: overloaded: no descriptor for the wake-up.
@@ -112,6 +119,7 @@ class CheckpointThread {
   void look_at_growth(Time now);
   void look_at_watches(Time now);
   void look_at_inboxes(Time now);
+  void look_at_pins(Time now);
   void say(CheckpointEvent event);
   Time next_look() const;
   void wait_for_work(Time now);
@@ -127,7 +135,7 @@ class CheckpointThread {
   std::map<std::string, GrowthWatch> growing_;  // by pin
   std::vector<DirectoryWatch> watches_;
   std::vector<Inbox> inboxes_;
-  Time next_inbox_{};
+  Time next_inbox_{}, next_pins_ = kNever;
   bool has_told_of_many_ = false;  // in the log
   bool is_stirred_ = false;  // something happened in a watched directory
   std::map<std::string, int> watched_;  // directories, with what inotify calls them

@@ -95,13 +95,6 @@ class Checkpoints {
     uint32_t owner = 0;  // uid that must have made it; 0: anybody may
     auto operator<=>(const PinKey&) const = default;
   };
-  // What a trainer submitted with a pin of its own, of a checkpoint that others' jobs are to hold already.
-  struct Spare {
-    api::CheckpointRequest request;
-    http::Caller caller;
-    std::vector<job::JobId> jobs;
-  };
-  static constexpr size_t kSparesMax = 1024;
   Checkpoints(const Parts& parts, std::vector<WatchConfig> watches) : parts_(parts), search_(parts.peers), retention_(parts.peers, parts.table), ahead_({parts.roots, parts.peers, parts.table, parts.runner}), watches_(std::move(watches)) {}
   void take_up();
   Result<std::vector<JobTable::Submission>> read(const Submission& submission) const;
@@ -129,8 +122,11 @@ class Checkpoints {
   std::vector<const job::Job*> jobs_that_name(const std::string& pin) const;
   bool is_needed(const DropPin& drop) const;
   void drop_unused_pin(const DropPin& drop);
-  void drop_when_held(Spare spare);
-  void look_at_spares(const job::Job& job, Now now);
+  bool spare_until_held(const job::SparePin& spare, job::WallTime wall);  // false: it goes now
+  void look_at_spares(const job::JobId& id, Now now);
+  void submit_spare(const job::JobId& id, const job::SparePin& spare, Now now);
+  void forget_spare(const job::JobId& id, const job::SparePin& spare, job::WallTime wall);
+  void drop_idle(const PinsIdle& idle);
   void ask_for_pointers(const job::Job& job);
   void answer_inbox(const InboxRequest& request, const Result<std::string>& answer);
   void submit_job(const InboxRequest& request, job::WallTime wall);
@@ -148,8 +144,8 @@ class Checkpoints {
   std::map<PinKey, std::set<job::JobId>> pins_;        // by whom they are needed
   std::set<PinKey> growing_;                           // of those, what nobody has called complete
   std::map<std::string, Bytes> pin_bytes_;             // of those made since the start
-  std::multimap<job::JobId, Spare> spares_;            // by a job that does not hold its checkpoint yet
   std::vector<job::JobId> arrived_;                    // held since the last turn
+  std::vector<job::JobId> left_spares_;                // an earlier process did not get to those of these
   uint64_t pins_made_ = 0, pins_guarded_ = 0;
 };
 

@@ -9,7 +9,6 @@
 #include "daemon/job_request.h"
 #include "job/job.h"
 
-#include <deque>
 #include <functional>
 #include <memory>
 #include <string>

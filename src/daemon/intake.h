@@ -23,6 +23,8 @@ class Intake {
   explicit Intake(const Parts& parts) : parts_(parts) {}
   // `done` may be called before this returns, or when the store has answered.
   void take(std::vector<JobTable::Submission> submissions, job::WallTime now, Done done);
+  // What was changed of jobs that there are is on stable storage. Errors: store_unavailable.
+  void keep(std::function<void(const Status& status)> done) { parts_.store.write(parts_.table.take_changes(), std::move(done)); }
 
  private:
   Result<std::vector<JobTable::Taken>> add(std::vector<JobTable::Submission> submissions, job::WallTime now);

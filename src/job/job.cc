@@ -228,8 +228,16 @@ bool goes_on_when_back(const Job& job, Fault why) {
   return why == Fault::kPeerUnreachable || (why == Fault::kPeerLost && job.attempts <= kPeersLostMax);
 }
 
-bool stumble(Job& job, WallTime now, const Error& why, Progressed progressed) {
+Error with_older(Error why, const std::string& older) {
+  if (older.empty() || why.exit_code() != row_of(Fault::kHashMismatch).exit_code) return why;
+  if (!why.next.empty()) why.next += "; ";
+  why.next += "the newest one before it is " + older + ": restore that step, or let older ones do (--fallback)";
+  return why;
+}
+
+bool stumble(Job& job, WallTime now, const Error& trouble, Progressed progressed) {
   if (job.state != State::kRunning) return false;
+  const Error why = with_older(trouble, job.spec.older);
   const bool waits = is_worth_waiting(job, why, progressed);
   job.attempts = progressed == Progressed::kYes ? 1 : job.attempts + 1;
   job.sources_tried = 0;  // the next attempt may go round again

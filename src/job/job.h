@@ -74,6 +74,16 @@ enum class Hold : uint8_t { kNone, kWanted, kPinned, kInPlace };
 std::string_view to_string(Hold hold);
 std::optional<Hold> hold_named(std::string_view name);
 
+// A pin that another request for the same checkpoint came with. It stays until one of these jobs holds the checkpoint: the trainer may have
+// deleted it since.
+struct SparePin {
+  std::string pin, request;  // its name, and the body it came with
+  uint32_t owner = 0;        // uid
+  std::vector<JobId> jobs;   // of that checkpoint
+  bool operator==(const SparePin&) const = default;
+};
+inline constexpr size_t kSparesMax = 16;  // of one job
+
 struct Job {
   JobId id;
   uint64_t number = 0;     // order of submission
@@ -97,6 +107,7 @@ struct Job {
   WallTime due{};          // of a recurring job: the next run
   Hold hold = Hold::kNone;
   std::string pin;         // of kPinned
+  std::vector<SparePin> spares;  // until it holds its checkpoint, or is over
   uint32_t sources_tried = 0;  // of a restore with alternatives, since one of them brought something
   bool is_at_risk = false; // its deadline is, as things stand
   JobId superseded_by;     // of a cancelled checkpoint: the newer one's
@@ -141,8 +152,10 @@ bool prefer_source(Job& job, const std::string& source, std::string peer);
 bool fail(Job& job, WallTime now, const Error& why);
 // A checkpoint is complete and held: it may start.
 bool take_hold(Job& job, Hold hold, std::string pin);
+// Of a checkpoint that cannot be verified wherever it is: names the one that may be restored instead. `older`: see Spec; empty: there is none.
+Error with_older(Error why, const std::string& older);
 // An attempt ended in trouble: by reaction and patience the job waits or fails. After progress its retries start again.
-bool stumble(Job& job, WallTime now, const Error& why, Progressed progressed);
+bool stumble(Job& job, WallTime now, const Error& trouble, Progressed progressed);
 // The daemon starts again: what ran then is queued.
 void recover(Job& job);
 

@@ -58,6 +58,7 @@ struct Spec {
   Class service = Class::kBestEffort;
   Patience patience = Patience::kJob;
   std::vector<std::string> alternatives;   // of a restore: where else the one source may be had, the best first
+  std::string older;                       // of a restore: the newest checkpoint before its own, when it was asked for; empty: none is known
   std::string overwrite = "never";         // or "if-older", of a single file; or "always"
   std::string resume_verify = "auto";      // or "all", "none": what of an earlier run is hashed again
   std::optional<Checkpoint> checkpoint;    // with series and maybe step

@@ -45,4 +45,10 @@ std::vector<Replica> choose(std::vector<Replica> replicas, const ReplicaWish& wi
   return replicas;
 }
 
+std::string source_before(std::vector<Replica> replicas, uint64_t step) {
+  std::erase_if(replicas, [&](const Replica& replica) { return replica.step >= step; });
+  const std::vector<Replica> newest = choose(std::move(replicas), {});
+  return newest.empty() ? std::string() : newest.front().source;
+}
+
 }  // namespace tideway::session

@@ -55,5 +55,7 @@ struct ReplicaWish {
   OlderToo older = OlderToo::kNo;
 };
 std::vector<Replica> choose(std::vector<Replica> replicas, const ReplicaWish& wish);
+// The nearest of the newest step before `step`, for whoever cannot have that one; empty: there is none.
+std::string source_before(std::vector<Replica> replicas, uint64_t step);
 
 }  // namespace tideway::session

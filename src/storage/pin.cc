@@ -18,6 +18,7 @@ namespace {
 constexpr uint32_t kStateMode = 0711;
 constexpr mode_t kRequestMode = 03770;  // setgid, sticky
 constexpr size_t kCopyPart = 64 << 10;
+constexpr std::string_view kDraft = ".part";
 
 ObjectName below_state(std::string_view name) { return single_name(std::string(kStateDirName)).child(name).value(); }
 
@@ -143,7 +144,8 @@ Result<PinCount> fill(const RootedDir& root, const ObjectName& source, const Obj
 
 }  // namespace
 
-bool is_pin_id(std::string_view id) { return id.size() <= kPinIdMax && is_component(id) && id.front() != '.' && !id.ends_with(".part"); }
+bool is_pin_id(std::string_view id) { return id.size() <= kPinIdMax && is_component(id) && id.front() != '.' && !id.ends_with(kDraft); }
+bool is_pin_draft(std::string_view name) { return name.ends_with(kDraft) && is_pin_id(name.substr(0, name.size() - kDraft.size())); }
 ObjectName pins_dir() { return below_state(kPinsName); }
 ObjectName inbox_dir() { return below_state(kInboxName); }
 
@@ -156,7 +158,7 @@ Status make_request_dirs(const RootedDir& root, std::optional<uint32_t> group) {
 
 Result<PinCount> make_pin(const RootedDir& root, const ObjectName& source, const std::string& id) {
   TIDEWAY_CHECK(is_pin_id(id) && !source.is_root());
-  const ObjectName part = pins_dir().child(id + ".part").value(), whole = pins_dir().child(id).value();
+  const ObjectName part = pins_dir().child(id + std::string(kDraft)).value(), whole = pins_dir().child(id).value();
   const auto there = root.stat_if_exists(whole);
   if (!there.ok()) return there.error();
   if (there.value()) return Error{Fault::kDestExists, "the pin " + to_display(id) + " is there already", "use another submission_id"};
@@ -174,6 +176,18 @@ Result<uint32_t> owner_of_pin(const RootedDir& root, const std::string& id) {
   struct stat info{};
   if (::fstat(dir.value().fd(), &info) != 0) return errno_error(root.side(), errno, "look at", root.shown(pins_dir().child(id).value()));
   return info.st_uid;
+}
+
+std::vector<std::string> pins_older_than(const RootedDir& root, int64_t ctime_ns, size_t most) {
+  std::vector<std::string> names, older;
+  const auto dir = root.open_dir(pins_dir());
+  if (!dir.ok() || !dir.value().for_each_name([&](std::string_view name) { names.emplace_back(name); }).ok()) return older;
+  for (std::string& name : names) {
+    if (older.size() == most) break;
+    const auto stat = dir.value().stat_if_exists(single_name(name));
+    if (stat.ok() && stat.value() && (is_pin_id(name) || is_pin_draft(name)) && stat.value()->ctime_ns < ctime_ns) older.push_back(std::move(name));
+  }
+  return older;
 }
 
 Status drop_pin(const RootedDir& root, const std::string& id) { return root.remove_tree(pins_dir().child(id).value()); }

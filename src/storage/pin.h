@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace tideway::storage {
 
@@ -25,6 +26,7 @@ inline constexpr size_t kPinIdMax = 128;
 inline constexpr size_t kPinDepthMax = 32;      // of directories in a checkpoint
 
 bool is_pin_id(std::string_view id);            // one component without a dot in front
+bool is_pin_draft(std::string_view name);       // of one that is being made, or whose maker died
 ObjectName pins_dir();
 ObjectName inbox_dir();
 
@@ -43,6 +45,9 @@ Result<PinCount> make_pin(const RootedDir& root, const ObjectName& source, const
 
 // The uid of whoever made it. Errors: source_missing.
 Result<uint32_t> owner_of_pin(const RootedDir& root, const std::string& id);
+
+// Names of at most `most` pins and drafts into which nothing was put since `ctime_ns` (UNIX time).
+std::vector<std::string> pins_older_than(const RootedDir& root, int64_t ctime_ns, size_t most);
 
 // Missing is fine.
 Status drop_pin(const RootedDir& root, const std::string& id);

@@ -130,6 +130,27 @@ class Streams(ClientCase):
         self.assertEqual(driver.call("flush", WAIT_S)[0], 0)
         self.assertEqual(driver.call("wait", PUBLISHED, WAIT_S), (0, "", ""))
 
+    def test_one_that_is_pushed_out_of_a_full_queue_is_told_to_the_gateway_until_it_hears_it(self):
+        root = self.root()
+        gateway = self.streaming_gateway(root)
+        hears = threading.Event()
+        gateway.answers["POST /v1/checkpoints/g1/abort"] = lambda request, body: request.reply(202, {}) if hears.is_set() else request.problem(503, "store_unavailable")
+        gateway.answers["POST /v1/checkpoints/g1/complete"] = lambda request, body: request.problem(503, "store_unavailable")
+        gateway.answers["POST /v1/checkpoints"] = lambda request, body: request.reply(202, {"id": "g1"}) if body.get("growing") else request.problem(503, "store_unavailable")
+        driver = self.driver()
+        driver.call("stream", root / "run/step-7", TO)
+        driver.call("declare", 0, 1, "a")
+        gateway.wait_for("POST", "/v1/checkpoints/g1/ranges")
+        self.checkpoint(root)
+        self.assertEqual(driver.call("complete")[0], 0)
+        gateway.wait_for("POST", "/v1/checkpoints/g1/complete")
+        self.assertEqual(driver.call("many", self.checkpoint(root, "run/step-8"), TO, 300)[0], 0)
+        gateway.wait_for("POST", "/v1/checkpoints/g1/abort", 2)
+        self.assertNotEqual(driver.call("wait", PUBLISHED, WAIT_S)[0], 0)
+        self.assertGreaterEqual(driver.counts()["dropped"], 1)
+        hears.set()
+        self.assertEqual(driver.call("close", 0)[0], 0)
+
     def test_a_gateway_that_knows_no_streams_gets_it_whole(self):
         root = self.root()
         gateway = self.streaming_gateway(root)

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # A checkpoint comes back from two replicas at once: the slower one brings less; one that dies, is damaged or is another tree costs only its
-# share; a gateway that is killed in the middle goes on from what is there; and with one replica all is as it was.
+# share; a gateway that is killed in the middle goes on from what is there; with one replica all is as it was; and what is damaged at all of
+# them is refused with the name of the one before it.
 source "$(dirname "$0")/lib.sh"
 make_sites 127.0.0.1 127.0.0.1
 trainer=$repo/tests/e2e/dcp.py
@@ -121,22 +122,23 @@ job_is 'job["state"] == "published"'
 whole paused
 
 # ---- a leaf that rotted at one ------------------------------------------------------------------------------------------------------
-flip() { python3 - "$work/wisconsin/data/large/step-1/__2_0.distcp" <<'PY'
+# flip FILE OFFSET: done twice, it is sound again.
+flip() { python3 - "$@" <<'PY'
 import os, sys
-status = os.stat(sys.argv[1])
+status, at = os.stat(sys.argv[1]), int(sys.argv[2])
 with open(sys.argv[1], "r+b") as file:
-    file.seek(12_000_000)
+    file.seek(at)
     byte = file.read(1)[0]
-    file.seek(12_000_000)
+    file.seek(at)
     file.write(bytes([byte ^ 1]))
 os.utime(sys.argv[1], ns=(status.st_atime_ns, status.st_mtime_ns))
 PY
 }
-flip
+flip "$work/wisconsin/data/large/step-1/__2_0.distcp" 12000000
 submit rotten
 job_is 'job["state"] == "published"'
 whole rotten
-flip
+flip "$work/wisconsin/data/large/step-1/__2_0.distcp" 12000000
 
 # ---- one that is another tree under the same name -----------------------------------------------------------------------------------
 rm -r "$work/oslo/data/large/step-1"
@@ -147,6 +149,24 @@ submit either
 job_is 'job["state"] == "published" and "sources" in job["outcome"]'
 whole either
 said atlanta 'code=manifest_mismatch'
+
+# ---- rotten wherever it is ------------------------------------------------------------------------------------------------------------
+# Whoever cannot have it is told which one there is before it; nothing of it appears.
+mkdir "$here/few"
+for step in 1 2; do
+  python3 "$trainer" save "$here/few/step-$step" "$step" 2 1000000
+  for site in wisconsin oslo; do tideway copy -q "$here/few/step-$step" "$site:data/few/step-$step"; done
+done
+for site in wisconsin oslo; do flip "$work/$site/data/few/step-2/__0_0.distcp" 500000; done
+for how in "--latest" "--step 2" "--direct --latest"; do
+  refuses 8 source_corrupt "data/few/step-1: restore that step" tideway restore -q $how any:data/few "$here/whole"
+  absent "$here/whole"
+done
+submit waits few
+job_is 'job["state"] == "waiting" and "data/few/step-1" in job["wait"]["next"]'
+tideway jobs cancel "$job" > /dev/null
+tideway restore -q any:data/few --latest --fallback "$here/whole"
+same_tree "$here/few/step-1" "$here/whole"
 
 # ---- one replica --------------------------------------------------------------------------------------------------------------------
 before=$(grep -c gather_started "$work/atlanta.log" || :)

@@ -8,13 +8,14 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 import unittest
 
 from support import REPOSITORY, WAIT_S, Case
 
 import tideway
-from tideway import notes, reach, streams, submissions
+from tideway import notes, outbox, reach, streams, submissions
 from tideway.__main__ import main
 
 logging.getLogger("tideway").setLevel(logging.CRITICAL)
@@ -90,6 +91,41 @@ class Streams(Growing):
         with self.assertRaises(tideway.TidewayError) as raised:
             stream.ticket.wait(timeout=WAIT_S)
         self.assertEqual(raised.exception.code, "cancelled")
+
+    def pushed_out(self):
+        """The ticket of a stream that has ended, is not complete, and makes room for a newer checkpoint of its series."""
+        with tideway.stream_checkpoint(self.path, "wisconsin:ckpt/run", series="run") as stream:
+            self.wait_until(lambda: stream._request._id == "g1")
+        for i in range(outbox.ITEMS_MAX - 1):
+            tideway.replicate_checkpoint(self.top / f"none/{i}", to="a:b/c", series=str(i))
+        newer = tideway.replicate_checkpoint(self.top / "run/step-8", to="wisconsin:ckpt/run", series="run")
+        self.assertEqual((newer.state, stream.ticket.state, notes.counts["queue_full"]), ("queued", "superseded", 1))
+        return stream.ticket
+
+    def test_one_that_is_pushed_out_of_a_full_queue_is_told_to_the_gateway(self):
+        gateway = self.streaming_gateway()
+        self.pushed_out()
+        gateway.wait_for("POST", "/v1/checkpoints/g1/abort")
+        self.wait_until(lambda: not any(entry.is_parting for entry in outbox._outbox._entries))
+
+    def test_it_is_told_again_until_the_gateway_hears_it_and_keeps_nobody_waiting(self):
+        gateway = self.streaming_gateway()
+        hears = threading.Event()
+        gateway.answers["POST /v1/checkpoints/g1/abort"] = lambda request, body: request.reply(202, {}) if hears.is_set() else request.problem(503, "store_unavailable")
+        self.pushed_out()
+        gateway.wait_for("POST", "/v1/checkpoints/g1/abort", 3)
+        self.assertTrue(any(entry.is_parting for entry in outbox._outbox._entries))
+        hears.set()
+        self.wait_until(lambda: not any(entry.is_parting for entry in outbox._outbox._entries))
+        self.assertEqual(notes.counts["stream_unsaid"], 0)
+
+    def test_what_the_gateway_never_hears_is_given_up_loudly(self):
+        self.set_constant(streams, "PART_MAX_S", 0.05)
+        gateway = self.streaming_gateway()
+        gateway.answers["POST /v1/checkpoints/g1/abort"] = lambda request, body: request.problem(503, "store_unavailable")
+        self.pushed_out()
+        self.wait_until(lambda: notes.counts["stream_unsaid"] == 1)
+        self.wait_until(lambda: not any(entry.is_parting for entry in outbox._outbox._entries))
 
     def test_a_gateway_that_knows_no_streams_gets_it_whole(self):
         gateway = self.gateway(self.top)

@@ -12,6 +12,7 @@ import socketserver
 import sys
 import tempfile
 import threading
+import time
 import unittest
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
@@ -171,6 +172,12 @@ class Case(unittest.TestCase):
             with box._lock:
                 box._entries[:] = [entry for entry in box._entries if entry.in_work]
         self.addCleanup(clear)
+
+    def wait_until(self, is_so):
+        ends = time.monotonic() + WAIT_S
+        while not is_so():
+            self.assertLess(time.monotonic(), ends, "it is not so in time")
+            time.sleep(0.01)
 
     def set_constant(self, module, name, value):
         before = getattr(module, name)

@@ -28,6 +28,19 @@ TEST(CheckpointJson, WhatAHookSaysIsRead) {
   EXPECT_EQ(request.value().supersede, job::Checkpoint::Supersede::kLatest);
 }
 
+TEST(CheckpointJson, WhatAHookSaysIsReadAsItIsWritten) {
+  for (const std::string_view body : {kFull, std::string_view(R"({"path":"a:b/c","to":["w:d/e","o:d/e"],"rpo":"90s","supersede":"all","world":8,"keep":3,"labels":{"team":"a"},"deadline":"2027-01-01T00:00:00.250Z"})"),
+                                      std::string_view(R"({"path":"a:b/c","to":["w:d/e"],"growing":true})")}) {
+    const auto request = parse_checkpoint(body);
+    ASSERT_TRUE(request.ok()) << request.error().what;
+    const auto again = parse_checkpoint(to_json(request.value()));
+    ASSERT_TRUE(again.ok()) << again.error().what;
+    EXPECT_EQ(to_json(again.value()), to_json(request.value()));
+    EXPECT_EQ(std::tie(again.value().to, again.value().rpo, again.value().world, again.value().keep, again.value().deadline, again.value().supersede, again.value().source, again.value().pin, again.value().labels),
+              std::tie(request.value().to, request.value().rpo, request.value().world, request.value().keep, request.value().deadline, request.value().supersede, request.value().source, request.value().pin, request.value().labels));
+  }
+}
+
 TEST(CheckpointJson, WhatNothingObeysYetIsRefusedAndNotPassedOver) {
   const auto with = [](const std::string& field) { return R"({"path":"a:b/c","to":["w:d/e"],)" + field + "}"; };
   EXPECT_EQ(trouble(with(R"("member":[0,1])")), "");

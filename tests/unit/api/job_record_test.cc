@@ -25,6 +25,7 @@ job::Spec full_spec() {
   spec.patience = job::Patience::kCommand;
   spec.overwrite = "if-older";
   spec.alternatives = {"paris:data/a"};
+  spec.older = "paris:data/step-8000";
   spec.checkpoint = {"dcp", "data:a", 8, "4f0c", {"latest"}, job::Checkpoint::Supersede::kAll, 5s, 3};
   spec.submission_id = "run-7";
   spec.every = 30min;
@@ -98,6 +99,7 @@ TEST(JobRecord, EverythingComesBack) {
   job.run_of = "fedcba9876543210";
   job.runs = 3;
   job.removed = job::WallTime(1764000000002ms);
+  job.spares = {{"4f0c", "{\"path\":\"data:a\"}", 1000, {"0123456789abcdef"}}};
   const auto back = parse_record(to_record(job));
   ASSERT_TRUE(back.ok()) << back.error().what;
   EXPECT_EQ(to_record(back.value()), to_record(job));
@@ -109,6 +111,7 @@ TEST(JobRecord, EverythingComesBack) {
   EXPECT_EQ(back.value().error->fault, Fault::kHashMismatch);
   EXPECT_EQ(back.value().created, job.created);
   EXPECT_EQ(back.value().removed, job.removed);
+  EXPECT_EQ(back.value().spares, job.spares);
 }
 
 TEST(JobRecord, WhatALaterVersionAddedIsPassedOver) {

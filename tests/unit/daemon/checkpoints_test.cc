@@ -3,6 +3,7 @@
 // Users who speak of the same pins and checkpoints, with a gateway that has no peer to send to: all is about what is held for whom.
 #include "daemon/checkpoints.h"
 
+#include "api/job_record.h"
 #include "base/clock.h"
 #include "store/memory_job_store.h"
 #include "support/temp_root.h"
@@ -42,15 +43,25 @@ class CheckpointsTest : public testing::Test {
     for (const char* user : {"nobody", "daemon"}) grants.push_back({LocalGrant::Who::kUser, user, "data", {}, {session::GrantOp::kRead}, "test"});
     grants_ = LocalGrants::resolve(grants).value();
     peers_.emplace(*gateway_, std::vector<session::PeerConfig>{{"wisconsin", Endpoint::parse("127.0.0.1:9").value(), crypto::IdentityPattern::parse(test::kWisconsin).value()}});
-    table_.emplace(store::Contents(), read_wall_clock());
+    start({}, {});
+  }
+  void TearDown() override { checkpoints_.reset(); }
+  void start(store::Contents contents, CheckpointThreadConfig thread) {
+    table_.emplace(std::move(contents), read_wall_clock());
     runner_.emplace(*gateway_, *peers_, *table_, ShareRules(), 1);
     store_ = StoreThread::start(std::make_unique<store::MemoryJobStore>()).value();
     intake_.emplace(Intake::Parts{*table_, *store_});
-    CheckpointThreadConfig thread;
     thread.roots.push_back({"data", root_.path().string(), gateway_->roots().find("data", storage::Side::kSource)});
     checkpoints_ = Checkpoints::start({gateway_->roots(), *peers_, *table_, *runner_, *intake_, grants_}, std::move(thread)).value();
   }
-  void TearDown() override { checkpoints_.reset(); }
+  // As after kill -9: what is known is what the store was told.
+  void restart(CheckpointThreadConfig thread = {}) {
+    store::Contents contents;
+    for (const auto& [id, job] : table_->all()) contents.jobs.push_back(api::parse_record(api::to_record(job)).value());
+    std::ranges::sort(contents.jobs, {}, &job::Job::number);
+    checkpoints_.reset();
+    start(std::move(contents), std::move(thread));
+  }
 
   static Checkpoints::Now now() { return {read_clock(), read_wall_clock()}; }
   void save(const std::string& name) const {
@@ -175,6 +186,62 @@ TEST_F(CheckpointsTest, ATrainersPinTakesOverWhenTheCheckpointGoesBeforeItIsHeld
   std::filesystem::remove_all(root_ / "mine/step-1");
   EXPECT_TRUE(comes([&] { return has_failed(gateway_user_) && is_pinned(trainer_); }));
   EXPECT_TRUE(root_.exists(".tideway/pins/p/.metadata"));
+}
+
+TEST_F(CheckpointsTest, ATrainersPinIsKnownBehindARestart) {
+  root_.write("mine/step-1/__0_0.distcp", "shard");
+  make_pin("p", trainer_);
+  ASSERT_TRUE(submit(gateway_user_, {"mine/step-1"}).ok());
+  ASSERT_TRUE(submit(trainer_, {"mine/step-1", "p"}).ok());
+  ASSERT_TRUE(submit(trainer_, {"mine/step-1", "p"}).ok()) << "and again, as one that was not answered does";
+  EXPECT_EQ(job_of(gateway_user_)->spares.size(), 1U);
+  restart();
+  ASSERT_TRUE(comes([&] { return job_of(gateway_user_)->wait && job_of(gateway_user_)->wait->what.find(':') != std::string::npos; })) << "it was looked at";
+  EXPECT_TRUE(root_.exists(".tideway/pins/p/.metadata"));
+  root_.write("mine/step-1/.metadata", "marker");
+  EXPECT_TRUE(comes([&] { return is_pinned(gateway_user_) && !root_.exists(".tideway/pins/p"); }));
+  EXPECT_TRUE(job_of(gateway_user_)->spares.empty());
+}
+
+TEST_F(CheckpointsTest, ATrainersPinTakesOverBehindARestartToo) {
+  root_.write("mine/step-1/__0_0.distcp", "shard");
+  make_pin("p", trainer_);
+  ASSERT_TRUE(submit(gateway_user_, {"mine/step-1"}).ok());
+  ASSERT_TRUE(submit(trainer_, {"mine/step-1", "p"}).ok());
+  std::filesystem::remove_all(root_ / "mine/step-1");
+  restart();
+  EXPECT_TRUE(comes([&] { return has_failed(gateway_user_) && is_pinned(trainer_); }));
+  EXPECT_TRUE(root_.exists(".tideway/pins/p/.metadata"));
+  restart();
+  EXPECT_TRUE(is_pinned(trainer_));
+  EXPECT_TRUE(job_of(gateway_user_)->spares.empty()) << "it is not submitted for good";
+}
+
+// The process died when the job was over, and before it came to what was spared for it.
+TEST_F(CheckpointsTest, ATrainersPinThatNobodyCameToIsDroppedByTheNextProcess) {
+  root_.write("mine/step-1/__0_0.distcp", "shard");
+  make_pin("p", trainer_);
+  ASSERT_TRUE(submit(gateway_user_, {"mine/step-1"}).ok());
+  ASSERT_TRUE(submit(trainer_, {"mine/step-1", "p"}).ok());
+  table_->change(job_of(gateway_user_)->id, read_wall_clock(), [](job::Job& job) { return job::cancel(job, read_wall_clock()); });
+  restart();
+  EXPECT_TRUE(comes([&] { return !root_.exists(".tideway/pins/p"); }));
+  EXPECT_TRUE(job_of(gateway_user_)->spares.empty());
+}
+
+TEST_F(CheckpointsTest, APinThatNobodyNamesForLongGoes) {
+  root_.write("mine/step-1/__0_0.distcp", "shard");
+  save("other/step-2");
+  for (const char* pin : {"spared", "named", "lost", "lost.part"}) make_pin(pin, trainer_);
+  ASSERT_TRUE(submit(gateway_user_, {"mine/step-1"}).ok());
+  ASSERT_TRUE(submit(trainer_, {"mine/step-1", "spared"}).ok());
+  ASSERT_TRUE(submit(trainer_, {"other/step-2", "named"}).ok());
+  CheckpointThreadConfig often;
+  often.pins_every = std::chrono::milliseconds(20);
+  often.pin_idle = std::chrono::seconds(-1);  // those that were just made count
+  restart(std::move(often));
+  EXPECT_TRUE(comes([&] { return is_pinned(trainer_) && !root_.exists(".tideway/pins/lost") && !root_.exists(".tideway/pins/lost.part"); }));
+  for (const char* pin : {"spared", "named"}) EXPECT_TRUE(root_.exists(std::string(".tideway/pins/") + pin + "/.metadata")) << pin;
 }
 
 }  // namespace

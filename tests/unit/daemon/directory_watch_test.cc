@@ -57,6 +57,54 @@ TEST_F(DirectoryWatchTest, EachCheckpointIsFoundOnceWhenItIsQuiet) {
   EXPECT_EQ(names(runs.look(quiet_, Time{13s})), "step-10@10 ") << "its job failed";
 }
 
+// As torch.save ends: a directory of ten bytes behind thirty others.
+std::string zip_file() {
+  std::string file(30, 'x');
+  file.append(10, 'd').append("PK\5\6").append(8, '\0');
+  for (const char length : {'\12', '\36'}) file.append(1, length).append(3, '\0');
+  return file.append(2, '\0');  // without a comment
+}
+
+std::string safetensors_file() {
+  const std::string header = R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}})";
+  return std::string(1, static_cast<char>(header.size())) + std::string(7, '\0') + header + "data";
+}
+
+// Real files of each format that a [[watch]] may name. The last one to come makes it complete; a single file is cut before.
+TEST_F(DirectoryWatchTest, OfEachFormatWhatIsCompleteIsFoundAndNothingBefore) {
+  struct Saved {
+    const char* name;
+    checkpoint::Kind kind;
+    std::vector<std::pair<std::string, std::string>> files;  // "": it is one
+  };
+  using enum checkpoint::Kind;
+  const Saved all[] = {{"step-1", kDcp, {{"__0_0.distcp", "shard"}, {".metadata", "marker"}}},
+                       {"step-2.pt", kTorch, {{"", zip_file()}}},
+                       {"step-3", kSafetensors, {{"model.safetensors.index.json", R"({"weight_map":{"a":"model-1.safetensors"}})"}, {"model-1.safetensors", safetensors_file()}}},
+                       {"checkpoint-4", kHf, {{"model.safetensors", safetensors_file()}, {"rng_state.pth", zip_file()}, {"trainer_state.json", R"({"global_step":4})"}}},
+                       {"epoch=0-step=5.ckpt", kLightning, {{"", zip_file()}}},
+                       {"global_step6", kDeepspeed, {{"zero_pp_rank_0_mp_rank_00_optim_states.pt", zip_file()}, {"mp_rank_00_model_states.pt", zip_file()}}},
+                       {"iter_0000007", kMegatron, {{"__0_0.distcp", "shard"}, {".metadata", "marker"}, {"common.pt", zip_file()}, {"metadata.json", R"({"sharded_backend":"torch_dist"})"}}},
+                       {"8", kOrbax, {{"state/manifest.ocdbt", "array"}, {"_CHECKPOINT_METADATA", R"({"commit_timestamp_nsecs":2})"}}}};
+  Time now{};
+  for (const Saved& saved : all) {
+    const auto place = [&](const std::string& file) { return "runs/" + std::string(saved.name) + (file.empty() ? "" : "/" + file); };
+    const auto& [last, whole] = saved.files.back();
+    DirectoryWatch runs = watch(WatchConfig::Existing::kAll, {}, {saved.kind, 1});
+    for (const auto& [file, content] : saved.files)
+      if (file != last) root_.write(place(file), content);
+    if (last.empty()) root_.write(place(last), whole.substr(0, whole.size() - 1));
+    for (const Duration after : {1s, 5s}) EXPECT_EQ(names(runs.look(quiet_, now + after)), "") << saved.name;
+    EXPECT_TRUE(runs.incomplete().contains(saved.name)) << saved.name;
+    root_.write(place(last), whole);
+    std::string found;
+    for (const Duration after : {6s, 10s}) found += names(runs.look(quiet_, now + after));
+    EXPECT_TRUE(found.starts_with(std::string(saved.name) + '@') && found.find(' ') == found.size() - 1) << saved.name << " found: " << found;
+    std::filesystem::remove_all(root_ / "runs");
+    now += 20s;
+  }
+}
+
 TEST_F(DirectoryWatchTest, OfWhatIsThereAtTheStartAsManyGoAsAreWanted) {
   for (const char* name : {"step-10", "step-20", "step-9"}) save(name);
   struct Row { WatchConfig::Existing existing; std::string found; };

@@ -228,6 +228,24 @@ TEST(Job, ARestoreGoesOnFromTheSourceThatBroughtMost) {
   EXPECT_FALSE(prefer_source(job, "d:r/x", "d"));
 }
 
+TEST(Job, ARestoreThatCannotBeVerifiedNamesTheOneBefore) {
+  const Error rotten{Fault::kSourceCorrupt, "1 of 4 entries failed", "repair it"};
+  Job waits = job_in(State::kRunning), ends = job_in(State::kRunning), lost = job_in(State::kRunning), alone = job_in(State::kRunning);
+  for (Job* job : {&waits, &ends, &lost}) job->spec.older = "b:r/step-7";
+  ends.spec.patience = Patience::kCommand;
+  EXPECT_TRUE(stumble(waits, kNow, rotten, Progressed::kNo));
+  EXPECT_TRUE(stumble(ends, kNow, rotten, Progressed::kNo));
+  EXPECT_TRUE(stumble(lost, kNow, kLost, Progressed::kNo));
+  EXPECT_TRUE(stumble(alone, kNow, rotten, Progressed::kNo));
+  ASSERT_TRUE(waits.wait && ends.error && lost.wait && alone.wait);
+  EXPECT_EQ(waits.wait->next.substr(0, 10), "repair it;");
+  EXPECT_NE(waits.wait->next.find("b:r/step-7"), std::string::npos);
+  EXPECT_EQ(ends.error->exit_code(), 8);
+  EXPECT_NE(ends.error->next.find("b:r/step-7"), std::string::npos);
+  EXPECT_EQ(lost.wait->next.find("b:r/step-7"), std::string::npos) << "what was lost may be had again";
+  EXPECT_EQ(alone.wait->next, "repair it") << "there is none before";
+}
+
 TEST(Job, WhatNeverWasCompleteFails) {
   Job job = job_in(State::kWaiting);
   job.hold = Hold::kWanted;

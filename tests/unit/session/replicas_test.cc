@@ -60,6 +60,15 @@ TEST(Replicas, OfTheNewestStepComeInTheirOrder) {
   EXPECT_TRUE(choose({}, {}).empty());
 }
 
+TEST(Replicas, TheOneBeforeAStepIsTheNearestOfTheNewestBeforeIt) {
+  using namespace std::chrono_literals;
+  const std::vector<Replica> all{{"a:r/step-10", 10, 9s}, {"b:r/step-10", 10, 1s}, {"a:r/step-20", 20}, {"b:r/step-5", 5}};
+  EXPECT_EQ(source_before(all, 20), "b:r/step-10");
+  EXPECT_EQ(source_before(all, 10), "b:r/step-5");
+  EXPECT_EQ(source_before(all, 5), "");
+  EXPECT_EQ(source_before(all, 100), "a:r/step-20");
+}
+
 TEST(Replicas, TheNearestOfAStepComesFirst) {
   using namespace std::chrono_literals;
   EXPECT_LT(expected(10_Gbit, 80ms), expected(1_Gbit, 1ms)) << "a fast path is nearer than a short one";

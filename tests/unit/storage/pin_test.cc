@@ -92,7 +92,22 @@ TEST_F(PinTest, FoldersForTrainersCannotBeEmptiedByOneOfThem) {
   EXPECT_EQ(root_.stat(".tideway").st_mode & 07777U, 0711U);
 }
 
+TEST_F(PinTest, ThoseIntoWhichNothingIsPutAnyMoreAreNamedWholeOrNot) {
+  root_.write("step-1/x", "x");
+  ASSERT_TRUE(pin("step-1", "a").ok());
+  root_.write(".tideway/pins/b.part/left", "by an attempt that was killed");
+  root_.write(".tideway/pins/.hidden/x", "no pin");
+  const int64_t later = 1'000'000'000LL * (::time(nullptr) + 3600);
+  auto older = pins_older_than(dir_, later, 10);
+  std::ranges::sort(older);
+  EXPECT_EQ(older, (std::vector<std::string>{"a", "b.part"}));
+  EXPECT_EQ(pins_older_than(dir_, later, 1).size(), 1U);
+  EXPECT_TRUE(pins_older_than(dir_, 1'000'000'000LL, 10).empty());
+}
+
 TEST_F(PinTest, IdsAreNames) {
+  EXPECT_TRUE(is_pin_draft("a.part"));
+  for (const char* name : {"a", ".part", "..part", "a.part.part"}) EXPECT_FALSE(is_pin_draft(name)) << name;
   EXPECT_TRUE(is_pin_id("4f0c2d"));
   for (const char* id : {"", ".", "..", "a/b", ".hidden", "a.part"}) EXPECT_FALSE(is_pin_id(id)) << id;
   EXPECT_FALSE(is_pin_id(std::string(kPinIdMax + 1, 'a')));
