@@ -35,6 +35,8 @@ std::optional<size_t> compress(const RawBlock& raw, Codec& codec, Effort& effort
 
 }  // namespace
 
+void hash(RawBlock& block) { hash_segments(block); }
+
 bool hash_and_compare(RawBlock& block, std::span<const Hash128> base) {
   TIDEWAY_CHECK(base.size() == block.segments.size());
   hash_segments(block);

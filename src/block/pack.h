@@ -12,6 +12,8 @@
 
 namespace tideway::block {
 
+void hash(RawBlock& block);  // its segments
+
 // Hashes the segments, and says whether each is the one of `base`: one hash for each segment.
 bool hash_and_compare(RawBlock& block, std::span<const Hash128> base);
 

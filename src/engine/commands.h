@@ -161,6 +161,8 @@ struct StartSource {
   messages::TransferOptions options;
   // kManifestOnly: list, dry run. kGrowing: what is still being written, as far as Grown says that it is final; it never ends by itself.
   enum class Content : uint8_t { kWithData, kManifestOnly, kGrowing } content = Content::kWithData;
+  // What a sink says to have: taken on its word, or, where the root is to be signed, proven (transfer/sender.h).
+  enum class Held : uint8_t { kTaken, kProven } held = Held::kTaken;
 };
 
 // Whole leaves of a file below the source that will not change any more, as far as anybody knows: they go ahead (transfer/ahead_name.h).
@@ -251,6 +253,8 @@ using IoCommand = std::variant<StartSource, SourceAccepted, StartSink, FromPeer,
 struct ToPeer {
   TransferHandle transfer;
   TransferMessage message;
+  // Of a TransferRoot: whether each hash in it was read here, or is that of a tree that was published here. Only then may it be signed.
+  enum class Root : uint8_t { kClaimed, kProven } root = Root::kClaimed;
 };
 struct PeerMessageTaken {  // one FromPeer was digested
   TransferHandle transfer;
@@ -301,10 +305,12 @@ struct BlockToPack {
   block::Pressure pressure = block::Pressure::kSteady;
   block::RawBlock block;
   std::vector<Hash128> base = {};   // one for each segment, or none: where all agree, the block is not sent
+  enum class Use : uint8_t { kSend, kHash } use = Use::kSend;
 };
-// cpu → io: the hashes of what was packed; the block itself went on to the net worker, unless the sink has all of it.
+// cpu → io: the hashes of what was packed; the block itself went on to the net worker, unless the sink has all of it, or it was only to
+// be hashed.
 struct BlockPacked {
-  enum class Goes : uint8_t { kOut, kNowhere } goes = Goes::kOut;
+  enum class Goes : uint8_t { kOut, kNowhere, kHashed } goes = Goes::kOut;
   TransferHandle transfer;
   LaneHandle lane;
   BlockKey key;

@@ -41,8 +41,10 @@ bool CpuWorker::pack_one(IoCpuRings& io) {
   const uint32_t net_worker = net_worker_of(job->lane);
   effort.on_pressure(job->pressure);
   BlockPacked report{.transfer = job->transfer, .lane = job->lane, .key = job->block.key, .segments = {}, .raw_size = job->block.raw_size};
-  if (!job->base.empty() && block::hash_and_compare(job->block, job->base)) {
-    report.goes = BlockPacked::Goes::kNowhere;
+  const bool is_hashed_only = job->use == BlockToPack::Use::kHash;
+  if (is_hashed_only) block::hash(job->block);
+  if (is_hashed_only || (!job->base.empty() && block::hash_and_compare(job->block, job->base))) {
+    report.goes = is_hashed_only ? BlockPacked::Goes::kHashed : BlockPacked::Goes::kNowhere;
     report.segments = std::move(job->block.segments);
     job->block.bytes.reset();
     pass_on(io.packed, std::move(report), *rings_.io_bell);

@@ -70,25 +70,36 @@ bool PublishedEntries::has_rotted(const block::Segment& segment) {
 }
 
 // Of the leaves from the front on it says only what they fold to. With several sources those are all stand-ins, or none is.
-bool PublishedEntries::is_other(const messages::HeldObject& held) {
+PublishedEntries::Kept PublishedEntries::compare(const messages::HeldObject& held) {
   const auto file = files_.find(held.object);
-  if (file == files_.end()) return false;
+  if (file == files_.end()) return Kept::kUnknown;
   const auto [first_leaf, size] = file->second;
   digest::LeafFold fold(size), stand_ins(size);
   for (uint32_t leaf = 0; leaf < held.leaves;) {
     const auto stored = stored_from(first_leaf + leaf, held.leaves - leaf);
-    if (stored.empty() || std::ranges::find(stored, Hash128{}) != stored.end()) return false;
+    if (stored.empty() || std::ranges::find(stored, Hash128{}) != stored.end()) return Kept::kUnknown;
     for (const Hash128& hash : stored) {
       stand_ins.add(leaf, kStandIn);
       fold.add(leaf++, hash);
     }
   }
-  if (fold.folded().tops != held.tops && stand_ins.folded().tops != held.tops) return true;
+  bool is_same = fold.folded().tops == held.tops, is_stand_in = stand_ins.folded().tops == held.tops;
+  if (!is_same && !is_stand_in) return Kept::kOther;
+  bool is_stored = true;
   for (const messages::HeldRun& run : held.runs) {
-    for (uint32_t i = 0; i < run.hashes.size(); ++i)
-      if (run.hashes[i] != kStandIn && has_rotted({held.object, run.first + i, 0, run.hashes[i]})) return true;
+    for (uint32_t i = 0; i < run.hashes.size(); ++i) {
+      if (run.hashes[i] == kStandIn) {
+        is_same = false;
+        continue;
+      }
+      is_stand_in = false;
+      const auto stored = stored_from(first_leaf + run.first + i, 1);
+      if (stored.empty() || stored[0] == Hash128{}) is_stored = false;
+      else if (stored[0] != run.hashes[i]) return Kept::kOther;
+    }
   }
-  return false;
+  if (is_stand_in) return Kept::kStandIns;
+  return is_same && is_stored ? Kept::kSame : Kept::kUnknown;
 }
 
 }  // namespace tideway::engine

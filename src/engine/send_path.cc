@@ -34,7 +34,7 @@ transfer::Sender::Options options_from(const StartSource& start) {
 }  // namespace
 
 SendPath::SendPath(StartSource&& start, Reads reads, Rings& rings, BufferPool& pool)
-    : handle_(start.transfer), board_(std::move(start.board)), holds_(std::move(reads.holds)), published_(std::move(reads.published)), store_(std::move(reads.store)), lister_(store_->list({})),
+    : handle_(start.transfer), board_(std::move(start.board)), held_(start.held), holds_(std::move(reads.holds)), published_(std::move(reads.published)), store_(std::move(reads.store)), lister_(store_->list({})),
       sender_(options_from(start)), rings_(rings), pool_(pool), effort_(effort_from(start.options)), content_(start.content),
       readings_(kReadingsMax), next_close_token_(kCloseTokens) {
   for (uint16_t i = kReadingsMax; i > 0; --i) readings_free_.push_back(static_cast<uint16_t>(i - 1));
@@ -222,13 +222,15 @@ void SendPath::hand_on(Reading&& reading) {
     raw.segments.push_back({leaf.object, leaf.leaf, leaf.length, {}});
     raw.raw_size += leaf.length;
   }
+  const bool is_hashed_only = reading.plan.use == transfer::BlockPlan::Use::kHash;
   if (raw.segments.empty()) {
+    if (is_hashed_only) sender_.on_hashed({});
     buffers_out_ -= 1;
     blocks_ahead_ -= 1;
     lanes_ahead_[reading.lane] -= 1;
     return;
   }
-  std::vector<Hash128> base = sender_.base_of(raw.segments);
+  std::vector<Hash128> base = is_hashed_only ? std::vector<Hash128>() : sender_.base_of(raw.segments);
   // What is neither being read nor packed waits for the lane.
   const size_t packed = blocks_ahead_ - std::min(blocks_ahead_, readings_used_.size() + to_pack_ + 1);
   const size_t ahead_max = std::max(kBlocksAheadMax, kBlocksAheadOfEach * lanes_ahead_.size());
@@ -236,7 +238,9 @@ void SendPath::hand_on(Reading&& reading) {
   const size_t cpu = next_cpu_++ % rings_.io_cpu.size();
   to_pack_ += 1;
   pass_on(rings_.io_cpu[cpu]->to_pack,
-          BlockToPack{handle_, accepted_->lanes[reading.lane], effort_, pressure, std::move(raw), std::move(base)}, *rings_.cpu_bells[cpu]);
+          BlockToPack{handle_, accepted_->lanes[reading.lane], effort_, pressure, std::move(raw), std::move(base),
+                      is_hashed_only ? BlockToPack::Use::kHash : BlockToPack::Use::kSend},
+          *rings_.cpu_bells[cpu]);
 }
 
 // The block is on its way already, and the sink drops of it what belongs to an entry that failed.
@@ -255,10 +259,10 @@ void SendPath::give_up_rotten(std::span<const block::Segment> segments) {
 void SendPath::on_packed(const BlockPacked& packed) {
   to_pack_ -= 1;
   give_up_rotten(packed.segments);
-  if (packed.goes == BlockPacked::Goes::kNowhere) {
+  if (packed.goes != BlockPacked::Goes::kOut) {
     buffers_out_ -= 1;
     take_from_ahead(packed.lane);
-    return sender_.on_same(packed.key, packed.segments);
+    return packed.goes == BlockPacked::Goes::kNowhere ? sender_.on_same(packed.key, packed.segments) : sender_.on_hashed(packed.segments);
   }
   board_->bytes_raw.add(packed.raw_size);
   board_->bytes_packed.add(packed.packed_size);
@@ -317,12 +321,19 @@ void SendPath::on_peer_message(TransferMessage&& message, EventOutlet& events) {
   if (!status.ok()) fail(status.error(), events);
 }
 
-// What the sink keeps is not read here again. It may be of a leaf that had rotted, when the session died before it heard of that; its root
-// would tell, but not where the tree was changed in another place since it was published.
+// What the sink keeps of a tree that was published here is compared with that, and not read again. It may be of a leaf that had rotted, when
+// the session died before it heard of that; its root would tell, but not where the tree was changed in another place since.
 Status SendPath::take_held(const messages::ObjectsHeld& held) {
-  if (Status status = sender_.on_held(held); !status.ok() || !published_) return status;
-  const auto other = std::ranges::find_if(held.objects, [&](const messages::HeldObject& object) { return published_->is_other(object); });
-  if (other == held.objects.end()) return success();
+  using Kept = PublishedEntries::Kept;
+  const messages::HeldObject* other = nullptr;
+  const auto judge = [&](const messages::HeldObject& object) {
+    const Kept kept = published_ ? published_->compare(object) : Kept::kUnknown;
+    if (kept == Kept::kOther && other == nullptr) other = &object;
+    if (kept == Kept::kSame) return transfer::HeldHashes::kKnown;
+    const bool is_read = kept == Kept::kUnknown && held_ == StartSource::Held::kProven;
+    return is_read ? transfer::HeldHashes::kReadAgain : transfer::HeldHashes::kClaimed;
+  };
+  if (Status status = sender_.on_held(held, judge); !status.ok() || other == nullptr) return status;
   return Error{Fault::kHashMismatch, "what the receiving site keeps of \"" + store_->shown(other->object) + "\" is not what was published here",
                "run the same command again: nothing of it is kept"};
 }
@@ -343,7 +354,8 @@ bool SendPath::say(EventOutlet& events) {
       return true;
     }
     messages_out_ += 1;
-    std::visit([&](auto&& m) { events.emit(ToPeer{handle_, TransferMessage(std::move(m))}); }, std::move(*message));
+    const ToPeer::Root root = sender_.is_root_proven() ? ToPeer::Root::kProven : ToPeer::Root::kClaimed;
+    std::visit([&](auto&& m) { events.emit(ToPeer{handle_, TransferMessage(std::move(m)), root}); }, std::move(*message));
     worked = true;
   }
   while (events.has_room()) {

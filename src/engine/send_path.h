@@ -75,6 +75,7 @@ class SendPath {
 
   TransferHandle handle_;
   std::shared_ptr<TransferBoard> board_;
+  const StartSource::Held held_;
   const std::vector<storage::Descriptor> holds_;
   std::optional<PublishedEntries> published_;
   std::unique_ptr<storage::FileSource> store_;

@@ -367,7 +367,7 @@ void Session::on_transfer_message(engine::TransferMessage message) {
   if (transfer == nullptr || transfer->stage == Stage::kOver) return;  // it ended here while this was on its way
   if (!is_for(transfer->role, message)) return fail({Fault::kProtocolError, "the peer sent a message of the wrong direction", ""});
   if (!is_within_grant(*transfer, message)) return;
-  if (transfer->role == Role::kSink && !settle_signature(*transfer, message)) return;
+  if (transfer->role == Role::kSink && !check_signature(*transfer, message)) return;
   transfer->undigested += 1;
   around_.engine.post(engine::FromPeer{transfer->handle, std::move(message)});
 }

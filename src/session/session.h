@@ -190,7 +190,9 @@ class Session {
   std::optional<Error> cannot_begin(const TransferId& id) const;
   Result<GrantLimits> authorise(const messages::OpenTransfer& request) const;
   void guard_rate(Time now);
-  bool settle_signature(Transfer& transfer, engine::TransferMessage& message);       // false: it was ended
+  void sign_root(Transfer& transfer, engine::ToPeer& said);
+  engine::StartSource::Held held_of_peers() const;
+  bool check_signature(Transfer& transfer, const engine::TransferMessage& message);  // false: it was ended
   bool is_within_grant(Transfer& transfer, const engine::TransferMessage& message);  // false: it was ended
   void refuse(const TransferId& id, const Error& why);
   void on_sink_ready(const engine::SinkReady& ready);

@@ -38,17 +38,30 @@ bool Session::is_within_grant(Transfer& transfer, const engine::TransferMessage&
   return status.ok();
 }
 
-// A source signs the root when it leaves, a sink looks at the signature before the root gets anywhere.
-bool Session::settle_signature(Transfer& transfer, engine::TransferMessage& message) {
+static crypto::SignedTree signed_tree(const Transfer& transfer, const messages::TransferRoot& root) {
+  return {root.root, transfer.listed.entries, transfer.listed.bytes.count()};
+}
+
+// Who signs believes nobody.
+engine::StartSource::Held Session::held_of_peers() const {
+  return around_.signing.signs() ? engine::StartSource::Held::kProven : engine::StartSource::Held::kTaken;
+}
+
+// When it leaves, and only where this site knows each hash in it by itself: of what a peer claims to have, another one could be shown as ours.
+void Session::sign_root(Transfer& transfer, engine::ToPeer& said) {
+  if (const auto* end = std::get_if<messages::ManifestEnd>(&said.message)) transfer.listed = *end;
+  auto* root = std::get_if<messages::TransferRoot>(&said.message);
+  if (root == nullptr || !around_.signing.signs()) return;
+  if (said.root == engine::ToPeer::Root::kProven) root->signature = around_.signing.sign(around_.tls.own().identity.site, signed_tree(transfer, *root));
+  else log::info("root_not_signed", describe(transfer) + " why=\"it has hashes that only the receiving site tells\"");
+}
+
+// Before the root gets anywhere. That of a part of a gathered tree is the root of nothing; the transfer that publishes it brings the real one.
+bool Session::check_signature(Transfer& transfer, const engine::TransferMessage& message) {
   if (const auto* end = std::get_if<messages::ManifestEnd>(&message)) transfer.listed = *end;
-  auto* root = std::get_if<messages::TransferRoot>(&message);
-  if (root == nullptr) return true;
-  const crypto::SignedTree tree{root->root, transfer.listed.entries, transfer.listed.bytes.count()};
-  if (transfer.role == Role::kSource) {
-    root->signature = around_.signing.sign(around_.tls.own().identity.site, tree);
-    return true;
-  }
-  const Status status = around_.signing.check(channel_->peer().identity.site, root->signature, tree);
+  const auto* root = std::get_if<messages::TransferRoot>(&message);
+  if (root == nullptr || transfer.is_gathered) return true;
+  const Status status = around_.signing.check(channel_->peer().identity.site, root->signature, signed_tree(transfer, *root));
   if (!status.ok()) give_up(transfer.handle, status.error());
   return status.ok();
 }

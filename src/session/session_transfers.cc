@@ -67,6 +67,7 @@ std::shared_ptr<Transfer> Session::push(engine::StartSource start, messages::Ope
   start.transfer = transfer->handle;
   start.id = transfer->id;
   start.board = transfer->board;
+  start.held = held_of_peers();
   around_.engine.post(std::move(start));
   if (greeted_) ask(*transfer);
   return transfer;
@@ -78,6 +79,7 @@ std::shared_ptr<Transfer> Session::pull(engine::StartSink start, messages::OpenT
   start.transfer = transfer->handle;
   start.id = transfer->id;
   if (!start.gather) start.staging = transfer->id;
+  transfer->is_gathered = start.gather.has_value();
   start.boot = around_.boot;
   start.board = transfer->board;
   around_.engine.post(std::move(start));
@@ -328,6 +330,7 @@ void Session::serve_pull(messages::OpenTransfer request) {
   start.transfer = transfer->handle;
   start.id = transfer->id;
   start.board = transfer->board;
+  start.held = held_of_peers();
   around_.engine.post(std::move(start));
   transfer->stage = Stage::kRunning;
   messages::TransferAccepted accepted;
@@ -502,7 +505,7 @@ void Session::on_event(engine::IoEvent& event) {
   if (transfer == nullptr) return;
   if (auto* message = std::get_if<engine::ToPeer>(&event)) {
     if (!is_within_grant(*transfer, message->message)) return;
-    if (transfer->role == Role::kSource) settle_signature(*transfer, message->message);
+    if (transfer->role == Role::kSource) sign_root(*transfer, *message);
     transfer->unsent.push_back(std::move(message->message));
   }
   if (std::holds_alternative<engine::PeerMessageTaken>(event)) transfer->undigested -= 1;

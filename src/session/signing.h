@@ -26,6 +26,7 @@ class Signing {
   // Errors: config_invalid.
   static Result<Signing> open(const SigningConfig& config);
 
+  bool signs() const { return signer_.has_value(); }
   // Nothing, when there is no key.
   std::optional<RootSignature> sign(std::string_view site, const crypto::SignedTree& tree) const;
   // Errors: manifest_mismatch, when the site has a signer here and this is not its signature of the tree.

@@ -42,6 +42,7 @@ struct Transfer {
   std::optional<messages::TransferAccepted> acceptance;  // of a push: leaves when all lanes have said what credit they give
   size_t lanes_opening = 0;
   messages::ManifestEnd listed;                // once the list is complete
+  bool is_gathered = false;                    // one of several that bring a tree together: nothing is published from it
   std::optional<GrantMeter> meter;             // of the serving side, except for lists
   bool is_closed_by_peer = false;              // its TransferClosed is here
   uint64_t bytes_guarded = 0;                  // of a sink: what has come, as the rate guard saw it last

@@ -145,6 +145,9 @@ Status Verification::check_signature() {
   if (signature) report_.signed_by = signature->site;
   if (how_.signer == nullptr) return success();
   if (!signature) return unsigned_tree("the tree came without a signature");
+  if (report_.kept > 0)
+    return Error{Fault::kManifestMismatch, std::to_string(report_.kept) + " files were there before the copy, and the signature says nothing of their content",
+                 "copy the tree to a new place, or leave out --signer"};
   if (how_.signer->is_good(*signature, {report_.root, report_.entries, bytes_listed_.count()})) return success();
   return unsigned_tree("the signature of the tree, by site " + signature->site + ", is not one of this key");
 }

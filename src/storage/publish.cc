@@ -32,6 +32,16 @@ Error conflict(Fault fault, const std::string& shown, std::string_view why) {
 
 Error is_the_root(const RootedDir& root) { return conflict(Fault::kTypeConflict, root.shown({}), "is the root itself, which nothing takes the place of"); }
 
+Status sync_way_to(const RootedDir& root, const ObjectName& name) {
+  for (ObjectName above = name; !above.is_root();) {
+    above = above.parent();
+    const auto dir = root.open_dir(above);
+    if (!dir.ok()) return dir.error();
+    if (Status synced = dir.value().sync(); !synced.ok()) return synced;
+  }
+  return success();
+}
+
 Result<std::optional<RootedDir>> entered(Result<RootedDir>&& dir) {
   if (!dir.ok()) return std::move(dir).error();
   return std::optional<RootedDir>(std::move(dir).value());
@@ -126,12 +136,9 @@ Status Publication::run() {
   return sync_name();
 }
 
-// Of a directory that was there. Whoever made it may not have synced that: a file that appeared early does not, and a run may have died first.
-Status Publication::sync_name() const {
-  if (order_.destination.is_root()) return success();
-  const auto parent = staging_.root().open_dir(order_.destination.parent());
-  return parent.ok() ? parent.value().sync() : Status(parent.error());
-}
+// With every directory on the way to it from the root on. Whoever made one that was there may not have synced that: a file that appeared
+// early does not, another process may still be about to, and a run may have died first.
+Status Publication::sync_name() const { return sync_way_to(staging_.root(), order_.destination); }
 
 Result<WalkResult> Publication::walk(const RootedDir& top, const WalkSteps& steps) {
   auto result = walk_manifest(staging_, read_page_, top, steps);
@@ -170,7 +177,7 @@ Status Publication::publish_tree(Place place) {
     auto other = root.open_dir(order_.destination);
     if (!other.ok() || !holds_our_root(other.value())) return moved;  // it appeared meanwhile and is not ours
   }
-  return parent.value().sync();
+  return sync_name();
 }
 
 // Afterwards the tree that was there lies in staging, and must not be taken for ours by whoever repeats this: which directory
@@ -189,7 +196,7 @@ Status Publication::exchange(const RootedDir& parent, const RootedDir& top) {
     if (auto synced = dir->sync(); !synced.ok()) return synced;
   if (auto moved = pieces_->rename(piece_name(counted_.top), parent, name, IfTaken::kExchange); !moved.ok()) return moved;
   if (auto finished = finish_moved(parent, name, counted_.top); !finished.ok()) return finished;
-  return parent.sync();
+  return sync_name();
 }
 
 Result<bool> Publication::was_exchanged() const {
@@ -257,12 +264,12 @@ Status Publication::publish_file(const ManifestEntry& entry) {
   named.name = order_.destination.last();
   if (auto prepared = prepare_file(parent.value(), named); !prepared.ok()) return prepared;
   if (appeared_) return conflict(Fault::kDestExists, *appeared_, "appeared while it was copied");
-  if (brings_nothing_to(nullptr)) return success();
+  if (brings_nothing_to(nullptr)) return sync_name();
   auto written = write_manifest();
   if (!written.ok()) return std::move(written).error();
   if (is_piece_[0])
     if (auto moved = move_piece(parent.value(), single_name(named.name), named); !moved.ok()) return moved;
-  if (auto synced = parent.value().sync(); !synced.ok()) return synced;
+  if (auto synced = sync_name(); !synced.ok()) return synced;
   keep_manifest(written.value());
   return success();
 }
@@ -459,10 +466,7 @@ void Publication::keep_manifest(const ObjectName& written) {
   const RootedDir& root = staging_.root();
   const ObjectName place = kept_manifest_name(order_.destination);
   Status kept = staging_.dir().rename(written, root, place, IfTaken::kReplace);
-  if (kept.ok()) {
-    auto dir = root.open_dir(place.parent());
-    kept = dir.ok() ? dir.value().sync() : Status(dir.error());
-  }
+  if (kept.ok()) kept = sync_way_to(root, place);
   if (!kept.ok()) log::warning("manifest_not_kept", "destination=\"" + root.shown(order_.destination) + "\" why=\"" + kept.error().what + "\"");
 }
 

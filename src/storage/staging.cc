@@ -101,7 +101,9 @@ int write_all(int fd, uint64_t offset, std::span<const std::byte> bytes) {
 }
 
 Staging::Staging(std::shared_ptr<const RootedDir> root, RootedDir dir, const TransferId& id)
-    : root_(std::move(root)), dir_(std::move(dir)), id_(id) {}
+    : root_(std::move(root)), dir_(std::move(dir)), id_(id) {
+  is_data_dir_new_ = true;  // what a process that died has made in data/ may not be synced
+}
 
 // Locked, with whatever is in it.
 Result<Staging> Staging::take(std::shared_ptr<const RootedDir> root, const TransferId& id) {

@@ -28,6 +28,7 @@ struct LeafRead {
 };
 
 struct BlockPlan {
+  enum class Use : uint8_t { kSend, kHash } use = Use::kSend;  // kHash: it stays here, and its key names nothing
   BlockKey key;  // the slot is filled in when it is known
   std::vector<LeafRead> leaves;  // in the order of their bytes
   uint32_t raw_size = 0;

@@ -11,6 +11,17 @@ Error unasked(const char* message) {
           "both sites should run versions that fit; see `tideway version`"};
 }
 
+// For what other sources bring: docs/protocol.md, "Several sources". A file with such leaves is not read twice to be hashed, because
+// what comes of it is the root of nothing.
+bool are_stand_ins(const messages::HeldObject& held, Bytes size) {
+  constexpr Hash128 kStandIn{};
+  for (const messages::HeldRun& run : held.runs)
+    if (std::ranges::any_of(run.hashes, [&](const Hash128& hash) { return hash != kStandIn; })) return false;
+  digest::ObjectHasher front;
+  for (uint32_t leaf = 0; leaf < held.leaves; ++leaf) front.add_leaf(leaf_length(size, leaf), kStandIn);
+  return front.folded().tops == held.tops;
+}
+
 }  // namespace
 
 Sender::Sender(const Options& options) : options_(options), pages_(options.transfer) {
@@ -115,12 +126,14 @@ void Sender::need(const Asked& asked) {
   bytes_needed_ += asked.size;
 }
 
-// What the sink has is not read again: its hashes are taken on trust, and a sink that lies spoils only its own copy.
+// What the sink has is not sent again, and read only where its hashes are not taken for true.
 void Sender::need_rest(const Asked& asked) {
   const messages::HeldObject& held = *asked.held;
   const auto leaves = static_cast<uint32_t>(leaf_count(asked.size));
+  const bool is_read = asked.hashes == HeldHashes::kReadAgain;
+  if (asked.hashes == HeldHashes::kClaimed) is_proven_ = false;
   digest::FoldedLeaves folded{held.leaves, held.tops};
-  if (held.leaves == leaves) {
+  if (held.leaves == leaves && !is_read) {
     bytes_held_ += asked.size;
     tree_.set_root(asked.object, digest::ObjectHasher(asked.size, std::move(folded)).finish());
     releases_.push_back(asked.object);
@@ -128,9 +141,12 @@ void Sender::need_rest(const Asked& asked) {
     unfinished_ -= 1;
     return;
   }
-  Object& object = objects_.emplace(asked.object, Object(digest::LeafFold(asked.size, std::move(folded)))).first->second;
+  digest::LeafFold fold = is_read ? digest::LeafFold(asked.size) : digest::LeafFold(asked.size, std::move(folded));
+  Object& object = objects_.emplace(asked.object, Object(std::move(fold))).first->second;
   needed_order_.push_back(asked.object);
   object.delivered = held.leaves;
+  object.is_held = held.leaves == leaves;
+  if (is_read && held.leaves > 0) to_hash_.add_leaves(asked.object, asked.size, {0, held.leaves});
   const Bytes needed_before = bytes_needed_;
   uint32_t next = held.leaves;
   const auto need_up_to = [&](uint32_t end) {
@@ -140,11 +156,13 @@ void Sender::need_rest(const Asked& asked) {
   };
   for (const messages::HeldRun& run : held.runs) {
     need_up_to(run.first);
-    next = run.first;
-    for (const Hash128& hash : run.hashes) object.fold.add(next++, hash);
+    next = run.first + static_cast<uint32_t>(run.hashes.size());
     object.delivered += static_cast<uint32_t>(run.hashes.size());
+    if (is_read) to_hash_.add_leaves(asked.object, asked.size, {run.first, next});
+    else for (uint32_t i = 0; i < run.hashes.size(); ++i) object.fold.add(run.first + i, run.hashes[i]);
   }
   need_up_to(leaves);
+  early_hashes_ += object.fold.early();
   bytes_held_ += asked.size - (bytes_needed_ - needed_before);
 }
 
@@ -164,14 +182,14 @@ void Sender::on_refused(const messages::PeerError& error) {
   if (failed_ <= kEntryErrorsReported) reports_.push_back({error.object, {fault, error.detail, ""}});
 }
 
-Status Sender::on_held(const messages::ObjectsHeld& held) {
+Status Sender::on_held(const messages::ObjectsHeld& held, const JudgeHeld& judge) {
   const auto asked = asked_pages_.find(held.page);
   if (asked == asked_pages_.end() || held.page >= pages_cut_) return unasked("ObjectsHeld");
   auto entry = asked->second.begin();
   for (const messages::HeldObject& object : held.objects) {
     entry = std::find_if(entry, asked->second.end(), [&](const Asked& one) { return one.object == object.object; });
     if (entry == asked->second.end()) return unasked("ObjectsHeld");
-    if (Status status = note_held(*entry, object); !status.ok()) return status;
+    if (Status status = note_held(*entry, object, judge(object)); !status.ok()) return status;
   }
   return success();
 }
@@ -181,13 +199,15 @@ static uint64_t end_of(const messages::HeldObject& object) {
 }
 
 // What no message has room for goes on in the next one, by runs alone.
-Status Sender::note_held(Asked& asked, const messages::HeldObject& object) {
+Status Sender::note_held(Asked& asked, const messages::HeldObject& object, HeldHashes hashes) {
   const bool goes_on = asked.held != nullptr && object.leaves == 0 && object.runs.front().first >= end_of(*asked.held);
   if (end_of(object) > leaf_count(asked.size) || (asked.held != nullptr && !goes_on)) return unasked("ObjectsHeld");
   for (const messages::HeldRun& run : object.runs) held_hashes_ += run.hashes.size();
   if (held_hashes_ > kHeldAskedMax)
     return Error{Fault::kLimitExceeded, "the receiving site names more than " + std::to_string(kHeldAskedMax) + " leaves behind missing ones",
                  "both sites should run versions that fit; see `tideway version`"};
+  if (hashes == HeldHashes::kReadAgain && are_stand_ins(object, asked.size)) hashes = HeldHashes::kClaimed;
+  asked.hashes = std::max(asked.hashes, hashes);
   if (asked.held == nullptr) asked.held = std::make_shared<messages::HeldObject>(object);
   else asked.held->runs.insert(asked.held->runs.end(), object.runs.begin(), object.runs.end());
   return success();
@@ -280,10 +300,21 @@ void Sender::note_packed(BlockKey key, std::span<const block::Segment> segments,
     const auto object = objects_.find(segment.object);
     if (object == objects_.end()) continue;  // failed in the meantime
     leaves.push_back({segment.object, segment.leaf, segment.length, sent});
-    digest::LeafFold& fold = object->second.fold;
-    const bool is_new = fold.add(segment.leaf, segment.hash);  // else sent again: the sink's tree tells if it changed
-    if (is_new && fold.is_whole()) closes_.push_back(segment.object);
+    add_hash(object->second, segment);
   }
+}
+
+void Sender::add_hash(Object& object, const block::Segment& segment) {
+  const size_t early = object.fold.early();
+  const bool is_new = object.fold.add(segment.leaf, segment.hash);  // else sent again: the sink's tree tells if it changed
+  early_hashes_ += object.fold.early() - early;
+  if (is_new && object.fold.is_whole()) closes_.push_back(segment.object);
+}
+
+void Sender::on_hashed(std::span<const block::Segment> segments) {
+  hashing_ -= 1;
+  for (const block::Segment& segment : segments)
+    if (const auto object = objects_.find(segment.object); object != objects_.end()) add_hash(object->second, segment);
 }
 
 // It counts as held from now on, and as needed again if the sink cannot use its own.
@@ -339,7 +370,7 @@ void Sender::on_closed(ObjectId id) {
   object->second.is_ended = true;
   tree_.set_root(id, root);
   unfinished_ -= 1;
-  ended_.ends.push_back({.object = id, .generation = 0, .size = fold.size(), .root = root});
+  if (!object->second.is_held) ended_.ends.push_back({.object = id, .generation = 0, .size = fold.size(), .root = root});
   if (ended_.ends.size() >= kObjectEndBatch) flush_object_ends();
   forget_if_delivered(id);
   say_end();
@@ -355,12 +386,14 @@ void Sender::flush_object_ends() {
 void Sender::forget_if_delivered(ObjectId id) {
   const auto object = objects_.find(id);
   if (object == objects_.end()) return;
-  const auto& [fold, delivered, is_ended] = object->second;
-  if (is_ended && delivered >= fold.leaves()) forget(id);
+  if (object->second.is_ended && object->second.delivered >= object->second.fold.leaves()) forget(id);
 }
 
 void Sender::forget(ObjectId id) {
-  objects_.erase(id);
+  if (const auto object = objects_.find(id); object != objects_.end()) {
+    early_hashes_ -= object->second.fold.early();
+    objects_.erase(object);
+  }
   drop_base(id);
   releases_.push_back(id);
   while (!needed_order_.empty() && !objects_.contains(needed_order_.front())) needed_order_.pop_front();
@@ -398,10 +431,17 @@ void Sender::say_end() {
 // ---- work ----------------------------------------------------------------------------------------------------------
 
 std::optional<BlockPlan> Sender::next_block() {
-  if (sent_.size() >= kBlocksUnverifiedMax) return std::nullopt;
+  const auto is_wanted = [this](ObjectId object) { return objects_.contains(object); };
+  if (!to_hash_.is_empty() && hashing_ < kHashingMax) {
+    if (auto plan = to_hash_.next(BlockBuilder::More::kNothingAtHand, is_wanted)) {
+      plan->use = BlockPlan::Use::kHash;
+      hashing_ += 1;
+      return plan;
+    }
+  }
+  if (sent_.size() >= kBlocksUnverifiedMax || (!to_hash_.is_empty() && early_hashes_ >= kEarlyHashesMax)) return std::nullopt;
   const bool more_is_coming = wants_entries() || (!asked_pages_.empty() && !builder_.is_empty());
-  return builder_.next(more_is_coming ? BlockBuilder::More::kComing : BlockBuilder::More::kNothingAtHand,
-                       [this](ObjectId object) { return objects_.contains(object); });
+  return builder_.next(more_is_coming ? BlockBuilder::More::kComing : BlockBuilder::More::kNothingAtHand, is_wanted);
 }
 
 template <typename T>

@@ -19,6 +19,7 @@
 #include <tideway/object_store.h>
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -36,9 +37,20 @@ inline constexpr size_t kBaseHeldMax = 1 << 20;         // leaves of the sink's 
 // Hashes of leaves that a sink has behind gaps, in pages it has not answered: twice what one names.
 inline constexpr size_t kHeldAskedMax = 65'536;
 inline constexpr size_t kObjectEndBatch = 256;          // objects in one ObjectEnd message
+// Of what is read again only to be hashed: blocks at once, which leaves the disk to those that the link waits for; and leaves that may
+// be sent before those in front of them are hashed, at about 80 bytes each.
+inline constexpr size_t kHashingMax = 2;
+inline constexpr size_t kEarlyHashesMax = 1 << 18;
 
 using SenderMessage = std::variant<messages::ManifestPage, messages::ManifestEnd, messages::ObjectEnds,
                                    messages::TransferRoot, messages::PeerError, messages::SameLeaves>;
+
+// What becomes of the hashes that a sink tells of what it has. Of several messages about one object the highest counts.
+enum class HeldHashes : uint8_t {
+  kKnown,      // they are proven to be those of this tree
+  kClaimed,    // taken on trust: a sink that lies spoils only its own copy, but then nobody here may sign its root
+  kReadAgain,  // passed over: the leaves are read and hashed here, and not sent; of stand-ins for what others bring it is as kClaimed
+};
 
 class Sender {
  public:
@@ -57,7 +69,9 @@ class Sender {
 
   // From the sink. Until it has accepted, pages are told and their objects wait.
   void on_accepted(Answers answers);
-  Status on_held(const messages::ObjectsHeld& held);
+  using JudgeHeld = std::function<HeldHashes(const messages::HeldObject&)>;
+  Status on_held(const messages::ObjectsHeld& held, const JudgeHeld& judge);
+  Status on_held(const messages::ObjectsHeld& held) { return on_held(held, [](const auto&) { return HeldHashes::kClaimed; }); }
   // Of leaves that lie at the sink in a tree that was published before. What is of no use is passed over: it is an offer.
   void on_base(const messages::BaseLeaves& base);
   Status on_needs(const messages::Needs& needs);
@@ -71,6 +85,7 @@ class Sender {
   void on_same(BlockKey key, std::span<const block::Segment> segments);    // and all of it is in the sink's base: it is not sent
   // What the base has in place of these leaves; empty: not all of them, or they were asked for again.
   std::vector<Hash128> base_of(std::span<const block::Segment> segments) const;
+  void on_hashed(std::span<const block::Segment> segments);                // of a block that was only to be hashed; what failed is left out
   void on_entry_failed(ObjectId object, const Error& why);                 // could not be read whole
   void on_closed(ObjectId object);                                         // unchanged since it was opened
 
@@ -94,6 +109,8 @@ class Sender {
   bool is_scanning() const { return !scan_ended_; }
   bool is_all_said() const { return root_said_; }  // what is left is for the sink to do
   std::optional<Hash256> root() const { return root_; }
+  // Whether the root is over nothing that the sink only claims. What it keeps at its destination stands in the root as kept.
+  bool is_root_proven() const { return is_proven_; }
 
  private:
   struct Object {
@@ -101,6 +118,7 @@ class Sender {
     digest::LeafFold fold;
     uint32_t delivered = 0;  // leaves
     bool is_ended = false;   // complete and told
+    bool is_held = false;    // all of it, by the sink, which needs not be told its root
   };
   struct SentLeaf {
     ObjectId object;
@@ -112,6 +130,7 @@ class Sender {
     ObjectId object;
     Bytes size;
     std::shared_ptr<messages::HeldObject> held = {};  // none: nothing is there
+    HeldHashes hashes = HeldHashes::kKnown;
   };
   Status list(const ManifestEntry& entry);
   void cut_page();
@@ -119,7 +138,8 @@ class Sender {
   void need(const Asked& asked);
   void need_rest(const Asked& asked);
   bool is_far_ahead() const;
-  Status note_held(Asked& asked, const messages::HeldObject& object);
+  Status note_held(Asked& asked, const messages::HeldObject& object, HeldHashes hashes);
+  void add_hash(Object& object, const block::Segment& segment);
   void forget(ObjectId id);
   void drop_base(ObjectId id);
   void note_packed(BlockKey key, std::span<const block::Segment> segments, SentLeaf::Sent sent);
@@ -131,6 +151,9 @@ class Sender {
   Options options_;
   Answers answers_ = Answers::kPerPage;
   BlockBuilder builder_;
+  BlockBuilder to_hash_;       // what the sink has and nobody here takes its word for
+  size_t hashing_ = 0;         // blocks of it under way
+  size_t early_hashes_ = 0;    // that wait for one before them
   digest::TreeHasher tree_;
   std::unordered_map<ObjectId, Object> objects_;            // needed and not delivered
   std::deque<ObjectId> needed_order_;                       // of these and some that are forgotten; the first is one
@@ -149,7 +172,7 @@ class Sender {
   std::vector<messages::SkippedItem> skips_waiting_;  // for the next page
   uint64_t entries_ = 0, failed_ = 0, skipped_ = 0, kept_ = 0, unfinished_ = 0, rejected_ = 0, leaves_ = 0;
   Bytes bytes_listed_, bytes_needed_, bytes_held_, bytes_delivered_, bytes_durable_;
-  bool scan_ended_ = false, end_said_ = false, root_said_ = false;
+  bool scan_ended_ = false, end_said_ = false, root_said_ = false, is_proven_ = true;
   std::optional<Hash256> root_;
 };
 

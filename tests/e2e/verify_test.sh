@@ -72,5 +72,9 @@ tideway copy -q "$tree" wisconsin:data/signed
 tideway copy -q "$tree/small-1" wisconsin:data/one
 "$bin/tideway" verify -q --signer "$work/atlanta-key/signing.pub" "$there/signed"; pass
 "$bin/tideway" verify -q --signer "$work/atlanta-key/signing.pub" "$there/one"; pass
+mkdir "$there/added" && cp -p "$tree/small-1" "$there/added/"
+tideway copy -q "$tree" wisconsin:data/added
+"$bin/tideway" verify -q "$there/added"; pass
+refuses 8 manifest_mismatch "were there before the copy" "$bin/tideway" verify --signer "$work/atlanta-key/signing.pub" "$there/added"
 refuses 8 manifest_mismatch "not one of this key" "$bin/tideway" verify --signer "$work/other-key/signing.pub" "$there/signed"
 refuses 8 manifest_mismatch "without a signature" "$bin/tideway" verify --signer "$work/other-key/signing.pub" "$work/back"

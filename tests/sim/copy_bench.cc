@@ -93,11 +93,39 @@ CopyBench::Came CopyBench::run(const Run& planned) const {
     was_cut = !disk.has_power() && planned.loss != Loss::kNothing;
     if (was_cut) disk.lay_out(dir_ / "after", planned.loss);
   }
-  if (was_cut) {
-    fs::remove_all(disk());
-    fs::rename(dir_ / "after", disk());
-  }
+  if (was_cut) take_what_is_left();
   return came;
+}
+
+CopyBench::Came CopyBench::run_twice_and_lose_power(const Run& planned) const {
+  SimCopyConfig config = planned.copy;
+  config.source = source();
+  config.root = disk();
+  Came came;
+  {
+    SimDisk disk(this->disk());
+    disk.plan(planned.fault);
+    {
+      SimCopy dying(config);
+      dying.run([&] { return disk.has_power(); });
+      dying.end();
+    }
+    came.was_hit = disk.was_hit();
+    disk.plan({});
+    disk.restart();
+    SimCopy copy(config);
+    came.outcome = copy.run([] { return true; });
+    disk.cut_power();  // at once: what is tidied up behind the end counts for nothing
+    copy.end();
+    disk.lay_out(dir_ / "after", Loss::kUnsynced);
+  }
+  take_what_is_left();
+  return came;
+}
+
+void CopyBench::take_what_is_left() const {
+  fs::remove_all(disk());
+  fs::rename(dir_ / "after", disk());
 }
 
 std::string CopyBench::Came::text() const {

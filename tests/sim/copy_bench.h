@@ -37,6 +37,8 @@ class CopyBench {
     std::string text() const;
   };
   Came run(const Run& planned) const;
+  // Where the sink's process dies at the fault, and the same copy is run again; then the power goes. The second run's end.
+  Came run_twice_and_lose_power(const Run& planned) const;
 
   // Empty, or what is wrong: something visible that is not as at the source, or not all of it where all has to be there.
   std::string check_visible() const;
@@ -48,6 +50,7 @@ class CopyBench {
 
  private:
   std::string check_entry(const std::filesystem::path& relative) const;
+  void take_what_is_left() const;  // by the disk, in its place
   TempRoot dir_;
 };
 

@@ -117,6 +117,35 @@ class CopyFaults : public testing::Test {
   CopyBench bench_;
 };
 
+// The process that made a directory on the way may have died before it synced that, and the next one finds it there.
+TEST_F(CopyFaults, WhatIsPublishedBehindAKillOutlivesALossOfPower) {
+  using messages::PublishForm;
+  for (const PublishForm form : {PublishForm::kRename, PublishForm::kMarker, PublishForm::kEach}) {
+    bench_.clear();
+    bench_.put("a", 9000, 1);
+    bench_.put("dir/c", 100, 3);
+    bench_.put(".metadata", 10, 5);
+    CopyBench::Run run{.fault = {.kind = DiskFault::Kind::kPowerCut, .calls = DiskFault::Calls::kDurability}};
+    run.copy.destination = "out/deep/way";
+    run.copy.options.publish = form;
+    run.copy.turn = std::chrono::milliseconds(400);
+    bool was_hit = true;
+    for (run.fault.at = 1; was_hit && run.fault.at < kCallsMax; ++run.fault.at) {
+      fs::remove_all(bench_.disk());
+      fs::create_directory(bench_.disk());
+      const CopyBench::Came came = bench_.run_twice_and_lose_power(run);
+      was_hit = came.was_hit;
+      ASSERT_TRUE(came.is_published()) << "behind a kill at call " << run.fault.at << ": " << came.text();
+      for (const char* name : {"a", "dir/c", ".metadata"}) {
+        std::error_code gone;
+        ASSERT_EQ(fs::file_size(bench_.out() / "deep/way" / name, gone), fs::file_size(bench_.source() / name))
+            << name << ", behind a kill at call " << run.fault.at << ", form " << static_cast<int>(form);
+      }
+    }
+    EXPECT_GE(run.fault.at, 20U);
+  }
+}
+
 TEST_F(CopyFaults, EachCallThatFailsIsMendedByAnotherRun) {
   EXPECT_GE(fail_everywhere({.fault = {.kind = DiskFault::Kind::kError}}), 200U);
 }

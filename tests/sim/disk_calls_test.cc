@@ -6,12 +6,17 @@
 #include "sim/copy_bench.h"
 #include "storage/pin.h"
 #include "storage/published.h"
+#include "storage/staging.h"
 #include "storage/stored_manifest.h"
 #include "storage/sweep.h"
 
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <fstream>
+#include <memory>
+#include <span>
 
 namespace tideway::test {
 namespace {
@@ -92,6 +97,34 @@ TEST_F(DiskCalls, EachTroubleOfADiskEndsTheCopyWithItsOwnCodeAndTheNextRunGoesOn
     }
     EXPECT_GE(ended, 5U) << trouble.code << " was hardly met";
   }
+}
+
+// A directory of staging that a process made and had no time to sync is no safer because the next one finds it there.
+TEST_F(DiskCalls, WhatIsRecordedBehindAKillOutlivesALossOfPower) {
+  const TransferId id{std::byte{9}};
+  const std::string object = ".tideway/" + storage::to_hex(id) + "/data/00000/001";
+  {
+    SimDisk disk(bench_.disk());
+    const auto root = std::make_shared<storage::RootedDir>(storage::RootedDir::open_host_path(bench_.disk().string(), storage::Side::kDestination, storage::Lookup::kWalk).value());
+    {
+      auto dying = storage::Staging::open(root, id);
+      ASSERT_TRUE(dying.ok());
+      ASSERT_TRUE(dying.value().create_object(ObjectId(0)).ok());
+    }
+    auto staging = storage::Staging::open(root, id);
+    ASSERT_TRUE(staging.ok());
+    ASSERT_TRUE(staging.value().begin_manifest().ok());
+    const auto file = staging.value().create_object(ObjectId(1));
+    ASSERT_TRUE(file.ok());
+    ASSERT_EQ(storage::write_all(file.value().get(), 0, std::as_bytes(std::span("content", 7))), 0);
+    ASSERT_EQ(::fdatasync(file.value().get()), 0);
+    ASSERT_TRUE(staging.value().sync_new_dirs().ok());
+    ASSERT_TRUE(staging.value().record(std::vector<std::byte>(64)).ok());
+    ASSERT_TRUE(fs::exists(bench_.disk() / object));
+    disk.cut_power();
+    disk.lay_out(bench_.disk().parent_path() / "after", Loss::kUnsynced);
+  }
+  EXPECT_EQ(text_of(bench_.disk().parent_path() / "after" / object), "content");
 }
 
 TEST_F(DiskCalls, APinIsThereWholeOrNotAtAll) {

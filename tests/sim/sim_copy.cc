@@ -90,7 +90,7 @@ void SimCopy::start() {
   sink.id = sink.staging = kId;
   sink.board = sink_.board;
   sink.root = open_root(config_.root, storage::Side::kDestination);
-  sink.destination = config_.destination.empty() ? ObjectName() : storage::single_name(config_.destination);
+  sink.destination = config_.destination.empty() ? ObjectName() : ObjectName::from_text(config_.destination).value();
   sink.options = config_.options;
   sink.base = config_.base;
   sink.lease_epoch = config_.lease_epoch;

@@ -344,6 +344,7 @@ uint64_t SimDisk::calls() const { return state_->passed; }
 bool SimDisk::was_hit() const { return state_->is_hit; }
 bool SimDisk::has_power() const { return !state_->is_off; }
 void SimDisk::cut_power() { state_->is_off = true; }
+void SimDisk::restart() { state_->is_off = false; }
 
 void SimDisk::lay_out(const fs::path& to, Loss loss) const {
   const Pause pause;

@@ -53,6 +53,7 @@ class SimDisk {
   bool was_hit() const;               // the fault has happened
   bool has_power() const;
   void cut_power();
+  void restart();                     // of the process alone, that died where the power was cut: the kernel still has what is not synced
   // Leaves at `to`, which does not exist, what the disk has after a crash now in which something is lost.
   void lay_out(const std::filesystem::path& to, Loss loss) const;
 

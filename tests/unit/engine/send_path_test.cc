@@ -24,12 +24,14 @@ using Having = std::map<uint32_t, Hash128>;
 
 class Sending {
  public:
-  Sending(const fs::path& root, const char* name) {
+  enum class Published : uint8_t { kYes, kNo };
+  Sending(const fs::path& root, const char* name, StartSource::Held claims = StartSource::Held::kTaken, Published is_published = Published::kYes) {
     rings_.io_bell = rings_.control_bell = bell_.get();
     rings_.net_bells = rings_.cpu_bells = {bell_.get()};
     auto dir = std::make_shared<storage::RootedDir>(storage::RootedDir::open_host_path(root.string(), storage::Side::kSource).value());
     auto published = PublishedEntries::of(*dir, named(name));
     EXPECT_TRUE(published.has_value());
+    if (is_published == Published::kNo) published.reset();
     storage::ScanSpec scan;
     scan.sources.push_back({dir, named(name), ""});
     StartSource start;
@@ -37,6 +39,7 @@ class Sending {
     start.id = kId;
     start.board = std::make_shared<TransferBoard>();
     start.scan = scan;
+    start.held = claims;
     path_ = std::make_unique<SendPath>(std::move(start), SendPath::Reads{std::make_unique<storage::FileSource>(std::move(scan), queue_), {}, std::move(published)}, rings_, *pool_);
     path_->on_accepted({TransferHandle(1), SlotId(1), {lane_handle(0, 1)}, SourceAccepted::Needed::kPerPage});
   }
@@ -63,9 +66,11 @@ class Sending {
     std::vector<uint32_t> read;
     while (const auto block = rings_.io_cpu[0]->to_pack.pop())
       for (const block::Segment& segment : block->block.segments)
-        if (segment.object == large_) read.push_back(segment.leaf);
+        if (segment.object == large_) (block->use == BlockToPack::Use::kHash ? hashed : read).push_back(segment.leaf);
     return read;
   }
+
+  std::vector<uint32_t> hashed;  // leaves of the large file that are read and not sent
 
  private:
   void take_page(transfer::Receiver& receiver, const messages::ManifestPage& page, const transfer::HeldLeaves& held) {
@@ -126,6 +131,16 @@ class SendPathTest : public ReceivePathTest {
 TEST_F(SendPathTest, WhatASinkKeepsIsNotReadAgain) {
   expect_read({}, {0, 1, 2, 3, 4});
   expect_read(having({0, 1, 3}), {2, 4});
+}
+
+// No more than so many at once.
+TEST_F(SendPathTest, X25WhereTheRootIsSignedWhatASinkKeepsIsProven) {
+  Sending published(root(), "out", StartSource::Held::kProven), unknown(root(), "out", StartSource::Held::kProven, Sending::Published::kNo);
+  EXPECT_EQ(published.go(having({0, 1, 3})).value(), (std::vector<uint32_t>{2, 4}));
+  EXPECT_TRUE(published.hashed.empty()) << "its hashes are stored";
+  EXPECT_EQ(unknown.go(having({0, 1, 3})).value(), (std::vector<uint32_t>{2, 4}));
+  EXPECT_EQ(unknown.hashed, (std::vector<uint32_t>{0, 1}));
+  static_assert(transfer::kHashingMax == 2);
 }
 
 TEST_F(SendPathTest, ASinkThatKeepsOtherBytesIsRefused) {

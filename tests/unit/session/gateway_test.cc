@@ -5,6 +5,8 @@
 #include "session/gateway.h"
 
 #include "crypto/random_bytes.h"
+#include "crypto/root_signer.h"
+#include "digest/leaf_hash.h"
 #include "messages/type_of.h"
 #include "packet_io/tls_stream.h"
 #include "storage/stored_manifest.h"
@@ -60,6 +62,9 @@ class Peer {
         const auto lanes = messages::parse_lanes(frame->body);
         for (const auto& lane : lanes.value().lanes) flows_opened += lane.flows.size();
       }
+      if (frame->type == static_cast<uint16_t>(MessageType::kManifestPage)) page = messages::parse_manifest_page(frame->body).value();
+      if (frame->type == static_cast<uint16_t>(MessageType::kManifestEnd)) end = messages::parse_manifest_end(frame->body).value();
+      if (frame->type == static_cast<uint16_t>(MessageType::kTransferRoot)) root = messages::parse_transfer_root(frame->body).value();
       if (frame->type == static_cast<uint16_t>(MessageType::kError)) error = messages::parse_error(frame->body).value().code;
       types.push_back(static_cast<MessageType>(frame->type));
     }
@@ -73,6 +78,9 @@ class Peer {
   messages::Hello hello;
   std::vector<MessageType> types;
   std::string error;  // of the last Error
+  std::optional<messages::ManifestPage> page;
+  std::optional<messages::ManifestEnd> end;
+  std::optional<messages::TransferRoot> root;
   size_t flows_opened = 0;  // by the gateway
 
  private:
@@ -420,6 +428,75 @@ TEST_F(GatewayTest, X06FlowsBeyondTheGrantAreNotOpened) {
   peer->greet({{}, 9}, 8);
   ASSERT_TRUE(is_greeted(*peer));
   EXPECT_EQ(peer->flows_opened, 2U);
+}
+
+// ---- what is signed ------------------------------------------------------------------------------------------------
+
+class SigningTest : public GatewayTest {
+ protected:
+  SigningTest() {
+    const auto keys = crypto::make_signing_key().value();
+    rules_.signing.key = sites_.folder.write("signing.key", std::string(keys.secret.text()));
+    checker_.emplace(crypto::RootChecker::open(sites_.folder.write("signing.pub", keys.public_half)).value());
+    EXPECT_TRUE(gateway_->reload(rules_).ok());
+    root_.write("tree/a", "content");
+    root_.write("tree/b", "other content");
+  }
+
+  // Pulls the tree, and claims to have files with these hashes there, so that nothing has to cross.
+  messages::TransferRoot root_for(std::vector<Hash128> hashes, const std::function<void()>& meanwhile = [] {}) {
+    const auto peer = dial();
+    peer->greet();
+    EXPECT_TRUE(is_greeted(*peer));
+    messages::OpenTransfer pull = request(messages::Direction::kPull);
+    pull.name = ObjectName::from_text("tree").value();
+    pull.sink = messages::SinkStart{SlotId(5), 2 * kCreditUnit};
+    peer->say(pull);
+    EXPECT_TRUE(run_until({peer.get()}, [&] { return peer->page && peer->end; }));
+    meanwhile();
+    messages::ObjectsHeld held{pull.transfer, 0, {}};
+    for (size_t i = 0; i < hashes.size(); ++i) {
+      const ManifestEntry& entry = peer->page->entries.at(i + 1);
+      digest::ObjectHasher hasher;
+      hasher.add_leaf(static_cast<uint32_t>(entry.size.count()), hashes[i]);
+      held.objects.push_back({entry.number, 1, hasher.folded().tops, {}});
+    }
+    peer->say(held);
+    peer->say(messages::Needs{pull.transfer, 0, messages::NeedsKind::kAll, {}});
+    EXPECT_TRUE(run_until({peer.get()}, [&] { return peer->root.has_value(); }));
+    listed_ = *peer->end;
+    return peer->root.value_or(messages::TransferRoot{});
+  }
+  static Hash128 hash_of(std::string_view content) { return digest::leaf_hash(std::as_bytes(std::span(content))); }
+  bool is_signed(const messages::TransferRoot& root) const {
+    return root.signature && checker_->is_good(*root.signature, {root.root, listed_.entries, listed_.bytes.count()});
+  }
+
+  std::optional<crypto::RootChecker> checker_;
+  messages::ManifestEnd listed_;
+};
+
+TEST_F(SigningTest, X25WhatAPullerClaimsIsNeverSigned) {
+  const auto honest = root_for({hash_of("content"), hash_of("other content")});
+  EXPECT_TRUE(is_signed(honest)) << "a copy that goes on is";
+  const auto lied = root_for({hash_of("content"), hash_of("evil  content")});
+  EXPECT_EQ(lied.root, honest.root) << "what is signed is what lies here";
+  EXPECT_TRUE(is_signed(lied));
+}
+
+TEST_F(SigningTest, X25ARootOverStandInsIsNotSigned) {
+  EXPECT_FALSE(root_for({Hash128{}, Hash128{}}).signature);
+}
+
+// The key is new, and what the sink said before was taken for true.
+TEST_F(SigningTest, X25AKeyThatComesLaterSignsNothingThatWasTakenOnTrust) {
+  const std::string key = std::exchange(rules_.signing.key, "");
+  ASSERT_TRUE(gateway_->reload(rules_).ok());
+  const auto lied = root_for({hash_of("content"), hash_of("evil  content")}, [&] {
+    rules_.signing.key = key;
+    EXPECT_TRUE(gateway_->reload(rules_).ok());
+  });
+  EXPECT_FALSE(lied.signature);
 }
 
 // ---- rules that change while it runs -------------------------------------------------------------------------------

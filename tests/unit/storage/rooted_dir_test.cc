@@ -212,6 +212,32 @@ TEST_P(RootedDirTest, ADirectorySwappedForALinkNeverLeadsOutside) {
   EXPECT_EQ(outside_.read("file"), "outside");
 }
 
+// Parents that are made on the way to a name, and trees that are removed.
+TEST_P(RootedDirTest, ParentsAreMadeAndTreesRemovedNowhereElseWhileADirectoryIsSwappedForALink) {
+  root_.make_dir("dir");
+  outside_.write("tree/file", "outside");
+  root_.link("link", outside_.path().string());
+  const int base = ::open(root_.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  ASSERT_GE(base, 0);
+  std::atomic<bool> stop = false;
+  std::thread swapper([&] {
+    while (!stop) ::syscall(SYS_renameat2, base, "dir", base, "link", RENAME_EXCHANGE);
+  });
+  const RootedDir root = open();
+  int made = 0;
+  for (int i = 0; i < 1000; ++i) {
+    if (root.make_dirs(name("dir/made/deep")).ok()) ++made;
+    static_cast<void>(root.remove_tree(name("dir/tree")).ok());
+    static_cast<void>(root.remove_tree(name("dir/made")).ok());
+  }
+  stop = true;
+  swapper.join();
+  ::close(base);
+  EXPECT_GT(made, 0);
+  EXPECT_FALSE(outside_.exists("made"));
+  EXPECT_EQ(outside_.read("tree/file"), "outside");
+}
+
 TEST_P(RootedDirTest, AnotherMountBelowTheRootIsNotEntered) {
   root_.make_dir("mnt");
   if (::mount("tideway-test", (root_ / "mnt").c_str(), "tmpfs", 0, "size=1m") != 0)

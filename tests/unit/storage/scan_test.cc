@@ -6,12 +6,17 @@
 
 #include <gtest/gtest.h>
 
+#include <fcntl.h>
+#include <linux/fs.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <set>
+#include <thread>
 
 namespace tideway::storage {
 namespace {
@@ -182,6 +187,32 @@ TEST(TreeScan, SpecialFilesAreLeftOutAndNamed) {
   ASSERT_EQ(listed.skipped.size(), 1U);
   EXPECT_EQ(listed.skipped[0].why.fault, Fault::kSpecialFile);
   EXPECT_EQ(scan(single(root, "pipe")).fault, Fault::kSpecialFile);
+}
+
+// Between the look at it and its opening, too.
+TEST(TreeScan, ADirectorySwappedForALinkIsNotListedFromOutside) {
+  TempRoot root, outside;
+  root.write("dir/inside", "x");
+  outside.write("secret", "x");
+  root.link("link", outside.path().string());
+  const int base = ::open(root.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  ASSERT_GE(base, 0);
+  std::atomic<bool> stop = false;
+  std::thread swapper([&] {
+    while (!stop) ::syscall(SYS_renameat2, base, "dir", base, "link", RENAME_EXCHANGE);
+  });
+  constexpr int kScans = 1000;
+  int entered = 0;
+  for (int i = 0; i < kScans; ++i) {
+    for (const std::string& found : scan(single(root), 1).names()) {
+      ASSERT_EQ(found.find("secret"), found.npos);
+      entered += found.ends_with("inside") ? 1 : 0;
+    }
+  }
+  stop = true;
+  swapper.join();
+  ::close(base);
+  EXPECT_GT(entered, 0);
 }
 
 TEST(TreeScan, AnUnreadableDirectoryIsLeftOutAndTheRestGoesOn) {

@@ -25,7 +25,8 @@ struct Source {
     block::SegmentList segments;
     for (const LeafRead& leaf : plan.leaves)
       segments.push_back({leaf.object, leaf.leaf, leaf.length, hash_of(leaf.object.value() * 17 + leaf.leaf)});
-    of.on_packed(plan.key, segments);
+    if (plan.use == BlockPlan::Use::kHash) of.on_hashed(segments);
+    else of.on_packed(plan.key, segments);
   }
   void close_all() {
     while (const auto object = of.next_close()) of.on_closed(*object);
@@ -99,6 +100,97 @@ TEST(Sender, SendsOnlyWhatTheSinkDoesNotHoldAndSaysTheSameRoot) {
   EXPECT_EQ(ended, (Objects{partial, absent})) << "what is there whole has no end";
   ASSERT_TRUE(source.deliver(0, 4).ok());
   EXPECT_EQ(source.released(), (Objects{whole, small, partial, absent}));
+}
+
+// A sink that says to have a tree which nobody has; what it leaves out it asks for.
+struct Claims {
+  Claims() {
+    EXPECT_TRUE(source.list(tree).ok());
+    source.of.on_scan_end();
+    source.said<messages::ManifestPage>();
+  }
+  Status claim(std::vector<messages::HeldObject> objects, HeldHashes hashes) {
+    const auto judge = [&](const messages::HeldObject&) { return hashes; };
+    if (Status status = source.of.on_held({kTransfer, 0, std::move(objects)}, judge); !status.ok()) return status;
+    return source.of.on_needs({kTransfer, 0, messages::NeedsKind::kAll, {}});
+  }
+  std::vector<messages::HeldObject> lies() const {
+    std::vector<messages::HeldObject> lies{held_of(whole, 9_MiB, {0, 1, 2}), held_of(partial, 30_MiB, {0, 1, 2, 5, 7}), held_of(small, 5_B, {0})};
+    for (messages::HeldObject& lie : lies) lie.tops.front() = {std::byte{0xBA}};
+    lies[1].runs.back().hashes.front() = {std::byte{0xBA}};
+    return lies;
+  }
+  Tree tree;
+  const ObjectId whole = tree.file(9_MiB), partial = tree.file(30_MiB), small = tree.file(5_B);
+  Source source;
+};
+
+TEST(Sender, X25WhatASinkClaimsIsReadAgainWhereTheRootHasToBeProven) {
+  Claims claims;
+  Source& source = claims.source;
+  ASSERT_TRUE(claims.claim(claims.lies(), HeldHashes::kReadAgain).ok());
+  size_t sent = 0, hashed = 0;
+  for (const BlockPlan& plan : source.pack_all()) (plan.use == BlockPlan::Use::kHash ? hashed : sent) += plan.leaves.size();
+  EXPECT_EQ(hashed, 9U);
+  EXPECT_EQ(sent, 3U) << "and not sent";
+  EXPECT_EQ(source.of.bytes_held(), 9_MiB + 18_MiB + 5_B);
+  EXPECT_FALSE(source.of.root()) << "the files were not looked at once more";
+  source.close_all();
+  EXPECT_EQ(source.of.root(), claims.tree.root()) << "of what is here, and not of what the sink says";
+  EXPECT_TRUE(source.of.is_root_proven());
+  const auto ends = source.said<messages::ObjectEnds>();
+  ASSERT_EQ(ends.size(), 1U);
+  EXPECT_EQ(ends.front().ends.size(), 1U) << "what the sink has whole has no end";
+  ASSERT_TRUE(source.deliver(0, 3).ok());
+  EXPECT_EQ(source.released().size(), 3U);
+}
+
+TEST(Sender, X25ARootOverWhatASinkClaimsIsNotProven) {
+  Claims claims;
+  ASSERT_TRUE(claims.claim(claims.lies(), HeldHashes::kClaimed).ok());
+  claims.source.pack_all();
+  claims.source.close_all();
+  ASSERT_TRUE(claims.source.of.root());
+  EXPECT_NE(claims.source.of.root(), claims.tree.root());
+  EXPECT_FALSE(claims.source.of.is_root_proven());
+}
+
+TEST(Sender, WhatIsKnownOfASinkIsProvenWithoutBeingRead) {
+  Claims claims;
+  ASSERT_TRUE(claims.claim({held_of(claims.whole, 9_MiB, {0, 1, 2})}, HeldHashes::kKnown).ok());
+  for (const BlockPlan& plan : claims.source.pack_all()) EXPECT_EQ(plan.use, BlockPlan::Use::kSend);
+  claims.source.close_all();
+  EXPECT_EQ(claims.source.of.root(), claims.tree.root());
+  EXPECT_TRUE(claims.source.of.is_root_proven());
+}
+
+// They make the root of nothing: reading what others bring would be in vain.
+TEST(Sender, X25StandInsAreNotReadAndTheirRootIsNotProven) {
+  Claims claims;
+  digest::ObjectHasher zeros;
+  for (uint32_t leaf = 0; leaf < 3; ++leaf) zeros.add_leaf(leaf_length(9_MiB, leaf), Hash128{});
+  ASSERT_TRUE(claims.claim({{claims.whole, 3, zeros.folded().tops, {}}}, HeldHashes::kReadAgain).ok());
+  for (const BlockPlan& plan : claims.source.pack_all()) EXPECT_EQ(plan.use, BlockPlan::Use::kSend);
+  EXPECT_FALSE(claims.source.of.is_root_proven());
+}
+
+TEST(Sender, WhatIsHashedLeavesTheDiskToWhatIsSentAndMayFail) {
+  Claims claims;
+  Source& source = claims.source;
+  ASSERT_TRUE(claims.claim(claims.lies(), HeldHashes::kReadAgain).ok());
+  std::vector<BlockPlan> plans;
+  while (auto plan = source.of.next_block()) plans.push_back(std::move(*plan));
+  EXPECT_EQ(std::ranges::count(plans, BlockPlan::Use::kHash, &BlockPlan::use), static_cast<ptrdiff_t>(kHashingMax));
+  EXPECT_EQ(plans.size(), kHashingMax + 3) << "the rest is sent meanwhile";
+  source.of.on_entry_failed(claims.whole, {Fault::kSourceIo, "", ""});
+  for (const BlockPlan& plan : plans) {
+    if (plan.leaves.front().object == claims.whole) source.of.on_hashed({});  // nothing of it could be read
+    else source.pack(plan);
+  }
+  source.pack_all();
+  source.close_all();
+  EXPECT_TRUE(source.of.root());
+  EXPECT_EQ(source.of.failed(), 1U);
 }
 
 TEST(Sender, HeldObjectsThatCannotBeAreProtocolErrors) {
