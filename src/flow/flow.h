@@ -13,6 +13,7 @@
 #include "flow/ack_ranges.h"
 #include "flow/ack_schedule.h"
 #include "flow/credit.h"
+#include "flow/lane_trains.h"
 #include "flow/pacer.h"
 #include "flow/packet_builder.h"
 #include "flow/packet_opener.h"
@@ -34,6 +35,7 @@ struct LaneParts {
   SendWindow& window;
   Reassembler& reassembler;
   Credit& credit;
+  LaneTrains& trains;
 };
 
 // kProbing: no challenge was answered yet, though data may leave if the address is proven. kResting: three probe timeouts
@@ -150,6 +152,10 @@ class Flow {
   bool is_control_due(Time now) const;
   bool is_forget_due(Time now) const;
   bool is_tail_due(Time now) const;
+  bool is_for_trains() const { return pacer_.train() > Bytes(); }
+  bool is_its_turn(Time now) const { return !is_for_trains() || lane_.trains.is_free(now, config_.id); }
+  Time next_data() const;
+  void note_train(Time now);
   bool is_keepalive_due(Time now) const { return now >= last_sent_ + kKeepaliveIdle; }
   size_t packet_size() const { return recovery_.payload_max().count() + wire::kDataOverhead; }
 

@@ -14,6 +14,7 @@ namespace {
 // Packets of frames fit the base MTU on either kind of IP, so that they pass when larger ones do not.
 constexpr size_t kFramesPacketMax = 1200;
 
+constexpr int kTrainsApart = 16;  // part of a round trip, of which a train has its lane for itself at most
 constexpr int kTailVariesBy = 32;  // part of a round trip, at least
 constexpr int kTailLooks = 16;  // per round trip, at what is unacked when there is nothing else to send; copies are as far apart
 
@@ -77,7 +78,7 @@ size_t Flow::packets_wanted(Time now) const {
   if (may_probe_mtu()) wanted += recovery_.mtu().probes_waiting();
   wanted += static_cast<size_t>(recovery_.probes_due());
   if (now >= recovery_.next_deadline()) wanted += ProbeTimeout::kPackets;  // what its timers will ask for
-  if (may_send_data() && has_window() && (lane_.window.has_work() || is_tail_due(now))) {
+  if (may_send_data() && has_window() && is_its_turn(now) && (lane_.window.has_work() || is_tail_due(now))) {
     const Bytes window = saturating_sub(window_now(), recovery_.in_flight());
     wanted += std::min(window, pacer_.available(now)).count() / packet_size();
   }
@@ -229,7 +230,7 @@ std::optional<SendRange> Flow::take_range(Time now, size_t payload) {
 // What holds data back is asked once for the burst, and what leaves is taken off it here.
 Flow::Stop Flow::fill_data(Time now) {
   const size_t full = packet_size();
-  Bytes paced = pacer_.available(now), window = saturating_sub(window_now(), recovery_.in_flight());
+  Bytes paced = is_its_turn(now) ? pacer_.available(now) : Bytes(), window = saturating_sub(window_now(), recovery_.in_flight());
   while (builder_.has_room()) {
     const size_t size = std::min(full, builder_.next_size());
     if (path_.allowance() < Bytes(size)) return Stop::kAddress;
@@ -247,9 +248,16 @@ Flow::Stop Flow::fill_data(Time now) {
   return Stop::kRooms;
 }
 
+// Until the first acks come, trains are also kept apart: together they would be one burst.
+void Flow::note_train(Time now) {
+  if (!pacer_.is_in_train() && has_been_acked_) lane_.trains.end(config_.id);
+  else lane_.trains.begin(now, config_.id, recovery_.rtt().smoothed() / kTrainsApart);
+}
+
 void Flow::finish_data(Time now, Stop stop) {
+  if (is_for_trains() && builder_.has_data()) note_train(now);
   uint8_t flags = 0;
-  if (stop == Stop::kPacing) pacer_.on_wait();
+  if (stop == Stop::kPacing && is_its_turn(now)) pacer_.on_wait();
   if (!lane_.window.has_work()) {
     if (has_window()) recovery_.on_app_limited();
     flags = wire::kAppLimited | wire::kAckNow;  // nobody knows when more follows
