@@ -3,12 +3,16 @@
 // What a cold copy of 512 MiB gets of a link of 1 Gbit/s, in virtual time and with all that takes part: flows, congestion control,
 // loss detection, credit, the repair of the tail. Its share is that of perf/wan: of what the link carries beside its losses and beyond the
 // four round trips of a cold set-up, three of which are over when the first byte leaves. Both hosts look at their ports only every so often.
+// More than 1 means that a seed lost less than it should have.
+//
+//   tideway-cold-start [--rtt 1,200] [--loss "0 %,3 %"] [--look 20,1000] [--seeds N] [--first SEED] [--timeline MS]
+//
+// With several seeds a cell is the median and, in brackets, the least.
 #include "sim/sim_pair.h"
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <string>
 #include <vector>
 
@@ -25,11 +29,12 @@ constexpr double kPayloadShare = 1408.0 / 1522.0;  // of what a full packet char
 struct Loss { const char* name; double share, burst; };
 constexpr Loss kLosses[] = {{"0 %", 0, 1}, {"1 %", 0.01, 1}, {"3 %", 0.03, 1}, {"1 % x 10", 0.01, 10}};
 
+constexpr int kRttsMs[] = {1, 10, 50, 100, 200}, kLooksUs[] = {20, 300, 1000};
+
 struct Cell { int rtt_ms; Loss loss; int look_us; };
 
 void print_timeline(SimPair& sim, Duration until, Duration every) {
   uint64_t delivered_before = 0, sent_before = 0;
-  std::printf("  time_ms delivered_MB goodput sent window in_flight pacing lost spurious srtt unsent\n");
   while (sim.now() < Time(until)) {
     if (!sim.run_for(every)) return;
     const flow::FlowStats stats = sim.lane(0).stats().flows, there = sim.lane(1).stats().flows;
@@ -65,21 +70,29 @@ int run(int argc, char** argv) {
   std::string rtts, losses, looks;
   uint64_t seeds = 1, first = 1;
   Duration timeline{};
-  for (int i = 1; i + 1 < argc; i += 2) {
-    const std::string flag = argv[i];
+  for (int i = 1; i < argc; i += 2) {
+    const std::string flag = i + 1 < argc ? argv[i] : "";
     if (flag == "--rtt") rtts = argv[i + 1];
     else if (flag == "--loss") losses = argv[i + 1];
     else if (flag == "--look") looks = argv[i + 1];
     else if (flag == "--seeds") seeds = std::strtoull(argv[i + 1], nullptr, 10);
     else if (flag == "--first") first = std::strtoull(argv[i + 1], nullptr, 10);
     else if (flag == "--timeline") timeline = milliseconds(std::strtol(argv[i + 1], nullptr, 10));
+    else {
+      std::fprintf(stderr, "usage: tideway-cold-start [--rtt MS,...] [--loss \"1 %%,...\"] [--look US,...] [--seeds N] [--first SEED] [--timeline MS]\n");
+      return 2;
+    }
   }
-  for (const int rtt : {1, 10, 50, 100, 200}) {
+  std::printf("| RTT | loss |");
+  for (const int look : kLooksUs)
+    if (is_wanted(looks, std::to_string(look))) std::printf(" look %d us |", look);
+  std::printf("\n");
+  for (const int rtt : kRttsMs) {
     if (!is_wanted(rtts, std::to_string(rtt))) continue;
     for (const Loss& loss : kLosses) {
       if (!is_wanted(losses, loss.name)) continue;
       std::printf("| %d ms | %s |", rtt, loss.name);
-      for (const int look : {20, 300, 1000}) {
+      for (const int look : kLooksUs) {
         if (!is_wanted(looks, std::to_string(look))) continue;
         std::vector<double> shares;
         for (uint64_t seed = first; seed < first + seeds; ++seed) shares.push_back(share_of({rtt, loss, look}, seed, timeline));
