@@ -25,9 +25,8 @@ constexpr double kAsMuchAsEver = 0.75;      // of the best rate of the start: a 
 constexpr double kLossBaseWeight = 0.25;    // of a new sample
 constexpr uint64_t kStartupLossMin = 6;     // packets; fewer may be one accident
 
-constexpr Bytes kTrainMin = 64_KiB;         // of the first flight: a burst that the pacer may send at higher rates anyway
-constexpr uint64_t kTrainsOfFlight = 4;     // of a session, if they are not shorter than that
-constexpr Bytes kTrainMax = 256_KiB;        // also of later flights, while no train has told anything
+constexpr Bytes kTrain = 64_KiB;            // of the first flight: a burst that the pacer may send at higher rates anyway
+constexpr Bytes kTrainAgain = 256_KiB;      // of later flights, while no train has told anything
 constexpr uint64_t kTrainWindowPart = 2;    // of which a train is one part at most
 constexpr uint64_t kTrainPacketsMin = 16;   // shorter ones say more about clocks than about the path
 constexpr Duration kTrainRttMin = 5ms;      // doubling is as quick on shorter paths, and there the first flight is a large part of a BDP
@@ -79,8 +78,7 @@ Bytes Bbr::train() const {
   const bool is_first_flight = acked_start_ < config_.window_initial;
   const bool tries_again = phase_ == Phase::kStartup && jump_ == Jump::kNone && !is_pipe_full_;
   if (!is_first_flight && !tries_again) return Bytes();
-  const Bytes first = std::clamp(config_.window_initial * config_.flows / kTrainsOfFlight, kTrainMin, kTrainMax);
-  const Bytes size = is_first_flight ? std::min(first, config_.window_initial) : std::min(kTrainMax, window_ / kTrainWindowPart);
+  const Bytes size = is_first_flight ? std::min(kTrain, config_.window_initial) : std::min(kTrainAgain, window_ / kTrainWindowPart);
   const bool is_of_use = config_.rtt_initial >= kTrainRttMin && size >= config_.packet_size * kTrainPacketsMin;
   return is_of_use ? size : Bytes();
 }

@@ -5,7 +5,6 @@
 #pragma once
 #include <tideway/units.h>
 
-#include <algorithm>
 #include <cstdint>
 
 namespace tideway::congestion {
@@ -19,12 +18,6 @@ struct ControllerConfig {
   uint32_t flows = 1;              // of the session, so that N flows do not ask for N shares
   uint64_t seed = 1;               // spreads the times at which flows probe
 };
-
-// What a session may send before anything is known: at least 256 KiB, and on long paths what they would carry at kRateInitial, so that
-// trains are long enough for receivers that look at their ports once in a millisecond.
-inline constexpr Rate kRateInitial = Rate::bits_per_second(84'000'000);
-inline constexpr Bytes kWindowInitialMin = 256_KiB, kWindowInitialMax = 1_MiB;
-constexpr Bytes initial_window(Duration rtt) { return std::clamp(kRateInitial.over(rtt), kWindowInitialMin, kWindowInitialMax); }
 
 // A window below two packets could stop: one may wait in the receiver for the second before it is acked.
 constexpr Bytes window_floor(const ControllerConfig& config) { return config.packet_size * 2; }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "session/lane_set.h"
 
-#include "congestion/controller_config.h"
 #include "crypto/random_bytes.h"
 #include "session/tcp_socket.h"
 
@@ -11,6 +10,7 @@ namespace tideway::session {
 namespace {
 
 constexpr uint32_t kPayloadInitial = 1152;  // of an IP packet of 1,280 bytes, the smallest path
+constexpr Bytes kWindowInitial = 256_KiB;   // of a session, shared by its flows
 
 uint64_t random_number() {
   uint64_t value = 0;
@@ -188,7 +188,7 @@ Status LaneSet::open(const messages::Lanes& theirs, const PeerPath& peer, FlowKe
     lane.rate_remembered = peer.rate_remembered;
     lane.link = peer.link;
     lane.dscp = peer.dscp;
-    for (engine::OpenFlow& flow : lane.flows) flow.config.window_initial = congestion::initial_window(peer.rtt) / flows;
+    for (engine::OpenFlow& flow : lane.flows) flow.config.window_initial = kWindowInitial / flows;
     handles_.push_back(lane.lane);
     engine_.post(std::move(lane));
   }

@@ -74,7 +74,7 @@ std::unique_ptr<CongestionController> SimPair::make_controller(size_t e, size_t 
   const Rate rate = ends_[e].links[f]->config().rate * 0.95;
   if (config_.controller.empty()) return std::make_unique<FixedController>(config_.window, rate);
   congestion::ControllerConfig made;
-  made.window_initial = congestion::initial_window(2 * config_.link.delay) / config_.flows;
+  made.window_initial = Bytes((256 << 10) / config_.flows);
   made.rtt_initial = 2 * config_.link.delay;
   made.rate_contracted = rate * static_cast<double>(config_.flows);
   made.flows = static_cast<uint32_t>(config_.flows);

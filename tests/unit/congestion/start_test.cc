@@ -153,13 +153,6 @@ TEST(Trains, LeaveUntilTheFirstFlightIsAckedWhateverProbesWereBefore) {
   EXPECT_EQ(bbr.train(), Bytes());
 }
 
-TEST(Trains, AreLongerOnLongPaths) {
-  for (const auto& [rtt, train] : {std::pair(20ms, 64_KiB), std::pair(50ms, 128_KiB), std::pair(100ms, 256_KiB), std::pair(300ms, 256_KiB)}) {
-    const Bbr bbr({.packet_size = PathSimulation::kPayload, .window_initial = initial_window(rtt) / 2, .rtt_initial = rtt, .flows = 2});
-    EXPECT_NEAR(static_cast<double>(bbr.train().count()), static_cast<double>(train.count()), 4096) << rtt / 1ms;
-  }
-}
-
 TEST(Trains, OfLaterFlightsAreLongerWhenThoseOfTheFirstToldNothing) {
   Bbr bbr({.packet_size = PathSimulation::kPayload, .window_initial = 128_KiB, .rtt_initial = 20ms});
   Time now(1s);
