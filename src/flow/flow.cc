@@ -13,7 +13,7 @@ Flow::Flow(Time start, const FlowConfig& config, std::unique_ptr<CongestionContr
                 {.first_number = config.first_packet_number, .rtt_initial = config.rtt_initial, .mtu_max = config.mtu_max,
                  .is_ipv4 = is_ipv4_, .delivery = config.delivery},
                 std::move(controller), lane.window, lane.credit, lane.trains),
-      pacer_(start), builder_(config.id, config.remote), last_sent_(start), tail_at_(start), forget_at_(start),
+      pacer_(start), builder_(config.id, config.remote), last_sent_(start), tail_at_(start), new_data_at_(start), forget_at_(start),
       forgotten_(config.first_packet_number), opener_(config.key_limits), received_(config.replay_bits), incoming_(std::make_unique<Incoming>()),
       largest_received_at_(start),
       path_(start, {.peer = config.peer,

@@ -141,6 +141,7 @@ class Flow {
   Stop fill_data(Time now);
   void finish_data(Time now, Stop stop);
   std::optional<SendRange> take_range(Time now, size_t payload);
+  std::optional<SendRange> take_ahead(Time now, Duration age, size_t payload);
   Writer frames_for(size_t packet_size);
   void note_sent(Time now, SentPacket packet, size_t size);
   bool can_send() const;
@@ -186,6 +187,8 @@ class Flow {
   Time last_sent_;
   Time ack_now_at_ = Time::min();
   Time tail_at_;                     // when to look for a tail to repair
+  Time new_data_at_;                 // when data last left for the first time
+  Bytes ahead_;                      // what left in copies before anybody knew whether it was lost
   Time forget_at_;
   uint64_t forgotten_ = 0;           // the last FORGET's number
   bool has_been_acked_ = false;

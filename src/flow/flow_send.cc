@@ -16,6 +16,10 @@ constexpr size_t kFramesPacketMax = 1200;
 
 constexpr int kTrainsApart = 16;  // part of a round trip, of which a train has its lane for itself at most
 constexpr int kTailVariesBy = 32;  // part of a round trip, at least
+constexpr Duration kAheadRttMin = std::chrono::milliseconds(20);  // on shorter paths the end costs little
+constexpr int kAheadWaits = 64;         // part of a round trip without new data
+constexpr uint64_t kAheadPart = 32;     // of all bytes that left, at most
+constexpr double kAheadLosses = 0.25;   // packets that are likely to be lost of those in flight
 constexpr int kTailLooks = 16;  // per round trip, at what is unacked when there is nothing else to send; copies are as far apart
 
 SentPacket entry_of(const Range& range) {
@@ -217,13 +221,31 @@ bool Flow::is_tail_due(Time now) const {
 }
 
 std::optional<SendRange> Flow::take_range(Time now, size_t payload) {
-  if (auto range = lane_.window.take(now, payload)) return range;
+  if (auto range = lane_.window.take(now, payload)) {
+    if (!range->is_resent) new_data_at_ = now;
+    return range;
+  }
   if (recovery_.probes_due() > 0) return lane_.window.take_tail(now, now, payload);
   if (!is_tail_due(now)) return std::nullopt;
   const Duration age = tail_age(recovery_.rtt()), look = recovery_.rtt().smoothed() / kTailLooks;
   if (auto range = lane_.window.take_tail(now, now - age, payload)) return range;
   auto range = lane_.window.take_copy(now, {.from = now - age, .before = now - look}, payload);
+  if (!range) range = take_ahead(now, age, payload);
   if (!range) tail_at_ = now + look;
+  return range;
+}
+
+// What is on its way when the data ends, once more before anybody knows what of it was lost: the link is idle, and a loss would be known,
+// repaired and acked only two round trips later. As this may be a pause and not the end, it waits a little and is little of all that left;
+// and where hardly a packet would be lost, there is nothing to copy.
+std::optional<SendRange> Flow::take_ahead(Time now, Duration age, size_t payload) {
+  const Duration rtt = recovery_.rtt().smoothed();
+  if (rtt < kAheadRttMin || now - new_data_at_ < rtt / kAheadWaits) return std::nullopt;
+  const uint64_t lost = recovery_.stats().packets_lost - std::min(recovery_.stats().packets_lost, recovery_.stats().packets_spurious);
+  const double losses = static_cast<double>(lost) / static_cast<double>(stats_.packets_sent) * static_cast<double>(recovery_.packets_in_flight());
+  if (losses < kAheadLosses || ahead_ * kAheadPart >= Bytes(stats_.bytes_sent)) return std::nullopt;
+  auto range = lane_.window.take_ahead(now - age, payload);
+  if (range) ahead_ += Bytes(range->bytes.size());
   return range;
 }
 
