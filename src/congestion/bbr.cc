@@ -334,6 +334,12 @@ void Bbr::judge_loss(const AckSample& sample) {
     loss_base_ = base + kLossBaseWeight * (*rate - base);
     if (*rate <= loss_threshold(*loss_base_)) return;
   }
+  // Until there is a base, what is lost while the path shows no queue is one. To answer it would hold a lossy path for seconds at what was
+  // on its way when it was judged first.
+  if (rate && !loss_base_ && *rate <= kLossThresholdMax && !is_queued() && !has_queue() && !is_marked_) {
+    loss_base_ = *rate;
+    return;
+  }
   if (phase_ == Phase::kStartup) {
     const bool is_ours = is_marked_ || has_queue() || rounds_full_ > 0;
     if (!is_pipe_full_ && !is_jumping() && is_ours && ((is_high && lost >= kStartupLossMin) || is_marked_)) on_too_much_loss(sample);

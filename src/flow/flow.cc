@@ -12,8 +12,8 @@ Flow::Flow(Time start, const FlowConfig& config, std::unique_ptr<CongestionContr
       recovery_(start,
                 {.first_number = config.first_packet_number, .rtt_initial = config.rtt_initial, .mtu_max = config.mtu_max,
                  .is_ipv4 = is_ipv4_, .delivery = config.delivery},
-                std::move(controller), lane.window, lane.credit),
-      pacer_(start), builder_(config.id, config.remote), last_sent_(start), tail_at_(start), forget_at_(start),
+                std::move(controller), lane.window, lane.credit, lane.trains),
+      pacer_(start), builder_(config.id, config.remote), last_sent_(start), tail_at_(start), new_data_at_(start), forget_at_(start),
       forgotten_(config.first_packet_number), opener_(config.key_limits), received_(config.replay_bits), incoming_(std::make_unique<Incoming>()),
       largest_received_at_(start),
       path_(start, {.peer = config.peer,
@@ -65,10 +65,14 @@ Time Flow::next_deadline() const {
   if (may_probe_mtu()) at = std::min(at, recovery_.mtu().has_probe() ? last_sent_ : recovery_.mtu().next_deadline());
   if (recovery_.probes_due() > 0) at = std::min(at, last_sent_);
   if (may_send_data() && has_window()) {
-    if (lane_.window.has_work()) at = std::min(at, pacer_.next_send());
-    else if (config_.delivery == Delivery::kDatagram && lane_.window.unacked_bytes() > 0) at = std::min(at, std::max(tail_at_, pacer_.next_send()));
+    if (lane_.window.has_work()) at = std::min(at, next_data());
+    else if (config_.delivery == Delivery::kDatagram && lane_.window.unacked_bytes() > 0) at = std::min(at, std::max(tail_at_, next_data()));
   }
   return at;
+}
+
+Time Flow::next_data() const {
+  return is_for_trains() ? std::max(pacer_.next_send(), lane_.trains.free_at(config_.id)) : pacer_.next_send();
 }
 
 void Flow::close(Time now) {

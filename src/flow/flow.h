@@ -13,6 +13,7 @@
 #include "flow/ack_ranges.h"
 #include "flow/ack_schedule.h"
 #include "flow/credit.h"
+#include "flow/lane_trains.h"
 #include "flow/pacer.h"
 #include "flow/packet_builder.h"
 #include "flow/packet_opener.h"
@@ -34,6 +35,7 @@ struct LaneParts {
   SendWindow& window;
   Reassembler& reassembler;
   Credit& credit;
+  LaneTrains& trains;
 };
 
 // kProbing: no challenge was answered yet, though data may leave if the address is proven. kResting: three probe timeouts
@@ -139,6 +141,7 @@ class Flow {
   Stop fill_data(Time now);
   void finish_data(Time now, Stop stop);
   std::optional<SendRange> take_range(Time now, size_t payload);
+  std::optional<SendRange> take_ahead(Time now, Duration age, size_t payload);
   Writer frames_for(size_t packet_size);
   void note_sent(Time now, SentPacket packet, size_t size);
   bool can_send() const;
@@ -150,6 +153,10 @@ class Flow {
   bool is_control_due(Time now) const;
   bool is_forget_due(Time now) const;
   bool is_tail_due(Time now) const;
+  bool is_for_trains() const { return pacer_.train() > Bytes(); }
+  bool is_its_turn(Time now) const { return !is_for_trains() || lane_.trains.is_free(now, config_.id); }
+  Time next_data() const;
+  void note_train(Time now);
   bool is_keepalive_due(Time now) const { return now >= last_sent_ + kKeepaliveIdle; }
   size_t packet_size() const { return recovery_.payload_max().count() + wire::kDataOverhead; }
 
@@ -180,6 +187,8 @@ class Flow {
   Time last_sent_;
   Time ack_now_at_ = Time::min();
   Time tail_at_;                     // when to look for a tail to repair
+  Time new_data_at_;                 // when data last left for the first time
+  Bytes ahead_;                      // what left in copies before anybody knew whether it was lost
   Time forget_at_;
   uint64_t forgotten_ = 0;           // the last FORGET's number
   bool has_been_acked_ = false;

@@ -14,7 +14,12 @@ namespace {
 // Packets of frames fit the base MTU on either kind of IP, so that they pass when larger ones do not.
 constexpr size_t kFramesPacketMax = 1200;
 
+constexpr int kTrainsApart = 16;  // part of a round trip, of which a train has its lane for itself at most
 constexpr int kTailVariesBy = 32;  // part of a round trip, at least
+constexpr Duration kAheadRttMin = std::chrono::milliseconds(20);  // on shorter paths the end costs little
+constexpr int kAheadWaits = 64;         // part of a round trip without new data
+constexpr uint64_t kAheadPart = 32;     // of all bytes that left, at most
+constexpr double kAheadLosses = 0.25;   // packets that are likely to be lost of those in flight
 constexpr int kTailLooks = 16;  // per round trip, at what is unacked when there is nothing else to send; copies are as far apart
 
 SentPacket entry_of(const Range& range) {
@@ -77,7 +82,7 @@ size_t Flow::packets_wanted(Time now) const {
   if (may_probe_mtu()) wanted += recovery_.mtu().probes_waiting();
   wanted += static_cast<size_t>(recovery_.probes_due());
   if (now >= recovery_.next_deadline()) wanted += ProbeTimeout::kPackets;  // what its timers will ask for
-  if (may_send_data() && has_window() && (lane_.window.has_work() || is_tail_due(now))) {
+  if (may_send_data() && has_window() && is_its_turn(now) && (lane_.window.has_work() || is_tail_due(now))) {
     const Bytes window = saturating_sub(window_now(), recovery_.in_flight());
     wanted += std::min(window, pacer_.available(now)).count() / packet_size();
   }
@@ -216,20 +221,38 @@ bool Flow::is_tail_due(Time now) const {
 }
 
 std::optional<SendRange> Flow::take_range(Time now, size_t payload) {
-  if (auto range = lane_.window.take(now, payload)) return range;
+  if (auto range = lane_.window.take(now, payload)) {
+    if (!range->is_resent) new_data_at_ = now;
+    return range;
+  }
   if (recovery_.probes_due() > 0) return lane_.window.take_tail(now, now, payload);
   if (!is_tail_due(now)) return std::nullopt;
   const Duration age = tail_age(recovery_.rtt()), look = recovery_.rtt().smoothed() / kTailLooks;
   if (auto range = lane_.window.take_tail(now, now - age, payload)) return range;
   auto range = lane_.window.take_copy(now, {.from = now - age, .before = now - look}, payload);
+  if (!range) range = take_ahead(now, age, payload);
   if (!range) tail_at_ = now + look;
+  return range;
+}
+
+// What is on its way when the data ends, once more before anybody knows what of it was lost: the link is idle, and a loss would be known,
+// repaired and acked only two round trips later. As this may be a pause and not the end, it waits a little and is little of all that left;
+// and where hardly a packet would be lost, there is nothing to copy.
+std::optional<SendRange> Flow::take_ahead(Time now, Duration age, size_t payload) {
+  const Duration rtt = recovery_.rtt().smoothed();
+  if (rtt < kAheadRttMin || now - new_data_at_ < rtt / kAheadWaits) return std::nullopt;
+  const uint64_t lost = recovery_.stats().packets_lost - std::min(recovery_.stats().packets_lost, recovery_.stats().packets_spurious);
+  const double losses = static_cast<double>(lost) / static_cast<double>(stats_.packets_sent) * static_cast<double>(recovery_.packets_in_flight());
+  if (losses < kAheadLosses || ahead_ * kAheadPart >= Bytes(stats_.bytes_sent)) return std::nullopt;
+  auto range = lane_.window.take_ahead(now - age, payload);
+  if (range) ahead_ += Bytes(range->bytes.size());
   return range;
 }
 
 // What holds data back is asked once for the burst, and what leaves is taken off it here.
 Flow::Stop Flow::fill_data(Time now) {
   const size_t full = packet_size();
-  Bytes paced = pacer_.available(now), window = saturating_sub(window_now(), recovery_.in_flight());
+  Bytes paced = is_its_turn(now) ? pacer_.available(now) : Bytes(), window = saturating_sub(window_now(), recovery_.in_flight());
   while (builder_.has_room()) {
     const size_t size = std::min(full, builder_.next_size());
     if (path_.is_for_challenges() || path_.allowance() < Bytes(size)) return Stop::kAddress;
@@ -247,9 +270,16 @@ Flow::Stop Flow::fill_data(Time now) {
   return Stop::kRooms;
 }
 
+// Until the first acks come, trains are also kept apart: together they would be one burst.
+void Flow::note_train(Time now) {
+  if (!pacer_.is_in_train() && has_been_acked_) lane_.trains.end(config_.id);
+  else lane_.trains.begin(now, config_.id, recovery_.rtt().smoothed() / kTrainsApart);
+}
+
 void Flow::finish_data(Time now, Stop stop) {
+  if (is_for_trains() && builder_.has_data()) note_train(now);
   uint8_t flags = 0;
-  if (stop == Stop::kPacing) pacer_.on_wait();
+  if (stop == Stop::kPacing && is_its_turn(now)) pacer_.on_wait();
   if (!lane_.window.has_work()) {
     if (has_window()) recovery_.on_app_limited();
     flags = wire::kAppLimited | wire::kAckNow;  // nobody knows when more follows

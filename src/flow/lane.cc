@@ -62,7 +62,7 @@ Lane::~Lane() {
 
 Flow& Lane::add_flow(Time now, const FlowConfig& config, std::unique_ptr<CongestionController> controller) {
   TIDEWAY_CHECK(flows_.size() < kFlowsMax);
-  const LaneParts parts{window_, reassembler_, credit_};
+  const LaneParts parts{window_, reassembler_, credit_, trains_};
   flows_.push_back(std::make_unique<Flow>(now, config, std::move(controller), parts));
   bound_.push_back({config.id, config.local});
   table_.bind(config.local, *this, *flows_.back());

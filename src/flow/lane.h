@@ -83,6 +83,7 @@ class Lane {
   SendWindow window_;
   Reassembler reassembler_;
   Credit credit_;
+  LaneTrains trains_;
   struct Bound { FlowId id; ConnectionId local; };
   std::vector<Bound> bound_;                 // same order as flows_
   std::vector<std::unique_ptr<Flow>> flows_;  // after what they refer to

@@ -32,6 +32,7 @@ class Pacer {
   // What may leave now: nothing before a quantum has come together.
   Bytes available(Time now) const;
   Time next_send() const;                           // when a quantum is there; in the past if it is
+  Bytes train() const { return train_; }
   bool is_in_train() const { return train_left_ >= packet_ && tokens_ >= packet_; }  // its rest leaves with the next burst
 
  private:

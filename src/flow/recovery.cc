@@ -23,9 +23,9 @@ void extend(Run& run, const Range& range, Flush flush) {
 }  // namespace
 
 Recovery::Recovery(Time start, const RecoveryConfig& config, std::unique_ptr<CongestionController> controller,
-                   SendWindow& window, Credit& credit)
+                   SendWindow& window, Credit& credit, LaneTrains& trains)
     : sent_(config.first_number), rtt_(config.rtt_initial), rate_(start), detector_(config.first_number), timeout_(start),
-      mtu_(config.mtu_max), controller_(std::move(controller)), window_(window), credit_(credit),
+      mtu_(config.mtu_max), controller_(std::move(controller)), window_(window), credit_(credit), trains_(trains), trains_heard_(trains.told()),
       delivery_(config.delivery), base_size_(PathMtu::kBase.count() - wire::ip_overhead(config.is_ipv4)), is_ipv4_(config.is_ipv4) {}
 
 Bytes Recovery::payload_max() const {
@@ -110,6 +110,13 @@ void Recovery::check_ecn(const wire::AckFrame& frame) {
   ecn_ce_ = std::max(ecn_ce_, frame.ecn_ce);
 }
 
+// Of our own trains and those of the lane's other flows.
+Rate Recovery::train_rate(const wire::AckFrame& frame, const Acked& acked, const BurstRecord& newest) {
+  const Rate told = train_.on_ack({.train = newest.train, .size = sent_.train_size(newest), .acked = acked.bytes, .received_at = frame.received_at});
+  if (told > Rate()) trains_.tell(told);
+  return trains_.next(trains_heard_);
+}
+
 void Recovery::sample(Time now, const wire::AckFrame& frame, const Acked& acked) {
   const BurstRecord& newest = sent_.burst_of(acked.newest);
   const bool has_rtt = acked.newest == frame.largest;
@@ -126,10 +133,7 @@ void Recovery::sample(Time now, const wire::AckFrame& frame, const Acked& acked)
                        .rtt_min = rtt_.min(),
                        .rtt_smoothed = rtt_.smoothed(),
                        .delivery_rate = rate.rate,
-                       .train_rate = train_.on_ack({.train = newest.train,
-                                                    .size = sent_.train_size(newest),
-                                                    .acked = acked.bytes,
-                                                    .received_at = frame.received_at}),
+                       .train_rate = train_rate(frame, acked, newest),
                        .round = controller_round(),
                        .packets_acked = acked.packets,
                        .ce_marked = ce_marked,

@@ -7,6 +7,7 @@
 #pragma once
 #include "flow/credit.h"
 #include "flow/delivery_rate.h"
+#include "flow/lane_trains.h"
 #include "flow/loss_detector.h"
 #include "flow/path_mtu.h"
 #include "flow/probe_timeout.h"
@@ -39,7 +40,7 @@ class Recovery {
   static constexpr uint64_t kUndoShare = 8;
 
   Recovery(Time start, const RecoveryConfig& config, std::unique_ptr<CongestionController> controller, SendWindow& window,
-           Credit& credit);
+           Credit& credit, LaneTrains& trains);
 
   // False: too much is in flight to keep track of more.
   bool begin_burst(Time now, size_t packets_max, BurstIs is = BurstIs::kTrain);
@@ -90,6 +91,7 @@ class Recovery {
   void ack_one(Time now, uint64_t number, Acked& acked);
   void find_one(Time now, uint64_t number, const SentPacket& packet);
   void check_ecn(const wire::AckFrame& frame);
+  Rate train_rate(const wire::AckFrame& frame, const Acked& acked, const BurstRecord& newest);
   void sample(Time now, const wire::AckFrame& frame, const Acked& acked);
   struct Lost { Bytes bytes; uint64_t packets = 0, newest = 0; bool carried_state = false; Run run; };
   void lose_one(Time now, uint64_t number, Lost& lost);
@@ -108,6 +110,8 @@ class Recovery {
   std::unique_ptr<CongestionController> controller_;
   SendWindow& window_;
   Credit& credit_;
+  LaneTrains& trains_;
+  uint64_t trains_heard_;
   const Delivery delivery_;
   size_t base_size_;                     // UDP payload of a packet at the base MTU
   bool is_ipv4_;

@@ -4,6 +4,7 @@
 #include <tideway/check.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace tideway::flow {
 namespace {
@@ -92,6 +93,7 @@ SendRange SendWindow::take_new(Time now, size_t payload_max) {
   block.sent_end = static_cast<uint32_t>(part.end);
   unsent_bytes_ -= part.length();
   if (part.end == block.packed.length) next_new_ = block.newer;
+  is_ahead_new_ = true;
   mark_sent(block, part, now);
   return range_of(block, part, false);
 }
@@ -244,6 +246,30 @@ std::optional<SendRange> SendWindow::take_copy(Time now, Sent sent, size_t paylo
   return std::nullopt;
 }
 
+void SendWindow::put_ahead(uint32_t entry) {
+  ahead_block_ = entry;
+  ahead_marks_ = entry == kNone ? 0 : (entries_[entry].sent_end + kMarkSize - 1) / kMarkSize;
+  ahead_offset_ = 0;
+}
+
+std::optional<SendRange> SendWindow::take_ahead(Time sent_after, size_t payload_max) {
+  if (std::exchange(is_ahead_new_, false)) put_ahead(newest_);
+  while (ahead_block_ != kNone) {
+    const Block& block = entries_[ahead_block_];
+    for (; ahead_marks_ > 0; --ahead_marks_, ahead_offset_ = 0) {
+      const uint64_t begin = (ahead_marks_ - 1) * kMarkSize, end = std::min<uint64_t>(begin + kMarkSize, block.sent_end);
+      if (block.marks[ahead_marks_ - 1].sent_at <= sent_after) return std::nullopt;
+      Interval part = first_unacked(block, {std::max<uint64_t>(begin, ahead_offset_), std::max<uint64_t>(end, ahead_offset_)});
+      if (part.length() == 0) continue;
+      part.end = std::min<uint64_t>(part.end, part.begin + payload_max);
+      ahead_offset_ = static_cast<uint32_t>(part.end);
+      return range_of(block, part, true);
+    }
+    put_ahead(block.older);
+  }
+  return std::nullopt;
+}
+
 // ---- the end of a block --------------------------------------------------------------------------------------------
 
 PackedBlock SendWindow::unlink(uint32_t entry) {
@@ -259,6 +285,7 @@ PackedBlock SendWindow::unlink(uint32_t entry) {
     repair_block_ = block.newer;
     repair_mark_ = 0;
   }
+  if (ahead_block_ == entry) put_ahead(block.older);
   (block.older == kNone ? oldest_ : entries_[block.older].newer) = block.newer;
   (block.newer == kNone ? newest_ : entries_[block.newer].older) = block.older;
   unused_.push_back(entry);

@@ -59,6 +59,10 @@ class SendWindow {
   struct Sent { Time from, before; };
   std::optional<SendRange> take_copy(Time now, Sent sent, size_t payload_max);
 
+  // A copy of what was sent after `sent_after` and is not acked yet, the newest first and each once until new data leaves. At the end of a
+  // transfer over a path that loses, half of it is there by the time at which its losses become known.
+  std::optional<SendRange> take_ahead(Time sent_after, size_t payload_max);
+
   void on_acked(const Range& range);      // of a block that is not here any more: ignored
   void on_lost(const Range& range);       // queues what of it is not acked yet
   void on_found(const Range& range);      // the loss was spurious: what has not left again is taken off the queue
@@ -113,6 +117,7 @@ class SendWindow {
   void unqueue_lost(uint32_t entry);
   void mark_sent(Block& block, Interval sent, Time now);
   std::optional<Interval> next_repair(Block& block, size_t mark, Time sent_before);
+  void put_ahead(uint32_t entry);
   static Interval first_unacked(const Block& block, Interval within);
   static SendRange range_of(const Block& block, Interval part, bool is_resent);
 
@@ -128,6 +133,12 @@ class SendWindow {
   size_t resent_first_ = 0, resent_end_ = 0;
   uint64_t turn_ = 0;
   uint64_t unacked_bytes_ = 0, unsent_bytes_ = 0;
+
+  // Copies ahead go from the newest data back, by marks, and from the beginning of each to its end.
+  uint32_t ahead_block_ = kNone;      // none: all was copied
+  size_t ahead_marks_ = 0;            // of it, that are still to come
+  uint32_t ahead_offset_ = 0;         // what lies below it in the last of these is done
+  bool is_ahead_new_ = true;          // from the newest block on
 
   // Tail repair goes round the blocks from the oldest on, and remembers where it is.
   uint32_t repair_block_ = kNone;     // none: at the oldest

@@ -57,5 +57,13 @@ TEST(SimTail, ManyLossesAreRepairedInTwoRoundTrips) {
   EXPECT_LE(tails[1], 2.3);
 }
 
+// A transfer long enough to have some bytes to spare for copies of its last ones: most losses are repaired before they are known.
+TEST(SimTail, LossesOfALongTransferAreRepairedBeforeTheyAreKnown) {
+  std::vector<double> tails;
+  for (uint64_t seed = 1; seed <= 3; ++seed) tails.push_back(tail_of({100_Mbit, 60, 0.01}, seed));
+  std::ranges::sort(tails);
+  EXPECT_LE(tails[1], 1.8);
+}
+
 }  // namespace
 }  // namespace tideway::test

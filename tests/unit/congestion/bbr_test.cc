@@ -53,6 +53,21 @@ TEST(Bbr, LearnsWhatThePathLosesAtAnyRate) {
   EXPECT_NEAR(bbr.loss_base(), 0.03, 0.01);
 }
 
+// Before it has cruised: at 200 ms that would take a second, in which a bound on what is on its way would have been set.
+TEST(Bbr, LossWithoutAQueueIsThePathsOwnFromTheFirstSampleOn) {
+  Bbr bbr({.packet_size = PathSimulation::kPayload, .rtt_initial = 100ms});
+  Time now(1s);
+  for (uint64_t round = 1; round <= 4 && bbr.loss_base() == 0; ++round) {
+    bbr.on_loss({.now = now, .lost = 1408_B * 300, .packets_lost = 300, .in_flight = 1_MiB, .in_flight_before = 2_MiB, .round = round,
+                 .cause = LossCause::kTimeThreshold});
+    bbr.on_ack({.now = now, .acked = 1408_B * 9700, .in_flight = 1_MiB, .in_flight_before = 2_MiB, .rtt = 100ms, .rtt_min = 100ms,
+                .rtt_smoothed = 100ms, .delivery_rate = 100_Mbit, .round = round, .packets_acked = 9700, .ce_marked = 0,
+                .limited_by = LimitedBy::kNetwork});
+    now += 100ms;
+  }
+  EXPECT_NEAR(bbr.loss_base(), 0.03, 0.002);
+}
+
 TEST(Bbr, FindsCapacityThatAppears) {
   Bbr bbr({.packet_size = PathSimulation::kPayload, .rtt_initial = 20ms});
   wan::LinkModel narrow(Time(), {.rate = 20_Mbit, .delay = 10ms}, 1);

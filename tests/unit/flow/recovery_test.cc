@@ -24,9 +24,10 @@ struct RecoveryTest : testing::Test {
   std::unique_ptr<BufferPool> pool = BufferPool::create(4).value();
   SendWindow window;
   Credit credit{{.lane = LaneId(0), .unit = kBufferSize}};
+  LaneTrains trains;
   test::ControllerRecord record;
   Recovery recovery{kStart, {.first_number = kFirst, .rtt_initial = kRtt, .mtu_max = Bytes(1500), .is_ipv4 = true},
-                    std::make_unique<test::FixedController>(1_MiB, 1_Gbit, &record), window, credit};
+                    std::make_unique<test::FixedController>(1_MiB, 1_Gbit, &record), window, credit, trains};
 
   RecoveryTest() {
     EXPECT_TRUE(window.offer({.key = {SlotId(1), BlockId(0)}, .head_units = 1, .length = 1 << 20, .buffer = pool->take()}));

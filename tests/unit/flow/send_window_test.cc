@@ -153,6 +153,25 @@ TEST_F(SendWindowTest, TailRepairLeavesOutWhatIsQueuedAsLost) {
   EXPECT_EQ(window.take_tail(much_later, much_later, kPayload).value().range, a);
 }
 
+TEST_F(SendWindowTest, CopiesAheadBeginWithTheNewestAndLeaveOnce) {
+  constexpr uint32_t kMark = 64 << 10;
+  offer(key_of(1), kMark);
+  offer(key_of(2), 2 * kMark);
+  for (Time now = kStart; const auto sent = window.take(now, kMark); now += milliseconds(1)) EXPECT_EQ(sent->range.length, kMark);
+  const auto ahead = [&](Time sent_after = kStart - milliseconds(1)) { return window.take_ahead(sent_after, kMark / 2); };
+  EXPECT_EQ(ahead().value().range, (Range{key_of(2), kMark, kMark / 2}));
+  EXPECT_EQ(ahead().value().range, (Range{key_of(2), kMark + kMark / 2, kMark / 2}));
+  window.on_acked({key_of(2), 0, kMark / 2});
+  EXPECT_EQ(ahead().value().range, (Range{key_of(2), kMark / 2, kMark / 2}));
+  EXPECT_FALSE(ahead(kStart).has_value()) << "what of the rest was lost is known";
+  EXPECT_EQ(ahead().value().range, (Range{key_of(1), 0, kMark / 2}));
+  window.on_acked({key_of(1), 0, kMark});
+  EXPECT_FALSE(ahead().has_value());
+  offer(key_of(3), 1000);
+  EXPECT_EQ(take().key, key_of(3));
+  EXPECT_EQ(ahead().value().range.key, key_of(3));
+}
+
 TEST_F(SendWindowTest, WhatWasResentLeavesTwiceMoreUntilItIsAcked) {
   offer(key_of(1), 3 * kPayload);
   const Range a = take(), b = take();

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a cold copy of 512 MiB gets of a link of 1 Gbit/s, in virtual time and with all that takes part: flows, congestion control,
+// loss detection, credit, the repair of the tail. Its share is that of perf/wan: of what the link carries beside its losses and beyond the
+// four round trips of a cold set-up, three of which are over when the first byte leaves. Both hosts look at their ports only every so often.
+// More than 1 means that a seed lost less than it should have.
+//
+//   tideway-cold-start [--rtt 1,200] [--loss "0 %,3 %"] [--look 20,1000] [--seeds N] [--first SEED] [--timeline MS]
+//
+// With several seeds a cell is the median and, in brackets, the least.
+#include "sim/sim_pair.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+namespace tideway::test {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr uint32_t kBlocks = 128, kLength = 4'194'304 - 1536;
+constexpr double kPayloadShare = 1408.0 / 1522.0;  // of what a full packet charges the link
+
+struct Loss { const char* name; double share, burst; };
+constexpr Loss kLosses[] = {{"0 %", 0, 1}, {"1 %", 0.01, 1}, {"3 %", 0.03, 1}, {"1 % x 10", 0.01, 10}};
+
+constexpr int kRttsMs[] = {1, 10, 50, 100, 200}, kLooksUs[] = {20, 300, 1000};
+
+struct Cell { int rtt_ms; Loss loss; int look_us; };
+
+void print_timeline(SimPair& sim, Duration until, Duration every) {
+  uint64_t delivered_before = 0, sent_before = 0;
+  while (sim.now() < Time(until)) {
+    if (!sim.run_for(every)) return;
+    const flow::FlowStats stats = sim.lane(0).stats().flows, there = sim.lane(1).stats().flows;
+    std::printf("  %7.1f %7.2f %7.1f %7.1f  win %6.2f infl %6.2f pace %7.1f  lost %6lu spur %5lu srtt %6.2f unsent %6.2f blocks %zu\n",
+                static_cast<double>((sim.now() - Time()).count()) / 1e6, static_cast<double>(there.bytes_received) / 1e6,
+                static_cast<double>(there.bytes_received - delivered_before) * 8e3 / static_cast<double>(every.count()),
+                static_cast<double>(stats.bytes_sent - sent_before) * 8e3 / static_cast<double>(every.count()),
+                static_cast<double>(stats.window.count()) / 1e6, static_cast<double>(stats.in_flight.count()) / 1e6,
+                static_cast<double>(stats.pacing_rate.bits_per_second()) / 1e6, static_cast<unsigned long>(stats.packets_lost),
+                static_cast<unsigned long>(stats.packets_spurious), static_cast<double>(stats.rtt_smoothed.count()) / 1e6,
+                static_cast<double>(sim.lane(0).unsent_bytes()) / 1e6, static_cast<size_t>(sim.lane(0).stats().blocks_sending));
+    delivered_before = there.bytes_received;
+    sent_before = stats.bytes_sent;
+    if (sim.lane(0).stats().blocks_sending == 0) return;
+  }
+}
+
+double share_of(const Cell& cell, uint64_t seed, Duration timeline) {
+  const Duration rtt = milliseconds(cell.rtt_ms), look = microseconds(cell.look_us);
+  SimPair sim({.link = {.rate = 1_Gbit, .delay = rtt / 2, .impairments = {.loss = cell.loss.share, .loss_burst = cell.loss.burst}},
+               .paths = SimPairConfig::Paths::kShared, .seed = seed, .controller = "bbr", .credit_blocks = 100, .unsent_max = 8 << 20,
+               .receive_every = look, .run_every = look});
+  sim.open({.slot = kSlot, .blocks = kBlocks, .length = kLength, .store_delay = milliseconds(5)});
+  if (timeline > Duration()) print_timeline(sim, seconds(60), timeline);
+  if (!sim.run_until_done({kSlot}, seconds(60))) std::fprintf(stderr, "%s\n", state_of(sim).c_str());
+  const Duration ideal = ((1_Gbit) * (kPayloadShare * (1 - cell.loss.share))).time_for(Bytes(uint64_t{kBlocks} * kLength));
+  return static_cast<double>((ideal + 4 * rtt).count()) / static_cast<double>((sim.now() - Time() + 3 * rtt).count());
+}
+
+bool is_wanted(const std::string& list, const std::string& item) { return list.empty() || ("," + list + ",").find("," + item + ",") != std::string::npos; }
+
+int run(int argc, char** argv) {
+  std::string rtts, losses, looks;
+  uint64_t seeds = 1, first = 1;
+  Duration timeline{};
+  for (int i = 1; i < argc; i += 2) {
+    const std::string flag = i + 1 < argc ? argv[i] : "";
+    if (flag == "--rtt") rtts = argv[i + 1];
+    else if (flag == "--loss") losses = argv[i + 1];
+    else if (flag == "--look") looks = argv[i + 1];
+    else if (flag == "--seeds") seeds = std::strtoull(argv[i + 1], nullptr, 10);
+    else if (flag == "--first") first = std::strtoull(argv[i + 1], nullptr, 10);
+    else if (flag == "--timeline") timeline = milliseconds(std::strtol(argv[i + 1], nullptr, 10));
+    else {
+      std::fprintf(stderr, "usage: tideway-cold-start [--rtt MS,...] [--loss \"1 %%,...\"] [--look US,...] [--seeds N] [--first SEED] [--timeline MS]\n");
+      return 2;
+    }
+  }
+  std::printf("| RTT | loss |");
+  for (const int look : kLooksUs)
+    if (is_wanted(looks, std::to_string(look))) std::printf(" look %d us |", look);
+  std::printf("\n");
+  for (const int rtt : kRttsMs) {
+    if (!is_wanted(rtts, std::to_string(rtt))) continue;
+    for (const Loss& loss : kLosses) {
+      if (!is_wanted(losses, loss.name)) continue;
+      std::printf("| %d ms | %s |", rtt, loss.name);
+      for (const int look : kLooksUs) {
+        if (!is_wanted(looks, std::to_string(look))) continue;
+        std::vector<double> shares;
+        for (uint64_t seed = first; seed < first + seeds; ++seed) shares.push_back(share_of({rtt, loss, look}, seed, timeline));
+        std::ranges::sort(shares);
+        if (seeds > 1) std::printf(" %.3f (%.3f) |", shares[shares.size() / 2], shares[0]);
+        else std::printf(" %.3f |", shares[0]);
+        std::fflush(stdout);
+      }
+      std::printf("\n");
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace tideway::test
+
+int main(int argc, char** argv) { return tideway::test::run(argc, argv); }
