@@ -17,9 +17,9 @@ from .jobs import DISABLED
 from .layouts import Incomplete, Listing, assess, check_format, step_in
 from .looks import list_files, look_at
 from .notes import note
-from .places import AnyPath, Place, inbox_above
+from .places import AnyPath, inbox_above
 from .reach import Reach, reach
-from .submissions import Request, new_submission_id, place_of
+from .submissions import Request, certain_place, new_submission_id, place_of
 from .tickets import Ticket
 
 INCOMPLETE_MAX_S = 6 * 3600.0  # an asynchronous save of terabytes takes most of an hour
@@ -97,7 +97,7 @@ class CheckpointRequest(Request):
         return self.send()
 
     def body(self, line: Reach) -> Dict[str, Any]:
-        place = self._place(line)
+        place = certain_place(self.path, line)
         options = self._options
         step = options.step if options.step is not None else step_in(os.path.basename(self.path))
         body: Dict[str, Any] = {"submission_id": self.ticket.submission_id, "path": str(place), "to": list(options.to),
@@ -116,13 +116,6 @@ class CheckpointRequest(Request):
         if self._pin_path:
             pins.drop(self._pin_path)
             self._pin_path = ""
-
-    def _place(self, line: Reach) -> Place:
-        place = place_of(self.path, line)
-        if place is None:
-            line.ask("GET", "/v1/roots")  # if it does not answer, that is the reason
-            raise TidewayError("usage", f"{self.path} lies below no root of the gateway", "see GET /v1/roots")
-        return place
 
     def _hold(self) -> Optional[float]:
         """Seconds until the next look, or None: it is complete and held, or failed."""

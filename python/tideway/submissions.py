@@ -111,6 +111,17 @@ def place_of(path: str, line: Reach) -> Optional[Place]:
     return place_below(path, [Root("", root_of_inbox(folder))]) if folder is not None else None
 
 
+def certain_place(path: str, line: Reach) -> Place:
+    """Errors: TidewayError: why the gateway does not answer, or usage when no root of it holds the path."""
+    place = place_of(path, line)
+    if place is None:
+        line.ask("GET", "/v1/roots")  # if it does not answer, that is the reason
+        place = place_of(path, line)  # it does, by now, and only what it says counts
+    if place is None:
+        raise TidewayError("usage", f"{path} lies below no root of the gateway", "see GET /v1/roots, or write root:path")
+    return place
+
+
 class _Submission(Request):
     target = "/v1/jobs"
 
@@ -135,10 +146,7 @@ class _Submission(Request):
         text = os.fspath(path)
         if is_named(text):
             return str(text)
-        place = place_of(text, line)
-        if place is None:
-            line.ask("GET", "/v1/roots")  # if it does not answer, that is the reason
-            raise TidewayError("usage", f"{text} lies below no root of the gateway", "see GET /v1/roots, or write root:path")
+        place = certain_place(text, line)
         return str(place) + ("/" if text.endswith("/") and place.below else "")
 
 

@@ -37,9 +37,9 @@ std::optional<Place> place_of(const std::string& path, Line& line) {
 
 Reply Request::address(const std::string& path) {
   if (is_named(path)) return {path, std::nullopt};
-  if (const auto place = place_of(path, *line_)) return {place->text() + (path.ends_with('/') && !place->below.empty() ? "/" : ""), std::nullopt};
   std::optional<Trouble> trouble;
-  line_->reach.roots(trouble);  // if it does not answer, that is the reason
+  line_->reach.roots(trouble);  // first: a gateway that answers only the second time must not have said "below no root"
+  if (const auto place = place_of(path, *line_)) return {place->text() + (path.ends_with('/') && !place->below.empty() ? "/" : ""), std::nullopt};
   return {{}, trouble.value_or(trouble_of(Fault::kUsage, path + " lies below no root of the gateway", "see GET /v1/roots, or write root:path"))};
 }
 

@@ -75,6 +75,23 @@ class Handing(Case):
 
 
 class BeforeItIsHeld(Handing):
+    def test_a_gateway_that_comes_while_it_is_asked_refuses_nothing(self):
+        comes = self
+
+        class Line:
+            roots = []
+            asked = 0
+
+            def refresh_roots(self):
+                if self.asked == 0:
+                    raise tideway.TidewayError("daemon_unreachable", "nobody listens")
+                self.roots = [tideway.places.Root("ckpt", os.path.realpath(comes.top))]
+
+            def ask(self, method, target):
+                self.asked += 1
+        (self.top / ".tideway/inbox").rmdir()
+        self.assertEqual(str(submissions.certain_place(str(self.top / "runs/llm7"), Line())), "ckpt:runs/llm7")
+
     def test_what_was_taken_away_before_the_first_look_is_not_handed_over(self):
         path = self.checkpoint()
         ticket = tideway.Ticket("t-1")
