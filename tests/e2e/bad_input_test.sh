@@ -131,6 +131,7 @@ for way in push pull; do
   cp "$there/shrinking" "$work/shrinking"
   if [ "$way" = push ]; then set -- "$work/shrinking" wisconsin:data/shrunk; cut=$work/shrinking
   else set -- wisconsin:data/shrinking "$work/shrunk"; cut=$there/shrinking; fi
+  : > "$work/shrink.json"  # what the one before has said says nothing of this one
   tideway copy --json --bwlimit 200Mbit "$@" > "$work/shrink.json" 2> "$work/err.log" &
   copying=$!
   running+=("$copying")
