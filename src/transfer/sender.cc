@@ -189,7 +189,7 @@ Status Sender::on_held(const messages::ObjectsHeld& held, const JudgeHeld& judge
   for (const messages::HeldObject& object : held.objects) {
     entry = std::find_if(entry, asked->second.end(), [&](const Asked& one) { return one.object == object.object; });
     if (entry == asked->second.end()) return unasked("ObjectsHeld");
-    if (Status status = note_held(*entry, object, judge(object)); !status.ok()) return status;
+    if (Status status = note_held(*entry, object, judge); !status.ok()) return status;
   }
   return success();
 }
@@ -198,14 +198,15 @@ static uint64_t end_of(const messages::HeldObject& object) {
   return object.runs.empty() ? object.leaves : uint64_t{object.runs.back().first} + object.runs.back().hashes.size();
 }
 
-// What no message has room for goes on in the next one, by runs alone.
-Status Sender::note_held(Asked& asked, const messages::HeldObject& object, HeldHashes hashes) {
+// What no message has room for goes on in the next one, by runs alone. Only what can be is judged.
+Status Sender::note_held(Asked& asked, const messages::HeldObject& object, const JudgeHeld& judge) {
   const bool goes_on = asked.held != nullptr && object.leaves == 0 && object.runs.front().first >= end_of(*asked.held);
   if (end_of(object) > leaf_count(asked.size) || (asked.held != nullptr && !goes_on)) return unasked("ObjectsHeld");
   for (const messages::HeldRun& run : object.runs) held_hashes_ += run.hashes.size();
   if (held_hashes_ > kHeldAskedMax)
     return Error{Fault::kLimitExceeded, "the receiving site names more than " + std::to_string(kHeldAskedMax) + " leaves behind missing ones",
                  "both sites should run versions that fit; see `tideway version`"};
+  HeldHashes hashes = judge(object);
   if (hashes == HeldHashes::kReadAgain && are_stand_ins(object, asked.size)) hashes = HeldHashes::kClaimed;
   asked.hashes = std::max(asked.hashes, hashes);
   if (asked.held == nullptr) asked.held = std::make_shared<messages::HeldObject>(object);

@@ -69,6 +69,7 @@ class Sender {
 
   // From the sink. Until it has accepted, pages are told and their objects wait.
   void on_accepted(Answers answers);
+  // Judged is no more than the leaves that an object has.
   using JudgeHeld = std::function<HeldHashes(const messages::HeldObject&)>;
   Status on_held(const messages::ObjectsHeld& held, const JudgeHeld& judge);
   Status on_held(const messages::ObjectsHeld& held) { return on_held(held, [](const auto&) { return HeldHashes::kClaimed; }); }
@@ -138,7 +139,7 @@ class Sender {
   void need(const Asked& asked);
   void need_rest(const Asked& asked);
   bool is_far_ahead() const;
-  Status note_held(Asked& asked, const messages::HeldObject& object, HeldHashes hashes);
+  Status note_held(Asked& asked, const messages::HeldObject& object, const JudgeHeld& judge);
   void add_hash(Object& object, const block::Segment& segment);
   void forget(ObjectId id);
   void drop_base(ObjectId id);
