@@ -403,11 +403,11 @@ void Sender::forget(ObjectId id) {
 void Sender::on_entry_failed(ObjectId id, const Error& why) {
   const auto object = objects_.find(id);
   if (object == objects_.end()) return;  // reported before
-  const bool was_ended = object->second.is_ended;
+  const bool was_ended = object->second.is_ended, is_held = object->second.is_held;
   forget(id);
   failed_ += 1;
   if (failed_ <= kEntryErrorsReported) reports_.push_back({id, why});
-  say_failure(id, why);
+  say_failure(is_held ? std::nullopt : std::optional(id), why);  // what the sink has whole is not open there
   if (was_ended) return;
   tree_.drop(id);
   unfinished_ -= 1;
