@@ -431,18 +431,23 @@ void Sender::say_end() {
 
 // ---- work ----------------------------------------------------------------------------------------------------------
 
+std::optional<BlockPlan> Sender::next_to_hash() {
+  auto plan = to_hash_.next(BlockBuilder::More::kNothingAtHand, [this](ObjectId object) { return objects_.contains(object); });
+  if (!plan) return std::nullopt;
+  plan->use = BlockPlan::Use::kHash;
+  hashing_ += 1;
+  return plan;
+}
+
 std::optional<BlockPlan> Sender::next_block() {
-  const auto is_wanted = [this](ObjectId object) { return objects_.contains(object); };
-  if (!to_hash_.is_empty() && hashing_ < kHashingMax) {
-    if (auto plan = to_hash_.next(BlockBuilder::More::kNothingAtHand, is_wanted)) {
-      plan->use = BlockPlan::Use::kHash;
-      hashing_ += 1;
-      return plan;
-    }
-  }
+  if (hashing_ < kHashingMax)
+    if (auto plan = next_to_hash()) return plan;
   if (sent_.size() >= kBlocksUnverifiedMax || (!to_hash_.is_empty() && early_hashes_ >= kEarlyHashesMax)) return std::nullopt;
   const bool more_is_coming = wants_entries() || (!asked_pages_.empty() && !builder_.is_empty());
-  return builder_.next(more_is_coming ? BlockBuilder::More::kComing : BlockBuilder::More::kNothingAtHand, is_wanted);
+  auto plan = builder_.next(more_is_coming ? BlockBuilder::More::kComing : BlockBuilder::More::kNothingAtHand,
+                            [this](ObjectId object) { return objects_.contains(object); });
+  if (plan || more_is_coming) return plan;
+  return next_to_hash();  // the link waits for nothing that could be read
 }
 
 template <typename T>
