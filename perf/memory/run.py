@@ -9,9 +9,11 @@ size of both ends is looked at every second, so the result also shows how it wen
 perf/results/memory-<commit>-<time>.json.
 """
 import argparse
+import contextlib
 import os
 import pathlib
 import re
+import select
 import shutil
 import subprocess
 import sys
@@ -70,21 +72,26 @@ def make_tree(tree, files):
 class Image:
     """A file system for so many files at the sink, and as many names at the source."""
     def __init__(self, folder, files):
-        self.file = pathlib.Path(tempfile.mkstemp(prefix="tideway-memory-", suffix=".img", dir=folder)[1])
-        self.mounted = self.file.with_suffix("")
-        inodes = files + files // 100 + 100_000
-        os.truncate(self.file, inodes * (BLOCK + INODE) + 2 * 64 * files + IMAGE_SPARE)
-        subprocess.run(["mkfs.ext4", "-q", "-b", str(BLOCK), "-I", str(INODE), "-N", str(inodes), "-m", "0", str(self.file)], check=True)
-        self.mounted.mkdir()
-        subprocess.run(["mount", "-o", "loop,noatime", str(self.file), str(self.mounted)], check=True)
+        self.folder, self.files, self.undo = folder, files, contextlib.ExitStack()
 
     def __enter__(self):
-        return str(self.mounted)
+        with contextlib.ExitStack() as undo:
+            handle, name = tempfile.mkstemp(prefix="tideway-memory-", suffix=".img", dir=self.folder)
+            os.close(handle)  # open, it keeps the blocks
+            undo.callback(os.unlink, name)
+            inodes = self.files + self.files // 100 + 100_000
+            os.truncate(name, inodes * (BLOCK + INODE) + 2 * 64 * self.files + IMAGE_SPARE)
+            subprocess.run(["mkfs.ext4", "-q", "-b", str(BLOCK), "-I", str(INODE), "-N", str(inodes), "-m", "0", name], check=True)
+            mounted = name.removesuffix(".img")
+            os.mkdir(mounted)
+            undo.callback(os.rmdir, mounted)
+            subprocess.run(["mount", "-o", "loop,noatime", name, mounted], check=True)
+            undo.callback(subprocess.run, ["umount", mounted], check=True)
+            self.undo = undo.pop_all()
+        return mounted
 
     def __exit__(self, *_):
-        subprocess.run(["umount", str(self.mounted)], check=True)
-        self.mounted.rmdir()
-        self.file.unlink()
+        self.undo.close()
 
 
 def place_for(options, files):
@@ -127,14 +134,15 @@ class Bench:
         begin = time.monotonic()
         with open(said, "w") as out:
             copy = subprocess.Popen(list(map(str, self.pair.copy("--direct", "-q", tree, "wisconsin:data/tree"))), stdout=out, stderr=out)
-        resident = []
+        resident, ended = [], os.pidfd_open(copy.pid)
         while True:
             done, status, usage = os.wait4(copy.pid, os.WNOHANG)
             took = time.monotonic() - begin
             if done:
                 break
             resident.append([round(took), status_mib(copy.pid, "VmRSS"), status_mib(gateway.pid, "VmRSS")])
-            time.sleep(SAMPLE_S if took > 2 * SAMPLE_S else SAMPLE_S / 20)
+            select.select([ended], [], [], SAMPLE_S if took > 2 * SAMPLE_S else SAMPLE_S / 20)
+        os.close(ended)
         copy.returncode = os.waitstatus_to_exitcode(status)
         if copy.returncode != 0:
             return {"entries": files, "error": said.read_text().strip()[-300:]}

@@ -32,10 +32,12 @@ Error conflict(Fault fault, const std::string& shown, std::string_view why) {
 
 Error is_the_root(const RootedDir& root) { return conflict(Fault::kTypeConflict, root.shown({}), "is the root itself, which nothing takes the place of"); }
 
+// One that may be passed and not read cannot be opened, and so not be synced by itself.
 Status sync_way_to(const RootedDir& root, const ObjectName& name) {
   for (ObjectName above = name; !above.is_root();) {
     above = above.parent();
     const auto dir = root.open_dir(above);
+    if (!dir.ok() && dir.error().fault == Fault::kDestDenied) return root.sync_file_system();
     if (!dir.ok()) return dir.error();
     if (Status synced = dir.value().sync(); !synced.ok()) return synced;
   }

@@ -189,7 +189,7 @@ Status Sender::on_held(const messages::ObjectsHeld& held, const JudgeHeld& judge
   for (const messages::HeldObject& object : held.objects) {
     entry = std::find_if(entry, asked->second.end(), [&](const Asked& one) { return one.object == object.object; });
     if (entry == asked->second.end()) return unasked("ObjectsHeld");
-    if (Status status = note_held(*entry, object, judge(object)); !status.ok()) return status;
+    if (Status status = note_held(*entry, object, judge); !status.ok()) return status;
   }
   return success();
 }
@@ -198,14 +198,15 @@ static uint64_t end_of(const messages::HeldObject& object) {
   return object.runs.empty() ? object.leaves : uint64_t{object.runs.back().first} + object.runs.back().hashes.size();
 }
 
-// What no message has room for goes on in the next one, by runs alone.
-Status Sender::note_held(Asked& asked, const messages::HeldObject& object, HeldHashes hashes) {
+// What no message has room for goes on in the next one, by runs alone. Only what can be is judged.
+Status Sender::note_held(Asked& asked, const messages::HeldObject& object, const JudgeHeld& judge) {
   const bool goes_on = asked.held != nullptr && object.leaves == 0 && object.runs.front().first >= end_of(*asked.held);
   if (end_of(object) > leaf_count(asked.size) || (asked.held != nullptr && !goes_on)) return unasked("ObjectsHeld");
   for (const messages::HeldRun& run : object.runs) held_hashes_ += run.hashes.size();
   if (held_hashes_ > kHeldAskedMax)
     return Error{Fault::kLimitExceeded, "the receiving site names more than " + std::to_string(kHeldAskedMax) + " leaves behind missing ones",
                  "both sites should run versions that fit; see `tideway version`"};
+  HeldHashes hashes = judge(object);
   if (hashes == HeldHashes::kReadAgain && are_stand_ins(object, asked.size)) hashes = HeldHashes::kClaimed;
   asked.hashes = std::max(asked.hashes, hashes);
   if (asked.held == nullptr) asked.held = std::make_shared<messages::HeldObject>(object);
@@ -402,11 +403,11 @@ void Sender::forget(ObjectId id) {
 void Sender::on_entry_failed(ObjectId id, const Error& why) {
   const auto object = objects_.find(id);
   if (object == objects_.end()) return;  // reported before
-  const bool was_ended = object->second.is_ended;
+  const bool was_ended = object->second.is_ended, is_held = object->second.is_held;
   forget(id);
   failed_ += 1;
   if (failed_ <= kEntryErrorsReported) reports_.push_back({id, why});
-  say_failure(id, why);
+  say_failure(is_held ? std::nullopt : std::optional(id), why);  // what the sink has whole is not open there
   if (was_ended) return;
   tree_.drop(id);
   unfinished_ -= 1;
@@ -430,18 +431,23 @@ void Sender::say_end() {
 
 // ---- work ----------------------------------------------------------------------------------------------------------
 
+std::optional<BlockPlan> Sender::next_to_hash() {
+  auto plan = to_hash_.next(BlockBuilder::More::kNothingAtHand, [this](ObjectId object) { return objects_.contains(object); });
+  if (!plan) return std::nullopt;
+  plan->use = BlockPlan::Use::kHash;
+  hashing_ += 1;
+  return plan;
+}
+
 std::optional<BlockPlan> Sender::next_block() {
-  const auto is_wanted = [this](ObjectId object) { return objects_.contains(object); };
-  if (!to_hash_.is_empty() && hashing_ < kHashingMax) {
-    if (auto plan = to_hash_.next(BlockBuilder::More::kNothingAtHand, is_wanted)) {
-      plan->use = BlockPlan::Use::kHash;
-      hashing_ += 1;
-      return plan;
-    }
-  }
+  if (hashing_ < kHashingMax)
+    if (auto plan = next_to_hash()) return plan;
   if (sent_.size() >= kBlocksUnverifiedMax || (!to_hash_.is_empty() && early_hashes_ >= kEarlyHashesMax)) return std::nullopt;
   const bool more_is_coming = wants_entries() || (!asked_pages_.empty() && !builder_.is_empty());
-  return builder_.next(more_is_coming ? BlockBuilder::More::kComing : BlockBuilder::More::kNothingAtHand, is_wanted);
+  auto plan = builder_.next(more_is_coming ? BlockBuilder::More::kComing : BlockBuilder::More::kNothingAtHand,
+                            [this](ObjectId object) { return objects_.contains(object); });
+  if (plan || more_is_coming) return plan;
+  return next_to_hash();  // the link waits for nothing that could be read
 }
 
 template <typename T>

@@ -37,8 +37,8 @@ inline constexpr size_t kBaseHeldMax = 1 << 20;         // leaves of the sink's 
 // Hashes of leaves that a sink has behind gaps, in pages it has not answered: twice what one names.
 inline constexpr size_t kHeldAskedMax = 65'536;
 inline constexpr size_t kObjectEndBatch = 256;          // objects in one ObjectEnd message
-// Of what is read again only to be hashed: blocks at once, which leaves the disk to those that the link waits for; and leaves that may
-// be sent before those in front of them are hashed, at about 80 bytes each.
+// Of what is read again only to be hashed: blocks at once while there is something to send, which leaves the disk to what the link waits
+// for; and leaves that may be sent before those in front of them are hashed, at about 80 bytes each.
 inline constexpr size_t kHashingMax = 2;
 inline constexpr size_t kEarlyHashesMax = 1 << 18;
 
@@ -69,6 +69,7 @@ class Sender {
 
   // From the sink. Until it has accepted, pages are told and their objects wait.
   void on_accepted(Answers answers);
+  // Judged is no more than the leaves that an object has.
   using JudgeHeld = std::function<HeldHashes(const messages::HeldObject&)>;
   Status on_held(const messages::ObjectsHeld& held, const JudgeHeld& judge);
   Status on_held(const messages::ObjectsHeld& held) { return on_held(held, [](const auto&) { return HeldHashes::kClaimed; }); }
@@ -138,7 +139,8 @@ class Sender {
   void need(const Asked& asked);
   void need_rest(const Asked& asked);
   bool is_far_ahead() const;
-  Status note_held(Asked& asked, const messages::HeldObject& object, HeldHashes hashes);
+  Status note_held(Asked& asked, const messages::HeldObject& object, const JudgeHeld& judge);
+  std::optional<BlockPlan> next_to_hash();
   void add_hash(Object& object, const block::Segment& segment);
   void forget(ObjectId id);
   void drop_base(ObjectId id);

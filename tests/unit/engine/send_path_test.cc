@@ -60,8 +60,10 @@ class Sending {
         path_->on_message_taken();
         if (const auto* page = std::get_if<messages::ManifestPage>(&to->message)) take_page(receiver, *page, held);
       }
-      while (auto message = receiver.next_message())
+      while (auto message = receiver.next_message()) {
+        if (auto* said = std::get_if<messages::ObjectsHeld>(&*message); said != nullptr && lie) lie(said->objects.front());
         std::visit([&](auto&& m) { path_->on_peer_message(TransferMessage(std::move(m)), events_); }, std::move(*message));
+      }
     }
     std::vector<uint32_t> read;
     while (const auto block = rings_.io_cpu[0]->to_pack.pop())
@@ -71,6 +73,7 @@ class Sending {
   }
 
   std::vector<uint32_t> hashed;  // leaves of the large file that are read and not sent
+  std::function<void(messages::HeldObject&)> lie;  // what the sink makes of what it says to have
 
  private:
   void take_page(transfer::Receiver& receiver, const messages::ManifestPage& page, const transfer::HeldLeaves& held) {
@@ -133,14 +136,12 @@ TEST_F(SendPathTest, WhatASinkKeepsIsNotReadAgain) {
   expect_read(having({0, 1, 3}), {2, 4});
 }
 
-// No more than so many at once.
 TEST_F(SendPathTest, X25WhereTheRootIsSignedWhatASinkKeepsIsProven) {
   Sending published(root(), "out", StartSource::Held::kProven), unknown(root(), "out", StartSource::Held::kProven, Sending::Published::kNo);
   EXPECT_EQ(published.go(having({0, 1, 3})).value(), (std::vector<uint32_t>{2, 4}));
   EXPECT_TRUE(published.hashed.empty()) << "its hashes are stored";
   EXPECT_EQ(unknown.go(having({0, 1, 3})).value(), (std::vector<uint32_t>{2, 4}));
-  EXPECT_EQ(unknown.hashed, (std::vector<uint32_t>{0, 1}));
-  static_assert(transfer::kHashingMax == 2);
+  EXPECT_EQ(unknown.hashed, (std::vector<uint32_t>{0, 1, 3}));
 }
 
 TEST_F(SendPathTest, ASinkThatKeepsOtherBytesIsRefused) {
@@ -150,6 +151,18 @@ TEST_F(SendPathTest, ASinkThatKeepsOtherBytesIsRefused) {
   Having behind = having({0, 1, 3});
   behind[3] = kOther;
   expect_refused(behind);
+}
+
+// The hashes of the next file follow those of this one.
+TEST_F(SendPathTest, ASinkThatKeepsMoreLeavesThanThereAreIsRefused) {
+  Sending sending(root(), "out");
+  sending.lie = [](messages::HeldObject& held) {
+    held.leaves = kLargeLeaves + 1;
+    held.tops.resize(2);
+  };
+  const auto read = sending.go(having({0, 1}));
+  ASSERT_FALSE(read.ok());
+  EXPECT_EQ(read.error().fault, Fault::kProtocolError);
 }
 
 // For leaves that other sources bring 16 zero bytes stand in.

@@ -29,7 +29,7 @@ class FileSinkTest : public testing::TestWithParam<IoQueueMode> {
     return std::make_shared<RootedDir>(RootedDir::open_host_path(root_.path().string(), Side::kDestination).value());
   }
   void start() {
-    sink_ = FileSink::create({open(), {}, single_name("copy"), decode_page}, *queue_).value();
+    sink_ = FileSink::create({open(), {}, destination_, decode_page}, *queue_).value();
     add(0, 0, "", EntryType::kDirectory, 0);
   }
   void add(uint32_t number, uint32_t parent, std::string name, EntryType type, uint64_t size) {
@@ -60,7 +60,7 @@ class FileSinkTest : public testing::TestWithParam<IoQueueMode> {
   Status sync() { return run({StoreOp::kSync, 0, {}, {}, {}}); }
   Status publish() {
     if (auto status = sink_->staging().append_manifest(encode_page(entries_)); !status.ok()) return status;
-    return sink_->publish({single_name("copy"), entries_.size(), {}});
+    return sink_->publish({destination_, entries_.size(), {}});
   }
   bool mount_small(const char* options) {
     is_mounted_ = ::mount("tideway-test", root_.path().c_str(), "tmpfs", 0, options) == 0;
@@ -70,6 +70,7 @@ class FileSinkTest : public testing::TestWithParam<IoQueueMode> {
 
   TempRoot root_;
   bool is_mounted_ = false;
+  ObjectName destination_ = single_name("copy");
   std::unique_ptr<FaultyQueue> queue_ = std::make_unique<FaultyQueue>(make_io_queue(GetParam()).value());
   std::unique_ptr<FileSink> sink_;
   std::vector<ManifestEntry> entries_;
@@ -177,6 +178,22 @@ TEST_P(FileSinkTest, AFewAndManyTouchedFilesAreBothSynced) {
   ASSERT_TRUE(publish().ok());
   EXPECT_EQ(root_.read("copy/10303"), std::string(10, '\1'));
   EXPECT_FALSE(root_.exists(".tideway")) << "nothing else is staged here";
+}
+
+TEST_P(FileSinkTest, PublishesBelowADirectoryThatItMayPassAndNotRead) {
+  root_.make_dir("alice/in");
+  for (const auto& [name, mode] : {std::pair("", 0777), {"alice", 0711}, {"alice/in", 0777}}) ASSERT_EQ(::chmod((root_ / name).c_str(), static_cast<mode_t>(mode)), 0);
+  const AsNobody nobody;
+  destination_ = ObjectName::from_text("alice/in/copy").value();
+  start();
+  std::vector<std::byte> data(10, std::byte{1});
+  add(1, 0, "f", EntryType::kFile, data.size());
+  ASSERT_TRUE(write(1, 0, data).ok());
+  ASSERT_TRUE(close(1).ok());
+  ASSERT_TRUE(sync().ok());
+  const auto published = publish();
+  ASSERT_TRUE(published.ok()) << published.error().what;
+  EXPECT_TRUE(root_.exists("alice/in/copy/f"));
 }
 
 TEST_P(FileSinkTest, AFileThatItsOwnerMayNotWriteIsSyncedAfterItsCloseToo) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transfer/sender.h"
 
+#include "transfer/receiver.h"
 #include "unit/transfer/trees.h"
 
 namespace tideway::transfer {
@@ -179,9 +180,10 @@ TEST(Sender, WhatIsHashedLeavesTheDiskToWhatIsSentAndMayFail) {
   Source& source = claims.source;
   ASSERT_TRUE(claims.claim(claims.lies(), HeldHashes::kReadAgain).ok());
   std::vector<BlockPlan> plans;
-  while (auto plan = source.of.next_block()) plans.push_back(std::move(*plan));
-  EXPECT_EQ(std::ranges::count(plans, BlockPlan::Use::kHash, &BlockPlan::use), static_cast<ptrdiff_t>(kHashingMax));
-  EXPECT_EQ(plans.size(), kHashingMax + 3) << "the rest is sent meanwhile";
+  while (plans.size() < kHashingMax + 3) plans.push_back(source.of.next_block().value());
+  EXPECT_EQ(std::ranges::count(plans, BlockPlan::Use::kHash, &BlockPlan::use), static_cast<ptrdiff_t>(kHashingMax)) << "the rest is sent meanwhile";
+  plans.push_back(source.of.next_block().value());
+  EXPECT_EQ(plans.back().use, BlockPlan::Use::kHash) << "nothing is left to send";
   source.of.on_entry_failed(claims.whole, {Fault::kSourceIo, "", ""});
   for (const BlockPlan& plan : plans) {
     if (plan.leaves.front().object == claims.whole) source.of.on_hashed({});  // nothing of it could be read
@@ -191,6 +193,35 @@ TEST(Sender, WhatIsHashedLeavesTheDiskToWhatIsSentAndMayFail) {
   source.close_all();
   EXPECT_TRUE(source.of.root());
   EXPECT_EQ(source.of.failed(), 1U);
+}
+
+TEST(Sender, WhatTheSinkHasWholeMayFailWhenItIsReadAgain) {
+  Tree tree;
+  const ObjectId whole = tree.file(9_MiB);
+  Source source;
+  ASSERT_TRUE(source.list(tree).ok());
+  source.of.on_scan_end();
+  Receiver sink({.transfer = kTransfer, .answers = Answers::kPerPage, .limits = {}});
+  const HeldLeaves held = [](const ManifestEntry& entry, const TakeLeaves& take) {
+    for (uint32_t leaf = 0; leaf < leaf_count(entry.size); ++leaf) take(leaf, std::vector{segment_of(entry.number, leaf, entry.size).hash});
+  };
+  for (const auto& page : source.said<messages::ManifestPage>()) ASSERT_TRUE(sink.on_page(page, {}, held).ok());
+  ASSERT_TRUE(sink.on_manifest_end({kTransfer, tree.entries.size(), tree.bytes(), 0}).ok());
+  const auto judge = [](const messages::HeldObject&) { return HeldHashes::kReadAgain; };
+  Status status = success();
+  for (auto message = sink.next_message(); status.ok() && message; message = sink.next_message()) {
+    if (const auto* has = std::get_if<messages::ObjectsHeld>(&*message)) status = source.of.on_held(*has, judge);
+    if (const auto* needs = std::get_if<messages::Needs>(&*message)) status = source.of.on_needs(*needs);
+  }
+  source.of.on_entry_failed(whole, {Fault::kSourceIo, "it cannot be read", ""});
+  for (auto message = source.of.next_message(); status.ok() && message; message = source.of.next_message()) {
+    if (const auto* error = std::get_if<messages::PeerError>(&*message)) status = sink.on_entry_failed(error->object, {Fault::kSourceIo, error->detail, ""});
+    if (const auto* root = std::get_if<messages::TransferRoot>(&*message)) status = sink.on_root(*root);
+  }
+  ASSERT_TRUE(status.ok()) << status.error().what;
+  ASSERT_TRUE(sink.is_complete());
+  EXPECT_EQ(sink.verdict().error().fault, Fault::kEntriesFailed) << "and not that the roots differ";
+  EXPECT_EQ(source.of.next_report()->object, whole);
 }
 
 TEST(Sender, HeldObjectsThatCannotBeAreProtocolErrors) {
