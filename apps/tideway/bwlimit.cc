@@ -12,14 +12,16 @@ struct BwlimitOptions {
   std::string rate, job, link, time;
 };
 
-int print_rate(Rate rate, const OutputConfig& output) {
+// `left`: until the ceiling from before comes back, if it does.
+int print_rate(Rate rate, std::optional<std::chrono::seconds> left, const OutputConfig& output) {
   if (output.json) {
     JsonLine line("rate");
     if (rate.is_unlimited()) line.null("rate_bits");
     else line.number("rate_bits", static_cast<uint64_t>(rate.bits_per_second()));
+    if (left) line.number("for_s", static_cast<uint64_t>(left->count()));
     line.print();
   } else {
-    std::printf("%s\n", to_string(rate).c_str());
+    std::printf("%s%s\n", to_string(rate).c_str(), left ? (" for " + to_string(*left)).c_str() : "");
   }
   return 0;
 }
@@ -32,7 +34,7 @@ int of_job(const GatewayClient& gateway, const BwlimitOptions& options, std::opt
   if (!body.ok()) return report(body.error(), globals.output);
   const auto view = api::parse_view(body.value());
   if (!view.ok()) return report(view.error(), globals.output);
-  return print_rate(view.value().job.spec.rate_max, globals.output);
+  return print_rate(view.value().job.spec.rate_max, {}, globals.output);
 }
 
 int bwlimit(const BwlimitOptions& options, const Globals& globals) {
@@ -56,7 +58,9 @@ int bwlimit(const BwlimitOptions& options, const Globals& globals) {
   if (!body.ok()) return report(body.error(), globals.output);
   const auto now = api::parse_rate_state(body.value());
   if (!now.ok()) return report(now.error(), globals.output);
-  return print_rate(now.value().rate, globals.output);
+  std::optional<std::chrono::seconds> left;
+  if (now.value().seconds) left = std::chrono::seconds(*now.value().seconds);
+  return print_rate(now.value().rate, left, globals.output);
 }
 
 }  // namespace

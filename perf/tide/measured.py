@@ -44,7 +44,8 @@ class Run:
 
     def link_time(self, one):
         """For how long the link carried bulk, in ms, from when the burst could first have arrived to its last byte. In a queue
-        served in order that is all that bulk can cost the burst there; the rest of what it lost is the machine's."""
+        served in order that is all that bulk can cost the burst there; the rest of what it lost is the machine's. In the first bin bulk is
+        taken to have filled the link from its start: where it did not, a little less is told, at most the part of that bin before the burst."""
         training, bulk = self.bins["training"], self.bins["bulk"]
         came = one.begin + self.way
         bins = [at for at in training if came - BIN_MS < at < one.begin + one.burst]

@@ -24,11 +24,13 @@ the bulk that was delivered over what the trainer alone leaves of the link, both
 40 iterations more, which are left out. `capped` has half of the link.
 """
 import argparse
+import contextlib
 import itertools
 import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -176,13 +178,15 @@ class Bench:
             self.page = relay.Relay(self.bed.name + "-a", self.chosen.page)
 
     def down(self):
-        if self.page is not None:
-            self.page.close()
-        for bed in (self.bed, self.other):
-            if bed is not None:
-                bed.down()
-        for group in self.roles.values():
-            group.end()
+        """All of it, though a part of it fails; the first error is told at the end."""
+        with contextlib.ExitStack() as ends:  # from the last to the first
+            for group in self.roles.values():
+                ends.callback(group.end)
+            for bed in (self.bed, self.other):
+                if bed is not None:
+                    ends.callback(bed.down)
+            if self.page is not None:
+                ends.callback(self.page.close)
 
     def bed_of(self, mode):
         """Where its bulk is."""
@@ -299,6 +303,8 @@ def main():
     unknown = set(modes) - set(MODES)
     if unknown or modes[0] != "alone":
         sys.exit("tide: --modes begins with alone and has some of: " + ", ".join(MODES))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("tide: told to end"))  # and what was started is ended below
+    testbed.sweep(pathlib.Path("/dev/shm"))
     before = record.machine()
     work = pathlib.Path(tempfile.mkdtemp(prefix="tideway-perf-%d-" % os.getpid(), dir="/dev/shm"))
     bench = None
@@ -317,6 +323,7 @@ def main():
         print("written to %s" % path)
         subprocess.run(["/usr/bin/python3", str(REPO / "perf" / "plot.py"), str(path)], check=False)
     finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
         if bench is not None:
             bench.down()
         shutil.rmtree(work, ignore_errors=True)

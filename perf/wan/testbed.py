@@ -146,13 +146,14 @@ def sweep(folder):
         pid = int(work.name.split("-")[2])
         if pathlib.Path("/proc/%d" % pid).exists():
             continue
-        name = "twperf%d" % pid
         root = cgroup.v2_root()
-        for group in root.glob(name + "-*") if root else ():
-            cgroup.Group(group).kill()
-        env = dict(os.environ, TIDEWAY_TESTBED=name, TIDEWAY_TESTBED_STATE=str(work / "testbed"))
-        subprocess.run([str(SCRIPT), "down"], env=env, capture_output=True)
-        for group in root.glob(name + "-*") if root else ():
-            cgroup.Group(group).end()
+        groups = [cgroup.Group(path) for path in root.glob("twperf%d-*" % pid)] if root else []
+        for group in groups:
+            group.kill()
+        for state in (work / "testbed").glob("*"):  # a run may have had several
+            env = dict(os.environ, TIDEWAY_TESTBED=state.name, TIDEWAY_TESTBED_STATE=str(work / "testbed"))
+            subprocess.run([str(SCRIPT), "down"], env=env, capture_output=True)
+        for group in groups:
+            group.end()
         shutil.rmtree(work, ignore_errors=True)
         print("perf: removed what an earlier run left in %s" % work, file=sys.stderr)

@@ -250,13 +250,18 @@ void Bbr::follow_trains(const AckSample& sample) {
   }
   if (!is_jumping() || sample.round < jump_round_) return;
   if (sample.round == jump_round_) watch_jump(sample);
-  else if (sample.limited_by == LimitedBy::kApplication) jump_round_ = sample.round;  // the jump was not made use of yet
+  else if (sample.limited_by == LimitedBy::kApplication) watch_jump_from(sample.round);  // it was not made use of yet
   else end_jump(sample);
 }
 
 void Bbr::start_jump(const AckSample& sample) {
   jump_ = Jump::kMade;
-  jump_round_ = sample.round + 1;
+  watch_jump_from(sample.round + 1);
+}
+
+// What came in rounds before says nothing of it: with the pauses of an application it would look like a much slower path.
+void Bbr::watch_jump_from(uint64_t round) {
+  jump_round_ = round;
   jump_acked_from_ = kNever;
   jump_acked_ = Bytes();
   jump_packets_acked_ = 0;

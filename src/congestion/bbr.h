@@ -76,6 +76,7 @@ class Bbr final : public CongestionController {
   void note_train(Rate rate);
   void follow_trains(const AckSample& sample);
   void watch_jump(const AckSample& sample);
+  void watch_jump_from(uint64_t round);
   void start_jump(const AckSample& sample);
   void end_jump(const AckSample& sample);
   void follow_probe(const AckSample& sample);

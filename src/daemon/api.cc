@@ -131,7 +131,7 @@ Api::Answer Api::dispatch(Route route, const Call& call) {
     }
     case Route::kPeers: return peers();
     case Route::kRoots: return roots();
-    case Route::kRate: return ok(api::to_json(api::RateState{parts_.gateway.engine().rate(), {}}));
+    case Route::kRate: return rate();
     case Route::kSetRate: return set_rate(call);
     case Route::kLinkRate:
     case Route::kSetLinkRate: return link_rate(route, call);
@@ -351,6 +351,12 @@ std::string rate_fields(const api::RateState& state, const http::Caller& caller)
 }
 
 }  // namespace
+
+http::Response Api::rate() const {
+  api::RateState state{parts_.gateway.engine().rate(), {}};
+  if (rate_ends_at_ != kNever) state.seconds = static_cast<uint64_t>(std::chrono::ceil<std::chrono::seconds>(std::max(rate_ends_at_ - now_, Duration())).count());
+  return ok(api::to_json(state));
+}
 
 http::Response Api::set_rate(const Call& call) {
   if (!LocalGrants::is_privileged(call.caller)) return problem(not_privileged());

@@ -88,6 +88,7 @@ class Api {
   Result<JobTable::Submission> read_submission(const Call& call) const;
   http::Response list(const Call& call) const;
   http::Response change(const Call& call, const job::Job& job);
+  http::Response rate() const;
   http::Response set_rate(const Call& call);
   http::Response link_rate(Route route, const Call& call);
   http::Response peers() const;

@@ -71,7 +71,7 @@ Result<std::unique_ptr<JobService>> JobService::start(JobServiceConfig config, s
   auto thread = StoreThread::start(std::move(store).value());
   if (!thread.ok()) return std::move(thread).error();
   service->store_ = std::move(thread).value();
-  gateway.write_paths_by([store = service->store_.get()](std::function<void()> write) { store->later(std::move(write)); });
+  gateway.write_paths_by([store = service->store_.get()](std::function<void()> write) { store->later(StoreThread::Chore::kPaths, std::move(write)); });
   service->grants_ = std::move(grants);
   if (Status status = service->begin(std::move(config), gateway, std::move(reload)); !status.ok()) return std::move(status).error();
   if (known > 0) log::info("jobs_loaded", "jobs=" + std::to_string(known) + " queued=" + std::to_string(service->table_.count(job::State::kQueued)));
@@ -113,7 +113,7 @@ void JobService::turn(Time now) {
   outlook_.turn({now, read_wall_clock()}, api_->links());
   runner_.turn(now, read_wall_clock());  // what was asked for a moment ago starts now
   write_changes();
-  if (auto histories = outlook_.take_histories()) store_->later([file = leftover_, seen = std::move(*histories)] { file.save(seen); });
+  if (auto histories = outlook_.take_histories()) store_->later(StoreThread::Chore::kLeftover, [file = leftover_, seen = std::move(*histories)] { file.save(seen); });
 }
 
 void JobService::stop(Time now) {

@@ -51,11 +51,11 @@ void StoreThread::write(store::Batch batch, Done done) {
   order_came_.notify_one();
 }
 
-void StoreThread::later(std::function<void()> chore) {
+void StoreThread::later(Chore kind, std::function<void()> chore) {
   {
     const std::scoped_lock lock(mutex_);
-    if (chores_.size() == kChoresMax) chores_.pop_front();
-    chores_.push_back(std::move(chore));
+    chores_[static_cast<size_t>(kind)] = std::move(chore);
+    has_chores_ = true;
   }
   order_came_.notify_one();
 }
@@ -80,19 +80,21 @@ void StoreThread::run() {
   pthread_setname_np(pthread_self(), "tw-store");
   std::deque<Order> waiting;  // refused by the disk so far
   for (bool ends = false; !ends;) {
-    std::deque<std::function<void()>> chores;
+    Chores chores;
     {
       std::unique_lock lock(mutex_);
-      const auto has_work = [&] { return must_end_ || !orders_.empty() || !chores_.empty(); };
+      const auto has_work = [&] { return must_end_ || !orders_.empty() || has_chores_; };
       if (waiting.empty()) order_came_.wait(lock, has_work);
       else order_came_.wait_for(lock, kWriteAgainAfter, [&] { return must_end_; });
       std::move(orders_.begin(), orders_.end(), std::back_inserter(waiting));
       orders_.clear();
       chores.swap(chores_);
+      has_chores_ = false;
       ends = must_end_;
     }
     write_orders(waiting);
-    for (const auto& chore : chores) chore();
+    for (const auto& chore : chores)
+      if (chore) chore();
   }
 }
 

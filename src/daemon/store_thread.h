@@ -9,7 +9,9 @@
 #include "store/job_store.h"
 #include <tideway/time.h>
 
+#include <array>
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -29,10 +31,10 @@ class StoreThread {
 
   // With `done` the batch is dropped when it cannot be written, and `done` is told by take_results(); without it is kept.
   void write(store::Batch batch, Done done = {});
-  // Something that waits for the disk and that nobody waits for, after what was told before. While the disk hangs the last
-  // kChoresMax of them are kept.
-  static constexpr size_t kChoresMax = 4;
-  void later(std::function<void()> chore);
+  // A file that is written whole and that nobody waits for, after what was told before. While the disk hangs the last one of each kind is kept.
+  enum class Chore : uint8_t { kPaths, kLeftover };
+  static constexpr size_t kChores = 2;
+  void later(Chore kind, std::function<void()> chore);
   int wait_fd() const { return wake_; }  // readable when there are results
   void take_results();
   // What writing took so far.
@@ -44,6 +46,7 @@ class StoreThread {
     store::Batch batch;
     Done done;
   };
+  using Chores = std::array<std::function<void()>, kChores>;  // by kind
   struct Written {
     Done done;
     Status status;
@@ -60,7 +63,8 @@ class StoreThread {
   mutable std::mutex mutex_;
   std::condition_variable order_came_;
   std::deque<Order> orders_;      // guarded by mutex_, like all that follows
-  std::deque<std::function<void()>> chores_;
+  Chores chores_;
+  bool has_chores_ = false;
   std::deque<Written> results_;
   Stats stats_;
   bool must_end_ = false;

@@ -4,6 +4,8 @@
 #include "base/stage_meter.h"
 #include "engine/rate_shares.h"
 #include "engine/sync_pace.h"
+#include "wire/packet_header.h"
+#include "wire/version.h"
 
 #include <algorithm>
 #include <utility>
@@ -184,10 +186,13 @@ namespace {
 
 // Of a packet's 1,522 bytes on the wire 1,408 are payload; headers and Ethernet are the rest.
 constexpr double kPayloadShare = 1408.0 / 1522.0;
-constexpr Bytes kWireHeaders = Bytes(38 + 40 + 8);  // Ethernet with preamble and gap, IPv6, UDP: with IPv4 there is a little less
+constexpr Bytes kEthernet = Bytes(38);  // with preamble and gap
+constexpr Bytes kTcpPacket = Bytes(1500);           // the kernel fills them
+constexpr Bytes kMoreThanUdp = Bytes(20 + 12 - 8);  // TCP with timestamps
 constexpr double kUsesItsShare = 0.8;    // and would send more
 constexpr double kGrowth = 1.5;          // per deal, of one that used less
 
+double part_of(Bytes part, Bytes whole) { return static_cast<double>(part.count()) / static_cast<double>(whole.count()); }
 bool is_usable(flow::FlowState state) { return state == flow::FlowState::kOpen || state == flow::FlowState::kProbing; }
 
 }  // namespace
@@ -215,11 +220,22 @@ Rate LanePort::wanted_rate(Time now) const {
   return std::min(ceiling_, sum * (1 / kPayloadShare));
 }
 
-// UDP payload of what the link is charged for a full packet.
+// What a flow counts, of what the link is charged for a full packet. Of the flow with the smallest packets, so that it is never more.
 double LanePort::payload_share() const {
-  Bytes packet = flow::PathMtu::kBase;
-  for (const auto& port : ports_) packet = std::max(packet, port->flow->stats().path_mtu);
-  return static_cast<double>(packet.count()) / static_cast<double>((packet + kWireHeaders).count());
+  double share = 1;
+  for (const auto& port : ports_) {
+    const flow::FlowStats stats = port->flow->stats();
+    if (!is_usable(stats.state)) continue;
+    const bool is_ipv4 = port->remote.is_ipv4();
+    const Bytes headers = ip_and_udp_headers(is_ipv4);
+    if (delivery_ == Delivery::kStream) {
+      share = std::min(share, part_of(kTcpPacket - kMoreThanUdp - headers, kTcpPacket + kEthernet));
+      continue;
+    }
+    const Bytes packet = Bytes(wire::data_payload_for_mtu(stats.path_mtu.count(), is_ipv4) + wire::kDataOverhead);
+    share = std::min(share, part_of(packet, packet + headers + kEthernet));
+  }
+  return share;
 }
 
 void LanePort::deal(Time now, Rate share, Rate of_link) {

@@ -40,7 +40,8 @@ class LanePort {
   void set_ceiling(Rate ceiling, Rate in_bursts);
   // How much of a shared rate it could use, judged by what it sent since the last deal(); and its share until the next.
   Rate wanted_rate(Time now) const;
-  // `of_link` is its share of what its link's lanes may send together, which is kept to the byte; unlimited: nobody says.
+  // `of_link` is its share of what its link's lanes may send together, as Ethernet is charged for full packets; acks and what else
+  // is smaller costs it a little more. Unlimited: nobody says.
   void deal(Time now, Rate share, Rate of_link = Rate::unlimited());
   // What it would be given at least if it wanted all: more than its share where it uses little.
   void tell_allowed(Rate rate) { board_->rate_allowed.set(std::min(rate, ceiling_).bytes_per_second()); }

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/stage_meter.h"
 #include "congestion/carried.h"
+#include "engine/link_rates.h"
 #include "engine/rate_shares.h"
 
 #include <algorithm>
@@ -14,7 +15,6 @@ namespace {
 constexpr size_t kReceiveBursts = 8;                                  // of one turn, so that sending gets its share
 constexpr Duration kWatchPeriod = std::chrono::milliseconds(100);     // boards, keys, dead lanes
 constexpr Duration kDealPeriod = std::chrono::milliseconds(20);       // of rate: a share nobody uses waits no longer
-constexpr double kOfCapacity = 0.98;                                  // of a link: a queue that was there drains, and none comes
 
 void add_drops(flow::FlowStats& sum, const flow::FlowStats& flows) {
   sum.dropped_auth += flows.dropped_auth;
@@ -242,34 +242,24 @@ bool NetWorker::hand_on(LaneHandle handle, LanePort& lane) {
   return worked;
 }
 
-namespace {
-
-// What all workers may send together, among them and then among some lanes of this one. Each worker works out the same from what all of them want.
-template <typename WantedOf>
-std::vector<Rate> share_with_workers(Rate total, std::vector<Rate> wanted, const NetWorkerConfig& config, WantedOf&& wanted_of) {
-  Rate sum;
-  for (const Rate one : wanted) sum = sum + one;
-  // A worker without lanes wants nothing; one with lanes finds the standby share, as its lanes do.
-  if (!wanted.empty()) sum = std::max(sum, standby_share(total, config.boards.size()));
-  wanted_of(config.index).set(sum.bytes_per_second());
-  std::vector<Rate> of_workers;
-  for (size_t worker = 0; worker < config.boards.size(); ++worker) of_workers.push_back(Rate::bytes_per_second(wanted_of(worker).get()));
-  return share_out_with_standby(share_out_all(total, of_workers)[config.index], std::move(wanted));
-}
-
-}  // namespace
-
 // The gateway's rate, and that of each link, among its workers; this one's part among its lanes; each divides its own among its flows.
 void NetWorker::deal_rate(Time now) {
   dealt_at_ = now;
-  const std::vector<Rate> of_links = deal_links(now);
+  std::vector<Rate> of_links(lanes_.size(), Rate::unlimited());
+  if (config_.gates != nullptr) {
+    std::vector<LaneOfLink> lanes;
+    for (const auto& [handle, lane] : lanes_) lanes.push_back({lane->link(), lane->wanted_rate(now)});
+    of_links = share_out_links(*config_.gates, {config_.index, config_.boards.size()}, lanes);
+  }
   const Rate ceiling = Rate::bytes_per_second(config_.boards[config_.index].ceiling.get());
   std::vector<Rate> shares(lanes_.size(), Rate::unlimited());
   Rate least = Rate::unlimited();
   if (!ceiling.is_unlimited()) {
-    std::vector<Rate> wanted;
+    std::vector<Rate> wanted, of_workers;
     for (const auto& [handle, lane] : lanes_) wanted.push_back(lane->wanted_rate(now));
-    shares = share_with_workers(ceiling, std::move(wanted), config_, [this](size_t worker) -> Counter& { return config_.boards[worker].rate_wanted; });
+    config_.boards[config_.index].rate_wanted.set(wish_of_worker(ceiling, wanted, config_.boards.size()).bytes_per_second());
+    for (const NetBoard& board : config_.boards) of_workers.push_back(Rate::bytes_per_second(board.rate_wanted.get()));
+    shares = share_out_with_standby(share_out_all(ceiling, of_workers)[config_.index], std::move(wanted));
     least = ceiling * (1.0 / static_cast<double>(config_.boards.size() * std::max<size_t>(1, lanes_.size())));
   }
   size_t i = 0;
@@ -277,26 +267,6 @@ void NetWorker::deal_rate(Time now) {
     lane->deal(now, shares[i], of_links[i]);
     lane->tell_allowed(std::max(shares[i++], least));
   }
-}
-
-// By lane.
-std::vector<Rate> NetWorker::deal_links(Time now) {
-  std::vector<Rate> shares(lanes_.size(), Rate::unlimited());
-  for (size_t link = 0; config_.gates != nullptr && link < config_.gates->links(); ++link) {
-    const Rate capacity = config_.gates->traffic(link).capacity;
-    if (capacity.is_unlimited()) continue;
-    std::vector<size_t> here;
-    std::vector<Rate> wanted;
-    size_t i = 0;
-    for (const auto& [handle, lane] : lanes_) {
-      if (lane->link() == link) here.push_back(i), wanted.push_back(lane->wanted_rate(now));
-      ++i;
-    }
-    const auto of_lanes = share_with_workers(capacity * kOfCapacity, std::move(wanted), config_,
-                                             [&](size_t worker) -> Counter& { return config_.gates->board(link, worker).rate_wanted; });
-    for (size_t k = 0; k < here.size(); ++k) shares[here[k]] = of_lanes[k];
-  }
-  return shares;
 }
 
 bool NetWorker::transmit(Time now) {

@@ -63,7 +63,6 @@ class NetWorker {
   bool hand_on(LaneHandle handle, LanePort& lane);
   bool transmit(Time now);
   void deal_rate(Time now);
-  std::vector<Rate> deal_links(Time now);
   void watch_device(Time now);
   void watch(Time now, LaneHandle handle, LanePort& lane);
   void tell(NetEvent event);

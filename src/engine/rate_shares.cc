@@ -26,6 +26,13 @@ Rate standby_share(Rate total, size_t count) {
   return total * (kStandby / static_cast<double>(std::max<size_t>(1, count)));
 }
 
+Rate wish_of_worker(Rate total, std::span<const Rate> wanted, size_t workers) {
+  if (wanted.empty()) return Rate();
+  Rate sum;
+  for (const Rate one : wanted) sum = sum + one;
+  return std::max(sum, standby_share(total, workers));
+}
+
 std::vector<Rate> share_out_all(Rate total, std::span<const Rate> wanted) {
   std::vector<Rate> shares = share_out(total, wanted);
   if (total.is_unlimited() || shares.empty()) return shares;

@@ -22,6 +22,9 @@ std::vector<Rate> share_out_all(Rate total, std::span<const Rate> wanted);
 // more.
 Rate standby_share(Rate total, size_t count);
 
+// What a worker of `workers` wants whose lanes want that: none of them nothing, and else no less than the standby share.
+Rate wish_of_worker(Rate total, std::span<const Rate> wanted, size_t workers);
+
 // As share_out_all, but each finds at least that.
 std::vector<Rate> share_out_with_standby(Rate total, std::vector<Rate> wanted);
 

@@ -8,8 +8,9 @@
 // never comes: it was headers that the interface does not count.
 //
 // What arrives is counted by the interface first, and by us once a worker has taken it: a bin later, or several of a port whose bins
-// are as short as a worker's turn. So what is more than ours counts as others' only once it has stayed that for kReceivedLate, and is more
-// than what we took in twice that time: so much may be ahead of us for as long as bulk arrives.
+// are as short as a worker's turn. So what is more than ours counts as others' only once it has stayed that for kReceivedLate. Some of even
+// that may be ours while bulk arrives: as much is forgiven as comes in kForgiven at the rate of our bulk, and when that begins up to kOwedMax of
+// the link's. A burst beside it is seen later by what it takes to bring as much: of half the link after a bin or two, of a tenth beside nine after 10 ms.
 // Thread: beacon. Pure.
 #pragma once
 #include <tideway/time.h>
@@ -33,7 +34,9 @@ class CounterWatch {
   static constexpr Bytes kOwedBytes = Bytes(128 << 10);                 // or a burst of ours, where that is more
   static constexpr double kOwedKept = 0.5;                              // from bin to bin
   static constexpr Duration kReceivedLate = std::chrono::milliseconds(4);
-  static constexpr double kAheadKept = 0.995;                           // of what was taken for ours, from millisecond to millisecond
+  static constexpr Duration kForgiven = std::chrono::milliseconds(1);   // of the rate at which bulk arrives as before;
+  static constexpr Duration kForgivenOfLongBins = std::chrono::milliseconds(2);  // two of them do not tell how late a worker is
+  static constexpr double kForgivenKept = 0.9;                          // of what is more than that, from millisecond to millisecond
 
   explicit CounterWatch(Rate capacity) : capacity_(capacity) {}
 
@@ -57,14 +60,16 @@ class CounterWatch {
     double surplus(uint64_t counted_now, uint64_t own_now);  // that this bin adds: counted less ours
     double others(double surplus, double owed_max);
   };
-  double not_ahead(Time at, double surplus, uint64_t own);
+  double not_ahead(Time at, double surplus, uint64_t own, double ahead_max);
 
   const Rate capacity_;
   Direction sent_, received_;
   struct Arrived { Time at; double surplus; uint64_t own; };
   std::vector<Arrived> arrived_;  // sums at the ends of the last bins, as far back as twice kReceivedLate and one bin
   double lasting_ = 0;            // the least surplus of kReceivedLate, and one bin
-  double ahead_ = 0;              // of that, what is taken for ours
+  double forgiven_ = 0;           // of what it may grow by, what is taken for ours
+  double allowed_ = 0;            // what was forgiven when bulk began
+  Time judged_at_{};
   Time last_at_ = Time::min(), quiet_since_ = Time::min(), edge_at_{};
   Rate foreground_;
   bool is_busy_ = false;

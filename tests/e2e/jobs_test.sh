@@ -93,6 +93,8 @@ tideway jobs cancel "$job" > /dev/null
 [ "$(state "$job")" = cancelled ] || fail "the job is $(state "$job")"; pass
 absent "$there/cancelled"
 [ "$(tideway bwlimit 100Mbit)" = "$(tideway bwlimit)" ] || fail "the ceiling did not change"; pass
+tideway bwlimit 50Mbit --for 1h > /dev/null
+tideway bwlimit | grep -q ' for ' && tideway bwlimit --json | grep -q '"for_s":3[56]' || fail "nothing says that the ceiling goes: $(tideway bwlimit)"; pass
 [ "$(tideway bwlimit off)" = off ] || fail "the ceiling did not go"; pass
 
 [ "$(tideway bwlimit --link wisconsin 40Mbit)" = "$(tideway bwlimit --link wisconsin)" ] || fail "the ceiling of a peer did not change"; pass

@@ -183,6 +183,31 @@ TEST(Jump, WaitsUntilItWasMadeUseOf) {
   EXPECT_GT(bbr.pacing_rate(), 800_Mbit);
 }
 
+// Its mean since the jump, with the application's pauses, used to be taken for the path's rate.
+TEST(Jump, ThatWaitedForTheApplicationIsJudgedByTheRoundThatEndsIt) {
+  Bbr bbr({.packet_size = PathSimulation::kPayload, .rtt_initial = 50ms});
+  AckSample sample{};
+  sample.now = Time(1s);
+  sample.rtt = sample.rtt_min = sample.rtt_smoothed = 50ms;
+  sample.delivery_rate = 50_Mbit;
+  sample.limited_by = LimitedBy::kApplication;
+  const auto acks = [&](uint64_t round, Duration after, Bytes acked) {
+    sample.now += after;
+    sample.round = round;
+    sample.acked = acked;
+    sample.packets_acked = acked.count() / PathSimulation::kPayload.count();
+    bbr.on_ack(sample);
+  };
+  sample.train_rate = 10_Gbit;
+  acks(1, 0ms, 100_KiB);
+  sample.train_rate = Rate();
+  for (uint64_t round = 2; round < 22; ++round) acks(round, 1s, 14_KiB);
+  acks(22, 50ms, 14_KiB);
+  sample.rtt = 200ms;
+  for (int i = 0; i < 50; ++i) acks(22, 1ms, 1_MiB);
+  EXPECT_GE(bbr.pacing_rate(), 500_Mbit);
+}
+
 TEST(Jump, TheFlowsOfASessionTakeOneShareTogether) {
   Bbr bbr({.packet_size = PathSimulation::kPayload, .window_initial = 64_KiB, .rtt_initial = 100ms, .flows = 4});
   AckSample first = ack_at(Time(1s), 1, LimitedBy::kNetwork);

@@ -113,6 +113,72 @@ TEST(CounterWatch, APortThatIsAskedOftenMayBeAheadOfItsWorker) {
   EXPECT_LE(bins, CounterWatch::kReceivedLate / CounterWatch::kPortBin + 3);  // the worker may have owed as much
 }
 
+// A port at which bulk of ours arrives, in shares of the link, and whose worker takes what came until a millisecond before the end of some bins.
+class BusyPort {
+ public:
+  explicit BusyPort(Duration bin) : bin_(bin) { watch_.on_sample(sample_); }
+  Edge bin(double others, double ours, bool is_taken = true) {
+    sample_.at += bin_;
+    sample_.received += bytes(others) + bytes(ours);
+    came_ += bytes(ours);
+    if (is_taken) sample_.own_received = came_ - (10_Gbit * ours).over(milliseconds(1)).count();  // the rest is still on its way
+    return watch_.on_sample(sample_);
+  }
+  // After bulk has arrived for a while: in how many bins a burst is seen.
+  int bins_until_seen(double others, double ours) {
+    for (int i = 0; i < 300; ++i)
+      if (bin(0, ours) != Edge::kNone) return -1;
+    for (int bins = 1; bins < 100; ++bins)
+      if (bin(others, ours) == Edge::kBegin) return bins;
+    return 100;
+  }
+
+ private:
+  uint64_t bytes(double share) const { return (10_Gbit * share).over(bin_).count(); }
+  Duration bin_;
+  CounterWatch watch_{10_Gbit};
+  CounterWatch::Sample sample_{Time(std::chrono::seconds(9)), 0, 0, 0, 0};
+  uint64_t came_ = 0;
+};
+
+// A twenty-fifth of our own rate used to be taken off every burst, and all of the smaller ones.
+TEST(CounterWatch, ABurstBesideArrivingBulkIsSeen) {
+  const auto later = [](Duration bin, double others, double ours) {
+    const int alone = BusyPort(bin).bins_until_seen(others, 0), beside = BusyPort(bin).bins_until_seen(others, ours);
+    EXPECT_GT(alone, 0);
+    EXPECT_GT(beside, 0) << "bulk was taken for a burst";
+    return beside - alone;
+  };
+  constexpr Duration kShort = CounterWatch::kPortBin, kLong = CounterWatch::kBin;
+  EXPECT_LE(later(kShort, 0.5, 0.5), 2);
+  EXPECT_LE(later(kShort, 0.4, 0.6), 2);
+  EXPECT_LE(later(kShort, 0.2, 0.8), 5);
+  EXPECT_LE(later(kShort, 0.1, 0.5), 6);
+  EXPECT_LE(later(kShort, 0.1, 0.9), 10);
+  EXPECT_LE(later(kShort, 0.08, 0.9), 12);
+  EXPECT_LE(later(kLong, 0.5, 0.5), 0);
+  EXPECT_LE(later(kLong, 0.2, 0.8), 1);
+  EXPECT_LE(later(kLong, 0.1, 0.5), 1);
+  EXPECT_LE(later(kLong, 0.1, 0.9), 2);
+}
+
+TEST(CounterWatch, BulkOfABusyWorkerIsNoBurst) {
+  for (const double ours : {0.1, 0.5, 0.95}) {
+    BusyPort port(CounterWatch::kPortBin);
+    for (int i = 0, turn = 0; i < 2000; ++i) {
+      const bool is_taken = i >= turn;
+      if (is_taken) turn = i + 1 + i * 7 % 4;  // one to four bins
+      ASSERT_EQ(port.bin(0, i % 500 < 400 ? ours : 0, is_taken), Edge::kNone) << ours << " of the link, bin " << i;
+    }
+  }
+}
+
+// For longer than kReceivedLate; while it takes nothing it is not known whose that is.
+TEST(CounterWatch, AWorkerThatStandsStillForSomeMillisecondsIsNoBurst) {
+  BusyPort port(CounterWatch::kPortBin);
+  for (int i = 0; i < 2000; ++i) ASSERT_EQ(port.bin(0, 0.9, i % 100 < 93), Edge::kNone) << i;
+}
+
 TEST(CounterWatch, AnInterfaceThatWasMadeAnewShowsNothing) {
   Interface eth;
   eth.bin(0, 0.5);
