@@ -209,7 +209,9 @@ void CheckpointThread::drop(const DropPin& order) {
   const bool is_his = order.owner == 0 || (owner.ok() && owner.value() == order.owner);
   if (!is_his && owner.ok()) log::warning("pin_left", "pin=" + to_display(order.pin) + " why=\"user " + std::to_string(order.owner) + " did not make it\"");
   if (!is_his) return;
-  if (Status status = storage::drop_pin(*root, order.pin); !status.ok()) log::warning("pin_left", "pin=" + to_display(order.pin) + " why=\"" + status.error().what + '"');
+  const Status status = storage::drop_pin(*root, order.pin);
+  if (!status.ok()) log::warning("pin_left", "pin=" + to_display(order.pin) + " why=\"" + status.error().what + '"');
+  else if (order.why == DropPin::Why::kAbandoned) log::warning("pin_abandoned", "root=" + order.root + " pin=" + to_display(order.pin));
 }
 
 // Rewritten in place, so it counts when the copy and a second look agree.
@@ -276,7 +278,9 @@ void CheckpointThread::look_at_pins(Time now) {
   next_pins_ = now + config_.pins_every;
   const int64_t before = Duration(read_wall_clock().time_since_epoch() - config_.pin_idle).count();
   for (const CheckpointThreadConfig::Root& root : config_.roots) {
-    PinsIdle idle{root.name, storage::pins_older_than(*root.root, before, kPinsIdleMax)};
+    std::string& last = last_idle_[root.name];
+    PinsIdle idle{root.name, storage::pins_older_than(*root.root, before, {last, kPinsIdleMax})};
+    last = idle.pins.size() == kPinsIdleMax ? idle.pins.back() : "";  // among them are those that jobs name, which stay
     if (!idle.pins.empty()) say(std::move(idle));
   }
 }

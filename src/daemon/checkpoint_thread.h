@@ -22,6 +22,7 @@ namespace tideway::daemon {
 struct DropPin {
   std::string root, pin;
   uint32_t owner = 0;  // uid that must have made it; 0 may drop any
+  enum class Why : uint8_t { kNotNeeded, kAbandoned } why = Why::kNotNeeded;
 };
 struct AnswerInbox {
   std::string root, submission_id, text;
@@ -93,7 +94,7 @@ class CheckpointThread {
  public:
   static constexpr Duration kInboxEvery = std::chrono::milliseconds(500);
   static constexpr size_t kGrowingByInotify = 64;  // an instance each, of the 128 that a user has by default; more are looked at without
-  static constexpr size_t kPinsIdleMax = 1024;  // told at once, of a root; the rest at the next look
+  static constexpr size_t kPinsIdleMax = 1024;  // told at once, of a root; those behind them at the next look
   static constexpr Duration kEventPause = std::chrono::milliseconds(20);  // between a change that inotify tells and the look
 
   // Errors: overloaded: no descriptor for the wake-up.
@@ -136,6 +137,7 @@ class CheckpointThread {
   std::vector<DirectoryWatch> watches_;
   std::vector<Inbox> inboxes_;
   Time next_inbox_{}, next_pins_ = kNever;
+  std::map<std::string, std::string> last_idle_;  // by root, the last pin that was told where there were more
   bool has_told_of_many_ = false;  // in the log
   bool is_stirred_ = false;  // something happened in a watched directory
   std::map<std::string, int> watched_;  // directories, with what inotify calls them

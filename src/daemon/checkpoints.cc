@@ -499,11 +499,8 @@ void Checkpoints::drop_idle(const PinsIdle& idle) {
   for (const job::JobId& id : live_)
     if (const job::Job* job = parts_.table.find(id))
       for (const job::SparePin& spare : job->spares) spared.insert(spare.pin);
-  for (const std::string& pin : idle.pins) {
-    if (spared.contains(pin) || !jobs_that_name(pin).empty()) continue;
-    log::warning("pin_abandoned", "root=" + idle.root + " pin=" + to_display(pin));
-    thread_->order(DropPin{idle.root, pin});
-  }
+  for (const std::string& pin : idle.pins)
+    if (!spared.contains(pin) && jobs_that_name(pin).empty()) thread_->order(DropPin{idle.root, pin, 0, DropPin::Why::kAbandoned});
 }
 
 void Checkpoints::on_over(const job::Job& job, Now now) {
