@@ -190,6 +190,8 @@ void CheckpointThread::take(CheckpointOrder order, Time now) {
     else if (!is_known) holds_.emplace_back(std::move(*hold), std::move(root), now);
   } else if (const auto* drop = std::get_if<DropPin>(&order)) {
     this->drop(*drop);
+  } else if (const auto* look = std::get_if<LookAtPin>(&order)) {
+    look_at_pin(*look);
   } else if (const auto* answer = std::get_if<AnswerInbox>(&order)) {
     const auto inbox = std::ranges::find(inboxes_, answer->root, &Inbox::root_name);
     if (inbox != inboxes_.end()) inbox->answer(answer->submission_id, answer->text);
@@ -212,6 +214,11 @@ void CheckpointThread::drop(const DropPin& order) {
   const Status status = storage::drop_pin(*root, order.pin);
   if (!status.ok()) log::warning("pin_left", "pin=" + to_display(order.pin) + " why=\"" + status.error().what + '"');
   else if (order.why == DropPin::Why::kAbandoned) log::warning("pin_abandoned", "root=" + order.root + " pin=" + to_display(order.pin));
+}
+
+void CheckpointThread::look_at_pin(const LookAtPin& order) {
+  const session::RootPtr root = root_named(order.root);
+  say(PinSeen{order.number, root == nullptr ? Status(Error{Fault::kUsage, "there is no root \"" + order.root + '"', "see GET /v1/roots"}) : check_owner_of_pin(*root, order.pin, order.owner)});
 }
 
 // Rewritten in place, so it counts when the copy and a second look agree.

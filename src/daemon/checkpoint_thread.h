@@ -24,6 +24,12 @@ struct DropPin {
   uint32_t owner = 0;  // uid that must have made it; 0 may drop any
   enum class Why : uint8_t { kNotNeeded, kAbandoned } why = Why::kNotNeeded;
 };
+// Is it there, for whoever names it?
+struct LookAtPin {
+  uint64_t number = 0;  // of the question
+  std::string root, pin;
+  uint32_t owner = 0;   // as above
+};
 struct AnswerInbox {
   std::string root, submission_id, text;
 };
@@ -49,7 +55,7 @@ struct DeclareFinal {
 struct EndGrowth {
   std::string pin;
 };
-using CheckpointOrder = std::variant<HoldOrder, DropPin, AnswerInbox, ForgetFound, HoldPointer, WatchGrowth, DeclareFinal, EndGrowth>;
+using CheckpointOrder = std::variant<HoldOrder, DropPin, LookAtPin, AnswerInbox, ForgetFound, HoldPointer, WatchGrowth, DeclareFinal, EndGrowth>;
 
 struct HoldAnswered {
   std::string pin;
@@ -68,11 +74,15 @@ struct Grew {
   std::string pin;
   Growth growth;
 };
+struct PinSeen {
+  uint64_t number = 0;
+  Status status;  // errors: source_missing, denied
+};
 struct PinsIdle {  // that nothing was put into for long
   std::string root;
   std::vector<std::string> pins;
 };
-using CheckpointEvent = std::variant<HoldAnswered, Found, InboxRequest, PointerHeld, Grew, PinsIdle>;
+using CheckpointEvent = std::variant<HoldAnswered, Found, InboxRequest, PointerHeld, Grew, PinSeen, PinsIdle>;
 
 struct CheckpointThreadConfig {
   struct Root {
@@ -113,6 +123,7 @@ class CheckpointThread {
   void watch_directories(Time now);
   void take(CheckpointOrder order, Time now);
   void drop(const DropPin& order);
+  void look_at_pin(const LookAtPin& order);
   void hold_pointer(const HoldPointer& order);
   void look_at_holds(Time now);
   std::string path_to_watch(const std::string& root_path, const ObjectName& name);
