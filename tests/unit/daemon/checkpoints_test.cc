@@ -397,5 +397,29 @@ TEST_F(CheckpointsTest, APinThatIsNotThereTakesNoRoomOfOneThatIs) {
   EXPECT_TRUE(root_.exists(".tideway/pins/p/.metadata"));
 }
 
+// The command of a trainer that starts again, after the next checkpoint came.
+TEST_F(CheckpointsTest, ARestoreThatIsAskedForAgainIsTheSameJobWhateverIsFoundByThen) {
+  store::Contents contents;
+  contents.jobs = {published(7)};
+  checkpoints_.reset();
+  start(std::move(contents), {});
+  api::RestoreRequest request;
+  request.submission_id = "run-7";
+  request.series = "llm7";
+  request.destination = "data:back";
+  const auto first = restore(request);
+  ASSERT_TRUE(first.ok()) << first.error().what;
+  EXPECT_EQ(table_->find(first.value())->spec.step, 7U);
+  contents.jobs = {published(7), published(6), published(8), api::parse_record(api::to_record(*table_->find(first.value()))).value()};
+  contents.jobs.back().number = 9;
+  checkpoints_.reset();
+  start(std::move(contents), {});
+  const auto again = restore(request);
+  ASSERT_TRUE(again.ok()) << again.error().what;
+  EXPECT_EQ(again.value(), first.value());
+  request.destination = "data:elsewhere";
+  EXPECT_EQ(restore(request).error().fault, Fault::kSubmissionConflict);
+}
+
 }  // namespace
 }  // namespace tideway::daemon
