@@ -45,11 +45,19 @@ def _metadata() -> Tuple[str, str]:
 
 
 def build_wheel(wheel_directory: str, config_settings: Optional[Dict[str, Any]] = None, metadata_directory: Optional[str] = None) -> str:
+    return _write_wheel(wheel_directory, {path.relative_to(HERE).as_posix(): path.read_bytes() for path in _sources()})
+
+
+def build_editable(wheel_directory: str, config_settings: Optional[Dict[str, Any]] = None, metadata_directory: Optional[str] = None) -> str:
+    """Of pip install -e (PEP 660): a line that leads the interpreter here."""
+    return _write_wheel(wheel_directory, {f"{PACKAGE}.pth": f"{HERE}\n".encode()})
+
+
+def _write_wheel(wheel_directory: str, files: Dict[str, bytes]) -> str:
     title, metadata = _metadata()
     info = f"{title}.dist-info"
     groups = {table.partition("entry-points.")[2]: points for table, points in _tables().items() if table.startswith("project.entry-points.")}
     entry_points = "".join(f"[{group}]\n" + "".join(f"{name} = {target}\n" for name, target in points.items()) for group, points in groups.items())
-    files = {path.relative_to(HERE).as_posix(): path.read_bytes() for path in _sources()}
     files[f"{info}/METADATA"] = metadata.encode()
     files[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nGenerator: {PACKAGE}\nRoot-Is-Purelib: true\nTag: {TAG}\n".encode()
     files[f"{info}/entry_points.txt"] = entry_points.encode()
@@ -67,7 +75,7 @@ def build_wheel(wheel_directory: str, config_settings: Optional[Dict[str, Any]] 
 def build_sdist(sdist_directory: str, config_settings: Optional[Dict[str, Any]] = None) -> str:
     title, metadata = _metadata()
     with tarfile.open(Path(sdist_directory) / f"{title}.tar.gz", "w:gz") as archive:
-        for path in [HERE / "pyproject.toml", Path(__file__), *_sources()]:
+        for path in [HERE / "pyproject.toml", HERE / "offline_wheel.py", *_sources()]:
             archive.add(path, f"{title}/{path.relative_to(HERE).as_posix()}")
         entry = tarfile.TarInfo(f"{title}/PKG-INFO")
         entry.size = len(metadata)

@@ -60,7 +60,7 @@ class _Entry:
         self.due = due  # on the monotonic clock
         self.in_work = False
         self.is_hurried = False  # while in work: what came may not have been seen
-        self.is_parting = False  # it made room, and has only its leave to take
+        self.is_parting = False  # it goes undone, and has only its leave to take
 
 
 class Outbox:
@@ -153,13 +153,15 @@ class Outbox:
         self._wake.put(None)
 
     def spill(self, timeout: float) -> bool:
-        """Nothing is tried any more; each item goes to its inbox. True: each had its turn."""
+        """Nothing is tried any more; each item goes to its inbox. True: each had its turn. What only takes leave does so in the time that
+        is left then."""
         with self._lock:
             if not self._entries:
                 return True
             self._spills = True
             self._wake.put(None)
-            return self._emptied.wait_for(lambda: not self._entries, timeout)
+            self._emptied.wait_for(lambda: not self._entries, timeout)
+            return all(entry.is_parting for entry in self._entries)
 
     def _run(self) -> None:
         while True:
@@ -173,11 +175,11 @@ class Outbox:
                 entry.in_work = False
                 if pause is None:
                     self._entries.remove(entry)
-                    if self._has_only_open():
-                        self._emptied.notify_all()
                 else:
                     entry.due = 0.0 if entry.is_hurried else time.monotonic() + pause
                     entry.is_hurried = False
+                if self._has_only_open():
+                    self._emptied.notify_all()
 
     def _run_ticks(self) -> None:
         now = time.monotonic()
@@ -192,7 +194,8 @@ class Outbox:
     def _first(self) -> Tuple[Optional[_Entry], Optional[float]]:
         """What is due, now in work; else how long until something is, None when there is nothing."""
         with self._lock:
-            first = min(self._entries, key=lambda entry: entry.due, default=None)
+            # At the end what is not with the gateway yet comes before leave of it is taken.
+            first = min(self._entries, key=lambda entry: (self._spills and entry.is_parting, entry.due), default=None)
             if first is None:
                 return None, None
             left = first.due - time.monotonic()
@@ -223,7 +226,10 @@ class Outbox:
             item.spill()
         except Exception as trouble:  # a bug of ours must not end the thread, nor the training
             note("internal", repr(trouble))
-            item.end("failed", repr(trouble))
+            if not entry.is_parting:
+                item.end("failed", repr(trouble))
+                entry.is_parting = True
+                return 0.0
         return None
 
 

@@ -42,6 +42,7 @@ class StreamRequest(CheckpointRequest):
         self.ranges: Deque[_Range] = deque()
         self.verb = ""  # complete or abort, once the block has ended
         self._id = ""  # of the gateway, once it takes the stream
+        self._left = ""  # what it may have of it still, though it goes whole now
         self._opened: Dict[str, Any] = {}  # what it answered then: with a job for each destination
         self._is_refused = self._is_silent = False
         self._parts_until = 0.0
@@ -89,17 +90,18 @@ class StreamRequest(CheckpointRequest):
     def part(self) -> Optional[float]:
         """One that was complete made room for a newer one: the gateway holds what came of it until it hears so."""
         super().part()
-        if not self._id:
+        left = self._id or self._left
+        if not left:
             return None
         now = time.monotonic()
         self._parts_until = self._parts_until or now + PART_MAX_S
         try:
-            reach().ask("POST", f"{self.target}/{self._id}/abort")
+            reach().ask("POST", f"{self.target}/{left}/abort")
         except TidewayError as trouble:
             if trouble.code in PASSING and now < self._parts_until:
                 return RETRY_S
             note("stream_unsaid", trouble)
-        self._id = ""
+        self._id = self._left = ""
         return None
 
     def _abandon(self, line: Reach) -> None:
@@ -129,7 +131,7 @@ class StreamRequest(CheckpointRequest):
             return None
         except TidewayError as trouble:
             note("stream", trouble)
-            self._id = ""
+            self._id, self._left = "", self._id if trouble.code in PASSING else ""
             return self.send()
 
 

@@ -36,7 +36,7 @@ void read_wait(Fields& fields, job::Job& job) {
 
 Json to_object(const std::vector<job::SparePin>& spares) {
   Json list = Json::array();
-  for (const job::SparePin& one : spares) list.push_back({{"pin", one.pin}, {"request", one.request}, {"owner", one.owner}, {"jobs", one.jobs}});
+  for (const job::SparePin& one : spares) list.push_back({{"pin", one.pin}, {"request", one.request}, {"owner", one.owner}, {"gid", one.gid}, {"groups", one.groups}, {"jobs", one.jobs}});
   return list;
 }
 
@@ -50,6 +50,10 @@ void read_spares(Fields& fields, std::vector<job::SparePin>& into) {
     inner.read("pin", spare.pin);
     inner.read("request", spare.request);
     inner.read("owner", spare.owner);
+    inner.read("gid", spare.gid);
+    if (const Json* groups = inner.array("groups"))
+      for (const Json& group : *groups)
+        if (group.is_number_unsigned()) spare.groups.push_back(group.get<uint32_t>());
     inner.read("jobs", spare.jobs);
   }
 }

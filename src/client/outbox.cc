@@ -141,7 +141,10 @@ uint64_t Outbox::waiting() const {
 std::optional<Outbox::Entry> Outbox::next(std::unique_lock<std::mutex>& lock) {
   while (true) {
     if (has_only_open()) emptied_.notify_all();
-    const auto first = std::min_element(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) { return a.due < b.due; });
+    // At the end what is not with the gateway yet comes before leave of it is taken.
+    const auto first = std::min_element(entries_.begin(), entries_.end(), [&](const Entry& a, const Entry& b) {
+      return is_ending_ && a.is_parting != b.is_parting ? b.is_parting : a.due < b.due;
+    });
     if (first == entries_.end()) {
       if (is_ending_) return std::nullopt;
       came_.wait(lock);
@@ -165,6 +168,13 @@ void Outbox::done(const std::shared_ptr<Item>& item, std::optional<std::chrono::
   entry->due = std::exchange(entry->is_hurried, false) ? Clock::time_point() : Clock::now() + *pause;
 }
 
+void Outbox::part_next(const std::shared_ptr<Item>& item) {
+  const auto entry = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& one) { return one.item == item; });
+  entry->is_in_work = false;
+  entry->is_parting = true;
+  entry->due = {};
+}
+
 void Outbox::run_one(const std::shared_ptr<Item>& item, bool is_parting, std::unique_lock<std::mutex>& lock) {
   const bool spills = is_ending_;
   lock.unlock();
@@ -176,9 +186,10 @@ void Outbox::run_one(const std::shared_ptr<Item>& item, bool is_parting, std::un
     else pause = item->step();
     return 0;
   });
-  if (failed != 0) item->end(TIDEWAY_FAILED, {error.code, error.text, ""});
+  if (failed != 0 && !is_parting) item->end(TIDEWAY_FAILED, {error.code, error.text, ""});
   lock.lock();
-  done(item, spills ? std::nullopt : pause);
+  if (failed != 0 && !is_parting) part_next(item);
+  else done(item, spills ? std::nullopt : pause);
 }
 
 void Outbox::run() {

@@ -3,7 +3,7 @@
 // What a training hands over without waiting: a queue of at most kItemsMax items and the one thread that works them off. put() takes a
 // lock that is never held across a system call. Everything that may block is a step of an item, in the thread; a step says how long
 // until the next one, so an item that waits holds up no other.
-// What makes room for a newer one has its leave to take there, too.
+// What makes room for a newer one, or fails of itself, has its leave to take there, too.
 // Thread: any, but step(), spill() and part() of an item, which are the queue's.
 #pragma once
 #include "client/trouble.h"
@@ -58,7 +58,8 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
   std::optional<Trouble> put(const std::shared_ptr<Item>& item);
   // Tries now what waits for another try. True: nothing is left in memory, but for what is open or has made room.
   bool flush(double seconds);
-  // Nothing is tried any more; each item goes to its inbox. The thread ends with it, or is left behind when it stands still.
+  // Nothing is tried any more; each item goes to its inbox, and what only takes leave does so in the time that is left then. The thread ends
+  // with it, or is left behind when it stands still.
   void finish();
   bool hurry(const Item& item);   // something came for it: its next step is now; false: it is in work, or gone
   bool remove(const Item& item);  // false: it is in work, or gone
@@ -71,7 +72,7 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
     Clock::time_point due;
     bool is_in_work = false;
     bool is_hurried = false;  // while in work: what came may not have been seen
-    bool is_parting = false;  // it made room, and has only its leave to take
+    bool is_parting = false;  // it goes undone, and has only its leave to take
   };
   bool has_only_open() const;
   uint64_t count() const;  // without those that are parting; with the lock
@@ -82,6 +83,7 @@ class Outbox : public std::enable_shared_from_this<Outbox> {
   void run();
   std::optional<Entry> next(std::unique_lock<std::mutex>& lock);  // nothing: the end
   void done(const std::shared_ptr<Item>& item, std::optional<std::chrono::nanoseconds> pause);
+  void part_next(const std::shared_ptr<Item>& item);
 
   mutable std::mutex mutex_;
   std::condition_variable came_, emptied_;

@@ -131,7 +131,7 @@ void Checkpoints::take_restore(const api::RestoreRequest& request, const http::C
   const auto copy = request_of(one.spec, {parts_.roots, parts_.peers});
   if (!copy.ok()) return answer(copy.error());
   if (Status status = parts_.grants.allow(caller, copy.value()); !status.ok()) return answer(status.error());
-  one.request = api::to_json(one.spec);
+  one.request = api::to_json(request);  // as it was asked for: what is found differs from one time to the next
   one.owner = caller.uid;
   one.peer = session::peer_of(copy.value()).value();
   one.transfer = session::id_of(copy.value());

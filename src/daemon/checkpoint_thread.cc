@@ -190,6 +190,8 @@ void CheckpointThread::take(CheckpointOrder order, Time now) {
     else if (!is_known) holds_.emplace_back(std::move(*hold), std::move(root), now);
   } else if (const auto* drop = std::get_if<DropPin>(&order)) {
     this->drop(*drop);
+  } else if (const auto* look = std::get_if<LookAtPin>(&order)) {
+    look_at_pin(*look);
   } else if (const auto* answer = std::get_if<AnswerInbox>(&order)) {
     const auto inbox = std::ranges::find(inboxes_, answer->root, &Inbox::root_name);
     if (inbox != inboxes_.end()) inbox->answer(answer->submission_id, answer->text);
@@ -209,7 +211,14 @@ void CheckpointThread::drop(const DropPin& order) {
   const bool is_his = order.owner == 0 || (owner.ok() && owner.value() == order.owner);
   if (!is_his && owner.ok()) log::warning("pin_left", "pin=" + to_display(order.pin) + " why=\"user " + std::to_string(order.owner) + " did not make it\"");
   if (!is_his) return;
-  if (Status status = storage::drop_pin(*root, order.pin); !status.ok()) log::warning("pin_left", "pin=" + to_display(order.pin) + " why=\"" + status.error().what + '"');
+  const Status status = storage::drop_pin(*root, order.pin);
+  if (!status.ok()) log::warning("pin_left", "pin=" + to_display(order.pin) + " why=\"" + status.error().what + '"');
+  else if (order.why == DropPin::Why::kAbandoned) log::warning("pin_abandoned", "root=" + order.root + " pin=" + to_display(order.pin));
+}
+
+void CheckpointThread::look_at_pin(const LookAtPin& order) {
+  const session::RootPtr root = root_named(order.root);
+  say(PinSeen{order.number, root == nullptr ? Status(Error{Fault::kUsage, "there is no root \"" + order.root + '"', "see GET /v1/roots"}) : check_owner_of_pin(*root, order.pin, order.owner)});
 }
 
 // Rewritten in place, so it counts when the copy and a second look agree.
@@ -276,7 +285,9 @@ void CheckpointThread::look_at_pins(Time now) {
   next_pins_ = now + config_.pins_every;
   const int64_t before = Duration(read_wall_clock().time_since_epoch() - config_.pin_idle).count();
   for (const CheckpointThreadConfig::Root& root : config_.roots) {
-    PinsIdle idle{root.name, storage::pins_older_than(*root.root, before, kPinsIdleMax)};
+    std::string& last = last_idle_[root.name];
+    PinsIdle idle{root.name, storage::pins_older_than(*root.root, before, {last, kPinsIdleMax})};
+    last = idle.pins.size() == kPinsIdleMax ? idle.pins.back() : "";  // among them are those that jobs name, which stay
     if (!idle.pins.empty()) say(std::move(idle));
   }
 }

@@ -22,6 +22,13 @@ namespace tideway::daemon {
 struct DropPin {
   std::string root, pin;
   uint32_t owner = 0;  // uid that must have made it; 0 may drop any
+  enum class Why : uint8_t { kNotNeeded, kAbandoned } why = Why::kNotNeeded;
+};
+// Is it there, for whoever names it?
+struct LookAtPin {
+  uint64_t number = 0;  // of the question
+  std::string root, pin;
+  uint32_t owner = 0;   // as above
 };
 struct AnswerInbox {
   std::string root, submission_id, text;
@@ -48,7 +55,7 @@ struct DeclareFinal {
 struct EndGrowth {
   std::string pin;
 };
-using CheckpointOrder = std::variant<HoldOrder, DropPin, AnswerInbox, ForgetFound, HoldPointer, WatchGrowth, DeclareFinal, EndGrowth>;
+using CheckpointOrder = std::variant<HoldOrder, DropPin, LookAtPin, AnswerInbox, ForgetFound, HoldPointer, WatchGrowth, DeclareFinal, EndGrowth>;
 
 struct HoldAnswered {
   std::string pin;
@@ -67,11 +74,15 @@ struct Grew {
   std::string pin;
   Growth growth;
 };
+struct PinSeen {
+  uint64_t number = 0;
+  Status status;  // errors: source_missing, denied
+};
 struct PinsIdle {  // that nothing was put into for long
   std::string root;
   std::vector<std::string> pins;
 };
-using CheckpointEvent = std::variant<HoldAnswered, Found, InboxRequest, PointerHeld, Grew, PinsIdle>;
+using CheckpointEvent = std::variant<HoldAnswered, Found, InboxRequest, PointerHeld, Grew, PinSeen, PinsIdle>;
 
 struct CheckpointThreadConfig {
   struct Root {
@@ -93,7 +104,7 @@ class CheckpointThread {
  public:
   static constexpr Duration kInboxEvery = std::chrono::milliseconds(500);
   static constexpr size_t kGrowingByInotify = 64;  // an instance each, of the 128 that a user has by default; more are looked at without
-  static constexpr size_t kPinsIdleMax = 1024;  // told at once, of a root; the rest at the next look
+  static constexpr size_t kPinsIdleMax = 1024;  // told at once, of a root; those behind them at the next look
   static constexpr Duration kEventPause = std::chrono::milliseconds(20);  // between a change that inotify tells and the look
 
   // Errors: overloaded: no descriptor for the wake-up.
@@ -112,6 +123,7 @@ class CheckpointThread {
   void watch_directories(Time now);
   void take(CheckpointOrder order, Time now);
   void drop(const DropPin& order);
+  void look_at_pin(const LookAtPin& order);
   void hold_pointer(const HoldPointer& order);
   void look_at_holds(Time now);
   std::string path_to_watch(const std::string& root_path, const ObjectName& name);
@@ -136,6 +148,7 @@ class CheckpointThread {
   std::vector<DirectoryWatch> watches_;
   std::vector<Inbox> inboxes_;
   Time next_inbox_{}, next_pins_ = kNever;
+  std::map<std::string, std::string> last_idle_;  // by root, the last pin that was told where there were more
   bool has_told_of_many_ = false;  // in the log
   bool is_stirred_ = false;  // something happened in a watched directory
   std::map<std::string, int> watched_;  // directories, with what inotify calls them

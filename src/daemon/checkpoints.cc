@@ -194,19 +194,21 @@ void Checkpoints::submit(const Submission& submission, Now now, Answer answer) {
       fresh.push_back(std::move(one));  // the table compares what is asked for twice under one id
     }
   }
-  if (fresh.empty() && !pin.empty() && spare_until_held({pin, api::to_json(submission.request), submission.caller.uid, ids}, now.wall)) {
-    parts_.intake.keep([this, ids, answer = std::move(answer)](const Status& status) {
-      answer(status.ok() ? Result<std::string>(api::accepted_to_json(ids, parts_.table.find(ids.front())->state)) : Result<std::string>(status.error()));
-    });
-    return;
-  }
-  parts_.intake.take(std::move(fresh), now.wall, [this, is_growing, ids = std::move(ids), answer = std::move(answer)](const Result<std::vector<JobTable::Taken>>& taken) mutable {
+  if (fresh.empty() && !pin.empty()) return submit_known(submission, std::move(ids), now, std::move(answer));
+  const job::State before = ids.empty() ? job::State::kWaiting : parts_.table.find(ids.front())->state;
+  parts_.intake.take(std::move(fresh), now.wall, [this, is_growing, before, ids = std::move(ids), answer = std::move(answer)](const Result<std::vector<JobTable::Taken>>& taken) mutable {
     if (!taken.ok()) return answer(taken.error());
     if (is_growing) follow_growing(taken.value());
     else follow(taken.value());
     for (const JobTable::Taken& one : taken.value()) ids.push_back(one.id);
-    answer(api::accepted_to_json(ids, parts_.table.find(ids.front())->state));
+    answer(accepted(ids, before));
   });
+}
+
+// `before`: of the first one, which may be over for long, and forgotten while the store writes.
+std::string Checkpoints::accepted(const std::vector<job::JobId>& ids, job::State before) const {
+  const job::Job* first = parts_.table.find(ids.front());
+  return api::accepted_to_json(ids, first == nullptr ? before : first->state);
 }
 
 void Checkpoints::follow(const std::vector<JobTable::Taken>& taken) {
@@ -245,6 +247,7 @@ void Checkpoints::order_hold(const job::Job& job) {
 
 void Checkpoints::turn(Now now) {
   for (const job::JobId& id : std::exchange(left_spares_, {})) look_at_spares(id, now);
+  look_at_failed(now);
   for (CheckpointEvent& event : thread_->take_events()) on_event(event, now);
   for (const job::JobId& id : std::exchange(arrived_, {}))
     if (const job::Job* job = parts_.table.find(id); job != nullptr && !job::is_over(job->state)) {
@@ -270,6 +273,7 @@ void Checkpoints::on_event(CheckpointEvent& event, Now now) {
   else if (auto* grew = std::get_if<Grew>(&event)) on_grew(*grew, now);
   else if (const auto* found = std::get_if<Found>(&event)) on_found(*found, now);
   else if (const auto* request = std::get_if<InboxRequest>(&event)) on_inbox(*request, now);
+  else if (const auto* seen = std::get_if<PinSeen>(&event)) on_pin_seen(*seen, now);
   else if (const auto* idle = std::get_if<PinsIdle>(&event)) drop_idle(*idle);
   else on_pointer(std::get<PointerHeld>(event), now.wall);
 }
@@ -440,70 +444,6 @@ bool Checkpoints::is_needed(const DropPin& drop) const {
 
 void Checkpoints::drop_unused_pin(const DropPin& drop) {
   if (!drop.pin.empty() && !is_needed(drop)) thread_->order(drop);
-}
-
-// A trainer's pin that nobody needs goes as soon as the checkpoint is held without it. Until then it may be the only one: the trainer may
-// delete what it has pinned.
-bool Checkpoints::spare_until_held(const job::SparePin& spare, job::WallTime wall) {
-  std::vector<const job::Job*> live;
-  for (const job::JobId& id : spare.jobs)
-    if (const job::Job* job = parts_.table.find(id); job != nullptr && !job::is_over(job->state)) live.push_back(job);
-  if (std::ranges::any_of(live, [&](const job::Job* job) { return job->pin == spare.pin; })) return false;  // it holds by this one
-  const auto waits = std::ranges::find_if(live, [](const job::Job* job) { return job->hold != job::Hold::kPinned; });
-  if (waits != live.end() && std::ranges::count((*waits)->spares, spare) > 0) return true;
-  if (waits != live.end() && (*waits)->spares.size() < job::kSparesMax)
-    return parts_.table.change((*waits)->id, wall, [&](job::Job& job) {
-      job.spares.push_back(spare);
-      return true;
-    });
-  const auto request = api::parse_checkpoint(spare.request);
-  if (request.ok()) drop_unused_pin({request.value().path.substr(0, request.value().path.find(':')), spare.pin, LocalGrants::is_privileged({spare.owner, 0, {}}) ? 0 : spare.owner});
-  return false;
-}
-
-void Checkpoints::forget_spare(const job::JobId& id, const job::SparePin& spare, job::WallTime wall) {
-  parts_.table.change(id, wall, [&](job::Job& job) { return std::erase(job.spares, spare) > 0; });
-}
-
-// Held, or over. Where it failed its pins are taken at their word. Each is forgotten behind what becomes of it, so that a crash between the
-// two leaves it to the next process.
-void Checkpoints::look_at_spares(const job::JobId& id, Now now) {
-  const job::Job* job = parts_.table.find(id);
-  if (job == nullptr) return;
-  const bool has_failed = job->state == job::State::kFailed;
-  for (const job::SparePin& spare : std::vector<job::SparePin>(job->spares)) {
-    if (has_failed) {
-      submit_spare(id, spare, now);
-      continue;
-    }
-    if (job->hold == job::Hold::kInPlace && !job::is_over(job->state)) continue;  // it may be needed yet
-    spare_until_held(spare, now.wall);
-    forget_spare(id, spare, now.wall);
-  }
-}
-
-// The checkpoint is submitted again, by whoever has it.
-void Checkpoints::submit_spare(const job::JobId& id, const job::SparePin& spare, Now now) {
-  const auto request = api::parse_checkpoint(spare.request);
-  if (!request.ok()) return forget_spare(id, spare, now.wall);
-  submit({request.value(), caller_of(spare.owner)}, now, [this, id, spare, now](const Result<std::string>& answer) {
-    if (!answer.ok()) log::warning("checkpoint_refused", "pin=" + to_display(spare.pin) + " why=\"" + answer.error().what + '"');
-    if (!answer.ok()) spare_until_held(spare, now.wall);
-    forget_spare(id, spare, now.wall);
-  });
-}
-
-// Trainers make pins before they submit, and some never come to that; nor does a process of ours that dies in between.
-void Checkpoints::drop_idle(const PinsIdle& idle) {
-  std::set<std::string> spared;
-  for (const job::JobId& id : live_)
-    if (const job::Job* job = parts_.table.find(id))
-      for (const job::SparePin& spare : job->spares) spared.insert(spare.pin);
-  for (const std::string& pin : idle.pins) {
-    if (spared.contains(pin) || !jobs_that_name(pin).empty()) continue;
-    log::warning("pin_abandoned", "root=" + idle.root + " pin=" + to_display(pin));
-    thread_->order(DropPin{idle.root, pin});
-  }
 }
 
 void Checkpoints::on_over(const job::Job& job, Now now) {

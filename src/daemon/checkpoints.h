@@ -50,6 +50,7 @@ class Checkpoints {
   struct Submission {
     const api::CheckpointRequest& request;
     const http::Caller& caller;
+    enum class Pin : uint8_t { kUnseen, kSeen } pin = Pin::kUnseen;  // kSeen: on disk, and the caller's
   };
   void submit(const Submission& submission, Now now, Answer answer);
 
@@ -77,7 +78,7 @@ class Checkpoints {
   std::vector<api::CheckpointRow> list(const Interest& interest) const;
 
   int wait_fd() const { return thread_->wait_fd(); }
-  Time next_deadline() const { return std::min({search_.next_deadline(), retention_.next_deadline(), ahead_.next_deadline()}); }
+  Time next_deadline() const { return std::min({search_.next_deadline(), retention_.next_deadline(), ahead_.next_deadline(), next_failed()}); }
   void turn(Now now);
 
   struct Counts {
@@ -122,10 +123,19 @@ class Checkpoints {
   std::vector<const job::Job*> jobs_that_name(const std::string& pin) const;
   bool is_needed(const DropPin& drop) const;
   void drop_unused_pin(const DropPin& drop);
-  bool spare_until_held(const job::SparePin& spare, job::WallTime wall);  // false: it goes now
+  std::string accepted(const std::vector<job::JobId>& ids, job::State before) const;
+  const job::Job* waiting_job(const job::SparePin& spare) const;
+  void submit_known(const Submission& submission, std::vector<job::JobId> ids, Now now, Answer answer);
+  void ask_for_pin(const Submission& submission, const Answer& answer);
+  void on_pin_seen(const PinSeen& seen, Now now);
+  bool add_spare(const job::JobId& id, const job::SparePin& spare, job::WallTime wall);
+  void forget_spare(const job::JobId& id, const job::SparePin& spare, job::WallTime wall);
+  void drop_spare(const job::SparePin& spare);
+  bool pass_on(const job::SparePin& spare, job::WallTime wall);
   void look_at_spares(const job::JobId& id, Now now);
   void submit_spare(const job::JobId& id, const job::SparePin& spare, Now now);
-  void forget_spare(const job::JobId& id, const job::SparePin& spare, job::WallTime wall);
+  void look_at_failed(Now now);
+  Time next_failed() const;
   void drop_idle(const PinsIdle& idle);
   void ask_for_pointers(const job::Job& job);
   void answer_inbox(const InboxRequest& request, const Result<std::string>& answer);
@@ -146,6 +156,15 @@ class Checkpoints {
   std::map<std::string, Bytes> pin_bytes_;             // of those made since the start
   std::vector<job::JobId> arrived_;                    // held since the last turn
   std::vector<job::JobId> left_spares_;                // an earlier process did not get to those of these
+  std::map<job::JobId, Time> failed_;                  // that have spares yet, and when those are submitted again
+  std::set<PinKey> unstored_;                          // spares that the store has not answered for
+  struct AskedPin {
+    api::CheckpointRequest request;
+    http::Caller caller;
+    Answer answer;
+  };
+  std::map<uint64_t, AskedPin> asked_;                 // by the number of the question
+  uint64_t last_asked_ = 0;
   uint64_t pins_made_ = 0, pins_guarded_ = 0;
 };
 

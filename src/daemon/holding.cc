@@ -22,6 +22,13 @@ Bytes bytes_of(const checkpoint::Listing& listing) {
 
 std::string key_of(const std::string& root, const ObjectName& name) { return root + ':' + to_display(name); }
 
+Status check_owner_of_pin(const storage::RootedDir& root, const std::string& pin, uint32_t owner) {
+  const auto made_by = storage::owner_of_pin(root, pin);
+  if (!made_by.ok()) return made_by.error();
+  if (owner == 0 || made_by.value() == owner) return success();
+  return Error{Fault::kDenied, "the pin " + to_display(pin) + " is somebody else's", "name one that you made"};
+}
+
 HoldOutcome Holding::wait(Incomplete why, Time now) {
   if (now - begun_ > kIncompleteMax)
     return Error{Fault::kSourceMissing, key_of(order_.root, order_.name) + " is not complete after hours: " + why.detail, "see what the trainer says of it"};
@@ -46,10 +53,7 @@ HoldOutcome Holding::look(QuietTimes& quiet, Time now) {
 // The files of a pin stand still, but for large ones that are rewritten under their other name.
 HoldOutcome Holding::look_at_pin(Time now) {
   const ObjectName at = storage::pins_dir().child(order_.pin).value();
-  const auto owner = storage::owner_of_pin(*root_, order_.pin);
-  if (!owner.ok()) return owner.error();
-  if (order_.owner != 0 && owner.value() != order_.owner)
-    return Error{Fault::kDenied, "the pin " + to_display(order_.pin) + " is somebody else's", "name one that you made"};
+  if (Status status = check_owner_of_pin(*root_, order_.pin, order_.owner); !status.ok()) return std::move(status).error();
   const auto place = storage::open_pin(*root_, order_.pin, order_.name.last());
   if (!place.ok()) return place.error();
   const Spot spot{*root_, place.value().name.is_root() ? at : at.child(place.value().name.last()).value(), order_.name};

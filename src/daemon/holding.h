@@ -57,6 +57,9 @@ class Holding {
   Time begun_, next_{};
 };
 
+// `owner`: uid that must have made it; 0: anybody may. Errors: source_missing, denied.
+Status check_owner_of_pin(const storage::RootedDir& root, const std::string& pin, uint32_t owner);
+
 std::string key_of(const std::string& root, const ObjectName& name);  // for QuietTimes
 
 }  // namespace tideway::daemon

@@ -3,14 +3,16 @@
 
 #include "api/problem.h"
 #include "base/log.h"
-#include "daemon/local_grants.h"
 #include "storage/pin.h"
 
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 
 namespace tideway::daemon {
 namespace {
@@ -18,6 +20,20 @@ namespace {
 constexpr std::string_view kRequest = ".json", kAnswer = ".status.json";
 
 ObjectName in_inbox(const std::string& name) { return storage::inbox_dir().child(name).value(); }
+
+// The groups of a user of this host; of one that it does not know, none. It may ask the network.
+http::Caller caller_of(uint32_t uid) {
+  http::Caller caller{uid, 0, {}};
+  std::array<char, 4096> room{};
+  passwd entry{};
+  passwd* found = nullptr;
+  if (::getpwuid_r(uid, &entry, room.data(), room.size(), &found) != 0 || found == nullptr) return caller;
+  caller.gid = found->pw_gid;
+  std::array<gid_t, 256> groups{};
+  int count = static_cast<int>(groups.size());
+  if (::getgrouplist(found->pw_name, found->pw_gid, groups.data(), &count) >= 0) caller.groups.assign(groups.begin(), groups.begin() + count);
+  return caller;
+}
 
 Error refused(const std::string& what, const std::string& next) { return {Fault::kUsage, "the request in the inbox " + what, next}; }
 

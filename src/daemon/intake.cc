@@ -6,6 +6,11 @@
 #include <algorithm>
 
 namespace tideway::daemon {
+namespace {
+
+Error unavailable() { return {Fault::kStoreUnavailable, "the job store takes nothing at the moment", "see the gateway's log; try again later"}; }
+
+}  // namespace
 
 Result<std::vector<JobTable::Taken>> Intake::add(std::vector<JobTable::Submission> submissions, job::WallTime now) {
   std::vector<JobTable::Taken> all;
@@ -26,8 +31,7 @@ Result<std::vector<JobTable::Taken>> Intake::add(std::vector<JobTable::Submissio
 }
 
 void Intake::take(std::vector<JobTable::Submission> submissions, job::WallTime now, Done done) {
-  if (parts_.store.stats().is_failing)
-    return done(Error{Fault::kStoreUnavailable, "the job store takes nothing at the moment", "see the gateway's log; try again later"});
+  if (parts_.store.stats().is_failing) return done(unavailable());
   parts_.store.write(parts_.table.take_changes());  // apart: what follows is dropped when the disk does not take it
   auto taken = add(std::move(submissions), now);
   const bool has_new = taken.ok() && std::ranges::any_of(taken.value(), &JobTable::Taken::is_new);
@@ -40,6 +44,13 @@ void Intake::take(std::vector<JobTable::Submission> submissions, job::WallTime n
     }
     done(status.ok() ? Result<std::vector<JobTable::Taken>>(all) : Result<std::vector<JobTable::Taken>>(status.error()));
   });
+}
+
+void Intake::keep(const std::function<void()>& change, StoreThread::Done done) {
+  if (parts_.store.stats().is_failing) return done(unavailable());
+  parts_.store.write(parts_.table.take_changes());  // apart, as above
+  change();
+  parts_.store.write(parts_.table.take_changes(), std::move(done));
 }
 
 }  // namespace tideway::daemon

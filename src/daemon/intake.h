@@ -23,8 +23,9 @@ class Intake {
   explicit Intake(const Parts& parts) : parts_(parts) {}
   // `done` may be called before this returns, or when the store has answered.
   void take(std::vector<JobTable::Submission> submissions, job::WallTime now, Done done);
-  // What was changed of jobs that there are is on stable storage. Errors: store_unavailable.
-  void keep(std::function<void(const Status& status)> done) { parts_.store.write(parts_.table.take_changes(), std::move(done)); }
+  // Makes `change` to jobs that there are, and tells `done` when it is on stable storage, as all that was changed before it. Errors:
+  // store_unavailable: then `done` takes it back, where it was made.
+  void keep(const std::function<void()>& change, StoreThread::Done done);
 
  private:
   Result<std::vector<JobTable::Taken>> add(std::vector<JobTable::Submission> submissions, job::WallTime now);

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 
 namespace tideway::daemon {
 namespace {
@@ -23,19 +22,6 @@ std::optional<uint32_t> id_of(const LocalGrant& grant) {
 }
 
 }  // namespace
-
-http::Caller caller_of(uint32_t uid) {
-  http::Caller caller{uid, 0, {}};
-  std::array<char, 4096> room{};
-  passwd entry{};
-  passwd* found = nullptr;
-  if (::getpwuid_r(uid, &entry, room.data(), room.size(), &found) != 0 || found == nullptr) return caller;
-  caller.gid = found->pw_gid;
-  std::array<gid_t, 256> groups{};
-  int count = static_cast<int>(groups.size());
-  if (::getgrouplist(found->pw_name, found->pw_gid, groups.data(), &count) >= 0) caller.groups.assign(groups.begin(), groups.begin() + count);
-  return caller;
-}
 
 Result<LocalGrants> LocalGrants::resolve(const std::vector<LocalGrant>& grants) {
   LocalGrants table;

@@ -22,9 +22,6 @@ struct LocalGrant {
   std::string rule;  // where it is written
 };
 
-// The groups of a user of this host; of one that it does not know, none. It may ask the network.
-http::Caller caller_of(uint32_t uid);
-
 class LocalGrants {
  public:
   LocalGrants() = default;  // denies everything but to root and ourselves

@@ -78,11 +78,13 @@ std::optional<Hold> hold_named(std::string_view name);
 // deleted it since.
 struct SparePin {
   std::string pin, request;  // its name, and the body it came with
-  uint32_t owner = 0;        // uid
+  uint32_t owner = 0, gid = 0;   // of whoever asked, with the groups of that process: what they were allowed by
+  std::vector<uint32_t> groups;
   std::vector<JobId> jobs;   // of that checkpoint
   bool operator==(const SparePin&) const = default;
 };
-inline constexpr size_t kSparesMax = 16;  // of one job
+inline constexpr size_t kSparesMax = 16;                // of one job
+inline constexpr size_t kSpareRequestMax = 16 * 1024;  // bytes: they are written again with each change of the job
 
 struct Job {
   JobId id;

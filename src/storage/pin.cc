@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 
@@ -178,12 +179,14 @@ Result<uint32_t> owner_of_pin(const RootedDir& root, const std::string& id) {
   return info.st_uid;
 }
 
-std::vector<std::string> pins_older_than(const RootedDir& root, int64_t ctime_ns, size_t most) {
+std::vector<std::string> pins_older_than(const RootedDir& root, int64_t ctime_ns, const PinsPage& page) {
   std::vector<std::string> names, older;
   const auto dir = root.open_dir(pins_dir());
   if (!dir.ok() || !dir.value().for_each_name([&](std::string_view name) { names.emplace_back(name); }).ok()) return older;
+  std::erase_if(names, [&](const std::string& name) { return name <= page.behind; });
+  std::ranges::sort(names);
   for (std::string& name : names) {
-    if (older.size() == most) break;
+    if (older.size() == page.most) break;
     const auto stat = dir.value().stat_if_exists(single_name(name));
     if (stat.ok() && stat.value() && (is_pin_id(name) || is_pin_draft(name)) && stat.value()->ctime_ns < ctime_ns) older.push_back(std::move(name));
   }

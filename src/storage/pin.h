@@ -46,8 +46,12 @@ Result<PinCount> make_pin(const RootedDir& root, const ObjectName& source, const
 // The uid of whoever made it. Errors: source_missing.
 Result<uint32_t> owner_of_pin(const RootedDir& root, const std::string& id);
 
-// Names of at most `most` pins and drafts into which nothing was put since `ctime_ns` (UNIX time).
-std::vector<std::string> pins_older_than(const RootedDir& root, int64_t ctime_ns, size_t most);
+// Names of pins and drafts into which nothing was put since `ctime_ns` (UNIX time), in their order.
+struct PinsPage {
+  std::string_view behind;  // the last one of the page before; empty: from the first one on
+  size_t most = 0;
+};
+std::vector<std::string> pins_older_than(const RootedDir& root, int64_t ctime_ns, const PinsPage& page);
 
 // Missing is fine.
 Status drop_pin(const RootedDir& root, const std::string& id);

@@ -57,6 +57,17 @@ class Package(unittest.TestCase):
             with tarfile.open(f"{folder}/{names[1]}") as archive:
                 self.assertTrue({"PKG-INFO", "pyproject.toml", "offline_wheel.py"} <= {os.path.basename(name) for name in archive.getnames()})
 
+    def test_it_is_built_below_a_symbolic_link_too_and_can_be_led_to_where_it_is(self):
+        with tempfile.TemporaryDirectory(prefix="twpy") as folder:
+            os.symlink(PACKAGE.parent, f"{folder}/linked")
+            build = f"import offline_wheel; print(offline_wheel.build_sdist({folder!r}), offline_wheel.build_editable({folder!r}))"
+            names = subprocess.run([sys.executable, "-c", build], check=True, capture_output=True, text=True,
+                                   env={**os.environ, "PYTHONPATH": f"{folder}/linked"}).stdout.split()
+            with tarfile.open(f"{folder}/{names[0]}") as archive:
+                self.assertIn("offline_wheel.py", {os.path.basename(name) for name in archive.getnames()})
+            with zipfile.ZipFile(f"{folder}/{names[1]}") as wheel:
+                self.assertEqual(wheel.read("tideway.pth").decode(), f"{PACKAGE.parent}\n")
+
     def test_adapters_are_small(self):
         for path in (PACKAGE / "adapters").glob("*.py"):
             self.assertLess(len(path.read_text().split("\n")), 100, path.name)

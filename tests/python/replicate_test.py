@@ -398,7 +398,60 @@ class WithoutAGateway(Handing):
         self.assertEqual(self.inbox_files(), [])
 
 
+class Noted(outbox.Item):
+    """An item that takes down what becomes of it, and does what a test has for a step and for its leave."""
+
+    def __init__(self, calls, key, step=lambda: 3600.0, part=lambda: None):
+        self.calls, self.key, self._step, self._part = calls, key, step, part
+
+    def step(self):
+        return self._step()
+
+    def end(self, state, reason):
+        self.calls.append((self.key, state))
+
+    def spill(self):
+        self.calls.append((self.key, "spill"))
+
+    def part(self):
+        self.calls.append((self.key, "part"))
+        return self._part()
+
+
 class TheQueue(Handing):
+    def test_what_fails_of_itself_takes_its_leave_too_and_is_ended_once(self):
+        def fail():
+            raise RuntimeError("a bug of ours")
+        calls = []
+        outbox.put(Noted(calls, "a", step=fail, part=fail))
+        self.assertTrue(tideway.flush(WAIT_S))
+        self.wait_until(lambda: not outbox._outbox._entries)
+        self.assertEqual(calls, [("a", "failed"), ("a", "part")])
+        self.assertEqual(notes.counts.pop("internal"), 2)
+
+    def test_at_the_end_nobody_takes_leave_before_the_others_are_on_stable_storage(self):
+        calls, is_held, may_go, may_part = [], threading.Event(), threading.Event(), threading.Event()
+        box = outbox._outbox
+        self.addCleanup(may_part.set)
+
+        def hold():
+            is_held.set()
+            may_go.wait(WAIT_S)
+        for key in ["old"] + [str(i) for i in range(outbox.ITEMS_MAX - 2)]:
+            box.put(Noted(calls, key, part=lambda: may_part.wait(WAIT_S) and None), delay=3600.0)
+        box.put(Noted(calls, "held", step=hold))
+        self.assertTrue(is_held.wait(WAIT_S))
+        box.put(Noted(calls, "old"))
+        self.assertEqual(calls, [("old", "superseded")])
+        ended = []
+        end = threading.Thread(target=lambda: ended.append(box.spill(0.5)))
+        end.start()
+        self.wait_until(lambda: box._spills)
+        box._entries[:] = [entry for entry in box._entries if entry.in_work or entry.is_parting or entry.item.key == "old"]
+        may_go.set()
+        end.join(WAIT_S)
+        self.assertEqual((ended, calls[1:]), ([True], [("old", "spill"), ("old", "part")]))
+
     def stuck_items(self, count):
         """So many that wait for a checkpoint which never comes, each of a series of its own."""
         return [tideway.replicate_checkpoint(self.top / f"none/{i}", to="a:b/c", series=str(i)) for i in range(count)]

@@ -127,6 +127,26 @@ class Streams(Growing):
         self.wait_until(lambda: notes.counts["stream_unsaid"] == 1)
         self.wait_until(lambda: not any(entry.is_parting for entry in outbox._outbox._entries))
 
+    def test_one_whose_end_the_gateway_did_not_take_is_told_to_it_too(self):
+        gateway = self.streaming_gateway()
+        gateway.answers["POST /v1/checkpoints"] = lambda request, body: request.reply(202, {"id": "g1"}) if body.get("growing") else request.problem(503, "overloaded")
+        gateway.answers["POST /v1/checkpoints/g1/complete"] = lambda request, body: request.problem(503, "store_unavailable")
+        os.rmdir(self.top / ".tideway/inbox")
+        with tideway.stream_checkpoint(self.path, "wisconsin:ckpt/run", series="run") as stream:
+            gateway.wait_for("POST", "/v1/checkpoints")
+            self.write()
+        gateway.wait_for("POST", "/v1/checkpoints/g1/complete")
+        for i in range(outbox.ITEMS_MAX - 1):
+            tideway.replicate_checkpoint(self.top / f"none/{i}", to="a:b/c", series=str(i))
+
+        def is_superseded():  # not while it is in work
+            if stream.ticket.state != "superseded":
+                tideway.replicate_checkpoint(self.top / "run/step-8", to="wisconsin:ckpt/run", series="run")
+            return stream.ticket.state == "superseded"
+        self.wait_until(is_superseded)
+        gateway.wait_for("POST", "/v1/checkpoints/g1/abort")
+        self.wait_until(lambda: not os.listdir(self.top / ".tideway/pins"))
+
     def test_a_gateway_that_knows_no_streams_gets_it_whole(self):
         gateway = self.gateway(self.top)
 

@@ -99,7 +99,7 @@ TEST(JobRecord, EverythingComesBack) {
   job.run_of = "fedcba9876543210";
   job.runs = 3;
   job.removed = job::WallTime(1764000000002ms);
-  job.spares = {{"4f0c", "{\"path\":\"data:a\"}", 1000, {"0123456789abcdef"}}};
+  job.spares = {{"4f0c", "{\"path\":\"data:a\"}", 1000, 1001, {27, 1002}, {"0123456789abcdef"}}};
   const auto back = parse_record(to_record(job));
   ASSERT_TRUE(back.ok()) << back.error().what;
   EXPECT_EQ(to_record(back.value()), to_record(job));

@@ -5,7 +5,6 @@
 
 #include "api/job_record.h"
 #include "base/clock.h"
-#include "store/memory_job_store.h"
 #include "support/temp_root.h"
 #include "support/test_certificates.h"
 
@@ -15,10 +14,41 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <map>
+#include <mutex>
 #include <optional>
 
 namespace tideway::daemon {
 namespace {
+
+// What reached stable storage, and whether there is room for more.
+struct Disk {
+  std::atomic<bool> is_full = false;
+  std::mutex mutex;
+  std::map<job::JobId, job::Job> jobs;  // guarded by mutex
+
+  std::optional<job::Job> find(const job::JobId& id) {
+    const std::scoped_lock lock(mutex);
+    const auto found = jobs.find(id);
+    return found == jobs.end() ? std::nullopt : std::optional(found->second);
+  }
+};
+
+class LimitedStore final : public store::JobStore {
+ public:
+  explicit LimitedStore(Disk& disk) : disk_(disk) {}
+  Result<store::Contents> load(job::WallTime) override { return store::Contents(); }
+  Status write(const store::Batch& batch, job::WallTime) override {
+    if (disk_.is_full) return Error{Fault::kStoreUnavailable, "the disk is full", ""};
+    const std::scoped_lock lock(disk_.mutex);
+    for (const job::Job& job : batch.jobs) disk_.jobs[job.id] = job;
+    return success();
+  }
+
+ private:
+  Disk& disk_;
+};
 
 // Needs root: pins belong to users.
 class CheckpointsTest : public testing::Test {
@@ -39,17 +69,20 @@ class CheckpointsTest : public testing::Test {
     config.roots = {{"data", root_.path().string()}};
     config.data_addresses = {Endpoint::parse("127.0.0.1:0").value()};
     gateway_ = session::Gateway::start(std::move(config)).value();
-    std::vector<LocalGrant> grants;
+    std::vector<LocalGrant> grants{{LocalGrant::Who::kGroup, "daemon", "data", {}, {session::GrantOp::kRead}, "test"}};
     for (const char* user : {"nobody", "daemon"}) grants.push_back({LocalGrant::Who::kUser, user, "data", {}, {session::GrantOp::kRead}, "test"});
     grants_ = LocalGrants::resolve(grants).value();
     peers_.emplace(*gateway_, std::vector<session::PeerConfig>{{"wisconsin", Endpoint::parse("127.0.0.1:9").value(), crypto::IdentityPattern::parse(test::kWisconsin).value()}});
     start({}, {});
   }
-  void TearDown() override { checkpoints_.reset(); }
+  void TearDown() override {
+    checkpoints_.reset();
+    disk_.is_full = false;
+  }
   void start(store::Contents contents, CheckpointThreadConfig thread) {
     table_.emplace(std::move(contents), read_wall_clock());
     runner_.emplace(*gateway_, *peers_, *table_, ShareRules(), 1);
-    store_ = StoreThread::start(std::make_unique<store::MemoryJobStore>()).value();
+    store_ = StoreThread::start(std::make_unique<LimitedStore>(disk_)).value();
     intake_.emplace(Intake::Parts{*table_, *store_});
     thread.roots.push_back({"data", root_.path().string(), gateway_->roots().find("data", storage::Side::kSource)});
     checkpoints_ = Checkpoints::start({gateway_->roots(), *peers_, *table_, *runner_, *intake_, grants_}, std::move(thread)).value();
@@ -63,7 +96,7 @@ class CheckpointsTest : public testing::Test {
     start(std::move(contents), std::move(thread));
   }
 
-  static Checkpoints::Now now() { return {read_clock(), read_wall_clock()}; }
+  Checkpoints::Now now() const { return {read_clock() + skipped_, read_wall_clock()}; }
   void save(const std::string& name) const {
     root_.write(name + "/__0_0.distcp", "shard");
     root_.write(name + "/.metadata", "marker");
@@ -75,6 +108,8 @@ class CheckpointsTest : public testing::Test {
   struct Asked {
     std::string path, pin = "";
     api::CheckpointRequest::Source source = api::CheckpointRequest::Source::kWhole;
+    bool is_spare = false;
+    std::map<std::string, std::string> labels = {};
   };
   // Nothing that the checkpoint thread has to say is listened to meanwhile.
   Status submit(const http::Caller& caller, const Asked& asked) {
@@ -84,11 +119,36 @@ class CheckpointsTest : public testing::Test {
     request.to = {"wisconsin:data/there"};
     request.pin = asked.pin;
     request.source = asked.source;
+    request.labels = asked.labels;
     std::optional<Status> status;
     checkpoints_->submit({request, caller}, now(), [&](const Result<std::string>& answer) { status = answer.ok() ? success() : Status(answer.error()); });
+    if (asked.is_spare) comes([&] { return status.has_value(); });
     pollfd fd{store_->wait_fd(), POLLIN, 0};
     while (!status && ::poll(&fd, 1, kPatienceMs) == 1) store_->take_results();
     return status.value();
+  }
+  // With a pin that is looked at first, because another job is to hold the checkpoint.
+  Status spare(const http::Caller& caller, const std::string& path, const std::string& pin) { return submit(caller, {path, pin, api::CheckpointRequest::Source::kWhole, true, {}}); }
+  Result<job::JobId> restore(const api::RestoreRequest& request) {
+    std::optional<Result<std::string>> answer;
+    checkpoints_->restore({request, gateway_user_}, now(), [&](const Result<std::string>& one) { answer = one; });
+    comes([&] { return answer.has_value(); });
+    return answer->ok() ? api::parse_accepted(answer->value()) : Result<job::JobId>(answer->error());
+  }
+  // As if it had been sent by an earlier process.
+  static job::Job published(uint64_t step) {
+    job::Job job;
+    job.number = step;
+    job.id = std::to_string(1'000'000'000'000'000 + step);
+    job.state = job::State::kPublished;
+    job.peer = "wisconsin";
+    job.spec.sources = {"data:mine/step-" + std::to_string(step)};
+    job.spec.destination = "wisconsin:data/there/step-" + std::to_string(step);
+    job.spec.series = "llm7";
+    job.spec.step = step;
+    job.spec.checkpoint.emplace().path = job.spec.sources.front();
+    job.outcome.emplace();
+    return job;
   }
   const job::Job* job_of(const http::Caller& owner) const {
     for (const auto& [id, job] : table_->all())
@@ -111,6 +171,8 @@ class CheckpointsTest : public testing::Test {
   TempRoot root_;
   test::TwoSites sites_;
   http::Caller trainer_, stranger_, gateway_user_{::geteuid(), ::getegid(), {}};
+  Duration skipped_{};
+  Disk disk_;
   LocalGrants grants_;
   std::unique_ptr<session::Gateway> gateway_;
   std::optional<PeerSessions> peers_;
@@ -169,7 +231,7 @@ TEST_F(CheckpointsTest, ATrainersPinStaysUntilTheCheckpointIsHeldByTheJobThatThe
   root_.write("mine/step-1/__0_0.distcp", "shard");
   make_pin("p", trainer_);
   ASSERT_TRUE(submit(gateway_user_, {"mine/step-1"}).ok());
-  ASSERT_TRUE(submit(trainer_, {"mine/step-1", "p"}).ok());
+  ASSERT_TRUE(spare(trainer_, "mine/step-1", "p").ok());
   ASSERT_EQ(job_of(trainer_), nullptr) << "it is sent once";
   ASSERT_TRUE(comes([&] { return job_of(gateway_user_)->wait.has_value(); })) << "orders before this look are done";
   EXPECT_TRUE(root_.exists(".tideway/pins/p/.metadata"));
@@ -182,7 +244,7 @@ TEST_F(CheckpointsTest, ATrainersPinTakesOverWhenTheCheckpointGoesBeforeItIsHeld
   root_.write("mine/step-1/__0_0.distcp", "shard");
   make_pin("p", trainer_);
   ASSERT_TRUE(submit(gateway_user_, {"mine/step-1"}).ok());
-  ASSERT_TRUE(submit(trainer_, {"mine/step-1", "p"}).ok());
+  ASSERT_TRUE(spare(trainer_, "mine/step-1", "p").ok());
   std::filesystem::remove_all(root_ / "mine/step-1");
   EXPECT_TRUE(comes([&] { return has_failed(gateway_user_) && is_pinned(trainer_); }));
   EXPECT_TRUE(root_.exists(".tideway/pins/p/.metadata"));
@@ -192,8 +254,8 @@ TEST_F(CheckpointsTest, ATrainersPinIsKnownBehindARestart) {
   root_.write("mine/step-1/__0_0.distcp", "shard");
   make_pin("p", trainer_);
   ASSERT_TRUE(submit(gateway_user_, {"mine/step-1"}).ok());
-  ASSERT_TRUE(submit(trainer_, {"mine/step-1", "p"}).ok());
-  ASSERT_TRUE(submit(trainer_, {"mine/step-1", "p"}).ok()) << "and again, as one that was not answered does";
+  ASSERT_TRUE(spare(trainer_, "mine/step-1", "p").ok());
+  ASSERT_TRUE(spare(trainer_, "mine/step-1", "p").ok()) << "and again, as one that was not answered does";
   EXPECT_EQ(job_of(gateway_user_)->spares.size(), 1U);
   restart();
   ASSERT_TRUE(comes([&] { return job_of(gateway_user_)->wait && job_of(gateway_user_)->wait->what.find(':') != std::string::npos; })) << "it was looked at";
@@ -207,7 +269,7 @@ TEST_F(CheckpointsTest, ATrainersPinTakesOverBehindARestartToo) {
   root_.write("mine/step-1/__0_0.distcp", "shard");
   make_pin("p", trainer_);
   ASSERT_TRUE(submit(gateway_user_, {"mine/step-1"}).ok());
-  ASSERT_TRUE(submit(trainer_, {"mine/step-1", "p"}).ok());
+  ASSERT_TRUE(spare(trainer_, "mine/step-1", "p").ok());
   std::filesystem::remove_all(root_ / "mine/step-1");
   restart();
   EXPECT_TRUE(comes([&] { return has_failed(gateway_user_) && is_pinned(trainer_); }));
@@ -222,7 +284,7 @@ TEST_F(CheckpointsTest, ATrainersPinThatNobodyCameToIsDroppedByTheNextProcess) {
   root_.write("mine/step-1/__0_0.distcp", "shard");
   make_pin("p", trainer_);
   ASSERT_TRUE(submit(gateway_user_, {"mine/step-1"}).ok());
-  ASSERT_TRUE(submit(trainer_, {"mine/step-1", "p"}).ok());
+  ASSERT_TRUE(spare(trainer_, "mine/step-1", "p").ok());
   table_->change(job_of(gateway_user_)->id, read_wall_clock(), [](job::Job& job) { return job::cancel(job, read_wall_clock()); });
   restart();
   EXPECT_TRUE(comes([&] { return !root_.exists(".tideway/pins/p"); }));
@@ -234,7 +296,7 @@ TEST_F(CheckpointsTest, APinThatNobodyNamesForLongGoes) {
   save("other/step-2");
   for (const char* pin : {"spared", "named", "lost", "lost.part"}) make_pin(pin, trainer_);
   ASSERT_TRUE(submit(gateway_user_, {"mine/step-1"}).ok());
-  ASSERT_TRUE(submit(trainer_, {"mine/step-1", "spared"}).ok());
+  ASSERT_TRUE(spare(trainer_, "mine/step-1", "spared").ok());
   ASSERT_TRUE(submit(trainer_, {"other/step-2", "named"}).ok());
   CheckpointThreadConfig often;
   often.pins_every = std::chrono::milliseconds(20);
@@ -242,6 +304,121 @@ TEST_F(CheckpointsTest, APinThatNobodyNamesForLongGoes) {
   restart(std::move(often));
   EXPECT_TRUE(comes([&] { return is_pinned(trainer_) && !root_.exists(".tideway/pins/lost") && !root_.exists(".tideway/pins/lost.part"); }));
   for (const char* pin : {"spared", "named"}) EXPECT_TRUE(root_.exists(std::string(".tideway/pins/") + pin + "/.metadata")) << pin;
+}
+
+// Such as that of a container, or of a user whom the directory of this site has forgotten.
+TEST_F(CheckpointsTest, ATrainersPinTakesOverForWhoeverWasAllowedByTheGroupsOfItsProcess) {
+  const http::Caller guest{54321, 54321, {54322, stranger_.gid}};
+  root_.write("mine/step-1/__0_0.distcp", "shard");
+  make_pin("p", guest);
+  ASSERT_TRUE(submit(gateway_user_, {"mine/step-1"}).ok());
+  ASSERT_TRUE(spare(guest, "mine/step-1", "p").ok());
+  std::filesystem::remove_all(root_ / "mine/step-1");
+  restart();
+  EXPECT_TRUE(comes([&] { return has_failed(gateway_user_) && is_pinned(guest); }));
+  EXPECT_TRUE(root_.exists(".tideway/pins/p/.metadata"));
+}
+
+TEST_F(CheckpointsTest, ATrainersPinTakesOverWhenTheStoreIsBack) {
+  root_.write("mine/step-1/__0_0.distcp", "shard");
+  make_pin("p", trainer_);
+  ASSERT_TRUE(submit(gateway_user_, {"mine/step-1"}).ok());
+  ASSERT_TRUE(spare(trainer_, "mine/step-1", "p").ok());
+  disk_.is_full = true;
+  std::filesystem::remove_all(root_ / "mine/step-1");
+  ASSERT_TRUE(comes([&] { return has_failed(gateway_user_) && checkpoints_->next_deadline() < kNever; })) << "it was refused for now";
+  EXPECT_EQ(job_of(gateway_user_)->spares.size(), 1U);
+  EXPECT_TRUE(root_.exists(".tideway/pins/p/.metadata"));
+  disk_.is_full = false;
+  store_->write(table_->take_changes());
+  ASSERT_TRUE(comes([&] { return !store_->stats().is_failing; }));
+  skipped_ = std::chrono::minutes(1);
+  EXPECT_TRUE(comes([&] { return is_pinned(trainer_); }));
+  EXPECT_TRUE(job_of(gateway_user_)->spares.empty());
+  EXPECT_TRUE(root_.exists(".tideway/pins/p/.metadata"));
+}
+
+TEST_F(CheckpointsTest, ATrainersPinThatIsRefusedForGoodStays) {
+  root_.write("mine/step-1/__0_0.distcp", "shard");
+  make_pin("p", trainer_);
+  ASSERT_TRUE(submit(gateway_user_, {"mine/step-1"}).ok());
+  ASSERT_TRUE(spare(trainer_, "mine/step-1", "p").ok());
+  checkpoints_.reset();
+  grants_ = LocalGrants();
+  restart();
+  std::filesystem::remove_all(root_ / "mine/step-1");
+  EXPECT_TRUE(comes([&] { return has_failed(gateway_user_) && job_of(gateway_user_)->spares.empty(); }));
+  save("mine/step-2");
+  ASSERT_TRUE(submit(gateway_user_, {"mine/step-2"}).ok());
+  EXPECT_TRUE(comes([&] { return checkpoints_->counts().pinned > 0; })) << "orders before it are done";
+  EXPECT_TRUE(root_.exists(".tideway/pins/p/.metadata")) << "it may be all that is left";
+}
+
+TEST_F(CheckpointsTest, WhatTheDiskRefusesWithASpareIsTheSpareAlone) {
+  root_.write("mine/step-1/__0_0.distcp", "shard");
+  make_pin("p", trainer_);
+  ASSERT_TRUE(submit(gateway_user_, {"mine/step-1"}).ok());
+  ASSERT_TRUE(submit(stranger_, {"other/step-7"}).ok());
+  const job::JobId waits = job_of(gateway_user_)->id, cancelled = job_of(stranger_)->id;
+  disk_.is_full = true;
+  ASSERT_TRUE(checkpoints_->abort(cancelled, now()).ok());
+  for (const char* which : {"the first", "the next"}) EXPECT_EQ(spare(trainer_, "mine/step-1", "p").error().fault, Fault::kStoreUnavailable) << which << " is not stored";
+  EXPECT_TRUE(job_of(gateway_user_)->spares.empty());
+  disk_.is_full = false;
+  ASSERT_TRUE(comes([&] { return disk_.find(cancelled)->state == job::State::kCancelled; })) << "it would run again behind a restart";
+  ASSERT_TRUE(comes([&] { return !store_->stats().is_failing; }));
+  EXPECT_TRUE(spare(trainer_, "mine/step-1", "p").ok());
+  EXPECT_EQ(disk_.find(waits)->spares.size(), 1U) << "it is stored before it is answered";
+}
+
+TEST_F(CheckpointsTest, OneTrainersPinTooManyIsRefusedAndStays) {
+  root_.write("mine/step-1/__0_0.distcp", "shard");
+  ASSERT_TRUE(submit(gateway_user_, {"mine/step-1"}).ok());
+  for (size_t i = 0; i <= job::kSparesMax; ++i) make_pin("p" + std::to_string(i), trainer_);
+  for (size_t i = 0; i < job::kSparesMax; ++i) ASSERT_TRUE(spare(trainer_, "mine/step-1", "p" + std::to_string(i)).ok());
+  const std::string last = "p" + std::to_string(job::kSparesMax);
+  EXPECT_EQ(spare(trainer_, "mine/step-1", last).error().fault, Fault::kOverloaded);
+  EXPECT_TRUE(spare(trainer_, "mine/step-1", "p0").ok()) << "that one is spared already";
+  save("mine/step-2");
+  ASSERT_TRUE(submit(gateway_user_, {"mine/step-2"}).ok());
+  EXPECT_TRUE(comes([&] { return checkpoints_->counts().pinned > 0; })) << "orders before it are done";
+  EXPECT_TRUE(root_.exists(".tideway/pins/" + last + "/.metadata"));
+}
+
+TEST_F(CheckpointsTest, APinThatIsNotThereTakesNoRoomOfOneThatIs) {
+  root_.write("mine/step-1/__0_0.distcp", "shard");
+  make_pin("p", trainer_);
+  ASSERT_TRUE(submit(gateway_user_, {"mine/step-1"}).ok());
+  EXPECT_EQ(spare(stranger_, "mine/step-1", "invented").error().fault, Fault::kSourceMissing);
+  EXPECT_EQ(spare(stranger_, "mine/step-1", "p").error().fault, Fault::kDenied);
+  EXPECT_TRUE(job_of(gateway_user_)->spares.empty());
+  const auto long_one = submit(trainer_, {"mine/step-1", "p", api::CheckpointRequest::Source::kWhole, true, {{"why", std::string(job::kSpareRequestMax, 'a')}}});
+  EXPECT_EQ(long_one.error().fault, Fault::kUsage) << "it is written again with each change of the job";
+  EXPECT_TRUE(root_.exists(".tideway/pins/p/.metadata"));
+}
+
+// The command of a trainer that starts again, after the next checkpoint came.
+TEST_F(CheckpointsTest, ARestoreThatIsAskedForAgainIsTheSameJobWhateverIsFoundByThen) {
+  store::Contents contents;
+  contents.jobs = {published(7)};
+  checkpoints_.reset();
+  start(std::move(contents), {});
+  api::RestoreRequest request;
+  request.submission_id = "run-7";
+  request.series = "llm7";
+  request.destination = "data:back";
+  const auto first = restore(request);
+  ASSERT_TRUE(first.ok()) << first.error().what;
+  EXPECT_EQ(table_->find(first.value())->spec.step, 7U);
+  contents.jobs = {published(7), published(6), published(8), api::parse_record(api::to_record(*table_->find(first.value()))).value()};
+  contents.jobs.back().number = 9;
+  checkpoints_.reset();
+  start(std::move(contents), {});
+  const auto again = restore(request);
+  ASSERT_TRUE(again.ok()) << again.error().what;
+  EXPECT_EQ(again.value(), first.value());
+  request.destination = "data:elsewhere";
+  EXPECT_EQ(restore(request).error().fault, Fault::kSubmissionConflict);
 }
 
 }  // namespace

@@ -98,11 +98,12 @@ TEST_F(PinTest, ThoseIntoWhichNothingIsPutAnyMoreAreNamedWholeOrNot) {
   root_.write(".tideway/pins/b.part/left", "by an attempt that was killed");
   root_.write(".tideway/pins/.hidden/x", "no pin");
   const int64_t later = 1'000'000'000LL * (::time(nullptr) + 3600);
-  auto older = pins_older_than(dir_, later, 10);
-  std::ranges::sort(older);
-  EXPECT_EQ(older, (std::vector<std::string>{"a", "b.part"}));
-  EXPECT_EQ(pins_older_than(dir_, later, 1).size(), 1U);
-  EXPECT_TRUE(pins_older_than(dir_, 1'000'000'000LL, 10).empty());
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(pins_older_than(dir_, later, {"", 10}), (Names{"a", "b.part"}));
+  EXPECT_EQ(pins_older_than(dir_, later, {"", 1}), Names{"a"});
+  EXPECT_EQ(pins_older_than(dir_, later, {"a", 1}), Names{"b.part"}) << "where the first ones stay, the others come at the next look";
+  EXPECT_TRUE(pins_older_than(dir_, later, {"b.part", 10}).empty());
+  EXPECT_TRUE(pins_older_than(dir_, 1'000'000'000LL, {"", 10}).empty());
 }
 
 TEST_F(PinTest, IdsAreNames) {
