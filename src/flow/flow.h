@@ -140,6 +140,7 @@ class Flow {
   void write_probe(Time now);
   Stop fill_data(Time now);
   void finish_data(Time now, Stop stop);
+  void note_new_data(Time now, Bytes size);
   std::optional<SendRange> take_range(Time now, size_t payload);
   std::optional<SendRange> take_ahead(Time now, Duration age, size_t payload);
   Writer frames_for(size_t packet_size);
@@ -188,7 +189,7 @@ class Flow {
   Time ack_now_at_ = Time::min();
   Time tail_at_;                     // when to look for a tail to repair
   Time new_data_at_;                 // when data last left for the first time
-  Bytes ahead_;                      // what left in copies before anybody knew whether it was lost
+  Bytes ahead_left_;                 // of new data, a small part of which may leave in copies before anybody knows whether it was lost
   Time forget_at_;
   uint64_t forgotten_ = 0;           // the last FORGET's number
   bool has_been_acked_ = false;
