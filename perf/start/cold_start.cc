@@ -87,6 +87,10 @@ int run(int argc, char** argv) {
       return 2;
     }
   }
+  if (seeds == 0) {
+    std::fprintf(stderr, "tideway-cold-start: --seeds has to be 1 at least\n");
+    return 2;
+  }
   std::printf("| RTT | loss |");
   for (const int look : kLooksUs)
     if (is_wanted(looks, std::to_string(look))) std::printf(" look %d us |", look);
