@@ -52,6 +52,7 @@ void print_timeline(SimPair& sim, Duration until, Duration every) {
   }
 }
 
+// 0: it did not end.
 double share_of(const Cell& cell, uint64_t seed, Duration timeline) {
   const Duration rtt = milliseconds(cell.rtt_ms), look = microseconds(cell.look_us);
   SimPair sim({.link = {.rate = 1_Gbit, .delay = rtt / 2, .impairments = {.loss = cell.loss.share, .loss_burst = cell.loss.burst}},
@@ -59,7 +60,10 @@ double share_of(const Cell& cell, uint64_t seed, Duration timeline) {
                .receive_every = look, .run_every = look});
   sim.open({.slot = kSlot, .blocks = kBlocks, .length = kLength, .store_delay = milliseconds(5)});
   if (timeline > Duration()) print_timeline(sim, seconds(60), timeline);
-  if (!sim.run_until_done({kSlot}, seconds(60))) std::fprintf(stderr, "%s\n", state_of(sim).c_str());
+  if (!sim.run_until_done({kSlot}, seconds(60))) {
+    std::fprintf(stderr, "%s\n", state_of(sim).c_str());
+    return 0;
+  }
   const Duration ideal = ((1_Gbit) * (kPayloadShare * (1 - cell.loss.share))).time_for(Bytes(uint64_t{kBlocks} * kLength));
   return static_cast<double>((ideal + 4 * rtt).count()) / static_cast<double>((sim.now() - Time() + 3 * rtt).count());
 }
@@ -83,6 +87,10 @@ int run(int argc, char** argv) {
       return 2;
     }
   }
+  if (seeds == 0) {
+    std::fprintf(stderr, "tideway-cold-start: --seeds has to be 1 at least\n");
+    return 2;
+  }
   std::printf("| RTT | loss |");
   for (const int look : kLooksUs)
     if (is_wanted(looks, std::to_string(look))) std::printf(" look %d us |", look);
@@ -97,7 +105,8 @@ int run(int argc, char** argv) {
         std::vector<double> shares;
         for (uint64_t seed = first; seed < first + seeds; ++seed) shares.push_back(share_of({rtt, loss, look}, seed, timeline));
         std::ranges::sort(shares);
-        if (seeds > 1) std::printf(" %.3f (%.3f) |", shares[shares.size() / 2], shares[0]);
+        if (shares[0] == 0) std::printf(" failed |");
+        else if (seeds > 1) std::printf(" %.3f (%.3f) |", shares[(shares.size() - 1) / 2], shares[0]);
         else std::printf(" %.3f |", shares[0]);
         std::fflush(stdout);
       }

@@ -341,7 +341,10 @@ void Bbr::judge_loss(const AckSample& sample) {
   }
   // Until there is a base, what is lost while the path shows no queue is one. To answer it would hold a lossy path for seconds at what was
   // on its way when it was judged first.
-  if (rate && !loss_base_ && *rate <= kLossThresholdMax && !is_queued() && !has_queue() && !is_marked_) {
+  // Not what our own probing lost, or a start that no longer finds more: a shallow queue overflows within a round, of which the least round
+  // trip shows nothing.
+  const bool is_probing = phase_ == Phase::kUp || phase_ == Phase::kRefill || is_probe_sample_ || rounds_full_ > 0;
+  if (rate && !loss_base_ && *rate <= kLossThresholdMax && !is_probing && !is_queued() && !has_queue() && !is_marked_) {
     loss_base_ = *rate;
     return;
   }

@@ -5,7 +5,8 @@
 //
 // - The loss rate is judged over at least a round and a sample that means something (loss_rate.h), and against a threshold that knows the path's
 //   own loss: what is lost while cruising without a queue is there at any rate and not ours to answer.
-// - Until such a base is known, loss ends the start only together with a queue that has grown or a rate that has not.
+// - The first such base may come from before that: from a round without a queue in which we did not probe, and the start still found more.
+// - Until a base is known, loss ends the start only together with a queue that has grown or a rate that has not.
 // - A round trip is only probed for when none near the minimum was seen for five seconds, and then by all flows at once.
 // - Down takes the window to one BDP, so that a queue is gone after a round trip; flows of one session keep smaller windows
 //   than a lone one, because each takes its own best moments for the path's.

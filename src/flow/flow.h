@@ -140,6 +140,7 @@ class Flow {
   void write_probe(Time now);
   Stop fill_data(Time now);
   void finish_data(Time now, Stop stop);
+  void note_new_data(Time now, Bytes size);
   std::optional<SendRange> take_range(Time now, size_t payload);
   std::optional<SendRange> take_ahead(Time now, Duration age, size_t payload);
   Writer frames_for(size_t packet_size);
@@ -156,7 +157,7 @@ class Flow {
   bool is_for_trains() const { return pacer_.train() > Bytes(); }
   bool is_its_turn(Time now) const { return !is_for_trains() || lane_.trains.is_free(now, config_.id); }
   Time next_data() const;
-  void note_train(Time now);
+  void note_train(Time now, Stop stop);
   bool is_keepalive_due(Time now) const { return now >= last_sent_ + kKeepaliveIdle; }
   size_t packet_size() const { return recovery_.payload_max().count() + wire::kDataOverhead; }
 
@@ -188,7 +189,7 @@ class Flow {
   Time ack_now_at_ = Time::min();
   Time tail_at_;                     // when to look for a tail to repair
   Time new_data_at_;                 // when data last left for the first time
-  Bytes ahead_;                      // what left in copies before anybody knew whether it was lost
+  Bytes ahead_left_;                 // of new data, a small part of which may leave in copies before anybody knows whether it was lost
   Time forget_at_;
   uint64_t forgotten_ = 0;           // the last FORGET's number
   bool has_been_acked_ = false;

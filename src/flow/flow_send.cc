@@ -17,8 +17,7 @@ constexpr size_t kFramesPacketMax = 1200;
 constexpr int kTrainsApart = 16;  // part of a round trip, of which a train has its lane for itself at most
 constexpr int kTailVariesBy = 32;  // part of a round trip, at least
 constexpr Duration kAheadRttMin = std::chrono::milliseconds(20);  // on shorter paths the end costs little
-constexpr int kAheadWaits = 64;         // part of a round trip without new data
-constexpr uint64_t kAheadPart = 32;     // of all bytes that left, at most
+constexpr uint64_t kAheadPart = 32;     // of the new data, and a window at most, however much left before
 constexpr double kAheadLosses = 0.25;   // packets that are likely to be lost of those in flight
 constexpr int kTailLooks = 16;  // per round trip, at what is unacked when there is nothing else to send; copies are as far apart
 
@@ -220,9 +219,14 @@ bool Flow::is_tail_due(Time now) const {
   return config_.delivery == Delivery::kDatagram && now >= tail_at_ && !lane_.window.has_work() && lane_.window.unacked_bytes() > 0;
 }
 
+void Flow::note_new_data(Time now, Bytes size) {
+  new_data_at_ = now;
+  ahead_left_ = std::min(ahead_left_ + size, window_now() * kAheadPart);
+}
+
 std::optional<SendRange> Flow::take_range(Time now, size_t payload) {
   if (auto range = lane_.window.take(now, payload)) {
-    if (!range->is_resent) new_data_at_ = now;
+    if (!range->is_resent) note_new_data(now, Bytes(range->bytes.size()));
     return range;
   }
   if (recovery_.probes_due() > 0) return lane_.window.take_tail(now, now, payload);
@@ -236,16 +240,16 @@ std::optional<SendRange> Flow::take_range(Time now, size_t payload) {
 }
 
 // What is on its way when the data ends, once more before anybody knows what of it was lost: the link is idle, and a loss would be known,
-// repaired and acked only two round trips later. As this may be a pause and not the end, it waits a little and is little of all that left;
-// and where hardly a packet would be lost, there is nothing to copy.
+// repaired and acked only two round trips later. As this may be a pause and not the end, it waits until the next look at
+// the tail and is a small part of what left; and where hardly a packet would be lost, there is nothing to copy.
 std::optional<SendRange> Flow::take_ahead(Time now, Duration age, size_t payload) {
   const Duration rtt = recovery_.rtt().smoothed();
-  if (rtt < kAheadRttMin || now - new_data_at_ < rtt / kAheadWaits) return std::nullopt;
+  if (rtt < kAheadRttMin || now - new_data_at_ < rtt / kTailLooks) return std::nullopt;
   const uint64_t lost = recovery_.stats().packets_lost - std::min(recovery_.stats().packets_lost, recovery_.stats().packets_spurious);
   const double losses = static_cast<double>(lost) / static_cast<double>(stats_.packets_sent) * static_cast<double>(recovery_.packets_in_flight());
-  if (losses < kAheadLosses || ahead_ * kAheadPart >= Bytes(stats_.bytes_sent)) return std::nullopt;
-  auto range = lane_.window.take_ahead(now - age, payload);
-  if (range) ahead_ += Bytes(range->bytes.size());
+  if (losses < kAheadLosses || ahead_left_ < Bytes(payload) * kAheadPart) return std::nullopt;
+  auto range = lane_.window.take_ahead(now, now - age, payload);
+  if (range) ahead_left_ -= Bytes(range->bytes.size()) * kAheadPart;
   return range;
 }
 
@@ -271,15 +275,16 @@ Flow::Stop Flow::fill_data(Time now) {
 }
 
 // Until the first acks come, trains are also kept apart: together they would be one burst.
-void Flow::note_train(Time now) {
-  if (!pacer_.is_in_train() && has_been_acked_) lane_.trains.end(config_.id);
-  else lane_.trains.begin(now, config_.id, recovery_.rtt().smoothed() / kTrainsApart);
+void Flow::note_train(Time now, Stop stop) {
+  const bool is_over = !pacer_.is_in_train() || stop == Stop::kWindow;
+  if (is_over && has_been_acked_) lane_.trains.end(config_.id);
+  else if (builder_.has_data()) lane_.trains.begin(now, config_.id, recovery_.rtt().smoothed() / kTrainsApart);
 }
 
 void Flow::finish_data(Time now, Stop stop) {
-  if (is_for_trains() && builder_.has_data()) note_train(now);
+  if (is_for_trains()) note_train(now, stop);
   uint8_t flags = 0;
-  if (stop == Stop::kPacing && is_its_turn(now)) pacer_.on_wait();
+  if (stop == Stop::kPacing && !is_for_trains()) pacer_.on_wait();  // else another's train may begin meanwhile: that is no late timer
   if (!lane_.window.has_work()) {
     if (has_window()) recovery_.on_app_limited();
     flags = wire::kAppLimited | wire::kAckNow;  // nobody knows when more follows

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The packet trains of a lane's flows (train_meter.h). They leave one after the other: two that leave together are mixed at the
-// bottleneck, and each then tells half of the path. And what one of them told is told to the others, which may have been received in
-// too few turns to say anything themselves.
+// The packet trains of a lane's flows (train_meter.h); a session's lanes know nothing of each other's. They leave one after the other:
+// two that leave together are mixed at the bottleneck, and each then tells half of the path. And what one of them told is told to the
+// others, which may have been received in too few turns to say anything themselves.
 // Thread: net worker. Pure.
 #pragma once
 #include <tideway/ids.h>

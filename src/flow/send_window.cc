@@ -252,13 +252,16 @@ void SendWindow::put_ahead(uint32_t entry) {
   ahead_offset_ = 0;
 }
 
-std::optional<SendRange> SendWindow::take_ahead(Time sent_after, size_t payload_max) {
-  if (std::exchange(is_ahead_new_, false)) put_ahead(newest_);
+std::optional<SendRange> SendWindow::take_ahead(Time now, Time sent_after, size_t payload_max) {
+  if (std::exchange(is_ahead_new_, false)) {
+    put_ahead(newest_);
+    ahead_after_ = std::exchange(ahead_from_, now);
+  }
   while (ahead_block_ != kNone) {
     const Block& block = entries_[ahead_block_];
     for (; ahead_marks_ > 0; --ahead_marks_, ahead_offset_ = 0) {
       const uint64_t begin = (ahead_marks_ - 1) * kMarkSize, end = std::min<uint64_t>(begin + kMarkSize, block.sent_end);
-      if (block.marks[ahead_marks_ - 1].sent_at <= sent_after) return std::nullopt;
+      if (block.marks[ahead_marks_ - 1].sent_at <= std::max(sent_after, ahead_after_)) return std::nullopt;
       Interval part = first_unacked(block, {std::max<uint64_t>(begin, ahead_offset_), std::max<uint64_t>(end, ahead_offset_)});
       if (part.length() == 0) continue;
       part.end = std::min<uint64_t>(part.end, part.begin + payload_max);

@@ -59,9 +59,10 @@ class SendWindow {
   struct Sent { Time from, before; };
   std::optional<SendRange> take_copy(Time now, Sent sent, size_t payload_max);
 
-  // A copy of what was sent after `sent_after` and is not acked yet, the newest first and each once until new data leaves. At the end of a
-  // transfer over a path that loses, half of it is there by the time at which its losses become known.
-  std::optional<SendRange> take_ahead(Time sent_after, size_t payload_max);
+  // A copy of what was sent after `sent_after` and is not acked yet, the newest first and each once. At the end of a transfer over a path
+  // that loses, half of it is there by the time at which its losses become known. When new data has left, the copies begin with that, and
+  // go back to where those before it began.
+  std::optional<SendRange> take_ahead(Time now, Time sent_after, size_t payload_max);
 
   void on_acked(const Range& range);      // of a block that is not here any more: ignored
   void on_lost(const Range& range);       // queues what of it is not acked yet
@@ -139,6 +140,8 @@ class SendWindow {
   size_t ahead_marks_ = 0;            // of it, that are still to come
   uint32_t ahead_offset_ = 0;         // what lies below it in the last of these is done
   bool is_ahead_new_ = true;          // from the newest block on
+  Time ahead_from_ = Time::min();     // when that was so: what left before the next new data
+  Time ahead_after_ = Time::min();    // and the time before that, to which they go back
 
   // Tail repair goes round the blocks from the oldest on, and remembers where it is.
   uint32_t repair_block_ = kNone;     // none: at the oldest

@@ -49,5 +49,21 @@ TEST(SimStart, FindsTheRateThoughTheHostsLookAtTheirPortsNowAndThen) {
   }
 }
 
+// Four trains that left together would be one burst of 256 KiB; and a flow whose own train told nothing, because a packet of it was lost,
+// would double its way up alone.
+TEST(SimStart, TrainsOfALaneLeaveInTurnAndTellAllItsFlows) {
+  constexpr Duration kRtt = milliseconds(100);
+  for (uint64_t seed = 1; seed <= 4; ++seed) {
+    SimPair sim({.link = {.rate = 1_Gbit, .delay = kRtt / 2, .impairments = {.loss = 0.03}}, .flows = 4,
+                 .paths = SimPairConfig::Paths::kShared, .seed = seed, .controller = "bbr", .credit_blocks = 100, .unsent_max = 8 << 20,
+                 .receive_every = microseconds(300), .run_every = microseconds(300)});
+    sim.open({.slot = kSlot, .blocks = kStartBlocks, .length = kStartLength, .store_delay = milliseconds(5)});
+    ASSERT_TRUE(sim.run_for(kRtt * 3 / 4)) << state_of(sim);
+    EXPECT_LE(sim.counters(0).queue_peak.count(), 100U << 10) << seed;
+    ASSERT_TRUE(sim.run_for(kRtt * 3 / 2)) << state_of(sim);
+    for (const auto& flow : sim.lane(0).flows()) EXPECT_GE(flow->stats().pacing_rate.bits_per_second(), 150'000'000U) << seed;
+  }
+}
+
 }  // namespace
 }  // namespace tideway::test

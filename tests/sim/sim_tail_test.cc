@@ -65,5 +65,26 @@ TEST(SimTail, LossesOfALongTransferAreRepairedBeforeTheyAreKnown) {
   EXPECT_LE(tails[1], 1.8);
 }
 
+// A source that brings a block now and then, behind a transfer that was long: each block is an end, and none of them the last.
+TEST(SimTail, ASlowSourceIsNotCopiedWhole) {
+  constexpr uint32_t kSlowBlocks = 100, kSlowLength = 50'000;
+  SimPair sim({.link = {.rate = 20_Mbit, .delay = kRtt / 2, .impairments = {.loss = 0.01}}, .flows = 2, .controller = "bbr", .credit_blocks = 64});
+  sim.open({.slot = kSlot, .blocks = 160, .length = 500'000});
+  ASSERT_TRUE(sim.run_until_done({kSlot}, seconds(60))) << state_of(sim);
+  const flow::FlowStats before = sim.lane(0).stats().flows;
+  for (uint16_t i = 0; i < kSlowBlocks; ++i) {
+    const SlotId slot(static_cast<uint16_t>(kSlot.value() + 1 + i));
+    const Duration when = sim.now() - Time() + milliseconds(40) * i;
+    sim.at(when, [&sim, slot] { sim.open({.slot = slot, .length = kSlowLength}); });
+    sim.at(when + 4 * kRtt, [&sim, slot] { sim.close(slot); });
+  }
+  ASSERT_TRUE(sim.run_for(seconds(6))) << state_of(sim);
+  const flow::FlowStats after = sim.lane(0).stats().flows;
+  const double data = double{kSlowBlocks} * kSlowLength;
+  const double sent = static_cast<double>(after.bytes_sent - before.bytes_sent);
+  RecordProperty("sent", std::to_string(sent / data));
+  EXPECT_LE(sent, data * 1.5) << "headers, acks and the repair of a hundred ends make a third";
+}
+
 }  // namespace
 }  // namespace tideway::test

@@ -49,7 +49,7 @@ TEST(Bbr, LearnsWhatThePathLosesAtAnyRate) {
   Bbr bbr(config());
   wan::LinkModel link(Time(), {.rate = 100_Mbit, .delay = 10ms, .impairments = {.loss = 0.03}}, 1);
   PathSimulation path(link, bbr);
-  path.run(20s);
+  path.run(3s);
   EXPECT_NEAR(bbr.loss_base(), 0.03, 0.01);
 }
 
@@ -66,6 +66,40 @@ TEST(Bbr, LossWithoutAQueueIsThePathsOwnFromTheFirstSampleOn) {
     now += 100ms;
   }
   EXPECT_NEAR(bbr.loss_base(), 0.03, 0.002);
+}
+
+// A shallow queue overflows within a round, of which the least round trip shows nothing.
+TEST(Bbr, LossOfAStartThatFindsNoMoreIsNotThePathsOwn) {
+  Bbr bbr({.packet_size = PathSimulation::kPayload, .rtt_initial = 100ms});
+  Time now(1s);
+  for (uint64_t round = 1; round <= 4; ++round) {
+    if (round == 3) {
+      bbr.on_loss({.now = now, .lost = 1408_B * 300, .packets_lost = 300, .in_flight = 1_MiB, .in_flight_before = 2_MiB, .round = round,
+                   .cause = LossCause::kTimeThreshold});
+    }
+    bbr.on_ack({.now = now, .acked = 1408_B * 3000, .in_flight = 1_MiB, .in_flight_before = 2_MiB, .rtt = 100ms, .rtt_min = 100ms,
+                .rtt_smoothed = 100ms, .delivery_rate = 100_Mbit, .round = round, .packets_acked = 3000, .ce_marked = 0,
+                .limited_by = LimitedBy::kNetwork});
+    now += 100ms;
+  }
+  EXPECT_EQ(bbr.loss_base(), 0);
+  EXPECT_NE(bbr.phase(), Bbr::Phase::kStartup);
+}
+
+// The probes of a queue of a tenth of a BDP lose some, and that is all.
+TEST(Bbr, LosesLittleAtAShallowQueue) {
+  for (const Rate rate : {100_Mbit, 20_Mbit}) {
+    for (const Duration rtt : {50ms, 100ms, 200ms}) {
+      const wan::LinkConfig shallow{.rate = rate, .delay = rtt / 2, .queue = Bytes(rate.over(rtt).count() / 10)};
+      Bbr bbr({.packet_size = PathSimulation::kPayload, .rtt_initial = rtt});
+      wan::LinkModel link(Time(), shallow, 1);
+      PathSimulation path(link, bbr);
+      path.run(20s);
+      const test::PathResult steady = path.run(20s);
+      EXPECT_LT(static_cast<double>(steady.packets_lost), 0.015 * static_cast<double>(steady.packets_sent)) << rtt / 1ms;
+      EXPECT_LT(bbr.loss_base(), 0.01) << rtt / 1ms;
+    }
+  }
 }
 
 TEST(Bbr, FindsCapacityThatAppears) {
@@ -130,7 +164,7 @@ TEST(Bbr, AnIdleApplicationDoesNotLowerTheEstimate) {
     AckSample sample{.now = path.now(), .acked = 1408_B, .in_flight = 0_B, .in_flight_before = 1408_B, .rtt = rtt, .rtt_min = 20ms,
                      .rtt_smoothed = rtt, .delivery_rate = 1_Mbit, .round = 1000, .packets_acked = 1, .ce_marked = 0,
                      .limited_by = LimitedBy::kApplication};
-    for (int i = 0; i < 200; ++i) {
+    for (int i = 0; i < 30; ++i) {
       sample.now += 100ms;
       ++sample.round;
       bbr.on_ack(sample);

@@ -158,7 +158,8 @@ TEST_F(SendWindowTest, CopiesAheadBeginWithTheNewestAndLeaveOnce) {
   offer(key_of(1), kMark);
   offer(key_of(2), 2 * kMark);
   for (Time now = kStart; const auto sent = window.take(now, kMark); now += milliseconds(1)) EXPECT_EQ(sent->range.length, kMark);
-  const auto ahead = [&](Time sent_after = kStart - milliseconds(1)) { return window.take_ahead(sent_after, kMark / 2); };
+  const Time copied_at = kStart + milliseconds(10);
+  const auto ahead = [&](Time sent_after = kStart - milliseconds(1)) { return window.take_ahead(copied_at, sent_after, kMark / 2); };
   EXPECT_EQ(ahead().value().range, (Range{key_of(2), kMark, kMark / 2}));
   EXPECT_EQ(ahead().value().range, (Range{key_of(2), kMark + kMark / 2, kMark / 2}));
   window.on_acked({key_of(2), 0, kMark / 2});
@@ -168,8 +169,19 @@ TEST_F(SendWindowTest, CopiesAheadBeginWithTheNewestAndLeaveOnce) {
   window.on_acked({key_of(1), 0, kMark});
   EXPECT_FALSE(ahead().has_value());
   offer(key_of(3), 1000);
-  EXPECT_EQ(take().key, key_of(3));
+  EXPECT_EQ(take(copied_at + milliseconds(1)).key, key_of(3));
   EXPECT_EQ(ahead().value().range.key, key_of(3));
+}
+
+TEST_F(SendWindowTest, CopiesAheadGoBackToWhereThoseBeforeBegan) {
+  const auto ahead = [&](Time now) { return window.take_ahead(now, kStart - milliseconds(1), kPayload); };
+  offer(key_of(1), kPayload);
+  take();
+  EXPECT_EQ(ahead(kStart + milliseconds(1)).value().range.key, key_of(1));
+  offer(key_of(2), kPayload);
+  take(kStart + milliseconds(2));
+  EXPECT_EQ(ahead(kStart + milliseconds(3)).value().range.key, key_of(2));
+  EXPECT_FALSE(ahead(kStart + milliseconds(4)).has_value()) << "the first has been copied";
 }
 
 TEST_F(SendWindowTest, WhatWasResentLeavesTwiceMoreUntilItIsAcked) {
