@@ -157,7 +157,7 @@ class Flow {
   bool is_for_trains() const { return pacer_.train() > Bytes(); }
   bool is_its_turn(Time now) const { return !is_for_trains() || lane_.trains.is_free(now, config_.id); }
   Time next_data() const;
-  void note_train(Time now, Stop stop);
+  void note_train(Time now);
   bool is_keepalive_due(Time now) const { return now >= last_sent_ + kKeepaliveIdle; }
   size_t packet_size() const { return recovery_.payload_max().count() + wire::kDataOverhead; }
 

@@ -275,16 +275,15 @@ Flow::Stop Flow::fill_data(Time now) {
 }
 
 // Until the first acks come, trains are also kept apart: together they would be one burst.
-void Flow::note_train(Time now, Stop stop) {
-  const bool is_over = !pacer_.is_in_train() || stop == Stop::kWindow;
-  if (is_over && has_been_acked_) lane_.trains.end(config_.id);
-  else if (builder_.has_data()) lane_.trains.begin(now, config_.id, recovery_.rtt().smoothed() / kTrainsApart);
+void Flow::note_train(Time now) {
+  if (!pacer_.is_in_train() && has_been_acked_) lane_.trains.end(config_.id);
+  else lane_.trains.begin(now, config_.id, recovery_.rtt().smoothed() / kTrainsApart);
 }
 
 void Flow::finish_data(Time now, Stop stop) {
-  if (is_for_trains()) note_train(now, stop);
+  if (is_for_trains() && builder_.has_data()) note_train(now);
   uint8_t flags = 0;
-  if (stop == Stop::kPacing && !is_for_trains()) pacer_.on_wait();  // else another's train may begin meanwhile: that is no late timer
+  if (stop == Stop::kPacing && is_its_turn(now)) pacer_.on_wait();
   if (!lane_.window.has_work()) {
     if (has_window()) recovery_.on_app_limited();
     flags = wire::kAppLimited | wire::kAckNow;  // nobody knows when more follows
