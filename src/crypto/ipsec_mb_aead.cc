@@ -7,6 +7,7 @@
 // Thread: net worker.
 #include "crypto/ipsec_mb_aead.h"
 
+#include "base/prefetch.h"
 #include "crypto/aead_nonce.h"
 #include "crypto/secret.h"
 
@@ -53,25 +54,20 @@ bool equal_tags(const std::byte* a, const std::byte* b) {
 // The library works through one packet at a time, so the CPU's own prefetching starts anew with each: too late for one that
 // takes a third of a microsecond, when another core or a device used its room last, and its block lies in no cache. So both sides
 // of the next packet are asked for before this one is worked on. Of a large packet the front of the sealed side is enough: the rest
-// is a run that the CPU follows. A line too many is harmless, asking never faults.
+// is a run that the CPU follows.
 constexpr size_t kAskedAhead = 1536;
-constexpr size_t kCacheLine = 64;
-constexpr int kAskToRead = 0, kAskToWrite = 1;
 
-// Inline by order: GCC 12 takes a function that only asks for one without effect, and leaves its calls out.
-template <int kFor>
-[[gnu::always_inline]] inline void ask_for(std::span<const std::byte> bytes) {
-  for (size_t at = 0; at < std::min(bytes.size(), kAskedAhead); at += kCacheLine) __builtin_prefetch(bytes.data() + at, kFor);
+template <typename Byte>
+std::span<Byte> front_of(std::span<Byte> bytes) { return bytes.first(std::min(bytes.size(), kAskedAhead)); }
+
+TIDEWAY_ASKS void ask_ahead(const SealJob& next) {
+  ask_to_write(front_of(next.out));
+  if (next.plain.size() <= kAskedAhead) ask_to_read(next.plain);
 }
 
-[[gnu::always_inline]] inline void ask_ahead(const SealJob& next) {
-  ask_for<kAskToWrite>(next.out);
-  if (next.plain.size() <= kAskedAhead) ask_for<kAskToRead>(next.plain);
-}
-
-[[gnu::always_inline]] inline void ask_ahead(const OpenJob& next) {
-  ask_for<kAskToRead>(next.sealed);
-  if (next.out.size() <= kAskedAhead) ask_for<kAskToWrite>(next.out);
+TIDEWAY_ASKS void ask_ahead(const OpenJob& next) {
+  ask_to_read(front_of(next.sealed));
+  if (next.out.size() <= kAskedAhead) ask_to_write(next.out);
 }
 
 template <Kind kind>

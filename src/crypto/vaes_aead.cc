@@ -10,6 +10,7 @@
 // Thread: net worker.
 #include "crypto/vaes_aead.h"
 
+#include "base/prefetch.h"
 #include "crypto/aead_nonce.h"
 #include "crypto/secret.h"
 
@@ -206,15 +207,14 @@ struct Packet {
 
 // Rooms of packets lie apart, and another core or a device used them last: the CPU's own prefetching starts anew with each,
 // too late for one that is sealed in half a microsecond. So the sealed side is asked for this far ahead, at its end in the
-// next packet. A line too many is harmless: asking never faults.
+// next packet.
 constexpr size_t kAhead = 1024;
-constexpr size_t kLine = 64;
-constexpr int kForReading = 0, kForWriting = 1;
 
-template <int kFor>
+template <Direction direction>
 TIDEWAY_VAES_INLINE void ask_ahead(const Packet& packet, const std::byte* sealed, size_t left) {
-  const std::byte* line = kAhead < left ? sealed + kAhead : packet.next + (kAhead - left);
-  for (size_t i = 0; i < kRunBytes; i += kLine) __builtin_prefetch(line + i, kFor);
+  const std::span<const std::byte> run(kAhead < left ? sealed + kAhead : packet.next + (kAhead - left), kRunBytes);
+  if constexpr (direction == Direction::kSeal) ask_to_write(run);
+  else ask_to_read(run);
 }
 
 TIDEWAY_VAES_INLINE __m128i hash_header(const Keys& keys, std::span<const std::byte> header) {
@@ -270,7 +270,7 @@ TIDEWAY_VAES __m128i crypt(const Keys& keys, const Packet& packet) {
   __m256i stream[kRun / 2];
   size_t done = 0;
   for (; packet.size - done >= kRunBytes; done += kRunBytes) {
-    ask_ahead<direction == Direction::kSeal ? kForWriting : kForReading>(packet, sealed + done, packet.size - done);
+    ask_ahead<direction>(packet, sealed + done, packet.size - done);
     hash = key_stream<kRun / 2>(keys, counter, stream, hash, hashed);
     TIDEWAY_UNROLL
     for (size_t i = 0; i < kRun / 2; ++i)

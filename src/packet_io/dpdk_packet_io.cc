@@ -2,6 +2,7 @@
 #include "packet_io/dpdk_packet_io.h"
 
 #include "base/log.h"
+#include "base/prefetch.h"
 #include "packet_io/dpdk_eal.h"
 
 #include <rte_ethdev.h>
@@ -70,12 +71,10 @@ size_t take_raw(rte_mempool* pool, std::span<rte_mbuf*> out) {
 std::byte* raw_buffer_of(rte_mbuf* mbuf) { return reinterpret_cast<std::byte*>(mbuf + 1); }
 
 // Lines of an mbuf that is lent which somebody else had last: they come while the packets in front are filled. Headers end
-// where the payload begins. Inline by order: GCC 12 takes a function that only asks for one without effect, and leaves its calls
-// out.
-[[gnu::always_inline]] inline void ask_to_write(rte_mbuf* mbuf) {
-  std::byte* const payload = raw_buffer_of(mbuf) + RTE_PKTMBUF_HEADROOM;
-  for (const void* line : {static_cast<const void*>(mbuf), static_cast<const void*>(payload - RTE_CACHE_LINE_SIZE), static_cast<const void*>(payload)})
-    __builtin_prefetch(line, 1);
+// where the payload begins.
+TIDEWAY_ASKS void ask_to_fill(rte_mbuf* mbuf) {
+  ask_to_write({reinterpret_cast<const std::byte*>(mbuf), kCacheLine});
+  ask_to_write({raw_buffer_of(mbuf) + RTE_PKTMBUF_HEADROOM - kCacheLine, 2 * kCacheLine});
 }
 
 Bytes largest_payload(const DpdkPortConfig& config) {
@@ -212,7 +211,7 @@ size_t DpdkPacketIo::allocate(PathId path, Bytes payload, std::span<Packet> out)
       Packet& packet = out[done++];
       lend(packet, reinterpret_cast<uint64_t>(mbuf));
       packet.bytes = {raw_buffer_of(mbuf) + RTE_PKTMBUF_HEADROOM, payload.count()};
-      ask_to_write(mbuf);
+      ask_to_fill(mbuf);
       packet.path = path;
       packet.ecn = Ecn::kEct0;
     }
