@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the lanes of links whose capacity is known may send: among the net workers by what all of them want, and then among the lanes of
-// one. Each worker works out the same.
+// What the lanes of a net worker may send of a rate that all workers share, the gateway's or that of a link whose capacity is known: it goes
+// among the workers by what all of them want, and then among the lanes of one. Each worker works out the same.
 // Thread: net worker.
 #pragma once
 #include "engine/gates.h"
 #include <tideway/units.h>
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
@@ -21,6 +22,10 @@ struct LaneOfLink {
   std::optional<size_t> link;  // none: no gate stands before it
   Rate wanted;
 };
+
+// Where a worker tells the others what its lanes want, by index.
+using WishOf = std::function<Counter&(size_t worker)>;
+std::vector<Rate> share_out_among(Rate total, WorkerOf worker, std::vector<Rate> wanted, const WishOf& wish_of);
 
 constexpr double kOfCapacity = 0.98;  // a queue that was there drains, and none comes
 

@@ -5,7 +5,6 @@
 #include "base/stage_meter.h"
 #include "congestion/carried.h"
 #include "engine/link_rates.h"
-#include "engine/rate_shares.h"
 
 #include <algorithm>
 
@@ -245,22 +244,18 @@ bool NetWorker::hand_on(LaneHandle handle, LanePort& lane) {
 // The gateway's rate, and that of each link, among its workers; this one's part among its lanes; each divides its own among its flows.
 void NetWorker::deal_rate(Time now) {
   dealt_at_ = now;
-  std::vector<Rate> of_links(lanes_.size(), Rate::unlimited());
-  if (config_.gates != nullptr) {
-    std::vector<LaneOfLink> lanes;
-    for (const auto& [handle, lane] : lanes_) lanes.push_back({lane->link(), lane->wanted_rate(now)});
-    of_links = share_out_links(*config_.gates, {config_.index, config_.boards.size()}, lanes);
-  }
   const Rate ceiling = Rate::bytes_per_second(config_.boards[config_.index].ceiling.get());
-  std::vector<Rate> shares(lanes_.size(), Rate::unlimited());
+  const WorkerOf worker{config_.index, config_.boards.size()};
+  std::vector<LaneOfLink> lanes;
+  for (const auto& [handle, lane] : lanes_) lanes.push_back({lane->link(), lane->wanted_rate(now)});
+  std::vector<Rate> of_links(lanes.size(), Rate::unlimited()), shares = of_links;
+  if (config_.gates != nullptr) of_links = share_out_links(*config_.gates, worker, lanes);
   Rate least = Rate::unlimited();
   if (!ceiling.is_unlimited()) {
-    std::vector<Rate> wanted, of_workers;
-    for (const auto& [handle, lane] : lanes_) wanted.push_back(lane->wanted_rate(now));
-    config_.boards[config_.index].rate_wanted.set(wish_of_worker(ceiling, wanted, config_.boards.size()).bytes_per_second());
-    for (const NetBoard& board : config_.boards) of_workers.push_back(Rate::bytes_per_second(board.rate_wanted.get()));
-    shares = share_out_with_standby(share_out_all(ceiling, of_workers)[config_.index], std::move(wanted));
-    least = ceiling * (1.0 / static_cast<double>(config_.boards.size() * std::max<size_t>(1, lanes_.size())));
+    std::vector<Rate> wanted;
+    for (const LaneOfLink& lane : lanes) wanted.push_back(lane.wanted);
+    shares = share_out_among(ceiling, worker, std::move(wanted), [this](size_t one) -> Counter& { return config_.boards[one].rate_wanted; });
+    least = ceiling * (1.0 / static_cast<double>(worker.all * std::max<size_t>(1, lanes.size())));
   }
   size_t i = 0;
   for (const auto& [handle, lane] : lanes_) {
