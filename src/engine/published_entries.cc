@@ -83,23 +83,20 @@ PublishedEntries::Kept PublishedEntries::compare(const messages::HeldObject& hel
       fold.add(leaf++, hash);
     }
   }
-  bool is_same = fold.folded().tops == held.tops, is_stand_in = stand_ins.folded().tops == held.tops;
-  if (!is_same && !is_stand_in) return Kept::kOther;
-  bool is_stored = true;
+  bool is_same = fold.folded().tops == held.tops;
+  if (!is_same && stand_ins.folded().tops != held.tops) return Kept::kOther;
   for (const messages::HeldRun& run : held.runs) {
     for (uint32_t i = 0; i < run.hashes.size(); ++i) {
       if (run.hashes[i] == kStandIn) {
         is_same = false;
         continue;
       }
-      is_stand_in = false;
       const auto stored = stored_from(first_leaf + run.first + i, 1);
-      if (stored.empty() || stored[0] == Hash128{}) is_stored = false;
+      if (stored.empty() || stored[0] == Hash128{}) is_same = false;
       else if (stored[0] != run.hashes[i]) return Kept::kOther;
     }
   }
-  if (is_stand_in) return Kept::kStandIns;
-  return is_same && is_stored ? Kept::kSame : Kept::kUnknown;
+  return is_same ? Kept::kSame : Kept::kUnknown;
 }
 
 }  // namespace tideway::engine

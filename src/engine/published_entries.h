@@ -30,8 +30,8 @@ class PublishedEntries {
   // Whether a leaf of a file that was stamped has other bytes than were published. What no hash was stored of has not.
   bool has_rotted(const block::Segment& segment);
   // What a sink keeps of a file, beside what was published of it. Other bytes: some that had rotted crossed, and it was not told so before
-  // its source was gone. Unknown: the file is not as it was published, or not all hashes were stored.
-  enum class Kept : uint8_t { kSame, kStandIns, kOther, kUnknown };
+  // its source was gone. Unknown: the file is not as it was published, not all hashes were stored, or other sources bring some of it.
+  enum class Kept : uint8_t { kSame, kOther, kUnknown };
   Kept compare(const messages::HeldObject& held);
   void release(ObjectId id) { files_.erase(id); }  // it is not asked for any more
 
