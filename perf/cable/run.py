@@ -14,7 +14,6 @@ import json
 import os
 import pathlib
 import shutil
-import signal
 import statistics
 import sys
 import tempfile
@@ -24,10 +23,11 @@ sys.path[:0] = [str(REPO / "perf"), str(REPO / "perf" / "wan")]
 import measure  # noqa: E402
 import peers  # noqa: E402
 import record  # noqa: E402
+import stopping  # noqa: E402
 import tideway  # noqa: E402
 from cable import Cable  # noqa: E402
 from data import Data, is_equal  # noqa: E402
-from system import CEILING, PEER, System  # noqa: E402
+from system import CEILING, PEER, System, choose  # noqa: E402
 
 LIMIT_S = 120
 PATH_SECONDS = 5
@@ -99,19 +99,9 @@ def gbit(result):
 
 
 def run(options, work):
-    cable, left_out, runs = Cable(work, options.mtu), [], {}
+    cable, runs = Cable(work, options.mtu), {}
     try:
-        systems = []
-        for kind in SYSTEMS + (Cp, PathAlone):
-            system = kind(cable, work, options)
-            if not any(text in system.name for text in options.only.split(",")):
-                continue
-            reason = system.why_not()
-            if reason:
-                left_out.append("%s: %s" % (system.name, reason))
-                continue
-            system.prepare()
-            systems.append(system)
+        systems, left_out = choose([kind(cable, work, options) for kind in SYSTEMS + (Cp, PathAlone)], options.only)
         source = Data(work / "source", options.size_mib, 0, 0).path("file")
         try:
             for repeat in range(options.repeats + 1):
@@ -154,12 +144,6 @@ def table(rows):
     return "\n".join(lines)
 
 
-def stop(_signal, _frame):
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # cleaning up is not disturbed
-    raise KeyboardInterrupt
-
-
 def main():
     options = parse_options()
     if os.geteuid() != 0:
@@ -168,8 +152,7 @@ def main():
     free, needed = shutil.disk_usage(memory).free, 3 * (options.size_mib << 20)
     if free < needed:
         sys.exit("perf: %s has %.1f GB free, this takes %.1f GB; use --size-mib" % (memory, free / 1e9, needed / 1e9))
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
+    stopping.raise_when_told()
     before = record.machine()
     work = pathlib.Path(tempfile.mkdtemp(prefix="tideway-perf-%d-" % os.getpid(), dir=memory))
     try:

@@ -10,7 +10,6 @@ import argparse
 import os
 import pathlib
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,7 @@ REPO = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO / "perf"))
 import cgroup  # noqa: E402
 import record  # noqa: E402
+import stopping  # noqa: E402
 from systems import Bench, systems  # noqa: E402
 
 # What is known not to be there, said with each result.
@@ -192,12 +192,6 @@ def report(options, runs, left_out, before):
     subprocess.run([str(REPO / "perf" / "plot.py"), str(path)])
 
 
-def stop(_signal, _frame):
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # cleaning up is not disturbed
-    raise KeyboardInterrupt
-
-
 def main():
     options = parse_options()
     kind, _ = file_system(options.dir.resolve())
@@ -207,8 +201,7 @@ def main():
     if free < 3 * (options.size_mib << 20):
         sys.exit("perf: %s has %.1f GB free, this takes %.1f GB; use --size-mib" % (options.dir, free / 1e9, 3 * options.size_mib / 953.7))
     sweep(options.dir)
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
+    stopping.raise_when_told()
     work = pathlib.Path(tempfile.mkdtemp(prefix="tideway-disk-%d-" % os.getpid(), dir=options.dir))
     left_out, group, before = list(NOT_MEASURED), None, record.machine()
     try:

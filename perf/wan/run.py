@@ -15,7 +15,6 @@ import argparse
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ import time
 REPO = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO / "perf"))
 import record  # noqa: E402
+import stopping  # noqa: E402
 import cells  # noqa: E402
 import iperf  # noqa: E402
 import peers  # noqa: E402
@@ -31,6 +31,7 @@ import report  # noqa: E402
 import tideway  # noqa: E402
 from data import Data  # noqa: E402
 from measure import measure, spared  # noqa: E402
+from system import choose  # noqa: E402
 from testbed import Testbed, sweep  # noqa: E402
 
 MIB = 1 << 20
@@ -75,21 +76,7 @@ def parse_options():
 
 
 def systems_for(options, testbed, work):
-    """What can be measured here; the rest by name, with the reason."""
-    wanted = options.only.split(",")
-    everything = iperf.systems(testbed, work, options)
-    everything += [kind(testbed, work, options) for kind in peers.PEERS + tideway.SYSTEMS]
-    chosen, left_out = [], []
-    for system in everything:
-        if not any(text in system.name for text in wanted):
-            continue
-        reason = system.why_not()
-        if reason:
-            left_out.append("%s: %s" % (system.name, reason))
-            continue
-        system.prepare()
-        chosen.append(system)
-    return chosen, left_out
+    return iperf.systems(testbed, work, options) + [kind(testbed, work, options) for kind in peers.PEERS + tideway.SYSTEMS]
 
 
 def plan_of(options, systems):
@@ -176,19 +163,13 @@ def check_room(options, work):
             work.parent, free / 1e9, needed / 1e9))
 
 
-def stop(_signal, _frame):
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # cleaning up is not disturbed
-    raise KeyboardInterrupt
-
-
 def run(options, work):
     data = Data(work / "source", options.size_mib, options.checkpoint_mib, options.files)
     testbed = Testbed(work)
     measurement = None
     try:
         testbed.up("--rate", "%dMbit" % options.rate)
-        systems, left_out = systems_for(options, testbed, work)
+        systems, left_out = choose(systems_for(options, testbed, work), options.only)
         if not testbed.counts_receiving:
             left_out.append("CPU time of the kernel's receiving threads: they could not be told apart")
         measurement = Measurement(options, plan_of(options, systems), left_out)
@@ -213,8 +194,7 @@ def main():
     memory = pathlib.Path(os.environ.get("TMPDIR") or "/dev/shm")
     sweep(memory)
     work = pathlib.Path(tempfile.mkdtemp(prefix="tideway-perf-%d-" % os.getpid(), dir=memory))
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
+    stopping.raise_when_told()
     try:
         check_room(options, work)
         run(options, work)

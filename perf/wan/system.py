@@ -66,6 +66,21 @@ class System:
         self.servers = []
 
 
+def choose(systems, only):
+    """Those whose name has one of the texts in `only`, prepared; and by name, with the reason, what cannot be measured here."""
+    chosen, left_out = [], []
+    for system in systems:
+        if not any(text in system.name for text in only.split(",")):
+            continue
+        reason = system.why_not()
+        if reason:
+            left_out.append("%s: %s" % (system.name, reason))
+            continue
+        system.prepare()
+        chosen.append(system)
+    return chosen, left_out
+
+
 def find(program):
     return shutil.which(program, path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
 
