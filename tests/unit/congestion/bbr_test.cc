@@ -53,16 +53,24 @@ TEST(Bbr, LearnsWhatThePathLosesAtAnyRate) {
   EXPECT_NEAR(bbr.loss_base(), 0.03, 0.01);
 }
 
+// Packets of a round of 100 ms on which no queue shows.
+void lose(Bbr& bbr, Time now, uint64_t round, uint64_t packets) {
+  bbr.on_loss({.now = now, .lost = 1408_B * packets, .packets_lost = packets, .in_flight = 1_MiB, .in_flight_before = 2_MiB, .round = round,
+               .cause = LossCause::kTimeThreshold});
+}
+void ack(Bbr& bbr, Time now, uint64_t round, uint64_t packets) {
+  bbr.on_ack({.now = now, .acked = 1408_B * packets, .in_flight = 1_MiB, .in_flight_before = 2_MiB, .rtt = 100ms, .rtt_min = 100ms,
+              .rtt_smoothed = 100ms, .delivery_rate = 100_Mbit, .round = round, .packets_acked = packets, .ce_marked = 0,
+              .limited_by = LimitedBy::kNetwork});
+}
+
 // Before it has cruised: at 200 ms that would take a second, in which a bound on what is on its way would have been set.
 TEST(Bbr, LossWithoutAQueueIsThePathsOwnFromTheFirstSampleOn) {
   Bbr bbr({.packet_size = PathSimulation::kPayload, .rtt_initial = 100ms});
   Time now(1s);
   for (uint64_t round = 1; round <= 4 && bbr.loss_base() == 0; ++round) {
-    bbr.on_loss({.now = now, .lost = 1408_B * 300, .packets_lost = 300, .in_flight = 1_MiB, .in_flight_before = 2_MiB, .round = round,
-                 .cause = LossCause::kTimeThreshold});
-    bbr.on_ack({.now = now, .acked = 1408_B * 9700, .in_flight = 1_MiB, .in_flight_before = 2_MiB, .rtt = 100ms, .rtt_min = 100ms,
-                .rtt_smoothed = 100ms, .delivery_rate = 100_Mbit, .round = round, .packets_acked = 9700, .ce_marked = 0,
-                .limited_by = LimitedBy::kNetwork});
+    lose(bbr, now, round, 300);
+    ack(bbr, now, round, 9700);
     now += 100ms;
   }
   EXPECT_NEAR(bbr.loss_base(), 0.03, 0.002);
@@ -73,13 +81,8 @@ TEST(Bbr, LossOfAStartThatFindsNoMoreIsNotThePathsOwn) {
   Bbr bbr({.packet_size = PathSimulation::kPayload, .rtt_initial = 100ms});
   Time now(1s);
   for (uint64_t round = 1; round <= 4; ++round) {
-    if (round == 3) {
-      bbr.on_loss({.now = now, .lost = 1408_B * 300, .packets_lost = 300, .in_flight = 1_MiB, .in_flight_before = 2_MiB, .round = round,
-                   .cause = LossCause::kTimeThreshold});
-    }
-    bbr.on_ack({.now = now, .acked = 1408_B * 3000, .in_flight = 1_MiB, .in_flight_before = 2_MiB, .rtt = 100ms, .rtt_min = 100ms,
-                .rtt_smoothed = 100ms, .delivery_rate = 100_Mbit, .round = round, .packets_acked = 3000, .ce_marked = 0,
-                .limited_by = LimitedBy::kNetwork});
+    if (round == 3) lose(bbr, now, round, 300);
+    ack(bbr, now, round, 3000);
     now += 100ms;
   }
   EXPECT_EQ(bbr.loss_base(), 0);

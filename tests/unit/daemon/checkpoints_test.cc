@@ -129,6 +129,13 @@ class CheckpointsTest : public testing::Test {
   }
   // With a pin that is looked at first, because another job is to hold the checkpoint.
   Status spare(const http::Caller& caller, const std::string& path, const std::string& pin) { return submit(caller, {path, pin, api::CheckpointRequest::Source::kWhole, true, {}}); }
+  // Pin p of mine/step-1, which is not complete and which the gateway's own job is to hold.
+  void spare_pin_of(const http::Caller& trainer) {
+    root_.write("mine/step-1/__0_0.distcp", "shard");
+    make_pin("p", trainer);
+    ASSERT_TRUE(submit(gateway_user_, {"mine/step-1"}).ok());
+    ASSERT_TRUE(spare(trainer, "mine/step-1", "p").ok());
+  }
   Result<job::JobId> restore(const api::RestoreRequest& request) {
     std::optional<Result<std::string>> answer;
     checkpoints_->restore({request, gateway_user_}, now(), [&](const Result<std::string>& one) { answer = one; });
@@ -228,10 +235,7 @@ TEST_F(CheckpointsTest, WhatAStrangerGivesUpOrCompletesTouchesNoJobOfAnother) {
 
 // What a watch found, that is: the job is the gateway's user's.
 TEST_F(CheckpointsTest, ATrainersPinStaysUntilTheCheckpointIsHeldByTheJobThatThereIs) {
-  root_.write("mine/step-1/__0_0.distcp", "shard");
-  make_pin("p", trainer_);
-  ASSERT_TRUE(submit(gateway_user_, {"mine/step-1"}).ok());
-  ASSERT_TRUE(spare(trainer_, "mine/step-1", "p").ok());
+  ASSERT_NO_FATAL_FAILURE(spare_pin_of(trainer_));
   ASSERT_EQ(job_of(trainer_), nullptr) << "it is sent once";
   ASSERT_TRUE(comes([&] { return job_of(gateway_user_)->wait.has_value(); })) << "orders before this look are done";
   EXPECT_TRUE(root_.exists(".tideway/pins/p/.metadata"));
@@ -241,20 +245,14 @@ TEST_F(CheckpointsTest, ATrainersPinStaysUntilTheCheckpointIsHeldByTheJobThatThe
 }
 
 TEST_F(CheckpointsTest, ATrainersPinTakesOverWhenTheCheckpointGoesBeforeItIsHeld) {
-  root_.write("mine/step-1/__0_0.distcp", "shard");
-  make_pin("p", trainer_);
-  ASSERT_TRUE(submit(gateway_user_, {"mine/step-1"}).ok());
-  ASSERT_TRUE(spare(trainer_, "mine/step-1", "p").ok());
+  ASSERT_NO_FATAL_FAILURE(spare_pin_of(trainer_));
   std::filesystem::remove_all(root_ / "mine/step-1");
   EXPECT_TRUE(comes([&] { return has_failed(gateway_user_) && is_pinned(trainer_); }));
   EXPECT_TRUE(root_.exists(".tideway/pins/p/.metadata"));
 }
 
 TEST_F(CheckpointsTest, ATrainersPinIsKnownBehindARestart) {
-  root_.write("mine/step-1/__0_0.distcp", "shard");
-  make_pin("p", trainer_);
-  ASSERT_TRUE(submit(gateway_user_, {"mine/step-1"}).ok());
-  ASSERT_TRUE(spare(trainer_, "mine/step-1", "p").ok());
+  ASSERT_NO_FATAL_FAILURE(spare_pin_of(trainer_));
   ASSERT_TRUE(spare(trainer_, "mine/step-1", "p").ok()) << "and again, as one that was not answered does";
   EXPECT_EQ(job_of(gateway_user_)->spares.size(), 1U);
   restart();
@@ -266,10 +264,7 @@ TEST_F(CheckpointsTest, ATrainersPinIsKnownBehindARestart) {
 }
 
 TEST_F(CheckpointsTest, ATrainersPinTakesOverBehindARestartToo) {
-  root_.write("mine/step-1/__0_0.distcp", "shard");
-  make_pin("p", trainer_);
-  ASSERT_TRUE(submit(gateway_user_, {"mine/step-1"}).ok());
-  ASSERT_TRUE(spare(trainer_, "mine/step-1", "p").ok());
+  ASSERT_NO_FATAL_FAILURE(spare_pin_of(trainer_));
   std::filesystem::remove_all(root_ / "mine/step-1");
   restart();
   EXPECT_TRUE(comes([&] { return has_failed(gateway_user_) && is_pinned(trainer_); }));
@@ -281,10 +276,7 @@ TEST_F(CheckpointsTest, ATrainersPinTakesOverBehindARestartToo) {
 
 // The process died when the job was over, and before it came to what was spared for it.
 TEST_F(CheckpointsTest, ATrainersPinThatNobodyCameToIsDroppedByTheNextProcess) {
-  root_.write("mine/step-1/__0_0.distcp", "shard");
-  make_pin("p", trainer_);
-  ASSERT_TRUE(submit(gateway_user_, {"mine/step-1"}).ok());
-  ASSERT_TRUE(spare(trainer_, "mine/step-1", "p").ok());
+  ASSERT_NO_FATAL_FAILURE(spare_pin_of(trainer_));
   table_->change(job_of(gateway_user_)->id, read_wall_clock(), [](job::Job& job) { return job::cancel(job, read_wall_clock()); });
   restart();
   EXPECT_TRUE(comes([&] { return !root_.exists(".tideway/pins/p"); }));
@@ -309,10 +301,7 @@ TEST_F(CheckpointsTest, APinThatNobodyNamesForLongGoes) {
 // Such as that of a container, or of a user whom the directory of this site has forgotten.
 TEST_F(CheckpointsTest, ATrainersPinTakesOverForWhoeverWasAllowedByTheGroupsOfItsProcess) {
   const http::Caller guest{54321, 54321, {54322, stranger_.gid}};
-  root_.write("mine/step-1/__0_0.distcp", "shard");
-  make_pin("p", guest);
-  ASSERT_TRUE(submit(gateway_user_, {"mine/step-1"}).ok());
-  ASSERT_TRUE(spare(guest, "mine/step-1", "p").ok());
+  ASSERT_NO_FATAL_FAILURE(spare_pin_of(guest));
   std::filesystem::remove_all(root_ / "mine/step-1");
   restart();
   EXPECT_TRUE(comes([&] { return has_failed(gateway_user_) && is_pinned(guest); }));
@@ -320,10 +309,7 @@ TEST_F(CheckpointsTest, ATrainersPinTakesOverForWhoeverWasAllowedByTheGroupsOfIt
 }
 
 TEST_F(CheckpointsTest, ATrainersPinTakesOverWhenTheStoreIsBack) {
-  root_.write("mine/step-1/__0_0.distcp", "shard");
-  make_pin("p", trainer_);
-  ASSERT_TRUE(submit(gateway_user_, {"mine/step-1"}).ok());
-  ASSERT_TRUE(spare(trainer_, "mine/step-1", "p").ok());
+  ASSERT_NO_FATAL_FAILURE(spare_pin_of(trainer_));
   disk_.is_full = true;
   std::filesystem::remove_all(root_ / "mine/step-1");
   ASSERT_TRUE(comes([&] { return has_failed(gateway_user_) && checkpoints_->next_deadline() < kNever; })) << "it was refused for now";
@@ -339,10 +325,7 @@ TEST_F(CheckpointsTest, ATrainersPinTakesOverWhenTheStoreIsBack) {
 }
 
 TEST_F(CheckpointsTest, ATrainersPinThatIsRefusedForGoodStays) {
-  root_.write("mine/step-1/__0_0.distcp", "shard");
-  make_pin("p", trainer_);
-  ASSERT_TRUE(submit(gateway_user_, {"mine/step-1"}).ok());
-  ASSERT_TRUE(spare(trainer_, "mine/step-1", "p").ok());
+  ASSERT_NO_FATAL_FAILURE(spare_pin_of(trainer_));
   checkpoints_.reset();
   grants_ = LocalGrants();
   restart();

@@ -113,7 +113,13 @@ class GatherTest : public testing::Test {
     ASSERT_EQ(sources.size(), 2U);
     gather_.emplace(parts(), job, sources, session::Manners::kInsists);
   }
-  // Where the middle was slow, so that it can be met.
+  // Until both bring something, which takes them long enough to be met in the middle.
+  void begin_slowly() {
+    publish_at_both();
+    for (Site* site : {&wisconsin_, &oslo_}) site->gateway->set_rate(kSlower);
+    begin();
+    ASSERT_TRUE(comes([&] { return both_bring() || is_over(); }));
+  }
   void hurry() const {
     for (const Site* site : {&wisconsin_, &oslo_})
       if (site->gateway) site->gateway->set_rate(Rate::unlimited());
@@ -224,10 +230,7 @@ TEST_F(GatherTest, NothingComesOverALinkThatIsClosed) {
 }
 
 TEST_F(GatherTest, ALinkThatClosesInTheMiddleLeavesWhatCameOverIt) {
-  publish_at_both();
-  for (Site* site : {&wisconsin_, &oslo_}) site->gateway->set_rate(kSlower);
-  begin();
-  ASSERT_TRUE(comes([&] { return both_bring() || is_over(); }));
+  ASSERT_NO_FATAL_FAILURE(begin_slowly());
   ASSERT_FALSE(is_over());
   gather_->leave_closed([](const std::string& peer) { return peer == "oslo"; }, read_clock());
   hurry();
@@ -240,10 +243,7 @@ TEST_F(GatherTest, ALinkThatClosesInTheMiddleLeavesWhatCameOverIt) {
 }
 
 TEST_F(GatherTest, ASourceThatIsLostInTheMiddleIsGoneOnWithout) {
-  publish_at_both();
-  for (Site* site : {&wisconsin_, &oslo_}) site->gateway->set_rate(kSlower);
-  begin();
-  ASSERT_TRUE(comes([&] { return both_bring() || is_over(); }));
+  ASSERT_NO_FATAL_FAILURE(begin_slowly());
   ASSERT_FALSE(is_over());
   wisconsin_.gateway.reset();
   hurry();
@@ -255,10 +255,7 @@ TEST_F(GatherTest, ASourceThatIsLostInTheMiddleIsGoneOnWithout) {
 }
 
 TEST_F(GatherTest, WithBothLostItIsOverAndNothingShows) {
-  publish_at_both();
-  for (Site* site : {&wisconsin_, &oslo_}) site->gateway->set_rate(kSlower);
-  begin();
-  ASSERT_TRUE(comes([&] { return both_bring() || is_over(); }));
+  ASSERT_NO_FATAL_FAILURE(begin_slowly());
   for (Site* site : {&wisconsin_, &oslo_}) site->gateway.reset();
   ASSERT_TRUE(comes([&] { return is_over(); }));
   EXPECT_TRUE(comes([&] {  // the first one that is found lost ends it; the other is found so by the job's own transfer

@@ -2,21 +2,18 @@
 #include "storage/scan.h"
 
 #include "support/object_names.h"
+#include "support/swapped_dir.h"
 #include "support/temp_root.h"
 
 #include <gtest/gtest.h>
 
-#include <fcntl.h>
-#include <linux/fs.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
+#include <optional>
 #include <set>
-#include <thread>
 
 namespace tideway::storage {
 namespace {
@@ -195,12 +192,7 @@ TEST(TreeScan, ADirectorySwappedForALinkIsNotListedFromOutside) {
   root.write("dir/inside", "x");
   outside.write("secret", "x");
   root.link("link", outside.path().string());
-  const int base = ::open(root.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  ASSERT_GE(base, 0);
-  std::atomic<bool> stop = false;
-  std::thread swapper([&] {
-    while (!stop) ::syscall(SYS_renameat2, base, "dir", base, "link", RENAME_EXCHANGE);
-  });
+  std::optional<SwappedDir> swapped(root);
   constexpr int kScans = 1000;
   int entered = 0;
   for (int i = 0; i < kScans; ++i) {
@@ -209,9 +201,7 @@ TEST(TreeScan, ADirectorySwappedForALinkIsNotListedFromOutside) {
       entered += found.ends_with("inside") ? 1 : 0;
     }
   }
-  stop = true;
-  swapper.join();
-  ::close(base);
+  swapped.reset();
   EXPECT_GT(entered, 0);
 }
 
