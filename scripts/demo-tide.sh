@@ -13,41 +13,20 @@
 set -Eeuo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-bin=${TIDEWAY_BIN:-build/release/bin}
-work=build/demo-tide
-log=$work/demo-tide.log
+name=demo-tide
 programs=(tideway tidewayd tideway-wan tideway-trainer-sim)
 page=7480
-run=
-
-skip() { echo "SKIP demo-tide: $*"; exit 77; }
-finish() {
-  local code=$?
-  [ -z "$run" ] || wait "$run" || :  # told to end, it ends what it started first
-  [ "$code" -eq 0 ] || [ "$code" -eq 77 ] || { tail -n 20 "$log" >&2 || :; echo "FAIL demo-tide, see $log"; }
-}
-are_built() { for program in "${programs[@]}"; do [ -x "$bin/$program" ] || return; done; }
-
-[ "$(id -u)" -eq 0 ] || skip "needs root, for network namespaces"
-trap finish EXIT
-mkdir -p "$work"
-: > "$log"
+. scripts/demo_lib.sh
+begin
 
 echo "0. packages and build"
-if ! are_built; then
-  [ -z "${TIDEWAY_BIN:-}" ] || { echo "TIDEWAY_BIN=$bin has not all of: ${programs[*]}" >&2; exit 1; }
-  scripts/install_deps.sh build >> "$log" 2>&1
-  cmake --preset release >> "$log" 2>&1
-  cmake --build --preset release --target programs tideway-trainer-sim >> "$log" 2>&1
-fi
+build_programs programs tideway-trainer-sim
 scripts/install_deps.sh tide >> "$log" 2>&1
-{ ip netns add "twprobe$$" && ip netns del "twprobe$$"; } 2>> "$log" || skip "needs network namespaces, and this machine allows none"
+needs_namespaces
 
 echo "1. a trainer alone, beside a job in its gaps, and beside a copy that nobody holds: two minutes; look at http://127.0.0.1:$page/"
-TIDEWAY_WAN=$bin/tideway-wan perf/tide/run.sh --bin "$bin" --page "$page" --iterations 30 --modes alone,job,unannounced --result "$work/tide-demo.json" "$@" 2>> "$log" &
-run=$!
-trap 'kill "$run"' INT TERM
-wait "$run"
+export TIDEWAY_WAN=$bin/tideway-wan
+run perf/tide/run.sh --bin "$bin" --page "$page" --iterations 30 --modes alone,job,unannounced --result "$work/tide-demo.json" "$@"
 
 echo "2. what it came to"
 python3 - "$work/tide-demo.json" <<'PY'
