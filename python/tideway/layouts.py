@@ -289,7 +289,7 @@ def _deepspeed_rule(look: _Look) -> None:
 
 def _check_partitions(look: _Look, folder: str) -> None:
     parts: Set[int] = set()
-    replicas: List[int] = []  # of model parts, where nothing is partitioned
+    replicas: List[int] = []  # of model parts, where the model is not partitioned
     optimizer: List[Tuple[int, int]] = []  # (data rank, model part) of each process
     models: List[Tuple[int, int]] = []  # the same, where the model is partitioned, too
     has_model = False
@@ -305,13 +305,22 @@ def _check_partitions(look: _Look, folder: str) -> None:
             (optimizer if path.endswith("_optim_states.pt") else models).append((int(rank.group(1)), int(part.group(1)) if part else 0))
         if part and not rank:
             replicas.append(int(part.group(1)))
-    if not optimizer:
-        return _check_ranks(look, replicas, "mp_rank_ file")
+    if not optimizer and not models:
+        return _check_unpartitioned(look, replicas)
     if not has_model:
         raise Incomplete("missing", "there is no model file")
     for files, what in ((models, "model file"), (optimizer, "optimizer file")):
-        if files:
+        if files or what == "optimizer file":
             _check_ranks(look, [rank * max(1, len(parts)) + part for rank, part in files], what)
+
+
+def _check_unpartitioned(look: _Look, parts: Sequence[int]) -> None:
+    """Without ZeRO the first data-parallel process of each model part saves and no other, and no file says how many parts there are:
+    behind the closing barrier all of them are there, whatever `world` is. A look cannot tell such files from the first ones of
+    partitions that are still to come, so for a look `world` is the number of those that save."""
+    if not parts:
+        raise Incomplete("missing", "there is no mp_rank_ file")
+    _check_ranks(look._replace(world=0) if look.by_hook else look, parts, "mp_rank_ file")
 
 
 def _is_model_file(path: str) -> bool:
@@ -334,7 +343,7 @@ def _hf_rule(look: _Look) -> None:
     for folder in {_folder(path) for path in look.names(".distcp")}:
         _check_dcp(look, folder)
     for folder in {_folder(path) for path in look.names("_states.pt")}:
-        _check_partitions(look, folder)
+        _check_partitions(look._replace(by_hook=True), folder)  # trainer_state.json is written behind DeepSpeed's own barrier
     ranks = [int(found.group(1)) for found in map(re.compile(r"rng_state_([0-9]+)\.pth").fullmatch, files) if found]
     if ranks:
         return _check_ranks(look, ranks, "rng_state_")

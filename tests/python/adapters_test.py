@@ -217,6 +217,23 @@ class DeepSpeed(Adapter):
         self.write(self.run_folder / "global_step40/zero_pp_rank_2_mp_rank_00_optim_states.pt")
         self.assertEqual(len(self.requests()), 1)
 
+    def test_without_zero_one_process_of_each_model_part_saves_whatever_the_engine_says_of_itself(self):
+        test = self
+
+        class Unpartitioned:
+            global_rank, global_steps, world_size = 0, 50, 8
+
+            def save_checkpoint(self, save_dir, tag=None, client_state={}, save_latest=True):
+                for part in range(2):
+                    test.write(test.run_folder / f"global_step{self.global_steps}/mp_rank_{part:02}_model_states.pt")
+        told = Unpartitioned()
+        told.save_zero_checkpoint, told.mp_world_size = False, 2
+        deepspeed.wrap(told, TO).save_checkpoint(str(self.run_folder), save_latest=False)
+        silent = Unpartitioned()
+        silent.global_steps = 60
+        deepspeed.wrap(silent, TO).save_checkpoint(str(self.run_folder), save_latest=False)
+        self.assertEqual([(request["step"], request["world"]) for request in self.requests()], [(50, 2), (60, 8)])
+
     def test_a_decoupled_engine_is_waited_for(self):
         self.engine.checkpoint_engine = types.SimpleNamespace(is_decoupled=lambda: True)
         self.engine.save_checkpoint(str(self.run_folder))
