@@ -241,6 +241,11 @@ def _dcp_rule(look: _Look) -> None:
 def _lightning_rule(look: _Look) -> None:
     if "" in look.listing.files:
         return _torch_rule(look)
+    partitioned = {_folder(path) for path in look.names("_states.pt")}  # by DeepSpeed, which has no marker
+    for folder in partitioned:
+        _check_partitions(look, folder)
+    if partitioned:
+        return
     _check_dcp(look, "")
     if "meta.pt" not in look.listing.files:
         raise Incomplete("no_marker", "meta.pt is not there yet")
@@ -390,7 +395,8 @@ _ROWS = {  # in the order in which `auto` tries them
     "hf": _Row(lambda seen: bool(re.fullmatch("checkpoint-[0-9]+", seen.name)) or "trainer_state.json" in seen.files, _hf_rule,
                ("dcp", "safetensors", "torch")),
     "orbax": _Row(lambda seen: ".orbax-checkpoint-tmp" in seen.name or _any(seen, r"^(_CHECKPOINT_METADATA|commit_success\.txt)$"), _orbax_rule),
-    "lightning": _Row(lambda seen: "meta.pt" in seen.files or _is_file(seen, ".ckpt"), _lightning_rule, ("dcp", "torch")),
+    "lightning": _Row(lambda seen: "meta.pt" in seen.files or _is_file(seen, ".ckpt") or _any(seen, r"^checkpoint/.*_states\.pt$"),  # its tag for DeepSpeed
+                      _lightning_rule, ("dcp", "torch")),
     "dcp": _Row(lambda seen: _any(seen, r"\.distcp$|(^|/)\.metadata$"), _dcp_rule, ("torch",)),
     "safetensors": _Row(lambda seen: _is_file(seen, ".safetensors") or _any(seen, r"\.safetensors(\.index\.json)?$"), _check_safetensors, ("torch",)),
     "torch": _Row(lambda seen: _is_file(seen, *_ZIP_SUFFIXES) or _any(seen, r"\.(pt|pth|bin|ckpt)$"), _torch_rule),

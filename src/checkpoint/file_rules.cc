@@ -129,6 +129,12 @@ Trouble torch_rule(const Look& look) {
 
 Trouble lightning_rule(const Look& look) {
   if (look.listing.is_file()) return torch_rule(look);
+  std::set<std::string_view> partitioned;  // by DeepSpeed, which has no marker
+  for (const File& file : look.listing.files)
+    if (file.path.ends_with("_states.pt")) partitioned.insert(folder_of(file.path));
+  for (const std::string_view folder : partitioned)
+    if (Trouble trouble = check_deepspeed(look, folder)) return trouble;
+  if (!partitioned.empty()) return std::nullopt;
   if (Trouble trouble = check_dcp(look, "")) return trouble;
   const File* meta = look.listing.find("meta.pt");
   if (meta == nullptr) return Incomplete{"no_marker", "meta.pt is not there yet"};

@@ -93,6 +93,8 @@ Trouble check_unpartitioned(const Look& look, const std::vector<uint64_t>& parts
   return check_ranks({look.listing, look.pieces, is_through ? uncounted : look.format, look.quiet}, parts, "mp_rank_ file");
 }
 
+}  // namespace
+
 // `latest` proves nothing: it is written before the closing barrier.
 Trouble check_deepspeed(const Look& look, std::string_view folder) {
   std::vector<uint64_t> optimizer, models, replicas;  // of each process; the same, where the model is partitioned, too; of model parts, where it is not
@@ -118,8 +120,6 @@ Trouble check_deepspeed(const Look& look, std::string_view folder) {
   if (Trouble trouble = models.empty() ? std::nullopt : check(models, "model file")) return trouble;
   return check(optimizer, "optimizer file");
 }
-
-}  // namespace
 
 Trouble deepspeed_rule(const Look& look) { return check_deepspeed(look, ""); }
 

@@ -168,6 +168,20 @@ class Lightning(Adapter):
         self.write(path)
         self.assertEqual(len(self.requests()), 1)
 
+    def test_with_deepspeed_it_is_a_directory_with_files_of_each_process(self):
+        """DeepSpeedStrategy.save_checkpoint: engine.save_checkpoint(filepath, client_state, tag="checkpoint")."""
+        self.trainer.world_size = 2
+        self.trainer.strategy.checkpoint_io = type("AsyncCheckpointIO", (), {})()
+        folder = self.run_folder / "epoch=3-step=1200.ckpt"
+        for name in ("mp_rank_00_model_states.pt", "zero_pp_rank_0_mp_rank_00_optim_states.pt"):
+            self.write(folder / "checkpoint" / name)
+        self.write(folder / "latest", b"checkpoint")
+        self.trainer.save_checkpoint(folder)
+        self.nothing_yet()
+        self.write(folder / "checkpoint/zero_pp_rank_1_mp_rank_00_optim_states.pt")
+        request, = self.requests()
+        self.assertEqual((request["path"], request["format"], request["world"]), ("runs/llm7/epoch=3-step=1200.ckpt", "lightning", 2))
+
     def test_teardown_gives_the_method_back(self):
         self.callback.teardown(self.trainer, None, "fit")
         self.assertNotIn("save_checkpoint", self.trainer.__dict__)

@@ -51,6 +51,7 @@ def callback(to: Union[str, Sequence[str]], *, training: Optional[str] = None, *
     def _saved(trainer: Any, filepath: Any) -> None:
         io = getattr(getattr(trainer, "strategy", None), "checkpoint_io", None)
         is_later = "Async" in type(io).__name__
-        hand_over(filepath, found._replace(step=int(trainer.global_step)), Hook(settle=SETTLE_S if is_later else 0.0))
+        hook = Hook(settle=SETTLE_S if is_later else 0.0, world=int(getattr(trainer, "world_size", 0) or 0))  # DeepSpeed's files are one per process
+        hand_over(filepath, found._replace(step=int(trainer.global_step)), hook)
 
     return TidewayCallback()
