@@ -87,7 +87,9 @@ class CheckpointRequest(Request):
         self._pin_path = ""
 
     def follow(self) -> None:
-        """What is taken away from now on makes it another checkpoint."""
+        """What is taken away from now on makes it another checkpoint, and so does another target where its name is a link."""
+        if os.path.islink(self.path):
+            self.path = os.path.realpath(self.path)
         self._departures = Departures(self.path)
 
     def step(self) -> Optional[float]:
@@ -121,9 +123,9 @@ class CheckpointRequest(Request):
         """Seconds until the next look, or None: it is complete and held, or failed."""
         try:
             listing, read = look_at(self.path)
-            if self._departures is not None and self._departures.follow(self.path, listing.files):
+            if self._departures is not None and self._departures.follow(self.path, listing.names()):
                 listing, read = look_at(self.path)  # what left in between is told by neither
-            gone = self._departures.missing_in(listing.files) if self._departures is not None else None
+            gone = self._departures.missing_in(listing.names()) if self._departures is not None else None
             if gone is not None:
                 self.refuse(TidewayError("source_vanished", f"{self.path}: {gone} was taken away before it could be held", "let the trainer keep more checkpoints than the last one"))
                 return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import AbstractSet, Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 JSON_BYTES_MAX = 64 << 20  # an index of a million tensors
 HEADER_BYTES_MAX = 100_000_000  # of safetensors itself
@@ -28,6 +28,11 @@ class File(NamedTuple):
 class Listing(NamedTuple):
     name: str  # of the checkpoint itself: its last component
     files: Dict[str, File]  # by their path below it, with "/"; "": the checkpoint is this one file
+    links: Mapping[str, str] = {}  # symbolic ones below it, and what they say; no rule asks for these, nor for the next
+    bare: AbstractSet[str] = frozenset()  # directories without any of that, with "/" at the end
+
+    def names(self) -> List[str]:
+        return [*self.files, *self.links, *self.bare]
 
 
 #: (path as in Listing or "../name" for a file beside the checkpoint, part) -> bytes, or None when it cannot be read. Parts: whole;

@@ -208,6 +208,42 @@ class WithAGateway(Handing):
         self.assertEqual({file.relative_to(held): (file.read_bytes(), file.stat().st_mtime_ns) for file in held.rglob("*") if file.is_file()}, before)
         self.assertEqual(held.stat().st_mode & 0o7777, 0o2770)
 
+    def test_links_and_empty_directories_are_held_too(self):
+        self.taking_gateway()
+        path = self.checkpoint()
+        (path / "tokenizer/empty").mkdir(parents=True)
+        (path / "bare").mkdir()
+        (path / "newest.distcp").symlink_to("__1_0.distcp")
+        (path / "tokenizer/up").symlink_to("../common.pt")
+        (path / "into").symlink_to("tokenizer")
+        ticket = tideway.replicate_checkpoint(path, to="wisconsin:ckpt/runs")
+        self.assertTrue(ticket.wait("accepted", WAIT_S))
+        subprocess.run(["rm", "-r", str(path)], check=True)
+        held = self.pinned()[0]
+        self.assertEqual({str(one.relative_to(held)): os.readlink(one) for one in held.rglob("*") if one.is_symlink()},
+                         {"newest.distcp": "__1_0.distcp", "tokenizer/up": "../common.pt", "into": "tokenizer"})
+        self.assertTrue((held / "tokenizer/empty").is_dir() and (held / "bare").is_dir() and (held / "newest.distcp").is_file())
+
+    def test_a_name_that_is_a_link_means_what_it_led_to_at_the_call(self):
+        self.set_constant(pins, "COPY_MAX", 10)  # so that the file is linked or cloned
+        gateway = self.taking_gateway()
+        (self.top / "runs/llm7").mkdir(parents=True)
+        for step in (3, 4):
+            (self.top / f"runs/llm7/model-step{step}.pt").write_bytes(torch_file() + bytes(step * 22) + torch_file()[-22:])
+        newest = self.top / "runs/newest.pt"
+        newest.symlink_to("llm7/model-step3.pt")
+        request = checkpoints.CheckpointRequest(tideway.Ticket("t-4"), str(newest), checkpoints.checked("wisconsin:ckpt/runs/llm7", format="torch"), checkpoints.Hook())
+        request.follow()
+        newest.unlink()
+        newest.symlink_to("llm7/model-step4.pt")
+        self.set_constant(checkpoints, "assess", lambda *_, **__: None)
+        request.step()
+        asked, = gateway.wait_for("POST", "/v1/checkpoints")
+        self.assertEqual((asked["path"], asked["step"], asked["series"]), ("ckpt:runs/llm7/model-step3.pt", 3, "runs/llm7"))
+        held = self.pinned()[0] / "model-step3.pt"
+        self.assertFalse(held.is_symlink())
+        self.assertEqual(held.read_bytes(), (self.top / "runs/llm7/model-step3.pt").read_bytes())
+
     def test_small_files_are_copied_so_that_rewriting_them_tears_nothing(self):
         self.taking_gateway()
         path = self.checkpoint()
