@@ -127,7 +127,7 @@ class CheckpointRequest(Request):
                 listing, read = look_at(self.path)  # what left in between is told by neither
             gone = self._departures.missing_in(listing.names()) if self._departures is not None else None
             if gone is not None:
-                self.refuse(TidewayError("source_vanished", f"{self.path}: {gone} was taken away before it could be held", "let the trainer keep more checkpoints than the last one"))
+                self._refuse_departed(f"{self.path}: {gone}")
                 return None
             assess(listing, read, self._options.format, world=self._hook.world)
             if self._seen != listing:
@@ -138,6 +138,9 @@ class CheckpointRequest(Request):
             if self._options.pin == "auto" and not self._pin(listing):
                 return LOOK_MIN_S
         except (OSError, Incomplete) as reason:
+            if self._departures is not None and self._departures.was_there and _is_missing(self.path):
+                self._refuse_departed(self.path)
+                return None
             return self._look_again(reason)
         except ValueError as trouble:
             self.refuse(TidewayError("usage", str(trouble)))
@@ -146,6 +149,9 @@ class CheckpointRequest(Request):
         self._departures = None
         self.ticket.on_state("pinned")
         return None
+
+    def _refuse_departed(self, what: str) -> None:
+        self.refuse(TidewayError("source_vanished", f"{what} was taken away before it could be held", "let the trainer keep more checkpoints than the last one"))
 
     def _look_again(self, reason: Exception) -> Optional[float]:
         waited = time.monotonic() - self._begun
@@ -175,6 +181,17 @@ class CheckpointRequest(Request):
             return False
         self._pin_path = pin_path
         return True
+
+
+def _is_missing(path: str) -> bool:
+    """Surely, which it is not when the file system is in trouble."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def hand_over(path: AnyPath, options: Options, hook: Hook = Hook()) -> Ticket:

@@ -104,6 +104,24 @@ class BeforeItIsHeld(Handing):
             ticket.wait()
         self.assertEqual(raised.exception.code, "source_vanished")
 
+    def test_what_was_taken_away_whole_is_not_waited_for(self):
+        for what in ("a directory", "one file", "what was never there"):
+            path = self.checkpoint() if what == "a directory" else self.top / "model.pt"
+            if what == "one file":
+                path.write_bytes(torch_file())
+            ticket = tideway.Ticket("t-5")
+            request = checkpoints.CheckpointRequest(ticket, str(path), checkpoints.checked("wisconsin:ckpt/runs/llm7"), checkpoints.Hook())
+            request.follow()
+            subprocess.run(["rm", "-rf", str(path)], check=True)
+            pause = request.step()
+            if what == "what was never there":
+                self.assertEqual((ticket.state, pause is None), ("queued", False))  # it may be on its way
+                continue
+            self.assertEqual((ticket.state, pause), ("failed", None), what)
+            with self.assertRaises(tideway.TidewayError) as raised:
+                ticket.wait()
+            self.assertEqual(raised.exception.code, "source_vanished")
+
     def test_what_comes_later_and_what_was_there_for_now_is_no_trouble(self):
         path = self.checkpoint()
         (path / "__2_0.distcp.7f3a").write_bytes(b"x")  # as a name that no list of endings knows
