@@ -23,6 +23,7 @@ from .submissions import Request, certain_place, new_submission_id, place_of
 from .tickets import Ticket
 
 INCOMPLETE_MAX_S = 6 * 3600.0  # an asynchronous save of terabytes takes most of an hour
+INCOMPLETE_TOLD_S = 60.0  # longer than behind a barrier; what is wrong for good is told while somebody may still look
 LOOK_MIN_S, LOOK_MAX_S = 0.05, 2.0  # between two looks: a fifth of the time waited
 SETTLE_S = 2.0  # without change, where a hook comes before the framework is through
 
@@ -83,7 +84,7 @@ class CheckpointRequest(Request):
         self._departures: Optional[Departures] = None  # until it is held
         self._begun = self._same_since = time.monotonic()
         self._seen: Optional[Listing] = None
-        self._is_held = False  # complete, and pinned where that can be
+        self._is_held = self._is_told = False  # complete, and pinned where that can be; told to be incomplete
         self._pin_path = ""
 
     def follow(self) -> None:
@@ -91,6 +92,7 @@ class CheckpointRequest(Request):
         if os.path.islink(self.path):
             self.path = os.path.realpath(self.path)
         self._departures = Departures(self.path)
+        self._begun = time.monotonic()
 
     def step(self) -> Optional[float]:
         pause = None if self._is_held else self._hold()
@@ -158,6 +160,9 @@ class CheckpointRequest(Request):
         if waited > INCOMPLETE_MAX_S:
             self.refuse(TidewayError("source_missing", f"{self.path} is not complete after {INCOMPLETE_MAX_S:.0f} s: {reason}"))
             return None
+        if waited > INCOMPLETE_TOLD_S and not self._is_told:
+            self._is_told = True
+            note("incomplete", f"{self.path} is not complete after {waited:.0f} s: {reason}")
         return min(LOOK_MAX_S, max(LOOK_MIN_S, waited / 5))
 
     def _pin(self, listing: Listing) -> bool:

@@ -302,6 +302,21 @@ class WithAGateway(Handing):
         whole.rename(path / "metadata.json")
         self.assertTrue(ticket.wait("accepted", WAIT_S))
 
+    def test_what_stays_incomplete_is_told_once_and_why(self):
+        self.taking_gateway()
+        self.set_constant(checkpoints, "INCOMPLETE_TOLD_S", 0.01)
+        self.set_constant(checkpoints, "LOOK_MAX_S", 0.01)
+        path = self.checkpoint()
+        (path / "metadata.json").unlink()
+        with self.assertLogs("tideway", logging.WARNING) as told:
+            ticket = tideway.replicate_checkpoint(path, to="wisconsin:ckpt/runs")
+            self.wait_until(lambda: notes.counts["incomplete"])
+        self.assertIn("metadata.json is not there yet", told.output[0])
+        looks = []
+        self.set_constant(checkpoints, "look_at", lambda path, look=checkpoints.look_at: (looks.append(path), look(path))[1])
+        self.wait_until(lambda: len(looks) > 5)
+        self.assertEqual((notes.counts["incomplete"], ticket.state), (1, "queued"))
+
     def test_a_checkpoint_that_changes_while_it_is_pinned_is_pinned_again(self):
         self.taking_gateway()
         path = self.checkpoint()
