@@ -185,6 +185,17 @@ class Lightning(Adapter):
         request, = self.requests()
         self.assertEqual((request["path"], request["format"], request["world"]), ("runs/llm7/epoch=3-step=1200.ckpt", "lightning", 2))
 
+    def test_what_is_written_again_under_one_name_stays_here_and_replaces_nothing(self):
+        """ModelCheckpoint with save_last=True: after each checkpoint, last.ckpt; in the next run last-v1.ckpt."""
+        for step in (1200, 1300):
+            self.trainer.global_step = step
+            for name in (f"epoch=3-step={step}.ckpt", "last.ckpt", "last-v1.ckpt"):
+                self.trainer.save_checkpoint(self.run_folder / name)
+        self.trainer.save_checkpoint(self.run_folder / "epoch=3-step=1300-v1.ckpt")
+        self.assertEqual(sorted(request["path"][10:] for request in self.requests()),
+                         ["epoch=3-step=1200.ckpt", "epoch=3-step=1300-v1.ckpt", "epoch=3-step=1300.ckpt"])
+        self.assertEqual((notes.counts["no_step_in_name"], notes.counts["adapter_lightning"]), (4, 0))
+
     def test_teardown_gives_the_method_back(self):
         self.callback.teardown(self.trainer, None, "fit")
         self.assertNotIn("save_checkpoint", self.trainer.__dict__)

@@ -73,6 +73,13 @@ class Save(Torch):
             torch_save.save(lambda: 0, path, TO)
         self.assertEqual(([entry.name for entry in path.parent.iterdir()], path.read_bytes(), self.stored()), (["model.pt"], b"old", []))
 
+    def test_a_name_without_a_step_is_told_when_it_is_saved_again_and_makes_nothing_give_way(self):
+        for name, told in (("model-step3.pt", 0), ("model-step3.pt", 0), ("model.pt", 0), ("model.pt", 1)):
+            self.assertTrue(torch_save.save(tensors(), self.path.parent / name, TO, step=4).wait("stored", WAIT_S))
+            self.assertEqual(notes.counts["fixed_name"], told, name)
+        self.assertEqual({(request["path"], request["supersede"]) for request in self.stored()},
+                         {("runs/llm7/model-step3.pt", "latest"), ("runs/llm7/model.pt", "all")})
+
     def test_a_file_of_torch_cut_at_each_four_kibibytes_is_never_complete(self):
         held = io.BytesIO()
         torch.save(tensors(), held)

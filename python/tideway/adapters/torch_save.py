@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """torch.save: the file appears whole or not at all, and is handed over. Run against torch 1.13.1 of Debian 12.
 
+Each step needs a name of its own: what is published under a name is not replaced. One that is saved again under a name without a step
+is told (`fixed_name`), and none that waits gives way to it.
 For a directory that plain torch.save writes to, a [[watch]] of the gateway with format "torch" needs no change of the training.
 """
 from __future__ import annotations
@@ -9,6 +11,8 @@ import os
 from typing import Any, Optional, Sequence, Union
 
 from ..checkpoints import checked, hand_over
+from ..layouts import step_in
+from ..notes import note
 from ..places import AnyPath
 from ..tickets import Ticket
 from .guard import Guard
@@ -25,6 +29,10 @@ def save(obj: object, path: AnyPath, to: Union[str, Sequence[str]], **options: A
 
     found = checked(to, **{"format": "torch", **options})
     name = os.fspath(path)
+    if step_in(os.path.basename(name)) is None:
+        found = found._replace(supersede="all")
+        if os.path.exists(name):
+            note("fixed_name", f"{name} is saved again: what is published under that name is not replaced, so give each step a name of its own")
     temporary = os.path.join(os.path.dirname(name), f".{os.path.basename(name)}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
