@@ -212,7 +212,7 @@ def _check_dcp(look: _Look, folder: str) -> None:
         raise Incomplete("missing", f"{folder}.metadata is there and no .distcp file beside it")
     for path in shards:
         if look.listing.files[path].mtime_ns > marker.mtime_ns:
-            raise Incomplete("old_marker", f"{folder}.metadata is older than {path}: that is being saved again")
+            raise Incomplete("old_marker", f"{folder}.metadata is older than {path}: that is being saved again, or the clocks of those that write differ")
 
 
 def _check_ranks(look: _Look, ranks: Sequence[int], what: str) -> None:

@@ -47,7 +47,7 @@ Trouble check_dcp(const Look& look, std::string_view folder) {
   for (const File& file : look.listing.files) {
     if (folder_of(file.path) != folder || !file.path.ends_with(".distcp")) continue;
     has_shards = true;
-    if (file.mtime_ns > metadata->mtime_ns) return Incomplete{"old_marker", marker + " is older than " + file.path + ": that is being saved again"};
+    if (file.mtime_ns > metadata->mtime_ns) return Incomplete{"old_marker", marker + " is older than " + file.path + ": that is being saved again, or the clocks of those that write differ"};
   }
   if (!has_shards) return Incomplete{"missing", marker + " is there and no .distcp file beside it"};
   return std::nullopt;
