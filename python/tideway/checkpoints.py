@@ -11,7 +11,7 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, Un
 
 from . import outbox, pins, settings
 from .copying import time_text
-from .departures import Departures
+from .departures import Departures, led_to
 from .errors import TidewayError
 from .jobs import DISABLED
 from .layouts import Incomplete, Listing, assess, check_format, step_in
@@ -89,8 +89,7 @@ class CheckpointRequest(Request):
 
     def follow(self) -> None:
         """What is taken away from now on makes it another checkpoint, and so does another target where its name is a link."""
-        if os.path.islink(self.path):
-            self.path = os.path.realpath(self.path)
+        self.path = led_to(self.path)
         self._departures = Departures(self.path)
         self._begun = time.monotonic()
 

@@ -23,10 +23,16 @@ FOR_NOW = (".tmp", ".partial", ".incomplete")  # what writers remove themselves,
 
 _MOVED_FROM, _MOVED_TO, _CREATE, _DELETE, _ONLYDIR = 0x40, 0x80, 0x100, 0x200, 0x0100_0000
 _HEAD = struct.Struct("iIII")
-# The trainer's one lookup does not give the interpreter to other threads: it may take them milliseconds to give it back. Those of the
-# queue's thread do: a file system that stands still stops that thread alone.
+# The trainer's lookups do not give the interpreter to other threads: it may take them milliseconds to give it back. Those of the queue's
+# thread do: a file system that stands still stops that thread alone.
 _libc = ctypes.PyDLL(None, use_errno=True)
 _libc_that_waits = ctypes.CDLL(None, use_errno=True)
+
+
+def led_to(path: str) -> str:
+    """Where a name that is a link leads to; else the name. The trainer's."""
+    is_link = int(_libc.readlink(os.fsencode(path), ctypes.create_string_buffer(1), ctypes.c_size_t(1))) >= 0
+    return os.path.realpath(path) if is_link else path
 
 
 class _Notices:
