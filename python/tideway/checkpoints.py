@@ -4,6 +4,7 @@ it, and hands it to the gateway.
 """
 from __future__ import annotations
 
+import operator
 import os
 import time
 from datetime import datetime
@@ -54,20 +55,37 @@ class Hook(NamedTuple):
     world: int = 0
 
 
+def _whole(name: str, value: Any, least: int) -> Optional[int]:
+    """Whatever counts as a whole number, those of numpy, too. Errors: TypeError, ValueError."""
+    if value is None:
+        return None
+    try:
+        number = int(operator.index(value))
+    except TypeError:
+        raise TypeError(f"{name}={value!r}: it has to be a whole number") from None
+    if number < least:
+        raise ValueError(f"{name}={value!r}: at least {least}")
+    return number
+
+
 def checked(to: Union[str, Sequence[str]], **options: Any) -> Options:
     """Errors: ValueError, TypeError."""
     targets = (to,) if isinstance(to, str) else tuple(to)
     if not targets or any(":" not in target for target in targets):
         raise ValueError(f"to={to!r}: name at least one peer:root/path")
-    found = Options(targets, **options)._replace(pointers=tuple(options.get("pointers", ())), labels=dict(options.get("labels") or {}))
+    pointers = options.get("pointers", ())
+    found = Options(targets, **options)._replace(pointers=(pointers,) if isinstance(pointers, str) else tuple(pointers),
+                                                 labels=dict(options.get("labels") or {}))
+    found = found._replace(step=_whole("step", found.step, 0), keep=_whole("keep", found.keep, 1))
+    for name, value, kind in (("series", found.series, str), ("rpo", found.rpo, str), ("deadline", found.deadline, datetime)):
+        if value is not None and not isinstance(value, kind):
+            raise TypeError(f"{name}={value!r}: it has to be a {kind.__name__}")
     for name, value, known in (("pin", found.pin, ("auto", "off")), ("publish", found.publish, ("rename", "marker")),
                                ("supersede", found.supersede, ("latest", "all"))):
         if value not in known:
             raise ValueError(f"{name}={value!r}: one of {', '.join(known)}")
     if not 0 <= found.member[0] < found.member[1]:
         raise ValueError(f"member={found.member!r}: (i, n) with i from 0 to n - 1")
-    if found.keep is not None and found.keep < 1:
-        raise ValueError(f"keep={found.keep!r}: at least 1")
     check_format(found.format)
     return found
 

@@ -396,6 +396,17 @@ class WithAGateway(Handing):
                       {"to": "a:b", "member": (1, 1)}, {"to": "a:b", "keep": 0}, {"to": "a:b", "supersede": "none"}):
             with self.assertRaises(ValueError, msg=wrong):
                 tideway.replicate_checkpoint("x", **wrong)
+        for wrong in ({"step": "9000"}, {"step": 1.5}, {"keep": "3"}, {"rpo": 30}, {"rpo": timedelta(minutes=30)}, {"series": 7}, {"deadline": "2026-11-26"},
+                      {"deadline": datetime(2026, 11, 26).date()}, {"poniters": ["latest"]}):
+            with self.assertRaises(TypeError, msg=wrong):
+                tideway.replicate_checkpoint("x", "a:b", **wrong)
+            with self.assertRaises(TypeError, msg=wrong):
+                tideway.stream_checkpoint("x", "a:b", **wrong)
+        with self.assertRaises(ValueError):
+            tideway.replicate_checkpoint("x", "a:b", step=-1)
+        self.assertEqual(checkpoints.checked("a:b", pointers="latest").pointers, ("latest",))
+        counted = type("Counted", (), {"__index__": lambda self: 7})()  # as those of numpy are
+        self.assertEqual(json.dumps(checkpoints.checked("a:b", step=counted).step), "7")
         for wrong in ({}, {"sources": "a", "destination": "b"}, {"sources": ["a"]}):
             with self.assertRaises(ValueError, msg=wrong):
                 tideway.submit(wrong)
