@@ -469,6 +469,22 @@ class WithoutAGateway(Handing):
             inbox.write(str(self.top / ".tideway/inbox"), "x", {"labels": "x" * inbox.REQUEST_MAX})
         self.assertEqual(self.inbox_files(), [])
 
+    def test_what_a_full_disk_takes_in_part_is_written_to_its_end_or_leaves_nothing(self):
+        folder, write = self.top / ".tideway/inbox", os.write
+        self.set_constant(os, "write", lambda descriptor, text: write(descriptor, bytes(text)[:7]))
+        inbox.write(str(folder), "slow", {"labels": "x" * 100})
+        self.assertEqual(json.loads((folder / "slow.json").read_text()), {"labels": "x" * 100})
+        left = [7, 7]
+
+        def fills_up(descriptor, text):
+            if not left:
+                raise OSError(28, "No space left on device")
+            return write(descriptor, bytes(text)[:left.pop()])
+        self.set_constant(os, "write", fills_up)
+        with self.assertRaises(OSError):
+            inbox.write(str(folder), "full", {"labels": "x" * 100})
+        self.assertEqual([file.name for file in self.inbox_files()], ["slow.json"])
+
     def test_disabled_means_nothing_happens(self):
         self.setenv("TIDEWAY_DISABLE", "1")
         ticket = tideway.replicate_checkpoint(self.checkpoint(), to="wisconsin:ckpt/runs")
