@@ -66,6 +66,17 @@ class Save(Torch):
         request, = self.stored()
         self.assertEqual((request["path"], request["step"], request["format"]), ("runs/llm7/model-step3.pt", 3, "torch"))
 
+    def test_its_directory_is_on_stable_storage_behind_the_new_name(self):
+        path, synced, sync = self.path.parent / "model-step3.pt", [], os.fsync
+
+        def noted(descriptor):
+            synced.append((os.readlink(f"/proc/self/fd/{descriptor}"), path.exists()))
+            sync(descriptor)
+        self.set_constant(os, "fsync", noted)
+        torch_save.save(tensors(), path, TO)
+        own = [(os.path.dirname(name) if name.endswith(".tmp") else name, is_there) for name, is_there in synced if ".tideway" not in name]
+        self.assertEqual(own, [(str(path.parent), False), (str(path.parent), True)])
+
     def test_what_cannot_be_saved_leaves_the_old_file(self):
         path = self.path.parent / "model.pt"
         path.write_bytes(b"old")

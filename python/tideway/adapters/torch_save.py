@@ -7,6 +7,7 @@ For a directory that plain torch.save writes to, a [[watch]] of the gateway with
 """
 from __future__ import annotations
 
+import errno
 import os
 from typing import Any, Optional, Sequence, Union
 
@@ -40,8 +41,21 @@ def save(obj: object, path: AnyPath, to: Union[str, Sequence[str]], **options: A
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, name)
+        _sync_folder(os.path.dirname(name) or os.curdir)
     except BaseException:
         if os.path.exists(temporary):
             os.unlink(temporary)
         raise
     return _guard.call(hand_over, path, found)
+
+
+def _sync_folder(folder: str) -> None:
+    """Until then a loss of power may take the name away. Some network file systems know no such thing, and need it not."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as trouble:
+        if trouble.errno != errno.EINVAL:
+            raise
+    finally:
+        os.close(descriptor)
