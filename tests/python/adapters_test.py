@@ -326,6 +326,16 @@ class Orbax(Adapter):
         request, = self.requests()
         self.assertEqual((request["path"], request["step"], request["format"]), ("runs/llm7/100", 100, "orbax"))
 
+    def test_what_is_no_checkpoint_is_not_the_newest_step(self):
+        self.save(100)
+        self.write(self.run_folder / "eval_2024/scores.json", b"{}")
+        self.write(self.run_folder / "101/notes.txt", b"x")
+        self.write(self.run_folder / "9999", b"x")
+        self.save("v2_samples")
+        self.assertEqual(orbax.newest_step(self.run_folder), "100")
+        self.save("ckpt_000110")
+        self.assertEqual(orbax.newest_step(self.run_folder), "ckpt_000110")
+
     def test_a_step_that_is_removed_meanwhile_stops_nothing(self):
         done = orbax.callback(self.run_folder / "nothing", TO)
         done()
