@@ -27,6 +27,7 @@ INCOMPLETE_MAX_S = 6 * 3600.0  # an asynchronous save of terabytes takes most of
 INCOMPLETE_TOLD_S = 60.0  # longer than behind a barrier; what is wrong for good is told while somebody may still look
 LOOK_MIN_S, LOOK_MAX_S = 0.05, 2.0  # between two looks: a fifth of the time waited
 SETTLE_S = 2.0  # without change, where a hook comes before the framework is through
+_CHANGING = Incomplete("changing", "it goes on changing")
 
 
 class Options(NamedTuple):
@@ -153,9 +154,9 @@ class CheckpointRequest(Request):
                 self._seen, self._same_since = listing, time.monotonic()
             left = self._same_since + self._hook.settle - time.monotonic()
             if left > 0:
-                return left
+                return left if self._look_again(_CHANGING) is not None else None
             if self._options.pin == "auto" and not self._pin(listing):
-                return LOOK_MIN_S
+                return self._look_again(_CHANGING)
         except (OSError, Incomplete) as reason:
             if self._departures is not None and self._departures.was_there and _is_missing(self.path):
                 self._refuse_departed(self.path)

@@ -248,6 +248,22 @@ class Held(Handing):
         self.wait_until(lambda: len(looks) > 5)
         self.assertEqual((notes.counts["incomplete"], ticket.state), (1, "queued"))
 
+    def test_what_never_stands_still_is_given_up(self):
+        self.taking_gateway()
+        self.set_constant(checkpoints, "INCOMPLETE_MAX_S", 0.1)
+        path = self.checkpoint()
+        hold = pins.pin
+
+        def changing(*arguments):
+            hold(*arguments)
+            with open(path / "log.txt", "a") as log:
+                log.write("x")
+        self.set_constant(pins, "pin", changing)
+        ticket = tideway.replicate_checkpoint(path, to="wisconsin:ckpt/runs")
+        with self.assertRaisesRegex(tideway.TidewayError, "goes on changing"):
+            ticket.wait(timeout=WAIT_S)
+        self.assertEqual(self.pinned(), [])
+
     def test_a_checkpoint_that_changes_while_it_is_pinned_is_pinned_again(self):
         self.taking_gateway()
         path = self.checkpoint()
