@@ -4,6 +4,7 @@ it, and hands it to the gateway.
 """
 from __future__ import annotations
 
+import operator
 import os
 import time
 from datetime import datetime
@@ -11,7 +12,7 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, Un
 
 from . import outbox, pins, settings
 from .copying import time_text
-from .departures import Departures
+from .departures import Departures, led_to
 from .errors import TidewayError
 from .jobs import DISABLED
 from .layouts import Incomplete, Listing, assess, check_format, step_in
@@ -23,8 +24,10 @@ from .submissions import Request, certain_place, new_submission_id, place_of
 from .tickets import Ticket
 
 INCOMPLETE_MAX_S = 6 * 3600.0  # an asynchronous save of terabytes takes most of an hour
+INCOMPLETE_TOLD_S = 60.0  # longer than behind a barrier; what is wrong for good is told while somebody may still look
 LOOK_MIN_S, LOOK_MAX_S = 0.05, 2.0  # between two looks: a fifth of the time waited
 SETTLE_S = 2.0  # without change, where a hook comes before the framework is through
+_CHANGING = Incomplete("changing", "it goes on changing")
 
 
 class Options(NamedTuple):
@@ -53,20 +56,37 @@ class Hook(NamedTuple):
     world: int = 0
 
 
+def _whole(name: str, value: Any, least: int) -> Optional[int]:
+    """Whatever counts as a whole number, those of numpy, too. Errors: TypeError, ValueError."""
+    if value is None:
+        return None
+    try:
+        number = int(operator.index(value))
+    except TypeError:
+        raise TypeError(f"{name}={value!r}: it has to be a whole number") from None
+    if number < least:
+        raise ValueError(f"{name}={value!r}: at least {least}")
+    return number
+
+
 def checked(to: Union[str, Sequence[str]], **options: Any) -> Options:
     """Errors: ValueError, TypeError."""
     targets = (to,) if isinstance(to, str) else tuple(to)
     if not targets or any(":" not in target for target in targets):
         raise ValueError(f"to={to!r}: name at least one peer:root/path")
-    found = Options(targets, **options)._replace(pointers=tuple(options.get("pointers", ())), labels=dict(options.get("labels") or {}))
+    pointers = options.get("pointers", ())
+    found = Options(targets, **options)._replace(pointers=(pointers,) if isinstance(pointers, str) else tuple(pointers),
+                                                 labels=dict(options.get("labels") or {}))
+    found = found._replace(step=_whole("step", found.step, 0), keep=_whole("keep", found.keep, 1))
+    for name, value, kind in (("series", found.series, str), ("rpo", found.rpo, str), ("deadline", found.deadline, datetime)):
+        if value is not None and not isinstance(value, kind):
+            raise TypeError(f"{name}={value!r}: it has to be a {kind.__name__}")
     for name, value, known in (("pin", found.pin, ("auto", "off")), ("publish", found.publish, ("rename", "marker")),
                                ("supersede", found.supersede, ("latest", "all"))):
         if value not in known:
             raise ValueError(f"{name}={value!r}: one of {', '.join(known)}")
     if not 0 <= found.member[0] < found.member[1]:
         raise ValueError(f"member={found.member!r}: (i, n) with i from 0 to n - 1")
-    if found.keep is not None and found.keep < 1:
-        raise ValueError(f"keep={found.keep!r}: at least 1")
     check_format(found.format)
     return found
 
@@ -83,12 +103,14 @@ class CheckpointRequest(Request):
         self._departures: Optional[Departures] = None  # until it is held
         self._begun = self._same_since = time.monotonic()
         self._seen: Optional[Listing] = None
-        self._is_held = False  # complete, and pinned where that can be
+        self._is_held = self._is_told = False  # complete, and pinned where that can be; told to be incomplete
         self._pin_path = ""
 
     def follow(self) -> None:
-        """What is taken away from now on makes it another checkpoint."""
+        """What is taken away from now on makes it another checkpoint, and so does another target where its name is a link."""
+        self.path = led_to(self.path)
         self._departures = Departures(self.path)
+        self._begun = time.monotonic()
 
     def step(self) -> Optional[float]:
         pause = None if self._is_held else self._hold()
@@ -121,21 +143,24 @@ class CheckpointRequest(Request):
         """Seconds until the next look, or None: it is complete and held, or failed."""
         try:
             listing, read = look_at(self.path)
-            if self._departures is not None and self._departures.follow(self.path, listing.files):
+            if self._departures is not None and self._departures.follow(self.path, listing.names()):
                 listing, read = look_at(self.path)  # what left in between is told by neither
-            gone = self._departures.missing_in(listing.files) if self._departures is not None else None
+            gone = self._departures.missing_in(listing.names()) if self._departures is not None else None
             if gone is not None:
-                self.refuse(TidewayError("source_vanished", f"{self.path}: {gone} was taken away before it could be held", "let the trainer keep more checkpoints than the last one"))
+                self._refuse_departed(f"{self.path}: {gone}")
                 return None
             assess(listing, read, self._options.format, world=self._hook.world)
             if self._seen != listing:
                 self._seen, self._same_since = listing, time.monotonic()
             left = self._same_since + self._hook.settle - time.monotonic()
             if left > 0:
-                return left
+                return left if self._look_again(_CHANGING) is not None else None
             if self._options.pin == "auto" and not self._pin(listing):
-                return LOOK_MIN_S
+                return self._look_again(_CHANGING)
         except (OSError, Incomplete) as reason:
+            if self._departures is not None and self._departures.was_there and _is_missing(self.path):
+                self._refuse_departed(self.path)
+                return None
             return self._look_again(reason)
         except ValueError as trouble:
             self.refuse(TidewayError("usage", str(trouble)))
@@ -145,11 +170,17 @@ class CheckpointRequest(Request):
         self.ticket.on_state("pinned")
         return None
 
+    def _refuse_departed(self, what: str) -> None:
+        self.refuse(TidewayError("source_vanished", f"{what} was taken away before it could be held", "let the trainer keep more checkpoints than the last one"))
+
     def _look_again(self, reason: Exception) -> Optional[float]:
         waited = time.monotonic() - self._begun
         if waited > INCOMPLETE_MAX_S:
             self.refuse(TidewayError("source_missing", f"{self.path} is not complete after {INCOMPLETE_MAX_S:.0f} s: {reason}"))
             return None
+        if waited > INCOMPLETE_TOLD_S and not self._is_told:
+            self._is_told = True
+            note("incomplete", f"{self.path} is not complete after {waited:.0f} s: {reason}")
         return min(LOOK_MAX_S, max(LOOK_MIN_S, waited / 5))
 
     def _pin(self, listing: Listing) -> bool:
@@ -173,6 +204,17 @@ class CheckpointRequest(Request):
             return False
         self._pin_path = pin_path
         return True
+
+
+def _is_missing(path: str) -> bool:
+    """Surely, which it is not when the file system is in trouble."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def hand_over(path: AnyPath, options: Options, hook: Hook = Hook()) -> Ticket:

@@ -10,6 +10,7 @@ Thread: made by any, then the queue's.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 import threading
@@ -22,10 +23,16 @@ FOR_NOW = (".tmp", ".partial", ".incomplete")  # what writers remove themselves,
 
 _MOVED_FROM, _MOVED_TO, _CREATE, _DELETE, _ONLYDIR = 0x40, 0x80, 0x100, 0x200, 0x0100_0000
 _HEAD = struct.Struct("iIII")
-# The trainer's one lookup does not give the interpreter to other threads: it may take them milliseconds to give it back. Those of the
-# queue's thread do: a file system that stands still stops that thread alone.
-_libc = ctypes.PyDLL(None)
-_libc_that_waits = ctypes.CDLL(None)
+# The trainer's lookups do not give the interpreter to other threads: it may take them milliseconds to give it back. Those of the queue's
+# thread do: a file system that stands still stops that thread alone.
+_libc = ctypes.PyDLL(None, use_errno=True)
+_libc_that_waits = ctypes.CDLL(None, use_errno=True)
+
+
+def led_to(path: str) -> str:
+    """Where a name that is a link leads to; else the name. The trainer's."""
+    is_link = int(_libc.readlink(os.fsencode(path), ctypes.create_string_buffer(1), ctypes.c_size_t(1))) >= 0
+    return os.path.realpath(path) if is_link else path
 
 
 class _Notices:
@@ -42,13 +49,15 @@ class _Notices:
         except AttributeError:
             self._fd = -1
 
-    def follow(self, one: "Departures", folder: str, name: str, libc: ctypes.CDLL) -> None:
+    def follow(self, one: "Departures", folder: str, name: str, libc: ctypes.CDLL) -> bool:
+        """Whether something of that name is there, a directory or not."""
         if self._fd < 0:
-            return
+            return False
         path = os.fsencode(folder)
         with self._lock:
             self._lookups += 1
         watch = int(libc.inotify_add_watch(self._fd, path, ctypes.c_uint32(_CREATE | _DELETE | _MOVED_FROM | _MOVED_TO | _ONLYDIR)))
+        is_there = watch >= 0 or ctypes.get_errno() == errno.ENOTDIR
         with self._lock:
             self._lookups -= 1
             self.drain()  # what happened before is told to those who followed it then
@@ -56,6 +65,7 @@ class _Notices:
                 one.dirs.setdefault(watch, name)
                 self._followed.setdefault(watch, {})[id(one)] = weakref.ref(one)
             self._end_idle()
+        return is_there
 
     def leave(self, one: "Departures") -> None:
         with self._lock:
@@ -109,7 +119,7 @@ class Departures:
         self._came: Set[str] = set()
         self._renames: Dict[int, Tuple[str, bool]] = {}  # that left and did not arrive yet; whether they were there at the call
         self._notices = _notices()
-        self._notices.follow(self, path, "", _libc)
+        self.was_there = self._notices.follow(self, path, "", _libc)  # at the call; False where there is no inotify
 
     def __del__(self) -> None:
         notices: Any = getattr(self, "_notices", None)

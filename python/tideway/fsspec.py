@@ -15,26 +15,33 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import sys
+import threading
 from datetime import datetime, timezone
 from typing import Any, Dict, List, Optional
 
 from fsspec.spec import AbstractFileSystem
 
 from .copying import copy
+from .notes import note
 from .submissions import submit, submit_behind
 from .tickets import Ticket
 
 UNFINISHED = ".tmp"  # as writers call what they will rename
 TICKETS_MAX = 1024  # that wait_published() can still ask; older ones are the gateway's alone
+WRITTEN_MAX = 4096  # files whose directory has seen no rename yet
 
 
 class SpoolFile(io.BufferedWriter):
-    """A file being written. It has a fileno(), because writers sync it; it leaves when it is closed without an exception."""
+    """A file being written. It has a fileno(), because writers sync it; it leaves when it is closed without an exception. The `with` of
+    fsspec.open(), and one about text, close it and say nothing of an exception: one that is in flight then, and was not when it was
+    opened, came in between."""
 
     def __init__(self, fs: "TidewayFileSystem", path: str, mode: str, autocommit: bool) -> None:
         self._fs, self._path, self._autocommit = fs, path, autocommit
         self._here = fs.local(path) if autocommit else f"{fs.local(path)}.{os.getpid()}{UNFINISHED}"
-        self._has_failed = False
+        self._has_failed: Optional[bool] = None  # not told
+        self._in_flight = sys.exc_info()[1]
         super().__init__(io.FileIO(self._here, mode))
 
     def __exit__(self, kind: Any, *rest: Any) -> None:
@@ -44,13 +51,21 @@ class SpoolFile(io.BufferedWriter):
     def close(self) -> None:
         if self.closed:
             return
+        if self._has_failed is None:
+            now = sys.exc_info()[1]
+            self._has_failed = now is not None and now is not self._in_flight
+        self._in_flight = None
         super().close()
-        if self._autocommit and not self._has_failed:
+        if self._has_failed:
+            note("not_sent", f"{self._path}: an exception came while it was written")
+        elif self._autocommit:
             self._fs.on_written(self._path)
 
     def commit(self) -> None:
-        """Of a transaction: it gets its name, and leaves."""
+        """Of a transaction: it gets its name, and leaves; unless an exception came, which somebody has dealt with."""
         self.close()
+        if self._has_failed:
+            return os.unlink(self._here)
         os.replace(self._here, self._fs.local(self._path))
         self._fs.on_written(self._path)
 
@@ -81,7 +96,9 @@ class TidewayFileSystem(AbstractFileSystem):  # type: ignore[misc]
         self.spool = os.path.realpath(spool)
         self.job_class = job_class
         self.tickets: List[Ticket] = []
+        self._turn = threading.Lock()  # of what is below
         self._written: Dict[str, Dict[str, Ticket]] = {}  # by directory and name: what a rename is published behind
+        self._has_forgotten = False  # some of that: then a rename takes what lies in its directory
 
     def local(self, path: str) -> str:
         """Errors: ValueError for a path that leaves the spool."""
@@ -103,21 +120,33 @@ class TidewayFileSystem(AbstractFileSystem):  # type: ignore[misc]
         folder, _, name = path.rpartition("/")
         if not name.endswith(UNFINISHED):
             ticket = submit({"class": self.job_class, "sources": [self.local(path)], "destination": self.remote(path)})
-            self._written.setdefault(folder, {})[name] = ticket
+            with self._turn:
+                if sum(map(len, self._written.values())) >= WRITTEN_MAX:
+                    note("written", f"{WRITTEN_MAX} files were written and none was renamed: a marker will be published behind all that lies beside it")
+                    self._written.clear()
+                    self._has_forgotten = True
+                self._written.setdefault(folder, {})[name] = ticket
             self._keep(ticket)
+
+    def _beside(self, folder: str, before: Dict[str, Ticket]) -> List[str]:
+        """Names of files that a marker is published behind."""
+        names = os.listdir(self.local(folder)) if self._has_forgotten else list(before)
+        return [name for name in names if not name.endswith(UNFINISHED)]
 
     def _on_renamed(self, path: str) -> None:
         folder, _, name = path.rpartition("/")
-        before = self._written.pop(folder, {})
+        with self._turn:
+            before = self._written.pop(folder, {})
         spec = {"class": self.job_class, "sources": [self.local(path)], "destination": self.remote(path)}
         if os.path.isfile(self.local(path)):
             # With all that is beside it, so that what failed alone gets there before the marker.
-            names = sorted(one for one in {*before, name} if os.path.isfile(self.local(f"{folder}/{one}")))
+            names = sorted(one for one in {*self._beside(folder, before), name} if os.path.isfile(self.local(f"{folder}/{one}")))
             spec.update(sources=[self.local(folder)], destination=self.remote(folder), only=names, publish="marker", last=[name])
         self._keep(submit_behind(list(before.values()), spec))
 
     def _keep(self, ticket: Ticket) -> None:
-        self.tickets = [*self.tickets[1 - TICKETS_MAX:], ticket]
+        with self._turn:
+            self.tickets = [*self.tickets[1 - TICKETS_MAX:], ticket]
 
     def wait_published(self, timeout: Optional[float] = None) -> bool:
         """Whether all that was written by this object is there, after `timeout` seconds for each at most. Errors: TidewayError."""

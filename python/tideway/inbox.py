@@ -7,6 +7,7 @@ Thread: the queue's; read_status() any.
 """
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import Any, Dict, Mapping, Optional
@@ -21,20 +22,29 @@ def write(inbox: str, submission_id: str, request: Mapping[str, Any]) -> None:
     if len(text) > REQUEST_MAX:
         raise ValueError(f"a request of {len(text)} bytes is more than the {REQUEST_MAX} that an inbox takes")
     name = os.path.join(inbox, submission_id)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(f"{name}.tmp", flags, _MODE)
     try:
-        os.fchmod(descriptor, _MODE)
-        os.write(descriptor, text)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.rename(f"{name}.tmp", f"{name}.json")
+        _write_whole(f"{name}.tmp", text)
+        os.rename(f"{name}.tmp", f"{name}.json")
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(f"{name}.tmp")
+        raise
     folder = os.open(inbox, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _write_whole(path: str, text: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE)
+    try:
+        os.fchmod(descriptor, _MODE)
+        while text:  # a file system that is nearly full takes a part
+            text = text[os.write(descriptor, text):]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read_status(inbox: str, submission_id: str) -> Optional[Dict[str, Any]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import AbstractSet, Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 JSON_BYTES_MAX = 64 << 20  # an index of a million tensors
 HEADER_BYTES_MAX = 100_000_000  # of safetensors itself
@@ -28,6 +28,11 @@ class File(NamedTuple):
 class Listing(NamedTuple):
     name: str  # of the checkpoint itself: its last component
     files: Dict[str, File]  # by their path below it, with "/"; "": the checkpoint is this one file
+    links: Mapping[str, str] = {}  # symbolic ones below it, and what they say; no rule asks for these, nor for the next
+    bare: AbstractSet[str] = frozenset()  # directories without any of that, with "/" at the end
+
+    def names(self) -> List[str]:
+        return [*self.files, *self.links, *self.bare]
 
 
 #: (path as in Listing or "../name" for a file beside the checkpoint, part) -> bytes, or None when it cannot be read. Parts: whole;
@@ -207,7 +212,7 @@ def _check_dcp(look: _Look, folder: str) -> None:
         raise Incomplete("missing", f"{folder}.metadata is there and no .distcp file beside it")
     for path in shards:
         if look.listing.files[path].mtime_ns > marker.mtime_ns:
-            raise Incomplete("old_marker", f"{folder}.metadata is older than {path}: that is being saved again")
+            raise Incomplete("old_marker", f"{folder}.metadata is older than {path}: that is being saved again, or the clocks of those that write differ")
 
 
 def _check_ranks(look: _Look, ranks: Sequence[int], what: str) -> None:
@@ -241,6 +246,11 @@ def _dcp_rule(look: _Look) -> None:
 def _lightning_rule(look: _Look) -> None:
     if "" in look.listing.files:
         return _torch_rule(look)
+    partitioned = {_folder(path) for path in look.names("_states.pt")}  # by DeepSpeed, which has no marker
+    for folder in partitioned:
+        _check_partitions(look, folder)
+    if partitioned:
+        return
     _check_dcp(look, "")
     if "meta.pt" not in look.listing.files:
         raise Incomplete("no_marker", "meta.pt is not there yet")
@@ -289,7 +299,7 @@ def _deepspeed_rule(look: _Look) -> None:
 
 def _check_partitions(look: _Look, folder: str) -> None:
     parts: Set[int] = set()
-    replicas: List[int] = []  # of model parts, where nothing is partitioned
+    replicas: List[int] = []  # of model parts, where the model is not partitioned
     optimizer: List[Tuple[int, int]] = []  # (data rank, model part) of each process
     models: List[Tuple[int, int]] = []  # the same, where the model is partitioned, too
     has_model = False
@@ -305,13 +315,22 @@ def _check_partitions(look: _Look, folder: str) -> None:
             (optimizer if path.endswith("_optim_states.pt") else models).append((int(rank.group(1)), int(part.group(1)) if part else 0))
         if part and not rank:
             replicas.append(int(part.group(1)))
-    if not optimizer:
-        return _check_ranks(look, replicas, "mp_rank_ file")
+    if not optimizer and not models:
+        return _check_unpartitioned(look, replicas)
     if not has_model:
         raise Incomplete("missing", "there is no model file")
     for files, what in ((models, "model file"), (optimizer, "optimizer file")):
-        if files:
+        if files or what == "optimizer file":
             _check_ranks(look, [rank * max(1, len(parts)) + part for rank, part in files], what)
+
+
+def _check_unpartitioned(look: _Look, parts: Sequence[int]) -> None:
+    """Without ZeRO the first data-parallel process of each model part saves and no other, and no file says how many parts there are:
+    behind the closing barrier all of them are there, whatever `world` is. A look cannot tell such files from the first ones of
+    partitions that are still to come, so for a look `world` is the number of those that save."""
+    if not parts:
+        raise Incomplete("missing", "there is no mp_rank_ file")
+    _check_ranks(look._replace(world=0) if look.by_hook else look, parts, "mp_rank_ file")
 
 
 def _is_model_file(path: str) -> bool:
@@ -334,7 +353,7 @@ def _hf_rule(look: _Look) -> None:
     for folder in {_folder(path) for path in look.names(".distcp")}:
         _check_dcp(look, folder)
     for folder in {_folder(path) for path in look.names("_states.pt")}:
-        _check_partitions(look, folder)
+        _check_partitions(look._replace(by_hook=True), folder)  # trainer_state.json is written behind DeepSpeed's own barrier
     ranks = [int(found.group(1)) for found in map(re.compile(r"rng_state_([0-9]+)\.pth").fullmatch, files) if found]
     if ranks:
         return _check_ranks(look, ranks, "rng_state_")
@@ -381,7 +400,8 @@ _ROWS = {  # in the order in which `auto` tries them
     "hf": _Row(lambda seen: bool(re.fullmatch("checkpoint-[0-9]+", seen.name)) or "trainer_state.json" in seen.files, _hf_rule,
                ("dcp", "safetensors", "torch")),
     "orbax": _Row(lambda seen: ".orbax-checkpoint-tmp" in seen.name or _any(seen, r"^(_CHECKPOINT_METADATA|commit_success\.txt)$"), _orbax_rule),
-    "lightning": _Row(lambda seen: "meta.pt" in seen.files or _is_file(seen, ".ckpt"), _lightning_rule, ("dcp", "torch")),
+    "lightning": _Row(lambda seen: "meta.pt" in seen.files or _is_file(seen, ".ckpt") or _any(seen, r"^checkpoint/.*_states\.pt$"),  # its tag for DeepSpeed
+                      _lightning_rule, ("dcp", "torch")),
     "dcp": _Row(lambda seen: _any(seen, r"\.distcp$|(^|/)\.metadata$"), _dcp_rule, ("torch",)),
     "safetensors": _Row(lambda seen: _is_file(seen, ".safetensors") or _any(seen, r"\.safetensors(\.index\.json)?$"), _check_safetensors, ("torch",)),
     "torch": _Row(lambda seen: _is_file(seen, *_ZIP_SUFFIXES) or _any(seen, r"\.(pt|pth|bin|ckpt)$"), _torch_rule),

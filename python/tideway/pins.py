@@ -3,7 +3,8 @@
 
 A pin is `<root>/.tideway/pins/<id>/`, made by the trainer's user and removable by the gateway through the group of the folder above.
 Small files are copied; large ones share their blocks where the file system can (XFS, Btrfs), else they are hard links, which
-outlive the deletion of the original but not a rewrite in place: that the gateway detects.
+outlive the deletion of the original but not a rewrite in place: that the gateway detects. Symbolic links are made anew as they are: which
+of them leave the tree the gateway sees when it reads the pin.
 Thread: the queue's.
 """
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+from typing import Set
 
 from .layouts import Listing
 
@@ -31,19 +33,24 @@ def pin(path: str, listing: Listing, into: str) -> None:
     try:
         os.chmod(draft, _FOLDER_MODE)
         made = {""}
+        for name in listing.names():
+            _make_folders(draft, os.path.dirname(name), made)
         for name, file in listing.files.items():
-            parts = name.split("/")[:-1]
-            for depth in range(1, len(parts) + 1):
-                folder = "/".join(parts[:depth])
-                if folder not in made:
-                    os.mkdir(os.path.join(draft, folder))
-                    os.chmod(os.path.join(draft, folder), _FOLDER_MODE)
-                    made.add(folder)
             _hold(os.path.join(path, name) if name else path, os.path.join(draft, name or listing.name), file.size)
+        for name, target in listing.links.items():
+            os.symlink(target, os.path.join(draft, name))
         os.rename(draft, into)
     except OSError:
         drop(draft)
         raise
+
+
+def _make_folders(draft: str, folder: str, made: Set[str]) -> None:
+    if folder not in made:
+        _make_folders(draft, os.path.dirname(folder), made)
+        os.mkdir(os.path.join(draft, folder))
+        os.chmod(os.path.join(draft, folder), _FOLDER_MODE)
+        made.add(folder)
 
 
 def drop(pin_path: str) -> None:

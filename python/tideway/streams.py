@@ -12,7 +12,8 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from typing import Any, Deque, Dict, Optional, Sequence, Union
+from datetime import datetime
+from typing import Any, Deque, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 from . import outbox, settings
 from .checkpoints import CheckpointRequest, Hook, Options, checked
@@ -172,12 +173,16 @@ class Stream:
             outbox.hurry(self._request)
 
 
-def stream_checkpoint(path: AnyPath, to: Union[str, Sequence[str]], **options: Any) -> Stream:
+def stream_checkpoint(path: AnyPath, to: Union[str, Sequence[str]], *, series: Optional[str] = None, step: Optional[int] = None,
+                      keep: Optional[int] = None, deadline: Optional[datetime] = None, format: str = "auto", rpo: Optional[str] = None,
+                      pin: str = "auto", publish: str = "rename", pointers: Sequence[str] = (), supersede: str = "latest",
+                      member: Tuple[int, int] = (0, 1), labels: Optional[Mapping[str, str]] = None) -> Stream:
     """Begins to send what is being written to `path`; the other arguments are those of replicate_checkpoint(). Returns at once.
 
     Errors: ValueError and TypeError for arguments.
     """
-    found = checked(to, **options)
+    found = checked(to, series=series, step=step, keep=keep, deadline=deadline, format=format, rpo=rpo, pin=pin, publish=publish,
+                    pointers=pointers, supersede=supersede, member=member, labels=labels)
     name = new_submission_id()
     if settings.is_disabled():
         return Stream(None, Ticket(name, DISABLED))

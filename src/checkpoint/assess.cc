@@ -32,7 +32,8 @@ bool fits_orbax(const Listing& listing) {
          listing.find("commit_success.txt") != nullptr;
 }
 bool fits_lightning(const Listing& listing) {
-  return listing.find("meta.pt") != nullptr || (listing.is_file() && listing.name.ends_with(".ckpt"));
+  return listing.find("meta.pt") != nullptr || (listing.is_file() && listing.name.ends_with(".ckpt")) ||
+         any(listing, [](std::string_view path) { return path.starts_with("checkpoint/") && path.ends_with("_states.pt"); });  // its tag for DeepSpeed
 }
 bool fits_dcp(const Listing& listing) {
   return any(listing, [](std::string_view path) { return path.ends_with(".distcp") || last_of(path) == ".metadata"; });

@@ -47,7 +47,7 @@ Trouble check_dcp(const Look& look, std::string_view folder) {
   for (const File& file : look.listing.files) {
     if (folder_of(file.path) != folder || !file.path.ends_with(".distcp")) continue;
     has_shards = true;
-    if (file.mtime_ns > metadata->mtime_ns) return Incomplete{"old_marker", marker + " is older than " + file.path + ": that is being saved again"};
+    if (file.mtime_ns > metadata->mtime_ns) return Incomplete{"old_marker", marker + " is older than " + file.path + ": that is being saved again, or the clocks of those that write differ"};
   }
   if (!has_shards) return Incomplete{"missing", marker + " is there and no .distcp file beside it"};
   return std::nullopt;
@@ -129,6 +129,12 @@ Trouble torch_rule(const Look& look) {
 
 Trouble lightning_rule(const Look& look) {
   if (look.listing.is_file()) return torch_rule(look);
+  std::set<std::string_view> partitioned;  // by DeepSpeed, which has no marker
+  for (const File& file : look.listing.files)
+    if (file.path.ends_with("_states.pt")) partitioned.insert(folder_of(file.path));
+  for (const std::string_view folder : partitioned)
+    if (Trouble trouble = check_deepspeed(look, folder)) return trouble;
+  if (!partitioned.empty()) return std::nullopt;
   if (Trouble trouble = check_dcp(look, "")) return trouble;
   const File* meta = look.listing.find("meta.pt");
   if (meta == nullptr) return Incomplete{"no_marker", "meta.pt is not there yet"};

@@ -83,9 +83,21 @@ Trouble megatron_rule(const Look& look) {
 
 namespace {
 
+// Without ZeRO the first data-parallel process of each model part saves and no other, and no file says how many parts there are: behind the
+// closing barrier all of them are there, whatever `world` is. A look cannot tell such files from the first ones of partitions that are still
+// to come, so for a look `world` is the number of those that save.
+Trouble check_unpartitioned(const Look& look, const std::vector<uint64_t>& parts) {
+  if (parts.empty()) return Incomplete{"missing", "there is no mp_rank_ file"};
+  const Format uncounted{look.format.kind, 0};
+  const bool is_through = look.quiet.source == Quiet::Source::kHook;
+  return check_ranks({look.listing, look.pieces, is_through ? uncounted : look.format, look.quiet}, parts, "mp_rank_ file");
+}
+
+}  // namespace
+
 // `latest` proves nothing: it is written before the closing barrier.
 Trouble check_deepspeed(const Look& look, std::string_view folder) {
-  std::vector<uint64_t> optimizer, models, replicas;  // of each process; the same, where the model is partitioned, too; of model parts, where nothing is
+  std::vector<uint64_t> optimizer, models, replicas;  // of each process; the same, where the model is partitioned, too; of model parts, where it is not
   std::set<uint64_t> parts;
   bool has_model = false;
   for (const File& file : look.listing.files) {
@@ -98,7 +110,7 @@ Trouble check_deepspeed(const Look& look, std::string_view folder) {
     if (rank) (name.ends_with("_optim_states.pt") ? optimizer : models).push_back(*rank * 1'000'000 + part.value_or(0));
     if (!rank && part) replicas.push_back(*part);
   }
-  if (optimizer.empty()) return check_ranks(look, replicas, "mp_rank_ file");
+  if (optimizer.empty() && models.empty()) return check_unpartitioned(look, replicas);
   if (!has_model) return Incomplete{"missing", "there is no model file"};
   // One per process: (data rank, model part) counted through, the parts of one rank together.
   const auto check = [&](std::vector<uint64_t> files, const char* what) {
@@ -108,8 +120,6 @@ Trouble check_deepspeed(const Look& look, std::string_view folder) {
   if (Trouble trouble = models.empty() ? std::nullopt : check(models, "model file")) return trouble;
   return check(optimizer, "optimizer file");
 }
-
-}  // namespace
 
 Trouble deepspeed_rule(const Look& look) { return check_deepspeed(look, ""); }
 
@@ -158,8 +168,9 @@ Trouble hf_rule(const Look& look) {
   }
   for (const std::string_view folder : sharded)
     if (Trouble trouble = check_dcp(look, folder)) return trouble;
+  const Quiet behind_barrier{Quiet::Source::kHook, look.quiet.unchanged, look.quiet.settle};  // of DeepSpeed: trainer_state.json is written after it
   for (const std::string_view folder : partitioned)
-    if (Trouble trouble = check_deepspeed(look, folder)) return trouble;
+    if (Trouble trouble = check_deepspeed({look.listing, look.pieces, look.format, behind_barrier}, folder)) return trouble;
   return check_random_states(look);
 }
 

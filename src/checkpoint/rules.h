@@ -44,6 +44,7 @@ bool has_zip_suffix(std::string_view path);                    // of what torch.
 
 Trouble check_zip(const Look& look, const File& file);
 Trouble check_dcp(const Look& look, std::string_view folder);  // the .distcp files directly in it
+Trouble check_deepspeed(const Look& look, std::string_view folder);  // the *_states.pt files below it
 Trouble check_safetensors(const Look& look);                   // all of them, and all indices
 Trouble check_ranks(const Look& look, const std::vector<uint64_t>& ranks, std::string_view what);
 

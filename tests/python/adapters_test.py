@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import logging
+import shutil
 import sys
 import types
 import unittest
@@ -105,12 +106,14 @@ class HuggingFace(Adapter):
         self.assertEqual(self.requests(), [])
 
     def test_a_checkpoint_that_rotation_took_away_is_never_sent(self):
-        self.callback.on_save(self.args, self.state(400), None)  # rotated before anybody looked
+        rotated = self.save_model(400)
+        self.callback.on_save(self.args, self.state(400), None)
+        shutil.rmtree(rotated)  # before the other rank was through with it
         folder = self.save_model(500)
         self.write(folder / "rng_state_1.pth")
         self.callback.on_save(self.args, self.state(500), None)
-        self.assertFalse(tideway.flush(0.3))
-        self.assertEqual([json.loads(path.read_text())["step"] for path in (self.top / ".tideway/inbox").glob("*.json")], [500])
+        self.assertEqual([request["step"] for request in self.requests()], [500])  # and nothing waits any more
+        self.assertEqual(notes.counts["refused"], 1)
 
     def test_steps_are_reported_as_iterations(self):
         gateway = self.gateway(self.top)
@@ -168,6 +171,31 @@ class Lightning(Adapter):
         self.write(path)
         self.assertEqual(len(self.requests()), 1)
 
+    def test_with_deepspeed_it_is_a_directory_with_files_of_each_process(self):
+        """DeepSpeedStrategy.save_checkpoint: engine.save_checkpoint(filepath, client_state, tag="checkpoint")."""
+        self.trainer.world_size = 2
+        self.trainer.strategy.checkpoint_io = type("AsyncCheckpointIO", (), {})()
+        folder = self.run_folder / "epoch=3-step=1200.ckpt"
+        for name in ("mp_rank_00_model_states.pt", "zero_pp_rank_0_mp_rank_00_optim_states.pt"):
+            self.write(folder / "checkpoint" / name)
+        self.write(folder / "latest", b"checkpoint")
+        self.trainer.save_checkpoint(folder)
+        self.nothing_yet()
+        self.write(folder / "checkpoint/zero_pp_rank_1_mp_rank_00_optim_states.pt")
+        request, = self.requests()
+        self.assertEqual((request["path"], request["format"], request["world"]), ("runs/llm7/epoch=3-step=1200.ckpt", "lightning", 2))
+
+    def test_what_is_written_again_under_one_name_stays_here_and_replaces_nothing(self):
+        """ModelCheckpoint with save_last=True: after each checkpoint, last.ckpt; in the next run last-v1.ckpt."""
+        for step in (1200, 1300):
+            self.trainer.global_step = step
+            for name in (f"epoch=3-step={step}.ckpt", "last.ckpt", "last-v1.ckpt"):
+                self.trainer.save_checkpoint(self.run_folder / name)
+        self.trainer.save_checkpoint(self.run_folder / "epoch=3-step=1300-v1.ckpt")
+        self.assertEqual(sorted(request["path"][10:] for request in self.requests()),
+                         ["epoch=3-step=1200.ckpt", "epoch=3-step=1300-v1.ckpt", "epoch=3-step=1300.ckpt"])
+        self.assertEqual((notes.counts["no_step_in_name"], notes.counts["adapter_lightning"]), (4, 0))
+
     def test_teardown_gives_the_method_back(self):
         self.callback.teardown(self.trainer, None, "fit")
         self.assertNotIn("save_checkpoint", self.trainer.__dict__)
@@ -216,6 +244,23 @@ class DeepSpeed(Adapter):
         self.nothing_yet()
         self.write(self.run_folder / "global_step40/zero_pp_rank_2_mp_rank_00_optim_states.pt")
         self.assertEqual(len(self.requests()), 1)
+
+    def test_without_zero_one_process_of_each_model_part_saves_whatever_the_engine_says_of_itself(self):
+        test = self
+
+        class Unpartitioned:
+            global_rank, global_steps, world_size = 0, 50, 8
+
+            def save_checkpoint(self, save_dir, tag=None, client_state={}, save_latest=True):
+                for part in range(2):
+                    test.write(test.run_folder / f"global_step{self.global_steps}/mp_rank_{part:02}_model_states.pt")
+        told = Unpartitioned()
+        told.save_zero_checkpoint, told.mp_world_size = False, 2
+        deepspeed.wrap(told, TO).save_checkpoint(str(self.run_folder), save_latest=False)
+        silent = Unpartitioned()
+        silent.global_steps = 60
+        deepspeed.wrap(silent, TO).save_checkpoint(str(self.run_folder), save_latest=False)
+        self.assertEqual([(request["step"], request["world"]) for request in self.requests()], [(50, 2), (60, 8)])
 
     def test_a_decoupled_engine_is_waited_for(self):
         self.engine.checkpoint_engine = types.SimpleNamespace(is_decoupled=lambda: True)
@@ -280,6 +325,16 @@ class Orbax(Adapter):
         done()
         request, = self.requests()
         self.assertEqual((request["path"], request["step"], request["format"]), ("runs/llm7/100", 100, "orbax"))
+
+    def test_what_is_no_checkpoint_is_not_the_newest_step(self):
+        self.save(100)
+        self.write(self.run_folder / "eval_2024/scores.json", b"{}")
+        self.write(self.run_folder / "101/notes.txt", b"x")
+        self.write(self.run_folder / "9999", b"x")
+        self.save("v2_samples")
+        self.assertEqual(orbax.newest_step(self.run_folder), "100")
+        self.save("ckpt_000110")
+        self.assertEqual(orbax.newest_step(self.run_folder), "ckpt_000110")
 
     def test_a_step_that_is_removed_meanwhile_stops_nothing(self):
         done = orbax.callback(self.run_folder / "nothing", TO)

@@ -1,9 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The file system tideway:// with the real fsspec of Debian 12, against a fake gateway; e2e.python runs it against real ones."""
+import contextlib
+import io
 import logging
 import os
 import sys
+import threading
+import time
 import unittest
 
 from support import WAIT_S, Case
@@ -15,7 +19,7 @@ except ImportError:
     sys.exit(77)
 
 import tideway
-from tideway import jobs, submissions, tickets
+from tideway import jobs, notes, submissions, tickets
 from tideway.fsspec import TidewayFileSystem
 
 logging.getLogger("tideway").setLevel(logging.CRITICAL)
@@ -26,6 +30,7 @@ class FileSystem(Case):
         super().setUp()
         self.top = self.root()
         self.own_queue()
+        notes.counts.clear()
         for module in (submissions, tickets, jobs):
             self.set_constant(module, "LOOK_MAX_S", 0.005)
         self.fake = self.gateway(self.top)
@@ -90,6 +95,71 @@ class FileSystem(Case):
                 file.write(b"half")
                 raise KeyError
         self.assertEqual(self.sent(), [])
+
+    def test_an_exception_that_only_fsspec_or_a_text_file_hears_of_sends_nothing(self):
+        spool = {"spool": str(self.top / "spool")}
+        opened = (lambda: fsspec.open("tideway://wisconsin/ckpt/a", "wb", **spool), lambda: fsspec.open("tideway://wisconsin/ckpt/b", "w", **spool),
+                  lambda: fsspec.open("tideway://wisconsin/ckpt/c.gz", "wb", compression="gzip", **spool),
+                  lambda: fsspec.open_files("tideway://wisconsin/ckpt/d*", "wb", num=2, **spool), lambda: self.fs.open("wisconsin/ckpt/e", "w"))
+        for open_it in opened:
+            with self.assertRaises(KeyError):
+                with open_it() as file:
+                    one = file[0] if isinstance(file, list) else file
+                    one.write("half" if isinstance(one, io.TextIOBase) else b"half")
+                    raise KeyError
+            try:
+                raise KeyError
+            except KeyError:
+                with open_it() as file:
+                    try:
+                        raise ValueError
+                    except ValueError:
+                        pass
+        self.assertEqual(sorted(spec["destination"][15:] for spec in self.sent()), ["a", "b", "c.gz", "d0", "d1", "e"])
+        self.assertEqual(notes.counts["not_sent"], 6)
+
+    def test_a_file_of_a_transaction_that_failed_is_not_committed_with_the_others(self):
+        with self.fs.transaction:
+            self.write("wisconsin/ckpt/a")
+            with contextlib.suppress(KeyError):
+                with self.fs.open("wisconsin/ckpt/b", "w") as file:
+                    file.write("half")
+                    raise KeyError
+        self.assertEqual([spec["destination"] for spec in self.sent()], ["wisconsin:ckpt/a"])
+        self.assertEqual(os.listdir(self.top / "spool/wisconsin/ckpt"), ["a"])
+
+    def test_what_several_threads_write_is_all_remembered(self):
+        class Slow(TidewayFileSystem):
+            @property
+            def tickets(self):
+                found = self._tickets
+                time.sleep(0.002)
+                return found
+
+            @tickets.setter
+            def tickets(self, value):
+                self._tickets = value
+        fs = Slow(str(self.top / "spool"), skip_instance_cache=True)
+
+        def write(thread):
+            for i in range(3):
+                with fs.open(f"wisconsin/ckpt/step-1/{thread}-{i}", "wb") as file:
+                    file.write(b"x")
+        threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(WAIT_S)
+        self.assertEqual((len(fs.tickets), len(fs._written["wisconsin/ckpt/step-1"])), (24, 24))
+
+    def test_a_marker_behind_more_than_is_remembered_takes_what_lies_beside_it(self):
+        self.set_constant(tideway.fsspec, "WRITTEN_MAX", 3)
+        for name in ("a", "b", "c", "d", "late.tmp"):
+            self.write(f"wisconsin/ckpt/step-1/{name}")
+        self.assertLessEqual(len(self.fs._written["wisconsin/ckpt/step-1"]), 3)
+        self.write("wisconsin/ckpt/step-1/m.tmp")
+        self.fs.rename("wisconsin/ckpt/step-1/m.tmp", "wisconsin/ckpt/step-1/m")
+        self.assertEqual(self.sent()[-1]["only"], ["a", "b", "c", "d", "m"])
 
     def test_a_transaction_shows_and_sends_all_or_nothing(self):
         with self.fs.transaction:

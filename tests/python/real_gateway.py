@@ -141,6 +141,19 @@ class Checkpoints(unittest.TestCase):
             time.sleep(0.02)
         self.assertFalse((HERE / ".tideway/pins" / ticket.submission_id).exists())
 
+    def test_links_and_empty_directories_arrive_from_a_pin_and_what_a_link_led_to(self):
+        path = self.checkpoint("linked", 7)
+        (path / "newest").symlink_to("__2_0.distcp")
+        (path / "below/empty").mkdir(parents=True)
+        current = path.parent / "current"
+        current.symlink_to(path.name)
+        ticket = tideway.replicate_checkpoint(current, to="wisconsin:data/runs/linked")
+        self.assertTrue(ticket.wait("accepted", WAIT_S))
+        shutil.rmtree(path)
+        self.assertTrue(ticket.wait("published", WAIT_S))
+        there = THERE / "runs/linked/step-7"
+        self.assertEqual((os.readlink(there / "newest"), os.listdir(there / "below/empty")), ("__2_0.distcp", []))
+
     def test_whoever_looks_all_the_time_sees_whole_checkpoints_only_while_trainers_are_killed(self):
         there = THERE / "runs/killed"
         seen, broken, is_over = set(), [], threading.Event()

@@ -1,182 +1,25 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What leaves a training when it hands over a checkpoint, with the gateway up, away, hung and refusing, against a fake one."""
-import ctypes
-import io
 import json
 import logging
 import os
 import random
-import socket
 import subprocess
 import sys
 import threading
 import time
 import unittest
-import zipfile
 from datetime import datetime, timedelta, timezone
 
-from support import REPOSITORY, WAIT_S, Case
+from handing import Handing, torch_file
+from support import REPOSITORY, WAIT_S
 
 import tideway
-from tideway import checkpoints, departures, inbox, layouts, notes, outbox, pins, reach, submissions
+from tideway import checkpoints, inbox, notes, outbox, pins, reach, submissions
 from tideway.connection import Gateway
 
 logging.getLogger("tideway").setLevel(logging.CRITICAL)
-
-
-def torch_file():
-    held = io.BytesIO()
-    with zipfile.ZipFile(held, "w") as archive:
-        archive.writestr("archive/data.pkl", b"x" * 100)
-    return held.getvalue()
-
-
-class Handing(Case):
-    def setUp(self):
-        super().setUp()
-        self.top = self.root()
-        self.own_queue()
-        self.set_constant(reach, "PAUSE_MIN_S", 0.01)
-        self.set_constant(submissions, "PAUSE_MIN_S", 0.01)
-        self.set_constant(checkpoints, "LOOK_MIN_S", 0.001)
-        self.set_constant(tideway.tickets, "LOOK_MAX_S", 0.005)
-        notes.counts.clear()
-        self.addCleanup(lambda: self.assertEqual(notes.counts["internal"], 0, notes.counts))
-
-    def checkpoint(self, name="iter_0009000", shards=2):
-        path = self.top / "runs/llm7" / name
-        path.mkdir(parents=True, exist_ok=True)
-        for shard in range(shards):
-            (path / f"__{shard}_0.distcp").write_bytes(os.urandom(3000))
-        (path / "common.pt").write_bytes(torch_file())
-        (path / ".metadata").write_bytes(b"m")
-        (path / "metadata.json").write_text("{}")
-        return path
-
-    def taking_gateway(self):
-        gateway = self.gateway(self.top)
-        gateway.answers["POST /v1/checkpoints"] = lambda request, body: request.reply(202, {"id": "c1", "feasible": True})
-        gateway.answers["POST /v1/jobs"] = lambda request, body: request.reply(201, {"id": "j1", "state": "queued"})
-        gateway.jobs["c1"] = {"id": "c1", "state": "published"}
-        return gateway
-
-    def hung_gateway(self):
-        hung = socket.socket(socket.AF_UNIX)
-        self.addCleanup(hung.close)
-        hung.bind(str(self.folder / "api.sock"))
-        hung.listen()
-
-    def inbox_files(self):
-        return sorted((self.top / ".tideway/inbox").iterdir())
-
-    def pinned(self):
-        return sorted((self.top / ".tideway/pins").iterdir())
-
-
-class BeforeItIsHeld(Handing):
-    def test_a_gateway_that_comes_while_it_is_asked_refuses_nothing(self):
-        comes = self
-
-        class Line:
-            roots = []
-            asked = 0
-
-            def refresh_roots(self):
-                if self.asked == 0:
-                    raise tideway.TidewayError("daemon_unreachable", "nobody listens")
-                self.roots = [tideway.places.Root("ckpt", os.path.realpath(comes.top))]
-
-            def ask(self, method, target):
-                self.asked += 1
-        (self.top / ".tideway/inbox").rmdir()
-        self.assertEqual(str(submissions.certain_place(str(self.top / "runs/llm7"), Line())), "ckpt:runs/llm7")
-
-    def test_what_was_taken_away_before_the_first_look_is_not_handed_over(self):
-        path = self.checkpoint()
-        ticket = tideway.Ticket("t-1")
-        request = checkpoints.CheckpointRequest(ticket, str(path), checkpoints.checked("wisconsin:ckpt/runs/llm7"), checkpoints.Hook())
-        request.follow()
-        (path / "__0_0.distcp").unlink()  # what is left looks complete to every rule
-        self.assertIsNone(request.step())
-        self.assertEqual(ticket.state, "failed")
-        with self.assertRaises(tideway.TidewayError) as raised:
-            ticket.wait()
-        self.assertEqual(raised.exception.code, "source_vanished")
-
-    def test_what_comes_later_and_what_was_there_for_now_is_no_trouble(self):
-        path = self.checkpoint()
-        (path / "__2_0.distcp.7f3a").write_bytes(b"x")  # as a name that no list of endings knows
-        (path / "lock.tmp").write_bytes(b"x")
-        request = checkpoints.CheckpointRequest(tideway.Ticket("t-2"), str(path), checkpoints.checked("wisconsin:ckpt/runs/llm7"), checkpoints.Hook())
-        request.follow()
-        (path / "__2_0.distcp.7f3a").rename(path / "__2_0.distcp")
-        (path / "lock.tmp").unlink()
-        (path / "came").write_bytes(b"x")
-        (path / "came").unlink()
-        request.step()
-        self.assertNotEqual(request.ticket.state, "failed")
-        self.assertTrue((path / "__2_0.distcp").exists())
-
-    def test_what_is_taken_away_from_below_is_noticed_from_the_first_look_on(self):
-        path = self.checkpoint()
-        (path / "below").mkdir()
-        (path / "below/x.bin").write_bytes(b"x")
-        found = departures.Departures(str(path))
-        files = ["below/x.bin", "__0_0.distcp"]
-        self.assertTrue(found.follow(str(path), files))
-        self.assertFalse(found.follow(str(path), files))
-        (path / "below/x.bin").rename(path / "below/y.bin")
-        self.assertIsNone(found.missing_in(["below/y.bin"]))
-        later = departures.Departures(str(path))
-        (path / "below/y.bin").unlink()
-        (path / "below").rmdir()
-        self.assertEqual(found.missing_in(["__0_0.distcp"]), "below")
-        self.assertEqual(later.missing_in(["__0_0.distcp"]), "below")
-        self.assertIsNone(departures.Departures(str(path)).missing_in(["__0_0.distcp"]))
-
-    def test_a_lookup_that_stands_still_in_the_queues_thread_stops_no_trainer(self):
-        path = self.checkpoint()
-        (path / "below").mkdir()
-        is_there, may_go, is_free = threading.Event(), threading.Event(), threading.Event()
-
-        class Libc:
-            @staticmethod
-            def inotify_add_watch(*words):
-                is_there.set()
-                may_go.wait()
-                return departures._libc.inotify_add_watch(*words)
-        self.assertNotIsInstance(departures._libc_that_waits, ctypes.PyDLL)  # which would stop the whole interpreter
-        self.set_constant(departures, "_libc_that_waits", Libc)
-
-        def another():
-            one = departures.Departures(str(path))
-            (path / "__0_0.distcp").unlink()
-            self.assertEqual(one.missing_in([]), "__0_0.distcp")
-            del one
-            is_free.set()
-        found = departures.Departures(str(path))
-        threads = [threading.Thread(target=work, args=words, daemon=True) for work, words in ((found.follow, (str(path), ["below/x.bin"])), (another, ()))]
-        threads[0].start()
-        self.assertTrue(is_there.wait(WAIT_S))
-        threads[1].start()
-        self.assertTrue(is_free.wait(WAIT_S))
-        may_go.set()
-        for thread in threads:
-            thread.join(WAIT_S)
-        self.assertEqual((sorted(found.dirs.values()), found._notices._lookups, found._notices._idle), (["", "below/"], 0, set()))
-        self.assertEqual(found.missing_in([]), "__0_0.distcp")
-
-    def test_a_large_tree_costs_the_trainer_no_more_than_a_small_one(self):
-        path = self.checkpoint()
-        for i in range(5000):
-            (path / f"{i}").touch()
-        took = []
-        for _ in range(20):
-            begun = time.thread_time_ns()
-            departures.Departures(str(path))
-            took.append(time.thread_time_ns() - begun)
-        self.assertLess(sorted(took)[10], 1_000_000)
 
 
 class WithAGateway(Handing):
@@ -192,85 +35,6 @@ class WithAGateway(Handing):
             "pointers": ["latest_checkpointed_iteration.txt"], "supersede": "latest", "labels": {"run": "7"}})
         self.assertTrue(ticket.wait("published", WAIT_S))
         self.assertEqual((ticket.state, ticket.job.id), ("published", "c1"))
-
-    def test_the_pin_holds_what_the_trainer_deletes_at_once(self):
-        self.set_constant(pins, "COPY_MAX", 1000)  # so that the shards are linked or cloned
-        self.taking_gateway()
-        path = self.checkpoint()
-        (path / "below").mkdir()
-        (path / "below/x.bin").write_bytes(torch_file())
-        before = {file.relative_to(path): (file.read_bytes(), file.stat().st_mtime_ns) for file in path.rglob("*") if file.is_file()}
-        ticket = tideway.replicate_checkpoint(path, to="wisconsin:ckpt/runs", step=1)
-        self.assertTrue(ticket.wait("accepted", WAIT_S))
-        subprocess.run(["rm", "-r", str(path)], check=True)
-        held = self.pinned()[0]
-        self.assertEqual(held.name, ticket.submission_id)
-        self.assertEqual({file.relative_to(held): (file.read_bytes(), file.stat().st_mtime_ns) for file in held.rglob("*") if file.is_file()}, before)
-        self.assertEqual(held.stat().st_mode & 0o7777, 0o2770)
-
-    def test_small_files_are_copied_so_that_rewriting_them_tears_nothing(self):
-        self.taking_gateway()
-        path = self.checkpoint()
-        ticket = tideway.replicate_checkpoint(path, to="wisconsin:ckpt/runs")
-        self.assertTrue(ticket.wait("accepted", WAIT_S))
-        with open(path / "metadata.json", "r+b") as file:
-            file.write(b"torn")
-        self.assertEqual((self.pinned()[0] / "metadata.json").read_bytes(), b"{}")
-
-    def test_a_pin_that_cannot_be_finished_leaves_nothing(self):
-        gateway = self.taking_gateway()
-        self.set_constant(pins, "_hold", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-        ticket = tideway.replicate_checkpoint(self.checkpoint(), to="wisconsin:ckpt/runs")
-        self.assertTrue(ticket.wait("accepted", WAIT_S))
-        self.assertEqual((self.pinned(), notes.counts["unpinned"]), ([], 1))
-        self.assertNotIn("pin", gateway.wait_for("POST", "/v1/checkpoints")[0])
-
-    def test_nothing_is_sent_before_the_format_says_complete(self):
-        gateway = self.taking_gateway()
-        path = self.checkpoint()
-        (path / "metadata.json").unlink()
-        looked = threading.Event()
-        judge = checkpoints.assess
-
-        def counted(*arguments, **options):
-            try:
-                return judge(*arguments, **options)
-            except layouts.Incomplete as incomplete:
-                self.assertEqual(incomplete.reason, "no_marker")
-                looked.set()
-                raise
-        self.set_constant(checkpoints, "assess", counted)
-        ticket = checkpoints.hand_over(path, checkpoints.checked("wisconsin:ckpt/runs"))
-        self.assertTrue(looked.wait(WAIT_S))
-        self.assertEqual((ticket.state, gateway.asked, self.pinned()), ("queued", [], []))
-        whole = self.top / "metadata.json"
-        whole.write_text("{}")
-        whole.rename(path / "metadata.json")
-        self.assertTrue(ticket.wait("accepted", WAIT_S))
-
-    def test_a_checkpoint_that_changes_while_it_is_pinned_is_pinned_again(self):
-        self.taking_gateway()
-        path = self.checkpoint()
-        hold, times = pins.pin, []
-
-        def changing(*arguments):
-            hold(*arguments)
-            times.append(arguments)
-            if len(times) == 1:
-                (path / "late.pt").write_bytes(torch_file())
-        self.set_constant(pins, "pin", changing)
-        ticket = tideway.replicate_checkpoint(path, to="wisconsin:ckpt/runs")
-        self.assertTrue(ticket.wait("accepted", WAIT_S))
-        self.assertEqual(len(times), 2)
-        self.assertTrue((self.pinned()[0] / "late.pt").is_file())
-
-    def test_a_hook_that_comes_early_waits_until_nothing_changes(self):
-        gateway = self.taking_gateway()
-        ticket = checkpoints.hand_over(self.checkpoint(), checkpoints.checked("wisconsin:ckpt/runs"), checkpoints.Hook(settle=0.2))
-        begun = time.monotonic()
-        self.assertTrue(ticket.wait("accepted", WAIT_S))
-        self.assertGreater(time.monotonic() - begun, 0.19)
-        self.assertEqual(len(gateway.wait_for("POST", "/v1/checkpoints")), 1)
 
     def test_a_refusal_is_told_by_the_ticket_and_its_pin_goes(self):
         gateway = self.taking_gateway()
@@ -327,6 +91,17 @@ class WithAGateway(Handing):
                       {"to": "a:b", "member": (1, 1)}, {"to": "a:b", "keep": 0}, {"to": "a:b", "supersede": "none"}):
             with self.assertRaises(ValueError, msg=wrong):
                 tideway.replicate_checkpoint("x", **wrong)
+        for wrong in ({"step": "9000"}, {"step": 1.5}, {"keep": "3"}, {"rpo": 30}, {"rpo": timedelta(minutes=30)}, {"series": 7}, {"deadline": "2026-11-26"},
+                      {"deadline": datetime(2026, 11, 26).date()}, {"poniters": ["latest"]}):
+            with self.assertRaises(TypeError, msg=wrong):
+                tideway.replicate_checkpoint("x", "a:b", **wrong)
+            with self.assertRaises(TypeError, msg=wrong):
+                tideway.stream_checkpoint("x", "a:b", **wrong)
+        with self.assertRaises(ValueError):
+            tideway.replicate_checkpoint("x", "a:b", step=-1)
+        self.assertEqual(checkpoints.checked("a:b", pointers="latest").pointers, ("latest",))
+        counted = type("Counted", (), {"__index__": lambda self: 7})()  # as those of numpy are
+        self.assertEqual(json.dumps(checkpoints.checked("a:b", step=counted).step), "7")
         for wrong in ({}, {"sources": "a", "destination": "b"}, {"sources": ["a"]}):
             with self.assertRaises(ValueError, msg=wrong):
                 tideway.submit(wrong)
@@ -388,6 +163,22 @@ class WithoutAGateway(Handing):
         with self.assertRaises(ValueError):
             inbox.write(str(self.top / ".tideway/inbox"), "x", {"labels": "x" * inbox.REQUEST_MAX})
         self.assertEqual(self.inbox_files(), [])
+
+    def test_what_a_full_disk_takes_in_part_is_written_to_its_end_or_leaves_nothing(self):
+        folder, write = self.top / ".tideway/inbox", os.write
+        self.set_constant(os, "write", lambda descriptor, text: write(descriptor, bytes(text)[:7]))
+        inbox.write(str(folder), "slow", {"labels": "x" * 100})
+        self.assertEqual(json.loads((folder / "slow.json").read_text()), {"labels": "x" * 100})
+        left = [7, 7]
+
+        def fills_up(descriptor, text):
+            if not left:
+                raise OSError(28, "No space left on device")
+            return write(descriptor, bytes(text)[:left.pop()])
+        self.set_constant(os, "write", fills_up)
+        with self.assertRaises(OSError):
+            inbox.write(str(folder), "full", {"labels": "x" * 100})
+        self.assertEqual([file.name for file in self.inbox_files()], ["slow.json"])
 
     def test_disabled_means_nothing_happens(self):
         self.setenv("TIDEWAY_DISABLE", "1")

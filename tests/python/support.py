@@ -2,7 +2,7 @@
 """What the tests of the Python package share: a folder of their own, a clean environment, and a fake gateway.
 
 FakeGateway speaks the API of docs/openapi.json over a real unix socket. It shows what the package sends and how it takes each
-answer; that a real gateway answers so is shown by e2e_test.py.
+answer; that a real gateway answers so is shown by real_gateway.py, which tests/e2e/python_test.sh runs.
 """
 import http.server
 import json

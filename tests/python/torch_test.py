@@ -66,12 +66,30 @@ class Save(Torch):
         request, = self.stored()
         self.assertEqual((request["path"], request["step"], request["format"]), ("runs/llm7/model-step3.pt", 3, "torch"))
 
+    def test_its_directory_is_on_stable_storage_behind_the_new_name(self):
+        path, synced, sync = self.path.parent / "model-step3.pt", [], os.fsync
+
+        def noted(descriptor):
+            synced.append((os.readlink(f"/proc/self/fd/{descriptor}"), path.exists()))
+            sync(descriptor)
+        self.set_constant(os, "fsync", noted)
+        torch_save.save(tensors(), path, TO)
+        own = [(os.path.dirname(name) if name.endswith(".tmp") else name, is_there) for name, is_there in synced if ".tideway" not in name]
+        self.assertEqual(own, [(str(path.parent), False), (str(path.parent), True)])
+
     def test_what_cannot_be_saved_leaves_the_old_file(self):
         path = self.path.parent / "model.pt"
         path.write_bytes(b"old")
         with self.assertRaises((pickle.PicklingError, AttributeError)):
             torch_save.save(lambda: 0, path, TO)
         self.assertEqual(([entry.name for entry in path.parent.iterdir()], path.read_bytes(), self.stored()), (["model.pt"], b"old", []))
+
+    def test_a_name_without_a_step_is_told_when_it_is_saved_again_and_makes_nothing_give_way(self):
+        for name, told in (("model-step3.pt", 0), ("model-step3.pt", 0), ("model.pt", 0), ("model.pt", 1)):
+            self.assertTrue(torch_save.save(tensors(), self.path.parent / name, TO, step=4).wait("stored", WAIT_S))
+            self.assertEqual(notes.counts["fixed_name"], told, name)
+        self.assertEqual({(request["path"], request["supersede"]) for request in self.stored()},
+                         {("runs/llm7/model-step3.pt", "latest"), ("runs/llm7/model.pt", "all")})
 
     def test_a_file_of_torch_cut_at_each_four_kibibytes_is_never_complete(self):
         held = io.BytesIO()

@@ -16,6 +16,12 @@ from ..layouts import DEEPSPEED_TRACKER
 from .guard import Guard
 
 
+def _savers(engine: Any) -> int:
+    """How many processes save, 0 when not known: all with ZeRO, else the first data-parallel one of each model part."""
+    saves_all = getattr(engine, "save_zero_checkpoint", True)
+    return int(getattr(engine, "world_size" if saves_all else "mp_world_size", 0) or 0)
+
+
 def wrap(engine: Any, to: Union[str, Sequence[str]], **options: Any) -> Any:
     """The same engine, whose save_checkpoint() also hands over. The other arguments are those of replicate_checkpoint()."""
     found = checked(to, **{"format": "deepspeed", **options})
@@ -26,7 +32,7 @@ def wrap(engine: Any, to: Union[str, Sequence[str]], **options: Any) -> Any:
         path = os.path.join(save_dir, str(tag) if tag is not None else f"global_step{engine.global_steps}")
         is_decoupled = getattr(getattr(engine, "checkpoint_engine", None), "is_decoupled", lambda: False)()
         pointers = found.pointers or ((DEEPSPEED_TRACKER,) if saves_latest else ())
-        hook = Hook(settle=SETTLE_S if is_decoupled else 0.0, world=int(getattr(engine, "world_size", 0) or 0))
+        hook = Hook(settle=SETTLE_S if is_decoupled else 0.0, world=_savers(engine))
         hand_over(path, found._replace(step=int(engine.global_steps), pointers=pointers), hook)
 
     @functools.wraps(save)

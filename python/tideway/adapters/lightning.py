@@ -4,14 +4,22 @@
 Not run against lightning, which Debian 12 lacks: tested with fakes that call it in the order read in its source. on_save_checkpoint
 comes before the write and FSDP goes past CheckpointIO, so trainer.save_checkpoint itself is wrapped, on the instance: ModelCheckpoint
 calls it there, and it ends in a barrier. Asynchronous I/O ends later still, which the rule of the format and two quiet seconds catch.
+A name without a step, such as the last.ckpt of save_last=True, is left here, as a [[watch]] leaves it: it is written again and again,
+and what is published under a name is not replaced.
 """
 from __future__ import annotations
 
 import functools
+import os
+import re
 from typing import Any, Optional, Sequence, Union
 
 from ..checkpoints import SETTLE_S, Hook, checked, hand_over
+from ..layouts import step_in
+from ..notes import note
 from .guard import Guard, StepEdges
+
+_VERSION = re.compile(r"-v[0-9]+$")  # behind a name that was taken, which is written again like any other
 
 
 def callback(to: Union[str, Sequence[str]], *, training: Optional[str] = None, **options: Any) -> Any:
@@ -49,8 +57,12 @@ def callback(to: Union[str, Sequence[str]], *, training: Optional[str] = None, *
         trainer.save_checkpoint = save_checkpoint
 
     def _saved(trainer: Any, filepath: Any) -> None:
+        stem = os.path.splitext(os.path.basename(os.path.abspath(filepath)))[0]
+        if step_in(_VERSION.sub("", stem)) is None:
+            return note("no_step_in_name", f"{filepath} stays here: what is published is not replaced, so its name must say which step it is")
         io = getattr(getattr(trainer, "strategy", None), "checkpoint_io", None)
         is_later = "Async" in type(io).__name__
-        hand_over(filepath, found._replace(step=int(trainer.global_step)), Hook(settle=SETTLE_S if is_later else 0.0))
+        hook = Hook(settle=SETTLE_S if is_later else 0.0, world=int(getattr(trainer, "world_size", 0) or 0))  # DeepSpeed's files are one per process
+        hand_over(filepath, found._replace(step=int(trainer.global_step)), hook)
 
     return TidewayCallback()

@@ -3,11 +3,12 @@
 
 Not run against orbax, which Debian 12 lacks: tested with fakes that call it and write files in the order read in its source. The
 callback takes no argument, so the newest finalised step of the directory is the one; unfinished ones have a longer name on POSIX, and
-no commit_success.txt elsewhere.
+no commit_success.txt elsewhere. What else lies there under a name with a number has neither that nor _CHECKPOINT_METADATA.
 """
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import Any, Callable, Optional, Sequence, Union
 
@@ -18,6 +19,8 @@ from ..places import AnyPath
 from .guard import Guard
 
 _UNFINISHED = ".orbax-checkpoint-tmp"
+_MARKS = ("_CHECKPOINT_METADATA", "commit_success.txt")
+_STEP = re.compile(r"(?:.*[^0-9])?([0-9]+)")
 
 
 def callback(directory: AnyPath, to: Union[str, Sequence[str]], **options: Any) -> Callable[[], None]:
@@ -37,8 +40,9 @@ def callback(directory: AnyPath, to: Union[str, Sequence[str]], **options: Any) 
 def newest_step(directory: AnyPath) -> Optional[str]:
     """Its name: a number, with or without a prefix. Errors: OSError."""
     with os.scandir(directory) as entries:
-        steps = {step_in(entry.name): entry.name for entry in entries if entry.is_dir() and _UNFINISHED not in entry.name}
-    return steps.get(max((step for step in steps if step is not None), default=None))
+        found = [(_STEP.fullmatch(entry.name), entry) for entry in entries if _UNFINISHED not in entry.name and entry.is_dir()]
+    steps = sorted(((int(number.group(1)), entry.path) for number, entry in found if number), reverse=True)
+    return next((os.path.basename(path) for _, path in steps if any(os.path.exists(os.path.join(path, mark)) for mark in _MARKS)), None)
 
 
 def _process() -> int:
