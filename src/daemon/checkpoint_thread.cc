@@ -25,6 +25,11 @@ void ring(int fd) {
   const uint64_t one = 1;
   static_cast<void>(::write(fd, &one, sizeof one) == sizeof one);  // it is readable already, else
 }
+// Of a path below a root: itself, or the nearest directory above it that is there.
+std::string existing_part(std::string path, const std::string& root_path) {
+  while (path.size() > root_path.size() && ::access(path.c_str(), F_OK) != 0) path.resize(path.rfind('/'));
+  return path;
+}
 void clear(int fd) {
   std::array<char, 4096> room{};
   while (::read(fd, room.data(), room.size()) > 0) {
@@ -69,8 +74,9 @@ void CheckpointThread::watch_by_inotify() {
   for (const CheckpointThreadConfig::Root& root : config_.roots) ::inotify_add_watch(inotify_, (root.path + "/.tideway/inbox").c_str(), IN_MOVED_TO);
 }
 
-// The directories themselves, which a trainer may make later or anew, and what is incomplete in them: the end of a save is seen where its last
-// file is written. What happened before one was watched has told nobody, so it is looked at once more.
+// The directories themselves, and what is incomplete in them: the end of a save is seen where its last file is written. A trainer may make one
+// later or anew, often with its first save: until then what there is of the way to it is watched. What happened before one was watched has told
+// nobody, so it is looked at once more.
 void CheckpointThread::watch_directories(Time now) {
   if (inotify_ < 0) return;
   std::map<std::string, int> watched;
@@ -78,7 +84,7 @@ void CheckpointThread::watch_directories(Time now) {
     const auto root = std::ranges::find(config_.roots, watch.config().root, &CheckpointThreadConfig::Root::name);
     if (root == config_.roots.end()) continue;
     const std::string top = watch.dir_path(root->path);
-    std::vector<std::string> dirs{top};
+    std::vector<std::string> dirs{existing_part(top, root->path)};
     for (const auto& [name, why] : watch.incomplete())
       if (dirs.size() <= kIncompleteWatched) dirs.emplace_back(top).append("/").append(name);
     for (const std::string& dir : dirs) {
