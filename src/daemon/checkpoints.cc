@@ -250,7 +250,7 @@ void Checkpoints::turn(Now now) {
   look_at_failed(now);
   for (CheckpointEvent& event : thread_->take_events()) on_event(event, now);
   for (const job::JobId& id : std::exchange(arrived_, {}))
-    if (const job::Job* job = parts_.table.find(id); job != nullptr && !job::is_over(job->state)) {
+    if (const job::Job* job = parts_.table.find(id); job != nullptr && !job::is_over(job->state) && !is_doomed(*job)) {
       supersede_older(*job, now);
       bound_pins(*job, now);
     }
@@ -379,6 +379,14 @@ void Checkpoints::submit_job(const InboxRequest& request, job::WallTime wall) {
 }
 
 // ---- afterwards ------------------------------------------------------------------------------------------------------------
+
+// What was published under its name is not replaced, so it will be refused there, as a last.ckpt that is saved again. Nobody gives way to that.
+bool Checkpoints::is_doomed(const job::Job& job) const {
+  return std::ranges::any_of(parts_.table.all(), [&](const auto& one) {
+    const job::Job& before = one.second;
+    return before.state == job::State::kPublished && before.removed == job::WallTime{} && before.spec.destination == job.spec.destination;
+  });
+}
 
 void Checkpoints::supersede_older(const job::Job& newer, Now now) {
   const job::JobId newer_id = newer.id;

@@ -113,6 +113,7 @@ class Checkpoints {
   void on_found(const Found& found, Now now);
   void on_inbox(const InboxRequest& request, Now now);
   void on_pointer(const PointerHeld& held, job::WallTime wall);
+  bool is_doomed(const job::Job& job) const;
   void supersede_older(const job::Job& newer, Now now);
   void give_way(const job::JobId& older, const job::JobId& newer, Now now);
   void bound_pins(const job::Job& newest, Now now);

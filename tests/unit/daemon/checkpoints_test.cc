@@ -110,6 +110,7 @@ class CheckpointsTest : public testing::Test {
     api::CheckpointRequest::Source source = api::CheckpointRequest::Source::kWhole;
     bool is_spare = false;
     std::map<std::string, std::string> labels = {};
+    std::optional<uint64_t> step = {};
   };
   // Nothing that the checkpoint thread has to say is listened to meanwhile.
   Status submit(const http::Caller& caller, const Asked& asked) {
@@ -120,6 +121,7 @@ class CheckpointsTest : public testing::Test {
     request.pin = asked.pin;
     request.source = asked.source;
     request.labels = asked.labels;
+    request.step = asked.step;
     std::optional<Status> status;
     checkpoints_->submit({request, caller}, now(), [&](const Result<std::string>& answer) { status = answer.ok() ? success() : Status(answer.error()); });
     if (asked.is_spare) comes([&] { return status.has_value(); });
@@ -172,6 +174,12 @@ class CheckpointsTest : public testing::Test {
     }
     return done();
   }
+  const job::Job* job_of_step(uint64_t step) const {
+    for (const auto& [id, job] : table_->all())
+      if (job.spec.step == step && job.state != job::State::kPublished) return &job;
+    return nullptr;
+  }
+  bool is_pinned(uint64_t step) const { return job_of_step(step) != nullptr && job_of_step(step)->hold == job::Hold::kPinned; }
   bool is_pinned(const http::Caller& owner) const { return job_of(owner) != nullptr && job_of(owner)->hold == job::Hold::kPinned; }
   bool has_failed(const http::Caller& owner) const { return job_of(owner) != nullptr && job_of(owner)->state == job::State::kFailed; }
 
@@ -378,6 +386,24 @@ TEST_F(CheckpointsTest, APinThatIsNotThereTakesNoRoomOfOneThatIs) {
   const auto long_one = submit(trainer_, {"mine/step-1", "p", api::CheckpointRequest::Source::kWhole, true, {{"why", std::string(job::kSpareRequestMax, 'a')}}});
   EXPECT_EQ(long_one.error().fault, Fault::kUsage) << "it is written again with each change of the job";
   EXPECT_TRUE(root_.exists(".tideway/pins/p/.metadata"));
+}
+
+// A name that is published is not replaced, so the second save under it ends as dest_exists; the one before it must arrive all the same.
+TEST_F(CheckpointsTest, NobodyGivesWayToACheckpointUnderANameThatIsPublished) {
+  store::Contents contents;
+  contents.jobs = {published(300)};
+  contents.jobs.front().spec.series = "mine";
+  contents.jobs.front().spec.destination = "wisconsin:data/there/last.ckpt";
+  checkpoints_.reset();
+  start(std::move(contents), {});
+  for (const char* name : {"mine/step-350", "mine/last.ckpt", "mine/step-450"}) save(name);
+  ASSERT_TRUE(submit(gateway_user_, {"mine/step-350"}).ok());
+  ASSERT_TRUE(comes([&] { return is_pinned(350); }));
+  ASSERT_TRUE(submit(gateway_user_, {.path = "mine/last.ckpt", .step = 400}).ok());
+  ASSERT_TRUE(comes([&] { return is_pinned(400); }));
+  EXPECT_EQ(job_of_step(350)->superseded_by, "");
+  ASSERT_TRUE(submit(gateway_user_, {"mine/step-450"}).ok());
+  EXPECT_TRUE(comes([&] { return job_of_step(350)->superseded_by == job_of_step(450)->id; })) << "to others it does";
 }
 
 // The command of a trainer that starts again, after the next checkpoint came.
