@@ -390,10 +390,10 @@ bool Checkpoints::is_doomed(const job::Job& job) const {
 
 void Checkpoints::supersede_older(const job::Job& newer, Now now) {
   const job::JobId newer_id = newer.id;
-  std::vector<job::JobId> older;
+  std::vector<Live> live;
   for (const job::JobId& id : live_)
-    if (const job::Job* job = parts_.table.find(id); job != nullptr && gives_way(*job, parts_.runner.progress(id), newer)) older.push_back(id);
-  for (const job::JobId& id : older) give_way(id, newer_id, now);
+    if (const job::Job* job = parts_.table.find(id)) live.push_back({job, parts_.runner.progress(id)});
+  for (const job::JobId& id : giving_way(std::move(live), heirs_among(parts_.table.by_number()), newer)) give_way(id, newer_id, now);
 }
 
 void Checkpoints::give_way(const job::JobId& older, const job::JobId& newer, Now now) {
