@@ -198,6 +198,8 @@ void CheckpointThread::take(CheckpointOrder order, Time now) {
     this->drop(*drop);
   } else if (const auto* look = std::get_if<LookAtPin>(&order)) {
     look_at_pin(*look);
+  } else if (const auto* save = std::get_if<LookAtSave>(&order)) {
+    look_at_save(*save);
   } else if (const auto* answer = std::get_if<AnswerInbox>(&order)) {
     const auto inbox = std::ranges::find(inboxes_, answer->root, &Inbox::root_name);
     if (inbox != inboxes_.end()) inbox->answer(answer->submission_id, answer->text);
@@ -225,6 +227,18 @@ void CheckpointThread::drop(const DropPin& order) {
 void CheckpointThread::look_at_pin(const LookAtPin& order) {
   const session::RootPtr root = root_named(order.root);
   say(PinSeen{order.number, root == nullptr ? Status(Error{Fault::kUsage, "there is no root \"" + order.root + '"', "see GET /v1/roots"}) : check_owner_of_pin(*root, order.pin, order.owner)});
+}
+
+void CheckpointThread::look_at_save(const LookAtSave& order) {
+  const session::RootPtr root = root_named(order.root);
+  SaveSeen seen{order.number, {}};
+  if (root != nullptr) {
+    const auto listing = order.pin.empty() ? list_checkpoint({*root, order.name, order.name}) : list_pin(*root, order.pin, order.name);
+    if (listing.ok())
+      for (const checkpoint::File& file : listing.value().files)
+        seen.written = std::max(seen.written, job::WallTime(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::nanoseconds(file.mtime_ns))));
+  }
+  say(seen);
 }
 
 // Rewritten in place, so it counts when the copy and a second look agree.

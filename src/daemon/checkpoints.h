@@ -51,6 +51,7 @@ class Checkpoints {
     const api::CheckpointRequest& request;
     const http::Caller& caller;
     enum class Pin : uint8_t { kUnseen, kSeen } pin = Pin::kUnseen;  // kSeen: on disk, and the caller's
+    std::optional<job::WallTime> written = {};                       // the newest of its files, once somebody has looked
   };
   void submit(const Submission& submission, Now now, Answer answer);
 
@@ -100,7 +101,7 @@ class Checkpoints {
   void take_up();
   Result<std::vector<JobTable::Submission>> read(const Submission& submission) const;
   Status check_pin(const Submission& submission) const;
-  const job::Job* known_job(const JobTable::Submission& submission) const;
+  const job::Job* known_job(const JobTable::Submission& submission, std::optional<job::WallTime> written) const;
   void need(const job::Job& job);
   void follow(const std::vector<JobTable::Taken>& taken);
   void follow_growing(const std::vector<JobTable::Taken>& taken);
@@ -127,8 +128,11 @@ class Checkpoints {
   std::string accepted(const std::vector<job::JobId>& ids, job::State before) const;
   const job::Job* waiting_job(const job::SparePin& spare) const;
   void submit_known(const Submission& submission, std::vector<job::JobId> ids, Now now, Answer answer);
+  std::optional<uint64_t> ask(const Submission& submission, const Answer& answer);  // the number of the question; none: it is answered
   void ask_for_pin(const Submission& submission, const Answer& answer);
+  void ask_when_written(const Submission& submission, const Answer& answer);
   void on_pin_seen(const PinSeen& seen, Now now);
+  void on_save_seen(const SaveSeen& seen, Now now);
   bool add_spare(const job::JobId& id, const job::SparePin& spare, job::WallTime wall);
   void forget_spare(const job::JobId& id, const job::SparePin& spare, job::WallTime wall);
   void drop_spare(const job::SparePin& spare);
@@ -159,12 +163,13 @@ class Checkpoints {
   std::vector<job::JobId> left_spares_;                // an earlier process did not get to those of these
   std::map<job::JobId, Time> failed_;                  // that have spares yet, and when those are submitted again
   std::set<PinKey> unstored_;                          // spares that the store has not answered for
-  struct AskedPin {
+  struct Asked {
     api::CheckpointRequest request;
     http::Caller caller;
     Answer answer;
+    std::optional<job::WallTime> written;
   };
-  std::map<uint64_t, AskedPin> asked_;                 // by the number of the question
+  std::map<uint64_t, Asked> asked_;                    // what waits for a look at the disk, by the number of the question
   uint64_t last_asked_ = 0;
   uint64_t pins_made_ = 0, pins_guarded_ = 0;
 };

@@ -108,7 +108,7 @@ class CheckpointsTest : public testing::Test {
   struct Asked {
     std::string path, pin = "";
     api::CheckpointRequest::Source source = api::CheckpointRequest::Source::kWhole;
-    bool is_spare = false;
+    bool is_looked_at = false;  // before it is answered
     std::map<std::string, std::string> labels = {};
     std::optional<uint64_t> step = {};
   };
@@ -124,7 +124,7 @@ class CheckpointsTest : public testing::Test {
     request.step = asked.step;
     std::optional<Status> status;
     checkpoints_->submit({request, caller}, now(), [&](const Result<std::string>& answer) { status = answer.ok() ? success() : Status(answer.error()); });
-    if (asked.is_spare) comes([&] { return status.has_value(); });
+    if (asked.is_looked_at) comes([&] { return status.has_value(); });
     pollfd fd{store_->wait_fd(), POLLIN, 0};
     while (!status && ::poll(&fd, 1, kPatienceMs) == 1) store_->take_results();
     return status.value();
@@ -158,6 +158,15 @@ class CheckpointsTest : public testing::Test {
     job.spec.checkpoint.emplace().path = job.spec.sources.front();
     job.outcome.emplace();
     return job;
+  }
+  // An hour ago, from mine/.
+  void start_with_published_step_7() {
+    store::Contents contents;
+    contents.jobs = {published(7)};
+    contents.jobs.front().spec.series = "mine";
+    contents.jobs.front().started = read_wall_clock() - std::chrono::hours(1);
+    checkpoints_.reset();
+    start(std::move(contents), {});
   }
   const job::Job* job_of(const http::Caller& owner) const {
     for (const auto& [id, job] : table_->all())
@@ -404,6 +413,29 @@ TEST_F(CheckpointsTest, NobodyGivesWayToACheckpointUnderANameThatIsPublished) {
   EXPECT_EQ(job_of_step(350)->superseded_by, "");
   ASSERT_TRUE(submit(gateway_user_, {"mine/step-450"}).ok());
   EXPECT_TRUE(comes([&] { return job_of_step(350)->superseded_by == job_of_step(450)->id; })) << "to others it does";
+}
+
+// Behind a roll-back a training saves a step again. Its hook must not hear that it is published: other bytes are.
+TEST_F(CheckpointsTest, APublishedStepThatIsSavedAgainIsAnotherCheckpointAndOneThatIsToldAgainIsNot) {
+  start_with_published_step_7();
+  save("mine/step-7");
+  for (const char* name : {"/__0_0.distcp", "/.metadata"}) std::filesystem::last_write_time(root_ / (std::string("mine/step-7") + name), std::filesystem::file_time_type::clock::now() - std::chrono::hours(2));
+  ASSERT_TRUE(submit(gateway_user_, {.path = "mine/step-7", .is_looked_at = true}).ok());
+  EXPECT_EQ(table_->all().size(), 1U) << "it is the one that was sent";
+  save("mine/step-7");
+  for (const char* which : {"once", "again"}) {
+    ASSERT_TRUE(submit(gateway_user_, {.path = "mine/step-7", .is_looked_at = true}).ok());
+    EXPECT_EQ(table_->all().size(), 2U) << which;
+  }
+  EXPECT_TRUE(comes([&] { return is_pinned(7); }));
+}
+
+TEST_F(CheckpointsTest, APublishedStepThatIsSavedAgainIsKnownByThePinOfItsTrainer) {
+  start_with_published_step_7();
+  make_pin("p", trainer_);
+  ASSERT_TRUE(submit(trainer_, {.path = "mine/step-7", .pin = "p", .is_looked_at = true}).ok());
+  EXPECT_TRUE(comes([&] { return is_pinned(trainer_); }));
+  EXPECT_EQ(job_of(trainer_)->pin, "p");
 }
 
 // The command of a trainer that starts again, after the next checkpoint came.
