@@ -80,10 +80,10 @@ Result<job::Spec> common_spec(const api::CheckpointRequest& request, const RootP
 
 }  // namespace
 
-Result<std::unique_ptr<Checkpoints>> Checkpoints::start(const Parts& parts, CheckpointThreadConfig config) {
+Result<std::unique_ptr<Checkpoints>> Checkpoints::start(const Parts& parts, CheckpointThreadConfig config, job::WallTime now) {
   std::vector<WatchConfig> watches;
   for (const CheckpointThreadConfig::Watch& watch : config.watches) watches.push_back(watch.config);
-  std::unique_ptr<Checkpoints> made(new Checkpoints(parts, std::move(watches)));
+  std::unique_ptr<Checkpoints> made(new Checkpoints(parts, std::move(watches), now));
   for (CheckpointThreadConfig::Watch& watch : config.watches) watch.known = made->known_names(watch.config);
   auto thread = CheckpointThread::start(std::move(config));
   if (!thread.ok()) return std::move(thread).error();

@@ -45,7 +45,7 @@ class Checkpoints {
   };
 
   // Errors: overloaded.
-  static Result<std::unique_ptr<Checkpoints>> start(const Parts& parts, CheckpointThreadConfig config);
+  static Result<std::unique_ptr<Checkpoints>> start(const Parts& parts, CheckpointThreadConfig config, job::WallTime now);
 
   struct Submission {
     const api::CheckpointRequest& request;
@@ -85,7 +85,7 @@ class Checkpoints {
   struct Counts {
     uint64_t pinned = 0, guarded = 0;  // since the start; guarded: read in place
     size_t inbox_pending = 0;
-    std::map<std::string, job::WallTime> saved_at;  // by series, of the newest that is published, else of the first
+    std::map<std::string, job::WallTime> saved_at;  // by series, of the newest that is published, else of the first; of a watch that has found none, its start
     std::map<std::string, std::chrono::milliseconds> rpo;  // by series, where it has one
   };
   Counts counts() const;
@@ -97,7 +97,8 @@ class Checkpoints {
     uint32_t owner = 0;  // uid that must have made it; 0: anybody may
     auto operator<=>(const PinKey&) const = default;
   };
-  Checkpoints(const Parts& parts, std::vector<WatchConfig> watches) : parts_(parts), search_(parts.peers), retention_(parts.peers, parts.table), ahead_({parts.roots, parts.peers, parts.table, parts.runner}), watches_(std::move(watches)) {}
+  Checkpoints(const Parts& parts, std::vector<WatchConfig> watches, job::WallTime now)
+      : parts_(parts), search_(parts.peers), retention_(parts.peers, parts.table), ahead_({parts.roots, parts.peers, parts.table, parts.runner}), watches_(std::move(watches)), begun_(now) {}
   void take_up();
   Result<std::vector<JobTable::Submission>> read(const Submission& submission) const;
   Status check_pin(const Submission& submission) const;
@@ -154,6 +155,7 @@ class Checkpoints {
   Retention retention_;
   Ahead ahead_;
   std::vector<WatchConfig> watches_;
+  job::WallTime begun_;
   std::unique_ptr<CheckpointThread> thread_;
   std::set<job::JobId> live_;                          // checkpoints and pointers that are not over
   std::map<PinKey, std::set<job::JobId>> pins_;        // by whom they are needed

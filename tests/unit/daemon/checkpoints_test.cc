@@ -85,7 +85,7 @@ class CheckpointsTest : public testing::Test {
     store_ = StoreThread::start(std::make_unique<LimitedStore>(disk_)).value();
     intake_.emplace(Intake::Parts{*table_, *store_});
     thread.roots.push_back({"data", root_.path().string(), gateway_->roots().find("data", storage::Side::kSource)});
-    checkpoints_ = Checkpoints::start({gateway_->roots(), *peers_, *table_, *runner_, *intake_, grants_}, std::move(thread)).value();
+    checkpoints_ = Checkpoints::start({gateway_->roots(), *peers_, *table_, *runner_, *intake_, grants_}, std::move(thread), read_wall_clock()).value();
   }
   // As after kill -9: what is known is what the store was told.
   void restart(CheckpointThreadConfig thread = {}) {
@@ -413,6 +413,38 @@ TEST_F(CheckpointsTest, NobodyGivesWayToACheckpointUnderANameThatIsPublished) {
   EXPECT_EQ(job_of_step(350)->superseded_by, "");
   ASSERT_TRUE(submit(gateway_user_, {"mine/step-450"}).ok());
   EXPECT_TRUE(comes([&] { return job_of_step(350)->superseded_by == job_of_step(450)->id; })) << "to others it does";
+}
+
+// Such as one of deepspeed whose world nobody has said: it is not to look as well as one that is replicated.
+TEST_F(CheckpointsTest, AWatchThatHasFoundNothingCompleteHasItsAgeAndObjective) {
+  root_.write("mine/step-1/__0_0.distcp", "shard");
+  CheckpointThreadConfig thread;
+  WatchConfig watch;
+  watch.root = "data";
+  watch.dir = ObjectName::from_text("mine").value();
+  watch.series = "llm7";
+  watch.rpo = std::chrono::minutes(30);
+  watch.format.kind = checkpoint::Kind::kDcp;
+  thread.watches.push_back({watch, {}});
+  const job::WallTime before = read_wall_clock();
+  checkpoints_.reset();
+  start({}, std::move(thread));
+  const Checkpoints::Counts counts = checkpoints_->counts();
+  ASSERT_TRUE(counts.saved_at.contains("llm7"));
+  EXPECT_GE(counts.saved_at.at("llm7"), before);
+  EXPECT_LE(counts.saved_at.at("llm7"), read_wall_clock());
+  EXPECT_EQ(counts.rpo.at("llm7"), std::chrono::minutes(30));
+}
+
+TEST_F(CheckpointsTest, ARequestInTheInboxIsPendingUntilItIsAnswered) {
+  save("mine/step-1");
+  EXPECT_EQ(checkpoints_->counts().inbox_pending, 0U);
+  root_.write("draft", R"({"path":"data:mine/step-1","format":"dcp","to":["wisconsin:data/there"]})");
+  std::filesystem::rename(root_ / "draft", root_ / ".tideway/inbox/asked.json");
+  for (int waited = 0; waited < kPatienceMs && checkpoints_->counts().inbox_pending == 0; waited += 10) ::poll(nullptr, 0, 10);  // nobody answers meanwhile
+  EXPECT_EQ(checkpoints_->counts().inbox_pending, 1U);
+  EXPECT_TRUE(comes([&] { return checkpoints_->counts().inbox_pending == 0; }));
+  EXPECT_TRUE(root_.exists(".tideway/inbox/asked.status.json"));
 }
 
 // Behind a roll-back a training saves a step again. Its hook must not hear that it is published: other bytes are.
