@@ -137,29 +137,6 @@ ask GET '/v1/checkpoints?series=other' | grep -q '"state":"removed"' || fail "wh
 ask POST /v1/checkpoints "${request/'"member":[0,1]'/'"member":[1,2]'}" | grep -q '^400 .*"code":"unsupported".*member' || fail "members were accepted"; pass
 ask POST /v1/checkpoints "${request/dcp/pickle}" | grep -q '^400 .*format' || fail "a format that is none was accepted"; pass
 
-# ---- a step that is saved again behind a roll-back ------------------------------------------------------------------------------
-mkdir -p "$here/rolled"
-hand_over() { ask POST /v1/checkpoints '{"series":"rolled","path":"data:rolled/step-300","format":"dcp","to":["wisconsin:data/rolled"]}' | grep -o '"id":"[0-9a-f]*"' | cut -d '"' -f 4; }
-ends() { # JOB STATE
-  for _ in $(seq 200); do ask GET "/v1/jobs/$1" | grep -q "\"state\":\"$2\"" && break; sleep 0.05; done
-  ask GET "/v1/jobs/$1" | grep -q "\"state\":\"$2\"" || fail "it is not $2: $(ask GET "/v1/jobs/$1")"; pass
-}
-python3 "$trainer" save "$here/rolled/step-300" 1
-first=$(hand_over)
-ends "$first" published
-[ "$(hand_over)" = "$first" ] || fail "the same save became another job"; pass
-# By a clock that is ahead it looks like another save, and is found there.
-rm -r "$here/rolled/step-300" "$work/wisconsin/data/rolled"
-python3 "$trainer" save "$here/rolled/step-300" 1
-touch -d '1 hour' "$here/rolled/step-300/"__*.distcp "$here/rolled/step-300/.metadata"
-ends "$(hand_over)" published
-ends "$(hand_over)" published
-python3 "$trainer" save "$here/rolled/other" 2 && rm -r "$here/rolled/step-300" && mv "$here/rolled/other" "$here/rolled/step-300"
-again=$(hand_over)
-ends "$again" failed
-ask GET "/v1/jobs/$again" | grep -q '"code":"dest_exists"' || fail "another save of a published step ended so: $(ask GET "/v1/jobs/$again")"; pass
-python3 "$trainer" check "$work/wisconsin/data/rolled/step-300"; pass
-
 # ---- one that is sent while it is written -------------------------------------------------------------------------------------
 tideway bwlimit off > /dev/null
 growing=$here/grown/step-700
@@ -245,6 +222,46 @@ if [ "$(id -u)" -eq 0 ] && command -v setpriv > /dev/null; then
   done
   stranger POST /v1/checkpoints "${wanted/step-1/step-2},\"pin\":\"not-yours\"}" | grep -q '^403 .*"code":"denied"' || fail "a pin that is in use was given to a stranger"; pass
 fi
+
+# ---- a step that is saved again behind a roll-back ------------------------------------------------------------------------------
+tideway bwlimit off > /dev/null
+mkdir -p "$here/rolled"
+hand_over() { # SERIES NAME
+  ask POST /v1/checkpoints '{"series":"'"$1"'","path":"data:'"$1/$2"'","format":"dcp","to":["wisconsin:data/'"$1"'"]}' | grep -o '"id":"[0-9a-f]*"' | cut -d '"' -f 4
+}
+ends() { # JOB STATE
+  for _ in $(seq 200); do ask GET "/v1/jobs/$1" | grep -q "\"state\":\"$2\"" && break; sleep 0.05; done
+  ask GET "/v1/jobs/$1" | grep -q "\"state\":\"$2\"" || fail "it is not $2: $(ask GET "/v1/jobs/$1")"; pass
+}
+python3 "$trainer" save "$here/rolled/step-300" 1
+first=$(hand_over rolled step-300)
+ends "$first" published
+[ "$(hand_over rolled step-300)" = "$first" ] || fail "the same save became another job"; pass
+# By a clock that is ahead it looks like another save, and is found there.
+rm -r "$here/rolled/step-300" "$work/wisconsin/data/rolled"
+python3 "$trainer" save "$here/rolled/step-300" 1
+touch -d '1 hour' "$here/rolled/step-300/"__*.distcp "$here/rolled/step-300/.metadata"
+ends "$(hand_over rolled step-300)" published
+ends "$(hand_over rolled step-300)" published
+python3 "$trainer" save "$here/rolled/other" 2 && rm -r "$here/rolled/step-300" && mv "$here/rolled/other" "$here/rolled/step-300"
+again=$(hand_over rolled step-300)
+ends "$again" failed
+ask GET "/v1/jobs/$again" | grep -q '"code":"dest_exists"' || fail "another save of a published step ended so: $(ask GET "/v1/jobs/$again")"; pass
+python3 "$trainer" check "$work/wisconsin/data/rolled/step-300"; pass
+
+# ---- saves that come faster than half of one crosses ----------------------------------------------------------------------------
+tideway bwlimit 2Mbit > /dev/null
+mkdir -p "$here/fast"
+fast=()
+for step in 1 2 3; do
+  python3 "$trainer" save "$here/fast/step-$step" "$step"
+  fast+=("$(hand_over fast "step-$step")")
+  ends "${fast[-1]}" running
+done
+ends "${fast[0]}" cancelled
+ends "${fast[1]}" running  # in its place, so not a second time
+tideway bwlimit off > /dev/null
+arrives "$work/wisconsin/data/fast/step-2" "$work/wisconsin/data/fast/step-3"
 
 # ---- restore -------------------------------------------------------------------------------------------------------------------
 tideway bwlimit off > /dev/null
