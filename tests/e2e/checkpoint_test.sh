@@ -109,6 +109,7 @@ pass
 # ---- a hook with its own pin, its pointer, and the inbox ---------------------------------------------------------------------
 mkdir -p "$here/other"
 python3 "$trainer" save "$here/other/global_step500" 500
+ln -s .metadata "$here/other/global_step500/.link" && mkdir "$here/other/global_step500/.empty"
 echo global_step500 > "$here/other/latest"
 cp -a "$here/other/global_step500" "$here/.tideway/pins/hook-1"
 request='{"submission_id":"hook-1","series":"other","path":"data:other/global_step500","pin":"hook-1","format":"dcp","to":["wisconsin:data/other"],"deadline":"2099-01-01T00:00:00Z","publish":"rename","pointers":["latest"],"supersede":"latest","keep":1,"member":[0,1],"labels":{}}'
@@ -117,6 +118,8 @@ first=$(ask POST /v1/checkpoints "$request")
 case $first in "202 "*'"id"'*) pass ;; *) fail "the hook was answered $first" ;; esac
 [ "$(ask POST /v1/checkpoints "$request" | grep -o '"id":"[0-9a-f]*"')" = "$(grep -o '"id":"[0-9a-f]*"' <<< "$first")" ] || fail "the same submission became another job"; pass
 arrives "$work/wisconsin/data/other/global_step500"
+[ "$(readlink "$work/wisconsin/data/other/global_step500/.link")" = .metadata ] || fail "the link in the hook's pin did not arrive"; pass
+[ -d "$work/wisconsin/data/other/global_step500/.empty" ] || fail "the empty directory in the hook's pin did not arrive"; pass
 # When it has to be there goes with the job, of a hook as of a watch.
 ask GET "/v1/jobs/$(grep -o '"id":"[0-9a-f]*"' <<< "$first" | cut -d '"' -f 4)" | grep -q '"deadline":"2099-01-01T00:00:00' || fail "the hook's deadline did not reach its job"; pass
 ask GET '/v1/jobs?limit=1000' | python3 -c 'import json, sys; jobs = [job["spec"] for job in json.loads(sys.stdin.read()[4:])["jobs"] if job["spec"].get("series") == "llm7"]; sys.exit(not jobs or not all(spec.get("deadline") for spec in jobs))' || fail "the watch's deadline did not reach its jobs"; pass
