@@ -466,7 +466,7 @@ TEST_F(CheckpointsTest, APublishedStepThatIsSavedAgainIsKnownByThePinOfItsTraine
   start_with_published_step_7();
   make_pin("p", trainer_);
   ASSERT_TRUE(submit(trainer_, {.path = "mine/step-7", .pin = "p", .is_looked_at = true}).ok());
-  EXPECT_TRUE(comes([&] { return is_pinned(trainer_); }));
+  ASSERT_TRUE(comes([&] { return is_pinned(trainer_); }));
   EXPECT_EQ(job_of(trainer_)->pin, "p");
 }
 

@@ -72,8 +72,8 @@ TEST(Supersede, D11SavesThatComeFasterThanHalfOfOneCrossesStarveNoSeries) {
   std::vector<job::Job> jobs;
   jobs.reserve(kSaves);
   std::map<uint64_t, const job::Job*> by_number;
-  std::map<job::JobId, double> there;  // of 1
-  uint64_t published = 0;              // the newest
+  std::map<job::JobId, double> there;       // of 1
+  uint64_t published = 0, behind_most = 0;  // the newest, and how many saves there were behind it
   for (uint64_t step = 1; step <= kSaves; ++step) {
     job::Job& newer = jobs.emplace_back(checkpoint_of(step));
     newer.id = std::to_string(step);
@@ -92,8 +92,9 @@ TEST(Supersede, D11SavesThatComeFasterThanHalfOfOneCrossesStarveNoSeries) {
       job.state = job::State::kPublished;
       published = *job.spec.step;
     }
-    EXPECT_LE(step - published, 4 * kPeriods) << "what is there is too old";
+    behind_most = std::max(behind_most, step - published);
   }
+  EXPECT_LE(behind_most, 4 * kPeriods);
   EXPECT_GT(published, kSaves / 2);
 }
 
