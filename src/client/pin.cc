@@ -11,6 +11,7 @@
 
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 #include <filesystem>
 #include <system_error>
@@ -22,11 +23,17 @@ namespace fs = std::filesystem;
 
 constexpr uint64_t kCopiedMax = 1 << 20;  // bytes; markers, JSON and trackers are below it
 constexpr mode_t kFolderMode = 02770;     // setgid, so that what is below belongs to the gateway's group, too
-constexpr size_t kFilesMax = 1'000'000;   // of one checkpoint
+constexpr size_t kEntriesMax = 1'000'000; // of one checkpoint
 constexpr size_t kCopyPart = 64 << 10;
 
 FileLook look_of(const struct stat& status) {
-  return {static_cast<uint64_t>(status.st_size), int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec};
+  return {static_cast<uint64_t>(status.st_size), int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec, {}};
+}
+
+std::string target_of(const std::string& link) {
+  std::array<char, PATH_MAX> text;
+  const ssize_t size = ::readlink(link.c_str(), text.data(), text.size());
+  return {text.data(), size < 0 ? 0 : static_cast<size_t>(size)};
 }
 
 class Open {
@@ -64,7 +71,7 @@ bool keep_attributes(int from, int to) {
   return ::futimens(to, times) == 0;
 }
 
-bool hold(const std::string& source, const std::string& target, uint64_t size) {
+bool hold_file(const std::string& source, const std::string& target, uint64_t size) {
   const Open from(source, O_RDONLY | O_NOFOLLOW);
   if (from.fd() < 0) return false;
   {
@@ -75,6 +82,11 @@ bool hold(const std::string& source, const std::string& target, uint64_t size) {
   return size > kCopiedMax && ::unlink(target.c_str()) == 0 && ::link(source.c_str(), target.c_str()) == 0;
 }
 
+bool hold(const std::string& source, const std::string& target, const FileLook& look) {
+  return look.target.empty() ? hold_file(source, target, look.size) : ::symlink(look.target.c_str(), target.c_str()) == 0;
+}
+
+// Those in a name: all that is before its last slash.
 bool make_folders(const std::string& top, const std::string& name) {
   for (size_t slash = name.find('/'); slash != name.npos; slash = name.find('/', slash + 1)) {
     const std::string folder = top + '/' + name.substr(0, slash);
@@ -100,8 +112,14 @@ Listing list_files(const std::string& path, std::optional<std::string>& trouble)
   } else {
     std::error_code error;
     const auto end = fs::recursive_directory_iterator();
-    for (auto at = fs::recursive_directory_iterator(path, error); !error && at != end && found.size() < kFilesMax; at.increment(error))
-      if (::lstat(at->path().c_str(), &status) == 0 && S_ISREG(status.st_mode)) found[at->path().string().substr(path.size() + 1)] = look_of(status);
+    for (auto at = fs::recursive_directory_iterator(path, error); !error && at != end && found.size() < kEntriesMax; at.increment(error)) {
+      const std::string& one = at->path().native();
+      if (::lstat(one.c_str(), &status) != 0) continue;
+      const std::string name = one.substr(path.size() + 1);
+      if (S_ISDIR(status.st_mode)) found[name + '/'] = {};
+      else if (S_ISREG(status.st_mode)) found[name] = look_of(status);
+      else if (S_ISLNK(status.st_mode)) (found[name] = look_of(status)).target = target_of(one);
+    }
     if (error) trouble = path + ": " + error.message();
   }
   return found;
@@ -117,7 +135,7 @@ std::optional<std::string> make_pin(const std::string& path, const Listing& list
     std::string source = path, target = draft;
     if (!name.empty()) source.append("/").append(name);
     target.append("/").append(name.empty() ? name_of(path) : name);
-    is_held = make_folders(draft, name) && hold(source, target, look.size);
+    is_held = make_folders(draft, name) && (name.ends_with('/') || hold(source, target, look));
   }
   if (is_held && ::rename(draft.c_str(), into.c_str()) == 0) return std::nullopt;
   std::string trouble = into + ": " + std::strerror(errno);

@@ -2,7 +2,8 @@
 //
 // Holds a checkpoint for as long as it takes to send it, in <root>/.tideway/pins/<id>/, made by the trainer's user: files up to 1 MiB are
 // copied; larger ones share their blocks where the file system can (FICLONE), else they are hard links, which outlive a deletion
-// and not a rewrite in place: that the gateway notices. The group of the folder above lets the gateway remove it.
+// and not a rewrite in place: that the gateway notices. Symbolic links and empty directories are made anew; which links are sent the gateway
+// decides. The group of the folder above lets the gateway remove it.
 // Thread: the queue's; it blocks.
 #pragma once
 #include <cstdint>
@@ -15,9 +16,11 @@ namespace tideway::client {
 struct FileLook {
   uint64_t size = 0;
   int64_t mtime_ns = 0;
+  std::string target;  // of a symbolic link; empty: it is none
   bool operator==(const FileLook&) const = default;
 };
-// The files below a directory by their names, or one file under "". `trouble`: why nothing is there.
+// What is below a directory by its name: files, links, and directories with a slash behind, whose look says nothing. Or one file under "".
+// `path`: without links. `trouble`: why nothing is there.
 using Listing = std::map<std::string, FileLook>;
 Listing list_files(const std::string& path, std::optional<std::string>& trouble);
 

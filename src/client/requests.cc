@@ -143,11 +143,12 @@ std::optional<std::chrono::nanoseconds> CheckpointRequest::step() {
 
 CheckpointRequest::Holding CheckpointRequest::hold() {
   if (is_held_ || is_named(wish_.path)) return Holding::kDone;
-  const auto place = wish_.is_pinned ? place_of(wish_.path, *line_) : std::nullopt;
+  real_ = real_path(wish_.path);
+  const auto place = wish_.is_pinned ? place_of(real_, *line_) : std::nullopt;
   for (size_t tries = 0; !is_held_ && tries < kPinTriesMax; ++tries) {
     std::optional<std::string> trouble;
-    Listing files = list_files(wish_.path, trouble);
-    if (departures_ && departures_->follow(wish_.path, files)) files = list_files(wish_.path, trouble);  // what left in between is told by neither
+    Listing files = list_files(real_, trouble);
+    if (departures_ && departures_->follow(real_, files)) files = list_files(real_, trouble);  // what left in between is told by neither
     if (is_refused(files)) return Holding::kRefused;
     if (!place) return Holding::kDone;
     is_held_ = !trouble && make_pin_of(*place, files);
@@ -163,7 +164,7 @@ bool CheckpointRequest::is_refused(const Listing& files) {
   const auto gone = departures_ ? departures_->missing_in(files) : std::nullopt;
   if (gone)
     refuse(trouble_of(Fault::kSourceVanished, wish_.path + ": " + *gone + " was taken away before it could be held", "let the trainer keep more checkpoints than the last one"));
-  else if (::lstat(wish_.path.c_str(), &status) != 0)
+  else if (::stat(wish_.path.c_str(), &status) != 0)
     refuse(trouble_of(Fault::kSourceMissing, wish_.path + " is not there", "call when the checkpoint is written"));
   else
     return false;
@@ -174,9 +175,9 @@ bool CheckpointRequest::make_pin_of(const Place& place, const Listing& files) {
   const std::string pins = pins_of(place.root.path), pin = pins + '/' + ticket_->id();
   std::optional<std::string> trouble;
   if (!is_directory(pins)) trouble = pins + " is not there";
-  else trouble = make_pin(wish_.path, files, pin);
+  else trouble = make_pin(real_, files, pin);
   std::optional<std::string> gone;
-  const bool is_same = list_files(wish_.path, gone) == files && !gone;
+  const bool is_same = list_files(real_, gone) == files && !gone;
   if (!is_same) {
     if (!trouble) drop_pin(pin);
     return false;
@@ -191,7 +192,7 @@ bool CheckpointRequest::make_pin_of(const Place& place, const Listing& files) {
 }
 
 Reply CheckpointRequest::body() {
-  Reply path = address(wish_.path);
+  Reply path = address(source());
   if (!path.ok()) return path;
   const std::string text = path.json.get<std::string>();
   const size_t colon = text.find(':');

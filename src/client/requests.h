@@ -106,7 +106,7 @@ class CheckpointRequest : public Request {
  protected:
   const char* target() const override { return "/v1/checkpoints"; }
   Reply body() override;
-  std::string inbox() const override { return inbox_above(wish_.path, line_->settings.inbox); }
+  std::string inbox() const override { return inbox_above(source(), line_->settings.inbox); }
   void on_refused() override;
 
   enum class Holding { kDone, kRefused, kLater };  // kDone: also where it is read in place
@@ -115,10 +115,12 @@ class CheckpointRequest : public Request {
   std::string pin() const { return pin_.empty() ? pin_ : name_of(pin_); }
 
  private:
+  const std::string& source() const { return real_.empty() ? wish_.path : real_; }
   bool is_refused(const Listing& files);
   bool make_pin_of(const Place& place, const Listing& files);  // false: it changed meanwhile
 
   const CheckpointWish wish_;
+  std::string real_;  // what the path led to when it was looked at: a link such as `latest` may lead elsewhere by the time it is sent
   std::optional<Departures> departures_;  // until it is held
   std::string pin_;
   bool is_held_ = false;

@@ -217,6 +217,10 @@ void note_unused(GatewayConfig& config) {
   for (const Grant& grant : config.grants)
     if (grant.peer.kind != IdentityPattern::Kind::kGateway && config.listen.api.empty())
       config.notes.push_back(grant.at + ": the [[grant]] for " + grant.peer.text + " has no effect without api in [listen]");
+  for (const Watch& watch : config.watches)
+    if (watch.format == "deepspeed" && watch.world == 0)
+      config.notes.push_back(watch.at + ": the [[watch]] of " + watch.series + " has no effect without world: files of deepspeed do not tell how many processes save, so none of its "
+                                        "checkpoints counts as complete; set world, or let a hook hand them over");
 }
 
 // The sections that a reload does not touch, but for these keys in them.

@@ -238,7 +238,7 @@ struct GatewayConfig {
   Phase phase;
   std::vector<Training> trainings;
   std::vector<Watch> watches;
-  std::vector<std::string> notes;  // keys that are accepted and not used yet
+  std::vector<std::string> notes;  // what is accepted and has no effect
   std::vector<std::string> fixed;  // sections that are read at the start only, each as "[name] " and its text
 
   const Root* root_named(std::string_view name) const;

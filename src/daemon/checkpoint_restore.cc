@@ -68,6 +68,8 @@ std::vector<api::CheckpointRow> Checkpoints::list(const Interest& interest) cons
 Checkpoints::Counts Checkpoints::counts() const {
   Counts counts{pins_made_, pins_guarded_, thread_->inbox_pending(), {}, {}};
   std::map<std::string, uint64_t> newest;  // published step
+  for (const WatchConfig& watch : watches_)
+    if (watch.rpo) counts.rpo[watch.series] = *watch.rpo;
   for (const auto& [id, job] : parts_.table.all()) {
     if (!is_checkpoint(job)) continue;
     if (job.spec.rpo) counts.rpo[job.spec.series] = *job.spec.rpo;
@@ -81,6 +83,7 @@ Checkpoints::Counts Checkpoints::counts() const {
       saved = job.created;
     }
   }
+  for (const WatchConfig& watch : watches_) counts.saved_at.try_emplace(watch.series, begun_);  // found nothing, or nothing complete
   return counts;
 }
 

@@ -2,7 +2,7 @@
 //
 // Trainers' pins of checkpoints that another job is to hold. Each is spared, in the record of that job, until it holds the checkpoint: the
 // trainer may delete it meanwhile. Where that comes to nothing the checkpoint is submitted again from the spared pin, as it was asked for
-// then. And pins that nobody names any more.
+// then. And pins that nobody names any more; and what is asked of the disk before a request can be answered.
 #include "base/log.h"
 #include "daemon/checkpoints.h"
 
@@ -13,7 +13,7 @@ namespace tideway::daemon {
 namespace {
 
 constexpr Duration kSubmitAgain = std::chrono::seconds(5);  // a spare that was refused for the moment
-constexpr size_t kPinsAskedMax = 256;                       // questions to the disk at once
+constexpr size_t kAskedMax = 256;                           // questions to the disk at once
 
 bool is_same_pin(const job::SparePin& a, const job::SparePin& b) { return a.pin == b.pin && a.owner == b.owner; }
 
@@ -72,19 +72,40 @@ void Checkpoints::submit_known(const Submission& submission, std::vector<job::Jo
   });
 }
 
+std::optional<uint64_t> Checkpoints::ask(const Submission& submission, const Answer& answer) {
+  if (asked_.size() >= kAskedMax) {
+    answer(Error{Fault::kOverloaded, "too many checkpoints are being looked at", "try again"});
+    return std::nullopt;
+  }
+  asked_.emplace(++last_asked_, Asked{submission.request, submission.caller, answer, submission.written});
+  return last_asked_;
+}
+
 // Whoever may ask could name any number of pins that are not there, and leave no room for one that is.
 void Checkpoints::ask_for_pin(const Submission& submission, const Answer& answer) {
-  if (asked_.size() >= kPinsAskedMax) return answer(Error{Fault::kOverloaded, "too many pins are being looked at", "try again"});
-  asked_.emplace(++last_asked_, AskedPin{submission.request, submission.caller, answer});
-  thread_->order(LookAtPin{last_asked_, root_in(submission.request.path), submission.request.pin, maker_of(submission.caller)});
+  if (const auto number = ask(submission, answer))
+    thread_->order(LookAtPin{*number, root_in(submission.request.path), submission.request.pin, maker_of(submission.caller)});
 }
 
 void Checkpoints::on_pin_seen(const PinSeen& seen, Now now) {
   const auto found = asked_.extract(seen.number);
   if (found.empty()) return;
-  const AskedPin& asked = found.mapped();
+  const Asked& asked = found.mapped();
   if (!seen.status.ok()) return asked.answer(seen.status.error());
-  submit({asked.request, asked.caller, Submission::Pin::kSeen}, now, asked.answer);
+  submit({asked.request, asked.caller, Submission::Pin::kSeen, asked.written}, now, asked.answer);
+}
+
+void Checkpoints::ask_when_written(const Submission& submission, const Answer& answer) {
+  const auto place = parse_root_place(submission.request.path);
+  if (!place.ok()) return answer(place.error());
+  if (const auto number = ask(submission, answer)) thread_->order(LookAtSave{*number, place.value().root, submission.request.pin, place.value().name});
+}
+
+void Checkpoints::on_save_seen(const SaveSeen& seen, Now now) {
+  const auto found = asked_.extract(seen.number);
+  if (found.empty()) return;
+  const Asked& asked = found.mapped();
+  submit({asked.request, asked.caller, Submission::Pin::kUnseen, seen.written}, now, asked.answer);
 }
 
 bool Checkpoints::add_spare(const job::JobId& id, const job::SparePin& spare, job::WallTime wall) {

@@ -25,6 +25,11 @@ void ring(int fd) {
   const uint64_t one = 1;
   static_cast<void>(::write(fd, &one, sizeof one) == sizeof one);  // it is readable already, else
 }
+// Of a path below a root: itself, or the nearest directory above it that is there.
+std::string existing_part(std::string path, const std::string& root_path) {
+  while (path.size() > root_path.size() && ::access(path.c_str(), F_OK) != 0) path.resize(path.rfind('/'));
+  return path;
+}
 void clear(int fd) {
   std::array<char, 4096> room{};
   while (::read(fd, room.data(), room.size()) > 0) {
@@ -69,8 +74,9 @@ void CheckpointThread::watch_by_inotify() {
   for (const CheckpointThreadConfig::Root& root : config_.roots) ::inotify_add_watch(inotify_, (root.path + "/.tideway/inbox").c_str(), IN_MOVED_TO);
 }
 
-// The directories themselves, which a trainer may make later or anew, and what is incomplete in them: the end of a save is seen where its last
-// file is written. What happened before one was watched has told nobody, so it is looked at once more.
+// The directories themselves, and what is incomplete in them: the end of a save is seen where its last file is written. A trainer may make one
+// later or anew, often with its first save: until then what there is of the way to it is watched. What happened before one was watched has told
+// nobody, so it is looked at once more.
 void CheckpointThread::watch_directories(Time now) {
   if (inotify_ < 0) return;
   std::map<std::string, int> watched;
@@ -78,7 +84,7 @@ void CheckpointThread::watch_directories(Time now) {
     const auto root = std::ranges::find(config_.roots, watch.config().root, &CheckpointThreadConfig::Root::name);
     if (root == config_.roots.end()) continue;
     const std::string top = watch.dir_path(root->path);
-    std::vector<std::string> dirs{top};
+    std::vector<std::string> dirs{existing_part(top, root->path)};
     for (const auto& [name, why] : watch.incomplete())
       if (dirs.size() <= kIncompleteWatched) dirs.emplace_back(top).append("/").append(name);
     for (const std::string& dir : dirs) {
@@ -192,6 +198,8 @@ void CheckpointThread::take(CheckpointOrder order, Time now) {
     this->drop(*drop);
   } else if (const auto* look = std::get_if<LookAtPin>(&order)) {
     look_at_pin(*look);
+  } else if (const auto* save = std::get_if<LookAtSave>(&order)) {
+    look_at_save(*save);
   } else if (const auto* answer = std::get_if<AnswerInbox>(&order)) {
     const auto inbox = std::ranges::find(inboxes_, answer->root, &Inbox::root_name);
     if (inbox != inboxes_.end()) inbox->answer(answer->submission_id, answer->text);
@@ -219,6 +227,18 @@ void CheckpointThread::drop(const DropPin& order) {
 void CheckpointThread::look_at_pin(const LookAtPin& order) {
   const session::RootPtr root = root_named(order.root);
   say(PinSeen{order.number, root == nullptr ? Status(Error{Fault::kUsage, "there is no root \"" + order.root + '"', "see GET /v1/roots"}) : check_owner_of_pin(*root, order.pin, order.owner)});
+}
+
+void CheckpointThread::look_at_save(const LookAtSave& order) {
+  const session::RootPtr root = root_named(order.root);
+  SaveSeen seen{order.number, {}};
+  if (root != nullptr) {
+    const auto listing = order.pin.empty() ? list_checkpoint({*root, order.name, order.name}) : list_pin(*root, order.pin, order.name);
+    if (listing.ok())
+      for (const checkpoint::File& file : listing.value().files)
+        seen.written = std::max(seen.written, job::WallTime(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::nanoseconds(file.mtime_ns))));
+  }
+  say(seen);
 }
 
 // Rewritten in place, so it counts when the copy and a second look agree.

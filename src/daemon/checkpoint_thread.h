@@ -30,6 +30,12 @@ struct LookAtPin {
   std::string root, pin;
   uint32_t owner = 0;   // as above
 };
+// When was the newest of its files written?
+struct LookAtSave {
+  uint64_t number = 0;    // as above
+  std::string root, pin;  // empty: it lies where the trainer put it
+  ObjectName name;        // of the checkpoint, below the root
+};
 struct AnswerInbox {
   std::string root, submission_id, text;
 };
@@ -55,7 +61,7 @@ struct DeclareFinal {
 struct EndGrowth {
   std::string pin;
 };
-using CheckpointOrder = std::variant<HoldOrder, DropPin, LookAtPin, AnswerInbox, ForgetFound, HoldPointer, WatchGrowth, DeclareFinal, EndGrowth>;
+using CheckpointOrder = std::variant<HoldOrder, DropPin, LookAtPin, LookAtSave, AnswerInbox, ForgetFound, HoldPointer, WatchGrowth, DeclareFinal, EndGrowth>;
 
 struct HoldAnswered {
   std::string pin;
@@ -78,11 +84,15 @@ struct PinSeen {
   uint64_t number = 0;
   Status status;  // errors: source_missing, denied
 };
+struct SaveSeen {
+  uint64_t number = 0;
+  job::WallTime written{};  // the epoch: there is none
+};
 struct PinsIdle {  // that nothing was put into for long
   std::string root;
   std::vector<std::string> pins;
 };
-using CheckpointEvent = std::variant<HoldAnswered, Found, InboxRequest, PointerHeld, Grew, PinSeen, PinsIdle>;
+using CheckpointEvent = std::variant<HoldAnswered, Found, InboxRequest, PointerHeld, Grew, PinSeen, SaveSeen, PinsIdle>;
 
 struct CheckpointThreadConfig {
   struct Root {
@@ -124,6 +134,7 @@ class CheckpointThread {
   void take(CheckpointOrder order, Time now);
   void drop(const DropPin& order);
   void look_at_pin(const LookAtPin& order);
+  void look_at_save(const LookAtSave& order);
   void hold_pointer(const HoldPointer& order);
   void look_at_holds(Time now);
   std::string path_to_watch(const std::string& root_path, const ObjectName& name);

@@ -80,10 +80,10 @@ Result<job::Spec> common_spec(const api::CheckpointRequest& request, const RootP
 
 }  // namespace
 
-Result<std::unique_ptr<Checkpoints>> Checkpoints::start(const Parts& parts, CheckpointThreadConfig config) {
+Result<std::unique_ptr<Checkpoints>> Checkpoints::start(const Parts& parts, CheckpointThreadConfig config, job::WallTime now) {
   std::vector<WatchConfig> watches;
   for (const CheckpointThreadConfig::Watch& watch : config.watches) watches.push_back(watch.config);
-  std::unique_ptr<Checkpoints> made(new Checkpoints(parts, std::move(watches)));
+  std::unique_ptr<Checkpoints> made(new Checkpoints(parts, std::move(watches), now));
   for (CheckpointThreadConfig::Watch& watch : config.watches) watch.known = made->known_names(watch.config);
   auto thread = CheckpointThread::start(std::move(config));
   if (!thread.ok()) return std::move(thread).error();
@@ -163,14 +163,18 @@ Status Checkpoints::check_pin(const Submission& submission) const {
   return Error{Fault::kDenied, "the pin " + to_display(submission.request.pin) + " is somebody else's", "name one that you made"};
 }
 
-// The same series, step and destination, unless that one came to nothing.
-const job::Job* Checkpoints::known_job(const JobTable::Submission& submission) const {
+// The last one of the same series, step and destination, unless it came to nothing. Nor is it one that was published and began to be sent, held by
+// then, before what lies here was `written`: behind a roll-back a training saves the same step again, and it is another checkpoint.
+const job::Job* Checkpoints::known_job(const JobTable::Submission& submission, std::optional<job::WallTime> written) const {
+  const job::Job* known = nullptr;
   for (const auto& [id, job] : parts_.table.all()) {
     const bool is_same = job.spec.checkpoint && !is_pointer(job) && job.spec.destination == submission.spec.destination && job.spec.series == submission.spec.series &&
                          job.spec.step == submission.spec.step;
-    if (is_same && job.state != job::State::kFailed && (job.state != job::State::kCancelled || !job.superseded_by.empty())) return &job;
+    const bool came_to_nothing = job.state == job::State::kFailed || (job.state == job::State::kCancelled && job.superseded_by.empty());
+    const bool is_of_another_save = job.state == job::State::kPublished && written && *written > job.started;
+    if (is_same && !came_to_nothing && !is_of_another_save && (known == nullptr || job.number > known->number)) known = &job;
   }
-  return nullptr;
+  return known;
 }
 
 void Checkpoints::submit(const Submission& submission, Now now, Answer answer) {
@@ -179,11 +183,16 @@ void Checkpoints::submit(const Submission& submission, Now now, Answer answer) {
   if (Status status = check_pin(submission); !status.ok()) return answer(std::move(status).error());
   const std::string& pin = submission.request.pin;
   const bool is_growing = submission.request.source == api::CheckpointRequest::Source::kGrowing;
+  const auto is_published = [&](const JobTable::Submission& one) {
+    const job::Job* known = known_job(one, submission.written);
+    return known != nullptr && known->state == job::State::kPublished;
+  };
+  if (!is_growing && !submission.written && std::ranges::any_of(read_all.value(), is_published)) return ask_when_written(submission, answer);
   std::vector<job::JobId> ids;
   std::vector<JobTable::Submission> fresh;
   for (JobTable::Submission& one : read_all.value()) {
     if (const auto due = due_of(one.spec, parts_.table, now.wall)) one.spec.deadline = std::min(*due, one.spec.deadline.value_or(*due));
-    const job::Job* known = known_job(one);
+    const job::Job* known = known_job(one, submission.written);
     const bool is_repeated = known != nullptr && known->owner == one.owner && !one.spec.submission_id.empty() && known->spec.submission_id == one.spec.submission_id;
     if (known != nullptr && !is_repeated) {
       ids.push_back(known->id);
@@ -250,7 +259,7 @@ void Checkpoints::turn(Now now) {
   look_at_failed(now);
   for (CheckpointEvent& event : thread_->take_events()) on_event(event, now);
   for (const job::JobId& id : std::exchange(arrived_, {}))
-    if (const job::Job* job = parts_.table.find(id); job != nullptr && !job::is_over(job->state)) {
+    if (const job::Job* job = parts_.table.find(id); job != nullptr && !job::is_over(job->state) && !is_doomed(*job)) {
       supersede_older(*job, now);
       bound_pins(*job, now);
     }
@@ -274,6 +283,7 @@ void Checkpoints::on_event(CheckpointEvent& event, Now now) {
   else if (const auto* found = std::get_if<Found>(&event)) on_found(*found, now);
   else if (const auto* request = std::get_if<InboxRequest>(&event)) on_inbox(*request, now);
   else if (const auto* seen = std::get_if<PinSeen>(&event)) on_pin_seen(*seen, now);
+  else if (const auto* save = std::get_if<SaveSeen>(&event)) on_save_seen(*save, now);
   else if (const auto* idle = std::get_if<PinsIdle>(&event)) drop_idle(*idle);
   else on_pointer(std::get<PointerHeld>(event), now.wall);
 }
@@ -380,12 +390,20 @@ void Checkpoints::submit_job(const InboxRequest& request, job::WallTime wall) {
 
 // ---- afterwards ------------------------------------------------------------------------------------------------------------
 
+// What was published under its name is not replaced, so it will be refused there, as a last.ckpt that is saved again. Nobody gives way to that.
+bool Checkpoints::is_doomed(const job::Job& job) const {
+  return std::ranges::any_of(parts_.table.all(), [&](const auto& one) {
+    const job::Job& before = one.second;
+    return before.state == job::State::kPublished && before.removed == job::WallTime{} && before.spec.destination == job.spec.destination;
+  });
+}
+
 void Checkpoints::supersede_older(const job::Job& newer, Now now) {
   const job::JobId newer_id = newer.id;
-  std::vector<job::JobId> older;
+  std::vector<Live> live;
   for (const job::JobId& id : live_)
-    if (const job::Job* job = parts_.table.find(id); job != nullptr && gives_way(*job, parts_.runner.progress(id), newer)) older.push_back(id);
-  for (const job::JobId& id : older) give_way(id, newer_id, now);
+    if (const job::Job* job = parts_.table.find(id)) live.push_back({job, parts_.runner.progress(id)});
+  for (const job::JobId& id : giving_way(std::move(live), heirs_among(parts_.table.by_number()), newer)) give_way(id, newer_id, now);
 }
 
 void Checkpoints::give_way(const job::JobId& older, const job::JobId& newer, Now now) {

@@ -45,12 +45,13 @@ class Checkpoints {
   };
 
   // Errors: overloaded.
-  static Result<std::unique_ptr<Checkpoints>> start(const Parts& parts, CheckpointThreadConfig config);
+  static Result<std::unique_ptr<Checkpoints>> start(const Parts& parts, CheckpointThreadConfig config, job::WallTime now);
 
   struct Submission {
     const api::CheckpointRequest& request;
     const http::Caller& caller;
     enum class Pin : uint8_t { kUnseen, kSeen } pin = Pin::kUnseen;  // kSeen: on disk, and the caller's
+    std::optional<job::WallTime> written = {};                       // the newest of its files, once somebody has looked
   };
   void submit(const Submission& submission, Now now, Answer answer);
 
@@ -84,7 +85,7 @@ class Checkpoints {
   struct Counts {
     uint64_t pinned = 0, guarded = 0;  // since the start; guarded: read in place
     size_t inbox_pending = 0;
-    std::map<std::string, job::WallTime> saved_at;  // by series, of the newest that is published, else of the first
+    std::map<std::string, job::WallTime> saved_at;  // by series, of the newest that is published, else of the first; of a watch that has found none, its start
     std::map<std::string, std::chrono::milliseconds> rpo;  // by series, where it has one
   };
   Counts counts() const;
@@ -96,11 +97,12 @@ class Checkpoints {
     uint32_t owner = 0;  // uid that must have made it; 0: anybody may
     auto operator<=>(const PinKey&) const = default;
   };
-  Checkpoints(const Parts& parts, std::vector<WatchConfig> watches) : parts_(parts), search_(parts.peers), retention_(parts.peers, parts.table), ahead_({parts.roots, parts.peers, parts.table, parts.runner}), watches_(std::move(watches)) {}
+  Checkpoints(const Parts& parts, std::vector<WatchConfig> watches, job::WallTime now)
+      : parts_(parts), search_(parts.peers), retention_(parts.peers, parts.table), ahead_({parts.roots, parts.peers, parts.table, parts.runner}), watches_(std::move(watches)), begun_(now) {}
   void take_up();
   Result<std::vector<JobTable::Submission>> read(const Submission& submission) const;
   Status check_pin(const Submission& submission) const;
-  const job::Job* known_job(const JobTable::Submission& submission) const;
+  const job::Job* known_job(const JobTable::Submission& submission, std::optional<job::WallTime> written) const;
   void need(const job::Job& job);
   void follow(const std::vector<JobTable::Taken>& taken);
   void follow_growing(const std::vector<JobTable::Taken>& taken);
@@ -113,6 +115,7 @@ class Checkpoints {
   void on_found(const Found& found, Now now);
   void on_inbox(const InboxRequest& request, Now now);
   void on_pointer(const PointerHeld& held, job::WallTime wall);
+  bool is_doomed(const job::Job& job) const;
   void supersede_older(const job::Job& newer, Now now);
   void give_way(const job::JobId& older, const job::JobId& newer, Now now);
   void bound_pins(const job::Job& newest, Now now);
@@ -126,8 +129,11 @@ class Checkpoints {
   std::string accepted(const std::vector<job::JobId>& ids, job::State before) const;
   const job::Job* waiting_job(const job::SparePin& spare) const;
   void submit_known(const Submission& submission, std::vector<job::JobId> ids, Now now, Answer answer);
+  std::optional<uint64_t> ask(const Submission& submission, const Answer& answer);  // the number of the question; none: it is answered
   void ask_for_pin(const Submission& submission, const Answer& answer);
+  void ask_when_written(const Submission& submission, const Answer& answer);
   void on_pin_seen(const PinSeen& seen, Now now);
+  void on_save_seen(const SaveSeen& seen, Now now);
   bool add_spare(const job::JobId& id, const job::SparePin& spare, job::WallTime wall);
   void forget_spare(const job::JobId& id, const job::SparePin& spare, job::WallTime wall);
   void drop_spare(const job::SparePin& spare);
@@ -149,6 +155,7 @@ class Checkpoints {
   Retention retention_;
   Ahead ahead_;
   std::vector<WatchConfig> watches_;
+  job::WallTime begun_;
   std::unique_ptr<CheckpointThread> thread_;
   std::set<job::JobId> live_;                          // checkpoints and pointers that are not over
   std::map<PinKey, std::set<job::JobId>> pins_;        // by whom they are needed
@@ -158,12 +165,13 @@ class Checkpoints {
   std::vector<job::JobId> left_spares_;                // an earlier process did not get to those of these
   std::map<job::JobId, Time> failed_;                  // that have spares yet, and when those are submitted again
   std::set<PinKey> unstored_;                          // spares that the store has not answered for
-  struct AskedPin {
+  struct Asked {
     api::CheckpointRequest request;
     http::Caller caller;
     Answer answer;
+    std::optional<job::WallTime> written;
   };
-  std::map<uint64_t, AskedPin> asked_;                 // by the number of the question
+  std::map<uint64_t, Asked> asked_;                    // what waits for a look at the disk, by the number of the question
   uint64_t last_asked_ = 0;
   uint64_t pins_made_ = 0, pins_guarded_ = 0;
 };

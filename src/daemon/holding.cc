@@ -18,7 +18,20 @@ Bytes bytes_of(const checkpoint::Listing& listing) {
   return bytes;
 }
 
+// `name`: of the checkpoint.
+Result<Spot> spot_in_pin(const storage::RootedDir& root, const std::string& pin, const ObjectName& name) {
+  const auto place = storage::open_pin(root, pin, name.last());
+  if (!place.ok()) return place.error();
+  const ObjectName at = storage::pins_dir().child(pin).value();
+  return Spot{root, place.value().name.is_root() ? at : at.child(place.value().name.last()).value(), name};
+}
+
 }  // namespace
+
+Result<checkpoint::Listing> list_pin(const storage::RootedDir& root, const std::string& pin, const ObjectName& name) {
+  const auto spot = spot_in_pin(root, pin, name);
+  return spot.ok() ? list_checkpoint(spot.value()) : Result<checkpoint::Listing>(spot.error());
+}
 
 std::string key_of(const std::string& root, const ObjectName& name) { return root + ':' + to_display(name); }
 
@@ -52,14 +65,12 @@ HoldOutcome Holding::look(QuietTimes& quiet, Time now) {
 
 // The files of a pin stand still, but for large ones that are rewritten under their other name.
 HoldOutcome Holding::look_at_pin(Time now) {
-  const ObjectName at = storage::pins_dir().child(order_.pin).value();
   if (Status status = check_owner_of_pin(*root_, order_.pin, order_.owner); !status.ok()) return std::move(status).error();
-  const auto place = storage::open_pin(*root_, order_.pin, order_.name.last());
-  if (!place.ok()) return place.error();
-  const Spot spot{*root_, place.value().name.is_root() ? at : at.child(place.value().name.last()).value(), order_.name};
-  const auto listing = list_checkpoint(spot);
+  const auto spot = spot_in_pin(*root_, order_.pin, order_.name);
+  if (!spot.ok()) return spot.error();
+  const auto listing = list_checkpoint(spot.value());
   if (!listing.ok()) return listing.error();
-  const checkpoint::Pieces pieces = read_pieces(spot, listing.value());
+  const checkpoint::Pieces pieces = read_pieces(spot.value(), listing.value());
   const auto assessed = checkpoint::assess({listing.value(), pieces}, order_.format, {checkpoint::Quiet::Source::kHook, {}, {}});
   if (!assessed.ok()) return assessed.error();
   if (const auto* why = std::get_if<Incomplete>(&assessed.value())) return wait(*why, now);

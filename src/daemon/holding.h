@@ -60,6 +60,9 @@ class Holding {
 // `owner`: uid that must have made it; 0: anybody may. Errors: source_missing, denied.
 Status check_owner_of_pin(const storage::RootedDir& root, const std::string& pin, uint32_t owner);
 
+// Of what a pin holds of the checkpoint `name`. Errors: those of open_pin and list_checkpoint.
+Result<checkpoint::Listing> list_pin(const storage::RootedDir& root, const std::string& pin, const ObjectName& name);
+
 std::string key_of(const std::string& root, const ObjectName& name);  // for QuietTimes
 
 }  // namespace tideway::daemon

@@ -80,7 +80,7 @@ Result<std::unique_ptr<JobService>> JobService::start(JobServiceConfig config, s
 
 Status JobService::begin(JobServiceConfig config, session::Gateway& gateway, std::function<Status()> reload) {
   intake_ = std::make_unique<Intake>(Intake::Parts{table_, *store_});
-  auto checkpoints = Checkpoints::start({gateway.roots(), peers_, table_, runner_, *intake_, grants_}, checkpoint_config(config, gateway));
+  auto checkpoints = Checkpoints::start({gateway.roots(), peers_, table_, runner_, *intake_, grants_}, checkpoint_config(config, gateway), read_wall_clock());
   if (!checkpoints.ok()) return std::move(checkpoints).error();
   checkpoints_ = std::move(checkpoints).value();
   auto api = Api::start(std::move(config.api), {gateway, peers_, table_, runner_, outlook_, *store_, *intake_, *checkpoints_, std::move(reload), config.phases,

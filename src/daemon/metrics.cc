@@ -131,7 +131,7 @@ void add_checkpoints(MetricsText& out, const Checkpoints::Counts& counts, job::W
   out.value(static_cast<double>(counts.pinned), {{"result", "pinned"}});
   out.value(static_cast<double>(counts.guarded), {{"result", "guarded"}});
   out.family("inbox_pending", kGauge, "requests in inboxes that have no answer yet").value(static_cast<double>(counts.inbox_pending));
-  out.family("rpo_lag_seconds", kGauge, "age of the newest checkpoint that is published elsewhere, or of the first that is not");
+  out.family("rpo_lag_seconds", kGauge, "age of the newest checkpoint that is published elsewhere, or of the first that is not; of a watch that has found none, of its start");
   size_t shown = 0;
   for (const auto& [series, saved] : counts.saved_at)
     if (shown++ < kSeriesShown) out.value(seconds(wall) - seconds(saved), {{"series", to_display(series)}});

@@ -9,13 +9,34 @@ bool is_pointer(const job::Job& job) { return job.spec.overwrite == "if-older"; 
 
 std::string_view place_above(std::string_view destination) { return destination.substr(0, destination.rfind('/')); }
 
-bool gives_way(const job::Job& older, const std::optional<api::Progress>& progress, const job::Job& newer) {
-  if (!newer.spec.checkpoint || newer.spec.checkpoint->supersede == job::Checkpoint::Supersede::kAll || is_pointer(newer) || !newer.spec.step) return false;
-  if (!older.spec.checkpoint || job::is_over(older.state) || is_pointer(older) || !older.spec.step || *older.spec.step >= *newer.spec.step) return false;
-  if (older.spec.series != newer.spec.series || place_above(older.spec.destination) != place_above(newer.spec.destination)) return false;
-  if (!progress || progress->stage == "scan") return true;
-  const Bytes there = progress->bytes_verified + progress->bytes_held;
-  return there * 2 <= progress->bytes_needed + progress->bytes_held;
+std::set<job::JobId> heirs_among(const std::map<uint64_t, const job::Job*>& jobs) {
+  std::set<job::JobId> heirs;
+  for (const auto& [number, job] : jobs)
+    if (!job->superseded_by.empty() && (job->started != job::WallTime{} || heirs.contains(job->id))) heirs.insert(job->superseded_by);
+  return heirs;
+}
+
+static bool is_for_a_place_of_its_series(const job::Job& job) { return job.spec.checkpoint && !is_pointer(job) && job.spec.step; }
+
+static bool stands_before(const job::Job& older, const job::Job& newer) {
+  return is_for_a_place_of_its_series(older) && !job::is_over(older.state) && *older.spec.step < *newer.spec.step && older.spec.series == newer.spec.series &&
+         place_above(older.spec.destination) == place_above(newer.spec.destination);
+}
+
+static bool is_more_than_half_there(const api::Progress& progress) {
+  const Bytes there = progress.bytes_verified + progress.bytes_held;
+  return progress.stage != "scan" && there * 2 > progress.bytes_needed + progress.bytes_held;  // how much a scan finds is not known yet
+}
+
+std::vector<job::JobId> giving_way(std::vector<Live> live, const std::set<job::JobId>& heirs, const job::Job& newer) {
+  if (!is_for_a_place_of_its_series(newer) || newer.spec.checkpoint->supersede == job::Checkpoint::Supersede::kAll) return {};
+  std::erase_if(live, [&](const Live& one) { return !stands_before(*one.job, newer); });
+  std::ranges::sort(live, {}, [](const Live& one) { return *one.job->spec.step; });
+  const auto goes_on = std::ranges::find_if(live, [&](const Live& one) { return one.progress && heirs.contains(one.job->id); });
+  std::vector<job::JobId> gone;
+  for (auto one = live.begin(); one != live.end(); ++one)
+    if (one != goes_on && !(one->progress && is_more_than_half_there(*one->progress))) gone.push_back(one->job->id);
+  return gone;
 }
 
 std::vector<std::string> too_many(std::vector<HeldPin> held, const PinLimits& limits) {

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Which checkpoints give way to a newer one of their series that is ready: older ones for the same place that are not more than half
-// there. What is nearly there is worth its end, since a newer one may be lost.
+// there. What is nearly there is worth its end, since a newer one may be lost. And the oldest that runs in the place of one that had begun goes
+// on to its end: where saves come faster than half of one crosses, none would ever arrive else.
 // Thread: control. Pure.
 #pragma once
 #include "api/job_view.h"
 #include "job/job.h"
 
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,8 +22,15 @@ bool is_pointer(const job::Job& job);
 // The directory that a checkpoint lies in, at its destination: "oslo:ckpt/runs" of "oslo:ckpt/runs/step-1".
 std::string_view place_above(std::string_view destination);
 
-// `progress` of the older one, if it runs.
-bool gives_way(const job::Job& older, const std::optional<api::Progress>& progress, const job::Job& newer);
+// To whom one that had begun gave way, or one that stood in such a place before it began itself. `jobs`: in the order of their submission.
+std::set<job::JobId> heirs_among(const std::map<uint64_t, const job::Job*>& jobs);
+
+struct Live {
+  const job::Job* job = nullptr;
+  std::optional<api::Progress> progress;  // if it runs
+};
+// Which of `live` give way to `newer`, the oldest first.
+std::vector<job::JobId> giving_way(std::vector<Live> live, const std::set<job::JobId>& heirs, const job::Job& newer);
 
 // What is held of a series, and takes room that its trainer thinks is free.
 struct HeldPin {

@@ -32,6 +32,48 @@ class Checkpoints(ClientCase):
         self.assertEqual((pin / "__0_0.distcp").read_bytes(), large)
         self.assertEqual(driver.counts()["accepted"], 1)
 
+    def test_a_pin_has_the_links_and_empty_directories_of_its_checkpoint(self):
+        root = self.root()
+        gateway = self.gateway(root)
+        self.takes(gateway)
+        path = self.checkpoint(root)
+        (path / "tokenizer_v2.json").write_text("{}")
+        links = {"tokenizer.json": "tokenizer_v2.json", "extra/marker": "../.metadata", "shards": "extra", "nowhere": "gone"}
+        for name, target in links.items():
+            (path / name).symlink_to(target)
+        (path / "hooks/none").mkdir(parents=True)
+        driver = self.driver()
+        driver.call("replicate", path, TO)
+        self.assertEqual(driver.call("wait", PUBLISHED, WAIT_S), (0, "", ""))
+        pin = root / ".tideway/pins" / driver.call("id")[2]
+        self.assertEqual({name: os.readlink(pin / name) for name in links}, links)
+        self.assertEqual((pin / "tokenizer.json").read_text(), "{}")
+        self.assertTrue((pin / "hooks/none").is_dir())
+        self.assertEqual(sorted(at.relative_to(pin) for at in pin.rglob("*")), sorted(at.relative_to(path) for at in path.rglob("*")))
+        self.assertEqual(driver.counts()["unpinned"], 0)
+
+    def test_a_path_that_is_a_link_is_the_checkpoint_that_it_leads_to(self):
+        root = self.root()
+        gateway = self.gateway(root)
+        gateway.answers["POST /v1/checkpoints"] = lambda request, body: request.problem(503, "store_unavailable")
+        path = self.checkpoint(root)
+        latest = root / "run/latest"
+        latest.symlink_to("step-7")
+        driver = self.driver()
+        driver.call("replicate", latest, TO)
+        gateway.wait_for("POST", "/v1/checkpoints")
+        latest.unlink()
+        latest.symlink_to("step-8")  # which is not there yet
+        self.takes(gateway)
+        self.assertEqual(driver.call("flush", WAIT_S)[0], 0)
+        first, *again = gateway.wait_for("POST", "/v1/checkpoints", 2)
+        self.assertEqual({body["path"] for body in (first, *again)}, {"ckpt:run/step-7"})
+        shutil.rmtree(path)
+        self.assertTrue((root / ".tideway/pins" / first["pin"] / "extra/common.pt").is_file())
+        self.assertEqual(driver.counts()["unpinned"], 0)
+        driver.call("replicate", latest, TO)
+        self.assertEqual(driver.call("wait", ACCEPTED, WAIT_S)[:2], (6, "source_missing"))
+
     def test_what_the_gateway_refuses_is_told_with_its_code_and_leaves_no_pin(self):
         root = self.root()
         gateway = self.gateway(root)

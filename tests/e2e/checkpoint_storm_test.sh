@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Saves while the trainer, the gateways of both sites and the link between them are killed: nobody at the destination ever sees a part of a
-# checkpoint, and the newest whole one arrives. Six saves here; a thousand are scripts/dev.sh storm.
+# Saves, found by a watch or handed over by a hook, while the trainer, the gateways of both sites and the link between them are killed: nobody at
+# the destination ever sees a part of a checkpoint, and the newest whole one arrives. Six saves here; a thousand are scripts/dev.sh storm.
 #
 #   SAVES=1000 KILLS=4 SECONDS_MAX=900 SEED=7 tests/e2e/checkpoint_storm_test.sh
 source "$(dirname "$0")/lib.sh"
@@ -21,8 +21,8 @@ settle = "300ms"
 poll = "200ms"
 keep = 5
 TOML
-runs=$work/atlanta/data/runs/llm7 there=$work/wisconsin/data/runs/llm7
-mkdir -p "$runs"
+root=$work/atlanta/data there=$work/wisconsin/data/runs/llm7
+export TIDEWAY_API=$socket
 link() { bed "$1" --rate 400Mbit --delay 5ms --loss 0.1% > /dev/null; }
 start() { # NAME: its number is in $pid_NAME
   local side=a
@@ -48,7 +48,7 @@ dies() {
       start "$1" ;;
   esac
 }
-coproc run { exec python3 "$storm" "$saves" "${SEED:-7}" "$runs" "$kills" "${SECONDS_MAX:-900}" 2> "$work/storm.log"; }
+coproc run { exec python3 "$storm" "$saves" "${SEED:-7}" "$root" "$kills" "${SECONDS_MAX:-900}" 2> "$work/storm.log"; }
 running+=("$run_PID")
 exec {say}>&"${run[1]}" {hear}<&"${run[0]}"
 said=""

@@ -109,6 +109,7 @@ pass
 # ---- a hook with its own pin, its pointer, and the inbox ---------------------------------------------------------------------
 mkdir -p "$here/other"
 python3 "$trainer" save "$here/other/global_step500" 500
+ln -s .metadata "$here/other/global_step500/.link" && mkdir "$here/other/global_step500/.empty"
 echo global_step500 > "$here/other/latest"
 cp -a "$here/other/global_step500" "$here/.tideway/pins/hook-1"
 request='{"submission_id":"hook-1","series":"other","path":"data:other/global_step500","pin":"hook-1","format":"dcp","to":["wisconsin:data/other"],"deadline":"2099-01-01T00:00:00Z","publish":"rename","pointers":["latest"],"supersede":"latest","keep":1,"member":[0,1],"labels":{}}'
@@ -117,6 +118,8 @@ first=$(ask POST /v1/checkpoints "$request")
 case $first in "202 "*'"id"'*) pass ;; *) fail "the hook was answered $first" ;; esac
 [ "$(ask POST /v1/checkpoints "$request" | grep -o '"id":"[0-9a-f]*"')" = "$(grep -o '"id":"[0-9a-f]*"' <<< "$first")" ] || fail "the same submission became another job"; pass
 arrives "$work/wisconsin/data/other/global_step500"
+[ "$(readlink "$work/wisconsin/data/other/global_step500/.link")" = .metadata ] || fail "the link in the hook's pin did not arrive"; pass
+[ -d "$work/wisconsin/data/other/global_step500/.empty" ] || fail "the empty directory in the hook's pin did not arrive"; pass
 # When it has to be there goes with the job, of a hook as of a watch.
 ask GET "/v1/jobs/$(grep -o '"id":"[0-9a-f]*"' <<< "$first" | cut -d '"' -f 4)" | grep -q '"deadline":"2099-01-01T00:00:00' || fail "the hook's deadline did not reach its job"; pass
 ask GET '/v1/jobs?limit=1000' | python3 -c 'import json, sys; jobs = [job["spec"] for job in json.loads(sys.stdin.read()[4:])["jobs"] if job["spec"].get("series") == "llm7"]; sys.exit(not jobs or not all(spec.get("deadline") for spec in jobs))' || fail "the watch's deadline did not reach its jobs"; pass
@@ -222,6 +225,46 @@ if [ "$(id -u)" -eq 0 ] && command -v setpriv > /dev/null; then
   done
   stranger POST /v1/checkpoints "${wanted/step-1/step-2},\"pin\":\"not-yours\"}" | grep -q '^403 .*"code":"denied"' || fail "a pin that is in use was given to a stranger"; pass
 fi
+
+# ---- a step that is saved again behind a roll-back ------------------------------------------------------------------------------
+tideway bwlimit off > /dev/null
+mkdir -p "$here/rolled"
+hand_over() { # SERIES NAME
+  ask POST /v1/checkpoints '{"series":"'"$1"'","path":"data:'"$1/$2"'","format":"dcp","to":["wisconsin:data/'"$1"'"]}' | grep -o '"id":"[0-9a-f]*"' | cut -d '"' -f 4
+}
+ends() { # JOB STATE
+  for _ in $(seq 200); do ask GET "/v1/jobs/$1" | grep -q "\"state\":\"$2\"" && break; sleep 0.05; done
+  ask GET "/v1/jobs/$1" | grep -q "\"state\":\"$2\"" || fail "it is not $2: $(ask GET "/v1/jobs/$1")"; pass
+}
+python3 "$trainer" save "$here/rolled/step-300" 1
+first=$(hand_over rolled step-300)
+ends "$first" published
+[ "$(hand_over rolled step-300)" = "$first" ] || fail "the same save became another job"; pass
+# By a clock that is ahead it looks like another save, and is found there.
+rm -r "$here/rolled/step-300" "$work/wisconsin/data/rolled"
+python3 "$trainer" save "$here/rolled/step-300" 1
+touch -d '1 hour' "$here/rolled/step-300/"__*.distcp "$here/rolled/step-300/.metadata"
+ends "$(hand_over rolled step-300)" published
+ends "$(hand_over rolled step-300)" published
+python3 "$trainer" save "$here/rolled/other" 2 && rm -r "$here/rolled/step-300" && mv "$here/rolled/other" "$here/rolled/step-300"
+again=$(hand_over rolled step-300)
+ends "$again" failed
+ask GET "/v1/jobs/$again" | grep -q '"code":"dest_exists"' || fail "another save of a published step ended so: $(ask GET "/v1/jobs/$again")"; pass
+python3 "$trainer" check "$work/wisconsin/data/rolled/step-300"; pass
+
+# ---- saves that come faster than half of one crosses ----------------------------------------------------------------------------
+tideway bwlimit 2Mbit > /dev/null
+mkdir -p "$here/fast"
+fast=()
+for step in 1 2 3; do
+  python3 "$trainer" save "$here/fast/step-$step" "$step"
+  fast+=("$(hand_over fast "step-$step")")
+  ends "${fast[-1]}" running
+done
+ends "${fast[0]}" cancelled
+ends "${fast[1]}" running  # in its place, so not a second time
+tideway bwlimit off > /dev/null
+arrives "$work/wisconsin/data/fast/step-2" "$work/wisconsin/data/fast/step-3"
 
 # ---- restore -------------------------------------------------------------------------------------------------------------------
 tideway bwlimit off > /dev/null

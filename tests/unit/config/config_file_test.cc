@@ -168,6 +168,17 @@ TEST(ConfigFile, PeersMayHaveACeilingWithAndWithoutALink) {
   EXPECT_TRUE(rules.links[1].capacity.is_unlimited());
 }
 
+TEST(ConfigFile, AWatchThatCanFindNothingIsNoted) {
+  const auto notes = [](const std::string& more) {
+    return accepted(minimal_with("[data_plane]", "api = \"/run/api.sock\"\n[data_plane]") + "[[peer]]\nname = \"oslo\"\ncontrol = \"10.0.0.3:7400\"\n" +
+                    "[[watch]]\ndir = \"ckpt:runs/llm7\"\nto = [\"oslo:ckpt/runs\"]\n" + more).notes;
+  };
+  EXPECT_EQ(notes("").size(), 0U);
+  EXPECT_EQ(notes("format = \"deepspeed\"\nworld = 8\n").size(), 0U);
+  ASSERT_EQ(notes("format = \"deepspeed\"\n").size(), 1U);
+  EXPECT_NE(notes("format = \"deepspeed\"\n")[0].find("runs/llm7 has no effect without world"), std::string::npos);
+}
+
 TEST(ConfigFile, AMisspeltKeyIsRefusedWithTheNearestOne) {
   expect_refused(minimal_with("control =", "contol ="), ":10:1: ", {"contol", "[listen]", "nearest valid one is control"});
   expect_refused(minimal_and("[storag]\nio = \"auto\"\n"), ":16:", {"storag", "storage"});

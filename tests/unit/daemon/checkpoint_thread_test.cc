@@ -53,17 +53,19 @@ class CheckpointThreadTest : public testing::Test {
   std::unique_ptr<CheckpointThread> thread_;
 };
 
-TEST_F(CheckpointThreadTest, ADirectoryThatTheTrainerMakesLaterIsWatchedFromTheNextLookOn) {
+TEST_F(CheckpointThreadTest, ADirectoryThatTheTrainerMakesWithItsFirstSaveIsWatchedAtOnce) {
   start(1h);
+  for (const std::string pin : {"a", "b"}) {  // behind the second it has looked, and found no directory
+    root_.write(".tideway/pins/" + pin + "/.metadata", "marker");
+    thread_->order(DropPin{"ckpt", pin});
+    ASSERT_TRUE(goes(".tideway/pins/" + pin));
+  }
   save("step-1");
-  root_.write("a", "whatever happens in the inbox is a reason to look");
-  std::filesystem::rename(root_ / "a", root_ / ".tideway/inbox/a");
-  ASSERT_EQ(next_found(), "step-1");
+  ASSERT_EQ(next_found(), "step-1") << "an hour before anybody would look";
   save("step-2");
-  EXPECT_EQ(next_found(), "step-2") << "an hour before anybody would look";
+  EXPECT_EQ(next_found(), "step-2");
   std::filesystem::remove_all(root_ / "runs");
   save("step-3");
-  std::filesystem::rename(root_ / ".tideway/inbox/a", root_ / ".tideway/inbox/b");
   EXPECT_EQ(next_found(), "step-3");
   save("step-4");
   EXPECT_EQ(next_found(), "step-4") << "it is another directory of the same name";

@@ -85,7 +85,7 @@ class CheckpointsTest : public testing::Test {
     store_ = StoreThread::start(std::make_unique<LimitedStore>(disk_)).value();
     intake_.emplace(Intake::Parts{*table_, *store_});
     thread.roots.push_back({"data", root_.path().string(), gateway_->roots().find("data", storage::Side::kSource)});
-    checkpoints_ = Checkpoints::start({gateway_->roots(), *peers_, *table_, *runner_, *intake_, grants_}, std::move(thread)).value();
+    checkpoints_ = Checkpoints::start({gateway_->roots(), *peers_, *table_, *runner_, *intake_, grants_}, std::move(thread), read_wall_clock()).value();
   }
   // As after kill -9: what is known is what the store was told.
   void restart(CheckpointThreadConfig thread = {}) {
@@ -108,8 +108,9 @@ class CheckpointsTest : public testing::Test {
   struct Asked {
     std::string path, pin = "";
     api::CheckpointRequest::Source source = api::CheckpointRequest::Source::kWhole;
-    bool is_spare = false;
+    bool is_looked_at = false;  // before it is answered
     std::map<std::string, std::string> labels = {};
+    std::optional<uint64_t> step = {};
   };
   // Nothing that the checkpoint thread has to say is listened to meanwhile.
   Status submit(const http::Caller& caller, const Asked& asked) {
@@ -120,9 +121,10 @@ class CheckpointsTest : public testing::Test {
     request.pin = asked.pin;
     request.source = asked.source;
     request.labels = asked.labels;
+    request.step = asked.step;
     std::optional<Status> status;
     checkpoints_->submit({request, caller}, now(), [&](const Result<std::string>& answer) { status = answer.ok() ? success() : Status(answer.error()); });
-    if (asked.is_spare) comes([&] { return status.has_value(); });
+    if (asked.is_looked_at) comes([&] { return status.has_value(); });
     pollfd fd{store_->wait_fd(), POLLIN, 0};
     while (!status && ::poll(&fd, 1, kPatienceMs) == 1) store_->take_results();
     return status.value();
@@ -157,6 +159,15 @@ class CheckpointsTest : public testing::Test {
     job.outcome.emplace();
     return job;
   }
+  // An hour ago, from mine/.
+  void start_with_published_step_7() {
+    store::Contents contents;
+    contents.jobs = {published(7)};
+    contents.jobs.front().spec.series = "mine";
+    contents.jobs.front().started = read_wall_clock() - std::chrono::hours(1);
+    checkpoints_.reset();
+    start(std::move(contents), {});
+  }
   const job::Job* job_of(const http::Caller& owner) const {
     for (const auto& [id, job] : table_->all())
       if (job.owner == owner.uid) return &job;
@@ -172,6 +183,12 @@ class CheckpointsTest : public testing::Test {
     }
     return done();
   }
+  const job::Job* job_of_step(uint64_t step) const {
+    for (const auto& [id, job] : table_->all())
+      if (job.spec.step == step && job.state != job::State::kPublished) return &job;
+    return nullptr;
+  }
+  bool is_pinned(uint64_t step) const { return job_of_step(step) != nullptr && job_of_step(step)->hold == job::Hold::kPinned; }
   bool is_pinned(const http::Caller& owner) const { return job_of(owner) != nullptr && job_of(owner)->hold == job::Hold::kPinned; }
   bool has_failed(const http::Caller& owner) const { return job_of(owner) != nullptr && job_of(owner)->state == job::State::kFailed; }
 
@@ -378,6 +395,79 @@ TEST_F(CheckpointsTest, APinThatIsNotThereTakesNoRoomOfOneThatIs) {
   const auto long_one = submit(trainer_, {"mine/step-1", "p", api::CheckpointRequest::Source::kWhole, true, {{"why", std::string(job::kSpareRequestMax, 'a')}}});
   EXPECT_EQ(long_one.error().fault, Fault::kUsage) << "it is written again with each change of the job";
   EXPECT_TRUE(root_.exists(".tideway/pins/p/.metadata"));
+}
+
+// A name that is published is not replaced, so the second save under it ends as dest_exists; the one before it must arrive all the same.
+TEST_F(CheckpointsTest, NobodyGivesWayToACheckpointUnderANameThatIsPublished) {
+  store::Contents contents;
+  contents.jobs = {published(300)};
+  contents.jobs.front().spec.series = "mine";
+  contents.jobs.front().spec.destination = "wisconsin:data/there/last.ckpt";
+  checkpoints_.reset();
+  start(std::move(contents), {});
+  for (const char* name : {"mine/step-350", "mine/last.ckpt", "mine/step-450"}) save(name);
+  ASSERT_TRUE(submit(gateway_user_, {"mine/step-350"}).ok());
+  ASSERT_TRUE(comes([&] { return is_pinned(350); }));
+  ASSERT_TRUE(submit(gateway_user_, {.path = "mine/last.ckpt", .step = 400}).ok());
+  ASSERT_TRUE(comes([&] { return is_pinned(400); }));
+  EXPECT_EQ(job_of_step(350)->superseded_by, "");
+  ASSERT_TRUE(submit(gateway_user_, {"mine/step-450"}).ok());
+  EXPECT_TRUE(comes([&] { return job_of_step(350)->superseded_by == job_of_step(450)->id; })) << "to others it does";
+}
+
+// Such as one of deepspeed whose world nobody has said: it is not to look as well as one that is replicated.
+TEST_F(CheckpointsTest, AWatchThatHasFoundNothingCompleteHasItsAgeAndObjective) {
+  root_.write("mine/step-1/__0_0.distcp", "shard");
+  CheckpointThreadConfig thread;
+  WatchConfig watch;
+  watch.root = "data";
+  watch.dir = ObjectName::from_text("mine").value();
+  watch.series = "llm7";
+  watch.rpo = std::chrono::minutes(30);
+  watch.format.kind = checkpoint::Kind::kDcp;
+  thread.watches.push_back({watch, {}});
+  const job::WallTime before = read_wall_clock();
+  checkpoints_.reset();
+  start({}, std::move(thread));
+  const Checkpoints::Counts counts = checkpoints_->counts();
+  ASSERT_TRUE(counts.saved_at.contains("llm7"));
+  EXPECT_GE(counts.saved_at.at("llm7"), before);
+  EXPECT_LE(counts.saved_at.at("llm7"), read_wall_clock());
+  EXPECT_EQ(counts.rpo.at("llm7"), std::chrono::minutes(30));
+}
+
+TEST_F(CheckpointsTest, ARequestInTheInboxIsPendingUntilItIsAnswered) {
+  save("mine/step-1");
+  EXPECT_EQ(checkpoints_->counts().inbox_pending, 0U);
+  root_.write("draft", R"({"path":"data:mine/step-1","format":"dcp","to":["wisconsin:data/there"]})");
+  std::filesystem::rename(root_ / "draft", root_ / ".tideway/inbox/asked.json");
+  for (int waited = 0; waited < kPatienceMs && checkpoints_->counts().inbox_pending == 0; waited += 10) ::poll(nullptr, 0, 10);  // nobody answers meanwhile
+  EXPECT_EQ(checkpoints_->counts().inbox_pending, 1U);
+  EXPECT_TRUE(comes([&] { return checkpoints_->counts().inbox_pending == 0; }));
+  EXPECT_TRUE(root_.exists(".tideway/inbox/asked.status.json"));
+}
+
+// Behind a roll-back a training saves a step again. Its hook must not hear that it is published: other bytes are.
+TEST_F(CheckpointsTest, APublishedStepThatIsSavedAgainIsAnotherCheckpointAndOneThatIsToldAgainIsNot) {
+  start_with_published_step_7();
+  save("mine/step-7");
+  for (const char* name : {"/__0_0.distcp", "/.metadata"}) std::filesystem::last_write_time(root_ / (std::string("mine/step-7") + name), std::filesystem::file_time_type::clock::now() - std::chrono::hours(2));
+  ASSERT_TRUE(submit(gateway_user_, {.path = "mine/step-7", .is_looked_at = true}).ok());
+  EXPECT_EQ(table_->all().size(), 1U) << "it is the one that was sent";
+  save("mine/step-7");
+  for (const char* which : {"once", "again"}) {
+    ASSERT_TRUE(submit(gateway_user_, {.path = "mine/step-7", .is_looked_at = true}).ok());
+    EXPECT_EQ(table_->all().size(), 2U) << which;
+  }
+  EXPECT_TRUE(comes([&] { return is_pinned(7); }));
+}
+
+TEST_F(CheckpointsTest, APublishedStepThatIsSavedAgainIsKnownByThePinOfItsTrainer) {
+  start_with_published_step_7();
+  make_pin("p", trainer_);
+  ASSERT_TRUE(submit(trainer_, {.path = "mine/step-7", .pin = "p", .is_looked_at = true}).ok());
+  ASSERT_TRUE(comes([&] { return is_pinned(trainer_); }));
+  EXPECT_EQ(job_of(trainer_)->pin, "p");
 }
 
 // The command of a trainer that starts again, after the next checkpoint came.
