@@ -122,6 +122,7 @@ class Session {
   const ControlChannel& channel() const { return *channel_; }
   Time next_deadline() const;
   bool is_up() const { return lanes_.are_open(); }
+  bool is_path_open() const;  // packets have come through, there and back
   bool is_over() const { return error_.has_value(); }
   const Error& error() const { return *error_; }
   size_t transfers() const { return by_id_.size(); }
