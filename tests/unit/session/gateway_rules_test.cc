@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What becomes of sessions and transfers when a gateway's rules change, and when a certificate ends.
+#include "unit/session/gateway_fixture.h"
+
+#include "base/clock.h"
+#include "unit/crypto/raw_tls_peer.h"
+
+namespace tideway::session {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST_F(GatewayTest, ReloadWithoutAChangeEndsNothing) {
+  const auto peer = dial_and_pull();
+  ASSERT_TRUE(gateway_->reload(rules_).ok());
+  int turns = 0;
+  run_until({peer.get()}, [&] { return ++turns > 20; });
+  EXPECT_FALSE(peer->is_over());
+  EXPECT_EQ(gateway_->transfers(), 1U);
+  expect_serves_others();
+}
+
+TEST_F(GatewayTest, RevokedPeerIsSentAwayWithItsTransfersAndStaysOut) {
+  const auto atlanta = crypto::make_signed(test::gateway_spec(test::kAtlanta), sites_.authority).value();
+  sites_.atlanta = sites_.context(atlanta);
+  const auto peer = dial_and_pull();
+  rules_.tls.crl_file = sites_.folder.write("list.crl", test::make_revocation_list(sites_.authority, {&atlanta}, 3600));
+  ASSERT_TRUE(gateway_->reload(rules_).ok());
+  expect_sent_away(*peer);
+  const auto again = dial();
+  again->greet();
+  EXPECT_FALSE(is_greeted(*again));
+}
+
+TEST_F(GatewayTest, PeerThatIsNoLongerAllowedIsSentAway) {
+  const auto peer = dial_and_pull();
+  rules_.tls.allow = {"spiffe://example.org/site/denver/gw/*"};
+  ASSERT_TRUE(gateway_->reload(rules_).ok());
+  expect_sent_away(*peer);
+}
+
+TEST_F(GatewayTest, PeerWithoutAGrantAnyMoreIsSentAway) {
+  const auto peer = dial_and_pull();
+  rules_.grants = grants_for("denver");
+  ASSERT_TRUE(gateway_->reload(rules_).ok());
+  expect_sent_away(*peer);
+}
+
+TEST_F(GatewayTest, TransferWhoseGrantIsGoneEndsAndTheSessionGoesOn) {
+  const auto peer = dial_and_pull();
+  rules_.grants = GrantTable({{crypto::IdentityPattern::parse("spiffe://example.org/site/*/gw/*").value(), "data", {},
+                               {GrantOp::kList}, {}, "test"}});
+  ASSERT_TRUE(gateway_->reload(rules_).ok());
+  EXPECT_EQ(gateway_->transfers(), 0U);
+  EXPECT_TRUE(run_until({peer.get()}, [&] { return peer->heard(MessageType::kTransferClosed); }));
+  EXPECT_EQ(peer->error, "denied");
+  EXPECT_FALSE(peer->is_over());
+  expect_serves_others();
+}
+
+TEST_F(GatewayTest, PeerInItsHandshakeIsJudgedByTheNewRules) {
+  const auto peer = dial();  // nothing of its handshake is read before the reload
+  ASSERT_TRUE(run_until({}, [&] { return gateway_->sessions() == 1; }));
+  rules_.tls.allow = {"spiffe://example.org/site/denver/gw/*"};
+  ASSERT_TRUE(gateway_->reload(rules_).ok());
+  peer->greet();
+  EXPECT_FALSE(is_greeted(*peer));
+  expect_serves_others();
+}
+
+TEST_F(GatewayTest, X14FilesThatDoNotFitChangeNothing) {
+  const auto peer = dial_and_pull();
+  const auto other = crypto::make_signed(test::gateway_spec(test::kWisconsin), sites_.authority).value();
+  sites_.folder.write("serving.crt", other.certificate);  // and the old key beside it
+  rules_.grants = grants_for("denver");
+  const Status mismatch = gateway_->reload(rules_);
+  ASSERT_FALSE(mismatch.ok());
+  EXPECT_EQ(mismatch.error().fault, Fault::kConfigInvalid);
+  int turns = 0;
+  run_until({peer.get()}, [&] { return ++turns > 20; });
+  EXPECT_FALSE(peer->is_over());
+  EXPECT_EQ(gateway_->transfers(), 1U) << "the grants are part of the unit";
+  const auto fresh = dial();
+  fresh->greet();
+  EXPECT_TRUE(is_greeted(*fresh));
+}
+
+TEST_F(GatewayTest, X14NewCertificateIsShownToThoseWhoDialAfterTheReload) {
+  const auto before = gateway_->own_certificate().fingerprint;
+  const auto renewed = crypto::make_signed(test::gateway_spec(test::kWisconsin), sites_.authority).value();
+  test::write_files(sites_.folder, "serving", sites_.authority.certificate, renewed);
+  ASSERT_TRUE(gateway_->reload(rules_).ok());
+  EXPECT_NE(gateway_->own_certificate().fingerprint, before);
+  const auto peer = dial();
+  peer->greet();
+  ASSERT_TRUE(is_greeted(*peer));
+  EXPECT_EQ(peer->certificate().fingerprint, gateway_->own_certificate().fingerprint);
+}
+
+TEST_F(GatewayTest, CertificateOfAnotherGatewayIsNotTakenUp) {
+  const auto other = crypto::make_signed(test::gateway_spec(test::kAtlanta), sites_.authority).value();
+  test::write_files(sites_.folder, "serving", sites_.authority.certificate, other);
+  const Status status = gateway_->reload(rules_);
+  ASSERT_FALSE(status.ok());
+  EXPECT_NE(status.error().what.find(test::kAtlanta), std::string::npos) << status.error().what;
+}
+
+}  // namespace
+}  // namespace tideway::session
