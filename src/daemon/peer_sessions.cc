@@ -76,7 +76,7 @@ bool PeerSessions::end_probe(const std::string& peer, const Probe& probe, Time n
   }
   choice.ask_again();
   log::info("udp_is_back", "peer=" + peer + " jobs go on over it");
-  entries_.push_back({peer, probe.use, probe.session, 0, now + kWarmTime, false});
+  entries_.push_back({peer, probe.use, probe.session, 0, now + kWarmTime, false, now});
   return true;
 }
 
@@ -84,17 +84,28 @@ bool PeerSessions::has_better_carrier(const std::string& peer, const session::Se
   return session.is_up() && session.delivery() == Delivery::kStream && carrier(peer).delivery() == Delivery::kDatagram;
 }
 
+PeerSessions::Entry* PeerSessions::find_shared(const std::string& peer, const Use& use, Time begun_after) {
+  if (use.sharing == Sharing::kOwn) return nullptr;
+  const Delivery delivery = carrier(peer).delivery();
+  const auto found = std::ranges::find_if(entries_, [&](const Entry& entry) {
+    const bool is_usable = !entry.has_parted && !entry.session->is_over() && (entry.session->delivery() == delivery || !entry.session->is_up());
+    const bool is_alike = entry.use.sharing == use.sharing && entry.use.service == use.service && entry.use.manners == use.manners;
+    return entry.peer == peer && is_usable && is_alike && entry.begun > begun_after;
+  });
+  return found == entries_.end() ? nullptr : &*found;
+}
+
 // Where nothing runs over TLS, UDP is asked for again by the first session that is wanted when it is time to.
 Result<session::Session*> PeerSessions::take(const std::string& peer, const Use& use, Time now) {
   session::CarrierChoice& choice = carrier(peer);
   if (now >= choice.asks_at() && used_over_tls(peer) == entries_.end()) choice.ask_again();
-  for (Entry& entry : entries_) {
-    if (entry.session->delivery() != choice.delivery() && entry.session->is_up()) continue;
-    if (entry.peer != peer || use.sharing == Sharing::kOwn || entry.use.sharing == Sharing::kOwn || entry.has_parted || entry.session->is_over()) continue;
-    if (entry.use.service != use.service || entry.use.manners != use.manners) continue;
-    ++entry.users;
-    entry.ends_at = kNever;
-    return entry.session;
+  Entry* shared = find_shared(peer, use, now - kAgeMax);
+  const bool is_full = !has_room(peer, use.sharing) || count(peer) >= kPerPeerMax;
+  if (shared == nullptr && is_full) shared = find_shared(peer, use, Time::min());
+  if (shared != nullptr) {
+    ++shared->users;
+    shared->ends_at = kNever;
+    return shared->session;
   }
   const session::PeerConfig* known = named(peer);
   if (known == nullptr) return Error{Fault::kUsage, "the configuration names no peer \"" + peer + "\" any more", "add the [[peer]] again and reload"};
@@ -103,7 +114,7 @@ Result<session::Session*> PeerSessions::take(const std::string& peer, const Use&
   using Policing = session::SessionOptions::Policing;
   auto dialled = gateway_.dial(*known, {choice.delivery(), use.manners, choice.wants_trial(now) ? Policing::kReported : Policing::kBorne});
   if (!dialled.ok()) return dialled;
-  entries_.push_back({peer, use, dialled.value(), 1, kNever, false});
+  entries_.push_back({peer, use, dialled.value(), 1, kNever, false, now});
   return dialled;
 }
 
@@ -123,7 +134,8 @@ void PeerSessions::give_back(session::Session* session, Time now) {
 void PeerSessions::tidy(Time now) {
   std::erase_if(entries_, [&](Entry& entry) {
     if (entry.users > 0) return false;
-    if (!entry.has_parted && has_better_carrier(entry.peer, *entry.session)) entry.ends_at = std::min(entry.ends_at, now);
+    const bool is_stale = has_better_carrier(entry.peer, *entry.session) || now >= entry.begun + kAgeMax;
+    if (is_stale && !entry.has_parted) entry.ends_at = std::min(entry.ends_at, now);
     const bool is_through = entry.session->is_over() || (entry.has_parted && now >= entry.ends_at);
     if (!is_through && now >= entry.ends_at) {
       entry.session->say_goodbye({});

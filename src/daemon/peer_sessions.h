@@ -20,6 +20,8 @@ class PeerSessions {
  public:
   static constexpr Duration kWarmTime = std::chrono::minutes(10);
   static constexpr Duration kFarewellTime = std::chrono::seconds(1);
+  // Older ones take no more jobs, so that new keys come, and what has changed of certificates and grants is looked at; jobs under way stay.
+  static constexpr Duration kAgeMax = std::chrono::hours(1);
   // A peer takes eight of one identity; one is left for a copy that somebody makes by hand.
   static constexpr size_t kPerPeerMax = 7;
   static constexpr size_t kOwnMax = kPerPeerMax - 4;  // the others are for the classes
@@ -66,6 +68,7 @@ class PeerSessions {
     size_t users = 0;
     Time ends_at = kNever;  // of one that nobody uses: when it says goodbye, and then when it is closed
     bool has_parted = false;
+    Time begun{};
   };
   struct Probe {
     session::Session* session;
@@ -73,6 +76,7 @@ class PeerSessions {
     Time ends_at;
   };
   using Entries = std::deque<Entry>;
+  Entry* find_shared(const std::string& peer, const Use& use, Time begun_after);
   session::CarrierChoice& carrier(const std::string& peer);
   Entries::const_iterator used_over_tls(std::string_view peer) const;
   void begin_probe(const std::string& peer, session::CarrierChoice& choice, Time now);

@@ -228,9 +228,10 @@ void Session::send_frame(messages::MessageType type, const std::string& body) {
     fail({Fault::kPeerLost, "the peer does not read the control channel", "check the peer's gateway and the network"});
 }
 
-void Session::poll(Time now) {
+void Session::poll(Time now, crypto::UnixTime wall) {
   now_ = now;
   if (is_over() || channel_->state() == ChannelState::kData) return;
+  if (has_outlived_certificate(wall)) return end_with_certificate();
   greet(now);
   read_messages();
   if (is_over()) return;

@@ -88,6 +88,16 @@ void Session::withdraw(const Error& why) {
   let_go();
 }
 
+// Both sides are told that they lost each other, and not that somebody is unwanted: who has a new certificate by then comes back with it and
+// goes on from where he was, and who has none is refused by the handshake, which says why.
+void Session::end_with_certificate() {
+  const Error why = crypto::certificate_error(crypto::CertificateFault::kExpired, "the certificate that " + peer_name() + " showed when this session began has ended");
+  log::warning("session_withdrawn", "peer=" + peer_name() + " why=\"" + why.what + '"');
+  send(messages::PeerError{std::string(row_of(Fault::kPeerLost).name), messages::Reaction::kSessionEnds, why.what, {}, {}, 0});
+  fail(side_ == Side::kDialling ? Error{Fault::kPeerLost, why.what, why.next} : why);
+  let_go();
+}
+
 // At once: nothing more of the peer is taken while the last words go out.
 void Session::let_go() {
   for (const auto& [id, transfer] : by_id_) around_.engine.post(engine::EndTransfer{transfer->handle});

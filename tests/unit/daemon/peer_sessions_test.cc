@@ -121,5 +121,31 @@ TEST_F(PeerSessionsTest, WithoutAJobOverTlsTheNextSessionAsksByItself) {
   EXPECT_EQ(take_up(begin + kAsked)->delivery(), Delivery::kDatagram);
 }
 
+TEST_F(PeerSessionsTest, AnHourOldOneTakesNoMoreJobsAndEndsWithItsLast) {
+  const Time begin = read_clock(), later = begin + PeerSessions::kAgeMax;
+  session::Session* old = take_up(begin);
+  EXPECT_EQ(take(later - 1s), old);
+  session::Session* fresh = take_up(later);
+  EXPECT_NE(fresh, old);
+  EXPECT_EQ(take(later), fresh);
+  for (int i = 0; i < 2; ++i) peers_->give_back(old, later);
+  peers_->tidy(later);
+  EXPECT_FALSE(fresh->is_over());
+  EXPECT_EQ(here_->sessions(), 2U) << "its last words leave";
+  peers_->tidy(later + PeerSessions::kFarewellTime);
+  EXPECT_EQ(here_->sessions(), 1U);
+}
+
+TEST_F(PeerSessionsTest, AnOldOneServesWhereThereIsNoRoomForMore) {
+  const Time begin = read_clock();
+  std::vector<session::Session*> taken;
+  Time now = begin;
+  for (size_t i = 0; i < PeerSessions::kPerPeerMax; ++i, now += PeerSessions::kAgeMax) {
+    taken.push_back(take(now));
+    EXPECT_EQ(here_->sessions(), i + 1);
+  }
+  EXPECT_EQ(take(now), taken.front());
+}
+
 }  // namespace
 }  // namespace tideway::daemon

@@ -69,6 +69,25 @@ TEST_F(GatewayTest, PeerInItsHandshakeIsJudgedByTheNewRules) {
   expect_serves_others();
 }
 
+TEST_F(GatewayTest, X13ASessionEndsWithTheCertificateOfItsPeer) {
+  const auto peer = dial_and_pull();
+  Session& session = *gateway_->all_sessions().front();
+  const crypto::UnixTime ends = session.channel().peer().not_after;
+  session.poll(read_clock(), ends);
+  EXPECT_FALSE(session.is_over());
+  session.poll(read_clock(), ends + 1s);
+  ASSERT_TRUE(session.is_over());
+  EXPECT_EQ(session.error().fault, Fault::kAuthFailed);
+  EXPECT_NE(session.error().what.find("cert_expired"), std::string::npos) << session.error().what;
+  EXPECT_EQ(gateway_->transfers(), 0U) << "at once, before the peer has read a word of it";
+  peer->say(request(messages::Direction::kList));
+  EXPECT_TRUE(run_until({peer.get()}, [&] { return peer->is_over(); }));
+  EXPECT_EQ(peer->error, "peer_lost") << "it may come back with another one";
+  EXPECT_EQ(std::ranges::count(peer->types, MessageType::kTransferAccepted), 1) << "what it asked for later is not heard";
+  EXPECT_EQ(peer->error_detail.find("cert_expired"), 0U) << peer->error_detail;
+  expect_serves_others();
+}
+
 TEST_F(GatewayTest, X14FilesThatDoNotFitChangeNothing) {
   const auto peer = dial_and_pull();
   const auto other = crypto::make_signed(test::gateway_spec(test::kWisconsin), sites_.authority).value();
