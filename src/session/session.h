@@ -211,6 +211,8 @@ class Session {
   bool has_outlived_certificate(crypto::UnixTime wall) const { return their_hello_ && wall > channel_->peer().not_after; }
   void withdraw(const Error& why);
   void end_with_certificate();
+  void send_back(const Error& why);
+  void take_up(Transfer& transfer, const GrantLimits& limits);
   void let_go();
 
   Surroundings around_;

@@ -59,6 +59,46 @@ TEST_F(GatewayTest, TransferWhoseGrantIsGoneEndsAndTheSessionGoesOn) {
   expect_serves_others();
 }
 
+TEST_F(GatewayTest, WhatRunsKeepsToLimitsThatWereTightened) {
+  const auto peer = dial_and_pull();
+  ASSERT_TRUE(run_until({peer.get()}, [&] { return peer->heard(MessageType::kManifestPage); }));
+  const Session& session = *gateway_->all_sessions().front();
+  EXPECT_TRUE(session.rate_allowed().is_unlimited());
+  rules_.grants = grants_for("*", {.bytes_max = 7_B, .files_max = 2, .rate_max = 8_Mbit});
+  ASSERT_TRUE(gateway_->reload(rules_).ok());
+  EXPECT_TRUE(run_until({peer.get()}, [&] { return session.rate_allowed() > Rate() && session.rate_allowed() <= 8_Mbit; }));
+  EXPECT_EQ(gateway_->transfers(), 1U) << "it has named just so much";
+  rules_.grants = grants_for("*", {.bytes_max = 6_B});
+  ASSERT_TRUE(gateway_->reload(rules_).ok());
+  EXPECT_EQ(gateway_->transfers(), 0U);
+  EXPECT_TRUE(run_until({peer.get()}, [&] { return peer->heard(MessageType::kTransferClosed); }));
+  EXPECT_EQ(peer->error, "limit_exceeded");
+  EXPECT_FALSE(peer->is_over());
+}
+
+TEST_F(GatewayTest, WhoSendsComesBackToBeToldOfTighterLimits) {
+  for (const GrantLimits& tighter : {GrantLimits{.rate_max = 8_Mbit, .modes = 0640}, GrantLimits{.rate_max = 80_Mbit, .modes = 0600}}) {
+    rules_.grants = grants_for("*", {.rate_max = 80_Mbit, .modes = 0640});
+    ASSERT_TRUE(gateway_->reload(rules_).ok());
+    const auto peer = dial();
+    peer->greet();
+    ASSERT_TRUE(is_greeted(*peer));
+    messages::OpenTransfer push = request(messages::Direction::kPush);
+    push.name = ObjectName::from_text("new").value();
+    peer->say(push);
+    ASSERT_TRUE(run_until({peer.get()}, [&] { return peer->heard(MessageType::kTransferAccepted); }));
+    rules_.grants = grants_for("*", {.rate_max = 160_Mbit, .modes = 0660});
+    ASSERT_TRUE(gateway_->reload(rules_).ok());
+    EXPECT_EQ(gateway_->transfers(), 1U) << "wider ones are for those that begin";
+    rules_.grants = grants_for("*", tighter);
+    ASSERT_TRUE(gateway_->reload(rules_).ok());
+    EXPECT_EQ(gateway_->transfers(), 0U);
+    EXPECT_TRUE(run_until({peer.get()}, [&] { return peer->is_over(); }));
+    EXPECT_EQ(peer->error, "peer_lost");
+    EXPECT_NE(peer->error_detail.find("push data/new"), std::string::npos) << peer->error_detail;
+  }
+}
+
 TEST_F(GatewayTest, PeerInItsHandshakeIsJudgedByTheNewRules) {
   const auto peer = dial();  // nothing of its handshake is read before the reload
   ASSERT_TRUE(run_until({}, [&] { return gateway_->sessions() == 1; }));
