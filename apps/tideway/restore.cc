@@ -81,12 +81,18 @@ Result<std::vector<session::Replica>> find_replicas(const Peers& peers, const se
       trouble = direct.error();
       continue;
     }
+    Status status = success();
     const auto take = [&] {
-      for (; !direct.value()->entries().empty(); direct.value()->entries().pop_front()) list.add(direct.value()->entries().front());
+      for (; !direct.value()->entries().empty(); direct.value()->entries().pop_front()) {
+        if (!status.ok()) continue;
+        status = list.add(direct.value()->entries().front());
+        if (!status.ok()) direct.value()->cancel();
+      }
     };
     while (direct.value()->turn(std::chrono::milliseconds(200))) take();
     take();
-    if (!direct.value()->outcome().ok()) trouble = direct.value()->outcome().error();
+    if (!status.ok()) trouble = status.error();
+    else if (!direct.value()->outcome().ok()) trouble = direct.value()->outcome().error();
     else std::ranges::move(list.replicas(), std::back_inserter(found));
   }
   if (found.empty() && trouble) return *trouble;

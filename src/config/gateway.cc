@@ -22,6 +22,7 @@ Result<session::GatewayConfig> common(const GatewayConfig& config) {
   gateway.staging_ttl = config.storage.staging_ttl;
   gateway.flows = config.data_plane.flows;
   gateway.fallback = config.data_plane.fallback == Fallback::kTls ? session::Fallback::kTls : session::Fallback::kOff;
+  gateway.ask_udp_after = config.data_plane.ask_udp_after;
   gateway.signing.key = config.signing_key;
   for (const Signer& signer : config.signers) gateway.signing.signers.push_back({signer.site, signer.key});
   if (!config.site.state_dir.empty()) gateway.path_memory = config.site.state_dir + "/paths";

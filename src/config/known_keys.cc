@@ -78,6 +78,7 @@ constexpr KeyRow kKeys[] = {
     {"data_plane", "rate", kString, kOptional},
     {"data_plane", "congestion", kString, kOptional},
     {"data_plane", "fallback", kString, kOptional},
+    {"data_plane", "ask_udp_after", kString, kOptional},
     {"data_plane", "capture", kString, kOptional},
     {"data_plane", "udp_checksum", kString, kOptional},
     {"data_plane.dpdk", "eal_args", kStrings, kOptional},

@@ -64,6 +64,13 @@ Result<Duration> parse_lifetime(std::string_view text) {
   return duration;
 }
 
+Result<Duration> parse_asking(std::string_view text) {
+  auto duration = parse_duration(text);
+  if (duration.ok() && (duration.value() < std::chrono::seconds(1) || duration.value() > session::CarrierChoice::kAskAfterMax))
+    return invalid(quoted(text) + " is not between 1s and 1h", "write after how long UDP is asked for again, such as 5m");
+  return duration;
+}
+
 Result<uint32_t> parse_modes(std::string_view text) {
   uint32_t modes = 0;
   const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), modes, 8);
@@ -176,6 +183,7 @@ Status read_network(const Table& document, GatewayConfig& config) {
   data.read("rate", config.data_plane.rate, parse_rate);
   data.read("congestion", config.data_plane.congestion, registered({"bbr", "contracted", "scavenger"}));
   data.read("fallback", config.data_plane.fallback, one_of<Fallback>({{"tls", Fallback::kTls}, {"off", Fallback::kOff}}));
+  data.read("ask_udp_after", config.data_plane.ask_udp_after, parse_asking);
   data.read_path("capture", config.data_plane.capture, Reader::Empty::kMeansNone);
   using enum ip::UdpChecksum;
   data.read("udp_checksum", config.data_plane.dpdk.start.ports.front().udp_checksum,

@@ -10,6 +10,7 @@
 #include "packet_io/dpdk_config.h"
 #include "planner/timetable.h"
 #include "planner/zone_rule.h"
+#include "session/carrier_choice.h"
 #include <tideway/object_name.h>
 #include <tideway/packet_io.h>
 #include <tideway/time.h>
@@ -74,6 +75,7 @@ struct DataPlane {
   Rate rate = Rate::unlimited();    // of this gateway, all sessions together
   std::string congestion = "bbr";   // a name in the registry of controllers
   Fallback fallback = Fallback::kTls;
+  Duration ask_udp_after = session::CarrierChoice::kAskAfter;  // how long packets go over TLS until UDP is asked for again, the first time
   std::string capture;              // file that a gateway captures its packets to; empty: none
   Dpdk dpdk;
 

@@ -107,6 +107,7 @@ JobRunner::Place JobRunner::find(const job::JobId& id) {
 
 void JobRunner::turn(Time now, job::WallTime wall) {
   turned_at_ = now;
+  peers_.look_for_udp(now);
   settle(now, wall);
   turn_gathers(now, wall);
   std::erase_if(modes_, [&](const auto& mode) { return table_.find(mode.first) == nullptr || job::is_over(table_.find(mode.first)->state); });
@@ -135,12 +136,25 @@ void JobRunner::judge_carrier(const Running& running) {
   if (has_work) peers_.judge(running.peer, *running.session);
 }
 
+// To UDP, which comes through again. What is being published stays where it is. The sink may hold on to the staging for a moment, as
+// behind a session that was lost, so this counts as an attempt.
+void JobRunner::change_carrier(Place place, Time now, job::WallTime wall) {
+  if (session::numbers_of(*place->transfer, place->session, gateway_.engine()).stage == session::CopyNumbers::Stage::kPublish) return;
+  const job::JobId id = place->id;
+  requeue(place, now, wall);
+  table_.change(id, wall, [](job::Job& job) {
+    job.attempts = std::max(job.attempts, 1U);
+    return true;
+  });
+}
+
 void JobRunner::settle(Time now, job::WallTime wall) {
   for (Place place = running_.begin(); place != running_.end();) {
     const Place here = place++;
     here->was_up |= here->session->is_up();
     judge_carrier(*here);
     if (here->transfer->outcome || here->session->is_over()) finish(here, now, wall);
+    else if (peers_.has_better_carrier(here->peer, *here->session)) change_carrier(here, now, wall);
   }
 }
 

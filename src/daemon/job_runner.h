@@ -115,6 +115,7 @@ class JobRunner {
 
   void settle(Time now, job::WallTime wall);
   void judge_carrier(const Running& running);
+  void change_carrier(Place place, Time now, job::WallTime wall);
   void start_due(Time now, job::WallTime wall);
   void start_queued(Time now, job::WallTime wall);
   bool has_room(const job::Job& job, job::WallTime wall) const;

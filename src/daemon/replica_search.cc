@@ -31,7 +31,7 @@ void ReplicaSearch::ask_peer(Search& search, const session::RemoteAddress& run, 
     search.result.trouble = session.error();
     return;
   }
-  Question& question = search.questions.emplace_back(Question{session.value(), nullptr, session::ReplicaList(session::to_display(run)), false});
+  Question& question = search.questions.emplace_back(Question{session.value(), nullptr, session::ReplicaList(session::to_display(run)), {}, false});
   messages::OpenTransfer open;
   crypto::random_bytes(open.transfer);
   open.direction = messages::Direction::kList;
@@ -41,15 +41,21 @@ void ReplicaSearch::ask_peer(Search& search, const session::RemoteAddress& run, 
   open.depth = session::kReplicaDepth;
   engine::StartSink start;
   start.content = engine::StartSource::Content::kManifestOnly;
+  start.limits.entries_max = session::kReplicaEntriesMax;
   question.transfer = session.value()->pull(std::move(start), std::move(open));
-  question.transfer->on_entry = [&question](const ManifestEntry& entry) { question.list.add(entry); };
+  question.transfer->on_entry = [&question](const ManifestEntry& entry) {
+    if (question.cut) return;
+    if (Status status = question.list.add(entry); !status.ok()) question.cut = status.error();
+  };
 }
 
 void ReplicaSearch::end(Search& search, Question& question, Time now) {
   question.is_through = true;
   question.transfer->on_entry = {};
   const auto& outcome = question.transfer->outcome;
-  if (outcome && outcome->ok()) {
+  if (question.cut) {
+    search.result.trouble = *question.cut;
+  } else if (outcome && outcome->ok()) {
     const session::KnownPath path = question.session->expected_path(read_calendar());
     std::vector<session::Replica> found = question.list.replicas();
     for (session::Replica& replica : found) {
@@ -62,6 +68,7 @@ void ReplicaSearch::end(Search& search, Question& question, Time now) {
     const Error silent{Fault::kPeerUnreachable, "a peer did not answer within 10 s which checkpoints it has", "look at tideway peers"};
     search.result.trouble = question.session->is_over() ? question.session->error() : silent;
   }
+  if (!outcome && !question.session->is_over()) question.session->cancel(*question.transfer, *search.result.trouble);  // it may list without end
   peers_.give_back(question.session, now);
 }
 
@@ -70,7 +77,7 @@ void ReplicaSearch::turn(Time now) {
     bool is_through = true;
     for (Question& question : search->questions) {
       if (question.is_through) continue;
-      if (question.transfer->outcome || question.session->is_over() || now >= search->ends_at) end(*search, question, now);
+      if (question.cut || question.transfer->outcome || question.session->is_over() || now >= search->ends_at) end(*search, question, now);
       else is_through = false;
     }
     if (!is_through) {

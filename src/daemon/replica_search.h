@@ -36,6 +36,7 @@ class ReplicaSearch {
     session::Session* session = nullptr;
     std::shared_ptr<session::Transfer> transfer;
     session::ReplicaList list;
+    std::optional<Error> cut;  // it lists more than it may
     bool is_through = false;
   };
   struct Search {

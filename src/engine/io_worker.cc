@@ -126,8 +126,11 @@ void IoWorker::obey(SourceAccepted&& accepted) {
 
 void IoWorker::obey(FromPeer&& from) {
   if (SendPath* path = find_in(sending_, from.transfer)) path->on_peer_message(std::move(from.message), events_);
-  if (ReceivePath* path = find_in(receiving_, from.transfer)) path->on_peer_message(std::move(from.message), events_);
-  else if (GatherPath* gather = gather_of(from.transfer)) gather->on_peer_message(from.transfer, std::move(from.message));
+  if (ReceivePath* path = find_in(receiving_, from.transfer)) {
+    if (path->on_peer_message(std::move(from.message), events_) == ReceivePath::Digested::kOnceTold) return;
+  } else if (GatherPath* gather = gather_of(from.transfer)) {
+    gather->on_peer_message(from.transfer, std::move(from.message));
+  }
   events_.emit(PeerMessageTaken{from.transfer});
 }
 

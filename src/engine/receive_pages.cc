@@ -143,15 +143,18 @@ Status ReceivePath::end_former_publish() {
 
 // ---- from the source -----------------------------------------------------------------------------------------------
 
-void ReceivePath::on_peer_message(TransferMessage&& message, EventOutlet& events) {
+ReceivePath::Digested ReceivePath::on_peer_message(TransferMessage&& message, EventOutlet& events) {
+  const size_t listed_before = listed_.size();
   if (state_ == State::kOpening) announce(events);
-  if (state_ == State::kDone) return;
+  if (state_ == State::kDone) return Digested::kNow;
   // The end of an object is of a page that was answered; all else may belong to the one that is not.
   if (page_ && !std::holds_alternative<messages::ObjectEnds>(message)) {
-    if (deferred_.size() >= kDeferredMax) return fail({Fault::kLimitExceeded, "the sending site goes on without waiting for answers", ""});
-    return deferred_.push_back(std::move(message));
+    if (deferred_.size() < kDeferredMax) deferred_.push_back(std::move(message));
+    else fail({Fault::kLimitExceeded, "the sending site goes on without waiting for answers", ""});
+    return Digested::kNow;
   }
   if (Status status = take_message(std::move(message)); !status.ok()) fail(status.error());
+  return listed_.size() > listed_before ? Digested::kOnceTold : Digested::kNow;
 }
 
 Status ReceivePath::take_message(TransferMessage&& message) {
@@ -160,7 +163,8 @@ Status ReceivePath::take_message(TransferMessage&& message) {
   if (auto* page = std::get_if<messages::ManifestPage>(&message)) {
     if (!only_lists) return take_page(std::move(*page));
     status = receiver_->on_listed_page(*page);
-    std::move(page->entries.begin(), page->entries.end(), std::back_inserter(listed_));
+    if (!status.ok()) return status;
+    for (ManifestEntry& entry : page->entries) listed_.push_back({std::move(entry), &entry == &page->entries.back()});
   }
   if (const auto* end = std::get_if<messages::ManifestEnd>(&message)) status = receiver_->on_manifest_end(*end);
   if (const auto* ends = std::get_if<messages::ObjectEnds>(&message)) status = receiver_->on_object_end(*ends);

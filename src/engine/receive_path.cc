@@ -352,8 +352,11 @@ bool ReceivePath::tell_peer(Time now, EventOutlet& events) {
 
 bool ReceivePath::tell_entries(EventOutlet& events) {
   bool worked = false;
-  for (; !listed_.empty() && events.has_room(); listed_.pop_front(), worked = true)
-    events.emit(EntryListed{start_.transfer, std::move(listed_.front())});
+  for (; !listed_.empty() && events.has_room(); listed_.pop_front(), worked = true) {
+    pages_told_ += listed_.front().ends_page ? 1 : 0;
+    events.emit(EntryListed{start_.transfer, std::move(listed_.front().entry)});
+  }
+  for (; pages_told_ > 0 && events.has_room(); --pages_told_) events.emit(PeerMessageTaken{start_.transfer});
   while (events.has_room()) {
     auto report = receiver_->next_report();
     if (!report) break;

@@ -52,7 +52,10 @@ class ReceivePath {
   // It is over. What was not published stays for another run, with all that arrived, or is removed.
   void leave(Time now, Leftovers leftovers);
 
-  void on_peer_message(TransferMessage&& message, EventOutlet& events);
+  // Whether the peer may send more for it at once. kOnceTold: what it lists waits here until the control thread has taken it, and we say
+  // ourselves when that is so, because a peer may list faster than it is read.
+  enum class Digested : uint8_t { kNow, kOnceTold };
+  Digested on_peer_message(TransferMessage&& message, EventOutlet& events);
   void on_message_taken() { messages_out_ -= 1; }
   void on_block(BlockUnpacked&& block, EventOutlet& events);
 
@@ -61,6 +64,10 @@ class ReceivePath {
   struct Same {
     BlockKey key;
     block::SegmentList segments;
+  };
+  struct Listed {
+    ManifestEntry entry;
+    bool ends_page;
   };
   enum class State : uint8_t { kOpening, kReceiving, kSyncing, kDone };
 
@@ -156,7 +163,8 @@ class ReceivePath {
   std::optional<RootSignature> signature_;          // of the root, by its source
   uint32_t next_close_token_;
   uint32_t messages_out_ = 0;
-  std::deque<ManifestEntry> listed_;          // not told yet
+  std::deque<Listed> listed_;                 // not told yet: at most the pages that the session lets be undigested
+  size_t pages_told_ = 0;                     // of which that is not said yet
   std::optional<Bytes> abandoned_;            // what is left below the root of its owner's transfers that died
   Time sync_began_{};
   bool is_syncing_ = false, is_stalled_ = false;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What carries the packets of the sessions that we dial: UDP, and TLS connections where that is blocked, or policed to so little
-// that they carry more. UDP is asked for again from time to time, less often each time that it is still so, because asking costs
-// the transfer a few seconds.
+// that they carry more. UDP is asked for again from time to time, less often each time that it is still so: by a session beside those
+// that carry transfers, where there is room for one, and else by the transfer itself, which it costs a few seconds.
 // Thread: control. Pure.
 #pragma once
 #include <tideway/packet_io.h>
@@ -23,7 +23,8 @@ class CarrierChoice {
   static constexpr Duration kTrial = std::chrono::seconds(2);  // TCP is past its start then on any path that is worth it
   static constexpr double kTrialGain = 1.5;                    // for less no transfer is moved
 
-  explicit CarrierChoice(Fallback fallback) : fallback_(fallback) {}
+  // `ask_after`: how long TLS is used the first time until UDP is asked for again, at most kAskAfterMax.
+  explicit CarrierChoice(Fallback fallback, Duration ask_after = kAskAfter) : fallback_(fallback), ask_after_(ask_after) {}
 
   Delivery delivery() const { return delivery_; }
   // A session over delivery() ended with `why`; zero, or so much crossed of what is policed. True: another carrier is worth a session. False:
@@ -36,8 +37,7 @@ class CarrierChoice {
     }
     if (why != Fault::kUdpBlocked || fallback_ == Fallback::kOff || delivery_ == Delivery::kStream || now < refused_until_) return false;
     delivery_ = Delivery::kStream;
-    ask_at_ = now + ask_after_;
-    ask_after_ = std::min(ask_after_ * 2, kAskAfterMax);
+    put_off(now);
     if (policed > Rate()) to_beat_ = policed * kTrialGain;
     return true;
   }
@@ -47,6 +47,10 @@ class CarrierChoice {
     delivery_ = Delivery::kDatagram;
     to_beat_.reset();
   }
+
+  // A session over UDP asks, and those over TLS stay until it was answered: then comes ask_again(), or on_probe_failed().
+  void on_probe() { ask_at_ = kNever; }
+  void on_probe_failed(Time now) { put_off(now); }
 
   // Where UDP passes at a small rate, TLS has to show that it carries more: it is judged by its best second, after kTrial.
   bool is_trial() const { return to_beat_.has_value(); }
@@ -60,13 +64,17 @@ class CarrierChoice {
   bool wants_trial(Time now) const { return fallback_ == Fallback::kTls && delivery_ == Delivery::kDatagram && now >= trial_at_; }
 
  private:
+  void put_off(Time now) {
+    ask_at_ = now + ask_after_;
+    ask_after_ = std::min(ask_after_ * 2, kAskAfterMax);
+  }
   void end_trial() {
     ask_again();
     trial_at_ = ask_at_;
   }
   const Fallback fallback_;
   Delivery delivery_ = Delivery::kDatagram;
-  Duration ask_after_ = kAskAfter;
+  Duration ask_after_;
   Time ask_at_ = kNever;
   Time trial_at_{}, refused_until_{};
   std::optional<Rate> to_beat_;

@@ -25,7 +25,7 @@ TransferId random_id() {
 
 Result<std::unique_ptr<Direct>> Direct::copy(const GatewayConfig& gateway, const PeerConfig& peer, CopyRequest request) {
   if (const auto named = peer_of(request); !named.ok()) return named.error();
-  std::unique_ptr<Direct> direct(new Direct(peer, gateway.fallback));
+  std::unique_ptr<Direct> direct(new Direct(peer, gateway));
   direct->request_ = std::move(request);
   if (Status status = direct->begin(gateway); !status.ok()) return std::move(status).error();
   if (Status status = direct->ask(); !status.ok()) return std::move(status).error();
@@ -33,7 +33,7 @@ Result<std::unique_ptr<Direct>> Direct::copy(const GatewayConfig& gateway, const
 }
 
 Result<std::unique_ptr<Direct>> Direct::list(const GatewayConfig& gateway, const PeerConfig& peer, const RemoteAddress& address, uint32_t depth) {
-  std::unique_ptr<Direct> direct(new Direct(peer, gateway.fallback));
+  std::unique_ptr<Direct> direct(new Direct(peer, gateway));
   if (Status status = direct->begin(gateway); !status.ok()) return std::move(status).error();
   messages::OpenTransfer open;
   open.transfer = random_id();
@@ -66,7 +66,7 @@ Result<std::unique_ptr<Direct>> Direct::repair(const GatewayConfig& gateway, con
   if (!tree.ok()) return std::move(tree).error();
   auto place = place_of(tree.value());
   if (!place.ok()) return std::move(place).error();
-  std::unique_ptr<Direct> direct(new Direct(peer, gateway.fallback));
+  std::unique_ptr<Direct> direct(new Direct(peer, gateway));
   if (Status status = direct->begin(gateway); !status.ok()) return std::move(status).error();
   messages::OpenTransfer open;
   open.transfer = repair_transfer_id(absolute_path(request.path));

@@ -46,7 +46,7 @@ class Direct {
   std::deque<ManifestEntry>& entries() { return entries_; }          // of a list or a dry run; take them
 
  private:
-  Direct(PeerConfig peer, Fallback fallback) : peer_(std::move(peer)), carrier_(fallback) {}
+  Direct(PeerConfig peer, const GatewayConfig& gateway) : peer_(std::move(peer)), carrier_(gateway.fallback, gateway.ask_udp_after) {}
   Status begin(const GatewayConfig& gateway);
   Status dial();
   Status ask();  // for what is to be copied

@@ -221,9 +221,10 @@ void Gateway::turn(Duration at_most, int also_fd) {
   const Time now = read_clock();
   if (listener_ != nullptr) accept_peers(now);
   dispatch_events();
+  const auto wall = read_calendar();
   for (const auto& session : sessions_) {
     session->channel().on_ready(now, 0);
-    session->poll(now);
+    session->poll(now, wall);
   }
   move_data_connections(now);
   drop_ended(now);

@@ -38,6 +38,7 @@ struct GatewayConfig {
   std::string path_memory;         // file of what paths carried; empty: forgotten with the process
   uint32_t flows = 0;              // per session we dial; 0: two per net worker
   Fallback fallback = Fallback::kTls;  // what carries packets where UDP is blocked
+  Duration ask_udp_after = CarrierChoice::kAskAfter;  // how long it does, the first time
   std::vector<std::string> link_sites;  // the far end of each link whose gate engine.gates holds, in its order
   // Where to go on over kernel UDP when the packet backend does not start, or a listening gateway loses its device; not set:
   // it does not go on.
@@ -75,7 +76,7 @@ class Gateway {
 
   // Errors: peer_unreachable, when not even a socket can be made.
   Result<Session*> dial(const PeerConfig& peer, const SessionOptions& options = {});
-  Fallback fallback() const { return config_.fallback; }
+  CarrierChoice new_carrier() const { return CarrierChoice(config_.fallback, config_.ask_udp_after); }  // for a peer nobody has dialled yet
   // One turn; waits at most so long. `also_fd` (-1: none) ends the wait when it is readable.
   void turn(Duration at_most, int also_fd = -1);
   // No new sessions; tells peers how long transfers may go on.

@@ -45,18 +45,31 @@ GrantLimits narrowest(const GrantLimits& a, const GrantLimits& b) {
           std::min(a.rate_max, b.rate_max), a.modes & b.modes};
 }
 
+Error GrantMeter::too_many_files() const {
+  return {Fault::kLimitExceeded, "the grant allows " + std::to_string(files_max_) + " files, directories and links, and the transfer has more",
+          "copy parts of it, or ask the owner of that root to raise max_files"};
+}
+
+Error GrantMeter::too_many_bytes() const {
+  return {Fault::kLimitExceeded, "the grant allows " + to_string(bytes_max_) + ", and the transfer has more",
+          "copy parts of it, or ask the owner of that root to raise max_bytes"};
+}
+
 Status GrantMeter::take(std::span<const ManifestEntry> page) {
   for (const ManifestEntry& entry : page) {
-    if (files_ >= files_max_)
-      return Error{Fault::kLimitExceeded, "the grant allows " + std::to_string(files_max_) + " files, directories and links, and the transfer has more",
-                   "copy parts of it, or ask the owner of that root to raise max_files"};
+    if (files_ >= files_max_) return too_many_files();
     ++files_;
-    if (entry.size > bytes_max_ - bytes_)
-      return Error{Fault::kLimitExceeded, "the grant allows " + to_string(bytes_max_) + ", and the transfer has more",
-                   "copy parts of it, or ask the owner of that root to raise max_bytes"};
+    if (entry.size > saturating_sub(bytes_max_, bytes_)) return too_many_bytes();
     bytes_ = bytes_ + entry.size;
   }
   return success();
+}
+
+Status GrantMeter::narrow(const GrantLimits& limits) {
+  bytes_max_ = std::min(bytes_max_, limits.bytes_max);
+  files_max_ = std::min(files_max_, limits.files_max);
+  if (files_ > files_max_) return too_many_files();
+  return bytes_ > bytes_max_ ? Status(too_many_bytes()) : success();
 }
 
 bool RateGuard::take(Time now, Rate allowed, Bytes received) {

@@ -62,8 +62,12 @@ class GrantMeter {
   explicit GrantMeter(const GrantLimits& limits) : bytes_max_(limits.bytes_max), files_max_(limits.files_max) {}
   // Errors: limit_exceeded, naming the limit: max_files counts directories and links, too.
   Status take(std::span<const ManifestEntry> page);
+  // The grant has changed. Never to more than it was: what the sink was told then stays. Errors: limit_exceeded, it has taken more by now.
+  Status narrow(const GrantLimits& limits);
 
  private:
+  Error too_many_files() const;
+  Error too_many_bytes() const;
   Bytes bytes_max_, bytes_;
   uint64_t files_max_, files_ = 0;
 };

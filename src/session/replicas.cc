@@ -13,20 +13,23 @@ Duration expected(Rate remembered, Duration rtt) {
   return kTripsToSpeed * rtt + (remembered > Rate() ? remembered : kRateUnknown).time_for(1_GiB);
 }
 
-void ReplicaList::add(const ManifestEntry& entry) {
-  if (entry.number == entry.parent) return;
+Status ReplicaList::add(const ManifestEntry& entry) {
+  if (entry.number == entry.parent) return success();
   if (entry.parent == ObjectId(0)) {
+    if (children_.size() >= kReplicaChildrenMax)
+      return Error{Fault::kLimitExceeded, above_ + " has more than " + std::to_string(kReplicaChildrenMax) + " files and directories", "name a run, and not what holds many"};
     children_[entry.number] = {entry.name, entry.type == EntryType::kFile, false, entry.size};
-    return;
+    return success();
   }
   const auto child = children_.find(entry.parent);
-  if (child == children_.end()) return;
+  if (child == children_.end()) return success();
   if (entry.name == storage::kTreeManifestName) {
     child->second.is_whole = true;
-    return;
+    return success();
   }
   child->second.has_directories |= entry.type == EntryType::kDirectory;
   child->second.bytes += entry.size;
+  return success();
 }
 
 std::vector<Replica> ReplicaList::replicas() const {

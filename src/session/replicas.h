@@ -5,6 +5,7 @@
 // Thread: any; values. Pure.
 #pragma once
 #include <tideway/object_store.h>
+#include <tideway/result.h>
 #include <tideway/time.h>
 #include <tideway/units.h>
 
@@ -17,6 +18,9 @@
 namespace tideway::session {
 
 inline constexpr uint32_t kReplicaDepth = 2;  // levels that must be listed
+// What one peer may tell of one run: a checkpoint each hour of seven years, and a thousand files in each of a thousand.
+inline constexpr size_t kReplicaChildrenMax = 65'536;
+inline constexpr uint64_t kReplicaEntriesMax = 1'000'000;
 
 // How long the first gigabyte of a restore takes from there, as far as that is known beforehand: a slow path is further than a long one.
 inline constexpr Rate kRateUnknown = 1_Gbit;
@@ -34,7 +38,8 @@ class ReplicaList {
  public:
   // `above`: peer:root/run.
   explicit ReplicaList(std::string above) : above_(std::move(above)) {}
-  void add(const ManifestEntry& entry);  // in the order of the manifest
+  // In the order of the manifest. Errors: limit_exceeded, by more than kReplicaChildrenMax.
+  Status add(const ManifestEntry& entry);
   std::vector<Replica> replicas() const;
 
  private:

@@ -176,6 +176,13 @@ UdpPolicing::Work Session::work() const {
   return are_full || std::ranges::any_of(by_id_, is_read) ? UdpPolicing::Work::kPiledUp : UdpPolicing::Work::kScarce;
 }
 
+bool Session::is_path_open() const {
+  return std::ranges::any_of(lanes_.handles(), [&](engine::LaneHandle handle) {
+    const auto board = around_.engine.lane_board(handle);
+    return board != nullptr && std::ranges::any_of(board->flows, [](const engine::FlowBoard& flow) { return flow.is_open.get() == 1; });
+  });
+}
+
 // Boards are a tenth of a second old at most; of lanes that were just opened nothing is said yet.
 Rate Session::rate_allowed() const {
   Rate sum;
@@ -221,9 +228,10 @@ void Session::send_frame(messages::MessageType type, const std::string& body) {
     fail({Fault::kPeerLost, "the peer does not read the control channel", "check the peer's gateway and the network"});
 }
 
-void Session::poll(Time now) {
+void Session::poll(Time now, crypto::UnixTime wall) {
   now_ = now;
   if (is_over() || channel_->state() == ChannelState::kData) return;
+  if (has_outlived_certificate(wall)) return end_with_certificate();
   greet(now);
   read_messages();
   if (is_over()) return;

@@ -111,7 +111,7 @@ class Session {
   // they do not allow any more.
   void on_rules_changed(Time now);
 
-  void poll(Time now);
+  void poll(Time now, crypto::UnixTime wall);
   void on_event(engine::NetEvent& event);  // of this session's lane or port request
   void on_event(engine::IoEvent& event);   // of one of this session's transfers
   bool owns(engine::LaneHandle lane) const { return lanes_.owns(lane); }
@@ -122,6 +122,7 @@ class Session {
   const ControlChannel& channel() const { return *channel_; }
   Time next_deadline() const;
   bool is_up() const { return lanes_.are_open(); }
+  bool is_path_open() const;  // packets have come through, there and back
   bool is_over() const { return error_.has_value(); }
   const Error& error() const { return *error_; }
   size_t transfers() const { return by_id_.size(); }
@@ -207,7 +208,11 @@ class Session {
   void audit_session(std::string_view event, const Error* why) const;
   void audit_decision(const Decision& decision, const messages::OpenTransfer& request, const ObjectName& name) const;
   void audit_transfer(std::string_view event, const Transfer& transfer, AuditEvent::Care care = AuditEvent::Care::kWritten) const;
+  bool has_outlived_certificate(crypto::UnixTime wall) const { return their_hello_ && wall > channel_->peer().not_after; }
   void withdraw(const Error& why);
+  void end_with_certificate();
+  void send_back(const Error& why);
+  void take_up(Transfer& transfer, const GrantLimits& limits);
   void let_go();
 
   Surroundings around_;

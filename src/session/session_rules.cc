@@ -23,10 +23,26 @@ void Session::on_rules_changed(Time now) {
   std::vector<engine::TransferHandle> running;
   for (const auto& [handle, id] : by_handle_) running.push_back(handle);
   for (const engine::TransferHandle handle : running) {
-    const Transfer* transfer = find(handle);
-    if (transfer->outcome || authorise(transfer->request).ok()) continue;
-    give_up(handle, refusal(transfer->request.root, transfer->request.name));
+    Transfer* transfer = find(handle);
+    if (transfer == nullptr || transfer->outcome) continue;  // or the session has ended with one before it
+    const auto limits = authorise(transfer->request);
+    if (limits.ok()) take_up(*transfer, limits.value());
+    else give_up(handle, refusal(transfer->request.root, transfer->request.name));
   }
+}
+
+// Who sends to us was told when he began how fast he may, and under which modes his files are staged. Where that is less now, he begins again
+// and is told anew; nothing that is here is sent again, but where modes changed, because that is another staging.
+void Session::take_up(Transfer& transfer, const GrantLimits& limits) {
+  if (transfer.meter)
+    if (Status status = transfer.meter->narrow(limits); !status.ok()) return give_up(transfer.handle, status.error());
+  if (transfer.role == Role::kSource) {
+    transfer.rate_max = std::min(transfer.request.options.rate_max, limits.rate_max);
+    if (transfer.slot) set_ceiling();
+    return;
+  }
+  const bool is_tighter = limits.rate_max < transfer.rate_max || (transfer.modes & ~limits.modes) != 0;
+  if (is_tighter && transfer.meter) send_back({Fault::kPeerLost, "the grant of " + describe(transfer) + " allows less than when it began", "it goes on in another session"});
 }
 
 // A page is counted before anything it names is accepted, or sent.
@@ -85,6 +101,20 @@ void Session::guard_rate(Time now) {
 void Session::withdraw(const Error& why) {
   log::warning("session_withdrawn", "peer=" + peer_name() + " why=\"" + why.what + '"');
   fail({Fault::kDenied, "this gateway does not accept this peer any more", "ask the operator of that site"});
+  let_go();
+}
+
+// Who has a new certificate by then comes back with it; who has none is refused by the handshake, which says why.
+void Session::end_with_certificate() {
+  const Error why = crypto::certificate_error(crypto::CertificateFault::kExpired, "the certificate that " + peer_name() + " showed when this session began has ended");
+  send_back(side_ == Side::kDialling ? Error{Fault::kPeerLost, why.what, why.next} : why);
+}
+
+// The peer is told that it lost us, and not that it is unwanted: it dials again, and its jobs and copies go on from where they were.
+void Session::send_back(const Error& why) {
+  log::warning("session_withdrawn", "peer=" + peer_name() + " why=\"" + why.what + '"');
+  send(messages::PeerError{std::string(row_of(Fault::kPeerLost).name), messages::Reaction::kSessionEnds, why.what, {}, {}, 0});
+  fail(why);
   let_go();
 }
 

@@ -291,7 +291,7 @@ void Session::serve_push(messages::OpenTransfer request) {
   start.options = transfer->request.options;
   start.limits.bytes_max = limits.value().bytes_max;
   if (limits.value().files_max < std::numeric_limits<uint64_t>::max()) start.limits.entries_max = limits.value().files_max;
-  start.modes = limits.value().modes;
+  start.modes = transfer->modes = limits.value().modes;
   start.owner = to_string(channel_->peer().identity);
   start.staging = staging_id(start.id, channel_->peer().identity, start.modes);
   start.ahead = staging_id(ahead_id(start.id), channel_->peer().identity, start.modes);

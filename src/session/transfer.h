@@ -48,6 +48,7 @@ struct Transfer {
   uint64_t bytes_guarded = 0;                  // of a sink: what has come, as the rate guard saw it last
   Rate rate_own = Rate::unlimited();           // of a source that was asked for here: its owner's limit, see limit_rate()
   Rate in_bursts;                              // the same: what it may send while a training holds bulk back
+  uint32_t modes = 0777;                       // of a sink that serves: what the grant allowed when it began
   Rate rate_max = Rate::unlimited();           // of the source: what its owner, the peer and the grant allow, the least
   std::deque<engine::TransferMessage> unsent;  // the io worker keeps it short: see MessageTaken
   uint32_t undigested = 0;                     // FromPeer that the io worker has not taken

@@ -98,20 +98,25 @@ void Receiver::offer(messages::BaseLeaves base) {
 Status Receiver::on_listed_page(const messages::ManifestPage& page) {
   if (Status status = take_page_number(page); !status.ok()) return status;
   take_skipped(page);
-  entries_ += page.entries.size();
-  for (const ManifestEntry& entry : page.entries) bytes_listed_ += entry.size;
+  for (const ManifestEntry& entry : page.entries)
+    if (Status status = count(entry); !status.ok()) return status;
+  return success();
+}
+
+Status Receiver::count(const ManifestEntry& entry) {
+  entries_ += 1;
+  if (entries_ > options_.limits.entries_max || entry.size > saturating_sub(options_.limits.bytes_max, bytes_listed_))
+    return Error{Fault::kLimitExceeded,
+                 "the transfer has more than the " + std::to_string(options_.limits.entries_max) + " entries or " +
+                     std::to_string(options_.limits.bytes_max.count()) + " bytes it may have",
+                 "name a part of the tree; of what is received, the operator there may grant a larger max_files or max_bytes"};
+  bytes_listed_ += entry.size;
   return success();
 }
 
 Status Receiver::take_entry(const ManifestEntry& entry, Existing existing, PageAnswer& answer) {
   messages::Needs& needs = answer.needs;
-  entries_ += 1;
-  if (entries_ > options_.limits.entries_max || entry.size > saturating_sub(options_.limits.bytes_max, bytes_listed_))
-    return Error{Fault::kLimitExceeded,
-                 "the transfer has more than the " + std::to_string(options_.limits.entries_max) + " entries or " +
-                     std::to_string(options_.limits.bytes_max.count()) + " bytes its grant allows",
-                 "ask the operator of the receiving site for a larger max_files or max_bytes"};
-  bytes_listed_ += entry.size;
+  if (Status status = count(entry); !status.ok()) return status;
   if (Status status = tree_.add(entry); !status.ok()) return status;
   const bool has_bytes = entry.type == EntryType::kFile && entry.size > 0_B;
   if (entry.type == EntryType::kFile) leaves_ += leaf_count(entry.size);

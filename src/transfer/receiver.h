@@ -74,7 +74,7 @@ class Receiver {
   Status on_page(const messages::ManifestPage& page, std::span<const Existing> existing, const HeldLeaves& held = {});
   // Before on_page() of the page it belongs to: what a base has. Dropped when the source is slow to read, as it may be.
   void offer(messages::BaseLeaves base);
-  Status on_listed_page(const messages::ManifestPage& page);  // of a transfer without data: its entries are not kept
+  Status on_listed_page(const messages::ManifestPage& page);  // of a transfer without data: its entries are counted and not kept
   Status on_manifest_end(const messages::ManifestEnd& end);
   Status on_object_end(const messages::ObjectEnds& ends);
   Status on_entry_failed(std::optional<ObjectId> object, const Error& why);  // no object: the scan left it out
@@ -153,6 +153,7 @@ class Receiver {
     messages::ObjectsHeld held;
     size_t hashes = 0, bytes = 0;  // in `held`: those of its runs, and all of it on the wire at most
   };
+  Status count(const ManifestEntry& entry);
   Status take_entry(const ManifestEntry& entry, Existing existing, PageAnswer& answer);
   Status take_object(const ManifestEntry& entry, uint64_t first_leaf, const HeldLeaves& held, PageAnswer& answer);
   messages::HeldObject take_held(const ManifestEntry& entry, const HeldLeaves& held, digest::LeafFold& fold) const;

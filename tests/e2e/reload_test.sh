@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# SIGHUP: certificates are renewed and peers sent away while copies run, without a restart. What does not fit changes nothing.
+# SIGHUP: certificates are renewed and peers sent away while copies run, without a restart. What does not fit changes nothing. At the end
+# a job meets the end of its gateway's certificate, which lives 15 s so that the job has begun by then on any machine.
 source "$(dirname "$0")/lib.sh"
 make_sites 127.0.0.1 127.0.0.1
 serve wisconsin "$work/wisconsin.toml"
@@ -76,5 +77,31 @@ if [ -e "$clock" ]; then
   cp "$work/ca/ca.crt" "$work/fresh/gateway.crt" "$work/fresh/gateway.key" "$work/wisconsin/"
   reload "ends_in_days=89"
   ! grep -q certificate_ends "$work/wisconsin.log" || fail "a warning about a fresh certificate"; pass
+
+  # One that ends while a job runs: so does the session. The job waits, and goes on with a new one.
+  wisconsin=$gateway
+  socket=$work/api.sock
+  export TIDEWAY_API=$socket
+  move_atlanta "api=$socket"
+  cp "$work/file" "$work/atlanta/data/file"
+  mkdir "$work/kept" && mv "$work/atlanta/gateway.crt" "$work/atlanta/gateway.key" "$work/kept/"
+  env LD_PRELOAD="$clock" FAKETIME="-$((90 * 86400 - 15))" "$bin/tideway" pki issue --ca "$work/ca" --site atlanta --gateway gw1 --out "$work/short" > /dev/null
+  cp "$work/short/gateway.crt" "$work/short/gateway.key" "$work/atlanta/"
+  serve atlanta "$work/atlanta.toml"
+  atlanta=$gateway gateway=$wisconsin
+  job=$(tideway submit --bwlimit 8Mbit "$work/atlanta/data/file" wisconsin:data/outlived)
+  shows() { tideway jobs show $2 "$job" | grep -q "$1"; }
+  soon() { for _ in $(seq 300); do shows "$1" "${2:-}" && { pass; return; }; sleep 0.1; done; fail "the job does not show $1: $(tideway jobs show "$job")"; }
+  soon '"bytes_done":[1-9]' --json
+  soon '^waits for *auth_failed'
+  grep -q 'session_withdrawn .*cert_expired' "$work/wisconsin.log" || fail "the session outlived its certificate"; pass
+  refuses 5 auth_failed cert_expired tideway copy -q --direct "$work/file" wisconsin:data/too-late
+  cp "$work/kept/gateway.crt" "$work/kept/gateway.key" "$work/atlanta/"
+  kill -HUP "$atlanta"
+  soon '^state *running'
+  tideway jobs set "$job" --bwlimit 4Gbit > /dev/null
+  tideway jobs watch -q "$job" || fail "the job did not go on: $(tideway jobs show "$job")"
+  cmp "$work/file" "$there/outlived"; pass
+  kill "$atlanta" && wait "$atlanta" 2> /dev/null || fail "the gateway of atlanta did not end well"; pass
 fi
 kill "$gateway" && wait "$gateway" 2> /dev/null || fail "the gateway did not end well"; pass

@@ -70,9 +70,16 @@ TEST(ConfigFile, KeysLeftOutHaveTheirDefaults) {
   EXPECT_EQ(config.data_plane.backend, "udp");
   EXPECT_EQ(config.data_plane.congestion, "bbr");
   EXPECT_EQ(config.data_plane.fallback, Fallback::kTls);
+  EXPECT_EQ(config.data_plane.ask_udp_after, std::chrono::minutes(5));
   EXPECT_EQ(config.storage.staging_ttl, std::chrono::hours(168));
   EXPECT_EQ(config.compression.mode, Compression::Mode::kAuto);
   EXPECT_TRUE(check_serves(config).ok());
+}
+
+TEST(ConfigFile, UdpIsAskedForWithinAnHour) {
+  const auto with = [](const std::string& time) { return minimal_with("[data_plane]\n", "[data_plane]\nask_udp_after = \"" + time + "\"\n"); };
+  EXPECT_EQ(accepted(with("90s")).data_plane.ask_udp_after, std::chrono::seconds(90));
+  for (const char* time : {"0", "500ms", "2h"}) expect_refused(with(time), ":12:17: ", {"ask_udp_after", "between 1s and 1h"});
 }
 
 TEST(ConfigFile, TrainingsNameLinksAndBeaconsNeedAKey) {

@@ -27,6 +27,22 @@ TEST(CarrierChoice, GoesOverTlsWhereUdpIsBlockedAndAsksAgainLessAndLessOften) {
   }
 }
 
+TEST(CarrierChoice, AsksAfterTheTimeItIsToldAndOnlyOnceAtATime) {
+  CarrierChoice choice(Fallback::kTls, 20s);
+  ASSERT_TRUE(is_blocked(choice, Time(1h)));
+  EXPECT_EQ(choice.asks_at(), Time(1h) + 20s);
+  choice.on_probe();
+  EXPECT_EQ(choice.asks_at(), kNever);
+  EXPECT_EQ(choice.delivery(), Delivery::kStream) << "what runs stays until the answer is there";
+  choice.on_probe_failed(Time(1h) + 25s);
+  EXPECT_EQ(choice.delivery(), Delivery::kStream);
+  EXPECT_EQ(choice.asks_at(), Time(1h) + 65s);
+  choice.on_probe();
+  choice.ask_again();
+  EXPECT_EQ(choice.delivery(), Delivery::kDatagram);
+  EXPECT_EQ(choice.asks_at(), kNever);
+}
+
 TEST(CarrierChoice, HasNowhereToGoWithoutFallbackOrTwice) {
   CarrierChoice off(Fallback::kOff);
   EXPECT_FALSE(is_blocked(off, Time(1s)));

@@ -100,6 +100,17 @@ TEST(GrantMeter, EachLimitIsMetByItselfAndNamesItself) {
   EXPECT_NE(too_many.error().next.find("max_files"), std::string::npos);
 }
 
+TEST(GrantMeter, ATighterLimitCountsWhatWasTakenBefore) {
+  const std::vector<ManifestEntry> page{entry(4_B), entry(3_B)};
+  GrantMeter meter({.bytes_max = 20_B, .files_max = 6});
+  ASSERT_TRUE(meter.take(page).ok());
+  EXPECT_TRUE(meter.narrow({.bytes_max = 14_B, .files_max = 5}).ok());
+  EXPECT_TRUE(meter.narrow({}).ok());
+  EXPECT_TRUE(meter.take(page).ok());
+  EXPECT_FALSE(meter.take(page).ok()) << "a wider limit changes nothing";
+  EXPECT_FALSE(meter.narrow({.bytes_max = 13_B}).ok());
+}
+
 TEST(GrantMeter, X08SizesThatAddUpBeyondAllNumbersAreRefused) {
   GrantMeter meter({.bytes_max = Bytes::max()});
   EXPECT_TRUE(meter.take(std::vector{entry(Bytes::max())}).ok());

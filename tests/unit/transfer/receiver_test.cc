@@ -220,6 +220,19 @@ TEST(Receiver, AListReportsSkipsToo) {
   EXPECT_TRUE(sink.of.next_report());
 }
 
+TEST(Receiver, X08AListEndsAtItsLimits) {
+  Tree tree;
+  for (int i = 0; i < 9; ++i) tree.file(1_MiB);
+  for (const ReceiverLimits& limits : {ReceiverLimits{.entries_max = 9}, ReceiverLimits{.bytes_max = 8_MiB}}) {
+    Receiver sink({.transfer = kTransfer, .limits = limits});
+    const Status status = sink.on_listed_page(tree.page());
+    ASSERT_FALSE(status.ok());
+    EXPECT_EQ(status.error().fault, Fault::kLimitExceeded);
+  }
+  Receiver sink({.transfer = kTransfer, .limits = {.entries_max = 10, .bytes_max = 9_MiB}});
+  EXPECT_TRUE(sink.on_listed_page(tree.page()).ok());
+}
+
 // ---- what an earlier run left --------------------------------------------------------------------------------------
 
 // A run before this one left these leaves of each object.
