@@ -7,6 +7,7 @@
 #include <array>
 #include <cstring>
 #include <fstream>
+#include <utility>
 #include <vector>
 
 namespace tideway::test {
@@ -32,18 +33,37 @@ void make_old(const fs::path& path) {
   TIDEWAY_CHECK(::utimensat(AT_FDCWD, path.c_str(), times, AT_SYMLINK_NOFOLLOW) == 0);
 }
 
+// Whatever its modes are; those of the tree in it may keep its owner from doing so.
+void make_empty(const fs::path& folder) {
+  if (fs::exists(folder)) {
+    fs::permissions(folder, fs::perms::owner_all, fs::perm_options::add);
+    for (const auto& entry : fs::recursive_directory_iterator(folder))
+      if (fs::is_directory(entry.symlink_status())) fs::permissions(entry, fs::perms::owner_all, fs::perm_options::add);
+  }
+  fs::remove_all(folder);
+  fs::create_directories(folder);
+}
+
 }  // namespace
 
 CopyBench::CopyBench() { clear(); }
 
 void CopyBench::clear() const {
-  for (const fs::path& folder : {source(), disk()}) {
-    fs::remove_all(folder);
-    fs::create_directories(folder);
-  }
+  make_empty(source());
+  clear_disk();
 }
 
+void CopyBench::clear_disk() const { make_empty(disk()); }
+
+void CopyBench::shut(const std::string& name) const { fs::permissions(source() / name, fs::perms(0555)); }
+
 void CopyBench::put(const std::string& name, size_t size, uint64_t seed) const {
+  std::vector<std::pair<fs::path, fs::perms>> modes;  // of what is shut, and open meanwhile
+  for (fs::path folder = (source() / name).parent_path(); folder != dir_.path(); folder = folder.parent_path()) {
+    if (!fs::exists(folder)) continue;
+    modes.emplace_back(folder, fs::status(folder).permissions());
+    fs::permissions(folder, fs::perms::owner_all, fs::perm_options::add);
+  }
   Random random(seed);
   std::string bytes(size, 'x');
   for (size_t i = 0; i + 16 <= size; i += 16) {
@@ -52,6 +72,7 @@ void CopyBench::put(const std::string& name, size_t size, uint64_t seed) const {
   }
   dir_.write("source/" + name, bytes);
   make_old(source() / name);
+  for (const auto& [folder, mode] : modes) fs::permissions(folder, mode);
 }
 
 void CopyBench::put_link(const std::string& name, const std::string& target) const {
@@ -124,7 +145,8 @@ CopyBench::Came CopyBench::run_twice_and_lose_power(const Run& planned) const {
 }
 
 void CopyBench::take_what_is_left() const {
-  fs::remove_all(disk());
+  make_empty(disk());
+  fs::remove(disk());
   fs::rename(dir_ / "after", disk());
 }
 
@@ -164,6 +186,18 @@ std::string CopyBench::check_whole() const {
   for (const auto& entry : fs::recursive_directory_iterator(source())) {
     const fs::path relative = entry.path().lexically_relative(source());
     if (!fs::exists(fs::symlink_status(out() / relative))) return relative.string() + " is missing";
+  }
+  return "";
+}
+
+// The top of one that was not published as a whole is the destination's.
+std::string CopyBench::check_published() const {
+  if (std::string wrong = check_whole(); !wrong.empty()) return wrong;
+  const auto mode = [](const fs::path& path) { return fs::status(path).permissions(); };
+  if (fs::exists(out() / ".tideway-manifest") && mode(out()) != mode(source())) return "the top has another mode";
+  for (const auto& entry : fs::recursive_directory_iterator(source())) {
+    const fs::path relative = entry.path().lexically_relative(source());
+    if (fs::is_directory(entry.symlink_status()) && mode(out() / relative) != mode(entry)) return relative.string() + " has another mode";
   }
   return "";
 }

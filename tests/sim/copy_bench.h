@@ -16,8 +16,10 @@ class CopyBench {
   // Bytes that compress a little, of their own for each seed; modified long ago.
   void put(const std::string& name, size_t size, uint64_t seed) const;
   void put_link(const std::string& name, const std::string& target) const;
+  void shut(const std::string& name) const;  // a directory of the source: its owner may not write in it
   static void flip_a_bit(const std::filesystem::path& rotten);  // behind its first 10^6 bytes, and its time says nothing of it
   void clear() const;  // source and disk
+  void clear_disk() const;
 
   struct Run {
     DiskFault fault;
@@ -43,6 +45,8 @@ class CopyBench {
   // Empty, or what is wrong: something visible that is not as at the source, or not all of it where all has to be there.
   std::string check_visible() const;
   std::string check_whole() const;
+  // The same, and directories have their modes, too, which some get only behind their names.
+  std::string check_published() const;
 
   std::filesystem::path source() const { return dir_ / "source"; }
   std::filesystem::path disk() const { return dir_ / "disk"; }

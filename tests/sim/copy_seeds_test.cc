@@ -39,6 +39,8 @@ class CopyScenario {
     if (one_in(3)) bench_.put_link("link", "dir/1");
     if (one_in(2)) bench_.put(".metadata", 1 + random_.below(300), random_.next());
     bench_.put("last", 20, random_.next());
+    for (const char* folder : {"dir", "z", ""})
+      if (fs::exists(bench_.source() / folder) && one_in(4)) bench_.shut(folder);
   }
   void put(uint64_t i, size_t size) {
     static constexpr const char* kFolders[] = {"", "dir/", "dir/deep/", "z/"};
@@ -90,7 +92,7 @@ class CopyScenario {
     history_ += std::to_string(static_cast<int>(run.fault.kind)) + " at " + std::to_string(run.fault.at) + " or turn " +
                 std::to_string(run.vanishes_at) + ": " + came.text() + "\n";
     is_published_ = is_published_ || came.is_published();
-    std::string wrong = is_published_ ? bench_.check_whole() : bench_.check_visible();
+    std::string wrong = came.is_published() ? bench_.check_published() : is_published_ ? bench_.check_whole() : bench_.check_visible();
     if (!wrong.empty()) return history_ + wrong;
     // A publish that was begun is ended by the next run, whatever has become of the source; without one it may become another.
     may_be_publishing_ = may_be_publishing_ || run.fault.kind != DiskFault::Kind::kNone || has_begun_to_publish();
