@@ -171,7 +171,10 @@ void Session::grow(const Transfer& transfer, std::vector<engine::GrownPart> part
 }
 
 void Session::open_slot(Transfer& transfer, engine::OpenSlot::Role role, uint64_t credit) {
-  lanes_.open_slot({role, {}, *transfer.slot, transfer.handle, credit});
+  engine::OpenSlot slot{role, {}, *transfer.slot, transfer.handle, credit};
+  const bool takes_its_word = transfer.request.options.verify == messages::VerifyLevel::kWire && !transfer.is_gathered;
+  if (takes_its_word) slot.hashes = block::LeafHashes::kTrusted;
+  lanes_.open_slot(slot);
 }
 
 void Session::start_source(Transfer& transfer, engine::SourceAccepted::Needed needed) {

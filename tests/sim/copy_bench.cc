@@ -108,6 +108,7 @@ CopyBench::Came CopyBench::run(const Run& planned) const {
     if (!disk.has_power()) came.outcome.reset();  // it died before anybody heard of the end
     came.held = copy.bytes_held();
     came.read = copy.bytes_read();
+    came.rejected = copy.leaves_rejected();
     came.reported = copy.reported();
     came.was_hit = disk.was_hit();
     if (planned.loses_power_after) disk.cut_power();

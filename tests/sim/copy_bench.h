@@ -33,6 +33,7 @@ class CopyBench {
     SimCopy::Outcome outcome;
     bool was_hit = false;
     Bytes held, read;
+    uint64_t rejected = 0;  // leaves, by the sink
     uint64_t publishes_lost = 0;
     std::vector<Error> reported;
     bool is_published() const { return outcome && outcome->ok(); }

@@ -362,6 +362,56 @@ TEST_F(CopyFaults, S13BytesThatRottedAtASourceAreNeverSentAsGood) {
   EXPECT_TRUE(copy_on().first->ok()) << "a file that says that it was changed is another file";
 }
 
+// Behind the seal of the packets no tag tells: in the receiving gateway's memory, say.
+TEST_F(CopyFaults, DamageBehindTheSealIsFoundByMemoryAndOnlyLaterWithWire) {
+  put_large(bench_);
+  CopyBench::Run run;
+  run.copy.options.compress = messages::CompressMode::kOff;
+  run.copy.damaged = 0.5;
+  const CopyBench::Came hashed = bench_.run(run);
+  ASSERT_TRUE(hashed.is_published()) << hashed.text();
+  EXPECT_GE(hashed.rejected, 1U);
+  EXPECT_EQ(bench_.check_published(), "");
+  bench_.clear_disk();
+  run.copy.options.verify = messages::VerifyLevel::kWire;
+  const CopyBench::Came trusted = bench_.run(run);
+  ASSERT_TRUE(trusted.is_published()) << trusted.text();
+  EXPECT_EQ(trusted.rejected, 0U);
+  EXPECT_NE(bench_.check_visible().find("has other bytes"), std::string::npos) << bench_.check_visible();
+  const fs::path second = bench_.disk() / "second";
+  fs::create_directory(second);
+  SimCopyConfig config;
+  config.source = bench_.out();
+  config.root = second;
+  SimCopy copy(config);
+  const auto refused = copy.run([] { return true; });
+  ASSERT_TRUE(refused && !refused->ok());
+  EXPECT_EQ(refused->error().fault, Fault::kSourceCorrupt) << "what was kept of it is what the source declared";
+}
+
+TEST_F(CopyFaults, ACopyThatTakesTheSourcesWordIsPublishedWholeAndGoesOnAfterAReboot) {
+  put_large(bench_);
+  CopyBench::Run run{.fault = {.kind = DiskFault::Kind::kPowerCut, .calls = DiskFault::Calls::kDurability}};
+  run.copy.options.verify = messages::VerifyLevel::kWire;
+  run.copy.turn = std::chrono::milliseconds(400);
+  run.copy.late_max = 8;
+  Bytes held_max;
+  bool was_hit = true;
+  for (run.fault.at = 1; was_hit && run.fault.at < kCallsMax; run.fault.at += 9) {
+    bench_.clear_disk();
+    was_hit = bench_.run(run).was_hit;
+    const bool is_staged = fs::exists(bench_.disk() / ".tideway") && !is_publishing();
+    const bool was_damaged = is_staged && lose_data_of_staging(static_cast<uint32_t>(run.fault.at));
+    CopyBench::Run again{.fault = {}, .copy = run.copy};
+    again.copy.boot = {std::byte{2}};
+    const CopyBench::Came came = bench_.run(again);
+    ASSERT_TRUE(came.is_published()) << "at call " << run.fault.at << ": " << came.text();
+    ASSERT_EQ(bench_.check_published(), "") << "at call " << run.fault.at;
+    if (was_damaged) held_max = std::max(held_max, came.held);
+  }
+  EXPECT_GT(held_max, 0_B) << "what is as declared counts";
+}
+
 // A process that was paused, or whose lease store lost what it wrote, may not go on where another one has been since.
 TEST_F(CopyFaults, ALowerLeaseThanWasSeenIsRefusedAndChangesNothing) {
   put_large(bench_);
