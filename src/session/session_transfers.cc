@@ -273,7 +273,6 @@ void Session::serve_push(messages::OpenTransfer request) {
   const auto limits = authorise(request);
   const RootPtr root = around_.roots.find(request.root, storage::Side::kDestination);
   if (!limits.ok() || root == nullptr) return refuse(request.transfer, refusal(request.root, request.name));
-  if (Status status = around_.roots.check_in_place(request.root); !status.ok()) return refuse(request.transfer, status.error());
   auto transfer = add_transfer(Role::kSink, std::move(request));
   transfer->meter.emplace(limits.value());
   if (transfer->request.options.dry_run) {
