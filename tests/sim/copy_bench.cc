@@ -50,10 +50,18 @@ CopyBench::CopyBench() { clear(); }
 
 void CopyBench::clear() const {
   make_empty(source());
+  make_empty(former());
   clear_disk();
 }
 
 void CopyBench::clear_disk() const { make_empty(disk()); }
+
+void CopyBench::put_aside() const {
+  make_empty(former());
+  fs::remove(former());
+  fs::rename(source(), former());
+  fs::create_directory(source());
+}
 
 void CopyBench::shut(const std::string& name) const { fs::permissions(source() / name, fs::perms(0555)); }
 
@@ -157,8 +165,8 @@ std::string CopyBench::Came::text() const {
   return text;
 }
 
-std::string CopyBench::check_entry(const fs::path& relative) const {
-  const fs::path here = out() / relative, there = source() / relative;
+std::string CopyBench::check_entry(const fs::path& relative, const fs::path& tree) const {
+  const fs::path here = out() / relative, there = tree / relative;
   const auto status = fs::symlink_status(here), expected = fs::symlink_status(there);
   if (status.type() != expected.type()) return relative.string() + " is of another type";
   if (fs::is_symlink(status)) return fs::read_symlink(here) == fs::read_symlink(there) ? "" : relative.string() + " points elsewhere";
@@ -171,21 +179,25 @@ std::string CopyBench::check_entry(const fs::path& relative) const {
          " instead of " + std::to_string(time(there));
 }
 
-std::string CopyBench::check_visible() const {
+std::string CopyBench::check_visible() const { return check_visible(source()); }
+std::string CopyBench::check_whole() const { return check_whole(source()); }
+std::string CopyBench::check_former() const { return check_whole(former()); }
+
+std::string CopyBench::check_visible(const fs::path& expected) const {
   if (!fs::exists(fs::symlink_status(out()))) return "";
   for (const auto& entry : fs::recursive_directory_iterator(out())) {
     const fs::path relative = entry.path().lexically_relative(out());
     if (relative.filename() == ".tideway-manifest") continue;
-    if (!fs::exists(fs::symlink_status(source() / relative))) return relative.string() + " comes from nowhere";
-    if (std::string wrong = check_entry(relative); !wrong.empty()) return wrong;
+    if (!fs::exists(fs::symlink_status(expected / relative))) return relative.string() + " comes from nowhere";
+    if (std::string wrong = check_entry(relative, expected); !wrong.empty()) return wrong;
   }
   return "";
 }
 
-std::string CopyBench::check_whole() const {
-  if (std::string wrong = check_visible(); !wrong.empty()) return wrong;
-  for (const auto& entry : fs::recursive_directory_iterator(source())) {
-    const fs::path relative = entry.path().lexically_relative(source());
+std::string CopyBench::check_whole(const fs::path& expected) const {
+  if (std::string wrong = check_visible(expected); !wrong.empty()) return wrong;
+  for (const auto& entry : fs::recursive_directory_iterator(expected)) {
+    const fs::path relative = entry.path().lexically_relative(expected);
     if (!fs::exists(fs::symlink_status(out() / relative))) return relative.string() + " is missing";
   }
   return "";
