@@ -145,7 +145,7 @@ void add_copy_options(CLI::App& verb, const std::shared_ptr<CopyOptions>& option
   verb.add_flag("-0", options->null_separated, "Names in --files-from end with NUL");
   verb.add_option("--bwlimit", options->bwlimit, "Send at most RATE, such as 2Gbit or 250MB; off is no limit")->type_name("RATE")->envname("TIDEWAY_BWLIMIT");
   verb.add_option("--compress", options->compress, "auto, off or zstd:N")->type_name("MODE");
-  verb.add_option("--verify", options->verify, "wire, memory or readback: how far along the way hashes are compared")->type_name("LEVEL");
+  verb.add_option("--verify", options->verify, "memory: hashes are compared at the destination before it writes; readback: also with what its device has; wire: not there at all, where the seal of each packet is enough")->type_name("LEVEL");
   verb.add_option("--resume-verify", options->resume_verify, "auto, all or none: what an earlier run left at the destination is hashed again if its host was started anew; in any case; never")->type_name("WHAT");
   verb.add_option("--publish", options->publish, "auto; rename: a new tree appears as a whole; marker: part by part, markers of completion last; each: each file when it is whole")->type_name("FORM");
   verb.add_option("--overwrite", options->overwrite, "never; if-older: a single file replaces an older one; always: a single file replaces any other, and with --publish rename a tree takes the place of the one that is there")->type_name("WHEN");

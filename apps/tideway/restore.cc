@@ -187,7 +187,7 @@ void add_restore(CLI::App& app, Globals& globals, Action& action) {
   verb->add_flag("--latest", options->latest, "The newest that is published");
   verb->add_option("--step", options->step, "The one of this step")->type_name("N");
   verb->add_flag("--fallback", options->fallback, "An older one, if that one cannot be had whole");
-  verb->add_option("--verify", options->verify, "wire, memory or readback")->type_name("LEVEL");
+  verb->add_option("--verify", options->verify, "wire, memory or readback, as of copy")->type_name("LEVEL");
   add_globals(*verb, globals);
   verb->callback([&globals, &action, options] { action = [&globals, options] { return restore(*options, globals); }; });
 }

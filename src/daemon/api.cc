@@ -11,7 +11,6 @@
 #include "session/hello.h"
 #include "session/transfer_id.h"
 
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -96,7 +95,7 @@ void Api::on_metrics_request(const std::shared_ptr<http::Exchange>& exchange) {
   const bool is_fine = request.method == "GET" && request.path == "/metrics";
   if (!is_fine) return exchange->answer(problem({Fault::kUsage, "this port has /metrics alone", "use the unix socket for the rest"}, 404));
   const auto reload = reload_failed_ ? MetricSources::Reload::kFailed : MetricSources::Reload::kOk;
-  exchange->answer({200, std::string(kMetricsType), metrics_of({parts_.gateway, parts_.table, parts_.outlook, parts_.store, load_, paths_, parts_.peers, config_.roots, parts_.checkpoints, wall_, reload, tide_, held_jobs()}, now_)});
+  exchange->answer({200, std::string(kMetricsType), metrics_of({parts_.gateway, parts_.table, parts_.outlook, parts_.store, load_, paths_, parts_.peers, room_, parts_.checkpoints, wall_, reload, tide_, held_jobs()}, now_)});
 }
 
 void Api::on_web_request(const std::shared_ptr<http::Exchange>& exchange) {
@@ -400,14 +399,18 @@ http::Response Api::peers() const {
   return ok(api::to_json(states));
 }
 
-http::Response Api::roots() const {
+http::Response Api::roots() {
+  auto seen = room_.look();
   std::vector<api::RootState> states;
-  for (const session::RootConfig& root : config_.roots) {
-    struct statvfs info{};
-    const bool is_known = ::statvfs(root.path.c_str(), &info) == 0;
-    states.push_back({root.name, root.path, is_known ? info.f_bavail * info.f_frsize : 0});
-  }
+  for (const session::RootConfig& root : config_.roots) states.push_back({root.name, root.path, seen[root.name].free});
   return ok(api::to_json(states));
+}
+
+std::map<std::string, RootRoom::Look> Api::looks() const {
+  std::map<std::string, RootRoom::Look> looks;
+  for (const session::RootConfig& root : config_.roots)
+    if (auto dir = parts_.gateway.roots().find(root.name, storage::Side::kDestination)) looks[root.name] = RootRoom::look_at(dir);
+  return looks;
 }
 
 http::Response Api::health() const {

@@ -63,7 +63,7 @@ class Api {
 
  private:
   Api(ApiConfig config, ApiParts parts, const LocalGrants& grants)
-      : config_(std::move(config)), parts_(std::move(parts)), grants_(grants), feed_(parts_.table, parts_.runner), tide_(parts_.links, parts_.phases) {}
+      : config_(std::move(config)), parts_(std::move(parts)), grants_(grants), feed_(parts_.table, parts_.runner), tide_(parts_.links, parts_.phases), room_(looks()) {}
   struct Call {
     const std::shared_ptr<http::Exchange>& exchange;
     const http::Caller& caller;
@@ -92,13 +92,14 @@ class Api {
   http::Response set_rate(const Call& call);
   http::Response link_rate(Route route, const Call& call);
   http::Response peers() const;
-  http::Response roots() const;
+  http::Response roots();
   http::Response health() const;
   http::Response reload(const Call& call);
   api::JobView view_of(const job::Job& job) const;
   std::string held_by(const job::Job& job) const;
   std::map<std::pair<std::string, std::string>, uint64_t> held_jobs() const;  // of those that run, by peer and reason
   std::string view(const job::JobId& id) const;
+  std::map<std::string, RootRoom::Look> looks() const;  // one at each root
 
   ApiConfig config_;
   ApiParts parts_;
@@ -107,6 +108,7 @@ class Api {
   TideApi tide_;
   WorkerLoad load_;
   PathWatch paths_;
+  RootRoom room_;
   std::optional<Error> reload_failed_;
   Time now_{};
   job::WallTime wall_{};

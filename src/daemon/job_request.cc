@@ -62,7 +62,6 @@ session::OpenLocal below_roots(const session::Roots& roots) {
     if (!place.ok()) return std::move(place).error();
     auto root = roots.find(place.value().root, side);
     if (root == nullptr) return Error{Fault::kUsage, "there is no root \"" + place.value().root + '"', "see GET /v1/roots"};
-    if (Status status = side == storage::Side::kDestination ? roots.check_in_place(place.value().root) : success(); !status.ok()) return std::move(status).error();
     return session::LocalPlace{std::move(root), std::move(place.value().name), place.value().root};
   };
 }

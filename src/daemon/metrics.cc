@@ -3,9 +3,6 @@
 
 #include "daemon/metrics_text.h"
 #include "daemon/tide_metrics.h"
-#include "storage/sweep.h"
-
-#include <sys/statvfs.h>
 
 namespace tideway::daemon {
 namespace {
@@ -142,14 +139,11 @@ void add_checkpoints(MetricsText& out, const Checkpoints::Counts& counts, job::W
 }
 
 void add_service(MetricsText& out, const MetricSources& sources) {
+  const auto seen = sources.room.look();
   out.family("root_free_bytes", kGauge, "what an ordinary user may still write below a root");
-  for (const session::RootConfig& root : sources.roots) {
-    struct statvfs info{};
-    if (::statvfs(root.path.c_str(), &info) == 0) out.value(static_cast<double>(info.f_bavail) * static_cast<double>(info.f_frsize), {{"root", root.name}});
-  }
+  for (const auto& [name, root] : seen) out.value(static_cast<double>(root.free), {{"root", name}});
   out.family("staging_bytes", kGauge, "durable in staging below a root, of transfers that are not published");
-  for (const session::RootConfig& root : sources.roots)
-    if (const auto dir = sources.gateway.roots().find(root.name, storage::Side::kDestination)) out.value(static_cast<double>(storage::staged_bytes(*dir).count()), {{"root", root.name}});
+  for (const auto& [name, root] : seen) out.value(static_cast<double>(root.staged), {{"root", name}});
   const StoreThread::Stats store = sources.store.stats();
   out.family("store_duration_seconds", kSummary, "writing to the job store").summary(store.writes, std::chrono::duration<double>(store.spent).count());
   out.family("config_reload_ok", kGauge, "0: the last reload failed, and what was in force before still is").value(sources.reload == MetricSources::Reload::kOk ? 1 : 0);

@@ -8,6 +8,7 @@
 #include "daemon/job_table.h"
 #include "daemon/path_watch.h"
 #include "daemon/peer_sessions.h"
+#include "daemon/root_room.h"
 #include "daemon/store_thread.h"
 #include "daemon/tide_api.h"
 #include "daemon/worker_load.h"
@@ -28,7 +29,7 @@ struct MetricSources {
   WorkerLoad& load;
   PathWatch& paths;
   const PeerSessions& peers;
-  const std::vector<session::RootConfig>& roots;
+  RootRoom& room;
   const Checkpoints& checkpoints;
   job::WallTime wall;  // for ages
   enum class Reload : uint8_t { kFailed, kOk } reload = Reload::kOk;

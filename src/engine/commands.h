@@ -82,6 +82,7 @@ struct OpenSlot {
   TransferHandle transfer;
   uint64_t credit_bytes = 0;  // sending: the start credit of TransferAccepted
   size_t lanes = 1;           // that it uses; what credit it may hold is divided among them
+  block::LeafHashes hashes = block::LeafHashes::kCompared;  // receiving: whether its leaves are hashed again
 };
 struct CloseSlot {
   OpenSlot::Role role = OpenSlot::Role::kSending;
@@ -296,6 +297,7 @@ struct BlockReceived {
   LaneHandle lane;
   TransferHandle transfer;
   PackedBlock block;
+  block::LeafHashes hashes = block::LeafHashes::kCompared;
 };
 // io → cpu.
 struct BlockToPack {

@@ -66,7 +66,7 @@ bool CpuWorker::unpack_one(NetCpuRings& net) {
   const uint32_t packed_size = received->block.length;
   Buffer scratch;
   if (block::needs_scratch(received->block)) scratch = pool_.take();
-  auto unpacked = block::unpack(std::move(received->block), codecs_, std::move(scratch));
+  auto unpacked = block::unpack(std::move(received->block), codecs_, std::move(scratch), received->hashes);
   pass_on(rings_.io_cpu[index_]->unpacked,
           BlockUnpacked{received->lane, received->transfer, std::move(unpacked), key, packed_size,
                         net.received.is_empty() ? BlockUnpacked::Behind::kNone : BlockUnpacked::Behind::kMore}, *rings_.io_bell);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Hashes and compresses on the way out, decompresses and hashes again on the way in. The layout leaves
+// Hashes and compresses on the way out, decompresses and mostly hashes again on the way in. The layout leaves
 // it two buffers beyond what blocks may hold, so scratch for compressed bytes is always there.
 // Thread: cpu worker.
 #pragma once

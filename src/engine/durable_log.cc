@@ -35,9 +35,10 @@ const ManifestEntry* FormerEntries::next() {
 
 // ---- what an earlier process left ----------------------------------------------------------------------------------
 
-Result<DurableLog> DurableLog::open(storage::Staging& staging, const TransferId& id, const transfer::LedgerOpened& ours) {
+Result<DurableLog> DurableLog::open(storage::Staging& staging, const TransferId& id, const transfer::LedgerOpened& ours, uint64_t ranges_max) {
   DurableLog log(staging, id);
   log.ours_ = ours;
+  log.ranges_max_ = ranges_max;
   if (Status status = log.replay(); !status.ok()) return std::move(status).error();
   log.is_resumed_ = staging.was_there();
   if (log.ledger_.lease_epoch() <= ours.lease_epoch) return log;
@@ -276,15 +277,22 @@ Status DurableLog::end_batch() {
   Status status = staging_->record(ledger_.take_unwritten());
   pace_.on_batch_ended();
   if (status.ok() && ledger_.records() >= compacts_at_) status = compact();
-  return status;
+  return status.ok() ? check_ranges() : status;
 }
 
 Status DurableLog::compact() {
-  transfer::Ledger fresh = ledger_.compacted();
-  if (Status status = staging_->replace_ledger(fresh.take_unwritten()); !status.ok()) return status;
-  ledger_ = std::move(fresh);
-  compacts_at_ = ledger_.records() + transfer::kLedgerGrowthMax;
+  transfer::LedgerCompaction fresh(ledger_);
+  if (Status status = staging_->replace_ledger([&fresh] { return fresh.next_piece(); }); !status.ok()) return status;
+  ledger_.on_compacted(fresh);
+  compacts_at_ = ledger_.records() + std::max(ledger_.records(), transfer::kLedgerGrowthMin);
   return success();
+}
+
+Status DurableLog::check_ranges() const {
+  if (ledger_.durable().intervals().size() <= ranges_max_) return success();
+  return Error{Fault::kLimitExceeded,
+               "what is durable of the transfer lies in more than " + std::to_string(ranges_max_) + " ranges, with gaps of what failed or was there before",
+               "copy it in parts"};
 }
 
 Status DurableLog::begin_publish(const transfer::PublishBegun& begun) {

@@ -56,7 +56,8 @@ class DurableLog {
  public:
   // Of staging that lies there, whoever made it, for one who holds this lease on this host. Cuts its ledger at the first damage.
   // Errors: lease_lost, when another lease has filled it since ours began, and those of the file system.
-  static Result<DurableLog> open(storage::Staging& staging, const TransferId& id, const transfer::LedgerOpened& ours);
+  static Result<DurableLog> open(storage::Staging& staging, const TransferId& id, const transfer::LedgerOpened& ours,
+                                 uint64_t ranges_max = transfer::kLedgerRangesMax);
 
   // Set: an earlier process was making the transfer visible. That is to be ended before anything else.
   const std::optional<transfer::PublishBegun>& publishing() const { return ledger_.publishing(); }
@@ -86,6 +87,7 @@ class DurableLog {
   // A sync of the store begins: it covers all that was noted. It has ended well, and all that belongs to it may be recorded.
   void begin_batch(Time now);
   void on_synced(Time now) { pace_.on_synced(now); }
+  // Errors: limit_exceeded, when what is durable lies in more ranges than may be kept; it is recorded all the same.
   Status end_batch();
   // The same for what is noted, all of it synced, and says that publishing begins.
   Status begin_publish(const transfer::PublishBegun& begun);
@@ -110,6 +112,7 @@ class DurableLog {
   Status forget(const ManifestEntry& entry, transfer::Existing existing);
   void write_noted(std::vector<NotedLeaf>& leaves);
   Status compact();
+  Status check_ranges() const;
 
   storage::Staging* staging_;
   transfer::Ledger ledger_;
@@ -126,7 +129,8 @@ class DurableLog {
   std::vector<NotedLeaf> noted_, syncing_;
   flow::IntervalSet news_;
   Bytes bytes_recorded_;
-  uint64_t compacts_at_ = transfer::kLedgerGrowthMax;  // records
+  uint64_t compacts_at_ = transfer::kLedgerGrowthMin;  // records
+  uint64_t ranges_max_ = transfer::kLedgerRangesMax;
   SyncPace pace_;
 };
 

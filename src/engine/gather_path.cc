@@ -177,6 +177,7 @@ bool GatherPath::is_as_listed(const std::vector<messages::ManifestPage>& pages) 
 }
 
 Status GatherPath::open_store() {
+  if (Status status = start_.root->check_in_place(); !status.ok()) return status;
   const auto there = start_.root->stat_if_exists(start_.destination);
   if (!there.ok()) return there.error();
   if (there.value()) return not_gathered("something is at the destination");

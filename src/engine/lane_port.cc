@@ -49,7 +49,7 @@ Status LanePort::open_slot(const OpenSlot& open) {
   if (open.role == OpenSlot::Role::kReceiving) {
     const size_t lanes = std::max<size_t>(open.lanes, 1);
     if (Status status = lane_.open_receiving(open.slot, blocks_in_lane(SyncPace().credit_max(), lanes)); !status.ok()) return status;
-    receiving_[open.slot] = {open.transfer, lanes};
+    receiving_[open.slot] = {open.transfer, lanes, open.hashes};
     return success();
   }
   if (sending_.contains(open.slot)) return Error{Fault::kProtocolError, "the peer gave a slot out twice", ""};
@@ -75,6 +75,11 @@ TransferHandle LanePort::transfer_of(SlotId slot, OpenSlot::Role role) const {
   }
   const auto found = sending_.find(slot);
   return found == sending_.end() ? TransferHandle() : found->second.transfer;
+}
+
+block::LeafHashes LanePort::hashes_of(SlotId receiving) const {
+  const auto found = receiving_.find(receiving);
+  return found == receiving_.end() ? block::LeafHashes::kCompared : found->second.hashes;
 }
 
 void LanePort::take_block(BlockToSend&& block) {

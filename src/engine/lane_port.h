@@ -62,6 +62,7 @@ class LanePort {
   flow::Lane& lane() { return lane_; }
   size_t flows() const { return ports_.size(); }
   TransferHandle transfer_of(SlotId slot, OpenSlot::Role role) const;
+  block::LeafHashes hashes_of(SlotId receiving) const;
   void install(InstallKey&& install);
   std::vector<KeyWanted> take_wanted_keys(LaneHandle handle);  // each key once
   // Why the lane is of no use any more; told once.
@@ -87,6 +88,7 @@ class LanePort {
   struct Receiving {
     TransferHandle transfer;
     size_t lanes = 1;  // that it uses
+    block::LeafHashes hashes = block::LeafHashes::kCompared;
   };
   bool flush(Port& port, PacketIo& io);
   bool write(Time now, Port& port, PacketIo& io);

@@ -230,7 +230,8 @@ bool NetWorker::hand_on(LaneHandle handle, LanePort& lane) {
   while (auto block = lane.lane().take_complete()) {
     const TransferHandle transfer = lane.transfer_of(block->key.slot, OpenSlot::Role::kReceiving);
     const size_t cpu = next_cpu_++ % rings_.cpu_bells.size();
-    pass_on(rings_.net_cpu[config_.index][cpu]->received, BlockReceived{handle, transfer, std::move(*block)}, *rings_.cpu_bells[cpu]);
+    const block::LeafHashes hashes = lane.hashes_of(block->key.slot);
+    pass_on(rings_.net_cpu[config_.index][cpu]->received, BlockReceived{handle, transfer, std::move(*block), hashes}, *rings_.cpu_bells[cpu]);
     worked = true;
   }
   while (const auto done = lane.lane().take_done()) {

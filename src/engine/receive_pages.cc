@@ -35,6 +35,7 @@ void ReceivePath::announce(EventOutlet& events) {
   state_ = State::kReceiving;
   bool is_there = false;
   if (start_.content == StartSource::Content::kWithData) {
+    if (Status status = start_.root->check_in_place(); !status.ok()) return fail(status.error());
     const auto there = start_.root->stat_if_exists(start_.destination);
     if (!there.ok()) return fail(there.error());
     is_there = there.value().has_value();

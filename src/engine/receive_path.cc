@@ -90,6 +90,8 @@ bool ReceivePath::poll(Time now, EventOutlet& events) {
 
 void ReceivePath::on_block(BlockUnpacked&& block, EventOutlet&) {
   if (state_ == State::kDone || receiver_ == nullptr) return give_home(rings_, std::move(block));
+  const bool trusts_hashes = start_.options.verify == messages::VerifyLevel::kWire;
+  TIDEWAY_CHECK(!block.block.ok() || trusts_hashes || block.block.value().hashes == block::LeafHashes::kCompared);
   if (!block.block.ok()) {
     // Only a damaged head can be asked for again; anything else in it the peer meant.
     if (block.block.error().fault != Fault::kHashMismatch) fail(block.block.error());

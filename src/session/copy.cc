@@ -12,7 +12,6 @@ namespace {
 Result<storage::ScanSource> local_source(const LocalAddress& address, const OpenLocal& open_local) {
   auto place = open_local(address.path, storage::Side::kSource);
   if (!place.ok()) return std::move(place).error();
-  if (const auto stat = place.value().dir->stat(place.value().name); !stat.ok()) return stat.error();
   return storage::ScanSource{std::move(place.value().dir), std::move(place.value().name), std::move(place.value().as), place.value().held};
 }
 
@@ -168,7 +167,10 @@ Result<LocalPlace> open_local(std::string path, storage::Side side) {
   LocalPlace place{std::move(dir).value(), {}, {}};
   if (is_directory || parts.last.empty()) place.as = parts.last.empty() ? "root" : parts.last;
   else place.name = storage::single_name(parts.last);
-  return place;
+  // Said before a peer is asked for anything. A gateway does not look here: its disk may hang, and the scan says the same.
+  if (side != storage::Side::kSource) return place;
+  const auto there = place.dir->stat(place.name);
+  return there.ok() ? Result<LocalPlace>(std::move(place)) : there.error();
 }
 
 CopyNumbers numbers_of(const Transfer& transfer, const Session* session, const engine::Engine& engine) {

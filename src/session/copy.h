@@ -45,7 +45,7 @@ struct SplitPath {
 SplitPath split_path(const std::string& path);
 
 // An existing directory is held itself, whatever its parent allows, so that a mount point works and a link that the user wrote
-// is followed; anything else is named in its parent.
+// is followed; anything else is named in its parent. Errors: those of the host's directories, and source_missing.
 Result<LocalPlace> open_local(std::string path, storage::Side side);
 
 // What such a copy is called, run after run: see transfer_id.h. Another one each time for a dry run.

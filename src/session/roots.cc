@@ -3,8 +3,6 @@
 
 #include "storage/sweep.h"
 
-#include <sys/stat.h>
-
 namespace tideway::session {
 
 Result<RootPtr> open_holding_dir(const std::string& path, storage::Side side) {
@@ -24,7 +22,7 @@ Status Roots::open(const std::string& name, const std::string& path) {
   for (const auto* opened : {&source, &sink})
     if (!opened->ok())
       return Error{Fault::kConfigInvalid, "root " + name + ": " + opened->error().what, "make the directory, or correct [[root]] path"};
-  roots_[name] = {std::move(source).value(), std::move(sink).value(), path};
+  roots_[name] = {std::move(source).value(), std::move(sink).value()};
   return success();
 }
 
@@ -32,16 +30,6 @@ RootPtr Roots::find(const std::string& name, storage::Side side) const {
   const auto root = roots_.find(name);
   if (root == roots_.end()) return nullptr;
   return side == storage::Side::kSource ? root->second.source : root->second.sink;
-}
-
-Status Roots::check_in_place(const std::string& name) const {
-  const auto root = roots_.find(name);
-  if (root == roots_.end()) return success();  // that is said elsewhere
-  struct stat held{}, there{};
-  const bool is_there = ::fstat(root->second.sink->fd(), &held) == 0 && ::stat(root->second.path.c_str(), &there) == 0;
-  if (is_there && held.st_dev == there.st_dev && held.st_ino == there.st_ino) return success();
-  return Error{Fault::kDestUnmounted, "root " + name + " is not where it was when the gateway was started: another file system or folder is there, or none",
-               "mount it again; if what is there now is meant, restart the gateway"};
 }
 
 }  // namespace tideway::session

@@ -20,14 +20,10 @@ class Roots {
   Status open(const std::string& name, const std::string& path);
   // To read from or to write to; the difference is how its errors are called. Nothing: there is no such root.
   RootPtr find(const std::string& name, storage::Side side) const;
-  // Whether the path still leads to what was opened. If its file system is mounted there no more, what comes would lie where nobody
-  // looks for it. Errors: dest_unmounted.
-  Status check_in_place(const std::string& name) const;
 
  private:
   struct Root {
     RootPtr source, sink;
-    std::string path;
   };
   std::map<std::string, Root> roots_;
 };

@@ -171,7 +171,10 @@ void Session::grow(const Transfer& transfer, std::vector<engine::GrownPart> part
 }
 
 void Session::open_slot(Transfer& transfer, engine::OpenSlot::Role role, uint64_t credit) {
-  lanes_.open_slot({role, {}, *transfer.slot, transfer.handle, credit});
+  engine::OpenSlot slot{role, {}, *transfer.slot, transfer.handle, credit};
+  const bool takes_its_word = transfer.request.options.verify == messages::VerifyLevel::kWire && !transfer.is_gathered;
+  if (takes_its_word) slot.hashes = block::LeafHashes::kTrusted;
+  lanes_.open_slot(slot);
 }
 
 void Session::start_source(Transfer& transfer, engine::SourceAccepted::Needed needed) {
@@ -270,7 +273,6 @@ void Session::serve_push(messages::OpenTransfer request) {
   const auto limits = authorise(request);
   const RootPtr root = around_.roots.find(request.root, storage::Side::kDestination);
   if (!limits.ok() || root == nullptr) return refuse(request.transfer, refusal(request.root, request.name));
-  if (Status status = around_.roots.check_in_place(request.root); !status.ok()) return refuse(request.transfer, status.error());
   auto transfer = add_transfer(Role::kSink, std::move(request));
   transfer->meter.emplace(limits.value());
   if (transfer->request.options.dry_run) {

@@ -45,7 +45,9 @@ TransferId direct_transfer_id(const CopyIdentity& copy) {
   hash.add(static_cast<uint64_t>(copy.form));
   hash.add(static_cast<uint64_t>(copy.options.publish));
   hash.add(static_cast<uint64_t>(copy.options.overwrite));
-  if (copy.options.verify == messages::VerifyLevel::kReadback) hash.add("readback");  // what is there already may not have been
+  // What a lower level left is not gone on from.
+  if (copy.options.verify == messages::VerifyLevel::kReadback) hash.add("readback");
+  if (copy.options.verify == messages::VerifyLevel::kWire) hash.add("wire");
   hash.add(copy.options.last.size());
   for (const std::string& pattern : copy.options.last) hash.add(pattern);
   hash.add(copy.filters.size());

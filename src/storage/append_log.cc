@@ -29,10 +29,17 @@ Status AppendLog::cut(uint64_t size) {
   return success();
 }
 
-Status AppendLog::append(std::span<const std::byte> bytes) {
+Status AppendLog::write(std::span<const std::byte> bytes) {
   if (const int error = write_all(file_.get(), size_, bytes); error != 0) return failed(error, "write");
   size_ += bytes.size();
-  return ::fdatasync(file_.get()) == 0 ? success() : Status(failed(errno, "sync"));
+  return success();
+}
+
+Status AppendLog::sync() { return ::fdatasync(file_.get()) == 0 ? success() : Status(failed(errno, "sync")); }
+
+Status AppendLog::append(std::span<const std::byte> bytes) {
+  if (Status written = write(bytes); !written.ok()) return written;
+  return sync();
 }
 
 }  // namespace tideway::storage

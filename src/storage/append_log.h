@@ -21,7 +21,10 @@ class AppendLog {
   // Fills a prefix of `out` from `offset` and gives its length: fewer at the end, and where it cannot be read.
   size_t read(uint64_t offset, std::span<std::byte> out) const;
   Status cut(uint64_t size);  // to this or less
-  // Behind the rest, and onto stable storage before it returns.
+  // Behind the rest.
+  Status write(std::span<const std::byte> bytes);
+  Status sync();
+  // The same, and onto stable storage before it returns.
   Status append(std::span<const std::byte> bytes);
 
  private:

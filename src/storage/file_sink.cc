@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "storage/blocking_queue.h"
+#include "storage/opened_dirs.h"
 #include "storage/published.h"
 #include "storage/scan.h"
 
@@ -396,7 +397,7 @@ std::optional<EarlyFile> FileSink::early(ObjectId id) const {
   if (!appears || is_marker(object->name, config_.rules)) return std::nullopt;
   EarlyFile file{id, ObjectName::from_components(BoundObjects::path_of(*object)).value(), {}};
   for (const BoundObject* dir = object->parent; dir != nullptr; dir = dir->parent)
-    file.modes.insert(file.modes.begin(), (dir->mode & config_.modes & 0777U) | 0700U);
+    file.modes.insert(file.modes.begin(), dir->mode & (config_.modes | kBuildMode) & 0777U);
   return file;
 }
 

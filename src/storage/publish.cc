@@ -5,6 +5,7 @@
 #include "storage/filter.h"
 #include "storage/link_target.h"
 #include "storage/manifest_walk.h"
+#include "storage/opened_dirs.h"
 #include "storage/scan.h"
 
 #include <sys/stat.h>
@@ -18,7 +19,6 @@ namespace tideway::storage {
 namespace {
 
 constexpr const char* kExchangedName = "exchanged";  // in staging: the inode of our tree
-constexpr uint32_t kBuildMode = 0700;       // of a directory until all its content is in
 constexpr uint64_t kInodesSynced = 64;  // directories and empty files, each by itself; above it one syncfs costs less
 
 // What tells a trainer that a checkpoint is complete: it appears after everything else.
@@ -60,8 +60,9 @@ class Publication {
  private:
   enum class Pass : uint8_t { kFirst, kMarkers };
   enum class Place : uint8_t { kNew, kTaken };
-  Status publish_tree(Place place);
+  Status publish_tree(Place place, const ManifestEntry& entry_0);
   Status exchange(const RootedDir& parent, const RootedDir& top);
+  Status finish_exchanged(const ManifestEntry& entry_0) const;
   Result<bool> was_exchanged() const;
   Status publish_into(const RootedDir& top);
   Status sync_name() const;
@@ -78,12 +79,16 @@ class Publication {
   Status check_made(const RootedDir& in, const ObjectName& name, const ManifestEntry& entry);
   Status finish_directory(const RootedDir& dir, const ManifestEntry& entry);
   Status sync_many(const RootedDir& any, uint64_t directories);
+  Status sync_noted() const { return has_noted_ ? sync_opened(staging_.dir()) : success(); }
   Status move_pieces(const RootedDir& top, Pass pass);
   Status move_piece(const RootedDir& in, const ObjectName& name, const ManifestEntry& entry);
   Status finish_moved(const RootedDir& in, const ObjectName& name, const ManifestEntry& entry) const;
+  Status finish_opened(const RootedDir& top) const;
+  Status finish_if_opened(const RootedDir& dir, const ManifestEntry& entry) const;
+  Status finish(const RootedDir& dir, const ManifestEntry& entry) const;
   Result<ObjectName> write_manifest();
   void keep_manifest(const ObjectName& written);
-  Result<WalkResult> walk(const RootedDir& top, const WalkSteps& steps);
+  Result<WalkResult> walk(const RootedDir& top, const WalkSteps& steps) const;
   bool holds_our_root(const RootedDir& dir) const;
   bool brings_nothing_to(const RootedDir* top) const;
   uint32_t mode_of(const ManifestEntry& entry) const { return limit_mode(entry, modes_); }
@@ -105,6 +110,8 @@ class Publication {
   WalkResult counted_;
   std::optional<RootedDir> pieces_;   // where they lie, each under its entry's number
   std::vector<bool> is_piece_, is_late_;  // by entry number; late: it is or holds a marker
+  std::vector<uint64_t> opened_;          // what an earlier attempt, or a file that appeared early, has left to be finished
+  bool has_noted_ = false;                // others of that kind
   uint64_t pieces_made_ = 0, inodes_made_ = 0, directories_met_ = 0;
   std::optional<ObjectId> piece_;     // the directory under construction: all that follows goes into it
   std::optional<std::string> appeared_;  // something that was sent, and that somebody else has put there meanwhile
@@ -122,16 +129,19 @@ Status Publication::run() {
   auto pieces = make_directory(staging_.dir(), single_name(kPiecesName));
   if (!pieces.ok()) return std::move(pieces).error();
   pieces_ = std::move(pieces).value();
+  auto opened = read_opened(staging_.dir());
+  if (!opened.ok()) return std::move(opened).error();
+  opened_ = std::move(opened).value();
   const RootedDir& root = staging_.root();
   auto there = root.stat_if_exists(order_.destination);
   if (!there.ok()) return std::move(there).error();
   if (zero.value().type == EntryType::kFile) return publish_file(zero.value());
-  if (!there.value() && rules_.form != PublishRules::Form::kMarker && rules_.form != PublishRules::Form::kEach) return publish_tree(Place::kNew);
+  if (!there.value() && rules_.form != PublishRules::Form::kMarker && rules_.form != PublishRules::Form::kEach) return publish_tree(Place::kNew, zero.value());
   if (!there.value())
     if (auto made = root.make_dirs(order_.destination); !made.ok()) return std::move(made).error();
   if (there.value() && there.value()->kind != FileKind::kDirectory)
     return conflict(Fault::kTypeConflict, root.shown(order_.destination), "exists and is no directory");
-  if (replaces_trees(rules_)) return publish_tree(Place::kTaken);
+  if (replaces_trees(rules_)) return publish_tree(Place::kTaken, zero.value());
   auto top = root.open_dir(order_.destination);
   if (!top.ok()) return std::move(top).error();
   if (Status published = publish_into(top.value()); !published.ok()) return published;
@@ -142,7 +152,7 @@ Status Publication::run() {
 // early does not, another process may still be about to, and a run may have died first.
 Status Publication::sync_name() const { return sync_way_to(staging_.root(), order_.destination); }
 
-Result<WalkResult> Publication::walk(const RootedDir& top, const WalkSteps& steps) {
+Result<WalkResult> Publication::walk(const RootedDir& top, const WalkSteps& steps) const {
   auto result = walk_manifest(staging_, read_page_, top, steps);
   if (!result.ok()) return result;
   if (result.value().entries != order_.entries)
@@ -151,30 +161,29 @@ Result<WalkResult> Publication::walk(const RootedDir& top, const WalkSteps& step
   return result;
 }
 
-Status Publication::publish_tree(Place place) {
+Status Publication::publish_tree(Place place, const ManifestEntry& entry_0) {
   const RootedDir& root = staging_.root();
   if (place == Place::kTaken) {
     if (order_.destination.is_root()) return is_the_root(root);
     const auto done = was_exchanged();
     if (!done.ok()) return done.error();
-    if (done.value()) return sync_name();
+    if (done.value()) return finish_exchanged(entry_0);
   }
-  ManifestEntry zero;  // entry 0 gets its attributes last, when the walk has read them
   const ObjectName manifest = single_name(std::string(kTreeManifestName));
-  auto top = make_directory(*pieces_, piece_name(zero));
+  auto top = make_directory(*pieces_, piece_name(entry_0));
   if (!top.ok()) return std::move(top).error();
-  piece_ = zero.number;
+  piece_ = entry_0.number;
   if (auto prepared = prepare(top.value()); !prepared.ok()) return prepared;
-  zero = counted_.top;
   if (auto removed = top.value().remove_tree(manifest); !removed.ok()) return removed;
   if (auto written = write_stored_manifest(staging_, header(), top.value(), manifest); !written.ok()) return written;
-  if (auto finished = finish_directory(top.value(), zero); !finished.ok()) return finished;
+  if (auto finished = finish_directory(top.value(), entry_0); !finished.ok()) return finished;
   if (auto synced = sync_many(top.value(), inodes_made_); !synced.ok()) return synced;
+  if (auto synced = sync_noted(); !synced.ok()) return synced;
   if (auto parents = root.make_dirs(order_.destination.parent()); !parents.ok()) return std::move(parents).error();
   auto parent = root.open_dir(order_.destination.parent());
   if (!parent.ok()) return std::move(parent).error();
   if (place == Place::kTaken) return exchange(parent.value(), top.value());
-  if (auto moved = move_piece(parent.value(), single_name(order_.destination.last()), zero); !moved.ok()) {
+  if (auto moved = move_piece(parent.value(), single_name(order_.destination.last()), entry_0); !moved.ok()) {
     if (moved.error().fault != Fault::kDestExists) return moved;
     auto other = root.open_dir(order_.destination);
     if (!other.ok() || !holds_our_root(other.value())) return moved;  // it appeared meanwhile and is not ours
@@ -198,6 +207,14 @@ Status Publication::exchange(const RootedDir& parent, const RootedDir& top) {
     if (auto synced = dir->sync(); !synced.ok()) return synced;
   if (auto moved = pieces_->rename(piece_name(counted_.top), parent, name, IfTaken::kExchange); !moved.ok()) return moved;
   if (auto finished = finish_moved(parent, name, counted_.top); !finished.ok()) return finished;
+  return sync_name();
+}
+
+// By an attempt that died behind it.
+Status Publication::finish_exchanged(const ManifestEntry& entry_0) const {
+  const auto top = staging_.root().open_dir(order_.destination);
+  if (!top.ok()) return top.error();
+  if (auto finished = finish_if_opened(top.value(), entry_0); !finished.ok()) return finished;
   return sync_name();
 }
 
@@ -234,19 +251,21 @@ bool Publication::brings_nothing_to(const RootedDir* top) const {
 Status Publication::publish_into(const RootedDir& top) {
   directories_met_ = 1;
   if (auto prepared = prepare(top); !prepared.ok()) return prepared;
-  if (appeared_ && pieces_made_ == 0 && holds_our_root(top)) return success();  // the same copy, and it was faster
+  if (appeared_ && pieces_made_ == 0 && holds_our_root(top)) return finish_opened(top);  // the same copy, and it was faster
   if (appeared_) return conflict(Fault::kDestExists, *appeared_, "appeared while it was copied");
-  if (brings_nothing_to(&top)) return success();
+  if (brings_nothing_to(&top)) return finish_opened(top);
   if (pieces_made_ > 0)
     if (auto may = check_may_add(rules_, staging_.root().shown(order_.destination)); !may.ok()) return may;
   auto written = write_manifest();
   if (!written.ok()) return std::move(written).error();
   if (auto synced = sync_many(*pieces_, inodes_made_); !synced.ok()) return synced;
+  if (auto synced = sync_noted(); !synced.ok()) return synced;
   if (auto moved = move_pieces(top, Pass::kFirst); !moved.ok()) return moved;
   if (std::find(is_late_.begin(), is_late_.end(), true) != is_late_.end()) {
     if (auto synced = top.sync_file_system(); !synced.ok()) return synced;  // a marker must not outlive what it marks
     if (auto moved = move_pieces(top, Pass::kMarkers); !moved.ok()) return moved;
   }
+  if (auto finished = finish_opened(top); !finished.ok()) return finished;
   if (auto synced = sync_many(top, directories_met_); !synced.ok()) return synced;
   keep_manifest(written.value());
   return success();
@@ -401,6 +420,10 @@ Status Publication::check_made(const RootedDir& in, const ObjectName& name, cons
 // Moving a directory rewrites its "..", for which its owner needs write permission: the top of a piece gets its mode last.
 Status Publication::finish_directory(const RootedDir& dir, const ManifestEntry& entry) {
   const bool is_top = entry.number == ObjectId(0) || (entry.number.value() < is_piece_.size() && is_piece_[entry.number.value()]);
+  if (is_top && withholds(mode_of(entry))) {
+    if (auto noted = note_opened(staging_.dir(), dir); !noted.ok()) return noted;
+    has_noted_ = true;
+  }
   if (auto set = dir.set_attributes(mode_of(entry) | (is_top ? kBuildMode : 0), entry.mtime_ns); !set.ok()) return set;
   return ++inodes_made_ <= kInodesSynced ? dir.sync() : success();
 }
@@ -446,11 +469,31 @@ Status Publication::move_piece(const RootedDir& in, const ObjectName& name, cons
 }
 
 Status Publication::finish_moved(const RootedDir& in, const ObjectName& name, const ManifestEntry& entry) const {
-  if (entry.type != EntryType::kDirectory || (mode_of(entry) & kBuildMode) == kBuildMode) return success();
+  if (entry.type != EntryType::kDirectory || !withholds(mode_of(entry))) return success();
   auto dir = in.open_dir(name);
   if (!dir.ok()) return std::move(dir).error();
-  if (auto set = dir.value().set_attributes(mode_of(entry), entry.mtime_ns); !set.ok()) return set;
-  return dir.value().sync();
+  return finish(dir.value(), entry);
+}
+
+// What an attempt that died between a move and the mode has left, and directories that files appeared in early.
+Status Publication::finish_opened(const RootedDir& top) const {
+  if (opened_.empty()) return success();
+  WalkSteps steps;
+  steps.on_directory = [](const RootedDir& in, const ManifestEntry& entry) { return entered(in.open_dir(single_name(entry.name))); };
+  steps.on_leave = [&](const RootedDir& dir, const ManifestEntry& entry) { return finish_if_opened(dir, entry); };
+  const auto walked = walk(top, steps);
+  return walked.ok() ? finish_if_opened(top, walked.value().top) : Status(walked.error());
+}
+
+Status Publication::finish_if_opened(const RootedDir& dir, const ManifestEntry& entry) const {
+  const auto own = dir.stat({});
+  if (!own.ok()) return own.error();
+  return std::ranges::binary_search(opened_, own.value().inode) ? finish(dir, entry) : success();
+}
+
+Status Publication::finish(const RootedDir& dir, const ManifestEntry& entry) const {
+  if (auto set = dir.set_attributes(mode_of(entry), entry.mtime_ns); !set.ok()) return set;
+  return dir.sync();
 }
 
 // Before anything is visible, so that a full disk is noticed in time.
@@ -540,29 +583,6 @@ Status check_may_replace(const Staging& staging, const ObjectName& destination) 
 bool is_marker(std::string_view name, const PublishRules& rules) {
   const auto matches = [&](std::string_view pattern) { return glob_matches(pattern, name); };
   return std::ranges::any_of(kMarkerNames, matches) || std::ranges::any_of(rules.last, matches);
-}
-
-static Result<RootedDir> enter_or_make(const RootedDir& in, const ObjectName& name, uint32_t mode) {
-  if (auto made = in.make_dir(name, mode); !made.ok()) {
-    if (made.error().fault != Fault::kDestExists) return std::move(made).error();
-    return in.open_dir(name);
-  }
-  auto dir = in.open_dir(name);
-  if (dir.ok() && ::fchmod(dir.value().fd(), mode) != 0) return errno_error(Side::kDestination, errno, "set the mode of", in.shown(name));
-  return dir;
-}
-
-Status publish_early(Staging& staging, const ObjectName& destination, const EarlyFile& file) {
-  const RootedDir& root = staging.root();
-  if (auto parents = root.make_dirs(destination.parent()); !parents.ok()) return std::move(parents).error();
-  auto dir = root.open_dir(destination.parent());
-  if (dir.ok() && !destination.is_root()) dir = enter_or_make(dir.value(), single_name(destination.last()), file.modes.front());
-  const ObjectName way = file.name.parent();
-  for (size_t i = 0; dir.ok() && i < way.components().size(); ++i)
-    dir = enter_or_make(dir.value(), single_name(way.components()[i]), file.modes.at(i + 1));
-  if (!dir.ok()) return std::move(dir).error();
-  auto placed = staging.place_object(file.object, dir.value(), single_name(file.name.last()));
-  return placed.ok() || placed.error().fault == Fault::kDestExists ? success() : Status(placed.error());
 }
 
 Status publish_staged(Staging& staging, const PublishOrder& order, const PublishHow& how) {

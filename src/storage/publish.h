@@ -6,7 +6,8 @@
 // All that can be foreseen to fail (conflicts, missing objects, a full disk) fails before the first of these renames.
 // Nothing that exists is replaced or removed unless the rules say so, and nothing incomplete has a final name. A tree that
 // replaces another one is made ready as a whole, exchanged with it by one rename, and the other one goes with staging. Memory is bounded by the
-// depth and one page, plus two bits per entry.
+// depth and one page, plus two bits per entry, and eight bytes for each directory that withholds rights from its owner and was left
+// by an attempt that died (opened_dirs.h).
 //
 // Every step may be repeated: an object that is no longer in staging must already lie where it belongs.
 // Thread: io worker; it blocks.

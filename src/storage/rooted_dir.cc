@@ -156,7 +156,18 @@ ObjectName single_name(std::string component) {
 Result<RootedDir> RootedDir::open_host_path(const std::string& path, Side side, Lookup lookup) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return errno_error(side, errno, "open the directory", to_display(path));
-  return RootedDir(Descriptor(fd), side, lookup, "");
+  RootedDir dir(Descriptor(fd), side, lookup, "");
+  dir.host_path_ = path;
+  return dir;
+}
+
+Status RootedDir::check_in_place() const {
+  if (host_path_.empty()) return success();
+  struct stat held{}, there{};
+  const bool is_there = ::fstat(fd_.get(), &held) == 0 && ::stat(host_path_.c_str(), &there) == 0;
+  if (is_there && held.st_dev == there.st_dev && held.st_ino == there.st_ino) return success();
+  return Error{Fault::kDestUnmounted, "the root is not where it was when the gateway was started: another file system or folder is there, or none",
+               "mount it again; if what is there now is meant, restart the gateway"};
 }
 
 std::string RootedDir::shown(const ObjectName& name) const {

@@ -70,6 +70,9 @@ class RootedDir {
  public:
   // A directory the operator or the local user named; links on the way to it are theirs and followed.
   static Result<RootedDir> open_host_path(const std::string& path, Side side, Lookup lookup = Lookup::kOpenat2);
+  // Whether that path still leads here. If its file system is mounted there no more, what comes would lie where nobody looks for it.
+  // Errors: dest_unmounted, which names no path of this host.
+  Status check_in_place() const;
 
   // Errors of all operations name the entry relative to the root this one descends from. A lookup that meets a
   // symbolic link or another file system is denied or dest_cross_device (source_io at a source).
@@ -130,6 +133,7 @@ class RootedDir {
   Side side_ = Side::kSource;
   Lookup lookup_ = Lookup::kOpenat2;
   std::string shown_;  // printable name below the root
+  std::string host_path_;  // that it was opened by; empty: by a name below another one
 };
 
 // A name of one component that we chose ourselves, or that is known to be one.

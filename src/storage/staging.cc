@@ -229,13 +229,15 @@ Status Staging::record(std::span<const std::byte> records) {
   return ledger_.append(records);
 }
 
-Status Staging::replace_ledger(std::span<const std::byte> records) {
+Status Staging::replace_ledger(const std::function<std::vector<std::byte>()>& next_piece) {
   const ObjectName name = single_name(kLedgerNewName);
   if (auto removed = dir_.remove_tree(name); !removed.ok()) return removed;  // of a process that died here
   auto file = dir_.create_file(name, 0600);
   if (!file.ok()) return std::move(file).error();
   AppendLog fresh(std::move(file).value(), 0);
-  if (auto written = fresh.append(records); !written.ok()) return written;
+  for (auto piece = next_piece(); !piece.empty(); piece = next_piece())
+    if (auto written = fresh.write(piece); !written.ok()) return written;
+  if (auto synced = fresh.sync(); !synced.ok()) return synced;
   if (auto renamed = dir_.rename(name, dir_, single_name(kLedgerName), IfTaken::kReplace); !renamed.ok()) return renamed;
   ledger_ = std::move(fresh);
   return dir_.sync();

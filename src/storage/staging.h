@@ -23,6 +23,7 @@
 #include <tideway/ids.h>
 #include <tideway/root_signature.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -73,8 +74,8 @@ class Staging {
   AppendLog& ledger() { return ledger_; }
   // Syncs pages and leaf hashes, then appends to the ledger and syncs it: it never leads what it speaks of.
   Status record(std::span<const std::byte> records);
-  // A ledger of these records takes the place of the one that is there, at once and as a whole.
-  Status replace_ledger(std::span<const std::byte> records);
+  // A ledger of these records takes the place of the one that is there, at once and as a whole. `next_piece` gives nothing at the end.
+  Status replace_ledger(const std::function<std::vector<std::byte>()>& next_piece);
 
   // Errors name the object by its number.
   Result<Descriptor> create_object(ObjectId id);

@@ -45,6 +45,22 @@ std::optional<LedgerRecord> read_leaves(Reader& in) {
   return leaves;
 }
 
+struct Sealing {
+  const TransferId& transfer;
+  uint64_t sequence;
+};
+
+void append_record(std::vector<std::byte>& to, const LedgerRecord& record, const Sealing& sealing) {
+  std::array<std::byte, kLedgerRecordSize> bytes{};
+  Writer out(bytes);
+  out.write_u32(kMagic);
+  out.write_u32(static_cast<uint32_t>(record.index()) + 1);
+  out.write_u64(sealing.sequence);
+  std::visit([&](const auto& body) { write_body(out, body); }, record);
+  seal_ledger_record(sealing.transfer, bytes);
+  to.insert(to.end(), bytes.begin(), bytes.end());
+}
+
 }  // namespace
 
 void seal_ledger_record(const TransferId& transfer, std::span<std::byte, kLedgerRecordSize> record) {
@@ -89,31 +105,59 @@ size_t Ledger::replay(std::span<const std::byte> bytes) {
 }
 
 void Ledger::write(const LedgerRecord& record) {
-  std::array<std::byte, kLedgerRecordSize> bytes{};
-  Writer out(bytes);
-  out.write_u32(kMagic);
-  out.write_u32(static_cast<uint32_t>(record.index()) + 1);
-  out.write_u64(records_);
-  std::visit([&](const auto& body) { write_body(out, body); }, record);
-  seal_ledger_record(transfer_, bytes);
-  unwritten_.insert(unwritten_.end(), bytes.begin(), bytes.end());
+  append_record(unwritten_, record, {transfer_, records_});
   apply(record);
 }
 
-// What is doubtful comes under no boot, and the rest behind the one that counts.
-Ledger Ledger::compacted() const {
-  TIDEWAY_CHECK(unwritten_.empty() && !publishing_);
-  Ledger fresh(transfer_);
-  const auto write_runs = [&fresh](const flow::IntervalSet& leaves) {
-    for (const flow::Interval& run : leaves.intervals()) fresh.write(LeavesDurable{run.begin, run.length()});
-  };
-  flow::IntervalSet sure = durable_;
-  for (const flow::Interval& run : doubtful_.intervals()) sure.subtract(run);
-  fresh.write(LedgerOpened{lease_epoch_});
-  write_runs(doubtful_);
-  fresh.write(LedgerOpened{lease_epoch_, boot_});
-  write_runs(sure);
-  return fresh;
+void Ledger::on_compacted(const LedgerCompaction& done) { records_ = done.records(); }
+
+LedgerCompaction::LedgerCompaction(const Ledger& ledger) : ledger_(ledger) {
+  TIDEWAY_CHECK(!ledger.has_unwritten() && !ledger.publishing());
+}
+
+std::vector<std::byte> LedgerCompaction::next_piece() {
+  std::vector<std::byte> piece;
+  while (piece.size() < kLedgerPieceRecords * kLedgerRecordSize) {
+    const auto record = next_record();
+    if (!record) break;
+    append_record(piece, *record, {ledger_.transfer(), records_});
+    records_ += 1;
+  }
+  return piece;
+}
+
+std::optional<LedgerRecord> LedgerCompaction::next_record() {
+  const auto doubtful = ledger_.doubtful().intervals();
+  if (part_ == Part::kDoubtful && run_ == doubtful.size()) part_ = Part::kBoot;
+  switch (part_) {
+    case Part::kNoBoot: part_ = Part::kDoubtful; return LedgerOpened{ledger_.lease_epoch()};
+    case Part::kDoubtful: {
+      const flow::Interval& run = doubtful[run_++];
+      return LeavesDurable{run.begin, run.length()};
+    }
+    case Part::kBoot:
+      part_ = Part::kSure;
+      run_ = 0;
+      return LedgerOpened{ledger_.lease_epoch(), ledger_.boot()};
+    case Part::kSure:
+      if (const auto sure = next_sure()) return *sure;
+      part_ = Part::kOver;
+      break;
+    case Part::kOver: break;
+  }
+  return std::nullopt;
+}
+
+// The pieces of what is durable that are not doubtful.
+std::optional<LeavesDurable> LedgerCompaction::next_sure() {
+  const auto durable = ledger_.durable().intervals();
+  for (; run_ < durable.size(); ++run_, begins_ = 0) {
+    const flow::Interval sure = ledger_.doubtful().first_gap({std::max(begins_, durable[run_].begin), durable[run_].end});
+    if (sure.begin == sure.end) continue;
+    begins_ = sure.end;
+    return LeavesDurable{sure.begin, sure.length()};
+  }
+  return std::nullopt;
 }
 
 void Ledger::apply(const LedgerRecord& record) {

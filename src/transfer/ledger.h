@@ -17,7 +17,8 @@
 // crashed may have damaged it. It counts, and whoever wants to rely on it reads it again first and records it once more.
 //
 // A ledger that has grown is compacted: another one that says the same takes its place as a whole, so that its length
-// depends on how many ranges there are and not on how often there was news.
+// depends on how many ranges there are and not on how often there was news. It is, when it is twice as long as it was behind the
+// time before: all compactions together write no more than about what was appended.
 //
 // A reader stops at the first record that is cut off, of another transfer, out of sequence or damaged. All behind it counts
 // as missing, which costs sending it again and never loses or mixes bytes.
@@ -37,8 +38,13 @@
 namespace tideway::transfer {
 
 inline constexpr size_t kLedgerRecordSize = 64;
-// Records that may come on top of a compacted ledger before it is compacted again: 256 KiB.
-inline constexpr uint64_t kLedgerGrowthMax = 4096;
+// Records that may come on top of a compacted ledger before it is compacted again, or as many as that one has: 256 KiB.
+inline constexpr uint64_t kLedgerGrowthMin = 4096;
+// Ranges that what is durable may lie in: 16 bytes of memory each, 64 MiB, and a ledger of 256 MiB. A list of which every second
+// entry fails has as many as files that come.
+inline constexpr uint64_t kLedgerRangesMax = 4'194'304;
+// Of these, a compaction hands out as many records at a time: 64 KiB.
+inline constexpr size_t kLedgerPieceRecords = 1024;
 
 // What a host's kernel calls itself from its start to its end. Zeros, of a version that did not say, equal none.
 using BootId = Hash128;
@@ -66,6 +72,8 @@ using LedgerRecord = std::variant<LedgerOpened, LeavesDurable, LeavesVoided, Pub
 // Fills in the last 8 bytes of a record.
 void seal_ledger_record(const TransferId& transfer, std::span<std::byte, kLedgerRecordSize> record);
 
+class LedgerCompaction;
+
 class Ledger {
  public:
   explicit Ledger(const TransferId& transfer) : transfer_(transfer) {}
@@ -77,13 +85,14 @@ class Ledger {
   void write(const LedgerRecord& record);
   bool has_unwritten() const { return !unwritten_.empty(); }
   std::vector<std::byte> take_unwritten() { return std::exchange(unwritten_, {}); }
-  // The same state in as few records as it takes, numbered from 0, none of them written: a ledger of its own, to take the
-  // place of this one. Nothing of this one is unwritten, and publishing has not begun.
-  Ledger compacted() const;
+  // A compaction has come to its end, and the file it wrote is this one's from now on.
+  void on_compacted(const LedgerCompaction& done);
 
   const flow::IntervalSet& durable() const { return durable_; }    // leaves
   const flow::IntervalSet& doubtful() const { return doubtful_; }  // of these, what was recorded before the last boot
   uint64_t lease_epoch() const { return lease_epoch_; }          // the highest
+  const BootId& boot() const { return boot_; }                   // of the last who opened it
+  const TransferId& transfer() const { return transfer_; }
   const std::optional<PublishBegun>& publishing() const { return publishing_; }
   uint64_t records() const { return records_; }
   bool operator==(const Ledger& other) const;
@@ -95,10 +104,32 @@ class Ledger {
   TransferId transfer_;
   uint64_t records_ = 0;
   flow::IntervalSet durable_, doubtful_;
-  BootId boot_{};  // of the last who opened it
+  BootId boot_{};
   uint64_t lease_epoch_ = 0;
   std::optional<PublishBegun> publishing_;
   std::vector<std::byte> unwritten_;
+};
+
+// The state of a ledger in as few records as it takes, numbered from 0, for a file that takes the place of the ledger's: piece by
+// piece, because there may be millions. Nothing of the ledger is unwritten, publishing has not begun, and it does not change meanwhile.
+class LedgerCompaction {
+ public:
+  explicit LedgerCompaction(const Ledger& ledger);
+  // The records that follow, up to kLedgerPieceRecords of them; none at the end.
+  std::vector<std::byte> next_piece();
+  uint64_t records() const { return records_; }  // so far
+
+ private:
+  // What is doubtful comes under no boot, and the rest behind the one that counts.
+  enum class Part : uint8_t { kNoBoot, kDoubtful, kBoot, kSure, kOver };
+  std::optional<LedgerRecord> next_record();
+  std::optional<LeavesDurable> next_sure();
+
+  const Ledger& ledger_;
+  Part part_ = Part::kNoBoot;
+  size_t run_ = 0;      // of the part at hand
+  uint64_t begins_ = 0; // what is left of that run
+  uint64_t records_ = 0;
 };
 
 }  // namespace tideway::transfer

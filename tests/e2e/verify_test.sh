@@ -22,6 +22,11 @@ tideway copy --json --verify readback wisconsin:data/tree "$work/back" > "$work/
 same_tree "$tree" "$work/back"
 grep -q '"leaves_rejected":0' "$work/summary.json" || fail "something had to be sent twice"; pass
 
+# Where the seal of each packet is enough, what is published and kept is as good to verify.
+tideway copy -q --verify wire "$tree" wisconsin:data/wire
+same_tree "$tree" "$there/wire"
+"$bin/tideway" verify -q "$there/wire"; pass
+
 # A file system in memory cannot be read back: said before anything is sent, and never lowered.
 if [ "$(stat -f -c %T /dev/shm 2> /dev/null)" = tmpfs ]; then
   shm=/dev/shm/tideway-verify-$$

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstring>
 #include <fstream>
+#include <utility>
 #include <vector>
 
 namespace tideway::test {
@@ -32,18 +33,45 @@ void make_old(const fs::path& path) {
   TIDEWAY_CHECK(::utimensat(AT_FDCWD, path.c_str(), times, AT_SYMLINK_NOFOLLOW) == 0);
 }
 
+// Whatever its modes are; those of the tree in it may keep its owner from doing so.
+void make_empty(const fs::path& folder) {
+  if (fs::exists(folder)) {
+    fs::permissions(folder, fs::perms::owner_all, fs::perm_options::add);
+    for (const auto& entry : fs::recursive_directory_iterator(folder))
+      if (fs::is_directory(entry.symlink_status())) fs::permissions(entry, fs::perms::owner_all, fs::perm_options::add);
+  }
+  fs::remove_all(folder);
+  fs::create_directories(folder);
+}
+
 }  // namespace
 
 CopyBench::CopyBench() { clear(); }
 
 void CopyBench::clear() const {
-  for (const fs::path& folder : {source(), disk()}) {
-    fs::remove_all(folder);
-    fs::create_directories(folder);
-  }
+  make_empty(source());
+  make_empty(former());
+  clear_disk();
 }
 
+void CopyBench::clear_disk() const { make_empty(disk()); }
+
+void CopyBench::put_aside() const {
+  make_empty(former());
+  fs::remove(former());
+  fs::rename(source(), former());
+  fs::create_directory(source());
+}
+
+void CopyBench::shut(const std::string& name) const { fs::permissions(source() / name, fs::perms(0555)); }
+
 void CopyBench::put(const std::string& name, size_t size, uint64_t seed) const {
+  std::vector<std::pair<fs::path, fs::perms>> modes;  // of what is shut, and open meanwhile
+  for (fs::path folder = (source() / name).parent_path(); folder != dir_.path(); folder = folder.parent_path()) {
+    if (!fs::exists(folder)) continue;
+    modes.emplace_back(folder, fs::status(folder).permissions());
+    fs::permissions(folder, fs::perms::owner_all, fs::perm_options::add);
+  }
   Random random(seed);
   std::string bytes(size, 'x');
   for (size_t i = 0; i + 16 <= size; i += 16) {
@@ -52,6 +80,7 @@ void CopyBench::put(const std::string& name, size_t size, uint64_t seed) const {
   }
   dir_.write("source/" + name, bytes);
   make_old(source() / name);
+  for (const auto& [folder, mode] : modes) fs::permissions(folder, mode);
 }
 
 void CopyBench::put_link(const std::string& name, const std::string& target) const {
@@ -87,6 +116,7 @@ CopyBench::Came CopyBench::run(const Run& planned) const {
     if (!disk.has_power()) came.outcome.reset();  // it died before anybody heard of the end
     came.held = copy.bytes_held();
     came.read = copy.bytes_read();
+    came.rejected = copy.leaves_rejected();
     came.reported = copy.reported();
     came.was_hit = disk.was_hit();
     if (planned.loses_power_after) disk.cut_power();
@@ -124,7 +154,8 @@ CopyBench::Came CopyBench::run_twice_and_lose_power(const Run& planned) const {
 }
 
 void CopyBench::take_what_is_left() const {
-  fs::remove_all(disk());
+  make_empty(disk());
+  fs::remove(disk());
   fs::rename(dir_ / "after", disk());
 }
 
@@ -134,8 +165,8 @@ std::string CopyBench::Came::text() const {
   return text;
 }
 
-std::string CopyBench::check_entry(const fs::path& relative) const {
-  const fs::path here = out() / relative, there = source() / relative;
+std::string CopyBench::check_entry(const fs::path& relative, const fs::path& tree) const {
+  const fs::path here = out() / relative, there = tree / relative;
   const auto status = fs::symlink_status(here), expected = fs::symlink_status(there);
   if (status.type() != expected.type()) return relative.string() + " is of another type";
   if (fs::is_symlink(status)) return fs::read_symlink(here) == fs::read_symlink(there) ? "" : relative.string() + " points elsewhere";
@@ -148,22 +179,38 @@ std::string CopyBench::check_entry(const fs::path& relative) const {
          " instead of " + std::to_string(time(there));
 }
 
-std::string CopyBench::check_visible() const {
+std::string CopyBench::check_visible() const { return check_visible(source()); }
+std::string CopyBench::check_whole() const { return check_whole(source()); }
+std::string CopyBench::check_former() const { return check_whole(former()); }
+
+std::string CopyBench::check_visible(const fs::path& expected) const {
   if (!fs::exists(fs::symlink_status(out()))) return "";
   for (const auto& entry : fs::recursive_directory_iterator(out())) {
     const fs::path relative = entry.path().lexically_relative(out());
     if (relative.filename() == ".tideway-manifest") continue;
-    if (!fs::exists(fs::symlink_status(source() / relative))) return relative.string() + " comes from nowhere";
-    if (std::string wrong = check_entry(relative); !wrong.empty()) return wrong;
+    if (!fs::exists(fs::symlink_status(expected / relative))) return relative.string() + " comes from nowhere";
+    if (std::string wrong = check_entry(relative, expected); !wrong.empty()) return wrong;
   }
   return "";
 }
 
-std::string CopyBench::check_whole() const {
-  if (std::string wrong = check_visible(); !wrong.empty()) return wrong;
+std::string CopyBench::check_whole(const fs::path& expected) const {
+  if (std::string wrong = check_visible(expected); !wrong.empty()) return wrong;
+  for (const auto& entry : fs::recursive_directory_iterator(expected)) {
+    const fs::path relative = entry.path().lexically_relative(expected);
+    if (!fs::exists(fs::symlink_status(out() / relative))) return relative.string() + " is missing";
+  }
+  return "";
+}
+
+// The top of one that was not published as a whole is the destination's.
+std::string CopyBench::check_published() const {
+  if (std::string wrong = check_whole(); !wrong.empty()) return wrong;
+  const auto mode = [](const fs::path& path) { return fs::status(path).permissions(); };
+  if (fs::exists(out() / ".tideway-manifest") && mode(out()) != mode(source())) return "the top has another mode";
   for (const auto& entry : fs::recursive_directory_iterator(source())) {
     const fs::path relative = entry.path().lexically_relative(source());
-    if (!fs::exists(fs::symlink_status(out() / relative))) return relative.string() + " is missing";
+    if (fs::is_directory(entry.symlink_status()) && mode(out() / relative) != mode(entry)) return relative.string() + " has another mode";
   }
   return "";
 }

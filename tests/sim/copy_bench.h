@@ -16,8 +16,11 @@ class CopyBench {
   // Bytes that compress a little, of their own for each seed; modified long ago.
   void put(const std::string& name, size_t size, uint64_t seed) const;
   void put_link(const std::string& name, const std::string& target) const;
+  void shut(const std::string& name) const;  // a directory of the source: its owner may not write in it
   static void flip_a_bit(const std::filesystem::path& rotten);  // behind its first 10^6 bytes, and its time says nothing of it
-  void clear() const;  // source and disk
+  void clear() const;  // all of it
+  void put_aside() const;  // the source's tree is what was there before, and another one may be put
+  void clear_disk() const;
 
   struct Run {
     DiskFault fault;
@@ -31,6 +34,7 @@ class CopyBench {
     SimCopy::Outcome outcome;
     bool was_hit = false;
     Bytes held, read;
+    uint64_t rejected = 0;  // leaves, by the sink
     uint64_t publishes_lost = 0;
     std::vector<Error> reported;
     bool is_published() const { return outcome && outcome->ok(); }
@@ -43,13 +47,19 @@ class CopyBench {
   // Empty, or what is wrong: something visible that is not as at the source, or not all of it where all has to be there.
   std::string check_visible() const;
   std::string check_whole() const;
+  // The same, and directories have their modes, too, which some get only behind their names.
+  std::string check_published() const;
+  std::string check_former() const;  // what is visible is whole, as what was put aside
 
+  std::filesystem::path former() const { return dir_ / "former"; }
   std::filesystem::path source() const { return dir_ / "source"; }
   std::filesystem::path disk() const { return dir_ / "disk"; }
   std::filesystem::path out() const { return disk() / "out"; }
 
  private:
-  std::string check_entry(const std::filesystem::path& relative) const;
+  std::string check_entry(const std::filesystem::path& relative, const std::filesystem::path& tree) const;
+  std::string check_visible(const std::filesystem::path& expected) const;
+  std::string check_whole(const std::filesystem::path& expected) const;
   void take_what_is_left() const;  // by the disk, in its place
   TempRoot dir_;
 };

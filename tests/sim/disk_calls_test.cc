@@ -242,5 +242,22 @@ TEST_F(DiskCalls, ACopyThatTakesLeavesFromAnEarlierCheckpointIsMendedByAnotherRu
   EXPECT_GE(held_most, 14'000_B) << "nothing came from the checkpoint before";
 }
 
+// As where a file system was mounted and is no more. The io worker looks, which may wait for a disk that hangs.
+TEST_F(DiskCalls, S15NothingIsWrittenWhereTheRootIsNoMore) {
+  bench_.put("a", 9000, 1);
+  SimCopyConfig config;
+  config.source = bench_.source();
+  config.root = bench_.disk();
+  SimCopy copy(config);
+  const fs::path away = bench_.disk().parent_path() / "away";
+  fs::rename(bench_.disk(), away);
+  fs::create_directory(bench_.disk());
+  const auto outcome = copy.run([] { return true; });
+  ASSERT_TRUE(outcome && !outcome->ok());
+  EXPECT_EQ(outcome->error().fault, Fault::kDestUnmounted) << outcome->error().what;
+  EXPECT_TRUE(fs::is_empty(bench_.disk()));
+  EXPECT_TRUE(fs::is_empty(away));
+}
+
 }  // namespace
 }  // namespace tideway::test

@@ -7,13 +7,15 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/stat.h>
+
 namespace tideway::test {
 namespace {
 
 namespace fs = std::filesystem;
 constexpr TransferId kCompacted{std::byte{9}};
 constexpr transfer::LedgerOpened kOpened{1, {std::byte{7}}};
-constexpr uint64_t kRanges = transfer::kLedgerGrowthMax + 100, kLeaves = 2 * kRanges;
+constexpr uint64_t kRanges = transfer::kLedgerGrowthMin + 100, kLeaves = 2 * kRanges;
 
 class LedgerCompaction : public testing::Test {
  protected:
@@ -60,6 +62,18 @@ class LedgerCompaction : public testing::Test {
     EXPECT_TRUE(ledger_now.durable().contains(kLeaves));
     return ledger_now.durable().count() - 1;
   }
+  static bool inode_of(const fs::path& file, ino_t& inode) {
+    struct stat status{};
+    const bool is_there = ::stat(file.c_str(), &status) == 0;
+    inode = status.st_ino;
+    return is_there;
+  }
+  static uint64_t found_ranges(storage::Staging& staging) {
+    transfer::Ledger ledger(kCompacted);
+    std::vector<std::byte> bytes(staging.ledger().size());
+    EXPECT_EQ(ledger.replay(std::span(bytes).first(staging.ledger().read(0, bytes))), bytes.size());
+    return ledger.durable().intervals().size();
+  }
   TempRoot dir_;
 };
 
@@ -72,7 +86,51 @@ TEST_F(LedgerCompaction, KeepsALedgerAsShortAsItsRangesAre) {
   EXPECT_TRUE(record(log.value(), 0));
   EXPECT_EQ(fs::file_size(ledger()), (kRanges + 2) * transfer::kLedgerRecordSize);
   EXPECT_TRUE(record(log.value(), 1));
+  for (int i = 0; i < 2; ++i) log.value().on_counts({0, 1});  // it has doubled
+  log.value().begin_batch({});
+  EXPECT_TRUE(log.value().end_batch().ok());
   EXPECT_EQ(fs::file_size(ledger()), 3 * transfer::kLedgerRecordSize) << "one range, and who opened it";
+}
+
+TEST_F(LedgerCompaction, HappensWhenTheLedgerHasDoubledAndNotWithEachBatch) {
+  constexpr uint64_t kBatches = 16, kBatch = transfer::kLedgerGrowthMin;
+  make_new();
+  auto staging = storage::Staging::open(root(), kCompacted);
+  ASSERT_TRUE(staging.ok());
+  auto log = engine::DurableLog::open(staging.value(), kCompacted, kOpened);
+  ASSERT_TRUE(log.ok() && log.value().begin({}).ok());
+  uint64_t written = 0, before = 0;  // bytes of ledgers
+  for (uint64_t batch = 0; batch < kBatches; ++batch) {
+    for (uint64_t leaf = batch * kBatch; leaf < (batch + 1) * kBatch; ++leaf) log.value().on_counts({2 * leaf, 1});
+    log.value().begin_batch({});
+    ino_t former = 0, now = 0;
+    ASSERT_TRUE(inode_of(ledger(), former));
+    ASSERT_TRUE(log.value().end_batch().ok());
+    ASSERT_TRUE(inode_of(ledger(), now));
+    written += now == former ? fs::file_size(ledger()) - before : fs::file_size(ledger());
+    before = fs::file_size(ledger());
+  }
+  EXPECT_LE(written, 3 * fs::file_size(ledger())) << "each record costs the same, however many there are";
+}
+
+TEST_F(LedgerCompaction, MoreRangesThanMayBeKeptEndTheTransferWithAReason) {
+  constexpr uint64_t kMost = 100;
+  make_new();
+  auto staging = storage::Staging::open(root(), kCompacted);
+  ASSERT_TRUE(staging.ok());
+  auto log = engine::DurableLog::open(staging.value(), kCompacted, kOpened, kMost);
+  ASSERT_TRUE(log.ok() && log.value().begin({}).ok());
+  const auto record = [&](uint64_t first, uint64_t end) {
+    for (uint64_t leaf = first; leaf < end; ++leaf) log.value().on_counts({2 * leaf, 1});
+    log.value().begin_batch({});
+    return log.value().end_batch();
+  };
+  EXPECT_TRUE(record(0, kMost).ok());
+  const Status ended = record(kMost, kMost + 1);
+  ASSERT_FALSE(ended.ok());
+  EXPECT_EQ(ended.error().fault, Fault::kLimitExceeded);
+  EXPECT_NE(ended.error().what.find("more than 100 ranges"), std::string::npos) << ended.error().what;
+  EXPECT_EQ(found_ranges(staging.value()), kMost + 1) << "what was durable is recorded";
 }
 
 TEST_F(LedgerCompaction, WhoeverDiesLosesPowerOrMeetsAnErrorInItLosesNothingThatWasSaidToBeDurable) {

@@ -168,7 +168,8 @@ void SimCopy::carry_blocks() {
     notice(id, BlockNotice::Kind::kStarted);
     notice(id, BlockNotice::Kind::kAcked);
     credit_ -= 1;
-    TIDEWAY_CHECK(sink_.rings->net_cpu[0][0]->received.push(BlockReceived{kCopyLane, handle_, std::move(arrived)}));
+    const auto hashes = config_.options.verify == messages::VerifyLevel::kWire ? block::LeafHashes::kTrusted : block::LeafHashes::kCompared;
+    TIDEWAY_CHECK(sink_.rings->net_cpu[0][0]->received.push(BlockReceived{kCopyLane, handle_, std::move(arrived), hashes}));
   }
 }
 

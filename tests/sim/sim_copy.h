@@ -50,6 +50,7 @@ class SimCopy {
   const std::vector<Error>& reported() const { return reported_; }  // entries that failed or were left out, at either end
   uint64_t publishes_lost() const { return sink_.io->board().publishes_lost.get(); }  // before its end
   Bytes bytes_read() const { return Bytes(source_.board->bytes_raw.get()); }  // at the source, to be sent
+  uint64_t leaves_rejected() const { return sink_.board->leaves_rejected.get(); }
   Bytes bytes_held() const { return Bytes(source_.board->bytes_held.get()); }
 
  private:

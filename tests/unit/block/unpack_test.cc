@@ -53,6 +53,22 @@ TEST_F(UnpackTest, ADamagedSegmentCostsNoOther) {
   EXPECT_EQ(unpacked.value().bad_because, Fault::kHashMismatch);
 }
 
+TEST_F(UnpackTest, WhereHashesAreTrustedNothingIsHashed) {
+  PackedBlock block = packed({1000, 70'000, 300}, Content::kRandom);
+  const SegmentList declared = parse_head(block.head()).value().segments;
+  block.packed()[1500] ^= std::byte{4};
+  const auto unpacked = unpack(std::move(block), codecs_, {}, LeafHashes::kTrusted);
+  ASSERT_TRUE(unpacked.ok());
+  EXPECT_TRUE(unpacked.value().bad.empty());
+  EXPECT_EQ(unpacked.value().segments, declared);
+  EXPECT_EQ(unpacked.value().hashes, LeafHashes::kTrusted);
+  PackedBlock cut = packed({70'000}, Content::kText);
+  cut.packed()[0] ^= std::byte{0xff};
+  const auto damaged = unpack(std::move(cut), codecs_, pool_->take(), LeafHashes::kTrusted);
+  ASSERT_TRUE(damaged.ok());
+  EXPECT_EQ(damaged.value().bad, std::vector<uint32_t>{0}) << "what cannot be decompressed has no bytes to trust";
+}
+
 TEST_F(UnpackTest, AWrongHashInASoundHeadRejectsItsSegment) {
   PackedBlock block = packed({1000, 70'000, 300}, Content::kText);
   rewrite_head(block, [](BlockHead& head) { head.segments[2].hash[0] ^= std::byte{1}; });

@@ -38,6 +38,8 @@ TEST(TransferId, WhateverChangesTheOutcomeChangesTheNumber) {
   EXPECT_TRUE(changed([](CopyIdentity& copy) { copy.only.emplace(); })) << "no name is not every name";
   EXPECT_TRUE(changed([](CopyIdentity& copy) { copy.options.publish = messages::PublishForm::kMarker; }));
   EXPECT_TRUE(changed([](CopyIdentity& copy) { copy.options.last = {"DONE"}; }));
+  for (const auto level : {messages::VerifyLevel::kWire, messages::VerifyLevel::kReadback})
+    EXPECT_TRUE(changed([level](CopyIdentity& copy) { copy.options.verify = level; }));
 }
 
 TEST(TransferId, PartsCannotBeTakenForOthers) {

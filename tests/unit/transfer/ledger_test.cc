@@ -154,19 +154,41 @@ TEST(Ledger, ACompactedOneSaysTheSameInAsFewRecordsAsThereAreRanges) {
   for (uint64_t leaf = 0; leaf < 20; ++leaf) ledger.write(LeavesDurable{leaf, 1});  // looked at again
   for (uint64_t leaf = 300; leaf < 400; ++leaf) ledger.write(LeavesDurable{leaf, 1});
   static_cast<void>(ledger.take_unwritten());
-  Ledger compacted = ledger.compacted();
-  EXPECT_EQ(compacted.records(), 6U);
+  LedgerCompaction compaction(ledger);
+  const auto bytes = compaction.next_piece();
+  EXPECT_EQ(compaction.records(), 6U);
+  EXPECT_TRUE(compaction.next_piece().empty());
   Ledger read(kId);
-  const auto bytes = compacted.take_unwritten();
   EXPECT_EQ(read.replay(bytes), bytes.size());
-  EXPECT_EQ(read, compacted);
   EXPECT_TRUE(std::ranges::equal(read.durable().intervals(), ledger.durable().intervals()));
   EXPECT_TRUE(std::ranges::equal(read.doubtful().intervals(), ledger.doubtful().intervals()));
   EXPECT_EQ(read.lease_epoch(), 3U);
+  ledger.on_compacted(compaction);
+  EXPECT_EQ(read, ledger);
   read.write(LedgerOpened{4, kNow});
   EXPECT_TRUE(std::ranges::equal(read.doubtful().intervals(), ledger.doubtful().intervals())) << "the same boot goes on";
   read.write(LedgerOpened{4, kBefore});
   EXPECT_EQ(read.doubtful().count(), read.durable().count()) << "another one doubts all";
+}
+
+TEST(Ledger, ACompactionHandsOutItsRecordsInPieces) {
+  constexpr uint64_t kRanges = 3 * kLedgerPieceRecords;
+  Ledger ledger(kId);
+  ledger.write(LedgerOpened{1, {std::byte{1}}});
+  for (uint64_t range = 0; range < kRanges; ++range) ledger.write(LeavesDurable{4 * range, 3});
+  ledger.write(LedgerOpened{1, {std::byte{2}}});
+  for (uint64_t range = 0; range < kRanges; range += 3) ledger.write(LeavesDurable{4 * range + 1, 1});  // in the middle of what is doubtful
+  static_cast<void>(ledger.take_unwritten());
+  LedgerCompaction compaction(ledger);
+  Ledger read(kId);
+  size_t pieces = 0;
+  for (auto piece = compaction.next_piece(); !piece.empty(); piece = compaction.next_piece(), ++pieces) {
+    EXPECT_LE(piece.size(), kLedgerPieceRecords * kLedgerRecordSize);
+    ASSERT_EQ(read.replay(piece), piece.size());
+  }
+  EXPECT_GE(pieces, 4U);
+  ledger.on_compacted(compaction);
+  EXPECT_EQ(read, ledger);
 }
 
 }  // namespace

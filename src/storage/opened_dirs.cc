@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "storage/opened_dirs.h"
+
+#include "storage/staging.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace tideway::storage {
+namespace {
+
+constexpr const char* kOpenedName = "opened";
+
+Error not_noted(int error, std::string_view action) { return errno_error(Side::kDestination, error, action, "the transfer"); }
+
+}  // namespace
+
+Status note_opened(const RootedDir& staging, const RootedDir& dir) {
+  const auto own = dir.stat({});
+  if (!own.ok()) return own.error();
+  const ObjectName name = single_name(kOpenedName);
+  auto file = staging.create_file(name, 0600);
+  if (!file.ok() && file.error().fault == Fault::kDestExists) file = staging.open_file(name, Access::kWrite);
+  if (!file.ok()) return std::move(file).error();
+  const StatOutcome stat = stat_of(file.value().get());
+  const uint64_t whole = stat.stat.size.count() / sizeof(uint64_t) * sizeof(uint64_t);  // over what a kill has left of a number
+  const uint64_t inode = own.value().inode;
+  const int error = stat.error != 0 ? stat.error : write_all(file.value().get(), whole, std::as_bytes(std::span(&inode, 1)));
+  return error == 0 ? success() : Status(not_noted(error, "note which directories have more rights of"));
+}
+
+Status sync_opened(const RootedDir& staging) {
+  const auto file = staging.open_file(single_name(kOpenedName), Access::kRead);
+  if (!file.ok()) return file.error();
+  if (::fdatasync(file.value().get()) != 0) return not_noted(errno, "sync which directories have more rights of");
+  return staging.sync();
+}
+
+Result<std::vector<uint64_t>> read_opened(const RootedDir& staging) {
+  std::vector<uint64_t> inodes;
+  const ObjectName name = single_name(kOpenedName);
+  const auto there = staging.stat_if_exists(name);
+  if (!there.ok()) return there.error();
+  if (!there.value()) return inodes;
+  const auto file = staging.open_file(name, Access::kRead);
+  if (!file.ok()) return file.error();
+  inodes.resize(there.value()->size.count() / sizeof(uint64_t));
+  if (!read_exactly(file.value().get(), 0, std::as_writable_bytes(std::span(inodes)))) return not_noted(EIO, "read which directories have more rights of");
+  std::ranges::sort(inodes);
+  return inodes;
+}
+
+}  // namespace tideway::storage
