@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/audit_file.h"
 
+#include "base/operator_file.h"
+
 #include <tideway/object_name.h>
 
 #include <fcntl.h>
@@ -28,8 +30,8 @@ struct CloseFile { void operator()(std::FILE* file) const { std::fclose(file); }
 }  // namespace
 
 Result<AuditFile> AuditFile::open(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0600);
-  if (fd < 0) return unusable(path, std::strerror(errno), "make the directory named by state_dir in [site], owned by who runs tidewayd");
+  const int fd = open_operator_file(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0600);
+  if (fd < 0) return unusable(path, text_of_open_error(-fd), "make the directory named by state_dir in [site], owned by who runs tidewayd");
   AuditFile file(path, fd);
   struct stat facts {};
   if (::fstat(fd, &facts) != 0) return unusable(path, std::strerror(errno), "");
@@ -46,8 +48,8 @@ Result<AuditFile> AuditFile::open(const std::string& path) {
 // A file that is new may go with the power as long as its directory has not been synced, whatever was synced in it.
 Status AuditFile::sync_name() const {
   const std::string folder = std::filesystem::path(path_).parent_path().string();
-  const int dir = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (dir < 0) return failed("open its directory", errno);
+  const int dir = open_operator_file(folder.empty() ? "." : folder, O_RDONLY | O_DIRECTORY);
+  if (dir < 0) return failed("open its directory", -dir);
   const int error = ::fsync(dir) == 0 ? 0 : errno;
   ::close(dir);
   return error == 0 ? success() : Status(failed("sync its directory", error));
