@@ -239,7 +239,7 @@ TEST_P(RootedDirTest, AnotherMountBelowTheRootIsNotEntered) {
 
 // A walk that cannot tell whether it has come to another mount goes no further. /proc is one on every machine.
 TEST(LookupWalk, WhereTheKernelDoesNotTellTheMountNothingIsOpened) {
-  const std::array<std::string, 2> elsewhere = {"proc", "version"}, here = {"usr", "lib"};
+  const std::array<std::string, 2> elsewhere = {"proc", "version"}, here = {"etc", "passwd"};
   const auto opened = [](const std::array<std::string, 2>& components) {
     return open_by_walk(::open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC), components, {O_RDONLY});
   };
