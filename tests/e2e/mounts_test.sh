@@ -12,11 +12,11 @@ umount "$small"
 make_sites 127.0.0.1 127.0.0.1
 sed "s#^path = .*#path = \"$small/data\"#" "$work/wisconsin.toml" > "$work/there.toml"
 head -c 50000000 /dev/urandom > "$work/file"
-copy=("$bin/tideway" --config "$work/atlanta.toml" copy --json --bwlimit 80Mbit "$work/file" wisconsin:data/file)
+copy=("$bin/tideway" --config "$work/atlanta.toml" copy --json "$work/file" wisconsin:data/file)  # another rate is the same copy
 
 # starts: the copy, in the background; some of it has arrived, and is on the disk, before this returns.
 starts() {
-  "${copy[@]}" > "$work/copy.json" 2> "$work/copy.log" &
+  "${copy[@]}" --bwlimit 80Mbit > "$work/copy.json" 2> "$work/copy.log" &
   copying=$!
   running+=("$copying")
   for _ in $(seq 600); do
@@ -68,7 +68,7 @@ stop
 umount "$small"
 
 # S03. Of what this kernel may have, btrfs is the file system with quotas that needs nothing but itself.
-command -v mkfs.btrfs > /dev/null && mkfs.btrfs -qf "$image" && mount -o loop "$image" "$small" 2> /dev/null || { echo "not tested: quotas, for want of btrfs"; exit 0; }
+command -v mkfs.btrfs > /dev/null && mkfs.btrfs -qf "$image" > /dev/null 2>&1 && mount -o loop "$image" "$small" 2> /dev/null || { echo "not tested: quotas, for want of btrfs"; exit 0; }
 btrfs quota enable "$small"
 btrfs subvolume create "$small/data" > /dev/null
 btrfs qgroup limit 20M "$small/data"
