@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/config_file.h"
 
+#include "base/operator_file.h"
 #include "config/document.h"
 #include "config/known_keys.h"
 #include "gate/burst_table.h"
+
+#include <fcntl.h>
 
 #include <algorithm>
 #include <array>
@@ -21,8 +24,14 @@ struct CloseFile {
   void operator()(std::FILE* file) const { std::fclose(file); }
 };
 
+Error unreadable(const std::string& name, const std::string& why) {
+  return invalid("cannot read the configuration " + name + ": " + why, "name the file with --config FILE; config/tideway.example.toml is one to start from");
+}
+
 Result<std::string> read_file(const std::string& name) {
-  const std::unique_ptr<std::FILE, CloseFile> file(std::fopen(name.c_str(), "re"));
+  const int fd = open_operator_file(name, O_RDONLY | O_NOCTTY);
+  if (fd < 0) return unreadable(name, text_of_open_error(-fd));
+  const std::unique_ptr<std::FILE, CloseFile> file(::fdopen(fd, "r"));
   std::string text;
   if (file != nullptr) {
     std::array<char, 16384> part;
@@ -32,8 +41,7 @@ Result<std::string> read_file(const std::string& name) {
       text.append(part.data(), length);
     if (std::ferror(file.get()) == 0) return text;
   }
-  return invalid("cannot read the configuration " + name + ": " + std::strerror(errno),
-                 "name the file with --config FILE; config/tideway.example.toml is one to start from");
+  return unreadable(name, std::strerror(errno));
 }
 
 // The files of conf.d beside `file`, in byte order; none when there is no such directory.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crypto/certificate.h"
 
+#include "base/operator_file.h"
 #include "crypto/openssl_owned.h"
 
 #include <tideway/object_name.h>
@@ -162,16 +163,16 @@ Result<AuthorityFacts> read_authority_pem(std::string_view pem, std::string_view
 }
 
 Result<std::string> read_public_file(const std::string& path) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
-  if (file.get() < 0) return file_error(path, std::strerror(errno));
+  const Descriptor file(open_operator_file(path, O_RDONLY | O_NOCTTY | O_NONBLOCK));
+  if (file.get() < 0) return file_error(path, text_of_open_error(-file.get()));
   return read_all(file.get(), path);
 }
 
 Result<SecretText> read_private_file(const std::string& path) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW));
-  if (file.get() < 0 && errno == ELOOP)
-    return file_error(path, "is a symbolic link; a private key is not read through one", "name the file itself");
-  if (file.get() < 0) return file_error(path, std::strerror(errno));
+  const Descriptor file(open_operator_file(path, O_RDONLY | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW));
+  if (file.get() == -ELOOP)
+    return file_error(path, "is a symbolic link, or reached by one of somebody else; a private key is not read through those", "name the file itself");
+  if (file.get() < 0) return file_error(path, text_of_open_error(-file.get()));
   struct stat facts;
   if (::fstat(file.get(), &facts) != 0) return file_error(path, std::strerror(errno));
   if (!S_ISREG(facts.st_mode)) return file_error(path, "is not a regular file");

@@ -70,7 +70,7 @@ bool add_extensions(X509* certificate, X509* issuer, const CertificateSpec& spec
   const std::string key_usage =
       !spec.key_usage.empty() ? spec.key_usage : is_authority ? "keyCertSign,cRLSign" : "digitalSignature";
   return add_extension(certificate, context, NID_basic_constraints,
-                       is_authority ? "critical,CA:TRUE,pathlen:1" : "critical,CA:FALSE") &&
+                       is_authority ? "critical,CA:TRUE,pathlen:" + std::to_string(spec.authorities_below) : "critical,CA:FALSE") &&
          add_extension(certificate, context, NID_key_usage,
                        "critical," + key_usage) &&
          add_extension(certificate, context, NID_subject_key_identifier, "hash") &&

@@ -24,6 +24,7 @@ struct CertificateSpec {
   UnixTime not_before, not_after;
   std::vector<std::string> extended_usage = {"clientAuth", "serverAuth"};  // OpenSSL's names; an authority needs none
   std::string key_usage;           // OpenSSL's names; empty: what `kind` needs
+  uint32_t authorities_below = 1;  // of an authority: how many may stand between it and a gateway
 };
 
 struct CertifiedKey {

@@ -31,6 +31,19 @@ http::Response problem(const Error& error, std::string_view job = {}) { return p
 
 Error not_privileged() { return {Fault::kDenied, "only root and the gateway's own user may do this", "ask the operator"}; }
 
+// What of a local user's asking was not allowed, for whichever reason; a grant that is missing for it has a line of its own before.
+void note_if_denied(const session::AuditSink& audit, const http::Request& request, unsigned status) {
+  if (!audit || !request.caller || status != api::status_of(Fault::kDenied)) return;
+  audit(std::move(session::AuditEvent("request_denied").with("uid", request.caller->uid).with("request", request.method + ' ' + request.path)));
+}
+
+// Of what is answered later, maybe when there is no API any more.
+void answer_later(const session::AuditSink& audit, http::Exchange& exchange, const Result<std::string>& body) {
+  http::Response response = body.ok() ? ok(body.value(), 202) : problem(body.error());
+  note_if_denied(audit, exchange.request(), response.status);
+  exchange.answer(std::move(response));
+}
+
 std::string query(const http::Request& request, const std::string& name) {
   const auto found = request.query.find(name);
   return found == request.query.end() ? "" : found->second;
@@ -113,7 +126,10 @@ void Api::on_request(const std::shared_ptr<http::Exchange>& exchange) {
   if (!lookup.match && lookup.is_path_known) return exchange->answer(problem({Fault::kUsage, "this path does not take " + to_display(request.method), "see docs/openapi.json"}, 405));
   if (!lookup.match) return exchange->answer(problem({Fault::kUsage, "there is no path " + to_display(std::string_view(request.path).substr(0, 128)), "see docs/openapi.json"}, 404));
   if (!request.caller) return exchange->answer(problem({Fault::kDenied, "the kernel does not say who asks", "use the unix socket"}));
-  if (auto answer = dispatch(lookup.match->route, {exchange, *request.caller, lookup.match->id})) exchange->answer(std::move(*answer));
+  auto answer = dispatch(lookup.match->route, {exchange, *request.caller, lookup.match->id});
+  if (!answer) return;
+  note_if_denied(parts_.audit, request, answer->status);
+  exchange->answer(std::move(*answer));
 }
 
 Api::Answer Api::dispatch(Route route, const Call& call) {
@@ -151,7 +167,9 @@ Api::Answer Api::dispatch(Route route, const Call& call) {
   }
   // A job of somebody else looks like none.
   const job::Job* job = parts_.table.find(call.id);
-  if (job == nullptr || (job->owner != call.caller.uid && !LocalGrants::is_privileged(call.caller)))
+  const bool is_anothers = job != nullptr && job->owner != call.caller.uid && !LocalGrants::is_privileged(call.caller);
+  if (is_anothers) note_if_denied(parts_.audit, call.exchange->request(), api::status_of(Fault::kDenied));
+  if (job == nullptr || is_anothers)
     return problem({Fault::kUsage, "there is no job " + to_display(std::string_view(call.id).substr(0, 64)), "see tideway jobs list"}, 404);
   return on_job(route, call, *job);
 }
@@ -176,6 +194,19 @@ std::map<std::pair<std::string, std::string>, uint64_t> Api::held_jobs() const {
 api::JobView Api::view_of(const job::Job& job) const { return {job, parts_.runner.progress(job.id), held_by(job), parts_.outlook.forecast_of(job)}; }
 std::string Api::view(const job::JobId& id) const { return api::to_json(view_of(*parts_.table.find(id))); }
 
+// Who did it, where `act` cancels the job that the call is about. One that is over stays as it is.
+template <typename Act>
+void Api::note_cancel(const Call& call, Act act) const {
+  const auto is_cancelled = [&] {
+    const job::Job* job = parts_.table.find(call.id);
+    return job != nullptr && job->state == job::State::kCancelled;
+  };
+  const bool was_cancelled = is_cancelled();
+  act();
+  if (was_cancelled || !is_cancelled() || !parts_.audit) return;
+  parts_.audit(std::move(session::AuditEvent("job_cancelled").with("uid", call.caller.uid).with("job", parts_.table.find(call.id)->id)));
+}
+
 Api::Answer Api::on_job(Route route, const Call& call, const job::Job& job) {
   const job::JobId id = job.id;
   switch (route) {
@@ -188,7 +219,7 @@ Api::Answer Api::on_job(Route route, const Call& call, const job::Job& job) {
     case Route::kAbort: return grow(route, call);
     case Route::kPause: parts_.runner.pause(id, now_, wall_); break;
     case Route::kResume: parts_.runner.resume(id, now_, wall_); break;
-    case Route::kCancel: parts_.runner.cancel(id, now_, wall_); break;
+    case Route::kCancel: note_cancel(call, [&] { parts_.runner.cancel(id, now_, wall_); }); break;
     default: break;
   }
   return ok(view(id), 202);
@@ -246,9 +277,7 @@ http::Response Api::schedule(const Call& call) const {
 Api::Answer Api::submit_checkpoint(const Call& call) {
   const auto request = api::parse_checkpoint(call.exchange->request().body);
   if (!request.ok()) return problem(request.error());
-  parts_.checkpoints.submit({request.value(), call.caller}, {now_, wall_}, [exchange = call.exchange](const Result<std::string>& answer) {
-    exchange->answer(answer.ok() ? ok(answer.value(), 202) : problem(answer.error()));
-  });
+  parts_.checkpoints.submit({request.value(), call.caller}, {now_, wall_}, [audit = parts_.audit, exchange = call.exchange](const Result<std::string>& answer) { answer_later(audit, *exchange, answer); });
   return std::nullopt;
 }
 
@@ -263,7 +292,7 @@ Api::Answer Api::grow(Route route, const Call& call) {
     const auto pin = api::parse_complete(body);
     status = pin.ok() ? parts_.checkpoints.complete(call.id, {pin.value(), call.caller}, {now_, wall_}) : Status(pin.error());
   } else {
-    status = parts_.checkpoints.abort(call.id, {now_, wall_});
+    note_cancel(call, [&] { status = parts_.checkpoints.abort(call.id, {now_, wall_}); });
   }
   if (!status.ok()) return problem(status.error(), call.id);
   return ok(view(call.id), 202);
@@ -272,9 +301,7 @@ Api::Answer Api::grow(Route route, const Call& call) {
 Api::Answer Api::restore(const Call& call) {
   const auto request = api::parse_restore(call.exchange->request().body);
   if (!request.ok()) return problem(request.error());
-  parts_.checkpoints.restore({request.value(), call.caller}, {now_, wall_}, [exchange = call.exchange](const Result<std::string>& answer) {
-    exchange->answer(answer.ok() ? ok(answer.value(), 202) : problem(answer.error()));
-  });
+  parts_.checkpoints.restore({request.value(), call.caller}, {now_, wall_}, [audit = parts_.audit, exchange = call.exchange](const Result<std::string>& answer) { answer_later(audit, *exchange, answer); });
   return std::nullopt;
 }
 

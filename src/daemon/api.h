@@ -44,6 +44,7 @@ struct ApiParts {
   std::function<Status()> reload;
   PhasePort* phases;  // null: no training is configured
   LinkSources links;
+  session::AuditSink audit = {};
 };
 
 class Api {
@@ -78,6 +79,8 @@ class Api {
   Status serve(Result<http::ListenSocket> socket, Listener listener, http::Headers headers = {});
   Answer dispatch(Route route, const Call& call);
   Answer on_job(Route route, const Call& call, const job::Job& job);
+  template <typename Act>
+  void note_cancel(const Call& call, Act act) const;
   Answer submit(const Call& call);
   http::Response check_schedule(const Call& call) const;
   http::Response schedule(const Call& call) const;

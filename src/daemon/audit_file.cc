@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/audit_file.h"
 
+#include "base/operator_file.h"
+
 #include <tideway/object_name.h>
 
 #include <fcntl.h>
@@ -12,6 +14,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <vector>
 
@@ -27,17 +30,29 @@ struct CloseFile { void operator()(std::FILE* file) const { std::fclose(file); }
 }  // namespace
 
 Result<AuditFile> AuditFile::open(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0600);
-  if (fd < 0) return unusable(path, std::strerror(errno), "make the directory named by state_dir in [site], owned by who runs tidewayd");
+  const int fd = open_operator_file(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0600);
+  if (fd < 0) return unusable(path, text_of_open_error(-fd), "make the directory named by state_dir in [site], owned by who runs tidewayd");
   AuditFile file(path, fd);
   struct stat facts {};
   if (::fstat(fd, &facts) != 0) return unusable(path, std::strerror(errno), "");
   if (!S_ISREG(facts.st_mode)) return unusable(path, "is no plain file", "remove it");
   if (facts.st_uid != ::geteuid() || (facts.st_mode & 022) != 0)
     return unusable(path, "others than the user that runs tidewayd may write it", "chown and chmod 600 the file");
-  file.size_ = facts.st_size;
+  file.facts_.size = facts.st_size;
   if (Status status = file.find_end(); !status.ok()) return std::move(status).error();
+  if (facts.st_size == 0)
+    if (Status status = file.sync_name(); !status.ok()) return std::move(status).error();
   return file;
+}
+
+// A file that is new may go with the power as long as its directory has not been synced, whatever was synced in it.
+Status AuditFile::sync_name() const {
+  const std::string folder = std::filesystem::path(path_).parent_path().string();
+  const int dir = open_operator_file(folder.empty() ? "." : folder, O_RDONLY | O_DIRECTORY);
+  if (dir < 0) return failed("open its directory", -dir);
+  const int error = ::fsync(dir) == 0 ? 0 : errno;
+  ::close(dir);
+  return error == 0 ? success() : Status(failed("sync its directory", error));
 }
 
 AuditFile::~AuditFile() {
@@ -45,23 +60,23 @@ AuditFile::~AuditFile() {
 }
 
 Status AuditFile::find_end() {
-  std::string tail(static_cast<size_t>(std::min<off_t>(size_, 2 * kAuditLineMax)), '\0');
-  const ssize_t got = ::pread(fd_, tail.data(), tail.size(), size_ - static_cast<off_t>(tail.size()));
+  std::string tail(static_cast<size_t>(std::min<off_t>(facts_.size, 2 * kAuditLineMax)), '\0');
+  const ssize_t got = ::pread(fd_, tail.data(), tail.size(), facts_.size - static_cast<off_t>(tail.size()));
   if (got != static_cast<ssize_t>(tail.size())) return unusable(path_, got < 0 ? std::strerror(errno) : "changed while it was read", "");
   const size_t newline = tail.rfind('\n');
   const size_t whole = newline == tail.npos ? 0 : newline + 1;
-  if (whole == 0 && size_ > static_cast<off_t>(tail.size())) return unusable(path_, "has no line where one should end", "move it away");
-  torn_ = tail.size() - whole;
-  if (torn_ > 0) {
-    size_ -= static_cast<off_t>(torn_);
-    if (::ftruncate(fd_, size_) != 0) return unusable(path_, std::string("the unfinished last line cannot be cut off: ") + std::strerror(errno), "");
+  if (whole == 0 && facts_.size > static_cast<off_t>(tail.size())) return unusable(path_, "has no line where one should end", "move it away");
+  facts_.torn = tail.size() - whole;
+  if (facts_.torn > 0) {
+    facts_.size -= static_cast<off_t>(facts_.torn);
+    if (::ftruncate(fd_, facts_.size) != 0) return unusable(path_, std::string("the unfinished last line cannot be cut off: ") + std::strerror(errno), "");
   }
   if (whole == 0) return success();
   std::string_view last = std::string_view(tail).substr(0, newline);
   last.remove_prefix(last.rfind('\n') + 1);  // npos + 1 is 0: the file has one line
   const auto end = end_at(last);
   if (!end) return unusable(path_, "its last line is none of an audit log", "move it away, and find out who wrote there");
-  end_ = *end;
+  facts_.end = *end;
   return success();
 }
 
@@ -72,24 +87,51 @@ Error AuditFile::failed(std::string_view what, int error) const {
 }
 
 Status AuditFile::append(std::string_view lines, const ChainEnd& end) {
+  if (facts_.has_rest && ::ftruncate(fd_, facts_.size) != 0) return failed("an unfinished line cannot be cut off", errno);
+  facts_.has_rest = false;
   size_t written = 0;
   while (written < lines.size()) {
     const ssize_t got = ::write(fd_, lines.data() + written, lines.size() - written);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) {
       const int error = errno;
-      if (written > 0 && ::ftruncate(fd_, size_) != 0) return failed("an unfinished line cannot be cut off", errno);
+      facts_.has_rest = written > 0 && ::ftruncate(fd_, facts_.size) != 0;
       return failed("write", error);
     }
     written += static_cast<size_t>(got);
   }
-  size_ += static_cast<off_t>(lines.size());
-  end_ = end;
+  facts_.size += static_cast<off_t>(lines.size());
+  facts_.end = end;
+  facts_.unsynced += lines;
   return success();
 }
 
 Status AuditFile::sync() {
-  if (::fdatasync(fd_) != 0) return failed("fdatasync", errno);
+  if (facts_.is_doubtful)
+    if (Status status = write_again(); !status.ok()) return status;
+  if (::fdatasync(fd_) != 0) {
+    facts_.is_doubtful = true;
+    return failed("fdatasync", errno);
+  }
+  facts_.is_doubtful = false;
+  facts_.unsynced.clear();
+  return success();
+}
+
+// The same bytes in the same place, so that the chain stays what it is, through another descriptor of the same file: a rotation may
+// have given its path to another one.
+Status AuditFile::write_again() {
+  AuditFile again(path_, ::open(("/proc/self/fd/" + std::to_string(fd_)).c_str(), O_RDWR | O_CLOEXEC | O_NOCTTY));
+  if (again.fd_ < 0) return failed("open it again after a failed sync", errno);
+  const off_t begin = facts_.size - static_cast<off_t>(facts_.unsynced.size());
+  for (size_t written = 0; written < facts_.unsynced.size();) {
+    const ssize_t got = ::pwrite(again.fd_, facts_.unsynced.data() + written, facts_.unsynced.size() - written, begin + static_cast<off_t>(written));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return failed("write after a failed sync", errno);
+    written += static_cast<size_t>(got);
+  }
+  if (::fcntl(again.fd_, F_SETFL, O_APPEND) != 0) return failed("append after a failed sync", errno);  // only now: such writes go to the end
+  std::swap(fd_, again.fd_);
   return success();
 }
 
@@ -99,7 +141,7 @@ Status AuditFile::reopen() {
   if (is_same) return success();
   auto fresh = open(path_);
   if (!fresh.ok()) return std::move(fresh).error();
-  if (fresh.value().size_ == 0) fresh.value().end_ = end_;
+  if (fresh.value().facts_.size == 0) fresh.value().facts_.end = facts_.end;
   *this = std::move(fresh).value();
   return success();
 }

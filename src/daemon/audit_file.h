@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The file an audit log is appended to. It goes on with the chain that the file holds; a last line without its end, which
-// a crash left, is cut off and counted. Whole batches go in or nothing does.
+// a crash left, is cut off and counted. Whole batches go in or nothing does. What was appended since the last good sync is kept in
+// memory: a kernel whose sync fails forgets what it had to write, and calls the next one good without it.
 // Thread: one owner; it waits for the disk.
 #pragma once
 #include "daemon/audit_chain.h"
@@ -17,37 +18,47 @@ namespace tideway::daemon {
 class AuditFile {
  public:
   // Makes the file (0600) when there is none. Errors: config_invalid: it cannot be opened, is no plain file, is not ours,
-  // may be written by others, or does not end with a line of an audit log.
+  // may be written by others, or does not end with a line of an audit log; dest_io.
   static Result<AuditFile> open(const std::string& path);
-  AuditFile(AuditFile&& other) noexcept : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)), size_(other.size_), end_(other.end_), torn_(other.torn_) {}
+  AuditFile(AuditFile&& other) noexcept : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)), facts_(std::move(other.facts_)) {}
   AuditFile& operator=(AuditFile&& other) noexcept {
     std::swap(path_, other.path_);
     std::swap(fd_, other.fd_);
-    size_ = other.size_, end_ = other.end_, torn_ = other.torn_;
+    facts_ = std::move(other.facts_);
     return *this;
   }
   ~AuditFile();
 
   // Errors: dest_full, dest_io; the file is then as it was before.
   Status append(std::string_view lines, const ChainEnd& end);
+  // Behind one that failed all that is not known to be on the disk is written once more, through a fresh descriptor. Errors: dest_full,
+  // dest_io.
   Status sync();
-  // After a rotation: when another file has the path now, or none, the chain goes on there. Errors: those of open(); then
-  // the old file stays in use.
+  // After a rotation, and a sync of what is in this file, which nobody looks at any more: when another one has the path now, or none, the
+  // chain goes on there. Errors: those of open(); then the old file stays in use.
   Status reopen();
 
-  const ChainEnd& end() const { return end_; }
-  uint64_t torn() const { return torn_; }  // bytes of an unfinished line that were cut off
+  const ChainEnd& end() const { return facts_.end; }
+  uint64_t torn() const { return facts_.torn; }  // bytes of an unfinished line that were cut off
+  size_t unsynced() const { return facts_.unsynced.size(); }
 
  private:
   AuditFile(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
   Status find_end();
+  Status sync_name() const;
+  Status write_again();
   Error failed(std::string_view what, int error) const;
 
   std::string path_;
   int fd_;
-  off_t size_ = 0;
-  ChainEnd end_;
-  uint64_t torn_ = 0;
+  struct Facts {
+    off_t size = 0;
+    ChainEnd end;
+    uint64_t torn = 0;
+    std::string unsynced;        // the end of the file
+    bool is_doubtful = false;    // a sync has failed since
+    bool has_rest = false;       // part of a line that did not get in, and could not be cut off
+  } facts_;
 };
 
 // Checks files that follow each other. Errors: hash_mismatch with file, line and what is wrong; source_missing, source_io.

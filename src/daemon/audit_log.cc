@@ -91,8 +91,8 @@ void AuditLog::run() {
     queue_.clear();
     gap_ += std::exchange(lost_, 0);
     lock.unlock();
-    if (reopens) reopen_file();
-    write_batch(unwritten_);
+    if (reopens || owes_reopening_) reopen_file();
+    write_waiting();
     lock.lock();
     held_ = queue_.size() + unwritten_.size();
     end_ = file_.end();
@@ -100,28 +100,51 @@ void AuditLog::run() {
   log::info("audit_end", to_fields(end_));
 }
 
+void AuditLog::write_waiting() {
+  if (file_.unsynced() >= kUnsyncedMax && !sync()) return;  // no more is kept to be written again
+  if (!unwritten_.empty() && !append_waiting()) return;
+  owes_sync_ = owes_sync_ || file_.unsynced() >= kUnsyncedMax;
+  if (owes_sync_ && !sync()) return;
+  if (!owes_reopening_ && std::exchange(is_failing_, false)) log::info("audit_written_again");
+}
+
 // All of it or nothing, so that the chain in the file is always the one in memory.
-void AuditLog::write_batch(std::deque<Dated>& batch) {
-  if (batch.empty()) return;
+bool AuditLog::append_waiting() {
   ChainEnd end = file_.end();
   std::string lines;
   bool must_sync = false;
-  for (const Dated& dated : batch) {
+  for (const Dated& dated : unwritten_) {
     lines.append(next_line(end, dated.time, dated.event.members())) += '\n';
     must_sync = must_sync || dated.event.care() == session::AuditEvent::Care::kSynced;
   }
   if (gap_ > 0) lines.append(next_line(end, wall_time(), session::AuditEvent("events_lost").with("count", gap_).members())) += '\n';
-  if (Status status = file_.append(lines, end); !status.ok()) return report(status.error());
-  batch.clear();
+  if (Status status = file_.append(lines, end); !status.ok()) {
+    report(status.error());
+    return false;
+  }
+  unwritten_.clear();
   gap_ = 0;
-  if (must_sync)
-    if (Status status = file_.sync(); !status.ok()) return report(status.error());
-  if (std::exchange(is_failing_, false)) log::info("audit_written_again");
+  owes_sync_ = owes_sync_ || must_sync;
+  return true;
+}
+
+bool AuditLog::sync() {
+  const Status status = file_.sync();
+  owes_sync_ = !status.ok();
+  const bool had_failed = std::exchange(has_failed_sync_, owes_sync_);
+  if (status.ok()) return true;
+  const Error& why = status.error();
+  if (!had_failed) unwritten_.push_back({wall_time(), std::move(session::AuditEvent("sync_failed", session::AuditEvent::Care::kSynced).with("code", why.name()).with("why", why.what))});
+  report(why);
+  return false;
 }
 
 void AuditLog::reopen_file() {
+  owes_reopening_ = true;
+  if (!sync()) return;
   const ChainEnd end = file_.end();
   if (Status status = file_.reopen(); !status.ok()) return report(status.error());
+  owes_reopening_ = false;
   log::info("audit_end", to_fields(end));
 }
 

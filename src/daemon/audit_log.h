@@ -2,7 +2,8 @@
 //
 // The audit log of a gateway: takes events from the control thread and writes them from a thread of its own, so that a
 // slow or full disk holds nobody up. While nothing can be written events wait in memory, up to kWaitingMax; what does not
-// fit is counted, and the log says how many are missing when it goes on. At the start, at each reopening and at the end
+// fit is counted, and the log says how many are missing when it goes on. What a failed sync may have cost is written once more, and the
+// log says that it failed. At the start, at each reopening and at the end
 // base/log has a line `audit_end` with the hash of the last line: noted elsewhere, it shows what was cut from the end.
 // Thread: any, but for the file, which belongs to the thread that is started here.
 #pragma once
@@ -22,7 +23,8 @@ namespace tideway::daemon {
 
 class AuditLog {
  public:
-  static constexpr size_t kWaitingMax = 8192;  // some megabytes: an hour of a busy gateway
+  static constexpr size_t kWaitingMax = 8192;       // some megabytes: an hour of a busy gateway
+  static constexpr size_t kUnsyncedMax = 1 << 20;   // bytes in the file that are kept in memory, too, until they are synced
 
   // Errors: those of AuditFile::open.
   static Result<std::unique_ptr<AuditLog>> open(const std::string& path);
@@ -40,13 +42,16 @@ class AuditLog {
   };
   explicit AuditLog(AuditFile file);
   void run();
-  void write_batch(std::deque<Dated>& batch);
+  void write_waiting();
+  bool append_waiting();  // false: it was reported
+  bool sync();            // the same
   void reopen_file();
   void report(const Error& why);
 
   AuditFile file_;
   std::deque<Dated> unwritten_;       // of the thread: taken from the queue, and refused by the disk so far
-  bool is_failing_ = false;
+  bool is_failing_ = false, owes_sync_ = false, owes_reopening_ = false;
+  bool has_failed_sync_ = false;      // since the last good one
   std::chrono::steady_clock::time_point reported_{};
   uint64_t gap_ = 0;                  // events lost that the log has not named yet
 

@@ -90,7 +90,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(DaemonConfig config) {
   auto audit = AuditLog::open(config.state_dir + '/' + std::string(kAuditFile));
   if (!audit.ok()) return std::move(audit).error();
   daemon->audit_ = std::move(audit).value();
-  config.gateway.audit = [log = daemon->audit_.get()](session::AuditEvent event) { log->record(std::move(event)); };
+  config.gateway.audit = daemon->audit_sink();
   if (config.phases) {
     auto phases = PhasePort::start(std::move(*config.phases));
     if (!phases.ok()) return std::move(phases).error();
@@ -102,13 +102,17 @@ Result<std::unique_ptr<Daemon>> Daemon::start(DaemonConfig config) {
   auto gateway = session::Gateway::start(std::move(config.gateway));
   if (!gateway.ok()) return std::move(gateway).error();
   daemon->gateway_ = std::move(gateway).value();
-  auto service = JobService::start({std::move(config.api), std::move(config.jobs), config.state_dir, daemon->phases_.get(), std::move(config.links), daemon->gates_, std::move(config.watches)}, *daemon->gateway_, [self = daemon.get()] { return self->reload(); });
+  auto service = JobService::start({std::move(config.api), std::move(config.jobs), config.state_dir, daemon->phases_.get(), std::move(config.links), daemon->gates_, std::move(config.watches), daemon->audit_sink()}, *daemon->gateway_, [self = daemon.get()] { return self->reload(); });
   if (!service.ok()) return std::move(service).error();
   daemon->service_ = std::move(service).value();
   if (Status status = daemon->watch_descriptors(); !status.ok()) return std::move(status).error();
   daemon->audit_->record(about(daemon->gateway_->own_certificate(), "started"));
   log::info("audit_end", to_fields(daemon->audit_->end()));
   return daemon;
+}
+
+session::AuditSink Daemon::audit_sink() const {
+  return [log = audit_.get()](session::AuditEvent event) { log->record(std::move(event)); };
 }
 
 Status Daemon::watch_descriptors() {
@@ -143,7 +147,7 @@ Daemon::Signal Daemon::take_signals() {
 
 // The local grants first: they can be wrong, and nothing has changed yet.
 Status Daemon::take_up(DaemonRules rules) {
-  auto grants = LocalGrants::resolve(rules.jobs.grants);
+  auto grants = LocalGrants::resolve(rules.jobs.grants, audit_sink());
   if (!grants.ok()) return std::move(grants).error();
   if (Status status = gateway_->reload(std::move(rules.gateway)); !status.ok()) return status;
   service_->take_up(std::move(rules.jobs), std::move(grants).value());

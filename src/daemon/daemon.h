@@ -57,6 +57,7 @@ class Daemon {
   Status block_signals();
   Status reload();
   Status take_up(DaemonRules rules);
+  session::AuditSink audit_sink() const;
   Status watch_descriptors();
   void turn();
   void tell_watchdog(Time now);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Takes jobs in: whoever submits them is told when they are on stable storage, and none starts before.
+// Takes jobs in: whoever submits them is told when they are on stable storage, and none starts before. The audit log has them then.
 // Thread: control.
 #pragma once
 #include "daemon/job_table.h"
 #include "daemon/store_thread.h"
+#include "session/audit_event.h"
 
 #include <functional>
 #include <vector>
@@ -16,6 +17,7 @@ class Intake {
   struct Parts {
     JobTable& table;
     StoreThread& store;
+    session::AuditSink audit = {};
   };
   // In the order of the submissions. Errors: submission_conflict, overloaded, store_unavailable; then none of them is taken.
   using Done = std::function<void(const Result<std::vector<JobTable::Taken>>& taken)>;
@@ -29,6 +31,7 @@ class Intake {
 
  private:
   Result<std::vector<JobTable::Taken>> add(std::vector<JobTable::Submission> submissions, job::WallTime now);
+  void end(const JobTable::Taken& taken, const Status& status);
 
   Parts parts_;
 };

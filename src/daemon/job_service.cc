@@ -58,7 +58,7 @@ JobService::~JobService() {
 Result<std::unique_ptr<JobService>> JobService::start(JobServiceConfig config, session::Gateway& gateway, std::function<Status()> reload) {
   auto grants = LocalGrants();
   if (!config.api.socket.empty()) {
-    auto resolved = LocalGrants::resolve(config.rules.grants);
+    auto resolved = LocalGrants::resolve(config.rules.grants, config.audit);
     if (!resolved.ok()) return std::move(resolved).error();
     grants = std::move(resolved).value();
   }
@@ -79,12 +79,12 @@ Result<std::unique_ptr<JobService>> JobService::start(JobServiceConfig config, s
 }
 
 Status JobService::begin(JobServiceConfig config, session::Gateway& gateway, std::function<Status()> reload) {
-  intake_ = std::make_unique<Intake>(Intake::Parts{table_, *store_});
+  intake_ = std::make_unique<Intake>(Intake::Parts{table_, *store_, config.audit});
   auto checkpoints = Checkpoints::start({gateway.roots(), peers_, table_, runner_, *intake_, grants_}, checkpoint_config(config, gateway), read_wall_clock());
   if (!checkpoints.ok()) return std::move(checkpoints).error();
   checkpoints_ = std::move(checkpoints).value();
   auto api = Api::start(std::move(config.api), {gateway, peers_, table_, runner_, outlook_, *store_, *intake_, *checkpoints_, std::move(reload), config.phases,
-                                            LinkSources{&gateway, config.gates, config.phases, std::move(config.links)}}, grants_);
+                                            LinkSources{&gateway, config.gates, config.phases, std::move(config.links)}, std::move(config.audit)}, grants_);
   if (!api.ok()) return std::move(api).error();
   api_ = std::move(api).value();
   return success();

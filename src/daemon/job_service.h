@@ -28,6 +28,7 @@ struct JobServiceConfig {
   std::vector<LinkAbout> links;
   std::shared_ptr<const engine::Gates> gates;  // of the links
   std::vector<WatchConfig> watches;
+  session::AuditSink audit = {};
 };
 
 class JobService {

@@ -8,9 +8,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace tideway::daemon {
 namespace {
+
+constexpr std::string_view kPrivileged = "root or the gateway's own user";  // stands where others have the line of a grant
 
 std::optional<uint32_t> id_of(const LocalGrant& grant) {
   if (grant.who == LocalGrant::Who::kUser) {
@@ -23,8 +26,9 @@ std::optional<uint32_t> id_of(const LocalGrant& grant) {
 
 }  // namespace
 
-Result<LocalGrants> LocalGrants::resolve(const std::vector<LocalGrant>& grants) {
+Result<LocalGrants> LocalGrants::resolve(const std::vector<LocalGrant>& grants, session::AuditSink audit) {
   LocalGrants table;
+  table.audit_ = std::move(audit);
   for (const LocalGrant& grant : grants) {
     const auto id = id_of(grant);
     const char* const kind = grant.who == LocalGrant::Who::kUser ? "user" : "group";
@@ -36,28 +40,36 @@ Result<LocalGrants> LocalGrants::resolve(const std::vector<LocalGrant>& grants) 
 
 bool LocalGrants::is_privileged(const http::Caller& caller) { return caller.uid == 0 || caller.uid == ::geteuid(); }
 
-bool LocalGrants::allows(const http::Caller& caller, std::string_view root, const ObjectName& name, session::GrantOp op) const {
-  if (is_privileged(caller)) return true;
-  return std::ranges::any_of(rows_, [&](const Row& row) {
+std::optional<std::string_view> LocalGrants::rule_for(const http::Caller& caller, std::string_view root, const ObjectName& name, session::GrantOp op) const {
+  if (is_privileged(caller)) return kPrivileged;
+  const auto found = std::ranges::find_if(rows_, [&](const Row& row) {
     const bool is_meant = row.grant.who == LocalGrant::Who::kUser ? row.id == caller.uid : row.id == caller.gid || std::ranges::count(caller.groups, row.id) > 0;
     return is_meant && row.grant.root == root && name.starts_with(row.grant.prefix) && row.grant.ops.has(op);
   });
+  return found == rows_.end() ? std::nullopt : std::optional<std::string_view>(found->grant.rule);
+}
+
+Status LocalGrants::judge(const http::Caller& caller, const session::Address& address, session::GrantOp op) const {
+  const auto* local = std::get_if<session::LocalAddress>(&address);
+  if (local == nullptr) return success();
+  const auto place = parse_root_place(local->path);
+  if (!place.ok()) return place.error();
+  const auto rule = rule_for(caller, place.value().root, place.value().name, op);
+  if (audit_) {
+    session::AuditEvent line(rule ? "grant_allowed" : "grant_denied");
+    line.with("uid", caller.uid).with("op", session::to_string(op)).with("root", place.value().root).with("path", place.value().name);
+    audit_(std::move(line.with("rule", rule.value_or("no grant"))));
+  }
+  if (rule) return success();
+  return Error{Fault::kDenied, "you may not " + std::string(session::to_string(op)) + ' ' + to_display(local->path) + " through this gateway",
+               "ask its operator for a [[grant]] of local:user or local:group"};
 }
 
 Status LocalGrants::allow(const http::Caller& caller, const session::CopyRequest& request) const {
-  const auto check = [&](const session::Address& address, session::GrantOp op) -> Status {
-    const auto* local = std::get_if<session::LocalAddress>(&address);
-    if (local == nullptr) return success();
-    const auto place = parse_root_place(local->path);
-    if (!place.ok()) return place.error();
-    if (allows(caller, place.value().root, place.value().name, op)) return success();
-    return Error{Fault::kDenied, "you may not " + std::string(session::to_string(op)) + ' ' + to_display(local->path) + " through this gateway",
-                 "ask its operator for a [[grant]] of local:user or local:group"};
-  };
   for (const session::Address& source : request.sources)
-    if (Status status = check(source, session::GrantOp::kRead); !status.ok()) return status;
-  if (Status status = check(request.destination, session::GrantOp::kWrite); !status.ok()) return status;
-  return request.options.overwrite == messages::Overwrite::kNever ? success() : check(request.destination, session::GrantOp::kOverwrite);
+    if (Status status = judge(caller, source, session::GrantOp::kRead); !status.ok()) return status;
+  if (Status status = judge(caller, request.destination, session::GrantOp::kWrite); !status.ok()) return status;
+  return request.options.overwrite == messages::Overwrite::kNever ? success() : judge(caller, request.destination, session::GrantOp::kOverwrite);
 }
 
 }  // namespace tideway::daemon

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What users of this machine may have the gateway do with its roots, by the credentials of their socket. Deny by default; root and
-// the gateway's own user need no grant. Names of users and groups are looked up once, at the start and at each reload.
+// the gateway's own user need no grant. Names of users and groups are looked up once, at the start and at each reload. What is
+// decided goes to the audit log.
 // Thread: control.
 #pragma once
 #include "http/exchange.h"
+#include "session/audit_event.h"
 #include "session/copy.h"
 #include "session/grants.h"
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace tideway::daemon {
@@ -26,9 +30,10 @@ class LocalGrants {
  public:
   LocalGrants() = default;  // denies everything but to root and ourselves
   // Errors: config_invalid: this machine knows no such user or group.
-  static Result<LocalGrants> resolve(const std::vector<LocalGrant>& grants);
+  static Result<LocalGrants> resolve(const std::vector<LocalGrant>& grants, session::AuditSink audit = {});
 
-  bool allows(const http::Caller& caller, std::string_view root, const ObjectName& name, session::GrantOp op) const;
+  // The rule that allows it; nothing: none does.
+  std::optional<std::string_view> rule_for(const http::Caller& caller, std::string_view root, const ObjectName& name, session::GrantOp op) const;
   // The side of a copy that lies here must be granted to whoever asks; the peer judges its own. Errors: denied, usage.
   Status allow(const http::Caller& caller, const session::CopyRequest& request) const;
   static bool is_privileged(const http::Caller& caller);
@@ -38,7 +43,10 @@ class LocalGrants {
     LocalGrant grant;
     uint32_t id = 0;
   };
+  Status judge(const http::Caller& caller, const session::Address& address, session::GrantOp op) const;
+
   std::vector<Row> rows_;
+  session::AuditSink audit_;
 };
 
 }  // namespace tideway::daemon

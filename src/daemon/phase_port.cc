@@ -3,20 +3,24 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/operator_file.h"
 #include "crypto/secret.h"
 #include "packet_io/udp_socket.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <sstream>
+#include <memory>
 #include <utility>
 
 namespace tideway::daemon {
@@ -28,6 +32,7 @@ constexpr Duration kTurnPeriod = std::chrono::milliseconds(50);
 constexpr size_t kBeaconsPerTurn = 64;
 constexpr size_t kAnnouncedMax = 1024;
 constexpr mode_t kOthers = 0007;
+constexpr size_t kBeaconFileMax = 64 * 1024;  // of keys and comments; what is beyond is not read
 
 Error unusable(const std::string& what, const std::string& next) {
   return {Fault::kConfigInvalid, what + ": " + std::strerror(errno), next};
@@ -38,16 +43,18 @@ Duration calendar() { return std::chrono::system_clock::now().time_since_epoch()
 }  // namespace
 
 Result<std::vector<gate::BeaconKey>> read_beacon_keys(const std::string& file) {
-  struct stat status {};
   const std::string next = "make it with: openssl rand -hex 32 > " + file + ", and give it the mode 0640";
-  if (stat(file.c_str(), &status) != 0) return unusable("the beacon keys " + file + " cannot be read", next);
+  const int fd = open_operator_file(file, O_RDONLY | O_NOCTTY | O_NONBLOCK);
+  if (fd < 0) return Error{Fault::kConfigInvalid, "the beacon keys " + file + " cannot be read: " + text_of_open_error(-fd), next};
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> in(::fdopen(fd, "r"), &std::fclose);
+  struct stat status {};
+  if (in == nullptr || fstat(fd, &status) != 0) return unusable("the beacon keys " + file + " cannot be read", next);
   if ((status.st_mode & kOthers) != 0)
     return Error{Fault::kConfigInvalid, "the beacon keys " + file + " can be read by everybody", "chmod 0640 " + file};
-  std::ifstream in(file);
-  std::ostringstream text;
-  text << in.rdbuf();
-  if (!in) return unusable("the beacon keys " + file + " cannot be read", next);
-  const crypto::SecretText secret(std::move(text).str());
+  std::string text(kBeaconFileMax, '\0');
+  text.resize(std::fread(text.data(), 1, text.size(), in.get()));
+  if (std::ferror(in.get()) != 0) return unusable("the beacon keys " + file + " cannot be read", next);
+  const crypto::SecretText secret(std::move(text));
   auto keys = gate::parse_beacon_keys(secret.text());
   if (!keys.ok()) return Error{Fault::kConfigInvalid, file + ": " + keys.error().what, keys.error().next};
   return keys;

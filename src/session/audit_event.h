@@ -15,7 +15,8 @@ namespace tideway::session {
 
 class AuditEvent {
  public:
-  // What the log guarantees when the power fails. kSynced is for what cannot be undone: publish, overwrite, delete.
+  // What the log guarantees when the power fails. kSynced is for what cannot be undone, publish, overwrite and delete, and for the
+  // leave to do it.
   enum class Care : uint8_t { kWritten, kSynced };
 
   // `event` and the names of fields are our own words: letters and "_".

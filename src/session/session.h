@@ -190,6 +190,7 @@ class Session {
   bool may_have_base(const messages::OpenTransfer& request) const;
   std::optional<Error> cannot_begin(const TransferId& id) const;
   Result<GrantLimits> authorise(const messages::OpenTransfer& request) const;
+  Decision decide(const messages::OpenTransfer& request, const ObjectName& name, GrantOp op) const;
   void guard_rate(Time now);
   void sign_root(Transfer& transfer, engine::ToPeer& said);
   engine::StartSource::Held held_of_peers() const;
@@ -206,7 +207,7 @@ class Session {
   void end(Transfer& transfer, Result<engine::TransferDone::Outcome> outcome);
   void fail(const Error& why);
   void audit_session(std::string_view event, const Error* why) const;
-  void audit_decision(const Decision& decision, const messages::OpenTransfer& request, const ObjectName& name) const;
+  void audit_decision(const Decision& decision, const messages::OpenTransfer& request, const ObjectName& name, GrantOp op) const;
   void audit_transfer(std::string_view event, const Transfer& transfer, AuditEvent::Care care = AuditEvent::Care::kWritten) const;
   bool has_outlived_certificate(crypto::UnixTime wall) const { return their_hello_ && wall > channel_->peer().not_after; }
   void withdraw(const Error& why);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a session leaves in the audit log: who came, what was decided and by which rule, how it ended. Of sessions that
-// this side dialled nothing: they are its user's own doing.
+// this side dialled nothing: they are its user's own doing, whose jobs the daemon tells of.
 #include "session/session.h"
 
 #include "crypto/sha256.h"
@@ -17,10 +17,11 @@ void Session::audit_session(std::string_view event, const Error* why) const {
   around_.audit(std::move(line));
 }
 
-void Session::audit_decision(const Decision& decision, const messages::OpenTransfer& request, const ObjectName& name) const {
+void Session::audit_decision(const Decision& decision, const messages::OpenTransfer& request, const ObjectName& name, GrantOp op) const {
   if (!around_.audit) return;
-  AuditEvent line(decision.is_allowed() ? "grant_allowed" : "grant_denied");
-  line.with("peer", peer_name()).with("op", to_string(op_of(request))).with("root", request.root).with("path", name);
+  const bool may_change = decision.is_allowed() && op != GrantOp::kRead && op != GrantOp::kList;  // before the change itself is told of
+  AuditEvent line(decision.is_allowed() ? "grant_allowed" : "grant_denied", may_change ? AuditEvent::Care::kSynced : AuditEvent::Care::kWritten);
+  line.with("peer", peer_name()).with("op", to_string(op)).with("root", request.root).with("path", name);
   line.with("rule", decision.rule()).with("transfer", crypto::to_hex(request.transfer));
   around_.audit(std::move(line));
 }
@@ -28,7 +29,8 @@ void Session::audit_decision(const Decision& decision, const messages::OpenTrans
 void Session::audit_transfer(std::string_view event, const Transfer& transfer, AuditEvent::Care care) const {
   if (side_ == Side::kDialling || !around_.audit || !transfer.outcome) return;
   AuditEvent line(event, care);
-  line.with("peer", peer_name()).with("op", to_string(op_of(transfer.request))).with("root", transfer.request.root);
+  const GrantOp op = may_replace(transfer.request) ? GrantOp::kOverwrite : op_of(transfer.request);
+  line.with("peer", peer_name()).with("op", to_string(op)).with("root", transfer.request.root);
   line.with("path", transfer.request.name).with("transfer", crypto::to_hex(transfer.id));
   if (transfer.outcome->ok()) {
     const engine::TransferDone::Outcome& outcome = transfer.outcome->value();

@@ -242,26 +242,27 @@ void Session::on_remove_tree(const messages::RemoveTree& order) {
 
 Result<GrantLimits> Session::authorise(const messages::OpenTransfer& request) const {
   const GrantOp op = op_of(request);
-  const crypto::Identity& peer = channel_->peer().identity;
   std::vector<ObjectName> names{request.name};  // the sources of a pull lie below it or beside it: each is decided
   if (request.direction != messages::Direction::kPush && !request.sources.empty()) names = request.sources;
   std::optional<GrantLimits> limits;
-  const bool replaces = op == GrantOp::kWrite && request.options.overwrite != messages::Overwrite::kNever;
-  if (replaces && !around_.grants.decide(peer, request.root, request.name, GrantOp::kOverwrite).is_allowed()) {
-    ++around_.counts.denied[std::string(to_string(GrantOp::kOverwrite))];
-    return refusal(request.root, request.name);
-  }
+  if (may_replace(request) && !decide(request, request.name, GrantOp::kOverwrite).is_allowed()) return refusal(request.root, request.name);
   for (const ObjectName& name : names) {
-    const Decision decision = around_.grants.decide(peer, request.root, name, op);
-    log::info(decision.is_allowed() ? "grant_allowed" : "grant_denied",
-              "peer=" + to_string(peer) + " op=" + std::string(to_string(op)) + " root=" + to_display(request.root) + " name=\"" +
-                  to_display(name) + "\" rule=" + std::string(decision.rule()));
-    audit_decision(decision, request, name);
-    if (!decision.is_allowed()) ++around_.counts.denied[std::string(to_string(op))];
+    const Decision decision = decide(request, name, op);
     if (!decision.is_allowed()) return refusal(request.root, request.name);
     limits = limits ? narrowest(*limits, decision.grant->limits) : decision.grant->limits;
   }
   return *limits;
+}
+
+// And writes down what was decided, and by which rule.
+Decision Session::decide(const messages::OpenTransfer& request, const ObjectName& name, GrantOp op) const {
+  const Decision decision = around_.grants.decide(channel_->peer().identity, request.root, name, op);
+  log::info(decision.is_allowed() ? "grant_allowed" : "grant_denied",
+            "peer=" + to_string(channel_->peer().identity) + " op=" + std::string(to_string(op)) + " root=" + to_display(request.root) + " name=\"" +
+                to_display(name) + "\" rule=" + std::string(decision.rule()));
+  audit_decision(decision, request, name, op);
+  if (!decision.is_allowed()) ++around_.counts.denied[std::string(to_string(op))];
+  return decision;
 }
 
 // Of what has the number of a step in its name, like those beside it, whose hashes go only to a peer that may read them there.

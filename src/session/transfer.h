@@ -66,8 +66,11 @@ inline bool only_lists(const messages::OpenTransfer& request) {
   return request.direction == messages::Direction::kList || request.options.dry_run;
 }
 
-// What a grant must allow for it.
+// What a grant must allow for it; what may_replace() needs `overwrite` besides.
 GrantOp op_of(const messages::OpenTransfer& request);
+inline bool may_replace(const messages::OpenTransfer& request) {
+  return op_of(request) == GrantOp::kWrite && request.options.overwrite != messages::Overwrite::kNever;
+}
 
 // How a serving side says it in its log: "push ckpt/runs/llm7".
 std::string describe(const Transfer& transfer);

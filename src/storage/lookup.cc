@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <optional>
 
 namespace tideway::storage {
 namespace {
@@ -53,13 +54,13 @@ struct Mount {
   bool operator==(const Mount&) const = default;
 };
 
-// Which mount a descriptor lies on. Kernels before 5.8 have no mount id; there the device has to do, which misses a
-// bind mount of the same file system.
-Mount mount_of(int fd) {
+// Which mount a descriptor lies on; nothing, and why in errno, where that cannot be told. Kernels before 5.8 have no mount id; there the
+// device has to do, which misses a bind mount of the same file system.
+std::optional<Mount> mount_of(int fd) {
   struct statx status{};
-  if (::statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_MNT_ID, &status) != 0) return {};
+  if (::statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_MNT_ID, &status) != 0) return std::nullopt;
   const uint64_t id = (status.stx_mask & STATX_MNT_ID) != 0 ? status.stx_mnt_id : 0;
-  return {id, uint64_t{status.stx_dev_major} << 32 | status.stx_dev_minor};
+  return Mount{id, uint64_t{status.stx_dev_major} << 32 | status.stx_dev_minor};
 }
 
 bool is_link(int dir, const std::string& name) {
@@ -95,7 +96,8 @@ int open_by_walk(int dir, std::span<const std::string> components, OpenHow how) 
     const int fd = ::openat(dir, ".", how.flags | O_NOFOLLOW | O_CLOEXEC);
     return fd >= 0 ? fd : -errno;
   }
-  const Mount home = mount_of(dir);
+  const auto home = mount_of(dir);
+  if (!home) return -errno;
   Step step(dir);
   for (size_t i = 0; i < components.size(); ++i) {
     const bool is_last = i + 1 == components.size();
@@ -106,9 +108,10 @@ int open_by_walk(int dir, std::span<const std::string> components, OpenHow how) 
       return error == ENOTDIR && is_link(step.fd(), components[i]) ? -ELOOP : -error;
     }
     // O_PATH | O_NOFOLLOW would open a link itself; a mount point opens as the root of what is mounted there.
-    if (mount_of(fd) != home) {
+    if (const auto mount = mount_of(fd); !mount || *mount != *home) {
+      const int error = mount ? EXDEV : errno;
       ::close(fd);
-      return -EXDEV;
+      return -error;
     }
     if (is_last) return fd;
     step.advance(fd);

@@ -35,6 +35,19 @@ refuses 5 denied "" tideway copy -q "$work/file" "wisconsin:nosuch/a\"b"
 has "$log" '"event":"grant_denied"' "$atlanta" '"path":"a\"b","rule":"no grant"'
 refuses 6 source_missing "" tideway copy -q wisconsin:data/gone "$work/x"
 has "$log" '"event":"transfer_failed"' "$atlanta" '"code":"source_missing"'
+
+# Who replaces something needs a rule for that besides, and both decisions are there.
+head -c 3000 /dev/urandom > "$work/newer"
+refuses 5 denied "" tideway copy -q --overwrite always "$work/newer" wisconsin:data/file
+has "$log" '"event":"grant_denied"' "$atlanta" '"op":"overwrite","root":"data","path":"file","rule":"no grant"'
+said wisconsin "grant_denied peer=spiffe://example.org/site/atlanta/gw/gw1 op=overwrite"
+cmp "$work/file" "$work/wisconsin/data/file"; pass
+sed -i 's/"write"\]/"write", "overwrite"]/' "$work/wisconsin.toml"
+kill -HUP "$gateway"
+has "$log" '"event":"reloaded"'
+tideway copy -q --overwrite always "$work/newer" wisconsin:data/file
+has "$log" '"event":"grant_allowed"' "$atlanta" '"op":"overwrite","root":"data","path":"file"' wisconsin.toml
+has "$log" '"event":"published"' "$atlanta" '"op":"overwrite","root":"data","path":"file"' '"bytes":3000,'
 "$bin/tideway" pki init --out "$work/other-ca" --trust-domain example.org > /dev/null
 "$bin/tideway" pki issue --ca "$work/other-ca" --site atlanta --gateway gw1 --out "$work/stranger" > /dev/null
 cat "$work/other-ca/ca.crt" "$work/ca/ca.crt" > "$work/stranger/ca.crt"

@@ -33,6 +33,12 @@ gets_going() {
   fail "job $1 did not get going: $(tideway jobs show "$1")"
 }
 
+# notes TEXT: a line of its audit log has it.
+notes() {
+  for _ in $(seq 100); do grep -qF -- "$1" "$work/atlanta/state/audit.jsonl" && { pass; return; }; sleep 0.1; done
+  fail "nobody wrote down $1: $(tail -n 5 "$work/atlanta/state/audit.jsonl")"
+}
+
 # ---- there and back --------------------------------------------------------------------------------------------------
 job=$(tideway submit "$tree" wisconsin:data/pushed)
 tideway jobs watch -q "$job"
@@ -92,6 +98,9 @@ tideway jobs cancel "$job" > /dev/null
 tideway jobs cancel "$job" > /dev/null
 [ "$(state "$job")" = cancelled ] || fail "the job is $(state "$job")"; pass
 absent "$there/cancelled"
+notes "\"event\":\"job_submitted\",\"uid\":$(id -u),\"job\":\"$job\",\"source\":\"data:tree\",\"sources\":1,\"destination\":\"wisconsin:data/cancelled\""
+notes "\"event\":\"job_cancelled\",\"uid\":$(id -u),\"job\":\"$job\""
+[ "$(grep -c "job_cancelled.*$job" "$work/atlanta/state/audit.jsonl")" -eq 1 ] || fail "it was cancelled once"; pass
 [ "$(tideway bwlimit 100Mbit)" = "$(tideway bwlimit)" ] || fail "the ceiling did not change"; pass
 tideway bwlimit 50Mbit --for 1h > /dev/null
 tideway bwlimit | grep -q ' for ' && tideway bwlimit --json | grep -q '"for_s":3[56]' || fail "nothing says that the ceiling goes: $(tideway bwlimit)"; pass
@@ -159,6 +168,10 @@ if [ "$(id -u)" -eq 0 ] && command -v setpriv > /dev/null; then
   [ -z "$(stranger jobs list)" ] || fail "a stranger sees jobs of others"; pass
   refuses 2 usage "no job" stranger jobs cancel "$job"
   refuses 5 denied "root" stranger bwlimit 1Gbit
+  notes '"event":"grant_denied","uid":65534,"op":"read","root":"data","path":"tree","rule":"no grant"'
+  notes '"event":"request_denied","uid":65534,"request":"POST /v1/jobs"'
+  notes "\"event\":\"request_denied\",\"uid\":65534,\"request\":\"POST /v1/jobs/$job/cancel\""
+  notes '"event":"request_denied","uid":65534,"request":"PATCH /v1/rate"'
 fi
 
 # ---- metrics ---------------------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ cleanup() {
   for space in ${testbed:+"$testbed-a" "$testbed-b"}; do ip netns pids "$space" 2>/dev/null | xargs -r kill -9 2>/dev/null || :; done
   [ -z "${testbed:-}" ] || TIDEWAY_TESTBED=$testbed "$repo/scripts/testbed.sh" down > /dev/null 2>&1 || :
   [ -z "${huge_pages_before:-}" ] || echo "$huge_pages_before" > /proc/sys/vm/nr_hugepages
-  mountpoint -q "$work/small" 2>/dev/null && umount "$work/small"
+  mountpoint -q "$work/small" 2>/dev/null && umount -l "$work/small"  # whom we killed may hold it for a moment
   rm -rf "$work"
   [ "$code" -ne 0 ] || [ "$checks" -eq 0 ] || echo "$checks checks passed"
 }

@@ -99,6 +99,27 @@ TEST_F(DiskCalls, EachTroubleOfADiskEndsTheCopyWithItsOwnCodeAndTheNextRunGoesOn
   }
 }
 
+// As on a disk of another system: what is two names at the source is one there.
+TEST_F(DiskCalls, F16NamesThatAreOneAtTheDestinationEndTheCopyAndNothingIsOverwritten) {
+  struct Row { const char *one, *other; };
+  constexpr Row kRows[] = {{"dir/Data", "dir/data"}, {"Dir/data", "dir/data"}, {"empty", "EMPTY"}};
+  for (const Row& row : kRows) {
+    bench_.clear();
+    const size_t size = std::string_view(row.one) == "empty" ? 0 : 9000;
+    bench_.put(row.one, size, 1);
+    bench_.put(row.other, size == 0 ? 0 : 5000, 2);
+    if (size == 0) fs::last_write_time(bench_.source() / row.other, fs::last_write_time(bench_.source() / row.one) + std::chrono::hours(1));
+    for (int i = 0; i < 2; ++i) {  // another run changes nothing
+      const CopyBench::Came came = bench_.run({.fault = {.kind = DiskFault::Kind::kFoldsCase}});
+      EXPECT_TRUE(came.was_hit);
+      ASSERT_TRUE(came.outcome && !came.outcome->ok()) << row.one;
+      EXPECT_EQ(came.outcome->error().fault, Fault::kNameCollision) << row.one << ": " << came.outcome->error().what;
+      EXPECT_EQ(came.outcome->error().exit_code(), 1);
+      EXPECT_FALSE(fs::exists(bench_.out())) << row.one;
+    }
+  }
+}
+
 // A directory of staging that a process made and had no time to sync is no safer because the next one finds it there.
 TEST_F(DiskCalls, WhatIsRecordedBehindAKillOutlivesALossOfPower) {
   const TransferId id{std::byte{9}};

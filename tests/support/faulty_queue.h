@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An IoQueue over another one that writes down what it is asked, and answers what a test picks with an I/O error.
+// An IoQueue over another one that writes down what it is asked, and answers what a test picks with an error.
 #pragma once
 #include "storage/io_queue.h"
 
@@ -14,13 +14,14 @@ class FaultyQueue final : public storage::IoQueue {
  public:
   explicit FaultyQueue(std::unique_ptr<storage::IoQueue> inner) : inner_(std::move(inner)) {}
   std::vector<storage::IoOp> asked;
+  int error = EIO;
   std::function<bool(const storage::IoRequest&)> fails = [](const storage::IoRequest&) { return false; };
 
   std::string_view name() const override { return inner_->name(); }
   size_t room() const override { return inner_->room() - std::min(inner_->room(), failed_.size()); }
   void submit(const storage::IoRequest& request) override {
     asked.push_back(request.op);
-    if (fails(request)) failed_.put({request.owner, request.user, EIO, 0});
+    if (fails(request)) failed_.put({request.owner, request.user, error, 0});
     else inner_->submit(request);
   }
   size_t poll(uint32_t owner, std::span<storage::IoDone> out) override {

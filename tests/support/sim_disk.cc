@@ -16,6 +16,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cerrno>
 #include <cstdarg>
 #include <map>
@@ -42,10 +43,7 @@ struct Kept {
 };
 
 struct Range { uint64_t begin, end; };
-struct Place {
-  uint64_t dir;
-  std::string name;
-};
+struct Place { uint64_t dir; std::string name; };
 
 }  // namespace
 
@@ -271,12 +269,9 @@ bool SimDisk::State::stops(Call call, int& error) {
   }
   if (passed != fault.at) return false;
   switch (fault.kind) {
-    case DiskFault::Kind::kNone: case DiskFault::Kind::kShort: case DiskFault::Kind::kNoExchange: return false;
+    case DiskFault::Kind::kNone: case DiskFault::Kind::kShort: case DiskFault::Kind::kNoExchange: case DiskFault::Kind::kFoldsCase: return false;
     case DiskFault::Kind::kPowerCut: is_hit = is_off = true; return !only_looks(call);
-    case DiskFault::Kind::kSpace:
-      is_hit = true;
-      error = ENOSPC;
-      return takes_space(call);
+    case DiskFault::Kind::kSpace: is_hit = true; error = ENOSPC; return takes_space(call);
     case DiskFault::Kind::kError: break;
   }
   is_hit = true;
@@ -385,6 +380,22 @@ size_t shortened(size_t size) {
   return size / 2;
 }
 
+// What the disk takes a name for, which a file system that folds case does not tell from others.
+const char* known_as(int dir, const char* name, size_t which = 0) {
+  static std::array<std::string, 2> folded;  // of the one thread
+  std::error_code none;
+  const bool folds = disk != nullptr && disk->fault.kind == DiskFault::Kind::kFoldsCase;
+  if (!folds || !fs::read_symlink("/proc/self/fd/" + std::to_string(dir), none).native().starts_with(disk->folder.native())) return name;
+  folded[which] = name;
+  for (char& c : folded[which]) c = static_cast<char>(std::tolower(c));
+  disk->is_hit = disk->is_hit || folded[which] != name;
+  return folded[which].c_str();
+}
+bool stops(Call call, int dir, const char*& name) {
+  name = known_as(dir, name);
+  return stops(call, dir);
+}
+
 void note_new(int dir, const char* name) {
   struct stat status{};
   if (disk != nullptr && raw(SYS_newfstatat, dir, name, &status, AT_SYMLINK_NOFOLLOW) == 0) disk->on_new(status);
@@ -416,6 +427,17 @@ ssize_t pwrite(int fd, const void* from, size_t size, off_t at) {
   if (moved > 0 && disk != nullptr) disk->note(fd, {static_cast<uint64_t>(at), static_cast<uint64_t>(at + moved)});
   return moved;
 }
+// Of files that are appended to alone: what tests and the standard library write by this call is none of the code under test.
+ssize_t write(int fd, const void* from, size_t size) {
+  const bool appends = disk != nullptr && fd > STDERR_FILENO && (raw(SYS_fcntl, fd, F_GETFL) & O_APPEND) != 0;
+  if (appends && stops(Call::kWrite, fd)) return -1;
+  const ssize_t moved = raw(SYS_write, fd, from, appends ? shortened(size) : size);
+  if (appends && moved > 0) {
+    const auto end = static_cast<uint64_t>(raw(SYS_lseek, fd, 0L, SEEK_CUR));
+    disk->note(fd, {end - static_cast<uint64_t>(moved), end});
+  }
+  return moved;
+}
 int fdatasync(int fd) {
   if (stops(Call::kSync, fd)) return -1;
   if (disk != nullptr) disk->sync(fd, SimDisk::State::With::kData);
@@ -440,25 +462,26 @@ int openat(int dir, const char* name, int flags, ...) {
     va_end(rest);
   }
   const bool makes = (flags & O_CREAT) != 0;
-  if (stops(makes ? Call::kCreate : Call::kOpen, dir)) return -1;
+  if (stops(makes ? Call::kCreate : Call::kOpen, dir, name)) return -1;
   const int fd = answer(raw(SYS_openat, dir, name, flags, mode));
   if (fd >= 0 && makes && (flags & O_EXCL) != 0) note_new(dir, name);
   return fd;
 }
 int mkdirat(int dir, const char* name, mode_t mode) noexcept {
-  if (stops(Call::kCreate, dir)) return -1;
+  if (stops(Call::kCreate, dir, name)) return -1;
   const int made = answer(raw(SYS_mkdirat, dir, name, mode));
   if (made == 0) note_new(dir, name);
   return looked_at(made);
 }
 int symlinkat(const char* target, int dir, const char* name) noexcept {
-  if (stops(Call::kCreate, dir)) return -1;
+  if (stops(Call::kCreate, dir, name)) return -1;
   const int made = answer(raw(SYS_symlinkat, target, dir, name));
   if (made == 0) note_new(dir, name);
   return made;
 }
 int renameat2(int old_dir, const char* from, int new_dir, const char* to, unsigned flags) noexcept {
-  if (stops(Call::kMove, old_dir)) return -1;
+  to = known_as(new_dir, to, 1);
+  if (stops(Call::kMove, old_dir, from)) return -1;
   if (disk != nullptr && disk->fault.kind == DiskFault::Kind::kNoExchange && (flags & RENAME_EXCHANGE) != 0) {
     disk->is_hit = true;
     errno = EINVAL;
@@ -469,7 +492,7 @@ int renameat2(int old_dir, const char* from, int new_dir, const char* to, unsign
   return looked_at(done);
 }
 int unlinkat(int dir, const char* name, int flags) noexcept {
-  if (stops(Call::kRemove, dir)) return -1;
+  if (stops(Call::kRemove, dir, name)) return -1;
   return looked_at(raw(SYS_unlinkat, dir, name, flags));
 }
 int ftruncate(int fd, off_t size) noexcept {
@@ -493,7 +516,7 @@ int futimens(int fd, const timespec times[2]) noexcept {
   return answer(raw(SYS_utimensat, fd, nullptr, times, 0));
 }
 int fstatat(int dir, const char* name, struct stat* status, int flags) noexcept {
-  if (stops(Call::kLook, dir)) return -1;
+  if (stops(Call::kLook, dir, name)) return -1;
   return answer(raw(SYS_newfstatat, dir, name, status, flags));
 }
 int fstat(int fd, struct stat* status) noexcept {
@@ -501,7 +524,7 @@ int fstat(int fd, struct stat* status) noexcept {
   return answer(raw(SYS_fstat, fd, status));
 }
 int statx(int dir, const char* name, int flags, unsigned mask, struct statx* status) noexcept {
-  if (stops(Call::kLook, dir)) return -1;
+  if (stops(Call::kLook, dir, name)) return -1;
   return answer(raw(SYS_statx, dir, name, flags, mask, status));
 }
 int fstatvfs(int fd, struct statvfs* status) noexcept {
@@ -509,7 +532,7 @@ int fstatvfs(int fd, struct statvfs* status) noexcept {
   return stops(Call::kLook, fd) ? -1 : next(fd, status);
 }
 ssize_t readlinkat(int dir, const char* name, char* target, size_t size) noexcept {
-  if (stops(Call::kLook, dir)) return -1;
+  if (stops(Call::kLook, dir, name)) return -1;
   return raw(SYS_readlinkat, dir, name, target, size);
 }
 off_t lseek(int fd, off_t at, int whence) noexcept {
@@ -530,7 +553,8 @@ struct dirent* readdir(DIR* stream) {
   return stops(Call::kLook, ::dirfd(stream)) ? nullptr : next(stream);
 }
 int linkat(int from_dir, const char* from, int dir, const char* name, int flags) noexcept {
-  if (stops(Call::kCreate, dir)) return -1;
+  from = known_as(from_dir, from, 1);
+  if (stops(Call::kCreate, dir, name)) return -1;
   return looked_at(raw(SYS_linkat, from_dir, from, dir, name, flags));
 }
 int fchown(int fd, uid_t owner, gid_t group) noexcept {

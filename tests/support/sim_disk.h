@@ -31,6 +31,7 @@ struct DiskFault {
     kShort,     // a read or write moves half of what it should
     kPowerCut,  // before the call
     kNoExchange,  // no two names are exchanged, as on a file system that cannot
+    kFoldsCase,   // names that differ in capitals alone are one, below the folder
   };
   Kind kind = Kind::kNone;
   uint64_t at = 0;   // the call of that number, from 1

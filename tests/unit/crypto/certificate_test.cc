@@ -78,6 +78,19 @@ TEST(PrivateFile, LinkFolderFifoAndMissingFileAreRefused) {
   }
 }
 
+TEST(PrivateFile, IsNotReachedThroughALinkOfAnotherUser) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can give a link away";
+  const CertificateFolder folder;
+  folder.write("key", "secret");
+  ASSERT_EQ(::symlink(".", folder.path("way").c_str()), 0);
+  EXPECT_TRUE(read_private_file(folder.path("way/key")).ok());
+  ASSERT_EQ(::lchown(folder.path("way").c_str(), 65534, 65534), 0);
+  const auto text = read_private_file(folder.path("way/key"));
+  ASSERT_FALSE(text.ok());
+  EXPECT_EQ(text.error().fault, Fault::kConfigInvalid);
+  EXPECT_FALSE(read_public_file(folder.path("way/key")).ok());
+}
+
 TEST(PrivateFile, OfAnotherUserIsRefused) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can give a file away";
   const CertificateFolder folder;

@@ -67,8 +67,30 @@ inline std::string make_revocation_list(const crypto::CertifiedKey& authority,
   return pem;
 }
 
+// The same with another key, signed anew by `authority` with that digest.
+inline crypto::CertifiedKey with_key(const crypto::CertifiedKey& right, EVP_PKEY* key, const crypto::CertifiedKey& authority, const EVP_MD* digest) {
+  X509* const certificate = read_x509(right);
+  EVP_PKEY* const signing = read_key(authority);
+  EXPECT_EQ(X509_set_pubkey(certificate, key), 1);
+  EXPECT_GT(X509_sign(certificate, signing, digest), 0);
+  BIO* const texts[] = {BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem())};
+  PEM_write_bio_X509(texts[0], certificate);
+  PEM_write_bio_PrivateKey(texts[1], key, nullptr, nullptr, 0, nullptr, nullptr);
+  std::array<std::string, 2> pem;
+  for (size_t i = 0; i < pem.size(); ++i) {
+    char* data = nullptr;
+    const long size = BIO_get_mem_data(texts[i], &data);
+    pem[i].assign(data, static_cast<size_t>(size));
+    BIO_free(texts[i]);
+  }
+  EVP_PKEY_free(signing);
+  X509_free(certificate);
+  return {pem[0], crypto::SecretText(pem[1])};
+}
+
 struct RawPeerOptions {
   const crypto::CertifiedKey* certificate = nullptr;  // nullptr: none
+  std::vector<const crypto::CertifiedKey*> between = {};  // authorities that it shows with it
   std::string alpn = "tideway/1";                     // empty: none
   int version = TLS1_3_VERSION;
 };
@@ -80,7 +102,7 @@ class RawTlsPeer {
     SSL_CTX_set_max_proto_version(context_, options.version);
     SSL_CTX_set_security_level(context_, 0);
     SSL_CTX_set_verify(context_, SSL_VERIFY_PEER, [](int, X509_STORE_CTX*) { return 1; });
-    if (options.certificate != nullptr) use(*options.certificate);
+    if (options.certificate != nullptr) use(*options.certificate, options.between);
     if (!options.alpn.empty()) {
       alpn_ = static_cast<char>(options.alpn.size()) + options.alpn;
       SSL_CTX_set_alpn_protos(context_, reinterpret_cast<const unsigned char*>(alpn_.data()),
@@ -126,10 +148,11 @@ class RawTlsPeer {
     return SSL_TLSEXT_ERR_OK;
   }
 
-  void use(const crypto::CertifiedKey& certified) {
+  void use(const crypto::CertifiedKey& certified, const std::vector<const crypto::CertifiedKey*>& between) {
     X509* const certificate = read_x509(certified);
     EVP_PKEY* const key = read_key(certified);
     ASSERT_EQ(SSL_CTX_use_certificate(context_, certificate), 1);
+    for (const crypto::CertifiedKey* one : between) ASSERT_EQ(SSL_CTX_add0_chain_cert(context_, read_x509(*one)), 1);
     ASSERT_EQ(SSL_CTX_use_PrivateKey(context_, key), 1);
     X509_free(certificate);
     EVP_PKEY_free(key);

@@ -279,6 +279,55 @@ TEST_P(EitherRole, RefusesACertificateSignedByAGateway) {
   expect_refused({.certificate = &certificate}, "cert_untrusted");
 }
 
+TEST_P(EitherRole, X12RefusesAWeakKeyAndAWeakSignature) {
+  const CertifiedKey right = issue(test::gateway_spec(kWisconsin));
+  EVP_PKEY* const short_key = EVP_RSA_gen(1024);
+  const CertifiedKey weak = test::with_key(right, short_key, sites_.authority, EVP_sha256());
+  expect_refused({.certificate = &weak}, "cert_untrusted: EE certificate key too weak");
+  EVP_PKEY_free(short_key);
+  EVP_PKEY* const long_key = EVP_RSA_gen(2048);
+  const CertifiedKey sha1 = test::with_key(right, long_key, sites_.authority, EVP_sha1());
+  expect_refused({.certificate = &sha1}, "cert_untrusted: CA signature digest algorithm too weak");
+  const CertifiedKey strong = test::with_key(right, long_key, sites_.authority, EVP_sha256());
+  EVP_PKEY_free(long_key);
+  TlsEndpoint ours(sites_.atlanta, GetParam());
+  RawTlsPeer peer(GetParam() == TlsRole::kDialling ? TlsRole::kAccepting : TlsRole::kDialling, {.certificate = &strong});
+  peer.talk_to(ours);
+  EXPECT_EQ(ours.state(), TlsState::kUp) << "for another reason than its key";
+}
+
+// Four authorities between a gateway and the root are the most, and an authority says itself how many there may be below it.
+TEST_P(EitherRole, X12RefusesAChainThatIsTooLong) {
+  CertificateSpec spec = test::authority_spec("deep");
+  spec.authorities_below = 9;
+  std::vector<CertifiedKey> chain;
+  chain.push_back(make_self_signed(spec).value());
+  for (int i = 0; i < 5; ++i) {
+    spec.common_name = "between " + std::to_string(i);
+    chain.push_back(make_signed(spec, chain.back()).value());
+  }
+  const auto tls = TlsContext::create(test::write_files(sites_.folder, "deep", chain[0].certificate, make_signed(test::gateway_spec(kAtlanta), chain[0]).value()), test::wall_now());
+  ASSERT_TRUE(tls.ok()) << tls.error().what;
+  const auto outcome = [&](size_t authorities) {
+    const CertifiedKey leaf = make_signed(test::gateway_spec(kWisconsin), chain[authorities]).value();
+    test::RawPeerOptions options{.certificate = &leaf};
+    for (size_t i = authorities; i > 0; --i) options.between.push_back(&chain[i]);
+    TlsEndpoint ours(tls.value(), GetParam());
+    RawTlsPeer peer(GetParam() == TlsRole::kDialling ? TlsRole::kAccepting : TlsRole::kDialling, options);
+    peer.talk_to(ours);
+    return ours.state() == TlsState::kUp ? "up" : ours.error().what;
+  };
+  EXPECT_EQ(outcome(1), "up");
+  EXPECT_EQ(outcome(4), "up");
+  EXPECT_NE(outcome(5).find("cert_untrusted: certificate chain too long"), std::string::npos) << outcome(5);
+  spec.authorities_below = 1;  // says the one at the end, so nothing but a gateway and one more may come below it
+  for (size_t i = 2; i <= 4; ++i) {
+    spec.common_name = "narrow " + std::to_string(i);  // one that is called as its issuer does not count
+    chain[i] = make_signed(spec, chain[i - 1]).value();
+  }
+  EXPECT_NE(outcome(4).find("cert_untrusted: path length constraint exceeded"), std::string::npos) << outcome(4);
+}
+
 TEST_P(EitherRole, RefusesAPeerWithoutOurProtocol) {
   const CertifiedKey certificate = issue(test::gateway_spec(kWisconsin));
   for (const std::string alpn : {"", "h2", "tideway/2"}) {

@@ -37,7 +37,7 @@ TEST(LocalGrants, AllowWhatIsWrittenAndNothingElse) {
       {member, "ckpt", "x", GrantOp::kRead, false},          {user, "ckpt", "x", GrantOp::kWrite, false},
   };
   for (const Row& row : kTable)
-    EXPECT_EQ(grants.value().allows(row.caller, row.root, name(row.name), row.op), row.allowed) << row.caller.uid << ' ' << row.root << ':' << row.name;
+    EXPECT_EQ(grants.value().rule_for(row.caller, row.root, name(row.name), row.op).has_value(), row.allowed) << row.caller.uid << ' ' << row.root << ':' << row.name;
 }
 
 TEST(LocalGrants, WhoMayWriteMayNotReplace) {
@@ -55,9 +55,28 @@ TEST(LocalGrants, WhoMayWriteMayNotReplace) {
 
 TEST(LocalGrants, RootAndTheGatewaysOwnUserNeedNone) {
   const LocalGrants none;
-  EXPECT_TRUE(none.allows({0, 0, {}}, "ckpt", {}, GrantOp::kWrite));
-  EXPECT_TRUE(none.allows({::geteuid(), 0, {}}, "ckpt", {}, GrantOp::kWrite));
-  EXPECT_FALSE(none.allows({::geteuid() + 1, 0, {}}, "ckpt", {}, GrantOp::kWrite));
+  EXPECT_TRUE(none.rule_for({0, 0, {}}, "ckpt", {}, GrantOp::kWrite));
+  EXPECT_TRUE(none.rule_for({::geteuid(), 0, {}}, "ckpt", {}, GrantOp::kWrite));
+  EXPECT_FALSE(none.rule_for({::geteuid() + 1, 0, {}}, "ckpt", {}, GrantOp::kWrite));
+}
+
+TEST(LocalGrants, EachDecisionIsWrittenDownWithItsRule) {
+  std::vector<std::string> lines;
+  const auto grants = LocalGrants::resolve({{LocalGrant::Who::kUser, "nobody", "ckpt", {}, {GrantOp::kWrite}, "t:7"}},
+                                           [&](const session::AuditEvent& event) { lines.push_back(event.members()); });
+  ASSERT_TRUE(grants.ok());
+  session::CopyRequest request;
+  request.sources = {session::RemoteAddress{}};  // the peer judges its own
+  request.destination = session::LocalAddress{"ckpt:runs/llm7"};
+  request.options.overwrite = messages::Overwrite::kAlways;
+  EXPECT_FALSE(grants.value().allow({kNobody, kNobody, {}}, request).ok());
+  ASSERT_EQ(lines.size(), 2U);
+  EXPECT_EQ(lines[0], R"("event":"grant_allowed","uid":65534,"op":"write","root":"ckpt","path":"runs/llm7","rule":"t:7")");
+  EXPECT_EQ(lines[1], R"("event":"grant_denied","uid":65534,"op":"overwrite","root":"ckpt","path":"runs/llm7","rule":"no grant")");
+  EXPECT_TRUE(grants.value().allow({0, 0, {}}, request).ok());
+  ASSERT_EQ(lines.size(), 4U);
+  EXPECT_NE(lines[2].find(R"("uid":0,"op":"write")"), std::string::npos) << lines[2];
+  EXPECT_NE(lines[2].find("root or the gateway's own user"), std::string::npos) << lines[2];
 }
 
 TEST(LocalGrants, ARuleForSomebodyWhoDoesNotExistStopsTheStart) {

@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -124,6 +125,37 @@ TEST_P(FileSinkTest, LargeFilesArriveWholeWhateverTheAlignment) {
   EXPECT_EQ(content.find_first_not_of('a'), 8U << 20);
   EXPECT_EQ(content.find('a', 8 << 20), 64U << 20);
   EXPECT_LE(allocated("copy/large"), 80U << 20) << "reserved pieces only";
+}
+
+// A device that opens for direct writes and then wants another alignment than ours.
+TEST_P(FileSinkTest, S22WhereDirectWritesAreRefusedBufferedOnesTakeTheirPlace) {
+  size_t refused = 0;
+  queue_->error = EINVAL;
+  queue_->fails = [&](const IoRequest& request) {
+    const bool is_direct = request.op == IoOp::kWrite && (::fcntl(request.fd, F_GETFL) & O_DIRECT) != 0;
+    refused += is_direct ? 1 : 0;
+    return is_direct;
+  };
+  start();
+  add(1, 0, "large", EntryType::kFile, 64 << 20);
+  auto* memory = static_cast<std::byte*>(std::aligned_alloc(4096, 4 << 20));
+  const std::span<std::byte> room(memory, 4 << 20);
+  std::fill(room.begin(), room.end(), std::byte{'a'});
+  ASSERT_TRUE(write(1, 4 << 20, room).ok());
+  const size_t first = refused;
+  ASSERT_TRUE(write(1, 60 << 20, room).ok());
+  if (first == 0) GTEST_SKIP() << "temporary files lie where there is no direct I/O";
+  EXPECT_EQ(refused, first) << "it asked again";
+  ASSERT_TRUE(close(1).ok());
+  ASSERT_TRUE(sync().ok());
+  ASSERT_TRUE(publish().ok());
+  std::free(memory);
+  const std::string content = root_.read("copy/large");
+  ASSERT_EQ(content.size(), 64U << 20);
+  EXPECT_EQ(content.find('a'), 4U << 20);
+  EXPECT_EQ(content.find_first_not_of('a', 4 << 20), 8U << 20);
+  EXPECT_EQ(content.find('a', 8 << 20), 60U << 20);
+  EXPECT_EQ(content.find_first_not_of('a', 60 << 20), content.npos);
 }
 
 TEST_P(FileSinkTest, CloseSetsModeAndTimes) {

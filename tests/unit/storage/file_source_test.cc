@@ -106,6 +106,33 @@ TEST_P(FileSourceTest, APartOfAFileThatGrowsIsReadWhereItLies) {
   EXPECT_EQ(close(part.number).error().fault, Fault::kSourceChanged) << "it is another file";
 }
 
+TEST_P(FileSourceTest, S22WhereDirectReadsAreRefusedBufferedOnesTakeTheirPlace) {
+  {
+    std::ofstream large(root_ / "large", std::ios::binary);
+    large << std::string(kLeafSize.count(), 'a');
+    large.seekp(std::streamoff{(64 << 20) - 1});
+    large << 'z';
+  }
+  size_t refused = 0;
+  queue_->error = EINVAL;
+  queue_->fails = [&](const IoRequest& request) {
+    const bool is_direct = request.op == IoOp::kRead && (::fcntl(request.fd, F_GETFL) & O_DIRECT) != 0;
+    refused += is_direct ? 1 : 0;
+    return is_direct;
+  };
+  start();
+  const Aligned memory = aligned(kLeafSize.count());
+  const std::span<std::byte> room(memory.get(), kLeafSize.count());
+  const ObjectId id = entry_named("large").number;
+  ASSERT_TRUE(read(id, 0, room).ok());
+  EXPECT_TRUE(std::ranges::all_of(room, [](std::byte byte) { return byte == std::byte{'a'}; }));
+  const size_t first = refused;
+  ASSERT_TRUE(read(id, (64 << 20) - kLeafSize.count(), room).ok());
+  EXPECT_EQ(room.back(), std::byte{'z'});
+  if (first == 0) GTEST_SKIP() << "temporary files lie where there is no direct I/O";
+  EXPECT_EQ(refused, first) << "it asked again";
+}
+
 TEST_P(FileSourceTest, P10WithFewDescriptorsFewerFilesAreOpenAtOnceAndAllAreRead) {
   constexpr size_t kFiles = 60, kLeft = 10;
   for (size_t i = 0; i < kFiles; ++i) root_.write("f" + std::to_string(i), std::to_string(i));

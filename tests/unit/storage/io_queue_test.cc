@@ -4,11 +4,13 @@
 #include "storage/blocking_queue.h"
 #include "storage/registry.h"
 #include "storage/uring_queue.h"
+#include "support/refused_call.h"
 #include "support/temp_root.h"
 
 #include <gtest/gtest.h>
 
 #include <fcntl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -115,6 +117,33 @@ TEST(IoQueueRegistry, NamesAreCheckedAndAutoAlwaysWorks) {
   EXPECT_EQ(io_queue_mode_named("aio").error().exit_code(), 3);
   EXPECT_TRUE(make_io_queue(IoQueueMode::kAuto).ok());
   EXPECT_EQ(make_io_queue(IoQueueMode::kThreads).value()->name(), "threads");
+}
+
+// In a process that has no io_uring: what is asked for is what comes to be.
+int write_and_read_without_io_uring(const std::string& path, int error) {
+  test::refuse_call(SYS_io_uring_setup, error);
+  const auto ring = make_io_queue(IoQueueMode::kUring);
+  if (ring.ok() || ring.error().fault != Fault::kUnsupported) return 1;
+  auto made = make_io_queue(IoQueueMode::kAuto);
+  if (!made.ok() || made.value()->name() != "threads") return 2;
+  const std::unique_ptr<IoQueue> queue = std::move(made).value();
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  std::vector<std::byte> out(10'000, std::byte{7}), in(10'000);
+  const uint32_t owner = queue->add_owner();
+  IoDone done;
+  for (const IoRequest& request : {IoRequest{IoOp::kWrite, fd, 5, out, owner, 1}, IoRequest{IoOp::kSync, fd, 0, {}, owner, 2}, IoRequest{IoOp::kRead, fd, 5, in, owner, 3}}) {
+    queue->submit(request);
+    while (queue->poll(owner, {&done, 1}) == 0) {}
+    if (done.error != 0) return 3;
+  }
+  return in == out ? 0 : 4;
+}
+
+TEST(IoQueueRegistry, S23WhereIoUringIsForbiddenOrMissingPlainCallsTakeItsPlace) {
+  const TempRoot root;
+  const std::string path = (root / "file").string();
+  EXPECT_EXIT(::_exit(write_and_read_without_io_uring(path, EPERM)), testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(::_exit(write_and_read_without_io_uring(path, ENOSYS)), testing::ExitedWithCode(0), "");
 }
 
 }  // namespace

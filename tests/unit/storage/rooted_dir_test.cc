@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storage/rooted_dir.h"
 
+#include "storage/lookup.h"
 #include "support/object_names.h"
+#include "support/refused_call.h"
 #include "support/swapped_dir.h"
 #include "support/temp_root.h"
 
@@ -10,6 +12,7 @@
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -232,6 +235,22 @@ TEST_P(RootedDirTest, AnotherMountBelowTheRootIsNotEntered) {
   ASSERT_FALSE(dir.ok());
   EXPECT_EQ(dir.error().fault, Fault::kDestCrossDevice);
   EXPECT_FALSE(file.ok());
+}
+
+// A walk that cannot tell whether it has come to another mount goes no further. /proc is one on every machine.
+TEST(LookupWalk, WhereTheKernelDoesNotTellTheMountNothingIsOpened) {
+  const std::array<std::string, 2> elsewhere = {"proc", "version"}, here = {"etc", "passwd"};
+  const auto opened = [](const std::array<std::string, 2>& components) {
+    return open_by_walk(::open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC), components, {O_RDONLY});
+  };
+  EXPECT_EQ(opened(elsewhere), -EXDEV);
+  EXPECT_GE(opened(here), 0);
+  const auto refused = [&](const std::array<std::string, 2>& components) {
+    test::refuse_call(SYS_statx, EPERM);
+    ::_exit(opened(components) == -EPERM ? 0 : 1);
+  };
+  EXPECT_EXIT(refused(elsewhere), testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(refused(here), testing::ExitedWithCode(0), "");
 }
 
 TEST(ErrnoFault, EachStorageTroubleHasItsOwnName) {

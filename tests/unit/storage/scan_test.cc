@@ -235,6 +235,35 @@ TEST(TreeScan, AMissingSourceIsAnErrorOfTheWholeScan) {
   EXPECT_EQ(scan(single(root, "alias")).fault, Fault::kUnsafeLink);
 }
 
+// The names of a directory are those of the moment in which the walk came to it.
+TEST(TreeScan, F03OfADirectoryThatChangesDuringTheScanNothingIsNamedThatIsGoneAndNoNewNameIsPromised) {
+  const TempRoot root;
+  for (const char* file : {"a", "b/x", "b/y", "c", "d/z", "e/1", "e/2"}) root.write(file, "1");
+  TreeScan lister(single(root));
+  std::vector<ManifestEntry> one(1);
+  Names names;
+  const auto take_until = [&](const std::string& last) {
+    while (lister.next(one).value() == 1) {
+      names.push_back(one[0].name);
+      if (one[0].name == last) return;
+    }
+  };
+  take_until("a");
+  std::filesystem::remove(root / "c");
+  std::filesystem::remove_all(root / "d");
+  root.write("bb", "not there when the names at the top were read");
+  root.write("b/w", "there before the walk came to b");
+  take_until("x");
+  std::filesystem::remove(root / "b/y");
+  root.write("b/z", "too late");
+  take_until("1");
+  std::filesystem::rename(root / "e", root / "elsewhere");  // what is below the held directory stays to be found
+  take_until("");
+  EXPECT_EQ(names, (Names{"", "a", "b", "w", "x", "e", "1", "2"}));
+  SkippedEntry skipped;
+  EXPECT_FALSE(lister.next_skipped(skipped)) << skipped.why.what;
+}
+
 TEST(TreeScan, AnExcludedDirectoryIsNotEntered) {
   TempRoot root;
   root.write("cache/f", "x");
