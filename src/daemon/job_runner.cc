@@ -296,6 +296,8 @@ void JobRunner::deal(Time now, job::WallTime wall) {
     if (!running.pushes()) continue;
     const Bytes left = running.steer.due ? left_of(running.id).value_or(Bytes()) : Bytes();
     senders.push_back({running.number, running.peer, running.turn.service, running.weight, running.most, running.given, running.sent, running.steer.due, left, running.steer.mode});
+    const auto open = open_shares_.find(running.peer);
+    if (running.use.manners == session::Manners::kYields && open != open_shares_.end()) senders.back().open_share = open->second;
   }
   const std::vector<Rate> rates = shares_.deal(senders, now, wall);
   auto rate = rates.begin();

@@ -55,6 +55,8 @@ class JobRunner {
     shares_.set_ceiling(std::move(peer), ceiling);
     next_deal_ = Time{};
   }
+  // Of the time, that trainings leave the gate of the link to that peer open.
+  void set_open_share(const std::string& peer, double share) { open_shares_[peer] = share; }
   // From the next deal on. What set_ceiling() said is forgotten.
   void take_up(ShareRules rules);
   // What runs is left as it is, and queued, for whoever starts the gateway again.
@@ -144,6 +146,7 @@ class JobRunner {
   PeerSessions& peers_;
   JobTable& table_;
   LinkShares shares_;
+  std::map<std::string, double, std::less<>> open_shares_;  // by peer, of links with a gate
   std::map<const session::Session*, Bytes> sent_before_;  // at the last measure()
   Time measured_{}, next_deal_{}, turned_at_{};
   Random random_;

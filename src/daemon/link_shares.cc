@@ -11,7 +11,8 @@
 namespace tideway::daemon {
 namespace {
 
-constexpr double kUsesIt = 1.0 / 3;   // of what it had; less, because the gate may have been closed for half of the time
+constexpr double kUsesIt = 1.0 / 3;   // of what it had while its gate was open; less, because that is known as an average of some seconds
+constexpr double kOpenLeast = 0.02;   // a gate that is open for less says nothing of those behind it
 constexpr double kUsesLimit = 0.8;    // a limit counts headers, and what was sent does not
 constexpr double kGrowth = 4;
 constexpr double kNeedMin = 0.05;     // of the capacity, so that who was idle can show that he wants more
@@ -27,8 +28,9 @@ std::unique_ptr<SchedulePolicy> make_policy(const std::string& name) {
 }
 
 Rate need_of(const Sender& sender, Rate capacity) {
-  if (sender.given.is_unlimited() || sender.sent >= std::min(sender.given, capacity) * kUsesIt) return Rate::unlimited();
-  return std::max(sender.sent * kGrowth, capacity * kNeedMin);
+  const Rate sent = sender.sent * (1 / std::max(sender.open_share, kOpenLeast));
+  if (sender.given.is_unlimited() || sent >= std::min(sender.given, capacity) * kUsesIt) return Rate::unlimited();
+  return std::max(sent * kGrowth, capacity * kNeedMin);
 }
 
 Rate less(Rate from, Rate what) { return from > what ? Rate::bytes_per_second(from.bytes_per_second() - what.bytes_per_second()) : Rate(); }

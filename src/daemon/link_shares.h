@@ -55,6 +55,7 @@ struct Sender {
   std::optional<Time> due{};          // at the rate of now
   Bytes left{};                       // of one that is due
   Mode mode = Mode::kScavenge;        // kFair: its deadline allows it to compete
+  double open_share = 1;              // of the time in which it may send, lately: what it sent, it sent then
 };
 
 class LinkShares {

@@ -88,6 +88,19 @@ TEST(LinkShares, KeepWhoStillUsesAThird) {
   EXPECT_GT(deal(gigabit(), {gated, greedy(2, Class::kBestEffort)})[0], 900);
 }
 
+// What a job sends in the fifth of the time in which its gate is open was compared with what it may send all the time.
+TEST(LinkShares, KeepWhoUsesAllOfTheTimeInWhichItsGateIsOpen) {
+  Sender gated = greedy(1, Class::kCheckpoint), other = greedy(2, Class::kBestEffort);
+  gated.open_share = other.open_share = 0.2;
+  for (int second = 0; second < 6; ++second) {
+    const auto rates = LinkShares(gigabit()).deal(std::vector{gated, other}, kDealtAt + seconds(second), kMonday);
+    gated.given = rates[0], gated.sent = rates[0] * 0.2;
+    other.given = rates[1], other.sent = rates[1] * 0.2;
+  }
+  EXPECT_GT(in_mbit(gated.given), 900);
+  EXPECT_LT(in_mbit(other.given), 100);
+}
+
 TEST(LinkShares, OpenUpForAJobThatWakes) {
   Sender idle = greedy(1, Class::kCheckpoint);
   idle.given = mbit(900);
