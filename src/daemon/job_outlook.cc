@@ -187,11 +187,12 @@ void JobOutlook::steer(const LinkRule& rule, const Days& days, std::vector<Steer
   std::vector<double> wanted;
   for (const Steered& one : jobs) wanted.push_back(one.burst_share);
   const std::vector<double> shares = planner::share_bursts(wanted, rule.hurt_max);
+  const Rate ceiling = std::min(rule.capacity, runner_.shares().cap_of(rule.peer, now.wall));
   for (size_t i = 0; i < jobs.size(); ++i) {
     const Mode mode = shares[i] >= 1 ? Mode::kFair : shares[i] > 0 ? Mode::kHybrid : Mode::kScavenge;
     const Rate in_bursts = mode == Mode::kHybrid ? rule.capacity * shares[i] : Rate();
     const job::JobId id = jobs[i].job->id;
-    runner_.steer(id, {mode, planner::deadline_at_this_rate(days.low, jobs[i].deadline), in_bursts}, now.time, now.wall);
+    runner_.steer(id, {mode, planner::deadline_while_open(days.low, jobs[i].deadline, ceiling), in_bursts}, now.time, now.wall);
   }
 }
 
