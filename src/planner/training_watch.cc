@@ -85,7 +85,8 @@ void TrainingWatch::on_burst_begin(Time at, PhaseOrigin origin) {
   const std::optional<Time> before = std::exchange(begin_, at);
   const std::optional<Duration> burst = std::exchange(burst_, std::nullopt), reported = std::exchange(reported_, std::nullopt);
   const InterferenceBudget::Kind kind = std::exchange(kind_, InterferenceBudget::Kind::kHoldout);
-  if (gaps_.end && Rate::of(bulk_, std::max(at - *gaps_.end, Duration(1))) > kBulkLeast) kind_ = InterferenceBudget::Kind::kWithBulk;
+  const bool had_bulk = gaps_.end && Rate::of(bulk_, std::max(at - *gaps_.end, Duration(1))) > kBulkLeast, was_held = at < held_until_;
+  if (had_bulk && !was_held) kind_ = InterferenceBudget::Kind::kWithBulk;
   if (burst) burst_usual_ = burst_usual_ == Duration::zero() ? *burst : burst_usual_ + (*burst - burst_usual_) / kUsualOver;
   was_locked_ |= lock(at) == Lock::kLocked;
   if (!before || !burst || !was_locked_ || at - *before > kSilentPeriods * period) return;

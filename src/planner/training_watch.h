@@ -41,7 +41,8 @@ class TrainingWatch {
   // So many pauses in a row, or twice as many as there were before the long gap came back; after more of them it was a silence, and
   // no gap between iterations. After kPausesMost it is forgotten.
   static constexpr size_t kPausesFree = 4, kPausesMost = 24;
-  // Below it bulk was not there, and the burst is as good as one of a hold-out.
+  // Below it bulk was not there, and the burst is as good as one of a hold-out. Of a gap that was held it says nothing: at some Gbit/s the trickle alone
+  // is more.
   static constexpr Rate kBulkLeast = Rate::bytes_per_second(1'000'000);
 
   explicit TrainingWatch(const TrainingRules& rules);

@@ -42,7 +42,7 @@ class Site {
     for (const Time until = now + time; now < until;) {
       now += milliseconds(10);
       loop.on_time(now);
-      if (has_bulk && !is_closed()) loop.on_bulk(0, Bytes(1'000'000));
+      if (has_bulk) loop.on_bulk(0, is_closed() ? trickle : Bytes(1'000'000));
     }
   }
   bool is_closed(size_t link = 0) const { return now < loop.signal(now, link).closed_until; }
@@ -74,6 +74,7 @@ class Site {
     return kinds;
   }
   bool has_bulk = true;
+  Bytes trickle{};  // of a step
 };
 
 TEST(SiteLoop, AnnouncedBurstsCloseTheirLinkAndNeedNoGuard) {
@@ -293,6 +294,15 @@ TEST(SiteLoop, HoldsBulkForOneIterationOfFiftyAndMeasures) {
   EXPECT_EQ(held, 5);
   ASSERT_TRUE(site.llm().budget().inflation());
   EXPECT_NEAR(*site.llm().budget().inflation(), 0, 0.001);
+}
+
+// What passes a closed gate of a fast link is more than 1 MB/s, so no iteration was ever without bulk.
+TEST(SiteLoop, MeasuresOnAFastLinkWhoseTrickleIsMoreThanSlowBulk) {
+  Site site;
+  site.trickle = Bytes(25'000);  // 2.5 MB/s, of 10 Gbit/s
+  for (int i = 0; i < 270; ++i) site.iterate(milliseconds(10));
+  ASSERT_TRUE(site.llm().budget().inflation());
+  EXPECT_NEAR(*site.llm().budget().inflation(), 0.01, 0.002);
 }
 
 TEST(SiteLoop, TightensAndPausesWhenBulkCostsTooMuch) {
