@@ -151,11 +151,9 @@ gate::GateSignal SiteLoop::signal(Time now, size_t link) const {
     if (std::ranges::count(links_of(i), link) == 0) continue;
     const TrainingWatch::Ask ask = watches_[i].ask(now);
     signal.period = std::max(signal.period, ask.period);
-    if (ask.closed_until > signal.closed_until) {
-      // While it communicates, that is the reason, however long bulk is held after it.
-      if (now >= signal.closed_until) signal.reason = ask.reason, signal.training = static_cast<uint16_t>(i);
-      signal.closed_until = ask.closed_until;
-    }
+    // In a burst, too: what is let in for a deadline while one communicates would be in what is measured.
+    if (now < ask.closed_until) signal.reason = ask.reason, signal.training = static_cast<uint16_t>(i);
+    signal.closed_until = std::max(signal.closed_until, ask.closed_until);
     if (ask.guard_until > now && ask.guard_from < signal.guard_from) signal.guard_from = ask.guard_from, signal.guard_until = ask.guard_until;
   }
   return signal;

@@ -296,6 +296,22 @@ TEST(SiteLoop, HoldsBulkForOneIterationOfFiftyAndMeasures) {
   EXPECT_NEAR(*site.llm().budget().inflation(), 0, 0.001);
 }
 
+// The burst of a hold-out is what is measured, so nothing may be let into it either.
+TEST(SiteLoop, AHoldoutLastsThroughItsBurst) {
+  Site site;
+  for (int i = 0; i < 100 && !site.is_closed(); ++i) site.iterate();
+  ASSERT_EQ(site.reason(), GateReason::kHoldout);
+  site.say(PhaseKind::kBegin);
+  site.pass(milliseconds(390));
+  EXPECT_TRUE(site.is_closed());
+  EXPECT_EQ(site.reason(), GateReason::kHoldout);
+  site.say(PhaseKind::kEnd);
+  EXPECT_FALSE(site.is_closed());
+  site.pass(milliseconds(600));
+  site.say(PhaseKind::kBegin);
+  EXPECT_EQ(site.reason(), GateReason::kTraining);
+}
+
 // What passes a closed gate of a fast link is more than 1 MB/s, so no iteration was ever without bulk.
 TEST(SiteLoop, MeasuresOnAFastLinkWhoseTrickleIsMoreThanSlowBulk) {
   Site site;
