@@ -15,7 +15,10 @@ constexpr uint16_t kSeenMember = UINT16_MAX;  // of bursts that counters show: n
 SiteLoop::SiteLoop(SiteLoopConfig config)
     : config_(std::move(config)), bursts_(config_.bursts), board_bursts_(config_.trainings.size()), was_bursting_(config_.trainings.size()),
       maybe_ended_(config_.trainings.size()), told_(config_.trainings.size()), links_(config_.bursts.link_sites.size()) {
-  for (const TrainingRules& rules : config_.trainings) watches_.emplace_back(rules);
+  for (TrainingRules rules : config_.trainings) {
+    rules.guard_max = config_.bursts.ttl_max;
+    watches_.emplace_back(rules);
+  }
 }
 
 // ---- words in ------------------------------------------------------------------------------------------------------
@@ -44,7 +47,10 @@ void SiteLoop::on_board_end(Time at, size_t training) {
   settle(at, PhaseOrigin::kBoard, TrainingWatch::End::kSaid);
 }
 
-void SiteLoop::on_board_prediction(Time begin, size_t training) { watches_[training].on_prediction({begin, {}}); }
+// Anything may stand on the board.
+void SiteLoop::on_board_prediction(Time now, Time begin, size_t training) {
+  if (begin - now <= gate::kAheadMax) watches_[training].on_prediction({begin, {}});
+}
 
 void SiteLoop::on_counted(size_t training, CounterWatch& watch, const CounterWatch::Sample& sample) {
   const CounterWatch::Edge edge = watch.on_sample(sample);  // first: the time of the edge is that of the one before until then

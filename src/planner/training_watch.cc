@@ -135,9 +135,10 @@ TrainingWatch::Ask TrainingWatch::ask(Time now) const {
   if (now < held_until_) ask.closed_until = held_until_, ask.reason = held_for_;
   const auto next = expected(now);
   if (!next || next->begin == kNever) return ask;
-  const Duration stray = kGuardSigmas * next->sigma;
-  ask.guard_from = next->begin - budget_.tightness().guard - stray;
-  ask.guard_until = next->begin + stray + (next->lasts > Duration::zero() ? next->lasts : told_ ? kLateLeast : kSeenAfter);
+  const Duration told_most = ask.period > Duration::zero() ? ask.period / gate::kPeriodsPerJitter : rules_.guard_max;
+  const Duration stray = std::min(kGuardSigmas * next->sigma, told_ ? told_most : Duration::max());
+  ask.guard_from = next->begin - std::min(budget_.tightness().guard + stray, rules_.guard_max / 2);
+  ask.guard_until = std::min(next->begin + stray + (next->lasts > Duration::zero() ? next->lasts : told_ ? kLateLeast : kSeenAfter), ask.guard_from + rules_.guard_max);
   ask.is_awaited = next->lasts == Duration::zero();
   return ask;
 }

@@ -266,6 +266,34 @@ TEST(SiteLoop, AWordAheadIsGuardedAndOneThatWasWrongIsAMiss) {
   EXPECT_EQ(site.loop.signal(site.now, 0).guard_from, kNever);
 }
 
+// Bulk was held at once, and until three and a half hours after the begin.
+TEST(SiteLoop, APredictionOfAnyJitterGuardsForNoLongerThanABurstMayLast) {
+  const gate::PhaseDetails wild{.bytes = {}, .duration = {}, .period = {}, .jitter = std::chrono::microseconds(UINT32_MAX), .ttl = {}};
+  Site site;
+  site.say(PhaseKind::kPredict, wild, std::chrono::minutes(10));
+  EXPECT_FALSE(site.is_guarded());
+  gate::GateSignal signal = site.loop.signal(site.now, 0);
+  EXPECT_EQ(signal.guard_until - signal.guard_from, std::chrono::seconds(60));
+  EXPECT_EQ(signal.guard_from, site.now + std::chrono::minutes(10) - std::chrono::seconds(30));
+  // Nanoseconds, where microseconds are asked for: the period is known, and most of a gap stays.
+  Site known;
+  known.has_bulk = false;
+  for (int i = 0; i < 8; ++i) known.iterate();
+  known.say(PhaseKind::kPredict, {.bytes = {}, .duration = {}, .period = {}, .jitter = std::chrono::seconds(5), .ttl = {}}, milliseconds(500));
+  signal = known.loop.signal(known.now, 0);
+  EXPECT_NEAR(static_cast<double>((signal.guard_from - known.now).count()), 300e6, 10e6);
+  EXPECT_NEAR(static_cast<double>((signal.guard_until - known.now).count()), 700e6, 10e6);
+}
+
+TEST(SiteLoop, APredictionOnTheBoardThatIsTooFarAheadIsNone) {
+  Site site;
+  site.loop.on_board_prediction(site.now, kNever - milliseconds(1), 0);
+  site.loop.on_board_prediction(site.now, site.now + gate::kAheadMax + milliseconds(1), 0);
+  EXPECT_EQ(site.loop.signal(site.now, 0).guard_from, kNever);
+  site.loop.on_board_prediction(site.now, site.now + std::chrono::minutes(1), 0);
+  EXPECT_NE(site.loop.signal(site.now, 0).guard_from, kNever);
+}
+
 TEST(SiteLoop, TheBoardIsAsGoodAsAWord) {
   Site site;
   for (int i = 0; i < 8; ++i) {
