@@ -299,13 +299,14 @@ void JobRunner::deal(Time now, job::WallTime wall) {
     const auto open = open_shares_.find(running.peer);
     if (running.use.manners == session::Manners::kYields && open != open_shares_.end()) senders.back().open_share = open->second;
   }
-  const std::vector<Rate> rates = shares_.deal(senders, now, wall);
-  auto rate = rates.begin();
+  const std::vector<Share> shares = shares_.deal(senders, now, wall);
+  auto share = shares.begin();
   auto sender = senders.begin();
   for (Running& running : running_) {
     if (!running.pushes()) continue;
-    running.given = *rate++;
-    running.held_to = shares_.held_to(*sender++, senders, gateway_.engine().rate(), wall);
+    running.given = share->rate;
+    running.held_to = share->reason != HoldReason::kNone ? share->reason : shares_.held_to(*sender, senders, gateway_.engine().rate(), wall);
+    ++share, ++sender;
     running.session->limit_rate(*running.transfer, running.given, running.steer.in_bursts);
   }
 }

@@ -49,12 +49,12 @@ class TidalLink {
     const Time now = low.begin();
     for (size_t i = 0; i < deadlines_.size(); ++i) senders_[i + 1].due = planner::deadline_while_open(low, deadlines_[i], std::min(kTidalLink, cap(now)));
     for (Sender& sender : senders_) sender.open_share = open_share;
-    const auto rates = shares_.deal(senders_, now, tidal_wall(now));
+    const auto shares = shares_.deal(senders_, now, tidal_wall(now));
     Rate sum;
-    for (size_t i = 0; i < rates.size(); ++i) {
-      sum = sum + rates[i];
-      senders_[i].given = rates[i];
-      senders_[i].sent = rates[i] * open_share;
+    for (size_t i = 0; i < shares.size(); ++i) {
+      sum = sum + shares[i].rate;
+      senders_[i].given = shares[i].rate;
+      senders_[i].sent = shares[i].rate * open_share;
       senders_[i].left = saturating_sub(senders_[i].left, senders_[i].sent.over(time));
     }
     EXPECT_LE(sum.bits_per_second(), 1.001e9);
