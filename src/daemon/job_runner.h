@@ -11,6 +11,7 @@
 #include "daemon/job_request.h"
 #include "daemon/job_table.h"
 #include "daemon/link_shares.h"
+#include "daemon/places.h"
 
 #include <algorithm>
 #include <list>
@@ -18,9 +19,6 @@
 #include <optional>
 
 namespace tideway::daemon {
-
-// Of one peer at a time. Jobs of a better class do not wait for those of a lesser one: each class counts those before it alone.
-inline constexpr size_t kRunningPerPeer = 4;
 
 job::Outcome to_outcome(const engine::TransferDone::Outcome& done, const session::CopyNumbers& numbers, Duration took);
 
@@ -119,6 +117,7 @@ class JobRunner {
   void judge_carrier(const Running& running);
   void start_due(Time now, job::WallTime wall);
   void start_queued(Time now, job::WallTime wall);
+  Places places_at(const std::string& peer) const;
   bool has_room(const job::Job& job, job::WallTime wall) const;
   void stop_paused(Time now, job::WallTime wall);
   void deal(Time now, job::WallTime wall);
