@@ -296,7 +296,8 @@ Result<api::Feasibility> JobOutlook::check(const Question& question, Now now) co
   if (question.apart_from != nullptr) wanted.left = plan_of(*question.apart_from, *rule, now).left;
   if (deadline) {
     answer = judge_deadline(*rule, days.low, jobs, wanted, now);
-    answer.confidence = kBasisNames[static_cast<size_t>(basis)];
+    const bool is_vague = std::ranges::any_of(jobs, [&](const Planned& one) { return one.job.left == Bytes() && planner::goes_before(one.job, wanted); });
+    answer.confidence = kBasisNames[static_cast<size_t>(is_vague ? Basis::kLow : basis)];
     return answer;
   }
   if (wanted.left == Bytes()) return answer;
