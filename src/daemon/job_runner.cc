@@ -305,7 +305,7 @@ void JobRunner::deal(Time now, job::WallTime wall) {
     const auto open = open_shares_.find(running.peer);
     if (running.use.manners == session::Manners::kYields && open != open_shares_.end()) senders.back().open_share = open->second;
   }
-  const std::vector<Share> shares = shares_.deal(senders, now, wall);
+  const auto shares = shares_.deal(senders, now, wall);
   auto share = shares.begin();
   auto sender = senders.begin();
   for (Running& running : running_) {
