@@ -8,6 +8,16 @@
 namespace tideway::cli {
 namespace {
 
+// All verbs, as they are typed, for a pattern of `case`.
+std::string verbs_below(const CLI::App& app, const std::string& typed) {
+  std::string all;
+  for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
+    const std::string name = typed + ' ' + verb->get_name(), below = verbs_below(*verb, name);
+    all += (all.empty() ? "" : " | ") + ('"' + name + '"') + (below.empty() ? "" : " | " + below);
+  }
+  return all;
+}
+
 // A line for `app` and one for each verb below it: its words, as they are typed before, and what may follow.
 void print_words(const CLI::App& app, const std::string& typed) {
   std::string words;
@@ -25,8 +35,11 @@ int print_bash(const CLI::App& app) {
   std::printf("# bash completion for tideway; load it with: source <(tideway completion bash)\n"
               "_tideway() {\n"
               "  local typed=tideway word words=\n"
-              "  for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do [[ $word == -* ]] || [[ $word == *[:/]* ]] || typed+=\" $word\"; done\n"
-              "  case $typed in\n");
+              "  for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do  # what is no verb is a flag, an id or a place\n"
+              "    case \"$typed $word\" in %s) typed+=\" $word\" ;; esac\n"
+              "  done\n"
+              "  case $typed in\n",
+              verbs_below(app, "tideway").c_str());
   print_words(app, "tideway");
   std::printf("  esac\n"
               "  COMPREPLY=($(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n"

@@ -2,7 +2,8 @@
 //
 // How long after a gate's word is written the last bulk packet leaves: a source and a sink of a path bench, each polled by a
 // thread of its own as an engine polls its net workers, and a third thread that closes and opens the source's gate. What counts
-// is when the backend took the last burst of large packets.
+// is when the backend took the last burst of large packets. Beside it stands a control: how late an idle thread wakes at the same moments on
+// the core that the source is polled on. Where that is as late, it is the machine that took the core away.
 //
 //   tideway-gate-latency udp|net_ring [BURSTS]
 #include "base/clock.h"
@@ -11,13 +12,18 @@
 #include "engine/path_end.h"
 #include "packet_io/dpdk_args.h"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <atomic>
 #include <barrier>
 #include <cstdio>
 #include <cstdlib>
+#include <semaphore>
+#include <string>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 namespace tideway::engine {
 namespace {
@@ -52,10 +58,52 @@ class StampedIo final : public PacketIo {
   std::atomic<int64_t>& sent_at_;
 };
 
+std::chrono::steady_clock::time_point steady(Time time) { return std::chrono::steady_clock::time_point(time.time_since_epoch()); }
+
+// The control: a thread that has nothing to do but to wake at a moment.
+class Idler {
+ public:
+  Idler() : thread_([this] { run(); }) {}
+  ~Idler() {
+    is_over_ = true;
+    asked_.release();
+    thread_.join();
+  }
+  void ask(Time at, int core) {
+    at_ = at;
+    core_ = core;
+    asked_.release();
+  }
+  int64_t take_late() {  // ns
+    woken_.acquire();
+    return late_;
+  }
+
+ private:
+  void run() {
+    for (asked_.acquire(); !is_over_; asked_.acquire()) {
+      cpu_set_t one;
+      CPU_ZERO(&one);
+      CPU_SET(static_cast<size_t>(core_), &one);
+      sched_setaffinity(0, sizeof one, &one);  // where that is refused it is the control of another core
+      std::this_thread::sleep_until(steady(at_));
+      late_ = (read_clock() - at_).count();
+      woken_.release();
+    }
+  }
+  Time at_;
+  int core_ = 0;
+  int64_t late_ = 0;
+  bool is_over_ = false;  // before the last asked_
+  std::binary_semaphore asked_{0}, woken_{0};
+  std::thread thread_;
+};
+
 struct Ends {
   Gates gates{1, {}};
   PathPattern pattern{1};
   std::atomic<int64_t> sent_at{0};
+  std::atomic<int> core{0};  // that the source is polled on
   std::unique_ptr<PathEnd> source, sink;
 };
 
@@ -92,14 +140,21 @@ Status make_ends(std::string_view io, Ends& ends) {
   return success();
 }
 
-// Until `stop`; a backend belongs to the thread that drives it.
-void drive(PathEnd& end, std::vector<BoundPort>& ours, const std::vector<BoundPort>& theirs, std::barrier<>& step, std::atomic<bool>& stop) {
+struct Steps {
+  std::barrier<>& step;
+  std::atomic<bool>& stop;
+};
+
+// Until it is stopped; a backend belongs to the thread that drives it, which says where it runs.
+void drive(PathEnd& end, std::vector<BoundPort>& ours, const std::vector<BoundPort>& theirs, const Steps& steps, std::atomic<int>* core) {
+  auto& [step, stop] = steps;
   auto bound = end.bind(read_clock());
   if (bound.ok()) ours = bound.value();
   else stop = true;
   step.arrive_and_wait();
   if (!stop && !end.open(read_clock(), theirs).ok()) stop = true;
   while (!stop.load(std::memory_order_relaxed)) {
+    if (core != nullptr) core->store(std::max(sched_getcpu(), 0), std::memory_order_relaxed);
     const Time now = read_clock();
     if (!end.poll(now)) end.rest(now);
     if (end.failure()) stop = true;
@@ -110,20 +165,37 @@ void drive(PathEnd& end, std::vector<BoundPort>& ours, const std::vector<BoundPo
 
 void wait(Duration time) { std::this_thread::sleep_for(time); }
 
-// In ns, from each closing to the last bulk that left after it.
-std::vector<int64_t> close_often(Ends& ends, size_t bursts, const std::atomic<bool>& stop) {
-  std::vector<int64_t> latencies;
+// In ns.
+struct Measured {
+  std::vector<int64_t> latencies;  // from each closing to the last bulk that left after it
+  std::vector<int64_t> lateness;   // of the control
+};
+
+Measured close_often(Ends& ends, size_t bursts, const std::atomic<bool>& stop) {
+  Measured measured;
+  Idler idler;
   Random random(1);
   wait(kWarmUp);
   for (size_t i = 0; i < bursts && !stop; ++i) {
-    wait(kOpenFor + Duration(static_cast<int64_t>(random.below(static_cast<uint64_t>(kOpenSpread.count())))));
+    const Time at = read_clock() + kOpenFor + Duration(static_cast<int64_t>(random.below(static_cast<uint64_t>(kOpenSpread.count()))));
+    idler.ask(at, ends.core.load(std::memory_order_relaxed));
+    std::this_thread::sleep_until(steady(at));
     const Time closed = read_clock();
     ends.gates.word(0).write({{.closed_until = closed + kClosedFor, .reason = gate::GateReason::kTraining}, 0, 0, {}});
     wait(kClosedFor / 2);
-    latencies.push_back(std::max<int64_t>(0, ends.sent_at.load(std::memory_order_acquire) - closed.time_since_epoch().count()));
+    measured.latencies.push_back(std::max<int64_t>(0, ends.sent_at.load(std::memory_order_acquire) - closed.time_since_epoch().count()));
+    measured.lateness.push_back(idler.take_late());
     ends.gates.word(0).write({});
   }
-  return latencies;
+  return measured;
+}
+
+std::string to_us(std::vector<int64_t> times) {
+  std::ranges::sort(times);
+  const auto at = [&](double share) { return static_cast<double>(times[std::min(times.size() - 1, static_cast<size_t>(share * static_cast<double>(times.size())))]) / 1000; };
+  char text[128];
+  std::snprintf(text, sizeof text, "{\"median\":%.1f,\"p99\":%.1f,\"max\":%.1f}", at(0.5), at(0.99), at(1));
+  return text;
 }
 
 int run(std::string_view io, size_t bursts) {
@@ -135,19 +207,18 @@ int run(std::string_view io, size_t bursts) {
   std::barrier<> step(2);
   std::atomic<bool> stop{false};
   std::vector<BoundPort> source_ports, sink_ports;
-  std::thread sink([&] { drive(*ends.sink, sink_ports, source_ports, step, stop); });
-  std::thread source([&] { drive(*ends.source, source_ports, sink_ports, step, stop); });
-  std::vector<int64_t> latencies = close_often(ends, bursts, stop);
+  std::thread sink([&] { drive(*ends.sink, sink_ports, source_ports, {step, stop}, nullptr); });
+  std::thread source([&] { drive(*ends.source, source_ports, sink_ports, {step, stop}, &ends.core); });
+  const Measured measured = close_often(ends, bursts, stop);
   stop = true;
   source.join();
   sink.join();
-  if (latencies.size() < bursts || ends.sent_at == 0) {
+  if (measured.latencies.size() < bursts || ends.sent_at == 0) {
     std::fprintf(stderr, "the path broke, or carried nothing\n");
     return 1;
   }
-  std::ranges::sort(latencies);
-  const auto at = [&](double share) { return static_cast<double>(latencies[std::min(latencies.size() - 1, static_cast<size_t>(share * static_cast<double>(latencies.size())))]) / 1000; };
-  std::printf("{\"io\":\"%.*s\",\"bursts\":%zu,\"us\":{\"median\":%.1f,\"p99\":%.1f,\"max\":%.1f}}\n", static_cast<int>(io.size()), io.data(), latencies.size(), at(0.5), at(0.99), at(1));
+  std::printf("{\"io\":\"%.*s\",\"bursts\":%zu,\"us\":%s,\"control_us\":%s}\n", static_cast<int>(io.size()), io.data(), measured.latencies.size(), to_us(measured.latencies).c_str(),
+              to_us(measured.lateness).c_str());
   return 0;
 }
 

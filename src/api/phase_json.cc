@@ -45,6 +45,7 @@ void check(Fields& fields, const PhaseWord& word) {
   if (word.training.empty() || word.training.size() > kNameMax) fields.wrong("training", "the name of a training");
   if (event.kind == PhaseKind::kPredict && (event.ahead == Duration::zero() || event.ahead > gate::kAheadMax))
     fields.wrong("ahead_us", "from 1 to an hour, which a prediction needs");
+  if (!gate::is_credible(event)) fields.wrong("jitter_us", "at most a fifth of period_us");
   if (event.kind == PhaseKind::kIteration && event.details.duration == Duration::zero())
     fields.wrong("duration_us", "from 1 on, which an iteration needs");
   if (word.source.empty() != (word.number == 0)) fields.wrong("seq", "from 1 on, beside a source");

@@ -235,6 +235,7 @@ Result<JobTable::Submission> Api::read_submission(const Call& call) const {
   const auto request = request_of(spec.value(), {parts_.gateway.roots(), parts_.peers});
   if (!request.ok()) return request.error();
   if (Status status = grants_.allow(call.caller, request.value()); !status.ok()) return std::move(status).error();
+  if (Status status = LocalGrants::allow_class(call.caller, spec.value().service); !status.ok()) return std::move(status).error();
   JobTable::Submission submission;
   job::Spec asked = spec.value();
   asked.bytes = Bytes();  // an estimate, and no part of what makes two requests the same
@@ -352,6 +353,8 @@ http::Response Api::change(const Call& call, const job::Job& job) {
   if (!change.ok()) return problem(change.error(), job.id);
   const auto service = change.value().service ? job::class_named(*change.value().service) : std::nullopt;
   if (change.value().service && !service) return problem({Fault::kUsage, "class is not restore, checkpoint, staging or best-effort", "see docs/openapi.json"}, job.id);
+  if (service && *service != job.spec.service)
+    if (Status status = LocalGrants::allow_class(call.caller, *service); !status.ok()) return problem(status.error(), job.id);
   const job::JobId id = job.id;
   if (change.value().deadline) {
     job::Spec wanted = job.spec;

@@ -62,6 +62,7 @@ void JobOutlook::measure(Now now, const LinkSampler& links) {
     if (seen.over > before.over)
       link.history.on_measured(std::chrono::floor<std::chrono::seconds>(now.wall), {Bytes(static_cast<uint64_t>(seen.bytes - before.bytes)), seen.over - before.over});
     is_quarter_over_ |= link.history.quarter() != quarter;
+    runner_.set_open_share(links.sources().links[i].peer, links.open_share(i));
   }
 }
 
@@ -186,11 +187,12 @@ void JobOutlook::steer(const LinkRule& rule, const Days& days, std::vector<Steer
   std::vector<double> wanted;
   for (const Steered& one : jobs) wanted.push_back(one.burst_share);
   const std::vector<double> shares = planner::share_bursts(wanted, rule.hurt_max);
+  const Rate ceiling = std::min(rule.capacity, runner_.shares().cap_of(rule.peer, now.wall));
   for (size_t i = 0; i < jobs.size(); ++i) {
     const Mode mode = shares[i] >= 1 ? Mode::kFair : shares[i] > 0 ? Mode::kHybrid : Mode::kScavenge;
     const Rate in_bursts = mode == Mode::kHybrid ? rule.capacity * shares[i] : Rate();
     const job::JobId id = jobs[i].job->id;
-    runner_.steer(id, {mode, planner::deadline_at_this_rate(days.low, jobs[i].deadline), in_bursts}, now.time, now.wall);
+    runner_.steer(id, {mode, planner::deadline_while_open(days.low, jobs[i].deadline, ceiling), in_bursts}, now.time, now.wall);
   }
 }
 
@@ -294,7 +296,8 @@ Result<api::Feasibility> JobOutlook::check(const Question& question, Now now) co
   if (question.apart_from != nullptr) wanted.left = plan_of(*question.apart_from, *rule, now).left;
   if (deadline) {
     answer = judge_deadline(*rule, days.low, jobs, wanted, now);
-    answer.confidence = kBasisNames[static_cast<size_t>(basis)];
+    const bool is_vague = std::ranges::any_of(jobs, [&](const Planned& one) { return one.job.left == Bytes() && planner::goes_before(one.job, wanted); });
+    answer.confidence = kBasisNames[static_cast<size_t>(is_vague ? Basis::kLow : basis)];
     return answer;
   }
   if (wanted.left == Bytes()) return answer;

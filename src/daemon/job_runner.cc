@@ -11,11 +11,7 @@
 namespace tideway::daemon {
 namespace {
 
-// What shares lanes shares their rate.
-PeerSessions::Sharing sharing_of(const job::Spec& spec) {
-  const bool has_own_deadline = spec.deadline && !spec.checkpoint;  // checkpoints come one after the other, and share
-  return spec.rate_max.is_unlimited() && !spec.weight && !has_own_deadline ? PeerSessions::Sharing::kShared : PeerSessions::Sharing::kOwn;
-}
+constexpr size_t kStartsPerTurn = 16;  // with a peer; the next turn is near
 
 api::Progress to_progress(const session::CopyNumbers& numbers) {
   using enum session::CopyNumbers::Stage;
@@ -185,13 +181,21 @@ std::string_view JobRunner::slowed_by(const job::Job& job) const {
   return name_of(found->held_to);
 }
 
+Places JobRunner::places_at(const std::string& peer) const {
+  Places places;
+  for (const Running& running : running_)
+    if (running.peer == peer) places.taken.push_back(running.turn);
+  for (const Gathering& gathering : gathering_)
+    if (gathering.peer == peer) places.taken.push_back(gathering.turn);
+  if (!peers_.has_room(peer, PeerSessions::Sharing::kOwn)) places.own = Places::Own::kTaken;
+  return places;
+}
+
 bool JobRunner::has_room(const job::Job& job, job::WallTime wall) const {
   if (shares_.is_paused(job.peer, wall)) return false;
-  if (sharing_of(job.spec) == PeerSessions::Sharing::kOwn && !peers_.has_room(job.peer, PeerSessions::Sharing::kOwn)) return false;
-  const job::Turn turn = job::turn_of(job.spec);
-  const auto counts = [&](const Running& running) { return running.peer == job.peer && running.turn <= turn; };
-  const auto counts_too = [&](const Gathering& gathering) { return gathering.peer == job.peer && gathering.turn <= turn; };
-  return static_cast<size_t>(std::ranges::count_if(running_, counts) + std::ranges::count_if(gathering_, counts_too)) < kRunningPerPeer;
+  const Places places = places_at(job.peer);
+  if (places.own == Places::Own::kTaken && sharing_of(job.spec) == PeerSessions::Sharing::kOwn) return false;
+  return places.are_free_for(job::turn_of(job.spec));
 }
 
 void JobRunner::start_due(Time now, job::WallTime wall) {
@@ -201,22 +205,24 @@ void JobRunner::start_due(Time now, job::WallTime wall) {
     if (now >= at && (job == nullptr || has_room(*job, wall))) due.push_back(id);
   }
   for (const job::JobId& id : due) {
+    if (const job::Job* job = table_.find(id); job != nullptr && !has_room(*job, wall)) continue;  // those before it have the places now
     forget_retry(id);
     start(id, now, wall);
   }
 }
 
 void JobRunner::start_queued(Time now, job::WallTime wall) {
-  std::vector<job::JobId> next;
-  for (const auto& [peer, ranks] : table_.queued()) {
-    size_t looked_at = 0;  // not at a queue of thousands, each turn
-    for (const JobTable::Rank& rank : ranks) {
-      if (++looked_at > kRunningPerPeer) break;
-      next.push_back(std::get<const job::Job*>(rank)->id);
+  std::vector<std::string> peers;
+  for (const auto& [peer, ranks] : table_.queued())
+    if (!shares_.is_paused(peer, wall)) peers.push_back(peer);
+  for (const std::string& peer : peers) {
+    for (size_t i = 0; i < kStartsPerTurn; ++i) {
+      const auto queued = table_.queued().find(peer);
+      const job::Job* next = queued == table_.queued().end() ? nullptr : places_at(peer).next_of(queued->second);
+      if (next == nullptr) break;
+      start(job::JobId(next->id), now, wall);
     }
   }
-  for (const job::JobId& id : next)
-    if (has_room(*table_.find(id), wall)) start(id, now, wall);
 }
 
 void JobRunner::start(const job::JobId& id, Time now, job::WallTime wall) {
@@ -310,14 +316,17 @@ void JobRunner::deal(Time now, job::WallTime wall) {
     if (!running.pushes()) continue;
     const Bytes left = running.steer.due ? left_of(running.id).value_or(Bytes()) : Bytes();
     senders.push_back({running.number, running.peer, running.turn.service, running.weight, running.most, running.given, running.sent, running.steer.due, left, running.steer.mode});
+    const auto open = open_shares_.find(running.peer);
+    if (running.use.manners == session::Manners::kYields && open != open_shares_.end()) senders.back().open_share = open->second;
   }
-  const std::vector<Rate> rates = shares_.deal(senders, now, wall);
-  auto rate = rates.begin();
+  const auto shares = shares_.deal(senders, now, wall);
+  auto share = shares.begin();
   auto sender = senders.begin();
   for (Running& running : running_) {
     if (!running.pushes()) continue;
-    running.given = *rate++;
-    running.held_to = shares_.held_to(*sender++, senders, gateway_.engine().rate(), wall);
+    running.given = share->rate;
+    running.held_to = share->reason != HoldReason::kNone ? share->reason : shares_.held_to(*sender, senders, gateway_.engine().rate(), wall);
+    ++share, ++sender;
     running.session->limit_rate(*running.transfer, running.given, running.steer.in_bursts);
   }
 }

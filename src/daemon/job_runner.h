@@ -11,6 +11,7 @@
 #include "daemon/job_request.h"
 #include "daemon/job_table.h"
 #include "daemon/link_shares.h"
+#include "daemon/places.h"
 
 #include <algorithm>
 #include <list>
@@ -18,9 +19,6 @@
 #include <optional>
 
 namespace tideway::daemon {
-
-// Of one peer at a time. Jobs of a better class do not wait for those of a lesser one: each class counts those before it alone.
-inline constexpr size_t kRunningPerPeer = 4;
 
 job::Outcome to_outcome(const engine::TransferDone::Outcome& done, const session::CopyNumbers& numbers, Duration took);
 
@@ -55,6 +53,8 @@ class JobRunner {
     shares_.set_ceiling(std::move(peer), ceiling);
     next_deal_ = Time{};
   }
+  // Of the time, that trainings leave the gate of the link to that peer open.
+  void set_open_share(const std::string& peer, double share) { open_shares_[peer] = share; }
   // From the next deal on. What set_ceiling() said is forgotten.
   void take_up(ShareRules rules);
   // What runs is left as it is, and queued, for whoever starts the gateway again.
@@ -118,6 +118,7 @@ class JobRunner {
   void change_carrier(Place place, Time now, job::WallTime wall);
   void start_due(Time now, job::WallTime wall);
   void start_queued(Time now, job::WallTime wall);
+  Places places_at(const std::string& peer) const;
   bool has_room(const job::Job& job, job::WallTime wall) const;
   void stop_paused(Time now, job::WallTime wall);
   void deal(Time now, job::WallTime wall);
@@ -145,6 +146,7 @@ class JobRunner {
   PeerSessions& peers_;
   JobTable& table_;
   LinkShares shares_;
+  std::map<std::string, double, std::less<>> open_shares_;  // by peer, of links with a gate
   std::map<const session::Session*, Bytes> sent_before_;  // at the last measure()
   Time measured_{}, next_deal_{}, turned_at_{};
   Random random_;

@@ -56,6 +56,7 @@ class LinkSampler {
   // Within the last second: who asks once in a while would else see the same moment of each iteration. `view`: of the last look.
   LinkHold hold(size_t link, const api::LinkView& view) const;
   LeftSeen left_seen(size_t link) const { return past_[link].left_seen; }
+  double open_share(size_t link) const { return past_[link].open_share; }
   const LinkSources& sources() const { return sources_; }
 
  private:

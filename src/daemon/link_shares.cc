@@ -11,11 +11,14 @@
 namespace tideway::daemon {
 namespace {
 
-constexpr double kUsesIt = 1.0 / 3;   // of what it had; less, because the gate may have been closed for half of the time
+constexpr double kUsesIt = 1.0 / 3;   // of what it had while its gate was open; less, because that is known as an average of some seconds
+constexpr double kOpenLeast = 0.02;   // a gate that is open for less says nothing of those behind it
 constexpr double kUsesLimit = 0.8;    // a limit counts headers, and what was sent does not
 constexpr double kGrowth = 4;
 constexpr double kNeedMin = 0.05;     // of the capacity, so that who was idle can show that he wants more
 constexpr double kBesideMin = 0.02;   // of the capacity, for what is beside a restore that takes all of it
+constexpr double kShareMin = 0.002;   // of what is dealt out, for each whoever else is there: what passes a closed gate, too
+constexpr double kScant = 0.02;       // of the capacity: who has less, and could use more, is told why
 
 constexpr JobClass class_of(job::Class service) { return static_cast<JobClass>(service); }
 static_assert(class_of(job::Class::kRestore) == JobClass::kRestore && class_of(job::Class::kBestEffort) == JobClass::kBestEffort);
@@ -27,8 +30,9 @@ std::unique_ptr<SchedulePolicy> make_policy(const std::string& name) {
 }
 
 Rate need_of(const Sender& sender, Rate capacity) {
-  if (sender.given.is_unlimited() || sender.sent >= std::min(sender.given, capacity) * kUsesIt) return Rate::unlimited();
-  return std::max(sender.sent * kGrowth, capacity * kNeedMin);
+  const Rate sent = sender.sent * (1 / std::max(sender.open_share, kOpenLeast));
+  if (sender.given.is_unlimited() || sent >= std::min(sender.given, capacity) * kUsesIt) return Rate::unlimited();
+  return std::max(sent * kGrowth, capacity * kNeedMin);
 }
 
 Rate less(Rate from, Rate what) { return from > what ? Rate::bytes_per_second(from.bytes_per_second() - what.bytes_per_second()) : Rate(); }
@@ -80,20 +84,34 @@ HoldReason LinkShares::held_to(const Sender& sender, std::span<const Sender> sen
   return is_used(cap_of(sender.peer, wall), here) ? HoldReason::kTimetable : HoldReason::kNone;
 }
 
-std::vector<Rate> LinkShares::deal(std::span<const Sender> senders, Time now, job::WallTime wall) const {
-  std::vector<Rate> rates;
-  for (const Sender& sender : senders) rates.push_back(std::min(sender.most, class_limit(sender, senders)));
+std::vector<Share> LinkShares::deal(std::span<const Sender> senders, Time now, job::WallTime wall) const {
+  std::vector<Share> shares;
+  for (const Sender& sender : senders) shares.push_back({std::min(sender.most, class_limit(sender, senders))});
   std::set<std::string_view> peers;
   for (const Sender& sender : senders) peers.insert(sender.peer);
   for (const std::string_view peer : peers) {
     const LinkRule* rule = link_to(peer);
     const Rate cap = cap_of(peer, wall), capacity = std::min(rule == nullptr ? cap : rule->capacity, cap);
-    if (!capacity.is_unlimited()) deal_link({peer, capacity, cap}, senders, now, rates);
+    if (!capacity.is_unlimited()) deal_link({peer, capacity, cap}, senders, now, shares);
   }
-  return rates;
+  return shares;
 }
 
-void LinkShares::deal_link(const Link& link, std::span<const Sender> senders, Time now, std::span<Rate> rates) const {
+// As the policy has it, but that nobody has less than kShareMin; the others make room for that.
+Plan LinkShares::plan_with_least(LinkView link, std::span<const JobView> jobs, Time now) const {
+  const Rate least = link.leftover * kShareMin;
+  Plan plan = policy_->plan({now, jobs, std::span(&link, 1)});
+  const auto is_short = [least](const Allowance& one) { return one.mode != Mode::kFair && one.rate < least * 2; };
+  const auto count = std::ranges::count_if(plan.allowances, is_short);
+  if (count == 0) return plan;
+  link.leftover = less(link.leftover, least * static_cast<double>(count));
+  plan = policy_->plan({now, jobs, std::span(&link, 1)});
+  for (size_t i = 0; i < jobs.size(); ++i)
+    if (jobs[i].mode != Mode::kFair) plan.allowances[i].rate = std::max(plan.allowances[i].rate, std::min(least, jobs[i].rate_max));
+  return plan;
+}
+
+void LinkShares::deal_link(const Link& link, std::span<const Sender> senders, Time now, std::span<Share> shares) const {
   std::vector<size_t> here;
   std::vector<JobView> jobs;
   Rate beside;  // taken by those who stand outside the fill
@@ -105,24 +123,27 @@ void LinkShares::deal_link(const Link& link, std::span<const Sender> senders, Ti
     job.deadline = sender.due;
     job.left = sender.left;
     job.weight = static_cast<double>(sender.weight * rules_.class_weights[static_cast<size_t>(sender.service)]);
-    job.rate_max = std::min(rates[i], need_of(sender, link.capacity));
+    job.rate_max = std::min(shares[i].rate, need_of(sender, link.capacity));
     if (job.mode == Mode::kFair) beside = beside + sender.sent;
     here.push_back(i);
     jobs.push_back(job);
   }
   if (here.empty()) return;
-  const LinkView view{.id = LinkId(0), .capacity = link.capacity, .leftover = std::max(less(link.capacity, beside), link.capacity * kBesideMin), .cap = link.capacity};
-  const Plan plan = policy_->plan({now, jobs, std::span(&view, 1)});
+  const auto fair = static_cast<double>(std::ranges::count(jobs, Mode::kFair, &JobView::mode)), others = static_cast<double>(jobs.size()) - fair;
+  const Rate left = std::max(less(link.capacity, beside), link.capacity * kBesideMin);
+  const Plan plan = plan_with_least({.id = LinkId(0), .capacity = link.capacity, .leftover = left, .cap = link.capacity}, jobs, now);
   Rate planned;
   for (size_t i = 0; i < jobs.size(); ++i)
     if (jobs[i].mode != Mode::kFair) planned = planned + plan.allowances[i].rate;
-  const auto fair = static_cast<double>(std::ranges::count(jobs, Mode::kFair, &JobView::mode)), others = static_cast<double>(jobs.size()) - fair;
   const bool is_limit = link.capacity == link.cap;
   const Rate whole = is_limit && fair > 0 ? link.capacity * (1 / fair) : link.capacity;
-  const Rate spare = less(view.leftover, planned) * (is_limit && others > 0 ? 1 / others : 1);
+  const Rate spare = less(left, planned) * (is_limit && others > 0 ? 1 / others : 1);
   for (size_t i = 0; i < here.size(); ++i) {
+    Share& share = shares[here[i]];
     const Rate given = jobs[i].mode == Mode::kFair ? whole : plan.allowances[i].rate + spare;
-    rates[here[i]] = std::min(rates[here[i]], given);
+    if (given < std::min(jobs[i].rate_max, link.capacity * kScant))
+      share.reason = plan.allowances[i].reason == HoldReason::kNone ? HoldReason::kLowerClass : plan.allowances[i].reason;
+    share.rate = std::min(share.rate, given);
   }
 }
 

@@ -55,6 +55,13 @@ struct Sender {
   std::optional<Time> due{};          // at the rate of now
   Bytes left{};                       // of one that is due
   Mode mode = Mode::kScavenge;        // kFair: its deadline allows it to compete
+  double open_share = 1;              // of the time in which it may send, lately: what it sent, it sent then
+};
+
+// What one of them may send, and why that is next to nothing, if it is.
+struct Share {
+  Rate rate;
+  HoldReason reason = HoldReason::kNone;
 };
 
 class LinkShares {
@@ -80,18 +87,21 @@ class LinkShares {
   // Nothing may be sent to that peer now.
   bool is_paused(std::string_view peer, job::WallTime wall) const { return cap_of(peer, wall) == Rate(); }
 
-  // What holds a sender to the rate it has: rate_limit, of itself, its class or the gateway; timetable; or none of them.
+  // What holds a sender to the rate it has, if the deal does not say it: rate_limit, of itself, its class or the gateway; timetable; or none
+  // of them.
   HoldReason held_to(const Sender& sender, std::span<const Sender> senders, Rate gateway, job::WallTime wall) const;
 
   // In the order of the senders. One who uses less than a third of what he had counts with four times that, so that others have
   // the rest; what nobody counts on is open to all, since it is a ceiling and no promise. Where the operator set the limit, all of them
-  // together stay within it.
-  std::vector<Rate> deal(std::span<const Sender> senders, Time now, job::WallTime wall) const;
+  // together stay within it. Nobody gets nothing while anything may be sent: whoever runs holds a session, and its transfer must not end for
+  // silence.
+  std::vector<Share> deal(std::span<const Sender> senders, Time now, job::WallTime wall) const;
 
  private:
   Rate class_limit(const Sender& sender, std::span<const Sender> senders) const;
   struct Link { std::string_view peer; Rate capacity, cap; };
-  void deal_link(const Link& link, std::span<const Sender> senders, Time now, std::span<Rate> rates) const;
+  Plan plan_with_least(LinkView link, std::span<const JobView> jobs, Time now) const;
+  void deal_link(const Link& link, std::span<const Sender> senders, Time now, std::span<Share> shares) const;
 
   ShareRules rules_;
   struct Said { std::optional<Rate> for_good; std::optional<Ceiling> for_a_time; };

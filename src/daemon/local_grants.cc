@@ -40,6 +40,12 @@ Result<LocalGrants> LocalGrants::resolve(const std::vector<LocalGrant>& grants, 
 
 bool LocalGrants::is_privileged(const http::Caller& caller) { return caller.uid == 0 || caller.uid == ::geteuid(); }
 
+Status LocalGrants::allow_class(const http::Caller& caller, job::Class service) {
+  if (service != job::Class::kRestore || is_privileged(caller)) return success();
+  return Error{Fault::kDenied, "the class restore passes the gate that trainings close, so only root and the gateway's own user may give it to a job",
+               "bring a checkpoint back with tideway restore, which needs no class, or take another one"};
+}
+
 std::optional<std::string_view> LocalGrants::rule_for(const http::Caller& caller, std::string_view root, const ObjectName& name, session::GrantOp op) const {
   if (is_privileged(caller)) return kPrivileged;
   const auto found = std::ranges::find_if(rows_, [&](const Row& row) {

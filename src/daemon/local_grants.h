@@ -6,6 +6,7 @@
 // Thread: control.
 #pragma once
 #include "http/exchange.h"
+#include "job/spec.h"
 #include "session/audit_event.h"
 #include "session/copy.h"
 #include "session/grants.h"
@@ -37,6 +38,9 @@ class LocalGrants {
   // The side of a copy that lies here must be granted to whoever asks; the peer judges its own. Errors: denied, usage.
   Status allow(const http::Caller& caller, const session::CopyRequest& request) const;
   static bool is_privileged(const http::Caller& caller);
+  // A restore passes the gate that trainings close, so the word alone could stop them. What POST /v1/restore brings back is one
+  // by itself, for everybody. Errors: denied.
+  static Status allow_class(const http::Caller& caller, job::Class service);
 
  private:
   struct Row {

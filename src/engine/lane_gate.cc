@@ -38,12 +38,13 @@ gate::GateSignal LaneGate::signal(Time now) const {
   gate::GateSignal signal = news_.signal;
   if (now > gates_.plan_until() && signal.closed_until <= now) signal.closed_until = now + kLookPeriod, signal.reason = gate::GateReason::kPlanExpired;
   if (gates_.slots() == nullptr) return signal;
+  const bool is_held = now < signal.closed_until && (signal.reason == gate::GateReason::kHoldout || signal.reason == gate::GateReason::kBudget);
   for (uint64_t slots = news_.board_slots; slots != 0; slots &= slots - 1) {
     const tideway_phase_slot& slot = gates_.slots()[std::countr_zero(slots)];
     const Time until = gate::slot_closed_until(slot, now, gates_.config().ttl_default, gates_.config().ttl_max);
     if (until <= signal.closed_until) continue;
     signal.closed_until = until;
-    signal.reason = gate::GateReason::kTraining;
+    if (!is_held) signal.reason = gate::GateReason::kTraining;
   }
   return signal;
 }

@@ -49,7 +49,7 @@ Beacon read_fields(Reader in) {
 bool is_in_range(const Beacon& beacon) {
   const PhaseEvent& event = beacon.event;
   return event.kind >= PhaseKind::kBegin && event.kind <= PhaseKind::kIteration && event.members > 0 &&
-         event.member < event.members && beacon.sequence > 0 && event.ahead <= kAheadMax;
+         event.member < event.members && beacon.sequence > 0 && event.ahead <= kAheadMax && is_credible(event);
 }
 
 }  // namespace

@@ -30,6 +30,13 @@ struct PhaseEvent {
   PhaseDetails details;
 };
 
+// A begin that strays by more than a fifth of its period is not predicted; such a jitter is in another unit, or a mistake.
+inline constexpr int kPeriodsPerJitter = 5;
+constexpr bool is_credible(const PhaseEvent& event) {
+  const PhaseDetails& details = event.details;
+  return event.kind != PhaseKind::kPredict || details.period == Duration::zero() || details.jitter <= details.period / kPeriodsPerJitter;
+}
+
 // FNV-1a, as the fields of beacons and board slots are wide.
 constexpr uint64_t training_id(std::string_view name) {
   uint64_t hash = 0xcbf2'9ce4'8422'2325;

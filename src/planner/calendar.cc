@@ -22,17 +22,25 @@ std::vector<double> sums_of(std::span<const double> slots) {
   return sums;
 }
 
-struct Slots { std::vector<double> carried, bursts; std::vector<size_t> capped; };
+struct Slots { std::vector<double> carried, bursts, open; std::vector<size_t> capped; };
+
+double open_share(const SlotForecast& slot) {
+  if (slot.capacity == Rate()) return 1;
+  return std::min(1.0, static_cast<double>(slot.leftover.bytes_per_second()) / static_cast<double>(slot.capacity.bytes_per_second()));
+}
 
 Slots read_slots(Time begin, double slack, const std::function<SlotForecast(Time)>& forecast) {
   Slots slots;
   slots.carried.reserve(kSlots);
   slots.bursts.reserve(kSlots);
+  slots.open.reserve(kSlots);
   slots.capped.reserve(kSlots + 1);
   slots.capped.push_back(0);
   for (size_t i = 0; i < kSlots; ++i) {
     const SlotForecast slot = forecast(begin + kSlot * static_cast<int64_t>(i));
-    const Rate rate = std::min(slot.leftover, slot.cap), all = std::min(slot.capacity, slot.cap);
+    const double open = open_share(slot);
+    const Rate rate = std::min(slot.leftover, slot.cap * open), all = std::min(slot.capacity, slot.cap);
+    slots.open.push_back(open);
     slots.carried.push_back(seconds(rate) * (1 - slack));
     slots.bursts.push_back(all > rate ? seconds(all) - seconds(rate) : 0);
     slots.capped.push_back(slots.capped.back() + (slot.cap < slot.leftover ? 1 : 0));
@@ -68,9 +76,12 @@ std::optional<Time> Curve::time_of(Bytes bytes) const {
 }
 
 Calendar::Calendar(Time now, double slack, const std::function<SlotForecast(Time)>& forecast)
-    : begin_(now), leftover_(now, {}), bursts_(now, {}) {
+    : begin_(now), leftover_(now, {}), bursts_(now, {}), open_time_(now, {}) {
   Slots slots = read_slots(now, slack, forecast);
   slots_ = std::move(slots.carried);
+  open_ = slots.open;
+  for (double& open : slots.open) open *= static_cast<double>(kSlot.count());
+  open_time_ = Curve(now, sums_of(slots.open));
   leftover_ = Curve(now, sums_of(slots_));
   bursts_ = Curve(now, sums_of(slots.bursts));
   capped_ = std::move(slots.capped);
@@ -78,9 +89,11 @@ Calendar::Calendar(Time now, double slack, const std::function<SlotForecast(Time
 
 Curve Calendar::under(Rate most) const {
   std::vector<double> slots = slots_;
-  for (double& slot : slots) slot = std::min(slot, seconds(most));
+  for (size_t i = 0; i < slots.size(); ++i) slots[i] = std::min(slots[i], seconds(most) * open_[i]);
   return {begin_, sums_of(slots)};
 }
+
+std::optional<Time> Calendar::time_alone(Bytes bytes, Rate most) const { return open_time_.time_of(Bytes(static_cast<uint64_t>(most.time_for(bytes).count()))); }
 
 Calendar::Binding Calendar::binding_until(Time time) const {
   const auto slots = std::clamp<int64_t>((time - begin_) / kSlot, 0, static_cast<int64_t>(kSlots));
@@ -188,8 +201,8 @@ Admission admit(const Road& road, std::span<const Due> admitted, const Due& want
   made.burst_share = needed.value_or(0);
   const Bytes bursts(static_cast<uint64_t>(std::min(made.burst_share, wanted.hurt_max) * static_cast<double>(road.calendar.bursts().until(wanted.deadline).count())));
   const Bytes before = trial.before(wanted);
-  made.eta = road.calendar.leftover().time_of(before + saturating_sub(wanted.bytes, bursts));
-  if (const Duration alone = wanted.rate_max.time_for(wanted.bytes); made.eta && alone < kAheadMax) made.eta = std::max(*made.eta, road.calendar.begin() + alone);
+  const auto time = road.calendar.leftover().time_of(before + saturating_sub(wanted.bytes, bursts)), alone = road.calendar.time_alone(wanted.bytes, wanted.rate_max);
+  if (time && alone) made.eta = std::max(*time, *alone);
   if (needed && *needed <= wanted.hurt_max) {
     made.answer = *needed > 0 ? Admission::Answer::kFitsAtCost : Admission::Answer::kFits;
     made.slack = made.eta ? std::max(wanted.deadline - *made.eta, Duration::zero()) : Duration::zero();

@@ -21,10 +21,11 @@ inline constexpr Duration kSlot = std::chrono::minutes(1);
 inline constexpr double kSlackDefault = 0.1;  // never plan to all there is
 inline constexpr Duration kAheadMax = std::chrono::hours(366 * 24);  // nobody knows what is later
 
+// A cap holds at each moment, while the leftover is an average: under half of the capacity, half of the time, a quarter passes.
 struct SlotForecast {
   Rate leftover;                    // what is left at that time of day in nine of ten days
   Rate cap = Rate::unlimited();     // of the timetable and the operator
-  Rate capacity = {};               // of the link; what is beyond the leftover, bursts take
+  Rate capacity = {};               // of the link; what is beyond the leftover, bursts take. Zero: not known, and the gate is taken to be open
 };
 
 // What has been carried from the start until when.
@@ -49,8 +50,11 @@ class Calendar {
   const Curve& leftover() const { return leftover_; }
   // What bursts take, of which a job that may hurt trainings has a share.
   const Curve& bursts() const { return bursts_; }
-  // The same leftover for somebody who never sends faster than `most`.
+  // The same leftover for somebody who never sends faster than `most`, at no moment.
   Curve under(Rate most) const;
+  // When so much has been sent by somebody who never sends faster than `most` and else meets nothing but a closed gate; nothing: not
+  // within kAheadMax.
+  std::optional<Time> time_alone(Bytes bytes, Rate most) const;
   Time begin() const { return begin_; }
   // What holds the link back most in the slots before then.
   enum class Binding : uint8_t { kLeftover, kTimetable, kCeiling, kJobs };
@@ -58,8 +62,8 @@ class Calendar {
 
  private:
   const Time begin_;
-  std::vector<double> slots_;        // bytes that each carries
-  Curve leftover_, bursts_;
+  std::vector<double> slots_, open_; // bytes that each carries; the share of it in which the gate is open
+  Curve leftover_, bursts_, open_time_;  // the last one in ns
   std::vector<size_t> capped_;       // slots up to the begin of slot i in which the timetable is the less
 };
 

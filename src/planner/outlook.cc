@@ -51,19 +51,16 @@ std::vector<Bytes> sums_until(std::span<const PlannedJob> jobs) {
   return sums;
 }
 
-Time deadline_at_this_rate(const Calendar& calendar, Time deadline) {
+Time deadline_while_open(const Calendar& calendar, Time deadline, Rate ceiling) {
   const Time now = calendar.begin();
-  const Rate rate = Rate::of(calendar.leftover().until(now + kSlot), kSlot);
-  const Duration takes = rate.time_for(calendar.leftover().until(deadline));
-  return rate == Rate() || takes > deadline - now ? deadline : now + takes;
+  const Duration takes = ceiling.time_for(calendar.leftover().until(deadline));
+  return takes <= Duration::zero() || takes > deadline - now ? deadline : now + takes;
 }
 
 Prospect prospect_of(const Forecasts& forecasts, const PlannedJob& job, Bytes until) {
   const auto when = [&](const Calendar& calendar) {
-    auto time = calendar.leftover().time_of(until);
-    const Duration alone = job.rate_max.time_for(job.left);
-    if (time && alone < kAheadMax) time = std::max(*time, calendar.begin() + alone);
-    return time;
+    const auto time = calendar.leftover().time_of(until), alone = calendar.time_alone(job.left, job.rate_max);
+    return time && alone ? std::optional(std::max(*time, *alone)) : std::nullopt;
   };
   Prospect made{when(forecasts.usual), when(forecasts.low), {}};
   if (!job.deadline || job.left == Bytes()) return made;

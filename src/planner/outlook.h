@@ -31,8 +31,9 @@ struct Forecasts {
 // In the order of the jobs: what crosses the link until each is done, itself included.
 std::vector<Bytes> sums_until(std::span<const PlannedJob> jobs);
 
-// A deadline for somebody who sends as fast as now all the time: earlier than the real one by as much as less is left until then.
-Time deadline_at_this_rate(const Calendar& calendar, Time deadline);
+// A deadline for somebody who may send at `ceiling`, the most that passes now, and would at all times: earlier than the real one by as much as the
+// gate is shut until then, or less is left later. What it needs on average until then is what it needs of each moment in which the gate is open.
+Time deadline_while_open(const Calendar& calendar, Time deadline, Rate ceiling);
 
 struct Prospect {
   std::optional<Time> eta, latest;   // as usual, and in nine of ten days no later; nothing: not within a year

@@ -15,7 +15,10 @@ constexpr uint16_t kSeenMember = UINT16_MAX;  // of bursts that counters show: n
 SiteLoop::SiteLoop(SiteLoopConfig config)
     : config_(std::move(config)), bursts_(config_.bursts), board_bursts_(config_.trainings.size()), was_bursting_(config_.trainings.size()),
       maybe_ended_(config_.trainings.size()), told_(config_.trainings.size()), links_(config_.bursts.link_sites.size()) {
-  for (const TrainingRules& rules : config_.trainings) watches_.emplace_back(rules);
+  for (TrainingRules rules : config_.trainings) {
+    rules.guard_max = config_.bursts.ttl_max;
+    watches_.emplace_back(rules);
+  }
 }
 
 // ---- words in ------------------------------------------------------------------------------------------------------
@@ -44,7 +47,10 @@ void SiteLoop::on_board_end(Time at, size_t training) {
   settle(at, PhaseOrigin::kBoard, TrainingWatch::End::kSaid);
 }
 
-void SiteLoop::on_board_prediction(Time begin, size_t training) { watches_[training].on_prediction({begin, {}}); }
+// Anything may stand on the board.
+void SiteLoop::on_board_prediction(Time now, Time begin, size_t training) {
+  if (begin - now <= gate::kAheadMax) watches_[training].on_prediction({begin, {}});
+}
 
 void SiteLoop::on_counted(size_t training, CounterWatch& watch, const CounterWatch::Sample& sample) {
   const CounterWatch::Edge edge = watch.on_sample(sample);  // first: the time of the edge is that of the one before until then
@@ -151,11 +157,9 @@ gate::GateSignal SiteLoop::signal(Time now, size_t link) const {
     if (std::ranges::count(links_of(i), link) == 0) continue;
     const TrainingWatch::Ask ask = watches_[i].ask(now);
     signal.period = std::max(signal.period, ask.period);
-    if (ask.closed_until > signal.closed_until) {
-      // While it communicates, that is the reason, however long bulk is held after it.
-      if (now >= signal.closed_until) signal.reason = ask.reason, signal.training = static_cast<uint16_t>(i);
-      signal.closed_until = ask.closed_until;
-    }
+    // In a burst, too: what is let in for a deadline while one communicates would be in what is measured.
+    if (now < ask.closed_until) signal.reason = ask.reason, signal.training = static_cast<uint16_t>(i);
+    signal.closed_until = std::max(signal.closed_until, ask.closed_until);
     if (ask.guard_until > now && ask.guard_from < signal.guard_from) signal.guard_from = ask.guard_from, signal.guard_until = ask.guard_until;
   }
   return signal;

@@ -45,7 +45,7 @@ class SiteLoop {
   // begins and ends.
   void on_board_begin(Time at, size_t training);
   void on_board_end(Time at, size_t training);
-  void on_board_prediction(Time begin, size_t training);
+  void on_board_prediction(Time now, Time begin, size_t training);
   void on_counters(size_t training, CounterWatch::Edge edge, Time at, Time now);
   void on_counted(size_t training, CounterWatch& watch, const CounterWatch::Sample& sample);  // what the watch makes of it
   void on_bulk(size_t link, Bytes sent);

@@ -85,7 +85,8 @@ void TrainingWatch::on_burst_begin(Time at, PhaseOrigin origin) {
   const std::optional<Time> before = std::exchange(begin_, at);
   const std::optional<Duration> burst = std::exchange(burst_, std::nullopt), reported = std::exchange(reported_, std::nullopt);
   const InterferenceBudget::Kind kind = std::exchange(kind_, InterferenceBudget::Kind::kHoldout);
-  if (gaps_.end && Rate::of(bulk_, std::max(at - *gaps_.end, Duration(1))) > kBulkLeast) kind_ = InterferenceBudget::Kind::kWithBulk;
+  const bool had_bulk = gaps_.end && Rate::of(bulk_, std::max(at - *gaps_.end, Duration(1))) > kBulkLeast, was_held = at < held_until_;
+  if (had_bulk && !was_held) kind_ = InterferenceBudget::Kind::kWithBulk;
   if (burst) burst_usual_ = burst_usual_ == Duration::zero() ? *burst : burst_usual_ + (*burst - burst_usual_) / kUsualOver;
   was_locked_ |= lock(at) == Lock::kLocked;
   if (!before || !burst || !was_locked_ || at - *before > kSilentPeriods * period) return;
@@ -134,9 +135,10 @@ TrainingWatch::Ask TrainingWatch::ask(Time now) const {
   if (now < held_until_) ask.closed_until = held_until_, ask.reason = held_for_;
   const auto next = expected(now);
   if (!next || next->begin == kNever) return ask;
-  const Duration stray = kGuardSigmas * next->sigma;
-  ask.guard_from = next->begin - budget_.tightness().guard - stray;
-  ask.guard_until = next->begin + stray + (next->lasts > Duration::zero() ? next->lasts : told_ ? kLateLeast : kSeenAfter);
+  const Duration told_most = ask.period > Duration::zero() ? ask.period / gate::kPeriodsPerJitter : rules_.guard_max;
+  const Duration stray = std::min(kGuardSigmas * next->sigma, told_ ? told_most : Duration::max());
+  ask.guard_from = next->begin - std::min(budget_.tightness().guard + stray, rules_.guard_max / 2);
+  ask.guard_until = std::min(next->begin + stray + (next->lasts > Duration::zero() ? next->lasts : told_ ? kLateLeast : kSeenAfter), ask.guard_from + rules_.guard_max);
   ask.is_awaited = next->lasts == Duration::zero();
   return ask;
 }

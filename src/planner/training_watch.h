@@ -12,6 +12,7 @@
 // Thread: beacon. Pure.
 #pragma once
 #include "gate/gate.h"
+#include "gate/phase_event.h"
 #include "planner/interference_budget.h"
 #include "planner/phase_predictor.h"
 
@@ -27,6 +28,7 @@ struct TrainingRules {
   Duration period_hint{};
   BudgetConfig budget{.configured = {.guard = std::chrono::milliseconds(2)}};
   enum class Counters : uint8_t { kNone, kWatched } counters = Counters::kNone;
+  Duration guard_max = std::chrono::seconds(60);  // what is expected holds bulk for no longer than what is announced may
 };
 
 class TrainingWatch {
@@ -41,7 +43,8 @@ class TrainingWatch {
   // So many pauses in a row, or twice as many as there were before the long gap came back; after more of them it was a silence, and
   // no gap between iterations. After kPausesMost it is forgotten.
   static constexpr size_t kPausesFree = 4, kPausesMost = 24;
-  // Below it bulk was not there, and the burst is as good as one of a hold-out.
+  // Below it bulk was not there, and the burst is as good as one of a hold-out. Of a gap that was held it says nothing: at some Gbit/s the trickle alone
+  // is more.
   static constexpr Rate kBulkLeast = Rate::bytes_per_second(1'000'000);
 
   explicit TrainingWatch(const TrainingRules& rules);
@@ -59,7 +62,7 @@ class TrainingWatch {
     seen_gaps_.end = at;
     seen_begin_.reset();
   }
-  // It is going to begin then; `sigma` zero: not told.
+  // It is going to begin then; `sigma` zero: not told. Of one that is told no more counts than makes a guard of a fifth of the period on either side.
   struct Expected { Time begin; Duration sigma, lasts{}; };  // `lasts`: guard all of it; zero: its begin will be heard of
   void on_prediction(const Expected& expected) { told_ = expected; }
   void on_iteration(Duration length) { reported_ = length; }

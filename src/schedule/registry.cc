@@ -48,6 +48,9 @@ Rate needed(const JobView& job, Time now) {
   return std::min(job.rate_max, Rate::of(job.left, *job.deadline - now));
 }
 
+// Of what is left, shared out by class among all: deadlines that need everything may go on for hours. Well within the slack that is planned with.
+constexpr double kBesideDeadlines = 0.02;
+
 class Deadline final : public SchedulePolicy {
  public:
   Plan plan(const Situation& situation) const override {
@@ -56,6 +59,7 @@ class Deadline final : public SchedulePolicy {
       std::iota(order.begin(), order.end(), size_t{0});
       std::ranges::stable_sort(order, {}, [&](size_t i) { return share.jobs[i]->deadline.value_or(kNever); });
       Rate available = share.available;
+      const Rate beside = take(available, available * kBesideDeadlines);
       std::vector<Rate> rates(share.jobs.size());
       for (const size_t i : order) rates[i] = take(available, needed(*share.jobs[i], share.now));
       std::vector<Wish> wishes;
@@ -65,7 +69,7 @@ class Deadline final : public SchedulePolicy {
                                                       : Rate::bytes_per_second(job.rate_max.bytes_per_second() - rates[i].bytes_per_second());
         wishes.push_back({job.job_class, job.weight, more});
       }
-      const std::vector<Rate> rest = fill(wishes, {share.link.capacity, available});
+      const std::vector<Rate> rest = fill(wishes, {share.link.capacity, available + beside});
       for (size_t i = 0; i < rates.size(); ++i) rates[i] = rates[i] + rest[i];
       return rates;
     });

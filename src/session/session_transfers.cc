@@ -148,16 +148,16 @@ void Session::on_slot_opened(const engine::SlotOpened& opened) {
   send(*accepted);
 }
 
-// What the lanes may send is what their transfers may, together.
+// What the lanes may send is what their transfers may, together; where that is nothing, nothing.
 void Session::set_ceiling() {
-  Rate sum, in_bursts;
+  std::optional<Rate> sum;
+  Rate in_bursts;
   for (const auto& [id, transfer] : by_id_) {
     if (transfer->role != Role::kSource || !transfer->slot) continue;
-    sum = sum + std::min(transfer->rate_max, transfer->rate_own);
+    sum = sum.value_or(Rate()) + std::min(transfer->rate_max, transfer->rate_own);
     in_bursts = in_bursts + transfer->in_bursts;
   }
-  if (sum == Rate()) return;
-  lanes_.set_ceiling(sum, in_bursts);
+  if (sum) lanes_.set_ceiling(*sum, in_bursts);
 }
 
 void Session::limit_rate(Transfer& transfer, Rate rate, Rate in_bursts) {

@@ -225,6 +225,8 @@ if [ "$(id -u)" -eq 0 ] && command -v setpriv > /dev/null; then
     sleep 0.05
   done
   stranger POST /v1/checkpoints "${wanted/step-1/step-2},\"pin\":\"not-yours\"}" | grep -q '^403 .*"code":"denied"' || fail "a pin that is in use was given to a stranger"; pass
+  stranger POST /v1/jobs '{"sources":["data:shared"],"destination":"wisconsin:data/urgent","class":"restore"}' | grep -q '^403 .*passes the gate' || fail "a stranger's job passes the gate"; pass
+  stranger PATCH "/v1/jobs/$job" '{"class":"restore"}' | grep -q '^403 .*passes the gate' || fail "a stranger's job passes the gate later"; pass
 fi
 
 # ---- a step that is saved again behind a roll-back ------------------------------------------------------------------------------

@@ -27,6 +27,13 @@ ask POST /v1/jobs '{"sources":["wisconsin:data/large"],"destination":"data:back"
 grep -q '^400 .*"code":"unsupported".*not for this gateway' "$work/pull" || fail "a promise for a peer: $(cat "$work/pull")"; pass
 refuses 2 usage "more often" tideway submit --every 30m --rpo 30m "$here/small" wisconsin:data/every
 absent "$there/large"
+# A restore goes before it, and nobody knows yet how much that is: it waits for one of three sessions.
+restores=()
+for i in 1 2 3; do restores+=("$(tideway submit --class restore --bwlimit 1Mbit "$here/small" "wisconsin:data/restore-$i")"); done
+restores+=("$(ask POST /v1/jobs '{"sources":["data:small"],"destination":"wisconsin:data/restore-4","class":"restore","weight":2}' | grep -o '"id":"[0-9a-f]*"' | head -n 1 | cut -d '"' -f 4)")
+tideway submit --dry-run --deadline 2m "$here/large" wisconsin:data/large > "$work/vague" || fail "two minutes are enough: $(cat "$work/vague")"
+grep -q "^confidence  *low$" "$work/vague" || fail "nobody knows what goes before it: $(cat "$work/vague")"; pass
+for job in "${restores[@]}"; do tideway jobs cancel "$job" > /dev/null; done
 
 # ---- a deadline goes first -----------------------------------------------------------------------------------------------
 slow=$(tideway submit --class checkpoint "$here/large" wisconsin:data/plain)

@@ -75,6 +75,16 @@ becomes "$job" running
 tideway jobs set "$job" --bwlimit 4Gbit > /dev/null
 tideway jobs watch -q "$job"
 same_tree "$tree" "$there/paused"
+job=$(tideway submit --bwlimit 40Mbit "$tree" wisconsin:data/ranked)
+gets_going "$job"
+tideway jobs set "$job" --class checkpoint --weight 3 > /dev/null
+ask GET "/v1/jobs/$job" | grep -q '"class":"checkpoint".*"weight":3' || fail "it has no other rank: $(ask GET "/v1/jobs/$job")"; pass
+tideway schedule show | grep -q "^$job .*checkpoint.*weight 3" || fail "it is not planned with another rank: $(tideway schedule show)"; pass
+refuses 2 usage "best-effort" tideway jobs set "$job" --class urgent
+tideway bwlimit --job "$job" | grep -q '^40' || fail "its rate is not shown: $(tideway bwlimit --job "$job")"; pass
+tideway bwlimit --job "$job" 4Gbit > /dev/null
+tideway jobs watch -q "$job"
+same_tree "$tree" "$there/ranked"
 head -c 4000000 /dev/urandom > "$here/small"
 began=$(($(date +%s%N) / 1000000))
 job=$(tideway submit --bwlimit 20Mbit "$here/small" wisconsin:data/limited)

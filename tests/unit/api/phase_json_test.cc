@@ -50,6 +50,7 @@ TEST(PhaseJson, NamesTheFieldThatIsWrong) {
       {R"({"training":"llm7","kind":"begin","source":"a"})", "seq"},
       {R"({"training":"llm7","kind":"predict"})", "ahead_us"},
       {R"({"training":"llm7","kind":"predict","ahead_us":3600000001})", "ahead_us"},
+      {R"({"training":"llm7","kind":"predict","ahead_us":5,"period_us":1000000,"jitter_us":5000000})", "jitter_us"},
       {R"({"training":"llm7","kind":"iteration"})", "duration_us"},
   };
   for (const Row& row : kTable) {

@@ -28,7 +28,7 @@ Sender greedy(uint64_t number, Class service, uint32_t weight = 1) {
 
 std::vector<double> deal(const ShareRules& rules, std::vector<Sender> senders, job::WallTime wall = kMonday) {
   std::vector<double> shares;
-  for (const Rate rate : LinkShares(rules).deal(senders, kDealtAt, wall)) shares.push_back(in_mbit(rate));
+  for (const Share& share : LinkShares(rules).deal(senders, kDealtAt, wall)) shares.push_back(in_mbit(share.rate));
   return shares;
 }
 
@@ -88,13 +88,26 @@ TEST(LinkShares, KeepWhoStillUsesAThird) {
   EXPECT_GT(deal(gigabit(), {gated, greedy(2, Class::kBestEffort)})[0], 900);
 }
 
+// What a job sends in the fifth of the time in which its gate is open was compared with what it may send all the time.
+TEST(LinkShares, KeepWhoUsesAllOfTheTimeInWhichItsGateIsOpen) {
+  Sender gated = greedy(1, Class::kCheckpoint), other = greedy(2, Class::kBestEffort);
+  gated.open_share = other.open_share = 0.2;
+  for (int second = 0; second < 6; ++second) {
+    const auto rates = LinkShares(gigabit()).deal(std::vector{gated, other}, kDealtAt + seconds(second), kMonday);
+    gated.given = rates[0].rate, gated.sent = gated.given * 0.2;
+    other.given = rates[1].rate, other.sent = other.given * 0.2;
+  }
+  EXPECT_GT(in_mbit(gated.given), 900);
+  EXPECT_LT(in_mbit(other.given), 100);
+}
+
 TEST(LinkShares, OpenUpForAJobThatWakes) {
   Sender idle = greedy(1, Class::kCheckpoint);
   idle.given = mbit(900);
   for (int second = 0; second < 6; ++second) {
     const auto rates = LinkShares(gigabit()).deal(std::vector{idle, greedy(2, Class::kBestEffort)}, kDealtAt + seconds(second), kMonday);
-    idle.given = rates[0];
-    idle.sent = rates[0];  // from now on it takes all it gets
+    idle.given = rates[0].rate;
+    idle.sent = rates[0].rate;  // from now on it takes all it gets
   }
   EXPECT_GT(in_mbit(idle.given), 900);
 }
@@ -132,6 +145,27 @@ TEST(LinkShares, GiveWhatIsDueWhatItNeedsBeforeBetterClasses) {
   EXPECT_FALSE(LinkShares(rules).keeps_deadlines());
   due.mode = Mode::kScavenge;
   EXPECT_LT(deal(rules, {due, greedy(2, Class::kCheckpoint)})[0], 100);
+}
+
+// It had nothing, which the session took for no limit at all, and nobody said why.
+TEST(LinkShares, LeaveALittleToThoseBesideOneThatIsLateAndSayWhy) {
+  for (const char* policy : {"deadline", "fifo"}) {
+    ShareRules rules = gigabit();
+    rules.policy = policy;
+    Sender late = greedy(1, Class::kStaging);
+    late.due = kDealtAt - seconds(10);
+    late.left = Bytes(500'000'000);
+    const auto shares = LinkShares(rules).deal(std::vector{late, greedy(2, Class::kStaging), greedy(3, Class::kBestEffort)}, kDealtAt, kMonday);
+    EXPECT_GT(in_mbit(shares[0].rate), 900) << policy;
+    EXPECT_EQ(shares[0].reason, HoldReason::kNone);
+    Rate sum;
+    for (const Share& share : shares) {
+      EXPECT_GE(in_mbit(share.rate), 1) << policy;
+      sum = sum + share.rate;
+    }
+    EXPECT_LE(in_mbit(sum), 1010) << policy;
+    EXPECT_EQ(shares[2].reason, HoldReason::kLowerClass) << policy;
+  }
 }
 
 TEST(LinkShares, KeepAClassWithinItsRate) {
@@ -196,7 +230,7 @@ TEST(LinkShares, ObeyWhatTheOperatorSaysUnderWayUntilItEnds) {
   const auto given = [&](std::string_view peer, job::WallTime wall) {
     Sender sender = greedy(1, Class::kCheckpoint);
     sender.peer = peer;
-    return in_mbit(shares.deal(std::vector{sender}, kDealtAt, wall)[0]);
+    return in_mbit(shares.deal(std::vector{sender}, kDealtAt, wall)[0].rate);
   };
   shares.set_ceiling("wisconsin", {mbit(80), kMonday + std::chrono::hours(1)});
   shares.set_ceiling("ohio", {mbit(30)});

@@ -53,6 +53,15 @@ TEST(LocalGrants, WhoMayWriteMayNotReplace) {
   EXPECT_TRUE(replaces.value().allow(nobody, request).ok());
 }
 
+// It passes the gate, so with that word anybody could stop a training.
+TEST(LocalGrants, TheClassRestoreIsForThePrivileged) {
+  const http::Caller nobody{kNobody, kNobody, {}};
+  EXPECT_EQ(LocalGrants::allow_class(nobody, job::Class::kRestore).error().fault, Fault::kDenied);
+  for (const job::Class service : {job::Class::kCheckpoint, job::Class::kStaging, job::Class::kBestEffort}) EXPECT_TRUE(LocalGrants::allow_class(nobody, service).ok());
+  EXPECT_TRUE(LocalGrants::allow_class({0, 0, {}}, job::Class::kRestore).ok());
+  EXPECT_TRUE(LocalGrants::allow_class({::geteuid(), 0, {}}, job::Class::kRestore).ok());
+}
+
 TEST(LocalGrants, RootAndTheGatewaysOwnUserNeedNone) {
   const LocalGrants none;
   EXPECT_TRUE(none.rule_for({0, 0, {}}, "ckpt", {}, GrantOp::kWrite));

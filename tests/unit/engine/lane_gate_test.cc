@@ -127,6 +127,20 @@ TEST_F(LaneGateTest, AnotherLinksBurstIsNotOurs) {
   EXPECT_TRUE(gate.is_open());
 }
 
+// What a deadline may take of a burst passes for that reason.
+TEST_F(LaneGateTest, ABurstOnTheBoardTakesNoHoldoutsReason) {
+  std::array<tideway_phase_slot, TIDEWAY_PHASE_SLOTS> slots{};
+  gates.show_board(slots.data());
+  slots[5].state = TIDEWAY_PHASE_BURST;
+  slots[5].begin_ns = static_cast<uint64_t>(at(1).time_since_epoch().count());
+  gates.word(1).write({{.closed_until = at(50), .reason = GateReason::kHoldout}, uint64_t{1} << 5, 0, {}});
+  gate.turn(at(2), {});
+  EXPECT_EQ(gate.gate().reason, GateReason::kHoldout);
+  gate.turn(at(51), {});
+  EXPECT_EQ(gate.gate().state, GateState::kClosed);
+  EXPECT_EQ(gate.gate().reason, GateReason::kTraining) << "the hold is over";
+}
+
 TEST_F(LaneGateTest, ASlotOfTheBoardClosesItWithoutAWord) {
   std::array<tideway_phase_slot, TIDEWAY_PHASE_SLOTS> slots{};
   gates.show_board(slots.data());

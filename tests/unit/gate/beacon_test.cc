@@ -98,6 +98,13 @@ TEST(Beacon, RefusesWhatNoTrainerMeans) {
   beacon.event.kind = PhaseKind::kPredict;
   beacon.event.ahead = std::chrono::hours(2);
   EXPECT_EQ(read(write_beacon(beacon, key())).fate, BeaconFate::kRange);
+  beacon.event.ahead = std::chrono::seconds(1);
+  beacon.event.details.jitter = beacon.event.details.period / 5;
+  EXPECT_EQ(read(write_beacon(beacon, key())).fate, BeaconFate::kTaken);
+  beacon.event.details.jitter += std::chrono::microseconds(1);
+  EXPECT_EQ(read(write_beacon(beacon, key())).fate, BeaconFate::kRange);
+  beacon.event.kind = PhaseKind::kBegin;  // which guards nothing
+  EXPECT_EQ(read(write_beacon(beacon, key())).fate, BeaconFate::kTaken);
 }
 
 TEST(BeaconKeys, AreALineEachWithAnIdInFront) {

@@ -31,7 +31,18 @@ TEST(Calendar, CarriesWhatItsSlotsCarryWeekAfterWeek) {
   EXPECT_EQ(calendar.leftover().time_of(Bytes(86'400ULL * 20 * 900'000)), kNow + 24h * 20);
   EXPECT_FALSE(calendar.leftover().time_of(Bytes(1ULL << 60)));
   EXPECT_EQ(calendar.bursts().until(kNow + 90s), Bytes(90'000'000));
-  EXPECT_EQ(calendar.under(Rate::bytes_per_second(10'000)).until(kNow + 90s), Bytes(900'000));
+}
+
+TEST(Calendar, CarriesOfACapWhatPassesWhileTheGateIsOpen) {
+  EXPECT_EQ(steady().under(Rate::bytes_per_second(10'000)).until(kNow + 90s), Bytes(450'000));  // bursts take half of the time
+  EXPECT_EQ(steady().time_alone(Bytes(450'000), Rate::bytes_per_second(10'000)), kNow + 90s);
+  EXPECT_EQ(steady().time_alone(Bytes(450'000), Rate::unlimited()), kNow);
+  EXPECT_FALSE(steady().time_alone(Bytes(1), Rate()));
+  const auto capped = [](Rate capacity) { return Calendar(kNow, 0, [=](Time) { return SlotForecast{kLeftover, kLeftover, capacity}; }); };
+  EXPECT_EQ(capped(kLeftover * 2).leftover().until(kNow + 90s), Bytes(45'000'000));
+  EXPECT_EQ(capped(kLeftover * 2).bursts().until(kNow + 90s), Bytes(45'000'000));
+  EXPECT_EQ(capped(kLeftover).leftover().until(kNow + 90s), Bytes(90'000'000)) << "no training crosses it";
+  EXPECT_EQ(capped(Rate()).leftover().until(kNow + 90s), Bytes(90'000'000)) << "nobody knows of any";
 }
 
 TEST(Calendar, CarriesNothingWhereNothingIsLeft) {
@@ -86,14 +97,14 @@ TEST(Admission, NamesTheTimetableWhereThatIsWhatBinds) {
 TEST(Admission, KeepsToTheCeilingsOfTheJobAndOfItsClass) {
   const Calendar calendar = steady();
   Due wanted{kNow + 100s, Bytes(50'000'000)};
-  wanted.rate_max = Rate::bytes_per_second(400'000);
+  wanted.rate_max = Rate::bytes_per_second(800'000);  // while the gate is open, which is half of the time
   const Admission slow = admit_on(calendar, {}, wanted);
   EXPECT_EQ(slow.answer, Answer::kDoesNotFit);
   EXPECT_EQ(slow.binding, Calendar::Binding::kCeiling);
   EXPECT_NEAR(static_cast<double>((*slow.earliest - kNow).count()) / 1e9, 125, 2);
   wanted.rate_max = Rate::unlimited();
   Road road{.calendar = calendar, .ahead = {}};
-  road.class_rates[static_cast<size_t>(JobClass::kStaging)] = Rate::bytes_per_second(600'000);
+  road.class_rates[static_cast<size_t>(JobClass::kStaging)] = Rate::bytes_per_second(1'200'000);
   EXPECT_EQ(admit(road, {}, wanted).answer, Answer::kFits);
   const std::vector<Due> same = {{kNow + 90s, Bytes(20'000'000)}}, other = {{kNow + 90s, Bytes(20'000'000), JobClass::kCheckpoint}};
   EXPECT_EQ(admit(road, same, wanted).answer, Answer::kDoesNotFit);

@@ -74,12 +74,17 @@ TEST(Outlook, TellsTheTimeAsUsualAndInNineOfTenDays) {
   EXPECT_EQ(prospect_of({none, none}, job, Bytes(45'000)).escalation.risk, Risk::kDeadlineAtRisk);
 }
 
-TEST(Outlook, BringsADeadlineForwardWhenLessIsLeftLater) {
+TEST(Outlook, BringsADeadlineForwardAsFarAsTheGateIsShutOrLessIsLeftLater) {
+  constexpr Rate kCeiling = Rate::bytes_per_second(1000);
   const Calendar paused(kBegin, 0, [](Time at) { return SlotForecast{Rate::bytes_per_second(at < kBegin + 1h ? 1000 : 0)}; });
-  EXPECT_EQ(deadline_at_this_rate(paused, kBegin + 10h), kBegin + 1h);
-  EXPECT_EQ(deadline_at_this_rate(carrying(1000), kBegin + 10h), kBegin + 10h);
+  EXPECT_EQ(deadline_while_open(paused, kBegin + 10h, kCeiling), kBegin + 1h);
+  EXPECT_EQ(deadline_while_open(carrying(1000), kBegin + 10h, kCeiling), kBegin + 10h);
+  EXPECT_EQ(deadline_while_open(carrying(600), kBegin + 10h, kCeiling), kBegin + 6h) << "the gate is open for six tenths of the time";
   const Calendar better(kBegin, 0, [](Time at) { return SlotForecast{Rate::bytes_per_second(at < kBegin + 1h ? 0 : 1000)}; });
-  EXPECT_EQ(deadline_at_this_rate(better, kBegin + 10h), kBegin + 10h);
+  EXPECT_EQ(deadline_while_open(better, kBegin + 10h, kCeiling), kBegin + 9h);
+  EXPECT_EQ(deadline_while_open(carrying(1000), kBegin + 10h, kCeiling * 0.1), kBegin + 10h) << "the ceiling is lifted later";
+  EXPECT_EQ(deadline_while_open(carrying(0), kBegin + 10h, kCeiling), kBegin + 10h);
+  EXPECT_EQ(deadline_while_open(carrying(1000), kBegin - 1h, kCeiling), kBegin - 1h);
 }
 
 }  // namespace

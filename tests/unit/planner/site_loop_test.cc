@@ -42,7 +42,7 @@ class Site {
     for (const Time until = now + time; now < until;) {
       now += milliseconds(10);
       loop.on_time(now);
-      if (has_bulk && !is_closed()) loop.on_bulk(0, Bytes(1'000'000));
+      if (has_bulk) loop.on_bulk(0, is_closed() ? trickle : Bytes(1'000'000));
     }
   }
   bool is_closed(size_t link = 0) const { return now < loop.signal(now, link).closed_until; }
@@ -74,6 +74,7 @@ class Site {
     return kinds;
   }
   bool has_bulk = true;
+  Bytes trickle{};  // of a step
 };
 
 TEST(SiteLoop, AnnouncedBurstsCloseTheirLinkAndNeedNoGuard) {
@@ -265,6 +266,34 @@ TEST(SiteLoop, AWordAheadIsGuardedAndOneThatWasWrongIsAMiss) {
   EXPECT_EQ(site.loop.signal(site.now, 0).guard_from, kNever);
 }
 
+// Bulk was held at once, and until three and a half hours after the begin.
+TEST(SiteLoop, APredictionOfAnyJitterGuardsForNoLongerThanABurstMayLast) {
+  const gate::PhaseDetails wild{.bytes = {}, .duration = {}, .period = {}, .jitter = std::chrono::microseconds(UINT32_MAX), .ttl = {}};
+  Site site;
+  site.say(PhaseKind::kPredict, wild, std::chrono::minutes(10));
+  EXPECT_FALSE(site.is_guarded());
+  gate::GateSignal signal = site.loop.signal(site.now, 0);
+  EXPECT_EQ(signal.guard_until - signal.guard_from, std::chrono::seconds(60));
+  EXPECT_EQ(signal.guard_from, site.now + std::chrono::minutes(10) - std::chrono::seconds(30));
+  // Nanoseconds, where microseconds are asked for: the period is known, and most of a gap stays.
+  Site known;
+  known.has_bulk = false;
+  for (int i = 0; i < 8; ++i) known.iterate();
+  known.say(PhaseKind::kPredict, {.bytes = {}, .duration = {}, .period = {}, .jitter = std::chrono::seconds(5), .ttl = {}}, milliseconds(500));
+  signal = known.loop.signal(known.now, 0);
+  EXPECT_NEAR(static_cast<double>((signal.guard_from - known.now).count()), 300e6, 10e6);
+  EXPECT_NEAR(static_cast<double>((signal.guard_until - known.now).count()), 700e6, 10e6);
+}
+
+TEST(SiteLoop, APredictionOnTheBoardThatIsTooFarAheadIsNone) {
+  Site site;
+  site.loop.on_board_prediction(site.now, kNever - milliseconds(1), 0);
+  site.loop.on_board_prediction(site.now, site.now + gate::kAheadMax + milliseconds(1), 0);
+  EXPECT_EQ(site.loop.signal(site.now, 0).guard_from, kNever);
+  site.loop.on_board_prediction(site.now, site.now + std::chrono::minutes(1), 0);
+  EXPECT_NE(site.loop.signal(site.now, 0).guard_from, kNever);
+}
+
 TEST(SiteLoop, TheBoardIsAsGoodAsAWord) {
   Site site;
   for (int i = 0; i < 8; ++i) {
@@ -293,6 +322,31 @@ TEST(SiteLoop, HoldsBulkForOneIterationOfFiftyAndMeasures) {
   EXPECT_EQ(held, 5);
   ASSERT_TRUE(site.llm().budget().inflation());
   EXPECT_NEAR(*site.llm().budget().inflation(), 0, 0.001);
+}
+
+// The burst of a hold-out is what is measured, so nothing may be let into it either.
+TEST(SiteLoop, AHoldoutLastsThroughItsBurst) {
+  Site site;
+  for (int i = 0; i < 100 && !site.is_closed(); ++i) site.iterate();
+  ASSERT_EQ(site.reason(), GateReason::kHoldout);
+  site.say(PhaseKind::kBegin);
+  site.pass(milliseconds(390));
+  EXPECT_TRUE(site.is_closed());
+  EXPECT_EQ(site.reason(), GateReason::kHoldout);
+  site.say(PhaseKind::kEnd);
+  EXPECT_FALSE(site.is_closed());
+  site.pass(milliseconds(600));
+  site.say(PhaseKind::kBegin);
+  EXPECT_EQ(site.reason(), GateReason::kTraining);
+}
+
+// What passes a closed gate of a fast link is more than 1 MB/s, so no iteration was ever without bulk.
+TEST(SiteLoop, MeasuresOnAFastLinkWhoseTrickleIsMoreThanSlowBulk) {
+  Site site;
+  site.trickle = Bytes(25'000);  // 2.5 MB/s, of 10 Gbit/s
+  for (int i = 0; i < 270; ++i) site.iterate(milliseconds(10));
+  ASSERT_TRUE(site.llm().budget().inflation());
+  EXPECT_NEAR(*site.llm().budget().inflation(), 0.01, 0.002);
 }
 
 TEST(SiteLoop, TightensAndPausesWhenBulkCostsTooMuch) {

@@ -103,8 +103,9 @@ TEST(Deadline, GivesEachDeadlineWhatItNeedsBeforeAnythingElse) {
   EXPECT_GT(made.allowances[2].rate, 130_Mbit);
   // Too much for the link: the earliest first.
   const Plan tight = plan("deadline", jobs, link(410));
-  EXPECT_EQ(tight.allowances[1].rate, 400_Mbit);
-  EXPECT_EQ(tight.allowances[0].rate, 10_Mbit);
+  EXPECT_GE(tight.allowances[1].rate, 400_Mbit);
+  EXPECT_LT(tight.allowances[0].rate, 10_Mbit);
+  EXPECT_GT(tight.allowances[2].rate, 1_Mbit) << "it never starves";
 }
 
 TEST(Policies, AreFoundByName) {
@@ -180,13 +181,17 @@ TEST(Policies, HoldTheirPromisesForAnySituation) {
   }
 }
 
-TEST(WeightedFair, NoJobWaitsForEverUnderALeftover) {
-  std::mt19937_64 random(3);
-  for (int i = 0; i < 100; ++i) {
-    auto jobs = random_jobs(random);
-    for (JobView& job : jobs) job.link = kLink, job.rate_max = Rate::unlimited();
-    const Plan made = plan("weighted_fair", jobs, link(10));
-    for (const Allowance& one : made.allowances) ASSERT_GT(one.rate, Rate());
+// Under `fifo` each waits for those before it, as its name says, so there the first has all.
+TEST(Policies, LetNoJobWaitForEverUnderALeftover) {
+  for (const PolicyEntry& entry : policies()) {
+    std::mt19937_64 random(3);
+    for (int i = 0; i < 100; ++i) {
+      auto jobs = random_jobs(random);
+      for (JobView& job : jobs) job.link = kLink, job.rate_max = Rate::unlimited();
+      const Plan made = plan(entry.name, jobs, link(100));
+      const size_t served = entry.name == "fifo" ? 1 : jobs.size();
+      for (size_t j = 0; j < served; ++j) ASSERT_GT(made.allowances[j].rate, Rate()) << entry.name << " round " << i << " job " << j;
+    }
   }
 }
 

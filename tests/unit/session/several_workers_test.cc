@@ -122,6 +122,16 @@ TEST_P(SeveralWorkersTest, CopyATreeBothWaysOverAllOfTheirLanes) {
     EXPECT_TRUE(run_until([&] { return bytes_of(lane) > 2 * kFiles * kFileSize / GetParam().lanes / 4; })) << lane.value();
 }
 
+// Nothing was taken for no limit.
+TEST_P(SeveralWorkersTest, ATransferThatMaySendNothingSendsNothingUntilItMay) {
+  const auto transfer = push();
+  session_->limit_rate(*transfer, Rate());
+  EXPECT_TRUE(run_until([&] { return session_->rate_allowed() == Rate(); }));
+  EXPECT_FALSE(transfer->outcome);
+  session_->limit_rate(*transfer, Rate::unlimited());
+  expect_success(*transfer);
+}
+
 // Each used to count on all of the rate, and one that got its part of it looked as if somebody policed its UDP.
 TEST_P(SeveralWorkersTest, NoneOfSeveralSessionsMayCountOnAllOfTheRateOfTheirGateway) {
   constexpr size_t kSessions = 3;
