@@ -2,6 +2,7 @@
 #include "daemon/job_runner.h"
 
 #include "base/log.h"
+#include "daemon/job_progress.h"
 #include "job/back_off.h"
 #include "session/copy_words.h"
 #include "storage/pin.h"
@@ -12,32 +13,6 @@ namespace tideway::daemon {
 namespace {
 
 constexpr size_t kStartsPerTurn = 16;  // with a peer; the next turn is near
-
-api::Progress to_progress(const session::CopyNumbers& numbers) {
-  using enum session::CopyNumbers::Stage;
-  const char* stage = numbers.stage == kConnect ? "connect" : numbers.stage == kScan ? "scan" : numbers.stage == kSend ? "send" : "publish";
-  api::Progress progress;
-  progress.stage = stage;
-  progress.backend = numbers.backend;
-  progress.entries = numbers.entries;
-  progress.failed = numbers.failed;
-  progress.skipped = numbers.skipped;
-  progress.kept = numbers.kept;
-  progress.bytes_needed = numbers.bytes_needed;
-  progress.bytes_verified = numbers.bytes_verified;
-  progress.bytes_held = numbers.bytes_held;
-  progress.bytes_durable = numbers.bytes_durable;
-  progress.bytes_raw = numbers.bytes_raw;
-  progress.bytes_packed = numbers.bytes_packed;
-  progress.packets_sent = numbers.packets_sent;
-  progress.packets_lost = numbers.packets_lost;
-  progress.flows = numbers.flows;
-  progress.path_mtu = numbers.path_mtu;
-  progress.rtt_ns = static_cast<uint64_t>(numbers.rtt.count());
-  progress.host_lost_received = numbers.losses.received;
-  progress.host_lost_sent = numbers.losses.sent;
-  return progress;
-}
 
 // A checkpoint that is pinned is read from its pin, whatever its trainer does meanwhile.
 session::OpenLocal from_pin(const session::Roots& roots, const std::string& pin) {
