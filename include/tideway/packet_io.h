@@ -7,6 +7,7 @@
 #pragma once
 #include <tideway/ids.h>
 #include <tideway/result.h>
+#include <tideway/time.h>
 #include <tideway/units.h>
 
 #include <array>
@@ -57,6 +58,7 @@ struct Packet {
   std::span<std::byte> bytes;
   PathId path;        // out: the path to take, set by allocate
   Endpoint from, to;  // in: the peer's address and ours
+  Time arrived_at = kNever;  // in: at this host, if the backend knows; it may have waited for us since
   Ecn ecn = Ecn::kNotEct;  // in: as it arrived. out: ECT(0) from allocate; a flow that found ECN broken clears it
 
  private:
@@ -125,6 +127,7 @@ class PacketIo {
     packet.reset();
     packet.home_ = this;
     packet.token_ = token;
+    packet.arrived_at = kNever;
   }
   // The packet's room now belongs to the wire: its death no longer calls release.
   static void disown(Packet& packet) { packet.home_ = nullptr; packet.bytes = {}; }
@@ -142,6 +145,7 @@ inline Packet& Packet::operator=(Packet&& other) noexcept {
   path = other.path;
   from = other.from;
   to = other.to;
+  arrived_at = other.arrived_at;
   ecn = other.ecn;
   home_ = std::exchange(other.home_, nullptr);
   token_ = other.token_;

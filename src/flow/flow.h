@@ -168,8 +168,9 @@ class Flow {
   void open_all(std::span<Arrived> arrived);
   void accept(Time now, Arrived& arrived);
   void accept_frames(Time now, const Arrived& arrived);
-  bool on_frame(Time now, const wire::Frame& frame);  // false: protocol error
-  bool on_ack(Time now, std::span<const std::byte> body);
+  // `at`: when it came to this host, `now` or before. False: protocol error.
+  bool on_frame(Time now, Time at, const wire::Frame& frame);
+  bool on_ack(Time now, Time at, std::span<const std::byte> body);
 
   // flow.cc
   void fire_deadlines(Time now);

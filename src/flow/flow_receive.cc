@@ -30,7 +30,10 @@ void Flow::finish_burst(Time now) {
   open_all(arrived);
   end_stage(Stage::kOpen, arrived.size());
   for (Arrived& packet : arrived)
-    if (packet.is_authentic && !has_protocol_error_ && !is_closed_) accept(now, packet);
+    if (packet.is_authentic && !has_protocol_error_ && !is_closed_) {
+      packet.at = std::min(packet.at, now);
+      accept(now, packet);
+    }
   lane_.reassembler.settle();
   end_stage(Stage::kPlace, arrived.size());
   incoming_->count = incoming_->arena_used = 0;
@@ -93,6 +96,7 @@ void Flow::open_all(std::span<Arrived> arrived) {
                                   .authentic = false};
       packet.from = packet.packet->from;
       packet.ecn = packet.packet->ecn;
+      packet.at = packet.packet->arrived_at;
       packet.packet = nullptr;
     }
     left -= count;
@@ -112,7 +116,7 @@ void Flow::accept(Time now, Arrived& arrived) {
   }
   const Bytes size(arrived.header.size() + arrived.sealed.size());
   const bool is_newest = is_first || number > newest_before;
-  if (is_newest) largest_received_at_ = now;
+  if (is_newest) largest_received_at_ = std::max(largest_received_at_, arrived.at);
   ++stats_.packets_received;
   stats_.bytes_received += size.count();
   if (arrived.ecn == Ecn::kEct0) ++ecn_ect0_;
@@ -144,17 +148,17 @@ void Flow::accept_frames(Time now, const Arrived& arrived) {
   while (const auto frame = frames.next()) {
     // An ACK packet is not acked itself, so it may carry nothing that has to arrive.
     if (arrived.header.type == wire::PacketType::kAck && frame->type != wire::FrameType::kAck) is_sound = false;
-    is_sound = is_sound && on_frame(now, *frame);
+    is_sound = is_sound && on_frame(now, arrived.at, *frame);
     if (!is_sound || is_closed_) break;
   }
   if (!is_sound || frames.is_malformed()) has_protocol_error_ = true;
 }
 
-bool Flow::on_frame(Time now, const wire::Frame& frame) {
+bool Flow::on_frame(Time now, Time at, const wire::Frame& frame) {
   using wire::FrameType;
   switch (frame.type) {
     case FrameType::kPadding: return true;
-    case FrameType::kAck: return on_ack(now, frame.body);
+    case FrameType::kAck: return on_ack(now, at, frame.body);
     case FrameType::kCredit:
     case FrameType::kCreditRecall:
     case FrameType::kCreditReturn:
@@ -185,10 +189,10 @@ bool Flow::on_frame(Time now, const wire::Frame& frame) {
   return false;
 }
 
-bool Flow::on_ack(Time now, std::span<const std::byte> body) {
+bool Flow::on_ack(Time now, Time at, std::span<const std::byte> body) {
   const auto frame = wire::parse_ack(body);
   if (!frame) return false;
-  const Recovery::AckOutcome outcome = recovery_.on_ack(now, *frame);
+  const Recovery::AckOutcome outcome = recovery_.on_ack(now, at, *frame);
   if (!has_window()) pacer_.on_hold();
   if (outcome.is_news) {
     sealer_.on_acked(outcome.newest);

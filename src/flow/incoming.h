@@ -19,6 +19,7 @@ struct Flow::Arrived {
   Verdict verdict = Verdict::kPlace;  // of DATA
   Endpoint from;
   Ecn ecn = Ecn::kNotEct;
+  Time at = kNever;  // when it came to this host: a busy one looks later
   bool is_authentic = false;
 
   bool is_data() const { return header.type == wire::PacketType::kData; }

@@ -52,7 +52,7 @@ void Recovery::on_sent(Time now, const SentPacket& packet) {
   else if (is_full(packet)) mtu_.on_full_sent(now);
 }
 
-Recovery::AckOutcome Recovery::on_ack(Time now, const wire::AckFrame& frame) {
+Recovery::AckOutcome Recovery::on_ack(Time now, Time at, const wire::AckFrame& frame) {
   const auto ranges = frame.received();
   if (frame.largest >= sent_.next_number()) return {.is_sound = false};
   if (!ranges.empty() && ranges.back().first < sent_.first_number()) return {.is_sound = false};
@@ -69,7 +69,7 @@ Recovery::AckOutcome Recovery::on_ack(Time now, const wire::AckFrame& frame) {
   timeout_.on_news(now);
   probes_due_ = 0;
   check_ecn(frame);
-  sample(now, frame, acked);
+  sample(now, at, frame, acked);
   return {.is_news = true, .newest = acked.newest};
 }
 
@@ -117,10 +117,10 @@ Rate Recovery::train_rate(const wire::AckFrame& frame, const Acked& acked, const
   return trains_.next(trains_heard_);
 }
 
-void Recovery::sample(Time now, const wire::AckFrame& frame, const Acked& acked) {
+void Recovery::sample(Time now, Time at, const wire::AckFrame& frame, const Acked& acked) {
   const BurstRecord& newest = sent_.burst_of(acked.newest);
-  const bool has_rtt = acked.newest == frame.largest;
-  if (has_rtt) rtt_.on_sample(now, now - newest.sent_at, frame.ack_delay);
+  const bool has_rtt = acked.newest == frame.largest && at >= newest.sent_at;  // stamps of a calendar that jumped are no use
+  if (has_rtt) rtt_.on_sample(now, at - newest.sent_at, frame.ack_delay);
   rate_.on_delivered(now, acked.bytes);
   const RateSample rate = rate_.take_sample(now, newest, rtt_.min());
   const uint64_t ce_marked = std::exchange(ecn_ce_new_, 0);

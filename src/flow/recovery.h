@@ -51,7 +51,8 @@ class Recovery {
     bool is_news = false;
     uint64_t newest = 0;                // newly acked, if is_news
   };
-  AckOutcome on_ack(Time now, const wire::AckFrame& frame);
+  // `at`: when it came to this host. What it waited there for us is no part of the round trip.
+  AckOutcome on_ack(Time now, Time at, const wire::AckFrame& frame);
   void detect_losses(Time now);         // when all ACK frames of a burst were given to on_ack
   void on_deadline(Time now);
   void on_app_limited() { rate_.on_app_limited(sent_.in_flight()); }
@@ -92,7 +93,7 @@ class Recovery {
   void find_one(Time now, uint64_t number, const SentPacket& packet);
   void check_ecn(const wire::AckFrame& frame);
   Rate train_rate(const wire::AckFrame& frame, const Acked& acked, const BurstRecord& newest);
-  void sample(Time now, const wire::AckFrame& frame, const Acked& acked);
+  void sample(Time now, Time at, const wire::AckFrame& frame, const Acked& acked);
   struct Lost { Bytes bytes; uint64_t packets = 0, newest = 0; bool carried_state = false; Run run; };
   void lose_one(Time now, uint64_t number, Lost& lost);
   void finish_losses(Time now, Lost& lost, LossCause cause);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "packet_io/udp_intake.h"
 
+#include "base/clock.h"
 #include "packet_io/udp_socket.h"
 
 #include <linux/udp.h>
@@ -9,12 +10,18 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 
 namespace tideway::packet_io {
 namespace {
 
+// The kernel stamps packets with the calendar's time. When that jumps between a stamp and our look at it, the difference is
+// no time that a packet waited.
+constexpr Duration kWaitedMax = std::chrono::milliseconds(100);
+
 struct Told {
   Ecn ecn = Ecn::kNotEct;
+  Duration stamp{};        // of the calendar; zero: none
   uint32_t segment = 0;  // zero: one packet
 };
 
@@ -34,6 +41,10 @@ Told read_control(msghdr& header) {
     // The two lower bits of the traffic class; IPv4 tells one byte, IPv6 an int.
     if (is(IPPROTO_IP, IP_TOS)) told.ecn = static_cast<Ecn>(value_of<uint8_t>(option) & 3);
     if (is(IPPROTO_IPV6, IPV6_TCLASS)) told.ecn = static_cast<Ecn>(value_of<int>(option) & 3);
+    if (is(SOL_SOCKET, SCM_TIMESTAMPNS)) {
+      const auto stamp = value_of<timespec>(option);
+      told.stamp = std::chrono::seconds(stamp.tv_sec) + std::chrono::nanoseconds(stamp.tv_nsec);
+    }
     if (is(IPPROTO_UDP, UDP_GRO)) told.segment = static_cast<uint32_t>(std::max(value_of<int>(option), 0));
   }
   return told;
@@ -42,9 +53,9 @@ Told read_control(msghdr& header) {
 }  // namespace
 
 struct UdpIntake::Messages {
-  // The ECN mark and the segment of a joined message, with space for what a kernel may add.
+  // The ECN mark, the stamp and the segment of a joined message, with space for what a kernel may add.
   struct alignas(cmsghdr) Control {
-    std::array<std::byte, 2 * CMSG_SPACE(sizeof(int)) + 64> bytes{};
+    std::array<std::byte, 2 * CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(timespec)) + 64> bytes{};
   };
   std::array<mmsghdr, kMessagesMax> headers;
   std::array<iovec, kMessagesMax> iovecs;
@@ -91,13 +102,20 @@ void UdpIntake::read(int fd, const Endpoint& local, size_t packets) {
   do arrived = recvmmsg(fd, messages_->headers.data(), static_cast<unsigned>(ready), MSG_DONTWAIT, nullptr);
   while (arrived < 0 && errno == EINTR);
   const size_t used = arrived > 0 ? static_cast<size_t>(arrived) : 0;  // errors here are echoes of what was sent
+  const Clocks clocks = read_clocks();
   const uint64_t packets_before = stats_.packets_received;
-  for (size_t i = 0; i < used; ++i) keep(i, messages_->buffers[i], local);
+  for (size_t i = 0; i < used; ++i) keep(i, messages_->buffers[i], local, clocks);
   for (size_t i = ready; i > used; --i) buffers_.drop(messages_->buffers[i - 1]);  // last in, first out: stays warm
   if (used > 0) packets_per_message_ = std::max<size_t>((stats_.packets_received - packets_before) / used, 1);
 }
 
-void UdpIntake::keep(size_t message, uint32_t buffer, const Endpoint& local) {
+UdpIntake::Clocks UdpIntake::read_clocks() {
+  timespec calendar{};
+  clock_gettime(CLOCK_REALTIME, &calendar);
+  return {read_clock(), std::chrono::seconds(calendar.tv_sec) + std::chrono::nanoseconds(calendar.tv_nsec)};
+}
+
+void UdpIntake::keep(size_t message, uint32_t buffer, const Endpoint& local, const Clocks& clocks) {
   msghdr& header = messages_->headers[message].msg_hdr;
   const uint32_t size = messages_->headers[message].msg_len;
   if ((header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
@@ -108,7 +126,9 @@ void UdpIntake::keep(size_t message, uint32_t buffer, const Endpoint& local) {
   const Told told = read_control(header);
   const uint32_t segment = told.segment > 0 && told.segment < size ? told.segment : std::max(size, 1U);
   waiting_[waiting_count_++] = {.buffer = buffer, .size = size, .segment = segment,
-                                .from = to_endpoint(messages_->names[message]), .to = local, .ecn = told.ecn};
+                                .from = to_endpoint(messages_->names[message]), .to = local, .ecn = told.ecn, .arrived_at = kNever};
+  const Duration waited = clocks.calendar - told.stamp;
+  if (waited >= Duration::zero() && waited <= kWaitedMax) waiting_[waiting_count_ - 1].arrived_at = clocks.now - waited;
   ++stats_.messages_received;
   stats_.packets_received += size == 0 ? 1 : (size + segment - 1) / segment;
 }
@@ -119,7 +139,7 @@ UdpIntake::Slice UdpIntake::take_next() {
   const uint32_t length = std::min(message.segment, message.size - message.offset);
   const Slice slice{.buffer = message.buffer,
                     .bytes = buffers_.memory(message.buffer).subspan(message.offset, length),
-                    .from = &message.from, .to = &message.to, .ecn = message.ecn};
+                    .from = &message.from, .to = &message.to, .ecn = message.ecn, .arrived_at = message.arrived_at};
   message.offset += length;
   if (message.offset < message.size)
     buffers_.hold(message.buffer);

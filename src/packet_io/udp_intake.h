@@ -23,9 +23,9 @@ class UdpIntake {
   // Asks the socket once for about `packets` packets. Only when nothing is waiting.
   void read(int fd, const Endpoint& local, size_t packets);
 
-  // The next packet that waits: its bytes, addresses and ECN mark, without a home. The caller of take_next owns one
+  // The next packet that waits: its bytes, addresses, ECN mark and when it came, without a home. The caller of take_next owns one
   // holder of `buffer` and gives it back with release().
-  struct Slice { uint32_t buffer; std::span<std::byte> bytes; const Endpoint* from; const Endpoint* to; Ecn ecn; };
+  struct Slice { uint32_t buffer; std::span<std::byte> bytes; const Endpoint* from; const Endpoint* to; Ecn ecn; Time arrived_at; };
   bool is_empty() const { return waiting_next_ == waiting_count_; }
   Slice take_next();
   void release(uint32_t buffer) { buffers_.drop(buffer); }
@@ -34,16 +34,19 @@ class UdpIntake {
 
  private:
   struct Messages;
+  struct Clocks { Time now; Duration calendar; };  // the calendar first: a thread that is held up in between takes packets for later ones, never for older
   // One message that arrived: `size` bytes in segments of `segment`, cut off up to `offset`.
   struct Waiting {
     uint32_t buffer = 0, size = 0, segment = 0, offset = 0;
     Endpoint from, to;
     Ecn ecn = Ecn::kNotEct;
+    Time arrived_at = kNever;
   };
   static constexpr size_t kMessagesMax = kBurstMax;  // per system call; a burst of packets that GRO could not join
 
+  static Clocks read_clocks();
   size_t prepare(size_t messages);
-  void keep(size_t message, uint32_t buffer, const Endpoint& local);
+  void keep(size_t message, uint32_t buffer, const Endpoint& local, const Clocks& clocks);
 
   SliceBuffers buffers_;
   UdpStats& stats_;

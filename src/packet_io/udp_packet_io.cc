@@ -294,6 +294,7 @@ size_t UdpPacketIo::hand_out(std::span<Packet> out) {
     packet.from = *slice.from;
     packet.to = *slice.to;
     packet.ecn = slice.ecn;
+    packet.arrived_at = slice.arrived_at;
   }
   return done;
 }

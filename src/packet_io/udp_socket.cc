@@ -103,6 +103,7 @@ UdpNotes set_wanted(int fd, const UdpConfig& config) {
   notes.receive_granted = size_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, config.socket_receive);
   // Zero changes nothing (runs say their segment themselves); a kernel before 4.18 refuses it.
   if (config.gso == Gso::kOn && set_option(fd, IPPROTO_UDP, UDP_SEGMENT, 0)) notes.gso = Gso::kOn;
+  set_option(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);  // without stamps a packet came when we looked
   if (config.gro == Gro::kOn && set_option(fd, IPPROTO_UDP, UDP_GRO, 1)) notes.gro = Gro::kOn;
   return notes;
 }

@@ -54,7 +54,7 @@ struct RecoveryTest : testing::Test {
     frame.floor = kFirst;
     for (const PacketRange& range : ranges) frame.ranges[frame.ranges_count++] = {kFirst + range.first, kFirst + range.last};
     if (change) change(frame);
-    return recovery.on_ack(now, frame);
+    return recovery.on_ack(now, now, frame);
   }
 };
 
@@ -75,6 +75,23 @@ TEST_F(RecoveryTest, AnAckFreesWhatItNamesAndTellsTheController) {
   EXPECT_EQ(record.last_ack.in_flight_before, Bytes(3 * kPacket));
   EXPECT_EQ(record.last_ack.rtt, kRtt);
   EXPECT_EQ(record.last_ack.rtt_min, kRtt);
+}
+
+TEST_F(RecoveryTest, WhatAnAckWaitedOnThisHostIsNoPartOfTheRoundTrip) {
+  send_data(kStart, 1);
+  wire::AckFrame frame{.largest = kFirst, .floor = kFirst};
+  frame.ranges[frame.ranges_count++] = {kFirst, kFirst};
+  EXPECT_TRUE(recovery.on_ack(kStart + kRtt + 30ms, kStart + kRtt, frame).is_news);
+  EXPECT_EQ(record.last_ack.rtt, kRtt);
+}
+
+TEST_F(RecoveryTest, AnAckWhoseStampIsOlderThanItsPacketTellsNoRoundTrip) {
+  send_data(kStart, 1);
+  wire::AckFrame frame{.largest = kFirst, .floor = kFirst};
+  frame.ranges[frame.ranges_count++] = {kFirst, kFirst};
+  EXPECT_TRUE(recovery.on_ack(kStart + kRtt, kStart - 1ms, frame).is_news);
+  EXPECT_EQ(record.last_ack.rtt, 0ms);
+  EXPECT_FALSE(recovery.rtt().has_sample());
 }
 
 TEST_F(RecoveryTest, AnAckOfTheSameIsNoNews) {

@@ -4,6 +4,7 @@
 // namespace of the test's own, and root; those tests skip themselves elsewhere.
 #include "packet_io/udp_packet_io.h"
 
+#include "base/clock.h"
 #include "support/sim_sockets.h"
 
 #include <gtest/gtest.h>
@@ -137,6 +138,19 @@ TEST(UdpPacketIo, ARunIsOneMessage) {
   EXPECT_EQ(a->stats().messages_sent, 1U);
   EXPECT_EQ(numbers_received(*b), counting(40));
   EXPECT_LT(b->stats().messages_received, 40U) << "GRO joins what came together";
+}
+
+TEST(UdpPacketIo, APacketCarriesWhenItCame) {
+  const auto io = make();
+  const Path here = io->open_path({.local = at("127.0.0.1:0"), .remote = {}}).value();
+  const Path there = io->open_path({.local = at("127.0.0.1:0"), .remote = here.local}).value();
+  auto packets = write(*io, there.id, {100});
+  const Time before = read_clock();
+  ASSERT_EQ(io->send(packets), 1U);
+  std::array<Packet, kBurstMax> burst;
+  ASSERT_EQ(io->receive(burst), 1U);
+  EXPECT_GE(burst[0].arrived_at, before - std::chrono::milliseconds(1)) << "calendar and clock are two";
+  EXPECT_LE(burst[0].arrived_at, read_clock());
 }
 
 TEST(UdpPacketIo, APacketThatCannotReachItsPeerIsLostAndCounted) {
