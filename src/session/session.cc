@@ -159,7 +159,7 @@ void Session::look_at_path(Time now) {
     }
   }
   best_second_.on_total(now, Bytes(static_cast<uint64_t>(delivered)));
-  policing_.on_traffic(now, traffic(), {remembered_, link() ? Rate() : rate_allowed(), work()});
+  policing_.on_traffic(now, traffic(), {remembered_, link() ? Rate() : rate_allowed(), work(), link() ? UdpPolicing::Path::kShared : UdpPolicing::Path::kOurs});
   if (lanes_.delivery() == Delivery::kStream || !policing_.is_likely() || !reports_policing()) return;
   fail({Fault::kUdpBlocked, "UDP passes at " + to_string(policing_.rate()) + " only, and the rest is dropped: somebody on the way may police it",
         "have the data ports (UDP) let through at full rate"});

@@ -30,7 +30,8 @@ void UdpPolicing::on_traffic(Time now, const Traffic& traffic, const Sending& se
   if (second_ago != looks_.rend()) best_ = std::max(best_, crossed(*second_ago, looks_.back()));
   const Traffic& before = looks_.front().traffic;
   const Rate expected = std::ranges::min(looks_, {}, &Look::expected).expected;
-  const bool is_slow = sending.remembered == Rate() ? loss_of(before, traffic) >= kLossMin : rate() < expected * kRememberedShare;
+  const bool is_lossy = sending.path == Path::kOurs && loss_of(before, traffic) >= kLossMin;
+  const bool is_slow = sending.remembered == Rate() ? is_lossy : rate() < expected * kRememberedShare;
   is_likely_ = is_slow && watched() >= kWindow && traffic.packets_sent - before.packets_sent >= kPacketsMin;
 }
 

@@ -4,7 +4,8 @@
 // session's flows count tells when that is likely; whether TLS connections carry more only a trial of them can tell.
 //
 // Our controllers find such a rate in a second or two, and then lose next to nothing. So it looks like any slow path, and what tells
-// is that the path was faster before. Where nothing is remembered only losses tell, and no more than the worst of them.
+// is that the path was faster before. Where nothing is remembered only losses tell, and no more than the worst of them; and not on
+// a link that trainings share with us: what gives way to their bursts loses much of the little that it still sends.
 // Thread: control. Pure.
 #pragma once
 #include "session/session_counts.h"
@@ -22,11 +23,13 @@ class UdpPolicing {
   static constexpr double kRememberedShare = 0.1;  // of what the path carried before
   static constexpr uint64_t kPacketsMin = 200;     // in the window; fewer say nothing
 
+  enum class Path : uint8_t { kOurs, kShared };   // kShared: a link with a gate
   enum class Work : uint8_t { kScarce, kPiledUp };  // kScarce: not the network is what a transfer waits for
   struct Sending {
     Rate remembered;                    // of the path; zero: nothing is
     Rate allowed = Rate::unlimited();   // by ourselves
     Work work = Work::kPiledUp;
+    Path path = Path::kOurs;
   };
   // Counts since the session began. Looks that come early do nothing.
   void on_traffic(Time now, const Traffic& traffic, const Sending& sending);
