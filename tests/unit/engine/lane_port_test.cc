@@ -101,14 +101,6 @@ TEST_F(LaneShare, ALargerOneCountsAtOnce) {
   EXPECT_GT(sent_by(now + milliseconds(2)), before + 1000);
 }
 
-// The cpu worker, which unpacks the blocks, knows no transfer.
-TEST_F(LaneShare, ASlotSaysWhetherItsLeavesAreHashed) {
-  ASSERT_TRUE(lane->open_slot({OpenSlot::Role::kReceiving, handle, kOf, kBy, 0, 1, block::LeafHashes::kTrusted}).ok());
-  EXPECT_EQ(lane->hashes_of(kOf), block::LeafHashes::kTrusted);
-  lane->close_slot({OpenSlot::Role::kReceiving, handle, kOf});
-  EXPECT_EQ(lane->hashes_of(kOf), block::LeafHashes::kCompared);
-}
-
 // A train of 64 KiB would take seven seconds to come together.
 TEST_F(LaneShare, NoTrainIsWaitedForBehindIt) {
   offer_block();
