@@ -115,16 +115,13 @@ void Engine::Parts::run_net(size_t index) {
       rests.on_work();
       continue;
     }
-    const Duration gather = idle == 0 ? worker.gather() : Duration::zero();
     const Duration nap_max = is_polled ? rests.on_empty(now) : kNapMax;
-    if (++idle < 2 && gather == Duration::zero()) continue;
-    if (nap_max == Duration::zero()) continue;
+    if (++idle < 2 || nap_max == Duration::zero()) continue;
     bell.arm();
     if (!worker.has_commands() && !stopping.load(std::memory_order_acquire)) {
       const Time next = worker.next_deadline(now);
       const Duration until = next == kNever ? kNapMax : next - read_clock();
-      if (gather > Duration::zero()) bell.sleep(gather);  // deaf to packets; it looks once more before it waits for one
-      else bell.sleep(std::min(std::max(until, kNetNapMin), nap_max), worker.wait_fds());
+      bell.sleep(std::min(std::max(until, kNetNapMin), nap_max), worker.wait_fds());
     }
     bell.disarm();
   }

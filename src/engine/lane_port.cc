@@ -314,9 +314,7 @@ std::vector<PathId> LanePort::paths() const {
   return paths;
 }
 
-void LanePort::tell_board(Time now) {
-  uint64_t bytes = 0;
-  Duration rtt_min = Duration::max();
+void LanePort::tell_board() {
   for (size_t i = 0; i < ports_.size(); ++i) {
     const flow::FlowStats stats = ports_[i]->flow->stats();
     FlowBoard& board = board_->flows[i];
@@ -328,10 +326,7 @@ void LanePort::tell_board(Time now) {
     board.rate_bytes_per_second.set(stats.delivery_rate.bytes_per_second());
     board.path_mtu.set(stats.path_mtu.count());
     board.is_open.set(stats.state == flow::FlowState::kOpen ? 1 : 0);
-    bytes += stats.bytes_sent + stats.bytes_received;
-    rtt_min = std::min(rtt_min, stats.rtt_min);
   }
-  wakes_.on_count(now, bytes, rtt_min);
 }
 
 }  // namespace tideway::engine

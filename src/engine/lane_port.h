@@ -7,7 +7,6 @@
 #include "engine/board.h"
 #include "engine/commands.h"
 #include "engine/lane_gate.h"
-#include "engine/wake_pace.h"
 #include "base/spsc_ring.h"
 #include "flow/lane.h"
 #include <tideway/packet_io.h>
@@ -57,9 +56,7 @@ class LanePort {
   // One turn of every flow. True: something was sent.
   bool transmit(Time now, PacketIo& io);
   Time next_deadline(Time now) const;
-  void tell_board(Time now);
-  // How long its packets may gather before somebody looks. Nothing: none come or go.
-  std::optional<Duration> gather() const { return wakes_.gather(); }
+  void tell_board();
   void close(Time now, PacketIo& io);
 
   flow::Lane& lane() { return lane_; }
@@ -108,7 +105,6 @@ class LanePort {
   bool has_been_open_ = false, death_told_ = false;
   Rate ceiling_ = Rate::unlimited();
   std::optional<LaneGate> gate_;
-  WakePace wakes_;
   Time dealt_at_;
   std::vector<std::unique_ptr<Port>> ports_;
   std::map<SlotId, Sending> sending_;

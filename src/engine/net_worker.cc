@@ -47,7 +47,6 @@ bool NetWorker::poll(Time now) {
     }
     if (watches) watch(now, handle, *lane);
   }
-  if (watches) count_gather();
   if (now >= dealt_at_ + kDealPeriod) deal_rate(now);
   end_stage(worked ? Stage::kTurn : Stage::kIdle);
   worked |= transmit(now);
@@ -66,15 +65,6 @@ Time NetWorker::next_deadline(Time now) const {
   Time next = lanes_.empty() ? kNever : watched_at_ + kWatchPeriod;
   for (const auto& [handle, lane] : lanes_) next = std::min(next, lane->next_deadline(now));
   return next;
-}
-
-// Where many packets come the next look finds enough as it is, and their buffers are waited for.
-Duration NetWorker::gather() const { return is_polled() || received_ >= kBurstMax ? Duration::zero() : gather_; }
-
-void NetWorker::count_gather() {
-  Duration least = Duration::max();
-  for (const auto& [handle, lane] : lanes_) least = std::min(least, lane->gather().value_or(least));
-  gather_ = least == Duration::max() ? Duration::zero() : least;
 }
 
 LanePort* NetWorker::find(LaneHandle lane) {
@@ -215,14 +205,13 @@ bool NetWorker::take_blocks() {
 }
 
 bool NetWorker::receive(Time now) {
-  size_t packets = receive(now, *io_);
-  if (has_streams_) packets += receive(now, streams_);
-  if (packets > 0) received_ = packets;
-  return packets > 0;
+  bool worked = receive(now, *io_);
+  if (has_streams_) worked |= receive(now, streams_);
+  return worked;
 }
 
-size_t NetWorker::receive(Time now, PacketIo& io) {
-  size_t packets = 0;
+bool NetWorker::receive(Time now, PacketIo& io) {
+  bool worked = false;
   for (size_t i = 0; i < kReceiveBursts; ++i) {
     const size_t count = io.receive(burst_);
     end_stage(count == 0 ? Stage::kIdle : Stage::kReceive, count);
@@ -231,9 +220,9 @@ size_t NetWorker::receive(Time now, PacketIo& io) {
     const size_t foreign = table_.dispatch(now, std::span(burst_).first(count));
     for (Packet& packet : std::span(burst_).first(foreign)) packet.reset();
     end_stage(Stage::kReceive);  // their rooms went home
-    packets += count;
+    worked = true;
   }
-  return packets;
+  return worked;
 }
 
 bool NetWorker::hand_on(LaneHandle handle, LanePort& lane) {
@@ -295,7 +284,7 @@ void NetWorker::watch_device(Time now) {
 }
 
 void NetWorker::watch(Time now, LaneHandle handle, LanePort& lane) {
-  lane.tell_board(now);
+  lane.tell_board();
   for (KeyWanted& wanted : lane.take_wanted_keys(handle)) tell(std::move(wanted));
   if (auto death = lane.take_death(now)) tell(LaneDied{handle, std::move(*death)});
   if (lane.delivery() == Delivery::kStream) watch_streams(handle, lane);

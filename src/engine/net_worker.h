@@ -40,8 +40,6 @@ class NetWorker {
 
   bool poll(Time now);  // false: there was nothing to do
   Time next_deadline(Time now) const;
-  // How long it may rest now without looking whether packets came. Zero: not at all.
-  Duration gather() const;
   bool has_commands() const;  // or blocks: look once more before sleeping
   bool is_polled() const { return wait_fd_ < 0; }  // its packets cannot be waited for
   Doorbell::Others wait_fds() const { return {wait_fd_, streams_.limits().wait_fd}; }
@@ -59,8 +57,7 @@ class NetWorker {
   void obey(Time now, CloseLane&& close);
   bool take_blocks();
   bool receive(Time now);
-  size_t receive(Time now, PacketIo& io);
-  void count_gather();
+  bool receive(Time now, PacketIo& io);
   PacketIo& carrier(Delivery delivery);
   void watch_streams(LaneHandle handle, const LanePort& lane);
   bool hand_on(LaneHandle handle, LanePort& lane);
@@ -87,8 +84,6 @@ class NetWorker {
   std::array<Packet, kBurstMax> burst_;
   size_t next_cpu_ = 0;
   Time watched_at_{}, dealt_at_{};
-  Duration gather_{};            // what the busy lanes allow
-  size_t received_ = 0;          // packets of the last turn in which any came
   bool has_streams_ = false;     // had a lane of them once
   bool is_device_gone_ = false;  // and told
   flow::FlowStats closed_;  // of flows whose lane is closed: the counters of drops
