@@ -79,7 +79,8 @@ TEST_F(RecoveryTest, AnAckFreesWhatItNamesAndTellsTheController) {
 
 TEST_F(RecoveryTest, WhatAnAckWaitedOnThisHostIsNoPartOfTheRoundTrip) {
   send_data(kStart, 1);
-  wire::AckFrame frame{.largest = kFirst, .floor = kFirst};
+  wire::AckFrame frame;
+  frame.largest = frame.floor = kFirst;
   frame.ranges[frame.ranges_count++] = {kFirst, kFirst};
   EXPECT_TRUE(recovery.on_ack(kStart + kRtt + 30ms, kStart + kRtt, frame).is_news);
   EXPECT_EQ(record.last_ack.rtt, kRtt);
@@ -87,7 +88,8 @@ TEST_F(RecoveryTest, WhatAnAckWaitedOnThisHostIsNoPartOfTheRoundTrip) {
 
 TEST_F(RecoveryTest, AnAckWhoseStampIsOlderThanItsPacketTellsNoRoundTrip) {
   send_data(kStart, 1);
-  wire::AckFrame frame{.largest = kFirst, .floor = kFirst};
+  wire::AckFrame frame;
+  frame.largest = frame.floor = kFirst;
   frame.ranges[frame.ranges_count++] = {kFirst, kFirst};
   EXPECT_TRUE(recovery.on_ack(kStart + kRtt, kStart - 1ms, frame).is_news);
   EXPECT_EQ(record.last_ack.rtt, 0ms);
