@@ -9,11 +9,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr double kDecrease = 0.7, kGiveWay = 0.1;
-constexpr int kBurstSteps = 3;             // down in a row: others are on the path
-constexpr int kOthersQueue = 3;            // targets: growth near a known rate never makes so much
-constexpr double kBelieved = 0.5;          // of what is known, when somebody is there again before it was reached
-constexpr double kRegrowth = 8;            // per round trip, up to what is known
+constexpr double kDecrease = 0.7;
 constexpr double kBelowQueue = 0.98;       // of what is delivered while there is half a queue: it drains slowly
 constexpr double kStep = 0.01, kStepMax = 0.25;  // of growth per round trip, near a rate known to fill the path and far from it
 constexpr double kNear = 1.05;             // of that rate
@@ -86,10 +82,7 @@ void Scavenger::judge(const AckSample& sample) {
   if (queue_ == Queue::kFull && is_falling_) return note_delivered();
   if (queue_ == Queue::kFull) return back_off(sample.now, delivered_);
   if (queue_ == Queue::kNone) {
-    if (steps_ >= kBurstSteps) is_regrowing_ = true;
-    else if (!is_regrowing_ && !ceiling_.is_unlimited()) known_ = ceiling_;
     was_clear_ = true;
-    steps_ = 0;
     is_draining_ = false;
     return grow(sample);
   }
@@ -110,45 +103,29 @@ double Scavenger::least_step() const {
 }
 
 void Scavenger::back_off(Time now, Rate delivered) {
-  const bool is_of_others = waits_ > kOthersQueue * kTarget && !is_searching_;
-  const bool is_news = is_of_others && steps_ < kBurstSteps;
-  if (backed_off_at_ != Time::min() && now - backed_off_at_ < rtt_ && !is_news) return note_delivered();
+  if (backed_off_at_ != Time::min() && now - backed_off_at_ < rtt_) return note_delivered();
   if (is_starting_) is_draining_ = true;
   rate_before_ = rate_;
   if (delivered != Rate()) rate_ = std::min(rate_, delivered);
-  if (std::exchange(was_clear_, false)) {
-    ceiling_ = rate_ * kBelowQueue;
-    was_cut_short_ = std::exchange(is_regrowing_, false);
-  }
-  steps_ = is_of_others ? std::max(steps_ + 1, kBurstSteps) : steps_ + 1;
-  const bool is_burst = steps_ >= kBurstSteps;
-  if (is_burst && std::exchange(was_cut_short_, false)) known_ = known_ * kBelieved;
-  rate_ = std::max(rate_ * (is_burst ? kGiveWay : kDecrease), least());
+  if (std::exchange(was_clear_, false)) ceiling_ = rate_ * kBelowQueue;
+  rate_ = std::max(rate_ * kDecrease, least());
   is_starting_ = false;
   step_ = least_step();
   loss_.restart();
   backed_off_at_ = now;
-  if (is_of_others) backoffs_.fill(now);
   if (!is_draining_) backoffs_[backoffs_made_++ % backoffs_.size()] = now;
 }
 
 void Scavenger::grow(const AckSample& sample) {
   if (sample.limited_by == LimitedBy::kApplication || is_slowed_ || sample.now - grown_at_ < rtt_min_) return;
-  if (delivered_ != Rate() && rate_ > delivered_ * kAheadMax && !is_regrowing_) return;
+  if (delivered_ != Rate() && rate_ > delivered_ * kAheadMax) return;
   grown_at_ = sample.now;
-  is_searching_ = is_starting_ || (rate_ >= ceiling_ && step_ > least_step());
   if (is_starting_) {
     rate_ = rate_ * kStart;
     return;
   }
   if (rate_ < ceiling_ && !ceiling_.is_unlimited()) {
     rate_ = ceiling_;  // the queue is gone
-    return;
-  }
-  is_regrowing_ = rate_ < known_;
-  if (is_regrowing_) {
-    rate_ = ceiling_ = std::min(rate_ * kRegrowth, known_);
-    step_ = least_step();
     return;
   }
   const bool is_near = !ceiling_.is_unlimited() && rate_ < ceiling_ * kNear;

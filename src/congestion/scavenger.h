@@ -9,10 +9,8 @@
 //   a quarter. Between half and the whole target it holds. Over the target, or marked: 0.7 of what the path delivers, once per
 //   round trip, so that the queue is gone in the next one.
 // - After such a step it goes back to just below the rate at which the queue grew, but only once the queue is gone. With
-//   somebody else on the path it is not, and the steps follow each other. The third in a row gives nearly all: a burst, which the
-//   gate answers, too.
-// - A burst says nothing about what the path carries without it: once its queue is gone the rate doubles each round trip up to what
-//   was known before. If the next burst comes before that, half of it is believed.
+//   somebody else on the path it is not, and the steps follow each other: three within three round trips are a burst, which the
+//   gate answers.
 // - Loss counts only with a queue, or when there is so much of it that the buffers must be smaller than our target.
 // - Every ten seconds it halves its rate for a round trip, so that the minimum is measured without its own queue and a
 //   latecomer does not take that for the path's.
@@ -71,13 +69,8 @@ class Scavenger final : public CongestionController {
   double step_;                   // of growth, per round trip
   Time grown_at_{};
   bool is_starting_ = true;       // nothing was ever found to be full
-  bool is_searching_ = true;      // grows by more than adds a little queue
   bool is_draining_ = false;      // the queue that the start made is not gone yet: its steps down are no burst of others
   bool was_clear_ = true;         // since the last step down
-  int steps_ = 0;                 // down, since it was clear
-  bool is_regrowing_ = false;     // to it
-  bool was_cut_short_ = false;    // in that, by the queue of the steps
-  Rate known_;                    // what the path carried while nobody else was on it; zero: not measured
   LossRate loss_;
   uint64_t round_ = 0;
   Time backed_off_at_ = Time::min();

@@ -80,29 +80,6 @@ TEST(Scavenger, ABurstOfOthersIsSeenInThreeRoundTripsAndItsOwnQueueIsNone) {
   EXPECT_GE(most, 3u);
 }
 
-// Bursts of a training that nobody announces: 0.4 s of each second, nearly as fast as the link is.
-TEST(Scavenger, UsesTheGapsBetweenBurstsThatNobodyAnnounces) {
-  Scavenger scavenger(config());
-  wan::LinkModel link(Time(), kLink, 1);
-  test::PathSimulation bulk(link, scavenger);
-  test::PathSimulation* const alone = &bulk;
-  const Duration frame_time = (kLink.rate * 0.95).time_for(test::PathSimulation::kFrame + wan::kFrameOverhead);
-  test::run_together(std::span(&alone, 1), Time(3s));
-  double in_gaps = 0, in_bursts = 0;
-  for (Time begin(3s); begin < Time(13s); begin += 1s) {
-    bulk.take_result();
-    for (Time now = begin; now < begin + 400ms; now += frame_time) {
-      link.offer(now, test::PathSimulation::kFrame);
-      test::run_together(std::span(&alone, 1), now);
-    }
-    in_bursts += share(bulk.take_result());
-    test::run_together(std::span(&alone, 1), begin + 1s);
-    in_gaps += share(bulk.take_result());
-  }
-  EXPECT_GE(in_gaps / 10, 0.78) << "a queue of 25 ms drains, a round trip tells of it, three more lead back";
-  EXPECT_LE(in_bursts / 10, 0.17) << "a tenth is what one and a half round trips take to tell";
-}
-
 TEST(Scavenger, LossWithoutAQueueIsThePathsOwn) {
   Scavenger scavenger(config());
   Time now(1s);
