@@ -11,8 +11,8 @@ import shutil
 import sys
 import types
 import unittest
-import zipfile
 
+from handing import torch_file
 from support import WAIT_S, Case
 
 import tideway
@@ -21,13 +21,6 @@ from tideway.adapters import deepspeed, guard, hf, lightning, megatron, orbax
 
 logging.getLogger("tideway").setLevel(logging.CRITICAL)
 TO = "wisconsin:ckpt/runs/llm7"
-
-
-def torch_file():
-    held = io.BytesIO()
-    with zipfile.ZipFile(held, "w") as archive:
-        archive.writestr("archive/data.pkl", b"x" * 100)
-    return held.getvalue()
 
 
 class Adapter(Case):

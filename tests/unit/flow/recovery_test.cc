@@ -49,12 +49,16 @@ struct RecoveryTest : testing::Test {
   }
   // `ranges` newest first, counted from kFirst.
   Recovery::AckOutcome ack(Time now, const std::vector<PacketRange>& ranges, const std::function<void(wire::AckFrame&)>& change = {}) {
+    return ack_late(now, now, ranges, change);
+  }
+  // The same, of a frame that came to this host `at`.
+  Recovery::AckOutcome ack_late(Time now, Time at, const std::vector<PacketRange>& ranges, const std::function<void(wire::AckFrame&)>& change = {}) {
     wire::AckFrame frame;
     frame.largest = kFirst + ranges.front().last;
     frame.floor = kFirst;
     for (const PacketRange& range : ranges) frame.ranges[frame.ranges_count++] = {kFirst + range.first, kFirst + range.last};
     if (change) change(frame);
-    return recovery.on_ack(now, now, frame);
+    return recovery.on_ack(now, at, frame);
   }
 };
 
@@ -79,19 +83,13 @@ TEST_F(RecoveryTest, AnAckFreesWhatItNamesAndTellsTheController) {
 
 TEST_F(RecoveryTest, WhatAnAckWaitedOnThisHostIsNoPartOfTheRoundTrip) {
   send_data(kStart, 1);
-  wire::AckFrame frame;
-  frame.largest = frame.floor = kFirst;
-  frame.ranges[frame.ranges_count++] = {kFirst, kFirst};
-  EXPECT_TRUE(recovery.on_ack(kStart + kRtt + 30ms, kStart + kRtt, frame).is_news);
+  EXPECT_TRUE(ack_late(kStart + kRtt + 30ms, kStart + kRtt, {{0, 0}}).is_news);
   EXPECT_EQ(record.last_ack.rtt, kRtt);
 }
 
 TEST_F(RecoveryTest, AnAckWhoseStampIsOlderThanItsPacketTellsNoRoundTrip) {
   send_data(kStart, 1);
-  wire::AckFrame frame;
-  frame.largest = frame.floor = kFirst;
-  frame.ranges[frame.ranges_count++] = {kFirst, kFirst};
-  EXPECT_TRUE(recovery.on_ack(kStart + kRtt, kStart - 1ms, frame).is_news);
+  EXPECT_TRUE(ack_late(kStart + kRtt, kStart - 1ms, {{0, 0}}).is_news);
   EXPECT_EQ(record.last_ack.rtt, 0ms);
   EXPECT_FALSE(recovery.rtt().has_sample());
 }
