@@ -132,7 +132,7 @@ mkdir -p "$work/atlanta/data"
 head -c 150000000 /dev/urandom > "$work/atlanta/data/file"  # more than six minutes at its rate
 serve atlanta "$work/atlanta.toml" "$repo/scripts/testbed.sh" exec a
 TIDEWAY_API=$socket tideway submit --bwlimit 3Mbit "$work/atlanta/data/file" wisconsin:data/there > /dev/null
-link_becomes '(gate["state"], training["llm7"]["source"], link["bulk_bits"]["send"] > 1e6)' "('open', None, True)"
+link_becomes '(gate["state"], training["llm7"]["source"], (link["bulk_bits"]["send"] or 0) > 1e6)' "('open', None, True)"
 # is_held_by REASON: so says the job, and so is it counted.
 is_held_by() {
   for _ in $(seq 200); do
