@@ -17,6 +17,9 @@ constexpr double kGain = 0.2;
 constexpr double kStepSigmas = 2.5;   // a median of three strays two thirds as far as one begin
 constexpr double kRangeToSigma = 1 / 1.7;  // of three intervals
 constexpr double kEarly = 0.4;        // of a period: a begin that much early still belongs to the next one
+// How far one from counters is from where it was, in bins of 10 ms.
+constexpr Duration kInferredStrays = std::chrono::milliseconds(3);
+constexpr double kInferredLeast = 0.5;
 
 }  // namespace
 
@@ -56,6 +59,13 @@ bool PhasePredictor::is_another_period() const {
   return std::abs(sorted[1] - before.period) > std::max(kStepSigmas * before.sigma, kLimitMin * before.period);
 }
 
+// Of what a begin is off by: all but the noise of how it was seen.
+double PhasePredictor::share_taken() const {
+  if (begins_ == Begins::kAnnounced) return 1;
+  const double noise = static_cast<double>(kInferredStrays.count()) / std::max(1.0, sigma_);
+  return std::max(1 - noise * noise, kInferredLeast);
+}
+
 void PhasePredictor::on_begin(Time at) {
   if (!has_begun_) {
     has_begun_ = true;
@@ -84,9 +94,8 @@ void PhasePredictor::on_begin(Time at) {
   was_outlier_ = is_outlier;
   good_ = is_outlier ? std::min(good_, kLockedAfter - 1) : good_ + 1;
   was_locked_ |= good_ >= kLockedAfter;
-  const double a = begins_ == Begins::kAnnounced ? 1.0 : 0.5;
   const double counted = std::clamp(e, -limit, limit);
-  last_ += k * period_ + a * e;
+  last_ += k * period_ + share_taken() * e;
   period_ += kGain * counted / k;
   sigma_ = std::min(std::sqrt((1 - kGain) * sigma_ * sigma_ + kGain * counted * counted), kSigmaMax * period_);
 }

@@ -27,7 +27,7 @@ class PhasePredictor {
   static constexpr int kLockedAfter = 5, kAgainAfter = 3, kLostAfter = 3;
 
   // An announced begin is where the phase is: compute time strays, so the last begin is the best there is. One inferred from
-  // counters carries noise of its own and counts half.
+  // counters carries noise of its own: it counts as much as begins stray by more than that, and half at least.
   enum class Begins : uint8_t { kAnnounced, kInferred };
   // `period_hint` zero: the first interval is taken.
   PhasePredictor(Begins begins, Duration period_hint) : begins_(begins) { set_period(period_hint); }
@@ -47,6 +47,7 @@ class PhasePredictor {
   void set_period(Duration period);
   void acquire(Time at);
   void note_interval(Duration interval);
+  double share_taken() const;
   bool is_another_period() const;
 
   const Begins begins_;

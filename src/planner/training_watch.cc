@@ -2,12 +2,16 @@
 #include "planner/training_watch.h"
 
 #include <algorithm>
+#include <cmath>
+#include <numbers>
 #include <utility>
 
 namespace tideway::planner {
 namespace {
 
 constexpr int kGuardSigmas = 3;
+constexpr double kGuardSigmasLeast = 1, kGuardSigmasStep = 0.25;
+constexpr double kMissedOfBudget = 0.5;                             // what begins outside of their guard may cost, of what the owner accepts
 constexpr int kUsualOver = 5;                                       // bursts, about
 constexpr int kHeldPeriods = 2;                                     // at most, should the end of the burst not come
 constexpr Duration kHeldMax = std::chrono::seconds(60);
@@ -116,30 +120,43 @@ bool TrainingWatch::expects_more(Time at) const {
   return static_cast<double>((at - *begin_).count()) < kBurstShare * static_cast<double>(burst_usual_.count());
 }
 
-std::optional<TrainingWatch::Expected> TrainingWatch::expected(Time now) const {
-  if (told_) return told_;
+// A begin outside of the guard costs its iteration what counters take to show it. The least width that keeps the share of such
+// begins, were they strayed normally, within the budget.
+Duration TrainingWatch::stray_guarded(Time now) const {
+  const double cost = static_cast<double>(kSeenAfter.count()) / std::max(1.0, static_cast<double>(period(now).count()));
+  const double missed_most = kMissedOfBudget * rules_.budget.budget / cost;
+  double sigmas = kGuardSigmasLeast;
+  while (sigmas < kGuardSigmas && std::erfc(sigmas / std::numbers::sqrt2) > missed_most) sigmas += kGuardSigmasStep;
+  return Duration(std::llround(sigmas * static_cast<double>(seen_.sigma().count())));
+}
+
+std::optional<TrainingWatch::Awaited> TrainingWatch::awaited(Time now) const {
+  if (told_) {
+    const Duration period = this->period(now);
+    const Duration stray = std::min(kGuardSigmas * told_->sigma, period > Duration::zero() ? period / gate::kPeriodsPerJitter : rules_.guard_max);
+    return Awaited{told_->begin, stray, stray, kLateLeast, told_->lasts};
+  }
   const bool is_seen = believes_counters(now) && seen_.lock(now) == Lock::kLocked;
   if (!is_seen && is_unannounced(now) && peers_.lock(now) == Lock::kLocked && peer_burst_ > Duration::zero()) {
     const Duration stray = kGuardSigmas * peers_.sigma(), lasts = std::min(peer_burst_, kPeerBurstMax);
     const bool is_under_way = peer_begin_ && now < *peer_begin_ + lasts + stray;  // as it was expected: the guard goes on
-    return Expected{is_under_way ? *peer_begin_ : peers_.next_begin(now - lasts - stray), peers_.sigma(), lasts};
+    return Awaited{is_under_way ? *peer_begin_ : peers_.next_begin(now - lasts - stray), stray, stray, {}, lasts};
   }
   if (!is_seen) return std::nullopt;
-  const Duration late = kGuardSigmas * seen_.sigma() + kSeenAfter;
-  return Expected{seen_.next_begin(now - late), seen_.sigma()};
+  const Duration stray = kGuardSigmas * seen_.sigma();
+  return Awaited{seen_.next_begin(now - stray - kSeenAfter), stray_guarded(now), stray, kSeenAfter};
 }
 
 TrainingWatch::Ask TrainingWatch::ask(Time now) const {
   Ask ask;
   ask.period = period(now);
   if (now < held_until_) ask.closed_until = held_until_, ask.reason = held_for_;
-  const auto next = expected(now);
+  const auto next = awaited(now);
   if (!next || next->begin == kNever) return ask;
-  const Duration told_most = ask.period > Duration::zero() ? ask.period / gate::kPeriodsPerJitter : rules_.guard_max;
-  const Duration stray = std::min(kGuardSigmas * next->sigma, told_ ? told_most : Duration::max());
-  ask.guard_from = next->begin - std::min(budget_.tightness().guard + stray, rules_.guard_max / 2);
-  ask.guard_until = std::min(next->begin + stray + (next->lasts > Duration::zero() ? next->lasts : told_ ? kLateLeast : kSeenAfter), ask.guard_from + rules_.guard_max);
-  ask.is_awaited = next->lasts == Duration::zero();
+  ask.guard_from = next->begin - std::min(budget_.tightness().guard + next->guarded, rules_.guard_max / 2);
+  const Duration late = next->lasts > Duration::zero() ? next->lasts : next->late;
+  ask.guard_until = std::min(next->begin + next->guarded + late, ask.guard_from + rules_.guard_max);
+  if (next->lasts == Duration::zero()) ask.awaited_until = std::max(ask.guard_until, next->begin + next->waited + late);
   return ask;
 }
 
@@ -150,7 +167,7 @@ void TrainingWatch::on_time(Time now) {
     told_.reset();
   }
   const Ask asked = ask(now);
-  if (asked.is_awaited && asked.guard_from <= now && now < asked.guard_until) awaited_until_ = asked.guard_until;
+  if (asked.awaited_until && asked.guard_from <= now && now < asked.guard_until) awaited_until_ = *asked.awaited_until;
   else if (told_ && asked.guard_until <= now) told_.reset();
 }
 

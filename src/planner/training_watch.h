@@ -5,7 +5,7 @@
 //
 // Two phase predictors run beside each other: one over begins that were announced, one over begins that counters showed. The
 // announced ones count while they come. They need no guard, because the gate hears of them in time; one that is only seen
-// in counters is some 10 ms old.
+// in counters is some 10 ms old. It costs the training that, and no guard at all the rest of the gap: so its guard is as wide as the budget asks.
 //
 // A third one runs over what the gateway at the other end of a link says of its site's begins. It comes after half a round trip, so
 // it only predicts: while nobody here announces, the gate is guarded through the burst that is expected.
@@ -83,7 +83,7 @@ class TrainingWatch {
     gate::GateReason reason = gate::GateReason::kNone;
     Time guard_from = kNever, guard_until = kNever;
     Duration period{};
-    bool is_awaited = true;                  // the begin, before the guard is over
+    std::optional<Time> awaited_until;       // the begin, which else was a miss; nothing: none is heard of or seen
   };
   Ask ask(Time now) const;
 
@@ -109,7 +109,14 @@ class TrainingWatch {
   };
   const PhasePredictor& predictor(Time now) const { return believes_counters(now) ? seen_ : announced_; }
   bool is_unannounced(Time now) const;
-  std::optional<Expected> expected(Time now) const;
+  // A begin that is expected, how far from it on either side is guarded and is waited for, and for how long after that.
+  struct Awaited {
+    Time begin;
+    Duration guarded, waited, late{};
+    Duration lasts{};  // as in Expected
+  };
+  std::optional<Awaited> awaited(Time now) const;
+  Duration stray_guarded(Time now) const;
   void choose_hold(Time now);
 
   const TrainingRules rules_;
