@@ -53,8 +53,8 @@ class CongestionController {
   // How much is to leave back to back at a time, so that the spread with which it arrives shows the path's rate. Zero: as
   // little as the pacer can do.
   virtual Bytes train() const { return {}; }
-  // How often it backed off within the last three round trips. Zero of a controller that does not yield to others.
-  virtual uint32_t backoffs(Time) const { return 0; }
+  // How often it backed off within the last three round trips, and after `since`. Zero of a controller that does not yield to others.
+  virtual uint32_t backoffs([[maybe_unused]] Time now, [[maybe_unused]] Time since) const { return 0; }
 };
 
 }  // namespace tideway

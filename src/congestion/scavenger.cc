@@ -24,6 +24,9 @@ constexpr double kAfterSilence = 0.5;
 constexpr int kQuarter = 4;
 constexpr uint32_t kSamplesMin = 4;        // fewer are as likely a late timer as a queue, and at the least rate they are few
 constexpr int kBackoffRoundTrips = 3;
+constexpr int kBurstTargets = 4;           // a queue that growth cannot have made, its own or that of its session's other flows
+constexpr int kKnownAfter = 5;             // round trips without a queue
+constexpr int kRaisedRoundTrips = 2;
 
 }  // namespace
 
@@ -40,7 +43,9 @@ Rate Scavenger::least() const {
 
 void Scavenger::on_ack(const AckSample& sample) {
   loss_.on_acked(sample.packets_acked);
-  if (sample.delivery_rate != Rate()) delivered_ = sample.delivery_rate;
+  // What we sent little of says nothing of what the path takes.
+  const bool is_news = sample.limited_by == LimitedBy::kNetwork ? sample.delivery_rate != Rate() : sample.delivery_rate > delivered_;
+  if (is_news) delivered_ = sample.delivery_rate;
   if (sample.ce_marked > 0) back_off(sample.now, delivered_);
   if (sample.rtt > Duration::zero()) measure(sample);
   if (slow_at_ == kNever) slow_at_ = sample.now + kSlowEvery * static_cast<int64_t>(10 + config_.seed % 3) / 10;
@@ -80,22 +85,55 @@ void Scavenger::measure(const AckSample& sample) {
 void Scavenger::judge(const AckSample& sample) {
   // While its own last step empties the queue, another one would only waste the path.
   if (queue_ == Queue::kFull && is_falling_) return note_delivered();
+  if (queue_ == Queue::kFull && is_of_others()) return give_way(sample.now);
   if (queue_ == Queue::kFull) return back_off(sample.now, delivered_);
   if (queue_ == Queue::kNone) {
-    was_clear_ = true;
-    is_draining_ = false;
+    if (!std::exchange(was_clear_, true)) clear_at_ = sample.now;
+    is_draining_ = gives_way_ = false;
     return grow(sample);
   }
   step_ = least_step();
   if (!was_clear_) return note_delivered();
-  if (delivered_ == Rate() || sample.limited_by == LimitedBy::kApplication) return;
+  if (delivered_ == Rate() || sample.limited_by == LimitedBy::kApplication || is_raised(sample.now)) return;
   is_starting_ = false;
   rate_ = std::max(std::min(rate_, delivered_ * kBelowQueue), least());
   ceiling_ = rate_;
 }
 
 // While a queue of ours is emptied, what arrives is what the path gives us.
-void Scavenger::note_delivered() { ceiling_ = std::min(std::max(ceiling_, delivered_ * kBelowQueue), rate_before_); }
+void Scavenger::note_delivered() {
+  if (!gives_way_) ceiling_ = std::min(std::max(ceiling_, delivered_ * kBelowQueue), rate_before_);
+}
+
+// What arrives is still what was sent before.
+bool Scavenger::is_raised(Time now) const { return raised_at_ != Time::min() && now - raised_at_ < kRaisedRoundTrips * rtt_; }
+
+bool Scavenger::is_of_others() const {
+  return !gives_way_ && !is_starting_ && !is_draining_ && waits_ > kBurstTargets * kTarget && !ceiling_.is_unlimited();
+}
+
+// The step down that the first of its queue brought about, if any, was of the same event.
+void Scavenger::give_way(Time now) {
+  const bool has_stepped = backed_off_at_ != Time::min() && now - backed_off_at_ < rtt_;
+  const Rate carried = has_stepped ? std::max(rate_, rate_before_) : rate_;
+  const Time seen_at = has_stepped ? backed_off_at_ : now;
+  const bool is_known = seen_at - clear_at_ > kKnownAfter * rtt_;
+  ceiling_ = carried * (is_known ? kBelowQueue : kDecrease);
+  rate_before_ = carried;
+  rate_ = std::max(carried * kDecrease, least());
+  step_ = least_step();
+  was_clear_ = false;
+  gives_way_ = true;
+  loss_.restart();
+  backed_off_at_ = now;
+  backoffs_.fill(now);
+  backoffs_made_ = backoffs_.size();
+}
+
+// Of two round trips too many, until a queue is seen, no more may come than a queue that others would be blamed for.
+double Scavenger::most_step() const {
+  return std::clamp(static_cast<double>(kTarget.count()) / static_cast<double>(std::max<Duration>(rtt_min_, 1ms).count()), least_step(), kStepMax);
+}
 
 // Near a rate known to fill the path: so much that a round trip too many adds a quarter of the target.
 double Scavenger::least_step() const {
@@ -106,7 +144,7 @@ void Scavenger::back_off(Time now, Rate delivered) {
   if (backed_off_at_ != Time::min() && now - backed_off_at_ < rtt_) return note_delivered();
   if (is_starting_) is_draining_ = true;
   rate_before_ = rate_;
-  if (delivered != Rate()) rate_ = std::min(rate_, delivered);
+  if (delivered != Rate() && !is_raised(now)) rate_ = std::min(rate_, delivered);
   if (std::exchange(was_clear_, false)) ceiling_ = rate_ * kBelowQueue;
   rate_ = std::max(rate_ * kDecrease, least());
   is_starting_ = false;
@@ -126,11 +164,12 @@ void Scavenger::grow(const AckSample& sample) {
   }
   if (rate_ < ceiling_ && !ceiling_.is_unlimited()) {
     rate_ = ceiling_;  // the queue is gone
+    raised_at_ = sample.now;
     return;
   }
   const bool is_near = !ceiling_.is_unlimited() && rate_ < ceiling_ * kNear;
   rate_ = Rate::bytes_per_second((rate_ * (1 + step_)).bytes_per_second() + 1);
-  step_ = is_near ? least_step() : std::min(2 * step_, kStepMax);
+  step_ = is_near ? least_step() : std::min(2 * step_, most_step());
 }
 
 void Scavenger::slow_down(Time now) {
@@ -157,10 +196,10 @@ void Scavenger::on_spurious_loss(Time) {
   loss_.restart();
 }
 
-uint32_t Scavenger::backoffs(Time now) const {
+uint32_t Scavenger::backoffs(Time now, Time since) const {
   const size_t kept = std::min(backoffs_made_, backoffs_.size());
   return static_cast<uint32_t>(std::count_if(backoffs_.begin(), backoffs_.begin() + static_cast<std::ptrdiff_t>(kept),
-                                             [&](Time at) { return now - at <= kBackoffRoundTrips * rtt_; }));
+                                             [&](Time at) { return at > since && now - at <= kBackoffRoundTrips * rtt_; }));
 }
 
 Bytes Scavenger::window() const {

@@ -6,11 +6,13 @@
 // - The queue is the round trip above its own minimum. The least sample of a quarter round trip, and of four at
 //   least, counts, so that one late timer on a host is no queue.
 // - Under half the target the rate grows, the faster the longer it found nothing: 1 % in the first round trip, doubling up to
-//   a quarter. Between half and the whole target it holds. Over the target, or marked: 0.7 of what the path delivers, once per
+//   a quarter, or what makes a target of queue per round trip, if that is less. Between half and the whole target it holds. Over the target, or marked: 0.7 of what the path delivers, once per
 //   round trip, so that the queue is gone in the next one.
 // - After such a step it goes back to just below the rate at which the queue grew, but only once the queue is gone. With
 //   somebody else on the path it is not, and the steps follow each other: three within three round trips are a burst, which the
 //   gate answers.
+// - A queue of four targets is more than growth can have made, and somebody else's: a burst at first sight, which counts as three
+//   steps. What had no queue for five round trips stays what the path carries, for when the queue is gone.
 // - Loss counts only with a queue, or when there is so much of it that the buffers must be smaller than our target.
 // - Every ten seconds it halves its rate for a round trip, so that the minimum is measured without its own queue and a
 //   latecomer does not take that for the path's.
@@ -34,7 +36,7 @@ class Scavenger final : public CongestionController {
   void on_spurious_loss(Time now) override;
   Bytes window() const override;
   Rate pacing_rate() const override { return rate_ * (is_slowed_ ? kSlowed : 1.0); }
-  uint32_t backoffs(Time now) const override;
+  uint32_t backoffs(Time now, Time since) const override;
 
  private:
   static constexpr double kSlowed = 0.5;
@@ -43,11 +45,15 @@ class Scavenger final : public CongestionController {
   void measure(const AckSample& sample);
   void judge(const AckSample& sample);
   void back_off(Time now, Rate delivered);
+  bool is_of_others() const;
+  bool is_raised(Time now) const;
+  void give_way(Time now);
   void note_delivered();
   void grow(const AckSample& sample);
   void slow_down(Time now);
   Rate least() const;
   double least_step() const;
+  double most_step() const;
 
   const ControllerConfig config_;
   Rate rate_;
@@ -68,9 +74,12 @@ class Scavenger final : public CongestionController {
   Rate delivered_;                // latest sample
   double step_;                   // of growth, per round trip
   Time grown_at_{};
+  Time raised_at_ = Time::min();  // back to the ceiling, all at once
   bool is_starting_ = true;       // nothing was ever found to be full
   bool is_draining_ = false;      // the queue that the start made is not gone yet: its steps down are no burst of others
   bool was_clear_ = true;         // since the last step down
+  Time clear_at_{};               // since when, or since when it was the last time
+  bool gives_way_ = false;        // to a burst: what arrives is not what the path carries
   LossRate loss_;
   uint64_t round_ = 0;
   Time backed_off_at_ = Time::min();

@@ -191,6 +191,7 @@ void Recovery::thaw(Time now) {
   if (!is_frozen()) return;
   frozen_for_ += std::max(now - frozen_at_, Duration::zero());
   frozen_rounds_ += rate_.round() - frozen_at_round_;
+  thawed_at_ = now - frozen_for_;
   frozen_at_ = kNever;
 }
 

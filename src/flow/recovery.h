@@ -74,7 +74,8 @@ class Recovery {
   Bytes window() const { return controller_->window(); }
   Rate pacing_rate() const { return controller_->pacing_rate(); }
   Bytes train() const { return is_frozen() ? Bytes() : controller_->train(); }
-  uint32_t backoffs(Time now) const { return controller_->backoffs(controller_time(now)); }
+  // Of those before a freeze somebody has heard.
+  uint32_t backoffs(Time now) const { return is_frozen() ? 0 : controller_->backoffs(controller_time(now), thawed_at_); }
   bool is_frozen() const { return frozen_at_ != kNever; }
   const RttEstimator& rtt() const { return rtt_; }
   const DeliveryRate& rate() const { return rate_; }
@@ -126,6 +127,7 @@ class Recovery {
   Time frozen_at_ = kNever;              // kNever: the controller learns
   uint64_t frozen_at_round_ = 0;
   Duration frozen_for_{};                // in all, up to the last thaw
+  Time thawed_at_ = Time::min();         // in the controller's time
   uint64_t frozen_rounds_ = 0;
   RecoveryStats stats_;
 };

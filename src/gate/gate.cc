@@ -14,12 +14,15 @@ Gate enter(const Gate& from, Time now, GateState state, GateReason reason) {
   gate.since = now;
   gate.until = kNever;
   gate.is_climbing = false;
+  gate.reacts_since = kNever;
+  gate.pulse = Pulse::kNone;
   ++gate.transitions;
   return gate;
 }
 
 Gate close(const Gate& from, Time now, const GateSignal& signal) {
   Gate gate = from.state == GateState::kClosed ? from : enter(from, now, GateState::kClosed, signal.reason);
+  gate.reacts_since = kNever;
   gate.reason = signal.reason;
   gate.training = signal.training;
   gate.until = kNever;
@@ -30,6 +33,13 @@ Duration round_trip(const GatePath& path) { return path.rtt > Duration::zero() ?
 
 Gate probe(const Gate& from, Time now, const GatePath& path) {
   Gate gate = enter(from, now, GateState::kProbe, GateReason::kProbe);
+  if (from.reacts_since != kNever) {
+    gate.reacts_since = from.reacts_since;
+    gate.pulse = Pulse::kLeaves;
+    gate.probe_share = kProbeShare;
+    gate.until = now + kPulse;
+    return gate;
+  }
   gate.is_climbing = path.memory == GatePath::Memory::kStale;
   gate.probe_share = gate.is_climbing ? kStaleShare : kProbeShare;
   gate.until = now + round_trip(path);
@@ -38,12 +48,45 @@ Gate probe(const Gate& from, Time now, const GatePath& path) {
 
 Gate react(const Gate& from, Time now, const GatePath& path) {
   Gate gate = enter(from, now, GateState::kClosed, GateReason::kReactive);
+  gate.reacts_since = std::min(from.reacts_since, now);
   gate.until = now + std::max(2 * path.rtt, kReactivePauseMin);
   return gate;
 }
 
+bool is_still_there(const Gate& gate, Time now, const GatePath& path) {
+  return gate.reacts_since != kNever && path.queue == Queue::kOverTarget && now - gate.reacts_since < kReactiveMost;
+}
+
+// CLOSED: nobody asks for it any more, and the pause is over.
+Gate reopen(const Gate& from, Time now, const GatePath& path) {
+  if (!is_still_there(from, now, path)) return probe(from, now, path);
+  Gate gate = from;
+  gate.until = now + round_trip(path);
+  return gate;
+}
+
+// Its first packets say little, what came before it nothing.
+Gate follow_pulse(const Gate& from, Time now, const GatePath& path) {
+  Gate gate = from;
+  switch (from.pulse) {
+    case Pulse::kLeaves:
+      gate.pulse = Pulse::kUnderWay;
+      gate.probe_share = 0;
+      gate.until = from.since + round_trip(path) + kPulse / 2;
+      return gate;
+    case Pulse::kUnderWay:
+      gate.pulse = Pulse::kArrives;
+      gate.until = from.since + round_trip(path) + kPulse * 3 / 2;
+      return gate;
+    case Pulse::kArrives:
+    case Pulse::kNone: break;
+  }
+  return is_still_there(from, now, path) ? react(from, now, path) : enter(from, now, GateState::kOpen, GateReason::kNone);
+}
+
 // A round trip of PROBE is over.
 Gate judge_probe(const Gate& from, Time now, const GatePath& path) {
+  if (from.pulse != Pulse::kNone) return follow_pulse(from, now, path);
   Gate gate = from;
   gate.until = now + round_trip(path);
   if (path.queue == Queue::kOverTarget && gate.probe_share > kProbeShareMin) {
@@ -85,7 +128,7 @@ Gate step(const Gate& gate, Time now, const GateSignal& signal, const GatePath& 
       return next;
     }
     case GateState::kClosed:
-      return gate.until != kNever && now < gate.until ? gate : probe(gate, now, path);
+      return gate.until != kNever && now < gate.until ? gate : reopen(gate, now, path);
     case GateState::kProbe:
       if (is_expected) return enter(gate, now, GateState::kGuard, GateReason::kGuard);
       return now < gate.until ? gate : judge_probe(gate, now, path);
@@ -97,8 +140,13 @@ Rate ceiling(const Gate& gate, Rate remembered, double trickle) {
   switch (gate.state) {
     case GateState::kOpen: break;
     case GateState::kGuard:
-    case GateState::kClosed: return remembered == Rate() ? kTrickleUnknown : remembered * std::min(trickle, kTrickleMax);
-    case GateState::kProbe: return remembered == Rate() ? Rate::unlimited() : remembered * gate.probe_share;
+    case GateState::kClosed: {
+      const Rate passes = remembered == Rate() ? kTrickleUnknown : remembered * std::min(trickle, kTrickleMax);
+      return gate.reason == GateReason::kReactive ? std::max(passes, kFeeler) : passes;
+    }
+    case GateState::kProbe:
+      if (gate.pulse != Pulse::kNone) return std::max(remembered * gate.probe_share, kFeeler);
+      return remembered == Rate() ? Rate::unlimited() : remembered * gate.probe_share;
   }
   return Rate::unlimited();
 }

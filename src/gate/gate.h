@@ -4,11 +4,13 @@
 // the same order, so what was sent before a burst is ahead of it everywhere and harms nobody; what must end at once is what
 // would still be added. That is a local decision, and a fast one:
 //
-//   OPEN ──────── begin, or three back-offs without a known phase ─────────▶ CLOSED     a trickle passes
+//   OPEN ──────── begin, or three back-offs without a known phase ─────────▶ CLOSED     a trickle passes; behind back-offs, while
+//                                                                                      it meets a queue
 //   OPEN ──────── a begin is expected ──▶ GUARD ── begin ─────────────────▶ CLOSED     a trickle passes
 //   GUARD ─────── it did not come ──▶ PROBE
 //   CLOSED ────── every member ended, or the time to live is over ──▶ PROBE            0.9 of the remembered rate
 //   PROBE ─────── a round trip without a queue ──▶ OPEN; with one: at 0.7 of that, and another round trip
+//                 behind back-offs a pulse alone; with a queue: CLOSED
 //
 // A begin closes from any state. Everything here is a function of its arguments; the net worker keeps one Gate per lane
 // and asks with every poll.
@@ -53,12 +55,19 @@ struct GatePath {
   enum class Memory : uint8_t { kFresh, kStale } memory = Memory::kFresh;  // of the rate to reopen with
 };
 
+// Whether a burst that nobody announced is over is asked by some milliseconds of bulk: a round trip later they have met a queue or not. A whole
+// round trip of it would cost the burst that much each time.
+enum class Pulse : uint8_t { kNone, kLeaves, kUnderWay, kArrives };
+inline constexpr Duration kPulse = std::chrono::milliseconds(4);
+
 struct Gate {
   GateState state = GateState::kOpen;
   GateReason reason = GateReason::kNone;
   uint16_t training = 0;
   Time since{};              // in this state
-  Time until = kNever;       // PROBE: the end of this round trip; CLOSED by reaction: the end of the pause
+  Time until = kNever;       // PROBE: the end of this round trip; CLOSED by reaction: when the queue is looked at
+  Time reacts_since = kNever;  // to a burst that nobody announced, since when; kNever: to none
+  Pulse pulse = Pulse::kNone;  // PROBE behind a reaction
   double probe_share = 0;    // PROBE: part of the remembered rate
   bool is_climbing = false;  // PROBE: the memory was stale, so the share doubles until it is whole
   uint64_t misses = 0;       // expected begins that did not come
@@ -71,6 +80,10 @@ inline constexpr double kProbeShare = 0.9, kStaleShare = 0.5, kProbeCut = 0.7;
 inline constexpr double kProbeShareMin = 0.25;
 inline constexpr uint32_t kBackoffsOfBurst = 3;               // within three round trips: somebody bursts unannounced
 inline constexpr Duration kReactivePauseMin = std::chrono::milliseconds(20);
+// A queue that is still there then is no burst: the path has become longer, or is always full; the controller knows how to live with that.
+inline constexpr Duration kReactiveMost = std::chrono::seconds(2);
+// Shows the queue while the gate is closed by reaction.
+inline constexpr Rate kFeeler = Rate::bytes_per_second(70'400);  // a packet per 20 ms
 inline constexpr Duration kProbeRttDefault = std::chrono::milliseconds(20);  // of a path that was never measured
 
 Gate step(const Gate& gate, Time now, const GateSignal& signal, const GatePath& path);

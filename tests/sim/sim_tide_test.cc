@@ -20,7 +20,10 @@ constexpr Duration kQueue = milliseconds(25);
 constexpr Bytes kTrainingPayload = 1472_B, kTrainingCharge = 1538_B;
 constexpr double kPayloadOfLink = 1408.0 / 1522.0;
 
+enum class Bursts : uint8_t { kAnnounced, kUnannounced };
+
 struct TideConfig {
+  Bursts bursts = Bursts::kAnnounced;
   Duration rtt = milliseconds(20);
   const char* controller = "bbr";
   uint64_t credit_blocks = 40;
@@ -65,6 +68,8 @@ class Tide {
   double reopened() const { return reopened_; }
   // How long the first packet of a burst waited behind ours at most.
   Duration met() const { return met_; }
+  // What bulk carried while bursts were under way, as the time that the link took for it in each.
+  Duration cost() const { return kTideLink.time_for(Bytes(static_cast<uint64_t>(static_cast<double>(beside_) / kPayloadOfLink))) / bursts_; }
 
  private:
   uint64_t received() { return sim_.lane(1).stats().flows.bytes_received; }
@@ -74,7 +79,9 @@ class Tide {
     const Duration step = std::chrono::microseconds(500);
     const uint64_t packets = kTideLink.over(step).count() / kTrainingCharge.count();
     sim_.at(begin, [this] {
-      gates_.word(0).write({{.closed_until = sim_.now() + seconds(2), .reason = gate::GateReason::kTraining}, 0, 0, {}});
+      if (config_.bursts == Bursts::kAnnounced) gates_.word(0).write({{.closed_until = sim_.now() + seconds(2), .reason = gate::GateReason::kTraining}, 0, 0, {}});
+      before_ = received();
+      ++bursts_;
       const wan::Fate first = sim_.meet_other(kTrainingPayload);
       if (!first.dropped) met_ = std::max(met_, first.deliver_at - sim_.now() - config_.rtt / 2 - kTideLink.time_for(kTrainingCharge));
     });
@@ -82,7 +89,8 @@ class Tide {
       sim_.at(at, [this, packets] {
         for (uint64_t i = 0; i < packets; ++i) sim_.meet_other(kTrainingPayload);
       });
-    sim_.at(begin + kBurst + config_.rtt, [this] { gates_.word(0).write({}); });
+    sim_.at(begin + kBurst, [this] { beside_ += received() - before_; });
+    if (config_.bursts == Bursts::kAnnounced) sim_.at(begin + kBurst + config_.rtt, [this] { gates_.word(0).write({}); });
   }
   void watch_bin() {
     const bool is_open = gate_.is_open() && sim_.now() - gate_.gate().since > config_.rtt;
@@ -102,6 +110,8 @@ class Tide {
   engine::LaneGate gate_;
   int holes_ = 0;
   Duration met_{};
+  uint64_t before_ = 0, beside_ = 0;
+  int bursts_ = 0;
   double usual_ = 0, reopened_ = 1;  // the former: bytes in a bin behind an open gate, lately
 };
 
@@ -134,6 +144,15 @@ TEST(SimTide, ABurstMeetsHardlyAnythingWhereTheCapacityIsKnown) {
   EXPECT_EQ(tide.holes(), 0);
   EXPECT_LE(tide.met(), milliseconds(1));
   EXPECT_GT(freely.met(), 2 * tide.met());
+}
+
+// Nobody announces anything: the path alone shows a burst, a round trip after it has met bulk, and that it is over.
+TEST(SimTide, TheScavengerUsesTheGapsBetweenBurstsThatNobodyAnnounces) {
+  for (const Duration looks_every : {Duration(), Duration(milliseconds(1))}) {
+    Tide tide({.bursts = Bursts::kUnannounced, .controller = "scavenger", .looks_every = looks_every});
+    EXPECT_GE(tide.carry(10), 0.75);
+    EXPECT_LE(tide.cost(), milliseconds(75));
+  }
 }
 
 // A host that gets to its packets late takes the time for a queue of the path only if the least of many samples is late, too.

@@ -64,7 +64,7 @@ TEST(Scavenger, ABurstOfOthersIsSeenInThreeRoundTripsAndItsOwnQueueIsNone) {
   for (Time until = Time(10ms); until <= Time(6s); until += 10ms) {
     test::PathSimulation* const alone = &bulk;
     test::run_together(std::span(&alone, 1), until);
-    ASSERT_LT(scavenger.backoffs(bulk.now()), 3u) << (until - Time()).count();
+    ASSERT_LT(scavenger.backoffs(bulk.now(), Time()), 3u) << (until - Time()).count();
   }
   // A burst above the rate of the link: what TCP flows of a training do together.
   Time now = bulk.now();
@@ -75,7 +75,7 @@ TEST(Scavenger, ABurstOfOthersIsSeenInThreeRoundTripsAndItsOwnQueueIsNone) {
     if (random.happens(0.36)) link.offer(now, test::PathSimulation::kFrame);
     test::PathSimulation* const alone = &bulk;
     test::run_together(std::span(&alone, 1), now);
-    most = std::max(most, scavenger.backoffs(now));
+    most = std::max(most, scavenger.backoffs(now, begins));
   }
   EXPECT_GE(most, 3u);
 }

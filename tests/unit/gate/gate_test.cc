@@ -81,6 +81,35 @@ TEST(Gate, ProbeOpensAfterARoundTripWithoutAQueueAndSlowsDownOverOne) {
   EXPECT_EQ(step(slower, at_ms(140), {}, path()).state, kOpen);
 }
 
+// What waits in the queue of a burst shows that it goes on. A path that has become longer shows the same, and is not given up.
+TEST(Gate, ABurstThatNobodyAnnouncedHoldsItWhileItsQueueIsThereButNotForLong) {
+  GatePath pressed = path(Queue::kOverTarget);
+  pressed.backoffs = 3;
+  Gate gate = step(in(kOpen), at_ms(0), {}, pressed);
+  EXPECT_GE(ceiling(gate, 10_Mbit, kTrickleDefault), kFeeler);
+  pressed.backoffs = 0;
+  int64_t ms = 0;
+  for (; ms < 400; ++ms) gate = step(gate, at_ms(ms), {}, pressed);
+  EXPECT_EQ(gate.state, kClosed);
+  Gate over = gate;
+  for (; over.state == kClosed && ms < 500; ++ms) over = step(over, at_ms(ms), {}, path());
+  EXPECT_LE(ms, 421);
+  EXPECT_EQ(over.state, kProbe);
+  // Some milliseconds of bulk, and not before a round trip later it is known what they met.
+  const auto after = [&over](int64_t begin, int64_t passed, const GatePath& seen) {
+    Gate pulsed = over;
+    for (int64_t at = 0; at <= passed; ++at) pulsed = step(pulsed, at_ms(begin + at), {}, seen);
+    return pulsed;
+  };
+  EXPECT_EQ(ceiling(over, 100_Mbit, kTrickleDefault), 90_Mbit);
+  EXPECT_EQ(ceiling(after(ms - 1, 4, pressed), 100_Mbit, kTrickleDefault), kFeeler);
+  EXPECT_EQ(after(ms - 1, 25, pressed).state, kProbe);
+  EXPECT_EQ(after(ms - 1, 26, pressed).reason, GateReason::kReactive);  // it had only paused
+  EXPECT_EQ(after(ms - 1, 26, path()).state, kOpen);
+  for (; gate.state != kOpen && ms < 5000; ++ms) gate = step(gate, at_ms(ms), {}, pressed);
+  EXPECT_LT(ms, 2200);
+}
+
 // It may be somebody else's, or the path may have become longer: no signal and no queue shuts a gate for good.
 TEST(Gate, AQueueThatStaysWithoutUsDoesNotHoldItShut) {
   Gate gate = step(in(kClosed), at_ms(0), {}, path(Queue::kOverTarget));
