@@ -164,14 +164,16 @@ Status Checkpoints::check_pin(const Submission& submission) const {
 }
 
 // The last one of the same series, step and destination, unless it came to nothing. Nor is it one that was published and began to be sent, held by
-// then, before what lies here was `written`: behind a roll-back a training saves the same step again, and it is another checkpoint.
-const job::Job* Checkpoints::known_job(const JobTable::Submission& submission, std::optional<job::WallTime> written) const {
+// then, before what lies here was written: behind a roll-back a training saves the same step again, and it is another checkpoint. What is still
+// growing is written behind all that was published.
+const job::Job* Checkpoints::known_job(const JobTable::Submission& submission, const Submission& asked) const {
+  const bool is_growing = asked.request.source == api::CheckpointRequest::Source::kGrowing;
   const job::Job* known = nullptr;
   for (const auto& [id, job] : parts_.table.all()) {
     const bool is_same = job.spec.checkpoint && !is_pointer(job) && job.spec.destination == submission.spec.destination && job.spec.series == submission.spec.series &&
                          job.spec.step == submission.spec.step;
     const bool came_to_nothing = job.state == job::State::kFailed || (job.state == job::State::kCancelled && job.superseded_by.empty());
-    const bool is_of_another_save = job.state == job::State::kPublished && written && *written > job.started;
+    const bool is_of_another_save = job.state == job::State::kPublished && (is_growing || (asked.written && *asked.written > job.started));
     if (is_same && !came_to_nothing && !is_of_another_save && (known == nullptr || job.number > known->number)) known = &job;
   }
   return known;
@@ -184,7 +186,7 @@ void Checkpoints::submit(const Submission& submission, Now now, Answer answer) {
   const std::string& pin = submission.request.pin;
   const bool is_growing = submission.request.source == api::CheckpointRequest::Source::kGrowing;
   const auto is_published = [&](const JobTable::Submission& one) {
-    const job::Job* known = known_job(one, submission.written);
+    const job::Job* known = known_job(one, submission);
     return known != nullptr && known->state == job::State::kPublished;
   };
   if (!is_growing && !submission.written && std::ranges::any_of(read_all.value(), is_published)) return ask_when_written(submission, answer);
@@ -192,7 +194,7 @@ void Checkpoints::submit(const Submission& submission, Now now, Answer answer) {
   std::vector<JobTable::Submission> fresh;
   for (JobTable::Submission& one : read_all.value()) {
     if (const auto due = due_of(one.spec, parts_.table, now.wall)) one.spec.deadline = std::min(*due, one.spec.deadline.value_or(*due));
-    const job::Job* known = known_job(one, submission.written);
+    const job::Job* known = known_job(one, submission);
     const bool is_repeated = known != nullptr && known->owner == one.owner && !one.spec.submission_id.empty() && known->spec.submission_id == one.spec.submission_id;
     if (known != nullptr && !is_repeated) {
       ids.push_back(known->id);

@@ -102,7 +102,7 @@ class Checkpoints {
   void take_up();
   Result<std::vector<JobTable::Submission>> read(const Submission& submission) const;
   Status check_pin(const Submission& submission) const;
-  const job::Job* known_job(const JobTable::Submission& submission, std::optional<job::WallTime> written) const;
+  const job::Job* known_job(const JobTable::Submission& submission, const Submission& asked) const;
   void need(const job::Job& job);
   void follow(const std::vector<JobTable::Taken>& taken);
   void follow_growing(const std::vector<JobTable::Taken>& taken);

@@ -470,6 +470,17 @@ TEST_F(CheckpointsTest, APublishedStepThatIsSavedAgainIsKnownByThePinOfItsTraine
   EXPECT_EQ(job_of(trainer_)->pin, "p");
 }
 
+TEST_F(CheckpointsTest, AStreamOfAPublishedStepIsAnotherCheckpointAndIsOpenedOnce) {
+  start_with_published_step_7();
+  for (const char* which : {"once", "again"}) {
+    ASSERT_TRUE(submit(gateway_user_, {.path = "mine/step-7", .source = api::CheckpointRequest::Source::kGrowing}).ok());
+    ASSERT_EQ(table_->all().size(), 2U) << which;
+  }
+  save("mine/step-7");
+  ASSERT_TRUE(checkpoints_->complete(job_of_step(7)->id, {"", gateway_user_}, now()).ok());
+  EXPECT_TRUE(comes([&] { return is_pinned(7); }));
+}
+
 // The command of a trainer that starts again, after the next checkpoint came.
 TEST_F(CheckpointsTest, ARestoreThatIsAskedForAgainIsTheSameJobWhateverIsFoundByThen) {
   store::Contents contents;
