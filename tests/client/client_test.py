@@ -52,6 +52,22 @@ class Checkpoints(ClientCase):
         self.assertEqual(sorted(at.relative_to(pin) for at in pin.rglob("*")), sorted(at.relative_to(path) for at in path.rglob("*")))
         self.assertEqual(driver.counts()["unpinned"], 0)
 
+    def test_the_directories_of_a_pin_have_the_times_and_modes_of_the_checkpoint_and_let_the_gateways_group_in(self):
+        root = self.root()
+        self.takes(self.gateway(root))
+        path = self.checkpoint(root)
+        (path / "hooks/none").mkdir(parents=True)
+        expected = {}
+        for moment, (name, mode) in enumerate((("hooks/none", 0o705), ("hooks", 0o750), ("extra", 0o700), ("", 0o755)), 1):
+            os.chmod(path / name, mode)
+            os.utime(path / name, (moment, moment))
+            expected[name] = (mode | 0o2770, moment)
+        driver = self.driver()
+        driver.call("replicate", path, TO)
+        self.assertEqual(driver.call("wait", PUBLISHED, WAIT_S), (0, "", ""))
+        pin = root / ".tideway/pins" / driver.call("id")[2]
+        self.assertEqual({name: ((pin / name).stat().st_mode & 0o7777, (pin / name).stat().st_mtime) for name in expected}, expected)
+
     def test_a_path_that_is_a_link_is_the_checkpoint_that_it_leads_to(self):
         root = self.root()
         gateway = self.gateway(root)

@@ -155,7 +155,6 @@ class Held(Handing):
         held = self.pinned()[0]
         self.assertEqual(held.name, ticket.submission_id)
         self.assertEqual({file.relative_to(held): (file.read_bytes(), file.stat().st_mtime_ns) for file in held.rglob("*") if file.is_file()}, before)
-        self.assertEqual(held.stat().st_mode & 0o7777, 0o2770)
 
     def test_links_and_empty_directories_are_held_too(self):
         self.taking_gateway()
@@ -172,6 +171,21 @@ class Held(Handing):
         self.assertEqual({str(one.relative_to(held)): os.readlink(one) for one in held.rglob("*") if one.is_symlink()},
                          {"newest.distcp": "__1_0.distcp", "tokenizer/up": "../common.pt", "into": "tokenizer"})
         self.assertTrue((held / "tokenizer/empty").is_dir() and (held / "bare").is_dir() and (held / "newest.distcp").is_file())
+
+    def test_directories_arrive_as_they_were_and_let_the_gateways_group_in(self):
+        self.taking_gateway()
+        path = self.checkpoint()
+        (path / "tokenizer/empty").mkdir(parents=True)
+        (path / "tokenizer/x.bin").write_bytes(b"x")
+        expected = {}
+        for moment, (name, mode) in enumerate((("tokenizer/empty", 0o705), ("tokenizer", 0o750), ("", 0o755)), 1):
+            os.chmod(path / name, mode)
+            os.utime(path / name, (moment, moment))
+            expected[name] = (mode | 0o2770, moment)
+        ticket = tideway.replicate_checkpoint(path, to="wisconsin:ckpt/runs")
+        self.assertTrue(ticket.wait("accepted", WAIT_S))
+        held = self.pinned()[0]
+        self.assertEqual({name: ((held / name).stat().st_mode & 0o7777, (held / name).stat().st_mtime) for name in expected}, expected)
 
     def test_a_name_that_is_a_link_means_what_it_led_to_at_the_call(self):
         self.set_constant(pins, "COPY_MAX", 10)  # so that the file is linked or cloned
