@@ -13,7 +13,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from typing import Dict
+from typing import Dict, Mapping
 
 from .layouts import Listing
 
@@ -27,8 +27,9 @@ def pins_of(root: str) -> str:
     return os.path.join(root, ".tideway", "pins")
 
 
-def pin(path: str, listing: Listing, into: str) -> None:
-    """Makes `into`, which must not be there, under another name until it is whole. Errors: OSError, and nothing is left of it."""
+def pin(path: str, listing: Listing, into: str, times: Mapping[str, int]) -> None:
+    """Makes `into`, which must not be there, under another name until it is whole. `times`: of files that get other ones than they have, in
+    ns; they are copied. Errors: OSError, and nothing is left of it."""
     draft = into + _DRAFT
     os.mkdir(draft)
     try:
@@ -37,7 +38,12 @@ def pin(path: str, listing: Listing, into: str) -> None:
         for name in listing.names():
             _make_folders(draft, os.path.dirname(name), made)
         for name, file in listing.files.items():
-            _hold(os.path.join(path, name) if name else path, os.path.join(draft, name or listing.name), file.size)
+            source, target = os.path.join(path, name) if name else path, os.path.join(draft, name or listing.name)
+            if name in times:
+                _copy(source, target)
+                os.utime(target, ns=(times[name], times[name]))
+            else:
+                _hold(source, target, file.size)
         for name, target in listing.links.items():
             os.symlink(target, os.path.join(draft, name))
         if "" not in listing.files:
