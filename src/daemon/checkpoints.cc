@@ -19,6 +19,7 @@
 namespace tideway::daemon {
 namespace {
 
+constexpr size_t kWrittenMax = 10'000;          // jobs of which it is kept what they held; beyond that all is forgotten, as behind a restart
 constexpr std::string_view kVerify = "readback";  // a checkpoint that cannot be read back is none
 
 std::string new_pin() {
@@ -163,18 +164,25 @@ Status Checkpoints::check_pin(const Submission& submission) const {
   return Error{Fault::kDenied, "the pin " + to_display(submission.request.pin) + " is somebody else's", "name one that you made"};
 }
 
-// The last one of the same series, step and destination, unless it came to nothing. Nor is it one that was published and began to be sent, held by
-// then, before what lies here was written: behind a roll-back a training saves the same step again, and it is another checkpoint. What is still
-// growing is written behind all that was published.
+// Behind a roll-back a training saves a step that is published once more, and that is another checkpoint: what is growing is written behind all that
+// was published, and files that are there tell by their times. What was held tells them apart whatever clock those are by; behind a restart, when
+// nobody knows that any more, it counts whether they are later than the beginning of the transfer.
+bool Checkpoints::is_of_another_save(const job::Job& job, const Submission& asked) const {
+  if (job.state != job::State::kPublished) return false;
+  if (asked.request.source == api::CheckpointRequest::Source::kGrowing) return true;
+  if (!asked.written || *asked.written == job::WallTime{}) return false;  // nothing lies there
+  const auto held = written_.find(job.id);
+  return held == written_.end() ? *asked.written > job.started : *asked.written != held->second;
+}
+
+// The last one of the same series, step and destination, unless it came to nothing, or is of another save.
 const job::Job* Checkpoints::known_job(const JobTable::Submission& submission, const Submission& asked) const {
-  const bool is_growing = asked.request.source == api::CheckpointRequest::Source::kGrowing;
   const job::Job* known = nullptr;
   for (const auto& [id, job] : parts_.table.all()) {
     const bool is_same = job.spec.checkpoint && !is_pointer(job) && job.spec.destination == submission.spec.destination && job.spec.series == submission.spec.series &&
                          job.spec.step == submission.spec.step;
     const bool came_to_nothing = job.state == job::State::kFailed || (job.state == job::State::kCancelled && job.superseded_by.empty());
-    const bool is_of_another_save = job.state == job::State::kPublished && (is_growing || (asked.written && *asked.written > job.started));
-    if (is_same && !came_to_nothing && !is_of_another_save && (known == nullptr || job.number > known->number)) known = &job;
+    if (is_same && !came_to_nothing && !is_of_another_save(job, asked) && (known == nullptr || job.number > known->number)) known = &job;
   }
   return known;
 }
@@ -297,7 +305,9 @@ void Checkpoints::on_held(const HoldAnswered& answered, Now now) {
   const auto* held = answered.outcome.ok() ? std::get_if<Held>(&answered.outcome.value()) : nullptr;
   if (held != nullptr) pin_bytes_[answered.pin] = held->bytes;
   if (held != nullptr) ++(held->hold == job::Hold::kPinned ? pins_made_ : pins_guarded_);
+  if (held != nullptr && written_.size() >= kWrittenMax) written_.clear();
   for (const job::JobId& id : jobs->second) {
+    if (held != nullptr) written_[id] = held->written;
     parts_.table.change(id, wall, [&](job::Job& job) {
       if (!answered.outcome.ok()) return job::fail(job, wall, answered.outcome.error());
       if (held != nullptr) {

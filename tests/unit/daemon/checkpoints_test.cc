@@ -470,6 +470,24 @@ TEST_F(CheckpointsTest, APublishedStepThatIsSavedAgainIsKnownByThePinOfItsTraine
   EXPECT_EQ(job_of(trainer_)->pin, "p");
 }
 
+// Trainers on other hosts have clocks of their own.
+TEST_F(CheckpointsTest, WhatWasHeldIsKnownAgainByWhateverClockItWasWritten) {
+  save("mine/step-7");
+  ASSERT_TRUE(submit(gateway_user_, {.path = "mine/step-7"}).ok());
+  ASSERT_TRUE(comes([&] { return is_pinned(7); }));
+  table_->change(job_of_step(7)->id, read_wall_clock(), [](job::Job& job) {
+    job.state = job::State::kPublished;
+    job.started = job.ended = read_wall_clock() - std::chrono::hours(1);  // by the clock of the gateway, which is behind
+    job.outcome.emplace();
+    return true;
+  });
+  ASSERT_TRUE(submit(gateway_user_, {.path = "mine/step-7", .is_looked_at = true}).ok());
+  EXPECT_EQ(table_->all().size(), 1U) << "it is the one that was sent";
+  for (const char* name : {"/__0_0.distcp", "/.metadata"}) std::filesystem::last_write_time(root_ / (std::string("mine/step-7") + name), std::filesystem::file_time_type::clock::now() - std::chrono::hours(2));
+  ASSERT_TRUE(submit(gateway_user_, {.path = "mine/step-7", .is_looked_at = true}).ok());
+  EXPECT_EQ(table_->all().size(), 2U) << "by the clock of the trainer, which is behind that";
+}
+
 TEST_F(CheckpointsTest, AStreamOfAPublishedStepIsAnotherCheckpointAndIsOpenedOnce) {
   start_with_published_step_7();
   for (const char* which : {"once", "again"}) {
