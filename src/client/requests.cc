@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <filesystem>
 
 namespace tideway::client {
 namespace {
@@ -129,7 +130,10 @@ std::string Submission::inbox() const {
 // ---- checkpoints ----
 
 void CheckpointRequest::follow() {
-  if (!is_named(wish_.path)) departures_.emplace(line_->notices, wish_.path);
+  if (is_named(wish_.path)) return;
+  std::error_code ignored;
+  if (std::filesystem::is_symlink(wish_.path, ignored)) real_ = real_path(wish_.path);
+  departures_.emplace(line_->notices, source());
 }
 
 std::optional<std::chrono::nanoseconds> CheckpointRequest::step() {
@@ -143,7 +147,7 @@ std::optional<std::chrono::nanoseconds> CheckpointRequest::step() {
 
 CheckpointRequest::Holding CheckpointRequest::hold() {
   if (is_held_ || is_named(wish_.path)) return Holding::kDone;
-  real_ = real_path(wish_.path);
+  if (real_.empty()) real_ = real_path(wish_.path);
   const auto place = wish_.is_pinned ? place_of(real_, *line_) : std::nullopt;
   for (size_t tries = 0; !is_held_ && tries < kPinTriesMax; ++tries) {
     std::optional<std::string> trouble;
@@ -164,7 +168,7 @@ bool CheckpointRequest::is_refused(const Listing& files) {
   const auto gone = departures_ ? departures_->missing_in(files) : std::nullopt;
   if (gone)
     refuse(trouble_of(Fault::kSourceVanished, wish_.path + ": " + *gone + " was taken away before it could be held", "let the trainer keep more checkpoints than the last one"));
-  else if (::stat(wish_.path.c_str(), &status) != 0)
+  else if (::stat(source().c_str(), &status) != 0)
     refuse(trouble_of(Fault::kSourceMissing, wish_.path + " is not there", "call when the checkpoint is written"));
   else
     return false;

@@ -175,6 +175,21 @@ class Away(ClientCase):
         self.assertIn("__0_0.distcp", text)
         self.assertEqual([how for how, _, _ in gateway.asked if how == "POST"], [])
 
+    def test_a_link_means_what_it_led_to_at_the_call(self):
+        bare = self.folder / "bare"
+        for name in ("run/step-7", "run/step-8"):
+            self.checkpoint(bare, name)
+        latest = bare / "run/latest"
+        latest.symlink_to("step-7")
+        driver = self.driver()
+        driver.call("replicate", latest, TO)
+        latest.unlink()
+        latest.symlink_to("step-8")
+        gateway = self.gateway(bare)
+        self.takes(gateway)
+        self.assertEqual(driver.call("flush", WAIT_S)[0], 0)
+        self.assertEqual(gateway.wait_for("POST", "/v1/checkpoints")[0]["path"], "ckpt:run/step-7")
+
     def test_what_is_renamed_or_only_there_for_now_has_not_been_taken_away(self):
         path = self.checkpoint(self.folder / "bare")
         for name in ("__1_0.distcp.7f3a", "extra/part.saving", "lock.tmp"):
