@@ -360,7 +360,12 @@ void Checkpoints::answer_inbox(const InboxRequest& request, const Result<std::st
   thread_->order(AnswerInbox{request.root, request.submission_id, text});
 }
 
-// Of a checkpoint or a job, which tell themselves apart by their fields. A path without a root lies below the inbox' own.
+// A path without a root lies below the inbox' own: trainers need not know what it is called.
+static void name_root(const InboxRequest& request, std::string& path) {
+  if (path.find(':') == path.npos) path.insert(0, request.root + ':');
+}
+
+// Of a checkpoint or a job, which tell themselves apart by their fields.
 void Checkpoints::on_inbox(const InboxRequest& request, Now now) {
   const auto answer = [this, request](const Result<std::string>& said) { answer_inbox(request, said); };
   if (request.body.find("\"sources\"") != std::string::npos && request.body.find("\"to\"") == std::string::npos) return submit_job(request, now.wall);
@@ -369,7 +374,7 @@ void Checkpoints::on_inbox(const InboxRequest& request, Now now) {
   api::CheckpointRequest& one = read_one.value();
   if (!one.submission_id.empty() && one.submission_id != request.submission_id) return answer(usage("submission_id is another one than the name of the file", "make them the same"));
   one.submission_id = request.submission_id;
-  if (one.path.find(':') == one.path.npos) one.path = request.root + ':' + one.path;
+  name_root(request, one.path);
   submit({one, request.caller}, now, answer);
 }
 
@@ -378,6 +383,8 @@ void Checkpoints::submit_job(const InboxRequest& request, job::WallTime wall) {
   auto spec = api::parse_spec(request.body);
   if (!spec.ok()) return answer(spec.error());
   spec.value().submission_id = request.submission_id;
+  for (std::string& source : spec.value().sources) name_root(request, source);
+  name_root(request, spec.value().destination);
   if (spec.value().deadline || (spec.value().rpo && spec.value().every))
     return answer(usage("a request in the inbox has no deadline, since nobody reads there that it cannot be met", "submit it through the API socket"));
   if (spec.value().checkpoint) return answer(usage("checkpoint is no field of a job", "write a request for a checkpoint"));

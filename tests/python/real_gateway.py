@@ -213,6 +213,18 @@ class Checkpoints(unittest.TestCase):
         self.assertTrue(ticket.wait("published", WAIT_S))
         self.assertTrue((THERE / "runs/away/step-8/.metadata").is_file())
 
+    def test_so_is_a_job_whose_submitter_never_heard_what_the_root_is_called(self):
+        (HERE / "left").write_bytes(b"left")
+        socket = os.environ["TIDEWAY_API"]
+        os.environ["TIDEWAY_API"] = "/nonexistent"
+        try:
+            ticket = tideway.submit({"sources": [HERE / "left"], "destination": "wisconsin:data/left"})
+            self.assertTrue(ticket.wait("stored", WAIT_S))
+        finally:
+            os.environ["TIDEWAY_API"] = socket
+        self.assertTrue(ticket.wait("published", WAIT_S))
+        self.assertEqual((THERE / "left").read_bytes(), b"left")
+
     def test_a_stream_arrives_whole_or_as_it_was_written(self):
         with tideway.stream_checkpoint(HERE / "runs/stream/step-9", to="wisconsin:data/runs/stream") as stream:
             before = self.files(self.checkpoint("stream", 9))

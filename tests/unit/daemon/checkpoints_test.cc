@@ -447,6 +447,15 @@ TEST_F(CheckpointsTest, ARequestInTheInboxIsPendingUntilItIsAnswered) {
   EXPECT_TRUE(root_.exists(".tideway/inbox/asked.status.json"));
 }
 
+// As of a trainer that has never heard what the root is called, since the gateway was away.
+TEST_F(CheckpointsTest, AJobInTheInboxMeansPathsBelowItsRoot) {
+  root_.write("draft", R"({"sources":["mine/file"],"destination":"wisconsin:data/there/file"})");
+  std::filesystem::rename(root_ / "draft", root_ / ".tideway/inbox/asked.json");
+  ASSERT_TRUE(comes([&] { return root_.exists(".tideway/inbox/asked.status.json"); }));
+  ASSERT_EQ(table_->all().size(), 1U) << root_.read(".tideway/inbox/asked.status.json");
+  EXPECT_EQ(table_->all().begin()->second.spec.sources, std::vector<std::string>{"data:mine/file"});
+}
+
 // Behind a roll-back a training saves a step again. Its hook must not hear that it is published: other bytes are.
 TEST_F(CheckpointsTest, APublishedStepThatIsSavedAgainIsAnotherCheckpointAndOneThatIsToldAgainIsNot) {
   start_with_published_step_7();
