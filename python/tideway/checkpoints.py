@@ -8,7 +8,7 @@ import operator
 import os
 import time
 from datetime import datetime
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from . import outbox, pins, settings
 from .copying import time_text
@@ -132,6 +132,9 @@ class CheckpointRequest(Request):
                     "labels": dict(options.labels), "member": list(options.member) if options.member != (0, 1) else None}
         body.update((name, value) for name, value in optional.items() if value not in (None, "", [], {}))
         return body
+
+    def places(self, body: Mapping[str, Any]) -> List[str]:
+        return [body["path"]]
 
     def inbox(self) -> Optional[str]:
         return inbox_above(self.path)

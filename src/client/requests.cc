@@ -44,16 +44,25 @@ Reply Request::address(const std::string& path) {
   return {{}, trouble.value_or(trouble_of(Fault::kUsage, path + " lies below no root of the gateway", "see GET /v1/roots, or write root:path"))};
 }
 
+// Where the gateway knows the files by another path than we do, as from within a container, only the inbox among them says to it which they
+// are.
+static bool names_roots(const Json& body) {
+  const auto is_rooted = [](const Json& place) { return is_named(place.get<std::string>()); };
+  return body.contains("path") ? is_rooted(body["path"]) : is_rooted(body["destination"]) && std::all_of(body["sources"].begin(), body["sources"].end(), is_rooted);
+}
+
 std::optional<std::chrono::nanoseconds> Request::send() {
-  Reply asked = body();
-  Reply reply = asked.ok() ? line_->reach.ask("POST", target(), asked.json) : asked;
-  if (reply.ok()) {
+  Reply reply = body();
+  const bool is_by_inbox = reply.ok() && !names_roots(reply.json);
+  if (is_by_inbox) reply = line_->reach.ask("GET", "/v1/roots");  // if it does not answer, that is told
+  else if (reply.ok()) reply = line_->reach.ask("POST", target(), reply.json);
+  if (reply.ok() && !is_by_inbox) {
     ++line_->counts.accepted;
     ticket_->on_answer(reply.json);
     return std::nullopt;
   }
-  line_->note(*reply.trouble);
-  if (!reply.trouble->passes()) {
+  if (!reply.ok()) line_->note(*reply.trouble);
+  if (!reply.ok() && !reply.trouble->passes()) {
     refuse(*reply.trouble);
     return std::nullopt;
   }

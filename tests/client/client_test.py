@@ -118,6 +118,17 @@ class Checkpoints(ClientCase):
         self.assertEqual(driver.call("wait", PUBLISHED, WAIT_S)[:2], (1, "cancelled"))
         self.assertEqual(driver.call("state")[0], SUPERSEDED)
 
+    def test_where_the_gateway_knows_the_root_by_another_path_its_inbox_is_asked(self):
+        root = self.root_with_inbox()
+        gateway = self.gateway(root)
+        gateway.roots[0]["path"] = "/mnt/of-the-host"
+        driver = self.driver()
+        driver.call("replicate", self.checkpoint(root), TO)
+        self.assertEqual(driver.call("wait", STORED, WAIT_S)[0], 0)
+        name = driver.call("id")[2]
+        request = json.loads((root / f".tideway/inbox/{name}.json").read_text())
+        self.assertEqual((request["path"], request["pin"], [how for how, _, _ in gateway.asked if how == "POST"]), ("run/step-7", name, []))
+
     def test_a_path_below_no_root_and_one_that_is_not_there_are_refused(self):
         root = self.root()
         gateway = self.gateway(root)
