@@ -47,9 +47,10 @@ def read_key(path: str) -> Key:
 
 
 class BeaconLine:
-    """To all targets. Errors of the constructor: OSError, ValueError; of the calls: none."""
+    """To all targets. `flags`: of getaddrinfo(), which may take many seconds over a name; AI_NUMERICHOST refuses names. Errors of the
+    constructor: OSError, ValueError; of the calls: none."""
 
-    def __init__(self, targets: Sequence[Tuple[str, int]], key: Key, training: str, dst: str, ttl: float) -> None:
+    def __init__(self, targets: Sequence[Tuple[str, int]], key: Key, training: str, dst: str, ttl: float, flags: int = 0) -> None:
         # HMAC (RFC 2104) with the key hashed in once, which takes 2 of its 3.4 µs off each call.
         block = key.bytes.ljust(hashlib.sha256().block_size, b"\0")
         self._inner, self._outer = (hashlib.sha256(bytes(byte ^ pad for byte in block)) for pad in (0x36, 0x5C))
@@ -63,7 +64,7 @@ class BeaconLine:
         self._is_watched, self._said_at = False, 0.0
         self._sockets: List[socket.socket] = []
         for host, port in targets:
-            family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+            family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM, flags=flags)[0]
             line = socket.socket(family, kind | socket.SOCK_NONBLOCK, protocol)
             self._sockets.append(line)
             line.connect(address)

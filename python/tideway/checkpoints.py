@@ -8,14 +8,14 @@ import operator
 import os
 import time
 from datetime import datetime
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from . import outbox, pins, settings
 from .copying import time_text
 from .departures import Departures, led_to
 from .errors import TidewayError
 from .jobs import DISABLED
-from .layouts import Incomplete, Listing, assess, check_format, step_in
+from .layouts import Incomplete, Listing, assess, check_format, late_markers, step_in
 from .looks import list_files, look_at
 from .notes import note
 from .places import AnyPath, inbox_above
@@ -50,10 +50,12 @@ class Options(NamedTuple):
 
 class Hook(NamedTuple):
     """What an adapter knows of the moment it is called in. `settle`: seconds without change to wait for, 0 behind the framework's
-    closing barrier; `world`: processes that save, 0 when not known."""
+    closing barrier; `world`: processes that save, 0 when not known; `is_last`: whether nothing was written since the framework's marker, of an
+    adapter that would have seen a save begin."""
 
     settle: float = 0.0
     world: int = 0
+    is_last: Callable[[], bool] = lambda: False
 
 
 def _whole(name: str, value: Any, least: int) -> Optional[int]:
@@ -131,6 +133,9 @@ class CheckpointRequest(Request):
         body.update((name, value) for name, value in optional.items() if value not in (None, "", [], {}))
         return body
 
+    def places(self, body: Mapping[str, Any]) -> List[str]:
+        return [body["path"]]
+
     def inbox(self) -> Optional[str]:
         return inbox_above(self.path)
 
@@ -149,13 +154,14 @@ class CheckpointRequest(Request):
             if gone is not None:
                 self._refuse_departed(f"{self.path}: {gone}")
                 return None
-            assess(listing, read, self._options.format, world=self._hook.world)
+            times = late_markers(listing) if self._hook.is_last() else {}
+            assess(listing.with_times(times), read, self._options.format, world=self._hook.world)
             if self._seen != listing:
                 self._seen, self._same_since = listing, time.monotonic()
             left = self._same_since + self._hook.settle - time.monotonic()
             if left > 0:
                 return left if self._look_again(_CHANGING) is not None else None
-            if self._options.pin == "auto" and not self._pin(listing):
+            if self._options.pin == "auto" and not self._pin(listing, times):
                 return self._look_again(_CHANGING)
         except (OSError, Incomplete) as reason:
             if self._departures is not None and self._departures.was_there and _is_missing(self.path):
@@ -183,14 +189,15 @@ class CheckpointRequest(Request):
             note("incomplete", f"{self.path} is not complete after {waited:.0f} s: {reason}")
         return min(LOOK_MAX_S, max(LOOK_MIN_S, waited / 5))
 
-    def _pin(self, listing: Listing) -> bool:
-        """False: it changed meanwhile. Where it cannot be pinned the gateway reads it in place, and tells when it changes."""
+    def _pin(self, listing: Listing, times: Mapping[str, int]) -> bool:
+        """False: it changed meanwhile. Where it cannot be pinned the gateway reads it in place, and tells when it changes. A marker that is known
+        to be the last gets a time that says so, since the gateway has nothing else to go by."""
         place = place_of(self.path, reach())
         if place is None:
             return True
         pin_path = os.path.join(pins.pins_of(place.root.path), self.ticket.submission_id)
         try:
-            pins.pin(self.path, listing, pin_path)
+            pins.pin(self.path, listing, pin_path, times)
         except FileNotFoundError as trouble:
             if os.path.isdir(os.path.dirname(pin_path)):
                 return False  # the trainer took a file away
@@ -199,7 +206,7 @@ class CheckpointRequest(Request):
         except OSError as trouble:
             note("unpinned", trouble)
             return True
-        if list_files(self.path) != listing:
+        if list_files(self.path) != listing or (times and not self._hook.is_last()):
             pins.drop(pin_path)
             return False
         self._pin_path = pin_path

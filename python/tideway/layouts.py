@@ -34,6 +34,9 @@ class Listing(NamedTuple):
     def names(self) -> List[str]:
         return [*self.files, *self.links, *self.bare]
 
+    def with_times(self, times: Mapping[str, int]) -> "Listing":
+        return self._replace(files={**self.files, **{name: self.files[name]._replace(mtime_ns=time) for name, time in times.items()}})
+
 
 #: (path as in Listing or "../name" for a file beside the checkpoint, part) -> bytes, or None when it cannot be read. Parts: whole;
 #: again, a second read a moment later; head, of safetensors the header with the length before it; tail, the last ZIP_TAIL bytes.
@@ -213,6 +216,17 @@ def _check_dcp(look: _Look, folder: str) -> None:
     for path in shards:
         if look.listing.files[path].mtime_ns > marker.mtime_ns:
             raise Incomplete("old_marker", f"{folder}.metadata is older than {path}: that is being saved again, or the clocks of those that write differ")
+
+
+def late_markers(listing: Listing) -> Dict[str, int]:
+    """Markers of DCP that are older than what they close, as times have it, and the newest time of that in ns. Times that several hosts set
+    tell no order where clocks differ; whoever knows that a marker was written last goes by these instead."""
+    newest: Dict[str, int] = {}
+    for path, file in listing.files.items():
+        if path.endswith(".distcp"):
+            marker = _folder(path) + ".metadata"
+            newest[marker] = max(file.mtime_ns, newest.get(marker, 0))
+    return {marker: time for marker, time in newest.items() if marker in listing.files and time > listing.files[marker].mtime_ns}
 
 
 def _check_ranks(look: _Look, ranks: Sequence[int], what: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import functools
 import os
+import socket
 import time
 from typing import Any, Callable, Dict, Optional, Tuple, TypeVar, Union
 
@@ -107,14 +108,44 @@ class Phase:
         except OSError as trouble:
             board_trouble = trouble
         try:
-            targets = settings.beacon_targets()
-            if targets:
-                self._line = BeaconLine(targets, read_key(settings.beacon_key_file()), self.training, self._dst, self._ttl)
+            if settings.beacon_targets():
+                self._line = self.by_beacon(socket.AI_NUMERICHOST)
                 return True
             note("phase", f"phases of {self.training} go nowhere: board {settings.board()}: {board_trouble.strerror}; TIDEWAY_BEACON names nobody")
+        except socket.gaierror:
+            outbox.put(_Lookup(self))
         except (OSError, ValueError) as trouble:
             note("phase", f"phases of {self.training} go nowhere: {trouble}")
         return False
+
+    def by_beacon(self, flags: int) -> BeaconLine:
+        """Errors: OSError, ValueError."""
+        return BeaconLine(settings.beacon_targets(), read_key(settings.beacon_key_file()), self.training, self._dst, self._ttl, flags)
+
+
+class _Lookup(outbox.Item):
+    """Of names of gateways: the queue's thread waits for a name server, and no training does. Until then what is said goes nowhere."""
+
+    is_small = True
+
+    def __init__(self, phase: Phase) -> None:
+        self.key = f"lookup {id(phase)}"
+        self._phase = phase
+        self._before = phase._line
+
+    def step(self) -> None:
+        try:
+            line = self._phase.by_beacon(0)
+        except (OSError, ValueError) as trouble:
+            return note("phase", f"phases of {self._phase.training} go nowhere: {trouble}")
+        if self._phase._line is self._before:
+            self._phase._line = line
+        else:  # it was closed, or is looked for anew
+            line.forget()
+
+    def absorb(self, newer: outbox.Item) -> None:
+        assert isinstance(newer, _Lookup)
+        self._before = newer._before
 
 
 _phases: Dict[Tuple[str, str, float], Phase] = {}

@@ -10,7 +10,7 @@ import os
 import time
 import uuid
 from abc import abstractmethod
-from typing import Any, Dict, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from . import inbox, outbox, settings
 from .errors import PASSING, TidewayError
@@ -39,6 +39,10 @@ class Request(outbox.Item):
         """What is sent. Errors: TidewayError."""
 
     @abstractmethod
+    def places(self, body: Mapping[str, Any]) -> List[str]:
+        """What of it names places of files."""
+
+    @abstractmethod
     def inbox(self) -> Optional[str]:
         """Where it is left while there is no gateway."""
 
@@ -56,11 +60,15 @@ class Request(outbox.Item):
             self.ticket.on_state(state)
 
     def send(self) -> Optional[float]:
-        """A step: seconds until the next try, or None when it is through."""
+        """A step: seconds until the next try, or None when it is through. Where the gateway knows the files by another path than we do, as
+        from within a container, only the inbox among them says to it which they are."""
         line = reach()
         try:
-            self.ticket.on_answer(line.ask("POST", self.target, self.body(line)), line.gateway)
-            return None
+            body = self.body(line)
+            if all(map(is_named, self.places(body))):
+                self.ticket.on_answer(line.ask("POST", self.target, body), line.gateway)
+                return None
+            line.ask("GET", "/v1/roots")  # if it does not answer, that is told
         except TidewayError as trouble:
             if trouble.code not in PASSING:
                 self.refuse(trouble)
@@ -135,6 +143,9 @@ class _Submission(Request):
     def body(self, line: Reach) -> Dict[str, Any]:
         return {**self._spec, "sources": [self._address(source, line) for source in self._spec["sources"]],
                 "destination": self._address(self._spec["destination"], line), "submission_id": self.ticket.submission_id}
+
+    def places(self, body: Mapping[str, Any]) -> List[str]:
+        return [*body["sources"], body["destination"]]
 
     def inbox(self) -> Optional[str]:
         paths = [os.fspath(path) for path in (*self._spec["sources"], self._spec["destination"])]

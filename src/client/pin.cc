@@ -22,7 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr uint64_t kCopiedMax = 1 << 20;  // bytes; markers, JSON and trackers are below it
-constexpr mode_t kFolderMode = 02770;     // setgid, so that what is below belongs to the gateway's group, too
+constexpr mode_t kFolderMode = 02770;     // at least; setgid, so that what is below belongs to the gateway's group, too
 constexpr size_t kEntriesMax = 1'000'000; // of one checkpoint
 constexpr size_t kCopyPart = 64 << 10;
 
@@ -63,10 +63,10 @@ bool copy_bytes(int from, int to) {
   return count == 0;
 }
 
-// Rules of completeness compare times.
-bool keep_attributes(int from, int to) {
+// Rules of completeness compare times. `mode`: what it has besides.
+bool keep_attributes(int from, int to, mode_t mode) {
   struct stat status {};
-  if (::fstat(from, &status) != 0 || ::fchmod(to, status.st_mode & 0777U) != 0) return false;
+  if (::fstat(from, &status) != 0 || ::fchmod(to, (status.st_mode & 0777U) | mode) != 0) return false;
   const timespec times[2] = {status.st_atim, status.st_mtim};
   return ::futimens(to, times) == 0;
 }
@@ -77,13 +77,19 @@ bool hold_file(const std::string& source, const std::string& target, uint64_t si
   {
     const Open to(target, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW);
     if (to.fd() < 0) return false;
-    if (::ioctl(to.fd(), FICLONE, from.fd()) == 0 || (size <= kCopiedMax && copy_bytes(from.fd(), to.fd()))) return keep_attributes(from.fd(), to.fd());
+    if (::ioctl(to.fd(), FICLONE, from.fd()) == 0 || (size <= kCopiedMax && copy_bytes(from.fd(), to.fd()))) return keep_attributes(from.fd(), to.fd(), 0);
   }
   return size > kCopiedMax && ::unlink(target.c_str()) == 0 && ::link(source.c_str(), target.c_str()) == 0;
 }
 
 bool hold(const std::string& source, const std::string& target, const FileLook& look) {
   return look.target.empty() ? hold_file(source, target, look.size) : ::symlink(look.target.c_str(), target.c_str()) == 0;
+}
+
+// When nothing more is put into it.
+bool finish_folder(const std::string& source, const std::string& target) {
+  const Open from(source, O_RDONLY | O_DIRECTORY), to(target, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  return from.fd() >= 0 && to.fd() >= 0 && keep_attributes(from.fd(), to.fd(), kFolderMode);
 }
 
 // Those in a name: all that is before its last slash.
@@ -137,6 +143,9 @@ std::optional<std::string> make_pin(const std::string& path, const Listing& list
     target.append("/").append(name.empty() ? name_of(path) : name);
     is_held = make_folders(draft, name) && (name.ends_with('/') || hold(source, target, look));
   }
+  for (auto at = listing.rbegin(); is_held && at != listing.rend(); ++at)  // what is in one stands behind it
+    if (at->first.ends_with('/')) is_held = finish_folder(path + '/' + at->first, draft + '/' + at->first);
+  is_held = is_held && (listing.contains("") || finish_folder(path, draft));
   if (is_held && ::rename(draft.c_str(), into.c_str()) == 0) return std::nullopt;
   std::string trouble = into + ": " + std::strerror(errno);
   drop_pin(draft);

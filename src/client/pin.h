@@ -3,7 +3,8 @@
 // Holds a checkpoint for as long as it takes to send it, in <root>/.tideway/pins/<id>/, made by the trainer's user: files up to 1 MiB are
 // copied; larger ones share their blocks where the file system can (FICLONE), else they are hard links, which outlive a deletion
 // and not a rewrite in place: that the gateway notices. Symbolic links and empty directories are made anew; which links are sent the gateway
-// decides. The group of the folder above lets the gateway remove it.
+// decides. Directories have the times and modes of the originals, since they arrive with them, and besides let the gateway's group in, which
+// is that of the folder above.
 // Thread: the queue's; it blocks.
 #pragma once
 #include <cstdint>

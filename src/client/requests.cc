@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <filesystem>
 
 namespace tideway::client {
 namespace {
@@ -43,16 +44,25 @@ Reply Request::address(const std::string& path) {
   return {{}, trouble.value_or(trouble_of(Fault::kUsage, path + " lies below no root of the gateway", "see GET /v1/roots, or write root:path"))};
 }
 
+// Where the gateway knows the files by another path than we do, as from within a container, only the inbox among them says to it which they
+// are.
+static bool names_roots(const Json& body) {
+  const auto is_rooted = [](const Json& place) { return is_named(place.get<std::string>()); };
+  return body.contains("path") ? is_rooted(body["path"]) : is_rooted(body["destination"]) && std::all_of(body["sources"].begin(), body["sources"].end(), is_rooted);
+}
+
 std::optional<std::chrono::nanoseconds> Request::send() {
-  Reply asked = body();
-  Reply reply = asked.ok() ? line_->reach.ask("POST", target(), asked.json) : asked;
-  if (reply.ok()) {
+  Reply reply = body();
+  const bool is_by_inbox = reply.ok() && !names_roots(reply.json);
+  if (is_by_inbox) reply = line_->reach.ask("GET", "/v1/roots");  // if it does not answer, that is told
+  else if (reply.ok()) reply = line_->reach.ask("POST", target(), reply.json);
+  if (reply.ok() && !is_by_inbox) {
     ++line_->counts.accepted;
     ticket_->on_answer(reply.json);
     return std::nullopt;
   }
-  line_->note(*reply.trouble);
-  if (!reply.trouble->passes()) {
+  if (!reply.ok()) line_->note(*reply.trouble);
+  if (!reply.ok() && !reply.trouble->passes()) {
     refuse(*reply.trouble);
     return std::nullopt;
   }
@@ -129,7 +139,10 @@ std::string Submission::inbox() const {
 // ---- checkpoints ----
 
 void CheckpointRequest::follow() {
-  if (!is_named(wish_.path)) departures_.emplace(line_->notices, wish_.path);
+  if (is_named(wish_.path)) return;
+  std::error_code ignored;
+  if (std::filesystem::is_symlink(wish_.path, ignored)) real_ = real_path(wish_.path);
+  departures_.emplace(line_->notices, source());
 }
 
 std::optional<std::chrono::nanoseconds> CheckpointRequest::step() {
@@ -143,7 +156,7 @@ std::optional<std::chrono::nanoseconds> CheckpointRequest::step() {
 
 CheckpointRequest::Holding CheckpointRequest::hold() {
   if (is_held_ || is_named(wish_.path)) return Holding::kDone;
-  real_ = real_path(wish_.path);
+  if (real_.empty()) real_ = real_path(wish_.path);
   const auto place = wish_.is_pinned ? place_of(real_, *line_) : std::nullopt;
   for (size_t tries = 0; !is_held_ && tries < kPinTriesMax; ++tries) {
     std::optional<std::string> trouble;
@@ -164,7 +177,7 @@ bool CheckpointRequest::is_refused(const Listing& files) {
   const auto gone = departures_ ? departures_->missing_in(files) : std::nullopt;
   if (gone)
     refuse(trouble_of(Fault::kSourceVanished, wish_.path + ": " + *gone + " was taken away before it could be held", "let the trainer keep more checkpoints than the last one"));
-  else if (::stat(wish_.path.c_str(), &status) != 0)
+  else if (::stat(source().c_str(), &status) != 0)
     refuse(trouble_of(Fault::kSourceMissing, wish_.path + " is not there", "call when the checkpoint is written"));
   else
     return false;

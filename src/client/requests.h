@@ -120,7 +120,7 @@ class CheckpointRequest : public Request {
   bool make_pin_of(const Place& place, const Listing& files);  // false: it changed meanwhile
 
   const CheckpointWish wish_;
-  std::string real_;  // what the path led to when it was looked at: a link such as `latest` may lead elsewhere by the time it is sent
+  std::string real_;  // what the path led to at follow(), or where it is no link, when it was looked at: `latest` may lead elsewhere soon
   std::optional<Departures> departures_;  // until it is held
   std::string pin_;
   bool is_held_ = false;

@@ -234,9 +234,7 @@ void CheckpointThread::look_at_save(const LookAtSave& order) {
   SaveSeen seen{order.number, {}};
   if (root != nullptr) {
     const auto listing = order.pin.empty() ? list_checkpoint({*root, order.name, order.name}) : list_pin(*root, order.pin, order.name);
-    if (listing.ok())
-      for (const checkpoint::File& file : listing.value().files)
-        seen.written = std::max(seen.written, job::WallTime(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::nanoseconds(file.mtime_ns))));
+    if (listing.ok()) seen.written = last_written(listing.value());
   }
   say(seen);
 }

@@ -19,6 +19,7 @@
 namespace tideway::daemon {
 namespace {
 
+constexpr size_t kWrittenMax = 10'000;          // jobs of which it is kept what they held; beyond that all is forgotten, as behind a restart
 constexpr std::string_view kVerify = "readback";  // a checkpoint that cannot be read back is none
 
 std::string new_pin() {
@@ -163,16 +164,25 @@ Status Checkpoints::check_pin(const Submission& submission) const {
   return Error{Fault::kDenied, "the pin " + to_display(submission.request.pin) + " is somebody else's", "name one that you made"};
 }
 
-// The last one of the same series, step and destination, unless it came to nothing. Nor is it one that was published and began to be sent, held by
-// then, before what lies here was `written`: behind a roll-back a training saves the same step again, and it is another checkpoint.
-const job::Job* Checkpoints::known_job(const JobTable::Submission& submission, std::optional<job::WallTime> written) const {
+// Behind a roll-back a training saves a step that is published once more, and that is another checkpoint: what is growing is written behind all that
+// was published, and files that are there tell by their times. What was held tells them apart whatever clock those are by; behind a restart, when
+// nobody knows that any more, it counts whether they are later than the beginning of the transfer.
+bool Checkpoints::is_of_another_save(const job::Job& job, const Submission& asked) const {
+  if (job.state != job::State::kPublished) return false;
+  if (asked.request.source == api::CheckpointRequest::Source::kGrowing) return true;
+  if (!asked.written || *asked.written == job::WallTime{}) return false;  // nothing lies there
+  const auto held = written_.find(job.id);
+  return held == written_.end() ? *asked.written > job.started : *asked.written != held->second;
+}
+
+// The last one of the same series, step and destination, unless it came to nothing, or is of another save.
+const job::Job* Checkpoints::known_job(const JobTable::Submission& submission, const Submission& asked) const {
   const job::Job* known = nullptr;
   for (const auto& [id, job] : parts_.table.all()) {
     const bool is_same = job.spec.checkpoint && !is_pointer(job) && job.spec.destination == submission.spec.destination && job.spec.series == submission.spec.series &&
                          job.spec.step == submission.spec.step;
     const bool came_to_nothing = job.state == job::State::kFailed || (job.state == job::State::kCancelled && job.superseded_by.empty());
-    const bool is_of_another_save = job.state == job::State::kPublished && written && *written > job.started;
-    if (is_same && !came_to_nothing && !is_of_another_save && (known == nullptr || job.number > known->number)) known = &job;
+    if (is_same && !came_to_nothing && !is_of_another_save(job, asked) && (known == nullptr || job.number > known->number)) known = &job;
   }
   return known;
 }
@@ -184,7 +194,7 @@ void Checkpoints::submit(const Submission& submission, Now now, Answer answer) {
   const std::string& pin = submission.request.pin;
   const bool is_growing = submission.request.source == api::CheckpointRequest::Source::kGrowing;
   const auto is_published = [&](const JobTable::Submission& one) {
-    const job::Job* known = known_job(one, submission.written);
+    const job::Job* known = known_job(one, submission);
     return known != nullptr && known->state == job::State::kPublished;
   };
   if (!is_growing && !submission.written && std::ranges::any_of(read_all.value(), is_published)) return ask_when_written(submission, answer);
@@ -192,7 +202,7 @@ void Checkpoints::submit(const Submission& submission, Now now, Answer answer) {
   std::vector<JobTable::Submission> fresh;
   for (JobTable::Submission& one : read_all.value()) {
     if (const auto due = due_of(one.spec, parts_.table, now.wall)) one.spec.deadline = std::min(*due, one.spec.deadline.value_or(*due));
-    const job::Job* known = known_job(one, submission.written);
+    const job::Job* known = known_job(one, submission);
     const bool is_repeated = known != nullptr && known->owner == one.owner && !one.spec.submission_id.empty() && known->spec.submission_id == one.spec.submission_id;
     if (known != nullptr && !is_repeated) {
       ids.push_back(known->id);
@@ -295,7 +305,9 @@ void Checkpoints::on_held(const HoldAnswered& answered, Now now) {
   const auto* held = answered.outcome.ok() ? std::get_if<Held>(&answered.outcome.value()) : nullptr;
   if (held != nullptr) pin_bytes_[answered.pin] = held->bytes;
   if (held != nullptr) ++(held->hold == job::Hold::kPinned ? pins_made_ : pins_guarded_);
+  if (held != nullptr && written_.size() >= kWrittenMax) written_.clear();
   for (const job::JobId& id : jobs->second) {
+    if (held != nullptr) written_[id] = held->written;
     parts_.table.change(id, wall, [&](job::Job& job) {
       if (!answered.outcome.ok()) return job::fail(job, wall, answered.outcome.error());
       if (held != nullptr) {
@@ -348,7 +360,12 @@ void Checkpoints::answer_inbox(const InboxRequest& request, const Result<std::st
   thread_->order(AnswerInbox{request.root, request.submission_id, text});
 }
 
-// Of a checkpoint or a job, which tell themselves apart by their fields. A path without a root lies below the inbox' own.
+// A path without a root lies below the inbox' own: trainers need not know what it is called.
+static void name_root(const InboxRequest& request, std::string& path) {
+  if (path.find(':') == path.npos) path.insert(0, request.root + ':');
+}
+
+// Of a checkpoint or a job, which tell themselves apart by their fields.
 void Checkpoints::on_inbox(const InboxRequest& request, Now now) {
   const auto answer = [this, request](const Result<std::string>& said) { answer_inbox(request, said); };
   if (request.body.find("\"sources\"") != std::string::npos && request.body.find("\"to\"") == std::string::npos) return submit_job(request, now.wall);
@@ -357,7 +374,7 @@ void Checkpoints::on_inbox(const InboxRequest& request, Now now) {
   api::CheckpointRequest& one = read_one.value();
   if (!one.submission_id.empty() && one.submission_id != request.submission_id) return answer(usage("submission_id is another one than the name of the file", "make them the same"));
   one.submission_id = request.submission_id;
-  if (one.path.find(':') == one.path.npos) one.path = request.root + ':' + one.path;
+  name_root(request, one.path);
   submit({one, request.caller}, now, answer);
 }
 
@@ -366,6 +383,8 @@ void Checkpoints::submit_job(const InboxRequest& request, job::WallTime wall) {
   auto spec = api::parse_spec(request.body);
   if (!spec.ok()) return answer(spec.error());
   spec.value().submission_id = request.submission_id;
+  for (std::string& source : spec.value().sources) name_root(request, source);
+  name_root(request, spec.value().destination);
   if (spec.value().deadline || (spec.value().rpo && spec.value().every))
     return answer(usage("a request in the inbox has no deadline, since nobody reads there that it cannot be met", "submit it through the API socket"));
   if (spec.value().checkpoint) return answer(usage("checkpoint is no field of a job", "write a request for a checkpoint"));

@@ -102,7 +102,8 @@ class Checkpoints {
   void take_up();
   Result<std::vector<JobTable::Submission>> read(const Submission& submission) const;
   Status check_pin(const Submission& submission) const;
-  const job::Job* known_job(const JobTable::Submission& submission, std::optional<job::WallTime> written) const;
+  bool is_of_another_save(const job::Job& job, const Submission& asked) const;
+  const job::Job* known_job(const JobTable::Submission& submission, const Submission& asked) const;
   void need(const job::Job& job);
   void follow(const std::vector<JobTable::Taken>& taken);
   void follow_growing(const std::vector<JobTable::Taken>& taken);
@@ -161,6 +162,7 @@ class Checkpoints {
   std::map<PinKey, std::set<job::JobId>> pins_;        // by whom they are needed
   std::set<PinKey> growing_;                           // of those, what nobody has called complete
   std::map<std::string, Bytes> pin_bytes_;             // of those made since the start
+  std::map<job::JobId, job::WallTime> written_;        // of what these hold or held, since the start, as far as kept
   std::vector<job::JobId> arrived_;                    // held since the last turn
   std::vector<job::JobId> left_spares_;                // an earlier process did not get to those of these
   std::map<job::JobId, Time> failed_;                  // that have spares yet, and when those are submitted again

@@ -33,6 +33,12 @@ Result<checkpoint::Listing> list_pin(const storage::RootedDir& root, const std::
   return spot.ok() ? list_checkpoint(spot.value()) : Result<checkpoint::Listing>(spot.error());
 }
 
+job::WallTime last_written(const checkpoint::Listing& listing) {
+  int64_t newest = 0;
+  for (const checkpoint::File& file : listing.files) newest = std::max(newest, file.mtime_ns);
+  return job::WallTime(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::nanoseconds(newest)));
+}
+
 std::string key_of(const std::string& root, const ObjectName& name) { return root + ':' + to_display(name); }
 
 Status check_owner_of_pin(const storage::RootedDir& root, const std::string& pin, uint32_t owner) {
@@ -74,7 +80,7 @@ HoldOutcome Holding::look_at_pin(Time now) {
   const auto assessed = checkpoint::assess({listing.value(), pieces}, order_.format, {checkpoint::Quiet::Source::kHook, {}, {}});
   if (!assessed.ok()) return assessed.error();
   if (const auto* why = std::get_if<Incomplete>(&assessed.value())) return wait(*why, now);
-  return Outcome(Held{job::Hold::kPinned, std::get<checkpoint::Complete>(assessed.value()).pointers, bytes_of(listing.value()), ""});
+  return Outcome(Held{job::Hold::kPinned, std::get<checkpoint::Complete>(assessed.value()).pointers, bytes_of(listing.value()), "", last_written(listing.value())});
 }
 
 Spot Holding::pinned(const checkpoint::Listing& listing) const {
@@ -88,6 +94,7 @@ HoldOutcome Holding::hold(const checkpoint::Complete& complete, const checkpoint
   if (auto* one = std::get_if<Held>(&held.value())) {
     one->pointers = complete.pointers;
     one->bytes = bytes_of(listing);
+    one->written = last_written(listing);
   }
   return held;
 }
@@ -100,7 +107,7 @@ HoldOutcome Holding::pin(const checkpoint::Listing& listing) {
   }
   const auto after = list_checkpoint(original());
   const bool is_same = after.ok() && after.value() == listing;
-  if (!made.ok() && is_same) return Outcome(Held{job::Hold::kInPlace, {}, {}, made.error().what});
+  if (!made.ok() && is_same) return Outcome(Held{job::Hold::kInPlace, {}, {}, made.error().what, {}});
   const auto in_pin = made.ok() ? list_checkpoint(pinned(listing)) : Result<checkpoint::Listing>(made.error());
   if (is_same && in_pin.ok() && in_pin.value() == listing) return Outcome(Held{});
   if (Status dropped = storage::drop_pin(*root_, order_.pin); !dropped.ok()) return std::move(dropped).error();

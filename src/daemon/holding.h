@@ -32,7 +32,8 @@ struct Held {
   job::Hold hold = job::Hold::kPinned;
   std::vector<std::string> pointers;
   Bytes bytes;
-  std::string unpinned_why;   // of kInPlace
+  std::string unpinned_why = {};   // of kInPlace
+  job::WallTime written{};         // by the clock of whoever did, the newest of its files
 };
 // Nothing yet: `Incomplete`. Errors: it will never be: source_missing, denied, usage.
 using HoldOutcome = Result<std::variant<checkpoint::Incomplete, Held>>;
@@ -62,6 +63,9 @@ Status check_owner_of_pin(const storage::RootedDir& root, const std::string& pin
 
 // Of what a pin holds of the checkpoint `name`. Errors: those of open_pin and list_checkpoint.
 Result<checkpoint::Listing> list_pin(const storage::RootedDir& root, const std::string& pin, const ObjectName& name);
+
+// When the newest of its files was written; the epoch: there is none.
+job::WallTime last_written(const checkpoint::Listing& listing);
 
 std::string key_of(const std::string& root, const ObjectName& name);  // for QuietTimes
 

@@ -52,6 +52,22 @@ class Checkpoints(ClientCase):
         self.assertEqual(sorted(at.relative_to(pin) for at in pin.rglob("*")), sorted(at.relative_to(path) for at in path.rglob("*")))
         self.assertEqual(driver.counts()["unpinned"], 0)
 
+    def test_the_directories_of_a_pin_have_the_times_and_modes_of_the_checkpoint_and_let_the_gateways_group_in(self):
+        root = self.root()
+        self.takes(self.gateway(root))
+        path = self.checkpoint(root)
+        (path / "hooks/none").mkdir(parents=True)
+        expected = {}
+        for moment, (name, mode) in enumerate((("hooks/none", 0o705), ("hooks", 0o750), ("extra", 0o700), ("", 0o755)), 1):
+            os.chmod(path / name, mode)
+            os.utime(path / name, (moment, moment))
+            expected[name] = (mode | 0o2770, moment)
+        driver = self.driver()
+        driver.call("replicate", path, TO)
+        self.assertEqual(driver.call("wait", PUBLISHED, WAIT_S), (0, "", ""))
+        pin = root / ".tideway/pins" / driver.call("id")[2]
+        self.assertEqual({name: ((pin / name).stat().st_mode & 0o7777, (pin / name).stat().st_mtime) for name in expected}, expected)
+
     def test_a_path_that_is_a_link_is_the_checkpoint_that_it_leads_to(self):
         root = self.root()
         gateway = self.gateway(root)
@@ -101,6 +117,17 @@ class Checkpoints(ClientCase):
         driver.call("replicate", self.checkpoint(root), TO)
         self.assertEqual(driver.call("wait", PUBLISHED, WAIT_S)[:2], (1, "cancelled"))
         self.assertEqual(driver.call("state")[0], SUPERSEDED)
+
+    def test_where_the_gateway_knows_the_root_by_another_path_its_inbox_is_asked(self):
+        root = self.root_with_inbox()
+        gateway = self.gateway(root)
+        gateway.roots[0]["path"] = "/mnt/of-the-host"
+        driver = self.driver()
+        driver.call("replicate", self.checkpoint(root), TO)
+        self.assertEqual(driver.call("wait", STORED, WAIT_S)[0], 0)
+        name = driver.call("id")[2]
+        request = json.loads((root / f".tideway/inbox/{name}.json").read_text())
+        self.assertEqual((request["path"], request["pin"], [how for how, _, _ in gateway.asked if how == "POST"]), ("run/step-7", name, []))
 
     def test_a_path_below_no_root_and_one_that_is_not_there_are_refused(self):
         root = self.root()
@@ -158,6 +185,21 @@ class Away(ClientCase):
         self.assertEqual((returned, code), (6, "source_vanished"))
         self.assertIn("__0_0.distcp", text)
         self.assertEqual([how for how, _, _ in gateway.asked if how == "POST"], [])
+
+    def test_a_link_means_what_it_led_to_at_the_call(self):
+        bare = self.folder / "bare"
+        for name in ("run/step-7", "run/step-8"):
+            self.checkpoint(bare, name)
+        latest = bare / "run/latest"
+        latest.symlink_to("step-7")
+        driver = self.driver()
+        driver.call("replicate", latest, TO)
+        latest.unlink()
+        latest.symlink_to("step-8")
+        gateway = self.gateway(bare)
+        self.takes(gateway)
+        self.assertEqual(driver.call("flush", WAIT_S)[0], 0)
+        self.assertEqual(gateway.wait_for("POST", "/v1/checkpoints")[0]["path"], "ckpt:run/step-7")
 
     def test_what_is_renamed_or_only_there_for_now_has_not_been_taken_away(self):
         path = self.checkpoint(self.folder / "bare")

@@ -14,6 +14,7 @@ from support import WAIT_S
 
 import tideway
 from tideway import checkpoints, departures, layouts, notes, pins, submissions
+from tideway.looks import look_at
 
 logging.getLogger("tideway").setLevel(logging.CRITICAL)
 
@@ -155,7 +156,6 @@ class Held(Handing):
         held = self.pinned()[0]
         self.assertEqual(held.name, ticket.submission_id)
         self.assertEqual({file.relative_to(held): (file.read_bytes(), file.stat().st_mtime_ns) for file in held.rglob("*") if file.is_file()}, before)
-        self.assertEqual(held.stat().st_mode & 0o7777, 0o2770)
 
     def test_links_and_empty_directories_are_held_too(self):
         self.taking_gateway()
@@ -172,6 +172,21 @@ class Held(Handing):
         self.assertEqual({str(one.relative_to(held)): os.readlink(one) for one in held.rglob("*") if one.is_symlink()},
                          {"newest.distcp": "__1_0.distcp", "tokenizer/up": "../common.pt", "into": "tokenizer"})
         self.assertTrue((held / "tokenizer/empty").is_dir() and (held / "bare").is_dir() and (held / "newest.distcp").is_file())
+
+    def test_directories_arrive_as_they_were_and_let_the_gateways_group_in(self):
+        self.taking_gateway()
+        path = self.checkpoint()
+        (path / "tokenizer/empty").mkdir(parents=True)
+        (path / "tokenizer/x.bin").write_bytes(b"x")
+        expected = {}
+        for moment, (name, mode) in enumerate((("tokenizer/empty", 0o705), ("tokenizer", 0o750), ("", 0o755)), 1):
+            os.chmod(path / name, mode)
+            os.utime(path / name, (moment, moment))
+            expected[name] = (mode | 0o2770, moment)
+        ticket = tideway.replicate_checkpoint(path, to="wisconsin:ckpt/runs")
+        self.assertTrue(ticket.wait("accepted", WAIT_S))
+        held = self.pinned()[0]
+        self.assertEqual({name: ((held / name).stat().st_mode & 0o7777, (held / name).stat().st_mtime) for name in expected}, expected)
 
     def test_a_name_that_is_a_link_means_what_it_led_to_at_the_call(self):
         self.set_constant(pins, "COPY_MAX", 10)  # so that the file is linked or cloned
@@ -279,6 +294,47 @@ class Held(Handing):
         self.assertTrue(ticket.wait("accepted", WAIT_S))
         self.assertEqual(len(times), 2)
         self.assertTrue((self.pinned()[0] / "late.pt").is_file())
+
+    def ahead(self):
+        """A checkpoint of which one shard was written by a host whose clock is an hour ahead."""
+        path = self.checkpoint("step-7")
+        ahead = (path / ".metadata").stat().st_mtime_ns + 3600 * 10**9
+        os.utime(path / "__1_0.distcp", ns=(ahead, ahead))
+        return path, ahead
+
+    def test_where_the_adapter_saw_the_marker_come_last_no_clock_is_asked(self):
+        self.set_constant(pins, "COPY_MAX", 0)  # so that a marker would be linked or cloned, as a large one is
+        gateway = self.taking_gateway()
+        path, ahead = self.ahead()
+        before = (path / ".metadata").stat()
+        ticket = checkpoints.hand_over(path, checkpoints.checked("wisconsin:ckpt/runs", format="dcp"), checkpoints.Hook(is_last=lambda: True))
+        self.assertTrue(ticket.wait("accepted", WAIT_S))
+        held, = self.pinned()
+        self.assertEqual((gateway.wait_for("POST", "/v1/checkpoints")[0]["pin"], layouts.assess(*look_at(str(held)), "dcp").format), (held.name, "dcp"))
+        self.assertEqual([(held / name).stat().st_mtime_ns for name in (".metadata", "__1_0.distcp")], [ahead, ahead])
+        after = (path / ".metadata").stat()
+        self.assertEqual((after.st_mtime_ns, after.st_nlink), (before.st_mtime_ns, 1))
+
+    def test_where_a_save_begins_before_it_is_held_the_times_count(self):
+        hold = pins.pin
+        for when in ("before the look", "while it is pinned"):
+            with self.subTest(when):
+                path, _ = self.ahead()
+                begun = when == "before the look"
+                pinned = []
+
+                def pin(*arguments):
+                    nonlocal begun
+                    hold(*arguments)
+                    pinned.append(arguments)
+                    begun = True
+                self.set_constant(pins, "pin", pin)
+                request = checkpoints.CheckpointRequest(tideway.Ticket("t-6"), str(path), checkpoints.checked("wisconsin:ckpt/runs", format="dcp"),
+                                                        checkpoints.Hook(is_last=lambda: not begun))
+                request.follow()
+                for _ in range(2):
+                    self.assertIsNotNone(request.step())
+                self.assertEqual((request.ticket.state, len(pinned), self.pinned()), ("queued", int(when != "before the look"), []))
 
     def test_a_hook_that_comes_early_waits_until_nothing_changes(self):
         gateway = self.taking_gateway()

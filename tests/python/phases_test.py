@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -225,6 +226,27 @@ class ByBeacon(Phases):
         tideway.report_iteration(6.25)
         fields = beacon._FIELDS.unpack(port.recv(200)[:80])
         self.assertEqual((fields[2], fields[14]), (beacon.ITERATION, 6_250_000))
+
+    def test_a_name_is_looked_up_by_the_thread_and_holds_up_no_call(self):
+        port = self.listen()
+        self.setenv("TIDEWAY_BEACON", f"gateway.test:{port.getsockname()[1]}")
+        may_answer, threads, look_up = threading.Event(), [], socket.getaddrinfo
+
+        def slow(host, *arguments, flags=0, **words):
+            if flags & socket.AI_NUMERICHOST:
+                return look_up(host, *arguments, flags=flags, **words)
+            threads.append(threading.current_thread().name)
+            may_answer.wait(WAIT_S)
+            return look_up("127.0.0.1", *arguments, **words)
+        self.set_constant(socket, "getaddrinfo", slow)
+        phase = tideway.phase("llm7")
+        phase.begin()
+        phase.end()
+        self.assertEqual(type(phase._line).__name__, "_Nowhere")
+        may_answer.set()
+        self.wait_until(lambda: type(phase._line).__name__ == "BeaconLine")
+        phase.begin()
+        self.assertEqual((beacon._FIELDS.unpack(port.recv(200)[:80])[2], threads), (beacon.BEGIN, ["tideway"]))
 
     def test_nobody_at_the_port_is_no_trouble(self):
         self.listen().close()

@@ -20,7 +20,7 @@ except ImportError:
     fsspec = None
 import killed_trainer
 import tideway
-from tideway import jobs, notes
+from tideway import checkpoints, jobs, notes
 from tideway.connection import Gateway
 
 if fsspec is not None:
@@ -145,6 +145,8 @@ class Checkpoints(unittest.TestCase):
         path = self.checkpoint("linked", 7)
         (path / "newest").symlink_to("__2_0.distcp")
         (path / "below/empty").mkdir(parents=True)
+        os.chmod(path, 0o755)
+        os.utime(path / "below", (1_000_000_000, 1_000_000_000))
         current = path.parent / "current"
         current.symlink_to(path.name)
         ticket = tideway.replicate_checkpoint(current, to="wisconsin:data/runs/linked")
@@ -153,6 +155,15 @@ class Checkpoints(unittest.TestCase):
         self.assertTrue(ticket.wait("published", WAIT_S))
         there = THERE / "runs/linked/step-7"
         self.assertEqual((os.readlink(there / "newest"), os.listdir(there / "below/empty")), ("__2_0.distcp", []))
+        self.assertEqual((there.stat().st_mode & 0o7777, (there / "below").stat().st_mtime), (0o775, 1_000_000_000))
+
+    def test_shards_of_a_clock_that_is_ahead_arrive_where_the_adapter_saw_the_marker_come_last(self):
+        path = self.checkpoint("ahead", 7)
+        ahead = time.time() + 3600
+        os.utime(path / "__1_0.distcp", (ahead, ahead))
+        ticket = checkpoints.hand_over(path, checkpoints.checked("wisconsin:data/runs/ahead", format="dcp"), checkpoints.Hook(is_last=lambda: True))
+        self.assertTrue(ticket.wait("published", WAIT_S))
+        self.assertEqual(self.files(THERE / "runs/ahead/step-7"), self.files(path))
 
     def test_whoever_looks_all_the_time_sees_whole_checkpoints_only_while_trainers_are_killed(self):
         there = THERE / "runs/killed"
@@ -201,6 +212,18 @@ class Checkpoints(unittest.TestCase):
             os.environ["TIDEWAY_API"] = socket
         self.assertTrue(ticket.wait("published", WAIT_S))
         self.assertTrue((THERE / "runs/away/step-8/.metadata").is_file())
+
+    def test_so_is_a_job_whose_submitter_never_heard_what_the_root_is_called(self):
+        (HERE / "left").write_bytes(b"left")
+        socket = os.environ["TIDEWAY_API"]
+        os.environ["TIDEWAY_API"] = "/nonexistent"
+        try:
+            ticket = tideway.submit({"sources": [HERE / "left"], "destination": "wisconsin:data/left"})
+            self.assertTrue(ticket.wait("stored", WAIT_S))
+        finally:
+            os.environ["TIDEWAY_API"] = socket
+        self.assertTrue(ticket.wait("published", WAIT_S))
+        self.assertEqual((THERE / "left").read_bytes(), b"left")
 
     def test_a_stream_arrives_whole_or_as_it_was_written(self):
         with tideway.stream_checkpoint(HERE / "runs/stream/step-9", to="wisconsin:data/runs/stream") as stream:

@@ -79,6 +79,16 @@ class WithAGateway(Handing):
             ticket.wait(timeout=WAIT_S)
         self.assertEqual(raised.exception.code, "usage")
 
+    def test_where_the_gateway_knows_the_root_by_another_path_its_inbox_is_asked(self):
+        gateway = self.taking_gateway()
+        gateway.roots[0]["path"] = "/mnt/of-the-host"
+        tickets = [tideway.replicate_checkpoint(self.checkpoint(), to="wisconsin:ckpt/runs"), tideway.submit({"sources": [self.top / "runs"], "destination": "wisconsin:ckpt/x"})]
+        for ticket in tickets:
+            self.assertTrue(ticket.wait("stored", WAIT_S))
+        requests = [json.loads((self.top / f".tideway/inbox/{ticket.submission_id}.json").read_text()) for ticket in tickets]
+        self.assertEqual((requests[0]["path"], requests[1]["sources"]), ("runs/llm7/iter_0009000", ["runs"]))
+        self.assertEqual(([pin.name for pin in self.pinned()], [how for how, _, _ in gateway.asked if how == "POST"]), ([tickets[0].submission_id], []))
+
     def test_submit_leaves_a_job_under_the_id_it_was_given(self):
         gateway = self.taking_gateway()
         ticket = tideway.submit({"sources": [self.checkpoint()], "destination": "wisconsin:ckpt/x", "class": "staging"}, submission_id="run-7")
@@ -336,7 +346,8 @@ class TheQueue(Handing):
         self.set_constant(inbox, "write", maybe(lambda *_: None, OSError(28, "No space left on device")))
         self.set_constant(pins, "pin", maybe(lambda *_: None, OSError(1, "Operation not permitted")))
         self.set_constant(checkpoints, "look_at", maybe(checkpoints.look_at, OSError(5, "Input/output error")))
-        asked = maybe(lambda *_: {"id": "c1"}, tideway.TidewayError("daemon_unreachable", "away"))
+        roots = {"roots": [{"name": "ckpt", "path": str(self.top)}]}
+        asked = maybe(lambda method, *_: roots if method == "GET" else {"id": "c1"}, tideway.TidewayError("daemon_unreachable", "away"))
         self.set_constant(reach.Reach, "ask", lambda self, *arguments: asked(*arguments))
         path = self.top / "model.pt"
         path.write_bytes(torch_file())

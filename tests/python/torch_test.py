@@ -157,6 +157,27 @@ class OneProcess(Torch):
             self.save(base=Dying)
         self.assertEqual((self.reason(), len(self.stored())), ("old_marker", 1))
 
+    def test_a_clock_that_is_ahead_holds_up_no_checkpoint_and_the_next_save_ends_what_was_known(self):
+        hooks = []
+        self.set_constant(adapter, "hand_over", lambda path, options, hook: (hooks.append(hook), checkpoints.hand_over(path, options, hook))[1])
+
+        class Ahead(self.dcp.FileSystemWriter):
+            def write_data(self, plan, planner):
+                written = super().write_data(plan, planner)
+                for shard in self.path.glob("*.distcp"):
+                    os.utime(shard, (4_000_000_000, 4_000_000_000))
+                return written
+
+        class Dying(self.dcp.FileSystemWriter):
+            def write_data(self, plan, planner):
+                raise KeyboardInterrupt
+        ticket = self.save(base=Ahead).tideway_ticket
+        self.assertTrue(ticket.wait("stored", WAIT_S))
+        self.assertEqual((self.reason(), self.reason(self.top / ".tideway/pins" / ticket.submission_id), hooks[0].is_last()), ("old_marker", "complete", True))
+        with self.assertRaises((KeyboardInterrupt, self.dcp.CheckpointException)):
+            self.save(base=Dying)
+        self.assertFalse(hooks[0].is_last())
+
     def test_a_rank_that_dies_while_it_writes_hands_over_nothing(self):
         class Dying(self.dcp.FileSystemWriter):
             def write_data(self, plan, planner):

@@ -12,16 +12,20 @@ import fcntl
 import os
 from typing import Any, Callable, Dict, Optional, Sequence, Tuple, Union
 
-from ..checkpoints import Options, checked, hand_over
+from ..checkpoints import Hook, Options, checked, hand_over
 from ..restoring import restore
 from .guard import Guard
+
+_begun = 0  # saves of which this process was the coordinator
 
 
 def wrap_writer(cls: type, to: Union[str, Sequence[str]], **options: Any) -> type:
     """A subclass of a StorageWriter with a `path`. The other arguments are those of replicate_checkpoint().
 
     DCP calls finish() on the coordinator alone, when the results of all ranks are in; with async_save in another thread or process,
-    so nothing is shared with the caller but what is in the instance.
+    so nothing is shared with the caller but what is in the instance. It makes the plan of a save there, too, before any rank writes. So until
+    the next one begins the marker is known to be the last, whatever the clocks of the ranks say; who saves into one directory again does so
+    by such a writer each time.
     """
     return _writer_class(cls, checked(to, **{"format": "dcp", **options}))
 
@@ -30,13 +34,20 @@ def _writer_class(cls: type, options: Options) -> type:
     guard = Guard("dcp")
 
     class Writer(cls):  # type: ignore[misc]
+        def prepare_global_plan(self, *arguments: Any, **words: Any) -> Any:
+            global _begun
+            _begun += 1
+            self.tideway_save = _begun
+            return super().prepare_global_plan(*arguments, **words)
+
         def finish(self, *arguments: Any, **words: Any) -> Any:
             result = super().finish(*arguments, **words)
-            self.tideway_ticket = guard.call(lambda: hand_over(self.path, options))
+            own = getattr(self, "tideway_save", None) if getattr(self, "use_collectives", True) else None  # without, each rank ends by itself
+            self.tideway_ticket = guard.call(lambda: hand_over(self.path, options, Hook(is_last=lambda: own == _begun)))
             return result
 
         def __reduce__(self) -> Tuple[Callable[..., Any], Tuple[Any, ...]]:
-            state = {name: value for name, value in self.__dict__.items() if name != "tideway_ticket"}
+            state = {name: value for name, value in self.__dict__.items() if not name.startswith("tideway_")}
             return _revive, (cls, options, state)
 
     Writer.__name__ = Writer.__qualname__ = f"Tideway{cls.__name__}"

@@ -447,6 +447,15 @@ TEST_F(CheckpointsTest, ARequestInTheInboxIsPendingUntilItIsAnswered) {
   EXPECT_TRUE(root_.exists(".tideway/inbox/asked.status.json"));
 }
 
+// As of a trainer that has never heard what the root is called, since the gateway was away.
+TEST_F(CheckpointsTest, AJobInTheInboxMeansPathsBelowItsRoot) {
+  root_.write("draft", R"({"sources":["mine/file"],"destination":"wisconsin:data/there/file"})");
+  std::filesystem::rename(root_ / "draft", root_ / ".tideway/inbox/asked.json");
+  ASSERT_TRUE(comes([&] { return root_.exists(".tideway/inbox/asked.status.json"); }));
+  ASSERT_EQ(table_->all().size(), 1U) << root_.read(".tideway/inbox/asked.status.json");
+  EXPECT_EQ(table_->all().begin()->second.spec.sources, std::vector<std::string>{"data:mine/file"});
+}
+
 // Behind a roll-back a training saves a step again. Its hook must not hear that it is published: other bytes are.
 TEST_F(CheckpointsTest, APublishedStepThatIsSavedAgainIsAnotherCheckpointAndOneThatIsToldAgainIsNot) {
   start_with_published_step_7();
@@ -468,6 +477,35 @@ TEST_F(CheckpointsTest, APublishedStepThatIsSavedAgainIsKnownByThePinOfItsTraine
   ASSERT_TRUE(submit(trainer_, {.path = "mine/step-7", .pin = "p", .is_looked_at = true}).ok());
   ASSERT_TRUE(comes([&] { return is_pinned(trainer_); }));
   EXPECT_EQ(job_of(trainer_)->pin, "p");
+}
+
+// Trainers on other hosts have clocks of their own.
+TEST_F(CheckpointsTest, WhatWasHeldIsKnownAgainByWhateverClockItWasWritten) {
+  save("mine/step-7");
+  ASSERT_TRUE(submit(gateway_user_, {.path = "mine/step-7"}).ok());
+  ASSERT_TRUE(comes([&] { return is_pinned(7); }));
+  table_->change(job_of_step(7)->id, read_wall_clock(), [](job::Job& job) {
+    job.state = job::State::kPublished;
+    job.started = job.ended = read_wall_clock() - std::chrono::hours(1);  // by the clock of the gateway, which is behind
+    job.outcome.emplace();
+    return true;
+  });
+  ASSERT_TRUE(submit(gateway_user_, {.path = "mine/step-7", .is_looked_at = true}).ok());
+  EXPECT_EQ(table_->all().size(), 1U) << "it is the one that was sent";
+  for (const char* name : {"/__0_0.distcp", "/.metadata"}) std::filesystem::last_write_time(root_ / (std::string("mine/step-7") + name), std::filesystem::file_time_type::clock::now() - std::chrono::hours(2));
+  ASSERT_TRUE(submit(gateway_user_, {.path = "mine/step-7", .is_looked_at = true}).ok());
+  EXPECT_EQ(table_->all().size(), 2U) << "by the clock of the trainer, which is behind that";
+}
+
+TEST_F(CheckpointsTest, AStreamOfAPublishedStepIsAnotherCheckpointAndIsOpenedOnce) {
+  start_with_published_step_7();
+  for (const char* which : {"once", "again"}) {
+    ASSERT_TRUE(submit(gateway_user_, {.path = "mine/step-7", .source = api::CheckpointRequest::Source::kGrowing}).ok());
+    ASSERT_EQ(table_->all().size(), 2U) << which;
+  }
+  save("mine/step-7");
+  ASSERT_TRUE(checkpoints_->complete(job_of_step(7)->id, {"", gateway_user_}, now()).ok());
+  EXPECT_TRUE(comes([&] { return is_pinned(7); }));
 }
 
 // The command of a trainer that starts again, after the next checkpoint came.
