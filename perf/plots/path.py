@@ -14,8 +14,8 @@ def draw(result):
     draw_rates(axes[0][0], rows)
     draw_stages(axes[0][1], rows, "source")
     draw_stages(axes[0][2], rows, "sink")
-    handles, labels = axes[0][1].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower center", ncol=4, fontsize=7, frameon=False, bbox_to_anchor=(0.5, 0.25 / figure.get_figheight()))
+    handles, labels = (left + right for left, right in zip(axes[0][0].get_legend_handles_labels(), axes[0][1].get_legend_handles_labels()))
+    figure.legend(handles, labels, loc="lower center", ncol=5, fontsize=7, frameon=False, bbox_to_anchor=(0.5, 0.25 / figure.get_figheight()))
     figure.tight_layout(rect=(0, 0.85 / figure.get_figheight(), 1, 1))
     frame.footer(figure, result)
     return figure
@@ -38,7 +38,6 @@ def draw_rates(ax, rows):
     label_rows(ax, rows)
     ax.margins(x=0.12)
     ax.set_xlabel("Gbit/s, a core for each end; *: others had a part of one", fontsize=8)
-    ax.legend(fontsize=7, frameon=False, loc="lower right")
 
 
 def draw_stages(ax, rows, end):
