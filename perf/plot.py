@@ -11,7 +11,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-KINDS = ("wan", "micro", "disk", "tide", "demo")  # a module in plots/ each, with draw(result) -> figure
+KINDS = ("wan", "micro", "path", "disk", "tide", "demo")  # a module in plots/ each, with draw(result) -> figure
 
 
 def main():

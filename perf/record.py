@@ -21,6 +21,12 @@ def machine():
             "kernel": platform.release(), "load": os.getloadavg()[0]}
 
 
+def stolen_seconds():
+    """Of all cores since the start: what the machine's host gave to somebody else while there was work."""
+    fields = pathlib.Path("/proc/stat").read_text().splitlines()[0].split()
+    return int(fields[8]) / os.sysconf("SC_CLK_TCK") if len(fields) > 8 else 0.0
+
+
 @functools.cache  # what was measured is what stood there when it began
 def commit():
     done = subprocess.run(["git", "-C", str(REPO), "describe", "--always", "--dirty", "--abbrev=12"],

@@ -22,8 +22,6 @@ import record  # noqa: E402
 import stopping  # noqa: E402
 from systems import Bench, systems  # noqa: E402
 
-# What is known not to be there, said with each result.
-NOT_MEASURED = ("tideway with buffered I/O: it takes O_DIRECT for large aligned reads and writes by itself and has no switch for it",)
 # What a level of verification may cost of the throughput that there is without (`wire`).
 WITHOUT = "tideway --verify wire"
 PRICES = (("memory", "tideway", 0.05), ("readback", "tideway --verify readback", 0.15))
@@ -203,7 +201,7 @@ def main():
     sweep(options.dir)
     stopping.raise_when_told()
     work = pathlib.Path(tempfile.mkdtemp(prefix="tideway-disk-%d-" % os.getpid(), dir=options.dir))
-    left_out, group, before = list(NOT_MEASURED), None, record.machine()
+    left_out, group, before = [], None, record.machine()
     try:
         try:
             group = cgroup.Group.create("twdisk%d" % os.getpid())

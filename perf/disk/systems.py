@@ -163,4 +163,5 @@ def systems(bench, programs):
         ("tideway", ("", [])),
         ("tideway --verify wire", ("", ["--verify", "wire"])),
         ("tideway --verify readback", ("", ["--verify", "readback"])),
+        ("tideway, direct_io = off", ("[storage]\ndirect_io = \"off\"\n", [])),
         ("tideway, io = threads", ("[storage]\nio = \"threads\"\n", [])))]

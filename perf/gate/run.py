@@ -2,7 +2,7 @@
 """How long after a gate closes the last bulk packet leaves: tideway-gate-latency on both backends, against their limits. Beside it the
 control: how late an idle thread woke on the same core at the same moments.
 
-    perf/gate/run.sh [--bursts 200] [--rounds 5]
+    perf/gate/run.sh [--quick] [--bursts 200] [--rounds 5]
 
 Exit code 1 when a 99th percentile is over its limit, unless that of its control is, too: then the machine is the bound.
 """
@@ -22,10 +22,13 @@ LIMITS_US = {"net_ring": 200.0, "udp": 2000.0}  # of the 99th percentile
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bursts", type=int, default=200)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="one round of 50 bursts: a look, not a measurement")
+    parser.add_argument("--bursts", type=int, help="default 200, with --quick 50")
+    parser.add_argument("--rounds", type=int, help="default 5, with --quick 1")
     parser.add_argument("--bin", type=pathlib.Path, default=REPO / "build" / "release" / "bin")
     chosen = parser.parse_args()
+    chosen.bursts = chosen.bursts or (50 if chosen.quick else 200)
+    chosen.rounds = chosen.rounds or (1 if chosen.quick else 5)
     before = record.machine()
     runs = {io: [] for io in LIMITS_US}
     for _ in range(chosen.rounds):

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a cpu worker does with a block: hash, pack, unpack. `text` is 1 for bytes that compress, 0 for random ones.
+// What a cpu worker does with a block: hash, pack, unpack, and its head. `text` is 1 for bytes that compress, 0 for random ones.
 #include "base/random.h"
+#include "block/block_head.h"
 #include "block/pack.h"
 #include "block/unpack.h"
 #include "digest/leaf_hash.h"
@@ -92,6 +93,45 @@ void unpack_block(benchmark::State& state) {
   perf::count(state, 1, kLeaf);
 }
 BENCHMARK(unpack_block)->ArgNames({"text", "segments"})->ArgsProduct({{0, 1}, {1, 256}});
+
+// The head of a block of small files, with its checksum.
+BlockHead head_of(size_t segments) {
+  BlockHead head;
+  for (uint32_t i = 0; i < segments; ++i) head.segments.push_back({.object = ObjectId(i), .length = 1000});
+  head.raw_length = head.packed_length = static_cast<uint32_t>(segments * 1000);
+  return head;
+}
+
+void head_write(benchmark::State& state) {
+  const BlockHead head = head_of(static_cast<size_t>(state.range(0)));
+  std::vector<std::byte> out(head_size(head.segments.size()));
+  for (auto _ : state) {
+    write_head(head, out);
+    benchmark::ClobberMemory();
+  }
+  perf::count(state, 1, out.size());
+}
+BENCHMARK(head_write)->ArgName("segments")->Arg(1)->Arg(256)->Arg(4096);
+
+void head_parse(benchmark::State& state) {
+  const BlockHead head = head_of(static_cast<size_t>(state.range(0)));
+  std::vector<std::byte> bytes(head_size(head.segments.size()));
+  write_head(head, bytes);
+  for (auto _ : state)
+    if (auto parsed = parse_head(bytes); !parsed.ok()) state.SkipWithError("what was written does not parse");
+  perf::count(state, 1, bytes.size());
+}
+BENCHMARK(head_parse)->ArgName("segments")->Arg(1)->Arg(256)->Arg(4096);
+
+void head_hash(benchmark::State& state) {
+  std::vector<std::byte> bytes(head_size(static_cast<size_t>(state.range(0))));
+  for (auto _ : state) {
+    auto hash = digest::leaf_hash(bytes);
+    benchmark::DoNotOptimize(hash);
+  }
+  perf::count(state, 1, bytes.size());
+}
+BENCHMARK(head_hash)->ArgName("segments")->Arg(1)->Arg(256)->Arg(4096);
 
 }  // namespace
 }  // namespace tideway::block

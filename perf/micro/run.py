@@ -30,6 +30,7 @@ LIMITS = {
     "packet_between_cores": ("copy_packet", "size"),
     "pace_burst": ("plain_bucket", ""),
     "hash_leaf": ("copy_leaf", "size"), "pack_block": ("hash_leaf", "size=4194304"), "unpack_block": ("hash_leaf", "size=4194304"),
+    "head_write": ("head_hash", "segments"), "head_parse": ("head_hash", "segments"),
     "udp_packets": ("sim_packets", "payload"),
 }
 RUN_LIMIT_S = 1800

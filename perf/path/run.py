@@ -6,8 +6,8 @@ Rings of DPDK in memory (what our stack can do) and net_memif between two proces
 veth pair with GSO and GRO, and DPDK's net_af_packet over another pair, each beside the AEAD alone in the same run; the
 pairs lie in a network namespace of their own, which needs root. One flow, and 4 to 64 where packets cost least.
 Repetitions are interleaved; rows are medians. Prints three tables in Markdown and writes
-perf/results/path-<commit>-<time>.json. Both ends take a core each, so let nothing else run: the column of cores says
-whether they had them.
+perf/results/path-<commit>-<time>.json, with a plot. Both ends take a core each, so let nothing else run: the last column
+says what of the cores others had all the same, and runs that were disturbed by that are named.
 """
 import argparse
 import collections
@@ -24,11 +24,13 @@ import record  # noqa: E402
 Case = collections.namedtuple("Case", "io mtu flows link", defaults=("",))
 CASES = ([Case("net_ring", 1500, flows) for flows in (1, 4, 16, 64)] + [Case("net_ring", 9000, 1), Case("net_memif", 1500, 1)] +
          [Case("udp", 1500, flows) for flows in (1, 4, 16, 64)] + [Case("udp", 9000, 1)] +
-         [Case("udp", mtu, 1, "veth") for mtu in (1500, 9000)] + [Case("net_af_packet", 1500, 1, "veth")])
+         [Case("udp", 1500, flows, "veth") for flows in (1, 4, 16, 64)] + [Case("udp", 9000, flows, "veth") for flows in (1, 4)] +
+         [Case("net_af_packet", 1500, 1, "veth")])
 STAGES = {"source": ("pull", "seal", "tx", "rx", "place", "open", "ack", "turn"),
           "sink": ("rx", "place", "open", "ack", "pull", "seal", "tx", "turn")}
 UNITS = ("cycles_per_packet", "ns_per_packet", "cycles_per_byte", "ns_per_byte")
 LIMIT_S = 60            # beyond what is measured, more than any run takes
+DISTURBED = 0.1         # of a core, taken from an end by others: then a run tells of them
 FRAMES = ("va", "vb")   # the ends of the veth pair whose frames are DPDK's
 HOSTS = (("ka", "10.9.0.1"), ("kb", "10.9.0.2"))  # of the one that the kernel has
 
@@ -102,6 +104,7 @@ def measure(case, options, namespace):
         command = namespace.prefix() + command
         command += ["--interfaces", ",".join(FRAMES)] if case.io == "net_af_packet" else ["--addresses", ",".join(address for _, address in HOSTS)]
         before = namespace.sent()
+    stolen = record.stolen_seconds()
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S + options.seconds)
     except subprocess.TimeoutExpired:
@@ -114,7 +117,18 @@ def measure(case, options, namespace):
         return {"error": "its packets did not go over the veth pair"}
     result["stages"] = {end: {line["stage"]: {unit: line[unit] for unit in UNITS} for line in lines
                               if line["type"] == "stage" and line["end"] == end} for end in STAGES}
+    result["stolen_seconds"] = record.stolen_seconds() - stolen
+    for end in STAGES:
+        result[end + "_taken"] = taken_by_others(result, case, end) if threads == 2 else 0
     return result
+
+
+def taken_by_others(result, case, end):
+    """Of a core: while this end had work its thread did not run, because another one did, or the machine's host took the core. An end
+    that is woken by its backend sleeps when it has nothing to do, and one that polls never does."""
+    cycles = {stage: cost["cycles_per_packet"] for stage, cost in result["stages"][end].items()}
+    wanted = 1 - cycles["idle"] / sum(cycles.values()) if case.io == "udp" else 1
+    return max(0, wanted - result[end + "_cpu_seconds"] / result["seconds"])
 
 
 def summarise(results):
@@ -131,23 +145,29 @@ def summarise(results):
                 row[key.replace("rate_bits", "gbit").replace("_bits", "_gbit")] = median(key) / 1e9
             for end in STAGES:
                 row[end + "_cores"] = statistics.median(run[end + "_cpu_seconds"] / run["seconds"] for run in good)
+                row[end + "_taken"] = max(run[end + "_taken"] for run in good)
                 row[end + "_stages"] = {stage: {unit: statistics.median(run["stages"][end][stage][unit] for run in good) for unit in UNITS}
                                         for stage in good[0]["stages"][end]}
+            row["disturbed"] = sum(max(run["source_taken"], run["sink_taken"]) > DISTURBED for run in good)
         rows.append(row)
     return rows
 
 
 def print_tables(rows):
-    print("| | Gbit/s (min..max) | of one core, source / sink | AEAD alone, seals / opens | million packets/s | cores, source / sink |")
-    print("|---|---|---|---|---|---|")
+    print("| | Gbit/s (min..max) | of one core, source / sink | AEAD alone, seals / opens | million packets/s | cores, source / sink | taken by others at worst |")
+    print("|---|---|---|---|---|---|---|")
     for row in rows:
         if "gbit" not in row:
-            print("| %s | %s | | | | |" % (row["name"], row["errors"][0]))
+            print("| %s | %s | | | | | |" % (row["name"], row["errors"][0]))
             continue
-        print("| %s | %.1f (%.1f..%.1f) | %.1f / %.1f | %.1f / %.1f | %.2f | %.2f / %.2f |" % (
+        print("| %s | %.1f (%.1f..%.1f) | %.1f / %.1f | %.1f / %.1f | %.2f | %.2f / %.2f | %.2f / %.2f |" % (
             row["name"], row["gbit"], row["gbit_min"], row["gbit_max"], row["source_gbit_per_core"], row["sink_gbit_per_core"],
             row["seal_alone_gbit"], row["open_alone_gbit"], row["packets_per_second"] / 1e6, row["source_cores"],
-            row["sink_cores"]))
+            row["sink_cores"], row["source_taken"], row["sink_taken"]))
+    for row in rows:
+        if row.get("disturbed"):
+            print("disturbed: %d of %d runs of %s: others had more than %g of a core that an end had work for" % (
+                row["disturbed"], row["runs"], row["name"], DISTURBED))
     print_stages(rows, "packet", "%.0f / %.0f")
     print_stages(rows, "byte", "%.2f / %.2f")
 
@@ -212,7 +232,8 @@ def main():
     for line in left_out:
         print("left out: " + line)
     raw = [{**case._asdict(), "runs": runs} for case, runs in results.items()]
-    record.write("path", before, rows, raw, left_out)
+    path = record.write("path", before, rows, raw, left_out)
+    subprocess.run([str(REPO / "perf" / "plot.py"), str(path)])
 
 
 if __name__ == "__main__":

@@ -90,16 +90,20 @@ def options():
     parser.add_argument("--duty", type=float, default=0.4)
     parser.add_argument("--jitter", default="5%")
     parser.add_argument("--flows", type=int, default=4)
-    parser.add_argument("--iterations", type=int, default=50)
+    parser.add_argument("--quick", action="store_true", help="20 iterations alone and beside what the board holds: a look, not a measurement")
+    parser.add_argument("--iterations", type=int, help="default 50, with --quick 20")
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--modes", default=",".join(MODES))
+    parser.add_argument("--modes", help="default %s, with --quick alone,board" % ",".join(MODES))
     parser.add_argument("--congestion", default="", help="of Tideway's bulk; without it what a shared link has")
     parser.add_argument("--page", type=int, default=0, metavar="PORT", help="of this machine's loopback, to look on at")
     parser.add_argument("--grid", choices=("one", "axes", "full"), default="one")
     parser.add_argument("--budget", type=float, default=float("inf"), metavar="MINUTES")
     parser.add_argument("--result", type=pathlib.Path, help="file tide-*.json to write; without it one below perf/results")
     parser.add_argument("--bin", type=pathlib.Path, default=REPO / "build" / "release" / "bin")
-    return parser.parse_args()
+    chosen = parser.parse_args()
+    chosen.iterations = chosen.iterations or (20 if chosen.quick else 50)
+    chosen.modes = chosen.modes or ("alone,board" if chosen.quick else ",".join(MODES))
+    return chosen
 
 
 def cells(chosen):

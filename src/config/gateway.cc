@@ -17,6 +17,7 @@ Result<session::GatewayConfig> common(const GatewayConfig& config) {
   gateway.engine.memory = config.engine.memory;
   gateway.engine.packet_backend = config.data_plane.backend;
   gateway.engine.storage_io = config.storage.io == IoMode::kAuto ? "auto" : config.storage.io == IoMode::kUring ? "uring" : "threads";
+  gateway.engine.storage_direct = config.storage.direct_io;
   gateway.engine.congestion = config.data_plane.congestion;
   gateway.engine.rate = config.data_plane.rate;
   gateway.staging_ttl = config.storage.staging_ttl;

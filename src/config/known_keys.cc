@@ -101,6 +101,7 @@ constexpr KeyRow kKeys[] = {
     {"data_plane.dpdk.ports", "next_hop", kStringOrStrings, kOptional},
     {"data_plane.dpdk.ports", "mtu", kInteger, kOptional},
     {"storage", "io", kString, kOptional},
+    {"storage", "direct_io", kString, kOptional},
     {"storage", "staging_ttl", kString, kOptional},
     {"compression", "mode", kString, kOptional},
     {"root", "name", kString, kRequired},

@@ -200,6 +200,7 @@ Status read_engine(const Table& document, GatewayConfig& config) {
   Reader storage("[storage]", section(document, "storage"));
   using enum IoMode;
   storage.read("io", config.storage.io, one_of<IoMode>({{"auto", kAuto}, {"uring", kUring}, {"threads", kThreads}}));
+  storage.read("direct_io", config.storage.direct_io, one_of<storage::DirectIo>({{"auto", storage::DirectIo::kAuto}, {"off", storage::DirectIo::kOff}}));
   storage.read("staging_ttl", config.storage.staging_ttl, parse_lifetime);
   if (!storage.status().ok()) return storage.status();
   Reader compression("[compression]", section(document, "compression"));

@@ -11,6 +11,7 @@
 #include "planner/timetable.h"
 #include "planner/zone_rule.h"
 #include "session/carrier_choice.h"
+#include "storage/direct_io.h"
 #include <tideway/object_name.h>
 #include <tideway/packet_io.h>
 #include <tideway/time.h>
@@ -86,6 +87,7 @@ enum class IoMode : uint8_t { kAuto, kUring, kThreads };
 
 struct Storage {
   IoMode io = IoMode::kAuto;
+  storage::DirectIo direct_io = storage::DirectIo::kAuto;
   Duration staging_ttl = std::chrono::hours(7 * 24);  // of what unfinished transfers left
 };
 

@@ -12,6 +12,7 @@
 #include "engine/layout.h"
 #include "mem/buffer_pool.h"
 #include "packet_io/registry.h"
+#include "storage/direct_io.h"
 
 #include <memory>
 #include <optional>
@@ -30,6 +31,7 @@ struct EngineConfig {
   packet_io::PacketIoConfig packets;
   std::string capture;           // the file that packets are captured to; empty: none
   std::string storage_io = "auto";
+  storage::DirectIo storage_direct = storage::DirectIo::kAuto;
   std::string congestion = "bbr";
   Rate rate = Rate::unlimited();  // ceiling of this gateway, and the contract of `contracted`
   std::shared_ptr<Gates> gates;   // of the links; null: none

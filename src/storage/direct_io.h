@@ -12,7 +12,7 @@
 
 namespace tideway::storage {
 
-enum class DirectIo : uint8_t { kAuto, kOff };
+enum class DirectIo : uint8_t { kAuto, kOff };  // kAuto: for large files, where the file system has it
 
 inline constexpr uint64_t kDirectAlignment = 4096;  // enough for every device we know; others answer EINVAL, then buffered
 inline constexpr Bytes kDirectSizeMin = 64_MiB;     // smaller files gain more from the page cache than from its absence

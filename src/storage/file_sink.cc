@@ -30,7 +30,7 @@ Result<std::unique_ptr<FileSink>> FileSink::create(FileSinkConfig config, IoQueu
 
 FileSink::FileSink(FileSinkConfig config, Staging staging, IoQueue& queue)
     : config_(std::move(config)), staging_(std::move(staging)), queue_(queue), owner_id_(queue.add_owner()),
-      is_direct_allowed_(config_.direct == DirectIo::kAuto) {}
+      is_direct_allowed_(queue.direct() == DirectIo::kAuto) {}
 
 FileSink::~FileSink() { queue_.drain(owner_id_); }
 

@@ -29,7 +29,6 @@ struct FileSinkConfig {
   TransferId transfer{};
   ObjectName destination;  // below `root`; for probe_existing and for messages
   PageReader read_page;
-  DirectIo direct = DirectIo::kAuto;
   uint32_t modes = 0777;  // the most that modes may be; of directories, the owner's bits are left alone
   PublishRules rules = {};
   DeviceReads device_reads = DeviceReads::kDirect;  // what find_device_reads said, if anything is to be read back

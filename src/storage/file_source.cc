@@ -28,8 +28,8 @@ bool may_be_hole(int fd, Bytes offset, Bytes length) {
 
 }  // namespace
 
-FileSource::FileSource(ScanSpec spec, IoQueue& queue, DirectIo direct)
-    : spec_(std::move(spec)), queue_(queue), owner_id_(queue.add_owner()), is_direct_allowed_(direct == DirectIo::kAuto) {
+FileSource::FileSource(ScanSpec spec, IoQueue& queue)
+    : spec_(std::move(spec)), queue_(queue), owner_id_(queue.add_owner()), is_direct_allowed_(queue.direct() == DirectIo::kAuto) {
   std::sort(spec_.sources.begin(), spec_.sources.end(), [](const ScanSource& a, const ScanSource& b) {
     return name_among_sources(a) < name_among_sources(b);
   });

@@ -24,7 +24,7 @@ namespace tideway::storage {
 class FileSource final : public ObjectStore {
  public:
   // `queue` outlives the store.
-  FileSource(ScanSpec spec, IoQueue& queue, DirectIo direct = DirectIo::kAuto);
+  FileSource(ScanSpec spec, IoQueue& queue);
   ~FileSource() override;
 
   StoreLimits limits() const override { return {kInFlightMax, Bytes(kDirectAlignment)}; }

@@ -5,6 +5,8 @@
 // an error came; short and interrupted calls are continued inside.
 // Thread: one io worker.
 #pragma once
+#include "storage/direct_io.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -49,8 +51,13 @@ class IoQueue {
 
   uint32_t add_owner() { return next_owner_++; }
 
+  // Whether stores may go past the page cache. Said before the first of them asks.
+  DirectIo direct() const { return direct_; }
+  void set_direct(DirectIo direct) { direct_ = direct; }
+
  private:
   uint32_t next_owner_ = 1;
+  DirectIo direct_ = DirectIo::kAuto;
 };
 
 // Answers that wait for their owners; as short as a queue is deep.

@@ -71,9 +71,15 @@ TEST(ConfigFile, KeysLeftOutHaveTheirDefaults) {
   EXPECT_EQ(config.data_plane.congestion, "bbr");
   EXPECT_EQ(config.data_plane.fallback, Fallback::kTls);
   EXPECT_EQ(config.data_plane.ask_udp_after, std::chrono::minutes(5));
+  EXPECT_EQ(config.storage.direct_io, storage::DirectIo::kAuto);
   EXPECT_EQ(config.storage.staging_ttl, std::chrono::hours(168));
   EXPECT_EQ(config.compression.mode, Compression::Mode::kAuto);
   EXPECT_TRUE(check_serves(config).ok());
+}
+
+TEST(ConfigFile, DirectIoCanBeTurnedOff) {
+  EXPECT_EQ(accepted(minimal_and("[storage]\ndirect_io = \"off\"\n")).storage.direct_io, storage::DirectIo::kOff);
+  EXPECT_FALSE(parse(minimal_and("[storage]\ndirect_io = \"on\"\n"), "t.toml").ok());
 }
 
 TEST(ConfigFile, UdpIsAskedForWithinAnHour) {

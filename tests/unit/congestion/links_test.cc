@@ -277,11 +277,44 @@ TEST(BbrTransfers, LeaveNoStandingQueueWhileTheyShare) {
   }
 }
 
+// Though a queue of four BDP would hold a standing one.
+TEST(BbrTransfers, LeaveNoStandingQueueInADeepOneAtAnySpeed) {
+  constexpr Duration kRtt = 50ms;
+  struct Speed { Rate rate; uint64_t packets; };
+  for (const auto& [rate, packets] : {Speed{1_Gbit, 32}, Speed{10_Gbit, 256}, Speed{100_Gbit, 1024}, Speed{400_Gbit, 4096}}) {
+    const wan::LinkConfig link{.rate = rate, .delay = kRtt / 2, .queue = rate.over(kRtt * 4)};
+    for (const uint32_t transfers : {1U, 2U}) {
+      wan::LinkModel model(Time(), link, 1);
+      Transfers all(model, transfers, 2, packets);
+      all.run(5s);
+      EXPECT_LT(all.run(10s).queue_delay_most, kRtt) << rate.bits_per_second() << ", transfers: " << transfers;
+    }
+  }
+}
+
+// At the speeds at which nobody can try: random loss up to 3 %, and bursts.
+TEST(BbrTransfers, HoldTheirRateOverLossAtAnySpeed) {
+  constexpr Duration kRtt = 50ms;
+  struct Speed { Rate rate; uint64_t packets; };
+  struct Loss { double share, burst, wanted; };
+  for (const auto& [rate, packets] : {Speed{1_Gbit, 16}, Speed{10_Gbit, 128}, Speed{100_Gbit, 1024}, Speed{400_Gbit, 4096}}) {
+    for (const auto& [share, burst, wanted] : {Loss{0.01, 1, 0.92}, Loss{0.03, 1, 0.88}, Loss{0.01, 10, 0.9}}) {
+      const wan::LinkConfig link{.rate = rate, .delay = kRtt / 2, .queue = rate.over(kRtt), .impairments = {.loss = share, .loss_burst = burst}};
+      wan::LinkModel model(Time(), link, 1);
+      Transfers transfer(model, 1, 2, packets);
+      transfer.run(3s);
+      const Transfers::Result result = transfer.run(6s);
+      EXPECT_GE(result.goodput.bits_per_second() / test::PathSimulation::payload_rate(link).bits_per_second(), wanted) << rate.bits_per_second() << ", " << share << " x" << burst;
+      EXPECT_LT(result.queue_delay_most, kRtt) << rate.bits_per_second() << ", " << share << " x" << burst;
+    }
+  }
+}
+
 // Within two seconds each way; what was under way at the change is lost to the simulation.
 TEST(BbrPath, ThatHalvesOrDoublesInMidTransferIsFilledAgain) {
   constexpr Duration kRtt = 50ms;
   struct Case { Rate rate; uint32_t flows; uint64_t packets; };
-  for (const auto& [rate, flows, packets] : {Case{1_Gbit, 1, 8}, Case{10_Gbit, 1, 64}, Case{100_Gbit, 1, 512}, Case{1_Gbit, 16, 8}}) {
+  for (const auto& [rate, flows, packets] : {Case{1_Gbit, 1, 8}, Case{10_Gbit, 1, 64}, Case{100_Gbit, 1, 512}, Case{400_Gbit, 1, 2048}, Case{1_Gbit, 16, 8}}) {
     std::vector<std::unique_ptr<wan::LinkModel>> models;
     std::optional<Transfers> transfer;
     for (const double part : {1.0, 0.5, 1.0}) {

@@ -158,6 +158,23 @@ TEST_P(FileSinkTest, S22WhereDirectWritesAreRefusedBufferedOnesTakeTheirPlace) {
   EXPECT_EQ(content.find_first_not_of('a', 60 << 20), content.npos);
 }
 
+TEST_P(FileSinkTest, TurnedOffNoWriteGoesPastThePageCache) {
+  size_t direct = 0;
+  queue_->fails = [&](const IoRequest& request) {
+    direct += (::fcntl(request.fd, F_GETFL) & O_DIRECT) != 0 ? 1 : 0;
+    return false;
+  };
+  queue_->set_direct(DirectIo::kOff);
+  start();
+  add(1, 0, "large", EntryType::kFile, 64 << 20);
+  auto* memory = static_cast<std::byte*>(std::aligned_alloc(4096, 4 << 20));
+  const std::span<std::byte> room(memory, 4 << 20);
+  std::fill(room.begin(), room.end(), std::byte{'a'});
+  ASSERT_TRUE(write(1, 4 << 20, room).ok());
+  EXPECT_EQ(direct, 0U);
+  std::free(memory);
+}
+
 TEST_P(FileSinkTest, CloseSetsModeAndTimes) {
   start();
   add(1, 0, "f", EntryType::kFile, 2);

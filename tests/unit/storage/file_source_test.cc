@@ -133,6 +133,22 @@ TEST_P(FileSourceTest, S22WhereDirectReadsAreRefusedBufferedOnesTakeTheirPlace) 
   EXPECT_EQ(refused, first) << "it asked again";
 }
 
+TEST_P(FileSourceTest, TurnedOffNoReadGoesPastThePageCache) {
+  std::ofstream(root_ / "large", std::ios::binary).seekp(std::streamoff{(64 << 20) - 1}) << 'z';
+  size_t direct = 0;
+  queue_->fails = [&](const IoRequest& request) {
+    direct += (::fcntl(request.fd, F_GETFL) & O_DIRECT) != 0 ? 1 : 0;
+    return false;
+  };
+  queue_->set_direct(DirectIo::kOff);
+  start();
+  const Aligned memory = aligned(kLeafSize.count());
+  const std::span<std::byte> room(memory.get(), kLeafSize.count());
+  ASSERT_TRUE(read(entry_named("large").number, (64 << 20) - kLeafSize.count(), room).ok());
+  EXPECT_EQ(room.back(), std::byte{'z'});
+  EXPECT_EQ(direct, 0U);
+}
+
 TEST_P(FileSourceTest, P10WithFewDescriptorsFewerFilesAreOpenAtOnceAndAllAreRead) {
   constexpr size_t kFiles = 60, kLeft = 10;
   for (size_t i = 0; i < kFiles; ++i) root_.write("f" + std::to_string(i), std::to_string(i));

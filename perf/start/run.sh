@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# What a cold copy loses to its start and its end, in virtual time: perf/start/run.sh [--quick] [--rtt 100,200] [--seeds 3] [--look 20]
+# Without flags three seeds of each cell.
+bin=${TIDEWAY_BIN:-$(dirname "${BASH_SOURCE[0]}")/../../build/release/bin}
+[ $# -gt 0 ] || set -- --seeds 3
+[ "$1" != --quick ] || set -- --rtt 100 --look 20 "${@:2}"
+exec "$bin/tideway-cold-start" "$@"
