@@ -4,7 +4,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -64,7 +63,7 @@ Socket open_socket(const Endpoint& endpoint) {
 
 template <typename T>
 bool set_option(const Socket& socket, int level, int name, const T& value) {
-  return ::setsockopt(socket.fd(), level, name, &value, sizeof value) == 0;
+  return ::setsockopt(socket.get(), level, name, &value, sizeof value) == 0;
 }
 
 Error local_error(const Endpoint& local, int error) {
@@ -77,16 +76,12 @@ Error local_error(const Endpoint& local, int error) {
 
 }  // namespace
 
-void Socket::close() {
-  if (fd_ >= 0) ::close(std::exchange(fd_, -1));
-}
-
 Result<Socket> listen_on(const Endpoint& local) {
   Socket socket = open_socket(local);
   if (!socket.is_open()) return local_error(local, errno);
   set_option(socket, SOL_SOCKET, SO_REUSEADDR, 1);  // a restart need not wait for old connections in TIME_WAIT
   SocketAddress address = to_socket_address(local);
-  if (::bind(socket.fd(), address.get(), address.size) != 0 || ::listen(socket.fd(), kBacklog) != 0)
+  if (::bind(socket.get(), address.get(), address.size) != 0 || ::listen(socket.get(), kBacklog) != 0)
     return local_error(local, errno);
   return socket;
 }
@@ -98,10 +93,10 @@ Result<Socket> begin_connect(const Endpoint& remote, const Endpoint& local) {
   tune_control_socket(socket);
   if (has_address(local)) {
     SocketAddress from = to_socket_address(local);
-    if (::bind(socket.fd(), from.get(), from.size) != 0) return local_error(local, errno);
+    if (::bind(socket.get(), from.get(), from.size) != 0) return local_error(local, errno);
   }
   SocketAddress to = to_socket_address(remote);
-  if (::connect(socket.fd(), to.get(), to.size) != 0 && errno != EINPROGRESS)
+  if (::connect(socket.get(), to.get(), to.size) != 0 && errno != EINPROGRESS)
     return Error{Fault::kPeerUnreachable, "connect to " + to_string(remote) + ": " + std::strerror(errno),
                  "check the route to that address"};
   return socket;
@@ -110,7 +105,7 @@ Result<Socket> begin_connect(const Endpoint& remote, const Endpoint& local) {
 AcceptedSocket accept_from(const Socket& listener) {
   AcceptedSocket accepted;
   SocketAddress from;
-  accepted.socket = Socket(::accept4(listener.fd(), from.get(), &from.size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  accepted.socket = Socket(::accept4(listener.get(), from.get(), &from.size, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (!accepted.socket.is_open()) accepted.error = errno;
   else accepted.remote = from_socket_address(from);
   return accepted;
@@ -121,29 +116,29 @@ void tune_control_socket(const Socket& socket) {
   set_option(socket, IPPROTO_TCP, TCP_NODELAY, 1);
   set_option(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, kUserTimeoutMs);
   set_option(socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, kUnsentMax);
-  ::setsockopt(socket.fd(), IPPROTO_TCP, TCP_CONGESTION, kCongestionControl, sizeof kCongestionControl - 1);
+  ::setsockopt(socket.get(), IPPROTO_TCP, TCP_CONGESTION, kCongestionControl, sizeof kCongestionControl - 1);
 }
 
 int take_error(const Socket& socket) {
   int error = 0;
   socklen_t size = sizeof error;
-  return ::getsockopt(socket.fd(), SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
+  return ::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
 }
 
 Endpoint local_endpoint_of(const Socket& socket) {
   SocketAddress address;
-  return ::getsockname(socket.fd(), address.get(), &address.size) == 0 ? from_socket_address(address) : Endpoint{};
+  return ::getsockname(socket.get(), address.get(), &address.size) == 0 ? from_socket_address(address) : Endpoint{};
 }
 
 Endpoint remote_endpoint_of(const Socket& socket) {
   SocketAddress address;
-  return ::getpeername(socket.fd(), address.get(), &address.size) == 0 ? from_socket_address(address) : Endpoint{};
+  return ::getpeername(socket.get(), address.get(), &address.size) == 0 ? from_socket_address(address) : Endpoint{};
 }
 
 std::optional<Duration> tcp_rtt_of(const Socket& socket) {
   tcp_info info{};
   socklen_t size = sizeof info;
-  if (::getsockopt(socket.fd(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0 || info.tcpi_rtt == 0) return std::nullopt;
+  if (::getsockopt(socket.get(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0 || info.tcpi_rtt == 0) return std::nullopt;
   return std::chrono::microseconds(info.tcpi_rtt);
 }
 
