@@ -92,7 +92,7 @@ Result<std::unique_ptr<Voice>> Beacons::open(const Announcement& announcement) {
   beacons.beacon_.event.details = details.value();
   const packet_io::SocketAddress address = packet_io::to_socket_address(endpoint.value());
   beacons.fd_ = socket(address.storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (beacons.fd_ < 0 || connect(beacons.fd_, reinterpret_cast<const sockaddr*>(&address.storage), address.length) != 0)
+  if (beacons.fd_ < 0 || connect(beacons.fd_, address.get(), address.length) != 0)
     return Error{Fault::kPeerUnreachable, "no beacon can be sent to " + to_string(endpoint.value()) + ": " + std::strerror(errno), ""};
   return std::unique_ptr<Voice>(std::move(opened));
 }

@@ -93,9 +93,8 @@ PhasePort::~PhasePort() {
 
 Status PhasePort::open_socket(const Endpoint& listen) {
   packet_io::SocketAddress address = packet_io::to_socket_address(listen);
-  auto* const raw = reinterpret_cast<sockaddr*>(&address.storage);
   socket_ = socket(address.storage.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (socket_ < 0 || bind(socket_, raw, address.length) != 0 || getsockname(socket_, raw, &address.length) != 0)
+  if (socket_ < 0 || bind(socket_, address.get(), address.length) != 0 || getsockname(socket_, address.get(), &address.length) != 0)
     return unusable("beacons cannot be taken at " + to_string(listen), "write an address of this host and a free port below [phase]");
   address_ = packet_io::to_endpoint(address.storage);
   return success();

@@ -166,9 +166,9 @@ Result<UdpSocket> UdpSocket::open(const Endpoint& local, const UdpConfig& config
   opened.notes_ = set_wanted(fd, config);
   // No SO_REUSEADDR: for UDP it would let another program take our packets.
   SocketAddress address = to_socket_address(local);
-  if (bind(fd, reinterpret_cast<const sockaddr*>(&address.storage), address.length) != 0)
+  if (bind(fd, address.get(), address.length) != 0)
     return open_error(local, "bind", errno);
-  if (getsockname(fd, reinterpret_cast<sockaddr*>(&address.storage), &address.length) != 0)
+  if (getsockname(fd, address.get(), &address.length) != 0)
     return open_error(local, "getsockname", errno);
   opened.local_ = to_endpoint(address.storage);
   opened.notes_.interface_mtu = interface_mtu_of(fd, local);

@@ -42,6 +42,8 @@ struct UdpNotes {
 struct SocketAddress {
   sockaddr_storage storage{};
   socklen_t length = 0;
+  sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
 };
 SocketAddress to_socket_address(const Endpoint& endpoint);
 Endpoint to_endpoint(const sockaddr_storage& address);
