@@ -98,11 +98,6 @@ Endpoint local_endpoint_of(const Socket& socket) {
   return ::getsockname(socket.get(), address.get(), &address.length) == 0 ? packet_io::to_endpoint(address.storage) : Endpoint{};
 }
 
-Endpoint remote_endpoint_of(const Socket& socket) {
-  SocketAddress address = room_for_address();
-  return ::getpeername(socket.get(), address.get(), &address.length) == 0 ? packet_io::to_endpoint(address.storage) : Endpoint{};
-}
-
 std::optional<Duration> tcp_rtt_of(const Socket& socket) {
   tcp_info info{};
   socklen_t size = sizeof info;

@@ -38,7 +38,6 @@ void tune_control_socket(const Socket& socket);
 
 int take_error(const Socket& socket);  // SO_ERROR: zero, or why a connection failed
 Endpoint local_endpoint_of(const Socket& socket);
-Endpoint remote_endpoint_of(const Socket& socket);
 std::optional<Duration> tcp_rtt_of(const Socket& socket);  // smoothed by the kernel; nothing before the first ack
 
 }  // namespace tideway::session
