@@ -4,7 +4,6 @@
 #include "base/log.h"
 
 #include <algorithm>
-#include <iterator>
 
 namespace tideway::engine {
 namespace {
