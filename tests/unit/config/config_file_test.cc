@@ -339,13 +339,13 @@ TEST(ConfigFile, AGrantHasItsLimits) {
   ASSERT_EQ(config.grants.size(), 1U);
   const Grant& grant = config.grants[0];
   EXPECT_EQ(to_display(grant.prefix), "runs/llm7");
-  EXPECT_EQ(grant.limits.max_bytes, Bytes(40ULL << 40));
-  EXPECT_EQ(grant.limits.max_files, 2'000'000U);
-  EXPECT_EQ(grant.limits.max_flows, 16U);
-  EXPECT_EQ(grant.limits.max_rate, 10_Gbit);
+  EXPECT_EQ(grant.limits.bytes_max, Bytes(40ULL << 40));
+  EXPECT_EQ(grant.limits.files_max, 2'000'000U);
+  EXPECT_EQ(grant.limits.flows_max, 16U);
+  EXPECT_EQ(grant.limits.rate_max, 10_Gbit);
   EXPECT_EQ(grant.limits.modes, 0640U);
-  EXPECT_TRUE(grant.operations.has(Operation::kRead));
-  EXPECT_FALSE(grant.operations.has(Operation::kList));
+  EXPECT_TRUE(grant.ops.has(session::GrantOp::kRead));
+  EXPECT_FALSE(grant.ops.has(session::GrantOp::kList));
   EXPECT_TRUE(grant.at.starts_with("t.toml:16:"));
 }
 
