@@ -3,6 +3,7 @@
 
 #include "config/gateway.h"
 #include "config/phases.h"
+#include "unit/config/minimal.h"
 
 #include <gtest/gtest.h>
 
@@ -12,26 +13,6 @@
 
 namespace tideway::config {
 namespace {
-
-// The least a gateway needs; lines 1 to 15.
-constexpr std::string_view kMinimal = R"([site]
-name = "atlanta"
-gateway = "gw1"
-trust_domain = "example.org"
-[tls]
-ca = "/etc/ca.crt"
-cert = "/etc/gw.crt"
-key = "/etc/gw.key"
-[listen]
-control = "10.77.0.1:7400"
-[data_plane]
-address = "10.77.0.1:7401"
-[[root]]
-name = "ckpt"
-path = "/data/ckpt"
-)";
-
-std::string minimal_and(std::string_view more) { return std::string(kMinimal) + std::string(more); }
 
 std::string minimal_with(std::string_view from, std::string_view to) {
   std::string text(kMinimal);
