@@ -38,6 +38,7 @@ class FileSinkTest : public testing::TestWithParam<IoQueueMode> {
     ManifestEntry entry = test::entry_of(number, parent, std::move(name), type);
     entry.size = Bytes(size);
     if (type != EntryType::kDirectory) entry.mode = file_mode_;
+    entry.mtime_ns = 1'600'000'000'000'000'007;
     entry.first_leaf = leaves_;
     leaves_ += leaf_count(entry.size);
     sink_->bind(entry.number, entry);

@@ -35,6 +35,7 @@ class PublishTest : public testing::Test {
   ManifestEntry& add(uint32_t parent, std::string name, EntryType type, uint32_t mode = 0755) {
     ManifestEntry& entry = entries_.emplace_back(test::entry_of(static_cast<uint32_t>(entries_.size()), parent, std::move(name), type));
     entry.mode = mode;
+    entry.mtime_ns = 1'500'000'000'000'000'009;
     entry.first_leaf = leaves_;
     return entry;
   }
