@@ -29,6 +29,7 @@ Result<std::vector<ManifestEntry>> read_page(std::span<const std::byte> bytes) {
 class VerifyTreeTest : public testing::Test {
  protected:
   enum class Sent : uint8_t { kYes, kKept };
+  static constexpr int64_t kWholeSecond = 1'700'000'000'000'000'000;
   void begin(unsigned char id = 1) {
     TransferId transfer{};
     transfer[0] = std::byte{id};
@@ -43,6 +44,7 @@ class VerifyTreeTest : public testing::Test {
   ObjectId add(uint32_t parent, std::string name, EntryType type, uint32_t mode, Bytes size = {}) {
     ManifestEntry entry = test::entry_of(entries_++, parent, std::move(name), type);
     entry.mode = mode;
+    entry.mtime_ns = kWholeSecond;
     entry.size = size;
     EXPECT_TRUE(tree_.add(entry).ok());
     pages_->add(entry);
@@ -66,7 +68,7 @@ class VerifyTreeTest : public testing::Test {
     const auto made = staging_->create_object(id).value();
     EXPECT_EQ(storage::write_all(made.get(), 0, bytes), 0);
     EXPECT_EQ(::fchmod(made.get(), 0640 & modes_), 0);
-    EXPECT_EQ(storage::set_times(made.get(), test::kEntryTime), 0);
+    EXPECT_EQ(storage::set_times(made.get(), kWholeSecond), 0);
   }
   void publish(std::string_view to) {
     const std::string page = messages::serialize(pages_->take());
