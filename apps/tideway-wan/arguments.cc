@@ -5,7 +5,6 @@
 
 #include <CLI/CLI.hpp>
 
-#include <array>
 #include <functional>
 #include <map>
 #include <span>

@@ -3,6 +3,7 @@
 // tideway phase: announces that a training communicates, to the gateway of this machine, or by beacons to that of the site.
 #include "api/phase_json.h"
 #include "base/amounts.h"
+#include "base/descriptor.h"
 #include "crypto/random_bytes.h"
 #include "daemon/phase_port.h"
 #include "gate/beacon.h"
@@ -44,15 +45,12 @@ class Voice {
 class Beacons final : public Voice {
  public:
   static Result<std::unique_ptr<Voice>> open(const Announcement& announcement);
-  ~Beacons() override {
-    if (fd_ >= 0) close(fd_);
-  }
   // Twice, under one number.
   Status say(gate::PhaseKind kind) override;
 
  private:
   Beacons() = default;
-  int fd_ = -1;
+  Descriptor socket_;
   gate::BeaconKey key_;
   gate::Beacon beacon_;
 };
@@ -91,8 +89,8 @@ Result<std::unique_ptr<Voice>> Beacons::open(const Announcement& announcement) {
   if (!announcement.site.empty()) beacons.beacon_.event.destination = gate::site_id(announcement.site);
   beacons.beacon_.event.details = details.value();
   const packet_io::SocketAddress address = packet_io::to_socket_address(endpoint.value());
-  beacons.fd_ = socket(address.storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (beacons.fd_ < 0 || connect(beacons.fd_, reinterpret_cast<const sockaddr*>(&address.storage), address.length) != 0)
+  beacons.socket_.reset(socket(address.storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!beacons.socket_.is_open() || connect(beacons.socket_.get(), address.get(), address.length) != 0)
     return Error{Fault::kPeerUnreachable, "no beacon can be sent to " + to_string(endpoint.value()) + ": " + std::strerror(errno), ""};
   return std::unique_ptr<Voice>(std::move(opened));
 }
@@ -105,7 +103,7 @@ Status Beacons::say(gate::PhaseKind kind) {
   const auto datagram = gate::write_beacon(beacon_, key_);
   for (int i = 0; i < 2; ++i) {
     if (i > 0) nanosleep(&kRepeatAfter, nullptr);
-    static_cast<void>(!send(fd_, datagram.data(), datagram.size(), MSG_NOSIGNAL));  // nobody listens: then nothing is held
+    static_cast<void>(!send(socket_.get(), datagram.data(), datagram.size(), MSG_NOSIGNAL));  // nobody listens: then nothing is held
   }
   return success();
 }

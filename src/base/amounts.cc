@@ -178,10 +178,6 @@ Result<double> parse_percent(std::string_view text) {
 
 std::string to_string(Rate rate) { return rate.is_unlimited() ? "off" : bits_text(rate.bits_per_second()); }
 
-std::string to_byte_string(Rate rate) {
-  return rate.is_unlimited() ? "off" : bytes_text(static_cast<double>(rate.bytes_per_second()));
-}
-
 std::string to_string(Bytes size) {
   static constexpr std::string_view kNames[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
   return scaled(static_cast<double>(size.count()), 1024, kNames);

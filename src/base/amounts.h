@@ -29,8 +29,6 @@ Result<double> parse_percent(std::string_view text);
 std::string to_string(Rate rate);
 std::string to_string(Bytes size);
 std::string to_string(Duration time);
-// The same rate in bytes: "4.76 GB/s".
-std::string to_byte_string(Rate rate);
 std::string percent_to_string(double share);  // 0.001 gives "0.1%"
 
 }  // namespace tideway

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/operator_file.h"
 
+#include "base/descriptor.h"
+
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/stat.h>
@@ -20,22 +22,6 @@ namespace {
 
 constexpr int kLinksMax = 40;  // as the kernel has it
 
-class Held {
- public:
-  explicit Held(int fd) : fd_(fd) {}
-  ~Held() { if (fd_ >= 0) ::close(fd_); }
-  Held(const Held&) = delete;
-  Held& operator=(Held&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
-
 // The next component is the last one here. Empty ones and "." are left out.
 void put_before(std::vector<std::string>& ahead, std::string_view path) {
   while (!path.empty()) {
@@ -46,7 +32,7 @@ void put_before(std::vector<std::string>& ahead, std::string_view path) {
   }
 }
 
-Held start_of(std::string_view path) { return Held(::open(path.starts_with('/') ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC)); }
+Descriptor start_of(std::string_view path) { return Descriptor(::open(path.starts_with('/') ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC)); }
 
 // Its links lead to what has no name, such as a pipe.
 bool is_procfs(int dir) {
@@ -56,9 +42,9 @@ bool is_procfs(int dir) {
 
 // Where a link of root or ourselves leads. Nothing: `name` is none; errno says what it is instead, or that the link is another's.
 std::string target_of(int dir, const std::string& name) {
-  const Held link(::openat(dir, name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  const Descriptor link(::openat(dir, name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
   struct stat facts {};
-  if (link.get() < 0 || ::fstat(link.get(), &facts) != 0) return {};
+  if (!link.is_open() || ::fstat(link.get(), &facts) != 0) return {};
   const bool is_ours = facts.st_uid == 0 || facts.st_uid == ::geteuid();
   errno = S_ISLNK(facts.st_mode) ? ELOOP : ENOTDIR;
   if (!S_ISLNK(facts.st_mode) || !is_ours) return {};
@@ -76,14 +62,14 @@ int open_operator_file(const std::string& path, int flags, unsigned mode) {
   std::vector<std::string> ahead;
   put_before(ahead, path);
   if (ahead.empty()) ahead.emplace_back(".");
-  Held dir = start_of(path);
-  for (int links = 0; dir.get() >= 0 && links <= kLinksMax;) {
+  Descriptor dir = start_of(path);
+  for (int links = 0; dir.is_open() && links <= kLinksMax;) {
     const std::string name = std::move(ahead.back());
     ahead.pop_back();
     const bool is_last = ahead.empty();
-    Held next(::openat(dir.get(), name.c_str(), (is_last ? flags : O_PATH | O_DIRECTORY) | O_NOFOLLOW | O_CLOEXEC, mode));
-    if (next.get() >= 0 && is_last) return next.release();
-    if (next.get() >= 0) {
+    Descriptor next(::openat(dir.get(), name.c_str(), (is_last ? flags : O_PATH | O_DIRECTORY) | O_NOFOLLOW | O_CLOEXEC, mode));
+    if (next.is_open() && is_last) return next.release();
+    if (next.is_open()) {
       dir = std::move(next);
       continue;
     }
@@ -100,7 +86,7 @@ int open_operator_file(const std::string& path, int flags, unsigned mode) {
     if (ahead.empty()) ahead.emplace_back(".");
     ++links;
   }
-  return dir.get() < 0 ? -errno : -ELOOP;
+  return dir.is_open() ? -ELOOP : -errno;
 }
 
 std::string text_of_open_error(int error) {

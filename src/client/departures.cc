@@ -29,21 +29,17 @@ bool is_among(const Listing& files, const std::string& name) {
 
 }  // namespace
 
-Notices::Notices() : fd_(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) {}
-
-Notices::~Notices() {
-  if (fd_ >= 0) ::close(fd_);
-}
+Notices::Notices() : inotify_(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) {}
 
 // The lookup goes without the mutex, since a file system that stands still may keep it for ever. What happened before is told to those who
 // followed it then, and not to this one.
 void Notices::follow(Departures& one, const std::string& dir, const std::string& name) {
-  if (fd_ < 0) return;
+  if (!inotify_.is_open()) return;
   {
     const std::lock_guard lock(mutex_);
     ++lookups_;
   }
-  const int watch = ::inotify_add_watch(fd_, dir.c_str(), kComesOrGoes);
+  const int watch = ::inotify_add_watch(inotify_.get(), dir.c_str(), kComesOrGoes);
   const std::lock_guard lock(mutex_);
   --lookups_;
   drain();
@@ -65,13 +61,13 @@ void Notices::leave(const Departures& one) {
 void Notices::end_idle() {
   if (lookups_ > 0) return;
   for (const int watch : idle_)
-    if (!followed_.contains(watch)) ::inotify_rm_watch(fd_, watch);
+    if (!followed_.contains(watch)) ::inotify_rm_watch(inotify_.get(), watch);
   idle_.clear();
 }
 
 void Notices::drain() {
   alignas(inotify_event) std::array<char, 16384> room;
-  for (ssize_t count = 0; fd_ >= 0 && (count = ::read(fd_, room.data(), room.size())) > 0;) {
+  for (ssize_t count = 0; inotify_.is_open() && (count = ::read(inotify_.get(), room.data(), room.size())) > 0;) {
     for (const char* at = room.data(); at < room.data() + count;) {
       const auto* event = reinterpret_cast<const inotify_event*>(at);
       pass_on(*event);

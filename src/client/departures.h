@@ -9,6 +9,7 @@
 // room, none are, and the gateway's rule is what remains.
 // Thread: a Departures is made by any and then the queue's; the Notices they share any, under a mutex never held while waiting.
 #pragma once
+#include "base/descriptor.h"
 #include "client/pin.h"
 
 #include <cstdint>
@@ -29,9 +30,6 @@ class Departures;
 class Notices {
  public:
   Notices();
-  Notices(const Notices&) = delete;
-  Notices& operator=(const Notices&) = delete;
-  ~Notices();
 
  private:
   friend class Departures;
@@ -41,7 +39,7 @@ class Notices {
   void drain();
   void pass_on(const inotify_event& event);
 
-  const int fd_;
+  const Descriptor inotify_;
   std::mutex mutex_;
   std::multimap<int, Departures*> followed_;  // guarded by mutex_, as all below; by the numbers of inotify
   std::set<int> idle_;                        // nobody's any more

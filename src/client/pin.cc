@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/pin.h"
 
+#include "base/descriptor.h"
 #include "client/places.h"
 
 #include <fcntl.h>
@@ -36,19 +37,7 @@ std::string target_of(const std::string& link) {
   return {text.data(), size < 0 ? 0 : static_cast<size_t>(size)};
 }
 
-class Open {
- public:
-  Open(const std::string& path, int flags) : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0600)) {}
-  Open(const Open&) = delete;
-  Open& operator=(const Open&) = delete;
-  ~Open() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int fd() const { return fd_; }
-
- private:
-  int fd_;
-};
+Descriptor open_file(const std::string& path, int flags) { return Descriptor(::open(path.c_str(), flags | O_NOFOLLOW | O_CLOEXEC, 0600)); }
 
 bool copy_bytes(int from, int to) {
   std::array<char, kCopyPart> part;
@@ -72,12 +61,12 @@ bool keep_attributes(int from, int to, mode_t mode) {
 }
 
 bool hold_file(const std::string& source, const std::string& target, uint64_t size) {
-  const Open from(source, O_RDONLY | O_NOFOLLOW);
-  if (from.fd() < 0) return false;
+  const Descriptor from = open_file(source, O_RDONLY);
+  if (!from.is_open()) return false;
   {
-    const Open to(target, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW);
-    if (to.fd() < 0) return false;
-    if (::ioctl(to.fd(), FICLONE, from.fd()) == 0 || (size <= kCopiedMax && copy_bytes(from.fd(), to.fd()))) return keep_attributes(from.fd(), to.fd(), 0);
+    const Descriptor to = open_file(target, O_WRONLY | O_CREAT | O_EXCL);
+    if (!to.is_open()) return false;
+    if (::ioctl(to.get(), FICLONE, from.get()) == 0 || (size <= kCopiedMax && copy_bytes(from.get(), to.get()))) return keep_attributes(from.get(), to.get(), 0);
   }
   return size > kCopiedMax && ::unlink(target.c_str()) == 0 && ::link(source.c_str(), target.c_str()) == 0;
 }
@@ -88,8 +77,8 @@ bool hold(const std::string& source, const std::string& target, const FileLook& 
 
 // When nothing more is put into it.
 bool finish_folder(const std::string& source, const std::string& target) {
-  const Open from(source, O_RDONLY | O_DIRECTORY), to(target, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-  return from.fd() >= 0 && to.fd() >= 0 && keep_attributes(from.fd(), to.fd(), kFolderMode);
+  const Descriptor from(::open(source.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)), to = open_file(target, O_RDONLY | O_DIRECTORY);
+  return from.is_open() && to.is_open() && keep_attributes(from.get(), to.get(), kFolderMode);
 }
 
 // Those in a name: all that is before its last slash.

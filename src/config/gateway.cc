@@ -48,23 +48,10 @@ std::string uri_of(const IdentityPattern& pattern) {
   return "spiffe://" + pattern.trust_domain + "/site/" + pattern.site + "/gw/" + pattern.gateway;
 }
 
-session::GrantOps ops_from(const Operations& operations) {
-  session::GrantOps ops;
-  if (operations.has(Operation::kRead)) ops.add(session::GrantOp::kRead);
-  if (operations.has(Operation::kList)) ops.add(session::GrantOp::kList);
-  if (operations.has(Operation::kWrite)) ops.add(session::GrantOp::kWrite);
-  if (operations.has(Operation::kOverwrite)) ops.add(session::GrantOp::kOverwrite);
-  if (operations.has(Operation::kDelete)) ops.add(session::GrantOp::kDelete);
-  return ops;
-}
-
 Result<session::Grant> grant_from(const Grant& grant) {
   auto peer = crypto::IdentityPattern::parse(uri_of(grant.peer));
   if (!peer.ok()) return Error{Fault::kConfigInvalid, grant.at + ": " + peer.error().what, peer.error().next};
-  const GrantLimits& limits = grant.limits;
-  return session::Grant{std::move(peer).value(), grant.root, grant.prefix, ops_from(grant.operations),
-                        {limits.max_bytes, limits.max_files, limits.max_flows, limits.max_rate,
-                         limits.modes}, grant.at};
+  return session::Grant{std::move(peer).value(), grant.root, grant.prefix, grant.ops, grant.limits, grant.at};
 }
 
 }  // namespace
@@ -119,7 +106,7 @@ Result<daemon::JobRules> job_rules(const GatewayConfig& config) {
   for (const Grant& grant : config.grants) {
     if (grant.peer.kind == IdentityPattern::Kind::kGateway) continue;
     const auto who = grant.peer.kind == IdentityPattern::Kind::kLocalUser ? daemon::LocalGrant::Who::kUser : daemon::LocalGrant::Who::kGroup;
-    rules.grants.push_back({who, grant.peer.local_name, grant.root, grant.prefix, ops_from(grant.operations), grant.at});
+    rules.grants.push_back({who, grant.peer.local_name, grant.root, grant.prefix, grant.ops, grant.at});
   }
   return rules;
 }

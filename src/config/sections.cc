@@ -225,23 +225,23 @@ Result<Grant> read_grant(const Value& value) {
   reader.read("peer", grant.peer, parse_identity_pattern);
   reader.read("root", grant.root, parse_name);
   reader.read("prefix", grant.prefix, [](const std::string& text) { return ObjectName::from_text(text); });
-  using enum Operation;
-  const auto parse_operation = one_of<Operation>(
+  using enum session::GrantOp;
+  const auto parse_op = one_of<session::GrantOp>(
       {{"read", kRead}, {"list", kList}, {"write", kWrite}, {"overwrite", kOverwrite}, {"delete", kDelete}});
   reader.read_each("ops", [&](const std::string& word) -> Status {
-    const auto operation = parse_operation(word);
-    if (!operation.ok()) return operation.error();
-    grant.operations.add(operation.value());
+    const auto op = parse_op(word);
+    if (!op.ok()) return op.error();
+    grant.ops.add(op.value());
     return success();
   });
-  GrantLimits& limits = grant.limits;
-  reader.read("max_bytes", limits.max_bytes, parse_size);
-  reader.read_count("max_files", limits.max_files, std::numeric_limits<int64_t>::max());
-  reader.read_count("max_flows", limits.max_flows, kDataPorts);
-  reader.read("max_rate", limits.max_rate, parse_rate);
+  session::GrantLimits& limits = grant.limits;
+  reader.read("max_bytes", limits.bytes_max, parse_size);
+  reader.read_count("max_files", limits.files_max, std::numeric_limits<int64_t>::max());
+  reader.read_count("max_flows", limits.flows_max, kDataPorts);
+  reader.read("max_rate", limits.rate_max, parse_rate);
   reader.read("modes", limits.modes, parse_modes);
   if (!reader.status().ok()) return reader.status().error();
-  if (grant.operations.is_empty())
+  if (grant.ops == session::GrantOps())
     return invalid(grant.at + ": ops in [[grant]] is empty", "name what is allowed, such as [\"read\", \"list\"]");
   return grant;
 }

@@ -11,6 +11,7 @@
 #include "planner/timetable.h"
 #include "planner/zone_rule.h"
 #include "session/carrier_choice.h"
+#include "session/grants.h"
 #include "storage/direct_io.h"
 #include <tideway/object_name.h>
 #include <tideway/packet_io.h>
@@ -19,7 +20,6 @@
 
 #include <array>
 #include <cstdint>
-#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -106,35 +106,12 @@ struct Root {
   std::string at;  // "file:line:column"
 };
 
-enum class Operation : uint8_t { kRead, kList, kWrite, kOverwrite, kDelete };
-
-class Operations {
- public:
-  void add(Operation operation) { bits_ |= bit(operation); }
-  bool has(Operation operation) const { return (bits_ & bit(operation)) != 0; }
-  bool is_empty() const { return bits_ == 0; }
-  bool operator==(const Operations&) const = default;
-
- private:
-  static uint32_t bit(Operation operation) { return 1U << static_cast<uint32_t>(operation); }
-  uint32_t bits_ = 0;
-};
-
-// What one transfer under a grant may take.
-struct GrantLimits {
-  Bytes max_bytes = Bytes::max();
-  uint64_t max_files = std::numeric_limits<uint64_t>::max();
-  uint32_t max_flows = std::numeric_limits<uint32_t>::max();
-  Rate max_rate = Rate::unlimited();
-  uint32_t modes = 0777;      // upper bound of permission bits
-};
-
 struct Grant {
   IdentityPattern peer;
   std::string root;
   ObjectName prefix;  // the root itself when not given
-  Operations operations;
-  GrantLimits limits;
+  session::GrantOps ops;
+  session::GrantLimits limits;
   std::string at;  // for the log line of a decision
 };
 

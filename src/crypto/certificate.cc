@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crypto/certificate.h"
 
+#include "base/descriptor.h"
 #include "base/operator_file.h"
 #include "crypto/openssl_owned.h"
 
@@ -18,26 +19,12 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <memory>
 #include <vector>
 
 namespace tideway::crypto {
 namespace {
 
 constexpr size_t kDescriptionMax = 256;
-
-// An open descriptor, closed at the end of its scope.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() { if (fd_ >= 0) ::close(fd_); }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 // All URI names, as the raw bytes they are: a NUL inside must not end the comparison.
 std::vector<std::string> uri_names(const X509* certificate) {

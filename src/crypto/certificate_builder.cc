@@ -12,7 +12,6 @@
 #include <openssl/x509v3.h>
 
 #include <array>
-#include <memory>
 
 namespace tideway::crypto {
 namespace {

@@ -12,9 +12,6 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-#include <array>
-#include <cstring>
-
 namespace tideway::crypto {
 namespace {
 

@@ -5,7 +5,6 @@
 
 #include <tideway/object_name.h>
 
-#include <algorithm>
 #include <charconv>
 #include <span>
 

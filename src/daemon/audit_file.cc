@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -30,9 +29,9 @@ struct CloseFile { void operator()(std::FILE* file) const { std::fclose(file); }
 }  // namespace
 
 Result<AuditFile> AuditFile::open(const std::string& path) {
-  const int fd = open_operator_file(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0600);
+  AuditFile file(path, Descriptor(open_operator_file(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0600)));
+  const int fd = file.fd_.get();
   if (fd < 0) return unusable(path, text_of_open_error(-fd), "make the directory named by state_dir in [site], owned by who runs tidewayd");
-  AuditFile file(path, fd);
   struct stat facts {};
   if (::fstat(fd, &facts) != 0) return unusable(path, std::strerror(errno), "");
   if (!S_ISREG(facts.st_mode)) return unusable(path, "is no plain file", "remove it");
@@ -48,20 +47,14 @@ Result<AuditFile> AuditFile::open(const std::string& path) {
 // A file that is new may go with the power as long as its directory has not been synced, whatever was synced in it.
 Status AuditFile::sync_name() const {
   const std::string folder = std::filesystem::path(path_).parent_path().string();
-  const int dir = open_operator_file(folder.empty() ? "." : folder, O_RDONLY | O_DIRECTORY);
-  if (dir < 0) return failed("open its directory", -dir);
-  const int error = ::fsync(dir) == 0 ? 0 : errno;
-  ::close(dir);
-  return error == 0 ? success() : Status(failed("sync its directory", error));
-}
-
-AuditFile::~AuditFile() {
-  if (fd_ >= 0) ::close(fd_);
+  const Descriptor dir(open_operator_file(folder.empty() ? "." : folder, O_RDONLY | O_DIRECTORY));
+  if (!dir.is_open()) return failed("open its directory", -dir.get());
+  return ::fsync(dir.get()) == 0 ? success() : Status(failed("sync its directory", errno));
 }
 
 Status AuditFile::find_end() {
   std::string tail(static_cast<size_t>(std::min<off_t>(facts_.size, 2 * kAuditLineMax)), '\0');
-  const ssize_t got = ::pread(fd_, tail.data(), tail.size(), facts_.size - static_cast<off_t>(tail.size()));
+  const ssize_t got = ::pread(fd_.get(), tail.data(), tail.size(), facts_.size - static_cast<off_t>(tail.size()));
   if (got != static_cast<ssize_t>(tail.size())) return unusable(path_, got < 0 ? std::strerror(errno) : "changed while it was read", "");
   const size_t newline = tail.rfind('\n');
   const size_t whole = newline == tail.npos ? 0 : newline + 1;
@@ -69,7 +62,7 @@ Status AuditFile::find_end() {
   facts_.torn = tail.size() - whole;
   if (facts_.torn > 0) {
     facts_.size -= static_cast<off_t>(facts_.torn);
-    if (::ftruncate(fd_, facts_.size) != 0) return unusable(path_, std::string("the unfinished last line cannot be cut off: ") + std::strerror(errno), "");
+    if (::ftruncate(fd_.get(), facts_.size) != 0) return unusable(path_, std::string("the unfinished last line cannot be cut off: ") + std::strerror(errno), "");
   }
   if (whole == 0) return success();
   std::string_view last = std::string_view(tail).substr(0, newline);
@@ -87,15 +80,15 @@ Error AuditFile::failed(std::string_view what, int error) const {
 }
 
 Status AuditFile::append(std::string_view lines, const ChainEnd& end) {
-  if (facts_.has_rest && ::ftruncate(fd_, facts_.size) != 0) return failed("an unfinished line cannot be cut off", errno);
+  if (facts_.has_rest && ::ftruncate(fd_.get(), facts_.size) != 0) return failed("an unfinished line cannot be cut off", errno);
   facts_.has_rest = false;
   size_t written = 0;
   while (written < lines.size()) {
-    const ssize_t got = ::write(fd_, lines.data() + written, lines.size() - written);
+    const ssize_t got = ::write(fd_.get(), lines.data() + written, lines.size() - written);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) {
       const int error = errno;
-      facts_.has_rest = written > 0 && ::ftruncate(fd_, facts_.size) != 0;
+      facts_.has_rest = written > 0 && ::ftruncate(fd_.get(), facts_.size) != 0;
       return failed("write", error);
     }
     written += static_cast<size_t>(got);
@@ -109,7 +102,7 @@ Status AuditFile::append(std::string_view lines, const ChainEnd& end) {
 Status AuditFile::sync() {
   if (facts_.is_doubtful)
     if (Status status = write_again(); !status.ok()) return status;
-  if (::fdatasync(fd_) != 0) {
+  if (::fdatasync(fd_.get()) != 0) {
     facts_.is_doubtful = true;
     return failed("fdatasync", errno);
   }
@@ -121,23 +114,23 @@ Status AuditFile::sync() {
 // The same bytes in the same place, so that the chain stays what it is, through another descriptor of the same file: a rotation may
 // have given its path to another one.
 Status AuditFile::write_again() {
-  AuditFile again(path_, ::open(("/proc/self/fd/" + std::to_string(fd_)).c_str(), O_RDWR | O_CLOEXEC | O_NOCTTY));
-  if (again.fd_ < 0) return failed("open it again after a failed sync", errno);
+  Descriptor again(::open(("/proc/self/fd/" + std::to_string(fd_.get())).c_str(), O_RDWR | O_CLOEXEC | O_NOCTTY));
+  if (!again.is_open()) return failed("open it again after a failed sync", errno);
   const off_t begin = facts_.size - static_cast<off_t>(facts_.unsynced.size());
   for (size_t written = 0; written < facts_.unsynced.size();) {
-    const ssize_t got = ::pwrite(again.fd_, facts_.unsynced.data() + written, facts_.unsynced.size() - written, begin + static_cast<off_t>(written));
+    const ssize_t got = ::pwrite(again.get(), facts_.unsynced.data() + written, facts_.unsynced.size() - written, begin + static_cast<off_t>(written));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return failed("write after a failed sync", errno);
     written += static_cast<size_t>(got);
   }
-  if (::fcntl(again.fd_, F_SETFL, O_APPEND) != 0) return failed("append after a failed sync", errno);  // only now: such writes go to the end
-  std::swap(fd_, again.fd_);
+  if (::fcntl(again.get(), F_SETFL, O_APPEND) != 0) return failed("append after a failed sync", errno);  // only now: such writes go to the end
+  fd_ = std::move(again);
   return success();
 }
 
 Status AuditFile::reopen() {
   struct stat ours {}, there {};
-  const bool is_same = ::fstat(fd_, &ours) == 0 && ::lstat(path_.c_str(), &there) == 0 && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
+  const bool is_same = ::fstat(fd_.get(), &ours) == 0 && ::lstat(path_.c_str(), &there) == 0 && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
   if (is_same) return success();
   auto fresh = open(path_);
   if (!fresh.ok()) return std::move(fresh).error();

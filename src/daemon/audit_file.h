@@ -5,6 +5,7 @@
 // memory: a kernel whose sync fails forgets what it had to write, and calls the next one good without it.
 // Thread: one owner; it waits for the disk.
 #pragma once
+#include "base/descriptor.h"
 #include "daemon/audit_chain.h"
 
 #include <sys/types.h>
@@ -20,14 +21,6 @@ class AuditFile {
   // Makes the file (0600) when there is none. Errors: config_invalid: it cannot be opened, is no plain file, is not ours,
   // may be written by others, or does not end with a line of an audit log; dest_io.
   static Result<AuditFile> open(const std::string& path);
-  AuditFile(AuditFile&& other) noexcept : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)), facts_(std::move(other.facts_)) {}
-  AuditFile& operator=(AuditFile&& other) noexcept {
-    std::swap(path_, other.path_);
-    std::swap(fd_, other.fd_);
-    facts_ = std::move(other.facts_);
-    return *this;
-  }
-  ~AuditFile();
 
   // Errors: dest_full, dest_io; the file is then as it was before.
   Status append(std::string_view lines, const ChainEnd& end);
@@ -43,14 +36,14 @@ class AuditFile {
   size_t unsynced() const { return facts_.unsynced.size(); }
 
  private:
-  AuditFile(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
+  AuditFile(std::string path, Descriptor fd) : path_(std::move(path)), fd_(std::move(fd)) {}
   Status find_end();
   Status sync_name() const;
   Status write_again();
   Error failed(std::string_view what, int error) const;
 
   std::string path_;
-  int fd_;
+  Descriptor fd_;
   struct Facts {
     off_t size = 0;
     ChainEnd end;

@@ -7,7 +7,6 @@
 #include "storage/pin.h"
 
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
@@ -21,27 +20,23 @@ constexpr uint32_t kChanges = IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE;
 constexpr size_t kIncompleteWatched = 64;  // directories that are being saved into, of each watch
 constexpr Duration kIdleMax = std::chrono::seconds(60);
 
-void ring(int fd) {
-  const uint64_t one = 1;
-  static_cast<void>(::write(fd, &one, sizeof one) == sizeof one);  // it is readable already, else
-}
 // Of a path below a root: itself, or the nearest directory above it that is there.
 std::string existing_part(std::string path, const std::string& root_path) {
   while (path.size() > root_path.size() && ::access(path.c_str(), F_OK) != 0) path.resize(path.rfind('/'));
   return path;
 }
-void clear(int fd) {
+
+void drain(int inotify) {
   std::array<char, 4096> room{};
-  while (::read(fd, room.data(), room.size()) > 0) {
-  }
+  while (::read(inotify, room.data(), room.size()) > 0) {}
 }
 
 }  // namespace
 
 Result<std::unique_ptr<CheckpointThread>> CheckpointThread::start(CheckpointThreadConfig config) {
-  const int wake = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), told = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (wake < 0 || told < 0) return Error{Fault::kOverloaded, "cannot make a descriptor for checkpoints", "raise the limit of open files"};
-  std::unique_ptr<CheckpointThread> made(new CheckpointThread(std::move(config), wake, told));
+  std::unique_ptr<CheckpointThread> made(new CheckpointThread(std::move(config)));
+  for (Bell* bell : {&made->event_bell_, &made->order_bell_})
+    if (Status status = bell->open("checkpoints"); !status.ok()) return std::move(status).error();
   for (const CheckpointThreadConfig::Root& root : made->config_.roots) {
     if (Status status = storage::make_request_dirs(*root.root, made->config_.group); !status.ok()) {
       log::warning("no_inbox", "root=" + root.name + " why=\"" + status.error().what + '"');  // a root that is read-only
@@ -61,24 +56,22 @@ CheckpointThread::~CheckpointThread() {
     const std::lock_guard lock(mutex_);
     must_end_ = true;
   }
-  ring(told_);
+  order_bell_.ring();
   if (thread_.joinable()) thread_.join();
-  for (const int fd : {wake_, told_, inotify_})
-    if (fd >= 0) ::close(fd);
 }
 
 // Only to look sooner: what it does not tell, on file systems that other hosts write to, the next look finds.
 void CheckpointThread::watch_by_inotify() {
-  inotify_ = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-  if (inotify_ < 0) return;
-  for (const CheckpointThreadConfig::Root& root : config_.roots) ::inotify_add_watch(inotify_, (root.path + "/.tideway/inbox").c_str(), IN_MOVED_TO);
+  inotify_.reset(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+  if (!inotify_.is_open()) return;
+  for (const CheckpointThreadConfig::Root& root : config_.roots) ::inotify_add_watch(inotify_.get(), (root.path + "/.tideway/inbox").c_str(), IN_MOVED_TO);
 }
 
 // The directories themselves, and what is incomplete in them: the end of a save is seen where its last file is written. A trainer may make one
 // later or anew, often with its first save: until then what there is of the way to it is watched. What happened before one was watched has told
 // nobody, so it is looked at once more.
 void CheckpointThread::watch_directories(Time now) {
-  if (inotify_ < 0) return;
+  if (!inotify_.is_open()) return;
   std::map<std::string, int> watched;
   for (DirectoryWatch& watch : watches_) {
     const auto root = std::ranges::find(config_.roots, watch.config().root, &CheckpointThreadConfig::Root::name);
@@ -88,7 +81,7 @@ void CheckpointThread::watch_directories(Time now) {
     for (const auto& [name, why] : watch.incomplete())
       if (dirs.size() <= kIncompleteWatched) dirs.emplace_back(top).append("/").append(name);
     for (const std::string& dir : dirs) {
-      const int wd = ::inotify_add_watch(inotify_, dir.c_str(), kChanges | IN_ONLYDIR);
+      const int wd = ::inotify_add_watch(inotify_.get(), dir.c_str(), kChanges | IN_ONLYDIR);
       if (wd < 0) continue;
       const auto known = watched_.find(dir);
       if (known == watched_.end() || known->second != wd) watch.hurry(now);
@@ -96,7 +89,7 @@ void CheckpointThread::watch_directories(Time now) {
     }
   }
   for (const auto& [path, wd] : watched_)
-    if (!watched.contains(path)) ::inotify_rm_watch(inotify_, wd);  // one that is gone has left by itself
+    if (!watched.contains(path)) ::inotify_rm_watch(inotify_.get(), wd);  // one that is gone has left by itself
   watched_ = std::move(watched);
 }
 
@@ -110,11 +103,11 @@ void CheckpointThread::order(CheckpointOrder order) {
     const std::lock_guard lock(mutex_);
     orders_.push_back(std::move(order));  // bounded by the jobs that there are
   }
-  ring(told_);
+  order_bell_.ring();
 }
 
 std::vector<CheckpointEvent> CheckpointThread::take_events() {
-  clear(wake_);
+  event_bell_.clear();
   const std::lock_guard lock(mutex_);
   return std::exchange(events_, {});
 }
@@ -129,7 +122,7 @@ void CheckpointThread::say(CheckpointEvent event) {
     const std::lock_guard lock(mutex_);
     events_.push_back(std::move(event));
   }
-  ring(wake_);
+  event_bell_.ring();
 }
 
 void CheckpointThread::run() {
@@ -320,15 +313,15 @@ Time CheckpointThread::next_look() const {
 
 void CheckpointThread::wait_for_work(Time now) {
   const Duration pause = std::clamp(next_look() == kNever ? kIdleMax : next_look() - now, Duration(), kIdleMax);
-  std::array<pollfd, 2> fds{pollfd{told_, POLLIN, 0}, pollfd{inotify_, POLLIN, 0}};
+  std::array<pollfd, 2> fds{pollfd{order_bell_.fd(), POLLIN, 0}, pollfd{inotify_.get(), POLLIN, 0}};
   ::poll(fds.data(), fds.size(), static_cast<int>(pause / std::chrono::milliseconds(1)) + (pause > Duration() ? 1 : 0));
   if ((fds[1].revents & POLLIN) != 0) {
     ::poll(nullptr, 0, static_cast<int>(kEventPause / std::chrono::milliseconds(1)));  // many changes, one look
-    clear(inotify_);
+    drain(inotify_.get());
     is_stirred_ = true;
     next_inbox_ = {};
   }
-  clear(told_);
+  order_bell_.clear();
 }
 
 }  // namespace tideway::daemon

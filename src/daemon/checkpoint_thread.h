@@ -4,6 +4,7 @@
 // reads inboxes, drops pins. Orders go in and events come out; it decides nothing about jobs.
 // Thread: control, but for what runs inside.
 #pragma once
+#include "daemon/bell.h"
 #include "daemon/directory_watch.h"
 #include "daemon/growth_watch.h"
 #include "daemon/holding.h"
@@ -122,12 +123,12 @@ class CheckpointThread {
   ~CheckpointThread();
 
   void order(CheckpointOrder order);
-  int wait_fd() const { return wake_; }  // readable when there are events
+  int wait_fd() const { return event_bell_.fd(); }  // readable when there are events
   std::vector<CheckpointEvent> take_events();
   size_t inbox_pending() const;
 
  private:
-  CheckpointThread(CheckpointThreadConfig config, int wake, int told) : config_(std::move(config)), wake_(wake), told_(told) {}
+  explicit CheckpointThread(CheckpointThreadConfig config) : config_(std::move(config)) {}
   void run();
   void watch_by_inotify();
   void watch_directories(Time now);
@@ -149,8 +150,9 @@ class CheckpointThread {
   session::RootPtr root_named(const std::string& name) const;
 
   CheckpointThreadConfig config_;
-  const int wake_, told_;  // for the control thread, and for ours
-  int inotify_ = -1;
+  Bell event_bell_;  // for the control thread
+  Bell order_bell_;  // for ours
+  Descriptor inotify_;
 
   // Of the thread.
   QuietTimes quiet_;

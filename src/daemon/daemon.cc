@@ -77,8 +77,8 @@ Status Daemon::block_signals() {
   sigaddset(&set, SIGHUP);
   if (sigprocmask(SIG_BLOCK, &set, nullptr) != 0)
     return Error{Fault::kOverloaded, std::string("cannot block signals: ") + strerror(errno), ""};
-  signals_ = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-  if (signals_ < 0) return Error{Fault::kOverloaded, std::string("cannot make a signalfd: ") + strerror(errno), "raise the limit of open files"};
+  signals_.reset(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
+  if (!signals_.is_open()) return Error{Fault::kOverloaded, std::string("cannot make a signalfd: ") + strerror(errno), "raise the limit of open files"};
   return success();
 }
 
@@ -116,15 +116,15 @@ session::AuditSink Daemon::audit_sink() const {
 }
 
 Status Daemon::watch_descriptors() {
-  waits_ = epoll_create1(EPOLL_CLOEXEC);
+  waits_.reset(epoll_create1(EPOLL_CLOEXEC));
   std::vector<int> fds = service_->wait_fds();
-  fds.push_back(signals_);
+  fds.push_back(signals_.get());
   if (phases_ != nullptr) fds.push_back(phases_->mail().wait_fd());
   for (const int fd : fds) {
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.fd = fd;
-    if (waits_ < 0 || epoll_ctl(waits_, EPOLL_CTL_ADD, fd, &event) != 0)
+    if (!waits_.is_open() || epoll_ctl(waits_.get(), EPOLL_CTL_ADD, fd, &event) != 0)
       return Error{Fault::kOverloaded, std::string("cannot wait for descriptors: ") + strerror(errno), "raise the limit of open files"};
   }
   return success();
@@ -132,15 +132,13 @@ Status Daemon::watch_descriptors() {
 
 Daemon::~Daemon() {
   service_.reset();
-  if (waits_ >= 0) close(waits_);
   if (gateway_ != nullptr) audit_->record(session::AuditEvent("stopped", session::AuditEvent::Care::kSynced));
-  if (signals_ >= 0) close(signals_);
 }
 
 Daemon::Signal Daemon::take_signals() {
   Signal strongest = Signal::kNone;
   signalfd_siginfo info{};
-  while (read(signals_, &info, sizeof info) == sizeof info)
+  while (read(signals_.get(), &info, sizeof info) == sizeof info)
     strongest = std::max(strongest, info.ssi_signo == SIGHUP ? Signal::kReload : Signal::kEnd);
   return strongest;
 }
@@ -234,7 +232,7 @@ void Daemon::turn() {
   tell_watchdog(now);
   const Duration turn_max = gates_ == nullptr ? kTurnMax : engine::Gates::kPlanHolds / 2;
   const Time until = std::min({now + turn_max, service_->next_deadline(now), watchdog_.next_deadline()});
-  gateway_->turn(std::max(until - now, Duration()), waits_);
+  gateway_->turn(std::max(until - now, Duration()), waits_.get());
   renew_plan(read_clock());
   tell_peers(read_clock());
   service_->turn(read_clock());
@@ -251,7 +249,7 @@ void Daemon::drain() {
   gateway_->turn({});  // the farewell leaves
   while (gateway_->transfers() > 0 && read_clock() < until && take_signals() != Signal::kEnd) {
     tell_watchdog(read_clock());
-    gateway_->turn(std::min(until, watchdog_.next_deadline()) - read_clock(), signals_);
+    gateway_->turn(std::min(until, watchdog_.next_deadline()) - read_clock(), signals_.get());
   }
   log::info("stopped", "transfers_finished=" + std::to_string(running - gateway_->transfers()) +
                            " transfers_given_up=" + std::to_string(gateway_->transfers()));

@@ -5,6 +5,7 @@
 // peers and grants again; when they cannot be used, all of the old ones stay in force.
 // Thread: main.
 #pragma once
+#include "base/descriptor.h"
 #include "daemon/audit_log.h"
 #include "daemon/job_service.h"
 #include "daemon/phase_port.h"
@@ -76,8 +77,8 @@ class Daemon {
   std::unique_ptr<session::Gateway> gateway_;
   std::unique_ptr<JobService> service_;  // its sessions are the gateway's
   ReadRules read_rules_;
-  int signals_ = -1;
-  int waits_ = -1;  // epoll: the signals, and what the service waits for
+  Descriptor signals_;
+  Descriptor waits_;  // epoll: the signals, and what the service waits for
   int64_t warned_days_ = std::numeric_limits<int64_t>::max();  // of our certificate's end, the last warning
 };
 

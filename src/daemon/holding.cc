@@ -4,7 +4,6 @@
 #include "storage/pin.h"
 
 #include <algorithm>
-#include <array>
 
 namespace tideway::daemon {
 namespace {

@@ -20,14 +20,14 @@ namespace {
 
 constexpr size_t kDigitsMax = 32;
 
-int open_counter(const std::string& interface, const char* name) {
-  return ::open(("/sys/class/net/" + interface + "/statistics/" + name).c_str(), O_RDONLY | O_CLOEXEC);
+Descriptor open_counter(const std::string& interface, const char* name) {
+  return Descriptor(::open(("/sys/class/net/" + interface + "/statistics/" + name).c_str(), O_RDONLY | O_CLOEXEC));
 }
 
 // An interface that is gone counts nothing.
-uint64_t read_counter(int fd) {
+uint64_t read_counter(const Descriptor& file) {
   std::array<char, kDigitsMax> text;
-  const ssize_t size = pread(fd, text.data(), text.size(), 0);
+  const ssize_t size = pread(file.get(), text.data(), text.size(), 0);
   uint64_t value = 0;
   if (size > 0) std::from_chars(text.data(), text.data() + size, value);
   return value;
@@ -46,17 +46,11 @@ Result<InterfaceCounters> InterfaceCounters::open(const std::vector<std::string>
   InterfaceCounters counters;
   for (const std::string& name : names) {
     counters.files_.push_back({open_counter(name, "tx_bytes"), open_counter(name, "rx_bytes")});
-    if (counters.files_.back().sent < 0 || counters.files_.back().received < 0)
+    if (!counters.files_.back().sent.is_open() || !counters.files_.back().received.is_open())
       return Error{Fault::kConfigInvalid, "the counters of the interface " + name + " cannot be read: " + std::strerror(errno),
                    "write one of those that `ip link` shows into counters of the [[training]]"};
   }
   return counters;
-}
-
-InterfaceCounters::~InterfaceCounters() {
-  for (const Files& files : files_)
-    for (const int fd : {files.sent, files.received})
-      if (fd >= 0) close(fd);
 }
 
 InterfaceCounters::Counts InterfaceCounters::read() const {

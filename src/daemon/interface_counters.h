@@ -3,6 +3,7 @@
 // The byte counters of some network interfaces of this host, summed.
 // Thread: beacon, after open().
 #pragma once
+#include "base/descriptor.h"
 #include <tideway/packet_io.h>
 #include <tideway/result.h>
 
@@ -17,15 +18,12 @@ class InterfaceCounters {
  public:
   // Errors: config_invalid, when there is no such interface.
   static Result<InterfaceCounters> open(const std::vector<std::string>& names);
-  InterfaceCounters(InterfaceCounters&& other) noexcept : files_(std::exchange(other.files_, {})) {}
-  InterfaceCounters& operator=(InterfaceCounters&&) = delete;
-  ~InterfaceCounters();
 
   struct Counts { uint64_t sent = 0, received = 0; };
   Counts read() const;
 
  private:
-  struct Files { int sent = -1, received = -1; };
+  struct Files { Descriptor sent, received; };
   InterfaceCounters() = default;
   std::vector<Files> files_;
 };

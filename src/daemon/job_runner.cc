@@ -562,12 +562,6 @@ std::optional<JobRunner::Share> JobRunner::share_of(const job::JobId& id) const 
   return Share{found->given, found->sent};
 }
 
-std::optional<Duration> JobRunner::retries_in(const job::JobId& id, Time now) const {
-  const auto found = retry_at_.find(id);
-  if (found == retry_at_.end()) return std::nullopt;
-  return std::max(Duration(), found->second - now);
-}
-
 std::vector<job::JobId> JobRunner::running_ids() const {
   std::vector<job::JobId> ids;
   for (const Running& running : running_) ids.push_back(running.id);

@@ -68,7 +68,6 @@ class JobRunner {
   const LinkShares& shares() const { return shares_; }
   // What is still to be sent of a job that runs; nothing: it does not run, or is not known yet.
   std::optional<Bytes> left_of(const job::JobId& id) const;
-  std::optional<Duration> retries_in(const job::JobId& id, Time now) const;
   Mode mode_of(const job::Job& job) const;
   // What may go ahead of it: what those that run leave of its peer's and its class's limits, and a little, so that it never stands still.
   Rate ahead_of(const job::Job& job, job::WallTime wall) const;

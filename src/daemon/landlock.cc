@@ -4,7 +4,7 @@
 // builds may be older than the kernel that runs, so no right of a later version than 3 is used.
 #include "daemon/landlock.h"
 
-#include "storage/rooted_dir.h"
+#include "base/descriptor.h"
 #include <tideway/object_name.h>
 
 #include <fcntl.h>
@@ -35,7 +35,7 @@ constexpr uint64_t kNowhere = LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_
 Error unsupported(std::string what) { return {Fault::kUnsupported, "Landlock: " + std::move(what), "boot with landlock in the list lsm="}; }
 
 Status allow(int rules, const std::string& path, uint64_t rights) {
-  const storage::Descriptor place(::open(path.c_str(), O_PATH | O_CLOEXEC));
+  const Descriptor place(::open(path.c_str(), O_PATH | O_CLOEXEC));
   if (place.get() < 0 && errno == ENOENT) return success();
   if (place.get() < 0) return unsupported(to_display(path) + ": " + std::strerror(errno));
   const landlock_path_beneath_attr beneath{rights, place.get()};
@@ -57,7 +57,7 @@ Status raise_fence(const Fence& fence) {
     return unsupported(abi == 0 ? "this kernel has none, or it is turned off" : "version " + std::to_string(abi) + " of this kernel cannot allow files to be moved");
   const uint64_t truncate = abi >= kAbiWithTruncate ? kTruncate : 0;
   const landlock_ruleset_attr handled{kRead | kWrite | kNowhere | truncate};
-  const storage::Descriptor rules(static_cast<int>(::syscall(SYS_landlock_create_ruleset, &handled, sizeof handled, 0)));
+  const Descriptor rules(static_cast<int>(::syscall(SYS_landlock_create_ruleset, &handled, sizeof handled, 0)));
   if (rules.get() < 0) return unsupported(std::strerror(errno));
   const struct { const std::vector<std::string>& paths; uint64_t rights; } groups[] = {
       {fence.writable, kWrite | truncate}, {fence.readable, kRead}, {fence.devices, kDevices | truncate}};

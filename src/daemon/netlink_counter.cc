@@ -9,7 +9,6 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -141,8 +140,8 @@ CounterAnswer counter_answer(const CounterName& name, std::span<const std::byte>
 
 Result<NetlinkCounter> NetlinkCounter::open(CounterName name) {
   const int protocol = name.kind == CounterName::Kind::kNft ? NETLINK_NETFILTER : NETLINK_ROUTE;
-  NetlinkCounter counter(std::move(name), socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
-  const CounterAnswer answer = counter.fd_ < 0 ? CounterAnswer{.error = errno} : counter.ask();
+  NetlinkCounter counter(std::move(name), Descriptor(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol)));
+  const CounterAnswer answer = counter.socket_.is_open() ? counter.ask() : CounterAnswer{.error = errno};
   if (answer.error != 0)
     return Error{Fault::kConfigInvalid, "the counter " + counter.name_.text + " cannot be read: " + std::strerror(answer.error), next_of(counter.name_, answer.error)};
   counter.last_ = answer.bytes;
@@ -150,19 +149,15 @@ Result<NetlinkCounter> NetlinkCounter::open(CounterName name) {
   return counter;
 }
 
-NetlinkCounter::~NetlinkCounter() {
-  if (fd_ >= 0) close(fd_);
-}
-
 // The kernel answers within the call that asks. The index is asked for anew, because an interface may come back with another.
 CounterAnswer NetlinkCounter::ask(CounterPlace place) {
   const uint32_t interface = name_.kind == CounterName::Kind::kTc ? if_nametoindex(name_.device.c_str()) : 0;
   if (name_.kind == CounterName::Kind::kTc && interface == 0) return {.error = ENODEV};
   const std::vector<std::byte> request = counter_request(name_, {interface, ++sequence_, place});
-  if (send(fd_, request.data(), request.size(), 0) != static_cast<ssize_t>(request.size())) return {.error = errno};
+  if (send(socket_.get(), request.data(), request.size(), 0) != static_cast<ssize_t>(request.size())) return {.error = errno};
   std::array<std::byte, kAnswerMax> answer;
   for (;;) {
-    const ssize_t size = recv(fd_, answer.data(), answer.size(), 0);
+    const ssize_t size = recv(socket_.get(), answer.data(), answer.size(), 0);
     if (size < static_cast<ssize_t>(sizeof(nlmsghdr))) return {.error = size < 0 ? errno : EBADMSG};
     nlmsghdr header;
     std::memcpy(&header, answer.data(), sizeof header);

@@ -4,6 +4,7 @@
 // of traffic control. The messages are few and small, so they are written and read here.
 // Thread: one owner.
 #pragma once
+#include "base/descriptor.h"
 #include "daemon/counter_name.h"
 
 #include <cstddef>
@@ -31,21 +32,17 @@ class NetlinkCounter {
  public:
   // Errors: config_invalid, when it is not there or may not be read.
   static Result<NetlinkCounter> open(CounterName name);
-  NetlinkCounter(NetlinkCounter&& other) noexcept
-      : name_(std::move(other.name_)), fd_(std::exchange(other.fd_, -1)), sequence_(other.sequence_), last_(other.last_), is_of_root_(other.is_of_root_) {}
-  NetlinkCounter& operator=(NetlinkCounter&&) = delete;
-  ~NetlinkCounter();
 
   // One that has gone stands still.
   uint64_t read();
   bool is_of_root() const { return is_of_root_; }  // when it was opened
 
  private:
-  NetlinkCounter(CounterName name, int fd) : name_(std::move(name)), fd_(fd) {}
+  NetlinkCounter(CounterName name, Descriptor socket) : name_(std::move(name)), socket_(std::move(socket)) {}
   CounterAnswer ask(CounterPlace place = CounterPlace::kAnywhere);
 
   CounterName name_;
-  int fd_;
+  Descriptor socket_;
   uint32_t sequence_ = 0;
   uint64_t last_ = 0;
   bool is_of_root_ = false;

@@ -27,31 +27,25 @@ bool lock_slot(int fd, size_t slot, short type) {
 }  // namespace
 
 Result<std::unique_ptr<PhaseBoard>> PhaseBoard::create(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, kMode);
+  Descriptor file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, kMode));
+  const int fd = file.get();
   if (fd < 0) return unusable(path, "opened");
   void* const mapped = ftruncate(fd, kSize) == 0 && fchmod(fd, kMode) == 0 ? mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) : MAP_FAILED;
-  if (mapped == MAP_FAILED) {
-    const Error error = unusable(path, "mapped");
-    close(fd);
-    return error;
-  }
-  std::unique_ptr<PhaseBoard> board(new PhaseBoard(fd, static_cast<tideway_phase_slot*>(mapped)));
+  if (mapped == MAP_FAILED) return unusable(path, "mapped");
+  std::unique_ptr<PhaseBoard> board(new PhaseBoard(std::move(file), static_cast<tideway_phase_slot*>(mapped)));
   board->reclaim();
   return board;
 }
 
-PhaseBoard::~PhaseBoard() {
-  munmap(slots_, kSize);
-  close(fd_);
-}
+PhaseBoard::~PhaseBoard() { munmap(slots_, kSize); }
 
 void PhaseBoard::reclaim() {
   for (size_t i = 0; i < TIDEWAY_PHASE_SLOTS; ++i) {
     tideway_phase_slot& slot = slots_[i];
-    if (__atomic_load_n(&slot.training, __ATOMIC_RELAXED) == 0 || !lock_slot(fd_, i, F_WRLCK)) continue;
+    if (__atomic_load_n(&slot.training, __ATOMIC_RELAXED) == 0 || !lock_slot(file_.get(), i, F_WRLCK)) continue;
     __atomic_store_n(&slot.state, TIDEWAY_PHASE_IDLE, __ATOMIC_RELEASE);
     __atomic_store_n(&slot.training, 0, __ATOMIC_RELEASE);
-    lock_slot(fd_, i, F_UNLCK);
+    lock_slot(file_.get(), i, F_UNLCK);
   }
 }
 

@@ -3,6 +3,7 @@
 // The gateway's side of the phase board: makes the file, maps it, and clears slots whose writer is gone.
 // Thread: beacon, after create(); net workers read the slots.
 #pragma once
+#include "base/descriptor.h"
 #include "gate/phase_board.h"
 #include <tideway/result.h>
 
@@ -24,8 +25,8 @@ class PhaseBoard {
   void reclaim();
 
  private:
-  PhaseBoard(int fd, tideway_phase_slot* slots) : fd_(fd), slots_(slots) {}
-  const int fd_;
+  PhaseBoard(Descriptor file, tideway_phase_slot* slots) : file_(std::move(file)), slots_(slots) {}
+  const Descriptor file_;
   tideway_phase_slot* const slots_;
 };
 

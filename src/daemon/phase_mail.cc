@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/phase_mail.h"
 
-#include <sys/eventfd.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <utility>
 
 namespace tideway::daemon {
@@ -23,21 +18,6 @@ std::string_view answer_to(PhaseTrouble trouble) {
   return kAnswers[static_cast<size_t>(trouble)];
 }
 
-Status PhaseMail::open() {
-  wake_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (wake_ < 0) return Error{Fault::kOverloaded, std::string("no descriptor is left for phase notices: ") + std::strerror(errno), "raise the limit of open files"};
-  return success();
-}
-
-PhaseMail::~PhaseMail() {
-  if (wake_ >= 0) close(wake_);
-}
-
-void PhaseMail::wake() const {
-  const uint64_t one = 1;
-  static_cast<void>(!write(wake_, &one, sizeof one));
-}
-
 void PhaseMail::hear(const Heard& heard) {
   const std::lock_guard lock(mutex_);
   if (heard_.size() < kWaitingMax) heard_.push_back(heard);
@@ -52,15 +32,14 @@ void PhaseMail::tell(ToTell notice) {
   const std::lock_guard lock(mutex_);
   if (to_tell_.size() == kWaitingMax) return;
   to_tell_.push_back(std::move(notice));
-  wake();
+  bell_.ring();
 }
 
 std::vector<PhaseMail::ToTell> PhaseMail::take_to_tell(Time now) {
   std::vector<ToTell> taken;
   {
     const std::lock_guard lock(mutex_);
-    uint64_t rings = 0;
-    static_cast<void>(!read(wake_, &rings, sizeof rings));
+    bell_.clear();
     taken.swap(to_tell_);
   }
   std::erase_if(taken, [now](const ToTell& one) { return now - one.at > kNoticeAgeMax; });
@@ -74,7 +53,7 @@ bool PhaseMail::raise(Time now, const PhaseAlarm& alarm) {
   std::erase_if(raised_, [now](const auto& one) { return now - one.second >= kAgain; });
   if (raised_.size() >= kWaitingMax || !raised_.try_emplace({alarm.trouble, alarm.subject}, now).second) return false;
   if (alarms_.size() < kWaitingMax) alarms_.push_back(alarm);
-  wake();
+  bell_.ring();
   return true;
 }
 

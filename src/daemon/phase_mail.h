@@ -4,6 +4,7 @@
 // about signals. Whatever nobody fetches is bounded, and the newest are dropped.
 // Thread: any.
 #pragma once
+#include "daemon/bell.h"
 #include "messages/session_messages.h"
 #include <tideway/result.h>
 #include <tideway/time.h>
@@ -41,8 +42,7 @@ class PhaseMail {
   struct ToTell { std::string site; messages::PhaseNotice notice; Time at; };
 
   // Errors: overloaded, when no descriptor is left.
-  Status open();
-  ~PhaseMail();
+  Status open() { return bell_.open("phase notices"); }
 
   void hear(const Heard& heard);
   std::vector<Heard> take_heard();
@@ -53,11 +53,10 @@ class PhaseMail {
   bool raise(Time now, const PhaseAlarm& alarm);
   std::vector<PhaseAlarm> take_alarms();
   uint64_t count(PhaseTrouble trouble) const;
-  int wait_fd() const { return wake_; }  // readable when there is something for the control thread
+  int wait_fd() const { return bell_.fd(); }  // readable when there is something for the control thread
 
  private:
-  void wake() const;
-  int wake_ = -1;
+  Bell bell_;
   mutable std::mutex mutex_;
   std::vector<Heard> heard_;          // these under it
   std::vector<ToTell> to_tell_;

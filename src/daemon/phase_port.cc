@@ -10,11 +10,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
-#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -66,8 +64,7 @@ PhasePort::PhasePort(PhasePortConfig config)
 
 Result<std::unique_ptr<PhasePort>> PhasePort::start(PhasePortConfig config) {
   std::unique_ptr<PhasePort> port(new PhasePort(std::move(config)));
-  port->wake_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (port->wake_ < 0) return unusable("no descriptor is left for the phase port", "raise the limit of open files");
+  if (Status status = port->bell_.open("the phase port"); !status.ok()) return std::move(status).error();
   if (Status status = port->mail_.open(); !status.ok()) return std::move(status).error();
   if (port->config_.listen)
     if (Status status = port->open_socket(*port->config_.listen); !status.ok()) return std::move(status).error();
@@ -84,18 +81,14 @@ Result<std::unique_ptr<PhasePort>> PhasePort::start(PhasePortConfig config) {
 
 PhasePort::~PhasePort() {
   stopping_ = true;
-  const uint64_t one = 1;
-  if (wake_ >= 0) static_cast<void>(!write(wake_, &one, sizeof one));
+  bell_.ring();
   if (thread_.joinable()) thread_.join();
-  if (socket_ >= 0) close(socket_);
-  if (wake_ >= 0) close(wake_);
 }
 
 Status PhasePort::open_socket(const Endpoint& listen) {
   packet_io::SocketAddress address = packet_io::to_socket_address(listen);
-  auto* const raw = reinterpret_cast<sockaddr*>(&address.storage);
-  socket_ = socket(address.storage.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (socket_ < 0 || bind(socket_, raw, address.length) != 0 || getsockname(socket_, raw, &address.length) != 0)
+  socket_.reset(socket(address.storage.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!socket_.is_open() || bind(socket_.get(), address.get(), address.length) != 0 || getsockname(socket_.get(), address.get(), &address.length) != 0)
     return unusable("beacons cannot be taken at " + to_string(listen), "write an address of this host and a free port below [phase]");
   address_ = packet_io::to_endpoint(address.storage);
   return success();
@@ -123,8 +116,7 @@ gate::EventFate PhasePort::announce(const gate::PhaseEvent& event) {
     if (announced_.size() == kAnnouncedMax) return gate::EventFate::kFull;
     announced_.push_back(event);
   }
-  const uint64_t one = 1;
-  static_cast<void>(!write(wake_, &one, sizeof one));
+  bell_.ring();
   return gate::EventFate::kTaken;
 }
 
@@ -147,7 +139,7 @@ void PhasePort::run() {
   take_precedence();
   while (!stopping_.load(std::memory_order_acquire)) {
     const Time now = read_clock();
-    if (socket_ >= 0) receive(now);
+    if (socket_.is_open()) receive(now);
     take_announced(now);
     watch_bulk();
     if (board_ != nullptr) watch_board(now);
@@ -165,7 +157,7 @@ void PhasePort::run() {
 void PhasePort::receive(Time now) {
   std::array<std::byte, gate::kBeaconSize + 1> datagram;  // one more shows that it is too long
   for (size_t i = 0; i < kBeaconsPerTurn; ++i) {
-    const ssize_t size = recv(socket_, datagram.data(), datagram.size(), 0);
+    const ssize_t size = recv(socket_.get(), datagram.data(), datagram.size(), 0);
     if (size < 0) break;
     const auto beacon = judge_.take(now, calendar(), std::span(datagram).first(static_cast<size_t>(size)));
     if (!beacon) continue;
@@ -350,12 +342,10 @@ PhaseReport PhasePort::report() const {
 void PhasePort::wait(Time now) {
   Duration most = !counted_.empty() ? bin_ : board_ != nullptr ? kBoardPeriod : kTurnPeriod;
   if (const Time next = loop_.next_deadline(now); next != kNever) most = std::clamp(next - now, Duration::zero(), most);
-  pollfd watched[2] = {{.fd = wake_, .events = POLLIN, .revents = 0}, {.fd = socket_, .events = POLLIN, .revents = 0}};
+  pollfd watched[2] = {{.fd = bell_.fd(), .events = POLLIN, .revents = 0}, {.fd = socket_.get(), .events = POLLIN, .revents = 0}};
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(most);
   const timespec timeout{.tv_sec = seconds.count(), .tv_nsec = (most - seconds).count()};
-  if (ppoll(watched, 2, &timeout, nullptr) <= 0 || (watched[0].revents & POLLIN) == 0) return;
-  uint64_t rings = 0;
-  static_cast<void>(!read(wake_, &rings, sizeof rings));
+  if (ppoll(watched, 2, &timeout, nullptr) > 0 && (watched[0].revents & POLLIN) != 0) bell_.clear();
 }
 
 }  // namespace tideway::daemon

@@ -5,6 +5,7 @@
 // Bursts on the phase board are seen by the net workers themselves; this thread tells them which slots matter.
 // Thread: any for announce(), report() and counts(); the rest main.
 #pragma once
+#include "daemon/bell.h"
 #include "daemon/phase_board.h"
 #include "daemon/phase_mail.h"
 #include "daemon/traffic_counters.h"
@@ -113,7 +114,8 @@ class PhasePort {
   gate::BeaconJudge judge_;
   planner::SiteLoop loop_;
   std::unique_ptr<PhaseBoard> board_;
-  int socket_ = -1, wake_ = -1;
+  Descriptor socket_;
+  Bell bell_;
   Endpoint address_;
   std::vector<uint64_t> board_slots_;   // by link
   std::vector<engine::GateNews> written_;

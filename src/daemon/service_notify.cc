@@ -3,7 +3,6 @@
 
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #include <cstddef>
 #include <cstdlib>
@@ -21,18 +20,12 @@ ServiceNotify::ServiceNotify() {
   std::memcpy(address.sun_path, path.data(), path.size());
   if (path[0] == '@') address.sun_path[0] = '\0';  // the abstract namespace
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size());
-  socket_ = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (socket_ < 0 || ::connect(socket_, reinterpret_cast<const sockaddr*>(&address), size) == 0) return;
-  ::close(socket_);
-  socket_ = -1;
-}
-
-ServiceNotify::~ServiceNotify() {
-  if (socket_ >= 0) ::close(socket_);
+  socket_.reset(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0) socket_.reset();
 }
 
 void ServiceNotify::say(std::string_view state) const {
-  if (socket_ >= 0) static_cast<void>(::send(socket_, state.data(), state.size(), MSG_NOSIGNAL));
+  if (socket_.is_open()) static_cast<void>(::send(socket_.get(), state.data(), state.size(), MSG_NOSIGNAL));
 }
 
 }  // namespace tideway::daemon

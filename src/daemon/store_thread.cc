@@ -4,11 +4,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#include <sys/eventfd.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 #include <iterator>
 
 namespace tideway::daemon {
@@ -25,9 +20,9 @@ void append(store::Batch& sum, const store::Batch& more) {
 }  // namespace
 
 Result<std::unique_ptr<StoreThread>> StoreThread::start(std::unique_ptr<store::JobStore> store) {
-  const int wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (wake < 0) return Error{Fault::kOverloaded, std::string("cannot make an eventfd: ") + strerror(errno), "raise the limit of open files"};
-  std::unique_ptr<StoreThread> thread(new StoreThread(std::move(store), wake));
+  Bell bell;
+  if (Status status = bell.open("the job store"); !status.ok()) return std::move(status).error();
+  std::unique_ptr<StoreThread> thread(new StoreThread(std::move(store), std::move(bell)));
   thread->thread_ = std::thread([self = thread.get()] { self->run(); });
   return thread;
 }
@@ -39,7 +34,6 @@ StoreThread::~StoreThread() {
   }
   order_came_.notify_one();
   thread_.join();
-  close(wake_);
 }
 
 void StoreThread::write(store::Batch batch, Done done) {
@@ -61,8 +55,7 @@ void StoreThread::later(Chore kind, std::function<void()> chore) {
 }
 
 void StoreThread::take_results() {
-  uint64_t count = 0;
-  static_cast<void>(::read(wake_, &count, sizeof count));
+  bell_.clear();
   std::deque<Written> results;
   {
     const std::scoped_lock lock(mutex_);
@@ -116,8 +109,7 @@ void StoreThread::finish(Order& order, const Status& status) {
     const std::scoped_lock lock(mutex_);
     results_.push_back({std::move(order.done), status});
   }
-  const uint64_t one = 1;
-  static_cast<void>(::write(wake_, &one, sizeof one));
+  bell_.ring();
 }
 
 // All at once; where that fails, what is waited for is told, and the rest stays in its order.

@@ -6,6 +6,7 @@
 // are written here, too (later()).
 // Thread: control, but for the store, which belongs to the thread that is started here.
 #pragma once
+#include "daemon/bell.h"
 #include "store/job_store.h"
 #include <tideway/time.h>
 
@@ -35,7 +36,7 @@ class StoreThread {
   enum class Chore : uint8_t { kPaths, kLeftover };
   static constexpr size_t kChores = 2;
   void later(Chore kind, std::function<void()> chore);
-  int wait_fd() const { return wake_; }  // readable when there are results
+  int wait_fd() const { return bell_.fd(); }  // readable when there are results
   void take_results();
   // What writing took so far.
   struct Stats { uint64_t writes = 0; Duration spent{}; bool is_failing = false; };
@@ -51,14 +52,14 @@ class StoreThread {
     Done done;
     Status status;
   };
-  StoreThread(std::unique_ptr<store::JobStore> store, int wake) : store_(std::move(store)), wake_(wake) {}
+  StoreThread(std::unique_ptr<store::JobStore> store, Bell bell) : store_(std::move(store)), bell_(std::move(bell)) {}
   void run();
   void write_orders(std::deque<Order>& orders);
   Status write_batch(const store::Batch& batch);
   void finish(Order& order, const Status& status);
 
   std::unique_ptr<store::JobStore> store_;
-  const int wake_;
+  const Bell bell_;
 
   mutable std::mutex mutex_;
   std::condition_variable order_came_;

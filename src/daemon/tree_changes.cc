@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <utility>
 
 namespace tideway::daemon {
 namespace {
@@ -14,15 +13,11 @@ constexpr uint32_t kGrows = IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM 
 
 }  // namespace
 
-TreeChanges::TreeChanges(Source source) : fd_(source == Source::kInotify ? ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC) : -1) {}
-
-TreeChanges::~TreeChanges() {
-  if (fd_ >= 0) ::close(fd_);
-}
+TreeChanges::TreeChanges(Source source) : inotify_(source == Source::kInotify ? ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC) : -1) {}
 
 // A directory that was made anew under its old name gets another number.
 bool TreeChanges::add(const std::string& path) {
-  const int watch = ::inotify_add_watch(fd_, path.c_str(), kGrows);
+  const int watch = ::inotify_add_watch(inotify_.get(), path.c_str(), kGrows);
   if (watch < 0) return false;
   if (watched_.insert(watch).second) is_blind_ = true;  // until the next look
   return true;
@@ -33,7 +28,7 @@ void TreeChanges::follow(const std::string& top, const checkpoint::Listing& list
   std::set<std::string> dirs{top};
   for (const checkpoint::File& file : listing.files)
     for (size_t slash = file.path.find('/'); slash != file.path.npos; slash = file.path.find('/', slash + 1)) dirs.insert(top + '/' + file.path.substr(0, slash));
-  bool sees_all = fd_ >= 0 && dirs.size() <= kDirsMax;
+  bool sees_all = inotify_.is_open() && dirs.size() <= kDirsMax;
   if (sees_all)
     for (const std::string& dir : dirs) sees_all &= add(dir);
   is_blind_ |= !sees_all;
@@ -42,7 +37,7 @@ void TreeChanges::follow(const std::string& top, const checkpoint::Listing& list
 bool TreeChanges::take() {
   std::array<char, 4096> room;
   bool has_changed = is_blind_;
-  while (fd_ >= 0 && ::read(fd_, room.data(), room.size()) > 0) has_changed = true;
+  while (inotify_.is_open() && ::read(inotify_.get(), room.data(), room.size()) > 0) has_changed = true;
   return has_changed;
 }
 

@@ -4,6 +4,7 @@
 // what other hosts write, and what is written through memory, it does not tell, so whoever uses it also looks without it now and then.
 // Thread: checkpoints.
 #pragma once
+#include "base/descriptor.h"
 #include "checkpoint/listing.h"
 
 #include <cstdint>
@@ -18,9 +19,6 @@ class TreeChanges {
 
   enum class Source : uint8_t { kInotify, kNone };  // kNone: always counts as changed, and takes no descriptor
   explicit TreeChanges(Source source = Source::kInotify);
-  TreeChanges(const TreeChanges&) = delete;
-  TreeChanges& operator=(const TreeChanges&) = delete;
-  ~TreeChanges();
 
   // What a listing of `top`, a path of this host, has found is watched from now on. What happened in between counts as changed.
   void follow(const std::string& top, const checkpoint::Listing& listing);
@@ -30,7 +28,7 @@ class TreeChanges {
  private:
   bool add(const std::string& path);
 
-  const int fd_;
+  const Descriptor inotify_;
   std::set<int> watched_;  // by the numbers that inotify gives
   bool is_blind_ = true;
 };

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "digest/tree_hasher.h"
 
-#include <limits>
-
 namespace tideway::digest {
 namespace {
 

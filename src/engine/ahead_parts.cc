@@ -30,7 +30,7 @@ std::optional<AheadParts> AheadParts::find(const std::shared_ptr<const storage::
 }
 
 bool AheadParts::read_parts() {
-  auto file = staging_.was_there() ? staging_.open_manifest() : Result<storage::Descriptor>(Error{Fault::kSourceMissing, "", ""});
+  auto file = staging_.was_there() ? staging_.open_manifest() : Result<Descriptor>(Error{Fault::kSourceMissing, "", ""});
   if (!file.ok()) return false;
   FormerEntries entries(std::move(file).value());
   size_t count = 0;

@@ -48,7 +48,7 @@ class AheadParts {
   std::map<std::string, std::vector<Part>> files_;
   std::unordered_map<ObjectId, const std::vector<Part>*> offered_;
   std::optional<ObjectId> opened_;
-  storage::Descriptor file_;
+  Descriptor file_;
   bool is_given_up_ = false;
 };
 

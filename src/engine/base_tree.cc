@@ -94,7 +94,7 @@ int BaseTree::descriptor_of(ObjectId object) {
   const auto offered = offered_.find(object);
   if (offered == offered_.end()) return -1;
   const auto name = ObjectName::from_text(offered->second);
-  auto file = name.ok() ? dir_.open_file(name.value(), storage::Access::kRead) : Result<storage::Descriptor>(name.error());
+  auto file = name.ok() ? dir_.open_file(name.value(), storage::Access::kRead) : Result<Descriptor>(name.error());
   if (!file.ok()) return -1;
   file_ = std::move(file).value();
   opened_ = object;

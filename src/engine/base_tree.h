@@ -42,19 +42,19 @@ class BaseTree {
     uint64_t first_leaf = 0;
     Bytes size;
   };
-  BaseTree(storage::RootedDir dir, storage::StoredManifest manifest, storage::Descriptor hold, ObjectName name)
+  BaseTree(storage::RootedDir dir, storage::StoredManifest manifest, Descriptor hold, ObjectName name)
       : dir_(std::move(dir)), manifest_(std::move(manifest)), hold_(std::move(hold)), name_(std::move(name)) {}
   static std::optional<BaseTree> open(const storage::RootedDir& root, const ObjectName& name);
   bool read_files();
 
   storage::RootedDir dir_;
   storage::StoredManifest manifest_;
-  storage::Descriptor hold_;
+  Descriptor hold_;
   ObjectName name_;
   std::map<std::string, File> files_;  // by path below it
   std::unordered_map<ObjectId, std::string> offered_;
   std::optional<ObjectId> opened_;     // whose file is open
-  storage::Descriptor file_;
+  Descriptor file_;
 };
 
 }  // namespace tideway::engine

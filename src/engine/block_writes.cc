@@ -44,6 +44,12 @@ Status claim_segments(BlockUnpacked&& received, transfer::Receiver& receiver, Wr
   return status;
 }
 
+void note_written(Time now, const Writing& writing, SyncPace& pace) {
+  const Bytes bytes(writing.block.raw.size());
+  if (writing.has_begun) pace.on_write_ended(bytes);
+  pace.on_written(now, bytes);
+}
+
 void BlockWrites::add(std::unique_ptr<Writing> writing) {
   while (writings_.contains(next_)) next_ = (next_ + 1) % kWritingsMax;
   order_.push_back(next_);

@@ -38,6 +38,9 @@ struct Writing {
 // Errors: protocol_error; then the block's buffer is with `writing` all the same.
 Status claim_segments(BlockUnpacked&& received, transfer::Receiver& receiver, Writing& writing);
 
+// All of it is: it counts as written and not durable, no more as being written.
+void note_written(Time now, const Writing& writing, SyncPace& pace);
+
 class BlockWrites {
  public:
   void add(std::unique_ptr<Writing> writing);

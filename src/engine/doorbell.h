@@ -8,6 +8,7 @@
 // look finds it.
 // Thread: ring() from any; the rest by the sleeper.
 #pragma once
+#include "base/descriptor.h"
 #include <tideway/result.h>
 #include <tideway/time.h>
 
@@ -21,7 +22,6 @@ class Doorbell {
  public:
   // Errors: overloaded when the process is out of descriptors.
   static Result<std::unique_ptr<Doorbell>> create();
-  ~Doorbell();
   Doorbell(const Doorbell&) = delete;
   Doorbell& operator=(const Doorbell&) = delete;
 
@@ -39,13 +39,13 @@ class Doorbell {
   // Awake again: rings cost no system call. Takes back a ring that already came.
   void disarm();
 
-  int fd() const { return fd_; }  // for an epoll set of the caller's
+  int fd() const { return fd_.get(); }  // for an epoll set of the caller's
 
  private:
-  explicit Doorbell(int fd) : fd_(fd) {}
+  explicit Doorbell(Descriptor fd) : fd_(std::move(fd)) {}
   void wake();
 
-  const int fd_;
+  const Descriptor fd_;
   uint64_t rings_owed_ = 0;  // sleeper's: rings that took the flag and were not read from the eventfd yet
   alignas(64) std::atomic<bool> is_armed_{false};  // on a line of its own: every ringer writes it
 };

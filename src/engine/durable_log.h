@@ -34,13 +34,13 @@ Result<std::vector<ManifestEntry>> read_page(std::span<const std::byte> bytes);
 // The entries of a manifest that an earlier process staged, until they end or are damaged.
 class FormerEntries {
  public:
-  explicit FormerEntries(storage::Descriptor file)
+  explicit FormerEntries(Descriptor file)
       : file_(std::move(file)), pages_(file_.get(), 0, storage::stat_of(file_.get()).stat.size.count()) {}
   explicit FormerEntries(storage::PageStream pages) : pages_(std::move(pages)) {}  // of a file that stays open
   const ManifestEntry* next();  // valid until the next call
 
  private:
-  storage::Descriptor file_;
+  Descriptor file_;
   storage::PageStream pages_;
   std::vector<ManifestEntry> page_;
   size_t at_ = 0;

@@ -9,7 +9,6 @@ namespace tideway::engine {
 namespace {
 
 constexpr uint32_t kGatherSyncToken = kCloseTokens - 1;
-constexpr Duration kGatherDeliveredPeriod = std::chrono::milliseconds(10);
 constexpr size_t kStandInsAtOnce = 1024;
 
 bool has_bytes(const ManifestEntry& entry) { return entry.type == EntryType::kFile && entry.size > 0_B; }
@@ -63,7 +62,7 @@ void GatherPath::leave(TransferHandle transfer) {
 }
 
 void GatherPath::on_message_taken(TransferHandle transfer) {
-  if (Talk* talk = find(transfer)) talk->messages_out -= 1;
+  if (Talk* talk = find(transfer)) talk->outlet.on_taken();
 }
 
 void GatherPath::end(Time now) {
@@ -416,9 +415,7 @@ Status GatherPath::finish(Time now, Writing& writing) {
     const Status taken = talk->receiver->on_stored(writing.block.key, writing.good, leaves);
     if (!taken.ok()) talk->outcome = taken.error();
   }
-  const Bytes bytes(writing.block.raw.size());
-  if (writing.has_begun) log_->pace().on_write_ended(bytes);
-  log_->pace().on_written(now, bytes);
+  note_written(now, writing, log_->pace());
   give_back(writing);
   return status;
 }
@@ -522,18 +519,7 @@ bool GatherPath::say(Time now, EventOutlet& events) {
 
 bool GatherPath::tell_peer(Time now, Talk& talk, EventOutlet& events) {
   if (talk.outcome || talk.share.empty()) return false;
-  if (now - talk.delivered_told >= kGatherDeliveredPeriod) {
-    talk.receiver->flush_delivered();
-    talk.delivered_told = now;
-  }
-  bool worked = false;
-  while (talk.messages_out < kMessagesOutMax && events.has_room()) {
-    auto message = talk.receiver->next_message();
-    if (!message) break;
-    talk.messages_out += 1;
-    std::visit([&](auto&& m) { events.emit(ToPeer{talk.transfer, TransferMessage(std::move(m))}); }, std::move(*message));
-    worked = true;
-  }
+  const bool worked = talk.outlet.say(now, talk.transfer, *talk.receiver, events);
   while (events.has_room()) {
     auto report = talk.receiver->next_report();
     if (!report) break;

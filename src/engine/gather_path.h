@@ -17,6 +17,7 @@
 #include "engine/block_writes.h"
 #include "engine/durable_log.h"
 #include "engine/event_outlet.h"
+#include "engine/receiver_outlet.h"
 #include "flow/interval_set.h"
 #include "storage/file_sink.h"
 #include "storage/io_queue.h"
@@ -82,8 +83,7 @@ class GatherPath {
     std::optional<Result<TransferDone::Outcome>> outcome;
     bool is_told = false, is_leaving = false;
     Time idle_since{};                               // it waits, and nothing is left that it may bring
-    uint32_t messages_out = 0;
-    Time delivered_told{};
+    ReceiverOutlet outlet;
     bool is_waiting() const { return list_end && share.empty() && !outcome && !is_leaving; }
   };
   struct File {

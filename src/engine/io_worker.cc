@@ -85,7 +85,7 @@ bool IoWorker::obey() {
 
 void IoWorker::obey(StartSource&& start) {
   const TransferHandle handle = start.transfer;
-  std::vector<storage::Descriptor> holds;
+  std::vector<Descriptor> holds;
   for (storage::ScanSource& source : start.scan.sources) {
     storage::stay_in_tree(source);
     if (start.content == StartSource::Content::kManifestOnly) break;

@@ -2,6 +2,7 @@
 #include "engine/path_processes.h"
 
 #include "base/clock.h"
+#include "base/descriptor.h"
 #include "engine/path_run.h"
 
 #include <poll.h>
@@ -60,34 +61,29 @@ Message failed(const Error& error) {
 // The other end, as one of the two sees it.
 class Other {
  public:
-  explicit Other(int fd) : fd_(fd) {}
-  ~Other() { close(); }
-  Other(const Other&) = delete;
-  Other& operator=(const Other&) = delete;
+  explicit Other(Descriptor fd) : fd_(std::move(fd)) {}
 
-  const int& fd() const { return fd_; }
-  void close() {
-    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
-  }
+  int fd() const { return fd_.get(); }
+  void close() { fd_.reset(); }
   // One that is gone is noticed by the next receive.
-  void send(const Message& message) const { (void)::send(fd_, &message, sizeof message, MSG_NOSIGNAL); }
+  void send(const Message& message) const { (void)::send(fd(), &message, sizeof message, MSG_NOSIGNAL); }
   // Waits for a message of this kind. Errors: what the other end says of its own; peer_lost; cancelled, once `stop` is
   // set and nothing is there.
   Result<Message> receive(Message::Kind kind, Duration patience, const std::atomic<bool>& stop) const;
 
  private:
-  int fd_;
+  Descriptor fd_;
 };
 
 Result<Message> Other::receive(Message::Kind kind, Duration patience, const std::atomic<bool>& stop) const {
   const Time until = read_clock() + patience;
   for (;;) {
-    for (pollfd fd{fd_, POLLIN, 0}; ::poll(&fd, 1, kLookPeriodMs) <= 0;) {
+    for (pollfd waited{fd(), POLLIN, 0}; ::poll(&waited, 1, kLookPeriodMs) <= 0;) {
       if (stop) return interrupted();
       if (read_clock() >= until) return Error{Fault::kPeerLost, "the process of the other end says nothing", "run it again with --verbose"};
     }
     Message message;
-    const ssize_t size = ::recv(fd_, &message, sizeof message, 0);
+    const ssize_t size = ::recv(fd(), &message, sizeof message, 0);
     if (size != static_cast<ssize_t>(sizeof message)) return Error{Fault::kPeerLost, "the process of the other end ended", "run it again"};
     if (message.kind == Message::Kind::kFailed) return Error{message.fault, message.what.data(), message.next.data()};
     TIDEWAY_CHECK(message.count <= kPathFlowsMax);
@@ -116,7 +112,8 @@ Result<PathEndNumbers> measure(const PathBenchOrder& order, Role role, PathRun& 
     if (!stop) alone = measure_alone(order, role);  // the other one does so now, too
     return success();
   };
-  const PathThreads threads{1, std::span(&order.stop_fd, 1), std::span(&other.fd(), 1)};
+  const int other_fd = other.fd();
+  const PathThreads threads{1, std::span(&order.stop_fd, 1), std::span(&other_fd, 1)};
   run_threads(threads, stop, [&](size_t) { status = work(); });
   if (!status.ok()) return std::move(status).error();
   auto numbers = run.numbers(PathRun::Thread::kOwn);
@@ -159,9 +156,9 @@ class Child {
   // Its exit status. It has been told to end, or has ended.
   int wait() {
     if (pid_ < 0) return status_;
-    pollfd fd{static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)), POLLIN, 0};
-    if (::poll(&fd, 1, kEndPatienceMs) <= 0) ::kill(pid_, SIGKILL);
-    if (fd.fd >= 0) ::close(fd.fd);
+    const Descriptor process(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
+    pollfd ended{process.get(), POLLIN, 0};
+    if (::poll(&ended, 1, kEndPatienceMs) <= 0) ::kill(pid_, SIGKILL);
     while (::waitpid(pid_, &status_, 0) < 0 && errno == EINTR) {}
     pid_ = -1;
     return status_;
@@ -193,7 +190,7 @@ Result<PathBenchNumbers> run_path_processes(const PathBenchOrder& order) {
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
     return Error{Fault::kOverloaded, std::string("no pair of sockets: ") + std::strerror(errno), "raise the limit of open files (ulimit -n)"};
   const pid_t pid = ::fork();
-  Other mine(pair[pid == 0 ? 1 : 0]);
+  Other mine{Descriptor(pair[pid == 0 ? 1 : 0])};
   ::close(pair[pid == 0 ? 0 : 1]);
   if (pid == 0) be_child(order, mine);
   if (pid < 0) return Error{Fault::kOverloaded, std::string("no second process: ") + std::strerror(errno), "raise the limit of processes (ulimit -u)"};

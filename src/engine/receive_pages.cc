@@ -8,7 +8,6 @@
 #include "transfer/ahead_name.h"
 
 #include <algorithm>
-#include <iterator>
 
 namespace tideway::engine {
 namespace {

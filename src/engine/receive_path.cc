@@ -4,7 +4,6 @@
 #include "base/log.h"
 
 #include <algorithm>
-#include <iterator>
 
 namespace tideway::engine {
 namespace {
@@ -13,7 +12,6 @@ constexpr std::string_view kBlockingQueue = "threads";
 constexpr size_t kWritingsBehind = 2;       // when another one comes: the disk does not keep up
 constexpr uint32_t kReadTokens = kWriteTokens;
 constexpr uint32_t kSyncToken = kCloseTokens - 1, kBatchToken = kCloseTokens - 2;
-constexpr Duration kDeliveredPeriod = std::chrono::milliseconds(10);
 
 storage::PublishRules rules_from(const messages::TransferOptions& options) {
   using Form = storage::PublishRules::Form;
@@ -192,9 +190,7 @@ Status ReceivePath::finish(Time now, Writing& writing) {
   Status status = success();
   if (read_back_) read_back_->on_written(key, std::move(writing.good));
   else status = on_stored(key, writing.good);
-  const Bytes bytes(writing.block.raw.size());
-  if (writing.has_begun) log_->pace().on_write_ended(bytes);
-  log_->pace().on_written(now, bytes);
+  note_written(now, writing, log_->pace());
   give_back(writing);
   return status;
 }
@@ -330,23 +326,11 @@ bool ReceivePath::say(Time now, EventOutlet& events) {
 }
 
 bool ReceivePath::tell_peer(Time now, EventOutlet& events) {
-  if (now - delivered_told_ >= kDeliveredPeriod) {
-    receiver_->flush_delivered();
-    delivered_told_ = now;
-  }
-  bool worked = false;
-  while (messages_out_ < kMessagesOutMax && events.has_room()) {
-    auto message = receiver_->next_message();
-    if (!message) break;
-    messages_out_ += 1;
-    std::visit([&](auto&& m) { events.emit(ToPeer{start_.transfer, TransferMessage(std::move(m))}); }, std::move(*message));
-    worked = true;
-  }
-  while (log_ && messages_out_ < kMessagesOutMax && events.has_room()) {
+  bool worked = outlet_.say(now, start_.transfer, *receiver_, events);
+  while (log_ && outlet_.has_room(events)) {
     messages::Durable news{start_.id, log_->take_news(), receiver_->bytes_held() + log_->bytes_recorded()};
     if (news.ranges.empty()) break;
-    messages_out_ += 1;
-    events.emit(ToPeer{start_.transfer, TransferMessage(std::move(news))});
+    outlet_.emit(events, {start_.transfer, TransferMessage(std::move(news))});
     worked = true;
   }
   return worked;

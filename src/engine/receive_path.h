@@ -12,6 +12,7 @@
 #include "engine/entry_paths.h"
 #include "engine/event_outlet.h"
 #include "engine/read_back.h"
+#include "engine/receiver_outlet.h"
 #include "engine/rehash.h"
 #include "engine/repair.h"
 #include "engine/rings.h"
@@ -56,7 +57,7 @@ class ReceivePath {
   // ourselves when that is so, because a peer may list faster than it is read.
   enum class Digested : uint8_t { kNow, kOnceTold };
   Digested on_peer_message(TransferMessage&& message, EventOutlet& events);
-  void on_message_taken() { messages_out_ -= 1; }
+  void on_message_taken() { outlet_.on_taken(); }
   void on_block(BlockUnpacked&& block, EventOutlet& events);
 
  private:
@@ -162,14 +163,13 @@ class ReceivePath {
   std::optional<transfer::Receiver::Close> close_waiting_;
   std::optional<RootSignature> signature_;          // of the root, by its source
   uint32_t next_close_token_;
-  uint32_t messages_out_ = 0;
+  ReceiverOutlet outlet_;
   std::deque<Listed> listed_;                 // not told yet: at most the pages that the session lets be undigested
   size_t pages_told_ = 0;                     // of which that is not said yet
   std::optional<Bytes> abandoned_;            // what is left below the root of its owner's transfers that died
   Time sync_began_{};
   bool is_syncing_ = false, is_stalled_ = false;
   bool is_pausing_ = false;                   // nothing more is written until the sync that is wanted has begun
-  Time delivered_told_{};
   State state_ = State::kOpening;
   std::optional<Result<TransferDone::Outcome>> outcome_;  // to be told
 };

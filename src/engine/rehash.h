@@ -30,7 +30,7 @@ class Rehash {
     Bytes size;
     flow::Interval leaves;  // that are left to look at
     uint64_t first_leaf = 0;
-    storage::Descriptor file = {};
+    Descriptor file = {};
   };
   bool is_sound(const Object& object, uint64_t leaf, std::span<std::byte> room) const;
   void on_sound(uint64_t leaf);

@@ -25,7 +25,7 @@ class SendPath {
  public:
   struct Reads {
     std::unique_ptr<storage::FileSource> store;
-    std::vector<storage::Descriptor> holds = {};  // of published trees, see storage/published.h
+    std::vector<Descriptor> holds = {};  // of published trees, see storage/published.h
     std::optional<PublishedEntries> published = {};  // of the only source
   };
   SendPath(StartSource&& start, Reads reads, Rings& rings, BufferPool& pool);
@@ -76,7 +76,7 @@ class SendPath {
   TransferHandle handle_;
   std::shared_ptr<TransferBoard> board_;
   const StartSource::Held held_;
-  const std::vector<storage::Descriptor> holds_;
+  const std::vector<Descriptor> holds_;
   std::optional<PublishedEntries> published_;
   std::unique_ptr<storage::FileSource> store_;
   std::unique_ptr<ObjectLister> lister_;

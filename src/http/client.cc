@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <charconv>
@@ -22,21 +21,19 @@ Error unreachable(const std::string& socket, const char* why) {
   return {Fault::kDaemonUnreachable, "no gateway answers at " + to_display(socket) + ": " + why, "start tidewayd with api in [listen], or name its socket with --api"};
 }
 
-Result<int> connect_to(const std::string& socket, Duration patience) {
+Result<Descriptor> connect_to(const std::string& socket, Duration patience) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (socket.empty() || socket.size() >= sizeof address.sun_path) return unreachable(socket, "this is no path of a socket");
   std::memcpy(address.sun_path, socket.data(), socket.size());
-  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return unreachable(socket, std::strerror(errno));
+  Descriptor fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd.is_open()) return unreachable(socket, std::strerror(errno));
   const auto microseconds = std::chrono::ceil<std::chrono::microseconds>(patience).count();
   const timeval limit{microseconds / 1'000'000, microseconds % 1'000'000};
-  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-  ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);  // of connect(), too
-  if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return fd;
-  const int error = errno;
-  ::close(fd);
-  return unreachable(socket, std::strerror(error));
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);  // of connect(), too
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return unreachable(socket, std::strerror(errno));
+  return fd;
 }
 
 bool send_all(int fd, std::string_view text) {
@@ -74,20 +71,15 @@ unsigned status_of(std::string_view head) {
 
 }  // namespace
 
-bool Client::is_there() const {
-  const auto fd = connect_to(socket_, patience_);
-  if (fd.ok()) ::close(fd.value());
-  return fd.ok();
-}
+bool Client::is_there() const { return connect_to(socket_, patience_).ok(); }
 
 Result<Answer> Client::ask(const std::string& method, const std::string& path, const std::string& body) const {
   const auto fd = connect_to(socket_, patience_);
   if (!fd.ok()) return fd.error();
   const std::string length = body.empty() && method == "GET" ? "" : "Content-Length: " + std::to_string(body.size()) + "\r\n";
   std::string text;
-  const bool is_sent = send_all(fd.value(), head_of(method, path, length) + body);
-  while (is_sent && text.size() < kAnswerMax && receive_some(fd.value(), text)) {}
-  ::close(fd.value());
+  const bool is_sent = send_all(fd.value().get(), head_of(method, path, length) + body);
+  while (is_sent && text.size() < kAnswerMax && receive_some(fd.value().get(), text)) {}
   const size_t end = text.find("\r\n\r\n");
   const unsigned status = end == text.npos ? 0 : status_of(text);
   if (status == 0) return unreachable(socket_, "it closed the connection, or said nothing for too long");
@@ -95,21 +87,17 @@ Result<Answer> Client::ask(const std::string& method, const std::string& path, c
 }
 
 Result<EventReader> EventReader::open(const std::string& socket, const std::string& path, const std::string& last_id) {
-  const auto fd = connect_to(socket, kPatience);
+  auto fd = connect_to(socket, kPatience);
   if (!fd.ok()) return fd.error();
-  EventReader reader(fd.value(), "");
+  EventReader reader(std::move(fd).value());
   const std::string more = "Accept: text/event-stream\r\n" + (last_id.empty() ? "" : "Last-Event-ID: " + last_id + "\r\n");
-  bool goes_on = send_all(reader.fd_, head_of("GET", path, more));
-  while (goes_on && reader.buffer_.find("\r\n\r\n") == std::string::npos) goes_on = receive_some(reader.fd_, reader.buffer_);
+  bool goes_on = send_all(reader.fd_.get(), head_of("GET", path, more));
+  while (goes_on && reader.buffer_.find("\r\n\r\n") == std::string::npos) goes_on = receive_some(reader.fd_.get(), reader.buffer_);
   if (!goes_on) return unreachable(socket, "it closed the connection");
   const unsigned status = status_of(reader.buffer_);
   reader.buffer_.erase(0, reader.buffer_.find("\r\n\r\n") + 4);
   if (status != 200) return Error{Fault::kDaemonUnreachable, "the gateway refused events of " + to_display(path) + " with status " + std::to_string(status), "look at tideway jobs list"};
   return reader;
-}
-
-EventReader::~EventReader() {
-  if (fd_ >= 0) ::close(fd_);
 }
 
 std::optional<ServerEvent> EventReader::take() {
@@ -134,10 +122,10 @@ std::optional<ServerEvent> EventReader::take() {
 std::optional<ServerEvent> EventReader::next(Duration at_most, int also_fd) {
   if (auto event = take()) return event;
   if (has_ended_) return std::nullopt;
-  pollfd fds[2] = {{fd_, POLLIN, 0}, {also_fd, POLLIN, 0}};
+  pollfd fds[2] = {{fd_.get(), POLLIN, 0}, {also_fd, POLLIN, 0}};
   const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(at_most).count();
   if (::poll(fds, 2, static_cast<int>(milliseconds)) <= 0 || fds[0].revents == 0) return std::nullopt;
-  has_ended_ = !receive_some(fd_, buffer_);
+  has_ended_ = !receive_some(fd_.get(), buffer_);
   return take();
 }
 

@@ -4,6 +4,7 @@
 // the connection). For programs that have nothing else to do meanwhile.
 // Thread: one owner; waits.
 #pragma once
+#include "base/descriptor.h"
 #include <tideway/result.h>
 #include <tideway/time.h>
 
@@ -45,23 +46,15 @@ class EventReader {
  public:
   // `last_id`: goes on behind that event; empty: from now on. Errors: daemon_unreachable; whatever the gateway refuses it with.
   static Result<EventReader> open(const std::string& socket, const std::string& path, const std::string& last_id);
-  EventReader(EventReader&& other) noexcept : fd_(std::exchange(other.fd_, -1)), buffer_(std::move(other.buffer_)), has_ended_(other.has_ended_) {}
-  EventReader& operator=(EventReader&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    buffer_ = std::move(other.buffer_);
-    has_ended_ = other.has_ended_;
-    return *this;
-  }
-  ~EventReader();
 
   // Waits at most so long; `also_fd` (-1: none) ends the wait when it is readable.
   std::optional<ServerEvent> next(Duration at_most, int also_fd = -1);
   bool has_ended() const { return has_ended_ && buffer_.find("\n\n") == buffer_.npos; }  // the gateway closed it
 
  private:
-  EventReader(int fd, std::string buffer) : fd_(fd), buffer_(std::move(buffer)) {}
+  explicit EventReader(Descriptor fd) : fd_(std::move(fd)) {}
   std::optional<ServerEvent> take();
-  int fd_;
+  Descriptor fd_;
   std::string buffer_;
   bool has_ended_ = false;
 };

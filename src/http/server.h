@@ -4,6 +4,7 @@
 // then call run(). Everything a caller can make it hold is bounded.
 // Thread: one owner.
 #pragma once
+#include "base/descriptor.h"
 #include "http/exchange.h"
 #include <tideway/packet_io.h>
 #include <tideway/result.h>
@@ -30,14 +31,14 @@ class ListenSocket {
   // 0660, of `group` when there is one of that name. A socket that nobody serves any more is replaced. Errors: config_invalid.
   static Result<ListenSocket> open_unix(const std::string& path, const std::string& group);
   static Result<ListenSocket> open_tcp(const Endpoint& local);  // errors: config_invalid
-  ListenSocket(ListenSocket&& other) noexcept : fd_(std::exchange(other.fd_, -1)), path_(std::exchange(other.path_, {})) {}
+  ListenSocket(ListenSocket&&) noexcept = default;
   ListenSocket& operator=(ListenSocket&&) = delete;
   ~ListenSocket();
-  int fd() const { return fd_; }
+  int fd() const { return fd_.get(); }
 
  private:
   ListenSocket(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
-  int fd_;
+  Descriptor fd_;
   std::string path_;
 };
 

@@ -48,13 +48,10 @@ std::string objection(int fd) {
 }
 
 // Never waits, whatever has the name.
-Result<int> open_file(const std::string& file) {
-  const int fd = open(file.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
-  if (fd < 0) return cannot_capture(file, errno == ELOOP ? "it is a symbolic link" : std::strerror(errno));
-  if (std::string why = objection(fd); !why.empty()) {
-    close(fd);
-    return cannot_capture(file, why);
-  }
+Result<Descriptor> open_file(const std::string& file) {
+  Descriptor fd(open(file.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
+  if (!fd.is_open()) return cannot_capture(file, errno == ELOOP ? "it is a symbolic link" : std::strerror(errno));
+  if (std::string why = objection(fd.get()); !why.empty()) return cannot_capture(file, why);
   return fd;
 }
 
@@ -83,16 +80,16 @@ size_t write_ip_and_udp(const CapturedPacket& packet, std::span<std::byte> room)
 
 Result<std::unique_ptr<CaptureFile>> CaptureFile::create(const CaptureConfig& config, uint32_t workers) {
   TIDEWAY_CHECK(config.clock != nullptr);
-  const auto fd = open_file(config.file);
+  auto fd = open_file(config.file);
   if (!fd.ok()) return fd.error();
-  std::unique_ptr<CaptureFile> capture(new CaptureFile(config, fd.value(), workers));
+  std::unique_ptr<CaptureFile> capture(new CaptureFile(config, std::move(fd).value(), workers));
   capture->write_headers();
   if (capture->has_failed_) return cannot_capture(config.file, "it takes no bytes");
   return capture;
 }
 
-CaptureFile::CaptureFile(const CaptureConfig& config, int fd, uint32_t workers)
-    : config_(config), fd_(fd), memory_(kBufferSize), out_(memory_), packets_(workers) {
+CaptureFile::CaptureFile(const CaptureConfig& config, Descriptor fd, uint32_t workers)
+    : config_(config), fd_(std::move(fd)), memory_(kBufferSize), out_(memory_), packets_(workers) {
   for (uint32_t worker = 0; worker < workers; ++worker) rings_.push_back(std::make_shared<CaptureRing>(config.records));
 }
 
@@ -107,7 +104,7 @@ CaptureFile::~CaptureFile() {
     lost += rings_[i]->lost();
   }
   flush();
-  close(fd_);
+  fd_.reset();
   kept -= unwritten_;
   lost += unwritten_;
   const std::string counted = "file=\"" + config_.file + "\" packets=" + std::to_string(kept) + " lost=" + std::to_string(lost);
@@ -168,7 +165,7 @@ void CaptureFile::flush() {
   const auto bytes = out_.written();
   size_t done = 0;
   while (!has_failed_ && done < bytes.size()) {
-    const ssize_t written = ::write(fd_, bytes.data() + done, bytes.size() - done);
+    const ssize_t written = ::write(fd_.get(), bytes.data() + done, bytes.size() - done);
     if (written < 0 && errno == EINTR) continue;
     if (written > 0) {
       done += static_cast<size_t>(written);
@@ -177,7 +174,7 @@ void CaptureFile::flush() {
     has_failed_ = true;
     log::warning("capture_stopped", "file=\"" + config_.file + "\" why=\"" + std::strerror(errno) +
                                         "\" next=\"free space and start again\"");
-    if (ftruncate(fd_, static_cast<off_t>(file_size_)) != 0)
+    if (ftruncate(fd_.get(), static_cast<off_t>(file_size_)) != 0)
       log::warning("capture_cut_short", "the file ends inside a packet");
   }
   if (has_failed_) unwritten_ += waiting_;

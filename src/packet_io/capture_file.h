@@ -8,6 +8,7 @@
 // A full ring or disk loses packets from the file; both are counted, in the file's last blocks and in the log.
 // Thread: create(), capture() and the destructor: control; write_out(): the writing thread.
 #pragma once
+#include "base/descriptor.h"
 #include "packet_io/capture_ring.h"
 #include <tideway/packet_io.h>
 
@@ -40,14 +41,14 @@ class CaptureFile {
   bool write_out();
 
  private:
-  CaptureFile(const CaptureConfig& config, int fd, uint32_t workers);
+  CaptureFile(const CaptureConfig& config, Descriptor fd, uint32_t workers);
   void write_headers();
   void write(uint32_t interface, const CapturedPacket& packet);
   void make_room(size_t size);
   void flush();
 
   const CaptureConfig config_;
-  const int fd_;
+  Descriptor fd_;
   std::vector<std::shared_ptr<CaptureRing>> rings_;
   std::vector<std::byte> memory_;
   Writer out_;

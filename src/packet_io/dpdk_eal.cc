@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "packet_io/dpdk_eal.h"
 
+#include "base/descriptor.h"
 #include "base/log.h"
 #include "packet_io/dpdk_args.h"
 
@@ -14,7 +15,6 @@
 #include <sched.h>
 #include <unistd.h>
 
-#include <array>
 #include <atomic>
 #include <cstdio>
 
@@ -51,21 +51,18 @@ class StdoutSilence {
  public:
   StdoutSilence() : saved_(fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)) {
     std::fflush(stdout);
-    const int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    if (saved_ >= 0 && null >= 0) dup2(null, STDOUT_FILENO);
-    if (null >= 0) close(null);
+    const Descriptor null(open("/dev/null", O_WRONLY | O_CLOEXEC));
+    if (saved_.is_open() && null.is_open()) dup2(null.get(), STDOUT_FILENO);
   }
   ~StdoutSilence() {
     std::fflush(stdout);
-    if (saved_ < 0) return;
-    dup2(saved_, STDOUT_FILENO);
-    close(saved_);
+    if (saved_.is_open()) dup2(saved_.get(), STDOUT_FILENO);
   }
   StdoutSilence(const StdoutSilence&) = delete;
   StdoutSilence& operator=(const StdoutSilence&) = delete;
 
  private:
-  const int saved_;
+  const Descriptor saved_;
 };
 
 std::vector<int> usable_cpus() {

@@ -2,7 +2,6 @@
 #include "packet_io/sim_packet_io.h"
 
 #include <algorithm>
-#include <cstring>
 #include <optional>
 
 namespace tideway::packet_io {

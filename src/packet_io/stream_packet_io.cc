@@ -2,7 +2,6 @@
 #include "packet_io/stream_packet_io.h"
 
 #include <sys/epoll.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -27,11 +26,10 @@ StreamPacketIo::StreamPacketIo() {
 
 StreamPacketIo::~StreamPacketIo() {
   TIDEWAY_DCHECK(free_send_.size() == kRooms && free_receive_.size() == kReceiveRooms);
-  if (epoll_fd_ >= 0) ::close(epoll_fd_);
 }
 
 PacketIoLimits StreamPacketIo::limits() const {
-  return {.burst_max = kBurstMax, .payload_max = kPayloadMax, .wait_fd = epoll_fd_, .delivery = Delivery::kStream};
+  return {.burst_max = kBurstMax, .payload_max = kPayloadMax, .wait_fd = epoll_.get(), .delivery = Delivery::kStream};
 }
 
 // ---- paths ---------------------------------------------------------------------------------------------------------
@@ -61,14 +59,14 @@ bool StreamPacketIo::attach(PathId path, std::unique_ptr<ByteStream> stream) {
   row->stream = std::move(stream);
   row->staged.reserve(kStagedMax);
   row->arrived.resize(kArrivedMax);
-  if (epoll_fd_ < 0) epoll_fd_ = ::epoll_create1(EPOLL_CLOEXEC);
+  if (!epoll_.is_open()) epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));
   if (!watch_socket(*row, EPOLL_CTL_ADD, EPOLLIN)) break_off(*row);  // out of descriptors, or of memory
   return true;
 }
 
 bool StreamPacketIo::watch_socket(const Row& row, int operation, uint32_t events) {
   epoll_event event{.events = events, .data = {.fd = row.stream->fd()}};
-  return ::epoll_ctl(epoll_fd_, operation, row.stream->fd(), &event) == 0;
+  return ::epoll_ctl(epoll_.get(), operation, row.stream->fd(), &event) == 0;
 }
 
 StreamPacketIo::Row* StreamPacketIo::find(PathId path) {

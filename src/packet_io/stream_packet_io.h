@@ -6,6 +6,7 @@
 // A path may be opened before its connection is there: packets for it stay with the caller until attach().
 // Thread: net worker.
 #pragma once
+#include "base/descriptor.h"
 #include "base/thread_owner.h"
 #include "packet_io/byte_stream.h"
 #include <tideway/packet_io.h>
@@ -65,7 +66,7 @@ class StreamPacketIo final : public PacketIo {
   bool take(Row& row, Packet& out);
   void break_off(Row& row);
 
-  int epoll_fd_ = -1;
+  Descriptor epoll_;
   std::vector<Row> rows_;
   uint32_t path_last_ = 0;            // ids are never used twice
   size_t next_row_ = 0;               // to receive from: each in turn

@@ -2,7 +2,6 @@
 #include "packet_io/tls_stream.h"
 
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -20,11 +19,9 @@ bool is_later(int error) { return error == EAGAIN || error == EINTR; }
 TlsStream::TlsStream(int socket, std::unique_ptr<crypto::TlsEndpoint> tls) : socket_(socket), tls_(std::move(tls)) {}
 
 TlsStream::~TlsStream() {
-  if (!is_broken()) {
-    tls_->shut_down();
-    flush();
-  }
-  ::close(socket_);
+  if (is_broken()) return;
+  tls_->shut_down();
+  flush();
 }
 
 size_t TlsStream::write(std::span<const std::byte> bytes) {
@@ -44,7 +41,7 @@ void TlsStream::flush() {
       filled_ = tls_->take_output(sealed_);
       if (filled_ == 0) return;
     }
-    const ssize_t sent = ::send(socket_, sealed_.data() + used_, filled_ - used_, MSG_NOSIGNAL);
+    const ssize_t sent = ::send(fd(), sealed_.data() + used_, filled_ - used_, MSG_NOSIGNAL);
     if (sent < 0 && is_later(errno)) return;
     if (sent < 0) is_socket_broken_ = true;
     else used_ += static_cast<size_t>(sent);
@@ -60,7 +57,7 @@ size_t TlsStream::read(std::span<std::byte> out) {
     std::array<std::byte, crypto::kTlsInputMax> sealed;
     const size_t room = std::min(tls_->input_room(), sealed.size());
     if (room == 0 || is_broken()) break;
-    const ssize_t came = ::recv(socket_, sealed.data(), room, 0);
+    const ssize_t came = ::recv(fd(), sealed.data(), room, 0);
     if (came < 0 && is_later(errno)) break;
     if (came <= 0) {
       is_socket_broken_ = true;

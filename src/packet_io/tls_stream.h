@@ -3,6 +3,7 @@
 // A byte stream over TLS and TCP. The handshake was made elsewhere, and the peer judged; what is left is to seal and open.
 // Thread: net worker, once it was handed over.
 #pragma once
+#include "base/descriptor.h"
 #include "crypto/tls_endpoint.h"
 #include "packet_io/byte_stream.h"
 
@@ -24,10 +25,10 @@ class TlsStream final : public ByteStream {
   size_t read(std::span<std::byte> out) override;
   bool has_output() const override { return used_ < filled_ || tls_->output_size() > 0; }
   bool is_broken() const override { return is_socket_broken_ || tls_->state() != crypto::TlsState::kUp; }
-  int fd() const override { return socket_; }
+  int fd() const override { return socket_.get(); }
 
  private:
-  const int socket_;
+  const Descriptor socket_;
   const std::unique_ptr<crypto::TlsEndpoint> tls_;
   std::array<std::byte, crypto::kTlsOutputMax> sealed_;  // on its way to the socket
   size_t filled_ = 0, used_ = 0;

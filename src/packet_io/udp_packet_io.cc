@@ -38,20 +38,15 @@ Result<std::unique_ptr<UdpPacketIo>> UdpPacketIo::create(const UdpConfig& config
       config.payload_max.count() > kRunBytesMax)
     return Error{Fault::kConfigInvalid, "UDP backend: it needs buffers, and a payload of 1 to 65507 bytes",
                  "leave the buffer counts and the MTU of [data_plane] at their defaults"};
-  const int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-  if (epoll_fd < 0) return out_of_descriptors("epoll_create1", errno);
-  const int leftover_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (leftover_fd < 0 || !watch(epoll_fd, leftover_fd, kLeftoverMark)) {
-    const int cause = errno;
-    if (leftover_fd >= 0) close(leftover_fd);
-    close(epoll_fd);
-    return out_of_descriptors("eventfd", cause);
-  }
-  return std::unique_ptr<UdpPacketIo>(new UdpPacketIo(config, epoll_fd, leftover_fd));
+  Descriptor epoll(epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll.is_open()) return out_of_descriptors("epoll_create1", errno);
+  Descriptor leftover(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+  if (!leftover.is_open() || !watch(epoll.get(), leftover.get(), kLeftoverMark)) return out_of_descriptors("eventfd", errno);
+  return std::unique_ptr<UdpPacketIo>(new UdpPacketIo(config, std::move(epoll), std::move(leftover)));
 }
 
-UdpPacketIo::UdpPacketIo(const UdpConfig& config, int epoll_fd, int leftover_fd)
-    : config_(config), epoll_fd_(epoll_fd), leftover_fd_(leftover_fd), rooms_(config.send_buffers), sender_(stats_),
+UdpPacketIo::UdpPacketIo(const UdpConfig& config, Descriptor epoll, Descriptor leftover)
+    : config_(config), epoll_(std::move(epoll)), leftover_(std::move(leftover)), rooms_(config.send_buffers), sender_(stats_),
       intake_(config.receive_buffers, stats_) {}
 
 UdpPacketIo::~UdpPacketIo() {
@@ -61,13 +56,10 @@ UdpPacketIo::~UdpPacketIo() {
   log::add_count(drops, "dropped_cut_short", stats_.receive_dropped);
   log::add_count(drops, "dropped_by_kernel", overflows_closed_ + receive_overflows());
   if (!drops.empty()) log::info("net_drops", "backend=udp" + drops);
-  sockets_.clear();
-  close(leftover_fd_);
-  close(epoll_fd_);
 }
 
 PacketIoLimits UdpPacketIo::limits() const {
-  return {.burst_max = kBurstMax, .payload_max = config_.payload_max, .wait_fd = epoll_fd_,
+  return {.burst_max = kBurstMax, .payload_max = config_.payload_max, .wait_fd = epoll_.get(),
           .delivery = Delivery::kDatagram};
 }
 
@@ -115,7 +107,7 @@ Result<uint32_t> UdpPacketIo::socket_for(const Endpoint& local) {
   if (!opened.ok()) return std::move(opened).error();
   const auto free = std::find(sockets_.begin(), sockets_.end(), nullptr);
   const auto index = static_cast<uint32_t>(free - sockets_.begin());
-  if (!watch(epoll_fd_, opened.value().fd(), index)) return out_of_descriptors("epoll_ctl", errno);
+  if (!watch(epoll_.get(), opened.value().fd(), index)) return out_of_descriptors("epoll_ctl", errno);
   const Gso gso = opened.value().notes().gso;
   auto row = std::make_unique<SocketRow>(SocketRow{std::move(opened).value(), 0, gso});
   if (free == sockets_.end())
@@ -276,7 +268,7 @@ size_t UdpPacketIo::receive(std::span<Packet> out) {
 bool UdpPacketIo::poll_ready() {
   ready_next_ = ready_count_ = 0;
   std::array<epoll_event, kBurstMax> events;
-  const int count = epoll_wait(epoll_fd_, events.data(), static_cast<int>(events.size()), 0);
+  const int count = epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), 0);
   for (int i = 0; i < count; ++i) {
     const uint32_t mark = events[static_cast<size_t>(i)].data.u32;
     if (mark != kLeftoverMark) ready_[ready_count_++] = mark;
@@ -304,8 +296,8 @@ void UdpPacketIo::signal_leftover() {
   const bool is_wanted = !intake_.is_empty();
   if (is_wanted == is_leftover_signalled_) return;
   uint64_t value = 1;
-  const ssize_t moved = is_wanted ? write(leftover_fd_, &value, sizeof value)
-                                  : read(leftover_fd_, &value, sizeof value);
+  const ssize_t moved = is_wanted ? write(leftover_.get(), &value, sizeof value)
+                                  : read(leftover_.get(), &value, sizeof value);
   TIDEWAY_CHECK(moved == sizeof value);
   is_leftover_signalled_ = is_wanted;
 }

@@ -4,6 +4,7 @@
 // closed with the last of them. Needs no privilege; what a privilege would improve is in notes().
 // Thread: net worker; create() and the destructor may run elsewhere.
 #pragma once
+#include "base/descriptor.h"
 #include "base/thread_owner.h"
 #include "packet_io/run_sender.h"
 #include "packet_io/slice_buffers.h"
@@ -50,7 +51,7 @@ class UdpPacketIo final : public PacketIo {
   struct PathRow { Route route; uint32_t socket = 0; uint16_t generation = 0; bool is_open = false; };
   struct Group { SocketRow* row; size_t packets; };
 
-  UdpPacketIo(const UdpConfig& config, int epoll_fd, int leftover_fd);
+  UdpPacketIo(const UdpConfig& config, Descriptor epoll, Descriptor leftover);
   void release(Packet& packet) override;
 
   Result<uint32_t> socket_for(const Endpoint& local);
@@ -61,8 +62,8 @@ class UdpPacketIo final : public PacketIo {
   void signal_leftover();
 
   const UdpConfig config_;   // set once, with the two descriptors
-  const int epoll_fd_;
-  const int leftover_fd_;    // an eventfd in the epoll set, readable while read packets wait in intake_
+  const Descriptor epoll_;
+  const Descriptor leftover_;  // an eventfd in the epoll set, readable while read packets wait in intake_
   bool is_leftover_signalled_ = false;
 
   std::vector<std::unique_ptr<SocketRow>> sockets_;  // by the index that epoll tells; null: not in use

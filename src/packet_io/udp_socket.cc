@@ -7,13 +7,11 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <optional>
 
 namespace tideway::packet_io {
 namespace {
@@ -159,33 +157,26 @@ Endpoint to_endpoint(const sockaddr_storage& address) {
 
 Result<UdpSocket> UdpSocket::open(const Endpoint& local, const UdpConfig& config) {
   const bool is_ipv4 = local.is_ipv4();
-  const int fd = socket(is_ipv4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  UdpSocket opened(Descriptor(socket(is_ipv4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)), local);
+  const int fd = opened.fd();
   if (fd < 0) return open_error(local, "socket", errno);
-  UdpSocket opened(fd, local);  // closes it on every way out
   if (const int refused = set_required(fd, is_ipv4); refused != 0) return open_error(local, "setsockopt", refused);
   opened.notes_ = set_wanted(fd, config);
   // No SO_REUSEADDR: for UDP it would let another program take our packets.
   SocketAddress address = to_socket_address(local);
-  if (bind(fd, reinterpret_cast<const sockaddr*>(&address.storage), address.length) != 0)
+  if (bind(fd, address.get(), address.length) != 0)
     return open_error(local, "bind", errno);
-  if (getsockname(fd, reinterpret_cast<sockaddr*>(&address.storage), &address.length) != 0)
+  if (getsockname(fd, address.get(), &address.length) != 0)
     return open_error(local, "getsockname", errno);
   opened.local_ = to_endpoint(address.storage);
   opened.notes_.interface_mtu = interface_mtu_of(fd, local);
   return opened;
 }
 
-UdpSocket::UdpSocket(UdpSocket&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)), local_(other.local_), notes_(other.notes_) {}
-
-UdpSocket::~UdpSocket() {
-  if (fd_ >= 0) close(fd_);
-}
-
 uint64_t UdpSocket::receive_overflows() const {
   std::array<uint32_t, SK_MEMINFO_VARS> told{};
   socklen_t length = sizeof told;
-  if (getsockopt(fd_, SOL_SOCKET, SO_MEMINFO, told.data(), &length) != 0) return 0;  // a kernel before 4.12
+  if (getsockopt(fd(), SOL_SOCKET, SO_MEMINFO, told.data(), &length) != 0) return 0;  // a kernel before 4.12
   return told[SK_MEMINFO_DROPS];
 }
 

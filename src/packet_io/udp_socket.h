@@ -5,6 +5,7 @@
 // them. Also the two ways an address is written: ours and the kernel's.
 // Thread: net worker.
 #pragma once
+#include "base/descriptor.h"
 #include "packet_io/gso_runs.h"
 #include <tideway/packet_io.h>
 
@@ -42,6 +43,8 @@ struct UdpNotes {
 struct SocketAddress {
   sockaddr_storage storage{};
   socklen_t length = 0;
+  sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
 };
 SocketAddress to_socket_address(const Endpoint& endpoint);
 Endpoint to_endpoint(const sockaddr_storage& address);
@@ -51,18 +54,15 @@ class UdpSocket {
   // Errors: config_invalid (address not ours, port in use or reserved, no such protocol), overloaded (out of
   // descriptors).
   static Result<UdpSocket> open(const Endpoint& local, const UdpConfig& config);
-  UdpSocket(UdpSocket&& other) noexcept;
-  UdpSocket& operator=(UdpSocket&& other) = delete;
-  ~UdpSocket();
 
-  int fd() const { return fd_; }
+  int fd() const { return fd_.get(); }
   const Endpoint& local() const { return local_; }  // with the port that was picked
   const UdpNotes& notes() const { return notes_; }
   uint64_t receive_overflows() const;  // packets the kernel dropped because the socket's buffer was full
 
  private:
-  UdpSocket(int fd, const Endpoint& local) : fd_(fd), local_(local) {}
-  int fd_;
+  UdpSocket(Descriptor fd, const Endpoint& local) : fd_(std::move(fd)), local_(local) {}
+  Descriptor fd_;
   Endpoint local_;
   UdpNotes notes_;
 };

@@ -15,7 +15,6 @@
 #include <cstring>
 #include <filesystem>
 #include <span>
-#include <vector>
 
 namespace tideway::pki {
 namespace {

@@ -127,7 +127,7 @@ void ControlChannel::abandon(Error error) {
 void ControlChannel::finish() {
   state_ = ChannelState::kDone;
   admission_.reset();
-  socket_.close();
+  socket_.reset();
 }
 
 short ControlChannel::wanted_events() const {
@@ -160,7 +160,7 @@ void ControlChannel::read_socket() {
   for (int turn = 0; turn < kPiecesPerTurn && state_ != ChannelState::kClosing && !input_ended_; ++turn) {
     const size_t room = std::min(tls_->input_room(), piece.size());
     if (room == 0) break;  // a message waits for receive(), or for authorise()
-    const ssize_t got = ::recv(socket_.fd(), piece.data(), room, 0);
+    const ssize_t got = ::recv(socket_.get(), piece.data(), room, 0);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) break;
     if (got <= 0) {
       input_ended_ = true;
@@ -176,7 +176,7 @@ void ControlChannel::read_socket() {
 void ControlChannel::drain_socket() {
   std::array<std::byte, kPiece> piece;
   for (int turn = 0; turn < kPiecesPerTurn && !input_ended_; ++turn) {
-    const ssize_t got = ::recv(socket_.fd(), piece.data(), piece.size(), 0);
+    const ssize_t got = ::recv(socket_.get(), piece.data(), piece.size(), 0);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (got <= 0) input_ended_ = true;
   }
@@ -321,7 +321,7 @@ bool ControlChannel::send(uint16_t type, uint16_t flags, std::span<const std::by
 void ControlChannel::write_socket() {
   while (!output_broken_ && fill_outbox()) {
     const auto rest = std::span(outbox_).subspan(outbox_used_);
-    const ssize_t sent = ::send(socket_.fd(), rest.data(), rest.size(), MSG_NOSIGNAL);
+    const ssize_t sent = ::send(socket_.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
     if (sent < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (sent < 0) {
       // The peer's reason may still lie in our receive buffer: reading goes on until it ends.
@@ -375,7 +375,7 @@ void ControlChannel::after_write() {
   if (!output_broken_ && is_all_out) {
     tls_->shut_down();
     if (tls_->output_size() > 0) return write_socket();
-    ::shutdown(socket_.fd(), SHUT_WR);
+    ::shutdown(socket_.get(), SHUT_WR);
     output_shut_ = true;
   }
   if (output_shut_ || output_broken_) drain_socket();

@@ -119,7 +119,7 @@ class ControlChannel {
 
   ChannelState state() const { return state_; }
   const std::optional<Error>& error() const { return error_; }  // set once, when the channel ends by itself
-  int fd() const { return socket_.fd(); }
+  int fd() const { return socket_.get(); }
   short wanted_events() const;
   Time next_deadline() const;
   bool has_output() const { return wanted_events() & POLLOUT; }  // something waits for the socket

@@ -4,7 +4,6 @@
 #include "base/amounts.h"
 
 #include <algorithm>
-#include <utility>
 
 namespace tideway::session {
 namespace {

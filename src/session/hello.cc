@@ -5,7 +5,6 @@
 #include "transfer/block_builder.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace tideway::session {
 namespace {

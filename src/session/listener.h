@@ -30,7 +30,7 @@ class Listener {
   // The next connection that is let in; call until nothing comes.
   std::optional<Accepted> accept(Time now);
 
-  int fd() const { return socket_.fd(); }
+  int fd() const { return socket_.get(); }
   // False for a moment after descriptors or memory ran out: the waiting connection would keep the socket readable and
   // the loop busy. Ask again at next_deadline().
   bool wants_events(Time now) const { return now >= paused_until_; }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "session/tcp_socket.h"
 
+#include "packet_io/udp_socket.h"
+
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -18,44 +19,10 @@ constexpr unsigned kUserTimeoutMs = 10'000;   // as long as three missed keep-al
 constexpr int kUnsentMax = 128 * 1024;        // the kernel holds no more unsent, so small messages overtake pages here
 constexpr char kCongestionControl[] = "bbr";  // a lossy long path starves CUBIC and with it the manifest
 
-struct SocketAddress {
-  sockaddr_storage storage{};
-  socklen_t size = sizeof(sockaddr_storage);
-  sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
-};
+using packet_io::SocketAddress;
 
-SocketAddress to_socket_address(const Endpoint& endpoint) {
-  SocketAddress address;
-  if (endpoint.is_ipv4()) {
-    auto* const in = reinterpret_cast<sockaddr_in*>(&address.storage);
-    in->sin_family = AF_INET;
-    in->sin_port = htons(endpoint.port);
-    std::memcpy(&in->sin_addr, endpoint.address.data() + 12, 4);
-    address.size = sizeof *in;
-  } else {
-    auto* const in6 = reinterpret_cast<sockaddr_in6*>(&address.storage);
-    in6->sin6_family = AF_INET6;
-    in6->sin6_port = htons(endpoint.port);
-    std::memcpy(&in6->sin6_addr, endpoint.address.data(), 16);
-    address.size = sizeof *in6;
-  }
-  return address;
-}
-
-Endpoint from_socket_address(const SocketAddress& address) {
-  Endpoint endpoint;
-  if (address.storage.ss_family == AF_INET) {
-    const auto* const in = reinterpret_cast<const sockaddr_in*>(&address.storage);
-    endpoint.port = ntohs(in->sin_port);
-    endpoint.address[10] = endpoint.address[11] = std::byte{0xFF};
-    std::memcpy(endpoint.address.data() + 12, &in->sin_addr, 4);
-  } else if (address.storage.ss_family == AF_INET6) {
-    const auto* const in6 = reinterpret_cast<const sockaddr_in6*>(&address.storage);
-    endpoint.port = ntohs(in6->sin6_port);
-    std::memcpy(endpoint.address.data(), &in6->sin6_addr, 16);
-  }
-  return endpoint;
-}
+// For the kernel to write one into.
+SocketAddress room_for_address() { return {.length = sizeof(sockaddr_storage)}; }
 
 Socket open_socket(const Endpoint& endpoint) {
   const int family = endpoint.is_ipv4() ? AF_INET : AF_INET6;
@@ -64,7 +31,7 @@ Socket open_socket(const Endpoint& endpoint) {
 
 template <typename T>
 bool set_option(const Socket& socket, int level, int name, const T& value) {
-  return ::setsockopt(socket.fd(), level, name, &value, sizeof value) == 0;
+  return ::setsockopt(socket.get(), level, name, &value, sizeof value) == 0;
 }
 
 Error local_error(const Endpoint& local, int error) {
@@ -77,16 +44,12 @@ Error local_error(const Endpoint& local, int error) {
 
 }  // namespace
 
-void Socket::close() {
-  if (fd_ >= 0) ::close(std::exchange(fd_, -1));
-}
-
 Result<Socket> listen_on(const Endpoint& local) {
   Socket socket = open_socket(local);
   if (!socket.is_open()) return local_error(local, errno);
   set_option(socket, SOL_SOCKET, SO_REUSEADDR, 1);  // a restart need not wait for old connections in TIME_WAIT
-  SocketAddress address = to_socket_address(local);
-  if (::bind(socket.fd(), address.get(), address.size) != 0 || ::listen(socket.fd(), kBacklog) != 0)
+  const SocketAddress address = packet_io::to_socket_address(local);
+  if (::bind(socket.get(), address.get(), address.length) != 0 || ::listen(socket.get(), kBacklog) != 0)
     return local_error(local, errno);
   return socket;
 }
@@ -97,11 +60,11 @@ Result<Socket> begin_connect(const Endpoint& remote, const Endpoint& local) {
     return Error{Fault::kPeerUnreachable, "connect to " + to_string(remote) + ": " + std::strerror(errno), ""};
   tune_control_socket(socket);
   if (has_address(local)) {
-    SocketAddress from = to_socket_address(local);
-    if (::bind(socket.fd(), from.get(), from.size) != 0) return local_error(local, errno);
+    const SocketAddress from = packet_io::to_socket_address(local);
+    if (::bind(socket.get(), from.get(), from.length) != 0) return local_error(local, errno);
   }
-  SocketAddress to = to_socket_address(remote);
-  if (::connect(socket.fd(), to.get(), to.size) != 0 && errno != EINPROGRESS)
+  const SocketAddress to = packet_io::to_socket_address(remote);
+  if (::connect(socket.get(), to.get(), to.length) != 0 && errno != EINPROGRESS)
     return Error{Fault::kPeerUnreachable, "connect to " + to_string(remote) + ": " + std::strerror(errno),
                  "check the route to that address"};
   return socket;
@@ -109,10 +72,10 @@ Result<Socket> begin_connect(const Endpoint& remote, const Endpoint& local) {
 
 AcceptedSocket accept_from(const Socket& listener) {
   AcceptedSocket accepted;
-  SocketAddress from;
-  accepted.socket = Socket(::accept4(listener.fd(), from.get(), &from.size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  SocketAddress from = room_for_address();
+  accepted.socket = Socket(::accept4(listener.get(), from.get(), &from.length, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (!accepted.socket.is_open()) accepted.error = errno;
-  else accepted.remote = from_socket_address(from);
+  else accepted.remote = packet_io::to_endpoint(from.storage);
   return accepted;
 }
 
@@ -121,29 +84,24 @@ void tune_control_socket(const Socket& socket) {
   set_option(socket, IPPROTO_TCP, TCP_NODELAY, 1);
   set_option(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, kUserTimeoutMs);
   set_option(socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, kUnsentMax);
-  ::setsockopt(socket.fd(), IPPROTO_TCP, TCP_CONGESTION, kCongestionControl, sizeof kCongestionControl - 1);
+  ::setsockopt(socket.get(), IPPROTO_TCP, TCP_CONGESTION, kCongestionControl, sizeof kCongestionControl - 1);
 }
 
 int take_error(const Socket& socket) {
   int error = 0;
   socklen_t size = sizeof error;
-  return ::getsockopt(socket.fd(), SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
+  return ::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
 }
 
 Endpoint local_endpoint_of(const Socket& socket) {
-  SocketAddress address;
-  return ::getsockname(socket.fd(), address.get(), &address.size) == 0 ? from_socket_address(address) : Endpoint{};
-}
-
-Endpoint remote_endpoint_of(const Socket& socket) {
-  SocketAddress address;
-  return ::getpeername(socket.fd(), address.get(), &address.size) == 0 ? from_socket_address(address) : Endpoint{};
+  SocketAddress address = room_for_address();
+  return ::getsockname(socket.get(), address.get(), &address.length) == 0 ? packet_io::to_endpoint(address.storage) : Endpoint{};
 }
 
 std::optional<Duration> tcp_rtt_of(const Socket& socket) {
   tcp_info info{};
   socklen_t size = sizeof info;
-  if (::getsockopt(socket.fd(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0 || info.tcpi_rtt == 0) return std::nullopt;
+  if (::getsockopt(socket.get(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0 || info.tcpi_rtt == 0) return std::nullopt;
   return std::chrono::microseconds(info.tcpi_rtt);
 }
 

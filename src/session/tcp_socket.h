@@ -3,38 +3,16 @@
 // Non-blocking TCP sockets as the control channel wants them.
 // Thread: control.
 #pragma once
+#include "base/descriptor.h"
 #include <tideway/packet_io.h>
 #include <tideway/result.h>
 #include <tideway/time.h>
 
 #include <optional>
-#include <utility>
 
 namespace tideway::session {
 
-// A descriptor that is closed at the end. Move-only.
-class Socket {
- public:
-  Socket() = default;
-  explicit Socket(int fd) : fd_(fd) {}
-  Socket(Socket&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Socket& operator=(Socket&& other) noexcept {
-    if (this != &other) {
-      close();
-      fd_ = std::exchange(other.fd_, -1);
-    }
-    return *this;
-  }
-  ~Socket() { close(); }
-
-  int fd() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }  // the caller closes it
-  bool is_open() const { return fd_ >= 0; }
-  void close();
-
- private:
-  int fd_ = -1;
-};
+using Socket = Descriptor;
 
 inline bool has_address(const Endpoint& endpoint) { return endpoint.address != Endpoint{}.address; }
 
@@ -60,7 +38,6 @@ void tune_control_socket(const Socket& socket);
 
 int take_error(const Socket& socket);  // SO_ERROR: zero, or why a connection failed
 Endpoint local_endpoint_of(const Socket& socket);
-Endpoint remote_endpoint_of(const Socket& socket);
 std::optional<Duration> tcp_rtt_of(const Socket& socket);  // smoothed by the kernel; nothing before the first ack
 
 }  // namespace tideway::session

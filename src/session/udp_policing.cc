@@ -2,7 +2,6 @@
 #include "session/udp_policing.h"
 
 #include <algorithm>
-#include <iterator>
 
 namespace tideway::session {
 namespace {

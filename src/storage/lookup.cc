@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storage/lookup.h"
 
+#include "base/descriptor.h"
+
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
@@ -16,24 +18,6 @@ namespace {
 
 constexpr int kRacedLookups = 16;      // a rename somewhere in the tree makes openat2 answer EAGAIN
 constexpr size_t kPathPiece = 4000;    // below PATH_MAX (4096), with room for the terminator
-
-// Closes a descriptor on the way unless it is the caller's own.
-class Step {
- public:
-  explicit Step(int dir) : first_(dir), fd_(dir) {}
-  ~Step() { advance(first_); }
-  Step(const Step&) = delete;
-  Step& operator=(const Step&) = delete;
-  void advance(int fd) {
-    if (fd_ != first_) ::close(fd_);
-    fd_ = fd;
-  }
-  int fd() const { return fd_; }
-
- private:
-  const int first_;
-  int fd_;
-};
 
 int open_piece(int dir, const char* path, OpenHow how) {
   open_how request{};
@@ -75,17 +59,17 @@ int open_beneath(int dir, std::span<const std::string> components, OpenHow how) 
     const int fd = open_piece(dir, ".", how);
     return fd == -ENOSYS || fd == -EPERM ? open_by_walk(dir, components, how) : fd;
   }
-  Step step(dir);
+  Descriptor step;  // on the way, once there is one; before, the caller's own
   std::string path;
   for (size_t i = 0; i < components.size(); ++i) {
     if (!path.empty()) path += '/';
     path += components[i];
     const bool is_last = i + 1 == components.size();
     if (!is_last && path.size() + 1 + components[i + 1].size() <= kPathPiece) continue;
-    const int fd = open_piece(step.fd(), path.c_str(), is_last ? how : OpenHow{O_PATH | O_DIRECTORY});
+    const int fd = open_piece(step.is_open() ? step.get() : dir, path.c_str(), is_last ? how : OpenHow{O_PATH | O_DIRECTORY});
     if (fd == -ENOSYS || fd == -EPERM) return open_by_walk(dir, components, how);
     if (fd < 0 || is_last) return fd;
-    step.advance(fd);
+    step.reset(fd);
     path.clear();
   }
   return -EINVAL;  // not reached: the last component returns
@@ -98,23 +82,20 @@ int open_by_walk(int dir, std::span<const std::string> components, OpenHow how) 
   }
   const auto home = mount_of(dir);
   if (!home) return -errno;
-  Step step(dir);
+  Descriptor step;
   for (size_t i = 0; i < components.size(); ++i) {
     const bool is_last = i + 1 == components.size();
     const int flags = is_last ? how.flags : O_PATH | O_DIRECTORY;
-    const int fd = ::openat(step.fd(), components[i].c_str(), flags | O_NOFOLLOW | O_CLOEXEC, how.mode);
-    if (fd < 0) {
+    const int at = step.is_open() ? step.get() : dir;
+    Descriptor next(::openat(at, components[i].c_str(), flags | O_NOFOLLOW | O_CLOEXEC, how.mode));
+    if (!next.is_open()) {
       const int error = errno;
-      return error == ENOTDIR && is_link(step.fd(), components[i]) ? -ELOOP : -error;
+      return error == ENOTDIR && is_link(at, components[i]) ? -ELOOP : -error;
     }
     // O_PATH | O_NOFOLLOW would open a link itself; a mount point opens as the root of what is mounted there.
-    if (const auto mount = mount_of(fd); !mount || *mount != *home) {
-      const int error = mount ? EXDEV : errno;
-      ::close(fd);
-      return -error;
-    }
-    if (is_last) return fd;
-    step.advance(fd);
+    if (const auto mount = mount_of(next.get()); !mount || *mount != *home) return mount ? -EXDEV : -errno;
+    if (is_last) return next.release();
+    step = std::move(next);
   }
   return -EINVAL;  // not reached: the last component returns
 }

@@ -56,14 +56,11 @@ bool is_dot(const char* name) {
 
 // 0 or an errno.
 int visit_names(int fd, const std::function<int(const char*)>& visit) {
-  const int own = open_by_walk(fd, {}, {kOpenDir});  // a second description: readdir moves its offset
-  if (own < 0) return -own;
-  const DirStream stream(::fdopendir(own));
-  if (!stream) {
-    const int error = errno;
-    ::close(own);
-    return error;
-  }
+  Descriptor own(open_by_walk(fd, {}, {kOpenDir}));  // a second description: readdir moves its offset
+  if (!own.is_open()) return -own.get();
+  const DirStream stream(::fdopendir(own.get()));
+  if (!stream) return errno;
+  own.release();
   while (true) {
     errno = 0;
     const dirent* entry = ::readdir(stream.get());
@@ -99,24 +96,12 @@ int remove_below(int fd, size_t depth) {  // NOLINT(misc-no-recursion): bounded 
 
 // Syncs a directory that may be held by O_PATH only. 0 or an errno.
 int sync_held(int fd) {
-  const int own = open_by_walk(fd, {}, {kOpenDir});
-  if (own < 0) return -own;
-  const Descriptor held(own);
-  return ::fsync(own) == 0 ? 0 : errno;
+  const Descriptor own(open_by_walk(fd, {}, {kOpenDir}));
+  if (!own.is_open()) return -own.get();
+  return ::fsync(own.get()) == 0 ? 0 : errno;
 }
 
 }  // namespace
-
-Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
-  if (this == &other) return *this;
-  reset();
-  fd_ = std::exchange(other.fd_, -1);
-  return *this;
-}
-
-void Descriptor::reset() {
-  if (fd_ >= 0) ::close(std::exchange(fd_, -1));
-}
 
 uint64_t version_of_pinned(const FileStat& stat) {
   FileStat still = stat;

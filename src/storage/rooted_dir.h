@@ -7,6 +7,7 @@
 // PATH_MAX: they are looked up piece by piece.
 // Thread: any; const operations may run at the same time.
 #pragma once
+#include "base/descriptor.h"
 #include "storage/errno_fault.h"
 #include <tideway/object_name.h>
 #include <tideway/result.h>
@@ -18,22 +19,6 @@
 #include <utility>
 
 namespace tideway::storage {
-
-// An open file; closes itself.
-class Descriptor {
- public:
-  Descriptor() = default;
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept;
-  ~Descriptor() { reset(); }
-  void reset();
-  int get() const { return fd_; }
-  bool is_open() const { return fd_ >= 0; }
-
- private:
-  int fd_ = -1;
-};
 
 enum class FileKind : uint8_t { kFile, kDirectory, kSymlink, kSpecial };
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transfer/block_builder.h"
 
-#include <algorithm>
-
 namespace tideway::transfer {
 namespace {
 

@@ -11,7 +11,6 @@
 #include <rapidcheck.h>
 
 #include <algorithm>
-#include <numeric>
 
 namespace tideway::block {
 namespace {

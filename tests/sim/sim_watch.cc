@@ -4,8 +4,6 @@
 #include "flow/path_probe.h"
 #include "flow/probe_timeout.h"
 
-#include <algorithm>
-
 namespace tideway::test {
 
 // ---- addresses -----------------------------------------------------------------------------------------------------

@@ -67,9 +67,6 @@ int getsockopt(int fd, int level, int name, void* value, socklen_t* size) noexce
 int getsockname(int fd, sockaddr* address, socklen_t* size) noexcept {
   return stops(ENOBUFS, Moves::kNo) ? -1 : static_cast<int>(raw(SYS_getsockname, fd, address, size));
 }
-int getpeername(int fd, sockaddr* address, socklen_t* size) noexcept {
-  return stops(ENOTCONN, Moves::kNo) ? -1 : static_cast<int>(raw(SYS_getpeername, fd, address, size));
-}
 int shutdown(int fd, int how) noexcept {
   return stops(ENOTCONN, Moves::kNo) ? -1 : static_cast<int>(raw(SYS_shutdown, fd, how));
 }

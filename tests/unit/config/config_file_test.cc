@@ -3,6 +3,7 @@
 
 #include "config/gateway.h"
 #include "config/phases.h"
+#include "unit/config/minimal.h"
 
 #include <gtest/gtest.h>
 
@@ -12,26 +13,6 @@
 
 namespace tideway::config {
 namespace {
-
-// The least a gateway needs; lines 1 to 15.
-constexpr std::string_view kMinimal = R"([site]
-name = "atlanta"
-gateway = "gw1"
-trust_domain = "example.org"
-[tls]
-ca = "/etc/ca.crt"
-cert = "/etc/gw.crt"
-key = "/etc/gw.key"
-[listen]
-control = "10.77.0.1:7400"
-[data_plane]
-address = "10.77.0.1:7401"
-[[root]]
-name = "ckpt"
-path = "/data/ckpt"
-)";
-
-std::string minimal_and(std::string_view more) { return std::string(kMinimal) + std::string(more); }
 
 std::string minimal_with(std::string_view from, std::string_view to) {
   std::string text(kMinimal);
@@ -345,13 +326,13 @@ TEST(ConfigFile, AGrantHasItsLimits) {
   ASSERT_EQ(config.grants.size(), 1U);
   const Grant& grant = config.grants[0];
   EXPECT_EQ(to_display(grant.prefix), "runs/llm7");
-  EXPECT_EQ(grant.limits.max_bytes, Bytes(40ULL << 40));
-  EXPECT_EQ(grant.limits.max_files, 2'000'000U);
-  EXPECT_EQ(grant.limits.max_flows, 16U);
-  EXPECT_EQ(grant.limits.max_rate, 10_Gbit);
+  EXPECT_EQ(grant.limits.bytes_max, Bytes(40ULL << 40));
+  EXPECT_EQ(grant.limits.files_max, 2'000'000U);
+  EXPECT_EQ(grant.limits.flows_max, 16U);
+  EXPECT_EQ(grant.limits.rate_max, 10_Gbit);
   EXPECT_EQ(grant.limits.modes, 0640U);
-  EXPECT_TRUE(grant.operations.has(Operation::kRead));
-  EXPECT_FALSE(grant.operations.has(Operation::kList));
+  EXPECT_TRUE(grant.ops.has(session::GrantOp::kRead));
+  EXPECT_FALSE(grant.ops.has(session::GrantOp::kList));
   EXPECT_TRUE(grant.at.starts_with("t.toml:16:"));
 }
 

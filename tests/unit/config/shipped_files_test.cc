@@ -38,9 +38,9 @@ TEST(ShippedFiles, TheExampleSaysWhatItSays) {
   EXPECT_EQ(to_string(*config.data_plane.address), "10.77.0.1:7401");
   EXPECT_TRUE(config.data_plane.rate.is_unlimited());
   ASSERT_EQ(config.grants.size(), 2U);
-  EXPECT_EQ(config.grants[0].limits.max_bytes, Bytes(40ULL << 40));
-  EXPECT_TRUE(config.grants[0].operations.has(Operation::kWrite));
-  EXPECT_FALSE(config.grants[0].operations.has(Operation::kDelete));
+  EXPECT_EQ(config.grants[0].limits.bytes_max, Bytes(40ULL << 40));
+  EXPECT_TRUE(config.grants[0].ops.has(session::GrantOp::kWrite));
+  EXPECT_FALSE(config.grants[0].ops.has(session::GrantOp::kDelete));
   ASSERT_NE(config.peer_named("wisconsin"), nullptr);
   EXPECT_EQ(config.peer_named("wisconsin")->identity.text, "spiffe://example.org/site/wisconsin/gw/*");
 }

@@ -4,9 +4,7 @@
 #include "crypto/aead_nonce.h"
 #include "support/vectors.h"
 
-#include <string>
 #include <utility>
-#include <vector>
 
 namespace tideway::crypto {
 namespace {

@@ -3,6 +3,7 @@
 // One message of each type with every field set, as in docs/vectors/control_messages.txt.
 #pragma once
 #include "messages/transfer_messages.h"
+#include "support/manifest_entries.h"
 #include "support/vectors.h"
 
 namespace tideway::messages {
@@ -55,15 +56,7 @@ inline PeerError example_error() {
   return {"dest_full", Reaction::kTransferWaits, "3.1 GiB short below root ckpt", kTransfer, ObjectId(0), 5000};
 }
 
-inline ManifestEntry entry_of(uint32_t number, uint32_t parent, std::string name) {
-  ManifestEntry entry;
-  entry.number = ObjectId(number);
-  entry.parent = ObjectId(parent);
-  entry.name = std::move(name);
-  entry.mode = 0644;
-  entry.mtime_ns = 1'700'000'000'123'456'789;
-  return entry;
-}
+using test::entry_of;
 
 // A directory, an 8 MiB + 1 file whose name is not UTF-8, an empty file from before 1970, and a link.
 inline ManifestPage example_page() {

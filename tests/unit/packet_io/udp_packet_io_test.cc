@@ -23,7 +23,6 @@
 #include <array>
 #include <cstring>
 #include <functional>
-#include <optional>
 #include <thread>
 
 namespace tideway::packet_io {

@@ -344,13 +344,13 @@ TEST_F(ControlChannelTest, StrangerThatSpeaksNoTlsGetsAnAlertAndTheEnd) {
   const Socket stranger = std::move(connected).value();
   take(sites_.wisconsin);
   const std::string_view request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
-  ASSERT_EQ(::send(stranger.fd(), request.data(), request.size(), MSG_NOSIGNAL), static_cast<ssize_t>(request.size()));
+  ASSERT_EQ(::send(stranger.get(), request.data(), request.size(), MSG_NOSIGNAL), static_cast<ssize_t>(request.size()));
   ASSERT_TRUE(run_until([&] { return b_->error().has_value(); }));
   EXPECT_EQ(b_->error()->fault, Fault::kProtocolError);
-  ASSERT_EQ(::shutdown(stranger.fd(), SHUT_WR), 0);
+  ASSERT_EQ(::shutdown(stranger.get(), SHUT_WR), 0);
   ASSERT_TRUE(run_until([&] { return b_->state() == ChannelState::kDone; }));
   char answer[64];
-  const ssize_t size = ::recv(stranger.fd(), answer, sizeof answer, 0);
+  const ssize_t size = ::recv(stranger.get(), answer, sizeof answer, 0);
   EXPECT_LE(size, 7);  // one alert
   EXPECT_GE(size, 0);
 }
@@ -385,10 +385,10 @@ TEST(Listener, ShutsConnectionsBeyondTheLimitAndLetsTheNextInWhenOneEnds) {
   ASSERT_EQ(refusals.size(), 1U);
   EXPECT_EQ(refusals[0].second.fault, Fault::kOverloaded);
   EXPECT_TRUE(listener.take_refusals().empty());
-  pollfd refused{clients.back().fd(), POLLIN, 0};
+  pollfd refused{clients.back().get(), POLLIN, 0};
   ASSERT_EQ(::poll(&refused, 1, 5'000), 1);
   char byte;
-  EXPECT_LE(::recv(clients.back().fd(), &byte, 1, 0), 0);
+  EXPECT_LE(::recv(clients.back().get(), &byte, 1, 0), 0);
   held.pop_back();
   knock();
   EXPECT_EQ(held.size(), 2U);

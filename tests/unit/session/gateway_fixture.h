@@ -107,6 +107,10 @@ class GatewayTest : public testing::Test {
     return GrantTable({{crypto::IdentityPattern::parse("spiffe://example.org/site/" + site + "/gw/*").value(), "data", {},
                         {GrantOp::kRead, GrantOp::kList, GrantOp::kWrite}, limits, "test"}});
   }
+  void grant(const GrantLimits& limits) {
+    rules_.grants = grants_for("*", limits);
+    EXPECT_TRUE(gateway_->reload(rules_).ok());
+  }
   std::unique_ptr<Peer> dial() { return std::make_unique<Peer>(sites_.atlanta, *gateway_->control_endpoint()); }
 
   template <typename Done>
@@ -120,6 +124,12 @@ class GatewayTest : public testing::Test {
   }
   bool is_greeted(Peer& peer) {
     return run_until({&peer}, [&] { return peer.heard(MessageType::kLanes) || peer.is_over(); }) && peer.heard(MessageType::kLanes);
+  }
+  std::unique_ptr<Peer> dial_greeted() {
+    auto peer = dial();
+    peer->greet();
+    EXPECT_TRUE(is_greeted(*peer));
+    return peer;
   }
   // Somebody else gets what he came for. He has a name of his own, so limits of one peer do not touch him.
   void expect_serves_others() {
@@ -139,13 +149,17 @@ class GatewayTest : public testing::Test {
     request.transfer_class = "best-effort";
     return request;
   }
+  messages::OpenTransfer ask_for_push(Peer& peer) {
+    messages::OpenTransfer push = request(messages::Direction::kPush);
+    push.name = ObjectName::from_text("new").value();
+    peer.say(push);
+    return push;
+  }
 
   // A session of atlanta, with a pull that waits for the peer; the peer then is told by a reload that it goes no further.
   std::unique_ptr<Peer> dial_and_pull() {
     root_.write("file", "content");
-    auto peer = dial();
-    peer->greet();
-    EXPECT_TRUE(is_greeted(*peer));
+    auto peer = dial_greeted();
     messages::OpenTransfer pull = request(messages::Direction::kPull);
     pull.sink = messages::SinkStart{SlotId(5), 0};
     peer->say(pull);

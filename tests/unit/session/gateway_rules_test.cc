@@ -64,12 +64,10 @@ TEST_F(GatewayTest, WhatRunsKeepsToLimitsThatWereTightened) {
   ASSERT_TRUE(run_until({peer.get()}, [&] { return peer->heard(MessageType::kManifestPage); }));
   const Session& session = *gateway_->all_sessions().front();
   EXPECT_TRUE(session.rate_allowed().is_unlimited());
-  rules_.grants = grants_for("*", {.bytes_max = 7_B, .files_max = 2, .rate_max = 8_Mbit});
-  ASSERT_TRUE(gateway_->reload(rules_).ok());
+  grant({.bytes_max = 7_B, .files_max = 2, .rate_max = 8_Mbit});
   EXPECT_TRUE(run_until({peer.get()}, [&] { return session.rate_allowed() > Rate() && session.rate_allowed() <= 8_Mbit; }));
   EXPECT_EQ(gateway_->transfers(), 1U) << "it has named just so much";
-  rules_.grants = grants_for("*", {.bytes_max = 6_B});
-  ASSERT_TRUE(gateway_->reload(rules_).ok());
+  grant({.bytes_max = 6_B});
   EXPECT_EQ(gateway_->transfers(), 0U);
   EXPECT_TRUE(run_until({peer.get()}, [&] { return peer->heard(MessageType::kTransferClosed); }));
   EXPECT_EQ(peer->error, "limit_exceeded");
@@ -78,20 +76,13 @@ TEST_F(GatewayTest, WhatRunsKeepsToLimitsThatWereTightened) {
 
 TEST_F(GatewayTest, WhoSendsComesBackToBeToldOfTighterLimits) {
   for (const GrantLimits& tighter : {GrantLimits{.rate_max = 8_Mbit, .modes = 0640}, GrantLimits{.rate_max = 80_Mbit, .modes = 0600}}) {
-    rules_.grants = grants_for("*", {.rate_max = 80_Mbit, .modes = 0640});
-    ASSERT_TRUE(gateway_->reload(rules_).ok());
-    const auto peer = dial();
-    peer->greet();
-    ASSERT_TRUE(is_greeted(*peer));
-    messages::OpenTransfer push = request(messages::Direction::kPush);
-    push.name = ObjectName::from_text("new").value();
-    peer->say(push);
+    grant({.rate_max = 80_Mbit, .modes = 0640});
+    const auto peer = dial_greeted();
+    ask_for_push(*peer);
     ASSERT_TRUE(run_until({peer.get()}, [&] { return peer->heard(MessageType::kTransferAccepted); }));
-    rules_.grants = grants_for("*", {.rate_max = 160_Mbit, .modes = 0660});
-    ASSERT_TRUE(gateway_->reload(rules_).ok());
+    grant({.rate_max = 160_Mbit, .modes = 0660});
     EXPECT_EQ(gateway_->transfers(), 1U) << "wider ones are for those that begin";
-    rules_.grants = grants_for("*", tighter);
-    ASSERT_TRUE(gateway_->reload(rules_).ok());
+    grant(tighter);
     EXPECT_EQ(gateway_->transfers(), 0U);
     EXPECT_TRUE(run_until({peer.get()}, [&] { return peer->is_over(); }));
     EXPECT_EQ(peer->error, "peer_lost");
@@ -151,9 +142,7 @@ TEST_F(GatewayTest, X14NewCertificateIsShownToThoseWhoDialAfterTheReload) {
   test::write_files(sites_.folder, "serving", sites_.authority.certificate, renewed);
   ASSERT_TRUE(gateway_->reload(rules_).ok());
   EXPECT_NE(gateway_->own_certificate().fingerprint, before);
-  const auto peer = dial();
-  peer->greet();
-  ASSERT_TRUE(is_greeted(*peer));
+  const auto peer = dial_greeted();
   EXPECT_EQ(peer->certificate().fingerprint, gateway_->own_certificate().fingerprint);
 }
 

@@ -45,9 +45,7 @@ TEST_F(GatewayTest, NoticesOfPhasesGoBothWaysAndOnlyToTheirSite) {
 
 TEST_F(GatewayTest, ASlotGivenTwiceEndsTheSession) {
   root_.write("file", "content");
-  const auto peer = dial();
-  peer->greet();
-  ASSERT_TRUE(is_greeted(*peer));
+  const auto peer = dial_greeted();
   for (int i = 0; i < 2; ++i) {
     messages::OpenTransfer pull = request(messages::Direction::kPull);
     pull.sink = messages::SinkStart{SlotId(5), 2 * kCreditUnit};
@@ -106,9 +104,7 @@ TEST_F(GatewayTest, FlowsThatCannotOpenComeBackForOthers) {
 
 TEST_F(GatewayTest, AFloodOfRequestsIsReadNoFasterThanTheWorkersWork) {
   for (int i = 0; i < 2'000; ++i) root_.write("f" + std::to_string(i), "");
-  const auto peer = dial();
-  peer->greet();
-  ASSERT_TRUE(is_greeted(*peer));
+  const auto peer = dial_greeted();
   for (int i = 0; i < 3'000; ++i) {
     messages::OpenTransfer list = request(messages::Direction::kList);
     peer->say(list);
@@ -127,9 +123,7 @@ class RemoveTest : public GatewayTest {
                                  {GrantOp::kRead, GrantOp::kList, GrantOp::kDelete}, {}, "test"}});
     EXPECT_TRUE(gateway_->reload(rules_).ok());
     publish("run/step-1");
-    peer_ = dial();
-    peer_->greet();
-    EXPECT_TRUE(is_greeted(*peer_));
+    peer_ = dial_greeted();
   }
   // As a sink leaves it there.
   void publish(const std::string& place) {
@@ -180,9 +174,7 @@ TEST_F(RemoveTest, WhatATrackerNamesStays) {
 }
 
 TEST_F(RemoveTest, WhatSomebodyReadsStaysUntilTheyAreThrough) {
-  const auto reader = dial();
-  reader->greet();
-  ASSERT_TRUE(is_greeted(*reader));
+  const auto reader = dial_greeted();
   messages::OpenTransfer pull = request(messages::Direction::kPull);
   pull.name = ObjectName::from_text("run/step-1").value();
   pull.sink = messages::SinkStart{SlotId(5), 0};
@@ -196,8 +188,7 @@ TEST_F(RemoveTest, WhatSomebodyReadsStaysUntilTheyAreThrough) {
 }
 
 TEST_F(RemoveTest, WithoutTheGrantToDeleteNothingGoes) {
-  rules_.grants = grants_for("*");
-  ASSERT_TRUE(gateway_->reload(rules_).ok());
+  grant({});
   EXPECT_EQ(removed("run/step-1"), "denied");
   EXPECT_TRUE(root_.exists("run/step-1/a"));
 }
@@ -208,11 +199,8 @@ TEST_F(GatewayTest, PullBeyondTheGrantEndsBeforeItsPageIsSent) {
   root_.write("tree/a", std::string(600, 'x'));
   root_.write("tree/b", std::string(600, 'x'));
   for (const GrantLimits& limits : {GrantLimits{.bytes_max = 1000_B}, GrantLimits{.files_max = 2}}) {
-    rules_.grants = grants_for("*", limits);
-    ASSERT_TRUE(gateway_->reload(rules_).ok());
-    const auto peer = dial();
-    peer->greet();
-    ASSERT_TRUE(is_greeted(*peer));
+    grant(limits);
+    const auto peer = dial_greeted();
     messages::OpenTransfer pull = request(messages::Direction::kPull);
     pull.sink = messages::SinkStart{SlotId(5), 2 * kCreditUnit};
     peer->say(pull);
@@ -220,21 +208,15 @@ TEST_F(GatewayTest, PullBeyondTheGrantEndsBeforeItsPageIsSent) {
     EXPECT_EQ(peer->error, "limit_exceeded");
     EXPECT_FALSE(peer->heard(MessageType::kManifestPage));
   }
-  rules_.grants = grants_for("*", {.bytes_max = 1200_B, .files_max = 10});
-  ASSERT_TRUE(gateway_->reload(rules_).ok());
+  grant({.bytes_max = 1200_B, .files_max = 10});
   expect_serves_others();
 }
 
 TEST_F(GatewayTest, PushBeyondTheGrantEndsAtItsPage) {
   for (const GrantLimits& limits : {GrantLimits{.bytes_max = 1000_B}, GrantLimits{.files_max = 1}}) {
-    rules_.grants = grants_for("*", limits);
-    ASSERT_TRUE(gateway_->reload(rules_).ok());
-    const auto peer = dial();
-    peer->greet();
-    ASSERT_TRUE(is_greeted(*peer));
-    messages::OpenTransfer push = request(messages::Direction::kPush);
-    push.name = ObjectName::from_text("new").value();
-    peer->say(push);
+    grant(limits);
+    const auto peer = dial_greeted();
+    const messages::OpenTransfer push = ask_for_push(*peer);
     ManifestEntry top, file;
     top.type = EntryType::kDirectory;
     file.number = ObjectId(1);
@@ -252,12 +234,8 @@ TEST_F(GatewayTest, S15NothingIsWrittenWhereTheRootIsNoMore) {
   const std::filesystem::path away = root_.path().string() + "-away";
   std::filesystem::rename(root_.path(), away);
   std::filesystem::create_directory(root_.path());
-  const auto peer = dial();
-  peer->greet();
-  EXPECT_TRUE(is_greeted(*peer));
-  messages::OpenTransfer push = request(messages::Direction::kPush);
-  push.name = ObjectName::from_text("new").value();
-  peer->say(push);
+  const auto peer = dial_greeted();
+  ask_for_push(*peer);
   EXPECT_TRUE(run_until({peer.get()}, [&] { return !peer->error.empty(); }));
   EXPECT_EQ(peer->error, "dest_unmounted");
   EXPECT_TRUE(std::filesystem::is_empty(root_.path()));
@@ -268,8 +246,7 @@ TEST_F(GatewayTest, S15NothingIsWrittenWhereTheRootIsNoMore) {
 }
 
 TEST_F(GatewayTest, X06FlowsBeyondTheGrantAreNotOpened) {
-  rules_.grants = grants_for("*", {.flows_max = 2});
-  ASSERT_TRUE(gateway_->reload(rules_).ok());
+  grant({.flows_max = 2});
   const auto peer = dial();
   peer->greet({{}, 9}, 8);
   ASSERT_TRUE(is_greeted(*peer));
@@ -291,9 +268,7 @@ class SigningTest : public GatewayTest {
 
   // Pulls the tree, and claims to have files with these hashes there, so that nothing has to cross.
   messages::TransferRoot root_for(std::vector<Hash128> hashes, const std::function<void()>& meanwhile = [] {}) {
-    const auto peer = dial();
-    peer->greet();
-    EXPECT_TRUE(is_greeted(*peer));
+    const auto peer = dial_greeted();
     messages::OpenTransfer pull = request(messages::Direction::kPull);
     pull.name = ObjectName::from_text("tree").value();
     pull.sink = messages::SinkStart{SlotId(5), 2 * kCreditUnit};

@@ -1,30 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "session/replicas.h"
 
+#include "support/manifest_entries.h"
+
 #include <gtest/gtest.h>
 
 namespace tideway::session {
 namespace {
 
-ManifestEntry entry(uint32_t number, uint32_t parent, std::string name, EntryType type) {
-  ManifestEntry one;
-  one.number = ObjectId(number);
-  one.parent = ObjectId(parent);
-  one.name = std::move(name);
-  one.type = type;
-  return one;
-}
+using test::entry_of;
 
 TEST(Replicas, AreDirectoriesThatWerePublishedAndFilesWithAStep) {
   ReplicaList list("wisconsin:ckpt/runs");
-  EXPECT_TRUE(list.add(entry(0, 0, "", EntryType::kDirectory)).ok());
-  EXPECT_TRUE(list.add(entry(1, 0, "latest", EntryType::kFile)).ok());
-  EXPECT_TRUE(list.add(entry(2, 0, "step-10", EntryType::kDirectory)).ok());
-  EXPECT_TRUE(list.add(entry(3, 2, ".tideway-manifest", EntryType::kFile)).ok());
-  EXPECT_TRUE(list.add(entry(4, 2, "shard", EntryType::kFile)).ok());
-  EXPECT_TRUE(list.add(entry(5, 0, "step-20", EntryType::kDirectory)).ok());
-  EXPECT_TRUE(list.add(entry(6, 5, "shard", EntryType::kFile)).ok());  // somebody copies it by other means
-  EXPECT_TRUE(list.add(entry(7, 0, "step=30.ckpt", EntryType::kFile)).ok());
+  EXPECT_TRUE(list.add(entry_of(0, 0, "", EntryType::kDirectory)).ok());
+  EXPECT_TRUE(list.add(entry_of(1, 0, "latest", EntryType::kFile)).ok());
+  EXPECT_TRUE(list.add(entry_of(2, 0, "step-10", EntryType::kDirectory)).ok());
+  EXPECT_TRUE(list.add(entry_of(3, 2, ".tideway-manifest", EntryType::kFile)).ok());
+  EXPECT_TRUE(list.add(entry_of(4, 2, "shard", EntryType::kFile)).ok());
+  EXPECT_TRUE(list.add(entry_of(5, 0, "step-20", EntryType::kDirectory)).ok());
+  EXPECT_TRUE(list.add(entry_of(6, 5, "shard", EntryType::kFile)).ok());  // somebody copies it by other means
+  EXPECT_TRUE(list.add(entry_of(7, 0, "step=30.ckpt", EntryType::kFile)).ok());
   const std::vector<Replica> expected{{"wisconsin:ckpt/runs/step-10", 10}, {"wisconsin:ckpt/runs/step=30.ckpt", 30}};
   EXPECT_EQ(list.replicas(), expected);
 }
@@ -35,15 +30,15 @@ TEST(Replicas, SayHowMuchTheyAreUnlessItLiesDeeperThanIsListed) {
     one.size = size;
     return one;
   };
-  EXPECT_TRUE(list.add(entry(0, 0, "", EntryType::kDirectory)).ok());
-  EXPECT_TRUE(list.add(entry(1, 0, "step-1", EntryType::kDirectory)).ok());
-  EXPECT_TRUE(list.add(sized(entry(2, 1, ".tideway-manifest", EntryType::kFile), 5_B)).ok());
-  EXPECT_TRUE(list.add(sized(entry(3, 1, "a", EntryType::kFile), 10_B)).ok());
-  EXPECT_TRUE(list.add(sized(entry(4, 1, "b", EntryType::kFile), 20_B)).ok());
-  EXPECT_TRUE(list.add(entry(5, 0, "step-2", EntryType::kDirectory)).ok());
-  EXPECT_TRUE(list.add(sized(entry(6, 5, ".tideway-manifest", EntryType::kFile), 5_B)).ok());
-  EXPECT_TRUE(list.add(entry(7, 5, "deeper", EntryType::kDirectory)).ok());
-  EXPECT_TRUE(list.add(sized(entry(8, 5, "z", EntryType::kFile), 10_B)).ok());
+  EXPECT_TRUE(list.add(entry_of(0, 0, "", EntryType::kDirectory)).ok());
+  EXPECT_TRUE(list.add(entry_of(1, 0, "step-1", EntryType::kDirectory)).ok());
+  EXPECT_TRUE(list.add(sized(entry_of(2, 1, ".tideway-manifest", EntryType::kFile), 5_B)).ok());
+  EXPECT_TRUE(list.add(sized(entry_of(3, 1, "a", EntryType::kFile), 10_B)).ok());
+  EXPECT_TRUE(list.add(sized(entry_of(4, 1, "b", EntryType::kFile), 20_B)).ok());
+  EXPECT_TRUE(list.add(entry_of(5, 0, "step-2", EntryType::kDirectory)).ok());
+  EXPECT_TRUE(list.add(sized(entry_of(6, 5, ".tideway-manifest", EntryType::kFile), 5_B)).ok());
+  EXPECT_TRUE(list.add(entry_of(7, 5, "deeper", EntryType::kDirectory)).ok());
+  EXPECT_TRUE(list.add(sized(entry_of(8, 5, "z", EntryType::kFile), 10_B)).ok());
   const std::vector<Replica> found = list.replicas();
   ASSERT_EQ(found.size(), 2u);
   EXPECT_EQ(found[0].bytes, 30_B);
@@ -52,8 +47,8 @@ TEST(Replicas, SayHowMuchTheyAreUnlessItLiesDeeperThanIsListed) {
 
 TEST(Replicas, X08NoPeerMakesUsRememberWithoutEnd) {
   ReplicaList list("a:r");
-  for (uint32_t number = 1; number <= kReplicaChildrenMax; ++number) ASSERT_TRUE(list.add(entry(number, 0, "step-" + std::to_string(number), EntryType::kFile)).ok());
-  const Status status = list.add(entry(kReplicaChildrenMax + 1, 0, "one more", EntryType::kFile));
+  for (uint32_t number = 1; number <= kReplicaChildrenMax; ++number) ASSERT_TRUE(list.add(entry_of(number, 0, "step-" + std::to_string(number), EntryType::kFile)).ok());
+  const Status status = list.add(entry_of(kReplicaChildrenMax + 1, 0, "one more", EntryType::kFile));
   ASSERT_FALSE(status.ok());
   EXPECT_EQ(status.error().fault, Fault::kLimitExceeded);
   EXPECT_EQ(list.replicas().size(), kReplicaChildrenMax);

@@ -12,8 +12,6 @@
 
 #include <poll.h>
 
-#include <array>
-
 namespace tideway::session {
 namespace {
 

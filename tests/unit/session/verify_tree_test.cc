@@ -5,6 +5,7 @@
 #include "digest/tree_hasher.h"
 #include "messages/manifest_page.h"
 #include "storage/publish.h"
+#include "support/manifest_entries.h"
 #include "support/temp_root.h"
 
 #include <gtest/gtest.h>
@@ -28,6 +29,7 @@ Result<std::vector<ManifestEntry>> read_page(std::span<const std::byte> bytes) {
 class VerifyTreeTest : public testing::Test {
  protected:
   enum class Sent : uint8_t { kYes, kKept };
+  static constexpr int64_t kWholeSecond = 1'700'000'000'000'000'000;
   void begin(unsigned char id = 1) {
     TransferId transfer{};
     transfer[0] = std::byte{id};
@@ -40,13 +42,9 @@ class VerifyTreeTest : public testing::Test {
     leaves_ = 0;
   }
   ObjectId add(uint32_t parent, std::string name, EntryType type, uint32_t mode, Bytes size = {}) {
-    ManifestEntry entry;
-    entry.number = ObjectId(entries_++);
-    entry.parent = ObjectId(parent);
-    entry.name = std::move(name);
-    entry.type = type;
+    ManifestEntry entry = test::entry_of(entries_++, parent, std::move(name), type);
     entry.mode = mode;
-    entry.mtime_ns = 1'700'000'000'000'000'000;
+    entry.mtime_ns = kWholeSecond;
     entry.size = size;
     EXPECT_TRUE(tree_.add(entry).ok());
     pages_->add(entry);
@@ -70,7 +68,7 @@ class VerifyTreeTest : public testing::Test {
     const auto made = staging_->create_object(id).value();
     EXPECT_EQ(storage::write_all(made.get(), 0, bytes), 0);
     EXPECT_EQ(::fchmod(made.get(), 0640 & modes_), 0);
-    EXPECT_EQ(storage::set_times(made.get(), 1'700'000'000'000'000'000), 0);
+    EXPECT_EQ(storage::set_times(made.get(), kWholeSecond), 0);
   }
   void publish(std::string_view to) {
     const std::string page = messages::serialize(pages_->take());
@@ -263,9 +261,7 @@ TEST_F(VerifyTreeTest, ASizeThatTheHashesDoNotCoverIsDamageAndNoAllocation) {
   begin();
   dir(0, "");
   file(0, "f", "content");
-  ManifestEntry huge;
-  huge.number = ObjectId(entries_++);
-  huge.name = "g";
+  ManifestEntry huge = test::entry_of(entries_++, 0, "g");
   huge.size = Bytes(messages::kFileSizeMax);
   ASSERT_TRUE(tree_.add(huge).ok());
   pages_->add(huge);

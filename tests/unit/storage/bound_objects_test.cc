@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storage/bound_objects.h"
 
+#include "support/manifest_entries.h"
+
 #include <gtest/gtest.h>
 
 namespace tideway::storage {
 namespace {
 
 ManifestEntry entry(uint32_t number, uint32_t parent, std::string name, EntryType type) {
-  ManifestEntry made;
-  made.number = ObjectId(number);
-  made.parent = ObjectId(parent);
-  made.name = std::move(name);
-  made.type = type;
+  ManifestEntry made = test::entry_of(number, parent, std::move(name), type);
   if (type == EntryType::kFile) made.size = 1_B;
   return made;
 }

@@ -4,6 +4,7 @@
 #include "storage/registry.h"
 #include "support/as_nobody.h"
 #include "support/faulty_queue.h"
+#include "support/manifest_entries.h"
 #include "support/page_codec.h"
 #include "support/temp_root.h"
 
@@ -34,13 +35,9 @@ class FileSinkTest : public testing::TestWithParam<IoQueueMode> {
     add(0, 0, "", EntryType::kDirectory, 0);
   }
   void add(uint32_t number, uint32_t parent, std::string name, EntryType type, uint64_t size) {
-    ManifestEntry entry;
-    entry.number = ObjectId(number);
-    entry.parent = ObjectId(parent);
-    entry.name = std::move(name);
-    entry.type = type;
+    ManifestEntry entry = test::entry_of(number, parent, std::move(name), type);
     entry.size = Bytes(size);
-    entry.mode = type == EntryType::kDirectory ? 0755 : file_mode_;
+    if (type != EntryType::kDirectory) entry.mode = file_mode_;
     entry.mtime_ns = 1'600'000'000'000'000'007;
     entry.first_leaf = leaves_;
     leaves_ += leaf_count(entry.size);
@@ -338,16 +335,12 @@ TEST_P(FileSinkTest, WhatStandsAtTheDestinationIsRecognised) {
   root_.write("copy/other", "123");
   root_.make_dir("copy/dir");
   root_.link("copy/link", "same");
-  const timespec times[2] = {{1'600'000'000, 7}, {1'600'000'000, 7}};
+  const timespec times[2] = {{1'700'000'000, 123'456'789}, {1'700'000'000, 123'456'789}};
   ASSERT_EQ(::utimensat(-1, (root_ / "copy/same").c_str(), times, 0), 0);
   start();
   const auto probe = [&](std::string name, EntryType type, std::string target) {
-    ManifestEntry entry;
-    entry.number = ObjectId(1);
-    entry.name = std::move(name);
-    entry.type = type;
+    ManifestEntry entry = test::entry_of(1, 0, std::move(name), type);
     entry.size = type == EntryType::kFile ? 2_B : Bytes();
-    entry.mtime_ns = 1'600'000'000'000'000'007;
     entry.link_target = std::move(target);
     return sink_->probe_existing(entry).value();
   };

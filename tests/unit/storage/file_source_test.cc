@@ -15,9 +15,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstdlib>
-#include <thread>
 
 namespace tideway::storage {
 namespace {

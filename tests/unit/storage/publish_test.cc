@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <set>
 
 namespace tideway::storage {
 namespace {

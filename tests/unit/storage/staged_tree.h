@@ -4,6 +4,7 @@
 #pragma once
 #include "storage/publish.h"
 
+#include "support/manifest_entries.h"
 #include "support/page_codec.h"
 #include "support/temp_root.h"
 
@@ -32,16 +33,11 @@ class PublishTest : public testing::Test {
     staging_.emplace(Staging::create(root, id).value());
   }
   ManifestEntry& add(uint32_t parent, std::string name, EntryType type, uint32_t mode = 0755) {
-    ManifestEntry entry;
-    entry.number = ObjectId(static_cast<uint32_t>(entries_.size()));
-    entry.parent = ObjectId(parent);
-    entry.name = std::move(name);
-    entry.type = type;
+    ManifestEntry& entry = entries_.emplace_back(test::entry_of(static_cast<uint32_t>(entries_.size()), parent, std::move(name), type));
     entry.mode = mode;
     entry.mtime_ns = 1'500'000'000'000'000'009;
     entry.first_leaf = leaves_;
-    entries_.push_back(std::move(entry));
-    return entries_.back();
+    return entry;
   }
   void dir(uint32_t parent, std::string name, uint32_t mode = 0755) { add(parent, std::move(name), EntryType::kDirectory, mode); }
   void link(uint32_t parent, std::string name, std::string target) {

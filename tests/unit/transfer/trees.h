@@ -4,6 +4,7 @@
 #pragma once
 #include "digest/tree_hasher.h"
 #include "messages/transfer_messages.h"
+#include "support/manifest_entries.h"
 #include "transfer/block_builder.h"
 
 #include <gtest/gtest.h>
@@ -45,14 +46,9 @@ struct Tree {
   ObjectId file(Bytes size) { return put(EntryType::kFile, next_name(), size); }
   ObjectId directory() { return put(EntryType::kDirectory, next_name()); }
   ObjectId put(EntryType type, std::string name, Bytes size = {}) {
-    ManifestEntry entry;
-    entry.number = ObjectId(static_cast<uint32_t>(entries.size()));
-    entry.name = std::move(name);
-    entry.type = type;
+    ManifestEntry& entry = entries.emplace_back(test::entry_of(static_cast<uint32_t>(entries.size()), 0, std::move(name), type));
     entry.size = size;
-    entry.mode = 0644;
-    entries.push_back(std::move(entry));
-    return entries.back().number;
+    return entry.number;
   }
   std::string next_name() const {
     std::string digits = std::to_string(entries.size());
