@@ -57,10 +57,13 @@ Status DurableLog::replay() {
     good += replayed;
     is_whole = replayed > 0 && replayed == some.size();
   }
-  if (good < staging_->ledger().size())
-    log::warning("ledger_cut", "transfer=" + storage::to_hex(staging_->id()) + " bytes=" + std::to_string(staging_->ledger().size()) +
-                                   " good=" + std::to_string(good) + " why=\"what follows is damaged, and is sent again\"");
-  return staging_->ledger().cut(good);
+  if (good == staging_->ledger().size()) return success();
+  log::warning("ledger_cut", "transfer=" + storage::to_hex(staging_->id()) + " bytes=" + std::to_string(staging_->ledger().size()) +
+                                 " good=" + std::to_string(good) + " why=\"what follows is damaged, and is sent again; the rest is hashed again\"");
+  if (Status status = staging_->ledger().cut(good); !status.ok()) return status;
+  // What stood there may have taken back some of what stands before it, so all of that is doubtful, and for whoever comes when we die, too.
+  ledger_.write(transfer::LedgerOpened{ledger_.lease_epoch()});
+  return staging_->ledger().append(ledger_.take_unwritten());
 }
 
 Status DurableLog::begin(const messages::TransferOptions& options) {

@@ -14,7 +14,8 @@
 // its size, mode and times: an object whose leaves are all here is finished, too.
 //
 // What was recorded before the host was started anew is doubtful: the device may have lost what it said to have, or a host that
-// crashed may have damaged it. It counts, and whoever wants to rely on it reads it again first and records it once more.
+// crashed may have damaged it. It counts, and whoever wants to rely on it reads it again first and records it once more. So is what
+// stands before a damaged record, which may have been one that takes it back: then an `opened` of no host follows.
 //
 // A ledger that has grown is compacted: another one that says the same takes its place as a whole, so that its length
 // depends on how many ranges there are and not on how often there was news. It is, when it is twice as long as it was behind the
