@@ -179,6 +179,27 @@ TEST_F(DiskCalls, APinIsThereWholeOrNotAtAll) {
   EXPECT_LT(at, kDiskCallsMax);
 }
 
+TEST_F(DiskCalls, APinThatWasSyncedOutlivesALossOfPowerWhateverItsSourceDoes) {
+  const std::string large(storage::kCopiedMax.count() + 1, 'x');
+  for (const int small_files : {1, 100}) {  // each synced by itself, and with all else
+    bench_.clear();
+    fs::remove_all(bench_.disk().parent_path() / "after");
+    const fs::path step = bench_.disk() / "step-1", pin = bench_.disk().parent_path() / "after/.tideway/pins/a";
+    fs::create_directories(step / "sub");
+    std::ofstream(step / "shard") << large;
+    for (int i = 0; i < small_files; ++i) std::ofstream(step / "sub" / std::to_string(i)) << "marker";
+    const auto dir = opened(bench_.disk());
+    ASSERT_TRUE(storage::make_request_dirs(dir, std::nullopt).ok());
+    SimDisk disk(bench_.disk());
+    ASSERT_TRUE(storage::make_pin(dir, kStep, "a").ok());
+    ASSERT_TRUE(storage::sync_pin(dir, "a").ok());
+    disk.cut_power();
+    disk.lay_out(bench_.disk().parent_path() / "after", Loss::kUnsynced);
+    EXPECT_EQ(text_of(pin / "shard"), large) << small_files;
+    for (int i = 0; i < small_files; ++i) EXPECT_EQ(text_of(pin / "sub" / std::to_string(i)), "marker") << i << " of " << small_files;
+  }
+}
+
 TEST_F(DiskCalls, WhatWasPublishedIsRemovedAtOnceOrIsThereWhole) {
   bench_.put("a", 9000, 1);
   bench_.put("dir/b", 100, 2);
