@@ -332,6 +332,7 @@ void JobRunner::finish(Place place, Time now, job::WallTime wall) {
       job.bytes_durable = outcome.bytes;
       return job::publish(job, wall, outcome);
     });
+    if (tell_published_) tell_published_(*table_.find(running.id));
     return log::info("job_published", "job=" + running.id + " peer=" + running.peer + " bytes=" + std::to_string(outcome.bytes.count()));
   }
   if (goes_on) return requeue(running.id, wall);  // over the other carrier at once

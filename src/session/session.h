@@ -200,6 +200,7 @@ class Session {
   void on_sink_ready(const engine::SinkReady& ready);
   void on_slot_opened(const engine::SlotOpened& opened);
   void on_done(engine::TransferDone& done);
+  void tell_outcomes();
   void give_up(engine::TransferHandle handle, const Error& why);
   void set_ceiling();
   void open_slot(Transfer& transfer, engine::OpenSlot::Role role, uint64_t credit);
@@ -208,7 +209,9 @@ class Session {
   void fail(const Error& why);
   void audit_session(std::string_view event, const Error* why) const;
   void audit_decision(const Decision& decision, const messages::OpenTransfer& request, const ObjectName& name, GrantOp op) const;
-  void audit_transfer(std::string_view event, const Transfer& transfer, AuditEvent::Care care = AuditEvent::Care::kWritten) const;
+  void audit_transfer(std::string_view event, const Transfer& transfer) const;
+  std::weak_ptr<const void> audit_change(std::string_view event, const Transfer& transfer) const;
+  AuditEvent about(std::string_view event, const Transfer& transfer, AuditEvent::Care care) const;
   bool has_outlived_certificate(crypto::UnixTime wall) const { return their_hello_ && wall > channel_->peer().not_after; }
   void withdraw(const Error& why);
   void end_with_certificate();

@@ -108,6 +108,7 @@ tideway jobs cancel "$job" > /dev/null
 tideway jobs cancel "$job" > /dev/null
 [ "$(state "$job")" = cancelled ] || fail "the job is $(state "$job")"; pass
 absent "$there/cancelled"
+notes "\"event\":\"job_published\",\"uid\":$(id -u),"
 notes "\"event\":\"job_submitted\",\"uid\":$(id -u),\"job\":\"$job\",\"source\":\"data:tree\",\"sources\":1,\"destination\":\"wisconsin:data/cancelled\""
 notes "\"event\":\"job_cancelled\",\"uid\":$(id -u),\"job\":\"$job\""
 [ "$(grep -c "job_cancelled.*$job" "$work/atlanta/state/audit.jsonl")" -eq 1 ] || fail "it was cancelled once"; pass
