@@ -436,11 +436,11 @@ http::Response Api::roots() {
   return ok(api::to_json(states));
 }
 
-std::map<std::string, RootRoom::Look> Api::looks() const {
-  std::map<std::string, RootRoom::Look> looks;
+std::map<std::string, RootRoom::Work> Api::work_at_roots() const {
+  std::map<std::string, RootRoom::Work> work;
   for (const session::RootConfig& root : config_.roots)
-    if (auto dir = parts_.gateway.roots().find(root.name, storage::Side::kDestination)) looks[root.name] = RootRoom::look_at(dir);
-  return looks;
+    if (auto dir = parts_.gateway.roots().find(root.name, storage::Side::kDestination)) work[root.name] = RootRoom::work_at(root.name, dir, parts_.gateway.staging_ttl());
+  return work;
 }
 
 http::Response Api::health() const {
