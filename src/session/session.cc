@@ -232,6 +232,8 @@ void Session::poll(Time now, crypto::UnixTime wall) {
   now_ = now;
   if (is_over() || channel_->state() == ChannelState::kData) return;
   if (has_outlived_certificate(wall)) return end_with_certificate();
+  if (is_to_be_judged(now))
+    if (Status status = channel_->judge_peer_again(around_.tls, wall); !status.ok()) return end_as_refused(status.error());
   greet(now);
   read_messages();
   if (is_over()) return;

@@ -67,6 +67,7 @@ struct Surroundings {
 };
 
 inline constexpr Duration kKeepAliveAfter = std::chrono::seconds(3);
+inline constexpr Duration kJudgedEvery = std::chrono::hours(1);  // whether the peer's certificate would still pass
 inline constexpr Duration kSilenceMax = std::chrono::seconds(10);  // three keep-alives missed
 
 // Whether what a session sends makes room for trainings. What somebody waits for with idle machines insists.
@@ -215,6 +216,8 @@ class Session {
   bool has_outlived_certificate(crypto::UnixTime wall) const { return their_hello_ && wall > channel_->peer().not_after; }
   void withdraw(const Error& why);
   void end_with_certificate();
+  bool is_to_be_judged(Time now);
+  void end_as_refused(const Error& why);
   void send_back(const Error& why);
   void take_up(Transfer& transfer, const GrantLimits& limits);
   void let_go();
@@ -246,6 +249,7 @@ class Session {
   Time now_{};                        // of the last poll
   uint64_t keep_alives_ = 0;
   Time greeted_at_{}, listened_at_{};
+  Time judged_at_{};                  // the peer's certificate, last
   RateGuard rate_guard_;              // of what the peer pushes
   bool is_held_up_ = false;           // the workers are behind: no message is read
   bool is_draining_ = false;
