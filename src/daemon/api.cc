@@ -243,6 +243,7 @@ Result<JobTable::Submission> Api::read_submission(const Call& call) const {
   submission.peer = session::peer_of(request.value()).value();
   submission.transfer = session::id_of(request.value());
   submission.owner = call.caller.uid;
+  submission.groups = groups_of(call.caller);
   submission.spec = std::move(spec).value();
   return submission;
 }

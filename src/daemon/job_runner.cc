@@ -481,6 +481,15 @@ bool JobRunner::cancel(const job::JobId& id, Time now, job::WallTime wall) {
   return table_.find(id) != nullptr;
 }
 
+void JobRunner::refuse(const job::JobId& id, const Error& why, Time now, job::WallTime wall) {
+  settle(now, wall);
+  leave_gather(id, now);
+  if (const Place place = find(id); place != running_.end()) leave(place, now);
+  forget_retry(id);
+  if (table_.change(id, wall, [&](job::Job& job) { return job::fail(job, wall, why); }))
+    log::info("job_failed", "job=" + id + " code=" + std::string(why.name()) + " why=\"" + why.what + '"');
+}
+
 bool JobRunner::set_rate(const job::JobId& id, Rate rate, Time now, job::WallTime wall) {
   settle(now, wall);
   const bool changed = table_.change(id, wall, [&](job::Job& job) {

@@ -35,6 +35,8 @@ class JobRunner {
   bool pause(const job::JobId& id, Time now, job::WallTime wall);
   bool resume(const job::JobId& id, Time now, job::WallTime wall);
   bool cancel(const job::JobId& id, Time now, job::WallTime wall);
+  // It is not to go on, whatever it does: it fails with `why`.
+  void refuse(const job::JobId& id, const Error& why, Time now, job::WallTime wall);
   bool set_rate(const job::JobId& id, Rate rate, Time now, job::WallTime wall);
   struct Rank {  // nothing: as it is
     std::optional<job::Class> service;

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "crypto/random_bytes.h"
 #include "crypto/sha256.h"
+#include "daemon/job_request.h"
 #include "store/memory_job_store.h"
 #include "store/sqlite_job_store.h"
 
@@ -96,7 +97,20 @@ Status JobService::begin(JobServiceConfig config, session::Gateway& gateway, std
                                             LinkSources{&gateway, config.gates, config.phases, std::move(config.links)}, std::move(config.audit)}, grants_);
   if (!api.ok()) return std::move(api).error();
   api_ = std::move(api).value();
+  refuse_what_is_not_granted();
   return success();
+}
+
+// Jobs run with the rights of this gateway, for hours or again each day: who has lost the grant by which one was taken in has lost the job.
+void JobService::refuse_what_is_not_granted() {
+  std::vector<std::pair<job::JobId, Error>> refused;
+  for (const auto& [id, job] : table_.all()) {
+    if (job::is_over(job.state)) continue;
+    const auto request = request_of(job.spec, {gateway_.roots(), peers_});
+    if (!request.ok()) continue;  // of a peer that has gone: whoever starts it says so
+    if (Status status = grants_.allow_still(job, request.value()); !status.ok()) refused.emplace_back(id, std::move(status).error());
+  }
+  for (const auto& [id, why] : refused) runner_.refuse(id, why, read_clock(), read_wall_clock());
 }
 
 std::vector<int> JobService::wait_fds() const {
