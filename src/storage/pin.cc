@@ -2,6 +2,7 @@
 #include "storage/pin.h"
 
 #include "storage/scan.h"
+#include "storage/staging.h"
 
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -40,16 +41,13 @@ Status make_exactly(const RootedDir& root, const ObjectName& name, mode_t mode, 
 
 // 0 or an errno.
 int copy_bytes(int from, int to) {
-  std::array<char, kCopyPart> part;
-  while (true) {
-    const ssize_t count = ::read(from, part.data(), part.size());
+  std::array<std::byte, kCopyPart> part;
+  for (uint64_t at = 0;;) {
+    const ssize_t count = ::pread(from, part.data(), part.size(), static_cast<off_t>(at));
     if (count == 0) return 0;
     if (count < 0) return errno;
-    for (ssize_t done = 0; done < count;) {
-      const ssize_t wrote = ::write(to, part.data() + done, static_cast<size_t>(count - done));
-      if (wrote < 0) return errno;
-      done += wrote;
-    }
+    if (const int error = write_all(to, at, std::span(part).first(static_cast<size_t>(count))); error != 0) return error;
+    at += static_cast<uint64_t>(count);
   }
 }
 
