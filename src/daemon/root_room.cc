@@ -29,8 +29,9 @@ RootRoom::~RootRoom() {
   for (auto& [name, looker] : lookers_) {
     bool hangs = false;
     {
-      const std::scoped_lock lock(looker.root->mutex);
+      std::unique_lock lock(looker.root->mutex);
       looker.root->must_end = true;
+      looker.root->changed.wait_for(lock, kPatience, [&] { return !looker.root->is_asked && !looker.root->is_tidying; });
       hangs = looker.root->is_asked || looker.root->is_tidying;
     }
     looker.root->changed.notify_all();
@@ -57,6 +58,7 @@ void RootRoom::run(Root& root) {
     if (root.work.tidy) root.work.tidy();
     lock.lock();
     root.is_tidying = false;
+    root.changed.notify_all();
     tidies_at = std::chrono::steady_clock::now() + root.tidy_every;
   }
 }
