@@ -99,7 +99,7 @@ TEST_F(KeptList, S25ADamagedRecordThatTookLeavesBackDoesNotMakeThemCountAgain) {
     dying.fault = {.kind = DiskFault::Kind::kPowerCut, .at = at, .calls = DiskFault::Calls::kChanges};
     if (!bench_.run(dying).was_hit) break;
     const fs::path staged = fs::directory_iterator(bench_.disk() / ".tideway")->path(), a = staged / "data/00000/001";
-    if (!ends_with_void(staged / "ledger")) continue;
+    if (!ends_with_void(staged / "ledger") || fs::file_size(staged / "manifest") == 0) continue;  // before the list that is to be compared with
     std::ofstream(a, std::ios::binary | std::ios::trunc).close();
     fs::resize_file(a, 2 * kLeaf + 5000);
     std::fstream(staged / "ledger", std::ios::in | std::ios::out | std::ios::binary).seekp(-1, std::ios::end).put('!');
