@@ -40,6 +40,12 @@ Json to_object(const std::vector<job::SparePin>& spares) {
   return list;
 }
 
+void read_groups(Fields& fields, std::vector<uint32_t>& into) {
+  if (const Json* groups = fields.array("groups"))
+    for (const Json& group : *groups)
+      if (group.is_number_unsigned()) into.push_back(group.get<uint32_t>());
+}
+
 void read_spares(Fields& fields, std::vector<job::SparePin>& into) {
   const Json* list = fields.array("spares");
   if (list == nullptr) return;
@@ -51,9 +57,7 @@ void read_spares(Fields& fields, std::vector<job::SparePin>& into) {
     inner.read("request", spare.request);
     inner.read("owner", spare.owner);
     inner.read("gid", spare.gid);
-    if (const Json* groups = inner.array("groups"))
-      for (const Json& group : *groups)
-        if (group.is_number_unsigned()) spare.groups.push_back(group.get<uint32_t>());
+    read_groups(inner, spare.groups);
     inner.read("jobs", spare.jobs);
   }
 }
@@ -174,6 +178,7 @@ std::string to_record(const job::Job& job) {
   Json json = to_object(job);
   json["request"] = job.request;
   json["lease_epoch"] = job.lease_epoch;
+  if (!job.groups.empty()) json["groups"] = job.groups;
   if (!job.problems.empty()) json["problems"] = to_object(job.problems);
   if (!job.spares.empty()) json["spares"] = to_object(job.spares);
   return to_line(json);
@@ -207,6 +212,7 @@ Result<job::Job> read_job(const Json& json) {
   fields.read("started", job.started);
   fields.read("ended", job.ended);
   fields.read("lease_epoch", job.lease_epoch);
+  read_groups(fields, job.groups);
   fields.read("run_of", job.run_of);
   fields.read("runs", job.runs);
   fields.read("due", job.due);

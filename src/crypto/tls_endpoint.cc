@@ -202,9 +202,9 @@ Status TlsEndpoint::check_established() {
   return success();
 }
 
-Status TlsEndpoint::judge_peer_again(const TlsContext& rules) const {
+Status TlsEndpoint::judge_peer_again(const TlsContext& rules, std::optional<UnixTime> at) const {
   const TlsRole peer_role = SSL_is_server(ssl_.get()) == 1 ? TlsRole::kDialling : TlsRole::kAccepting;
-  const LooseChain chain{rules.handle_.get(), SSL_get0_peer_certificate(ssl_.get()), SSL_get_peer_cert_chain(ssl_.get()), peer_role, {}};
+  const LooseChain chain{rules.handle_.get(), SSL_get0_peer_certificate(ssl_.get()), SSL_get_peer_cert_chain(ssl_.get()), peer_role, at};
   TIDEWAY_CHECK(chain.leaf != nullptr);
   if (Status status = check_chain(chain, "the peer"); !status.ok()) return status;
   return judge_.judge_again(*rules.rules_);

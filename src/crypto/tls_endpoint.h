@@ -63,9 +63,9 @@ class TlsEndpoint {
   const Error& error() const { return *error_; }              // when kFailed
   const Certificate& peer() const { return *judge_.peer(); }  // when it was kUp once
   // Whether the peer would still pass, by the rules of another context: an authority that is trusted no more, a revoked
-  // certificate, an identity that is not allowed. Its dates do not count: the session looks at them by itself.
-  // Asked when kUp. Errors: auth_failed.
-  Status judge_peer_again(const TlsContext& rules) const;
+  // certificate, an identity that is not allowed. `at`: as a handshake at that time, dates of authorities and revocation lists
+  // included; else no date counts. Asked when kUp. Errors: auth_failed.
+  Status judge_peer_again(const TlsContext& rules, std::optional<UnixTime> at = {}) const;
   size_t output_size() const;
   size_t input_room() const;  // what feed() would take now
 

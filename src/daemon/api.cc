@@ -243,6 +243,7 @@ Result<JobTable::Submission> Api::read_submission(const Call& call) const {
   submission.peer = session::peer_of(request.value()).value();
   submission.transfer = session::id_of(request.value());
   submission.owner = call.caller.uid;
+  submission.groups = groups_of(call.caller);
   submission.spec = std::move(spec).value();
   return submission;
 }
@@ -436,11 +437,11 @@ http::Response Api::roots() {
   return ok(api::to_json(states));
 }
 
-std::map<std::string, RootRoom::Look> Api::looks() const {
-  std::map<std::string, RootRoom::Look> looks;
+std::map<std::string, RootRoom::Work> Api::work_at_roots() const {
+  std::map<std::string, RootRoom::Work> work;
   for (const session::RootConfig& root : config_.roots)
-    if (auto dir = parts_.gateway.roots().find(root.name, storage::Side::kDestination)) looks[root.name] = RootRoom::look_at(dir);
-  return looks;
+    if (auto dir = parts_.gateway.roots().find(root.name, storage::Side::kDestination)) work[root.name] = RootRoom::work_at(root.name, dir, parts_.gateway.staging_ttl());
+  return work;
 }
 
 http::Response Api::health() const {

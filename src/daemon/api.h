@@ -64,7 +64,7 @@ class Api {
 
  private:
   Api(ApiConfig config, ApiParts parts, const LocalGrants& grants)
-      : config_(std::move(config)), parts_(std::move(parts)), grants_(grants), feed_(parts_.table, parts_.runner), tide_(parts_.links, parts_.phases), room_(looks()) {}
+      : config_(std::move(config)), parts_(std::move(parts)), grants_(grants), feed_(parts_.table, parts_.runner), tide_(parts_.links, parts_.phases), room_(work_at_roots()) {}
   struct Call {
     const std::shared_ptr<http::Exchange>& exchange;
     const http::Caller& caller;
@@ -102,7 +102,7 @@ class Api {
   std::string held_by(const job::Job& job) const;
   std::map<std::pair<std::string, std::string>, uint64_t> held_jobs() const;  // of those that run, by peer and reason
   std::string view(const job::JobId& id) const;
-  std::map<std::string, RootRoom::Look> looks() const;  // one at each root
+  std::map<std::string, RootRoom::Work> work_at_roots() const;
 
   ApiConfig config_;
   ApiParts parts_;

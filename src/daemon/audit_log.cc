@@ -122,6 +122,8 @@ bool AuditLog::append_waiting() {
     report(status.error());
     return false;
   }
+  for (Dated& dated : unwritten_)
+    if (auto kept = dated.event.take_kept()) kept_.push_back(std::move(kept));
   unwritten_.clear();
   gap_ = 0;
   owes_sync_ = owes_sync_ || must_sync;
@@ -132,11 +134,18 @@ bool AuditLog::sync() {
   const Status status = file_.sync();
   owes_sync_ = !status.ok();
   const bool had_failed = std::exchange(has_failed_sync_, owes_sync_);
+  if (status.ok()) kept_.clear();
   if (status.ok()) return true;
   const Error& why = status.error();
   if (!had_failed) unwritten_.push_back({wall_time(), std::move(session::AuditEvent("sync_failed", session::AuditEvent::Care::kSynced).with("code", why.name()).with("why", why.what))});
   report(why);
   return false;
+}
+
+// Nobody waits for a disk that takes nothing.
+void AuditLog::let_go() {
+  kept_.clear();
+  for (Dated& dated : unwritten_) dated.event.take_kept().reset();
 }
 
 void AuditLog::reopen_file() {
@@ -155,6 +164,7 @@ void AuditLog::report(const Error& why) {
     log::error("audit_not_written", "code=" + std::string(why.name()) + " why=\"" + why.what + "\" next=\"" + why.next +
                                         "\" waiting=" + std::to_string(unwritten_.size()) + " lost=" + std::to_string(gap_));
   }
+  let_go();
 }
 
 }  // namespace tideway::daemon

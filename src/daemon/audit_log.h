@@ -18,6 +18,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace tideway::daemon {
 
@@ -47,9 +48,11 @@ class AuditLog {
   bool sync();            // the same
   void reopen_file();
   void report(const Error& why);
+  void let_go();
 
   AuditFile file_;
   std::deque<Dated> unwritten_;       // of the thread: taken from the queue, and refused by the disk so far
+  std::vector<std::shared_ptr<const void>> kept_;  // of events that are written, until a sync
   bool is_failing_ = false, owes_sync_ = false, owes_reopening_ = false;
   bool has_failed_sync_ = false;      // since the last good one
   std::chrono::steady_clock::time_point reported_{};

@@ -136,6 +136,7 @@ void Checkpoints::take_restore(const api::RestoreRequest& request, const http::C
   if (Status status = parts_.grants.allow(caller, copy.value()); !status.ok()) return answer(status.error());
   one.request = api::to_json(request);  // as it was asked for: what is found differs from one time to the next
   one.owner = caller.uid;
+  one.groups = groups_of(caller);
   one.peer = session::peer_of(copy.value()).value();
   one.transfer = session::id_of(copy.value());
   log::info("restore_from", "source=\"" + to_display(chosen.front().source) + "\" replicas=" + std::to_string(chosen.size()));

@@ -143,6 +143,7 @@ Result<std::vector<JobTable::Submission>> Checkpoints::read(const Submission& su
     JobTable::Submission one;
     one.request = api::to_json(spec);
     one.owner = submission.caller.uid;
+    one.groups = groups_of(submission.caller);
     one.peer = session::peer_of(request.value()).value();
     one.transfer = session::id_of(request.value());
     one.hold = job::Hold::kWanted;
@@ -395,6 +396,7 @@ void Checkpoints::submit_job(const InboxRequest& request, job::WallTime wall) {
   JobTable::Submission one;
   one.request = api::to_json(spec.value());
   one.owner = request.caller.uid;
+  one.groups = groups_of(request.caller);
   one.peer = session::peer_of(copy.value()).value();
   one.transfer = session::id_of(copy.value());
   one.spec = std::move(spec).value();
@@ -533,6 +535,7 @@ void Checkpoints::on_pointer(const PointerHeld& held, job::WallTime wall) {
   if (!request.ok()) return drop_unused_pin(unused);
   one.request = api::to_json(one.spec);
   one.owner = job->owner;
+  one.groups = job->groups;
   one.peer = job->peer;
   crypto::random_bytes(one.transfer);
   one.hold = job::Hold::kPinned;

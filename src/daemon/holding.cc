@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/holding.h"
 
+#include "base/log.h"
 #include "storage/pin.h"
 
 #include <algorithm>
@@ -79,12 +80,19 @@ HoldOutcome Holding::look_at_pin(Time now) {
   const auto assessed = checkpoint::assess({listing.value(), pieces}, order_.format, {checkpoint::Quiet::Source::kHook, {}, {}});
   if (!assessed.ok()) return assessed.error();
   if (const auto* why = std::get_if<Incomplete>(&assessed.value())) return wait(*why, now);
+  keep_pin();
   return Outcome(Held{job::Hold::kPinned, std::get<checkpoint::Complete>(assessed.value()).pointers, bytes_of(listing.value()), "", last_written(listing.value())});
 }
 
 Spot Holding::pinned(const checkpoint::Listing& listing) const {
   const ObjectName at = storage::pins_dir().child(order_.pin).value();
   return {*root_, listing.is_file() ? at.child(order_.name.last()).value() : at, order_.name};
+}
+
+// From here on the trainer may remove what it holds. A pin that could not be put on stable storage is sent from all the same: it is what there is.
+void Holding::keep_pin() const {
+  const Status synced = storage::sync_pin(*root_, order_.pin);
+  if (!synced.ok()) log::warning("pin_not_synced", "pin=" + to_display(order_.pin) + " why=\"" + synced.error().what + '"');
 }
 
 HoldOutcome Holding::hold(const checkpoint::Complete& complete, const checkpoint::Listing& listing) {
@@ -108,7 +116,10 @@ HoldOutcome Holding::pin(const checkpoint::Listing& listing) {
   const bool is_same = after.ok() && after.value() == listing;
   if (!made.ok() && is_same) return Outcome(Held{job::Hold::kInPlace, {}, {}, made.error().what, {}});
   const auto in_pin = made.ok() ? list_checkpoint(pinned(listing)) : Result<checkpoint::Listing>(made.error());
-  if (is_same && in_pin.ok() && in_pin.value() == listing) return Outcome(Held{});
+  if (is_same && in_pin.ok() && in_pin.value() == listing) {
+    keep_pin();
+    return Outcome(Held{});
+  }
   if (Status dropped = storage::drop_pin(*root_, order_.pin); !dropped.ok()) return std::move(dropped).error();
   if (!after.ok()) return after.error();
   return Outcome(Incomplete{"changing", "it changed while it was pinned"});

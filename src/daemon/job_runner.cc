@@ -332,6 +332,7 @@ void JobRunner::finish(Place place, Time now, job::WallTime wall) {
       job.bytes_durable = outcome.bytes;
       return job::publish(job, wall, outcome);
     });
+    if (tell_published_) tell_published_(*table_.find(running.id));
     return log::info("job_published", "job=" + running.id + " peer=" + running.peer + " bytes=" + std::to_string(outcome.bytes.count()));
   }
   if (goes_on) return requeue(running.id, wall);  // over the other carrier at once
@@ -478,6 +479,15 @@ bool JobRunner::cancel(const job::JobId& id, Time now, job::WallTime wall) {
   forget_retry(id);
   table_.change(id, wall, [&](job::Job& job) { return job::cancel(job, wall); });
   return table_.find(id) != nullptr;
+}
+
+void JobRunner::refuse(const job::JobId& id, const Error& why, Time now, job::WallTime wall) {
+  settle(now, wall);
+  leave_gather(id, now);
+  if (const Place place = find(id); place != running_.end()) leave(place, now);
+  forget_retry(id);
+  if (table_.change(id, wall, [&](job::Job& job) { return job::fail(job, wall, why); }))
+    log::info("job_failed", "job=" + id + " code=" + std::string(why.name()) + " why=\"" + why.what + '"');
 }
 
 bool JobRunner::set_rate(const job::JobId& id, Rate rate, Time now, job::WallTime wall) {

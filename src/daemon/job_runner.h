@@ -35,6 +35,8 @@ class JobRunner {
   bool pause(const job::JobId& id, Time now, job::WallTime wall);
   bool resume(const job::JobId& id, Time now, job::WallTime wall);
   bool cancel(const job::JobId& id, Time now, job::WallTime wall);
+  // It is not to go on, whatever it does: it fails with `why`.
+  void refuse(const job::JobId& id, const Error& why, Time now, job::WallTime wall);
   bool set_rate(const job::JobId& id, Rate rate, Time now, job::WallTime wall);
   struct Rank {  // nothing: as it is
     std::optional<job::Class> service;
@@ -55,6 +57,8 @@ class JobRunner {
   }
   // Of the time, that trainings leave the gate of the link to that peer open.
   void set_open_share(const std::string& peer, double share) { open_shares_[peer] = share; }
+  // Called with each job whose end is visible, there or here.
+  void on_published(std::function<void(const job::Job&)> tell) { tell_published_ = std::move(tell); }
   // From the next deal on. What set_ceiling() said is forgotten.
   void take_up(ShareRules rules);
   // What runs is left as it is, and queued, for whoever starts the gateway again.
@@ -154,6 +158,7 @@ class JobRunner {
   std::list<Gathering> gathering_;           // the same
   std::map<job::JobId, Time> retry_at_;      // of waiting jobs
   AwayPeers away_;
+  std::function<void(const job::Job&)> tell_published_;
   std::map<std::string, session::Session*> probes_;  // by peer that is away: a session that asks whether it is back
 };
 

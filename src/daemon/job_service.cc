@@ -4,6 +4,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "crypto/random_bytes.h"
+#include "crypto/sha256.h"
+#include "daemon/job_request.h"
 #include "store/memory_job_store.h"
 #include "store/sqlite_job_store.h"
 
@@ -30,6 +32,13 @@ Result<std::unique_ptr<store::JobStore>> open_store(const JobServiceConfig& conf
   auto opened = store::SqliteJobStore::open(config.state_dir + '/' + std::string(kStoreFile));
   if (!opened.ok()) return std::move(opened).error();
   return std::unique_ptr<store::JobStore>(std::move(opened).value());
+}
+
+// What a job brought here no peer's session tells of.
+session::AuditEvent published(const job::Job& job) {
+  session::AuditEvent line("job_published", session::AuditEvent::Care::kSynced);
+  line.with("uid", job.owner).with("job", job.id).with("peer", job.peer).with("destination", job.spec.destination).with("transfer", crypto::to_hex(job.transfer));
+  return std::move(line.with("entries", job.outcome->entries).with("bytes", job.outcome->bytes.count()).with("hash", "sha256:" + crypto::to_hex(job.outcome->root)));
 }
 
 // Nobody can speak of checkpoints where there is no API.
@@ -79,6 +88,7 @@ Result<std::unique_ptr<JobService>> JobService::start(JobServiceConfig config, s
 }
 
 Status JobService::begin(JobServiceConfig config, session::Gateway& gateway, std::function<Status()> reload) {
+  if (config.audit) runner_.on_published([audit = config.audit](const job::Job& job) { audit(published(job)); });
   intake_ = std::make_unique<Intake>(Intake::Parts{table_, *store_, config.audit});
   auto checkpoints = Checkpoints::start({gateway.roots(), peers_, table_, runner_, *intake_, grants_}, checkpoint_config(config, gateway), read_wall_clock());
   if (!checkpoints.ok()) return std::move(checkpoints).error();
@@ -87,7 +97,20 @@ Status JobService::begin(JobServiceConfig config, session::Gateway& gateway, std
                                             LinkSources{&gateway, config.gates, config.phases, std::move(config.links)}, std::move(config.audit)}, grants_);
   if (!api.ok()) return std::move(api).error();
   api_ = std::move(api).value();
+  refuse_what_is_not_granted();
   return success();
+}
+
+// Jobs run with the rights of this gateway, for hours or again each day: who has lost the grant by which one was taken in has lost the job.
+void JobService::refuse_what_is_not_granted() {
+  std::vector<std::pair<job::JobId, Error>> refused;
+  for (const auto& [id, job] : table_.all()) {
+    if (job::is_over(job.state)) continue;
+    const auto request = request_of(job.spec, {gateway_.roots(), peers_});
+    if (!request.ok()) continue;  // of a peer that has gone: whoever starts it says so
+    if (Status status = grants_.allow_still(job, request.value()); !status.ok()) refused.emplace_back(id, std::move(status).error());
+  }
+  for (const auto& [id, why] : refused) runner_.refuse(id, why, read_clock(), read_wall_clock());
 }
 
 std::vector<int> JobService::wait_fds() const {

@@ -41,6 +41,7 @@ class JobService {
     peers_.set_peers(std::move(rules.peers));
     runner_.take_up(std::move(rules.shares));
     grants_ = std::move(grants);
+    refuse_what_is_not_granted();
   }
   void reload_ended(const Status& status) { api_->reload_ended(status); }
 
@@ -53,6 +54,7 @@ class JobService {
  private:
   JobService(session::Gateway& gateway, JobServiceConfig& config, store::Contents contents);
   Status begin(JobServiceConfig config, session::Gateway& gateway, std::function<Status()> reload);
+  void refuse_what_is_not_granted();
   void write_changes() { store_->write(table_.take_changes()); }
 
   session::Gateway& gateway_;

@@ -149,6 +149,7 @@ Result<JobTable::Taken> JobTable::submit(Submission submission, job::WallTime no
   job.spec = std::move(submission.spec);
   job.request = std::move(submission.request);
   job.owner = submission.owner;
+  job.groups = std::move(submission.groups);
   job.peer = std::move(submission.peer);
   job.transfer = submission.transfer;
   job.hold = submission.hold;

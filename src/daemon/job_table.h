@@ -29,6 +29,7 @@ class JobTable {
     job::Spec spec;
     std::string request;  // see job::Job
     uint32_t owner = 0;
+    std::vector<uint32_t> groups;  // see job::Job
     std::string peer;
     TransferId transfer{};
     job::Hold hold = job::Hold::kNone;  // kWanted: it waits until take_hold()

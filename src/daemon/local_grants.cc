@@ -55,13 +55,14 @@ std::optional<std::string_view> LocalGrants::rule_for(const http::Caller& caller
   return found == rows_.end() ? std::nullopt : std::optional<std::string_view>(found->grant.rule);
 }
 
-Status LocalGrants::judge(const http::Caller& caller, const session::Address& address, session::GrantOp op) const {
-  const auto* local = std::get_if<session::LocalAddress>(&address);
+Status LocalGrants::judge(const http::Caller& caller, const Wanted& wanted, Told told) const {
+  const session::GrantOp op = wanted.op;
+  const auto* local = std::get_if<session::LocalAddress>(&wanted.address);
   if (local == nullptr) return success();
   const auto place = parse_root_place(local->path);
   if (!place.ok()) return place.error();
   const auto rule = rule_for(caller, place.value().root, place.value().name, op);
-  if (audit_) {
+  if (audit_ && (told == Told::kAll || !rule)) {
     session::AuditEvent line(rule ? "grant_allowed" : "grant_denied");
     line.with("uid", caller.uid).with("op", session::to_string(op)).with("root", place.value().root).with("path", place.value().name);
     audit_(std::move(line.with("rule", rule.value_or("no grant"))));
@@ -71,11 +72,21 @@ Status LocalGrants::judge(const http::Caller& caller, const session::Address& ad
                "ask its operator for a [[grant]] of local:user or local:group"};
 }
 
-Status LocalGrants::allow(const http::Caller& caller, const session::CopyRequest& request) const {
+Status LocalGrants::allow(const http::Caller& caller, const session::CopyRequest& request, Told told) const {
   for (const session::Address& source : request.sources)
-    if (Status status = judge(caller, source, session::GrantOp::kRead); !status.ok()) return status;
-  if (Status status = judge(caller, request.destination, session::GrantOp::kWrite); !status.ok()) return status;
-  return request.options.overwrite == messages::Overwrite::kNever ? success() : judge(caller, request.destination, session::GrantOp::kOverwrite);
+    if (Status status = judge(caller, {source, session::GrantOp::kRead}, told); !status.ok()) return status;
+  if (Status status = judge(caller, {request.destination, session::GrantOp::kWrite}, told); !status.ok()) return status;
+  return request.options.overwrite == messages::Overwrite::kNever ? success() : judge(caller, {request.destination, session::GrantOp::kOverwrite}, told);
+}
+
+Status LocalGrants::allow_still(const job::Job& job, const session::CopyRequest& request) const {
+  return job.groups.empty() ? success() : allow({job.owner, job.groups.front(), job.groups}, request, Told::kDenials);
+}
+
+std::vector<uint32_t> groups_of(const http::Caller& caller) {
+  std::vector<uint32_t> groups{caller.gid};
+  groups.insert(groups.end(), caller.groups.begin(), caller.groups.end());
+  return groups;
 }
 
 }  // namespace tideway::daemon

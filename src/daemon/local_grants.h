@@ -6,7 +6,7 @@
 // Thread: control.
 #pragma once
 #include "http/exchange.h"
-#include "job/spec.h"
+#include "job/job.h"
 #include "session/audit_event.h"
 #include "session/copy.h"
 #include "session/grants.h"
@@ -36,7 +36,10 @@ class LocalGrants {
   // The rule that allows it; nothing: none does.
   std::optional<std::string_view> rule_for(const http::Caller& caller, std::string_view root, const ObjectName& name, session::GrantOp op) const;
   // The side of a copy that lies here must be granted to whoever asks; the peer judges its own. Errors: denied, usage.
-  Status allow(const http::Caller& caller, const session::CopyRequest& request) const;
+  Status allow(const http::Caller& caller, const session::CopyRequest& request) const { return allow(caller, request, Told::kAll); }
+  // What was granted when its job was submitted, by rules that may have changed since; only a denial is written down. A job whose record has
+  // no groups is not judged.
+  Status allow_still(const job::Job& job, const session::CopyRequest& request) const;
   static bool is_privileged(const http::Caller& caller);
   // A restore passes the gate that trainings close, so the word alone could stop them. What POST /v1/restore brings back is one
   // by itself, for everybody. Errors: denied.
@@ -47,10 +50,19 @@ class LocalGrants {
     LocalGrant grant;
     uint32_t id = 0;
   };
-  Status judge(const http::Caller& caller, const session::Address& address, session::GrantOp op) const;
+  enum class Told : uint8_t { kAll, kDenials };
+  struct Wanted {
+    const session::Address& address;
+    session::GrantOp op;
+  };
+  Status allow(const http::Caller& caller, const session::CopyRequest& request, Told told) const;
+  Status judge(const http::Caller& caller, const Wanted& wanted, Told told) const;
 
   std::vector<Row> rows_;
   session::AuditSink audit_;
 };
+
+// Of its process, with its own one in front: what it was allowed by.
+std::vector<uint32_t> groups_of(const http::Caller& caller);
 
 }  // namespace tideway::daemon

@@ -8,17 +8,19 @@
 
 namespace tideway::daemon {
 
-RootRoom::Look RootRoom::look_at(const session::RootPtr& root) {
-  return [root] {
+RootRoom::Work RootRoom::work_at(const std::string& name, const session::RootPtr& root, Duration staging_ttl) {
+  const auto look = [root] {
     const auto free = root->free_space();
     return Seen{free.ok() ? free.value().count() : 0, storage::staged_bytes(*root).count()};
   };
+  return {look, [name, root, staging_ttl] { session::sweep_root(name, *root, staging_ttl); }};
 }
 
-RootRoom::RootRoom(std::map<std::string, Look> roots) {
-  for (auto& [name, look] : roots) {
+RootRoom::RootRoom(std::map<std::string, Work> roots, Duration tidy_every) {
+  for (auto& [name, work] : roots) {
     auto root = std::make_shared<Root>();
-    root->look = std::move(look);
+    root->work = std::move(work);
+    root->tidy_every = tidy_every;
     lookers_[name] = {root, std::thread([root] { run(*root); })};
   }
 }
@@ -27,9 +29,10 @@ RootRoom::~RootRoom() {
   for (auto& [name, looker] : lookers_) {
     bool hangs = false;
     {
-      const std::scoped_lock lock(looker.root->mutex);
+      std::unique_lock lock(looker.root->mutex);
       looker.root->must_end = true;
-      hangs = looker.root->is_asked;
+      looker.root->changed.wait_for(lock, kPatience, [&] { return !looker.root->is_asked && !looker.root->is_tidying; });
+      hangs = looker.root->is_asked || looker.root->is_tidying;
     }
     looker.root->changed.notify_all();
     if (hangs) looker.thread.detach();
@@ -39,15 +42,24 @@ RootRoom::~RootRoom() {
 
 void RootRoom::run(Root& root) {
   std::unique_lock lock(root.mutex);
-  while (true) {
-    root.changed.wait(lock, [&] { return root.is_asked || root.must_end; });
-    if (root.must_end) return;
+  for (auto tidies_at = std::chrono::steady_clock::now() + root.tidy_every; !root.must_end;) {
+    if (root.changed.wait_until(lock, tidies_at, [&] { return root.is_asked || root.must_end; })) {
+      if (root.must_end) return;
+      lock.unlock();
+      const Seen seen = root.work.look();
+      lock.lock();
+      root.seen = seen;
+      root.is_asked = false;
+      root.changed.notify_all();
+    }
+    if (root.must_end || std::chrono::steady_clock::now() < tidies_at) continue;
+    root.is_tidying = true;
     lock.unlock();
-    const Seen seen = root.look();
+    if (root.work.tidy) root.work.tidy();
     lock.lock();
-    root.seen = seen;
-    root.is_asked = false;
+    root.is_tidying = false;
     root.changed.notify_all();
+    tidies_at = std::chrono::steady_clock::now() + root.tidy_every;
   }
 }
 

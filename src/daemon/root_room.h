@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How much room there is below each root, and how much of it staging takes. A call to a disk that hangs does not come back, so each root
-// is looked at by a thread of its own, for whom nobody waits longer than a moment.
+// How much room there is below each root, and how much of it staging takes; and what is tidied there from time to time. A call to a disk that hangs
+// does not come back, so each root is looked at by a thread of its own, for whom nobody waits longer than a moment.
 // Thread: control; the looks on theirs.
 #pragma once
 #include "session/roots.h"
@@ -22,15 +22,20 @@ namespace tideway::daemon {
 class RootRoom {
  public:
   static constexpr Duration kPatience = std::chrono::milliseconds(200);
+  static constexpr Duration kTidyEvery = std::chrono::hours(1);  // what is to go has lain there for days
 
   struct Seen {
     uint64_t free = 0;    // bytes that an ordinary user may still write
     uint64_t staged = 0;  // bytes that are durable in staging
   };
-  using Look = std::function<Seen()>;
-  static Look look_at(const session::RootPtr& root);
+  struct Work {
+    std::function<Seen()> look;
+    std::function<void()> tidy = {};  // empty: nothing is to be done
+  };
+  // `name`: for the log. What nobody came back to for `staging_ttl` is tidied away.
+  static Work work_at(const std::string& name, const session::RootPtr& root, Duration staging_ttl);
 
-  explicit RootRoom(std::map<std::string, Look> roots);  // by name
+  explicit RootRoom(std::map<std::string, Work> roots, Duration tidy_every = kTidyEvery);  // by name
   ~RootRoom();  // a look that hangs is left to itself
   RootRoom(const RootRoom&) = delete;
   RootRoom& operator=(const RootRoom&) = delete;
@@ -40,11 +45,12 @@ class RootRoom {
 
  private:
   struct Root {
-    Look look;
+    Work work;
+    Duration tidy_every{};
     std::mutex mutex;
     std::condition_variable changed;
     std::optional<Seen> seen;
-    bool is_asked = false, must_end = false;
+    bool is_asked = false, is_tidying = false, must_end = false;
   };
   struct Looker {
     std::shared_ptr<Root> root;  // the thread's, too, which may outlive us

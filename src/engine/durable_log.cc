@@ -57,10 +57,13 @@ Status DurableLog::replay() {
     good += replayed;
     is_whole = replayed > 0 && replayed == some.size();
   }
-  if (good < staging_->ledger().size())
-    log::warning("ledger_cut", "transfer=" + storage::to_hex(staging_->id()) + " bytes=" + std::to_string(staging_->ledger().size()) +
-                                   " good=" + std::to_string(good) + " why=\"what follows is damaged, and is sent again\"");
-  return staging_->ledger().cut(good);
+  if (good == staging_->ledger().size()) return success();
+  log::warning("ledger_cut", "transfer=" + storage::to_hex(staging_->id()) + " bytes=" + std::to_string(staging_->ledger().size()) +
+                                 " good=" + std::to_string(good) + " why=\"what follows is damaged, and is sent again; the rest is hashed again\"");
+  if (Status status = staging_->ledger().cut(good); !status.ok()) return status;
+  // What stood there may have taken back some of what stands before it, so all of that is doubtful, and for whoever comes when we die, too.
+  ledger_.write(transfer::LedgerOpened{ledger_.lease_epoch()});
+  return staging_->ledger().append(ledger_.take_unwritten());
 }
 
 Status DurableLog::begin(const messages::TransferOptions& options) {
@@ -276,8 +279,18 @@ Status DurableLog::end_batch() {
   write_noted(syncing_);
   Status status = staging_->record(ledger_.take_unwritten());
   pace_.on_batch_ended();
-  if (status.ok() && ledger_.records() >= compacts_at_) status = compact();
-  return status.ok() ? check_ranges() : status;
+  const bool are_too_many = ledger_.durable().intervals().size() > ranges_max_;
+  if (status.ok() && are_too_many) forget_shortest();
+  return status.ok() && (are_too_many || ledger_.records() >= compacts_at_) ? compact() : status;
+}
+
+// Half of them, so that it happens seldom. It is still on the disk, and published from there: only another run sends it again.
+void DurableLog::forget_shortest() {
+  const uint64_t leaves = ledger_.forget_shortest(ranges_max_ / 2);
+  bytes_recorded_ = saturating_sub(bytes_recorded_, kLeafSize * leaves);
+  if (std::exchange(has_forgotten_, true)) return;
+  log::warning("durable_forgotten", "transfer=" + storage::to_hex(staging_->id()) + " leaves=" + std::to_string(leaves) + " why=\"what is durable lies in more than " +
+                                        std::to_string(ranges_max_) + " ranges, between entries that failed or were there before; should it break off, the shortest are sent again\"");
 }
 
 Status DurableLog::compact() {
@@ -286,13 +299,6 @@ Status DurableLog::compact() {
   ledger_.on_compacted(fresh);
   compacts_at_ = ledger_.records() + std::max(ledger_.records(), transfer::kLedgerGrowthMin);
   return success();
-}
-
-Status DurableLog::check_ranges() const {
-  if (ledger_.durable().intervals().size() <= ranges_max_) return success();
-  return Error{Fault::kLimitExceeded,
-               "what is durable of the transfer lies in more than " + std::to_string(ranges_max_) + " ranges, with gaps of what failed or was there before",
-               "copy it in parts"};
 }
 
 Status DurableLog::begin_publish(const transfer::PublishBegun& begun) {

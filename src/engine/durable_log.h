@@ -87,7 +87,7 @@ class DurableLog {
   // A sync of the store begins: it covers all that was noted. It has ended well, and all that belongs to it may be recorded.
   void begin_batch(Time now);
   void on_synced(Time now) { pace_.on_synced(now); }
-  // Errors: limit_exceeded, when what is durable lies in more ranges than may be kept; it is recorded all the same.
+  // What is durable in more ranges than may be kept is forgotten in part, and said so once.
   Status end_batch();
   // The same for what is noted, all of it synced, and says that publishing begins.
   Status begin_publish(const transfer::PublishBegun& begun);
@@ -112,7 +112,7 @@ class DurableLog {
   Status forget(const ManifestEntry& entry, transfer::Existing existing);
   void write_noted(std::vector<NotedLeaf>& leaves);
   Status compact();
-  Status check_ranges() const;
+  void forget_shortest();
 
   storage::Staging* staging_;
   transfer::Ledger ledger_;
@@ -131,6 +131,7 @@ class DurableLog {
   Bytes bytes_recorded_;
   uint64_t compacts_at_ = transfer::kLedgerGrowthMin;  // records
   uint64_t ranges_max_ = transfer::kLedgerRangesMax;
+  bool has_forgotten_ = false;
   SyncPace pace_;
 };
 

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "checkpoint/tracker.h"
+#include "engine/durable_log.h"
 #include "storage/file_source.h"
 #include "storage/published.h"
 
@@ -171,7 +172,7 @@ static Status check_untracked(const RemoveTree& remove) {
 // It blocks, as the end of staging does: a checkpoint is a few thousand files.
 void IoWorker::obey(RemoveTree&& remove) {
   Status status = check_untracked(remove);
-  if (status.ok()) status = storage::remove_published(*remove.root, {remove.name, remove.tree_root, remove.id});
+  if (status.ok()) status = storage::remove_published(*remove.root, {remove.name, remove.tree_root, remove.id, read_page});
   if (status.ok()) log::info("removed", "name=\"" + remove.root->shown(remove.name) + '"');
   events_.emit(TransferDone{remove.transfer, status.ok() ? Result<TransferDone::Outcome>(TransferDone::Outcome{}) : std::move(status).error()});
 }

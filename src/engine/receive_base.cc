@@ -5,7 +5,6 @@
 
 #include "base/log.h"
 #include "digest/leaf_hash.h"
-#include "transfer/sender.h"
 
 namespace tideway::engine {
 namespace {
@@ -59,8 +58,9 @@ Status ReceivePath::take_same(const messages::SameLeaves& same) {
   if (!verdict.ok()) return verdict.error();
   if ((!base_ && !ahead_) || verdict.value() != transfer::Receiver::Verdict::kWrite || bytes > kLeafSize)
     return Error{Fault::kProtocolError, "the sending site takes leaves for known that were not offered", "both sites should run versions that fit; see `tideway version`"};
-  if (same_.size() >= kSameMax)
+  if (same_.size() >= kSameMax || same_leaves_ + one.segments.size() > kSameLeavesWaitingMax)
     return Error{Fault::kLimitExceeded, "the sending site takes more blocks for known than one may wait for", "both sites should run versions that fit; see `tideway version`"};
+  same_leaves_ += one.segments.size();
   same_.push_back(std::move(one));
   return success();
 }
@@ -72,6 +72,7 @@ bool ReceivePath::copy_same() {
   if (room == nullptr) return false;
   const Same same = std::move(same_.front());
   same_.pop_front();
+  same_leaves_ -= same.segments.size();
   auto writing = std::make_unique<Writing>();
   writing->block.key = same.key;
   writing->block.raw = room->bytes;

@@ -12,7 +12,7 @@
 namespace tideway::engine {
 namespace {
 
-constexpr size_t kDeferredMax = 4096;  // messages behind a page that is looked at: 64 are pages, the others name entries that failed
+constexpr size_t kDeferredMax = 4096;  // messages behind a page that is looked at: 64 are pages, most others name entries that failed
 
 Result<transfer::Existing> from_storage(const Result<storage::Existing>& existing) {
   if (!existing.ok()) return existing.error();
@@ -149,12 +149,24 @@ ReceivePath::Digested ReceivePath::on_peer_message(TransferMessage&& message, Ev
   if (state_ == State::kDone) return Digested::kNow;
   // The end of an object is of a page that was answered; all else may belong to the one that is not.
   if (page_ && !std::holds_alternative<messages::ObjectEnds>(message)) {
-    if (deferred_.size() < kDeferredMax) deferred_.push_back(std::move(message));
+    if (may_defer(message)) deferred_.push_back(std::move(message));
     else fail({Fault::kLimitExceeded, "the sending site goes on without waiting for answers", ""});
     return Digested::kNow;
   }
   if (Status status = take_message(std::move(message)); !status.ok()) fail(status.error());
   return listed_.size() > listed_before ? Digested::kOnceTold : Digested::kNow;
+}
+
+// Looking takes minutes, in which a hostile source could send more than there is memory.
+bool ReceivePath::may_defer(const TransferMessage& next) const {
+  size_t pages = 0, leaves = same_leaves_;
+  const auto count = [&](const TransferMessage& message) {
+    pages += std::holds_alternative<messages::ManifestPage>(message) ? 1 : 0;
+    if (const auto* same = std::get_if<messages::SameLeaves>(&message)) leaves += same->leaves.size();
+  };
+  count(next);
+  std::ranges::for_each(deferred_, count);
+  return deferred_.size() < kDeferredMax && pages <= transfer::kPagesUnansweredMax && leaves <= kSameLeavesWaitingMax;
 }
 
 Status ReceivePath::take_message(TransferMessage&& message) {

@@ -20,6 +20,7 @@
 #include "storage/file_sink.h"
 #include "storage/io_queue.h"
 #include "transfer/receiver.h"
+#include "transfer/sender.h"
 #include <tideway/time.h>
 
 #include <deque>
@@ -29,6 +30,9 @@
 #include <vector>
 
 namespace tideway::engine {
+
+// Leaves that a source may take for known before they are copied: one for each entry that it may have open, and blocks of one.
+inline constexpr size_t kSameLeavesWaitingMax = transfer::kOpenEntriesMax + transfer::kBlocksUnverifiedMax;
 
 class ReceivePath {
  public:
@@ -74,6 +78,7 @@ class ReceivePath {
 
   void announce(EventOutlet& events);
   Status prepare_read_back();
+  bool may_defer(const TransferMessage& next) const;
   Status take_message(TransferMessage&& message);
   Status take_page(messages::ManifestPage&& page);
   Status stage(messages::ManifestPage& page, std::span<const transfer::Existing> existing);
@@ -140,6 +145,7 @@ class ReceivePath {
   EntryPaths paths_;                          // of the entries that are offered what one of them has
   CopyRooms rooms_;
   std::deque<Same> same_;                     // not copied yet; the source waits for what it has said of them
+  size_t same_leaves_ = 0;                    // in these
   bool can_clone_ = true;
   std::unique_ptr<storage::FileSink> store_;
   std::optional<DurableLog> log_;             // of the store's staging

@@ -263,6 +263,7 @@ std::optional<Job> next_run(Job& series, WallTime now) {
   run.spec = series.spec;
   run.spec.every.reset();
   run.owner = series.owner;
+  run.groups = series.groups;
   run.peer = series.peer;
   run.run_of = series.id;
   run.runs = ++series.runs;

@@ -92,6 +92,7 @@ struct Job {
   Spec spec;
   std::string request;     // the body it came with, in one spelling: the same submission_id with another one is a conflict
   uint32_t owner = 0;      // uid
+  std::vector<uint32_t> groups;  // of the process that asked, its own one first; none: of a record that did not keep them
   std::string peer;        // of the remote side
   TransferId transfer{};   // a restarted daemon finds its staging by it
   State state = State::kQueued;

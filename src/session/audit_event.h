@@ -8,8 +8,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace tideway::session {
 
@@ -25,6 +27,14 @@ class AuditEvent {
   AuditEvent& with(std::string_view name, const ObjectName& path) { return add(name, to_display(path)); }
   AuditEvent& with(std::string_view name, uint64_t number);
 
+  // Kept by the log until the event is on stable storage, or the log could not put it there and has said so: whoever is not to speak of it
+  // before looks whether this has gone.
+  AuditEvent& keeping(std::shared_ptr<const void> until_told) {
+    kept_ = std::move(until_told);
+    return *this;
+  }
+  std::shared_ptr<const void> take_kept() { return std::move(kept_); }
+
   const std::string& members() const { return members_; }  // "event":"published","bytes":7
   Care care() const { return care_; }
 
@@ -32,6 +42,7 @@ class AuditEvent {
   AuditEvent& add(std::string_view name, std::string_view displayed);
   std::string members_;
   Care care_;
+  std::shared_ptr<const void> kept_;
 };
 
 // Takes events in the order they happened and never waits; may be empty.

@@ -125,7 +125,7 @@ class ControlChannel {
   bool has_output() const { return wanted_events() & POLLOUT; }  // something waits for the socket
   bool wants_more(uint16_t type) const;                       // send() of a small message of that type would work
   const crypto::Certificate& peer() const { return tls_->peer(); }  // from kUp on
-  Status judge_peer_again(const crypto::TlsContext& rules) const { return tls_->judge_peer_again(rules); }  // from kUp on
+  Status judge_peer_again(const crypto::TlsContext& rules, std::optional<crypto::UnixTime> at = {}) const { return tls_->judge_peer_again(rules, at); }  // from kUp on
   void export_key(std::string_view label, std::span<const std::byte> context, std::span<std::byte> out) const {
     tls_->export_key(label, context, out);
   }

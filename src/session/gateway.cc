@@ -116,10 +116,7 @@ void Gateway::fall_back(Time now) {
 
 Status Gateway::open_root(const RootConfig& root) {
   if (Status status = roots_.open(root.name, root.path); !status.ok()) return status;
-  const RootPtr opened = roots_.find(root.name, storage::Side::kDestination);
-  const auto swept = sweep_old_staging(*opened, config_.staging_ttl);
-  if (!swept.ok()) log::info("staging_not_swept", "root=" + root.name + " why=\"" + swept.error().what + '"');
-  else if (swept.value() > 0) log::info("staging_swept", "root=" + root.name + " transfers=" + std::to_string(swept.value()));
+  sweep_root(root.name, *roots_.find(root.name, storage::Side::kDestination), config_.staging_ttl);
   return success();
 }
 

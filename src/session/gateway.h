@@ -32,7 +32,7 @@ struct GatewayConfig {
   std::vector<RootConfig> roots;
   GrantTable grants;
   std::optional<Endpoint> listen;  // a direct copy does not
-  Duration staging_ttl = std::chrono::hours(7 * 24);  // what died in staging longer ago is removed at the start
+  Duration staging_ttl = std::chrono::hours(7 * 24);  // what died in staging longer ago is removed at the start; a daemon does so later, too
   // First data port when listening; port 0: the kernel picks. Of each DPDK port, in their order.
   std::vector<Endpoint> data_addresses = std::vector<Endpoint>(1);
   std::string path_memory;         // file of what paths carried; empty: forgotten with the process
@@ -88,6 +88,7 @@ class Gateway {
   const Endpoint& data_address() const { return data_ports_.first_of(0); }  // also of the fallback
   engine::Engine& engine() { return *engine_; }
   const Roots& roots() const { return roots_; }
+  Duration staging_ttl() const { return config_.staging_ttl; }
   const crypto::TlsContext& tls() const { return *tls_; }
   std::span<const std::unique_ptr<Session>> all_sessions() const { return sessions_; }
   // To every session of that site.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "session/roots.h"
 
+#include "base/log.h"
 #include "storage/sweep.h"
 
 namespace tideway::session {
@@ -14,6 +15,12 @@ Result<RootPtr> open_holding_dir(const std::string& path, storage::Side side) {
 Result<size_t> sweep_old_staging(const storage::RootedDir& root, Duration ttl) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   return storage::sweep_staging(root, ttl, std::chrono::nanoseconds(now).count());
+}
+
+void sweep_root(const std::string& name, const storage::RootedDir& root, Duration ttl) {
+  const auto swept = sweep_old_staging(root, ttl);
+  if (!swept.ok()) log::info("staging_not_swept", "root=" + name + " why=\"" + swept.error().what + '"');
+  else if (swept.value() > 0) log::info("staging_swept", "root=" + name + " transfers=" + std::to_string(swept.value()));
 }
 
 Status Roots::open(const std::string& name, const std::string& path) {

@@ -33,5 +33,7 @@ Result<RootPtr> open_holding_dir(const std::string& path, storage::Side side);
 
 // storage::sweep_staging as of now.
 Result<size_t> sweep_old_staging(const storage::RootedDir& root, Duration ttl);
+// The same, and the log has what came of it.
+void sweep_root(const std::string& name, const storage::RootedDir& root, Duration ttl);
 
 }  // namespace tideway::session

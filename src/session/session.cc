@@ -13,7 +13,7 @@ namespace {
 
 constexpr uint32_t kUndigestedMax = 16;     // messages of one transfer on their way to the io worker
 constexpr Duration kRttUnknown = std::chrono::milliseconds(100);
-constexpr Duration kHeldUp = std::chrono::milliseconds(5);  // until we look again whether the workers have caught up
+constexpr Duration kHeldUp = std::chrono::milliseconds(5);  // until we look again whether workers, or the audit log, have caught up
 constexpr uint32_t kPeerSessionsMax = 8;    // of one identity at a time: a gateway has one per class of its jobs
 
 uint16_t type_number(const engine::TransferMessage& message) {
@@ -232,6 +232,8 @@ void Session::poll(Time now, crypto::UnixTime wall) {
   now_ = now;
   if (is_over() || channel_->state() == ChannelState::kData) return;
   if (has_outlived_certificate(wall)) return end_with_certificate();
+  if (is_to_be_judged(now))
+    if (Status status = channel_->judge_peer_again(around_.tls, wall); !status.ok()) return end_as_refused(status.error());
   greet(now);
   read_messages();
   if (is_over()) return;
@@ -245,6 +247,7 @@ void Session::poll(Time now, crypto::UnixTime wall) {
   if (now >= silent_at())
     return fail({Fault::kPeerLost, "nothing heard from the peer for 10 s", "check the peer's gateway and the network"});
   if (now >= keep_alive_at()) send(messages::KeepAlive{++keep_alives_});
+  tell_outcomes();
   if (looks_at_path()) look_at_path(now);
   if (!is_over()) tell_stalls();
 }
@@ -262,7 +265,8 @@ Time Session::keep_alive_at() const {
 }
 
 Time Session::next_deadline() const {
-  const Time reads_again = is_held_up_ ? now_ + kHeldUp : kNever;
+  const bool has_untold = std::ranges::any_of(by_id_, [](const auto& entry) { return entry.second->untold.has_value(); });
+  const Time reads_again = is_held_up_ || has_untold ? now_ + kHeldUp : kNever;
   if (!greeted_) return std::min(channel_->next_deadline(), reads_again);
   const Time looks_again = looks_at_path() ? best_second_.next_look() : kNever;
   return std::min({channel_->next_deadline(), keep_alive_at(), silent_at(), reads_again, looks_again});

@@ -67,6 +67,7 @@ struct Surroundings {
 };
 
 inline constexpr Duration kKeepAliveAfter = std::chrono::seconds(3);
+inline constexpr Duration kJudgedEvery = std::chrono::hours(1);  // whether the peer's certificate would still pass
 inline constexpr Duration kSilenceMax = std::chrono::seconds(10);  // three keep-alives missed
 
 // Whether what a session sends makes room for trainings. What somebody waits for with idle machines insists.
@@ -200,6 +201,7 @@ class Session {
   void on_sink_ready(const engine::SinkReady& ready);
   void on_slot_opened(const engine::SlotOpened& opened);
   void on_done(engine::TransferDone& done);
+  void tell_outcomes();
   void give_up(engine::TransferHandle handle, const Error& why);
   void set_ceiling();
   void open_slot(Transfer& transfer, engine::OpenSlot::Role role, uint64_t credit);
@@ -208,10 +210,14 @@ class Session {
   void fail(const Error& why);
   void audit_session(std::string_view event, const Error* why) const;
   void audit_decision(const Decision& decision, const messages::OpenTransfer& request, const ObjectName& name, GrantOp op) const;
-  void audit_transfer(std::string_view event, const Transfer& transfer, AuditEvent::Care care = AuditEvent::Care::kWritten) const;
+  void audit_transfer(std::string_view event, const Transfer& transfer) const;
+  std::weak_ptr<const void> audit_change(std::string_view event, const Transfer& transfer) const;
+  AuditEvent about(std::string_view event, const Transfer& transfer, AuditEvent::Care care) const;
   bool has_outlived_certificate(crypto::UnixTime wall) const { return their_hello_ && wall > channel_->peer().not_after; }
   void withdraw(const Error& why);
   void end_with_certificate();
+  bool is_to_be_judged(Time now);
+  void end_as_refused(const Error& why);
   void send_back(const Error& why);
   void take_up(Transfer& transfer, const GrantLimits& limits);
   void let_go();
@@ -243,6 +249,7 @@ class Session {
   Time now_{};                        // of the last poll
   uint64_t keep_alives_ = 0;
   Time greeted_at_{}, listened_at_{};
+  Time judged_at_{};                  // the peer's certificate, last
   RateGuard rate_guard_;              // of what the peer pushes
   bool is_held_up_ = false;           // the workers are behind: no message is read
   bool is_draining_ = false;

@@ -26,8 +26,21 @@ void Session::audit_decision(const Decision& decision, const messages::OpenTrans
   around_.audit(std::move(line));
 }
 
-void Session::audit_transfer(std::string_view event, const Transfer& transfer, AuditEvent::Care care) const {
+void Session::audit_transfer(std::string_view event, const Transfer& transfer) const {
   if (side_ == Side::kDialling || !around_.audit || !transfer.outcome) return;
+  around_.audit(about(event, transfer, AuditEvent::Care::kWritten));
+}
+
+// What cannot be undone. Gives what is gone as soon as it may be spoken of.
+std::weak_ptr<const void> Session::audit_change(std::string_view event, const Transfer& transfer) const {
+  if (side_ == Side::kDialling || !around_.audit) return {};
+  const auto until_told = std::make_shared<const char>();
+  AuditEvent line = about(event, transfer, AuditEvent::Care::kSynced);
+  around_.audit(std::move(line.keeping(until_told)));
+  return until_told;
+}
+
+AuditEvent Session::about(std::string_view event, const Transfer& transfer, AuditEvent::Care care) const {
   AuditEvent line(event, care);
   const GrantOp op = may_replace(transfer.request) ? GrantOp::kOverwrite : op_of(transfer.request);
   line.with("peer", peer_name()).with("op", to_string(op)).with("root", transfer.request.root);
@@ -38,7 +51,7 @@ void Session::audit_transfer(std::string_view event, const Transfer& transfer, A
   } else {
     line.with("code", transfer.outcome->error().name()).with("why", transfer.outcome->error().what);
   }
-  around_.audit(std::move(line));
+  return line;
 }
 
 }  // namespace tideway::session

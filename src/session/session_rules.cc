@@ -106,7 +106,18 @@ void Session::withdraw(const Error& why) {
 
 // Who has a new certificate by then comes back with it; who has none is refused by the handshake, which says why.
 void Session::end_with_certificate() {
-  const Error why = crypto::certificate_error(crypto::CertificateFault::kExpired, "the certificate that " + peer_name() + " showed when this session began has ended");
+  end_as_refused(crypto::certificate_error(crypto::CertificateFault::kExpired, "the certificate that " + peer_name() + " showed when this session began has ended"));
+}
+
+// What passes with time besides that certificate: those of authorities between, and revocation lists. So no session outlives by more than an
+// hour what a new one would need, however long its transfers are.
+bool Session::is_to_be_judged(Time now) {
+  if (!their_hello_ || now - std::max(judged_at_, greeted_at_) < kJudgedEvery) return false;
+  judged_at_ = now;
+  return true;
+}
+
+void Session::end_as_refused(const Error& why) {
   send_back(side_ == Side::kDialling ? Error{Fault::kPeerLost, why.what, why.next} : why);
 }
 

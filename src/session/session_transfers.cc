@@ -16,6 +16,7 @@ namespace tideway::session {
 namespace {
 
 constexpr size_t kClosingMax = 1024;     // transfers that are over here and not at the peer
+constexpr Duration kAuditPatience = std::chrono::seconds(2);  // with a disk that hangs; one that fails is not waited for
 constexpr uint64_t kBlocksReserved = 2;  // what a lane gives a transfer in any case; start credit of a pull
 
 messages::PeerError to_message(const Transfer& transfer, const Error& why) {
@@ -377,12 +378,22 @@ void Session::on_done(engine::TransferDone& done) {
   const engine::TransferDone::Outcome& outcome = done.outcome.value();
   transfer->stage = Stage::kClosing;
   transfer->outcome = outcome;
-  if (transfer->request.direction == messages::Direction::kRemove) {
-    audit_transfer("removed", *transfer, AuditEvent::Care::kSynced);
-    return end(*transfer, outcome);
+  const bool removes = transfer->request.direction == messages::Direction::kRemove;
+  transfer->untold = Transfer::Untold{audit_change(removes ? "removed" : "published", *transfer), now_ + kAuditPatience};
+  tell_outcomes();
+}
+
+// What cannot be undone is in the audit log before anybody hears of it.
+void Session::tell_outcomes() {
+  for (auto next = by_id_.begin(); next != by_id_.end() && !is_over();) {
+    const std::shared_ptr<Transfer> transfer = (next++)->second;
+    if (!transfer->untold || (!transfer->untold->unaudited.expired() && now_ < transfer->untold->ends_at)) continue;
+    if (!transfer->untold->unaudited.expired()) log::warning("audit_late", describe(*transfer) + " why=\"the disk of the audit log does not answer; the peer is told all the same\"");
+    transfer->untold.reset();
+    const engine::TransferDone::Outcome outcome = transfer->outcome->value();
+    if (transfer->request.direction == messages::Direction::kRemove) end(*transfer, outcome);
+    else send(messages::Published{transfer->id, outcome.root, outcome.entries, outcome.bytes});
   }
-  audit_transfer("published", *transfer, AuditEvent::Care::kSynced);
-  send(messages::Published{transfer->id, outcome.root, outcome.entries, outcome.bytes});
 }
 
 void Session::give_up(engine::TransferHandle handle, const Error& why) {

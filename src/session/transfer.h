@@ -54,6 +54,12 @@ struct Transfer {
   uint32_t undigested = 0;                     // FromPeer that the io worker has not taken
   std::optional<Result<engine::TransferDone::Outcome>> outcome;
   engine::Leftovers leftovers = engine::Leftovers::kKept;  // of a sink that does not publish
+  // Of a sink that is through: in the audit log before the peer hears of it, or said there to be late.
+  struct Untold {
+    std::weak_ptr<const void> unaudited;  // gone: it is there, or cannot be
+    Time ends_at{};                       // nobody waits longer for a disk that hangs
+  };
+  std::optional<Untold> untold;
   std::optional<engine::TransferDone::Outcome> counted;  // of a dry run: what would be copied
 
   // For whoever started it; may be empty.

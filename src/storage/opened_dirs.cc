@@ -3,6 +3,7 @@
 
 #include "storage/staging.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -50,6 +51,24 @@ Result<std::vector<uint64_t>> read_opened(const RootedDir& staging) {
   if (!read_exactly(file.value().get(), 0, std::as_writable_bytes(std::span(inodes)))) return not_noted(EIO, "read which directories have more rights of");
   std::ranges::sort(inodes);
   return inodes;
+}
+
+// Ready before it has its name: whoever dies in between leaves none with another mode.
+Result<RootedDir> enter_or_make(const RootedDir& staging, const RootedDir& in, const ObjectName& name, uint32_t mode) {
+  const auto there = in.stat_if_exists(name);
+  if (!there.ok()) return there.error();
+  if (there.value()) return in.open_dir(name);
+  const ObjectName draft = single_name("early");
+  if (auto made = staging.make_dir(draft, kBuildMode); !made.ok() && made.error().fault != Fault::kDestExists) return std::move(made).error();
+  auto dir = staging.open_dir(draft);
+  if (!dir.ok()) return dir;
+  if (::fchmod(dir.value().fd(), mode | kBuildMode) != 0) return errno_error(Side::kDestination, errno, "set the mode of", in.shown(name));
+  if (withholds(mode)) {
+    if (auto noted = note_opened(staging, dir.value()); !noted.ok()) return std::move(noted).error();
+    if (auto synced = sync_opened(staging); !synced.ok()) return std::move(synced).error();
+  }
+  if (auto moved = staging.rename(draft, in, name); !moved.ok() && moved.error().fault != Fault::kDestExists) return std::move(moved).error();
+  return in.open_dir(name);
 }
 
 }  // namespace tideway::storage

@@ -21,4 +21,7 @@ Status sync_opened(const RootedDir& staging);
 // Inodes of all that were noted, ascending; most publishes have none.
 Result<std::vector<uint64_t>> read_opened(const RootedDir& staging);
 
+// The directory `name` directly in `in`, made with this mode, and noted where that withholds something, if it is not there.
+Result<RootedDir> enter_or_make(const RootedDir& staging, const RootedDir& in, const ObjectName& name, uint32_t mode);
+
 }  // namespace tideway::storage

@@ -2,6 +2,7 @@
 #include "storage/pin.h"
 
 #include "storage/scan.h"
+#include "storage/staging.h"
 
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -20,6 +21,7 @@ constexpr uint32_t kStateMode = 0711;
 constexpr mode_t kRequestMode = 03770;  // setgid, sticky
 constexpr size_t kCopyPart = 64 << 10;
 constexpr std::string_view kDraft = ".part";
+constexpr size_t kPinSyncsMax = 64;  // files and directories, each by itself; with more, all that the file system has not written costs less
 
 ObjectName below_state(std::string_view name) { return single_name(std::string(kStateDirName)).child(name).value(); }
 
@@ -39,16 +41,13 @@ Status make_exactly(const RootedDir& root, const ObjectName& name, mode_t mode, 
 
 // 0 or an errno.
 int copy_bytes(int from, int to) {
-  std::array<char, kCopyPart> part;
-  while (true) {
-    const ssize_t count = ::read(from, part.data(), part.size());
+  std::array<std::byte, kCopyPart> part;
+  for (uint64_t at = 0;;) {
+    const ssize_t count = ::pread(from, part.data(), part.size(), static_cast<off_t>(at));
     if (count == 0) return 0;
     if (count < 0) return errno;
-    for (ssize_t done = 0; done < count;) {
-      const ssize_t wrote = ::write(to, part.data() + done, static_cast<size_t>(count - done));
-      if (wrote < 0) return errno;
-      done += wrote;
-    }
+    if (const int error = write_all(to, at, std::span(part).first(static_cast<size_t>(count))); error != 0) return error;
+    at += static_cast<uint64_t>(count);
   }
 }
 
@@ -143,6 +142,29 @@ Result<PinCount> fill(const RootedDir& root, const ObjectName& source, const Obj
   return pinning.count();
 }
 
+// Of a pin that is not too large for that: false.
+Result<bool> sync_each(const RootedDir& dir, size_t depth, size_t& syncs) {  // NOLINT(misc-no-recursion): bounded by kPinDepthMax
+  std::vector<ObjectName> names;
+  if (Status status = dir.for_each_name([&](std::string_view name) { names.push_back(single_name(std::string(name))); }); !status.ok()) return std::move(status).error();
+  for (const ObjectName& name : names) {
+    const auto stat = dir.stat(name);
+    if (!stat.ok()) return stat.error();
+    if (stat.value().kind == FileKind::kDirectory && depth < kPinDepthMax) {
+      const auto below = dir.open_dir(name);
+      const auto all = below.ok() ? sync_each(below.value(), depth + 1, syncs) : Result<bool>(below.error());
+      if (!all.ok() || !all.value()) return all;
+    }
+    if (stat.value().kind != FileKind::kFile || stat.value().size > kCopiedMax) continue;
+    const auto file = dir.open_file(name, Access::kRead);
+    if (!file.ok()) return file.error();
+    if (++syncs > kPinSyncsMax) return false;
+    if (::fsync(file.value().get()) != 0) return errno_error(dir.side(), errno, "sync", dir.shown(name));
+  }
+  if (++syncs > kPinSyncsMax) return false;
+  const Status synced = dir.sync();
+  return synced.ok() ? Result<bool>(true) : synced.error();
+}
+
 }  // namespace
 
 bool is_pin_id(std::string_view id) { return id.size() <= kPinIdMax && is_component(id) && id.front() != '.' && !id.ends_with(kDraft); }
@@ -169,6 +191,15 @@ Result<PinCount> make_pin(const RootedDir& root, const ObjectName& source, const
   if (status.ok()) return count;
   static_cast<void>(root.remove_tree(part).ok());
   return std::move(status).error();
+}
+
+Status sync_pin(const RootedDir& root, const std::string& id) {
+  const auto pin = root.open_dir(pins_dir().child(id).value()), above = root.open_dir(pins_dir());
+  if (!pin.ok() || !above.ok()) return pin.ok() ? above.error() : pin.error();
+  size_t syncs = 0;
+  const auto each = sync_each(pin.value(), 1, syncs);
+  if (!each.ok()) return each.error();
+  return each.value() ? above.value().sync() : pin.value().sync_file_system();
 }
 
 Result<uint32_t> owner_of_pin(const RootedDir& root, const std::string& id) {

@@ -43,6 +43,10 @@ struct PinCount {
 // is left then. One that is there already is another's: dest_exists.
 Result<PinCount> make_pin(const RootedDir& root, const ObjectName& source, const std::string& id);
 
+// Puts a pin on stable storage, so that it is whole when the power fails, whatever the trainer has removed by then. The bytes of its large
+// files are the trainer's own, and stay as safe as he made them. Errors: those of the file system.
+Status sync_pin(const RootedDir& root, const std::string& id);
+
 // The uid of whoever made it. Errors: source_missing.
 Result<uint32_t> owner_of_pin(const RootedDir& root, const std::string& id);
 

@@ -67,6 +67,7 @@ class Publication {
   Status publish_into(const RootedDir& top);
   Status sync_name() const;
   Status publish_file(const ManifestEntry& entry);
+  Status make_top(const ManifestEntry& entry_0) const;
   Status prepare(const RootedDir& top);
   Result<std::optional<RootedDir>> prepare_directory(const RootedDir& in, const ManifestEntry& entry);
   Status prepare_file(const RootedDir& in, const ManifestEntry& entry);
@@ -129,16 +130,15 @@ Status Publication::run() {
   auto pieces = make_directory(staging_.dir(), single_name(kPiecesName));
   if (!pieces.ok()) return std::move(pieces).error();
   pieces_ = std::move(pieces).value();
-  auto opened = read_opened(staging_.dir());
-  if (!opened.ok()) return std::move(opened).error();
-  opened_ = std::move(opened).value();
   const RootedDir& root = staging_.root();
   auto there = root.stat_if_exists(order_.destination);
   if (!there.ok()) return std::move(there).error();
   if (zero.value().type == EntryType::kFile) return publish_file(zero.value());
   if (!there.value() && rules_.form != PublishRules::Form::kMarker && rules_.form != PublishRules::Form::kEach) return publish_tree(Place::kNew, zero.value());
-  if (!there.value())
-    if (auto made = root.make_dirs(order_.destination); !made.ok()) return std::move(made).error();
+  if (Status made = there.value() ? success() : make_top(zero.value()); !made.ok()) return made;
+  auto opened = read_opened(staging_.dir());
+  if (!opened.ok()) return std::move(opened).error();
+  opened_ = std::move(opened).value();
   if (there.value() && there.value()->kind != FileKind::kDirectory)
     return conflict(Fault::kTypeConflict, root.shown(order_.destination), "exists and is no directory");
   if (replaces_trees(rules_)) return publish_tree(Place::kTaken, zero.value());
@@ -246,6 +246,14 @@ bool Publication::brings_nothing_to(const RootedDir* top) const {
   if (pieces_made_ > 0 || early_ == PublishHow::Early::kSome) return false;
   if (top != nullptr && is_there(*top, single_name(std::string(kTreeManifestName)))) return true;
   return is_there(staging_.root(), kept_manifest_name(order_.destination));
+}
+
+// For what comes part by part; its time it has from the last of them.
+Status Publication::make_top(const ManifestEntry& entry_0) const {
+  if (auto made = staging_.root().make_dirs(order_.destination.parent()); !made.ok()) return std::move(made).error();
+  auto dir = staging_.root().open_dir(order_.destination.parent());
+  if (dir.ok()) dir = enter_or_make(staging_.dir(), dir.value(), single_name(order_.destination.last()), mode_of(entry_0));
+  return dir.ok() ? success() : Status(dir.error());
 }
 
 Status Publication::publish_into(const RootedDir& top) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storage/published.h"
 
+#include "storage/publish.h"
 #include "storage/scan.h"
 #include "storage/staging.h"
 #include "storage/stored_manifest.h"
@@ -12,6 +13,23 @@ namespace {
 
 Error not_there(const RootedDir& root, const ObjectName& name) {
   return {Fault::kSourceMissing, "\"" + root.shown(name) + "\" is not there as something that was published whole", "see tideway ls"};
+}
+
+Error is_another(const RootedDir& root, const ObjectName& name) {
+  return {Fault::kManifestMismatch, "\"" + root.shown(name) + "\" is not what was published there with that root; it is left alone", ""};
+}
+
+// Whether the single file that lies at `name` still has the size and the time that the list has.
+Result<bool> is_as_listed(const RootedDir& root, const ObjectName& name, const StoredManifest& stored, const PageReader& read_page) {
+  PageStream pages = stored.pages();
+  const auto bytes = pages.next();
+  if (!bytes.ok()) return bytes.error();
+  const auto entries = read_page(bytes.value());
+  if (!entries.ok()) return entries.error();
+  if (entries.value().empty()) return false;
+  const auto found = probe_existing(root, name, entries.value().front());
+  if (!found.ok()) return found.error();
+  return found.value() == Existing::kSame;
 }
 
 }  // namespace
@@ -51,17 +69,22 @@ bool is_former_read(const RootedDir& staging) {
 Status remove_published(const RootedDir& root, const Removal& removal) {
   const auto manifest = manifest_of(root, removal.name);
   if (!manifest.ok()) return manifest.error();
-  auto stored = StoredManifest::open(root, manifest.value());
+  const auto held = root.open_dir(manifest.value().parent());  // of a tree: itself
+  if (!held.ok()) return held.error();
+  const ObjectName listed = single_name(manifest.value().last());
+  auto stored = StoredManifest::open(held.value(), listed);
   if (!stored.ok()) return std::move(stored).error();
   const StoredManifestHeader& header = stored.value().header();
-  const std::string shown = root.shown(removal.name);
-  if (header.root != removal.tree_root)
-    return Error{Fault::kManifestMismatch, "\"" + shown + "\" was published with another root; it is left alone", ""};
-  auto lock = root.open_file(manifest.value(), Access::kRead);
+  if (header.root != removal.tree_root) return is_another(root, removal.name);
+  auto lock = held.value().open_file(listed, Access::kRead);
   if (!lock.ok()) return std::move(lock).error();
-  if (::flock(lock.value().get(), LOCK_EX | LOCK_NB) != 0) return Error{Fault::kDestBusy, "\"" + shown + "\" is being read", "try again later"};
+  if (::flock(lock.value().get(), LOCK_EX | LOCK_NB) != 0)
+    return Error{Fault::kDestBusy, "\"" + root.shown(removal.name) + "\" is being read", "try again later"};
   if (manifest.value().parent() != removal.name) {  // of a single file, which goes in one step
     if (header.destination != removal.name) return not_there(root, removal.name);
+    const auto is_it = is_as_listed(root, removal.name, stored.value(), removal.read_page);
+    if (!is_it.ok()) return is_it.error();
+    if (!is_it.value()) return is_another(root, removal.name);
     if (Status status = root.remove_file(removal.name); !status.ok()) return status;
     return root.remove_file(manifest.value());
   }
@@ -69,6 +92,12 @@ Status remove_published(const RootedDir& root, const Removal& removal) {
   if (auto made = root.make_dirs(away.parent()); !made.ok()) return std::move(made).error();
   if (Status status = root.remove_tree(away); !status.ok()) return status;
   if (Status status = root.rename(removal.name, root, away); !status.ok()) return status;
+  // Another tree may have taken the place of the one whose manifest this is; then that goes back.
+  const auto ours = held.value().stat({}), moved = root.stat(away);
+  if (!ours.ok() || !moved.ok() || ours.value().inode != moved.value().inode) {
+    if (Status back = root.rename(away, root, removal.name); !back.ok()) return back;
+    return ours.ok() && moved.ok() ? is_another(root, removal.name) : ours.ok() ? moved.error() : ours.error();
+  }
   auto parent = root.open_dir(removal.name.parent());
   if (!parent.ok()) return std::move(parent).error();
   if (Status status = parent.value().sync(); !status.ok()) return status;

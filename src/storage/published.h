@@ -5,7 +5,7 @@
 // a lock that a dead process held is gone with it.
 // Thread: any; it blocks on the disk, never on a lock.
 #pragma once
-#include "storage/rooted_dir.h"
+#include "storage/stored_manifest.h"
 #include <tideway/ids.h>
 
 #include <optional>
@@ -29,8 +29,9 @@ struct Removal {
   ObjectName name;        // below the root
   Hash256 tree_root{};    // as it was published
   TransferId id{};        // it goes to .tideway/<id> first, so that it vanishes at once and a sweep finds what is left
+  PageReader read_page;   // of its list
 };
-// Errors: source_missing: it is not there; manifest_mismatch: something else is; dest_busy: somebody reads it; and those of the file
+// Errors: source_missing: it is not there; manifest_mismatch: something else is, as a file that somebody has put in its place; dest_busy: somebody reads it; and those of the file
 // system, when nothing has changed or, behind the rename, some of it is left below .tideway.
 Status remove_published(const RootedDir& root, const Removal& removal);
 

@@ -109,6 +109,29 @@ void Ledger::write(const LedgerRecord& record) {
   apply(record);
 }
 
+uint64_t Ledger::forget_shortest(size_t ranges_left) {
+  const auto all = durable_.intervals();
+  if (all.size() <= ranges_left) return 0;
+  std::vector<uint64_t> lengths;
+  lengths.reserve(all.size());
+  for (const flow::Interval& run : all) lengths.push_back(run.length());
+  const auto limit = lengths.begin() + static_cast<std::ptrdiff_t>(lengths.size() - ranges_left - 1);  // the longest of those that go
+  std::ranges::nth_element(lengths, limit);
+  const uint64_t longest = *limit;
+  size_t alike = ranges_left - static_cast<size_t>(std::ranges::count_if(all, [&](const flow::Interval& run) { return run.length() > longest; }));
+  flow::IntervalSet durable, doubtful;
+  for (const flow::Interval& run : all) {
+    if (run.length() < longest || (run.length() == longest && alike == 0)) continue;
+    if (run.length() == longest) alike -= 1;
+    durable.add(run);
+    for (flow::Interval part = doubtful_.first_inside(run); part.begin < part.end; part = doubtful_.first_inside({part.end, run.end})) doubtful.add(part);
+  }
+  const uint64_t forgotten = durable_.count() - durable.count();
+  durable_ = std::move(durable);
+  doubtful_ = std::move(doubtful);
+  return forgotten;
+}
+
 void Ledger::on_compacted(const LedgerCompaction& done) { records_ = done.records(); }
 
 LedgerCompaction::LedgerCompaction(const Ledger& ledger) : ledger_(ledger) {

@@ -14,7 +14,8 @@
 // its size, mode and times: an object whose leaves are all here is finished, too.
 //
 // What was recorded before the host was started anew is doubtful: the device may have lost what it said to have, or a host that
-// crashed may have damaged it. It counts, and whoever wants to rely on it reads it again first and records it once more.
+// crashed may have damaged it. It counts, and whoever wants to rely on it reads it again first and records it once more. So is what
+// stands before a damaged record, which may have been one that takes it back: then an `opened` of no host follows.
 //
 // A ledger that has grown is compacted: another one that says the same takes its place as a whole, so that its length
 // depends on how many ranges there are and not on how often there was news. It is, when it is twice as long as it was behind the
@@ -41,7 +42,7 @@ inline constexpr size_t kLedgerRecordSize = 64;
 // Records that may come on top of a compacted ledger before it is compacted again, or as many as that one has: 256 KiB.
 inline constexpr uint64_t kLedgerGrowthMin = 4096;
 // Ranges that what is durable may lie in: 16 bytes of memory each, 64 MiB, and a ledger of 256 MiB. A list of which every second
-// entry fails has as many as files that come.
+// entry fails has as many as files that come. Of more than that the shortest are forgotten, which costs sending them again.
 inline constexpr uint64_t kLedgerRangesMax = 4'194'304;
 // Of these, a compaction hands out as many records at a time: 64 KiB.
 inline constexpr size_t kLedgerPieceRecords = 1024;
@@ -85,6 +86,9 @@ class Ledger {
   void write(const LedgerRecord& record);
   bool has_unwritten() const { return !unwritten_.empty(); }
   std::vector<std::byte> take_unwritten() { return std::exchange(unwritten_, {}); }
+  // Of what is durable, the shortest ranges count no more, until at most so many are left; of those of one length the highest go first. In the
+  // file they stand until it is compacted. Gives how many leaves that are.
+  uint64_t forget_shortest(size_t ranges_left);
   // A compaction has come to its end, and the file it wrote is this one's from now on.
   void on_compacted(const LedgerCompaction& done);
 

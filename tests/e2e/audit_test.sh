@@ -26,6 +26,7 @@ atlanta='"peer":"spiffe://example.org/site/atlanta/gw/gw1"'
 head -c 3000000 /dev/urandom > "$work/file"
 tideway copy --json "$work/file" wisconsin:data/file > "$work/copy.json"
 root=$(sed -n 's/.*"root":"\(sha256:[0-9a-f]*\)".*/\1/p' "$work/copy.json")
+grep -qF "\"path\":\"file\",\"transfer\"" <(grep -F '"event":"published"' "$log") || fail "the copy ended before it was in the log"; pass
 has "$log" '"event":"session_accepted"' "$atlanta" '"certificate":"sha256:'
 has "$log" '"event":"grant_allowed"' "$atlanta" '"op":"write","root":"data","path":"file"' wisconsin.toml
 has "$log" '"event":"published"' "$atlanta" '"path":"file"' '"bytes":3000000' "\"hash\":\"$root\""

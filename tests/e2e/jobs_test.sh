@@ -108,6 +108,7 @@ tideway jobs cancel "$job" > /dev/null
 tideway jobs cancel "$job" > /dev/null
 [ "$(state "$job")" = cancelled ] || fail "the job is $(state "$job")"; pass
 absent "$there/cancelled"
+notes "\"event\":\"job_published\",\"uid\":$(id -u),"
 notes "\"event\":\"job_submitted\",\"uid\":$(id -u),\"job\":\"$job\",\"source\":\"data:tree\",\"sources\":1,\"destination\":\"wisconsin:data/cancelled\""
 notes "\"event\":\"job_cancelled\",\"uid\":$(id -u),\"job\":\"$job\""
 [ "$(grep -c "job_cancelled.*$job" "$work/atlanta/state/audit.jsonl")" -eq 1 ] || fail "it was cancelled once"; pass
@@ -182,6 +183,19 @@ if [ "$(id -u)" -eq 0 ] && command -v setpriv > /dev/null; then
   notes '"event":"request_denied","uid":65534,"request":"POST /v1/jobs"'
   notes "\"event\":\"request_denied\",\"uid\":65534,\"request\":\"POST /v1/jobs/$job/cancel\""
   notes '"event":"request_denied","uid":65534,"request":"PATCH /v1/rate"'
+  # Who loses his grant has lost the jobs that it allowed.
+  cp "$work/atlanta.toml" "$work/ungranted.toml"
+  printf '[[grant]]\npeer = "local:user/nobody"\nroot = "data"\nops = ["read"]\n' >> "$work/atlanta.toml"
+  ask POST /v1/config/reload | grep -q '^200 ' || fail "the new grant is not taken up"; pass
+  job=$(stranger submit --bwlimit 10Mbit "$tree" wisconsin:data/granted)
+  gets_going "$job"
+  ask POST /v1/config/reload > /dev/null
+  [ "$(state "$job")" = running ] || fail "a reload ended what is granted: $(state "$job")"; pass
+  cp "$work/ungranted.toml" "$work/atlanta.toml"
+  ask POST /v1/config/reload > /dev/null
+  [ "$(state "$job")" = failed ] || fail "its grant is gone, and it is $(state "$job")"; pass
+  ask GET "/v1/jobs/$job" | grep -q '"code":"denied"' || fail "it failed for another reason"; pass
+  absent "$there/granted"
 fi
 
 # ---- metrics ---------------------------------------------------------------------------------------------------------------

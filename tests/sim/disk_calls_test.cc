@@ -3,6 +3,7 @@
 // What is done on a disk besides a plain copy, with one call failing, each in turn: pins, copies that are read back or take leaves from
 // an earlier checkpoint, the removal of what was published, and of what was left. Nothing half done is visible, and doing it
 // again ends as if nothing had been.
+#include "engine/durable_log.h"
 #include "sim/copy_bench.h"
 #include "storage/pin.h"
 #include "storage/published.h"
@@ -178,6 +179,27 @@ TEST_F(DiskCalls, APinIsThereWholeOrNotAtAll) {
   EXPECT_LT(at, kDiskCallsMax);
 }
 
+TEST_F(DiskCalls, APinThatWasSyncedOutlivesALossOfPowerWhateverItsSourceDoes) {
+  const std::string large(storage::kCopiedMax.count() + 1, 'x');
+  for (const int small_files : {1, 100}) {  // each synced by itself, and with all else
+    bench_.clear();
+    fs::remove_all(bench_.disk().parent_path() / "after");
+    const fs::path step = bench_.disk() / "step-1", pin = bench_.disk().parent_path() / "after/.tideway/pins/a";
+    fs::create_directories(step / "sub");
+    std::ofstream(step / "shard") << large;
+    for (int i = 0; i < small_files; ++i) std::ofstream(step / "sub" / std::to_string(i)) << "marker";
+    const auto dir = opened(bench_.disk());
+    ASSERT_TRUE(storage::make_request_dirs(dir, std::nullopt).ok());
+    SimDisk disk(bench_.disk());
+    ASSERT_TRUE(storage::make_pin(dir, kStep, "a").ok());
+    ASSERT_TRUE(storage::sync_pin(dir, "a").ok());
+    disk.cut_power();
+    disk.lay_out(bench_.disk().parent_path() / "after", Loss::kUnsynced);
+    EXPECT_EQ(text_of(pin / "shard"), large) << small_files;
+    for (int i = 0; i < small_files; ++i) EXPECT_EQ(text_of(pin / "sub" / std::to_string(i)), "marker") << i << " of " << small_files;
+  }
+}
+
 TEST_F(DiskCalls, WhatWasPublishedIsRemovedAtOnceOrIsThereWhole) {
   bench_.put("a", 9000, 1);
   bench_.put("dir/b", 100, 2);
@@ -192,7 +214,7 @@ TEST_F(DiskCalls, WhatWasPublishedIsRemovedAtOnceOrIsThereWhole) {
   uint64_t at = 1;
   for (; at < kDiskCallsMax; ++at) {
     set_disk_to(before);
-    const auto remove = [&] { return storage::remove_published(opened(bench_.disk()), {out, root, TransferId{std::byte{9}}}); };
+    const auto remove = [&] { return storage::remove_published(opened(bench_.disk()), {out, root, TransferId{std::byte{9}}, engine::read_page}); };
     const Tried tried = with_failure(at, remove);
     const bool is_there = fs::exists(bench_.out());
     for (const char* name : {"a", "dir/b", ".tideway-manifest"}) EXPECT_EQ(fs::exists(bench_.out() / name), is_there) << name << ", at call " << at;
@@ -206,6 +228,29 @@ TEST_F(DiskCalls, WhatWasPublishedIsRemovedAtOnceOrIsThereWhole) {
   }
   EXPECT_GT(at, 20U);
   EXPECT_LT(at, kDiskCallsMax);
+}
+
+TEST_F(DiskCalls, ATreeThatTakesThePlaceOfOneThatIsBeingRemovedStays) {
+  bench_.put("a", 9000, 1);
+  ASSERT_TRUE(bench_.run({}).is_published());
+  const auto dir = opened(bench_.disk());
+  const ObjectName out = storage::single_name("out");
+  const Hash256 root = storage::StoredManifest::open(dir, storage::manifest_of(dir, out).value()).value().header().root;
+  fs::create_directory(bench_.disk() / "other");
+  std::ofstream(bench_.disk() / "other/b") << "content";
+  SimDisk disk(bench_.disk());
+  bool is_replaced = false;
+  disk.watch([&] {  // behind the first change: the manifest was read by then, and its tree not moved yet
+    if (std::exchange(is_replaced, true)) return;
+    fs::rename(bench_.out(), bench_.disk() / "former");
+    fs::rename(bench_.disk() / "other", bench_.out());
+  });
+  const Status removed = storage::remove_published(dir, {out, root, TransferId{std::byte{9}}, engine::read_page});
+  ASSERT_TRUE(is_replaced);
+  ASSERT_FALSE(removed.ok());
+  EXPECT_EQ(removed.error().fault, Fault::kManifestMismatch) << removed.error().what;
+  EXPECT_EQ(text_of(bench_.out() / "b"), "content");
+  EXPECT_TRUE(fs::exists(bench_.disk() / "former/a"));
 }
 
 TEST_F(DiskCalls, ASweepThatFailsLeavesWhatACopyGoesOnFromOrNothing) {

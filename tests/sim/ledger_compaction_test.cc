@@ -68,11 +68,11 @@ class LedgerCompaction : public testing::Test {
     inode = status.st_ino;
     return is_there;
   }
-  static uint64_t found_ranges(storage::Staging& staging) {
+  static flow::IntervalSet found_in(storage::Staging& staging) {
     transfer::Ledger ledger(kCompacted);
     std::vector<std::byte> bytes(staging.ledger().size());
     EXPECT_EQ(ledger.replay(std::span(bytes).first(staging.ledger().read(0, bytes))), bytes.size());
-    return ledger.durable().intervals().size();
+    return ledger.durable();
   }
   TempRoot dir_;
 };
@@ -113,8 +113,8 @@ TEST_F(LedgerCompaction, HappensWhenTheLedgerHasDoubledAndNotWithEachBatch) {
   EXPECT_LE(written, 3 * fs::file_size(ledger())) << "each record costs the same, however many there are";
 }
 
-TEST_F(LedgerCompaction, MoreRangesThanMayBeKeptEndTheTransferWithAReason) {
-  constexpr uint64_t kMost = 100;
+TEST_F(LedgerCompaction, OfMoreRangesThanMayBeKeptTheShortestAreForgotten) {
+  constexpr uint64_t kMost = 100, kLong = 1000;
   make_new();
   auto staging = storage::Staging::open(root(), kCompacted);
   ASSERT_TRUE(staging.ok());
@@ -125,12 +125,15 @@ TEST_F(LedgerCompaction, MoreRangesThanMayBeKeptEndTheTransferWithAReason) {
     log.value().begin_batch({});
     return log.value().end_batch();
   };
-  EXPECT_TRUE(record(0, kMost).ok());
-  const Status ended = record(kMost, kMost + 1);
-  ASSERT_FALSE(ended.ok());
-  EXPECT_EQ(ended.error().fault, Fault::kLimitExceeded);
-  EXPECT_NE(ended.error().what.find("more than 100 ranges"), std::string::npos) << ended.error().what;
-  EXPECT_EQ(found_ranges(staging.value()), kMost + 1) << "what was durable is recorded";
+  for (uint64_t leaf = kLong; leaf < kLong + 3; ++leaf) log.value().on_counts({leaf, 1});
+  EXPECT_TRUE(record(0, kMost - 1).ok());
+  EXPECT_EQ(found_in(staging.value()).intervals().size(), kMost);
+  EXPECT_TRUE(record(kMost - 1, kMost).ok());
+  const flow::IntervalSet kept = found_in(staging.value());
+  EXPECT_EQ(kept.intervals().size(), kMost / 2);
+  EXPECT_TRUE(kept.contains_all({kLong, kLong + 3})) << "a long one stays";
+  EXPECT_TRUE(record(kMost, kMost + kMost / 2).ok());
+  EXPECT_EQ(found_in(staging.value()).intervals().size(), kMost) << "there is room again";
 }
 
 TEST_F(LedgerCompaction, WhoeverDiesLosesPowerOrMeetsAnErrorInItLosesNothingThatWasSaidToBeDurable) {

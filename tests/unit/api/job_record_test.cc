@@ -99,6 +99,7 @@ TEST(JobRecord, EverythingComesBack) {
   job.run_of = "fedcba9876543210";
   job.runs = 3;
   job.removed = job::WallTime(1764000000002ms);
+  job.groups = {1001, 27};
   job.spares = {{"4f0c", "{\"path\":\"data:a\"}", 1000, 1001, {27, 1002}, {"0123456789abcdef"}}};
   const auto back = parse_record(to_record(job));
   ASSERT_TRUE(back.ok()) << back.error().what;
@@ -111,6 +112,7 @@ TEST(JobRecord, EverythingComesBack) {
   EXPECT_EQ(back.value().error->fault, Fault::kHashMismatch);
   EXPECT_EQ(back.value().created, job.created);
   EXPECT_EQ(back.value().removed, job.removed);
+  EXPECT_EQ(back.value().groups, job.groups);
   EXPECT_EQ(back.value().spares, job.spares);
 }
 

@@ -429,7 +429,12 @@ TEST_F(RevocationTest, SessionIsJudgedAgainByNewRules) {
   EXPECT_TRUE(dialling.judge_peer_again(context).ok());
 
   config.crl_file = sites_.folder.write("list.crl", test::make_revocation_list(sites_.authority, {}, 3600));
-  EXPECT_TRUE(accepting.judge_peer_again(rules()).ok());
+  const TlsContext listed = rules();
+  EXPECT_TRUE(accepting.judge_peer_again(listed).ok());
+  EXPECT_TRUE(accepting.judge_peer_again(listed, test::wall_now()).ok());
+  const Status stale = accepting.judge_peer_again(listed, test::wall_now() + 2h);
+  ASSERT_FALSE(stale.ok()) << "the list has ended by then";
+  EXPECT_TRUE(stale.error().what.starts_with("cert_untrusted: ")) << stale.error().what;
   sites_.folder.write("list.crl", test::make_revocation_list(sites_.authority, {&atlanta_}, 3600));
   const Status revoked = accepting.judge_peer_again(rules());
   ASSERT_FALSE(revoked.ok());

@@ -11,6 +11,7 @@
 #include <csignal>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 namespace tideway::daemon {
 namespace {
@@ -32,6 +33,15 @@ class AuditLogTest : public testing::Test {
   void record(int events) {
     const auto log = open();
     for (int i = 0; i < events; ++i) log->record(session::AuditEvent("e" + std::to_string(i)));
+  }
+  // One that somebody waits for. False: he waits for long.
+  static bool record_and_wait(AuditLog& log, std::string_view name) {
+    auto until_told = std::make_shared<const char>();
+    const std::weak_ptr<const void> waits = until_told;
+    log.record(std::move(session::AuditEvent(name, session::AuditEvent::Care::kSynced).keeping(std::move(until_told))));
+    const auto ends_at = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (!waits.expired() && std::chrono::steady_clock::now() < ends_at) std::this_thread::yield();
+    return waits.expired();
   }
   std::string text(const std::string& path) const {
     std::stringstream content;
@@ -107,6 +117,12 @@ TEST_F(AuditLogTest, FilesThatAreNoAuditLogOrNotOursAreRefused) {
   EXPECT_NE(refused().find("No such file"), std::string::npos);
 }
 
+TEST_F(AuditLogTest, WhoWaitsForAnEventIsLetGoOnceItIsInTheFile) {
+  const auto log = open();
+  EXPECT_TRUE(record_and_wait(*log, "published"));
+  EXPECT_NE(text(path_).find("\"event\":\"published\""), std::string::npos);
+}
+
 // The limit of a file's size stands for a full disk: write() then takes a part, or nothing.
 TEST_F(AuditLogTest, FullDiskHoldsNobodyUpAndNothingIsTornWhenItHasRoomAgain) {
   rlimit before{};
@@ -132,7 +148,7 @@ TEST_F(AuditLogTest, DiskThatNeverTakesAnythingDoesNotHoldUpTheEnd) {
   auto log = open();
   const rlimit nothing{0, before.rlim_max};
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &nothing), 0);
-  log->record(session::AuditEvent("lost"));
+  EXPECT_TRUE(record_and_wait(*log, "lost")) << "who waits for it is let go";
   log.reset();
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
   std::signal(SIGXFSZ, old_handler);

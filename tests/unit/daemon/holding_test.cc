@@ -2,9 +2,15 @@
 #include "daemon/holding.h"
 
 #include "storage/pin.h"
+#include "support/refused_call.h"
 #include "support/temp_root.h"
 
 #include <gtest/gtest.h>
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
 
 namespace tideway::daemon {
 namespace {
@@ -79,6 +85,23 @@ TEST_F(HoldingTest, APinLeftByAnotherVersionIsMadeAnew) {
   static_cast<void>(one.look(quiet_, Time{}));
   EXPECT_EQ(reason(one.look(quiet_, Time{2s})), "held");
   EXPECT_EQ(root_.read(".tideway/pins/d-1/.metadata"), "marker");
+}
+
+TEST_F(HoldingTest, APinIsPutOnStableStorageBeforeItCounts) {
+  for (const auto by : {HoldOrder::Pin::kToBeMade, HoldOrder::Pin::kByTrainer}) {
+    const std::string place = by == HoldOrder::Pin::kByTrainer ? ".tideway/pins/d-1/" : "runs/step-9/";
+    shard(place + "__0_0.distcp", 100);
+    marker(place + ".metadata", 101);
+    const auto held_without_syncs = [&] {
+      test::refuse_call(SYS_fsync, EIO);
+      HoldOrder order;
+      order.by = by;
+      Holding one = holding("runs/step-9", order);
+      static_cast<void>(one.look(quiet_, Time{}));
+      ::_exit(reason(one.look(quiet_, Time{3s})) == "held" ? 0 : 1);
+    };
+    EXPECT_EXIT(held_without_syncs(), testing::ExitedWithCode(0), "pin_not_synced pin=d-1");
+  }
 }
 
 TEST_F(HoldingTest, ATrainersPinNeedsNoWaitAndMustBeItsOwn) {

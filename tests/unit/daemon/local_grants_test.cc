@@ -88,6 +88,25 @@ TEST(LocalGrants, EachDecisionIsWrittenDownWithItsRule) {
   EXPECT_NE(lines[2].find("root or the gateway's own user"), std::string::npos) << lines[2];
 }
 
+TEST(LocalGrants, AJobIsJudgedAgainByWhoBroughtItAndOnlyADenialIsWrittenDown) {
+  size_t lines = 0;
+  const auto granted = LocalGrants::resolve({{LocalGrant::Who::kUser, "nobody", "ckpt", {}, {GrantOp::kRead}, "t:7"}}, [&](const session::AuditEvent&) { ++lines; });
+  const auto none = LocalGrants::resolve({}, [&](const session::AuditEvent&) { ++lines; });
+  ASSERT_TRUE(granted.ok() && none.ok());
+  session::CopyRequest request;
+  request.sources = {session::LocalAddress{"ckpt:runs/llm7"}};
+  request.destination = session::RemoteAddress{};
+  job::Job job;
+  job.owner = kNobody;
+  job.groups = groups_of({kNobody, kNobody, {7}});
+  EXPECT_TRUE(granted.value().allow_still(job, request).ok());
+  EXPECT_EQ(lines, 0U);
+  EXPECT_EQ(none.value().allow_still(job, request).error().fault, Fault::kDenied);
+  EXPECT_EQ(lines, 1U);
+  job.groups.clear();
+  EXPECT_TRUE(none.value().allow_still(job, request).ok()) << "of a version that did not keep them";
+}
+
 TEST(LocalGrants, ARuleForSomebodyWhoDoesNotExistStopsTheStart) {
   const auto grants = LocalGrants::resolve({{LocalGrant::Who::kGroup, "no-such-group", "ckpt", {}, {GrantOp::kRead}, "tideway.toml:42"}});
   ASSERT_FALSE(grants.ok());

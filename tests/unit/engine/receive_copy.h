@@ -138,6 +138,13 @@ class Copy {
     path_.reset();
     return outcome_;
   }
+  // The whole list, and behind it as many pages more, before the sink has a turn.
+  void flood(uint32_t pages) {
+    while (auto message = sender_.next_message())
+      std::visit([&](auto&& m) { path_->on_peer_message(TransferMessage(std::move(m)), events_); }, std::move(*message));
+    for (uint32_t page = 1; page <= pages; ++page)
+      path_->on_peer_message(TransferMessage(messages::ManifestPage{.transfer = kId, .page = page, .entries = {}, .skipped = {}}), events_);
+  }
   const transfer::Sender& sender() const { return sender_; }
   const TransferBoard& board() const { return *start_board_; }
   int reads() const { return queue_.reads(); }

@@ -306,6 +306,15 @@ TEST_F(RebootTest, WhatGetsAnotherNumberThenIsLookedAtAsWell) {
   expect_published(tree);
 }
 
+TEST_F(RebootTest, X08WhoSendsPagesWithoutEndMeanwhileIsCutOff) {
+  leave_damaged();
+  Copy again(tree_, root(), on(kSecond));
+  again.flood(transfer::kPagesUnansweredMax + 1);
+  const auto outcome = again.go();
+  ASSERT_TRUE(outcome && !outcome->ok());
+  EXPECT_EQ(outcome->error().fault, Fault::kLimitExceeded) << outcome->error().what;
+}
+
 TEST_F(RebootTest, AFileThatCannotBeReadIsSentAgain) {
   EXPECT_FALSE(Copy(tree_, root(), on(kFirst)).go(6));
   fs::resize_file(staged().front() / "data/00000/001", 4'194'304);  // its second leaf is gone

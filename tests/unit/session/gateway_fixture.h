@@ -101,6 +101,10 @@ class GatewayTest : public testing::Test {
     config.listen = Endpoint::parse("127.0.0.1:0").value();
     config.data_addresses = {Endpoint::parse("127.0.0.1:0").value()};
     config.on_notice = [this](const std::string& site, const messages::PhaseNotice& notice) { notices_.emplace_back(site, notice.training); };
+    config.audit = [this](AuditEvent event) {
+      auto until_told = event.take_kept();
+      if (until_told != nullptr && is_audit_slow_) unaudited_.push_back(std::move(until_told));
+    };
     gateway_ = Gateway::start(std::move(config)).value();
   }
   static GrantTable grants_for(const std::string& site, const GrantLimits& limits = {}) {
@@ -178,6 +182,8 @@ class GatewayTest : public testing::Test {
   test::TwoSites sites_;
   GatewayRules rules_;
   std::vector<std::pair<std::string, uint64_t>> notices_;
+  bool is_audit_slow_ = false;
+  std::vector<std::shared_ptr<const void>> unaudited_;  // then: of events that somebody waits for
   std::unique_ptr<Gateway> gateway_;
 };
 

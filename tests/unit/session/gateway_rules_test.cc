@@ -119,6 +119,23 @@ TEST_F(GatewayTest, X13ASessionEndsWithTheCertificateOfItsPeer) {
   expect_serves_others();
 }
 
+TEST_F(GatewayTest, X13ASessionEndsWithinAnHourOfTheRevocationListThatItRestsOn) {
+  rules_.tls.crl_file = sites_.folder.write("list.crl", test::make_revocation_list(sites_.authority, {}, 1800));
+  ASSERT_TRUE(gateway_->reload(rules_).ok());
+  const auto peer = dial_and_pull();
+  Session& session = *gateway_->all_sessions().front();
+  const crypto::UnixTime later = test::wall_now() + 1h;
+  session.poll(read_clock(), later);
+  EXPECT_FALSE(session.is_over()) << "it is not looked at all the time";
+  session.poll(read_clock() + kJudgedEvery, later);
+  ASSERT_TRUE(session.is_over());
+  EXPECT_EQ(session.error().fault, Fault::kAuthFailed);
+  EXPECT_NE(session.error().what.find("cert_untrusted"), std::string::npos) << session.error().what;
+  EXPECT_EQ(gateway_->transfers(), 0U);
+  EXPECT_TRUE(run_until({peer.get()}, [&] { return peer->is_over(); }));
+  EXPECT_EQ(peer->error, "peer_lost") << "it may come back when there is another list";
+}
+
 TEST_F(GatewayTest, X14FilesThatDoNotFitChangeNothing) {
   const auto peer = dial_and_pull();
   const auto other = crypto::make_signed(test::gateway_spec(test::kWisconsin), sites_.authority).value();

@@ -159,6 +159,30 @@ TEST_F(RemoveTest, WhatWasPublishedGoesWithAllOfIt) {
   EXPECT_EQ(removed("run/step-1"), "source_missing") << "and a second time there is nothing";
 }
 
+TEST_F(RemoveTest, NobodyHearsOfItBeforeTheAuditLogHasIt) {
+  is_audit_slow_ = true;
+  messages::RemoveTree order;
+  crypto::random_bytes(order.transfer);
+  order.root = "data";
+  order.name = ObjectName::from_text("run/step-1").value();
+  order.tree_root = kTree;
+  peer_->types.clear();
+  peer_->say(order);
+  ASSERT_TRUE(run_until({peer_.get()}, [&] { return !unaudited_.empty(); }));
+  EXPECT_FALSE(root_.exists("run/step-1"));
+  for (int i = 0; i < 10; ++i) gateway_->turn(std::chrono::milliseconds(1));
+  peer_->turn();
+  EXPECT_FALSE(peer_->heard(MessageType::kTransferClosed));
+  unaudited_.clear();
+  EXPECT_TRUE(run_until({peer_.get()}, [&] { return peer_->heard(MessageType::kTransferClosed); }));
+}
+
+TEST_F(RemoveTest, AnAuditLogWhoseDiskHangsIsNotWaitedForWithoutEnd) {
+  is_audit_slow_ = true;
+  EXPECT_EQ(removed("run/step-1"), "");
+  EXPECT_EQ(unaudited_.size(), 1U);
+}
+
 TEST_F(RemoveTest, WhatIsAnotherTreeOrWasNotPublishedStays) {
   EXPECT_EQ(removed("run/step-1", Hash256{std::byte{8}}), "manifest_mismatch");
   root_.write("run/mine/a", "content");

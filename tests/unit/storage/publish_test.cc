@@ -268,6 +268,22 @@ TEST_F(PublishTest, ADirectoryThatAppearedEarlyGetsItsModeAtTheEnd) {
   EXPECT_EQ(root_.stat("copy/closed").st_mode & 07777U, 0555U);
 }
 
+TEST_F(PublishTest, ANewDirectoryForPartsHasItsModeFromTheFirstOn) {
+  for (const uint32_t mode : {0750U, 0550U}) {
+    std::filesystem::remove_all(root_ / "up");
+    restart();
+    dir(0, "", mode);
+    file(0, "a", "x");
+    rules_.form = PublishRules::Form::kMarker;
+    const auto status = publish("up/copy");
+    ASSERT_TRUE(status.ok()) << status.error().what;
+    EXPECT_EQ(root_.read("up/copy/a"), "x");
+    EXPECT_EQ(root_.stat("up/copy").st_mode & 07777U, mode);
+    EXPECT_EQ(root_.stat("up").st_mode & 07777U, 0755U) << "that is nobody's entry";
+    std::filesystem::permissions(root_ / "up/copy", std::filesystem::perms::owner_all);
+  }
+}
+
 TEST_F(PublishTest, ADirectoryThatHoldsAMarkerComesAfterTheFilesBesideIt) {
   root_.make_dir("copy");
   dir(0, "");
