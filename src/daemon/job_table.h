@@ -75,6 +75,8 @@ class JobTable {
   store::Batch take_changes();
   const std::deque<store::Event>& events() const { return events_; }
   size_t count(job::State state) const { return counts_[static_cast<size_t>(state)]; }
+  struct Waits { std::string peer, reason; auto operator<=>(const Waits&) const = default; };
+  const std::map<Waits, size_t>& waiting() const { return waiting_; }  // how many wait, and what for
   const std::map<std::string, uint64_t>& finished() const { return finished_; }  // since the start, by result
   struct Published { std::string root; job::Class service; auto operator<=>(const Published&) const = default; };
   const std::map<Published, job::WallTime>& last_published() const { return last_published_; }
@@ -95,6 +97,7 @@ class JobTable {
   std::map<job::JobId, job::JobId> last_run_;  // of a recurring job
   std::deque<job::JobId> over_;                // in the order in which they ended
   std::array<size_t, std::size(job::kStates)> counts_{};
+  std::map<Waits, size_t> waiting_;
   std::map<std::string, uint64_t> finished_;
   std::map<Published, job::WallTime> last_published_;
   std::deque<store::Event> events_;

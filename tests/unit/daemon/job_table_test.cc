@@ -90,6 +90,23 @@ TEST(JobTable, AnEarlierDeadlineComesFirstAlsoWhenItIsChanged) {
   EXPECT_EQ(table.by_number().begin()->second->id, plain);
 }
 
+TEST(JobTable, CountsWhatJobsWaitForWhileThatChanges) {
+  JobTable table({}, kNow);
+  const job::JobId first = taken(table, submission("1")), second = taken(table, submission("2"));
+  const auto wait_for = [&](const job::JobId& id, Fault fault) {
+    table.change(id, kNow, [](job::Job& job) { return job::start(job, kNow); });
+    table.change(id, kNow, [&](job::Job& job) { return job::stumble(job, kNow, {fault, "", ""}, job::Progressed::kNo); });
+  };
+  wait_for(first, Fault::kPeerLost);
+  wait_for(second, Fault::kPeerLost);
+  EXPECT_EQ(table.waiting(), (std::map<JobTable::Waits, size_t>{{{"wisconsin", "peer_lost"}, 2}}));
+  wait_for(first, Fault::kDestFull);
+  EXPECT_EQ(table.waiting(), (std::map<JobTable::Waits, size_t>{{{"wisconsin", "dest_full"}, 1}, {{"wisconsin", "peer_lost"}, 1}}));
+  table.change(second, kNow, [](job::Job& job) { return job::cancel(job, kNow); });
+  table.forget(first);
+  EXPECT_TRUE(table.waiting().empty());
+}
+
 TEST(JobTable, GoesOnAfterARestartWithWhatRan) {
   store::MemoryJobStore store;
   job::JobId running, published;
