@@ -20,6 +20,8 @@ job::JobId new_id() {
 
 JobTable::Rank rank_of(const job::Job& job) { return {job::turn_of(job.spec), job.number, &job}; }
 
+bool is_still_there(const job::Job& job) { return job.state == job::State::kPublished && job.removed == job::WallTime{}; }
+
 // Where the job writes, without names of files: a root here, or peer:root.
 std::string root_of(const job::Job& job) {
   const std::string& place = job.spec.destination;
@@ -64,6 +66,8 @@ void JobTable::index(const job::Job& job) {
   if (job.state == job::State::kQueued && !held_.contains(job.id)) queued_[job.peer].insert(rank);
   if (!job::is_over(job.state) && !job.is_recurring()) live_[job.peer].insert(rank);
   by_number_[job.number] = &job;
+  checkpoints_.put(job);
+  if (is_still_there(job)) ++published_[job.spec.destination];
 }
 
 void JobTable::unindex(const job::Job& job) {
@@ -72,6 +76,9 @@ void JobTable::unindex(const job::Job& job) {
     if (const auto waits = waiting_.find({job.peer, job.wait->reason}); --waits->second == 0) waiting_.erase(waits);
   recurring_.erase(job.id);
   by_number_.erase(job.number);
+  checkpoints_.take(job);
+  if (is_still_there(job))
+    if (const auto published = published_.find(job.spec.destination); --published->second == 0) published_.erase(published);
   for (Ranks* const ranks : {&queued_, &live_}) {
     const auto found = ranks->find(job.peer);
     if (found == ranks->end()) continue;

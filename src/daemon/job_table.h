@@ -4,6 +4,7 @@
 // through change(), which keeps the indices and notes what the store and the readers of events must be told.
 // Thread: control.
 #pragma once
+#include "daemon/checkpoint_series.h"
 #include "job/job.h"
 #include "store/job_store.h"
 
@@ -69,6 +70,9 @@ class JobTable {
   const Ranks& queued() const { return queued_; }
   const Ranks& live() const { return live_; }  // all that will or may run: neither over nor a recurring one
   const std::map<uint64_t, const job::Job*>& by_number() const { return by_number_; }
+  const CheckpointSeries& checkpoints() const { return checkpoints_; }
+  // Whether something of ours was published there, and is not removed for newer ones.
+  bool is_published_at(const std::string& destination) const { return published_.contains(destination); }
   void hold(const job::JobId& id);
   void release(const job::JobId& id);
 
@@ -93,6 +97,8 @@ class JobTable {
   std::map<std::pair<uint32_t, std::string>, job::JobId> by_submission_;
   Ranks queued_, live_;
   std::map<uint64_t, const job::Job*> by_number_;
+  CheckpointSeries checkpoints_;
+  std::map<std::string, size_t> published_;    // jobs, by destination
   std::set<job::JobId> held_, recurring_, changed_, forgotten_;
   std::map<job::JobId, job::JobId> last_run_;  // of a recurring job
   std::deque<job::JobId> over_;                // in the order in which they ended
