@@ -260,15 +260,8 @@ void Checkpoints::turn(Now now) {
       supersede_older(*job, now);
       bound_pins(*job, now);
     }
-  std::vector<job::JobId> over;
-  for (const job::JobId& id : live_) {
-    const job::Job* job = parts_.table.find(id);
-    if (job == nullptr || job::is_over(job->state)) over.push_back(id);
-  }
-  for (const job::JobId& id : over) {
-    live_.erase(id);
-    if (const job::Job* job = parts_.table.find(id)) on_over(*job, now);
-  }
+  for (const job::JobId& id : parts_.table.take_ended())
+    if (const job::Job* job = parts_.table.find(id); live_.erase(id) > 0 && job != nullptr) on_over(*job, now);
   search_.turn(now.time);
   ahead_.turn(now.time, now.wall);
   retention_.turn(now.time, now.wall);

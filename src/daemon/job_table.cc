@@ -106,6 +106,7 @@ void JobTable::note(const job::Job& job, job::State before, job::WallTime now) {
   changed_.insert(job.id);
   if (job.state != before && job::is_over(job.state)) {
     over_.push_back(job.id);
+    ended_.push_back(job.id);
     const std::string result = job.error ? std::string(job.error->name()) : std::string(to_string(job.state));
     ++finished_[result];
     if (job.state == job::State::kPublished) last_published_[{root_of(job), job.spec.service}] = job.ended;

@@ -14,6 +14,7 @@
 #include <set>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 namespace tideway::daemon {
@@ -77,6 +78,8 @@ class JobTable {
   void release(const job::JobId& id);
 
   store::Batch take_changes();
+  // Jobs that came to their end since the last time, in that order.
+  std::vector<job::JobId> take_ended() { return std::exchange(ended_, {}); }
   const std::deque<store::Event>& events() const { return events_; }
   size_t count(job::State state) const { return counts_[static_cast<size_t>(state)]; }
   struct Waits { std::string peer, reason; auto operator<=>(const Waits&) const = default; };
@@ -102,6 +105,7 @@ class JobTable {
   std::set<job::JobId> held_, recurring_, changed_, forgotten_;
   std::map<job::JobId, job::JobId> last_run_;  // of a recurring job
   std::deque<job::JobId> over_;                // in the order in which they ended
+  std::vector<job::JobId> ended_;              // of those, which nobody has taken yet; as many as there may be in all
   std::array<size_t, std::size(job::kStates)> counts_{};
   std::map<Waits, size_t> waiting_;
   std::map<std::string, uint64_t> finished_;

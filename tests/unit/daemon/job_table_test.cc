@@ -174,6 +174,20 @@ TEST(JobTable, AnIdIsFoundByItsBeginningUnlessItIsShortOrShared) {
   EXPECT_EQ(table.find("ffff"), nullptr);
 }
 
+TEST(JobTable, TellsOnceWhatEnded) {
+  JobTable table({}, kNow);
+  const job::JobId first = taken(table, submission("1")), second = taken(table, submission("2"));
+  EXPECT_TRUE(table.take_ended().empty());
+  table.change(second, kNow, [](job::Job& job) { return job::cancel(job, kNow); });
+  table.change(first, kNow, [](job::Job& job) { return job::cancel(job, kNow); });
+  table.change(first, kNow, [](job::Job& job) {
+    job.removed = kNow;
+    return true;
+  });
+  EXPECT_EQ(table.take_ended(), (std::vector<job::JobId>{second, first}));
+  EXPECT_TRUE(table.take_ended().empty());
+}
+
 TEST(JobTable, ForgetsTheOldestOfThoseThatAreOver) {
   store::Contents contents;
   for (size_t i = 0; i < JobTable::kOverKept; ++i) {
