@@ -64,7 +64,7 @@ void JobTable::index(const job::Job& job) {
   if (job.is_recurring() && !job::is_over(job.state)) recurring_.insert(job.id);
   const Rank rank = rank_of(job);
   if (job.state == job::State::kQueued && !held_.contains(job.id)) queued_[job.peer].insert(rank);
-  if (!job::is_over(job.state) && !job.is_recurring()) live_[job.peer].insert(rank);
+  to_send_[job.peer].put(job);
   by_number_[job.number] = &job;
   checkpoints_.put(job);
   if (is_still_there(job)) ++published_[job.spec.destination];
@@ -79,12 +79,11 @@ void JobTable::unindex(const job::Job& job) {
   checkpoints_.take(job);
   if (is_still_there(job))
     if (const auto published = published_.find(job.spec.destination); --published->second == 0) published_.erase(published);
-  for (Ranks* const ranks : {&queued_, &live_}) {
-    const auto found = ranks->find(job.peer);
-    if (found == ranks->end()) continue;
-    found->second.erase(rank_of(job));
-    if (found->second.empty()) ranks->erase(found);
-  }
+  to_send_[job.peer].take(job);
+  const auto queued = queued_.find(job.peer);
+  if (queued == queued_.end()) return;
+  queued->second.erase(rank_of(job));
+  if (queued->second.empty()) queued_.erase(queued);
 }
 
 void JobTable::hold(const job::JobId& id) {

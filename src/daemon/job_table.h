@@ -5,6 +5,7 @@
 // Thread: control.
 #pragma once
 #include "daemon/checkpoint_series.h"
+#include "daemon/send_queue.h"
 #include "job/job.h"
 #include "store/job_store.h"
 
@@ -69,7 +70,7 @@ class JobTable {
   using Rank = std::tuple<job::Turn, uint64_t, const job::Job*>;
   using Ranks = std::map<std::string, std::set<Rank>, std::less<>>;
   const Ranks& queued() const { return queued_; }
-  const Ranks& live() const { return live_; }  // all that will or may run: neither over nor a recurring one
+  const std::map<std::string, SendQueue, std::less<>>& to_send() const { return to_send_; }  // by peer
   const std::map<uint64_t, const job::Job*>& by_number() const { return by_number_; }
   const CheckpointSeries& checkpoints() const { return checkpoints_; }
   // Whether something of ours was published there, and is not removed for newer ones.
@@ -98,7 +99,8 @@ class JobTable {
 
   std::map<job::JobId, job::Job> jobs_;
   std::map<std::pair<uint32_t, std::string>, job::JobId> by_submission_;
-  Ranks queued_, live_;
+  Ranks queued_;
+  std::map<std::string, SendQueue, std::less<>> to_send_;
   std::map<uint64_t, const job::Job*> by_number_;
   CheckpointSeries checkpoints_;
   std::map<std::string, size_t> published_;    // jobs, by destination
