@@ -12,6 +12,7 @@
 #include "daemon/job_table.h"
 #include "daemon/link_shares.h"
 #include "daemon/places.h"
+#include "daemon/retries.h"
 
 #include <algorithm>
 #include <list>
@@ -68,7 +69,6 @@ class JobRunner {
   const LinkShares& shares() const { return shares_; }
   // What is still to be sent of a job that runs; nothing: it does not run, or is not known yet.
   std::optional<Bytes> left_of(const job::JobId& id) const;
-  std::optional<Duration> retries_in(const job::JobId& id, Time now) const;
   Mode mode_of(const job::Job& job) const;
   // What may go ahead of it: what those that run leave of its peer's and its class's limits, and a little, so that it never stands still.
   Rate ahead_of(const job::Job& job, job::WallTime wall) const;
@@ -116,7 +116,7 @@ class JobRunner {
   void settle(Time now, job::WallTime wall);
   void judge_carrier(const Running& running);
   void change_carrier(Place place, Time now, job::WallTime wall);
-  void start_due(Time now, job::WallTime wall);
+  void wake(Time now);  // what waited long enough
   void start_queued(Time now, job::WallTime wall);
   Places places_at(const std::string& peer) const;
   bool has_room(const job::Job& job, job::WallTime wall) const;
@@ -148,12 +148,12 @@ class JobRunner {
   LinkShares shares_;
   std::map<std::string, double, std::less<>> open_shares_;  // by peer, of links with a gate
   std::map<const session::Session*, Bytes> sent_before_;  // at the last measure()
-  Time measured_{}, next_deal_{}, turned_at_{};
+  Time measured_{}, next_deal_{};
   Random random_;
   std::map<job::JobId, Mode> modes_;         // of jobs that are not in the mode of their class
   std::list<Running> running_;               // callbacks of transfers point into it
   std::list<Gathering> gathering_;           // the same
-  std::map<job::JobId, Time> retry_at_;      // of waiting jobs
+  Retries retries_;
   AwayPeers away_;
   std::map<std::string, session::Session*> probes_;  // by peer that is away: a session that asks whether it is back
 };

@@ -63,7 +63,10 @@ void JobTable::index(const job::Job& job) {
   if (!job.spec.submission_id.empty()) by_submission_[{job.owner, job.spec.submission_id}] = job.id;
   if (job.is_recurring() && !job::is_over(job.state)) recurring_.insert(job.id);
   const Rank rank = rank_of(job);
-  if (job.state == job::State::kQueued && !held_.contains(job.id)) queued_[job.peer].insert(rank);
+  const bool waits = job.state == job::State::kWaiting;
+  if (!waits) ready_.erase(job.id);
+  const bool may_start = waits ? ready_.contains(job.id) : job.state == job::State::kQueued && !held_.contains(job.id);
+  if (may_start) queued_[job.peer].insert(rank);
   to_send_[job.peer].put(job);
   by_number_[job.number] = &job;
   checkpoints_.put(job);
@@ -101,6 +104,14 @@ void JobTable::release(const job::JobId& id) {
   index(found->second);
 }
 
+void JobTable::make_ready(const job::JobId& id) {
+  const auto found = jobs_.find(id);
+  if (found == jobs_.end()) return;
+  unindex(found->second);
+  ready_.insert(id);
+  index(found->second);
+}
+
 void JobTable::note(const job::Job& job, job::State before, job::WallTime now) {
   changed_.insert(job.id);
   if (job.state != before && job::is_over(job.state)) {
@@ -132,6 +143,7 @@ void JobTable::forget(const job::JobId& id) {
   unindex(job);
   if (const auto known = by_submission_.find({job.owner, job.spec.submission_id}); known != by_submission_.end() && known->second == id) by_submission_.erase(known);
   held_.erase(id);
+  ready_.erase(id);
   changed_.erase(id);
   last_run_.erase(id);
   jobs_.erase(found);

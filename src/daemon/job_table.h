@@ -66,7 +66,8 @@ class JobTable {
   // A submission that the store refused.
   void forget(const job::JobId& id);
 
-  // Those of a peer, the next one first: by turn, then by age. Queued ones are `held` until the store has them.
+  // What may start with a peer, the next one first: by turn, then by age. That is what is queued, but for what is held until the store has it,
+  // and what waits and is ready to try again.
   using Rank = std::tuple<job::Turn, uint64_t, const job::Job*>;
   using Ranks = std::map<std::string, std::set<Rank>, std::less<>>;
   const Ranks& queued() const { return queued_; }
@@ -77,6 +78,7 @@ class JobTable {
   bool is_published_at(const std::string& destination) const { return published_.contains(destination); }
   void hold(const job::JobId& id);
   void release(const job::JobId& id);
+  void make_ready(const job::JobId& id);  // until its state changes
 
   store::Batch take_changes();
   // Jobs that came to their end since the last time, in that order.
@@ -104,7 +106,7 @@ class JobTable {
   std::map<uint64_t, const job::Job*> by_number_;
   CheckpointSeries checkpoints_;
   std::map<std::string, size_t> published_;    // jobs, by destination
-  std::set<job::JobId> held_, recurring_, changed_, forgotten_;
+  std::set<job::JobId> held_, ready_, recurring_, changed_, forgotten_;
   std::map<job::JobId, job::JobId> last_run_;  // of a recurring job
   std::deque<job::JobId> over_;                // in the order in which they ended
   std::vector<job::JobId> ended_;              // of those, which nobody has taken yet; as many as there may be in all

@@ -179,6 +179,26 @@ TEST(JobTable, AnIdIsFoundByItsBeginningUnlessItIsShortOrShared) {
   EXPECT_EQ(table.find("ffff"), nullptr);
 }
 
+TEST(JobTable, WhatIsReadyToTryAgainStartsInItsTurnBesideWhatIsQueued) {
+  JobTable table({}, kNow);
+  const job::JobId old = taken(table, submission("1")), young = taken(table, submission("2"));
+  const auto first = [&] { return std::get<const job::Job*>(*table.queued().at("wisconsin").begin())->id; };
+  const auto fail = [&] {
+    table.change(old, kNow, [](job::Job& job) { return job::start(job, kNow); });
+    table.change(old, kNow, [](job::Job& job) { return job::stumble(job, kNow, {Fault::kPeerLost, "", ""}, job::Progressed::kNo); });
+  };
+  fail();
+  EXPECT_EQ(first(), young);
+  table.make_ready(old);
+  EXPECT_EQ(first(), old);
+  EXPECT_EQ(table.find(old)->state, job::State::kWaiting) << "nothing has changed for it yet";
+  fail();
+  EXPECT_EQ(first(), young) << "it was ready for one attempt";
+  table.make_ready(old);
+  table.change(old, kNow, [](job::Job& job) { return job::pause(job); });
+  EXPECT_EQ(table.queued().at("wisconsin").size(), 1U);
+}
+
 TEST(JobTable, TellsOnceWhatEnded) {
   JobTable table({}, kNow);
   const job::JobId first = taken(table, submission("1")), second = taken(table, submission("2"));
