@@ -98,6 +98,7 @@ void Api::turn(Time now, job::WallTime wall) {
   }
   for (const auto& server : servers_) server->run();
   for (const PhaseAlarm& alarm : tide_.take_alarms()) feed_.tell("alarm", api::alarm_json(name_of(alarm.trouble), alarm.subject, answer_to(alarm.trouble)));
+  for (const BudgetNews& news : tide_.take_budget_news()) feed_.tell("budget", api::budget_json(news.training, {news.inflation, news.budget}));
   feed_.turn(now, [this](const job::Job& job) { return view_of(job); });
   tide_.turn(now, wall);
   for (const auto& server : servers_) server->run();  // what the feeds said goes out
