@@ -62,7 +62,6 @@ void JobOutlook::measure(Now now, const LinkSampler& links) {
     if (seen.over > before.over)
       link.history.on_measured(std::chrono::floor<std::chrono::seconds>(now.wall), {Bytes(static_cast<uint64_t>(seen.bytes - before.bytes)), seen.over - before.over});
     is_quarter_over_ |= link.history.quarter() != quarter;
-    runner_.set_open_share(links.sources().links[i].peer, links.open_share(i));
   }
 }
 

@@ -34,7 +34,7 @@ class JobOutlook {
     Time time{};
     job::WallTime wall{};
   };
-  // Takes in what was seen of the links, tells the runner for how much of the time their gates are open, and plans, when that is due.
+  // Takes in what was seen of the links, and plans, when that is due.
   void turn(Now now, const LinkSampler& links);
   Time next_deadline() const { return is_changed() ? soonest_plan_ : next_plan_; }
   // What was seen of the links so far, once after each quarter of an hour: for the next start.

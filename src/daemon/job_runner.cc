@@ -8,6 +8,7 @@
 #include "storage/pin.h"
 
 #include <algorithm>
+#include <set>
 
 namespace tideway::daemon {
 namespace {
@@ -258,34 +259,33 @@ void JobRunner::stop_paused(Time now, job::WallTime wall) {
   }
 }
 
-// How much each job sent since the last time: of what its session sent, an equal part.
+// How much each job sent: of what its session sent, an equal part.
 void JobRunner::measure(Time now) {
-  std::map<const session::Session*, Bytes> sent;
-  std::map<const session::Session*, uint64_t> users;
-  for (const Running& running : running_)
-    if (running.pushes()) ++users[running.session];
-  for (const auto& [session, count] : users) sent[session] = session->traffic().sent;
-  for (Running& running : running_) {
-    const auto before = sent_before_.find(running.session);
-    const auto after = sent.find(running.session);
-    if (before == sent_before_.end() || after == sent.end() || after->second < before->second) continue;
-    running.sent = Rate::of((after->second - before->second) / users[running.session], now - measured_);
+  std::map<session::Session*, std::vector<Running*>> users;
+  for (Running& running : running_)
+    if (running.pushes()) users[running.session].push_back(&running);
+  std::set<UseMeter::Sender> senders;
+  for (const auto& [session, jobs] : users) {
+    senders.insert(session);
+    const auto gate = gates_.find(jobs.front()->peer);
+    const bool is_held = jobs.front()->use.manners == session::Manners::kYields && gate != gates_.end();
+    const auto use = meter_.look(session, now, session->traffic().sent, is_held ? std::optional(gate->second) : std::nullopt);
+    if (!use) continue;
+    for (Running* running : jobs) running->sent = use->sent * (1.0 / static_cast<double>(jobs.size())), running->open_share = use->open_share;
   }
-  sent_before_ = std::move(sent);
-  measured_ = now;
+  meter_.keep(senders);
 }
 
 void JobRunner::deal(Time now, job::WallTime wall) {
   if (now < next_deal_ || running_.empty()) return;
   next_deal_ = now + LinkShares::kDealEvery;
-  if (now >= measured_ + LinkShares::kDealEvery) measure(now);
+  measure(now);
   std::vector<Sender> senders;
   for (const Running& running : running_) {
     if (!running.pushes()) continue;
     const Bytes left = running.steer.due ? left_of(running.id).value_or(Bytes()) : Bytes();
     senders.push_back({running.number, running.peer, running.turn.service, running.weight, running.most, running.given, running.sent, running.steer.due, left, running.steer.mode});
-    const auto open = open_shares_.find(running.peer);
-    if (running.use.manners == session::Manners::kYields && open != open_shares_.end()) senders.back().open_share = open->second;
+    senders.back().open_share = running.open_share;
   }
   const auto shares = shares_.deal(senders, now, wall);
   auto share = shares.begin();

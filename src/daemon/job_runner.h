@@ -13,6 +13,7 @@
 #include "daemon/link_shares.h"
 #include "daemon/places.h"
 #include "daemon/retries.h"
+#include "daemon/use_meter.h"
 
 #include <algorithm>
 #include <list>
@@ -54,8 +55,8 @@ class JobRunner {
     shares_.set_ceiling(std::move(peer), ceiling);
     next_deal_ = Time{};
   }
-  // Of the time, that trainings leave the gate of the link to that peer open.
-  void set_open_share(const std::string& peer, double share) { open_shares_[peer] = share; }
+  // Of the link to that peer, since some moment.
+  void see_gate(const std::string& peer, const GateTime& gate) { gates_[peer] = gate; }
   // From the next deal on. What set_ceiling() said is forgotten.
   void take_up(ShareRules rules);
   // What runs is left as it is, and queued, for whoever starts the gateway again.
@@ -96,7 +97,8 @@ class JobRunner {
     uint64_t number = 0;                   // of its submission
     uint32_t weight = 1;
     Rate most = Rate::unlimited();         // its own limit
-    Rate given = Rate::unlimited(), sent{};  // what the last deal gave it, and what it sent since
+    Rate given = Rate::unlimited(), sent{};  // what the last deal gave it, and what it sent lately
+    double open_share = 1;                   // of the time in which it sent that
     Steer steer{};
     HoldReason held_to = HoldReason::kNone;  // a rate, at the last deal
     std::vector<job::SourceShare> gathered{};  // before it began, from several sources
@@ -146,9 +148,9 @@ class JobRunner {
   PeerSessions& peers_;
   JobTable& table_;
   LinkShares shares_;
-  std::map<std::string, double, std::less<>> open_shares_;  // by peer, of links with a gate
-  std::map<const session::Session*, Bytes> sent_before_;  // at the last measure()
-  Time measured_{}, next_deal_{};
+  std::map<std::string, GateTime, std::less<>> gates_;  // by peer
+  UseMeter meter_;                                      // of sessions
+  Time next_deal_{};
   Random random_;
   std::map<job::JobId, Mode> modes_;         // of jobs that are not in the mode of their class
   std::list<Running> running_;               // callbacks of transfers point into it

@@ -336,13 +336,13 @@ void PhasePort::make_report(Time now) {
   for (size_t i = 0; i < report_.links.size(); ++i) {
     const gate::GateSignal& signal = written_[i].signal;
     PhaseReport::Link& link = report_.links[i];
-    link = {gate::GateState::kOpen, gate::GateReason::kNone, signal.training, loop_.bursting(i), std::nullopt, loop_.open_share(i)};
+    link = {gate::GateState::kOpen, gate::GateReason::kNone, signal.training, loop_.bursting(i), loop_.open(i), std::nullopt, loop_.open_share(i)};
     if (now < signal.closed_until) link.state = gate::GateState::kClosed, link.reason = signal.reason;
     else if (const auto training = loop_.bursting_training(i)) link.state = gate::GateState::kClosed, link.reason = gate::GateReason::kTraining, link.training = *training;
     else if (signal.guard_from <= now && now < signal.guard_until) link.state = gate::GateState::kGuard, link.reason = gate::GateReason::kGuard;
   }
   for (const Counted& one : counted_)
-    for (const size_t link : links_of(one.training)) report_.links[link].foreground = one.watch.foreground();
+    for (const size_t link : links_of(one.training)) report_.links[link].foreground = report_.links[link].foreground.value_or(Bytes()) + one.watch.carried();
 }
 
 PhaseReport PhasePort::report() const {
