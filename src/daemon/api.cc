@@ -330,11 +330,11 @@ http::Response Api::list(const Call& call) const {
   const bool sees_all = LocalGrants::is_privileged(call.caller);
   std::vector<const job::Job*> page;  // the `limit` first ones behind `after`, and one more
   const auto take = [&](const job::Job& job) {
-    const bool is_wanted = (!state || job.state == *state) && (peer.empty() || job.peer == peer) && (sees_all || job.owner == call.caller.uid);
+    const bool is_wanted = (peer.empty() || job.peer == peer) && (sees_all || job.owner == call.caller.uid);
     if (is_wanted) page.push_back(&job);
     return page.size() <= limit;
   };
-  const auto& jobs = parts_.table.by_number();
+  const JobTable::ByNumber& jobs = state ? parts_.table.in_state(*state) : parts_.table.by_number();
   if (is_newest) {
     for (auto job = std::make_reverse_iterator(jobs.lower_bound(after)); job != jobs.rend() && take(*job->second);) ++job;
   } else {

@@ -58,7 +58,7 @@ JobTable::JobTable(store::Contents contents, job::WallTime now) : last_event_(st
 }
 
 void JobTable::index(const job::Job& job) {
-  ++counts_[static_cast<size_t>(job.state)];
+  by_state_[static_cast<size_t>(job.state)][job.number] = &job;
   if (job.state == job::State::kWaiting && job.wait) ++waiting_[{job.peer, job.wait->reason}];
   if (!job.spec.submission_id.empty()) by_submission_[{job.owner, job.spec.submission_id}] = job.id;
   if (job.is_recurring() && !job::is_over(job.state)) recurring_.insert(job.id);
@@ -74,7 +74,7 @@ void JobTable::index(const job::Job& job) {
 }
 
 void JobTable::unindex(const job::Job& job) {
-  --counts_[static_cast<size_t>(job.state)];
+  by_state_[static_cast<size_t>(job.state)].erase(job.number);
   if (job.state == job::State::kWaiting && job.wait)
     if (const auto waits = waiting_.find({job.peer, job.wait->reason}); --waits->second == 0) waiting_.erase(waits);
   recurring_.erase(job.id);

@@ -72,7 +72,9 @@ class JobTable {
   using Ranks = std::map<std::string, std::set<Rank>, std::less<>>;
   const Ranks& queued() const { return queued_; }
   const std::map<std::string, SendQueue, std::less<>>& to_send() const { return to_send_; }  // by peer
-  const std::map<uint64_t, const job::Job*>& by_number() const { return by_number_; }
+  using ByNumber = std::map<uint64_t, const job::Job*>;
+  const ByNumber& by_number() const { return by_number_; }
+  const ByNumber& in_state(job::State state) const { return by_state_[static_cast<size_t>(state)]; }
   const CheckpointSeries& checkpoints() const { return checkpoints_; }
   // Whether something of ours was published there, and is not removed for newer ones.
   bool is_published_at(const std::string& destination) const { return published_.contains(destination); }
@@ -84,7 +86,7 @@ class JobTable {
   // Jobs that came to their end since the last time, in that order.
   std::vector<job::JobId> take_ended() { return std::exchange(ended_, {}); }
   const std::deque<store::Event>& events() const { return events_; }
-  size_t count(job::State state) const { return counts_[static_cast<size_t>(state)]; }
+  size_t count(job::State state) const { return in_state(state).size(); }
   struct Waits { std::string peer, reason; auto operator<=>(const Waits&) const = default; };
   const std::map<Waits, size_t>& waiting() const { return waiting_; }  // how many wait, and what for
   const std::map<std::string, uint64_t>& finished() const { return finished_; }  // since the start, by result
@@ -103,14 +105,14 @@ class JobTable {
   std::map<std::pair<uint32_t, std::string>, job::JobId> by_submission_;
   Ranks queued_;
   std::map<std::string, SendQueue, std::less<>> to_send_;
-  std::map<uint64_t, const job::Job*> by_number_;
+  ByNumber by_number_;
+  std::array<ByNumber, std::size(job::kStates)> by_state_;
   CheckpointSeries checkpoints_;
   std::map<std::string, size_t> published_;    // jobs, by destination
   std::set<job::JobId> held_, ready_, recurring_, changed_, forgotten_;
   std::map<job::JobId, job::JobId> last_run_;  // of a recurring job
   std::deque<job::JobId> over_;                // in the order in which they ended
   std::vector<job::JobId> ended_;              // of those, which nobody has taken yet; as many as there may be in all
-  std::array<size_t, std::size(job::kStates)> counts_{};
   std::map<Waits, size_t> waiting_;
   std::map<std::string, uint64_t> finished_;
   std::map<Published, job::WallTime> last_published_;

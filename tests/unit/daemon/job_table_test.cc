@@ -93,6 +93,9 @@ TEST(JobTable, AnEarlierDeadlineComesFirstAlsoWhenItIsChanged) {
   EXPECT_TRUE(table.is_known(1000, "2"));
   EXPECT_FALSE(table.is_known(1001, "2"));
   EXPECT_EQ(table.by_number().begin()->second->id, plain);
+  const JobTable::ByNumber& published = table.in_state(job::State::kPublished);
+  EXPECT_TRUE(published.size() == 1 && published.begin()->second->id == later);
+  EXPECT_EQ(table.in_state(job::State::kQueued).size(), 2U);
 }
 
 TEST(JobTable, CountsWhatJobsWaitForWhileThatChanges) {
