@@ -271,7 +271,11 @@ void JobRunner::measure(Time now) {
     const bool is_held = jobs.front()->use.manners == session::Manners::kYields && gate != gates_.end();
     const auto use = meter_.look(session, now, session->traffic().sent, is_held ? std::optional(gate->second) : std::nullopt);
     if (!use) continue;
-    for (Running* running : jobs) running->sent = use->sent * (1.0 / static_cast<double>(jobs.size())), running->open_share = use->open_share;
+    for (Running* running : jobs) {
+      running->sent = use->sent * (1.0 / static_cast<double>(jobs.size()));
+      running->open_share = use->open_share;
+      running->given_then = running->given;
+    }
   }
   meter_.keep(senders);
 }
@@ -284,7 +288,7 @@ void JobRunner::deal(Time now, job::WallTime wall) {
   for (const Running& running : running_) {
     if (!running.pushes()) continue;
     const Bytes left = running.steer.due ? left_of(running.id).value_or(Bytes()) : Bytes();
-    senders.push_back({running.number, running.peer, running.turn.service, running.weight, running.most, running.given, running.sent, running.steer.due, left, running.steer.mode});
+    senders.push_back({running.number, running.peer, running.turn.service, running.weight, running.most, running.given_then, running.sent, running.steer.due, left, running.steer.mode});
     senders.back().open_share = running.open_share;
   }
   const auto shares = shares_.deal(senders, now, wall);

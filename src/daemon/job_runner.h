@@ -99,6 +99,7 @@ class JobRunner {
     Rate most = Rate::unlimited();         // its own limit
     Rate given = Rate::unlimited(), sent{};  // what the last deal gave it, and what it sent lately
     double open_share = 1;                   // of the time in which it sent that
+    Rate given_then = Rate::unlimited();     // what it had when that was measured; unlimited: it has not been yet
     Steer steer{};
     HoldReason held_to = HoldReason::kNone;  // a rate, at the last deal
     std::vector<job::SourceShare> gathered{};  // before it began, from several sources

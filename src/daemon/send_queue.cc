@@ -4,8 +4,6 @@
 namespace tideway::daemon {
 namespace {
 
-using Group = job::Turn::Group;
-
 // Of what we send we know when it will be there.
 bool is_to_be_sent(const job::Job& job) {
   const std::string &place = job.spec.destination, &peer = job.peer;
@@ -18,7 +16,7 @@ bool is_to_be_sent(const job::Job& job) {
 SendQueue::Key SendQueue::key_of(const job::Job& job) {
   const job::Turn turn = job::turn_of(job.spec);
   Key key{.group = turn.group, .deadline = turn.deadline, .number = job.number};
-  if (turn.group == Group::kOther) key.service = turn.service;
+  if (turn.group == job::Turn::Group::kOther) key.service = turn.service;
   if (job.state == job::State::kRunning) key.pace = Key::Pace::kRuns;
   return key;
 }
