@@ -44,12 +44,13 @@ planner::PlannedJob planned(const job::Job& job) {
 }
 
 TEST(SendQueue, IsInTheOrderInWhichThePlannerTakesJobs) {
-  std::vector<job::Job> jobs = some_jobs(300);
+  const std::vector<job::Job> jobs = some_jobs(300);
   SendQueue queue;
   for (const job::Job& job : jobs) queue.put(job);
-  std::ranges::sort(jobs, [](const job::Job& a, const job::Job& b) { return planner::goes_before(planned(a), planned(b)); });
+  std::vector<job::Job> sorted = jobs;  // the queue points into the others
+  std::ranges::sort(sorted, [](const job::Job& a, const job::Job& b) { return planner::goes_before(planned(a), planned(b)); });
   std::vector<uint64_t> wanted, order;
-  for (const job::Job& job : jobs) wanted.push_back(job.number);
+  for (const job::Job& job : sorted) wanted.push_back(job.number);
   for (const auto& [key, item] : queue.items()) order.push_back(item.job->number);
   EXPECT_EQ(order, wanted);
 }
