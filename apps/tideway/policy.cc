@@ -27,6 +27,18 @@ std::string limits_text(const session::GrantLimits& limits) {
   return limits.modes == none.modes ? text : text + modes;
 }
 
+void print_json(const session::Decision& decision) {
+  const session::GrantLimits none, limits = decision.grant->limits;
+  JsonLine line("policy");
+  line.text("rule", decision.rule());
+  if (limits.bytes_max != none.bytes_max) line.number("max_bytes", limits.bytes_max.count());
+  if (limits.files_max != none.files_max) line.number("max_files", limits.files_max);
+  if (limits.flows_max != none.flows_max) line.number("max_flows", limits.flows_max);
+  if (limits.rate_max != none.rate_max) line.number("max_rate_bits", static_cast<uint64_t>(limits.rate_max.bits_per_second()));
+  line.number("modes", limits.modes);
+  line.print();
+}
+
 int explain(const Globals& globals, const Question& question) {
   const auto config = config::load(globals.config);
   if (!config.ok()) return report(config.error(), globals.output);
@@ -45,7 +57,8 @@ int explain(const Globals& globals, const Question& question) {
   const session::Decision decision = rules.value().gateway.grants.decide(peer.value(), root, name.value(), *op);
   if (!decision.is_allowed())
     return report({Fault::kDenied, "no [[grant]] lets " + to_string(peer.value()) + " " + question.op + " " + to_display(question.path), "add a [[grant]], if it should"}, globals.output);
-  std::printf("allowed by %s%s\n", std::string(decision.rule()).c_str(), limits_text(decision.grant->limits).c_str());
+  if (globals.output.json) print_json(decision);
+  else std::printf("allowed by %s%s\n", std::string(decision.rule()).c_str(), limits_text(decision.grant->limits).c_str());
   return 0;
 }
 
@@ -59,6 +72,7 @@ void add_policy(CLI::App& app, Globals& globals, Action& action) {
   test->add_option("--peer", question->peer, "Identity of the peer, spiffe://DOMAIN/site/SITE/gw/GATEWAY")->required()->type_name("P");
   test->add_option("--op", question->op, "read, list, write, overwrite or delete")->required()->type_name("OP");
   test->add_option("--path", question->path, "Root and path below it, such as ckpt/runs/llm7")->required()->type_name("ROOT/PATH");
+  add_globals(*test, globals);
   test->callback([&globals, &action, question] { action = [&globals, question] { return explain(globals, *question); }; });
 }
 

@@ -26,8 +26,13 @@ def draw(result):
     axes[-1, 0].set_xlabel("seconds", fontsize=8)
     figure.tight_layout(rect=(0, 0.3 / figure.get_figheight(), 1, 1))
     frame.footer(figure, result, "%s Mbit/s, RTT %s ms, queue %s ms, period %s ms, duty %s, jitter %s" % tuple(
-        result["settings"][key] for key in ("rate", "rtt", "queue", "period", "duty", "jitter")))
+        result["settings"][key] for key in ("rate", "rtt", "queue", "period", "duty", "jitter")) + hosts(result["settings"]))
     return figure
+
+
+def hosts(settings):
+    fan_in = settings.get("fan_in", "1")  # older results have one host
+    return "" if fan_in == "1" else ", fan-in %s" % fan_in
 
 
 def smooth(values, width=5):

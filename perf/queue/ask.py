@@ -30,6 +30,7 @@ spec = {"sources": ["data:one"], "bytes": 1, "deadline": time.strftime("%Y-%m-%d
 kinds = [
     ("first page of jobs", lambda i: ask("GET", "/v1/jobs?limit=100")),
     ("page in the middle", lambda i: ask("GET", f"/v1/jobs?limit=100&state=queued&after={jobs // 2}")),
+    ("page of the few that run", lambda i: ask("GET", "/v1/jobs?limit=100&state=running")),
     ("last page, the newest first", lambda i: ask("GET", "/v1/jobs?limit=100&order=newest")),
     ("one job", lambda i: ask("GET", f"/v1/jobs/{(i * 997) % jobs:016x}")),
     ("whether a deadline fits", lambda i: ask("POST", "/v1/schedule/check", dict(spec, destination="wisconsin:data/check"))),

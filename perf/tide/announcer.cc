@@ -13,8 +13,8 @@
 
 namespace tideway::trainer {
 
-Result<std::unique_ptr<Announcer>> Announcer::open(const Settings& settings) {
-  std::unique_ptr<Announcer> announcer(new Announcer(settings));
+Result<std::unique_ptr<Announcer>> Announcer::open(const Settings& settings, size_t host) {
+  std::unique_ptr<Announcer> announcer(new Announcer(settings, host));
   Status status = success();
   if (settings.announce == Announce::kBoard) status = announcer->open_board();
   if (settings.announce == Announce::kBeacon) status = announcer->open_beacon();
@@ -52,6 +52,8 @@ Status Announcer::open_beacon() {
   crypto::random_bytes(std::as_writable_bytes(std::span(&beacon_.source, 1)));
   beacon_.sequence = 0;
   beacon_.event.training = gate::training_id(settings_.training);
+  beacon_.event.member = host_;
+  beacon_.event.members = static_cast<uint16_t>(settings_.fan_in);
   return success();
 }
 
@@ -91,6 +93,8 @@ void Announcer::ask(gate::PhaseKind kind) {
   api::PhaseWord word;
   word.training = settings_.training;
   word.event.kind = kind;
+  word.event.member = host_;
+  word.event.members = static_cast<uint16_t>(settings_.fan_in);
   static_cast<void>(gateway_->ask("POST", "/v1/phase", api::to_json(word)));
 }
 

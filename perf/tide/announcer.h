@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How the synthetic trainer tells a gateway that it communicates: not at all, through its API socket, on the
-// phase board, or by beacons.
+// How a host of the synthetic trainer tells a gateway that it communicates: not at all, through its API socket, on the
+// phase board, or by beacons. Each is a member of the training, which communicates while one of them does.
 // Thread: main.
 #pragma once
 #include "base/random.h"
@@ -18,14 +18,14 @@ namespace tideway::trainer {
 class Announcer {
  public:
   // Errors: config_invalid.
-  static Result<std::unique_ptr<Announcer>> open(const Settings& settings);
+  static Result<std::unique_ptr<Announcer>> open(const Settings& settings, size_t host);
   ~Announcer();
 
   void begin();
   void end();
 
  private:
-  explicit Announcer(const Settings& settings) : settings_(settings), random_(settings.seed) {}
+  Announcer(const Settings& settings, size_t host) : settings_(settings), host_(static_cast<uint16_t>(host)), random_(settings.seed + host) {}
   Status open_board();
   Status open_beacon();
   Status open_api();
@@ -34,6 +34,7 @@ class Announcer {
   void ask(gate::PhaseKind kind);
 
   const Settings settings_;
+  const uint16_t host_;
   Random random_;
   std::optional<tideway_phase> phase_;
   std::optional<http::Client> gateway_;

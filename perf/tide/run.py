@@ -12,6 +12,10 @@ bulk is sent all the time at the rate that the trainer leaves of the first one, 
 In all of these the far site pulls. `job` is as `board`, but for a job in the gateway's queue that pushes to a gateway there. `--page 7480`
 shows the page of the near gateway at http://127.0.0.1:7480/ of this machine while one runs.
 
+`--fan-in 4` lets that many hosts of the training burst into the link at once, each at the link's rate and with jitter of its own; an iteration
+ends with the last of them. `--relock 20%` adds runs in which the period grows by so much in mid-run, while the gateway sees the training in
+counters alone beside bulk: after how many iterations it is locked, at first and again.
+
 `--grid axes` does the point that the flags name, and from there each other value of RTT/T (0.002, 0.02, 0.1), duty (0.2, 0.4, 0.7)
 and jitter (0, 5, 20 %); `--grid full` does all 27. `--budget MINUTES` starts nothing more after so long.
 
@@ -43,6 +47,7 @@ import measured  # noqa: E402
 import pair  # noqa: E402
 import record  # noqa: E402
 import relay  # noqa: E402
+import relock  # noqa: E402
 import testbed  # noqa: E402
 from measured import TRAINER_PORT  # noqa: E402
 
@@ -81,6 +86,12 @@ def ms(text):
     return float(text[:-2])
 
 
+def share(text):
+    if not text.endswith("%"):
+        raise argparse.ArgumentTypeError("write a share as 20%")
+    return float(text[:-1]) / 100
+
+
 def options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=mbit, default=200.0)
@@ -89,7 +100,9 @@ def options():
     parser.add_argument("--period", type=ms, default=1000.0)
     parser.add_argument("--duty", type=float, default=0.4)
     parser.add_argument("--jitter", default="5%")
-    parser.add_argument("--flows", type=int, default=4)
+    parser.add_argument("--flows", type=int, default=4, help="of each host of the training")
+    parser.add_argument("--fan-in", type=int, default=1, metavar="HOSTS", help="that burst into the link at once")
+    parser.add_argument("--relock", type=share, metavar="SHARE", help="by which the period grows in runs of their own, such as 20%%")
     parser.add_argument("--quick", action="store_true", help="20 iterations alone and beside what the board holds: a look, not a measurement")
     parser.add_argument("--iterations", type=int, help="default 50, with --quick 20")
     parser.add_argument("--rounds", type=int, default=1)
@@ -144,10 +157,13 @@ class Bench:
         self.burst = int(payload * chosen.duty * chosen.period / 1000)
 
     def iterations(self, mode):
+        if mode == "relock":
+            return relock.STEP_AT + relock.AFTER
         return self.chosen.iterations + LEARNS.get(mode, 0)
 
     def seconds(self, mode):
-        return (self.iterations(mode) + WARMUP) * self.chosen.period / 1000
+        longer = 1 + self.chosen.relock if mode == "relock" else 1
+        return (self.iterations(mode) + WARMUP) * longer * self.chosen.period / 1000
 
     def prepare(self, modes):
         (self.work / "beacon.key").write_text(os.urandom(32).hex() + "\n")
@@ -163,7 +179,8 @@ class Bench:
         self.text = config.read_text().replace("[listen]\n", '[listen]\napi = "%s/api.sock"\n%s' % (self.work, web), 1)
         # More than the link could carry meanwhile, so that bulk rarely begins again; random, because holes and equal blocks do not
         # cross.
-        mib = min(FILE_MIB_MAX, int(1.5 * max(map(self.seconds, modes)) * self.chosen.rate / 8))
+        longest = max(map(self.seconds, [*modes, "relock"] if self.chosen.relock is not None else modes))
+        mib = min(FILE_MIB_MAX, int(1.5 * longest * self.chosen.rate / 8))
         with open(source / "bulk", "wb") as file:
             for _ in range(mib):
                 file.write(os.urandom(1 << 20))
@@ -218,7 +235,7 @@ class Bench:
             testbed.wait_for(lambda: bed.b.is_listening(5201))
             self.start(bed.a, "iperf3", "-c", bed.b.address, "-C", mode, "-t", int(2 * self.seconds(mode)) + 30, role="gateway", name="iperf3")
             return
-        counters = '["iface:wan0"]' if mode == "counters" else "[]"
+        counters = '["iface:wan0"]' if mode in ("counters", "relock") else "[]"
         chosen = "scavenger" if mode == "scavenger" else self.chosen.congestion
         congestion = 'congestion = "%s"\n' % chosen if chosen else ""
         self.config.write_text(self.text + PHASES.format(work=self.work, rate=self.chosen.rate, counters=counters, congestion=congestion))
@@ -243,8 +260,10 @@ class Bench:
                     "beacon": ["--announce", "beacon", "--beacon", "10.77.0.1:7399", "--key-file", self.work / "beacon.key"],
                     "board": ["--announce", "board", "--board", self.work / "phase.board"]}.get({"job": "board"}.get(mode, mode.removeprefix("elsewhere-")), [])
         compute = self.chosen.period * (1 - self.chosen.duty)
+        if mode == "relock":  # the period grows by that share, and the burst does not
+            announce = ["--period-step", "%d:+%.3f%%" % (relock.STEP_AT, 100 * self.chosen.relock * self.chosen.period / compute)]
         done = self.bed.a.run(self.trainer, "run", "--peer", "%s:%d" % (self.bed.b.address, TRAINER_PORT), "--iterations",
-                              self.iterations(mode), "--warmup", WARMUP, "--compute", "%gms" % compute, "--burst", "%dB" % self.burst,
+                              self.iterations(mode), "--warmup", 0 if mode == "relock" else WARMUP, "--fan-in", self.chosen.fan_in, "--compute", "%gms" % compute, "--burst", "%dB" % self.burst,
                               "--flows", self.chosen.flows, "--pace", "%gMbit" % testbed.ideal_mbit(self.chosen.rate, "tcp", 0), "--jitter", self.chosen.jitter, "--seed", turn + 1, "--csv", iterations,
                               "--json", out, *announce, limit_s=10 * self.seconds(mode) + 60, group=self.roles["trainer"])
         if done.returncode != 0:
@@ -255,6 +274,28 @@ class Bench:
         sites = {"kernel-" + side: site.group for side, site in self.bed.sites.items()}
         return {name: group.seconds() for name, group in {**self.roles, **sites}.items()}
 
+    def start_trainer_server(self):
+        self.start(self.bed.b, self.trainer, "serve", "--listen", "%s:%d" % (self.bed.b.address, TRAINER_PORT), role="trainer-server", name="trainer-server")
+        testbed.wait_for(lambda: self.bed.b.is_listening(TRAINER_PORT))
+
+    def relock(self, turn):
+        """Iterations until the gateway is locked: on the period at first, and on the longer one."""
+        iterations = self.work / ("iterations-relock-%d.csv" % turn)
+        self.bed.restart(*self.flags(self.work / ("counts-relock-%d.csv" % turn)))
+        try:
+            self.start_trainer_server()
+            self.start_bulk("relock")
+            looker = relock.Looker(self.work / "api.sock", "llm7")
+            looker.start()
+            self.train("relock", turn, self.work / "trainer.json", iterations)
+            seen = looker.close()
+        finally:
+            self.stop()
+        begins, period = relock.begins_of(iterations), self.chosen.period / 1000
+        near = relock.NEAR + share(self.chosen.jitter)
+        return (relock.until_locked(begins, seen, period, near),
+                relock.until_locked(begins[relock.STEP_AT:], seen, period * (1 + self.chosen.relock), near))
+
     def run(self, mode, turn):
         bed = self.bed_of(mode)
         counts, elsewhere = (self.work / ("counts-%s-%d%s.csv" % (mode, turn, which)) for which in ("", "-other"))
@@ -263,8 +304,7 @@ class Bench:
         if bed is not self.bed:
             bed.restart(*self.flags(elsewhere))
         try:
-            self.start(self.bed.b, self.trainer, "serve", "--listen", "%s:%d" % (self.bed.b.address, TRAINER_PORT), role="trainer-server", name="trainer-server")
-            testbed.wait_for(lambda: self.bed.b.is_listening(TRAINER_PORT))
+            self.start_trainer_server()
             self.start_bulk(mode)
             before, began = self.cpu_seconds(), time.monotonic()
             self.train(mode, turn, out, iterations)
@@ -288,7 +328,7 @@ class Bench:
 
 
 def measure(bench, cell, modes):
-    print("rtt %gms, duty %g, jitter %s, %d rounds" % (cell.rtt, cell.duty, cell.jitter, cell.rounds))
+    print("rtt %gms, duty %g, jitter %s, fan-in %d, %d rounds" % (cell.rtt, cell.duty, cell.jitter, cell.fan_in, cell.rounds))
     bench.take(cell)
     runs = {mode: [] for mode in modes}
     for turn in range(cell.rounds):
@@ -296,8 +336,13 @@ def measure(bench, cell, modes):
             runs[mode].append(bench.run(mode, turn))
     rows = [measured.summary(mode, runs[mode], runs["alone"], cell.rate) for mode in modes]
     measured.show(rows)
+    found = {}
+    if cell.relock is not None:
+        counts = [bench.relock(turn) for turn in range(cell.rounds)]
+        found["relock"] = {"share": cell.relock, "step_at": relock.STEP_AT, "first": [first for first, _ in counts], "again": [again for _, again in counts]}
+        relock.show(found["relock"])
     settings = {key: str(value) for key, value in vars(cell).items() if key not in ("bin", "result", "page")}
-    return {"settings": settings, "rows": rows, "traces": {mode: runs[mode][-1].trace() for mode in modes}}
+    return {"settings": settings, "rows": rows, **found, "traces": {mode: runs[mode][-1].trace() for mode in modes}}
 
 
 def main():

@@ -15,10 +15,11 @@ enum class Announce : uint8_t { kNone, kApi, kBoard, kBeacon };
 
 struct Settings {
   Endpoint peer;
-  size_t iterations = 100, warmup = 5, flows = 4;
+  size_t iterations = 100, warmup = 5;
+  size_t fan_in = 1, flows = 4;      // hosts, and the flows of each
   Duration compute = std::chrono::milliseconds(600);
-  Bytes burst = Bytes(40'000'000);   // of all flows together
-  Rate pace = Rate::unlimited();     // of all flows together, by TCP's own pacing
+  Bytes burst = Bytes(40'000'000);   // of all hosts together
+  Rate pace = Rate::unlimited();     // of all flows of a host together, by TCP's own pacing
   double jitter = 0;                 // sigma of the compute time, of compute and burst together
   size_t step_at = 0;                // from this iteration on the compute time is `step` longer; 0: never
   double step = 0;

@@ -1,38 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tideway-trainer-sim: iterations of compute (a sleep) and a burst over TCP, with a barrier at its end. No model of training:
-// a square wave that notices delay, and the first program that announces its phases.
-#include "announcer.h"
+// tideway-trainer-sim: iterations of compute (a sleep) and a burst over TCP, with a barrier at its end, of one host or of several that burst
+// into the link at once. No model of training: a square wave that notices delay, and the first program that announces its phases.
 #include "base/amounts.h"
 #include "base/clock.h"
-#include "flows.h"
+#include "host.h"
 
 #include <CLI/CLI.hpp>
 
 #include <sys/prctl.h>
-#include <time.h>
 
 #include <algorithm>
+#include <barrier>
 #include <charconv>
 #include <cstdio>
-#include <random>
+#include <thread>
 
 namespace tideway::trainer {
 namespace {
-
-constexpr Duration kLate = std::chrono::milliseconds(1);  // a sleep that overslept by more shows a busy machine
 
 int report(const Error& error) {
   std::fprintf(stderr, "tideway-trainer-sim: %s (%s)\n", error.what.c_str(), std::string(error.name()).c_str());
   if (!error.next.empty()) std::fprintf(stderr, "  next  %s\n", error.next.c_str());
   return error.exit_code();
-}
-
-void sleep_until(Time when) {
-  const Duration since = when.time_since_epoch();
-  const auto whole = std::chrono::duration_cast<std::chrono::seconds>(since);
-  const timespec at{.tv_sec = whole.count(), .tv_nsec = (since - whole).count()};
-  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, nullptr) == EINTR) {}
 }
 
 double ms(Duration time) { return static_cast<double>(time.count()) / 1e6; }
@@ -46,48 +36,57 @@ Sum sum_of(std::vector<double> values) {
   return {at(0.5), at(0.99), values.back(), total / static_cast<double>(values.size())};
 }
 
+// Its hosts, each in a thread; all of them wait for the last one's burst before the next iteration.
 class Trainer {
  public:
-  Trainer(const Settings& settings, Flows& flows, Announcer& announcer)
-      : settings_(settings), flows_(flows), announcer_(announcer), random_(settings.seed) {}
+  Trainer(const Settings& settings, std::vector<std::unique_ptr<Host>> hosts)
+      : settings_(settings), hosts_(std::move(hosts)), statuses_(hosts_.size(), success()), barrier_(static_cast<std::ptrdiff_t>(hosts_.size()), Completion{this}) {}
 
   Status run() {
-    for (size_t i = 0; i < settings_.iterations + settings_.warmup; ++i)
-      if (Status status = iterate(i); !status.ok()) return status;
+    start_ = read_clock();
+    std::vector<std::thread> others;
+    for (size_t i = 1; i < hosts_.size(); ++i) others.emplace_back([this, i] { run_host(i); });
+    run_host(0);
+    for (std::thread& other : others) other.join();
+    for (const Status& status : statuses_)
+      if (!status.ok()) return status;
     return success();
   }
   void write() const;
 
  private:
-  Status iterate(size_t number) {
-    Iteration it;
-    it.start = read_clock();
-    it.drawn = compute_time(number);
-    const Time wakes = it.start + it.drawn;
-    sleep_until(wakes);
-    it.burst_start = read_clock();
-    it.compute = it.burst_start - it.start;
-    if (it.burst_start - wakes > kLate) ++late_;
-    announcer_.begin();
-    if (Status status = flows_.burst(settings_.burst); !status.ok()) return status;
-    announcer_.end();
-    it.end = read_clock();
-    if (number >= settings_.warmup) iterations_.push_back(it);
-    return success();
+  struct Completion {
+    Trainer* trainer;
+    void operator()() noexcept { trainer->end_iteration(); }
+  };
+  void run_host(size_t index) {
+    for (size_t number = 0; number < settings_.iterations + settings_.warmup && !has_failed_; ++number) {
+      statuses_[index] = hosts_[index]->iterate(start_, number);
+      barrier_.arrive_and_wait();
+    }
   }
-  Duration compute_time(size_t number) {
-    const double stretch = settings_.step_at > 0 && number >= settings_.step_at + settings_.warmup ? 1 + settings_.step : 1;
-    std::normal_distribution<double> spread(0, settings_.jitter);
-    const double time = static_cast<double>(settings_.compute.count()) * stretch * (1 + spread(random_));
-    return Duration(static_cast<int64_t>(std::max(time, 0.0)));
+  // In one thread, while the others wait. The host that was to compute longest says how long that was.
+  void end_iteration() noexcept {
+    has_failed_ = !std::ranges::all_of(statuses_, &Status::ok);
+    Iteration all = hosts_.front()->last();
+    for (const auto& host : hosts_) {
+      const Iteration& it = host->last();
+      if (it.drawn > all.drawn) all.drawn = it.drawn, all.compute = it.compute;
+      all.burst_start = std::min(all.burst_start, it.burst_start);
+      all.end = std::max(all.end, it.end);
+    }
+    if (++ended_ > settings_.warmup && !has_failed_) iterations_.push_back(all);
+    start_ = read_clock();
   }
 
   const Settings& settings_;
-  Flows& flows_;
-  Announcer& announcer_;
-  std::mt19937_64 random_;
+  std::vector<std::unique_ptr<Host>> hosts_;
+  std::vector<Status> statuses_;       // of the iteration, one of each host
+  Time start_{};                       // these are written by end_iteration() alone
+  bool has_failed_ = false;
+  size_t ended_ = 0;
   std::vector<Iteration> iterations_;
-  size_t late_ = 0;
+  std::barrier<Completion> barrier_;
 };
 
 void Trainer::write() const {
@@ -106,11 +105,13 @@ void Trainer::write() const {
   }
   if (csv != nullptr) std::fclose(csv);
   const Sum burst = sum_of(bursts), iteration = sum_of(whole);
+  size_t late = 0;
+  for (const auto& host : hosts_) late += host->late_timers();
   char line[512];
   std::snprintf(line, sizeof line,
-                "{\"v\":1,\"iterations\":%zu,\"seed\":%llu,\"late_timers\":%zu,\"burst_ms\":{\"median\":%.3f,\"p99\":%.3f,\"max\":%.3f,\"mean\":%.3f},"
+                "{\"v\":1,\"iterations\":%zu,\"hosts\":%zu,\"seed\":%llu,\"late_timers\":%zu,\"burst_ms\":{\"median\":%.3f,\"p99\":%.3f,\"max\":%.3f,\"mean\":%.3f},"
                 "\"iteration_ms\":{\"median\":%.3f,\"p99\":%.3f,\"max\":%.3f,\"mean\":%.3f}}\n",
-                iterations_.size(), static_cast<unsigned long long>(settings_.seed), late_, burst.median, burst.p99, burst.most, burst.mean,
+                iterations_.size(), hosts_.size(), static_cast<unsigned long long>(settings_.seed), late, burst.median, burst.p99, burst.most, burst.mean,
                 iteration.median, iteration.p99, iteration.most, iteration.mean);
   std::fputs(line, stdout);
   if (settings_.json.empty()) return;
@@ -122,11 +123,13 @@ void Trainer::write() const {
 
 int train(const Settings& settings) {
   prctl(PR_SET_TIMERSLACK, 1);
-  auto flows = Flows::open(settings);
-  if (!flows.ok()) return report(flows.error());
-  auto announcer = Announcer::open(settings);
-  if (!announcer.ok()) return report(announcer.error());
-  Trainer trainer(settings, *flows.value(), *announcer.value());
+  std::vector<std::unique_ptr<Host>> hosts;
+  for (size_t i = 0; i < settings.fan_in; ++i) {
+    auto host = Host::open(settings, i);
+    if (!host.ok()) return report(host.error());
+    hosts.push_back(std::move(host).value());
+  }
+  Trainer trainer(settings, std::move(hosts));
   if (Status status = trainer.run(); !status.ok()) return report(status.error());
   trainer.write();
   return 0;
@@ -166,9 +169,10 @@ void add_run(CLI::App& run, Settings& settings, Texts& texts) {
   run.add_option("--iterations", settings.iterations, "That are measured")->check(CLI::Range(1, 1'000'000));
   run.add_option("--warmup", settings.warmup, "Before them");
   run.add_option("--compute", texts.compute, "Time between bursts");
-  run.add_option("--burst", texts.burst, "Size of a burst, all flows together");
-  run.add_option("--flows", settings.flows, "TCP connections")->check(CLI::Range(1, 256));
-  run.add_option("--pace", texts.pace, "Rate of a burst, all flows together");
+  run.add_option("--fan-in", settings.fan_in, "Hosts that burst into the link at once, each with flows and jitter of its own")->check(CLI::Range(1, 64));
+  run.add_option("--burst", texts.burst, "Size of a burst, all hosts together");
+  run.add_option("--flows", settings.flows, "TCP connections of each host")->check(CLI::Range(1, 256));
+  run.add_option("--pace", texts.pace, "Rate of a burst, all flows of a host together");
   run.add_option("--congestion", settings.congestion, "Of TCP");
   run.add_option("--jitter", texts.jitter, "Sigma of the compute time");
   run.add_option("--period-step", texts.step, "ITERATION:+SHARE: from there on the compute time is longer");

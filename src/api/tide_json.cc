@@ -66,4 +66,8 @@ std::string alarm_json(std::string_view alarm, std::string_view subject, std::st
   return to_line(Json{{"alarm", alarm}, {"about", subject}, {"answer", answer}});
 }
 
+std::string budget_json(std::string_view training, const Interference& measured) {
+  return to_line(Json{{"training", training}, {"inflation", measured.inflation}, {"budget", measured.budget}, {"over", measured.inflation > measured.budget}});
+}
+
 }  // namespace tideway::api

@@ -48,5 +48,8 @@ std::string links_json(std::span<const LinkView> links);
 std::string tide_json(std::chrono::milliseconds since_epoch, std::span<const LinkView> links);
 // Data of an event of type `alarm`: what is wrong with the signals of whom, and what the gate does about it.
 std::string alarm_json(std::string_view alarm, std::string_view subject, std::string_view answer);
+// Data of an event of type `budget`: a training went over its interference budget, or came back within it.
+struct Interference { double inflation = 0, budget = 0; };
+std::string budget_json(std::string_view training, const Interference& measured);
 
 }  // namespace tideway::api

@@ -98,6 +98,7 @@ void Api::turn(Time now, job::WallTime wall) {
   }
   for (const auto& server : servers_) server->run();
   for (const PhaseAlarm& alarm : tide_.take_alarms()) feed_.tell("alarm", api::alarm_json(name_of(alarm.trouble), alarm.subject, answer_to(alarm.trouble)));
+  for (const BudgetNews& news : tide_.take_budget_news()) feed_.tell("budget", api::budget_json(news.training, {news.inflation, news.budget}));
   feed_.turn(now, [this](const job::Job& job) { return view_of(job); });
   tide_.turn(now, wall);
   for (const auto& server : servers_) server->run();  // what the feeds said goes out
@@ -330,11 +331,11 @@ http::Response Api::list(const Call& call) const {
   const bool sees_all = LocalGrants::is_privileged(call.caller);
   std::vector<const job::Job*> page;  // the `limit` first ones behind `after`, and one more
   const auto take = [&](const job::Job& job) {
-    const bool is_wanted = (!state || job.state == *state) && (peer.empty() || job.peer == peer) && (sees_all || job.owner == call.caller.uid);
+    const bool is_wanted = (peer.empty() || job.peer == peer) && (sees_all || job.owner == call.caller.uid);
     if (is_wanted) page.push_back(&job);
     return page.size() <= limit;
   };
-  const auto& jobs = parts_.table.by_number();
+  const JobTable::ByNumber& jobs = state ? parts_.table.in_state(*state) : parts_.table.by_number();
   if (is_newest) {
     for (auto job = std::make_reverse_iterator(jobs.lower_bound(after)); job != jobs.rend() && take(*job->second);) ++job;
   } else {

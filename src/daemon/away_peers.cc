@@ -2,13 +2,20 @@
 #include "daemon/away_peers.h"
 
 #include <algorithm>
-#include <set>
 
 namespace tideway::daemon {
 
 void AwayPeers::on_away(const std::string& peer, const job::JobId& job, Time now) {
+  on_left(job);
   jobs_[job] = peer;
-  away_.try_emplace(peer, Away{now + kPauseFirst, kPauseFirst});
+  ++away_.try_emplace(peer, Away{now + kPauseFirst}).first->second.jobs;
+}
+
+void AwayPeers::on_left(const job::JobId& job) {
+  const auto found = jobs_.find(job);
+  if (found == jobs_.end()) return;
+  if (const auto away = away_.find(found->second); away != away_.end()) --away->second.jobs;
+  jobs_.erase(found);
 }
 
 bool AwayPeers::wants_dial(const std::string& peer, Time now) const {
@@ -54,10 +61,7 @@ Time AwayPeers::next_deadline() const {
 }
 
 void AwayPeers::tidy() {
-  if (away_.empty()) return;
-  std::set<std::string_view> wanted;
-  for (const auto& [job, peer] : jobs_) wanted.insert(peer);
-  std::erase_if(away_, [&](const auto& one) { return !wanted.contains(one.first); });
+  std::erase_if(away_, [](const auto& one) { return one.second.jobs == 0; });
 }
 
 }  // namespace tideway::daemon

@@ -23,7 +23,7 @@ class AwayPeers {
   explicit AwayPeers(uint64_t seed) : random_(seed) {}
 
   void on_away(const std::string& peer, const job::JobId& job, Time now);  // the job waits for it
-  void on_left(const job::JobId& job) { jobs_.erase(job); }                // it does not any more
+  void on_left(const job::JobId& job);                                     // it does not any more
   bool wants_dial(const std::string& peer, Time now) const;
   void on_dial(const std::string& peer);                                   // that has begun, and ends in one of the two below
   void on_dial_failed(const std::string& peer, Time now);
@@ -36,6 +36,7 @@ class AwayPeers {
  private:
   struct Away {
     Time dials_at{};
+    size_t jobs = 0;  // that wait for it
     Duration pause = kPauseFirst;
   };
   Random random_;

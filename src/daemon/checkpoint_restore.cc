@@ -12,8 +12,6 @@
 namespace tideway::daemon {
 namespace {
 
-bool is_checkpoint(const job::Job& job) { return job.spec.checkpoint && job.spec.overwrite == "never"; }
-
 std::string name_in(const std::string& destination) { return destination.substr(destination.rfind('/') + 1); }
 
 void add(api::CheckpointRow& row, const job::Job& job) {
@@ -55,9 +53,10 @@ std::vector<job::Filter> filters_of(const std::vector<std::string>& include) {
 
 std::vector<api::CheckpointRow> Checkpoints::list(const Interest& interest) const {
   std::map<std::tuple<std::string, uint64_t, std::string>, api::CheckpointRow> rows;  // by series, step and name
-  for (const auto& [id, job] : parts_.table.all()) {
-    const bool is_wanted = is_checkpoint(job) && (interest.series.empty() || job.spec.series == interest.series) && (!interest.owner || job.owner == *interest.owner);
-    if (is_wanted) add(rows[{job.spec.series, job.spec.step.value_or(0), name_in(job.spec.destination)}], job);
+  for (const auto& [name, series] : parts_.table.checkpoints().all()) {
+    if (!interest.series.empty() && name != interest.series) continue;
+    for (const auto& [number, job] : series.jobs)
+      if (!interest.owner || job->owner == *interest.owner) add(rows[{name, job->spec.step.value_or(0), name_in(job->spec.destination)}], *job);
   }
   std::vector<api::CheckpointRow> answer;
   for (auto& [key, row] : rows)
@@ -67,21 +66,11 @@ std::vector<api::CheckpointRow> Checkpoints::list(const Interest& interest) cons
 
 Checkpoints::Counts Checkpoints::counts() const {
   Counts counts{pins_made_, pins_guarded_, thread_->inbox_pending(), {}, {}};
-  std::map<std::string, uint64_t> newest;  // published step
   for (const WatchConfig& watch : watches_)
     if (watch.rpo) counts.rpo[watch.series] = *watch.rpo;
-  for (const auto& [id, job] : parts_.table.all()) {
-    if (!is_checkpoint(job)) continue;
-    if (job.spec.rpo) counts.rpo[job.spec.series] = *job.spec.rpo;
-    job::WallTime& saved = counts.saved_at[job.spec.series];
-    const bool has_published = newest.contains(job.spec.series);
-    const uint64_t step = job.spec.step.value_or(0);
-    if (job.state == job::State::kPublished && (!has_published || step >= newest[job.spec.series])) {
-      newest[job.spec.series] = step;
-      saved = job.created;
-    } else if (!has_published && (saved == job::WallTime{} || job.created < saved)) {
-      saved = job.created;
-    }
+  for (const auto& [name, series] : parts_.table.checkpoints().all()) {
+    counts.saved_at[name] = series.saved_at();
+    if (const auto rpo = series.jobs.rbegin()->second->spec.rpo) counts.rpo[name] = *rpo;  // as whoever spoke last wants it
   }
   for (const WatchConfig& watch : watches_) counts.saved_at.try_emplace(watch.series, begun_);  // found nothing, or nothing complete
   return counts;
@@ -91,8 +80,8 @@ Checkpoints::Counts Checkpoints::counts() const {
 
 std::vector<session::Replica> Checkpoints::replicas_of(const std::string& series) const {
   std::vector<session::Replica> replicas;
-  for (const auto& [id, job] : parts_.table.all())
-    if (is_checkpoint(job) && job.state == job::State::kPublished && job.spec.series == series && job.spec.step && job.removed == job::WallTime{}) replicas.push_back({job.spec.destination, *job.spec.step, {}, job.outcome->bytes});
+  for (const auto& [number, job] : parts_.table.checkpoints().of(series))
+    if (job->state == job::State::kPublished && job->spec.step && job->removed == job::WallTime{}) replicas.push_back({job->spec.destination, *job->spec.step, {}, job->outcome->bytes});
   return replicas;
 }
 

@@ -42,10 +42,8 @@ Error usage(std::string what, std::string next) { return {Fault::kUsage, std::mo
 std::optional<job::WallTime> due_of(const job::Spec& spec, const JobTable& table, job::WallTime wall) {
   if (!spec.rpo) return std::nullopt;
   job::WallTime before{};
-  for (const auto& [id, job] : table.all()) {
-    const bool is_of_series = job.spec.checkpoint && !is_pointer(job) && job.spec.series == spec.series && place_above(job.spec.destination) == place_above(spec.destination);
-    if (is_of_series) before = std::max(before, job.created);
-  }
+  for (const auto& [number, job] : table.checkpoints().of(spec.series))
+    if (place_above(job->spec.destination) == place_above(spec.destination)) before = std::max(before, job->created);
   const auto age = before == job::WallTime{} ? std::chrono::milliseconds() : wall - before;
   return wall + std::max(*spec.rpo - age, std::chrono::milliseconds());
 }
@@ -112,10 +110,9 @@ void Checkpoints::take_up() {
 // Names below the watched directory that have a job to each of its destinations, over or not.
 std::set<std::string> Checkpoints::known_names(const WatchConfig& watch) const {
   std::map<std::string, std::set<std::string>> sent;
-  for (const auto& [id, job] : parts_.table.all()) {
-    if (!job.spec.checkpoint || is_pointer(job) || job.spec.series != watch.series) continue;
-    if (job.state == job::State::kFailed) continue;
-    sent[std::string(last(job.spec.destination))].insert(job.spec.destination);
+  for (const auto& [number, job] : parts_.table.checkpoints().of(watch.series)) {
+    if (job->state == job::State::kFailed) continue;
+    sent[std::string(last(job->spec.destination))].insert(job->spec.destination);
   }
   std::set<std::string> known;
   for (const auto& [name, destinations] : sent)
@@ -178,14 +175,14 @@ bool Checkpoints::is_of_another_save(const job::Job& job, const Submission& aske
 
 // The last one of the same series, step and destination, unless it came to nothing, or is of another save.
 const job::Job* Checkpoints::known_job(const JobTable::Submission& submission, const Submission& asked) const {
-  const job::Job* known = nullptr;
-  for (const auto& [id, job] : parts_.table.all()) {
-    const bool is_same = job.spec.checkpoint && !is_pointer(job) && job.spec.destination == submission.spec.destination && job.spec.series == submission.spec.series &&
-                         job.spec.step == submission.spec.step;
+  const CheckpointSeries::Jobs& jobs = parts_.table.checkpoints().of(submission.spec.series);
+  const auto known = std::find_if(jobs.rbegin(), jobs.rend(), [&](const auto& one) {
+    const job::Job& job = *one.second;
+    const bool is_same = job.spec.destination == submission.spec.destination && job.spec.step == submission.spec.step;
     const bool came_to_nothing = job.state == job::State::kFailed || (job.state == job::State::kCancelled && job.superseded_by.empty());
-    if (is_same && !came_to_nothing && !is_of_another_save(job, asked) && (known == nullptr || job.number > known->number)) known = &job;
-  }
-  return known;
+    return is_same && !came_to_nothing && !is_of_another_save(job, asked);
+  });
+  return known == jobs.rend() ? nullptr : known->second;
 }
 
 void Checkpoints::submit(const Submission& submission, Now now, Answer answer) {
@@ -274,15 +271,8 @@ void Checkpoints::turn(Now now) {
       supersede_older(*job, now);
       bound_pins(*job, now);
     }
-  std::vector<job::JobId> over;
-  for (const job::JobId& id : live_) {
-    const job::Job* job = parts_.table.find(id);
-    if (job == nullptr || job::is_over(job->state)) over.push_back(id);
-  }
-  for (const job::JobId& id : over) {
-    live_.erase(id);
-    if (const job::Job* job = parts_.table.find(id)) on_over(*job, now);
-  }
+  for (const job::JobId& id : parts_.table.take_ended())
+    if (const job::Job* job = parts_.table.find(id); live_.erase(id) > 0 && job != nullptr) on_over(*job, now);
   search_.turn(now.time);
   ahead_.turn(now.time, now.wall);
   retention_.turn(now.time, now.wall);
@@ -413,18 +403,16 @@ void Checkpoints::submit_job(const InboxRequest& request, job::WallTime wall) {
 
 // What was published under its name is not replaced, so it will be refused there, as a last.ckpt that is saved again. Nobody gives way to that.
 bool Checkpoints::is_doomed(const job::Job& job) const {
-  return std::ranges::any_of(parts_.table.all(), [&](const auto& one) {
-    const job::Job& before = one.second;
-    return before.state == job::State::kPublished && before.removed == job::WallTime{} && before.spec.destination == job.spec.destination;
-  });
+  return parts_.table.is_published_at(job.spec.destination);
 }
 
 void Checkpoints::supersede_older(const job::Job& newer, Now now) {
   const job::JobId newer_id = newer.id;
   std::vector<Live> live;
-  for (const job::JobId& id : live_)
-    if (const job::Job* job = parts_.table.find(id)) live.push_back({job, parts_.runner.progress(id)});
-  for (const job::JobId& id : giving_way(std::move(live), heirs_among(parts_.table.by_number()), newer)) give_way(id, newer_id, now);
+  const CheckpointSeries::Jobs& series = parts_.table.checkpoints().of(newer.spec.series);
+  for (const auto& [number, job] : series)
+    if (!job::is_over(job->state) && live_.contains(job->id)) live.push_back({job, parts_.runner.progress(job->id)});
+  for (const job::JobId& id : giving_way(std::move(live), heirs_among(series), newer)) give_way(id, newer_id, now);
 }
 
 void Checkpoints::give_way(const job::JobId& older, const job::JobId& newer, Now now) {
@@ -442,12 +430,11 @@ void Checkpoints::bound_pins(const job::Job& newest, Now now) {
   const job::JobId newest_id = newest.id;
   std::map<std::string, HeldPin> held;
   std::map<std::string, std::vector<job::JobId>> jobs;
-  for (const job::JobId& id : live_) {
-    const job::Job* job = parts_.table.find(id);
-    if (job == nullptr || job::is_over(job->state) || job->spec.series != watch->series || job->hold != job::Hold::kPinned || is_pointer(*job)) continue;
+  for (const auto& [number, job] : parts_.table.checkpoints().of(watch->series)) {
+    if (job::is_over(job->state) || job->hold != job::Hold::kPinned) continue;
     HeldPin& one = held.try_emplace(job->pin, HeldPin{job->pin, job->spec.step.value_or(0), pin_bytes_[job->pin]}).first->second;
     if (job->state == job::State::kRunning || job->pin == newest.pin) one.use = HeldPin::Use::kNeeded;
-    jobs[job->pin].push_back(id);
+    jobs[job->pin].push_back(job->id);
   }
   std::vector<HeldPin> all;
   for (auto& [pin, one] : held) all.push_back(std::move(one));

@@ -17,7 +17,7 @@ constexpr std::string_view kModeNames[] = {"scavenge", "hybrid", "fair"};
 
 JobClass class_of(job::Class service) { return static_cast<JobClass>(service); }
 
-// Of what we send we know when it will be there.
+// Of what the peer sends nobody here knows when it will be there.
 bool is_sent(const job::Spec& spec, std::string_view peer) {
   return spec.destination.size() > peer.size() && spec.destination.starts_with(peer) && spec.destination[peer.size()] == ':';
 }
@@ -62,7 +62,6 @@ void JobOutlook::measure(Now now, const LinkSampler& links) {
     if (seen.over > before.over)
       link.history.on_measured(std::chrono::floor<std::chrono::seconds>(now.wall), {Bytes(static_cast<uint64_t>(seen.bytes - before.bytes)), seen.over - before.over});
     is_quarter_over_ |= link.history.quarter() != quarter;
-    runner_.set_open_share(links.sources().links[i].peer, links.open_share(i));
   }
 }
 
@@ -77,11 +76,14 @@ JobOutlook::Days JobOutlook::days_of(const LinkRule& rule, const Link& link, Now
   const bool has_tide = rule.tide == LinkRule::Tide::kTrainings;
   const LeftoverHistory::Day low = link.history.low(), usual = link.history.usual();
   const Rate unseen = !has_tide ? rule.capacity : rule.leftover_floor.value_or(std::min(link.history.least().value_or(rule.capacity * kUnseenShare), rule.capacity));
+  const auto wall_at = [&](Time time) { return std::chrono::floor<std::chrono::seconds>(wall_of(time, now)); };
+  std::vector<Rate> caps;
+  caps.reserve(planner::kSlots);
+  for (size_t i = 0; i < planner::kSlots; ++i) caps.push_back(runner_.shares().cap_of(rule.peer, wall_at(now.time + planner::kSlot * static_cast<int64_t>(i))));
   const auto slots_of = [&](const LeftoverHistory::Day& day) {
     return [&](Time time) {
-      const auto wall = std::chrono::floor<std::chrono::seconds>(wall_of(time, now));
-      const Rate left = has_tide ? std::min(day[LeftoverHistory::part_of(wall)].value_or(unseen), rule.capacity) : rule.capacity;
-      return planner::SlotForecast{left, runner_.shares().cap_of(rule.peer, wall), rule.capacity};
+      const Rate left = has_tide ? std::min(day[LeftoverHistory::part_of(wall_at(time))].value_or(unseen), rule.capacity) : rule.capacity;
+      return planner::SlotForecast{left, caps[static_cast<size_t>((time - now.time) / planner::kSlot)], rule.capacity};
     };
   };
   return {planner::Calendar(now.time, 0.0, slots_of(usual)), planner::Calendar(now.time, runner_.shares().rules().slack, slots_of(low))};
@@ -89,36 +91,70 @@ JobOutlook::Days JobOutlook::days_of(const LinkRule& rule, const Link& link, Now
 
 // ---- the queue -----------------------------------------------------------------------------------------------------------
 
-planner::PlannedJob JobOutlook::plan_of(const job::Job& job, const LinkRule& rule, Now now) const {
+const SendQueue& JobOutlook::to_send(std::string_view peer) const {
+  static const SendQueue kNone;
+  const auto found = table_.to_send().find(peer);
+  return found == table_.to_send().end() ? kNone : found->second;
+}
+
+planner::PlannedJob JobOutlook::plan_of(const SendQueue::Key& key, const SendQueue::Item& item, const LinkRule& rule, Now now) const {
   const ShareRules& rules = runner_.shares().rules();
-  const auto service = static_cast<size_t>(job.spec.service);
-  planner::PlannedJob planned{.number = job.number, .job_class = class_of(job.spec.service)};
-  if (const auto deadline = deadline_of(job.spec, now.wall)) planned.deadline = now.time + (*deadline - now.wall);
-  planned.left = job.spec.bytes;
-  if (job.state == job::State::kRunning) {
-    planned.left = runner_.left_of(job.id).value_or(job.spec.bytes);
-    planned.weight = static_cast<double>(job.spec.weight.value_or(1) * rules.class_weights[service]);
+  const auto service = static_cast<size_t>(item.service);
+  planner::PlannedJob planned{.number = key.number, .job_class = class_of(item.service)};
+  if (item.deadline) planned.deadline = now.time + (*item.deadline - now.wall);
+  planned.left = item.bytes;
+  if (key.pace == SendQueue::Key::Pace::kRuns) {
+    planned.left = runner_.left_of(item.job->id).value_or(item.bytes);
+    planned.weight = static_cast<double>(item.job->spec.weight.value_or(1) * rules.class_weights[service]);
   }
-  planned.hurt_max = std::min(rule.hurt_max, job.spec.hurt_max.value_or(0));
-  planned.rate_max = std::min(job.spec.rate_max, rules.class_rates[service]);
+  planned.hurt_max = std::min(rule.hurt_max, item.hurt_max);
+  planned.rate_max = std::min(item.rate_max, rules.class_rates[service]);
   return planned;
 }
 
-// All that is to be sent to that peer, in the order in which it goes.
-std::vector<JobOutlook::Planned> JobOutlook::collect(const LinkRule& rule, Now now, const job::Job* apart_from) const {
-  std::vector<Planned> all;
-  const auto live = table_.live().find(rule.peer);
-  if (live == table_.live().end()) return all;
-  all.reserve(live->second.size());
-  bool is_vague = false;
-  for (const JobTable::Rank& rank : live->second) {
-    const job::Job& job = *std::get<const job::Job*>(rank);
-    if (&job == apart_from || job.state == job::State::kPaused || !is_sent(job.spec, rule.peer)) continue;
-    Planned& planned = all.emplace_back(Planned{plan_of(job, rule, now), &job, {}, false});
-    is_vague |= planned.job.left == Bytes();
-    planned.is_vague = is_vague;
+JobOutlook::Queue JobOutlook::collect(const SendQueue& items, const LinkRule& rule, Now now) const {
+  Queue queue;
+  queue.keys.reserve(items.items().size());
+  queue.jobs.reserve(items.items().size());
+  queue.vague_from = items.items().size();
+  for (const auto& [key, item] : items.items()) {
+    queue.keys.push_back(key);
+    queue.jobs.push_back(plan_of(key, item, rule, now));
+    if (queue.jobs.back().left == Bytes()) queue.vague_from = std::min(queue.vague_from, queue.jobs.size() - 1);
   }
-  return all;
+  queue.until = planner::sums_until(queue.jobs);
+  return queue;
+}
+
+// Restores and what has a deadline: what goes before anything else.
+std::vector<planner::PlannedJob> JobOutlook::promised(const LinkRule& rule, Now now, const job::Job* apart_from) const {
+  std::vector<planner::PlannedJob> jobs;
+  for (const auto& [key, item] : to_send(rule.peer).items()) {
+    if (key.group == job::Turn::Group::kOther) break;
+    if (item.job != apart_from) jobs.push_back(plan_of(key, item, rule, now));
+  }
+  return jobs;
+}
+
+// What goes before the last one of a class, by what was submitted; of the few that run, by what is left of them.
+SendQueue::Sum JobOutlook::sum_before(const SendQueue& items, const SendQueue::Key& last) const {
+  using enum job::Turn::Group;
+  SendQueue::Sum sum;
+  const auto add = [&sum](const SendQueue::Sum& more) {
+    sum.bytes += more.bytes;
+    sum.unknown += more.unknown;
+  };
+  add(items.sum_of(kRestore));
+  if (last.group == kOther) add(items.sum_of(kDeadline));
+  for (auto service = size_t{0}; last.group == kOther && service <= static_cast<size_t>(last.service); ++service) add(items.sum_of(kOther, static_cast<job::Class>(service)));
+  for (const job::JobId& id : runner_.running_ids()) {
+    const job::Job* job = table_.find(id);
+    const auto left = runner_.left_of(id);
+    if (job == nullptr || !left || SendQueue::key_of(*job) > last || !items.items().contains(SendQueue::key_of(*job))) continue;
+    sum.bytes = Bytes(sum.bytes.count() - job->spec.bytes.count() + left->count());
+    if (job->spec.bytes == Bytes()) --sum.unknown;
+  }
+  return sum;
 }
 
 void JobOutlook::plan(Now now) {
@@ -135,15 +171,9 @@ void JobOutlook::plan(Now now) {
     }
     link.days.emplace(days_of(rule, link, now));
     link.basis = basis_of(rule, link, now);
-    link.jobs = collect(rule, now, nullptr);
-    std::vector<planner::PlannedJob> jobs;
-    jobs.reserve(link.jobs.size());
-    for (const Planned& planned : link.jobs) jobs.push_back(planned.job);
-    const std::vector<Bytes> sums = planner::sums_until(jobs);
-    for (size_t i = 0; i < sums.size(); ++i) link.jobs[i].until = sums[i];
-    judge(rule, link, now);
-    std::ranges::sort(link.jobs, {}, [](const Planned& planned) { return planned.job.number; });
-    for (Planned& planned : link.jobs) planned.in_table = nullptr;  // it may be gone by the next question
+    const SendQueue& items = to_send(rule.peer);
+    link.queue = collect(items, rule, now);
+    judge(rule, items, link, now);
   }
   look_at_paces(now);
   if (!table_.events().empty()) planned_event_ = table_.events().back().number;
@@ -154,22 +184,26 @@ void JobOutlook::plan(Now now) {
   counts_.spent += took;
 }
 
-// Deadlines that are in danger, and how far what runs may go.
-void JobOutlook::judge(const LinkRule& rule, Link& link, Now now) {
+// Deadlines that are in danger, and how far what runs may go. Those that have one stand before all others.
+void JobOutlook::judge(const LinkRule& rule, const SendQueue& items, const Link& link, Now now) {
   std::vector<std::pair<job::JobId, bool>> changed;
   std::vector<Steered> steered;
-  for (const Planned& planned : link.jobs) {
-    if (!planned.job.deadline) continue;
-    const planner::Prospect prospect = planner::prospect_of({link.days->usual, link.days->low}, planned.job, planned.until);
-    const bool is_at_risk = prospect.escalation.risk != planner::Risk::kNone;
+  size_t i = 0;
+  for (const auto& [key, item] : items.items()) {
+    if (key.group == job::Turn::Group::kOther) break;
+    const planner::PlannedJob& planned = link.queue.jobs[i];
+    const Bytes until = link.queue.until[i++];
+    if (!planned.deadline) continue;
+    const auto latest = planner::done_at(link.days->low, planned, until);
+    const planner::Escalation escalation = planner::escalation_of(planned, latest, now.time);
+    const bool is_at_risk = escalation.risk != planner::Risk::kNone;
     counts_.at_risk += is_at_risk ? 1 : 0;
-    if (prospect.latest) counts_.slack_least = std::min(counts_.slack_least.value_or(Duration::max()), *planned.job.deadline - *prospect.latest);
-    const job::Job& job = *planned.in_table;
-    if (job.is_at_risk != is_at_risk) changed.emplace_back(job.id, is_at_risk);
-    if (job.state != job::State::kRunning) continue;
+    if (latest) counts_.slack_least = std::min(counts_.slack_least.value_or(Duration::max()), *planned.deadline - *latest);
+    if (item.is_at_risk != is_at_risk && changed.size() < kRiskChangesMax) changed.emplace_back(item.job->id, is_at_risk);
+    if (key.pace != SendQueue::Key::Pace::kRuns) continue;
     // To compete costs a session, so who does goes on until there is some room again.
-    const bool goes_on = prospect.escalation.burst_share > 0 && runner_.mode_of(job) == Mode::kFair && !runner_.is_gated(job);
-    steered.push_back({&job, *planned.job.deadline, goes_on ? 1 : prospect.escalation.burst_share});
+    const bool goes_on = escalation.burst_share > 0 && runner_.mode_of(*item.job) == Mode::kFair && !runner_.is_gated(*item.job);
+    steered.push_back({item.job, *planned.deadline, goes_on ? 1 : escalation.burst_share});
   }
   for (const auto& [id, is_at_risk] : changed) {
     table_.change(id, now.wall, [risk = is_at_risk](job::Job& job) {
@@ -215,16 +249,28 @@ void JobOutlook::turn(Now now, const LinkSampler& links) {
 
 // ---- answers -----------------------------------------------------------------------------------------------------------
 
+// It may run by now, or have run then.
+std::optional<size_t> JobOutlook::place_of(const job::Job& job, const Queue& queue) {
+  SendQueue::Key key = SendQueue::key_of(job);
+  for (const auto pace : {SendQueue::Key::Pace::kRuns, SendQueue::Key::Pace::kWaits}) {
+    key.pace = pace;
+    const auto found = std::ranges::lower_bound(queue.keys, key);
+    if (found != queue.keys.end() && *found == key) return static_cast<size_t>(found - queue.keys.begin());
+  }
+  return std::nullopt;
+}
+
 std::optional<api::Forecast> JobOutlook::forecast_of(const job::Job& job) const {
   if (job.state == job::State::kPaused || job::is_over(job.state)) return std::nullopt;  // the plan may not have heard of it yet
   if (const auto link = links_.find(job.peer); link != links_.end() && link->second.days) {
-    const auto planned = std::ranges::lower_bound(link->second.jobs, job.number, {}, [](const Planned& one) { return one.job.number; });
-    if (planned == link->second.jobs.end() || planned->job.number != job.number || planned->job.left == Bytes()) return std::nullopt;
-    const planner::Prospect prospect = planner::prospect_of({link->second.days->usual, link->second.days->low}, planned->job, planned->until);
+    const Queue& queue = link->second.queue;
+    const auto at = place_of(job, queue);
+    if (!at || queue.jobs[*at].left == Bytes()) return std::nullopt;
+    const planner::Prospect prospect = planner::prospect_of({link->second.days->usual, link->second.days->low}, queue.jobs[*at], queue.until[*at]);
     api::Forecast forecast;
     if (prospect.eta) forecast.eta = wall_of(*prospect.eta, planned_at_);
     if (prospect.latest) forecast.latest = wall_of(*prospect.latest, planned_at_);
-    forecast.confidence = kBasisNames[static_cast<size_t>(planned->is_vague ? Basis::kLow : link->second.basis)];
+    forecast.confidence = kBasisNames[static_cast<size_t>(*at >= queue.vague_from ? Basis::kLow : link->second.basis)];
     return forecast;
   }
   const auto pace = paces_.find(job.id);
@@ -243,11 +289,11 @@ std::optional<JobOutlook::Leftover> JobOutlook::leftover_of(std::string_view pee
   return Leftover{now_of(days.usual), now_of(days.low), kBasisNames[static_cast<size_t>(link->second.basis)]};
 }
 
-api::Feasibility JobOutlook::judge_deadline(const LinkRule& rule, const planner::Calendar& low, std::span<const Planned> jobs, const planner::PlannedJob& wanted, Now now) const {
+api::Feasibility JobOutlook::judge_deadline(const LinkRule& rule, const planner::Calendar& low, std::span<const planner::PlannedJob> promised, const planner::PlannedJob& wanted, Now now) const {
   planner::Road road{.calendar = low, .ahead = {}, .class_rates = runner_.shares().rules().class_rates};
   std::vector<planner::Due> dues;
-  for (const Planned& planned : jobs) {
-    const planner::PlannedJob& job = planned.job;
+  dues.reserve(promised.size());
+  for (const planner::PlannedJob& job : promised) {
     if (job.job_class == JobClass::kRestore) road.ahead += job.left;
     else if (job.deadline) dues.push_back({*job.deadline, job.left, job.job_class, job.hurt_max, Rate::unlimited()});
   }
@@ -286,27 +332,26 @@ Result<api::Feasibility> JobOutlook::check(const Question& question, Now now) co
   api::Feasibility answer;
   answer.confidence = kBasisNames[static_cast<size_t>(Basis::kLow)];
   if (!is_known) return answer;
-  const std::vector<Planned> jobs = collect(*rule, now, question.apart_from);
   const Days days = days_of(*rule, link->second, now);
   const Basis basis = basis_of(*rule, link->second, now);
   job::Job asked;
   asked.number = question.apart_from != nullptr ? question.apart_from->number : UINT64_MAX;
   asked.spec = spec;
-  planner::PlannedJob wanted = plan_of(asked, *rule, now);
-  if (question.apart_from != nullptr) wanted.left = plan_of(*question.apart_from, *rule, now).left;
+  asked.spec.deadline = deadline;
+  const SendQueue::Key key = SendQueue::key_of(asked);
+  planner::PlannedJob wanted = plan_of(key, SendQueue::item_of(asked), *rule, now);
+  if (question.apart_from != nullptr) wanted.left = runner_.left_of(question.apart_from->id).value_or(question.apart_from->spec.bytes);
   if (deadline) {
+    const std::vector<planner::PlannedJob> jobs = promised(*rule, now, question.apart_from);
     answer = judge_deadline(*rule, days.low, jobs, wanted, now);
-    const bool is_vague = std::ranges::any_of(jobs, [&](const Planned& one) { return one.job.left == Bytes() && planner::goes_before(one.job, wanted); });
+    const bool is_vague = std::ranges::any_of(jobs, [&](const planner::PlannedJob& one) { return one.left == Bytes() && planner::goes_before(one, wanted); });
     answer.confidence = kBasisNames[static_cast<size_t>(is_vague ? Basis::kLow : basis)];
     return answer;
   }
   if (wanted.left == Bytes()) return answer;
-  std::vector<planner::PlannedJob> all{wanted};
-  for (const Planned& planned : jobs) all.push_back(planned.job);
-  const planner::Prospect prospect = planner::prospect_of({days.usual, days.low}, wanted, planner::sums_until(all).front());
-  if (prospect.eta) answer.eta = wall_of(*prospect.eta, now);
-  const bool is_vague = std::ranges::any_of(jobs, &Planned::is_vague);
-  answer.confidence = kBasisNames[static_cast<size_t>(is_vague ? Basis::kLow : basis)];
+  const SendQueue::Sum before = sum_before(to_send(rule->peer), key);
+  if (const auto eta = planner::done_at(days.usual, wanted, before.bytes + wanted.left)) answer.eta = wall_of(*eta, now);
+  answer.confidence = kBasisNames[static_cast<size_t>(before.unknown > 0 ? Basis::kLow : basis)];
   return answer;
 }
 

@@ -24,6 +24,7 @@ class JobOutlook {
  public:
   static constexpr Duration kPlanEvery = std::chrono::seconds(10), kPlanSoonest = std::chrono::seconds(1);  // soon: when jobs have changed
   static constexpr int kRest = 20;  // times as long as planning took, so that a long queue keeps nobody waiting
+  static constexpr size_t kRiskChangesMax = 500;  // that are told of with one plan, as each is written; the others with the next
   static constexpr double kUnseenShare = 0.5;  // of the capacity: what trainings are taken to leave before anybody has seen them
 
   // `histories`: what was seen of the links before the start.
@@ -33,7 +34,7 @@ class JobOutlook {
     Time time{};
     job::WallTime wall{};
   };
-  // Takes in what was seen of the links, tells the runner for how much of the time their gates are open, and plans, when that is due.
+  // Takes in what was seen of the links, and plans, when that is due.
   void turn(Now now, const LinkSampler& links);
   Time next_deadline() const { return is_changed() ? soonest_plan_ : next_plan_; }
   // What was seen of the links so far, once after each quarter of an hour: for the next start.
@@ -68,11 +69,12 @@ class JobOutlook {
 
  private:
   enum class Basis : uint8_t { kHigh, kMedium, kLow };  // how much is known
-  struct Planned {
-    planner::PlannedJob job;
-    const job::Job* in_table = nullptr;
-    Bytes until;
-    bool is_vague = false;  // its size, or that of one before it, is not known
+  // What is to be sent over a link, in the order in which it goes.
+  struct Queue {
+    std::vector<SendQueue::Key> keys;
+    std::vector<planner::PlannedJob> jobs;
+    std::vector<Bytes> until;  // each is done, itself included
+    size_t vague_from = 0;     // the first whose size, or that of one before it, is not known
   };
   struct Days { planner::Calendar usual, low; };  // from one moment on
   struct Link {
@@ -80,22 +82,26 @@ class JobOutlook {
     LeftSeen seen{};        // as of the last look
     std::optional<Days> days;  // as of the last plan
     Basis basis = Basis::kLow;
-    std::vector<Planned> jobs;  // by number
+    Queue queue;            // as of the last plan
   };
   struct Pace { Bytes done; Time at; Rate rate; };  // of a job on a link that nothing is known of
 
   void measure(Now now, const LinkSampler& links);
   Days days_of(const LinkRule& rule, const Link& link, Now now) const;
   static Basis basis_of(const LinkRule& rule, const Link& link, Now now);
-  planner::PlannedJob plan_of(const job::Job& job, const LinkRule& rule, Now now) const;
-  std::vector<Planned> collect(const LinkRule& rule, Now now, const job::Job* apart_from) const;
+  planner::PlannedJob plan_of(const SendQueue::Key& key, const SendQueue::Item& item, const LinkRule& rule, Now now) const;
+  Queue collect(const SendQueue& items, const LinkRule& rule, Now now) const;
+  std::vector<planner::PlannedJob> promised(const LinkRule& rule, Now now, const job::Job* apart_from) const;
+  SendQueue::Sum sum_before(const SendQueue& items, const SendQueue::Key& last) const;
   bool is_changed() const { return !table_.events().empty() && table_.events().back().number != planned_event_; }
   void plan(Now now);
-  void judge(const LinkRule& rule, Link& link, Now now);
+  void judge(const LinkRule& rule, const SendQueue& items, const Link& link, Now now);
   struct Steered { const job::Job* job; Time deadline; double burst_share; };  // of those that run; what it wants of the bursts
   void steer(const LinkRule& rule, const Days& days, std::vector<Steered> jobs, Now now);
   void look_at_paces(Now now);
-  api::Feasibility judge_deadline(const LinkRule& rule, const planner::Calendar& low, std::span<const Planned> jobs, const planner::PlannedJob& wanted, Now now) const;
+  api::Feasibility judge_deadline(const LinkRule& rule, const planner::Calendar& low, std::span<const planner::PlannedJob> promised, const planner::PlannedJob& wanted, Now now) const;
+  static std::optional<size_t> place_of(const job::Job& job, const Queue& queue);
+  const SendQueue& to_send(std::string_view peer) const;
   const LinkRule* rule_for(std::string_view peer) const;
   job::WallTime wall_of(Time time, Now now) const { return now.wall + std::chrono::round<std::chrono::milliseconds>(time - now.time); }
 

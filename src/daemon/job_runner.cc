@@ -8,11 +8,13 @@
 #include "storage/pin.h"
 
 #include <algorithm>
+#include <set>
 
 namespace tideway::daemon {
 namespace {
 
-constexpr size_t kStartsPerTurn = 16;  // with a peer; the next turn is near
+constexpr size_t kStartsPerTurn = 16;   // with a peer; the next turn is near
+constexpr size_t kWokenPerTurn = 1000;  // some milliseconds of it, when the peer of a long queue is back
 
 // A checkpoint that is pinned is read from its pin, whatever its trainer does meanwhile.
 session::OpenLocal from_pin(const session::Roots& roots, const std::string& pin) {
@@ -77,7 +79,6 @@ JobRunner::Place JobRunner::find(const job::JobId& id) {
 }
 
 void JobRunner::turn(Time now, job::WallTime wall) {
-  turned_at_ = now;
   peers_.look_for_udp(now);
   settle(now, wall);
   turn_gathers(now, wall);
@@ -85,19 +86,15 @@ void JobRunner::turn(Time now, job::WallTime wall) {
   seek(now);
   table_.make_due_runs(wall);
   stop_paused(now, wall);
-  start_due(now, wall);
+  wake(now);
   start_queued(now, wall);
   deal(now, wall);
   peers_.tidy(now);
 }
 
 Time JobRunner::next_deadline() const {
-  Time next = peers_.next_deadline();
-  if (!running_.empty()) next = std::min(next, next_deal_);
-  for (const auto& [id, at] : retry_at_)
-    if (at > turned_at_) next = std::min(next, at);  // the others wait for room, which ends otherwise
-  next = std::min(next, away_.next_deadline());
-  return next;
+  const Time next = std::min({peers_.next_deadline(), retries_.next_deadline(), away_.next_deadline()});
+  return running_.empty() ? next : std::min(next, next_deal_);
 }
 
 // While it has something to send or to receive: a connection without work shows nothing.
@@ -173,16 +170,13 @@ bool JobRunner::has_room(const job::Job& job, job::WallTime wall) const {
   return places.are_free_for(job::turn_of(job.spec));
 }
 
-void JobRunner::start_due(Time now, job::WallTime wall) {
-  std::vector<job::JobId> due;
-  for (const auto& [id, at] : retry_at_) {
-    const job::Job* job = table_.find(id);
-    if (now >= at && (job == nullptr || has_room(*job, wall))) due.push_back(id);
-  }
-  for (const job::JobId& id : due) {
-    if (const job::Job* job = table_.find(id); job != nullptr && !has_room(*job, wall)) continue;  // those before it have the places now
-    forget_retry(id);
-    start(id, now, wall);
+// They go on in their turn, with what is queued.
+void JobRunner::wake(Time now) {
+  for (size_t i = 0; i < kWokenPerTurn; ++i) {
+    const auto id = retries_.take_due(now);
+    if (!id) return;
+    away_.on_left(*id);
+    table_.make_ready(*id);
   }
 }
 
@@ -265,34 +259,37 @@ void JobRunner::stop_paused(Time now, job::WallTime wall) {
   }
 }
 
-// How much each job sent since the last time: of what its session sent, an equal part.
+// How much each job sent: of what its session sent, an equal part.
 void JobRunner::measure(Time now) {
-  std::map<const session::Session*, Bytes> sent;
-  std::map<const session::Session*, uint64_t> users;
-  for (const Running& running : running_)
-    if (running.pushes()) ++users[running.session];
-  for (const auto& [session, count] : users) sent[session] = session->traffic().sent;
-  for (Running& running : running_) {
-    const auto before = sent_before_.find(running.session);
-    const auto after = sent.find(running.session);
-    if (before == sent_before_.end() || after == sent.end() || after->second < before->second) continue;
-    running.sent = Rate::of((after->second - before->second) / users[running.session], now - measured_);
+  std::map<session::Session*, std::vector<Running*>> users;
+  for (Running& running : running_)
+    if (running.pushes()) users[running.session].push_back(&running);
+  std::set<UseMeter::Sender> senders;
+  for (const auto& [session, jobs] : users) {
+    senders.insert(session);
+    const auto gate = gates_.find(jobs.front()->peer);
+    const bool is_held = jobs.front()->use.manners == session::Manners::kYields && gate != gates_.end();
+    const auto use = meter_.look(session, now, session->traffic().sent, is_held ? std::optional(gate->second) : std::nullopt);
+    if (!use) continue;
+    for (Running* running : jobs) {
+      running->sent = use->sent * (1.0 / static_cast<double>(jobs.size()));
+      running->open_share = use->open_share;
+      running->given_then = running->given;
+    }
   }
-  sent_before_ = std::move(sent);
-  measured_ = now;
+  meter_.keep(senders);
 }
 
 void JobRunner::deal(Time now, job::WallTime wall) {
   if (now < next_deal_ || running_.empty()) return;
   next_deal_ = now + LinkShares::kDealEvery;
-  if (now >= measured_ + LinkShares::kDealEvery) measure(now);
+  measure(now);
   std::vector<Sender> senders;
   for (const Running& running : running_) {
     if (!running.pushes()) continue;
     const Bytes left = running.steer.due ? left_of(running.id).value_or(Bytes()) : Bytes();
-    senders.push_back({running.number, running.peer, running.turn.service, running.weight, running.most, running.given, running.sent, running.steer.due, left, running.steer.mode});
-    const auto open = open_shares_.find(running.peer);
-    if (running.use.manners == session::Manners::kYields && open != open_shares_.end()) senders.back().open_share = open->second;
+    senders.push_back({running.number, running.peer, running.turn.service, running.weight, running.most, running.given_then, running.sent, running.steer.due, left, running.steer.mode});
+    senders.back().open_share = running.open_share;
   }
   const auto shares = shares_.deal(senders, now, wall);
   auto share = shares.begin();
@@ -352,12 +349,12 @@ void JobRunner::stumble(const job::JobId& id, const Error& why, Time now, job::W
   const job::Job& job = *table_.find(id);
   log::info(job.state == job::State::kFailed ? "job_failed" : "job_waits", "job=" + id + " peer=" + job.peer + " code=" + std::string(why.name()) + " why=\"" + why.what + '"');
   if (job.state != job::State::kWaiting) return;
-  retry_at_[id] = now + job::back_off(job::reaction_to(why.fault), job.attempts, random_);
+  retries_.put(id, now + job::back_off(job::reaction_to(why.fault), job.attempts, random_));
   if (job::goes_on_when_back(job, why.fault) && !peers_.is_up(job.peer)) away_.on_away(job.peer, id, now);
 }
 
 void JobRunner::forget_retry(const job::JobId& id) {
-  retry_at_.erase(id);
+  retries_.erase(id);
   away_.on_left(id);
 }
 
@@ -367,8 +364,7 @@ void JobRunner::seek(Time now) {
     session::Session*& probe = probes_[peer];
     if (peers_.is_up(peer)) {
       log::info("peer_is_back", "peer=" + peer);
-      for (const job::JobId& id : away_.on_back(peer))
-        if (const auto waits = retry_at_.find(id); waits != retry_at_.end()) waits->second = now;
+      retries_.hurry(away_.on_back(peer));
     } else if (probe != nullptr && probe->is_over()) {
       peers_.give_back(std::exchange(probe, nullptr), now);
       away_.on_dial_failed(peer, now);
@@ -535,7 +531,7 @@ void JobRunner::stop(Time now, job::WallTime wall) {
     leave_gather(id, now);
     requeue(id, wall);
   }
-  retry_at_.clear();
+  retries_.clear();
 }
 
 std::optional<api::Progress> JobRunner::progress(const job::JobId& id) const {

@@ -12,6 +12,8 @@
 #include "daemon/job_table.h"
 #include "daemon/link_shares.h"
 #include "daemon/places.h"
+#include "daemon/retries.h"
+#include "daemon/use_meter.h"
 
 #include <algorithm>
 #include <list>
@@ -55,8 +57,8 @@ class JobRunner {
     shares_.set_ceiling(std::move(peer), ceiling);
     next_deal_ = Time{};
   }
-  // Of the time, that trainings leave the gate of the link to that peer open.
-  void set_open_share(const std::string& peer, double share) { open_shares_[peer] = share; }
+  // Of the link to that peer, since some moment.
+  void see_gate(const std::string& peer, const GateTime& gate) { gates_[peer] = gate; }
   // Called with each job whose end is visible, there or here.
   void on_published(std::function<void(const job::Job&)> tell) { tell_published_ = std::move(tell); }
   // From the next deal on. What set_ceiling() said is forgotten.
@@ -99,7 +101,9 @@ class JobRunner {
     uint64_t number = 0;                   // of its submission
     uint32_t weight = 1;
     Rate most = Rate::unlimited();         // its own limit
-    Rate given = Rate::unlimited(), sent{};  // what the last deal gave it, and what it sent since
+    Rate given = Rate::unlimited(), sent{};  // what the last deal gave it, and what it sent lately
+    double open_share = 1;                   // of the time in which it sent that
+    Rate given_then = Rate::unlimited();     // what it had when that was measured; unlimited: it has not been yet
     Steer steer{};
     HoldReason held_to = HoldReason::kNone;  // a rate, at the last deal
     std::vector<job::SourceShare> gathered{};  // before it began, from several sources
@@ -119,7 +123,7 @@ class JobRunner {
   void settle(Time now, job::WallTime wall);
   void judge_carrier(const Running& running);
   void change_carrier(Place place, Time now, job::WallTime wall);
-  void start_due(Time now, job::WallTime wall);
+  void wake(Time now);  // what waited long enough
   void start_queued(Time now, job::WallTime wall);
   Places places_at(const std::string& peer) const;
   bool has_room(const job::Job& job, job::WallTime wall) const;
@@ -149,14 +153,14 @@ class JobRunner {
   PeerSessions& peers_;
   JobTable& table_;
   LinkShares shares_;
-  std::map<std::string, double, std::less<>> open_shares_;  // by peer, of links with a gate
-  std::map<const session::Session*, Bytes> sent_before_;  // at the last measure()
-  Time measured_{}, next_deal_{}, turned_at_{};
+  std::map<std::string, GateTime, std::less<>> gates_;  // by peer
+  UseMeter meter_;                                      // of sessions
+  Time next_deal_{};
   Random random_;
   std::map<job::JobId, Mode> modes_;         // of jobs that are not in the mode of their class
   std::list<Running> running_;               // callbacks of transfers point into it
   std::list<Gathering> gathering_;           // the same
-  std::map<job::JobId, Time> retry_at_;      // of waiting jobs
+  Retries retries_;
   AwayPeers away_;
   std::function<void(const job::Job&)> tell_published_;
   std::map<std::string, session::Session*> probes_;  // by peer that is away: a session that asks whether it is back

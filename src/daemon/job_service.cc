@@ -132,8 +132,10 @@ void JobService::turn(Time now) {
   store_->take_results();
   runner_.turn(now, read_wall_clock());
   api_->turn(now, read_wall_clock());
+  const LinkSampler& links = api_->links();
+  for (size_t i = 0; i < links.sources().links.size(); ++i) runner_.see_gate(links.sources().links[i].peer, links.gate_time(i));
   checkpoints_->turn({now, read_wall_clock()});
-  outlook_.turn({now, read_wall_clock()}, api_->links());
+  outlook_.turn({now, read_wall_clock()}, links);
   runner_.turn(now, read_wall_clock());  // what was asked for a moment ago starts now
   write_changes();
   if (auto histories = outlook_.take_histories()) store_->later(StoreThread::Chore::kLeftover, [file = leftover_, seen = std::move(*histories)] { file.save(seen); });

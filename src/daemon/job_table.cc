@@ -20,6 +20,8 @@ job::JobId new_id() {
 
 JobTable::Rank rank_of(const job::Job& job) { return {job::turn_of(job.spec), job.number, &job}; }
 
+bool is_still_there(const job::Job& job) { return job.state == job::State::kPublished && job.removed == job::WallTime{}; }
+
 // Where the job writes, without names of files: a root here, or peer:root.
 std::string root_of(const job::Job& job) {
   const std::string& place = job.spec.destination;
@@ -56,25 +58,35 @@ JobTable::JobTable(store::Contents contents, job::WallTime now) : last_event_(st
 }
 
 void JobTable::index(const job::Job& job) {
-  ++counts_[static_cast<size_t>(job.state)];
+  by_state_[static_cast<size_t>(job.state)][job.number] = &job;
+  if (job.state == job::State::kWaiting && job.wait) ++waiting_[{job.peer, job.wait->reason}];
   if (!job.spec.submission_id.empty()) by_submission_[{job.owner, job.spec.submission_id}] = job.id;
   if (job.is_recurring() && !job::is_over(job.state)) recurring_.insert(job.id);
   const Rank rank = rank_of(job);
-  if (job.state == job::State::kQueued && !held_.contains(job.id)) queued_[job.peer].insert(rank);
-  if (!job::is_over(job.state) && !job.is_recurring()) live_[job.peer].insert(rank);
+  const bool waits = job.state == job::State::kWaiting;
+  if (!waits) ready_.erase(job.id);
+  const bool may_start = waits ? ready_.contains(job.id) : job.state == job::State::kQueued && !held_.contains(job.id);
+  if (may_start) queued_[job.peer].insert(rank);
+  to_send_[job.peer].put(job);
   by_number_[job.number] = &job;
+  checkpoints_.put(job);
+  if (is_still_there(job)) ++published_[job.spec.destination];
 }
 
 void JobTable::unindex(const job::Job& job) {
-  --counts_[static_cast<size_t>(job.state)];
+  by_state_[static_cast<size_t>(job.state)].erase(job.number);
+  if (job.state == job::State::kWaiting && job.wait)
+    if (const auto waits = waiting_.find({job.peer, job.wait->reason}); --waits->second == 0) waiting_.erase(waits);
   recurring_.erase(job.id);
   by_number_.erase(job.number);
-  for (Ranks* const ranks : {&queued_, &live_}) {
-    const auto found = ranks->find(job.peer);
-    if (found == ranks->end()) continue;
-    found->second.erase(rank_of(job));
-    if (found->second.empty()) ranks->erase(found);
-  }
+  checkpoints_.take(job);
+  if (is_still_there(job))
+    if (const auto published = published_.find(job.spec.destination); --published->second == 0) published_.erase(published);
+  to_send_[job.peer].take(job);
+  const auto queued = queued_.find(job.peer);
+  if (queued == queued_.end()) return;
+  queued->second.erase(rank_of(job));
+  if (queued->second.empty()) queued_.erase(queued);
 }
 
 void JobTable::hold(const job::JobId& id) {
@@ -92,10 +104,19 @@ void JobTable::release(const job::JobId& id) {
   index(found->second);
 }
 
+void JobTable::make_ready(const job::JobId& id) {
+  const auto found = jobs_.find(id);
+  if (found == jobs_.end()) return;
+  unindex(found->second);
+  ready_.insert(id);
+  index(found->second);
+}
+
 void JobTable::note(const job::Job& job, job::State before, job::WallTime now) {
   changed_.insert(job.id);
   if (job.state != before && job::is_over(job.state)) {
     over_.push_back(job.id);
+    ended_.push_back(job.id);
     const std::string result = job.error ? std::string(job.error->name()) : std::string(to_string(job.state));
     ++finished_[result];
     if (job.state == job::State::kPublished) last_published_[{root_of(job), job.spec.service}] = job.ended;
@@ -122,6 +143,7 @@ void JobTable::forget(const job::JobId& id) {
   unindex(job);
   if (const auto known = by_submission_.find({job.owner, job.spec.submission_id}); known != by_submission_.end() && known->second == id) by_submission_.erase(known);
   held_.erase(id);
+  ready_.erase(id);
   changed_.erase(id);
   last_run_.erase(id);
   jobs_.erase(found);

@@ -4,6 +4,8 @@
 // through change(), which keeps the indices and notes what the store and the readers of events must be told.
 // Thread: control.
 #pragma once
+#include "daemon/checkpoint_series.h"
+#include "daemon/send_queue.h"
 #include "job/job.h"
 #include "store/job_store.h"
 
@@ -13,6 +15,7 @@
 #include <set>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 namespace tideway::daemon {
@@ -64,18 +67,29 @@ class JobTable {
   // A submission that the store refused.
   void forget(const job::JobId& id);
 
-  // Those of a peer, the next one first: by turn, then by age. Queued ones are `held` until the store has them.
+  // What may start with a peer, the next one first: by turn, then by age. That is what is queued, but for what is held until the store has it,
+  // and what waits and is ready to try again.
   using Rank = std::tuple<job::Turn, uint64_t, const job::Job*>;
   using Ranks = std::map<std::string, std::set<Rank>, std::less<>>;
   const Ranks& queued() const { return queued_; }
-  const Ranks& live() const { return live_; }  // all that will or may run: neither over nor a recurring one
-  const std::map<uint64_t, const job::Job*>& by_number() const { return by_number_; }
+  const std::map<std::string, SendQueue, std::less<>>& to_send() const { return to_send_; }  // by peer
+  using ByNumber = std::map<uint64_t, const job::Job*>;
+  const ByNumber& by_number() const { return by_number_; }
+  const ByNumber& in_state(job::State state) const { return by_state_[static_cast<size_t>(state)]; }
+  const CheckpointSeries& checkpoints() const { return checkpoints_; }
+  // Whether something of ours was published there, and is not removed for newer ones.
+  bool is_published_at(const std::string& destination) const { return published_.contains(destination); }
   void hold(const job::JobId& id);
   void release(const job::JobId& id);
+  void make_ready(const job::JobId& id);  // until its state changes
 
   store::Batch take_changes();
+  // Jobs that came to their end since the last time, in that order.
+  std::vector<job::JobId> take_ended() { return std::exchange(ended_, {}); }
   const std::deque<store::Event>& events() const { return events_; }
-  size_t count(job::State state) const { return counts_[static_cast<size_t>(state)]; }
+  size_t count(job::State state) const { return in_state(state).size(); }
+  struct Waits { std::string peer, reason; auto operator<=>(const Waits&) const = default; };
+  const std::map<Waits, size_t>& waiting() const { return waiting_; }  // how many wait, and what for
   const std::map<std::string, uint64_t>& finished() const { return finished_; }  // since the start, by result
   struct Published { std::string root; job::Class service; auto operator<=>(const Published&) const = default; };
   const std::map<Published, job::WallTime>& last_published() const { return last_published_; }
@@ -90,12 +104,17 @@ class JobTable {
 
   std::map<job::JobId, job::Job> jobs_;
   std::map<std::pair<uint32_t, std::string>, job::JobId> by_submission_;
-  Ranks queued_, live_;
-  std::map<uint64_t, const job::Job*> by_number_;
-  std::set<job::JobId> held_, recurring_, changed_, forgotten_;
+  Ranks queued_;
+  std::map<std::string, SendQueue, std::less<>> to_send_;
+  ByNumber by_number_;
+  std::array<ByNumber, std::size(job::kStates)> by_state_;
+  CheckpointSeries checkpoints_;
+  std::map<std::string, size_t> published_;    // jobs, by destination
+  std::set<job::JobId> held_, ready_, recurring_, changed_, forgotten_;
   std::map<job::JobId, job::JobId> last_run_;  // of a recurring job
   std::deque<job::JobId> over_;                // in the order in which they ended
-  std::array<size_t, std::size(job::kStates)> counts_{};
+  std::vector<job::JobId> ended_;              // of those, which nobody has taken yet; as many as there may be in all
+  std::map<Waits, size_t> waiting_;
   std::map<std::string, uint64_t> finished_;
   std::map<Published, job::WallTime> last_published_;
   std::deque<store::Event> events_;

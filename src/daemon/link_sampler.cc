@@ -61,33 +61,42 @@ std::vector<api::LinkView> LinkSampler::look(Time now) {
   return views;
 }
 
-// Bursts that are announced are taken to fill the link; where counters show them, they fill what they fill.
+double left_by_trainings(Rate capacity, const TrainingTime& time) {
+  const double all = static_cast<double>(capacity.over(time.over).count());
+  return std::max(0.0, all - static_cast<double>((time.foreground ? *time.foreground : capacity.over(time.bursting)).count()));
+}
+
+double left_to_use(Rate capacity, const TrainingTime& time) {
+  return std::min(left_by_trainings(capacity, time), static_cast<double>(capacity.over(time.open).count()));
+}
+
 void LinkSampler::add_traffic(size_t link, Duration passed, const PhaseReport& report, api::LinkView& view) {
   Past& past = past_[link];
   const auto boards = sources_.gates->boards(link);
   const uint64_t sent = sum(boards, &engine::GateBoard::bytes_sent), received = sum(boards, &engine::GateBoard::bytes_received);
   const Bytes sent_now(sent - std::exchange(past.sent, sent)), received_now(received - std::exchange(past.received, received));
-  Duration bursting{};
+  TrainingTime time{.over = passed, .open = passed};
   uint64_t reacted = 0;
   for (const engine::GateBoard& board : boards) reacted = std::max(reacted, board.held_ns[static_cast<size_t>(gate::GateReason::kReactive)].get());
   const uint64_t reacted_now = reacted - std::exchange(past.reacted_ns, reacted);
   past.reacted = passed > Duration::zero() ? static_cast<double>(reacted_now) / static_cast<double>(passed.count()) : 0;
   if (link < report.links.size()) {
     past.open_share = report.links[link].open_share;
-    view.foreground = report.links[link].foreground;
-    bursting = report.links[link].bursting - std::exchange(past.bursting, report.links[link].bursting);
+    time.bursting = report.links[link].bursting - std::exchange(past.bursting, report.links[link].bursting);
+    time.open = std::min(passed, report.links[link].open - std::exchange(past.open, report.links[link].open));
+    if (const auto seen = report.links[link].foreground) time.foreground = *seen - std::exchange(past.foreground, *seen);
   }
   if (passed <= Duration::zero()) return;
+  past.gate.open += time.open;
+  past.gate.over += passed;
+  if (time.foreground) view.foreground = Rate::of(*time.foreground, passed);
   view.bulk_send = Rate::of(sent_now, passed);
   view.bulk_receive = Rate::of(received_now, passed);
   if (!view.capacity) return;
-  const double capacity = static_cast<double>(view.capacity->over(passed).count());
-  const double taken = view.foreground ? static_cast<double>(view.foreground->over(passed).count())
-                                       : capacity * static_cast<double>(bursting.count()) / static_cast<double>(passed.count());
   const double keeps = std::exp(-std::chrono::duration<double>(passed) / std::chrono::duration<double>(kUseTime));
   past.used = keeps * past.used + static_cast<double>(sent_now.count());
-  past.left = keeps * past.left + std::max(0.0, capacity - taken);
-  past.left_seen = {past.left_seen.bytes + std::max(0.0, capacity - taken), past.left_seen.over + passed};
+  past.left = keeps * past.left + left_by_trainings(*view.capacity, time);
+  past.left_seen = {past.left_seen.bytes + left_to_use(*view.capacity, time), past.left_seen.over + passed};
 }
 
 LinkHold LinkSampler::hold(size_t link, const api::LinkView& view) const {

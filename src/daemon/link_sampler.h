@@ -5,6 +5,7 @@
 #pragma once
 #include "api/tide_json.h"
 #include "daemon/phase_port.h"
+#include "daemon/use_meter.h"
 #include "session/gateway.h"
 
 #include <memory>
@@ -26,8 +27,18 @@ struct LinkSources {
   std::vector<LinkAbout> links;
 };
 
-// What trainings left of a link, since the start.
+// What trainings left of a link to use, since the start.
 struct LeftSeen { double bytes = 0; Duration over{}; };
+
+// What trainings did on a link for some time.
+struct TrainingTime {
+  Duration over{}, bursting{}, open{};   // that they burst; that the gate was open
+  std::optional<Bytes> foreground = {};  // that counters showed
+};
+// Bursts that are announced are taken to fill the link; where counters show them, they fill what they fill.
+double left_by_trainings(Rate capacity, const TrainingTime& time);
+// Of that, what the gate lets bulk have: beside a burst that fills half of the link the other half is nobody's.
+double left_to_use(Rate capacity, const TrainingTime& time);
 
 // What a link's gate did lately, for the jobs behind it.
 struct LinkHold {
@@ -55,14 +66,15 @@ class LinkSampler {
   std::optional<double> leftover_used(size_t link) const;
   // Within the last second: who asks once in a while would else see the same moment of each iteration. `view`: of the last look.
   LinkHold hold(size_t link, const api::LinkView& view) const;
+  GateTime gate_time(size_t link) const { return past_[link].gate; }
   LeftSeen left_seen(size_t link) const { return past_[link].left_seen; }
-  double open_share(size_t link) const { return past_[link].open_share; }
   const LinkSources& sources() const { return sources_; }
 
  private:
   struct Past {
     uint64_t sent = 0, received = 0, packets_sent = 0, packets_lost = 0;
-    Duration bursting{};
+    Duration bursting{}, open{};
+    Bytes foreground;
     std::optional<double> loss;
     uint64_t reacted_ns = 0;
     double reacted = 0;         // of the time since the look before: the share that a lane paused by itself
@@ -71,6 +83,7 @@ class LinkSampler {
     Time reason_at{};
     double used = 0, left = 0;  // bytes, of which the old count less and less
     LeftSeen left_seen;
+    GateTime gate;              // since the start
   };
   void add_traffic(size_t link, Duration passed, const PhaseReport& report, api::LinkView& view);
   void add_path(size_t link, const session::SessionCounts& counts, api::LinkView& view);

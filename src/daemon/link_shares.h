@@ -50,8 +50,8 @@ struct Sender {
   job::Class service = job::Class::kBestEffort;
   uint32_t weight = 1;
   Rate most = Rate::unlimited();      // its own limit
-  Rate given = Rate::unlimited();     // by the deal before; unlimited: it is new
-  Rate sent = {};                     // since then
+  Rate given = Rate::unlimited();     // by the deal that was in force when it sent what follows; unlimited: it is new
+  Rate sent = {};                     // lately
   std::optional<Time> due{};          // at the rate of now
   Bytes left{};                       // of one that is due
   Mode mode = Mode::kScavenge;        // kFair: its deadline allows it to compete

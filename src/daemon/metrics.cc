@@ -101,11 +101,8 @@ void add_jobs(MetricsText& out, const MetricSources& sources) {
   const JobTable& table = sources.table;
   out.family("job_state", kGauge, "jobs in each state; of those that are over, the ones still remembered");
   for (const job::State state : job::kStates) out.value(static_cast<double>(table.count(state)), {{"state", std::string(to_string(state))}});
-  std::map<std::pair<std::string, std::string>, uint64_t> waiting;
-  for (const auto& [id, job] : table.all())
-    if (job.state == job::State::kWaiting && job.wait) ++waiting[{job.peer, job.wait->reason}];
   out.family("jobs_waiting", kGauge, "jobs that wait, by peer and the code of what for");
-  for (const auto& [why, count] : waiting) out.value(static_cast<double>(count), {{"peer", why.first}, {"reason", why.second}});
+  for (const auto& [why, count] : table.waiting()) out.value(static_cast<double>(count), {{"peer", why.peer}, {"reason", why.reason}});
   out.family("jobs_held", kGauge, "jobs that run and are held up or slowed down, by peer and why");
   for (const auto& [why, count] : sources.held) out.value(static_cast<double>(count), {{"peer", why.first}, {"reason", why.second}});
   out.family("jobs_finished_total", kCounter, "jobs that ended, by published, cancelled or the code of why not");

@@ -7,14 +7,14 @@
 namespace tideway::daemon {
 
 std::string_view name_of(PhaseTrouble trouble) {
-  static constexpr std::string_view kNames[kPhaseTroubles] = {"stale", "lost", "late", "wrong", "forged"};
+  static constexpr std::string_view kNames[kPhaseTroubles] = {"stale", "lost", "late", "wrong", "forged", "held"};
   return kNames[static_cast<size_t>(trouble)];
 }
 
 std::string_view answer_to(PhaseTrouble trouble) {
   static constexpr std::string_view kAnswers[kPhaseTroubles] = {
       "the gate opened by the burst's time to live", "the gate goes by announcements and back-offs alone", "the word was taken for what it still says",
-      "the gate opened after the guard", "nothing was taken from it"};
+      "the gate opened after the guard", "nothing was taken from it", "it stays closed until their bursts are ended or run out"};
   return kAnswers[static_cast<size_t>(trouble)];
 }
 
@@ -60,6 +60,17 @@ bool PhaseMail::raise(Time now, const PhaseAlarm& alarm) {
 std::vector<PhaseAlarm> PhaseMail::take_alarms() {
   const std::lock_guard lock(mutex_);
   return std::exchange(alarms_, {});
+}
+
+void PhaseMail::tell_budget(BudgetNews news) {
+  const std::lock_guard lock(mutex_);
+  if (budget_news_.size() < kWaitingMax) budget_news_.push_back(std::move(news));
+  wake();
+}
+
+std::vector<BudgetNews> PhaseMail::take_budget_news() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(budget_news_, {});
 }
 
 uint64_t PhaseMail::count(PhaseTrouble trouble) const {

@@ -258,7 +258,8 @@ void PhasePort::write_words(Time now) {
 }
 
 void PhasePort::alarm(Time now, PhaseTrouble trouble, const std::string& subject) {
-  if (!mail_.raise(now, {trouble, subject}) || trouble == PhaseTrouble::kLost) return;  // phase_lost says it
+  const bool has_its_own_line = trouble == PhaseTrouble::kLost || trouble == PhaseTrouble::kHeld;
+  if (!mail_.raise(now, {trouble, subject}) || has_its_own_line) return;
   log::warning("phase_" + std::string(name_of(trouble)), "about=" + subject + " why=\"" + std::string(answer_to(trouble)) + '"');
 }
 
@@ -300,12 +301,14 @@ void PhasePort::tell_news(Time now) {
     for (const auto& [kind, trouble] : {std::pair(kStale, PhaseTrouble::kStale), std::pair(kLost, PhaseTrouble::kLost), std::pair(kLate, PhaseTrouble::kLate), std::pair(kWrong, PhaseTrouble::kWrong)})
       if (news.kind == kind) alarm(now, trouble, config_.names[news.index]);
     if (news.kind == kGateHeld) {
+      alarm(now, PhaseTrouble::kHeld, config_.peers[news.index]);
       log::warning("gate_held", "link=" + config_.peers[news.index] + " why=\"trainings hold it closed without a gap\" next=\"see whether their bursts are ended\"");
       continue;
     }
     const std::string training = "training=" + config_.names[news.index], percent = " inflation_percent=" + std::to_string(100 * news.inflation);
     if (news.kind == kLocked) log::info("phase_locked", training + " period_ms=" + std::to_string(news.period / std::chrono::milliseconds(1)));
     if (news.kind == kLost) log::warning("phase_lost", training + " reason=reactive next=\"see whether it runs, and whether it still announces its bursts\"");
+    if (news.kind == kOverBudget || news.kind == kWithinBudget) mail_.tell_budget({config_.names[news.index], news.inflation, config_.site.trainings[news.index].budget.budget});
     if (news.kind == kOverBudget) log::warning("training_over_budget", training + percent + " reason=budget");
     if (news.kind == kWithinBudget) log::info("training_within_budget", training + percent);
   }
@@ -325,13 +328,13 @@ void PhasePort::make_report(Time now) {
   for (size_t i = 0; i < report_.links.size(); ++i) {
     const gate::GateSignal& signal = written_[i].signal;
     PhaseReport::Link& link = report_.links[i];
-    link = {gate::GateState::kOpen, gate::GateReason::kNone, signal.training, loop_.bursting(i), std::nullopt, loop_.open_share(i)};
+    link = {gate::GateState::kOpen, gate::GateReason::kNone, signal.training, loop_.bursting(i), loop_.open(i), std::nullopt, loop_.open_share(i)};
     if (now < signal.closed_until) link.state = gate::GateState::kClosed, link.reason = signal.reason;
     else if (const auto training = loop_.bursting_training(i)) link.state = gate::GateState::kClosed, link.reason = gate::GateReason::kTraining, link.training = *training;
     else if (signal.guard_from <= now && now < signal.guard_until) link.state = gate::GateState::kGuard, link.reason = gate::GateReason::kGuard;
   }
   for (const Counted& one : counted_)
-    for (const size_t link : links_of(one.training)) report_.links[link].foreground = one.watch.foreground();
+    for (const size_t link : links_of(one.training)) report_.links[link].foreground = report_.links[link].foreground.value_or(Bytes()) + one.watch.carried();
 }
 
 PhaseReport PhasePort::report() const {

@@ -57,8 +57,8 @@ struct PhaseReport {
     gate::GateState state = gate::GateState::kOpen;  // that trainings ask for
     gate::GateReason reason = gate::GateReason::kNone;
     size_t training = 0;                  // of kTraining
-    Duration bursting{};                  // so far
-    std::optional<Rate> foreground;       // that counters show
+    Duration bursting{}, open{};          // so far
+    std::optional<Bytes> foreground;      // so far, that counters show
     double open_share = 1;                // of the time lately that its gate is open
   };
   std::vector<Training> trainings;

@@ -18,11 +18,10 @@ bool is_ours(const job::Job& job) {
 
 }  // namespace
 
-std::vector<job::JobId> superfluous(const std::map<job::JobId, job::Job>& jobs, const job::Job& newest) {
+std::vector<job::JobId> superfluous(const CheckpointSeries::Jobs& jobs, const job::Job& newest) {
   std::vector<const job::Job*> there;
-  for (const auto& [id, job] : jobs)
-    if (is_ours(job) && job.spec.series == newest.spec.series && job.owner == newest.owner && place_above(job.spec.destination) == place_above(newest.spec.destination))
-      there.push_back(&job);
+  for (const auto& [number, job] : jobs)
+    if (is_ours(*job) && job->owner == newest.owner && place_above(job->spec.destination) == place_above(newest.spec.destination)) there.push_back(job);
   std::ranges::sort(there, [](const job::Job* a, const job::Job* b) { return *a->spec.step > *b->spec.step; });
   const uint32_t keep = there.empty() ? 0 : there.front()->spec.checkpoint->keep;  // as whoever spoke last wants it
   std::vector<job::JobId> gone;
@@ -33,7 +32,7 @@ std::vector<job::JobId> superfluous(const std::map<job::JobId, job::Job>& jobs, 
 
 void Retention::on_published(const job::Job& job, session::Manners manners) {
   manners_ = manners;
-  for (job::JobId& id : superfluous(table_.all(), job)) {
+  for (job::JobId& id : superfluous(table_.checkpoints().of(job.spec.series), job)) {
     const bool is_known = std::ranges::count(queue_, id) > 0 || (asked_ && asked_->job == id);
     if (!is_known && queue_.size() < kQueuedMax) queue_.push_back(std::move(id));
   }

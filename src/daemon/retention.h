@@ -16,8 +16,8 @@
 
 namespace tideway::daemon {
 
-// Jobs whose checkpoints are to go after `newest` was published, the oldest first. Pure.
-std::vector<job::JobId> superfluous(const std::map<job::JobId, job::Job>& jobs, const job::Job& newest);
+// Jobs whose checkpoints are to go after `newest` was published, the oldest first. `jobs`: of its series. Pure.
+std::vector<job::JobId> superfluous(const CheckpointSeries::Jobs& jobs, const job::Job& newest);
 
 class Retention {
  public:

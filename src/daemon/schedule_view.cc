@@ -15,7 +15,7 @@ bool is_shown(const ScheduleSources& from, const job::Job& job) { return !from.o
 
 api::JobInPlan job_in_plan(const ScheduleSources& from, const job::Job& job) {
   api::JobInPlan made{.id = job.id, .peer = job.peer, .service = std::string(job::to_string(job.spec.service)), .state = std::string(job::to_string(job.state)), .mode = {},
-                      .sent = {}, .reason = from.reason_of(job), .deadline = job.spec.deadline, .forecast = from.outlook.forecast_of(job), .is_at_risk = job.is_at_risk};
+                      .sent = {}, .reason = job.wait ? job.wait->reason : from.reason_of(job), .deadline = job.spec.deadline, .forecast = from.outlook.forecast_of(job), .is_at_risk = job.is_at_risk};
   made.weight = job.spec.weight.value_or(1) * from.runner.shares().rules().class_weights[static_cast<size_t>(job.spec.service)];
   made.rate = job.spec.rate_max;
   if (job.state != job::State::kRunning) return made;

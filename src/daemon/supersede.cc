@@ -5,11 +5,9 @@
 
 namespace tideway::daemon {
 
-bool is_pointer(const job::Job& job) { return job.spec.overwrite == "if-older"; }
-
 std::string_view place_above(std::string_view destination) { return destination.substr(0, destination.rfind('/')); }
 
-std::set<job::JobId> heirs_among(const std::map<uint64_t, const job::Job*>& jobs) {
+std::set<job::JobId> heirs_among(const CheckpointSeries::Jobs& jobs) {
   std::set<job::JobId> heirs;
   for (const auto& [number, job] : jobs)
     if (!job->superseded_by.empty() && (job->started != job::WallTime{} || heirs.contains(job->id))) heirs.insert(job->superseded_by);

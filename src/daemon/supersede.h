@@ -6,7 +6,7 @@
 // Thread: control. Pure.
 #pragma once
 #include "api/job_view.h"
-#include "job/job.h"
+#include "daemon/checkpoint_series.h"
 
 #include <map>
 #include <optional>
@@ -17,13 +17,11 @@
 
 namespace tideway::daemon {
 
-// A job that brings a pointer, and no checkpoint.
-bool is_pointer(const job::Job& job);
 // The directory that a checkpoint lies in, at its destination: "oslo:ckpt/runs" of "oslo:ckpt/runs/step-1".
 std::string_view place_above(std::string_view destination);
 
-// To whom one that had begun gave way, or one that stood in such a place before it began itself. `jobs`: in the order of their submission.
-std::set<job::JobId> heirs_among(const std::map<uint64_t, const job::Job*>& jobs);
+// To whom one that had begun gave way, or one that stood in such a place before it began itself. `jobs`: of its series.
+std::set<job::JobId> heirs_among(const CheckpointSeries::Jobs& jobs);
 
 struct Live {
   const job::Job* job = nullptr;

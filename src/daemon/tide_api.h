@@ -21,6 +21,7 @@ class TideApi {
 
   void turn(Time now, job::WallTime wall);
   std::vector<PhaseAlarm> take_alarms() { return phases_ == nullptr ? std::vector<PhaseAlarm>() : phases_->mail().take_alarms(); }
+  std::vector<BudgetNews> take_budget_news() { return phases_ == nullptr ? std::vector<BudgetNews>() : phases_->mail().take_budget_news(); }
   Time next_deadline(Time now) const;
   // What holds up jobs that yield on the link to that peer, as of the last look; empty: nothing.
   std::string holds(std::string_view peer) const;

@@ -64,6 +64,8 @@ void add_trainings(MetricsText& out, const PhasePort& phases, Time now) {
   each([](const Training& training) { return std::optional(static_cast<double>(training.misses)); });
   out.family("interference_ratio", kGauge, "how much longer iterations are for bulk, as hold-outs show");
   each([](const Training& training) { return training.inflation; });
+  out.family("interference_budget_ratio", kGauge, "how much longer they may be, as configured");
+  each([](const Training& training) { return std::optional(training.budget); });
 }
 
 }  // namespace

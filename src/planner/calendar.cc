@@ -112,29 +112,33 @@ std::optional<Curve> curve_under(const Calendar& calendar, Rate ceiling) {
 class Trial {
  public:
   Trial(const Road& road, std::span<const Due> admitted, const Due& wanted)
-      : road_(road), admitted_(admitted.begin(), admitted.end()), own_(curve_under(road.calendar, wanted.rate_max)),
+      : road_(road), own_(curve_under(road.calendar, wanted.rate_max)),
         class_(curve_under(road.calendar, road.class_rates[static_cast<size_t>(wanted.job_class)])) {
-    std::ranges::stable_sort(admitted_, {}, &Due::deadline);
+    admitted_.reserve(admitted.size());
+    for (const Due& due : admitted) admitted_.push_back(mark(due));
+    const auto deadline_of = [](const Marked& one) { return one.due.deadline; };
+    if (!std::ranges::is_sorted(admitted_, {}, deadline_of)) std::ranges::stable_sort(admitted_, {}, deadline_of);
   }
 
   bool fits(const Due& wanted) const {
+    const Marked mine = mark(wanted);
     Sums sums{road_.ahead, {}, {}};
     bool is_in = false;
-    for (const Due& due : admitted_) {
-      if (!is_in && wanted.deadline < due.deadline) {
-        if (!add(sums, wanted, wanted.job_class)) return false;
+    for (const Marked& one : admitted_) {
+      if (!is_in && wanted.deadline < one.due.deadline) {
+        if (!add(sums, mine, wanted.job_class)) return false;
         is_in = true;
       }
-      if (!add(sums, due, wanted.job_class) && is_in) return false;
+      if (!add(sums, one, wanted.job_class) && is_in) return false;
     }
-    return (is_in || add(sums, wanted, wanted.job_class)) && wanted.bytes <= own().until(wanted.deadline) + during_bursts(wanted);
+    return (is_in || add(sums, mine, wanted.job_class)) && wanted.bytes <= own().until(wanted.deadline) + mine.bursts;
   }
 
   // Bytes that go before it.
   Bytes before(const Due& wanted) const {
     Bytes sum = road_.ahead;
-    for (const Due& due : admitted_)
-      if (due.deadline <= wanted.deadline) sum += due.bytes;
+    for (const Marked& one : admitted_)
+      if (one.due.deadline <= wanted.deadline) sum += one.due.bytes;
     return sum;
   }
 
@@ -147,6 +151,9 @@ class Trial {
 
  private:
   struct Sums { Bytes leftover, of_class, bursts; };
+  // One with what is carried up to its deadline, looked up once: they are gone through again for each share and each deadline that is tried.
+  struct Marked { Due due; Bytes leftover, of_class, bursts; };
+  Marked mark(const Due& due) const { return {due, road_.calendar.leftover().until(due.deadline), of_class().until(due.deadline), during_bursts(due)}; }
 
   const Curve& own() const { return own_ ? *own_ : road_.calendar.leftover(); }
   const Curve& of_class() const { return class_ ? *class_ : road_.calendar.leftover(); }
@@ -154,17 +161,17 @@ class Trial {
     return Bytes(static_cast<uint64_t>(std::clamp(due.hurt_max, 0.0, 1.0) * static_cast<double>(road_.calendar.bursts().until(due.deadline).count())));
   }
   // Whether all up to this one are there in time.
-  bool add(Sums& sums, const Due& due, JobClass counted) const {
-    const Bytes bursts = std::min(due.bytes, saturating_sub(during_bursts(due), sums.bursts));
+  static bool add(Sums& sums, const Marked& one, JobClass counted) {
+    const Bytes bursts = std::min(one.due.bytes, saturating_sub(one.bursts, sums.bursts));
     sums.bursts += bursts;
-    sums.leftover += due.bytes - bursts;
-    if (due.job_class == counted) sums.of_class += due.bytes - bursts;
-    return sums.leftover <= road_.calendar.leftover().until(due.deadline) && sums.of_class <= of_class().until(due.deadline);
+    sums.leftover += one.due.bytes - bursts;
+    if (one.due.job_class == counted) sums.of_class += one.due.bytes - bursts;
+    return sums.leftover <= one.leftover && sums.of_class <= one.of_class;
   }
 
   const Road& road_;
-  std::vector<Due> admitted_;
   const std::optional<Curve> own_, class_;  // nothing: there is no ceiling
+  std::vector<Marked> admitted_;
 };
 
 // The least share of the link during bursts with which it fits, one of the steps or all that is allowed; nothing: not even with

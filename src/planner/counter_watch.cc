@@ -63,8 +63,9 @@ CounterWatch::Edge CounterWatch::on_sample(const Sample& sample) {
   const double received = not_ahead(sample.at, is_first ? 0 : received_more, sample.own_received, owed_max);
   const Time bin = std::exchange(last_at_, sample.at);
   if (bin == Time::min() || sample.at <= bin) return Edge::kNone;
-  foreground_ = Rate::of(Bytes(static_cast<uint64_t>(std::max(sent, received))), sample.at - bin);
-  if (foreground_ > capacity_ * kBusyShare) {
+  const double others = std::max(sent, received);
+  carried_ += others;
+  if (Rate::of(Bytes(static_cast<uint64_t>(others)), sample.at - bin) > capacity_ * kBusyShare) {
     quiet_since_ = Time::min();
     if (std::exchange(is_busy_, true)) return Edge::kNone;
     edge_at_ = bin;

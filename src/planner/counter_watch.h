@@ -50,7 +50,8 @@ class CounterWatch {
   Edge on_sample(const Sample& sample);
 
   Time edge_at() const { return edge_at_; }       // of the last edge: when the bin with it began
-  Rate foreground() const { return foreground_; } // of the last bin, the busier direction
+  // What was not ours, since the start: of each bin the busier direction.
+  Bytes carried() const { return Bytes(static_cast<uint64_t>(carried_)); }
   bool is_busy() const { return is_busy_; }
 
  private:
@@ -71,7 +72,7 @@ class CounterWatch {
   double allowed_ = 0;            // what was forgiven when bulk began
   Time judged_at_{};
   Time last_at_ = Time::min(), quiet_since_ = Time::min(), edge_at_{};
-  Rate foreground_;
+  double carried_ = 0;
   bool is_busy_ = false;
 };
 

@@ -38,7 +38,8 @@ bool goes_before(const PlannedJob& a, const PlannedJob& b) { return rank_of(a) <
 std::vector<Bytes> sums_until(std::span<const PlannedJob> jobs) {
   std::vector<size_t> order(jobs.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  std::ranges::sort(order, [&](size_t a, size_t b) { return goes_before(jobs[a], jobs[b]); });
+  const auto is_before = [&](size_t a, size_t b) { return goes_before(jobs[a], jobs[b]); };
+  if (!std::ranges::is_sorted(order, is_before)) std::ranges::sort(order, is_before);  // whoever has a long queue keeps it in this order
   std::vector<Bytes> sums(jobs.size());
   Bytes before;
   for (size_t i = 0; i < order.size();) {
@@ -57,15 +58,19 @@ Time deadline_while_open(const Calendar& calendar, Time deadline, Rate ceiling) 
   return takes <= Duration::zero() || takes > deadline - now ? deadline : now + takes;
 }
 
+std::optional<Time> done_at(const Calendar& calendar, const PlannedJob& job, Bytes until) {
+  const auto time = calendar.leftover().time_of(until), alone = calendar.time_alone(job.left, job.rate_max);
+  return time && alone ? std::optional(std::max(*time, *alone)) : std::nullopt;
+}
+
+Escalation escalation_of(const PlannedJob& job, std::optional<Time> latest, Time now) {
+  if (!job.deadline || job.left == Bytes()) return {};
+  return escalate({latest ? *latest - now : Duration::max(), *job.deadline - now, job.hurt_max});
+}
+
 Prospect prospect_of(const Forecasts& forecasts, const PlannedJob& job, Bytes until) {
-  const auto when = [&](const Calendar& calendar) {
-    const auto time = calendar.leftover().time_of(until), alone = calendar.time_alone(job.left, job.rate_max);
-    return time && alone ? std::optional(std::max(*time, *alone)) : std::nullopt;
-  };
-  Prospect made{when(forecasts.usual), when(forecasts.low), {}};
-  if (!job.deadline || job.left == Bytes()) return made;
-  const Time now = forecasts.low.begin();
-  made.escalation = escalate({made.latest ? *made.latest - now : Duration::max(), *job.deadline - now, job.hurt_max});
+  Prospect made{done_at(forecasts.usual, job, until), done_at(forecasts.low, job, until), {}};
+  made.escalation = escalation_of(job, made.latest, forecasts.low.begin());
   return made;
 }
 

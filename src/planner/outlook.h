@@ -40,5 +40,8 @@ struct Prospect {
   Escalation escalation;             // of a job with a deadline
 };
 Prospect prospect_of(const Forecasts& forecasts, const PlannedJob& job, Bytes until);
+// The parts of it. Nothing: not within a year.
+std::optional<Time> done_at(const Calendar& calendar, const PlannedJob& job, Bytes until);
+Escalation escalation_of(const PlannedJob& job, std::optional<Time> latest, Time now);
 
 }  // namespace tideway::planner

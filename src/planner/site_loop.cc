@@ -96,8 +96,12 @@ void SiteLoop::on_time(Time now) {
   for (size_t link = 0; link < links_.size(); ++link)
     if (bursting_training(link)) links_[link].bursting += passed;
   const double keeps = std::exp(-std::chrono::duration<double>(passed) / std::chrono::duration<double>(kShareTime));
-  for (size_t link = 0; link < links_.size(); ++link)
-    links_[link].open_share = keeps * links_[link].open_share + (bursting_training(link) || now < signal(now, link).closed_until ? 0 : 1 - keeps);
+  for (size_t link = 0; link < links_.size(); ++link) {
+    const gate::GateSignal asked = signal(now, link);
+    const bool is_closed = bursting_training(link) || now < asked.closed_until, is_guarded = asked.guard_from <= now && now < asked.guard_until;
+    links_[link].open_share = keeps * links_[link].open_share + (is_closed ? 0 : 1 - keeps);
+    if (!is_closed && !is_guarded) links_[link].open += passed;
+  }
   bursts_.on_time(now);
   settle(now, PhaseOrigin::kNone, TrainingWatch::End::kRanOut);
   for (size_t i = 0; i < watches_.size(); ++i) {

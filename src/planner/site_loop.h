@@ -60,6 +60,7 @@ class SiteLoop {
   bool is_bursting(size_t training) const { return bursts_.is_bursting(training) || board_bursts_[training] > 0; }
   std::optional<size_t> bursting_training(size_t link) const;  // one of those that burst there
   Duration bursting(size_t link) const { return links_[link].bursting; }  // in all
+  Duration open(size_t link) const { return links_[link].open; }          // neither closed nor on guard, in all
   // Of the last time (kShareTime), the share in which trainings leave its gate open.
   double open_share(size_t link) const { return links_[link].open_share; }
   const TrainingWatch& training(size_t index) const { return watches_[index]; }
@@ -69,7 +70,7 @@ class SiteLoop {
 
  private:
   struct LinkState {
-    Duration bursting{};
+    Duration bursting{}, open{};
     double open_share = 1;
     Time closed_since = kNever;
     bool is_held_told = false;

@@ -92,8 +92,9 @@ code=0; tideway copy -q "$work/file" wisconsin:data/out/planted 2> "$work/err.lo
 still_serves
 
 # What a grant would say to it.
-asks() { "$bin/tideway" --config "$work/wisconsin.toml" policy test --peer "spiffe://example.org/site/$1/gw/gw1" --op "$2" --path "$3"; }
+asks() { "$bin/tideway" --config "$work/wisconsin.toml" policy test --peer "spiffe://example.org/site/$1/gw/gw1" --op "$2" --path "$3" "${@:4}"; }
 asks atlanta write data/x > "$work/out" && grep -q '^allowed by .*wisconsin.toml:[0-9]*' "$work/out" || fail "not explained: $(cat "$work/out")"; pass
+asks atlanta write data/x --json | grep -q '"type":"policy".*"rule":".*wisconsin.toml:[0-9:]*"' || fail "not explained to a program"; pass
 refuses 5 denied "no [[grant]]" asks atlanta delete data/x
 refuses 5 denied "no [[grant]]" asks denver write data/x
 refuses 5 denied nosuch asks atlanta write nosuch/x

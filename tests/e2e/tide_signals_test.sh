@@ -122,6 +122,7 @@ PY
 grep -q '^data: .*"about":"llm7".*"alarm":"stale"' "$work/alarm" || fail "another alarm: $(cat "$work/alarm")"; pass
 said wisconsin "phase_stale about=llm7"
 ask GET /metrics > "$work/metrics"
+grep -q '^tideway_phase_alarms_total{alarm="held"} 0$' "$work/metrics" || fail "no gate is held for long: $(grep phase_alarms "$work/metrics")"; pass
 grep -q '^tideway_phase_alarms_total{alarm="stale"} [1-9]' "$work/metrics" || fail "the alarm is not counted: $(grep phase_alarms "$work/metrics")"; pass
 
 # The gateway at the other end, where nobody announces anything, hears of it and expects the next burst.

@@ -142,6 +142,9 @@ class Gateway(http.server.BaseHTTPRequestHandler):
             self.event("progress", self.running())
             if second % 10 == 1:
                 self.event("alarm", {"alarm": "wrong", "about": "llm7", "answer": "the gate opened after the guard"})
+                self.event("budget", {"training": "llm7", "inflation": 0.013, "budget": 0.01, "over": True})
+                self.event("budget", {"training": "llm8", "inflation": 0.02, "budget": 0.01, "over": True})
+                self.event("budget", {"training": "llm8", "inflation": 0.004, "budget": 0.01, "over": False})
             if second == 2:
                 self.event("state", job(14, "published", ended=text_of(time.time()), outcome={"bytes": 123 << 20, "milliseconds": 2400, "failed": 0}), 14)
             time.sleep(1)

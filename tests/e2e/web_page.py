@@ -45,6 +45,8 @@ def with_training(page, url):
     says(page, "1.3\u00a0%, over its 1\u00a0%")
     says(page, "held up: the receiver's disk (receiver_disk)")
     says(page, "llm7: an expected burst did not come (wrong)")
+    says(page, "llm7: bulk makes its iterations longer than it may (over_budget) – 1.3\u00a0% instead of 1\u00a0%")
+    assert not page.evaluate("document.body.innerText.includes('llm8')"), "one that is back within its budget is still shown"
     says(page, "root data on oslo needs 4.1 TiB more")
     page.until("/Bulk paused \\d+.% of the last 10 s: .*training llm7 is sending/.test(document.body.innerText)")
     # It is alive: the plot moves, the bar grows, and a job that ends meanwhile moves to those that ended.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Signals of trainings with which something is wrong, as the gateway tells it while somebody looks; what lasts it tells again.
+// Signals of trainings with which something is wrong, as the gateway tells it while somebody looks; what lasts it tells again. And trainings
+// that bulk costs more than it may.
 
-import { element, reconcile, setText } from "./format.js";
+import { element, percent, reconcile, setText } from "./format.js";
 
 const kShown = 5, kKept = 600_000;  // milliseconds
 const kAlarms = {
@@ -11,6 +12,8 @@ const kAlarms = {
   late: "a burst was announced late",
   wrong: "an expected burst did not come",
   forged: "somebody without the right to speaks of it",
+  held: "trainings leave bulk no gap there",
+  over_budget: "bulk makes its iterations longer than it may",
 };
 
 export class Alarms {
@@ -23,6 +26,14 @@ export class Alarms {
     const key = `${alarm} ${about}`, told = (this.alarms.get(key)?.told ?? 0) + 1;
     this.alarms.delete(key);
     this.alarms.set(key, { alarm, about, answer, told, at: Date.now() });
+    this.draw();
+  }
+
+  // One that is back within its budget is no alarm any more.
+  takeBudget({ training, inflation, budget, over }) {
+    const alarm = "over_budget";
+    if (over) return this.take({ alarm, about: training, answer: `${percent(inflation)} instead of ${percent(budget)}; the gate grows stricter` });
+    this.alarms.delete(`${alarm} ${training}`);
     this.draw();
   }
 

@@ -44,10 +44,17 @@ export class Jobs {
     return this.pace.set(job.id, { done, now, bits: before.bits == null ? bits : 0.6 * before.bits + 0.4 * bits });
   }
 
+  // A long queue tells of more jobs than anybody looks at.
+  forget(shown) {
+    const kept = new Set(shown.map((job) => job.id));
+    for (const job of [...this.jobs.values()]) if (kOrder.includes(job.state) && !kept.has(job.id)) this.jobs.delete(job.id);
+  }
+
   draw() {
     const newest = (a, b) => b.number - a.number;
     const of = (states) => [...this.jobs.values()].filter((job) => states.includes(job.state));
-    const live = of(kOrder).sort((a, b) => kOrder.indexOf(a.state) - kOrder.indexOf(b.state) || a.number - b.number);
+    const live = kOrder.flatMap((state) => of([state]).sort((a, b) => a.number - b.number).slice(0, kShown));
+    this.forget(live);
     const over = of(kOver).sort(newest).slice(0, kOverShown);
     for (const [list, jobs] of [[this.list, live], [this.over, over]]) {
       reconcile(list, jobs.map((job) => job.id), () => card());

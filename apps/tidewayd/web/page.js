@@ -24,7 +24,8 @@ function tell(state) {
 }
 
 // Events of jobs begin with the connection, so the list is read again with each.
-new Stream("/v1/events", { state: (job) => jobs.take(job), progress: (job) => jobs.take(job), alarm: (alarm) => alarms.take(alarm) }, (state) => {
+const kHeard = { state: (job) => jobs.take(job), progress: (job) => jobs.take(job), alarm: (alarm) => alarms.take(alarm), budget: (news) => alarms.takeBudget(news) };
+new Stream("/v1/events", kHeard, (state) => {
   tell(state);
   if (state === "live") jobs.load().catch(() => tell("lost"));
 });

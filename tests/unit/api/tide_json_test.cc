@@ -43,5 +43,10 @@ TEST(TideJson, ASampleIsWhatAPlotOverTimeNeeds) {
             R"("gate_send":"closed","peer":"wisconsin","reason":"gate:llm7"}],"time":"2025-11-24T16:00:00.250Z"})");
 }
 
+TEST(TideJson, SaysByHowMuchATrainingIsOverItsBudgetAndWhenItIsBack) {
+  EXPECT_EQ(budget_json("llm7", {0.25, 0.125}), R"({"budget":0.125,"inflation":0.25,"over":true,"training":"llm7"})");
+  EXPECT_EQ(budget_json("llm7", {-0.5, 0.125}), R"({"budget":0.125,"inflation":-0.5,"over":false,"training":"llm7"})");
+}
+
 }  // namespace
 }  // namespace tideway::api

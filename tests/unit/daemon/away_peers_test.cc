@@ -71,6 +71,16 @@ TEST(AwayPeers, APeerThatRefusesAtOnceIsAskedOnceASecond) {
   EXPECT_LE(dials, 810U) << "pauses are at most a quarter shorter";
 }
 
+TEST(AwayPeers, AJobThatWaitsAgainOrForAnotherPeerCountsOnce) {
+  AwayPeers away(3);
+  for (const char* peer : {"there", "there", "elsewhere"}) away.on_away(peer, "a", Time());
+  away.tidy();
+  EXPECT_EQ(away.peers(), std::vector<std::string>{"elsewhere"});
+  away.on_left("a");
+  away.tidy();
+  EXPECT_TRUE(away.peers().empty());
+}
+
 TEST(AwayPeers, NobodyIsAskedForWhomNoJobWaitsAnyMore) {
   AwayPeers away(3);
   away.on_away("there", "a", Time());

@@ -82,12 +82,37 @@ TEST(JobTable, AnEarlierDeadlineComesFirstAlsoWhenItIsChanged) {
     return job::start(job, kNow);
   });
   EXPECT_EQ(order(table.queued()), (std::vector<job::JobId>{sooner, plain}));
-  EXPECT_EQ(order(table.live()), (std::vector<job::JobId>{later, sooner, plain}));
+  const auto to_send = [&] {
+    std::vector<job::JobId> ids;
+    for (const auto& [key, item] : table.to_send().at("wisconsin").items()) ids.push_back(item.job->id);
+    return ids;
+  };
+  EXPECT_EQ(to_send(), (std::vector<job::JobId>{later, sooner, plain}));
   table.change(later, kNow, [](job::Job& job) { return job::publish(job, kNow, {}); });
-  EXPECT_EQ(order(table.live()), (std::vector<job::JobId>{sooner, plain}));
+  EXPECT_EQ(to_send(), (std::vector<job::JobId>{sooner, plain}));
   EXPECT_TRUE(table.is_known(1000, "2"));
   EXPECT_FALSE(table.is_known(1001, "2"));
   EXPECT_EQ(table.by_number().begin()->second->id, plain);
+  const JobTable::ByNumber& published = table.in_state(job::State::kPublished);
+  EXPECT_TRUE(published.size() == 1 && published.begin()->second->id == later);
+  EXPECT_EQ(table.in_state(job::State::kQueued).size(), 2U);
+}
+
+TEST(JobTable, CountsWhatJobsWaitForWhileThatChanges) {
+  JobTable table({}, kNow);
+  const job::JobId first = taken(table, submission("1")), second = taken(table, submission("2"));
+  const auto wait_for = [&](const job::JobId& id, Fault fault) {
+    table.change(id, kNow, [](job::Job& job) { return job::start(job, kNow); });
+    table.change(id, kNow, [&](job::Job& job) { return job::stumble(job, kNow, {fault, "", ""}, job::Progressed::kNo); });
+  };
+  wait_for(first, Fault::kPeerLost);
+  wait_for(second, Fault::kPeerLost);
+  EXPECT_EQ(table.waiting(), (std::map<JobTable::Waits, size_t>{{{"wisconsin", "peer_lost"}, 2}}));
+  wait_for(first, Fault::kDestFull);
+  EXPECT_EQ(table.waiting(), (std::map<JobTable::Waits, size_t>{{{"wisconsin", "dest_full"}, 1}, {{"wisconsin", "peer_lost"}, 1}}));
+  table.change(second, kNow, [](job::Job& job) { return job::cancel(job, kNow); });
+  table.forget(first);
+  EXPECT_TRUE(table.waiting().empty());
 }
 
 TEST(JobTable, GoesOnAfterARestartWithWhatRan) {
@@ -155,6 +180,40 @@ TEST(JobTable, AnIdIsFoundByItsBeginningUnlessItIsShortOrShared) {
   EXPECT_EQ(table.find("abcd"), nullptr);
   EXPECT_EQ(table.find("bee"), nullptr);
   EXPECT_EQ(table.find("ffff"), nullptr);
+}
+
+TEST(JobTable, WhatIsReadyToTryAgainStartsInItsTurnBesideWhatIsQueued) {
+  JobTable table({}, kNow);
+  const job::JobId old = taken(table, submission("1")), young = taken(table, submission("2"));
+  const auto first = [&] { return std::get<const job::Job*>(*table.queued().at("wisconsin").begin())->id; };
+  const auto fail = [&] {
+    table.change(old, kNow, [](job::Job& job) { return job::start(job, kNow); });
+    table.change(old, kNow, [](job::Job& job) { return job::stumble(job, kNow, {Fault::kPeerLost, "", ""}, job::Progressed::kNo); });
+  };
+  fail();
+  EXPECT_EQ(first(), young);
+  table.make_ready(old);
+  EXPECT_EQ(first(), old);
+  EXPECT_EQ(table.find(old)->state, job::State::kWaiting) << "nothing has changed for it yet";
+  fail();
+  EXPECT_EQ(first(), young) << "it was ready for one attempt";
+  table.make_ready(old);
+  table.change(old, kNow, [](job::Job& job) { return job::pause(job); });
+  EXPECT_EQ(table.queued().at("wisconsin").size(), 1U);
+}
+
+TEST(JobTable, TellsOnceWhatEnded) {
+  JobTable table({}, kNow);
+  const job::JobId first = taken(table, submission("1")), second = taken(table, submission("2"));
+  EXPECT_TRUE(table.take_ended().empty());
+  table.change(second, kNow, [](job::Job& job) { return job::cancel(job, kNow); });
+  table.change(first, kNow, [](job::Job& job) { return job::cancel(job, kNow); });
+  table.change(first, kNow, [](job::Job& job) {
+    job.removed = kNow;
+    return true;
+  });
+  EXPECT_EQ(table.take_ended(), (std::vector<job::JobId>{second, first}));
+  EXPECT_TRUE(table.take_ended().empty());
 }
 
 TEST(JobTable, ForgetsTheOldestOfThoseThatAreOver) {

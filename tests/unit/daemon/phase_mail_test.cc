@@ -46,6 +46,17 @@ TEST_F(PhaseMailTest, WhatNobodyFetchesIsBounded) {
   EXPECT_EQ(mail.count(PhaseTrouble::kStale), 2 * PhaseMail::kWaitingMax);
 }
 
+TEST_F(PhaseMailTest, TellsWhichTrainingsWentOverTheirBudgetAndCameBack) {
+  const BudgetNews over{"llm7", 0.03, 0.01}, within{"llm7", 0.004, 0.01};
+  mail.tell_budget(over);
+  mail.tell_budget(within);
+  EXPECT_TRUE(wakes());
+  EXPECT_EQ(mail.take_budget_news(), (std::vector<BudgetNews>{over, within}));
+  EXPECT_TRUE(mail.take_budget_news().empty());
+  for (size_t i = 0; i < 2 * PhaseMail::kWaitingMax; ++i) mail.tell_budget(over);
+  EXPECT_EQ(mail.take_budget_news().size(), PhaseMail::kWaitingMax);
+}
+
 TEST_F(PhaseMailTest, TheSameAlarmIsToldOnceInAWhileAndCountedAlways) {
   EXPECT_TRUE(mail.raise(now, {PhaseTrouble::kForged, "beacon"}));
   EXPECT_FALSE(mail.raise(now + 1s, {PhaseTrouble::kForged, "beacon"}));

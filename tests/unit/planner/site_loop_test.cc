@@ -522,6 +522,23 @@ TEST(SiteLoop, KnowsForHowMuchOfTheTimeTrainingsLeaveALinkOpen) {
   EXPECT_GT(site.loop.open_share(0), 0.9);
 }
 
+TEST(SiteLoop, SumsUpTheTimeInWhichALinkIsNeitherClosedNorGuarded) {
+  Site site;
+  site.pass(std::chrono::seconds(1));
+  const auto opened_in = [&](Duration time) {
+    const Duration before = site.loop.open(0);
+    site.pass(time);
+    return site.loop.open(0) - before;
+  };
+  EXPECT_EQ(opened_in(std::chrono::seconds(2)), std::chrono::seconds(2));
+  site.say(PhaseKind::kBegin);
+  EXPECT_EQ(opened_in(milliseconds(400)), Duration());
+  site.say(PhaseKind::kEnd);
+  EXPECT_EQ(opened_in(milliseconds(100)), milliseconds(100));
+  site.say(PhaseKind::kPredict, {.jitter = milliseconds(50)}, milliseconds(300));
+  EXPECT_LT(opened_in(milliseconds(300)), milliseconds(200)) << "the guard of a begin that is expected";
+}
+
 TEST(SiteLoop, ABeginThatIsSaidAfterCountersShowedItIsLateAndOneThatIsSaidBeforeIsNot) {
   Site site(TrainingRules::Counters::kWatched);
   site.say(PhaseKind::kAlive);  // somebody announces here, so counters are a second opinion
