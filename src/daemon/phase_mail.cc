@@ -65,7 +65,7 @@ std::vector<PhaseAlarm> PhaseMail::take_alarms() {
 void PhaseMail::tell_budget(BudgetNews news) {
   const std::lock_guard lock(mutex_);
   if (budget_news_.size() < kWaitingMax) budget_news_.push_back(std::move(news));
-  wake();
+  bell_.ring();
 }
 
 std::vector<BudgetNews> PhaseMail::take_budget_news() {
