@@ -268,6 +268,11 @@ class SpooledFiles(unittest.TestCase):
         self.assertEqual(raised.exception.code, "source_missing")
 
 
+RATE_BITS = 100_000_000  # packets that carry no data do not count beside it
+BULK_BYTES = 150_000_000  # 12 s at that rate
+PACKET_BYTES = 9000  # at most: over loopback
+
+
 class Phases(unittest.TestCase):
     def sent(self, job):
         return job.refresh().fields.get("progress", {}).get("packets_sent", 0)
@@ -277,24 +282,28 @@ class Phases(unittest.TestCase):
         time.sleep(seconds)
         return self.sent(job) - before
 
+    def becomes_fast(self, job):
+        """Packets in half a second, once they are half of what the rate allows; a transfer that has just begun, or whose gate has, sends less."""
+        ends = time.monotonic() + WAIT_S
+        while (sent := self.sent_in(job, 0.5)) < RATE_BITS / 8 / PACKET_BYTES / 4 and time.monotonic() < ends:
+            pass
+        return sent
+
     def test_a_burst_on_the_board_holds_back_what_the_gateway_sends(self):
-        (HERE / "bulk").write_bytes(os.urandom(20_000_000))
-        set_rate(40_000_000)
+        (HERE / "bulk").write_bytes(os.urandom(BULK_BYTES))
+        set_rate(RATE_BITS)
         self.addCleanup(set_rate, None)
         job = jobs.Job(Gateway().ask("POST", "/v1/jobs", {"sources": ["data:bulk"], "destination": "wisconsin:data/bulk", "compress": "off"}))
         self.addCleanup(job.cancel)
-        ends = time.monotonic() + WAIT_S
-        while self.sent(job) == 0 and time.monotonic() < ends:
-            time.sleep(0.02)
+        free = self.becomes_fast(job)
         phase = tideway.phase("llm7", ttl=5.0)
         self.addCleanup(phase.close)
         phase.begin()
         time.sleep(0.1)
         held = self.sent_in(job, 0.5)
         phase.end()
-        time.sleep(0.1)
-        free = self.sent_in(job, 0.5)
         self.assertLess(held, free / 4)
+        self.assertGreater(self.becomes_fast(job), 4 * held)
 
     def test_words_by_the_socket_are_taken(self):
         if not knows("POST", "/v1/phase", {"training": "llm7", "kind": "end"}):
