@@ -25,6 +25,7 @@ constexpr int kQuarter = 4;
 constexpr uint32_t kSamplesMin = 4;        // fewer are as likely a late timer as a queue, and at the least rate they are few
 constexpr int kBackoffRoundTrips = 3;
 constexpr int kBurstTargets = 4;           // a queue that growth cannot have made, its own or that of its session's other flows
+constexpr double kGiveWay = 0.25;
 constexpr int kKnownAfter = 5;             // round trips without a queue
 constexpr int kRaisedRoundTrips = 2;
 
@@ -85,7 +86,7 @@ void Scavenger::measure(const AckSample& sample) {
 void Scavenger::judge(const AckSample& sample) {
   // While its own last step empties the queue, another one would only waste the path.
   if (queue_ == Queue::kFull && is_falling_) return note_delivered();
-  if (queue_ == Queue::kFull && is_of_others()) return give_way(sample.now);
+  if (queue_ == Queue::kFull && is_of_others(sample.now)) return give_way(sample.now);
   if (queue_ == Queue::kFull) return back_off(sample.now, delivered_);
   if (queue_ == Queue::kNone) {
     if (!std::exchange(was_clear_, true)) clear_at_ = sample.now;
@@ -108,19 +109,20 @@ void Scavenger::note_delivered() {
 // What arrives is still what was sent before.
 bool Scavenger::is_raised(Time now) const { return raised_at_ != Time::min() && now - raised_at_ < kRaisedRoundTrips * rtt_; }
 
-bool Scavenger::is_of_others() const {
-  return !gives_way_ && !is_starting_ && !is_draining_ && waits_ > kBurstTargets * kTarget && !ceiling_.is_unlimited();
+// Since when there has been more than its growth can make: the first of it may have brought about a step down.
+Time Scavenger::queued_since(Time now) const { return has_stepped(now) ? backed_off_at_ : now; }
+bool Scavenger::has_stepped(Time now) const { return backed_off_at_ != Time::min() && now - backed_off_at_ < rtt_; }
+
+bool Scavenger::is_of_others(Time now) const {
+  const bool is_known = !is_starting_ && !is_draining_ && !ceiling_.is_unlimited() && queued_since(now) - clear_at_ > kKnownAfter * rtt_;
+  return is_known && !gives_way_ && waits_ > kBurstTargets * kTarget;
 }
 
-// The step down that the first of its queue brought about, if any, was of the same event.
 void Scavenger::give_way(Time now) {
-  const bool has_stepped = backed_off_at_ != Time::min() && now - backed_off_at_ < rtt_;
-  const Rate carried = has_stepped ? std::max(rate_, rate_before_) : rate_;
-  const Time seen_at = has_stepped ? backed_off_at_ : now;
-  const bool is_known = seen_at - clear_at_ > kKnownAfter * rtt_;
-  ceiling_ = carried * (is_known ? kBelowQueue : kDecrease);
+  const Rate carried = has_stepped(now) ? std::max(rate_, rate_before_) : rate_;
+  ceiling_ = carried * kBelowQueue;
   rate_before_ = carried;
-  rate_ = std::max(carried * kDecrease, least());
+  rate_ = std::max(carried * kGiveWay, least());
   step_ = least_step();
   was_clear_ = false;
   gives_way_ = true;
@@ -144,8 +146,8 @@ void Scavenger::back_off(Time now, Rate delivered) {
   if (backed_off_at_ != Time::min() && now - backed_off_at_ < rtt_) return note_delivered();
   if (is_starting_) is_draining_ = true;
   rate_before_ = rate_;
-  if (delivered != Rate() && !is_raised(now)) rate_ = std::min(rate_, delivered);
-  if (std::exchange(was_clear_, false)) ceiling_ = rate_ * kBelowQueue;
+  if (delivered != Rate()) rate_ = std::min(rate_, delivered);
+  if (std::exchange(was_clear_, false)) ceiling_ = (is_raised(now) ? rate_before_ : rate_) * kBelowQueue;
   rate_ = std::max(rate_ * kDecrease, least());
   is_starting_ = false;
   step_ = least_step();

@@ -11,8 +11,8 @@
 // - After such a step it goes back to just below the rate at which the queue grew, but only once the queue is gone. With
 //   somebody else on the path it is not, and the steps follow each other: three within three round trips are a burst, which the
 //   gate answers.
-// - A queue of four targets is more than growth can have made, and somebody else's: a burst at first sight, which counts as three
-//   steps. What had no queue for five round trips stays what the path carries, for when the queue is gone.
+// - A queue of four targets at a rate that had none for five round trips is more than growth can have made, and somebody else's: a
+//   burst at first sight, which counts as three steps. That rate stays what the path carries, for when the queue is gone.
 // - Loss counts only with a queue, or when there is so much of it that the buffers must be smaller than our target.
 // - Every ten seconds it halves its rate for a round trip, so that the minimum is measured without its own queue and a
 //   latecomer does not take that for the path's.
@@ -45,7 +45,9 @@ class Scavenger final : public CongestionController {
   void measure(const AckSample& sample);
   void judge(const AckSample& sample);
   void back_off(Time now, Rate delivered);
-  bool is_of_others() const;
+  bool has_stepped(Time now) const;
+  Time queued_since(Time now) const;
+  bool is_of_others(Time now) const;
   bool is_raised(Time now) const;
   void give_way(Time now);
   void note_delivered();

@@ -116,12 +116,13 @@ TEST(PhasePredictor, ATrainingThatBecameTwiceAsSlowIsNotLockedOnHalfItsPeriod) {
   EXPECT_NEAR(in_seconds(predictor.next_begin(at(t + 0.1))), t + 2, 0.05);
 }
 
-TEST(PhasePredictor, NoiseOfInferredBeginsCountsHalf) {
+// Sigma is 16 ms by then; that of bins of 10 ms is 3.
+TEST(PhasePredictor, NoiseOfInferredBeginsIsTakenOffWhatTheyCount) {
   PhasePredictor inferred(Begins::kInferred, seconds(1)), announced(Begins::kAnnounced, seconds(1));
   for (PhasePredictor* predictor : {&inferred, &announced})
     for (const double begin : {0.0, 1.0, 2.0, 3.01}) predictor->on_begin(at(begin));
   EXPECT_NEAR(in_seconds(announced.next_begin(at(3.01))), 3.01 + 1.002, 1e-6);
-  EXPECT_NEAR(in_seconds(inferred.next_begin(at(3.01))), 3.005 + 1.002, 1e-6);
+  EXPECT_NEAR(in_seconds(inferred.next_begin(at(3.01))), 3.01 + 1.002 - 0.01 * 9 / 256, 1e-6);
 }
 
 }  // namespace

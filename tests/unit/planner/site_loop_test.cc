@@ -168,7 +168,7 @@ TEST(SiteLoop, CountersMoveTheGateOnlyWhileNobodyAnnounces) {
 
 TEST(SiteLoop, APauseWithinABurstIsNoIteration) {
   Site site(TrainingRules::Counters::kWatched);
-  for (int i = 0; i < 12; ++i) {
+  for (int i = 0; i < 16; ++i) {
     site.loop.on_counters(0, Edge::kBegin, site.now, site.now);
     site.pass(milliseconds(50));
     site.loop.on_counters(0, Edge::kEnd, site.now, site.now);
