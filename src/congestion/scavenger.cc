@@ -143,7 +143,7 @@ double Scavenger::least_step() const {
 }
 
 void Scavenger::back_off(Time now, Rate delivered) {
-  if (backed_off_at_ != Time::min() && now - backed_off_at_ < rtt_) return note_delivered();
+  if (has_stepped(now)) return note_delivered();
   if (is_starting_) is_draining_ = true;
   rate_before_ = rate_;
   if (delivered != Rate()) rate_ = std::min(rate_, delivered);
