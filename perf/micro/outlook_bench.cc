@@ -28,6 +28,7 @@ std::vector<PlannedJob> jobs_of(size_t count) {
 
 void a_calendar(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(calendar());
+  state.SetItemsProcessed(state.iterations());
 }
 BENCHMARK(a_calendar)->Unit(benchmark::kMillisecond);
 
@@ -38,8 +39,9 @@ void all_prospects(benchmark::State& state) {
     const auto sums = sums_until(jobs);
     for (size_t i = 0; i < jobs.size(); ++i) benchmark::DoNotOptimize(prospect_of({usual, low}, jobs[i], sums[i]));
   }
+  state.SetItemsProcessed(state.iterations() * state.range(0));
 }
-BENCHMARK(all_prospects)->Arg(100'000)->Unit(benchmark::kMillisecond);
+BENCHMARK(all_prospects)->ArgName("jobs")->Arg(100'000)->Unit(benchmark::kMillisecond);
 
 void one_more_deadline(benchmark::State& state) {
   const Calendar low = calendar();
@@ -49,6 +51,7 @@ void one_more_deadline(benchmark::State& state) {
   const bool fits = state.range(1) != 0;
   const Due wanted{kBegin + std::chrono::hours(70), fits ? 1_GiB : Bytes(1ULL << 60)};
   for (auto _ : state) benchmark::DoNotOptimize(admit({.calendar = low, .ahead = {}}, dues, wanted));
+  state.SetItemsProcessed(state.iterations());
 }
 BENCHMARK(one_more_deadline)->ArgNames({"jobs", "fits"})->Args({100'000, 1})->Args({100'000, 0})->Unit(benchmark::kMillisecond);
 
