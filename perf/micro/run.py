@@ -71,7 +71,7 @@ def rows_of(binary, runs):
         if failed:
             rows.append({**row, "left_out": failed[0]})
             continue
-        costs = [1e9 / run["items_per_second"] for run in same]
+        costs = [cost_ns(run) for run in same]
         row.update(ns=statistics.median(costs), ns_min=min(costs), ns_max=max(costs))
         if "bytes_per_second" in same[0]:
             row["gb_per_s"] = statistics.median(run["bytes_per_second"] for run in same) / 1e9
@@ -80,6 +80,13 @@ def rows_of(binary, runs):
         row["counters"] = {key: same[0][key] for key in COUNTERS if key in same[0]}
         rows.append(row)
     return rows
+
+
+def cost_ns(run):
+    """Nanoseconds per item; a bench that counts no items has one in each iteration."""
+    if "items_per_second" in run:
+        return 1e9 / run["items_per_second"]
+    return run["real_time"] * {"ns": 1, "us": 1e3, "ms": 1e6}[run["time_unit"]]
 
 
 def add_limits(rows):
