@@ -119,7 +119,7 @@ struct CopyOptions {
   TransferId staging = kId;
   TransferId ahead{};
   enum class List : uint8_t { kEnds, kStaysOpen } list = List::kEnds;  // kStaysOpen: of what goes ahead of a transfer
-  size_t buffers = kBuffers;
+  uint32_t buffers = kBuffers;
 };
 
 // One run of the transfer, as the control thread, the cpu worker and a peer would drive it.

@@ -349,7 +349,7 @@ TEST_F(ReadBackTest, ADeviceThatReadsAndWritesHasAsMuchOfBothToDo) {
   MemoryTree large;
   MemoryNode file;
   file.mtime_ns = kMtime;
-  file.bytes.assign(24 * kLeafSize.count(), std::byte{1});
+  file.bytes.assign(18 * kLeafSize.count(), std::byte{1});
   large.put(named("a"), file);
   Copy copy(large, root(), {.verify = messages::VerifyLevel::kReadback, .buffers = 2 * LeafBuffers::kCount});
   copy.queue().polls_per_request = 3;
