@@ -66,7 +66,10 @@ MODULE = re.compile(r"^tideway_module\((\w+)([^)]*)\)", re.M)
 TEST_CASE = re.compile(r"^(?:TYPED_)?TEST(?:_F|_P)?\(|^RC_GTEST_(?:FIXTURE_)?PROP\(", re.M)
 TEST_NAME = re.compile(r"^(?:TYPED_)?TEST(?:_F|_P)?\((\w+),\s*(\w+)\)|^RC_GTEST_(?:FIXTURE_)?PROP\((\w+),\s*(\w+)", re.M)
 FAULTS = "docs/faults.md"
-FAULT_ROW = re.compile(r"^\| ([A-Z]\d\d) \|.*\| ([^|]*) \|$")
+FAULT_CODES = "docs/texts/faults.txt"
+FAULT_ROW = re.compile(r"^\| ([A-Z]\d\d) \|.*\| ([^|]*) \| ([^|]*) \|$")
+NAMED_TEST = re.compile(r"`([A-Z]\w+\.[A-Z]\w+|e2e\.\w+)`")  # in a document
+EXAMPLE_TESTS = ("Suite.Case", "e2e.name")
 EXPECTATION = re.compile(r"\b(EXPECT|ASSERT|RC)_\w+|\bFAIL\(|\bADD_FAILURE\w*\(|\b(expect|assert|check|verify)\w*\(")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
 
@@ -124,6 +127,7 @@ class Checker:
         self.modules = self.read_modules()
         self.included = set()
         self.tests = set()  # as ctest calls them
+        self.named_tests = []  # file, line, name
 
     def report(self, name, line, what, fix):
         self.findings.append(f"{name}:{line}: {what}; {fix}")
@@ -236,13 +240,20 @@ class Checker:
                 if not ((self.root / name).parent / target).exists():
                     self.report(name, number, f"a dead link to {target}", "correct or remove it")
 
+    def check_named_tests(self):
+        """Documents name tests that exist."""
+        for kind, form in (("e2e", r"tests/e2e/(\w+)_test\.sh"), ("fuzz", r"tests/fuzz/(\w+)_fuzz\.cc")):
+            self.tests.update(f"{kind}.{found.group(1)}" for found in map(re.compile(form).fullmatch, self.names) if found)
+        for name, number, test in self.named_tests:
+            if test not in self.tests and test not in EXAMPLE_TESTS:
+                self.report(name, number, f"there is no test {test}", "name the one that shows it")
+
     def check_faults(self):
-        """Each row of the catalogue names a test that exists, or says that there is none."""
+        """Each row of the catalogue has codes that exist, and names a test, or says that there is none."""
         path = self.root / FAULTS
         if not path.exists():
             return
-        for kind, form in (("e2e", r"tests/e2e/(\w+)_test\.sh"), ("fuzz", r"tests/fuzz/(\w+)_fuzz\.cc")):
-            self.tests.update(f"{kind}.{found.group(1)}" for found in map(re.compile(form).fullmatch, self.names) if found)
+        codes = {line.split()[0] for line in (self.root / FAULT_CODES).read_text(encoding="utf-8").splitlines() if line}
         seen = set()
         for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
             row = FAULT_ROW.match(line)
@@ -251,10 +262,13 @@ class Checker:
             if row.group(1) in seen:
                 self.report(FAULTS, number, f"{row.group(1)} is there twice", "give the new row the next number")
             seen.add(row.group(1))
-            named = re.findall(r"`([^`]+)`", row.group(2))
+            for code in sorted(set(re.findall(r"`([^`]+)`", row.group(2))) - codes):
+                self.report(FAULTS, number, f"there is no code {code}", f"name one of {FAULT_CODES}")
+            named = re.findall(r"`([^`]+)`", row.group(3))
             for test in sorted(set(named) - self.tests):
-                self.report(FAULTS, number, f"there is no test {test}", "name the one that proves the row, or say: not yet")
-            if not named and not row.group(2).startswith(("not yet", "not here")):
+                if not NAMED_TEST.fullmatch(f"`{test}`"):  # those are looked at wherever they stand
+                    self.report(FAULTS, number, f"there is no test {test}", "name the one that proves the row, or say: not yet")
+            if not named and not row.group(3).startswith(("not yet", "not here")):
                 self.report(FAULTS, number, f"{row.group(1)} has no test", "name one, or say: not yet")
 
     def check_orphans(self):
@@ -286,12 +300,15 @@ class Checker:
                 self.check_size_and_licence(name, text)
             if name.endswith(".md"):
                 self.check_links(name, text)
+                for number, line in enumerate(text.split("\n"), 1):
+                    self.named_tests += [(name, number, found.group(1)) for found in NAMED_TEST.finditer(line)]
             for number, line in enumerate(text.split("\n"), 1):
                 found = FOREIGN_WORDS.search(line)
                 if found and name != "scripts/check_style.py":
                     self.report(name, number, f"{found.group()} is a path of one machine", "write a general one")
         self.check_orphans()
         self.check_modules()
+        self.check_named_tests()
         self.check_faults()
         return self.findings
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Lines of src/ and apps/ that the tests reached, by folder, from the .gcda files below a build folder."""
+"""Lines of src/ and apps/ that the tests reached, by folder, of all that was built below a build folder, whether it ran or not."""
 import collections
 import json
 import pathlib
@@ -9,8 +9,8 @@ import sys
 
 root = pathlib.Path(__file__).resolve().parent.parent
 reached = collections.defaultdict(dict)  # file -> line -> how often, summed over all objects
-for data in pathlib.Path(sys.argv[1]).resolve().rglob("*.gcda"):
-    told = subprocess.run(["gcov", "--json-format", "--stdout", data.name], cwd=data.parent, capture_output=True)
+for data in pathlib.Path(sys.argv[1]).resolve().rglob("*.gcno"):
+    told = subprocess.run(["gcov", "--json-format", "--stdout", data.name], cwd=data.parent, capture_output=True)  # without a .gcda beside it: nothing of it ran
     for document in told.stdout.splitlines():
         for file in json.loads(document)["files"]:
             path = pathlib.Path(data.parent, file["file"]).resolve()

@@ -16,7 +16,7 @@ usage: scripts/dev.sh VERB
   fuzz [TARGET] [SECONDS]   all fuzz targets or one, 60 seconds each
   storm [SAVES] [SECONDS]   save checkpoints (default 1,000) under kills of the trainer, both gateways and the link, while somebody at the
                             destination looks a thousand times a second; ends early, and well, after SECONDS (default 900); needs root
-  coverage                  which lines the tests reach, by folder
+  coverage [TEST...]        which lines the tests reach, by folder; all but the end-to-end ones, or these programs alone (storage_test ...)
   perf [NAME|all] [FLAGS]   release programs, then perf/NAME/run.sh, or all of them; without NAME lists what there is
   check                     what scripts/test.sh runs
 TEXT
@@ -94,11 +94,17 @@ storm() {
 }
 
 coverage() {
+  local test
   scripts/install_deps.sh build test
   cmake -S . -B build/coverage -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS='-O0 --coverage' >/dev/null
-  cmake --build build/coverage -j "$jobs"
+  cmake --build build/coverage -j "$jobs" ${1:+--target "$@"}
   find build/coverage -name '*.gcda' -delete
-  ctest --test-dir build/coverage -j "$jobs" -LE e2e >/dev/null || echo "coverage: some tests failed" >&2
+  if [[ $# -eq 0 ]]; then
+    ctest --test-dir build/coverage -j "$jobs" -LE e2e >/dev/null || echo "coverage: some tests failed" >&2
+  fi
+  for test in "$@"; do
+    "build/coverage/bin/$test" >/dev/null || echo "coverage: some tests of $test failed" >&2
+  done
   scripts/coverage_report.py build/coverage
 }
 
@@ -129,7 +135,7 @@ case $verb in
   seeds) seeds "$@" ;;
   fuzz) fuzz "$@" ;;
   storm) storm "$@" ;;
-  coverage) coverage ;;
+  coverage) coverage "$@" ;;
   perf) perf "$@" ;;
   check) exec scripts/test.sh ;;
   help | -h | --help) usage ;;

@@ -3,8 +3,9 @@
 """Measures one large file from disk to disk of this machine: Tideway over loopback, beside cp, fio and the device itself.
 
 Everything is below a folder on the disk that is meant. The source's page cache is emptied or filled before each run, what
-arrived is compared, and repetitions are interleaved. Source and destination share the device, so a copy cannot be faster
-than 1 / (1 / read + 1 / write) when nothing is cached. Prints Markdown and writes perf/results/disk-<commit>-<time>.json.
+arrived is compared, and repetitions are interleaved. Source and destination share the device, which is measured with just what a
+copy asks of it: "of the device" is a part of its rate while it writes each byte, and reads it at the same time where the source is not cached, and once more
+where it is read back. Prints Markdown and writes perf/results/disk-<commit>-<time>.json.
 """
 import argparse
 import os
@@ -20,11 +21,15 @@ sys.path.insert(0, str(REPO / "perf"))
 import cgroup  # noqa: E402
 import record  # noqa: E402
 import stopping  # noqa: E402
-from systems import Bench, systems  # noqa: E402
+from systems import AT_WAN, Bench, DEVICE_BOTH, DEVICE_TWICE, WAN_RATE, systems  # noqa: E402
 
 # What a level of verification may cost of the throughput that there is without (`wire`).
-WITHOUT = "tideway --verify wire"
-PRICES = (("memory", "tideway", 0.05), ("readback", "tideway --verify readback", 0.15))
+READBACK, WITHOUT = "tideway --verify readback", "tideway --verify wire"
+PRICES = (("memory", "tideway", WITHOUT, 0.05), ("readback", READBACK, WITHOUT, 0.15),
+          ("readback at %s/s" % WAN_RATE, AT_WAN + "readback", AT_WAN + "wire", 0.15))
+# What a system asks of the device: of all that is measured, and of one that reads back.
+LIMITS = {"cold": DEVICE_BOTH, "warm": "device, write"}
+LIMITS_READBACK = {"cold": DEVICE_TWICE, "warm": DEVICE_BOTH}
 MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs", "devtmpfs")
 
 
@@ -128,22 +133,20 @@ def summarise(runs):
 
 
 def add_limits(rows):
-    """What the device leaves a copy: both directions one after the other when cold, only the writing when warm."""
+    """What the device leaves a copy: it writes each byte, and at the same time reads it where it is not cached, and once more where it is read back."""
     known = {row["system"]: row["gb_per_s"] for row in rows if "gb_per_s" in row and row["role"] == "device"}
-    if "device, read" not in known or "device, write" not in known:
-        return
-    limits = {"cold": 1 / (1 / known["device, read"] + 1 / known["device, write"]), "warm": known["device, write"]}
     for row in rows:
-        if row["role"] in ("peer", "ours") and "gb_per_s" in row:
-            row["of_device"] = row["gb_per_s"] / limits[row["cache"]]
+        limit = known.get((LIMITS_READBACK if row["system"] == READBACK else LIMITS).get(row["cache"]))
+        if row["role"] in ("peer", "ours") and "gb_per_s" in row and limit:
+            row["of_device"] = row["gb_per_s"] / limit
 
 
 def prices(runs):
     """Of each level, within each repetition, so that what the device does meanwhile touches both alike."""
     rows = []
-    for level, name, most in PRICES:
+    for level, name, cheaper, most in PRICES:
         for cache in ("cold", "warm"):
-            with_it, without = (next((results for (n, _, c), results in runs.items() if (n, c) == (system, cache)), []) for system in (name, WITHOUT))
+            with_it, without = (next((results for (n, _, c), results in runs.items() if (n, c) == (system, cache)), []) for system in (name, cheaper))
             costs = [1 - rate(a) / rate(b) for a, b in zip(with_it, without) if "error" not in a and "error" not in b]
             if costs:
                 rows.append({"level": level, "cache": cache, "runs": len(costs), "price": statistics.median(costs), "price_min": min(costs),

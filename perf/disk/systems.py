@@ -11,6 +11,9 @@ import pair
 
 FIO_BLOCK = "1M"
 FIO_DEPTH = "32"  # of direct I/O: enough for any device to show what it has
+DEVICE_BOTH, DEVICE_TWICE = "device, write and read", "device, write and read twice"
+WAN_RATE = "1Gbit"  # of a link between sites, where the disk is not what limits
+AT_WAN = "tideway at %s/s, --verify " % WAN_RATE
 COMMAND_LIMIT_S = 900
 STOP_LIMIT_S = 10
 
@@ -89,6 +92,34 @@ class Fio:
         pass
 
 
+class FioBoth:
+    """What the device does when it writes each byte once and reads as many, or twice as many, at the same time: all that a copy needs of it that reads back
+    what it wrote, and, for twice, its source too."""
+    needs = ("fio",)
+    role = "device"
+    caches = ("direct",)
+
+    def __init__(self, bench, name, reads):
+        self.bench, self.name, self.reads = bench, name, reads
+
+    def prepare(self):
+        pass
+
+    def measure(self, cache):
+        both = ["--bs=" + FIO_BLOCK, "--size=%d" % self.bench.size, "--direct=1", "--ioengine=io_uring", "--iodepth=" + FIO_DEPTH, "--end_fsync=1", "--invalidate=0"]
+        done = self.bench.run("fio", "--output-format=json", "--name=w", "--filename=%s" % (self.bench.arrived / "fio.bin"), "--rw=write", *both,
+                              "--name=r", "--filename=%s" % self.bench.source, "--rw=read", "--loops=%d" % self.reads, *both)
+        jobs = json.loads(done.stdout[done.stdout.index("{"):])["jobs"]
+        written, read = (sum(job[way]["io_bytes"] for job in jobs) for way in ("write", "read"))
+        if (written, read) != (self.bench.size, self.reads * self.bench.size):
+            raise RuntimeError("fio wrote %d bytes and read %d" % (written, read))
+        return {"seconds": max(job["job_runtime"] for job in jobs) / 1000, "bytes": self.bench.size,
+                "cpu_seconds": sum((job["usr_cpu"] + job["sys_cpu"]) / 100 * job["job_runtime"] / 1000 for job in jobs)}
+
+    def stop(self):
+        pass
+
+
 class Cp:
     """`cp` leaves the bytes in the page cache; with sync it promises what Tideway promises."""
     needs = ("cp", "sync")
@@ -114,11 +145,10 @@ class Tideway:
     """Two gateways of this machine over loopback: encrypted, verified, and on the disk before it says so."""
     needs = ()
     role = "ours"
-    caches = ("cold", "warm")
 
-    def __init__(self, bench, programs, name, variant):
+    def __init__(self, bench, programs, name, variant, caches=("cold", "warm")):
         """`variant`: lines for both configurations, and flags of the copy."""
-        self.bench, self.name = bench, name
+        self.bench, self.name, self.caches = bench, name, caches
         self.more, self.flags = variant
         self.pair = pair.Pair(programs, bench.work)
         self.gateway = None
@@ -157,9 +187,11 @@ class Tideway:
 
 def systems(bench, programs):
     fio = [Fio(bench, "device, read", "read", ("direct",)), Fio(bench, "device, write", "write", ("direct",)),
-           Fio(bench, "fio read", "read", ("cold", "warm")), Fio(bench, "fio write, fsync", "write", ("buffered",))]
+           FioBoth(bench, DEVICE_BOTH, 1), FioBoth(bench, DEVICE_TWICE, 2), Fio(bench, "fio read", "read", ("cold", "warm")), Fio(bench, "fio write, fsync", "write", ("buffered",))]
     copies = [Cp(bench, "cp", ""), Cp(bench, "cp, then sync", "&& sync \"$2\"")]
-    return fio + copies + [Tideway(bench, programs, *kind) for kind in (
+    at_wan = [Tideway(bench, programs, name, ("", ["--bwlimit", WAN_RATE, "--verify", level]), ("warm",))
+              for name, level in ((AT_WAN + "wire", "wire"), (AT_WAN + "readback", "readback"))]
+    return fio + copies + at_wan + [Tideway(bench, programs, *kind) for kind in (
         ("tideway", ("", [])),
         ("tideway --verify wire", ("", ["--verify", "wire"])),
         ("tideway --verify readback", ("", ["--verify", "readback"])),

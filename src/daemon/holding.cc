@@ -80,7 +80,7 @@ HoldOutcome Holding::look_at_pin(Time now) {
   const auto assessed = checkpoint::assess({listing.value(), pieces}, order_.format, {checkpoint::Quiet::Source::kHook, {}, {}});
   if (!assessed.ok()) return assessed.error();
   if (const auto* why = std::get_if<Incomplete>(&assessed.value())) return wait(*why, now);
-  keep_pin();
+  sync(storage::pins_dir().child(order_.pin).value());
   return Outcome(Held{job::Hold::kPinned, std::get<checkpoint::Complete>(assessed.value()).pointers, bytes_of(listing.value()), "", last_written(listing.value())});
 }
 
@@ -89,9 +89,9 @@ Spot Holding::pinned(const checkpoint::Listing& listing) const {
   return {*root_, listing.is_file() ? at.child(order_.name.last()).value() : at, order_.name};
 }
 
-// From here on the trainer may remove what it holds. A pin that could not be put on stable storage is sent from all the same: it is what there is.
-void Holding::keep_pin() const {
-  const Status synced = storage::sync_pin(*root_, order_.pin);
+// From here on it counts, and the trainer may remove what a pin holds. What could not be put on stable storage is sent all the same: it is what there is.
+void Holding::sync(const ObjectName& held) const {
+  const Status synced = storage::sync_tree(*root_, held);
   if (!synced.ok()) log::warning("pin_not_synced", "pin=" + to_display(order_.pin) + " why=\"" + synced.error().what + '"');
 }
 
@@ -114,10 +114,13 @@ HoldOutcome Holding::pin(const checkpoint::Listing& listing) {
   }
   const auto after = list_checkpoint(original());
   const bool is_same = after.ok() && after.value() == listing;
-  if (!made.ok() && is_same) return Outcome(Held{job::Hold::kInPlace, {}, {}, made.error().what, {}});
+  if (!made.ok() && is_same) {
+    sync(order_.name);
+    return Outcome(Held{job::Hold::kInPlace, {}, {}, made.error().what, {}});
+  }
   const auto in_pin = made.ok() ? list_checkpoint(pinned(listing)) : Result<checkpoint::Listing>(made.error());
   if (is_same && in_pin.ok() && in_pin.value() == listing) {
-    keep_pin();
+    sync(storage::pins_dir().child(order_.pin).value());
     return Outcome(Held{});
   }
   if (Status dropped = storage::drop_pin(*root_, order_.pin); !dropped.ok()) return std::move(dropped).error();

@@ -49,7 +49,7 @@ class Holding {
   HoldOutcome look_at_pin(Time now);
   HoldOutcome hold(const checkpoint::Complete& complete, const checkpoint::Listing& listing);
   HoldOutcome pin(const checkpoint::Listing& listing);
-  void keep_pin() const;
+  void sync(const ObjectName& held) const;
   HoldOutcome wait(checkpoint::Incomplete why, Time now);
   Spot original() const { return {*root_, order_.name, order_.name}; }
   Spot pinned(const checkpoint::Listing& listing) const;

@@ -125,6 +125,7 @@ void Engine::Parts::run_net(size_t index) {
     }
     bell.disarm();
   }
+  worker.stop();
 }
 
 void Engine::Parts::run_cpu(size_t index) {

@@ -180,6 +180,12 @@ void LanePort::close(Time now, PacketIo& io) {
   for (auto& port : ports_) {
     port->flow->close(now);
     write(now, *port, io);
+  }
+  drop(io);
+}
+
+void LanePort::drop(PacketIo& io) {
+  for (auto& port : ports_) {
     for (Packet& packet : port->unsent) packet.reset();
     io.close_path(port->path);
   }

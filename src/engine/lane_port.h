@@ -57,7 +57,8 @@ class LanePort {
   bool transmit(Time now, PacketIo& io);
   Time next_deadline(Time now) const;
   void tell_board();
-  void close(Time now, PacketIo& io);
+  void close(Time now, PacketIo& io);  // with a word to the peer
+  void drop(PacketIo& io);             // without
 
   flow::Lane& lane() { return lane_; }
   size_t flows() const { return ports_.size(); }

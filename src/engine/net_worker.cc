@@ -54,6 +54,14 @@ bool NetWorker::poll(Time now) {
   return worked;
 }
 
+void NetWorker::stop() {
+  for (auto& [handle, lane] : lanes_) {
+    lane->drop(carrier(lane->delivery()));
+    add_drops(closed_, lane->lane().stats().flows);
+  }
+  lanes_.clear();
+}
+
 bool NetWorker::has_commands() const {
   if (!rings_.net_control[config_.index]->commands.is_empty() || !rings_.io_net[config_.index]->freed.is_empty()) return true;
   for (const auto& of_cpu : rings_.net_cpu[config_.index])

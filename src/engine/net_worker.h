@@ -39,6 +39,8 @@ class NetWorker {
   ~NetWorker();  // logs what was dropped of what arrived
 
   bool poll(Time now);  // false: there was nothing to do
+  // Its lanes end without a word, and their packets and streams go home by the thread that they belong to; whoever destroys it may be another one.
+  void stop();
   Time next_deadline(Time now) const;
   bool has_commands() const;  // or blocks: look once more before sleeping
   bool is_polled() const { return wait_fd_ < 0; }  // its packets cannot be waited for

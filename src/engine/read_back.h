@@ -25,7 +25,9 @@ namespace tideway::engine {
 // Memory for leaves that are read back, shared by the transfers of one io worker. Taken from the system when first needed.
 class LeafBuffers {
  public:
-  static constexpr size_t kCount = 4;  // so many reads keep a device busy
+  // So many reads keep a device busy that writes at the same time: it serves what waits for it in turn, so that reading has as large a part of it as
+  // it has of what waits (see ReadBack::kWritesBeside).
+  static constexpr size_t kCount = 8;
   std::optional<size_t> take();
   void give_back(size_t index) { is_taken_[index] = false; }
   std::span<std::byte> at(size_t index) { return leaves_[index].bytes; }
@@ -41,6 +43,9 @@ class LeafBuffers {
 
 class ReadBack {
  public:
+  // The most that is written at once while a batch is synced and read: as much as is read. Behind more writes than that each read would wait for all of
+  // them, and reading fall behind until writing has to wait for it: the device would do one after the other, and be idle in one direction.
+  static constexpr Bytes kWritesBeside = kLeafSize * LeafBuffers::kCount;
   static constexpr size_t kWrongMax = 1024;  // leaves asked for again, of a transfer: behind them the device is broken
 
   explicit ReadBack(LeafBuffers& buffers) : buffers_(buffers) {}

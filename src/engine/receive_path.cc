@@ -132,6 +132,7 @@ Status ReceivePath::take_block(BlockUnpacked&& received) {
 // A block that has begun to be written counts already.
 bool ReceivePath::may_write(const Writing& writing) {
   if (is_pausing_ || writing.has_begun) return !is_pausing_;
+  if (read_back_ && is_syncing_ && log_->pace().writing() >= ReadBack::kWritesBeside) return false;
   const bool was_stalled = std::exchange(is_stalled_, !log_->pace().has_room_for(kLeafSize));
   if (is_stalled_ && !was_stalled) io_board_.stalls_sync.add(1);
   return !is_stalled_;

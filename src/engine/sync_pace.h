@@ -25,6 +25,7 @@ class SyncPace {
   void on_written(Time now, Bytes bytes);
   bool wants_sync(Time now) const;
   bool has_room_for(Bytes bytes) const;  // to write a block now; else a sync has to end first
+  Bytes writing() const { return writing_; }  // of blocks that are being written
   Bytes undurable() const { return open_ + syncing_; }
   Bytes credit_max() const;
   void on_sync_begun(Time now);

@@ -234,6 +234,7 @@ void Session::poll(Time now, crypto::UnixTime wall) {
   if (has_outlived_certificate(wall)) return end_with_certificate();
   if (is_to_be_judged(now))
     if (Status status = channel_->judge_peer_again(around_.tls, wall); !status.ok()) return end_as_refused(status.error());
+  if (is_too_old(now)) return end_for_age();
   greet(now);
   read_messages();
   if (is_over()) return;

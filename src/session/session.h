@@ -68,6 +68,7 @@ struct Surroundings {
 
 inline constexpr Duration kKeepAliveAfter = std::chrono::seconds(3);
 inline constexpr Duration kJudgedEvery = std::chrono::hours(1);  // whether the peer's certificate would still pass
+inline constexpr Duration kSessionAgeMax = std::chrono::hours(24);
 inline constexpr Duration kSilenceMax = std::chrono::seconds(10);  // three keep-alives missed
 
 // Whether what a session sends makes room for trainings. What somebody waits for with idle machines insists.
@@ -217,6 +218,8 @@ class Session {
   void withdraw(const Error& why);
   void end_with_certificate();
   bool is_to_be_judged(Time now);
+  bool is_too_old(Time now) const { return their_hello_ && now - greeted_at_ >= kSessionAgeMax; }
+  void end_for_age();
   void end_as_refused(const Error& why);
   void send_back(const Error& why);
   void take_up(Transfer& transfer, const GrantLimits& limits);

@@ -117,6 +117,11 @@ bool Session::is_to_be_judged(Time now) {
   return true;
 }
 
+// All its packet keys descend from one handshake, however often they change. Either end sees to it, whatever the other one's version does.
+void Session::end_for_age() {
+  send_back({Fault::kPeerLost, "the session with " + peer_name() + " has stood for a day", "what runs goes on in another one, with keys of its own"});
+}
+
 void Session::end_as_refused(const Error& why) {
   send_back(side_ == Side::kDialling ? Error{Fault::kPeerLost, why.what, why.next} : why);
 }

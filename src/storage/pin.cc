@@ -142,7 +142,13 @@ Result<PinCount> fill(const RootedDir& root, const ObjectName& source, const Obj
   return pinning.count();
 }
 
-// Of a pin that is not too large for that: false.
+Status sync_one(const RootedDir& dir, const ObjectName& name) {
+  const auto file = dir.open_file(name, Access::kRead);
+  if (!file.ok()) return file.error();
+  return ::fsync(file.value().get()) == 0 ? success() : Status(errno_error(dir.side(), errno, "sync", dir.shown(name)));
+}
+
+// Of a tree that is too large for that: false.
 Result<bool> sync_each(const RootedDir& dir, size_t depth, size_t& syncs) {  // NOLINT(misc-no-recursion): bounded by kPinDepthMax
   std::vector<ObjectName> names;
   if (Status status = dir.for_each_name([&](std::string_view name) { names.push_back(single_name(std::string(name))); }); !status.ok()) return std::move(status).error();
@@ -154,11 +160,9 @@ Result<bool> sync_each(const RootedDir& dir, size_t depth, size_t& syncs) {  // 
       const auto all = below.ok() ? sync_each(below.value(), depth + 1, syncs) : Result<bool>(below.error());
       if (!all.ok() || !all.value()) return all;
     }
-    if (stat.value().kind != FileKind::kFile || stat.value().size > kCopiedMax) continue;
-    const auto file = dir.open_file(name, Access::kRead);
-    if (!file.ok()) return file.error();
+    if (stat.value().kind != FileKind::kFile) continue;
     if (++syncs > kPinSyncsMax) return false;
-    if (::fsync(file.value().get()) != 0) return errno_error(dir.side(), errno, "sync", dir.shown(name));
+    if (Status synced = sync_one(dir, name); !synced.ok()) return std::move(synced).error();
   }
   if (++syncs > kPinSyncsMax) return false;
   const Status synced = dir.sync();
@@ -193,13 +197,20 @@ Result<PinCount> make_pin(const RootedDir& root, const ObjectName& source, const
   return std::move(status).error();
 }
 
-Status sync_pin(const RootedDir& root, const std::string& id) {
-  const auto pin = root.open_dir(pins_dir().child(id).value()), above = root.open_dir(pins_dir());
-  if (!pin.ok() || !above.ok()) return pin.ok() ? above.error() : pin.error();
+Status sync_tree(const RootedDir& root, const ObjectName& name) {
+  const auto stat = root.stat(name);
+  const auto above = root.open_dir(name.parent());
+  if (!stat.ok() || !above.ok()) return stat.ok() ? above.error() : stat.error();
+  if (stat.value().kind == FileKind::kFile) {
+    const Status synced = sync_one(root, name);
+    return synced.ok() ? above.value().sync() : synced;
+  }
+  const auto tree = root.open_dir(name);
+  if (!tree.ok()) return tree.error();
   size_t syncs = 0;
-  const auto each = sync_each(pin.value(), 1, syncs);
+  const auto each = sync_each(tree.value(), 1, syncs);
   if (!each.ok()) return each.error();
-  return each.value() ? above.value().sync() : pin.value().sync_file_system();
+  return each.value() ? above.value().sync() : tree.value().sync_file_system();
 }
 
 Result<uint32_t> owner_of_pin(const RootedDir& root, const std::string& id) {

@@ -43,9 +43,9 @@ struct PinCount {
 // is left then. One that is there already is another's: dest_exists.
 Result<PinCount> make_pin(const RootedDir& root, const ObjectName& source, const std::string& id);
 
-// Puts a pin on stable storage, so that it is whole when the power fails, whatever the trainer has removed by then. The bytes of its large
-// files are the trainer's own, and stay as safe as he made them. Errors: those of the file system.
-Status sync_pin(const RootedDir& root, const std::string& id);
+// Puts a pin, or what is read in place, on stable storage, so that it is whole when the power fails, whatever the trainer has removed by then: with the bytes of
+// large files, which are his, and which he may never have synced. Takes as long as what is not written yet. Errors: those of the file system.
+Status sync_tree(const RootedDir& root, const ObjectName& name);
 
 // The uid of whoever made it. Errors: source_missing.
 Result<uint32_t> owner_of_pin(const RootedDir& root, const std::string& id);

@@ -12,7 +12,6 @@ running=()
 namespaces=()    # beside those of the testbed
 daemon_flags=()  # of the gateways, beside --config
 checks=0
-control_port=$((12000 + $$ % 8000))  # the data ports lie 10,000 above: all below those the kernel gives to others
 
 cleanup() {
   local code=$? pid space
@@ -28,6 +27,23 @@ cleanup() {
   [ "$code" -ne 0 ] || [ "$checks" -eq 0 ] || echo "$checks checks passed"
 }
 trap cleanup EXIT
+
+# Ports of its own for each script that runs: 300 to listen at, and as many for data 10,000 above, all below those that the kernel gives to others. Whatever
+# of the script still runs holds the lock.
+take_ports() {
+  local folder=/tmp/tideway-e2e-ports slot lock
+  mkdir -p -m 1777 "$folder"
+  for slot in $(shuf -i 0-32); do
+    (umask 0 && : >> "$folder/$slot") 2> /dev/null || continue
+    exec {lock}>> "$folder/$slot"
+    control_port=$((12000 + slot * 300))
+    flock --nonblock "$lock" && return
+    exec {lock}>&-
+  done
+  echo "FAILED: all ports are in use" >&2
+  exit 1
+}
+take_ports
 
 fail() { echo "FAILED: $*" >&2; exit 1; }
 pass() { checks=$((checks + 1)); }

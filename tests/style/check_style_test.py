@@ -160,6 +160,7 @@ class Faults(Tree):
     def rows(self, *tests):
         self.write("tests/unit/a_test.cc", SPDX + "TEST(Disk, IsFull) { EXPECT_TRUE(true); }\n")
         self.write("tests/e2e/kill_test.sh", "#!/bin/sh\n# SPDX-License-Identifier: Apache-2.0\n")
+        self.write("docs/texts/faults.txt", "dest_full 7\ndest_io 7\n")
         self.write("docs/faults.md", "".join(f"| S{i:02} | a | b | – | {test} |\n" for i, test in enumerate(tests)))
 
     def test_a_row_whose_tests_are_there_or_owed_is_fine(self):
@@ -170,6 +171,17 @@ class Faults(Tree):
         self.rows("`Disk.IsFull`, `Disk.IsEmpty`", "–")
         self.expect("docs/faults.md:1", "there is no test Disk.IsEmpty")
         self.expect("docs/faults.md:2", "S01 has no test")
+
+    def test_a_code_that_is_not_there_is_found(self):
+        self.rows("not yet")
+        self.write("docs/faults.md", "| S00 | a | b | `dest_full`, `dest_fool` | not yet |\n")
+        self.expect("docs/faults.md:1", "there is no code dest_fool")
+
+    def test_any_document_names_tests_that_are_there(self):
+        self.rows("`Disk.IsFull`")
+        self.write("docs/a.md", "shown by `Disk.IsFull`, `e2e.kill`, `Disk.IsEmpty` and `e2e.revive`\n")
+        self.expect("docs/a.md:1", "there is no test Disk.IsEmpty")
+        self.expect("docs/a.md:1", "there is no test e2e.revive")
 
     def test_a_number_is_used_once(self):
         self.rows("not yet")

@@ -87,15 +87,17 @@ TEST_F(HoldingTest, APinLeftByAnotherVersionIsMadeAnew) {
   EXPECT_EQ(root_.read(".tideway/pins/d-1/.metadata"), "marker");
 }
 
-TEST_F(HoldingTest, APinIsPutOnStableStorageBeforeItCounts) {
-  for (const auto by : {HoldOrder::Pin::kToBeMade, HoldOrder::Pin::kByTrainer}) {
-    const std::string place = by == HoldOrder::Pin::kByTrainer ? ".tideway/pins/d-1/" : "runs/step-9/";
+TEST_F(HoldingTest, WhatIsHeldIsPutOnStableStorageBeforeItCounts) {
+  enum class How : uint8_t { kPinned, kInPlace, kByTrainer };
+  for (const How how : {How::kPinned, How::kInPlace, How::kByTrainer}) {
+    const std::string place = how == How::kByTrainer ? ".tideway/pins/d-1/" : "runs/step-9/";
     shard(place + "__0_0.distcp", 100);
     marker(place + ".metadata", 101);
     const auto held_without_syncs = [&] {
       test::refuse_call(SYS_fsync, EIO);
+      if (how == How::kInPlace) test::refuse_call(SYS_linkat, EPERM);
       HoldOrder order;
-      order.by = by;
+      if (how == How::kByTrainer) order.by = HoldOrder::Pin::kByTrainer;
       Holding one = holding("runs/step-9", order);
       static_cast<void>(one.look(quiet_, Time{}));
       ::_exit(reason(one.look(quiet_, Time{3s})) == "held" ? 0 : 1);

@@ -17,6 +17,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <deque>
 #include <fstream>
 
 namespace tideway::engine {
@@ -56,8 +58,13 @@ class RottingQueue final : public storage::IoQueue {
   enum class Syncs : uint8_t { kEnd, kHang, kHangWithWrites };
   RottingQueue(int rotten, Syncs syncs) : rotten_(rotten), syncs_(syncs) {}
   std::string_view name() const override { return inner_.name(); }
-  size_t room() const override { return inner_.room(); }
+  size_t room() const override { return inner_.room() - std::min(inner_.room(), line_.size()); }
   void submit(const storage::IoRequest& request) override {
+    if (polls_per_request > 0) {
+      line_.push_back(request);
+      look_at_line();
+      return;
+    }
     const bool is_sync = request.op == storage::IoOp::kDataSync || request.op == storage::IoOp::kSync;
     if (is_sync && syncs_ != Syncs::kEnd) return hanging_.push_back(request);
     if (request.op == storage::IoOp::kWrite && syncs_ == Syncs::kHangWithWrites) return hanging_.push_back(request);
@@ -67,14 +74,33 @@ class RottingQueue final : public storage::IoQueue {
     const char other = '!';
     EXPECT_EQ(::pwrite(request.fd, &other, 1, static_cast<off_t>(request.offset) + 7), 1);
   }
-  size_t poll(uint32_t owner, std::span<storage::IoDone> out) override { return inner_.poll(owner, out); }
+  size_t poll(uint32_t owner, std::span<storage::IoDone> out) override {
+    if (!line_.empty() && ++polls_ % polls_per_request == 0) {
+      inner_.submit(line_.front());
+      line_.pop_front();
+    }
+    return inner_.poll(owner, out);
+  }
   void drain(uint32_t owner) override {
+    for (; !line_.empty(); line_.pop_front()) inner_.submit(line_.front());
     for (; !hanging_.empty(); hanging_.pop_back()) inner_.submit(hanging_.back());
     inner_.drain(owner);
   }
   int reads() const { return reads_; }
 
+  // Above zero: as a slow device does, requests wait in line, and the first of them is done at each so many-th poll.
+  int polls_per_request = 0;
+  size_t reads_at_once = 0, writes_beside = 0;  // the most in line together, and of writes beside reads
+
  private:
+  void look_at_line() {
+    const auto waiting = [this](storage::IoOp op) { return static_cast<size_t>(std::ranges::count(line_, op, &storage::IoRequest::op)); };
+    const size_t reads = waiting(storage::IoOp::kRead);
+    reads_at_once = std::max(reads_at_once, reads);
+    if (reads > 0) writes_beside = std::max(writes_beside, waiting(storage::IoOp::kWrite));
+  }
+  std::deque<storage::IoRequest> line_;
+  int polls_ = 0;
   storage::BlockingQueue inner_;
   int rotten_, reads_ = 0;
   const Syncs syncs_;
@@ -93,13 +119,14 @@ struct CopyOptions {
   TransferId staging = kId;
   TransferId ahead{};
   enum class List : uint8_t { kEnds, kStaysOpen } list = List::kEnds;  // kStaysOpen: of what goes ahead of a transfer
+  uint32_t buffers = kBuffers;
 };
 
 // One run of the transfer, as the control thread, the cpu worker and a peer would drive it.
 class Copy {
  public:
   Copy(const MemoryTree& tree, const fs::path& root, const CopyOptions& options = {})
-      : tree_(tree), queue_(options.rotten, options.syncs) {
+      : tree_(tree), pool_(BufferPool::create(options.buffers).value()), rings_(1, 1, options.buffers), queue_(options.rotten, options.syncs) {
     start_board_ = std::make_shared<TransferBoard>();
     rings_.io_bell = rings_.control_bell = bell_.get();
     rings_.net_bells = rings_.cpu_bells = {bell_.get()};
@@ -117,7 +144,7 @@ class Copy {
     start.destination = named(options.to);
     start.base = options.base;
     start.ahead = options.ahead;
-    path_ = std::make_unique<ReceivePath>(std::move(start), ReceivePath::Around{queue_, rings_, leaf_buffers_, staging_book_, io_board_, kLeafSize * kBuffers});
+    path_ = std::make_unique<ReceivePath>(std::move(start), ReceivePath::Around{queue_, rings_, leaf_buffers_, staging_book_, io_board_, kLeafSize * options.buffers});
     storage::MemorySource source(tree, {});
     const auto lister = source.list({});
     std::vector<ManifestEntry> entries(64);
@@ -148,6 +175,7 @@ class Copy {
   const transfer::Sender& sender() const { return sender_; }
   const TransferBoard& board() const { return *start_board_; }
   int reads() const { return queue_.reads(); }
+  RottingQueue& queue() { return queue_; }
   Bytes sent() const { return sent_; }  // raw bytes of blocks that crossed
 
  private:
@@ -201,9 +229,9 @@ class Copy {
   void on(Event&&) {}
 
   const MemoryTree& tree_;
-  std::unique_ptr<BufferPool> pool_ = BufferPool::create(kBuffers).value();
+  std::unique_ptr<BufferPool> pool_;
   std::unique_ptr<Doorbell> bell_ = Doorbell::create().value();
-  Rings rings_{1, 1, kBuffers};
+  Rings rings_;
   EventOutlet events_{rings_};
   RottingQueue queue_;
   LeafBuffers leaf_buffers_;

@@ -344,6 +344,23 @@ TEST_F(ReadBackTest, ReadsEachLeafOnceAndPublishes) {
   EXPECT_EQ(copy->board().leaves_rejected.get(), 0U);
 }
 
+// They used to be four, behind whatever was being written: a device had all that waited to be written, and then nothing but reads.
+TEST_F(ReadBackTest, ADeviceThatReadsAndWritesHasAsMuchOfBothToDo) {
+  MemoryTree large;
+  MemoryNode file;
+  file.mtime_ns = kMtime;
+  file.bytes.assign(18 * kLeafSize.count(), std::byte{1});
+  large.put(named("a"), file);
+  Copy copy(large, root(), {.verify = messages::VerifyLevel::kReadback, .buffers = 2 * LeafBuffers::kCount});
+  copy.queue().polls_per_request = 3;
+  const auto outcome = copy.go();
+  ASSERT_TRUE(outcome && outcome->ok()) << (outcome ? outcome->error().what : "no end");
+  expect_published(large);
+  EXPECT_EQ(copy.queue().reads_at_once, LeafBuffers::kCount);
+  EXPECT_GT(copy.queue().writes_beside, 0U);
+  EXPECT_LE(copy.queue().writes_beside, LeafBuffers::kCount);
+}
+
 TEST_F(ReadBackTest, WhatTheDeviceChangedIsSentAgainAndCounted) {
   const auto copy = run(messages::VerifyLevel::kReadback, 2);
   ASSERT_TRUE(outcome_->ok()) << outcome_->error().what;

@@ -136,6 +136,21 @@ TEST_F(GatewayTest, X13ASessionEndsWithinAnHourOfTheRevocationListThatItRestsOn)
   EXPECT_EQ(peer->error, "peer_lost") << "it may come back when there is another list";
 }
 
+TEST_F(GatewayTest, X26ASessionThatHasStoodForADayEndsAndItsPeerMayComeBack) {
+  const auto peer = dial_and_pull();
+  Session& session = *gateway_->all_sessions().front();
+  session.poll(read_clock(), test::wall_now());
+  EXPECT_FALSE(session.is_over());
+  session.poll(read_clock() + kSessionAgeMax, test::wall_now());
+  ASSERT_TRUE(session.is_over());
+  EXPECT_EQ(session.error().fault, Fault::kPeerLost);
+  EXPECT_NE(session.error().what.find("has stood for a day"), std::string::npos) << session.error().what;
+  EXPECT_EQ(gateway_->transfers(), 0U);
+  EXPECT_TRUE(run_until({peer.get()}, [&] { return peer->is_over(); }));
+  EXPECT_EQ(peer->error, "peer_lost") << "so that it dials again, and its jobs go on";
+  expect_serves_others();
+}
+
 TEST_F(GatewayTest, X14FilesThatDoNotFitChangeNothing) {
   const auto peer = dial_and_pull();
   const auto other = crypto::make_signed(test::gateway_spec(test::kWisconsin), sites_.authority).value();
