@@ -188,6 +188,17 @@ class CheckpointsTest : public testing::Test {
       if (job.spec.step == step && job.state != job::State::kPublished) return &job;
     return nullptr;
   }
+  // In the order in which they came.
+  std::vector<const job::Job*> saves_of_step(uint64_t step) const {
+    std::vector<const job::Job*> saves;
+    for (const auto& [number, job] : table_->by_number())
+      if (job->spec.step == step) saves.push_back(job);
+    return saves;
+  }
+  bool takes_its_place(const std::vector<const job::Job*>& saves) {
+    return saves.size() == 2 && comes([&] { return saves[0]->state == job::State::kCancelled && !root_.exists(".tideway/pins/" + saves[0]->pin); }) &&
+           saves[0]->superseded_by == saves[1]->id && saves[1]->hold == job::Hold::kPinned;
+  }
   bool is_pinned(uint64_t step) const { return job_of_step(step) != nullptr && job_of_step(step)->hold == job::Hold::kPinned; }
   bool is_pinned(const http::Caller& owner) const { return job_of(owner) != nullptr && job_of(owner)->hold == job::Hold::kPinned; }
   bool has_failed(const http::Caller& owner) const { return job_of(owner) != nullptr && job_of(owner)->state == job::State::kFailed; }
@@ -495,6 +506,51 @@ TEST_F(CheckpointsTest, WhatWasHeldIsKnownAgainByWhateverClockItWasWritten) {
   for (const char* name : {"/__0_0.distcp", "/.metadata"}) std::filesystem::last_write_time(root_ / (std::string("mine/step-7") + name), std::filesystem::file_time_type::clock::now() - std::chrono::hours(2));
   ASSERT_TRUE(submit(gateway_user_, {.path = "mine/step-7", .is_looked_at = true}).ok());
   EXPECT_EQ(table_->all().size(), 2U) << "by the clock of the trainer, which is behind that";
+}
+
+// The first save waits for a peer that is away, or is being sent: what its trainer saved last is what arrives.
+TEST_F(CheckpointsTest, AStepThatIsSavedAgainWhileItsFirstSaveIsHeldGoesInItsPlace) {
+  save("mine/step-7");
+  ASSERT_TRUE(submit(gateway_user_, {.path = "mine/step-7"}).ok());
+  ASSERT_TRUE(comes([&] { return is_pinned(7); }));
+  ASSERT_TRUE(submit(gateway_user_, {.path = "mine/step-7", .is_looked_at = true}).ok());
+  EXPECT_EQ(saves_of_step(7).size(), 1U) << "it is the same save, of which a watch speaks, too";
+  root_.write("mine/step-7/__0_0.distcp", "saved again");
+  root_.write("mine/step-7/.metadata", "marker");
+  ASSERT_TRUE(submit(gateway_user_, {.path = "mine/step-7", .is_looked_at = true}).ok());
+  const auto saves = saves_of_step(7);
+  ASSERT_TRUE(takes_its_place(saves));
+  EXPECT_EQ(root_.read(".tideway/pins/" + saves[1]->pin + "/__0_0.distcp"), "saved again");
+}
+
+TEST_F(CheckpointsTest, AStepThatIsSavedAgainIsKnownByThePinOfItsTrainerBehindARestartToo) {
+  make_pin("p", trainer_);
+  ASSERT_TRUE(submit(trainer_, {.path = "mine/step-7", .pin = "p"}).ok());
+  ASSERT_TRUE(comes([&] { return is_pinned(trainer_); }));
+  restart();
+  ASSERT_TRUE(submit(trainer_, {.path = "mine/step-7", .pin = "p", .is_looked_at = true}).ok());
+  EXPECT_EQ(saves_of_step(7).size(), 1U) << "that pin is what is held";
+  make_pin("q", trainer_);
+  ASSERT_TRUE(submit(trainer_, {.path = "mine/step-7", .pin = "q", .is_looked_at = true}).ok());
+  const auto saves = saves_of_step(7);
+  ASSERT_TRUE(takes_its_place(saves));
+  EXPECT_EQ(saves[1]->pin, "q");
+  EXPECT_TRUE(root_.exists(".tideway/pins/q/.metadata"));
+}
+
+// Nobody can say yet whether it will ever be complete.
+TEST_F(CheckpointsTest, AStreamOfAStepThatIsHeldTakesItsPlaceOnceItIsHeldItself) {
+  save("mine/step-7");
+  ASSERT_TRUE(submit(gateway_user_, {.path = "mine/step-7"}).ok());
+  ASSERT_TRUE(comes([&] { return is_pinned(7); }));
+  ASSERT_TRUE(submit(gateway_user_, {.path = "mine/step-7", .source = api::CheckpointRequest::Source::kGrowing}).ok());
+  const auto saves = saves_of_step(7);
+  ASSERT_EQ(saves.size(), 2U);
+  checkpoints_->turn(now());
+  EXPECT_FALSE(job::is_over(saves[0]->state)) << "what is whole goes on meanwhile";
+  save("mine/step-7");
+  ASSERT_TRUE(checkpoints_->complete(saves[1]->id, {"", gateway_user_}, now()).ok());
+  EXPECT_TRUE(takes_its_place(saves));
 }
 
 TEST_F(CheckpointsTest, AStreamOfAPublishedStepIsAnotherCheckpointAndIsOpenedOnce) {
