@@ -371,17 +371,35 @@ static void name_root(const InboxRequest& request, std::string& path) {
   if (path.find(':') == path.npos) path.insert(0, request.root + ':');
 }
 
-// Of a checkpoint or a job, which tell themselves apart by their fields.
+// What a request in the inbox is called by its file; in it that may be said again.
+static Status check_name(const InboxRequest& request, const std::string& said) {
+  if (said.empty() || said == request.submission_id) return success();
+  return usage("submission_id is another one than the name of the file", "make them the same");
+}
+
+// Of a checkpoint, a job or a restore, which tell themselves apart by their fields.
 void Checkpoints::on_inbox(const InboxRequest& request, Now now) {
   const auto answer = [this, request](const Result<std::string>& said) { answer_inbox(request, said); };
-  if (request.body.find("\"sources\"") != std::string::npos && request.body.find("\"to\"") == std::string::npos) return submit_job(request, now.wall);
+  const auto has = [&](const char* field) { return request.body.find(field) != std::string::npos; };
+  if (has("\"sources\"") && !has("\"to\"")) return submit_job(request, now.wall);
+  if (has("\"dst\"") && !has("\"to\"")) return restore_into(request, now);
   auto read_one = api::parse_checkpoint(request.body);
   if (!read_one.ok()) return answer(read_one.error());
   api::CheckpointRequest& one = read_one.value();
-  if (!one.submission_id.empty() && one.submission_id != request.submission_id) return answer(usage("submission_id is another one than the name of the file", "make them the same"));
+  if (Status status = check_name(request, one.submission_id); !status.ok()) return answer(std::move(status).error());
   one.submission_id = request.submission_id;
   name_root(request, one.path);
   submit({one, request.caller}, now, answer);
+}
+
+void Checkpoints::restore_into(const InboxRequest& request, Now now) {
+  const auto answer = [this, request](const Result<std::string>& said) { answer_inbox(request, said); };
+  auto asked = api::parse_restore(request.body);
+  if (!asked.ok()) return answer(asked.error());
+  if (Status status = check_name(request, asked.value().submission_id); !status.ok()) return answer(std::move(status).error());
+  asked.value().submission_id = request.submission_id;
+  name_root(request, asked.value().destination);
+  restore({asked.value(), request.caller}, now, answer);
 }
 
 void Checkpoints::submit_job(const InboxRequest& request, job::WallTime wall) {

@@ -147,6 +147,7 @@ class Checkpoints {
   void drop_idle(const PinsIdle& idle);
   void ask_for_pointers(const job::Job& job);
   void answer_inbox(const InboxRequest& request, const Result<std::string>& answer);
+  void restore_into(const InboxRequest& request, Now now);
   void submit_job(const InboxRequest& request, job::WallTime wall);
   void take_restore(const api::RestoreRequest& request, const http::Caller& caller, Now now, const Answer& answer, std::vector<session::Replica> replicas);
   std::vector<session::Replica> replicas_of(const std::string& series) const;
