@@ -21,8 +21,8 @@ ANSWERED_S = 60.0  # by then all peers have said what they have
 def restore(series: str, dst: AnyPath, *, step: Optional[int] = None, include: Sequence[str] = ("**",), fallback: bool = False,
             timeout: Optional[float] = None) -> Path:
     """Brings the newest complete checkpoint of a series, or that of `step`, to `dst`, a path below a root of the gateway, from
-    wherever it is published. Instead of a series: peer:root/run, or any:root/run for a run that any peer may have. `include`: only these names below it; `fallback`: the next good one when this cannot be verified;
-    `timeout`: seconds. Returns where it is. Where the gateway knows the root by another path than we do, as from within a container, the
+    wherever it is published. Instead of a series: peer:root/run, or any:root/run for a run that any peer may have. `include`: only these
+    names below it; `fallback`: the next good one when this cannot be verified; `timeout`: seconds. Returns where it is. Where the gateway knows the root by another path than we do, as from within a container, the
     inbox in it says which one is meant.
 
     Errors: TidewayError; hash_mismatch (8) names the next good step, deadline (11) leaves the job going on.
