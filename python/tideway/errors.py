@@ -7,7 +7,7 @@ this table lacks keeps its name and exits with 1.
 from __future__ import annotations
 
 import json
-from typing import Any, Mapping, Optional
+from typing import Any, Mapping, Optional, Tuple
 
 _CODES_BY_EXIT = {
     1: "entries_failed name_collision type_conflict dest_exists dest_too_big cancelled unsupported submission_conflict",
@@ -37,6 +37,10 @@ class TidewayError(Exception):
         self.code = code
         self.detail = detail
         self.next = next
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        """It goes from one process to another whole, as out of a worker of a pool."""
+        return type(self), (self.code, self.detail, self.next)
 
     @property
     def exit_code(self) -> int:

@@ -108,6 +108,13 @@ const File* Listing::find(std::string_view path) const {
   return found == files.end() || found->path != path ? nullptr : &*found;
 }
 
+// A marker of DCP, as times have it.
+static bool is_older_than_shards(const Listing& listing, const File& marker) {
+  return std::ranges::any_of(listing.files, [&](const File& file) {
+    return file.mtime_ns > marker.mtime_ns && file.path.ends_with(".distcp") && folder_of(file.path) == folder_of(marker.path);
+  });
+}
+
 std::vector<PieceName> wanted_pieces(const Listing& listing) {
   std::vector<PieceName> wanted;
   for (const File& file : listing.files) {
@@ -117,6 +124,7 @@ std::vector<PieceName> wanted_pieces(const Listing& listing) {
     else if (name.ends_with(".index.json") || name == "trainer_state.json" || name == "metadata.json" || name == "_CHECKPOINT_METADATA")
       wanted.push_back({file.path, Part::kWhole});
     else if (file.path.empty()) wanted.push_back({file.path, Part::kTail});
+    else if (name == ".metadata" && is_older_than_shards(listing, file)) wanted.push_back({file.path, Part::kWhole});
   }
   for (const Row& row : kRows)
     if (!row.pointer.empty())
@@ -141,7 +149,7 @@ Result<Assessment> assess(const Seen& seen, const Format& format, const Quiet& q
   }
   if (!kind) return Assessment(Incomplete{"no_format", "no format is known by these files; name it if they are all there"});
   const Row& row = row_of(*kind);
-  if (Trouble trouble = row.rule({listing, seen.pieces, format, quiet})) return Assessment(std::move(*trouble));
+  if (Trouble trouble = row.rule({listing, seen.pieces, format, quiet, seen.came})) return Assessment(std::move(*trouble));
   const bool is_through = quiet.source == Quiet::Source::kHook || (quiet.source == Quiet::Source::kClosed && ends_with_marker(*kind, format));
   if (!is_through && quiet.unchanged < quiet.settle)
     return Assessment(Incomplete{"changing", "it is not long enough as it is now"});

@@ -10,6 +10,7 @@
 #include <tideway/time.h>
 
 #include <optional>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -28,6 +29,8 @@ struct Format {
 std::optional<Format> format_named(std::string_view name);
 
 inline constexpr Duration kSettleDefault = std::chrono::seconds(2);
+// Of hosts that write one checkpoint: what is further apart was written in another save.
+inline constexpr Duration kClocksApartMax = std::chrono::seconds(60);
 
 // What is known of the time, by whoever looks.
 struct Quiet {
@@ -60,6 +63,7 @@ std::vector<PieceName> wanted_pieces(const Listing& listing);
 struct Seen {
   const Listing& listing;
   const Pieces& pieces;
+  std::span<const uint32_t> came = {};  // of each file, the look at which it was first as it is now; 0: the first one, or earlier. Empty: there was none before
 };
 Result<Assessment> assess(const Seen& seen, const Format& format, const Quiet& quiet);
 

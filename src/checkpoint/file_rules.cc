@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Rules for kinds of files, and for the formats that are no more than such files.
+#include "checkpoint/dcp_metadata.h"
 #include "checkpoint/index_json.h"
 #include "checkpoint/rules.h"
 #include "checkpoint/safetensors_header.h"
@@ -38,19 +39,44 @@ Trouble check_zip(const Look& look, const File& file) {
 
 // ---- DCP ---------------------------------------------------------------------------------------------------------------
 
+namespace {
+
+// Times tell no order where hosts with clocks of their own set them. That a marker was written behind its shards is known all the same where whoever looks
+// has seen the marker come, and none of them change since; then what it says of them has to be there. Later saves into the same directory
+// change them behind it, or are further apart than clocks are.
+Trouble check_seen_order(const Look& look, std::string_view folder, const File& metadata, const File& newest) {
+  const Incomplete old{"old_marker", metadata.path + " is older than " + newest.path + ": that is being saved again, or the clocks of those that write differ"};
+  const std::string* text = look.piece(metadata.path, Part::kWhole);
+  const auto ends = text != nullptr ? files_of_dcp(*text) : std::nullopt;
+  const bool is_far = static_cast<uint64_t>(newest.mtime_ns) - static_cast<uint64_t>(metadata.mtime_ns) > static_cast<uint64_t>(kClocksApartMax.count());
+  if (!ends || is_far || look.came_at(metadata) == 0) return old;
+  for (const File& file : look.listing.files) {
+    if (folder_of(file.path) != folder || !file.path.ends_with(".distcp") || file.mtime_ns <= metadata.mtime_ns) continue;
+    if (look.came_at(file) > look.came_at(metadata) || !ends->contains(last_of(file.path))) return old;
+  }
+  for (const auto& [name, end] : *ends) {
+    const File* file = look.listing.find(joined(folder, name));
+    if (file == nullptr) return Incomplete{"missing", metadata.path + " names " + std::string(name) + ", which is not there"};
+    if (file->size != Bytes(end)) return Incomplete{"cut", file->path + " has " + std::to_string(file->size.count()) + " bytes and " + metadata.path + " speaks of " + std::to_string(end)};
+  }
+  if (look.quiet.unchanged < look.quiet.settle) return Incomplete{"changing", "it is not long enough as it is now"};
+  return std::nullopt;
+}
+
+}  // namespace
+
 Trouble check_dcp(const Look& look, std::string_view folder) {
   const std::string marker = joined(folder, ".metadata");
   const File* metadata = look.listing.find(marker);
   if (look.listing.find(marker + ".tmp") != nullptr) return Incomplete{"writing", marker + ".tmp is there: it is being finished"};
   if (metadata == nullptr) return Incomplete{"no_marker", marker + " is not there yet"};
-  bool has_shards = false;
+  const File* newest = nullptr;
   for (const File& file : look.listing.files) {
     if (folder_of(file.path) != folder || !file.path.ends_with(".distcp")) continue;
-    has_shards = true;
-    if (file.mtime_ns > metadata->mtime_ns) return Incomplete{"old_marker", marker + " is older than " + file.path + ": that is being saved again, or the clocks of those that write differ"};
+    if (newest == nullptr || file.mtime_ns > newest->mtime_ns) newest = &file;
   }
-  if (!has_shards) return Incomplete{"missing", marker + " is there and no .distcp file beside it"};
-  return std::nullopt;
+  if (newest == nullptr) return Incomplete{"missing", marker + " is there and no .distcp file beside it"};
+  return newest->mtime_ns <= metadata->mtime_ns ? std::nullopt : check_seen_order(look, folder, *metadata, *newest);
 }
 
 Trouble dcp_rule(const Look& look) {

@@ -15,9 +15,11 @@ struct Look {
   const Pieces& pieces;
   const Format& format;
   const Quiet& quiet;
+  std::span<const uint32_t> came = {};  // as in Seen
 
   // Nothing: it could not be read.
   const std::string* piece(std::string_view path, Part part) const;
+  uint32_t came_at(const File& file) const { return came.empty() ? 0 : came[static_cast<size_t>(&file - listing.files.data())]; }
 };
 
 using Trouble = std::optional<Incomplete>;  // nothing: the rule holds

@@ -145,18 +145,40 @@ static bool is_closed(const Spot& spot, const checkpoint::File& file) {
 Result<checkpoint::Assessment> assess_there(const Spot& spot, const checkpoint::Listing& listing, const Waiting& waiting) {
   const checkpoint::Pieces pieces = read_pieces(spot, listing);
   using Source = checkpoint::Quiet::Source;
-  auto assessed = checkpoint::assess({listing, pieces}, waiting.format, {Source::kLooking, waiting.unchanged, waiting.settle});
+  auto assessed = checkpoint::assess({listing, pieces, waiting.came}, waiting.format, {Source::kLooking, waiting.unchanged, waiting.settle});
   const auto* why = assessed.ok() ? std::get_if<checkpoint::Incomplete>(&assessed.value()) : nullptr;
   if (why == nullptr || why->reason != kChanging) return assessed;
-  auto closed = checkpoint::assess({listing, pieces}, waiting.format, {Source::kClosed, waiting.unchanged, waiting.settle});
+  auto closed = checkpoint::assess({listing, pieces, waiting.came}, waiting.format, {Source::kClosed, waiting.unchanged, waiting.settle});
   const bool would_do = closed.ok() && std::holds_alternative<checkpoint::Complete>(closed.value());
   return would_do && std::ranges::all_of(listing.files, [&](const checkpoint::File& file) { return is_closed(spot, file); }) ? closed : assessed;
 }
 
-Duration QuietTimes::take(const std::string& key, const checkpoint::Listing& listing, Time now) {
-  const auto [seen, is_new] = seen_.try_emplace(key, Seen{listing, now});
-  if (!is_new && seen->second.listing != listing) seen->second = {listing, now};
-  return now - seen->second.since;
+// Both are in byte order of their paths.
+static std::vector<uint32_t> came_since(const checkpoint::Listing& before, const std::vector<uint32_t>& came, const checkpoint::Listing& listing, uint32_t look) {
+  std::vector<uint32_t> now;
+  auto old = before.files.begin();
+  for (const checkpoint::File& file : listing.files) {
+    while (old != before.files.end() && old->path < file.path) ++old;
+    const bool is_as_before = old != before.files.end() && *old == file;
+    now.push_back(is_as_before ? came[static_cast<size_t>(old - before.files.begin())] : look);
+  }
+  return now;
+}
+
+QuietTimes::Record QuietTimes::take(const std::string& key, const checkpoint::Listing& listing, Time now, Arrival arrival) {
+  const auto [place, is_new] = seen_.try_emplace(key);
+  Seen& seen = place->second;
+  if (is_new) {
+    seen.look = arrival == Arrival::kSeen ? 1 : 0;
+    seen.came.assign(listing.files.size(), seen.look);
+  } else if (seen.listing != listing) {
+    seen.came = came_since(seen.listing, seen.came, listing, ++seen.look);
+  }
+  if (is_new || seen.listing != listing) {
+    seen.listing = listing;
+    seen.since = now;
+  }
+  return {now - seen.since, seen.came};
 }
 
 }  // namespace tideway::daemon

@@ -7,7 +7,9 @@
 #include "storage/rooted_dir.h"
 
 #include <map>
+#include <span>
 #include <string>
+#include <vector>
 
 namespace tideway::daemon {
 
@@ -32,19 +34,28 @@ checkpoint::Pieces read_pieces(const Spot& spot, const checkpoint::Listing& list
 struct Waiting {
   const checkpoint::Format& format;
   Duration unchanged, settle;
+  std::span<const uint32_t> came = {};  // see checkpoint::Seen
 };
 Result<checkpoint::Assessment> assess_there(const Spot& spot, const checkpoint::Listing& listing, const Waiting& waiting);
 
 // Since when a checkpoint is what it is, over several looks.
 class QuietTimes {
  public:
-  // `key` names the checkpoint among those looked at. How long its listing has been this one.
-  Duration take(const std::string& key, const checkpoint::Listing& listing, Time now);
+  struct Record {
+    Duration unchanged{};            // how long its listing has been this one
+    std::span<const uint32_t> came;  // see checkpoint::Seen; until the next call
+  };
+  // kSeen: at the look before there was nothing under its name.
+  enum class Arrival : uint8_t { kUnknown, kSeen };
+  // `key` names the checkpoint among those looked at.
+  Record take(const std::string& key, const checkpoint::Listing& listing, Time now, Arrival arrival = Arrival::kUnknown);
   void forget(const std::string& key) { seen_.erase(key); }
 
  private:
   struct Seen {
     checkpoint::Listing listing;
+    std::vector<uint32_t> came;
+    uint32_t look = 0;  // the last one that found it changed
     Time since{};
   };
   std::map<std::string, Seen> seen_;  // of what is not complete yet: a few

@@ -102,6 +102,10 @@ void Checkpoints::ask_when_written(const Submission& submission, const Answer& a
 }
 
 void Checkpoints::on_save_seen(const SaveSeen& seen, Now now) {
+  if (const auto held = held_before_.extract(seen.number); !held.empty()) {
+    if (seen.written != job::WallTime{}) written_.try_emplace(held.mapped(), seen.written);
+    return;
+  }
   const auto found = asked_.extract(seen.number);
   if (found.empty()) return;
   const Asked& asked = found.mapped();

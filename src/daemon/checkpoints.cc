@@ -103,6 +103,7 @@ void Checkpoints::take_up() {
       continue;
     }
     need(job);
+    ask_what_is_held(job);
   }
   for (const auto& [pin, drop] : left) drop_unused_pin(drop);
 }
@@ -162,15 +163,21 @@ Status Checkpoints::check_pin(const Submission& submission) const {
   return Error{Fault::kDenied, "the pin " + to_display(submission.request.pin) + " is somebody else's", "name one that you made"};
 }
 
-// Behind a roll-back a training saves a step that is published once more, and that is another checkpoint: what is growing is written behind all that
-// was published, and files that are there tell by their times. What was held tells them apart whatever clock those are by; behind a restart, when
-// nobody knows that any more, it counts whether they are later than the beginning of the transfer.
+// What was held of it, so that another save of the same step is another checkpoint.
+static bool has_been_held(const job::Job& job) {
+  if (job::is_over(job.state)) return job.state == job::State::kPublished || !job.superseded_by.empty();
+  return job.hold != job::Hold::kWanted;
+}
+
+// Behind a roll-back a training saves a step once more, and that is another checkpoint: what is growing is written behind all that was held, and files
+// that are there tell by their times. What was held tells them apart whatever clock those are by; behind a restart nobody knows that any more of
+// what is published, and it counts whether they are later than the beginning of the transfer.
 bool Checkpoints::is_of_another_save(const job::Job& job, const Submission& asked) const {
-  if (job.state != job::State::kPublished) return false;
+  if (!has_been_held(job)) return false;
   if (asked.request.source == api::CheckpointRequest::Source::kGrowing) return true;
   if (!asked.written || *asked.written == job::WallTime{}) return false;  // nothing lies there
   const auto held = written_.find(job.id);
-  return held == written_.end() ? *asked.written > job.started : *asked.written != held->second;
+  return held == written_.end() ? job.state == job::State::kPublished && *asked.written > job.started : *asked.written != held->second;
 }
 
 // The last one of the same series, step and destination, unless it came to nothing, or is of another save.
@@ -191,18 +198,18 @@ void Checkpoints::submit(const Submission& submission, Now now, Answer answer) {
   if (Status status = check_pin(submission); !status.ok()) return answer(std::move(status).error());
   const std::string& pin = submission.request.pin;
   const bool is_growing = submission.request.source == api::CheckpointRequest::Source::kGrowing;
-  const auto is_published = [&](const JobTable::Submission& one) {
-    const job::Job* known = known_job(one, submission);
-    return known != nullptr && known->state == job::State::kPublished;
+  const auto is_repeated = [&](const JobTable::Submission& one) { return parts_.table.is_known(one.owner, one.spec.submission_id); };
+  const auto may_be_saved_again = [&](const JobTable::Submission& one) {
+    const job::Job* known = is_repeated(one) ? nullptr : known_job(one, submission);
+    return known != nullptr && has_been_held(*known);
   };
-  if (!is_growing && !submission.written && std::ranges::any_of(read_all.value(), is_published)) return ask_when_written(submission, answer);
+  if (!is_growing && !submission.written && std::ranges::any_of(read_all.value(), may_be_saved_again)) return ask_when_written(submission, answer);
   std::vector<job::JobId> ids;
   std::vector<JobTable::Submission> fresh;
   for (JobTable::Submission& one : read_all.value()) {
     if (const auto due = due_of(one.spec, parts_.table, now.wall)) one.spec.deadline = std::min(*due, one.spec.deadline.value_or(*due));
-    const job::Job* known = known_job(one, submission);
-    const bool is_repeated = known != nullptr && known->owner == one.owner && !one.spec.submission_id.empty() && known->spec.submission_id == one.spec.submission_id;
-    if (known != nullptr && !is_repeated) {
+    const job::Job* known = is_repeated(one) ? nullptr : known_job(one, submission);
+    if (known != nullptr) {
       ids.push_back(known->id);
       // Whoever sees it whole, in the same place, and is not another user.
       const bool may_say_so = known->spec.checkpoint->path == submission.request.path && (known->owner == one.owner || LocalGrants::is_privileged(submission.caller));
@@ -234,6 +241,14 @@ void Checkpoints::follow(const std::vector<JobTable::Taken>& taken) {
     if (!one.is_new || job == nullptr || job::is_over(job->state)) continue;
     need(*job);
   }
+}
+
+// By an earlier process, which knew when that was written.
+void Checkpoints::ask_what_is_held(const job::Job& job) {
+  const auto place = parse_root_place(job.spec.checkpoint->path);
+  if (!place.ok() || job.hold != job::Hold::kPinned || is_pointer(job)) return;
+  held_before_[++last_asked_] = job.id;
+  thread_->order(LookAtSave{last_asked_, place.value().root, job.pin, place.value().name});
 }
 
 // Jobs of one user's checkpoint share its pin, which is made once: a second time would take it from under the first.
@@ -356,17 +371,35 @@ static void name_root(const InboxRequest& request, std::string& path) {
   if (path.find(':') == path.npos) path.insert(0, request.root + ':');
 }
 
-// Of a checkpoint or a job, which tell themselves apart by their fields.
+// What a request in the inbox is called by its file; in it that may be said again.
+static Status check_name(const InboxRequest& request, const std::string& said) {
+  if (said.empty() || said == request.submission_id) return success();
+  return usage("submission_id is another one than the name of the file", "make them the same");
+}
+
+// Of a checkpoint, a job or a restore, which tell themselves apart by their fields.
 void Checkpoints::on_inbox(const InboxRequest& request, Now now) {
   const auto answer = [this, request](const Result<std::string>& said) { answer_inbox(request, said); };
-  if (request.body.find("\"sources\"") != std::string::npos && request.body.find("\"to\"") == std::string::npos) return submit_job(request, now.wall);
+  const auto has = [&](const char* field) { return request.body.find(field) != std::string::npos; };
+  if (has("\"sources\"") && !has("\"to\"")) return submit_job(request, now.wall);
+  if (has("\"dst\"") && !has("\"to\"")) return restore_into(request, now);
   auto read_one = api::parse_checkpoint(request.body);
   if (!read_one.ok()) return answer(read_one.error());
   api::CheckpointRequest& one = read_one.value();
-  if (!one.submission_id.empty() && one.submission_id != request.submission_id) return answer(usage("submission_id is another one than the name of the file", "make them the same"));
+  if (Status status = check_name(request, one.submission_id); !status.ok()) return answer(std::move(status).error());
   one.submission_id = request.submission_id;
   name_root(request, one.path);
   submit({one, request.caller}, now, answer);
+}
+
+void Checkpoints::restore_into(const InboxRequest& request, Now now) {
+  const auto answer = [this, request](const Result<std::string>& said) { answer_inbox(request, said); };
+  auto asked = api::parse_restore(request.body);
+  if (!asked.ok()) return answer(asked.error());
+  if (Status status = check_name(request, asked.value().submission_id); !status.ok()) return answer(std::move(status).error());
+  asked.value().submission_id = request.submission_id;
+  name_root(request, asked.value().destination);
+  restore({asked.value(), request.caller}, now, answer);
 }
 
 void Checkpoints::submit_job(const InboxRequest& request, job::WallTime wall) {

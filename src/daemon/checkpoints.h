@@ -108,6 +108,7 @@ class Checkpoints {
   void follow(const std::vector<JobTable::Taken>& taken);
   void follow_growing(const std::vector<JobTable::Taken>& taken);
   void order_hold(const job::Job& job);
+  void ask_what_is_held(const job::Job& job);
   void on_event(CheckpointEvent& event, Now now);
   void on_held(const HoldAnswered& answered, Now now);
   void on_grew(Grew& grew, Now now);
@@ -146,6 +147,7 @@ class Checkpoints {
   void drop_idle(const PinsIdle& idle);
   void ask_for_pointers(const job::Job& job);
   void answer_inbox(const InboxRequest& request, const Result<std::string>& answer);
+  void restore_into(const InboxRequest& request, Now now);
   void submit_job(const InboxRequest& request, job::WallTime wall);
   void take_restore(const api::RestoreRequest& request, const http::Caller& caller, Now now, const Answer& answer, std::vector<session::Replica> replicas);
   std::vector<session::Replica> replicas_of(const std::string& series) const;
@@ -162,7 +164,7 @@ class Checkpoints {
   std::map<PinKey, std::set<job::JobId>> pins_;        // by whom they are needed
   std::set<PinKey> growing_;                           // of those, what nobody has called complete
   std::map<std::string, Bytes> pin_bytes_;             // of those made since the start
-  std::map<job::JobId, job::WallTime> written_;        // of what these hold or held, since the start, as far as kept
+  std::map<job::JobId, job::WallTime> written_;        // of what these hold or held, as far as kept; of what is published, since the start
   std::vector<job::JobId> arrived_;                    // held since the last turn
   std::vector<job::JobId> left_spares_;                // an earlier process did not get to those of these
   std::map<job::JobId, Time> failed_;                  // that have spares yet, and when those are submitted again
@@ -174,6 +176,7 @@ class Checkpoints {
     std::optional<job::WallTime> written;
   };
   std::map<uint64_t, Asked> asked_;                    // what waits for a look at the disk, by the number of the question
+  std::map<uint64_t, job::JobId> held_before_;         // in the same way, of what was held before the start
   uint64_t last_asked_ = 0;
   uint64_t pins_made_ = 0, pins_guarded_ = 0;
 };

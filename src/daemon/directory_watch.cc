@@ -15,9 +15,9 @@ std::string DirectoryWatch::dir_path(const std::string& root_path) const {
   return path;
 }
 
-// By step; several names may have one, and each is a checkpoint.
-std::map<uint64_t, std::vector<std::string>> DirectoryWatch::candidates() const {
-  std::map<uint64_t, std::vector<std::string>> there;
+// Several names may have one step, and each is a checkpoint.
+DirectoryWatch::Names DirectoryWatch::candidates() const {
+  Names there;
   auto dir = root_->open_dir(config_.dir);
   if (!dir.ok()) return there;  // the trainer has not made it yet
   size_t count = 0;
@@ -28,7 +28,7 @@ std::map<uint64_t, std::vector<std::string>> DirectoryWatch::candidates() const 
   return there;
 }
 
-void DirectoryWatch::leave_out(const std::map<uint64_t, std::vector<std::string>>& there) {
+void DirectoryWatch::leave_out(const Names& there) {
   if (config_.existing == WatchConfig::Existing::kAll) return;
   for (const auto& [step, names] : there) {
     const bool is_newest = step == there.rbegin()->first;
@@ -38,8 +38,13 @@ void DirectoryWatch::leave_out(const std::map<uint64_t, std::vector<std::string>
 }
 
 std::vector<FoundCheckpoint> DirectoryWatch::look(QuietTimes& quiet, Time now) {
-  const auto there = candidates();
-  if (!std::exchange(has_looked_, true)) leave_out(there);
+  const Names there = candidates();
+  if (!there_) leave_out(there);
+  const auto arrival_of = [&](uint64_t step, const std::string& name) {
+    const auto before = there_ ? there_->find(step) : Names::iterator();
+    const bool is_new = there_ && (before == there_->end() || std::ranges::count(before->second, name) == 0);
+    return is_new ? QuietTimes::Arrival::kSeen : QuietTimes::Arrival::kUnknown;
+  };
   std::map<std::string, checkpoint::Incomplete> incomplete;
   std::vector<FoundCheckpoint> found;
   Duration settles = config_.poll;  // until the next one has been as it is for long enough
@@ -51,8 +56,8 @@ std::vector<FoundCheckpoint> DirectoryWatch::look(QuietTimes& quiet, Time now) {
       const Spot spot{*root_, place.value(), place.value()};
       const auto listing = list_checkpoint(spot);
       if (!listing.ok()) continue;
-      const Duration unchanged = quiet.take(key_of(config_.root, place.value()), listing.value(), now);
-      const auto assessed = assess_there(spot, listing.value(), {config_.format, unchanged, config_.settle});
+      const auto [unchanged, came] = quiet.take(key_of(config_.root, place.value()), listing.value(), now, arrival_of(step, name));
+      const auto assessed = assess_there(spot, listing.value(), {config_.format, unchanged, config_.settle, came});
       const auto* why = assessed.ok() ? std::get_if<checkpoint::Incomplete>(&assessed.value()) : nullptr;
       if (why != nullptr && why->reason == kChanging) settles = std::min(settles, config_.settle - unchanged);
       if (why != nullptr) incomplete.emplace(name, *why);
@@ -65,6 +70,7 @@ std::vector<FoundCheckpoint> DirectoryWatch::look(QuietTimes& quiet, Time now) {
       log::info("checkpoint_incomplete", "series=" + to_display(config_.series) + " name=\"" + to_display(name) + "\" reason=" + why.reason + " why=\"" + why.detail + '"');
   incomplete_ = std::move(incomplete);
   for (const FoundCheckpoint& one : found) known_.insert(one.name);
+  there_ = there;
   looked_ = now;
   next_ = now + (incomplete_.empty() ? config_.poll : std::min({config_.poll, std::max(config_.settle / 4, kLookMin), std::max(settles, kLookMin)}));
   return found;

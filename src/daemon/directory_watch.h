@@ -10,6 +10,7 @@
 #include "session/roots.h"
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -57,14 +58,15 @@ class DirectoryWatch {
   std::string dir_path(const std::string& root_path) const;  // on this host, for inotify
 
  private:
-  std::map<uint64_t, std::vector<std::string>> candidates() const;
-  void leave_out(const std::map<uint64_t, std::vector<std::string>>& there);
+  using Names = std::map<uint64_t, std::vector<std::string>>;  // by step
+  Names candidates() const;
+  void leave_out(const Names& there);
 
   WatchConfig config_;
   session::RootPtr root_;
   std::set<std::string> known_;
   std::map<std::string, checkpoint::Incomplete> incomplete_;
-  bool has_looked_ = false;
+  std::optional<Names> there_;  // at the look before
   Time looked_{}, next_{};
 };
 

@@ -59,8 +59,8 @@ HoldOutcome Holding::look(QuietTimes& quiet, Time now) {
   if (order_.by == HoldOrder::Pin::kByTrainer) return look_at_pin(now);
   const auto listing = list_checkpoint(original());
   if (!listing.ok()) return listing.error();
-  const Duration unchanged = quiet.take(key_of(order_.root, order_.name), listing.value(), now);
-  const auto assessed = assess_there(original(), listing.value(), {order_.format, unchanged, order_.settle});
+  const auto [unchanged, came] = quiet.take(key_of(order_.root, order_.name), listing.value(), now);
+  const auto assessed = assess_there(original(), listing.value(), {order_.format, unchanged, order_.settle, came});
   if (!assessed.ok()) return assessed.error();
   if (const auto* why = std::get_if<Incomplete>(&assessed.value())) return wait(*why, now);
   auto held = hold(std::get<checkpoint::Complete>(assessed.value()), listing.value());

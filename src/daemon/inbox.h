@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Requests as files in ROOT/.tideway/inbox, for trainers that share a file system with the gateway and not its socket, and for the time
-// when it is down: <submission_id>.json is the body of POST /v1/checkpoints or /v1/jobs, its owner is who asks, and the answer appears
+// when it is down: <submission_id>.json is the body of POST /v1/checkpoints, /v1/jobs or /v1/restore, its owner is who asks, and the answer appears
 // as <submission_id>.status.json. The request goes when it is answered.
 // Thread: checkpoints; it blocks on the disk.
 #pragma once

@@ -54,7 +54,7 @@ CheckpointThreadConfig checkpoint_config(const JobServiceConfig& config, const s
 }  // namespace
 
 JobService::JobService(session::Gateway& gateway, JobServiceConfig& config, store::Contents contents)
-    : gateway_(gateway), peers_(gateway, std::move(config.rules.peers)), table_(std::move(contents), read_wall_clock()), runner_(gateway, peers_, table_, std::move(config.rules.shares), random_seed()),
+    : gateway_(gateway), peers_(gateway, std::move(config.rules.peers)), standing_(peers_, random_seed()), table_(std::move(contents), read_wall_clock()), runner_(gateway, peers_, table_, std::move(config.rules.shares), random_seed()),
       leftover_(config.api.socket.empty() ? "" : config.state_dir + '/' + std::string(kLeftoverFile)), outlook_(table_, runner_, leftover_.load()) {}
 
 JobService::~JobService() {
@@ -88,6 +88,7 @@ Result<std::unique_ptr<JobService>> JobService::start(JobServiceConfig config, s
 }
 
 Status JobService::begin(JobServiceConfig config, session::Gateway& gateway, std::function<Status()> reload) {
+  if (!config.api.socket.empty()) watches_ = config.watches;
   if (config.audit) runner_.on_published([audit = config.audit](const job::Job& job) { audit(published(job)); });
   intake_ = std::make_unique<Intake>(Intake::Parts{table_, *store_, config.audit});
   auto checkpoints = Checkpoints::start({gateway.roots(), peers_, table_, runner_, *intake_, grants_}, checkpoint_config(config, gateway), read_wall_clock());
@@ -98,7 +99,21 @@ Status JobService::begin(JobServiceConfig config, session::Gateway& gateway, std
   if (!api.ok()) return std::move(api).error();
   api_ = std::move(api).value();
   refuse_what_is_not_granted();
+  standing_.turn(read_clock(), standing_lines());  // the first turn may be seconds away
   return success();
+}
+
+// Whom watches and recurring jobs send to. What has a session of its own is not waited for.
+std::set<StandingSessions::Line> JobService::standing_lines() const {
+  std::set<StandingSessions::Line> lines;
+  for (const WatchConfig& watch : watches_)
+    for (const std::string& to : watch.to) lines.insert({to.substr(0, to.find(':')), watch.service, runner_.manners_of(watch.service)});
+  for (const job::JobId& id : table_.recurring()) {
+    const job::Job& series = *table_.find(id);
+    const bool is_paused = series.state == job::State::kPaused;
+    if (!is_paused && sharing_of(series.spec) == PeerSessions::Sharing::kShared) lines.insert({series.peer, series.spec.service, runner_.manners_of(series.spec.service)});
+  }
+  return lines;
 }
 
 // Jobs run with the rights of this gateway, for hours or again each day: who has lost the grant by which one was taken in has lost the job.
@@ -121,7 +136,7 @@ std::vector<int> JobService::wait_fds() const {
 }
 
 Time JobService::next_deadline(Time now) const {
-  Time next = std::min({runner_.next_deadline(), outlook_.next_deadline(), api_->next_deadline(now), checkpoints_->next_deadline()});
+  Time next = std::min({runner_.next_deadline(), outlook_.next_deadline(), api_->next_deadline(now), checkpoints_->next_deadline(), standing_.next_deadline()});
   if (runner_.running() > 0) next = std::min(next, now + kLookEvery);
   const job::WallTime due = table_.next_due(), wall = read_wall_clock();
   if (due != job::WallTime::max()) next = std::min(next, now + std::max<Duration>(due - wall, Duration()));
@@ -130,6 +145,7 @@ Time JobService::next_deadline(Time now) const {
 
 void JobService::turn(Time now) {
   store_->take_results();
+  standing_.turn(now, standing_lines());
   runner_.turn(now, read_wall_clock());
   api_->turn(now, read_wall_clock());
   const LinkSampler& links = api_->links();

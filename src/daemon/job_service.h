@@ -5,6 +5,7 @@
 // Thread: control.
 #pragma once
 #include "daemon/api.h"
+#include "daemon/standing_sessions.h"
 
 #include <functional>
 #include <memory>
@@ -55,15 +56,18 @@ class JobService {
   JobService(session::Gateway& gateway, JobServiceConfig& config, store::Contents contents);
   Status begin(JobServiceConfig config, session::Gateway& gateway, std::function<Status()> reload);
   void refuse_what_is_not_granted();
+  std::set<StandingSessions::Line> standing_lines() const;
   void write_changes() { store_->write(table_.take_changes()); }
 
   session::Gateway& gateway_;
   PeerSessions peers_;
+  StandingSessions standing_;
   JobTable table_;
   JobRunner runner_;
   LeftoverFile leftover_;
   JobOutlook outlook_;
   LocalGrants grants_;
+  std::vector<WatchConfig> watches_;
   std::unique_ptr<StoreThread> store_;
   std::unique_ptr<Intake> intake_;
   std::unique_ptr<Checkpoints> checkpoints_;

@@ -48,6 +48,7 @@ class JobTable {
   // The run of a recurring job that is due, if the one before has ended.
   void make_due_runs(job::WallTime now);
   job::WallTime next_due() const;  // WallTime::max(): none
+  const std::set<job::JobId>& recurring() const { return recurring_; }  // that are not over
 
   // By its id, or the beginning of one that no other has.
   const job::Job* find(std::string_view id) const;

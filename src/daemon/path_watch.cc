@@ -65,7 +65,7 @@ void PathWatch::look(Time now, session::Gateway& gateway) {
 void PathWatch::add_to(MetricsText& out, session::Gateway& gateway, const std::vector<session::PeerConfig>& configured) const {
   const auto paths = paths_by_site(gateway, configured);
   out.family("flow_rtt_seconds", kHistogram, "round trips of open flows, one of each per scrape").histogram(kRttBounds, rtts_);
-  out.family("peer_up", kGauge, "1 while a session with that peer is up; without a job for ten minutes none is");
+  out.family("peer_up", kGauge, "1 while a session with that peer is up; without a job for ten minutes none is, but with those that a watch or a recurring job sends to");
   for (const auto& [peer, path] : paths) out.value(path.is_up ? 1 : 0, {{"peer", peer}});
   out.family("fallback_active", kGauge, "1 while packets to that peer go over TLS, because UDP is blocked or policed");
   for (const auto& [peer, path] : paths) out.value(path.is_fallback ? 1 : 0, {{"peer", peer}});

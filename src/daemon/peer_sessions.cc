@@ -131,11 +131,15 @@ void PeerSessions::give_back(session::Session* session, Time now) {
   found->ends_at = found->use.sharing == Sharing::kOwn ? now : now + kWarmTime;
 }
 
+bool PeerSessions::is_stale(const session::Session& session, Time now) {
+  const auto found = std::ranges::find(entries_, &session, &Entry::session);
+  return found != entries_.end() && is_stale(*found, now);
+}
+
 void PeerSessions::tidy(Time now) {
   std::erase_if(entries_, [&](Entry& entry) {
     if (entry.users > 0) return false;
-    const bool is_stale = has_better_carrier(entry.peer, *entry.session) || now >= entry.begun + kAgeMax;
-    if (is_stale && !entry.has_parted) entry.ends_at = std::min(entry.ends_at, now);
+    if (is_stale(entry, now) && !entry.has_parted) entry.ends_at = std::min(entry.ends_at, now);
     const bool is_through = entry.session->is_over() || (entry.has_parted && now >= entry.ends_at);
     if (!is_through && now >= entry.ends_at) {
       entry.session->say_goodbye({});

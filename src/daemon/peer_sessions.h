@@ -53,6 +53,8 @@ class PeerSessions {
   void look_for_udp(Time now);
   // Whether that is so, and this session still goes over TLS.
   bool has_better_carrier(const std::string& peer, const session::Session& session);
+  // Whether it takes no more jobs: it is old, or another carrier is better.
+  bool is_stale(const session::Session& session, Time now);
   // Closes what is over or has been idle for long; nobody may use what is over after that.
   void tidy(Time now);
   Time next_deadline() const;
@@ -76,6 +78,7 @@ class PeerSessions {
     Time ends_at;
   };
   using Entries = std::deque<Entry>;
+  bool is_stale(const Entry& entry, Time now) { return has_better_carrier(entry.peer, *entry.session) || now >= entry.begun + kAgeMax; }
   Entry* find_shared(const std::string& peer, const Use& use, Time begun_after);
   session::CarrierChoice& carrier(const std::string& peer);
   Entries::const_iterator used_over_tls(std::string_view peer) const;

@@ -21,17 +21,26 @@ static bool stands_before(const job::Job& older, const job::Job& newer) {
          place_above(older.spec.destination) == place_above(newer.spec.destination);
 }
 
+// One name is published once, and what its trainer saved last goes on from there. What is the same in both need not cross twice.
+static bool is_saved_again(const job::Job& older, const job::Job& newer) {
+  return older.spec.checkpoint && !is_pointer(older) && !job::is_over(older.state) && older.number < newer.number && older.spec.series == newer.spec.series &&
+         older.spec.destination == newer.spec.destination;
+}
+
 static bool is_more_than_half_there(const api::Progress& progress) {
   const Bytes there = progress.bytes_verified + progress.bytes_held;
   return progress.stage != "scan" && there * 2 > progress.bytes_needed + progress.bytes_held;  // how much a scan finds is not known yet
 }
 
 std::vector<job::JobId> giving_way(std::vector<Live> live, const std::set<job::JobId>& heirs, const job::Job& newer) {
-  if (!is_for_a_place_of_its_series(newer) || newer.spec.checkpoint->supersede == job::Checkpoint::Supersede::kAll) return {};
+  if (!newer.spec.checkpoint || is_pointer(newer)) return {};
+  std::vector<job::JobId> gone;
+  for (const Live& one : live)
+    if (is_saved_again(*one.job, newer)) gone.push_back(one.job->id);
+  if (!is_for_a_place_of_its_series(newer) || newer.spec.checkpoint->supersede == job::Checkpoint::Supersede::kAll) return gone;
   std::erase_if(live, [&](const Live& one) { return !stands_before(*one.job, newer); });
   std::ranges::sort(live, {}, [](const Live& one) { return *one.job->spec.step; });
   const auto goes_on = std::ranges::find_if(live, [&](const Live& one) { return one.progress && heirs.contains(one.job->id); });
-  std::vector<job::JobId> gone;
   for (auto one = live.begin(); one != live.end(); ++one)
     if (one != goes_on && !(one->progress && is_more_than_half_there(*one->progress))) gone.push_back(one->job->id);
   return gone;

@@ -2,7 +2,8 @@
 //
 // Which checkpoints give way to a newer one of their series that is ready: older ones for the same place that are not more than half
 // there. What is nearly there is worth its end, since a newer one may be lost. And the oldest that runs in the place of one that had begun goes
-// on to its end: where saves come faster than half of one crosses, none would ever arrive else.
+// on to its end: where saves come faster than half of one crosses, none would ever arrive else. An earlier save of the same step gives way however
+// far it is, since both have one name.
 // Thread: control. Pure.
 #pragma once
 #include "api/job_view.h"
@@ -27,7 +28,7 @@ struct Live {
   const job::Job* job = nullptr;
   std::optional<api::Progress> progress;  // if it runs
 };
-// Which of `live` give way to `newer`, the oldest first.
+// Which of `live` give way to `newer`: earlier saves of it, then the oldest first.
 std::vector<job::JobId> giving_way(std::vector<Live> live, const std::set<job::JobId>& heirs, const job::Job& newer);
 
 // What is held of a series, and takes room that its trainer thinks is free.

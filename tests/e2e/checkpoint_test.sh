@@ -62,6 +62,10 @@ arrives() {
 pins() { find "$here/.tideway/pins" -mindepth 1 -maxdepth 1 | wc -l; }
 
 # ---- the watch -------------------------------------------------------------------------------------------------------------
+# Its sessions stand before there is anything to send.
+stands() { ask GET /v1/peers | python3 -c 'import json, sys; sys.exit(not all(peer["up"] for peer in json.loads(sys.stdin.read()[4:])["peers"]))'; }
+for _ in $(seq 200); do stands && break; sleep 0.05; done
+stands || fail "no session stands with those that the watch sends to: $(ask GET /v1/peers)"; pass
 python3 "$trainer" save "$runs/step-100" 100
 arrives "$there/step-100" "$also/step-100"
 # Saved again into one directory: the old marker stands beside new shards for longer than anything settles. And the trainer cleans up
@@ -255,6 +259,18 @@ again=$(hand_over rolled step-300)
 ends "$again" failed
 ask GET "/v1/jobs/$again" | grep -q '"code":"dest_exists"' || fail "another save of a published step ended so: $(ask GET "/v1/jobs/$again")"; pass
 python3 "$trainer" check "$work/wisconsin/data/rolled/step-300"; pass
+
+# ---- a step that is saved again while its first save is sent --------------------------------------------------------------------
+tideway bwlimit 2Mbit > /dev/null
+python3 "$trainer" save "$here/rolled/step-400" 4
+first=$(hand_over rolled step-400)
+ends "$first" running
+python3 "$trainer" save "$here/rolled/other" 5 && rm -r "$here/rolled/step-400" && mv "$here/rolled/other" "$here/rolled/step-400"
+second=$(hand_over rolled step-400)
+ends "$first" cancelled
+tideway bwlimit off > /dev/null
+ends "$second" published
+diff -r -x .tideway-manifest "$here/rolled/step-400" "$work/wisconsin/data/rolled/step-400" || fail "what arrived is not the last save"; pass
 
 # ---- saves that come faster than half of one crosses ----------------------------------------------------------------------------
 tideway bwlimit 2Mbit > /dev/null

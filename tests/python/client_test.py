@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The client of the API: addresses, errors, jobs and their events, against a fake gateway on a real socket."""
+import pickle
 import re
 import socket
 import unittest
@@ -30,6 +31,10 @@ class Errors(Case):
     def test_a_code_of_a_later_gateway_keeps_its_name(self):
         error = errors.error_of({"code": "new_trouble", "detail": "it rains", "next": "take a coat"})
         self.assertEqual((error.code, error.exit_code, str(error)), ("new_trouble", 1, "it rains (new_trouble); take a coat"))
+
+    def test_one_that_comes_out_of_a_worker_is_the_same(self):
+        error = pickle.loads(pickle.dumps(errors.TidewayError("dest_full", "no room", "free some")))
+        self.assertEqual((error.code, error.detail, error.next, error.exit_code, str(error)), ("dest_full", "no room", "free some", 7, "no room (dest_full); free some"))
 
     def test_an_answer_that_is_no_problem_json_is_named_by_its_status(self):
         for body in (b"<html>", b"[]", b"{}", b"", b"\xff"):

@@ -141,6 +141,20 @@ class Checkpoints(unittest.TestCase):
             time.sleep(0.02)
         self.assertFalse((HERE / ".tideway/pins" / ticket.submission_id).exists())
 
+    def test_one_comes_back_into_a_container_that_has_the_root_at_another_path(self):
+        if os.geteuid() != 0 or subprocess.run(["unshare", "-m", "true"], check=False).returncode != 0:
+            self.skipTest("needs root, and a mount namespace")
+        path = self.checkpoint("mounted", 7)
+        ticket = tideway.replicate_checkpoint(path, to="wisconsin:data/runs/mounted")
+        self.assertTrue(ticket.wait("published", WAIT_S))
+        mounted = HERE.parent / "mounted"
+        mounted.mkdir()
+        words = f"mount --bind '{HERE}' '{mounted}' && '{sys.executable}' -m tideway restore --timeout {WAIT_S} runs/mounted '{mounted}/restored-mounted'"
+        said = subprocess.run(["unshare", "-m", "sh", "-c", words], capture_output=True, text=True, check=False, timeout=2 * WAIT_S,
+                              env={**os.environ, "PYTHONPATH": str(pathlib.Path(tideway.__file__).parents[1])})
+        self.assertEqual((said.returncode, said.stdout.strip()), (0, f"{mounted}/restored-mounted"), said.stderr)
+        self.assertEqual(self.files(HERE / "restored-mounted"), self.files(path))
+
     def test_links_and_empty_directories_arrive_from_a_pin_and_what_a_link_led_to(self):
         path = self.checkpoint("linked", 7)
         (path / "newest").symlink_to("__2_0.distcp")

@@ -249,6 +249,42 @@ class Restore(Growing):
         asked, = self.fake.wait_for("POST", "/v1/restore")
         self.assertEqual((asked["from"], asked.get("series")), ("any:ckpt/runs/llm7", None))
 
+    def answer_in_the_inbox(self, text):
+        """As a gateway that knows the root by another path. What it was asked comes into the list that this gives."""
+        self.fake.roots[0]["path"] = "/elsewhere"
+        inbox, asked = self.top / ".tideway/inbox", []
+
+        def look():
+            self.wait_until(lambda: any(inbox.glob("*.json")))
+            request, = inbox.glob("*.json")
+            asked.append(json.loads(request.read_bytes()))
+            (inbox / "draft").write_text(text)
+            os.rename(inbox / "draft", request.with_suffix(".status.json"))
+        thread = threading.Thread(target=look)
+        thread.start()
+        self.addCleanup(thread.join)
+        return asked
+
+    def test_where_the_gateway_has_another_path_the_inbox_says_which_root_is_meant(self):
+        asked = self.answer_in_the_inbox('{"id": "r1"}')
+        self.assertEqual(tideway.restore("llm7", self.top / "runs/back", step=7, timeout=WAIT_S), self.top / "runs/back")
+        self.assertTrue(asked[0].pop("submission_id"))
+        self.assertEqual(asked, [{"series": "llm7", "step": 7, "dst": "runs/back", "include": ["**"], "fallback": False, "patience": "command"}])
+        self.assertFalse(any(path == "/v1/restore" for _, path, _ in self.fake.asked))
+
+    def test_what_the_gateway_refuses_in_its_inbox_is_an_exception(self):
+        self.answer_in_the_inbox('{"code": "source_missing", "detail": "no such series", "next": ""}')
+        with self.assertRaises(tideway.TidewayError) as raised:
+            tideway.restore("llm7", self.top / "back", timeout=WAIT_S)
+        self.assertEqual(raised.exception.code, "source_missing")
+
+    def test_an_inbox_that_nobody_reads_is_given_up_and_left_empty(self):
+        self.fake.roots[0]["path"] = "/elsewhere"
+        with self.assertRaises(tideway.TidewayError) as raised:
+            tideway.restore("llm7", self.top / "back", timeout=0.05)
+        self.assertEqual(raised.exception.code, "daemon_unreachable")
+        self.assertEqual(list((self.top / ".tideway/inbox").iterdir()), [])
+
     def test_one_that_cannot_be_verified_says_so(self):
         self.fake.jobs["r1"] = {"id": "r1", "state": "failed", "error": {"code": "hash_mismatch", "detail": "step 9", "next": "take step 8"}}
         with self.assertRaises(tideway.TidewayError) as raised:

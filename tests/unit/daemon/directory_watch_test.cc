@@ -8,6 +8,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <fstream>
+#include <iterator>
+
 namespace tideway::daemon {
 namespace {
 
@@ -103,6 +106,40 @@ TEST_F(DirectoryWatchTest, OfEachFormatWhatIsCompleteIsFoundAndNothingBefore) {
     std::filesystem::remove_all(root_ / "runs");
     now += 20s;
   }
+}
+
+// Ranks on several hosts: the coordinator's clock is behind, so its marker looks older than what it closes.
+TEST_F(DirectoryWatchTest, D2ClocksOfHostsThatDifferKeepNoCheckpointThatWasSeenToBecomeWhole) {
+  std::ifstream file(TIDEWAY_TEST_VECTORS "/../../tests/fixtures/dcp_metadata/one_file.pickle", std::ios::binary);
+  const std::string metadata{std::istreambuf_iterator<char>(file), {}};
+  const auto write = [&](const std::string& name, const std::string& content, Duration ahead) {
+    root_.write("runs/" + name, content);
+    std::filesystem::last_write_time(root_ / ("runs/" + name), std::filesystem::file_time_type::clock::now() + ahead);
+  };
+  write("step-1/__0_0.distcp", std::string(2612, 's'), 10s);
+  write("step-1/.metadata", metadata, 0s);
+  DirectoryWatch runs = watch(WatchConfig::Existing::kAll, {}, {checkpoint::Kind::kDcp, 0});
+  EXPECT_EQ(names(runs.look(quiet_, Time{})), "");
+  write("step-2/__0_0.distcp", std::string(1000, 's'), 10s);
+  write("step-3/__0_0.distcp", std::string(2612, 's'), 10s);
+  write("step-3/.metadata", metadata, 0s);
+  EXPECT_EQ(names(runs.look(quiet_, Time{1s})), "");
+  write("step-2/__0_0.distcp", std::string(2612, 's'), 10s);
+  write("step-2/.metadata", metadata, 0s);
+  EXPECT_EQ(names(runs.look(quiet_, Time{2s})), "");
+  EXPECT_EQ(runs.incomplete().at("step-2").reason, "changing");
+  EXPECT_EQ(names(runs.look(quiet_, Time{5s})), "step-2@2 step-3@3 ");
+  EXPECT_EQ(runs.incomplete().at("step-1").reason, "old_marker") << "nobody has seen which came first";
+  runs.forget("step-3");
+  quiet_.forget("ckpt:runs/step-3");
+  static_cast<void>(runs.look(quiet_, Time{6s}));
+  EXPECT_EQ(names(runs.look(quiet_, Time{9s})), "") << "nor here, any more";
+  write("step-4/__0_0.distcp", std::string(2612, 's'), 10s);
+  write("step-4/.metadata", metadata, 0s);
+  EXPECT_EQ(names(runs.look(quiet_, Time{10s})), "");
+  write("step-4/__0_0.distcp", std::string(2612, 't'), 11s);
+  for (const Time later : {Time{11s}, Time{20s}}) EXPECT_EQ(names(runs.look(quiet_, later)), "") << "a shard of the next save into it";
+  EXPECT_EQ(runs.incomplete().at("step-4").reason, "old_marker");
 }
 
 TEST_F(DirectoryWatchTest, OfWhatIsThereAtTheStartAsManyGoAsAreWanted) {

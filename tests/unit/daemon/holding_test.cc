@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <fstream>
+#include <iterator>
 
 namespace tideway::daemon {
 namespace {
@@ -75,6 +77,20 @@ TEST_F(HoldingTest, TheOldMarkerBesideANewShardHoldsNothing) {
   EXPECT_EQ(reason(one.look(quiet_, Time{10s})), "old_marker");
   EXPECT_EQ(reason(one.look(quiet_, Time{20s})), "old_marker");
   EXPECT_FALSE(root_.exists(".tideway/pins/d-1"));
+}
+
+// By the clock of its host it is ten seconds older than what it closes.
+TEST_F(HoldingTest, AMarkerThatWasSeenToComeHoldsWhateverItsTimeSays) {
+  std::ifstream file(TIDEWAY_TEST_VECTORS "/../../tests/fixtures/dcp_metadata/one_file.pickle", std::ios::binary);
+  Holding one = holding("runs/step-9");
+  root_.write("runs/step-9/__0_0.distcp", std::string(2612, 's'));
+  age("runs/step-9/__0_0.distcp", 110);
+  EXPECT_EQ(reason(one.look(quiet_, Time{})), "no_marker");
+  root_.write("runs/step-9/.metadata", std::string{std::istreambuf_iterator<char>(file), {}});
+  age("runs/step-9/.metadata", 100);
+  EXPECT_EQ(reason(one.look(quiet_, Time{1s})), "changing");
+  EXPECT_EQ(reason(one.look(quiet_, Time{4s})), "held");
+  EXPECT_TRUE(root_.exists(".tideway/pins/d-1/.metadata"));
 }
 
 TEST_F(HoldingTest, APinLeftByAnotherVersionIsMadeAnew) {

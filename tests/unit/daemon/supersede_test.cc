@@ -104,6 +104,18 @@ TEST(Supersede, D11WithAllEveryOneIsBrought) {
   EXPECT_FALSE(gives_way(checkpoint_of(100), std::nullopt, newer));
 }
 
+TEST(Supersede, AnEarlierSaveOfTheSameStepGivesWayHoweverFarItIs) {
+  job::Job first = checkpoint_of(100), second = checkpoint_of(100);
+  first.number = 1, second.number = 2;
+  second.spec.checkpoint->supersede = job::Checkpoint::Supersede::kAll;
+  EXPECT_TRUE(gives_way(first, sent(99_MiB, 100_MiB), second)) << "there is one name for both";
+  EXPECT_FALSE(gives_way(second, std::nullopt, first));
+  first.spec.step.reset(), second.spec.step.reset();
+  EXPECT_TRUE(gives_way(first, std::nullopt, second)) << "such as last.ckpt";
+  first.spec.destination = "wisconsin:ckpt/runs/llm7/step-100";
+  EXPECT_FALSE(gives_way(first, std::nullopt, second)) << "a replica elsewhere";
+}
+
 TEST(Supersede, OnlyOlderOnesOfItsSeriesAtItsPlaceGiveWay) {
   const job::Job newer = checkpoint_of(200);
   EXPECT_FALSE(gives_way(checkpoint_of(200), std::nullopt, newer));
