@@ -41,7 +41,7 @@ enum class Fault : uint8_t {
   kHashMismatch, kManifestMismatch, kBadCompression,
   kNothingToDo, kDestBusy, kOverloaded, kNoMemory, kDeadline,
   kUnsafeLink, kSpecialFile, kUdpBlocked, kNoHugepages, kLeaseLost, kSubmissionConflict, kStoreUnavailable, kStateNewer,
-  kSourceCorrupt,
+  kSourceCorrupt, kNotComplete, kStateLocked,
 };
 
 struct FaultRow {
@@ -101,6 +101,8 @@ inline constexpr FaultRow kFaults[] = {
     {Fault::kStoreUnavailable, "store_unavailable", 10, ErrorCode::kRetryLater},
     {Fault::kStateNewer, "state_newer", 3, ErrorCode::kInvalid},
     {Fault::kSourceCorrupt, "source_corrupt", 8, ErrorCode::kCorrupt},
+    {Fault::kNotComplete, "not_complete", 6, ErrorCode::kNotFound},
+    {Fault::kStateLocked, "state_locked", 10, ErrorCode::kRetryLater},
 };
 
 constexpr const FaultRow& row_of(Fault fault) { return kFaults[static_cast<size_t>(fault)]; }

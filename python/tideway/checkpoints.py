@@ -182,7 +182,7 @@ class CheckpointRequest(Request):
     def _look_again(self, reason: Exception) -> Optional[float]:
         waited = time.monotonic() - self._begun
         if waited > INCOMPLETE_MAX_S:
-            self.refuse(TidewayError("source_missing", f"{self.path} is not complete after {INCOMPLETE_MAX_S:.0f} s: {reason}"))
+            self.refuse(TidewayError("not_complete", f"{self.path} is not complete after {INCOMPLETE_MAX_S:.0f} s: {reason}"))
             return None
         if waited > INCOMPLETE_TOLD_S and not self._is_told:
             self._is_told = True

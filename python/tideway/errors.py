@@ -15,11 +15,11 @@ _CODES_BY_EXIT = {
     3: "config_invalid name_reserved verify_unavailable no_hugepages state_newer",
     4: "daemon_unreachable peer_unreachable peer_lost protocol_version protocol_error udp_blocked",
     5: "auth_failed denied limit_exceeded",
-    6: "source_missing source_changed source_vanished source_io",
+    6: "source_missing source_changed source_vanished source_io not_complete",
     7: "dest_full dest_quota dest_inodes dest_io dest_readonly dest_unmounted dest_stalled dest_denied dest_cross_device",
     8: "hash_mismatch source_corrupt manifest_mismatch bad_compression",
     9: "nothing_to_do",
-    10: "dest_busy overloaded no_memory lease_lost store_unavailable",
+    10: "dest_busy overloaded no_memory lease_lost store_unavailable state_locked",
     11: "deadline",
     12: "unsafe_link special_file",
 }

@@ -37,7 +37,7 @@ void Checkpoints::on_grew(Grew& grew, Now now) {
   const PinKey key{grew.pin, 0};  // made by us, as any of what grows
   if (!growing_.contains(key)) return;
   if (!grew.growth.is_silent) return ahead_.on_grown(grew.pin, grew.growth.parts);
-  const Error why{Fault::kSourceMissing, "nothing was written to it for minutes, and nobody has called it complete", "see what the trainer says of it"};
+  const Error why{Fault::kNotComplete, "nothing was written to it for minutes, and nobody has called it complete", "see what the trainer says of it"};
   for (const job::JobId& id : pins_[key])
     parts_.table.change(id, now.wall, [&](job::Job& job) { return job::fail(job, now.wall, why); });
 }

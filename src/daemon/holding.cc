@@ -50,7 +50,7 @@ Status check_owner_of_pin(const storage::RootedDir& root, const std::string& pin
 
 HoldOutcome Holding::wait(Incomplete why, Time now) {
   if (now - begun_ > kIncompleteMax)
-    return Error{Fault::kSourceMissing, key_of(order_.root, order_.name) + " is not complete after hours: " + why.detail, "see what the trainer says of it"};
+    return Error{Fault::kNotComplete, key_of(order_.root, order_.name) + " is not complete after hours: " + why.detail, "see what the trainer says of it"};
   next_ = now + std::clamp((now - begun_) / 5, kLookMin, kLookMax);
   return Outcome(std::move(why));
 }

@@ -35,7 +35,7 @@ struct Held {
   std::string unpinned_why = {};   // of kInPlace
   job::WallTime written{};         // by the clock of whoever did, the newest of its files
 };
-// Nothing yet: `Incomplete`. Errors: it will never be: source_missing, denied, usage.
+// Nothing yet: `Incomplete`. Errors: it will never be: not_complete, source_missing, denied, usage.
 using HoldOutcome = Result<std::variant<checkpoint::Incomplete, Held>>;
 
 class Holding {

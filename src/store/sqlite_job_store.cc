@@ -81,7 +81,7 @@ Error SqliteJobStore::failed(std::string_view what) const {
                            : code == SQLITE_BUSY   ? "end the other daemon that has this state_dir"
                            : code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? "move the file aside and start again: running copies are resumed when they are submitted again"
                                                    : "see what the disk and its log say";
-  return {Fault::kStoreUnavailable, "the job store " + to_display(path_) + ": " + std::string(what) + ": " + sqlite3_errmsg(database_), next};
+  return {code == SQLITE_BUSY ? Fault::kStateLocked : Fault::kStoreUnavailable, "the job store " + to_display(path_) + ": " + std::string(what) + ": " + sqlite3_errmsg(database_), next};
 }
 
 Status SqliteJobStore::run(const char* sql) {

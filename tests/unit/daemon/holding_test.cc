@@ -139,7 +139,7 @@ TEST_F(HoldingTest, WhatIsNeverCompleteIsGivenUp) {
   Holding one = holding("runs/step-9");
   EXPECT_EQ(reason(one.look(quiet_, Time{})), "no_marker");
   EXPECT_EQ(reason(one.look(quiet_, Time{kIncompleteMax})), "no_marker");
-  EXPECT_EQ(reason(one.look(quiet_, Time{kIncompleteMax + 1s})), "source_missing");
+  EXPECT_EQ(reason(one.look(quiet_, Time{kIncompleteMax + 1s})), "not_complete");
 }
 
 }  // namespace

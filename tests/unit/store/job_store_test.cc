@@ -158,7 +158,7 @@ TEST(SqliteJobStore, ASecondOwnerIsRefused) {
   ASSERT_TRUE(first->write({{job_called("a", 1)}, {}, {}}, kNow).ok());
   const auto second = SqliteJobStore::open(path);
   ASSERT_FALSE(second.ok());
-  EXPECT_EQ(second.error().fault, Fault::kStoreUnavailable);
+  EXPECT_EQ(second.error().fault, Fault::kStateLocked);
 }
 
 }  // namespace
