@@ -33,8 +33,13 @@ bool InterferenceBudget::is_in_doubt() const {
   return is_young || (inflation_ && *inflation_ > kCalm * config_.budget);
 }
 
+uint64_t InterferenceBudget::one_in() const {
+  if (!is_in_doubt()) return kSettledOneIn;
+  return holdouts_.size() < kHoldoutsKnown ? kDoubtOneIn : kKnownOneIn;
+}
+
 bool InterferenceBudget::is_next_holdout() {
-  if (++since_holdout_ < (is_in_doubt() ? kDoubtOneIn : kSettledOneIn)) return false;
+  if (++since_holdout_ < one_in()) return false;
   since_holdout_ = 0;
   return true;
 }

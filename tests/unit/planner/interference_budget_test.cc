@@ -25,12 +25,35 @@ int run(InterferenceBudget& budget, int iterations, Duration more) {
   return holdouts;
 }
 
-TEST(InterferenceBudget, HoldsOutOneIterationInFiftyWhenSettledAndOneInFiveInDoubt) {
+TEST(InterferenceBudget, HoldsOutOneIterationInFiftyWhenSettledAndOneInFiveInDoubtUntilSixAreKnown) {
   InterferenceBudget settled(config());
   EXPECT_EQ(run(settled, 200, Duration()), 4);
   InterferenceBudget inferred(config(Start::kInDoubt));
-  EXPECT_EQ(run(inferred, 40, Duration()), 8);
+  EXPECT_EQ(run(inferred, 30, Duration()), 6);
+  EXPECT_TRUE(inferred.is_in_doubt());
+  EXPECT_EQ(run(inferred, 10, Duration()), 0);
   EXPECT_FALSE(inferred.is_in_doubt());
+}
+
+// It used to go on with one in five, and bulk lost a fifth of the gaps for good where counters could not tell better.
+TEST(InterferenceBudget, ADoubtThatLastsCostsFewHoldouts) {
+  InterferenceBudget budget(config(Start::kInDoubt));
+  run(budget, 40, milliseconds(8));
+  EXPECT_TRUE(budget.is_in_doubt());
+  EXPECT_EQ(run(budget, 200, milliseconds(8)), 10);
+  ASSERT_TRUE(budget.inflation());
+  EXPECT_NEAR(*budget.inflation(), 0.008, 1e-9);
+}
+
+// What tells is the iterations with bulk, each eight of them: with fewer hold-outs it tightens no later.
+TEST(InterferenceBudget, TightensAsSoonWithFewHoldouts) {
+  InterferenceBudget budget(config(Start::kInDoubt));
+  run(budget, 80, milliseconds(2));
+  ASSERT_EQ(budget.tightness(), config().configured);
+  run(budget, 16, milliseconds(15));  // most of what is kept with bulk
+  EXPECT_EQ(budget.tightness().guard, milliseconds(4));
+  run(budget, 8, milliseconds(15));
+  EXPECT_EQ(budget.tightness().guard, milliseconds(8));
 }
 
 TEST(InterferenceBudget, IsUnmeasuredUntilItHasHeldOutFourTimes) {
