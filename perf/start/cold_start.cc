@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a copy of 512 MiB gets of a link of 1 Gbit/s, cold and warm, in virtual time and with all that takes part: flows, congestion
+// What a copy of 512 MiB gets of a link of 1 Gbit/s, cold, known and warm, in virtual time and with all that takes part: flows, congestion
 // control, loss detection, credit, the repair of the tail. The shares are those of perf/wan, of what the link carries beside its losses:
 //
 // - cold: beyond the four round trips of a cold set-up, three of which are over when the first byte leaves.
+// - known: the same over a path whose rate was remembered.
 // - warm: beyond nothing. Over the session a copy of 64 MiB went just before, and one round trip is over when the first byte leaves: the
 //   peer was asked whether it takes the copy. With the one in which the last byte is acked, 2 RTT are what a warm copy cannot do without.
 //
 // Both hosts look at their ports only every so often. More than 1 means that a seed lost less than it should have.
 //
-//   tideway-cold-start [--start cold,warm] [--rtt 1,200] [--loss "0 %,3 %"] [--look 20,1000] [--seeds N] [--first SEED] [--timeline MS]
+//   tideway-cold-start [--start cold,known,warm] [--rtt 1,200] [--loss "0 %,3 %"] [--look 20,1000] [--seeds N] [--first SEED] [--timeline MS]
 //
 // With several seeds a cell is the median and, in brackets, the least.
 #include "sim/sim_pair.h"
@@ -40,8 +41,8 @@ constexpr Loss kLosses[] = {{"0 %", 0, 1}, {"1 %", 0.01, 1}, {"3 %", 0.03, 1}, {
 
 constexpr int kRttsMs[] = {1, 10, 50, 100, 200}, kLooksUs[] = {20, 300, 1000};
 
-enum class Start : uint8_t { kCold, kWarm };
-constexpr std::pair<Start, const char*> kStarts[] = {{Start::kCold, "cold"}, {Start::kWarm, "warm"}};
+enum class Start : uint8_t { kCold, kKnown, kWarm };
+constexpr std::pair<Start, const char*> kStarts[] = {{Start::kCold, "cold"}, {Start::kKnown, "known"}, {Start::kWarm, "warm"}};
 
 struct Cell { Start start; int rtt_ms; Loss loss; int look_us; };
 
@@ -73,8 +74,9 @@ double failed(const SimPair& sim) {
 // 0: it did not end.
 double share_of(const Cell& cell, uint64_t seed, Duration timeline) {
   const Duration rtt = milliseconds(cell.rtt_ms), look = microseconds(cell.look_us);
+  const Rate remembered = cell.start == Start::kKnown ? (1_Gbit) * kPayloadShare : Rate();
   SimPair sim({.link = {.rate = 1_Gbit, .delay = rtt / 2, .impairments = {.loss = cell.loss.share, .loss_burst = cell.loss.burst}},
-               .paths = SimPairConfig::Paths::kShared, .seed = seed, .controller = "bbr", .credit_blocks = 100, .unsent_max = 8 << 20,
+               .paths = SimPairConfig::Paths::kShared, .seed = seed, .controller = "bbr", .rate_remembered = remembered, .credit_blocks = 100, .unsent_max = 8 << 20,
                .receive_every = look, .run_every = look});
   if (cell.start == Start::kWarm) {
     sim.open({.slot = kSlotBefore, .blocks = kBlocksBefore, .length = kLength, .store_delay = kStoreDelay});
@@ -86,7 +88,7 @@ double share_of(const Cell& cell, uint64_t seed, Duration timeline) {
   if (timeline > Duration()) print_timeline(sim, kPatience, timeline);
   if (!sim.run_until_done({kSlot}, kPatience)) return failed(sim);
   const Duration ideal = ((1_Gbit) * (kPayloadShare * (1 - cell.loss.share))).time_for(Bytes(uint64_t{kBlocks} * kLength));
-  const auto [left_out, before_data] = cell.start == Start::kCold ? std::pair(4, 3) : std::pair(0, 1);
+  const auto [left_out, before_data] = cell.start == Start::kWarm ? std::pair(0, 1) : std::pair(4, 3);
   return static_cast<double>((ideal + left_out * rtt).count()) / static_cast<double>((sim.now() - begin + before_data * rtt).count());
 }
 
@@ -111,7 +113,7 @@ std::optional<Options> parse(int argc, char** argv) {
     else if (flag == "--first") first = std::strtoull(argv[i + 1], nullptr, 10);
     else if (flag == "--timeline") timeline = milliseconds(std::strtol(argv[i + 1], nullptr, 10));
     else {
-      std::fprintf(stderr, "usage: tideway-cold-start [--start cold,warm] [--rtt MS,...] [--loss \"1 %%,...\"] [--look US,...] [--seeds N] [--first SEED] [--timeline MS]\n");
+      std::fprintf(stderr, "usage: tideway-cold-start [--start cold,known,warm] [--rtt MS,...] [--loss \"1 %%,...\"] [--look US,...] [--seeds N] [--first SEED] [--timeline MS]\n");
       return std::nullopt;
     }
   }
