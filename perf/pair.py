@@ -21,6 +21,7 @@ cert = "{home}/tls/gateway.crt"
 key = "{home}/tls/gateway.key"
 [listen]
 control = "{here.address}:{here.control}"
+api = "{here.api}"
 [data_plane]
 address = "{here.address}:{here.data}"
 [[root]]
@@ -38,10 +39,11 @@ control = "{there.address}:{there.control}"
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """Where a gateway listens; 64 UDP ports from `data` on."""
+    """Where a gateway listens; 64 UDP ports from `data` on. Without the socket `api` it has no queue, and a command copies by itself."""
     address: str
     control: int = 7400
     data: int = 7401
+    api: str = ""
 
 
 class Pair:
@@ -85,7 +87,11 @@ class Pair:
 
     def copy(self, *arguments):
         """The command that copies from atlanta."""
-        return [self.programs / "tideway", "--config", self.config("atlanta"), "copy", *arguments]
+        return self.ask("copy", *arguments)
+
+    def ask(self, verb, *arguments):
+        """The command of a user at atlanta."""
+        return [self.programs / "tideway", "--config", self.config("atlanta"), verb, *arguments]
 
 
 def wait_until_ready(gateway, log_path):

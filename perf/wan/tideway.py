@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tideway itself: cold, where a command starts from nothing, and warm, on a session that stands already."""
+import dataclasses
 import os
 import subprocess
 
@@ -27,9 +28,11 @@ class Tideway(System):
         self.pair.issue()
 
     def start(self, arrived, link):
-        places = [pair.Place(self.testbed.sites[side].address) for side in SIDES]
-        self.pair.configure(places, [self.work / "atlanta" / "data", arrived])
+        self.pair.configure(self.places(), [self.work / "source", arrived])
         self.start_gateway("b")
+
+    def places(self):
+        return [pair.Place(self.testbed.sites[side].address) for side in SIDES]
 
     def start_gateway(self, side):
         log_path = self.work / ("tidewayd-%s.log" % side)
@@ -43,7 +46,8 @@ class Tideway(System):
 
 
 class TidewayWarm(Tideway):
-    """Both gateways run, and one copy has gone through their session before the one that is measured."""
+    """Both gateways run, and one copy has gone through their session before the one that is measured. It is the gateway at site a that
+    copies, so what is copied lies below its root."""
     name = "tideway, warm"
     FIRST_MIB = 64  # enough for the rate to be found
     # What `tideway copy --help` says while every command dials anew. A version without this sentence is measured here.
@@ -56,15 +60,26 @@ class TidewayWarm(Tideway):
         help_text = subprocess.run([str(self.options.bin / "tideway"), "copy", "--help"], capture_output=True, text=True).stdout
         return "each copy of this version dials anew: there is no warm session yet" if self.DIALS_ANEW in help_text else None
 
+    def places(self):
+        here, there = super().places()
+        return [dataclasses.replace(here, api=str(self.work / "api.sock")), there]
+
     def start(self, arrived, link):
         super().start(arrived, link)
         self.start_gateway("a")
-        first = self.work / "first.bin"
+        first = self.work / "source" / "first.bin"
         first.write_bytes(os.urandom(self.FIRST_MIB << 20))
         done = self.testbed.a.run(*self.pair.copy(first, "wisconsin:data/first.bin"), limit_s=self.options.limit)
         first.unlink()
         if done.returncode != 0:
             raise RuntimeError("the copy before the measured one failed: " + said(done))
+        self.check_is_warm()
+
+    def check_is_warm(self):
+        """Where no gateway answers, a command copies by itself, which is a cold start. Errors: RuntimeError."""
+        done = self.testbed.a.run(*self.pair.ask("jobs", "list"), limit_s=self.options.limit)
+        if done.returncode != 0 or "first.bin" not in done.stdout:
+            raise RuntimeError("the copy before the measured one did not go through the gateway: " + said(done))
 
     def command(self, source, arrived):
         return self.pair.copy(*self.options.tideway_flag, source, "wisconsin:data/" + source.name)

@@ -113,8 +113,9 @@ void Bbr::on_loss(const LossSample& sample) {
     loss_.restart();
     return;
   }
-  if (!is_pipe_full_ && config_.rate_remembered > Rate() && window_ > config_.window_initial && rate_full_ == Rate()) {
-    // The path is not what it was.
+  const bool is_much = loss_.lost() >= kStartupLossMin && loss_.share() > kJumpLossMax;
+  if (!is_pipe_full_ && is_much && config_.rate_remembered > Rate() && window_ > config_.window_initial && rate_full_ == Rate()) {
+    // The path is not what it was; one that loses a little by itself may be.
     window_ = std::max(config_.window_initial, window_floor(config_));
     pacing_rate_ = std::max(Rate::of(window_, rtt_min_), Rate::bytes_per_second(1));
   }

@@ -41,6 +41,8 @@ class LossRate {
   }
   void restart() { acked_ = lost_ = 0; }
   uint64_t lost() const { return lost_; }
+  // Of what there is of the sample so far.
+  double share() const { return lost_ == 0 ? 0 : static_cast<double>(lost_) / static_cast<double>(acked_ + lost_); }
 
  private:
   static constexpr uint64_t kWithQueue = 1024, kWithoutQueue = 8192;  // packets; see the head

@@ -77,6 +77,7 @@ std::unique_ptr<CongestionController> SimPair::make_controller(size_t e, size_t 
   made.window_initial = Bytes((256 << 10) / config_.flows);
   made.rtt_initial = 2 * config_.link.delay;
   made.rate_contracted = rate * static_cast<double>(config_.flows);
+  if (e == 0) made.rate_remembered = config_.rate_remembered * (1.0 / static_cast<double>(config_.flows));
   made.flows = static_cast<uint32_t>(config_.flows);
   made.seed = random_.next();
   return congestion::find_controller(config_.controller, made.rate_contracted).value().make(made);
@@ -286,7 +287,7 @@ Time SimPair::next_deadline(const End& end) const {
 Time SimPair::next_time() const {
   Time next = kNever;
   for (const End& end : ends_) {
-    if (end.lane) next = std::min(next, turn_at(next_deadline(end), config_.run_every));
+    if (end.lane) next = std::min(next, turn_at(std::max(now_, next_deadline(end)), config_.run_every));
   }
   if (!wire_.empty()) next = std::min(next, wire_.top().at);
   if (!events_.empty()) next = std::min(next, events_.top().at);

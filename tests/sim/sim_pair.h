@@ -30,6 +30,7 @@ struct SimPairConfig {
   enum class Paths : uint8_t { kOwn, kShared } paths = Paths::kOwn;  // shared: one link, one queue for all flows of a way
   uint64_t seed = 1;
   std::string controller = "";                  // of congestion/registry; empty: `window` and the link's rate, for good
+  Rate rate_remembered = {};                    // of the path, by the controllers of end 0; zero: unknown
   Bytes window = 1_MiB;                         // of each flow
   uint64_t credit_blocks = 32;
   uint64_t unsent_max = ~uint64_t{0};           // bytes of started blocks; with less waiting, the next one is started
