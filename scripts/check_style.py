@@ -65,6 +65,8 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|(<[^>]+>))', re.M)
 MODULE = re.compile(r"^tideway_module\((\w+)([^)]*)\)", re.M)
 TEST_CASE = re.compile(r"^(?:TYPED_)?TEST(?:_F|_P)?\(|^RC_GTEST_(?:FIXTURE_)?PROP\(", re.M)
 TEST_NAME = re.compile(r"^(?:TYPED_)?TEST(?:_F|_P)?\((\w+),\s*(\w+)\)|^RC_GTEST_(?:FIXTURE_)?PROP\((\w+),\s*(\w+)", re.M)
+KEY_TABLE, KEY_EXAMPLE, KEY_REFERENCE = "src/config/known_keys.cc", "config/tideway.example.toml", "docs/configuration.md"
+KEY_ROW = re.compile(r'    \{"([\w.*]+)", "(\w+)", k\w+, (k\w+)\},')
 FAULTS = "docs/faults.md"
 FAULT_ROW = re.compile(r"^\| ([A-Z]\d\d) \|.*\| ([^|]*) \|$")
 EXPECTATION = re.compile(r"\b(EXPECT|ASSERT|RC)_\w+|\bFAIL\(|\bADD_FAILURE\w*\(|\b(expect|assert|check|verify)\w*\(")
@@ -257,6 +259,29 @@ class Checker:
             if not named and not row.group(2).startswith(("not yet", "not here")):
                 self.report(FAULTS, number, f"{row.group(1)} has no test", "name one, or say: not yet")
 
+    def check_config_keys(self):
+        """Each key of the table stands in the example, and unless it is for later in the reference."""
+        table, example, reference = (self.root / name for name in (KEY_TABLE, KEY_EXAMPLE, KEY_REFERENCE))
+        if not table.exists():
+            return
+        keys, section = set(), ""
+        for line in example.read_text(encoding="utf-8").split("\n"):
+            found = re.match(r"(?:# )?(?:\[+([\w.-]+)\]+|([a-z_]+) = )", line)
+            if found and found.group(1):
+                section = re.sub(r"^class\..*", "class.*", found.group(1))
+            elif found:
+                keys.add((section, found.group(2)))
+        words = set(re.findall(r"`([a-z_]+)`", reference.read_text(encoding="utf-8")))
+        for number, line in enumerate(table.read_text(encoding="utf-8").split("\n"), 1):
+            found = KEY_ROW.match(line)
+            if not found:
+                continue
+            section, key, use = found.groups()
+            if (section, key) not in keys:
+                self.report(KEY_TABLE, number, f"{key} of [{section}] is not in {KEY_EXAMPLE}", "add a line there, off if it must be")
+            if key not in words and use != "kLater":
+                self.report(KEY_TABLE, number, f"{key} of [{section}] is not in {KEY_REFERENCE}", "add a row there")
+
     def check_orphans(self):
         """Headers below src/ and include/ that no other file includes."""
         used = {(header, by) for header, by in self.included}
@@ -293,6 +318,7 @@ class Checker:
         self.check_orphans()
         self.check_modules()
         self.check_faults()
+        self.check_config_keys()
         return self.findings
 
 
