@@ -65,12 +65,12 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|(<[^>]+>))', re.M)
 MODULE = re.compile(r"^tideway_module\((\w+)([^)]*)\)", re.M)
 TEST_CASE = re.compile(r"^(?:TYPED_)?TEST(?:_F|_P)?\(|^RC_GTEST_(?:FIXTURE_)?PROP\(", re.M)
 TEST_NAME = re.compile(r"^(?:TYPED_)?TEST(?:_F|_P)?\((\w+),\s*(\w+)\)|^RC_GTEST_(?:FIXTURE_)?PROP\((\w+),\s*(\w+)", re.M)
-KEY_TABLE, KEY_EXAMPLE, KEY_REFERENCE = "src/config/known_keys.cc", "config/tideway.example.toml", "docs/configuration.md"
-KEY_ROW = re.compile(r'    \{"([\w.*]+)", "(\w+)", k\w+, (k\w+)\},')
 FAULTS = "docs/faults.md"
 FAULT_ROW = re.compile(r"^\| ([A-Z]\d\d) \|.*\| ([^|]*) \|$")
 EXPECTATION = re.compile(r"\b(EXPECT|ASSERT|RC)_\w+|\bFAIL\(|\bADD_FAILURE\w*\(|\b(expect|assert|check|verify)\w*\(")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
+KEY_TABLE, KEY_EXAMPLE, KEY_REFERENCE = "src/config/known_keys.cc", "config/tideway.example.toml", "docs/configuration.md"
+KEY_ROW = re.compile(r'    \{"([\w.*]+)", "(\w+)", k\w+, (k\w+)\},')
 
 
 def files_below(root):
@@ -259,6 +259,21 @@ class Checker:
             if not named and not row.group(2).startswith(("not yet", "not here")):
                 self.report(FAULTS, number, f"{row.group(1)} has no test", "name one, or say: not yet")
 
+    def check_orphans(self):
+        """Headers below src/ and include/ that no other file includes."""
+        used = {(header, by) for header, by in self.included}
+        for name in self.names:
+            top, _, rest = name.partition("/")
+            if not name.endswith(".h") or top not in ("src", "include"):
+                continue
+            if not any(header == rest and by != name for header, by in used):
+                self.report(name, 1, "a header that nobody includes", "use it or delete it")
+
+    def check_modules(self):
+        with_code = {name.split("/")[1] for name in self.names if name.startswith("src/") and name.endswith(".cc")}
+        for module in sorted(with_code - self.modules.keys() - {LIBRARY}):
+            self.report("src/CMakeLists.txt", 1, f"src/{module} is no tideway_module", "add it with its layer")
+
     def check_config_keys(self):
         """Each key of the table stands in the example, and unless it is for later in the reference."""
         table, example, reference = (self.root / name for name in (KEY_TABLE, KEY_EXAMPLE, KEY_REFERENCE))
@@ -282,21 +297,6 @@ class Checker:
             if key not in words and use != "kLater":
                 self.report(KEY_TABLE, number, f"{key} of [{section}] is not in {KEY_REFERENCE}", "add a row there")
 
-    def check_orphans(self):
-        """Headers below src/ and include/ that no other file includes."""
-        used = {(header, by) for header, by in self.included}
-        for name in self.names:
-            top, _, rest = name.partition("/")
-            if not name.endswith(".h") or top not in ("src", "include"):
-                continue
-            if not any(header == rest and by != name for header, by in used):
-                self.report(name, 1, "a header that nobody includes", "use it or delete it")
-
-    def check_modules(self):
-        with_code = {name.split("/")[1] for name in self.names if name.startswith("src/") and name.endswith(".cc")}
-        for module in sorted(with_code - self.modules.keys() - {LIBRARY}):
-            self.report("src/CMakeLists.txt", 1, f"src/{module} is no tideway_module", "add it with its layer")
-
     def run(self):
         for name in self.names:
             try:
@@ -316,9 +316,9 @@ class Checker:
                 if found and name != "scripts/check_style.py":
                     self.report(name, number, f"{found.group()} is a path of one machine", "write a general one")
         self.check_orphans()
+        self.check_config_keys()
         self.check_modules()
         self.check_faults()
-        self.check_config_keys()
         return self.findings
 
 
