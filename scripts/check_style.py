@@ -72,6 +72,8 @@ NAMED_TEST = re.compile(r"`([A-Z]\w+\.[A-Z]\w+|e2e\.\w+)`")  # in a document
 EXAMPLE_TESTS = ("Suite.Case", "e2e.name")
 EXPECTATION = re.compile(r"\b(EXPECT|ASSERT|RC)_\w+|\bFAIL\(|\bADD_FAILURE\w*\(|\b(expect|assert|check|verify)\w*\(")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
+KEY_TABLE, KEY_EXAMPLE, KEY_REFERENCE = "src/config/known_keys.cc", "config/tideway.example.toml", "docs/configuration.md"
+KEY_ROW = re.compile(r'    \{"([\w.*]+)", "(\w+)", k\w+, (k\w+)\},')
 
 
 def files_below(root):
@@ -286,6 +288,29 @@ class Checker:
         for module in sorted(with_code - self.modules.keys() - {LIBRARY}):
             self.report("src/CMakeLists.txt", 1, f"src/{module} is no tideway_module", "add it with its layer")
 
+    def check_config_keys(self):
+        """Each key of the table stands in the example, and unless it is for later in the reference."""
+        table, example, reference = (self.root / name for name in (KEY_TABLE, KEY_EXAMPLE, KEY_REFERENCE))
+        if not table.exists():
+            return
+        keys, section = set(), ""
+        for line in example.read_text(encoding="utf-8").split("\n"):
+            found = re.match(r"(?:# )?(?:\[+([\w.-]+)\]+|([a-z_]+) = )", line)
+            if found and found.group(1):
+                section = re.sub(r"^class\..*", "class.*", found.group(1))
+            elif found:
+                keys.add((section, found.group(2)))
+        words = set(re.findall(r"`([a-z_]+)`", reference.read_text(encoding="utf-8")))
+        for number, line in enumerate(table.read_text(encoding="utf-8").split("\n"), 1):
+            found = KEY_ROW.match(line)
+            if not found:
+                continue
+            section, key, use = found.groups()
+            if (section, key) not in keys:
+                self.report(KEY_TABLE, number, f"{key} of [{section}] is not in {KEY_EXAMPLE}", "add a line there, off if it must be")
+            if key not in words and use != "kLater":
+                self.report(KEY_TABLE, number, f"{key} of [{section}] is not in {KEY_REFERENCE}", "add a row there")
+
     def run(self):
         for name in self.names:
             try:
@@ -307,6 +332,7 @@ class Checker:
                 if found and name != "scripts/check_style.py":
                     self.report(name, number, f"{found.group()} is a path of one machine", "write a general one")
         self.check_orphans()
+        self.check_config_keys()
         self.check_modules()
         self.check_named_tests()
         self.check_faults()

@@ -27,6 +27,8 @@ int verify(const Order& order, const OutputConfig& output) {
                        ", not the one that was noted",
                    "lines are missing at its end, or the last one was changed; if it only has new lines since, verify with a newer hash"},
                   output);
+  if (output.json)
+    return JsonLine("audit").number("lines", chain.lines()).number("first_seq", chain.first()).number("last_seq", chain.end().sequence).text("last", hash).print(), 0;
   std::printf("OK    %llu lines, seq %llu to %llu, last %s\n", static_cast<unsigned long long>(chain.lines()), static_cast<unsigned long long>(chain.first()),
               static_cast<unsigned long long>(chain.end().sequence), hash.c_str());
   if (chain.first() > 1) std::printf("NOTE  it begins at seq %llu; name the files before it first to check where it goes on\n", static_cast<unsigned long long>(chain.first()));
@@ -41,8 +43,9 @@ void add_audit(CLI::App& app, Globals& globals, Action& action) {
   group->require_subcommand(1);
   auto order = std::make_shared<Order>();
   CLI::App* check = group->add_subcommand("verify", "Find changed, missing and moved lines of an audit log");
-  check->add_option("FILE", order->files, "The log; rotated parts first, oldest first")->required();
-  check->add_option("--last", order->last, "Hash of the last line as the gateway's log or somebody else noted it")->type_name("sha256:HEX");
+  check->add_option("FILE", order->files, "The log; rotated parts first, oldest first")->required()->type_name("");
+  check->add_option("--last", order->last, "Hash of the last line, as the gateway's own log (audit_end) or somebody else noted it")->type_name("sha256:HEX");
+  add_globals(*check, globals);
   check->callback([&globals, &action, order] { action = [&globals, order] { return verify(*order, globals.output); }; });
 }
 

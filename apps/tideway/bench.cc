@@ -274,11 +274,11 @@ int bench_path(const Globals& globals, PathOptions options) {
 }  // namespace
 
 void add_bench(CLI::App& app, Globals& globals, Action& action) {
-  CLI::App* verb = app.add_subcommand("bench", "Measure parts of the data path on this machine");
+  CLI::App* verb = app.add_subcommand("bench", "Measure the data path on this machine");
   verb->require_subcommand(1);
   CLI::App* path = verb->add_subcommand(
       "path",
-      "Blocks from memory to memory between two ends on this machine, sealed and acknowledged");
+      "From memory to memory between two ends on this machine, sealed and acknowledged");
   path->footer(
       "Nothing leaves this machine.\n\n  tideway bench path --io net_ring --mtu 9000\n  tideway "
       "bench path --io udp --flows 4 --seconds 10 --json");

@@ -42,7 +42,7 @@ int bwlimit(const BwlimitOptions& options, const Globals& globals) {
   std::optional<Rate> rate;
   if (!options.rate.empty()) {
     const auto parsed = parse_rate(options.rate);
-    if (!parsed.ok()) return report(parsed.error(), globals.output);
+    if (!parsed.ok()) return report({Fault::kUsage, "RATE: " + parsed.error().what, parsed.error().next}, globals.output);
     rate = parsed.value();
   }
   if (!options.job.empty()) return of_job(gateway, options, rate, globals);
@@ -68,10 +68,10 @@ int bwlimit(const BwlimitOptions& options, const Globals& globals) {
 void add_bwlimit(CLI::App& app, Globals& globals, Action& action) {
   auto options = std::make_shared<BwlimitOptions>();
   CLI::App* verb = app.add_subcommand("bwlimit", "Change or show the ceiling of the running gateway");
-  verb->add_option("rate", options->rate, "Such as 2Gbit or 250MB; off is no limit; without it the ceiling is shown")->type_name("RATE");
-  verb->add_option("--job", options->job, "Of this job alone")->type_name("JOB");
-  verb->add_option("--link", options->link, "Of what jobs send to this peer, together; what the configuration says holds again after a reload")->type_name("PEER")->excludes("--job");
-  verb->add_option("--for", options->time, "After TIME, such as 2h, the ceiling from before comes back")->type_name("TIME")->excludes("--job");
+  CLI::Option* rate = verb->add_option("RATE", options->rate, "Such as 2Gbit or 250MB; off is no limit. Without RATE the ceiling is shown")->type_name("");
+  verb->add_option("--job", options->job, "Of this job only")->type_name("JOB");
+  verb->add_option("--link", options->link, "Of what all jobs together send to this peer; until the configuration is reloaded")->type_name("PEER")->excludes("--job");
+  verb->add_option("--for", options->time, "For TIME only, such as 2h; then the former ceiling comes back")->type_name("TIME")->excludes("--job")->needs(rate);
   add_globals(*verb, globals);
   verb->callback([&globals, &action, options] { action = [&globals, options] { return bwlimit(*options, globals); }; });
 }

@@ -11,23 +11,29 @@ namespace {
 int check(const Globals& globals) {
   const auto config = config::load(globals.config);
   if (!config.ok()) return report(config.error(), globals.output);
-  for (const std::string& note : config.value().notes) std::printf("NOTE  %s\n", note.c_str());
+  const auto note = [&](const std::string& text) {
+    if (globals.output.json) JsonLine("check").text("verdict", "note").text("detail", text).print();
+    else std::printf("NOTE  %s\n", text.c_str());
+  };
+  for (const std::string& text : config.value().notes) note(text);
   const Status serves = config::check_serves(config.value());
-  if (!serves.ok()) std::printf("NOTE  serves direct copies only: %s\n", serves.error().what.c_str());
+  if (!serves.ok()) note("tidewayd cannot serve with it, tideway copy --direct can: " + serves.error().what);
   for (const config::Peer& peer : config.value().peers)
     if (const auto known = config::peer_for(config.value(), peer.name); !known.ok()) return report(known.error(), globals.output);
-  std::printf("OK    %s: site %s, %zu roots, %zu grants, %zu peers\n", to_display(globals.config).c_str(), config.value().site.name.c_str(),
-              config.value().roots.size(), config.value().grants.size(), config.value().peers.size());
+  const std::string summary = to_display(globals.config) + ": site " + config.value().site.name + ", " + std::to_string(config.value().roots.size()) + " roots, " +
+                              std::to_string(config.value().grants.size()) + " grants, " + std::to_string(config.value().peers.size()) + " peers";
+  if (globals.output.json) JsonLine("check").text("verdict", "ok").text("detail", summary).print();
+  else std::printf("OK    %s\n", summary.c_str());
   return 0;
 }
 
 }  // namespace
 
 void add_config(CLI::App& app, Globals& globals, Action& action) {
-  CLI::App* group = app.add_subcommand("config", "Configuration");
+  CLI::App* group = app.add_subcommand("config", "Check a configuration");
   group->require_subcommand(1);
-  CLI::App* verb = group->add_subcommand("check", "Check a configuration file, start nothing");
-  verb->add_option("file", globals.config, "Configuration file")->type_name("FILE");
+  CLI::App* verb = group->add_subcommand("check", "Check a configuration file; start nothing");
+  verb->add_option("FILE", globals.config, "Configuration file, instead of --config")->type_name("");
   add_globals(*verb, globals);
   verb->callback([&globals, &action] { action = [&globals] { return check(globals); }; });
 }

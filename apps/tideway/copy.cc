@@ -37,14 +37,16 @@ void print_report(const engine::EntryReported& report, const OutputConfig& outpu
 void print_notice(const Error& notice, const OutputConfig& output) {
   if (output.json) JsonLine("state").text("notice", notice.name()).text("detail", notice.what).text("next", notice.next).print();
   else if (!output.quiet)
-    std::fprintf(stderr, "tideway: %s (%s)\n  next    %s\n", notice.what.c_str(), std::string(notice.name()).c_str(), notice.next.c_str());
+    std::fprintf(stderr, "tideway: %s (%s)\n  next  %s\n", notice.what.c_str(), std::string(notice.name()).c_str(), notice.next.c_str());
 }
 
 int print_dry_run(const session::Direct& direct, const session::CopyRequest& request, const OutputConfig& output) {
   const auto& outcome = direct.outcome().value();
   if (output.json) JsonLine("summary").text("state", "dry_run").number("entries", outcome.entries).number("bytes", outcome.bytes.count()).number("exit", 0).print();
-  for (const session::Address& source : request.sources) std::fprintf(stderr, "would copy %s to %s\n", shown(source).c_str(), shown(request.destination).c_str());
-  std::fprintf(stderr, "           %llu entries, %s; the peer allows it\n", static_cast<unsigned long long>(outcome.entries), to_string(outcome.bytes).c_str());
+  const auto* remote = std::get_if<session::RemoteAddress>(&request.destination);
+  const bool is_into = remote != nullptr && remote->trailing == session::Trailing::kSlash;  // of a place here the text has it
+  for (const session::Address& source : request.sources) std::fprintf(stderr, "would copy %s to %s%s\n", shown(source).c_str(), shown(request.destination).c_str(), is_into ? "/" : "");
+  std::fprintf(stderr, "           %s, %s; the peer allows it\n", entries_text(outcome.entries).c_str(), to_string(outcome.bytes).c_str());
   return 0;
 }
 
@@ -54,15 +56,17 @@ struct Running {
   int signals;
 };
 
-// Runs the copy to its end. A first interrupt cancels it cleanly, so that the peer removes what is unfinished.
+// Runs the copy to its end. An interrupt ends it in order: what has arrived is recorded, for the same command to go on from.
 int run(const Running& running, const CopyOptions& options, const Globals& globals) {
   auto& [direct, request, signals] = running;
   const Time start = read_clock();
   Progress progress(globals.output, shown(request.sources.front()), start);
   int interrupted = 0;
+  bool has_existing = false;
   const auto drain_reports = [&] {
     for (; !direct.reports().empty(); direct.reports().pop_front()) {
       progress.clear();
+      has_existing |= direct.reports().front().why.fault == Fault::kDestExists;
       print_report(direct.reports().front(), globals.output);
     }
     for (; !direct.notices().empty(); direct.notices().pop_front()) {
@@ -82,10 +86,10 @@ int run(const Running& running, const CopyOptions& options, const Globals& globa
   progress.clear();
   drain_reports();
   if (interrupted != 0) {
-    std::fprintf(stderr, "tideway: interrupted; nothing was published; run the same command again to go on from here\n");
+    std::fprintf(stderr, "tideway: interrupted; what has arrived is kept; run the same command again to go on from there\n");
     return 128 + interrupted;
   }
-  if (!direct.outcome().ok()) return report(direct.outcome().error(), globals.output);
+  if (!direct.outcome().ok()) return report(with_way_on(direct.outcome().error(), has_existing), globals.output);
   if (options.dry_run) return print_dry_run(direct, request, globals.output);
   const Duration took = progress.elapsed(read_clock());
   const job::Outcome outcome = daemon::to_outcome(direct.outcome().value(), direct.numbers(), took);
@@ -141,7 +145,13 @@ int copy_through(const GatewayClient& gateway, const CopyOptions& options, const
 int copy(const CopyOptions& options, const Globals& globals, Waiting waiting) {
   const GatewayClient gateway(globals);
   const bool can_wait_here = waiting == Waiting::kToTheEnd;
-  if (can_wait_here && (needs_process(options, globals) || !gateway.is_there())) return copy_here(options, globals);
+  if (can_wait_here && needs_process(options, globals)) return copy_here(options, globals);
+  if (can_wait_here && !gateway.is_there()) {
+    if (gateway.is_closed_to_us() && !globals.output.quiet)
+      std::fprintf(stderr, "tideway: this user may not speak to the gateway at %s, so the copy runs in this process\n  next  join the group of that socket, usually tideway; or add --direct\n",
+                   to_display(std::string_view(gateway.socket())).c_str());
+    return copy_here(options, globals);
+  }
   return copy_through(gateway, options, globals, waiting);
 }
 
@@ -151,18 +161,16 @@ void add_copy(CLI::App& app, Globals& globals, Action& action) {
   auto options = std::make_shared<CopyOptions>();
   auto in_background = std::make_shared<bool>(false);
   CLI::App* verb = app.add_subcommand("copy", "Copy files and trees to a peer, or from one");
-  verb->footer(
-      "Addresses are peer:root/path, or a path on this machine. One directory: DST becomes the tree. One file: DST is its\n"
-      "new name, unless DST ends in / or is a directory. Several sources: DST is a directory.\n\n"
-      "  tideway copy runs/step-9000 wisconsin:ckpt/llm7/step-9000\n"
-      "  tideway copy wisconsin:ckpt/llm7/step-9000 /data/restore/");
+  verb->footer(std::string(kCopyFooter) +
+               "  tideway copy runs/step-9000 wisconsin:ckpt/llm7/step-9000\n"
+               "  tideway copy wisconsin:ckpt/llm7/step-9000 /data/restore");
   add_copy_options(*verb, options);
-  verb->add_flag("-n,--dry-run", options->dry_run, "Say what would be done, copy nothing");
-  verb->add_option("--flows", options->flows, "Parallel flows; 0 chooses")->type_name("N")->check(CLI::Range(0, 64));
+  verb->add_flag("-n,--dry-run", options->dry_run, "Ask the peer, and say what would be done; copy nothing");
+  verb->add_option("--flows", options->flows, "Parallel flows; 0 (default) chooses")->type_name("N")->check(CLI::Range(0, 64));
   verb->add_option("--capture", options->capture, "Write the data packets to FILE as pcapng, for Wireshark")->type_name("FILE");
-  verb->add_flag("--background", *in_background, "Leave the copy to the gateway of this machine and end; tideway jobs watch shows it");
-  verb->add_flag("--wait")->description("Stay until the copy has ended; it is what happens without --background")->excludes("--background");
-  verb->add_flag("--error-on-no-transfer", options->error_on_no_transfer, "Exit 9 instead of 0 when nothing was to do");
+  verb->add_flag("--background", *in_background, "Leave the copy to this machine's gateway and return; tideway jobs watch shows it");
+  verb->add_flag("--wait")->description("Stay until the copy has ended (default)")->excludes("--background");
+  verb->add_flag("--error-on-no-transfer", options->error_on_no_transfer, "Exit 9 instead of 0 when there was nothing to do");
   add_globals(*verb, globals);
   verb->callback([&globals, &action, options, in_background] {
     action = [&globals, options, in_background] { return copy(*options, globals, *in_background ? Waiting::kNot : Waiting::kToTheEnd); };

@@ -14,6 +14,19 @@
 namespace tideway::cli {
 namespace {
 
+// Several sources and a destination are one option to the parser, and two things to who reads the help.
+class PlacesFormatter final : public CLI::Formatter {
+ public:
+  std::string make_option_usage(const CLI::Option*) const override { return kPlaces; }
+  std::string make_option_name(const CLI::Option* option, bool is_positional) const override {
+    return is_positional ? kPlaces : CLI::Formatter::make_option_name(option, is_positional);
+  }
+  std::string make_option_opts(const CLI::Option* option) const override { return option->get_positional() ? "" : CLI::Formatter::make_option_opts(option); }
+
+ private:
+  static constexpr const char* kPlaces = "SRC... DST";
+};
+
 Result<std::vector<ObjectName>> read_names(const CopyOptions& options) {
   std::ifstream file;
   if (options.files_from != "-") {
@@ -66,7 +79,7 @@ Result<job::WallTime> parse_deadline(const std::string& text) {
 Result<session::CopyRequest> request_from(const CopyOptions& options) {
   session::CopyRequest request;
   if (options.places.size() < 2)
-    return Error{Fault::kUsage, "copy needs at least one source and a destination", "tideway copy SRC... DST"};
+    return Error{Fault::kUsage, options.places.empty() ? "no source and no destination is given" : "no destination is given", "write at least one source, and the destination last: SRC... DST"};
   for (const std::string& place : options.places) {
     auto address = session::parse_address(place);
     if (!address.ok()) return std::move(address).error();
@@ -135,24 +148,25 @@ Result<job::Spec> spec_from(const CopyOptions& options, const GatewayClient& gat
 }
 
 void add_copy_options(CLI::App& verb, const std::shared_ptr<CopyOptions>& options) {
-  verb.add_option("place", options->places, "SRC... DST")->required()->type_name("")->expected(1, -1);
+  verb.formatter(std::make_shared<PlacesFormatter>());
+  verb.add_option("place", options->places, "PEER:ROOT/PATH, or a path on this machine")->type_name("")->expected(0, -1);
   const auto filter = [options](messages::FilterKind kind) {
     return [options, kind](const std::string& pattern) { options->filters.push_back({kind, pattern}); };
   };
-  verb.add_option_function<std::string>("--include", filter(messages::FilterKind::kInclude), "Copy what matches PATTERN; the first match of all filters wins")->type_name("PATTERN")->trigger_on_parse();
+  verb.add_option_function<std::string>("--include", filter(messages::FilterKind::kInclude), "Copy what matches PATTERN; of all filters the first match decides")->type_name("PATTERN")->trigger_on_parse();
   verb.add_option_function<std::string>("--exclude", filter(messages::FilterKind::kExclude), "Leave out what matches PATTERN")->type_name("PATTERN")->trigger_on_parse();
   verb.add_option("--files-from", options->files_from, "Copy only the names listed in FILE, below the source; - is standard input")->type_name("FILE");
   verb.add_flag("-0", options->null_separated, "Names in --files-from end with NUL");
   verb.add_option("--bwlimit", options->bwlimit, "Send at most RATE, such as 2Gbit or 250MB; off is no limit")->type_name("RATE")->envname("TIDEWAY_BWLIMIT");
-  verb.add_option("--compress", options->compress, "auto, off or zstd:N")->type_name("MODE");
-  verb.add_option("--verify", options->verify, "memory: hashes are compared at the destination before it writes; readback: also with what its device has; wire: not there at all, where the seal of each packet is enough")->type_name("LEVEL");
-  verb.add_option("--resume-verify", options->resume_verify, "auto, all or none: what an earlier run left at the destination is hashed again if its host was started anew; in any case; never")->type_name("WHAT");
-  verb.add_option("--publish", options->publish, "auto; rename: a new tree appears as a whole; marker: part by part, markers of completion last; each: each file when it is whole")->type_name("FORM");
-  verb.add_option("--overwrite", options->overwrite, "never; if-older: a single file replaces an older one; always: a single file replaces any other, and with --publish rename a tree takes the place of the one that is there")->type_name("WHEN");
-  verb.add_option_function<std::string>("--last", [options](const std::string& pattern) { options->last.push_back(pattern); }, "What is called so appears after all else, besides the markers of known formats")->type_name("PATTERN")->trigger_on_parse();
-  verb.add_option("--class", options->transfer_class, "restore, checkpoint, staging or best-effort: which of the gateway's jobs starts first, and has most of the link")->type_name("CLASS");
-  verb.add_option("--deadline", options->deadline, "When it has to be there, such as 6h from now or 2026-11-27T06:00:00Z; refused if that cannot be met")->type_name("TIME");
-  verb.add_option("--weight", options->weight, "N shares of the link against the gateway's other jobs of that class, 1 to 1000")->type_name("N")->check(CLI::Range(1U, job::kWeightMax));
+  verb.add_option("--compress", options->compress, "auto (default), off or zstd:N, with N from 1 to 19")->type_name("MODE");
+  verb.add_option("--verify", options->verify, "What the destination compares with the hashes of the source:\nmemory (default), each block before it is written;\nreadback, also what its device gives back;\nwire, nothing: it trusts the seal of each packet")->type_name("LEVEL");
+  verb.add_option("--resume-verify", options->resume_verify, "What an earlier run left at the destination is hashed again:\nauto (default), if that host was rebooted since; all, always; none, never")->type_name("WHEN");
+  verb.add_option("--publish", options->publish, "How it appears at the destination:\nauto (default), rename where nothing is there, else marker;\nrename, a new tree as a whole; marker, part by part, markers of completion last;\neach, each file as soon as it is whole")->type_name("FORM");
+  verb.add_option("--overwrite", options->overwrite, "never (default); if-older, a single file replaces an older one;\nalways, a single file replaces any other, and with --publish rename\na tree takes the place of the one that is there")->type_name("WHEN");
+  verb.add_option_function<std::string>("--last", [options](const std::string& pattern) { options->last.push_back(pattern); }, "Publish names that match PATTERN after all else, as markers of known formats are")->type_name("PATTERN")->trigger_on_parse();
+  verb.add_option("--class", options->transfer_class, "restore, checkpoint, staging or best-effort (default):\nwhich of the gateway's jobs starts first, and has most of the link")->type_name("CLASS");
+  verb.add_option("--deadline", options->deadline, "When it has to be there, such as 6h from now or 2026-11-27T06:00:00Z;\nrefused if that cannot be met")->type_name("TIME");
+  verb.add_option("--weight", options->weight, "Shares of the link against the gateway's other jobs of the class")->type_name("N")->check(CLI::Range(1U, job::kWeightMax));
 }
 
 }  // namespace tideway::cli

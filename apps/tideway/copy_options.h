@@ -24,6 +24,14 @@ struct CopyOptions {
   uint32_t flows = 0;
 };
 
+// Below the help of a verb that takes these options.
+inline constexpr const char* kCopyFooter =
+    "One directory: DST becomes the tree, with or without a / behind it. One file: DST is its new name, unless DST ends\n"
+    "in / or is a directory. Several sources: DST is a directory. Nothing that is there is replaced unasked. An\n"
+    "interrupted copy resumes when the same command is run again.\n\n"
+    "PATTERN: * and ? match within a name, ** also /, [a-z] one of a set; /x only at the top of the source, x/ only\n"
+    "directories. A directory that is left out is not entered.\n\n";
+
 void add_copy_options(CLI::App& verb, const std::shared_ptr<CopyOptions>& options);
 // For a copy in this process. Errors: usage.
 Result<session::CopyRequest> request_from(const CopyOptions& options);

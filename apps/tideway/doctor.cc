@@ -22,14 +22,18 @@ enum class Verdict : uint8_t { kOk, kNote, kFail };
 
 class Findings {
  public:
+  explicit Findings(const OutputConfig& output) : output_(output) {}
   void add(Verdict verdict, const std::string& what, const std::string& fix = {}) {
     static constexpr const char* kNames[] = {"OK  ", "NOTE", "FAIL"};
-    std::printf("%s  %s%s%s\n", kNames[static_cast<size_t>(verdict)], what.c_str(), fix.empty() ? "" : "  -- ", fix.c_str());
+    static constexpr const char* kWords[] = {"ok", "note", "fail"};
+    if (output_.json) JsonLine("check").text("verdict", kWords[static_cast<size_t>(verdict)]).text("detail", what).text("next", fix).print();
+    else std::printf("%s  %s%s%s\n", kNames[static_cast<size_t>(verdict)], what.c_str(), fix.empty() ? "" : "  -- ", fix.c_str());
     has_failed_ |= verdict == Verdict::kFail;
   }
   bool has_failed() const { return has_failed_; }
 
  private:
+  const OutputConfig& output_;
   bool has_failed_ = false;
 };
 
@@ -131,7 +135,7 @@ void check_peer(Findings& findings, const config::GatewayConfig& config, const s
 }
 
 int examine(const Globals& globals, const std::string& peer) {
-  Findings findings;
+  Findings findings(globals.output);
   check_sealing(findings);
   check_storage_queue(findings);
   check_limits(findings);

@@ -6,6 +6,8 @@
 
 #include <poll.h>
 
+#include <algorithm>
+
 namespace tideway::cli {
 namespace {
 
@@ -86,17 +88,19 @@ class Following {
   Time lost_at_ = kNever;
 };
 
-void print_problems(const GatewayClient& gateway, const std::string& id, const OutputConfig& output) {
+// Whether one of them is a file that stands at the destination and differs.
+bool print_problems(const GatewayClient& gateway, const std::string& id, const OutputConfig& output) {
   const auto body = gateway.ask("GET", "/v1/jobs/" + id + "/entries");
-  if (!body.ok()) return;
+  if (!body.ok()) return false;
   const auto problems = api::parse_entries(body.value());
-  if (!problems.ok()) return;
+  if (!problems.ok()) return false;
   for (const job::EntryProblem& problem : problems.value()) print_problem(problem, output);
+  return std::ranges::count(problems.value(), row_of(Fault::kDestExists).name, &job::EntryProblem::code) > 0;
 }
 
 int finish(const GatewayClient& gateway, const job::Job& job, const Globals& globals, const FollowOptions& options) {
-  print_problems(gateway, job.id, globals.output);
-  if (job.error) return report(*job.error, globals.output);
+  const bool has_existing = print_problems(gateway, job.id, globals.output);
+  if (job.error) return report(with_way_on(*job.error, has_existing), globals.output);
   if (!job.outcome) return report({Fault::kCancelled, "job " + job.id + " was cancelled", "submit it again to go on from what is there"}, globals.output);
   const int exit_code = exit_code_of(*job.outcome, options.on_nothing);
   print_summary(*job.outcome, globals.output, std::chrono::milliseconds(job.outcome->milliseconds), exit_code);
@@ -109,7 +113,7 @@ int leave(const GatewayClient& gateway, const job::Job& job, int signal, const F
     return 128 + signal;
   }
   static_cast<void>(gateway.act(job.id, "cancel").ok());
-  std::fprintf(stderr, "tideway: interrupted; nothing was published; run the same command again to go on from here\n");
+  std::fprintf(stderr, "tideway: interrupted; what has arrived is kept; run the same command again to go on from there\n");
   return 128 + signal;
 }
 

@@ -5,6 +5,10 @@
 #include "config/config_file.h"
 #include "session/transfer_id.h"
 
+#include <unistd.h>
+
+#include <cerrno>
+
 namespace tideway::cli {
 namespace {
 
@@ -17,6 +21,8 @@ std::string GatewayClient::socket_of(const Globals& globals) {
   const auto config = config::load(globals.config);
   return config.ok() && !config.value().listen.api.empty() ? config.value().listen.api : kUsualSocket;
 }
+
+bool GatewayClient::is_closed_to_us() const { return access(socket().c_str(), W_OK) != 0 && errno == EACCES; }
 
 Result<std::string> GatewayClient::ask(const std::string& method, const std::string& path, const std::string& body) const {
   auto answer = client_.ask(method, path, body);

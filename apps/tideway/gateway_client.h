@@ -17,9 +17,11 @@ class GatewayClient {
  public:
   // The socket of --api or TIDEWAY_API, else of the configuration, else the usual one.
   static std::string socket_of(const Globals& globals);
-  explicit GatewayClient(const Globals& globals) : client_(socket_of(globals)) {}
+  // `patience`: for each answer.
+  explicit GatewayClient(const Globals& globals, Duration patience = http::kPatience) : client_(socket_of(globals), patience) {}
 
   bool is_there() const { return client_.is_there(); }
+  bool is_closed_to_us() const;  // its socket is there, and this user may not use it
   const std::string& socket() const { return client_.socket(); }
   // The body of what it answers. Errors: daemon_unreachable, and whatever the gateway says.
   Result<std::string> ask(const std::string& method, const std::string& path, const std::string& body = {}) const;

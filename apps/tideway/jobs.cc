@@ -53,6 +53,7 @@ void print_line(const api::JobView& view, const OutputConfig& output) {
 int list(const JobsOptions& options, const Globals& globals) {
   const GatewayClient gateway(globals);
   std::string after = "0";
+  bool is_empty = true;
   while (!after.empty()) {
     std::string path = "/v1/jobs?limit=1000&after=" + after;
     if (!options.state.empty()) path += "&state=" + options.state;
@@ -62,8 +63,10 @@ int list(const JobsOptions& options, const Globals& globals) {
     const auto page = api::parse_page(body.value());
     if (!page.ok()) return report(page.error(), globals.output);
     for (const api::JobView& view : page.value().jobs) print_line(view, globals.output);
+    is_empty &= page.value().jobs.empty();
     after = page.value().next;
   }
+  if (is_empty && !globals.output.json && !globals.output.quiet) std::fprintf(stderr, "tideway: there are no such jobs; tideway submit makes one\n");
   return 0;
 }
 
@@ -126,8 +129,16 @@ int watch(const JobsOptions& options, const Globals& globals) {
   return follow(gateway, std::move(view).value(), globals, follows);
 }
 
+// What is over stays as it is, which is no error, so that a command may be given twice.
+void note_if_over(const GatewayClient& gateway, const std::string& id, const OutputConfig& output) {
+  const auto view = gateway.job(id);
+  if (!view.ok() || output.quiet || !job::is_over(view.value().job.state)) return;
+  std::fprintf(stderr, "tideway: job %s is over, and stays as it is\n", view.value().job.id.c_str());
+}
+
 int act(const std::string& verb, const JobsOptions& options, const Globals& globals) {
   const GatewayClient gateway(globals);
+  note_if_over(gateway, options.id, globals.output);
   const auto view = gateway.act(options.id, verb);
   if (!view.ok()) return report(view.error(), globals.output);
   print_line(view.value(), globals.output);
@@ -152,6 +163,7 @@ int set(const JobsOptions& options, const Globals& globals) {
   if (!change.rate && !change.service && !change.weight && !change.deadline)
     return report({Fault::kUsage, "nothing is to be changed", "write --bwlimit RATE, --class CLASS, --weight N or --deadline TIME"}, globals.output);
   const GatewayClient gateway(globals);
+  note_if_over(gateway, options.id, globals.output);
   const auto view = gateway.ask_job("PATCH", "/v1/jobs/" + options.id, api::to_json(change));
   if (!view.ok()) return report(view.error(), globals.output);
   print_line(view.value(), globals.output);
@@ -162,7 +174,7 @@ int set(const JobsOptions& options, const Globals& globals) {
 
 void add_jobs(CLI::App& app, Globals& globals, Action& action) {
   auto options = std::make_shared<JobsOptions>();
-  CLI::App* jobs = app.add_subcommand("jobs", "The queue of the gateway of this machine");
+  CLI::App* jobs = app.add_subcommand("jobs", "The queue of this machine's gateway: list, show, watch and change jobs");
   jobs->require_subcommand(1);
   const auto add = [&, options](const char* name, const char* help, auto run) {
     CLI::App* verb = jobs->add_subcommand(name, help);
@@ -170,21 +182,21 @@ void add_jobs(CLI::App& app, Globals& globals, Action& action) {
     verb->callback([&globals, &action, options, run] { action = [&globals, options, run] { return run(*options, globals); }; });
     return verb;
   };
-  const auto takes_job = [options](CLI::App* verb) { verb->add_option("job", options->id, "Id of the job, or how it begins")->required()->type_name("JOB"); };
+  const auto takes_job = [options](CLI::App* verb) { verb->add_option("JOB", options->id, "Id of the job, or how it begins")->required()->type_name(""); };
   CLI::App* listed = add("list", "One line for each job, in the order of submission", list);
-  listed->add_option("--state", options->state, "Only those in STATE")->type_name("STATE");
+  listed->add_option("--state", options->state, "Only those in STATE: queued, running, waiting, paused, published, failed, cancelled")->type_name("STATE");
   listed->add_option("--peer", options->peer, "Only those of PEER")->type_name("PEER");
-  takes_job(add("show", "All that is known of a job", show));
-  takes_job(add("watch", "Shows the progress of a job to its end", watch));
-  takes_job(add("pause", "Stops a job; what is there stays", [](const JobsOptions& o, const Globals& g) { return act("pause", o, g); }));
-  takes_job(add("resume", "Queues a paused or waiting job again", [](const JobsOptions& o, const Globals& g) { return act("resume", o, g); }));
-  takes_job(add("cancel", "Ends a job; of a recurring one, the series", [](const JobsOptions& o, const Globals& g) { return act("cancel", o, g); }));
-  CLI::App* changed = add("set", "Changes a job, also while it runs", set);
+  takes_job(add("show", "Everything about one job", show));
+  takes_job(add("watch", "Show the progress of a job until it ends", watch));
+  takes_job(add("pause", "Stop a job; what has arrived stays", [](const JobsOptions& o, const Globals& g) { return act("pause", o, g); }));
+  takes_job(add("resume", "Queue a paused or waiting job again", [](const JobsOptions& o, const Globals& g) { return act("resume", o, g); }));
+  takes_job(add("cancel", "End a job; of a recurring one, the series", [](const JobsOptions& o, const Globals& g) { return act("cancel", o, g); }));
+  CLI::App* changed = add("set", "Change a job, also while it runs", set);
   takes_job(changed);
   changed->add_option("--bwlimit", options->rate, "At most RATE from now on; off is no limit")->type_name("RATE");
   changed->add_option("--class", options->transfer_class, "restore, checkpoint, staging or best-effort")->type_name("CLASS");
-  changed->add_option("--deadline", options->deadline, "When it has to be there; refused if that cannot be met. off is none")->type_name("TIME");
-  changed->add_option("--weight", options->weight, "N shares of its link against others of its class, 1 to 1000")->type_name("N")->check(CLI::Range(1U, job::kWeightMax));
+  changed->add_option("--deadline", options->deadline, "When it has to be there, refused if that cannot be met; off is none")->type_name("TIME");
+  changed->add_option("--weight", options->weight, "Shares of the link against the other jobs of its class")->type_name("N")->check(CLI::Range(1U, job::kWeightMax));
 }
 
 }  // namespace tideway::cli

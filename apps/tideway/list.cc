@@ -79,9 +79,9 @@ int list(const std::string& place, const Globals& globals) {
 
 void add_list(CLI::App& app, Globals& globals, Action& action) {
   auto place = std::make_shared<std::string>();
-  CLI::App* verb = app.add_subcommand("ls", "List what lies below a root of a peer");
+  CLI::App* verb = app.add_subcommand("ls", "List a directory of a peer");
   verb->footer("  tideway ls wisconsin:ckpt/llm7");
-  verb->add_option("address", *place, "peer:root/path")->required()->type_name("");
+  verb->add_option("ADDRESS", *place, "PEER:ROOT/PATH")->required()->type_name("");
   add_globals(*verb, globals);
   verb->callback([&globals, &action, place] { action = [&globals, place] { return list(*place, globals); }; });
 }

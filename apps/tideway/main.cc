@@ -3,6 +3,7 @@
 // tideway: copies, lists, verifies and checks, by hand or from scripts.
 #include "base/log.h"
 #include "config/config_file.h"
+#include "usage.h"
 #include "verbs.h"
 
 #include <cstdio>
@@ -10,14 +11,15 @@
 namespace tideway::cli {
 
 void add_globals(CLI::App& app, Globals& globals) {
-  app.add_option("--config", globals.config, "Configuration file")->envname("TIDEWAY_CONFIG")->type_name("FILE");
-  app.add_option("--api", globals.api, "Socket of the gateway of this machine")->envname("TIDEWAY_API")->type_name("SOCKET");
-  app.add_flag("--direct", globals.direct, "Copy in this process, also when a gateway answers");
-  app.add_flag("--json", globals.output.json, "One JSON object per line on standard output");
-  app.add_flag("-q,--quiet", globals.output.quiet, "Errors only");
-  app.add_flag("-v,--verbose", globals.output.verbosity, "Say more; twice for debugging");
-  app.add_flag_callback("-P,--progress", [&globals] { globals.output.progress = ProgressMode::kAlways; }, "Show progress every second, also without a terminal");
-  app.add_flag("--no-color", globals.output.no_color, "Plain text");
+  const auto general = [](CLI::Option* option) { option->group("General options"); return option; };
+  general(app.add_option("--config", globals.config, "Configuration file (default /etc/tideway/tideway.toml)"))->envname("TIDEWAY_CONFIG")->type_name("FILE");
+  general(app.add_option("--api", globals.api, "Socket of this machine's gateway (default as configured)"))->envname("TIDEWAY_API")->type_name("SOCKET");
+  general(app.add_flag("--direct", globals.direct, "Copy in this process, even if a gateway answers"));
+  general(app.add_flag("--json", globals.output.json, "One JSON object per line on standard output"));
+  general(app.add_flag("-q,--quiet", globals.output.quiet, "Errors only"));
+  general(app.add_flag("-v,--verbose", globals.output.verbosity, "Say more; twice for debugging"));
+  general(app.add_flag_callback("-P,--progress", [&globals] { globals.output.progress = ProgressMode::kAlways; }, "Show progress every second, even without a terminal"));
+  general(app.add_flag_callback("--no-color", [] {}, "Plain text, which all output is"));
 }
 
 }  // namespace tideway::cli
@@ -32,7 +34,7 @@ int parse_and_run(CLI::App& app, Globals& globals, Action& action, char** argv, 
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help
-    return report({tideway::Fault::kUsage, error.what(), "see tideway --help, or tideway VERB --help"}, globals.output);
+    return report(usage_error(app, error), globals.output);
   }
   const int verbosity = globals.output.verbosity;
   tideway::log::set_level(verbosity > 1 ? Level::kDebug : verbosity == 1 ? Level::kInfo : Level::kError);
@@ -47,6 +49,7 @@ int main(int argc, char** argv) {
   Action action;
   CLI::App app("Moves files and trees between sites: encrypted, verified, at the speed of the link.", "tideway");
   app.require_subcommand(1);
+  app.set_version_flag("--version", "tideway " TIDEWAY_VERSION, "Print the version and exit");
   add_globals(app, globals);
   add_copy(app, globals, action);
   add_submit(app, globals, action);

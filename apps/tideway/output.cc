@@ -44,6 +44,16 @@ std::string two_digits(double value) {
   return text;
 }
 
+constexpr size_t kTitleMax = 32;  // leaves the figures on a line of 80 columns or more
+
+// The end of a long path says more than its beginning.
+std::string short_title(std::string title) {
+  if (title.size() <= kTitleMax) return title;
+  size_t from = title.size() - (kTitleMax - 3);
+  while (from < title.size() && (static_cast<uint8_t>(title[from]) & 0xC0) == 0x80) ++from;  // not within a character
+  return "..." + title.substr(from);
+}
+
 std::string utc_now() {
   const auto now = std::chrono::system_clock::now();
   const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
@@ -127,13 +137,14 @@ void JsonLine::print() {
 // ---- progress ------------------------------------------------------------------------------------------------------
 
 Progress::Progress(const OutputConfig& config, std::string title, Time start)
-    : config_(config), title_(std::move(title)), start_(start), is_terminal_(isatty(STDERR_FILENO) == 1), next_(start),
+    : config_(config), title_(short_title(std::move(title))), start_(start), is_terminal_(isatty(STDERR_FILENO) == 1), next_(start + (is_each_second() ? Duration() : kEveryMinute)),
       counted_at_(start) {}
+
+bool Progress::is_each_second() const { return is_terminal_ || config_.progress == ProgressMode::kAlways || config_.json; }
 
 void Progress::show(Time now, const session::CopyNumbers& numbers) {
   if (now < next_) return;
-  const bool on_line = is_terminal_ || config_.progress == ProgressMode::kAlways || config_.json;
-  next_ = now + (on_line ? kEverySecond : kEveryMinute);
+  next_ = now + (is_each_second() ? kEverySecond : kEveryMinute);
   if (now > counted_at_) {
     const Rate latest = Rate::of(saturating_sub(numbers.bytes_verified, counted_), now - counted_at_);
     rate_ = rate_ == Rate() ? latest : Rate::bytes_per_second((rate_ * kRateMemory).bytes_per_second() + (latest * (1 - kRateMemory)).bytes_per_second());

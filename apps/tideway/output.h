@@ -16,7 +16,7 @@ namespace tideway::cli {
 enum class ProgressMode : uint8_t { kAuto, kAlways, kNever };
 
 struct OutputConfig {
-  bool json = false, quiet = false, no_color = false;
+  bool json = false, quiet = false;
   int verbosity = 0;
   ProgressMode progress = ProgressMode::kAuto;
 };
@@ -53,6 +53,7 @@ class Progress {
   Rate rate() const { return rate_; }
 
  private:
+  bool is_each_second() const;
   std::string line(Time now, const session::CopyNumbers& numbers) const;
   void print_json(const session::CopyNumbers& numbers) const;
 

@@ -29,7 +29,7 @@ int peers(const Globals& globals) {
 }  // namespace
 
 void add_peers(CLI::App& app, Globals& globals, Action& action) {
-  CLI::App* verb = app.add_subcommand("peers", "Whom the gateway of this machine knows, and what it has with them");
+  CLI::App* verb = app.add_subcommand("peers", "The peers of this machine's gateway: connected or not, and bytes sent and received");
   add_globals(*verb, globals);
   verb->callback([&globals, &action] { action = [&globals] { return peers(globals); }; });
 }

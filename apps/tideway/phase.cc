@@ -28,6 +28,7 @@ namespace tideway::cli {
 namespace {
 
 constexpr timespec kRepeatAfter{.tv_sec = 0, .tv_nsec = 1'000'000};  // a lost datagram costs a time to live
+constexpr Duration kVoicePatience = std::chrono::milliseconds(500);   // with a gateway that hangs, while a training waits for us
 constexpr timespec kRenewEvery{.tv_sec = 0, .tv_nsec = 500'000'000};  // four times within the default time to live
 
 struct Announcement {
@@ -110,7 +111,7 @@ Status Beacons::say(gate::PhaseKind kind) {
 
 class ApiVoice final : public Voice {
  public:
-  ApiVoice(const Globals& globals, api::PhaseWord word) : gateway_(globals), word_(std::move(word)) {}
+  ApiVoice(const Globals& globals, api::PhaseWord word) : gateway_(globals, kVoicePatience), word_(std::move(word)) {}
   Status say(gate::PhaseKind kind) override {
     word_.event.kind = kind;
     if (const auto answer = gateway_.ask("POST", "/v1/phase", api::to_json(word_)); !answer.ok()) return answer.error();
@@ -156,7 +157,10 @@ int wait_for(pid_t child, const sigset_t& watched, Voice& voice) {
 int run(const Globals& globals, const Announcement& announcement) {
   auto voice = open_voice(globals, announcement);
   if (!voice.ok()) return report(voice.error(), globals.output);
-  if (Status status = voice.value()->say(gate::PhaseKind::kBegin); !status.ok()) return report(status.error(), globals.output);
+  if (Status status = voice.value()->say(gate::PhaseKind::kBegin); !status.ok()) {  // a training does not fail because of us
+    if (status.error().fault != Fault::kDaemonUnreachable) return report(status.error(), globals.output);
+    static_cast<void>(report({Fault::kDaemonUnreachable, status.error().what, "the command runs all the same, and is announced once the gateway answers"}, globals.output));
+  }
   sigset_t watched, before;
   sigemptyset(&watched);
   for (const int signal : {SIGCHLD, SIGINT, SIGTERM}) sigaddset(&watched, signal);
@@ -181,9 +185,9 @@ int run(const Globals& globals, const Announcement& announcement) {
 void add_options(CLI::App& verb, Announcement& announcement) {
   verb.add_option("--training", announcement.training, "Name of the [[training]]")->required()->type_name("NAME");
   CLI::Option* key = verb.add_option("--key-file", announcement.key_file, "The site's beacon key")->envname("TIDEWAY_BEACON_KEY_FILE")->type_name("FILE");
-  verb.add_option("--beacon", announcement.beacon, "By beacon to this [phase] listen, not to the gateway of this machine")->needs(key)->type_name("ADDRESS");
-  verb.add_option("--to", announcement.site, "The far site; without it every link of the training")->type_name("SITE");
-  verb.add_option("--ttl", announcement.ttl, "Ends by itself after so long (default 2s)")->type_name("TIME");
+  verb.add_option("--beacon", announcement.beacon, "By beacon to this address ([phase] listen of a gateway), not to this machine's")->needs(key)->type_name("ADDRESS");
+  verb.add_option("--to", announcement.site, "The far site (default: every link of the training)")->type_name("SITE");
+  verb.add_option("--ttl", announcement.ttl, "Ends by itself after TIME (default 2s)")->type_name("TIME");
   verb.add_option("--duration", announcement.duration, "How long it will communicate")->type_name("TIME");
   verb.add_option("--period", announcement.period, "From begin to begin")->type_name("TIME");
 }
@@ -205,7 +209,7 @@ void add_phase(CLI::App& app, Globals& globals, Action& action) {
   CLI::App* verb = group->add_subcommand("run", "Run a command that communicates from its start to its end");
   add_options(*verb, *announcement);
   add_globals(*verb, globals);
-  verb->add_option("command", announcement->command, "What to run, behind --")->required()->type_name("COMMAND");
+  verb->add_option("COMMAND", announcement->command, "What to run, behind --")->required()->type_name("");
   verb->callback([&globals, &action, announcement] { action = [&globals, announcement] { return run(globals, *announcement); }; });
 }
 

@@ -65,10 +65,10 @@ int explain(const Globals& globals, const Question& question) {
 }  // namespace
 
 void add_policy(CLI::App& app, Globals& globals, Action& action) {
-  CLI::App* group = app.add_subcommand("policy", "Explain grants");
+  CLI::App* group = app.add_subcommand("policy", "Say what grants allow");
   group->require_subcommand(1);
   auto question = std::make_shared<Question>();
-  CLI::App* test = group->add_subcommand("test", "Say which grant lets a peer do something; exit code 5: none does");
+  CLI::App* test = group->add_subcommand("test", "Say which grant lets a peer do something; exit code 5 if none does");
   test->add_option("--peer", question->peer, "Identity of the peer, spiffe://DOMAIN/site/SITE/gw/GATEWAY")->required()->type_name("P");
   test->add_option("--op", question->op, "read, list, write, overwrite or delete")->required()->type_name("OP");
   test->add_option("--path", question->path, "Root and path below it, such as ckpt/runs/llm7")->required()->type_name("ROOT/PATH");

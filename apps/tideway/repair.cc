@@ -91,10 +91,10 @@ int repair(const RepairOptions& options, const Globals& globals) {
 
 void add_repair(CLI::App& app, Globals& globals, Action& action) {
   auto options = std::make_shared<RepairOptions>();
-  CLI::App* verb = app.add_subcommand("repair", "Fetch what is damaged in a published tree from a copy of it, and nothing else");
+  CLI::App* verb = app.add_subcommand("repair", "Fetch the damaged parts of a published tree from a copy of it, and nothing else");
   verb->footer("  tideway repair /data/ckpt/llm7/step-9000 --from wisconsin:ckpt/llm7/step-9000");
-  verb->add_option("path", options->path, "A directory or file that a copy published")->required()->type_name("PATH");
-  verb->add_option("--from", options->from, "A copy of the same root at a peer")->required()->type_name("ADDRESS");
+  verb->add_option("PATH", options->path, "A directory or file that a copy published")->required()->type_name("");
+  verb->add_option("--from", options->from, "PEER:ROOT/PATH of a copy with the same root hash")->required()->type_name("ADDRESS");
   add_globals(*verb, globals);
   verb->callback([&globals, &action, options] { action = [&globals, options] { return repair(*options, globals); }; });
 }

@@ -169,7 +169,7 @@ int restore_here(const RestoreOptions& options, const Globals& globals) {
 
 int restore(const RestoreOptions& options, const Globals& globals) {
   if (options.latest == options.step.has_value())
-    return report({Fault::kUsage, "which checkpoint is not said", "add --latest, or --step N"}, globals.output);
+    return report({Fault::kUsage, "it is not said which checkpoint", "add --latest, or --step N"}, globals.output);
   const GatewayClient gateway(globals);
   return globals.direct || !gateway.is_there() ? restore_here(options, globals) : restore_through(gateway, options, globals);
 }
@@ -178,16 +178,16 @@ int restore(const RestoreOptions& options, const Globals& globals) {
 
 void add_restore(CLI::App& app, Globals& globals, Action& action) {
   auto options = std::make_shared<RestoreOptions>();
-  CLI::App* verb = app.add_subcommand("restore", "Bring the newest checkpoint of a run back, or that of a step");
-  verb->footer("ADDRESS is peer:root/run, or any:root/run for every peer that has it. DIR becomes the checkpoint and must not be there.\n"
+  CLI::App* verb = app.add_subcommand("restore", "Bring back the newest checkpoint of a run, or that of a step");
+  verb->footer("ADDRESS is PEER:ROOT/RUN, or any:ROOT/RUN for whichever peer has it. DIR becomes the checkpoint and must not exist.\n"
                "When a peer is lost on the way, the next one that has the checkpoint goes on.\n\n"
                "  tideway restore any:ckpt/runs/llm7 --latest /data/ckpt/restore/llm7");
-  verb->add_option("address", options->from, "peer:root/run or any:root/run")->required()->type_name("");
-  verb->add_option("dir", options->to, "What the checkpoint becomes")->required()->type_name("");
-  verb->add_flag("--latest", options->latest, "The newest that is published");
-  verb->add_option("--step", options->step, "The one of this step")->type_name("N");
-  verb->add_flag("--fallback", options->fallback, "An older one, if that one cannot be had whole");
-  verb->add_option("--verify", options->verify, "wire, memory or readback, as of copy")->type_name("LEVEL");
+  verb->add_option("ADDRESS", options->from, "PEER:ROOT/RUN or any:ROOT/RUN")->required()->type_name("");
+  verb->add_option("DIR", options->to, "What the checkpoint becomes")->required()->type_name("");
+  verb->add_flag("--latest", options->latest, "The newest one that is published");
+  verb->add_option("--step", options->step, "The one of step N")->type_name("N");
+  verb->add_flag("--fallback", options->fallback, "An older one, if that one cannot be had undamaged");
+  verb->add_option("--verify", options->verify, "wire, memory (default) or readback, as for copy")->type_name("LEVEL");
   add_globals(*verb, globals);
   verb->callback([&globals, &action, options] { action = [&globals, options] { return restore(*options, globals); }; });
 }

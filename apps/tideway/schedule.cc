@@ -54,9 +54,9 @@ int show(const Globals& globals) {
 }  // namespace
 
 void add_schedule(CLI::App& app, Globals& globals, Action& action) {
-  CLI::App* verb = app.add_subcommand("schedule", "What the gateway of this machine sends now and next, how fast, and why");
+  CLI::App* verb = app.add_subcommand("schedule", "What this machine's gateway sends now and next, how fast, and why");
   verb->require_subcommand(1);
-  CLI::App* shown = verb->add_subcommand("show", "Classes, links with what is left of them, and jobs with their shares, reasons and times");
+  CLI::App* shown = verb->add_subcommand("show", "Classes, links and what trainings leave of them, jobs with rate, reason and time of arrival");
   add_globals(*shown, globals);
   shown->callback([&globals, &action] { action = [&globals] { return show(globals); }; });
 }

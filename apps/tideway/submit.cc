@@ -69,15 +69,16 @@ int submit(const SubmitOptions& options, const Globals& globals) {
 
 void add_submit(CLI::App& app, Globals& globals, Action& action) {
   auto options = std::make_shared<SubmitOptions>();
-  CLI::App* verb = app.add_subcommand("submit", "Leave a copy to the gateway of this machine; prints the job's id");
-  verb->footer("The gateway keeps the job through crashes and restarts, and tries again what may pass.\n\n"
+  CLI::App* verb = app.add_subcommand("submit", "Leave a copy to this machine's gateway; prints the id of the job");
+  verb->footer(std::string(kCopyFooter) +
+               "The gateway keeps the job through crashes and restarts, and tries again where that may help.\n\n"
                "  tideway submit /data/ckpt/step-9000 wisconsin:ckpt/llm7/step-9000\n"
-               "  tideway submit --every 30m /data/ckpt/live wisconsin:ckpt/live/");
+               "  tideway submit --every 30m --overwrite always --publish rename /data/ckpt/live wisconsin:ckpt/live");
   add_copy_options(*verb, options->copy);
-  verb->add_option("--every", options->every, "Again and again: the next run is due so long after the last was due, such as 30m")->type_name("TIME");
-  verb->add_option("--rpo", options->rpo, "With --every: how old the newest copy there may get, such as 45m; it is met or the job is reported at risk")->type_name("TIME");
-  verb->add_flag("-n,--dry-run", options->copy->dry_run, "Only say when it would be done, and whether its deadline can be met; exit 11 if not");
-  verb->add_option("--submission-id", options->submission_id, "The same id with the same request is the same job, however often it is sent")->type_name("ID");
+  verb->add_option("--every", options->every, "Repeat: the next run is due TIME, such as 30m, after the last one was due")->type_name("TIME");
+  verb->add_option("--rpo", options->rpo, "With --every: how old the newest copy may get, such as 45m;\na job that will not meet it is reported at risk")->type_name("TIME");
+  verb->add_flag("-n,--dry-run", options->copy->dry_run, "Only say when it would be done, and whether its deadline can be met\n(exit 11 if not)");
+  verb->add_option("--submission-id", options->submission_id, "Makes it safe to repeat: the same id with the same request is the same job")->type_name("ID");
   add_globals(*verb, globals);
   verb->callback([&globals, &action, options] { action = [&globals, options] { return submit(*options, globals); }; });
 }

@@ -19,6 +19,14 @@ void print_problem(const job::EntryProblem& problem, const OutputConfig& output)
   else if (!output.quiet || !problem.is_skipped) std::fprintf(stderr, "tideway: %s: %s (%s)\n", status, problem.detail.c_str(), problem.code.c_str());
 }
 
+std::string entries_text(uint64_t entries) { return std::to_string(entries) + (entries == 1 ? " entry" : " entries"); }
+
+Error with_way_on(Error error, bool has_existing) {
+  if (has_existing && error.fault == Fault::kEntriesFailed && error.next.empty())
+    error.next = "copy to a new directory, or let the whole tree take the place of the one there: --overwrite always --publish rename";
+  return error;
+}
+
 void print_summary(const job::Outcome& outcome, const OutputConfig& output, Duration took, int exit_code) {
   const double seconds = std::chrono::duration<double>(took).count();
   if (output.json) {
@@ -32,8 +40,8 @@ void print_summary(const job::Outcome& outcome, const OutputConfig& output, Dura
   char figures[160];
   std::snprintf(figures, sizeof figures, "%s, ratio %.2f, loss %s, %.2f s", to_string(Rate::of(outcome.bytes_sent, took)).c_str(), outcome.ratio,
                 percent_to_string(outcome.loss).c_str(), seconds);
-  std::fprintf(stderr, "published  %llu entries, %s", static_cast<unsigned long long>(outcome.entries), to_string(outcome.bytes).c_str());
-  if (outcome.kept > 0) std::fprintf(stderr, " (%llu files were there already)", static_cast<unsigned long long>(outcome.kept));
+  std::fprintf(stderr, "published  %s, %s", entries_text(outcome.entries).c_str(), to_string(outcome.bytes).c_str());
+  if (outcome.kept > 0) std::fprintf(stderr, " (%llu %s there already)", static_cast<unsigned long long>(outcome.kept), outcome.kept == 1 ? "file was" : "files were");
   if (outcome.bytes_held > 0_B) std::fprintf(stderr, " (%s of it by an earlier run)", to_string(outcome.bytes_held).c_str());
   std::fprintf(stderr, "\n           %s\n           root sha256:%s\n", figures, hex(outcome.root).c_str());
   if (outcome.leaves_rejected > 0)

@@ -13,6 +13,10 @@ namespace tideway::cli {
 // What was taken in: its id on standard output.
 int print_submitted(const job::Job& job, const OutputConfig& output);
 void print_problem(const job::EntryProblem& problem, const OutputConfig& output);
+// "1 entry", "3 entries".
+std::string entries_text(uint64_t entries);
+// What to do where nothing was published because files at the destination differ.
+Error with_way_on(Error error, bool has_existing);
 // `took`: as the user waited.
 void print_summary(const job::Outcome& outcome, const OutputConfig& output, Duration took, int exit_code);
 enum class OnNothing : uint8_t { kFine, kError };

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "session/verify_tree.h"
 #include "scrub.h"
+#include "summary.h"
 #include "verbs.h"
 
 #include <optional>
@@ -47,14 +48,14 @@ int verify(const VerifyOptions& options, const Globals& globals) {
         .number("bytes", found.bytes.count()).number("kept", found.kept).number("failed", found.differences_seen).text("signed_by", found.signed_by)
         .number("exit", static_cast<uint64_t>(exit_code)).print();
   if (globals.output.quiet) return exit_code;
-  std::fprintf(stderr, "%s  %llu entries, %s in %s\n           root sha256:%s\n", found.is_good() ? "verified " : "DAMAGED  ",
-               static_cast<unsigned long long>(found.entries), to_string(found.bytes).c_str(), to_string(read_clock() - start).c_str(), hex(found.root).c_str());
+  std::fprintf(stderr, "%s  %s, %s in %s\n           root sha256:%s\n", found.is_good() ? "verified " : "DAMAGED  ",
+               entries_text(found.entries).c_str(), to_string(found.bytes).c_str(), to_string(read_clock() - start).c_str(), hex(found.root).c_str());
   if (!found.signed_by.empty())
     std::fprintf(stderr, "           signed by %s%s\n", found.signed_by.c_str(), signer ? "" : "; not checked, see --signer");
   if (found.kept > 0)
     std::fprintf(stderr, "           %llu files were there before the copy; their content is not in the manifest\n", static_cast<unsigned long long>(found.kept));
   if (!found.is_good())
-    std::fprintf(stderr, "           %llu differences\n  next  tideway repair PATH --from PEER:ROOT/PATH, or copy the tree again\n", static_cast<unsigned long long>(found.differences_seen));
+    std::fprintf(stderr, "           %llu difference%s\n  next  tideway repair PATH --from PEER:ROOT/PATH, or copy the tree again\n", static_cast<unsigned long long>(found.differences_seen), found.differences_seen == 1 ? "" : "s");
   return exit_code;
 }
 
@@ -63,10 +64,10 @@ int verify(const VerifyOptions& options, const Globals& globals) {
 void add_verify(CLI::App& app, Globals& globals, Action& action) {
   auto options = std::make_shared<VerifyOptions>();
   CLI::App* verb = app.add_subcommand("verify", "Re-read a published tree and compare it with its manifest, offline");
-  verb->footer("  tideway verify /data/ckpt/llm7/step-9000\n  tideway verify --scrub /data/ckpt");
-  verb->add_option("path", options->path, "A directory or file that a copy published")->required()->type_name("PATH");
-  verb->add_flag("--scrub", options->scrub, "Read from the device, not from memory, and let all other programs go first");
-  verb->add_option("--signer", options->signer, "The public key of the site it came from, which has to have signed it")->type_name("FILE");
+  verb->footer("  tideway verify /data/ckpt/llm7/step-9000\n  tideway verify --scrub /data/ckpt/llm7/step-9000");
+  verb->add_option("PATH", options->path, "A directory or file that a copy published")->required()->type_name("");
+  verb->add_flag("--scrub", options->scrub, "Read from the device, not from the page cache, at the lowest priority");
+  verb->add_option("--signer", options->signer, "Also check that it was signed, with this public key of the site it came from")->type_name("FILE");
   add_globals(*verb, globals);
   verb->callback([&globals, &action, options] { action = [&globals, options] { return verify(*options, globals); }; });
 }

@@ -70,7 +70,8 @@ int main(int argc, char** argv) {
   bool only_checks = false;
   int verbosity = 0;
   CLI::App app("The gateway of a site: serves the roots of its configuration to the peers it grants.", "tidewayd");
-  app.add_option("--config", file, "Configuration file")->envname("TIDEWAY_CONFIG")->type_name("FILE");
+  app.set_version_flag("--version", "tidewayd " TIDEWAY_VERSION, "Print the version and exit");
+  app.add_option("--config", file, "Configuration file (default /etc/tideway/tideway.toml)")->envname("TIDEWAY_CONFIG")->type_name("FILE");
   app.add_flag("--check", only_checks, "Check the configuration and end");
   app.add_flag("-v,--verbose", verbosity, "Log more");
   try {

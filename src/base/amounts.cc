@@ -183,6 +183,10 @@ std::string to_string(Bytes size) {
   return scaled(static_cast<double>(size.count()), 1024, kNames);
 }
 
+std::string exact_to_string(Bytes size) {
+  return size < 1_KiB ? to_string(size) : to_string(size) + " (" + std::to_string(size.count()) + " bytes)";
+}
+
 std::string to_string(Duration time) {
   const int64_t seconds = time.count() / 1'000'000'000;
   if (seconds < 60) {

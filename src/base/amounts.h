@@ -29,6 +29,8 @@ Result<double> parse_percent(std::string_view text);
 std::string to_string(Rate rate);
 std::string to_string(Bytes size);
 std::string to_string(Duration time);
+// With all digits behind it, for sizes that are to be compared: "19.1 MiB (20000000 bytes)".
+std::string exact_to_string(Bytes size);
 std::string percent_to_string(double share);  // 0.001 gives "0.1%"
 
 }  // namespace tideway

@@ -320,9 +320,9 @@ http::Response Api::list(const Call& call) const {
   const http::Request& request = call.exchange->request();
   const std::string state_text = query(request, "state"), peer = query(request, "peer"), after_text = query(request, "after"), limit_text = query(request, "limit");
   const auto state = job::state_named(state_text);
-  if (!state && !state_text.empty()) return problem({Fault::kUsage, "state is none of a job", "see docs/openapi.json"});
+  if (!state && !state_text.empty()) return problem({Fault::kUsage, "no job is ever " + to_display(std::string_view(state_text).substr(0, 32)), "write queued, running, waiting, paused, published, failed or cancelled"});
   const std::string order = query(request, "order");
-  if (!order.empty() && order != "oldest" && order != "newest") return problem({Fault::kUsage, "order is none", "write oldest or newest"});
+  if (!order.empty() && order != "oldest" && order != "newest") return problem({Fault::kUsage, "there is no order " + to_display(std::string_view(order).substr(0, 32)), "write oldest or newest"});
   const bool is_newest = order == "newest";
   uint64_t after = is_newest ? ~uint64_t{} : 0, limit = kPageDefault;
   std::from_chars(after_text.data(), after_text.data() + after_text.size(), after);

@@ -35,9 +35,8 @@ Result<std::unique_ptr<AuditLog>> AuditLog::open(const std::string& path) {
   if (!file.ok()) return std::move(file).error();
   const uint64_t torn = file.value().torn();
   std::unique_ptr<AuditLog> log(new AuditLog(std::move(file).value()));
-  session::AuditEvent opened("audit_opened");
-  if (torn > 0) opened.with("unfinished_bytes_removed", torn);
-  log->record(std::move(opened));
+  log->opening_.emplace("audit_opened");
+  if (torn > 0) log->opening_->with("unfinished_bytes_removed", torn);
   return log;
 }
 
@@ -60,6 +59,10 @@ void AuditLog::record(session::AuditEvent event) {
   if (held_ >= kWaitingMax) {
     ++lost_;
     return;
+  }
+  if (auto opening = std::exchange(opening_, std::nullopt)) {
+    ++held_;
+    queue_.push_back({dated.time, std::move(*opening)});
   }
   ++held_;
   queue_.push_back(std::move(dated));

@@ -16,6 +16,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -27,6 +28,7 @@ class AuditLog {
   static constexpr size_t kWaitingMax = 8192;       // some megabytes: an hour of a busy gateway
   static constexpr size_t kUnsyncedMax = 1 << 20;   // bytes in the file that are kept in memory, too, until they are synced
 
+  // Writes nothing before the first event: a gateway that cannot start, because another one is there, leaves that one's chain alone.
   // Errors: those of AuditFile::open.
   static Result<std::unique_ptr<AuditLog>> open(const std::string& path);
   // Writes what waits; once only, when the disk takes nothing.
@@ -61,6 +63,7 @@ class AuditLog {
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Dated> queue_;           // guarded by mutex_, like all that follows
+  std::optional<session::AuditEvent> opening_;  // says that the file was opened, before the first event
   size_t held_ = 0;                   // in queue_ and with the thread
   uint64_t lost_ = 0;
   bool must_reopen_ = false, must_end_ = false;

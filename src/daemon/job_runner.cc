@@ -39,10 +39,8 @@ Error why_it_ended(const Error& error, const job::Job& job) {
   return error;
 }
 
-}  // namespace
-
 // What was gathered before counts as sent by this attempt.
-static void add_gathered(job::Outcome& outcome, std::vector<job::SourceShare> gathered, const std::string& last) {
+void add_gathered(job::Outcome& outcome, std::vector<job::SourceShare> gathered, const std::string& last) {
   const Bytes own = outcome.bytes_sent;
   for (job::SourceShare& share : gathered) {
     const Bytes held = std::min(share.bytes, outcome.bytes_held);
@@ -52,6 +50,8 @@ static void add_gathered(job::Outcome& outcome, std::vector<job::SourceShare> ga
   }
   outcome.sources = std::move(gathered);
 }
+
+}  // namespace
 
 job::Outcome to_outcome(const engine::TransferDone::Outcome& done, const session::CopyNumbers& numbers, Duration took) {
   job::Outcome outcome;
@@ -78,6 +78,19 @@ JobRunner::Place JobRunner::find(const job::JobId& id) {
   return std::ranges::find(running_, id, &Running::id);
 }
 
+const JobRunner::Running* JobRunner::running_job(const job::JobId& id) const {
+  const auto found = std::ranges::find(running_, id, &Running::id);
+  return found == running_.end() ? nullptr : &*found;
+}
+
+// Its session has carried others before.
+session::CopyNumbers JobRunner::numbers_of(const Running& running) const {
+  session::CopyNumbers numbers = session::numbers_of(*running.transfer, running.session, gateway_.engine());
+  numbers.packets_sent -= std::min(numbers.packets_sent, running.packets_sent);
+  numbers.packets_lost -= std::min(numbers.packets_lost, running.packets_lost);
+  return numbers;
+}
+
 void JobRunner::turn(Time now, job::WallTime wall) {
   peers_.look_for_udp(now);
   settle(now, wall);
@@ -100,14 +113,13 @@ Time JobRunner::next_deadline() const {
 // While it has something to send or to receive: a connection without work shows nothing.
 void JobRunner::judge_carrier(const Running& running) {
   if (!peers_.is_on_trial(running.peer) || running.session->is_over() || running.transfer->outcome) return;
-  const bool has_work = session::numbers_of(*running.transfer, running.session, gateway_.engine()).stage == session::CopyNumbers::Stage::kSend;
-  if (has_work) peers_.judge(running.peer, *running.session);
+  if (numbers_of(running).stage == session::CopyNumbers::Stage::kSend) peers_.judge(running.peer, *running.session);
 }
 
 // To UDP, which comes through again. What is being published stays where it is. The sink may hold on to the staging for a moment, as
 // behind a session that was lost, so this counts as an attempt.
 void JobRunner::change_carrier(Place place, Time now, job::WallTime wall) {
-  if (session::numbers_of(*place->transfer, place->session, gateway_.engine()).stage == session::CopyNumbers::Stage::kPublish) return;
+  if (numbers_of(*place).stage == session::CopyNumbers::Stage::kPublish) return;
   const job::JobId id = place->id;
   requeue(place, now, wall);
   table_.change(id, wall, [](job::Job& job) {
@@ -131,8 +143,8 @@ std::string_view JobRunner::held_by(const job::Job& job, job::WallTime wall) con
   const bool could_run = job.state == job::State::kQueued || job.state == job::State::kRunning;
   if (could_run && shares_.is_paused(job.peer, wall)) return name_of(HoldReason::kTimetable);
   if (job.state == job::State::kRunning) {
-    const auto found = std::ranges::find(running_, job.id, &Running::id);
-    const bool is_ending = found != running_.end() && session::numbers_of(*found->transfer, found->session, gateway_.engine()).stage == session::CopyNumbers::Stage::kPublish;
+    const Running* running = running_job(job.id);
+    const bool is_ending = running != nullptr && numbers_of(*running).stage == session::CopyNumbers::Stage::kPublish;
     return is_ending ? name_of(HoldReason::kVerifying) : "";
   }
   if (job.state != job::State::kQueued || has_room(job, wall)) return "";
@@ -142,15 +154,15 @@ std::string_view JobRunner::held_by(const job::Job& job, job::WallTime wall) con
 
 // The side that cannot go faster comes before a limit that it could just meet.
 std::string_view JobRunner::slowed_by(const job::Job& job) const {
-  const auto found = std::ranges::find(running_, job.id, &Running::id);
-  if (found == running_.end()) return "";
-  switch (session::numbers_of(*found->transfer, found->session, gateway_.engine()).bottleneck) {
+  const Running* running = running_job(job.id);
+  if (running == nullptr) return "";
+  switch (numbers_of(*running).bottleneck) {
     case session::Bottleneck::kSource: return name_of(HoldReason::kSourceSlow);
     case session::Bottleneck::kSinkDisk: return name_of(HoldReason::kReceiverDisk);
     case session::Bottleneck::kSinkCpu: return name_of(HoldReason::kReceiverCpu);
     case session::Bottleneck::kNone: break;
   }
-  return name_of(found->held_to);
+  return name_of(running->held_to);
 }
 
 Places JobRunner::places_at(const std::string& peer) const {
@@ -316,9 +328,7 @@ void JobRunner::finish(Place place, Time now, job::WallTime wall) {
   running_.erase(place);
   running.transfer->on_report = {};
   keep_problems(running, wall);
-  session::CopyNumbers numbers = session::numbers_of(*running.transfer, running.session, gateway_.engine());
-  numbers.packets_sent -= std::min(numbers.packets_sent, running.packets_sent);
-  numbers.packets_lost -= std::min(numbers.packets_lost, running.packets_lost);
+  const session::CopyNumbers numbers = numbers_of(running);
   const auto ended = running.transfer->outcome ? *running.transfer->outcome : Result<engine::TransferDone::Outcome>(running.session->error());
   const bool goes_on = !ended.ok() && peers_.changes_carrier(running.peer, *running.session, ended.error(), now);
   peers_.give_back(running.session, now);
@@ -444,19 +454,24 @@ std::optional<Bytes> JobRunner::left_of(const job::JobId& id) const {
     const api::Progress progress = gather->progress();
     return progress.stage == "send" ? std::optional(saturating_sub(progress.bytes_needed, progress.bytes_verified)) : std::nullopt;
   }
-  const auto found = std::ranges::find(running_, id, &Running::id);
-  if (found == running_.end()) return std::nullopt;
-  const session::CopyNumbers numbers = session::numbers_of(*found->transfer, found->session, gateway_.engine());
+  const Running* running = running_job(id);
+  if (running == nullptr) return std::nullopt;
+  const session::CopyNumbers numbers = numbers_of(*running);
   using enum session::CopyNumbers::Stage;
   if (numbers.stage == kConnect || numbers.stage == kScan) return std::nullopt;
   return saturating_sub(numbers.bytes_needed, numbers.bytes_verified);
 }
 
-bool JobRunner::pause(const job::JobId& id, Time now, job::WallTime wall) {
+// What was published by now stays published.
+void JobRunner::take_off(const job::JobId& id, Time now, job::WallTime wall) {
   settle(now, wall);
   leave_gather(id, now);
   if (const Place place = find(id); place != running_.end()) leave(place, now);
   forget_retry(id);
+}
+
+bool JobRunner::pause(const job::JobId& id, Time now, job::WallTime wall) {
+  take_off(id, now, wall);
   table_.change(id, wall, [](job::Job& job) { return job::pause(job); });
   return table_.find(id) != nullptr;
 }
@@ -467,21 +482,14 @@ bool JobRunner::resume(const job::JobId& id, Time, job::WallTime wall) {
   return table_.find(id) != nullptr;
 }
 
-// What was published by now stays published.
 bool JobRunner::cancel(const job::JobId& id, Time now, job::WallTime wall) {
-  settle(now, wall);
-  leave_gather(id, now);
-  if (const Place place = find(id); place != running_.end()) leave(place, now);
-  forget_retry(id);
+  take_off(id, now, wall);
   table_.change(id, wall, [&](job::Job& job) { return job::cancel(job, wall); });
   return table_.find(id) != nullptr;
 }
 
 void JobRunner::refuse(const job::JobId& id, const Error& why, Time now, job::WallTime wall) {
-  settle(now, wall);
-  leave_gather(id, now);
-  if (const Place place = find(id); place != running_.end()) leave(place, now);
-  forget_retry(id);
+  take_off(id, now, wall);
   if (table_.change(id, wall, [&](job::Job& job) { return job::fail(job, wall, why); }))
     log::info("job_failed", "job=" + id + " code=" + std::string(why.name()) + " why=\"" + why.what + '"');
 }
@@ -536,13 +544,10 @@ void JobRunner::stop(Time now, job::WallTime wall) {
 
 std::optional<api::Progress> JobRunner::progress(const job::JobId& id) const {
   if (const Gather* gather = gather_of(id)) return gather->progress();
-  const auto found = std::ranges::find(running_, id, &Running::id);
-  if (found == running_.end()) return std::nullopt;
-  session::CopyNumbers numbers = session::numbers_of(*found->transfer, found->session, gateway_.engine());
-  numbers.packets_sent -= std::min(numbers.packets_sent, found->packets_sent);
-  numbers.packets_lost -= std::min(numbers.packets_lost, found->packets_lost);
-  api::Progress progress = to_progress(numbers);
-  progress.sources = found->gathered;
+  const Running* running = running_job(id);
+  if (running == nullptr) return std::nullopt;
+  api::Progress progress = to_progress(numbers_of(*running));
+  progress.sources = running->gathered;
   return progress;
 }
 
@@ -558,14 +563,14 @@ Rate JobRunner::ahead_of(const job::Job& job, job::WallTime wall) const {
 
 Mode JobRunner::mode_of(const job::Job& job) const {
   if (!is_gated(job)) return Mode::kFair;
-  const auto found = std::ranges::find(running_, job.id, &Running::id);
-  return found != running_.end() && found->steer.in_bursts > Rate() ? Mode::kHybrid : Mode::kScavenge;
+  const Running* running = running_job(job.id);
+  return running != nullptr && running->steer.in_bursts > Rate() ? Mode::kHybrid : Mode::kScavenge;
 }
 
 std::optional<JobRunner::Share> JobRunner::share_of(const job::JobId& id) const {
-  const auto found = std::ranges::find(running_, id, &Running::id);
-  if (found == running_.end() || !found->pushes()) return std::nullopt;
-  return Share{found->given, found->sent};
+  const Running* running = running_job(id);
+  if (running == nullptr || !running->pushes()) return std::nullopt;
+  return Share{running->given, running->sent};
 }
 
 std::vector<job::JobId> JobRunner::running_ids() const {

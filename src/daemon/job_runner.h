@@ -96,7 +96,7 @@ class JobRunner {
     std::shared_ptr<session::Transfer> transfer{};
     Time started{};
     bool was_up = false;
-    uint64_t packets_sent = 0, packets_lost = 0;  // of the session before
+    uint64_t packets_sent = 0, packets_lost = 0;  // by the session, before this job
     std::vector<job::EntryProblem> problems{};
     uint64_t number = 0;                   // of its submission
     uint32_t weight = 1;
@@ -147,7 +147,10 @@ class JobRunner {
   void forget_retry(const job::JobId& id);
   bool try_next_source(const job::JobId& id, const Error& why, job::WallTime wall);
   void keep_problems(Running& running, job::WallTime wall);
+  void take_off(const job::JobId& id, Time now, job::WallTime wall);  // it runs no more, and is not tried again by itself
   Place find(const job::JobId& id);
+  const Running* running_job(const job::JobId& id) const;  // null: it does not run, or is still gathered
+  session::CopyNumbers numbers_of(const Running& running) const;
 
   session::Gateway& gateway_;
   PeerSessions& peers_;

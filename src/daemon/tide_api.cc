@@ -14,7 +14,7 @@ http::Response answer_of(gate::EventFate fate, const api::PhaseWord& word) {
   using enum gate::EventFate;
   const std::string training = to_display(word.training);
   switch (fate) {
-    case kUnknownTraining: return refusal({Fault::kUsage, "no [[training]] is called " + training, "see tideway config show, or add it and restart the gateway"}, 404);
+    case kUnknownTraining: return refusal({Fault::kUsage, "no [[training]] is called " + training, "write the name of a [[training]] of the configuration, or add one and restart the gateway"}, 404);
     case kUnheard: return refusal({Fault::kDenied, "sources of the [[training]] " + training + " leave the API out", "announce it the way they say, or add \"api\" to them"}, 403);
     case kUnknownDestination:
       return refusal({Fault::kUsage, "no link of the training " + training + " that has a gate goes to " + to_display(word.site), "leave dst out to mean all of its links"}, 404);

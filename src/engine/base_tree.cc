@@ -3,9 +3,9 @@
 
 #include "checkpoint/tracker.h"
 #include "engine/durable_log.h"
-#include "engine/entry_paths.h"
 #include "storage/published.h"
 #include "storage/scan.h"
+#include "transfer/entry_paths.h"
 
 #include <algorithm>
 
@@ -61,7 +61,7 @@ std::optional<BaseTree> BaseTree::open(const storage::RootedDir& root, const Obj
 
 bool BaseTree::read_files() {
   FormerEntries entries(manifest_.pages());
-  EntryPaths paths;
+  transfer::EntryPaths paths;
   while (const ManifestEntry* entry = entries.next()) {
     std::string path = paths.next(*entry);
     if (entry->type != EntryType::kFile || entry->size == 0_B) continue;

@@ -51,7 +51,7 @@ struct alignas(64) GateBoard {
   // Lanes of each reason; kNone are those whose gate is open.
   std::array<Counter, gate::kGateReasons> lanes;
   Counter pass_bytes_per_second;  // of lanes whose gate is not open: what passes, UDP payload
-  Counter transitions, misses;
+  Counter transitions;
   std::array<Counter, gate::kGateReasons> held_ns;  // not open, by reason
   Counter rate_wanted;            // of what the link's lanes may send together, in bytes per second; see NetBoard
   alignas(64) Counter bytes_sent, bytes_received;   // with headers, as a link without Ethernet's gaps is charged

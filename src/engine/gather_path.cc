@@ -181,22 +181,12 @@ Status GatherPath::open_store() {
   if (!there.ok()) return there.error();
   if (there.value()) return not_gathered("something is at the destination");
   storage::FileSinkConfig config;
-  config.root = start_.root;
-  config.transfer = start_.staging;
   config.destination = start_.destination;
-  config.read_page = read_page;
-  config.modes = start_.modes;
   config.leftovers = storage::FileSinkConfig::Leftovers::kKept;
-  auto store = storage::FileSink::create(std::move(config), around_.queue);
-  if (!store.ok()) return std::move(store).error();
-  store_ = std::move(store).value();
-  auto log = DurableLog::open(store_->staging(), start_.staging, {start_.lease_epoch, start_.boot});
-  if (!log.ok()) {
-    store_.reset();  // what lies there may be another holder's, and is not ours to remove
-    return std::move(log).error();
-  }
-  log_.emplace(std::move(log).value());
-  log_->pace().set_buffers(around_.buffers);
+  auto opened = open_sink_store(std::move(config), start_, around_.queue, around_.buffers);
+  if (!opened.ok()) return std::move(opened).error();
+  store_ = std::move(opened.value().store);
+  log_.emplace(std::move(opened.value().log));
   if (!log_->publishing()) return log_->begin(start_.options);
   log_.reset();
   store_.reset();
@@ -362,23 +352,9 @@ bool GatherPath::submit_writes() {
 }
 
 bool GatherPath::take_answers(Time now) {
-  std::vector<StoreDone> done(kAnswersBatch, StoreDone{0, success()});
-  size_t count = 0;
-  bool worked = false;
-  Status status = success();
-  do {
-    count = store_->poll(done);
-    for (size_t i = 0; i < count && status.ok(); ++i) status = on_answer(now, done[i]);
-    worked |= count > 0;
-  } while (count == kAnswersBatch && status.ok());
-  while (status.ok()) {
-    const auto writing = writes_.next_written();
-    if (writing == nullptr) break;
-    status = finish(now, *writing);
-    worked = true;
-  }
-  if (!status.ok()) fail_all(status.error());
-  return worked;
+  const AnswersTaken taken = take_store_answers(*store_, writes_, [&](const StoreDone& done) { return on_answer(now, done); }, [&](Writing& writing) { return finish(now, writing); });
+  if (!taken.status.ok()) fail_all(taken.status.error());
+  return taken.worked;
 }
 
 Status GatherPath::on_answer(Time now, const StoreDone& done) {

@@ -14,13 +14,10 @@
 // last write has ended, or two could write the same leaf.
 // Thread: io worker.
 #pragma once
-#include "engine/block_writes.h"
-#include "engine/durable_log.h"
 #include "engine/event_outlet.h"
 #include "engine/receiver_outlet.h"
+#include "engine/sink_store.h"
 #include "flow/interval_set.h"
-#include "storage/file_sink.h"
-#include "storage/io_queue.h"
 #include "transfer/leaf_deal.h"
 #include "transfer/receiver.h"
 

@@ -127,8 +127,7 @@ void LaneGate::tell_board(Time now, const gate::Gate& before) {
   board_.lanes[index_of(gate_.reason)].add(1);
   board_.pass_bytes_per_second.add(passes_ - told_.passes);
   board_.transitions.add(gate_.transitions - told_.transitions);
-  board_.misses.add(gate_.misses - told_.misses);
-  told_ = {gate_.reason, passes_, gate_.transitions, gate_.misses};
+  told_ = {gate_.reason, passes_, gate_.transitions};
 }
 
 Time LaneGate::next_deadline(Time now) const {

@@ -63,7 +63,7 @@ class LaneGate {
   uint64_t bytes_sent_ = 0, bytes_received_ = 0;
   struct Told {
     gate::GateReason reason = gate::GateReason::kNone;
-    uint64_t passes = 0, transitions = 0, misses = 0;
+    uint64_t passes = 0, transitions = 0;
   } told_;                                // of this lane, in the board's sums
 };
 

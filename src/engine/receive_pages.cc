@@ -3,6 +3,7 @@
 // The first half of a ReceivePath: what stands at the destination, what an earlier run left, and the pages of the list.
 #include "engine/receive_path.h"
 
+#include "base/amounts.h"
 #include "base/log.h"
 #include "storage/sweep.h"
 #include "transfer/ahead_name.h"
@@ -103,25 +104,15 @@ Status ReceivePath::make_store() {
   log_.reset();
   store_.reset();  // lets go of staging first
   storage::FileSinkConfig config;
-  config.root = start_.root;
-  config.transfer = start_.staging;
   config.destination = destination_;
-  config.read_page = read_page;
-  config.modes = start_.modes;
   config.rules = rules_;
   config.device_reads = device_reads_;
   using enum storage::FileSinkConfig::Leftovers;
   config.leftovers = repair_ ? kRemoved : kKept;
-  auto store = storage::FileSink::create(std::move(config), queue_);
-  if (!store.ok()) return std::move(store).error();
-  store_ = std::move(store).value();
-  auto log = DurableLog::open(store_->staging(), start_.staging, {start_.lease_epoch, start_.boot});
-  if (!log.ok()) {
-    store_.reset();  // what lies there may be another holder's, and is not ours to remove
-    return std::move(log).error();
-  }
-  log_.emplace(std::move(log).value());
-  log_->pace().set_buffers(buffers_);
+  auto opened = open_sink_store(std::move(config), start_, queue_, buffers_);
+  if (!opened.ok()) return std::move(opened).error();
+  store_ = std::move(opened.value().store);
+  log_.emplace(std::move(opened.value().log));
   return store_->staging().keep_owner(start_.owner);
 }
 
@@ -292,10 +283,10 @@ Result<Bytes> ReceivePath::find_room(Bytes needed) {
   if (room >= needed || !ahead_) return room;
   const auto taken = ahead_->allocated();
   if (!taken.ok()) return room;  // it was given up before
-  const std::string numbers = std::to_string(room.count()) + " are free, and " + std::to_string(taken.value().count());
+  const std::string numbers = exact_to_string(room) + " are free, and " + exact_to_string(taken.value());
   if (room + taken.value() < needed)
     return Error{Fault::kDestFull,
-                 "the transfer needs at least " + std::to_string(needed.count()) + " bytes at the destination, " + numbers +
+                 "the transfer needs at least " + exact_to_string(needed) + " at the destination, " + numbers +
                      " more would be if what went ahead of it were given up, which stays",
                  "free space there, or copy somewhere else"};
   log::info("ahead_given_up", "destination=\"" + start_.root->shown(destination_) + "\" needed=" + std::to_string(needed.count()) +
@@ -312,13 +303,11 @@ Status ReceivePath::check_whole_fits(const messages::ManifestPage& page) const {
     const auto part = entry.type == EntryType::kFile && entry.parent == ObjectId(0) ? transfer::parse_ahead_name(entry.name) : std::nullopt;
     return part && part->number == entry.number.value();
   };
-  const bool is_list_ahead = std::ranges::all_of(page.entries, goes_ahead);
-  if (!is_list_ahead) return success();
+  if (!std::ranges::all_of(page.entries, goes_ahead)) return success();
   const Bytes listed = receiver_->bytes_listed(), needed = listed + (listed - receiver_->bytes_held());
   if (needed <= start_.limits.free_space) return success();
   return Error{Fault::kDestFull,
-               "what goes ahead and the whole that follows it need at least " + std::to_string(needed.count()) + " bytes at the destination, and " +
-                   std::to_string(start_.limits.free_space.count()) + " are free",
+               "what goes ahead and the whole that follows it need at least " + exact_to_string(needed) + " at the destination, and " + exact_to_string(start_.limits.free_space) + " are free",
                "free space there; what does not go ahead crosses when the whole is complete"};
 }
 

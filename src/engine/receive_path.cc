@@ -143,23 +143,9 @@ bool ReceivePath::submit_writes() {
 }
 
 bool ReceivePath::take_answers(Time now) {
-  std::vector<StoreDone> done(kAnswersBatch, StoreDone{0, success()});
-  size_t count = 0;
-  bool worked = false;
-  Status status = success();
-  do {
-    count = store_->poll(done);
-    for (size_t i = 0; i < count && status.ok(); ++i) status = on_answer(now, done[i]);
-    worked |= count > 0;
-  } while (count == kAnswersBatch && status.ok());
-  while (status.ok() && state_ != State::kDone) {
-    const auto writing = writes_.next_written();
-    if (writing == nullptr) break;
-    status = finish(now, *writing);
-    worked = true;
-  }
-  if (!status.ok()) fail(status.error());
-  return worked || !status.ok();
+  const AnswersTaken taken = take_store_answers(*store_, writes_, [&](const StoreDone& done) { return on_answer(now, done); }, [&](Writing& writing) { return finish(now, writing); });
+  if (!taken.status.ok()) fail(taken.status.error());
+  return taken.worked;
 }
 
 Status ReceivePath::on_answer(Time now, const StoreDone& done) {

@@ -7,18 +7,15 @@
 #pragma once
 #include "engine/ahead_parts.h"
 #include "engine/base_tree.h"
-#include "engine/block_writes.h"
-#include "engine/durable_log.h"
-#include "engine/entry_paths.h"
 #include "engine/event_outlet.h"
 #include "engine/read_back.h"
 #include "engine/receiver_outlet.h"
 #include "engine/rehash.h"
 #include "engine/repair.h"
 #include "engine/rings.h"
+#include "engine/sink_store.h"
 #include "engine/staging_book.h"
-#include "storage/file_sink.h"
-#include "storage/io_queue.h"
+#include "transfer/entry_paths.h"
 #include "transfer/receiver.h"
 #include "transfer/sender.h"
 #include <tideway/time.h>
@@ -142,7 +139,7 @@ class ReceivePath {
   std::optional<Repair> repair_;
   std::optional<BaseTree> base_;
   std::optional<AheadParts> ahead_;
-  EntryPaths paths_;                          // of the entries that are offered what one of them has
+  transfer::EntryPaths paths_;                          // of the entries that are offered what one of them has
   CopyRooms rooms_;
   std::deque<Same> same_;                     // not copied yet; the source waits for what it has said of them
   size_t same_leaves_ = 0;                    // in these

@@ -121,12 +121,8 @@ Gate step(const Gate& gate, Time now, const GateSignal& signal, const GatePath& 
       if (is_expected) return enter(gate, now, GateState::kGuard, GateReason::kGuard);
       if (path.backoffs >= kBackoffsOfBurst && signal.guard_from == kNever) return react(gate, now, path);
       return gate;
-    case GateState::kGuard: {
-      if (is_expected) return gate;
-      Gate next = probe(gate, now, path);
-      if (signal.guard_until <= now) ++next.misses;  // else the expectation was withdrawn
-      return next;
-    }
+    case GateState::kGuard:
+      return is_expected ? gate : probe(gate, now, path);
     case GateState::kClosed:
       return gate.until != kNever && now < gate.until ? gate : reopen(gate, now, path);
     case GateState::kProbe:

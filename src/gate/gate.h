@@ -70,7 +70,6 @@ struct Gate {
   Pulse pulse = Pulse::kNone;  // PROBE behind a reaction
   double probe_share = 0;    // PROBE: part of the remembered rate
   bool is_climbing = false;  // PROBE: the memory was stale, so the share doubles until it is whole
-  uint64_t misses = 0;       // expected begins that did not come
   uint64_t transitions = 0;
 };
 

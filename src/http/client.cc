@@ -21,6 +21,12 @@ Error unreachable(const std::string& socket, const char* why) {
   return {Fault::kDaemonUnreachable, "no gateway answers at " + to_display(socket) + ": " + why, "start tidewayd with api in [listen], or name its socket with --api"};
 }
 
+// After a call that failed.
+Error not_connected(const std::string& socket) {
+  if (errno != EACCES && errno != EPERM) return unreachable(socket, std::strerror(errno));
+  return {Fault::kDaemonUnreachable, "you may not speak to the gateway at " + to_display(socket) + ": " + std::strerror(errno), "join the group of that socket, usually tideway, or ask its operator"};
+}
+
 Result<Descriptor> connect_to(const std::string& socket, Duration patience) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -32,7 +38,7 @@ Result<Descriptor> connect_to(const std::string& socket, Duration patience) {
   const timeval limit{microseconds / 1'000'000, microseconds % 1'000'000};
   ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);  // of connect(), too
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return unreachable(socket, std::strerror(errno));
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return not_connected(socket);
   return fd;
 }
 

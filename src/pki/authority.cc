@@ -83,12 +83,17 @@ struct Authority {
   UnixTime not_after;
 };
 
+Error no_authority(Error why) {
+  if (why.next.empty()) why.next = "name the folder that tideway pki init made, with ca.crt and ca.key in it";
+  return why;
+}
+
 Result<Authority> read_authority(const std::string& folder) {
   const std::string path = folder + "/ca.crt";
   auto certificate = crypto::read_public_file(path);
-  if (!certificate.ok()) return std::move(certificate).error();
+  if (!certificate.ok()) return no_authority(std::move(certificate).error());
   auto key = crypto::read_private_file(folder + "/ca.key");
-  if (!key.ok()) return std::move(key).error();
+  if (!key.ok()) return no_authority(std::move(key).error());
   auto facts = crypto::read_authority_pem(certificate.value(), path);
   if (!facts.ok()) return std::move(facts).error();
   const std::string& uri = facts.value().uri;

@@ -12,8 +12,10 @@ Result<Address> parse_address(std::string_view text) {
   const std::string_view below = text.substr(colon + 1);
   const size_t slash = std::min(below.find('/'), below.size());
   RemoteAddress remote{.peer = std::string(text.substr(0, colon)), .root = std::string(below.substr(0, slash)), .name = {}, .trailing = trailing};
-  if (remote.peer.empty() || remote.root.empty())
-    return Error{Fault::kUsage, '"' + to_display(text) + "\" names no peer or no root",
+  if (!remote.peer.empty() && remote.root.empty())
+    return Error{Fault::kUsage, '"' + to_display(text) + "\" names no root", "write " + to_display(std::string_view(remote.peer)) + ":ROOT/PATH; the operator of that site says which roots there are"};
+  if (remote.peer.empty())
+    return Error{Fault::kUsage, '"' + to_display(text) + "\" names no peer",
                  "write peer:root/path, or ./" + std::string(first) + " for a local name with a colon"};
   auto name = ObjectName::from_text(below.substr(slash));
   if (!name.ok()) return std::move(name).error();

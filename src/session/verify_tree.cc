@@ -11,9 +11,12 @@
 #include "storage/scan.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <memory>
 #include <numeric>
 #include <optional>
@@ -78,8 +81,10 @@ Result<StoredTree> find_stored_tree(const std::string& path) {
     above = above.substr(0, std::max<size_t>(slash, 1));
   }
   if (newest) return std::move(*newest);
+  if (access(path.c_str(), F_OK) != 0)
+    return Error{Fault::kSourceMissing, to_display(path) + ": " + std::strerror(errno), "name a directory or file that was the destination of a copy"};
   return Error{Fault::kSourceMissing, to_display(path) + " has no manifest: it was not published by Tideway, or the manifest is gone",
-               "verify the directory that was the destination of the copy"};
+               "name the directory or file that was the destination of the copy, not one above or below it"};
 }
 
 namespace {
@@ -274,7 +279,7 @@ Result<bool> Verification::read_leaf(int fd, uint64_t at, std::span<std::byte> b
   if (outcome != Outcome::kFromCache) return outcome == Outcome::kRead;
   return Error{Fault::kVerifyUnavailable,
                "\"" + to_display(current_) + "\" stays in memory, so that reading it would prove nothing of the device",
-               "run it as the owner of the files, when no program has them mapped and they are synced; or leave out --scrub"};
+               "run sync, and this again as the owner of the files, when no program has them mapped; tideway verify without --scrub reads them from memory"};
 }
 
 void Verification::damaged(const ManifestEntry& entry, std::vector<uint32_t> leaves) {

@@ -67,7 +67,8 @@ Error errno_error(Side side, int error, std::string_view action, std::string_vie
     case EXDEV: what += "it lies on another file system than its root"; break;
     default: what += strerrordesc_np(error) != nullptr ? strerrordesc_np(error) : "unknown error";
   }
-  return {fault, std::move(what), advice(fault)};
+  const bool lacks_directory = side == Side::kDestination && error == ENOENT;
+  return {fault, std::move(what), lacks_directory ? "make the directory first; if it was there, find out who removed it" : advice(fault)};
 }
 
 }  // namespace tideway::storage

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transfer/receiver.h"
 
+#include "base/amounts.h"
+#include "transfer/take_front.h"
+
 #include <algorithm>
 
 namespace tideway::transfer {
@@ -19,7 +22,7 @@ size_t leaves_of(const messages::HeldObject& held) {
   return leaves;
 }
 
-std::string quoted(const std::string& name) { return '"' + to_display(name) + '"'; }
+std::string quoted(const std::string& path) { return '"' + to_display(std::string_view(path)) + '"'; }
 
 }  // namespace
 
@@ -107,8 +110,7 @@ Status Receiver::count(const ManifestEntry& entry) {
   entries_ += 1;
   if (entries_ > options_.limits.entries_max || entry.size > saturating_sub(options_.limits.bytes_max, bytes_listed_))
     return Error{Fault::kLimitExceeded,
-                 "the transfer has more than the " + std::to_string(options_.limits.entries_max) + " entries or " +
-                     std::to_string(options_.limits.bytes_max.count()) + " bytes it may have",
+                 "the transfer has more than the " + std::to_string(options_.limits.entries_max) + " entries or the " + exact_to_string(options_.limits.bytes_max) + " it may have",
                  "name a part of the tree; of what is received, the operator there may grant a larger max_files or max_bytes"};
   bytes_listed_ += entry.size;
   return success();
@@ -118,15 +120,16 @@ Status Receiver::take_entry(const ManifestEntry& entry, Existing existing, PageA
   messages::Needs& needs = answer.needs;
   if (Status status = count(entry); !status.ok()) return status;
   if (Status status = tree_.add(entry); !status.ok()) return status;
+  const std::string path = paths_.next(entry);
   const bool has_bytes = entry.type == EntryType::kFile && entry.size > 0_B;
   if (entry.type == EntryType::kFile) leaves_ += leaf_count(entry.size);
   if (existing == Existing::kDifferent || existing == Existing::kOtherType) {
     if (has_bytes) needs.kept.push_back(entry.number);
     refuse_entry(entry, existing == Existing::kDifferent
-                            ? Error{Fault::kDestExists, quoted(entry.name) + " is at the destination already and differs", 
-                                    "remove it there, or copy to a new directory"}
-                            : Error{Fault::kTypeConflict, quoted(entry.name) + " is of another type at the destination",
-                                    "remove it there, or copy to a new directory"});
+                            ? Error{Fault::kDestExists, (path.empty() ? "a file" : quoted(path)) + " is at the destination already and differs",
+                                    "remove it there, or copy to a new name; --overwrite always replaces a single file"}
+                            : Error{Fault::kTypeConflict, path.empty() ? "something of another type is at the destination" : quoted(path) + " is of another type at the destination",
+                                    "remove it there, or copy to a new name"});
     return success();
   }
   if (!has_bytes || existing == Existing::kAbsent) return success();
@@ -169,8 +172,7 @@ Status Receiver::check_room() {
   }
   if (bytes_opened_ <= options_.limits.free_space) return success();
   return Error{Fault::kDestFull,
-               "the transfer needs at least " + std::to_string(bytes_opened_.count()) + " bytes at the destination, and " +
-                   std::to_string(options_.limits.free_space.count()) + " are free",
+               "the transfer needs at least " + exact_to_string(bytes_opened_) + " at the destination, and " + exact_to_string(options_.limits.free_space) + " are free",
                "free space there, or copy somewhere else"};
 }
 
@@ -394,26 +396,14 @@ std::optional<flow::Interval> Receiver::leaves_of_open(ObjectId id) const {
 
 // ---- work ----------------------------------------------------------------------------------------------------------
 
-std::optional<Receiver::Close> Receiver::next_close() {
-  if (closes_.empty()) return std::nullopt;
-  const Close next = closes_.front();
-  closes_.pop_front();
-  return next;
-}
+std::optional<Receiver::Close> Receiver::next_close() { return take_front(closes_); }
+std::optional<EntryReport> Receiver::next_report() { return take_front(reports_); }
 
 std::optional<ReceiverMessage> Receiver::next_message() {
   if (messages_.empty()) return std::nullopt;
-  std::optional<ReceiverMessage> next(std::move(messages_.front()));
-  messages_.pop_front();
+  auto next = take_front(messages_);
   needs_waiting_ -= std::holds_alternative<messages::Needs>(*next) ? 1 : 0;
   delivered_waiting_ -= std::holds_alternative<messages::BlocksDelivered>(*next) ? 1 : 0;
-  return next;
-}
-
-std::optional<EntryReport> Receiver::next_report() {
-  if (reports_.empty()) return std::nullopt;
-  std::optional<EntryReport> next(std::move(reports_.front()));
-  reports_.pop_front();
   return next;
 }
 

@@ -16,6 +16,7 @@
 #include "messages/transfer_messages.h"
 #include "transfer/answers.h"
 #include "transfer/block_builder.h"
+#include "transfer/entry_paths.h"
 #include "transfer/entry_report.h"
 #include <tideway/object_store.h>
 
@@ -173,6 +174,7 @@ class Receiver {
 
   Options options_;
   digest::TreeHasher tree_;
+  EntryPaths paths_;  // for what is said of entries
   std::unordered_map<ObjectId, Object> objects_;
   uint32_t next_page_ = 0;
   uint64_t entries_ = 0, leaves_ = 0, failed_ = 0, skipped_ = 0, kept_ = 0, reported_ = 0, rejected_ = 0;

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transfer/sender.h"
 
+#include "transfer/take_front.h"
+
 #include <algorithm>
 
 namespace tideway::transfer {
 namespace {
+
+constexpr size_t kMessagesAhead = 8;  // that wait for the control channel: more pages than that are not made
 
 Error unasked(const char* message) {
   return {Fault::kProtocolError, std::string("the receiving site sent ") + message + " for what was not offered",
@@ -30,7 +34,7 @@ Sender::Sender(const Options& options) : options_(options), pages_(options.trans
 
 // ---- scan ----------------------------------------------------------------------------------------------------------
 
-bool Sender::wants_entries() const { return !scan_ended_ && messages_.size() < 8 && !is_far_ahead(); }
+bool Sender::wants_entries() const { return !scan_ended_ && messages_.size() < kMessagesAhead && !is_far_ahead(); }
 
 bool Sender::is_far_ahead() const {
   const uint64_t oldest = needed_order_.empty() ? entries_ : needed_order_.front().value();
@@ -448,14 +452,6 @@ std::optional<BlockPlan> Sender::next_block() {
                             [this](ObjectId object) { return objects_.contains(object); });
   if (plan || more_is_coming) return plan;
   return next_to_hash();  // the link waits for nothing that could be read
-}
-
-template <typename T>
-static std::optional<T> take_front(std::deque<T>& queue) {
-  if (queue.empty()) return std::nullopt;
-  std::optional<T> front(std::move(queue.front()));
-  queue.pop_front();
-  return front;
 }
 
 std::optional<ObjectId> Sender::next_close() { return take_front(closes_); }

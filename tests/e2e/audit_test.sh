@@ -59,6 +59,9 @@ if command -v python3 > /dev/null; then
   python3 -c 'import json,sys; [json.loads(line) for line in open(sys.argv[1])]' "$log" || fail "a line is no JSON"; pass
 fi
 
+# Whoever starts it a second time by mistake leaves no mark in its chain, which is checked below.
+refuses 3 config_invalid "Address already in use" "$bin/tidewayd" --config "$work/wisconsin.toml"
+
 # Rotation, while it runs, and a crash.
 mv "$log" "$log.1"
 kill -HUP "$gateway"

@@ -154,7 +154,7 @@ if [ "$(id -u)" -eq 0 ] && mkdir "$work/small" && mount -t tmpfs -o size=8m none
   write_config wisconsin 127.0.0.1 127.0.0.1 "$work/small" > "$work/full.toml"
   write_config atlanta 127.0.0.1 127.0.0.1 "$work/atlanta/data" > "$work/to-full.toml"
   serve full "$work/full.toml"
-  refuses 7 dest_full "needs at least 20000000 bytes at the destination, and 83" \
+  refuses 7 dest_full "needs at least 19.1 MiB (20000000 bytes) at the destination, and " \
     "$bin/tideway" --config "$work/to-full.toml" copy -q "$work/big" wisconsin:data/big
   absent "$work/small/big"
   absent "$work/small/.tideway"

@@ -20,6 +20,8 @@ serve wisconsin "$work/wisconsin.toml"
 wisconsin=$gateway
 serve atlanta "$work/atlanta.toml"
 atlanta=$gateway
+tideway jobs list 2>&1 | grep -q "no such jobs" || fail "an empty queue looks like nothing at all"; pass
+refuses 2 usage "no job is ever runing" tideway jobs list --state runing
 
 state() { tideway jobs show --json "$1" | grep -o '"state":"[a-z]*"' | cut -d'"' -f4; }
 # becomes JOB STATE: within ten seconds.

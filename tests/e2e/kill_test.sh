@@ -71,7 +71,7 @@ start_copy interrupted
 kill -TERM "$copying"  # a shell starts its background jobs with SIGINT ignored
 code=0; wait "$copying" || code=$?
 [ "$code" -eq 143 ] || fail "an interrupt gave exit code $code"; pass
-grep -q 'interrupted; nothing was published' "$work/interrupted.log" || fail "it did not end in order: $(cat "$work/interrupted.log")"; pass
+grep -q 'interrupted; what has arrived is kept' "$work/interrupted.log" || fail "it did not end in order: $(cat "$work/interrupted.log")"; pass
 [ -n "$(in_staging)" ] || fail "an interrupt took what had arrived"; pass
 tideway copy -q "$work/small" wisconsin:data/after
 absent "$there/interrupted"

@@ -156,6 +156,23 @@ class Files(Tree):
         self.expect("docs/a.md:1", "a path of one machine")
 
 
+class ConfigKeys(Tree):
+    def write_all(self, example, reference):
+        self.write("src/config/known_keys.cc", SPDX + '    {"tls", "crl", kString, kOptional},\n    {"jobs", "store", kString, kLater},\n')
+        self.write("src/CMakeLists.txt", MODULES + "tideway_module(config LAYER 8 SOURCES a.cc)\n")
+        self.write("config/tideway.example.toml", example)
+        self.write("docs/configuration.md", reference)
+
+    def test_keys_that_are_named_are_fine_also_those_that_are_off(self):
+        self.write_all('[tls]\n# crl = "a"\n[jobs]\nstore = "b"\n', "| `[tls]` | `crl` |\n")
+        self.expect_silence()
+
+    def test_a_key_that_is_not_named_is_found(self):
+        self.write_all('[site]\ncrl = "a"\n[jobs]\nstore = "b"\n', "| `[tls]` | `cert` |\n")
+        self.expect("src/config/known_keys.cc:2", "crl of [tls] is not in config/tideway.example.toml")
+        self.expect("src/config/known_keys.cc:2", "crl of [tls] is not in docs/configuration.md")
+
+
 class Faults(Tree):
     def rows(self, *tests):
         self.write("tests/unit/a_test.cc", SPDX + "TEST(Disk, IsFull) { EXPECT_TRUE(true); }\n")

@@ -4,11 +4,16 @@
 #pragma once
 #include "storage/io_queue.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <functional>
 
 namespace tideway {
+
+// Whether it goes past the page cache.
+inline bool is_direct(const storage::IoRequest& request) { return (::fcntl(request.fd, F_GETFL) & O_DIRECT) != 0; }
 
 class FaultyQueue final : public storage::IoQueue {
  public:

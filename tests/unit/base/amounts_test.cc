@@ -50,6 +50,8 @@ TEST(Amounts, AreWrittenWithThreeDigitsAndAUnit) {
   EXPECT_EQ(to_string(Rate::bits_per_second(999'960'000)), "1 Gbit/s");
   EXPECT_EQ(to_string(512_MiB), "512 MiB");
   EXPECT_EQ(to_string(Bytes(0)), "0 B");
+  EXPECT_EQ(exact_to_string(Bytes(1023)), "1023 B");
+  EXPECT_EQ(exact_to_string(Bytes(20'000'000)), "19.1 MiB (20000000 bytes)");
   EXPECT_EQ(to_string(Duration(std::chrono::microseconds(1500))), "1.5 ms");
   EXPECT_EQ(to_string(Duration(std::chrono::seconds(665))), "11m05s");
   EXPECT_EQ(to_string(Duration(std::chrono::minutes(72))), "1h12m");

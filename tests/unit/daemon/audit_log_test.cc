@@ -67,6 +67,14 @@ TEST_F(AuditLogTest, GoesOnWithItsChainAfterARestart) {
   EXPECT_EQ(facts.st_mode & 07777, 0600U);
 }
 
+TEST_F(AuditLogTest, WhoStartsInVainBesideAnotherOneLeavesItsChainWhole) {
+  const auto first = open();
+  ASSERT_TRUE(record_and_wait(*first, "started"));
+  record(0);
+  ASSERT_TRUE(record_and_wait(*first, "published"));
+  EXPECT_EQ(checked({path_}), 3U);
+}
+
 TEST_F(AuditLogTest, RotationGoesOnInANewFileWithTheSameChain) {
   auto log = open();
   log->record(session::AuditEvent("before"));

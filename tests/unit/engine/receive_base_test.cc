@@ -182,7 +182,7 @@ TEST_F(FullAheadTest, WhatDoesNotFitEvenSoIsSaidBeforeItComesAndWhatWentAheadSta
   const auto outcome = copy.go();
   ASSERT_TRUE(outcome && !outcome->ok());
   EXPECT_EQ(outcome->error().fault, Fault::kDestFull);
-  EXPECT_NE(outcome->error().what.find("needs at least 20971520 bytes"), std::string::npos) << outcome->error().what;
+  EXPECT_NE(outcome->error().what.find("needs at least 20 MiB (20971520 bytes)"), std::string::npos) << outcome->error().what;
   EXPECT_NE(outcome->error().what.find("if what went ahead of it were given up"), std::string::npos) << outcome->error().what;
   EXPECT_EQ(copy.sent(), 0_B);
   ASSERT_TRUE(grow(40));
@@ -197,7 +197,7 @@ TEST_F(FullAheadTest, NothingGoesAheadThatLeavesNoRoomForTheWhole) {
   const auto outcome = copy.go(kTurns);
   ASSERT_TRUE(outcome && !outcome->ok());
   EXPECT_EQ(outcome->error().fault, Fault::kDestFull);
-  EXPECT_NE(outcome->error().what.find("what goes ahead and the whole that follows it need at least 25165824 bytes"), std::string::npos) << outcome->error().what;
+  EXPECT_NE(outcome->error().what.find("what goes ahead and the whole that follows it need at least 24 MiB (25165824 bytes)"), std::string::npos) << outcome->error().what;
   EXPECT_TRUE(staged().empty()) << "nothing of it was written";
   send_ahead(parts_);  // so much has room
   EXPECT_EQ(crossed_behind(tree_), 12_MiB);

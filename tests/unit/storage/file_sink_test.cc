@@ -129,9 +129,9 @@ TEST_P(FileSinkTest, S22WhereDirectWritesAreRefusedBufferedOnesTakeTheirPlace) {
   size_t refused = 0;
   queue_->error = EINVAL;
   queue_->fails = [&](const IoRequest& request) {
-    const bool is_direct = request.op == IoOp::kWrite && (::fcntl(request.fd, F_GETFL) & O_DIRECT) != 0;
-    refused += is_direct ? 1 : 0;
-    return is_direct;
+    const bool refuses = request.op == IoOp::kWrite && is_direct(request);
+    refused += refuses ? 1 : 0;
+    return refuses;
   };
   start();
   add(1, 0, "large", EntryType::kFile, 64 << 20);
@@ -158,7 +158,7 @@ TEST_P(FileSinkTest, S22WhereDirectWritesAreRefusedBufferedOnesTakeTheirPlace) {
 TEST_P(FileSinkTest, TurnedOffNoWriteGoesPastThePageCache) {
   size_t direct = 0;
   queue_->fails = [&](const IoRequest& request) {
-    direct += (::fcntl(request.fd, F_GETFL) & O_DIRECT) != 0 ? 1 : 0;
+    direct += is_direct(request) ? 1 : 0;
     return false;
   };
   queue_->set_direct(DirectIo::kOff);

@@ -114,9 +114,9 @@ TEST_P(FileSourceTest, S22WhereDirectReadsAreRefusedBufferedOnesTakeTheirPlace) 
   size_t refused = 0;
   queue_->error = EINVAL;
   queue_->fails = [&](const IoRequest& request) {
-    const bool is_direct = request.op == IoOp::kRead && (::fcntl(request.fd, F_GETFL) & O_DIRECT) != 0;
-    refused += is_direct ? 1 : 0;
-    return is_direct;
+    const bool refuses = request.op == IoOp::kRead && is_direct(request);
+    refused += refuses ? 1 : 0;
+    return refuses;
   };
   start();
   const Aligned memory = aligned(kLeafSize.count());
@@ -135,7 +135,7 @@ TEST_P(FileSourceTest, TurnedOffNoReadGoesPastThePageCache) {
   std::ofstream(root_ / "large", std::ios::binary).seekp(std::streamoff{(64 << 20) - 1}) << 'z';
   size_t direct = 0;
   queue_->fails = [&](const IoRequest& request) {
-    direct += (::fcntl(request.fd, F_GETFL) & O_DIRECT) != 0 ? 1 : 0;
+    direct += is_direct(request) ? 1 : 0;
     return false;
   };
   queue_->set_direct(DirectIo::kOff);

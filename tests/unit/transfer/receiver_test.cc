@@ -137,6 +137,17 @@ TEST(Receiver, AnswersPerPageWhatIsThereAlready) {
   EXPECT_FALSE(sink.of.claim(segment_of(same, 0, 5_B)).value()) << "what is kept is not written";
 }
 
+TEST(Receiver, NamesWhatDiffersByItsPath) {
+  Tree tree;
+  tree.put(EntryType::kDirectory, "sub");
+  tree.put(EntryType::kFile, "b", 5_B);
+  tree.entries.back().parent = ObjectId(1);
+  Sink sink(Answers::kPerPage);
+  const Existing existing[] = {Existing::kSame, Existing::kSame, Existing::kDifferent};
+  ASSERT_TRUE(sink.page(tree, existing).ok());
+  EXPECT_EQ(sink.said<messages::PeerError>().at(0).detail, "\"sub/b\" is at the destination already and differs");
+}
+
 TEST(Receiver, AsksForAllOfAPageWhenNothingIsThere) {
   Tree tree;
   tree.file(5_B);

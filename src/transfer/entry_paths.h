@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace tideway::engine {
+namespace tideway::transfer {
 
 class EntryPaths {
  public:
@@ -27,4 +27,4 @@ class EntryPaths {
   std::vector<Open> open_;  // directories, from entry 0 down
 };
 
-}  // namespace tideway::engine
+}  // namespace tideway::transfer
