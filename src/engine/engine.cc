@@ -107,16 +107,15 @@ void Engine::Parts::run_net(size_t index) {
   Doorbell& bell = *rings.net_bells[index];
   const bool is_polled = worker.is_polled();
   PollPace rests = pace;
-  for (int idle = 0; !stopping.load(std::memory_order_relaxed);) {
+  while (!stopping.load(std::memory_order_relaxed)) {
     const Time now = read_clock();
     net_boards[index].turned_ns.set(static_cast<uint64_t>(now.time_since_epoch().count()));
     if (worker.poll(now)) {
-      idle = 0;
       rests.on_work();
       continue;
     }
     const Duration nap_max = is_polled ? rests.on_empty(now) : kNapMax;
-    if (++idle < 2 || nap_max == Duration::zero()) continue;
+    if (nap_max == Duration::zero()) continue;
     bell.arm();
     if (!worker.has_commands() && !stopping.load(std::memory_order_acquire)) {
       const Time next = worker.next_deadline(now);

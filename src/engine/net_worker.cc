@@ -221,6 +221,7 @@ bool NetWorker::receive(Time now, PacketIo& io) {
     for (Packet& packet : std::span(burst_).first(foreign)) packet.reset();
     end_stage(Stage::kReceive);  // their rooms went home
     worked = true;
+    if (count < burst_.size() && io.limits().wait_fd >= 0) break;  // that was all; what has come since wakes us
   }
   return worked;
 }

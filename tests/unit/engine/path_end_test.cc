@@ -13,11 +13,45 @@ using namespace std::chrono_literals;
 constexpr size_t kWirePackets = 256;  // as a short ring of a port
 constexpr int kTurnsMax = 200'000;
 
+// How often a port is looked at, and how often that found it empty right behind a burst that was not full.
+struct Looks {
+  uint64_t all = 0, again = 0;
+  bool was_short = false;  // the last one of this turn
+};
+
+class CountedPacketIo final : public PacketIo {
+ public:
+  CountedPacketIo(std::unique_ptr<PacketIo> inner, Looks& looks) : inner_(std::move(inner)), looks_(looks) {}
+  PacketIoLimits limits() const override {
+    PacketIoLimits limits = inner_->limits();
+    limits.wait_fd = 0;  // as that of a kernel; nobody waits here
+    return limits;
+  }
+  Result<Path> open_path(const PathSpec& spec) override { return inner_->open_path(spec); }
+  void close_path(PathId path) override { inner_->close_path(path); }
+  size_t allocate(PathId path, Bytes payload, std::span<Packet> out) override { return inner_->allocate(path, payload, out); }
+  size_t send(std::span<Packet> burst) override { return inner_->send(burst); }
+  size_t receive(std::span<Packet> out) override {
+    const size_t count = inner_->receive(out);
+    looks_.all += 1;
+    looks_.again += looks_.was_short && count == 0 ? 1 : 0;
+    looks_.was_short = count > 0 && count < out.size();
+    return count;
+  }
+
+ private:
+  void release(Packet&) override { TIDEWAY_CHECK(false); }  // this is no packet's home
+  std::unique_ptr<PacketIo> inner_;
+  Looks& looks_;
+};
+
 struct PathEnds : testing::Test {
   PathPattern sent{1}, expected{1};
   std::pair<std::unique_ptr<packet_io::SimWire>, std::unique_ptr<packet_io::SimWire>> wire =
       packet_io::quiet_wire(kWirePackets);
   Time now{1s};
+  Looks at_source, at_sink;
+  uint64_t looked_again = 0;  // by both ends, in the turns of run()
 
   std::unique_ptr<PathEnd> make(PathEndConfig::Role role, uint32_t flows) {
     const bool is_source = role == PathEndConfig::Role::kSource;
@@ -32,7 +66,7 @@ struct PathEnds : testing::Test {
     port.address = config.local;
     auto io =
         std::make_unique<packet_io::SimPacketIo>(port, is_source ? *wire.first : *wire.second);
-    return PathEnd::create(config, std::move(io)).value();
+    return PathEnd::create(config, std::make_unique<CountedPacketIo>(std::move(io), is_source ? at_source : at_sink)).value();
   }
 
   // Until so many blocks have come home to the source.
@@ -43,11 +77,14 @@ struct PathEnds : testing::Test {
     ASSERT_TRUE(from.ok() && to.ok());
     ASSERT_TRUE(sink->open(now, from.value()).ok());
     ASSERT_TRUE(source->open(now, to.value()).ok());
+    at_source = at_sink = {};
     for (int turn = 0; turn < kTurnsMax && source->counts().blocks < blocks; ++turn) {
+      at_source.was_short = at_sink.was_short = false;
       source->poll(now);
       sink->poll(now);
       now += 10us;
     }
+    looked_again = at_source.again + at_sink.again;
     EXPECT_FALSE(source->failure() || sink->failure());
     source->close(now);
     sink->close(now);
@@ -67,6 +104,13 @@ TEST_F(PathEnds, SeveralFlowsCarryThem) {
   run(kPathSourceBlocks, 4);
   EXPECT_GE(sink->counts().blocks, kPathSourceBlocks);
   EXPECT_EQ(sink->counts().damaged, 0U);
+}
+
+// A look costs a system call, where there is a kernel to ask.
+TEST_F(PathEnds, BehindAShortBurstNobodyLooksAgainInTheSameTurn) {
+  run(kPathSourceBlocks, 1);
+  EXPECT_GT(at_sink.all, 100U);
+  EXPECT_EQ(looked_again, 0U);
 }
 
 TEST_F(PathEnds, OtherBytesThanExpectedAreCounted) {
