@@ -25,8 +25,8 @@ namespace {
 
 constexpr int kTurnsBeforeSleep = 50;                               // idle polls before a worker arms its bell
 constexpr Duration kNapMax = std::chrono::seconds(1);
+constexpr Duration kNetNapMin = std::chrono::microseconds(60);      // also where a deadline has passed and the backend takes nothing
 constexpr Duration kCaptureNap = std::chrono::milliseconds(2);      // nobody rings for a captured packet
-constexpr Duration kNetNapMin = std::chrono::microseconds(60);      // pacing quanta are batched to this on few cores
 
 uint32_t usable_cores() {
   cpu_set_t set;
@@ -118,7 +118,7 @@ void Engine::Parts::run_net(size_t index) {
     if (nap_max == Duration::zero()) continue;
     bell.arm();
     if (!worker.has_commands() && !stopping.load(std::memory_order_acquire)) {
-      const Time next = worker.next_deadline(now);
+      const Time next = worker.next_wake(now);
       const Duration until = next == kNever ? kNapMax : next - read_clock();
       bell.sleep(std::min(std::max(until, kNetNapMin), nap_max), worker.wait_fds());
     }

@@ -13,6 +13,8 @@ namespace {
 
 constexpr size_t kReceiveBursts = 8;                                  // of one turn, so that sending gets its share
 constexpr Duration kWatchPeriod = std::chrono::milliseconds(100);     // boards, keys, dead lanes
+constexpr Duration kBeatMin = std::chrono::microseconds(60), kBeatMax = std::chrono::microseconds(400);  // to be woken costs as much as 5 to 10 packets
+constexpr int kBeatsPerRoundTrip = 8;
 constexpr Duration kDealPeriod = std::chrono::milliseconds(20);       // of rate: a share nobody uses waits no longer
 
 void add_drops(flow::FlowStats& sum, const flow::FlowStats& flows) {
@@ -51,6 +53,7 @@ bool NetWorker::poll(Time now) {
   end_stage(worked ? Stage::kTurn : Stage::kIdle);
   worked |= transmit(now);
   end_stage(worked ? Stage::kTurn : Stage::kIdle);
+  if (worked) worked_at_ = now;
   return worked;
 }
 
@@ -65,6 +68,21 @@ Time NetWorker::next_deadline(Time now) const {
   Time next = lanes_.empty() ? kNever : watched_at_ + kWatchPeriod;
   for (const auto& [handle, lane] : lanes_) next = std::min(next, lane->next_deadline(now));
   return next;
+}
+
+Time NetWorker::next_wake(Time now) const { return std::max(next_deadline(now), worked_at_ + beat()); }
+
+// Short beside a round trip, and what leaves in one is a burst that the pacer may send at higher rates anyway.
+Duration NetWorker::beat() const {
+  Duration rtt = kBeatMax * kBeatsPerRoundTrip;
+  Rate rate;
+  for (const auto& [handle, lane] : lanes_) {
+    for (const auto& flow : lane->lane().flows()) {
+      rtt = std::min(rtt, flow->rtt());
+      rate = rate + flow->pacing_rate();
+    }
+  }
+  return std::max(std::min(rtt / kBeatsPerRoundTrip, rate.time_for(flow::Pacer::kQuantumMax)), kBeatMin);
 }
 
 LanePort* NetWorker::find(LaneHandle lane) {

@@ -54,18 +54,22 @@ struct PathEnds : testing::Test {
   uint64_t looked_again = 0;  // by both ends, in the turns of run()
 
   std::unique_ptr<PathEnd> make(PathEndConfig::Role role, uint32_t flows) {
+    return make(role, flows, role == PathEndConfig::Role::kSource ? *wire.first : *wire.second, Rate::unlimited());
+  }
+  std::unique_ptr<PathEnd> make(PathEndConfig::Role role, uint32_t flows, packet_io::SimWire& to, Rate rate) {
     const bool is_source = role == PathEndConfig::Role::kSource;
     PathEndConfig config;
     config.role = role;
     config.local = Endpoint::parse(is_source ? "10.0.0.1:0" : "10.0.0.2:0").value();
     config.flows = flows;
+    config.rate = rate;
     config.controller = congestion::find_controller("bbr", Rate()).value();
     config.pattern = is_source ? &sent : &expected;
     config.check = PathEndConfig::Check::kEvery;
     packet_io::SimConfig port;
     port.address = config.local;
     auto io =
-        std::make_unique<packet_io::SimPacketIo>(port, is_source ? *wire.first : *wire.second);
+        std::make_unique<packet_io::SimPacketIo>(port, to);
     return PathEnd::create(config, std::make_unique<CountedPacketIo>(std::move(io), is_source ? at_source : at_sink)).value();
   }
 
@@ -111,6 +115,65 @@ TEST_F(PathEnds, BehindAShortBurstNobodyLooksAgainInTheSameTurn) {
   run(kPathSourceBlocks, 1);
   EXPECT_GT(at_sink.all, 100U);
   EXPECT_EQ(looked_again, 0U);
+}
+
+// A path without a queue, over which packets take a while.
+class LongWire {
+ public:
+  LongWire(const Time& now, Duration delay) : now_(now), delay_(delay) {}
+  class End final : public packet_io::SimWire {
+   public:
+    End(LongWire& wire, size_t side) : wire_(wire), side_(side) {}
+    bool offer(const packet_io::SimFrame& frame) override {
+      wire_.to_[1 - side_].push_back({wire_.now_ + wire_.delay_, frame, {frame.bytes.begin(), frame.bytes.end()}});
+      return true;
+    }
+    std::optional<packet_io::SimFrame> take() override {
+      if (next_arrival() > wire_.now_) return std::nullopt;
+      taken_ = std::move(wire_.to_[side_].front());
+      wire_.to_[side_].pop_front();
+      taken_.frame.bytes = taken_.bytes;
+      return taken_.frame;
+    }
+    Time next_arrival() const { return wire_.to_[side_].empty() ? kNever : wire_.to_[side_].front().at; }
+
+   private:
+    LongWire& wire_;
+    const size_t side_;
+    struct Held { Time at; packet_io::SimFrame frame; std::vector<std::byte> bytes; };
+    Held taken_;
+    friend class LongWire;
+  };
+  std::array<End, 2> ends{End(*this, 0), End(*this, 1)};
+
+ private:
+  const Time& now_;
+  const Duration delay_;
+  std::array<std::deque<End::Held>, 2> to_;
+};
+
+// Two flows whose packets fall due at times of their own leave in common turns. A thread is woken for that, which costs as much as
+// many packets.
+TEST_F(PathEnds, WhatFallsDueWithinABeatLeavesInOneTurn) {
+  constexpr Rate kRate = 800_Mbit;
+  LongWire path(now, 25ms);
+  source = make(PathEndConfig::Role::kSource, 2, path.ends[0], kRate);
+  sink = make(PathEndConfig::Role::kSink, 2, path.ends[1], kRate);
+  const auto from = source->bind(now), to = sink->bind(now);
+  ASSERT_TRUE(from.ok() && to.ok());
+  ASSERT_TRUE(sink->open(now, from.value()).ok() && source->open(now, to.value()).ok());
+  uint64_t turns = 0;
+  const Time counted_from = now + 500ms, end = now + 1s;
+  while (now < end) {
+    while (source->poll(now)) turns += now >= counted_from ? 1 : 0;
+    while (sink->poll(now)) {}
+    now = std::min({std::max(source->next_wake(now), now + 1us), std::max(sink->next_wake(now), now + 1us), path.ends[0].next_arrival(), path.ends[1].next_arrival()});
+  }
+  EXPECT_GT(sink->counts().payload, Bytes(20'000'000));
+  RecordProperty("turns", std::to_string(turns));
+  EXPECT_LT(turns, 1'500U) << "1,250 beats";
+  source->close(now);
+  sink->close(now);
 }
 
 TEST_F(PathEnds, OtherBytesThanExpectedAreCounted) {
