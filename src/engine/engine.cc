@@ -110,10 +110,9 @@ void Engine::Parts::run_net(size_t index) {
   while (!stopping.load(std::memory_order_relaxed)) {
     const Time now = read_clock();
     net_boards[index].turned_ns.set(static_cast<uint64_t>(now.time_since_epoch().count()));
-    if (worker.poll(now)) {
-      rests.on_work();
-      continue;
-    }
+    const bool worked = worker.poll(now);
+    if (worked) rests.on_work();
+    if (worked && worker.has_more(now)) continue;
     const Duration nap_max = is_polled ? rests.on_empty(now) : kNapMax;
     if (nap_max == Duration::zero()) continue;
     bell.arm();

@@ -72,6 +72,11 @@ Time NetWorker::next_deadline(Time now) const {
 
 Time NetWorker::next_wake(Time now) const { return std::max(next_deadline(now), worked_at_ + beat()); }
 
+bool NetWorker::has_more(Time now) const {
+  const auto has_unsent = [](const auto& lane) { return lane.second->has_unsent(); };
+  return is_polled() || next_deadline(now) <= now || std::ranges::any_of(lanes_, has_unsent);
+}
+
 // Short beside a round trip, and what leaves in one is a burst that the pacer may send at higher rates anyway.
 Duration NetWorker::beat() const {
   Duration rtt = kBeatMax * kBeatsPerRoundTrip;

@@ -42,6 +42,8 @@ class NetWorker {
   Time next_deadline(Time now) const;
   // When to look again at the latest: a deadline, put off to the next beat, so that what falls due a little later is done in the same turn.
   Time next_wake(Time now) const;
+  // After a turn that had work: whether to look again at once. Else the next look would find nothing, and whatever comes wakes us.
+  bool has_more(Time now) const;
   bool has_commands() const;  // or blocks: look once more before sleeping
   bool is_polled() const { return wait_fd_ < 0; }  // its packets cannot be waited for
   Doorbell::Others wait_fds() const { return {wait_fd_, streams_.limits().wait_fd}; }

@@ -165,8 +165,8 @@ TEST_F(PathEnds, WhatFallsDueWithinABeatLeavesInOneTurn) {
   uint64_t turns = 0;
   const Time counted_from = now + 500ms, end = now + 1s;
   while (now < end) {
-    while (source->poll(now)) turns += now >= counted_from ? 1 : 0;
-    while (sink->poll(now)) {}
+    for (bool more = true; more; turns += now >= counted_from ? 1 : 0) more = source->poll(now) && source->has_more(now);
+    while (sink->poll(now) && sink->has_more(now)) {}
     now = std::min({std::max(source->next_wake(now), now + 1us), std::max(sink->next_wake(now), now + 1us), path.ends[0].next_arrival(), path.ends[1].next_arrival()});
   }
   EXPECT_GT(sink->counts().payload, Bytes(20'000'000));
