@@ -6,6 +6,10 @@
 // Why nothing is missed: arm() and ring() change the same flag, so one of them comes first. If arm() does, the ring
 // sees the flag and writes to the eventfd. If the ring does, arm() sees what the ringer added before it, and the last
 // look finds it.
+//
+// The end of a sleep is an alarm that outlasts it. To set a timer and to take it back means to program the CPU's own twice, which in a
+// virtual machine takes longer than all else of being woken; and whoever is woken for packets mostly waits for the same deadline again.
+// So an alarm that is set and not later than wanted serves the next sleep, too, and may end it early.
 // Thread: ring() from any; the rest by the sleeper.
 #pragma once
 #include "base/descriptor.h"
@@ -40,12 +44,16 @@ class Doorbell {
   void disarm();
 
   int fd() const { return fd_.get(); }  // for an epoll set of the caller's
+  uint64_t alarms_set() const { return alarms_set_; }
 
  private:
-  explicit Doorbell(Descriptor fd) : fd_(std::move(fd)) {}
+  Doorbell(Descriptor fd, Descriptor alarm) : fd_(std::move(fd)), alarm_(std::move(alarm)) {}
   void wake();
+  void set_alarm(Time now, Time until);
 
-  const Descriptor fd_;
+  const Descriptor fd_, alarm_;
+  Time alarm_at_{};           // sleeper's, as the next two; in the past: none is set
+  uint64_t alarms_set_ = 0;
   uint64_t rings_owed_ = 0;  // sleeper's: rings that took the flag and were not read from the eventfd yet
   alignas(64) std::atomic<bool> is_armed_{false};  // on a line of its own: every ringer writes it
 };

@@ -25,8 +25,8 @@ namespace {
 
 constexpr int kTurnsBeforeSleep = 50;                               // idle polls before a worker arms its bell
 constexpr Duration kNapMax = std::chrono::seconds(1);
+constexpr Duration kNetNapMin = std::chrono::microseconds(60);      // also where a deadline has passed and the backend takes nothing
 constexpr Duration kCaptureNap = std::chrono::milliseconds(2);      // nobody rings for a captured packet
-constexpr Duration kNetNapMin = std::chrono::microseconds(60);      // pacing quanta are batched to this on few cores
 
 uint32_t usable_cores() {
   cpu_set_t set;
@@ -107,19 +107,17 @@ void Engine::Parts::run_net(size_t index) {
   Doorbell& bell = *rings.net_bells[index];
   const bool is_polled = worker.is_polled();
   PollPace rests = pace;
-  for (int idle = 0; !stopping.load(std::memory_order_relaxed);) {
+  while (!stopping.load(std::memory_order_relaxed)) {
     const Time now = read_clock();
     net_boards[index].turned_ns.set(static_cast<uint64_t>(now.time_since_epoch().count()));
-    if (worker.poll(now)) {
-      idle = 0;
-      rests.on_work();
-      continue;
-    }
+    const bool worked = worker.poll(now);
+    if (worked) rests.on_work();
+    if (worked && worker.has_more(now)) continue;
     const Duration nap_max = is_polled ? rests.on_empty(now) : kNapMax;
-    if (++idle < 2 || nap_max == Duration::zero()) continue;
+    if (nap_max == Duration::zero()) continue;
     bell.arm();
     if (!worker.has_commands() && !stopping.load(std::memory_order_acquire)) {
-      const Time next = worker.next_deadline(now);
+      const Time next = worker.next_wake(now);
       const Duration until = next == kNever ? kNapMax : next - read_clock();
       bell.sleep(std::min(std::max(until, kNetNapMin), nap_max), worker.wait_fds());
     }

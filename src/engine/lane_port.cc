@@ -132,6 +132,10 @@ bool LanePort::transmit(Time now, PacketIo& io) {
   return sent;
 }
 
+bool LanePort::has_unsent() const {
+  return std::ranges::any_of(ports_, [](const auto& port) { return port->count > 0; });
+}
+
 // True: nothing is left over.
 bool LanePort::flush(Port& port, PacketIo& io) {
   if (port.count == 0) return true;

@@ -56,6 +56,7 @@ class LanePort {
   // One turn of every flow. True: something was sent.
   bool transmit(Time now, PacketIo& io);
   Time next_deadline(Time now) const;
+  bool has_unsent() const;  // packets that the backend did not take
   void tell_board();
   void close(Time now, PacketIo& io);  // with a word to the peer
   void drop(PacketIo& io);             // without

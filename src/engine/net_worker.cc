@@ -13,6 +13,8 @@ namespace {
 
 constexpr size_t kReceiveBursts = 8;                                  // of one turn, so that sending gets its share
 constexpr Duration kWatchPeriod = std::chrono::milliseconds(100);     // boards, keys, dead lanes
+constexpr Duration kBeatMin = std::chrono::microseconds(60), kBeatMax = std::chrono::microseconds(400);  // to be woken costs as much as 5 to 10 packets
+constexpr int kBeatsPerRoundTrip = 8;
 constexpr Duration kDealPeriod = std::chrono::milliseconds(20);       // of rate: a share nobody uses waits no longer
 
 void add_drops(flow::FlowStats& sum, const flow::FlowStats& flows) {
@@ -51,6 +53,7 @@ bool NetWorker::poll(Time now) {
   end_stage(worked ? Stage::kTurn : Stage::kIdle);
   worked |= transmit(now);
   end_stage(worked ? Stage::kTurn : Stage::kIdle);
+  if (worked) worked_at_ = now;
   return worked;
 }
 
@@ -73,6 +76,26 @@ Time NetWorker::next_deadline(Time now) const {
   Time next = lanes_.empty() ? kNever : watched_at_ + kWatchPeriod;
   for (const auto& [handle, lane] : lanes_) next = std::min(next, lane->next_deadline(now));
   return next;
+}
+
+Time NetWorker::next_wake(Time now) const { return std::max(next_deadline(now), worked_at_ + beat()); }
+
+bool NetWorker::has_more(Time now) const {
+  const auto has_unsent = [](const auto& lane) { return lane.second->has_unsent(); };
+  return is_polled() || next_deadline(now) <= now || std::ranges::any_of(lanes_, has_unsent);
+}
+
+// Short beside a round trip, and what leaves in one is a burst that the pacer may send at higher rates anyway.
+Duration NetWorker::beat() const {
+  Duration rtt = kBeatMax * kBeatsPerRoundTrip;
+  Rate rate;
+  for (const auto& [handle, lane] : lanes_) {
+    for (const auto& flow : lane->lane().flows()) {
+      rtt = std::min(rtt, flow->rtt());
+      rate = rate + flow->pacing_rate();
+    }
+  }
+  return std::max(std::min(rtt / kBeatsPerRoundTrip, rate.time_for(flow::Pacer::kQuantumMax)), kBeatMin);
 }
 
 LanePort* NetWorker::find(LaneHandle lane) {
@@ -229,6 +252,7 @@ bool NetWorker::receive(Time now, PacketIo& io) {
     for (Packet& packet : std::span(burst_).first(foreign)) packet.reset();
     end_stage(Stage::kReceive);  // their rooms went home
     worked = true;
+    if (count < burst_.size() && io.limits().wait_fd >= 0) break;  // that was all; what has come since wakes us
   }
   return worked;
 }

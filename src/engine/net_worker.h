@@ -42,11 +42,16 @@ class NetWorker {
   // Its lanes end without a word, and their packets and streams go home by the thread that they belong to; whoever destroys it may be another one.
   void stop();
   Time next_deadline(Time now) const;
+  // When to look again at the latest: a deadline, put off to the next beat, so that what falls due a little later is done in the same turn.
+  Time next_wake(Time now) const;
+  // After a turn that had work: whether to look again at once. Else the next look would find nothing, and whatever comes wakes us.
+  bool has_more(Time now) const;
   bool has_commands() const;  // or blocks: look once more before sleeping
   bool is_polled() const { return wait_fd_ < 0; }  // its packets cannot be waited for
   Doorbell::Others wait_fds() const { return {wait_fd_, streams_.limits().wait_fd}; }
 
  private:
+  Duration beat() const;
   bool obey(Time now);
   void obey(Time now, BindPorts&& bind);
   void obey(Time now, DropPorts&& drop);
@@ -86,6 +91,7 @@ class NetWorker {
   std::array<Packet, kBurstMax> burst_;
   size_t next_cpu_ = 0;
   Time watched_at_{}, dealt_at_{};
+  Time worked_at_{};             // in the last turn that had work
   bool has_streams_ = false;     // had a lane of them once
   bool is_device_gone_ = false;  // and told
   flow::FlowStats closed_;  // of flows whose lane is closed: the counters of drops

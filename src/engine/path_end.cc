@@ -230,7 +230,7 @@ void PathEnd::check_last() {
 
 void PathEnd::rest(Time now) {
   if (!is_woken()) return std::this_thread::yield();
-  const Time next = worker_->next_deadline(now);
+  const Time next = next_wake(now);
   const Duration until = next == kNever ? kRestMax : next - now;
   bell_->arm();
   if (!worker_->has_commands())

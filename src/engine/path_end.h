@@ -76,6 +76,8 @@ class PathEnd {
   // Sleeps until its backend has something or a deadline comes. Where a backend must be polled it
   // only lets others have the core, which costs next to nothing when nobody wants it.
   void rest(Time now);
+  bool has_more(Time now) const { return worker_->has_more(now); }
+  Time next_wake(Time now) const { return worker_->next_wake(now); }
   bool is_woken() const { return !worker_->is_polled(); }  // by its backend
   PathCounts counts() const { return counts_; }
   const LaneBoard& board() const { return *board_; }  // as of up to 100 ms ago

@@ -21,9 +21,9 @@ class AckSchedule {
  public:
   static constexpr uint64_t kPackets = 64;
   static constexpr Bytes kBytes = Bytes(64 << 10);
-  static constexpr uint64_t kPacketsFast = 256;            // above kFast
+  static constexpr uint64_t kPacketsFast = 256;            // above kFast, where an ack that wakes two hosts costs as much as 20 packets
   static constexpr Bytes kBytesFast = Bytes(512 << 10);
-  static constexpr Rate kFast = Rate::bits_per_second(5'000'000'000);
+  static constexpr Rate kFast = Rate::bits_per_second(250'000'000);  // half a Gigabit link, of one of two flows
   static constexpr Rate kPrompt = Rate::bits_per_second(1'000'000'000);
   static constexpr Duration kDelayPrompt = std::chrono::milliseconds(1);  // at most, above kPrompt
   static constexpr Duration kDelayMax = std::chrono::milliseconds(25);

@@ -122,6 +122,7 @@ class Flow {
   FlowState state() const;
   FlowStats stats() const;
   Rate pacing_rate() const { return std::min({recovery_.pacing_rate(), rate_max_, pass_.most}); }
+  Duration rtt() const { return recovery_.rtt().smoothed(); }
   uint32_t backoffs(Time now) const { return recovery_.backoffs(now); }
   bool has_protocol_error() const { return has_protocol_error_; }  // the session must end
 

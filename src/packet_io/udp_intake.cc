@@ -88,7 +88,7 @@ size_t UdpIntake::prepare(size_t messages) {
   return ready;
 }
 
-void UdpIntake::read(int fd, const Endpoint& local, size_t packets) {
+bool UdpIntake::read(int fd, const Endpoint& local, size_t packets) {
   TIDEWAY_CHECK(is_empty());
   waiting_next_ = waiting_count_ = 0;
   const size_t messages = (packets + packets_per_message_ - 1) / packets_per_message_;
@@ -96,7 +96,7 @@ void UdpIntake::read(int fd, const Endpoint& local, size_t packets) {
   const size_t ready = prepare(wanted);
   if (ready == 0) {
     ++stats_.receive_dry;
-    return;
+    return false;
   }
   int arrived = 0;
   do arrived = recvmmsg(fd, messages_->headers.data(), static_cast<unsigned>(ready), MSG_DONTWAIT, nullptr);
@@ -107,6 +107,7 @@ void UdpIntake::read(int fd, const Endpoint& local, size_t packets) {
   for (size_t i = 0; i < used; ++i) keep(i, messages_->buffers[i], local, clocks);
   for (size_t i = ready; i > used; --i) buffers_.drop(messages_->buffers[i - 1]);  // last in, first out: stays warm
   if (used > 0) packets_per_message_ = std::max<size_t>((stats_.packets_received - packets_before) / used, 1);
+  return used == ready;
 }
 
 UdpIntake::Clocks UdpIntake::read_clocks() {

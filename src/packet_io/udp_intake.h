@@ -20,8 +20,8 @@ class UdpIntake {
   UdpIntake(uint32_t buffers, UdpStats& stats);
   ~UdpIntake();
 
-  // Asks the socket once for about `packets` packets. Only when nothing is waiting.
-  void read(int fd, const Endpoint& local, size_t packets);
+  // Asks the socket once for about `packets` packets. Only when nothing is waiting. False: that was all the socket had.
+  bool read(int fd, const Endpoint& local, size_t packets);
 
   // The next packet that waits: its bytes, addresses, ECN mark and when it came, without a home. The caller of take_next owns one
   // holder of `buffer` and gives it back with release().

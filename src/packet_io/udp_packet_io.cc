@@ -257,8 +257,13 @@ size_t UdpPacketIo::receive(std::span<Packet> out) {
     const uint32_t index = ready_[ready_next_++];
     if (sockets_[index] == nullptr) continue;  // closed since epoll named it
     const UdpSocket& socket = sockets_[index]->socket;
-    intake_.read(socket.fd(), socket.local(), out.size() - done);
-    done += hand_out(out.subspan(done));
+    size_t handed = 0;
+    bool may_have_more = true;
+    do {
+      may_have_more = intake_.read(socket.fd(), socket.local(), out.size() - done);
+      handed = hand_out(out.subspan(done));
+      done += handed;
+    } while (may_have_more && handed > 0 && done < out.size());
   }
   signal_leftover();
   return done;

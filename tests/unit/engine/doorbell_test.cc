@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/doorbell.h"
 
+#include "base/clock.h"
 #include "base/spsc_ring.h"
 
 #include <gtest/gtest.h>
@@ -54,6 +55,40 @@ TEST(Doorbell, SleepEndsWhenTheOtherDescriptorIsReadable) {
   EXPECT_TRUE(is_readable(ends[0]));
   close(ends[0]);
   close(ends[1]);
+}
+
+TEST(Doorbell, ASleepEndsInTime) {
+  const auto bell = Doorbell::create().value();
+  for (const Duration length : {Duration(5ms), Duration(1ms), Duration(3ms)}) {
+    const Time start = read_clock();
+    bell->arm();
+    bell->sleep(length);
+    bell->disarm();
+    EXPECT_GE(read_clock() - start, length);
+  }
+  EXPECT_EQ(bell->alarms_set(), 3U);
+  bell->sleep(0ms);  // would hang if it waited
+}
+
+TEST(Doorbell, SleepsThatPacketsEndShareAnAlarm) {
+  const auto bell = Doorbell::create().value();
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  ASSERT_EQ(write(ends[1], "x", 1), 1);
+  for (int i = 0; i < 10; ++i) bell->sleep(1h, {ends[0], -1});
+  EXPECT_EQ(bell->alarms_set(), 1U);
+  bell->sleep(1min, {ends[0], -1});
+  EXPECT_EQ(bell->alarms_set(), 2U) << "the next deadline is nearer";
+  close(ends[0]);
+  close(ends[1]);
+}
+
+TEST(Doorbell, AnAlarmThatHasRungEndsNoLaterSleep) {
+  const auto bell = Doorbell::create().value();
+  bell->sleep(1ms);
+  const Time start = read_clock();
+  bell->sleep(20ms);
+  EXPECT_GE(read_clock() - start, 20ms);
 }
 
 TEST(Doorbell, NoRingIsLostBetweenTwoThreads) {

@@ -13,26 +13,64 @@ using namespace std::chrono_literals;
 constexpr size_t kWirePackets = 256;  // as a short ring of a port
 constexpr int kTurnsMax = 200'000;
 
+// How often a port is looked at, and how often that found it empty right behind a burst that was not full.
+struct Looks {
+  uint64_t all = 0, again = 0;
+  bool was_short = false;  // the last one of this turn
+};
+
+class CountedPacketIo final : public PacketIo {
+ public:
+  CountedPacketIo(std::unique_ptr<PacketIo> inner, Looks& looks) : inner_(std::move(inner)), looks_(looks) {}
+  PacketIoLimits limits() const override {
+    PacketIoLimits limits = inner_->limits();
+    limits.wait_fd = 0;  // as that of a kernel; nobody waits here
+    return limits;
+  }
+  Result<Path> open_path(const PathSpec& spec) override { return inner_->open_path(spec); }
+  void close_path(PathId path) override { inner_->close_path(path); }
+  size_t allocate(PathId path, Bytes payload, std::span<Packet> out) override { return inner_->allocate(path, payload, out); }
+  size_t send(std::span<Packet> burst) override { return inner_->send(burst); }
+  size_t receive(std::span<Packet> out) override {
+    const size_t count = inner_->receive(out);
+    looks_.all += 1;
+    looks_.again += looks_.was_short && count == 0 ? 1 : 0;
+    looks_.was_short = count > 0 && count < out.size();
+    return count;
+  }
+
+ private:
+  void release(Packet&) override { TIDEWAY_CHECK(false); }  // this is no packet's home
+  std::unique_ptr<PacketIo> inner_;
+  Looks& looks_;
+};
+
 struct PathEnds : testing::Test {
   PathPattern sent{1}, expected{1};
   std::pair<std::unique_ptr<packet_io::SimWire>, std::unique_ptr<packet_io::SimWire>> wire =
       packet_io::quiet_wire(kWirePackets);
   Time now{1s};
+  Looks at_source, at_sink;
+  uint64_t looked_again = 0;  // by both ends, in the turns of run()
 
   std::unique_ptr<PathEnd> make(PathEndConfig::Role role, uint32_t flows) {
+    return make(role, flows, role == PathEndConfig::Role::kSource ? *wire.first : *wire.second, Rate::unlimited());
+  }
+  std::unique_ptr<PathEnd> make(PathEndConfig::Role role, uint32_t flows, packet_io::SimWire& to, Rate rate) {
     const bool is_source = role == PathEndConfig::Role::kSource;
     PathEndConfig config;
     config.role = role;
     config.local = Endpoint::parse(is_source ? "10.0.0.1:0" : "10.0.0.2:0").value();
     config.flows = flows;
+    config.rate = rate;
     config.controller = congestion::find_controller("bbr", Rate()).value();
     config.pattern = is_source ? &sent : &expected;
     config.check = PathEndConfig::Check::kEvery;
     packet_io::SimConfig port;
     port.address = config.local;
     auto io =
-        std::make_unique<packet_io::SimPacketIo>(port, is_source ? *wire.first : *wire.second);
-    return PathEnd::create(config, std::move(io)).value();
+        std::make_unique<packet_io::SimPacketIo>(port, to);
+    return PathEnd::create(config, std::make_unique<CountedPacketIo>(std::move(io), is_source ? at_source : at_sink)).value();
   }
 
   // Until so many blocks have come home to the source.
@@ -43,11 +81,14 @@ struct PathEnds : testing::Test {
     ASSERT_TRUE(from.ok() && to.ok());
     ASSERT_TRUE(sink->open(now, from.value()).ok());
     ASSERT_TRUE(source->open(now, to.value()).ok());
+    at_source = at_sink = {};
     for (int turn = 0; turn < kTurnsMax && source->counts().blocks < blocks; ++turn) {
+      at_source.was_short = at_sink.was_short = false;
       source->poll(now);
       sink->poll(now);
       now += 10us;
     }
+    looked_again = at_source.again + at_sink.again;
     EXPECT_FALSE(source->failure() || sink->failure());
     source->close(now);
     sink->close(now);
@@ -67,6 +108,72 @@ TEST_F(PathEnds, SeveralFlowsCarryThem) {
   run(kPathSourceBlocks, 4);
   EXPECT_GE(sink->counts().blocks, kPathSourceBlocks);
   EXPECT_EQ(sink->counts().damaged, 0U);
+}
+
+// A look costs a system call, where there is a kernel to ask.
+TEST_F(PathEnds, BehindAShortBurstNobodyLooksAgainInTheSameTurn) {
+  run(kPathSourceBlocks, 1);
+  EXPECT_GT(at_sink.all, 100U);
+  EXPECT_EQ(looked_again, 0U);
+}
+
+// A path without a queue, over which packets take a while.
+class LongWire {
+ public:
+  LongWire(const Time& now, Duration delay) : now_(now), delay_(delay) {}
+  class End final : public packet_io::SimWire {
+   public:
+    End(LongWire& wire, size_t side) : wire_(wire), side_(side) {}
+    bool offer(const packet_io::SimFrame& frame) override {
+      wire_.to_[1 - side_].push_back({wire_.now_ + wire_.delay_, frame, {frame.bytes.begin(), frame.bytes.end()}});
+      return true;
+    }
+    std::optional<packet_io::SimFrame> take() override {
+      if (next_arrival() > wire_.now_) return std::nullopt;
+      taken_ = std::move(wire_.to_[side_].front());
+      wire_.to_[side_].pop_front();
+      taken_.frame.bytes = taken_.bytes;
+      return taken_.frame;
+    }
+    Time next_arrival() const { return wire_.to_[side_].empty() ? kNever : wire_.to_[side_].front().at; }
+
+   private:
+    LongWire& wire_;
+    const size_t side_;
+    struct Held { Time at; packet_io::SimFrame frame; std::vector<std::byte> bytes; };
+    Held taken_;
+    friend class LongWire;
+  };
+  std::array<End, 2> ends{End(*this, 0), End(*this, 1)};
+
+ private:
+  const Time& now_;
+  const Duration delay_;
+  std::array<std::deque<End::Held>, 2> to_;
+};
+
+// Two flows whose packets fall due at times of their own leave in common turns. A thread is woken for that, which costs as much as
+// many packets.
+TEST_F(PathEnds, WhatFallsDueWithinABeatLeavesInOneTurn) {
+  constexpr Rate kRate = 800_Mbit;
+  LongWire path(now, 25ms);
+  source = make(PathEndConfig::Role::kSource, 2, path.ends[0], kRate);
+  sink = make(PathEndConfig::Role::kSink, 2, path.ends[1], kRate);
+  const auto from = source->bind(now), to = sink->bind(now);
+  ASSERT_TRUE(from.ok() && to.ok());
+  ASSERT_TRUE(sink->open(now, from.value()).ok() && source->open(now, to.value()).ok());
+  uint64_t turns = 0;
+  const Time counted_from = now + 500ms, end = now + 1s;
+  while (now < end) {
+    for (bool more = true; more; turns += now >= counted_from ? 1 : 0) more = source->poll(now) && source->has_more(now);
+    while (sink->poll(now) && sink->has_more(now)) {}
+    now = std::min({std::max(source->next_wake(now), now + 1us), std::max(sink->next_wake(now), now + 1us), path.ends[0].next_arrival(), path.ends[1].next_arrival()});
+  }
+  EXPECT_GT(sink->counts().payload, Bytes(20'000'000));
+  RecordProperty("turns", std::to_string(turns));
+  EXPECT_LT(turns, 1'500U) << "1,250 beats";
+  source->close(now);
+  sink->close(now);
 }
 
 TEST_F(PathEnds, OtherBytesThanExpectedAreCounted) {
