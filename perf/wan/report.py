@@ -7,7 +7,6 @@ from system import CEILING, NULL_TEST, OURS, PEER
 from testbed import ideal_mbit
 
 LATE_WORTH_SAYING_S = 0.02
-SET_UP_RTTS = 4  # round trips that a cold Tideway command cannot do without
 
 
 def row_of(system, cell, runs, options):
@@ -23,7 +22,8 @@ def row_of(system, cell, runs, options):
                    seconds=statistics.median(run["seconds"] for run in good),
                    of_ideal=statistics.median(run["of_ideal"] for run in good), cpu_s_per_gb=cpu_per_gb(good))
         if system.role == OURS and what != cells.MEMORY:
-            row["of_cold_limit"] = row["of_ideal"] * (1 + set_up_share(row, good[0]["bytes"], link, options))
+            row["set_up_rtts"] = system.set_up_rtts
+            row["of_set_up_limit"] = row["of_ideal"] * (1 + set_up_share(row, good[0]["bytes"], link, options))
     elif any("mbit_less_than" in run for run in runs):
         row["mbit_less_than"] = runs[0]["mbit_less_than"]
     row["notes"] = notes_on(system, runs)
@@ -37,9 +37,9 @@ def cpu_per_gb(good):
 
 
 def set_up_share(row, size, link, options):
-    """Set-up of a cold command over the ideal time of its bytes."""
+    """Set-up of a command over the ideal time of its bytes."""
     ideal_s = size * 8 / 1e6 / ideal_mbit(options.rate, "tideway", link.loss.share)
-    return SET_UP_RTTS * row["rtt_ms"] / 1000 / ideal_s
+    return row["set_up_rtts"] * row["rtt_ms"] / 1000 / ideal_s
 
 
 def notes_on(system, runs):
@@ -129,8 +129,9 @@ def details(rows):
         if "mbit" not in row:
             lines.append("| %s | %s | %s | | %d | | | | | | | %s |" % (row["link"], row["system"], brief(row), row["runs"], notes))
             continue
-        if "of_cold_limit" in row:
-            notes = "; ".join(filter(None, ["%.2f of what 4 RTT of set-up leave" % row["of_cold_limit"], notes]))
+        if "of_set_up_limit" in row:
+            limit = "%.2f of what %d RTT of set-up leave" % (row["of_set_up_limit"], row["set_up_rtts"])
+            notes = "; ".join(filter(None, [limit, notes]))
         cpu = row["cpu_s_per_gb"]
         lines.append("| %s | %s | %.0f | %.0f..%.0f | %d | %.2f | %.3f | %s | %.2f | %.2f + %.2f | %s | %s |" % (
             row["link"], row["system"], row["mbit"], row["mbit_min"], row["mbit_max"], row["runs"], row["seconds"], row["of_ideal"],
