@@ -172,11 +172,12 @@ class Bench:
         source, arrived = self.work / "source", self.work / "arrived"
         source.mkdir()
         arrived.mkdir()
-        self.pair.configure([pair.Place(self.bed.sites[side].address) for side in ("a", "b")], [source, arrived])
+        places = [pair.Place(self.bed.a.address, api="%s/api.sock" % self.work), pair.Place(self.bed.b.address)]
+        self.pair.configure(places, [source, arrived])
         config = self.work / "atlanta" / "tideway.toml"
         self.config = config
         web = 'web = "127.0.0.1:%d"\n' % self.chosen.page if self.chosen.page else ""
-        self.text = config.read_text().replace("[listen]\n", '[listen]\napi = "%s/api.sock"\n%s' % (self.work, web), 1)
+        self.text = config.read_text().replace("[listen]\n", "[listen]\n" + web, 1)
         # More than the link could carry meanwhile, so that bulk rarely begins again; random, because holes and equal blocks do not
         # cross.
         longest = max(map(self.seconds, [*modes, "relock"] if self.chosen.relock is not None else modes))

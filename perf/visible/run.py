@@ -93,11 +93,11 @@ class Bench:
     def start(self):
         self.pair.issue()
         self.bed.up("--rate", "%dMbit" % self.options.rate, "--delay", "%gms" % (self.options.rtt / 2))
-        self.pair.configure([pair.Place(site.address) for site in (self.bed.a, self.bed.b)], [self.here, self.there])
         os.environ["TIDEWAY_API"] = str(self.work / "api.sock")
+        places = [pair.Place(self.bed.a.address, api=os.environ["TIDEWAY_API"]), pair.Place(self.bed.b.address)]
+        self.pair.configure(places, [self.here, self.there])
         config = self.pair.config("atlanta")
-        head, listen, rest = config.read_text().partition("[listen]\n")
-        config.write_text(head + listen + 'api = "%s"\n' % os.environ["TIDEWAY_API"] + rest + WATCH)
+        config.write_text(config.read_text() + WATCH)
         for side, site in (("b", "wisconsin"), ("a", "atlanta")):
             log = self.work / ("tidewayd-%s.log" % side)
             with open(log, "w") as out:
