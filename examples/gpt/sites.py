@@ -54,11 +54,11 @@ class Sites:
             if len(self.api(side)) > SOCKET_PATH_MAX:
                 raise RuntimeError("%s is too long for the name of a socket; use a tree with a shorter path" % self.api(side))
         self.pair.issue()
-        self.pair.configure([pair.Place(ADDRESS[side], CONTROL, DATA[0]) for side in "ab"], [self.root(side) for side in "ab"])
+        places = [pair.Place(ADDRESS[side], CONTROL, DATA[0], api=str(self.api(side))) for side in "ab"]
+        self.pair.configure(places, [self.root(side) for side in "ab"])
         for side, far in ("ab", "ba"):
             config = self.pair.config(SITE[side])
-            text = config.read_text().replace("[listen]\n", '[listen]\napi = "%s"\n' % self.api(side))
-            config.write_text(text + PHASES.format(peer=SITE[far], home=self.home(side)))
+            config.write_text(config.read_text() + PHASES.format(peer=SITE[far], home=self.home(side)))
         ports = [flag for port in (CONTROL, *DATA) for flag in ("--count-port", str(port))]
         self.testbed("up", *flags, *ports, "--counts", str(self.work / "counts.csv"))
 
