@@ -6,6 +6,7 @@
 #include "storage/pin.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
@@ -17,7 +18,7 @@ namespace {
 
 constexpr uint32_t kChanges = IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE;
 constexpr size_t kIncompleteWatched = 64;  // directories that are being saved into, of each watch
-constexpr Duration kIdleMax = std::chrono::seconds(60);
+constexpr Duration kIdleMax = std::chrono::seconds(10);  // or it would seem to hang (worker_pulse.h)
 
 // Of a path below a root: itself, or the nearest directory above it that is there.
 std::string existing_part(std::string path, const std::string& root_path) {
@@ -125,6 +126,7 @@ void CheckpointThread::say(CheckpointEvent event) {
 }
 
 void CheckpointThread::run() {
+  pthread_setname_np(pthread_self(), "tw-ckpt");
   next_pins_ = config_.clock() + config_.pins_every;
   while (true) {
     const Time now = config_.clock();
