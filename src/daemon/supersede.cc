@@ -27,6 +27,9 @@ static bool is_saved_again(const job::Job& older, const job::Job& newer) {
          older.spec.destination == newer.spec.destination;
 }
 
+// Whether it is there in the end is no longer ours to say.
+static bool is_being_published(const Live& one) { return one.progress && one.progress->stage == "publish"; }
+
 static bool is_more_than_half_there(const api::Progress& progress) {
   const Bytes there = progress.bytes_verified + progress.bytes_held;
   return progress.stage != "scan" && there * 2 > progress.bytes_needed + progress.bytes_held;  // how much a scan finds is not known yet
@@ -36,7 +39,7 @@ std::vector<job::JobId> giving_way(std::vector<Live> live, const std::set<job::J
   if (!newer.spec.checkpoint || is_pointer(newer)) return {};
   std::vector<job::JobId> gone;
   for (const Live& one : live)
-    if (is_saved_again(*one.job, newer)) gone.push_back(one.job->id);
+    if (is_saved_again(*one.job, newer) && !is_being_published(one)) gone.push_back(one.job->id);
   if (!is_for_a_place_of_its_series(newer) || newer.spec.checkpoint->supersede == job::Checkpoint::Supersede::kAll) return gone;
   std::erase_if(live, [&](const Live& one) { return !stands_before(*one.job, newer); });
   std::ranges::sort(live, {}, [](const Live& one) { return *one.job->spec.step; });

@@ -104,11 +104,14 @@ TEST(Supersede, D11WithAllEveryOneIsBrought) {
   EXPECT_FALSE(gives_way(checkpoint_of(100), std::nullopt, newer));
 }
 
-TEST(Supersede, AnEarlierSaveOfTheSameStepGivesWayHoweverFarItIs) {
+TEST(Supersede, AnEarlierSaveOfTheSameStepGivesWayUntilItIsBeingPublished) {
   job::Job first = checkpoint_of(100), second = checkpoint_of(100);
   first.number = 1, second.number = 2;
   second.spec.checkpoint->supersede = job::Checkpoint::Supersede::kAll;
   EXPECT_TRUE(gives_way(first, sent(99_MiB, 100_MiB), second)) << "there is one name for both";
+  api::Progress ending = sent(100_MiB, 100_MiB);
+  ending.stage = "publish";
+  EXPECT_FALSE(gives_way(first, ending, second)) << "it may be there already";
   EXPECT_FALSE(gives_way(second, std::nullopt, first));
   first.spec.step.reset(), second.spec.step.reset();
   EXPECT_TRUE(gives_way(first, std::nullopt, second)) << "such as last.ckpt";
