@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/supersede.h"
 
+#include "daemon/local_grants.h"
+
 #include <algorithm>
 
 namespace tideway::daemon {
@@ -14,16 +16,21 @@ std::set<job::JobId> heirs_among(const CheckpointSeries::Jobs& jobs) {
   return heirs;
 }
 
+// A series is a name that anybody may say, and nobody ends the jobs of others by it.
+static bool may_end(const job::Job& older, const job::Job& newer) {
+  return older.owner == newer.owner || LocalGrants::is_privileged({newer.owner, 0, {}});
+}
+
 static bool is_for_a_place_of_its_series(const job::Job& job) { return job.spec.checkpoint && !is_pointer(job) && job.spec.step; }
 
 static bool stands_before(const job::Job& older, const job::Job& newer) {
-  return is_for_a_place_of_its_series(older) && !job::is_over(older.state) && *older.spec.step < *newer.spec.step && older.spec.series == newer.spec.series &&
+  return is_for_a_place_of_its_series(older) && !job::is_over(older.state) && *older.spec.step < *newer.spec.step && older.spec.series == newer.spec.series && may_end(older, newer) &&
          place_above(older.spec.destination) == place_above(newer.spec.destination);
 }
 
 // One name is published once, and what its trainer saved last goes on from there. What is the same in both need not cross twice.
 static bool is_saved_again(const job::Job& older, const job::Job& newer) {
-  return older.spec.checkpoint && !is_pointer(older) && !job::is_over(older.state) && older.number < newer.number && older.spec.series == newer.spec.series &&
+  return older.spec.checkpoint && !is_pointer(older) && !job::is_over(older.state) && older.number < newer.number && older.spec.series == newer.spec.series && may_end(older, newer) &&
          older.spec.destination == newer.spec.destination;
 }
 

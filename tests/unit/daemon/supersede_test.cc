@@ -140,6 +140,19 @@ TEST(Supersede, OnlyOlderOnesOfItsSeriesAtItsPlaceGiveWay) {
   EXPECT_FALSE(gives_way(other, std::nullopt, newer));
 }
 
+TEST(Supersede, WhatIsAnothersGivesWayToRootAlone) {
+  constexpr uint32_t kUser = 4'000'000'000, kOther = kUser + 1;
+  job::Job older = checkpoint_of(100), newer = checkpoint_of(200), again = checkpoint_of(100);
+  again.number = 1;
+  older.owner = kUser;
+  newer.owner = again.owner = kOther;
+  EXPECT_FALSE(gives_way(older, std::nullopt, newer));
+  EXPECT_FALSE(gives_way(older, std::nullopt, again));
+  newer.owner = again.owner = 0;
+  EXPECT_TRUE(gives_way(older, std::nullopt, newer));
+  EXPECT_TRUE(gives_way(older, std::nullopt, again));
+}
+
 TEST(PinLimits, TheOldestThatWaitsGoesFirst) {
   using enum HeldPin::Use;
   const std::vector<HeldPin> held{{"d", 400, 10_GiB, kNeeded}, {"b", 200, 10_GiB}, {"a", 100, 10_GiB, kNeeded}, {"c", 300, 10_GiB}};
