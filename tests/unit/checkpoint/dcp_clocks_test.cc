@@ -41,6 +41,14 @@ TEST(DcpMetadata, ThatIsCutOrHostileIsNothing) {
     EXPECT_EQ(files_of_dcp(hostile), std::nullopt);
 }
 
+TEST(DcpMetadata, ThatKeepsMoreTextsThanAnyTrainingIsNothing) {
+  const std::string file = std::string("\x8c\x0drelative_path\x8c\x01" "a\x8c\x06offset", 26) + "K\x01\x8c\x06lengthK\x02";
+  std::string texts;
+  for (size_t i = 0; i < kDcpTextsMax; ++i) texts.append("\x8c\0\x94", 3);
+  EXPECT_EQ(files_of_dcp(texts + file + "."), (FileEnds{{"a", 3}}));
+  EXPECT_EQ(files_of_dcp(texts + std::string("\x8c\0\x94", 3) + file + "."), std::nullopt);
+}
+
 // A marker whose host has a clock that is five seconds behind that of the shard.
 class DcpClocks : public testing::Test {
  protected:
