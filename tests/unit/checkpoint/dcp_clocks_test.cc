@@ -100,6 +100,18 @@ TEST_F(DcpClocks, WhatTheMarkerSpeaksOfHasToBeThere) {
   EXPECT_EQ(reason(), "old_marker");
 }
 
+TEST_F(DcpClocks, ANameInTheMarkerIsShownWithoutItsControlCharactersAndInALineAtMost) {
+  const auto filled = [](const std::string& path) {  // to 2,612 bytes
+    const std::string size{static_cast<char>(path.size()), static_cast<char>(path.size() >> 8), '\0', '\0'};
+    return "\x8c\x0drelative_pathX" + size + path + "\x8c\x06offsetK\x01\x8c\x06lengthM\x33\x0a";
+  };
+  pieces.begin()->second = filled("__0_0.distcp") + filled("a\nb" + std::string(kDetailMax, 'x')) + ".";
+  const auto answer = assess({listing, pieces, came}, {Kind::kDcp, 0}, {Quiet::Source::kLooking, 3s, 2s});
+  const std::string& why = std::get<Incomplete>(answer.value()).detail;
+  EXPECT_TRUE(why.starts_with(".metadata names a\\x0abxxx")) << why;
+  EXPECT_LT(why.size(), kDetailMax + 10);
+}
+
 TEST_F(DcpClocks, AShardThatTheMarkerDoesNotKnowIsOfTheNextSave) {
   listing.files.push_back({"__1_0.distcp", 1_B, 105'000'000'000});
   came.push_back(1);
