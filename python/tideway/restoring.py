@@ -62,6 +62,8 @@ def _ask_by_inbox(folder: str, request: Mapping[str, Any], timeout: Optional[flo
         if time.monotonic() >= ends:
             with contextlib.suppress(OSError):
                 os.unlink(os.path.join(folder, f"{name}.json"))
+            if timeout is not None and timeout < ANSWERED_S:
+                raise TidewayError("deadline", f"nobody has answered in the inbox {folder} after {timeout} s", "if the gateway has taken the request its job goes on")
             raise TidewayError("daemon_unreachable", f"nobody answers in the inbox {folder}", "is it that of the gateway?")
         time.sleep(LOOK_MIN_S)
         answer = inbox.read_status(folder, name)

@@ -138,6 +138,9 @@ static bool ends_with_marker(Kind kind, const Format& format) {
   return kind == Kind::kMegatron || kind == Kind::kOrbax || (kind == Kind::kDcp && format.kind);
 }
 
+// Names in it come from whoever may write there, in directories, in pickles and in JSON; it goes to logs and terminals.
+static std::string to_line(std::string_view detail) { return to_display(detail.substr(0, kDetailMax)); }
+
 Result<Assessment> assess(const Seen& seen, const Format& format, const Quiet& quiet) {
   const Listing& listing = seen.listing;
   if (listing.files.empty()) return Assessment(Incomplete{"empty", "there is no file in it yet"});
@@ -149,7 +152,7 @@ Result<Assessment> assess(const Seen& seen, const Format& format, const Quiet& q
   }
   if (!kind) return Assessment(Incomplete{"no_format", "no format is known by these files; name it if they are all there"});
   const Row& row = row_of(*kind);
-  if (Trouble trouble = row.rule({listing, seen.pieces, format, quiet, seen.came})) return Assessment(std::move(*trouble));
+  if (Trouble trouble = row.rule({listing, seen.pieces, format, quiet, seen.came})) return Assessment(Incomplete{std::move(trouble->reason), to_line(trouble->detail)});
   const bool is_through = quiet.source == Quiet::Source::kHook || (quiet.source == Quiet::Source::kClosed && ends_with_marker(*kind, format));
   if (!is_through && quiet.unchanged < quiet.settle)
     return Assessment(Incomplete{"changing", "it is not long enough as it is now"});

@@ -40,10 +40,11 @@ struct Quiet {
   Duration settle = kSettleDefault;
 };
 
+inline constexpr size_t kDetailMax = 1000;  // bytes, of names that may be longer
 struct Incomplete {
   std::string reason;  // one word, stable: changing (it only has to stay as it is), empty, no_format, no_marker, old_marker, writing, cut, missing, world_unknown,
                        // tracker_behind, tracker_changing, not_committed
-  std::string detail;
+  std::string detail;  // for people, as to_display() has it
   bool operator==(const Incomplete&) const = default;
 };
 

@@ -150,7 +150,7 @@ class Scan {
     if (last_) texts_[number] = *last_;
     else texts_.erase(number);
     ++kept_;
-    return true;
+    return texts_.size() <= kDcpTextsMax;
   }
 
   std::string_view rest_;

@@ -12,8 +12,9 @@
 namespace tideway::checkpoint {
 
 inline constexpr size_t kDcpFilesMax = 200'000;
+inline constexpr size_t kDcpTextsMax = 1'000'000;  // that it may come back to, in some 50 MiB while it is read
 
-// By path beside it, where the last thing that it tells of ends, in bytes. Nothing: it is cut or none, or tells of no file. The views are of `pickle`.
+// By path beside it, where the last thing that it tells of ends, in bytes. Nothing: it is cut or none, tells of no file, or is beyond a limit. The views are of `pickle`.
 using FileEnds = std::map<std::string_view, uint64_t>;
 std::optional<FileEnds> files_of_dcp(std::string_view pickle);
 

@@ -46,10 +46,11 @@ namespace {
 // change them behind it, or are further apart than clocks are.
 Trouble check_seen_order(const Look& look, std::string_view folder, const File& metadata, const File& newest) {
   const Incomplete old{"old_marker", metadata.path + " is older than " + newest.path + ": that is being saved again, or the clocks of those that write differ"};
+  const bool is_far = static_cast<uint64_t>(newest.mtime_ns) - static_cast<uint64_t>(metadata.mtime_ns) > static_cast<uint64_t>(kClocksApartMax.count());
+  if (is_far || look.came_at(metadata) == 0) return old;
   const std::string* text = look.piece(metadata.path, Part::kWhole);
   const auto ends = text != nullptr ? files_of_dcp(*text) : std::nullopt;
-  const bool is_far = static_cast<uint64_t>(newest.mtime_ns) - static_cast<uint64_t>(metadata.mtime_ns) > static_cast<uint64_t>(kClocksApartMax.count());
-  if (!ends || is_far || look.came_at(metadata) == 0) return old;
+  if (!ends) return old;
   for (const File& file : look.listing.files) {
     if (folder_of(file.path) != folder || !file.path.ends_with(".distcp") || file.mtime_ns <= metadata.mtime_ns) continue;
     if (look.came_at(file) > look.came_at(metadata) || !ends->contains(last_of(file.path))) return old;

@@ -60,10 +60,8 @@ Status AuditFile::find_end() {
   const size_t whole = newline == tail.npos ? 0 : newline + 1;
   if (whole == 0 && facts_.size > static_cast<off_t>(tail.size())) return unusable(path_, "has no line where one should end", "move it away");
   facts_.torn = tail.size() - whole;
-  if (facts_.torn > 0) {
-    facts_.size -= static_cast<off_t>(facts_.torn);
-    if (::ftruncate(fd_.get(), facts_.size) != 0) return unusable(path_, std::string("the unfinished last line cannot be cut off: ") + std::strerror(errno), "");
-  }
+  facts_.size -= static_cast<off_t>(facts_.torn);
+  facts_.has_rest = facts_.torn > 0;
   if (whole == 0) return success();
   std::string_view last = std::string_view(tail).substr(0, newline);
   last.remove_prefix(last.rfind('\n') + 1);  // npos + 1 is 0: the file has one line

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The file an audit log is appended to. It goes on with the chain that the file holds; a last line without its end, which
-// a crash left, is cut off and counted. Whole batches go in or nothing does. What was appended since the last good sync is kept in
+// a crash left, is counted, and cut off before anything is written. Whole batches go in or nothing does. What was appended since the last good sync is kept in
 // memory: a kernel whose sync fails forgets what it had to write, and calls the next one good without it.
 // Thread: one owner; it waits for the disk.
 #pragma once
@@ -32,7 +32,7 @@ class AuditFile {
   Status reopen();
 
   const ChainEnd& end() const { return facts_.end; }
-  uint64_t torn() const { return facts_.torn; }  // bytes of an unfinished line that were cut off
+  uint64_t torn() const { return facts_.torn; }  // bytes of an unfinished line at open(), that the first append() cuts off
   size_t unsynced() const { return facts_.unsynced.size(); }
 
  private:
@@ -50,7 +50,7 @@ class AuditFile {
     uint64_t torn = 0;
     std::string unsynced;        // the end of the file
     bool is_doubtful = false;    // a sync has failed since
-    bool has_rest = false;       // part of a line that did not get in, and could not be cut off
+    bool has_rest = false;       // part of a line that did not get in, to be cut off yet
   } facts_;
 };
 

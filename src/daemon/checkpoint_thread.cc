@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/checkpoint_thread.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "checkpoint/tracker.h"
 #include "storage/pin.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
@@ -18,7 +18,7 @@ namespace {
 
 constexpr uint32_t kChanges = IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE;
 constexpr size_t kIncompleteWatched = 64;  // directories that are being saved into, of each watch
-constexpr Duration kIdleMax = std::chrono::seconds(60);
+constexpr Duration kIdleMax = std::chrono::seconds(10);  // or it would seem to hang (worker_pulse.h)
 
 // Of a path below a root: itself, or the nearest directory above it that is there.
 std::string existing_part(std::string path, const std::string& root_path) {
@@ -126,9 +126,10 @@ void CheckpointThread::say(CheckpointEvent event) {
 }
 
 void CheckpointThread::run() {
-  next_pins_ = read_clock() + config_.pins_every;
+  pthread_setname_np(pthread_self(), "tw-ckpt");
+  next_pins_ = config_.clock() + config_.pins_every;
   while (true) {
-    const Time now = read_clock();
+    const Time now = config_.clock();
     std::deque<CheckpointOrder> orders;
     {
       const std::lock_guard lock(mutex_);
@@ -136,12 +137,12 @@ void CheckpointThread::run() {
       orders.swap(orders_);
     }
     for (CheckpointOrder& order : orders) take(std::move(order), now);
-    look_at_holds(now);
+    look_at_holds();
     look_at_growth(now);
-    look_at_watches(now);
+    look_at_watches();
     look_at_inboxes(now);
     look_at_pins(now);
-    wait_for_work(read_clock());
+    wait_for_work(config_.clock());
   }
 }
 
@@ -256,8 +257,11 @@ void CheckpointThread::hold_pointer(const HoldPointer& order) {
   say(std::move(held));
 }
 
-void CheckpointThread::look_at_holds(Time now) {
+// What is held is put on stable storage first, which may take minutes. So each look has a time of its own: the next checkpoint would seem to have stood
+// still for as long as that took.
+void CheckpointThread::look_at_holds() {
   std::erase_if(holds_, [&](Holding& holding) {
+    const Time now = config_.clock();
     if (now < holding.next_look()) return false;
     HoldOutcome outcome = holding.look(quiet_, now);
     const bool is_through = !outcome.ok() || std::holds_alternative<Held>(outcome.value());
@@ -266,16 +270,17 @@ void CheckpointThread::look_at_holds(Time now) {
   });
 }
 
-void CheckpointThread::look_at_watches(Time now) {
+void CheckpointThread::look_at_watches() {
   bool has_looked = false;
   for (size_t i = 0; i < watches_.size(); ++i) {
+    const Time now = config_.clock();
     if (is_stirred_) watches_[i].hurry(now);
     if (now < watches_[i].next_look()) continue;
     has_looked = true;
     for (FoundCheckpoint& found : watches_[i].look(quiet_, now)) say(Found{i, std::move(found)});
   }
   is_stirred_ = false;
-  if (has_looked) watch_directories(now);  // only then there is something else to watch
+  if (has_looked) watch_directories(config_.clock());  // only then there is something else to watch
 }
 
 void CheckpointThread::look_at_inboxes(Time now) {

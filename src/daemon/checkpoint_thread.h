@@ -4,6 +4,7 @@
 // reads inboxes, drops pins. Orders go in and events come out; it decides nothing about jobs.
 // Thread: control, but for what runs inside.
 #pragma once
+#include "base/clock.h"
 #include "daemon/bell.h"
 #include "daemon/directory_watch.h"
 #include "daemon/growth_watch.h"
@@ -12,6 +13,7 @@
 
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -109,6 +111,7 @@ struct CheckpointThreadConfig {
   std::optional<uint32_t> group;  // of pins and inboxes
   // How often pins are looked at, the first time so long behind the start, when the inboxes are read; and how old one is that is told.
   Duration pins_every = std::chrono::hours(1), pin_idle = std::chrono::hours(24);
+  std::function<Time()> clock = read_clock;  // of the thread
 };
 
 class CheckpointThread {
@@ -137,11 +140,11 @@ class CheckpointThread {
   void look_at_pin(const LookAtPin& order);
   void look_at_save(const LookAtSave& order);
   void hold_pointer(const HoldPointer& order);
-  void look_at_holds(Time now);
+  void look_at_holds();
   std::string path_to_watch(const std::string& root_path, const ObjectName& name);
   bool take_growth(CheckpointOrder& order, Time now);
   void look_at_growth(Time now);
-  void look_at_watches(Time now);
+  void look_at_watches();
   void look_at_inboxes(Time now);
   void look_at_pins(Time now);
   void say(CheckpointEvent event);

@@ -19,7 +19,7 @@
 namespace tideway::daemon {
 namespace {
 
-constexpr size_t kWrittenMax = 10'000;          // jobs of which it is kept what they held; beyond that all is forgotten, as behind a restart
+constexpr size_t kWrittenMax = 10'000;          // jobs of which it is kept what they held; beyond that those are forgotten that are over, as behind a restart
 constexpr std::string_view kVerify = "readback";  // a checkpoint that cannot be read back is none
 
 std::string new_pin() {
@@ -311,7 +311,7 @@ void Checkpoints::on_held(const HoldAnswered& answered, Now now) {
   const auto* held = answered.outcome.ok() ? std::get_if<Held>(&answered.outcome.value()) : nullptr;
   if (held != nullptr) pin_bytes_[answered.pin] = held->bytes;
   if (held != nullptr) ++(held->hold == job::Hold::kPinned ? pins_made_ : pins_guarded_);
-  if (held != nullptr && written_.size() >= kWrittenMax) written_.clear();
+  if (held != nullptr && written_.size() >= kWrittenMax) std::erase_if(written_, [&](const auto& one) { return !live_.contains(one.first); });
   for (const job::JobId& id : jobs->second) {
     if (held != nullptr) written_[id] = held->written;
     parts_.table.change(id, wall, [&](job::Job& job) {

@@ -130,9 +130,11 @@ Status Daemon::watch_descriptors() {
   return success();
 }
 
+// One that did not get as far as its service has no share in the state: another gateway may have it, and writes its own chain.
 Daemon::~Daemon() {
+  const bool has_served = service_ != nullptr;
   service_.reset();
-  if (gateway_ != nullptr) audit_->record(session::AuditEvent("stopped", session::AuditEvent::Care::kSynced));
+  if (has_served) audit_->record(session::AuditEvent("stopped", session::AuditEvent::Care::kSynced));
 }
 
 Daemon::Signal Daemon::take_signals() {

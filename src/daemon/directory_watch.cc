@@ -16,16 +16,17 @@ std::string DirectoryWatch::dir_path(const std::string& root_path) const {
 }
 
 // Several names may have one step, and each is a checkpoint.
-DirectoryWatch::Names DirectoryWatch::candidates() const {
+Result<DirectoryWatch::Names> DirectoryWatch::candidates() const {
   Names there;
   auto dir = root_->open_dir(config_.dir);
-  if (!dir.ok()) return there;  // the trainer has not made it yet
+  if (!dir.ok() && dir.error().fault == Fault::kSourceMissing) return there;  // the trainer has not made it yet
+  if (!dir.ok()) return std::move(dir).error();
   size_t count = 0;
-  static_cast<void>(dir.value().for_each_name([&](std::string_view name) {
+  const Status listed = dir.value().for_each_name([&](std::string_view name) {
     const auto step = checkpoint::step_in(name);
     if (step && name.front() != '.' && count++ < kNamesMax) there[*step].emplace_back(name);
-  }).ok());
-  return there;
+  });
+  return listed.ok() ? Result<Names>(std::move(there)) : listed.error();
 }
 
 void DirectoryWatch::leave_out(const Names& there) {
@@ -38,7 +39,11 @@ void DirectoryWatch::leave_out(const Names& there) {
 }
 
 std::vector<FoundCheckpoint> DirectoryWatch::look(QuietTimes& quiet, Time now) {
-  const Names there = candidates();
+  looked_ = now;
+  next_ = now + config_.poll;
+  const auto listed = candidates();
+  if (!listed.ok()) return {};  // what a disk or a server does not tell now has neither gone nor come anew
+  const Names& there = listed.value();
   if (!there_) leave_out(there);
   const auto arrival_of = [&](uint64_t step, const std::string& name) {
     const auto before = there_ ? there_->find(step) : Names::iterator();
@@ -71,8 +76,7 @@ std::vector<FoundCheckpoint> DirectoryWatch::look(QuietTimes& quiet, Time now) {
   incomplete_ = std::move(incomplete);
   for (const FoundCheckpoint& one : found) known_.insert(one.name);
   there_ = there;
-  looked_ = now;
-  next_ = now + (incomplete_.empty() ? config_.poll : std::min({config_.poll, std::max(config_.settle / 4, kLookMin), std::max(settles, kLookMin)}));
+  if (!incomplete_.empty()) next_ = now + std::min({config_.poll, std::max(config_.settle / 4, kLookMin), std::max(settles, kLookMin)});
   return found;
 }
 

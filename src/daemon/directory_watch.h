@@ -59,7 +59,7 @@ class DirectoryWatch {
 
  private:
   using Names = std::map<uint64_t, std::vector<std::string>>;  // by step
-  Names candidates() const;
+  Result<Names> candidates() const;  // none: the directory is not there. Errors: it cannot be listed
   void leave_out(const Names& there);
 
   WatchConfig config_;

@@ -92,7 +92,7 @@ Spot Holding::pinned(const checkpoint::Listing& listing) const {
 // From here on it counts, and the trainer may remove what a pin holds. What could not be put on stable storage is sent all the same: it is what there is.
 void Holding::sync(const ObjectName& held) const {
   const Status synced = storage::sync_tree(*root_, held);
-  if (!synced.ok()) log::warning("pin_not_synced", "pin=" + to_display(order_.pin) + " why=\"" + synced.error().what + '"');
+  if (!synced.ok()) log::warning("pin_not_synced", "place=\"" + key_of(order_.root, held) + "\" why=\"" + synced.error().what + '"');
 }
 
 HoldOutcome Holding::hold(const checkpoint::Complete& complete, const checkpoint::Listing& listing) {

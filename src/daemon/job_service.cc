@@ -157,10 +157,10 @@ void JobService::turn(Time now) {
   if (auto histories = outlook_.take_histories()) store_->later(StoreThread::Chore::kLeftover, [file = leftover_, seen = std::move(*histories)] { file.save(seen); });
 }
 
+// The thread of checkpoints may be in a sync of minutes. It is waited for at the very end, when peers have heard that we go.
 void JobService::stop(Time now) {
   api_.reset();  // it admits nothing any more
   checkpoints_->stop(now);
-  checkpoints_.reset();
   runner_.stop(now, read_wall_clock());
   write_changes();
 }

@@ -15,11 +15,12 @@ void StandingSessions::turn(Time now, const std::set<Line>& wanted) {
   for (const Line& line : wanted) look(line, held_[line], now);
 }
 
-// One that takes no more jobs is left to those that it has.
+// One that takes no more jobs is left to those that it has. One that is up ends all the same after some seconds where no packet comes through, so only
+// an open path is a success.
 void StandingSessions::look(const Line& line, Held& held, Time now) {
   if (held.session != nullptr && held.session->is_over()) on_lost(line, held, now);
   if (held.session != nullptr) {
-    if (held.session->is_up()) held.pause = kPauseFirst;
+    if (held.session->is_path_open()) held.pause = kPauseFirst;
     if (!peers_.is_stale(*held.session, now)) return;
     peers_.give_back(std::exchange(held.session, nullptr), now);
     held.dials_at = now;

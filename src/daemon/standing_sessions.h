@@ -16,7 +16,7 @@ namespace tideway::daemon {
 
 class StandingSessions {
  public:
-  // Between the end of an attempt and the next, doubled each time. Of a peer that a job waits for, that job asks more often (away_peers.h).
+  // Between the end of an attempt and the next, doubled each time until packets come through. Of a peer that a job waits for, that job asks more often (away_peers.h).
   static constexpr Duration kPauseFirst = std::chrono::seconds(1), kPauseMax = std::chrono::seconds(60);
 
   // What the jobs of one kind share with a peer.

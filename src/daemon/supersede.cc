@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/supersede.h"
 
+#include "daemon/local_grants.h"
+
 #include <algorithm>
 
 namespace tideway::daemon {
@@ -14,18 +16,26 @@ std::set<job::JobId> heirs_among(const CheckpointSeries::Jobs& jobs) {
   return heirs;
 }
 
+// A series is a name that anybody may say, and nobody ends the jobs of others by it.
+static bool may_end(const job::Job& older, const job::Job& newer) {
+  return older.owner == newer.owner || LocalGrants::is_privileged({newer.owner, 0, {}});
+}
+
 static bool is_for_a_place_of_its_series(const job::Job& job) { return job.spec.checkpoint && !is_pointer(job) && job.spec.step; }
 
 static bool stands_before(const job::Job& older, const job::Job& newer) {
-  return is_for_a_place_of_its_series(older) && !job::is_over(older.state) && *older.spec.step < *newer.spec.step && older.spec.series == newer.spec.series &&
+  return is_for_a_place_of_its_series(older) && !job::is_over(older.state) && *older.spec.step < *newer.spec.step && older.spec.series == newer.spec.series && may_end(older, newer) &&
          place_above(older.spec.destination) == place_above(newer.spec.destination);
 }
 
 // One name is published once, and what its trainer saved last goes on from there. What is the same in both need not cross twice.
 static bool is_saved_again(const job::Job& older, const job::Job& newer) {
-  return older.spec.checkpoint && !is_pointer(older) && !job::is_over(older.state) && older.number < newer.number && older.spec.series == newer.spec.series &&
+  return older.spec.checkpoint && !is_pointer(older) && !job::is_over(older.state) && older.number < newer.number && older.spec.series == newer.spec.series && may_end(older, newer) &&
          older.spec.destination == newer.spec.destination;
 }
+
+// Whether it is there in the end is no longer ours to say.
+static bool is_being_published(const Live& one) { return one.progress && one.progress->stage == "publish"; }
 
 static bool is_more_than_half_there(const api::Progress& progress) {
   const Bytes there = progress.bytes_verified + progress.bytes_held;
@@ -36,7 +46,7 @@ std::vector<job::JobId> giving_way(std::vector<Live> live, const std::set<job::J
   if (!newer.spec.checkpoint || is_pointer(newer)) return {};
   std::vector<job::JobId> gone;
   for (const Live& one : live)
-    if (is_saved_again(*one.job, newer)) gone.push_back(one.job->id);
+    if (is_saved_again(*one.job, newer) && !is_being_published(one)) gone.push_back(one.job->id);
   if (!is_for_a_place_of_its_series(newer) || newer.spec.checkpoint->supersede == job::Checkpoint::Supersede::kAll) return gone;
   std::erase_if(live, [&](const Live& one) { return !stands_before(*one.job, newer); });
   std::ranges::sort(live, {}, [](const Live& one) { return *one.job->spec.step; });

@@ -2,9 +2,10 @@
 //
 // Which checkpoints give way to a newer one of their series that is ready: older ones for the same place that are not more than half
 // there. What is nearly there is worth its end, since a newer one may be lost. And the oldest that runs in the place of one that had begun goes
-// on to its end: where saves come faster than half of one crosses, none would ever arrive else. An earlier save of the same step gives way however
-// far it is, since both have one name.
-// Thread: control. Pure.
+// on to its end: where saves come faster than half of one crosses, none would ever arrive else. An earlier save of the same step gives way until
+// it is being published, since both have one name. Of another user's nothing
+// gives way, but to what root or the gateway's own user brings.
+// Thread: control. Pure, but that it knows who we are.
 #pragma once
 #include "api/job_view.h"
 #include "daemon/checkpoint_series.h"

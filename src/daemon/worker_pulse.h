@@ -23,7 +23,7 @@ class WorkerPulse {
   // Of the workers of this process.
   static Counts read();
   // Those that wait for disks; what hangs there is no fault of ours, and other roots may go on.
-  static bool is_storage(std::string_view worker) { return worker == "tw-io" || worker == "tw-store"; }
+  static bool is_storage(std::string_view worker) { return worker == "tw-io" || worker == "tw-store" || worker == "tw-ckpt"; }
 
   struct Change {
     std::string worker;

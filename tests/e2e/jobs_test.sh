@@ -232,6 +232,7 @@ job=$(tideway submit --bwlimit 40Mbit "$tree" wisconsin:data/stopped)
 gets_going "$job"
 kill -TERM "$atlanta"
 wait "$atlanta" || fail "the gateway did not end well"
+"$bin/tideway" audit verify "$work/atlanta/state/audit.jsonl" > /dev/null || fail "the gateway that was refused wrote into the audit log of the other"; pass
 serve atlanta "$work/atlanta.toml"
 atlanta=$gateway
 tideway jobs set "$job" --bwlimit off > /dev/null

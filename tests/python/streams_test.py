@@ -15,7 +15,7 @@ import unittest
 from support import REPOSITORY, WAIT_S, Case
 
 import tideway
-from tideway import notes, outbox, reach, streams, submissions
+from tideway import notes, outbox, reach, restoring, streams, submissions
 from tideway.__main__ import main
 
 logging.getLogger("tideway").setLevel(logging.CRITICAL)
@@ -280,9 +280,18 @@ class Restore(Growing):
 
     def test_an_inbox_that_nobody_reads_is_given_up_and_left_empty(self):
         self.fake.roots[0]["path"] = "/elsewhere"
+        self.set_constant(restoring, "ANSWERED_S", 0.05)
+        with self.assertRaises(tideway.TidewayError) as raised:
+            tideway.restore("llm7", self.top / "back", timeout=WAIT_S)
+        self.assertEqual(raised.exception.code, "daemon_unreachable")
+        self.assertEqual(list((self.top / ".tideway/inbox").iterdir()), [])
+
+    def test_who_waits_no_longer_for_the_inbox_hears_that_his_time_is_up(self):
+        self.fake.roots[0]["path"] = "/elsewhere"
         with self.assertRaises(tideway.TidewayError) as raised:
             tideway.restore("llm7", self.top / "back", timeout=0.05)
-        self.assertEqual(raised.exception.code, "daemon_unreachable")
+        self.assertEqual(raised.exception.code, "deadline")
+        self.assertIn("its job goes on", raised.exception.next)
         self.assertEqual(list((self.top / ".tideway/inbox").iterdir()), [])
 
     def test_one_that_cannot_be_verified_says_so(self):

@@ -41,6 +41,14 @@ TEST(DcpMetadata, ThatIsCutOrHostileIsNothing) {
     EXPECT_EQ(files_of_dcp(hostile), std::nullopt);
 }
 
+TEST(DcpMetadata, ThatKeepsMoreTextsThanAnyTrainingIsNothing) {
+  const std::string file = std::string("\x8c\x0drelative_path\x8c\x01" "a\x8c\x06offset", 26) + "K\x01\x8c\x06lengthK\x02";
+  std::string texts;
+  for (size_t i = 0; i < kDcpTextsMax; ++i) texts.append("\x8c\0\x94", 3);
+  EXPECT_EQ(files_of_dcp(texts + file + "."), (FileEnds{{"a", 3}}));
+  EXPECT_EQ(files_of_dcp(texts + std::string("\x8c\0\x94", 3) + file + "."), std::nullopt);
+}
+
 // A marker whose host has a clock that is five seconds behind that of the shard.
 class DcpClocks : public testing::Test {
  protected:
@@ -90,6 +98,18 @@ TEST_F(DcpClocks, WhatTheMarkerSpeaksOfHasToBeThere) {
   EXPECT_EQ(reason(), "old_marker") << "nobody says what it closes";
   pieces.clear();
   EXPECT_EQ(reason(), "old_marker");
+}
+
+TEST_F(DcpClocks, ANameInTheMarkerIsShownWithoutItsControlCharactersAndInALineAtMost) {
+  const auto filled = [](const std::string& path) {  // to 2,612 bytes
+    const std::string size{static_cast<char>(path.size()), static_cast<char>(path.size() >> 8), '\0', '\0'};
+    return "\x8c\x0drelative_pathX" + size + path + "\x8c\x06offsetK\x01\x8c\x06lengthM\x33\x0a";
+  };
+  pieces.begin()->second = filled("__0_0.distcp") + filled("a\nb" + std::string(kDetailMax, 'x')) + ".";
+  const auto answer = assess({listing, pieces, came}, {Kind::kDcp, 0}, {Quiet::Source::kLooking, 3s, 2s});
+  const std::string& why = std::get<Incomplete>(answer.value()).detail;
+  EXPECT_TRUE(why.starts_with(".metadata names a\\x0abxxx")) << why;
+  EXPECT_LT(why.size(), kDetailMax + 10);
 }
 
 TEST_F(DcpClocks, AShardThatTheMarkerDoesNotKnowIsOfTheNextSave) {

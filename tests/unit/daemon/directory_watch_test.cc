@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -58,6 +59,23 @@ TEST_F(DirectoryWatchTest, EachCheckpointIsFoundOnceWhenItIsQuiet) {
   EXPECT_EQ(names(runs.look(quiet_, Time{12s})), "step-20@20 ");
   runs.forget("step-10");
   EXPECT_EQ(names(runs.look(quiet_, Time{13s})), "step-10@10 ") << "its job failed";
+}
+
+// Where there are no more descriptors, as where a server does not answer.
+TEST_F(DirectoryWatchTest, ALookThatCannotListTheDirectoryIsNotTheFirstOne) {
+  for (const char* name : {"step-10", "step-20"}) save(name);
+  DirectoryWatch runs = watch(WatchConfig::Existing::kNewest);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{0, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const auto found = runs.look(quiet_, Time{1s});
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(names(found), "");
+  EXPECT_GT(runs.next_look(), Time{1s});
+  std::string later;
+  for (const Duration after : {2s, 6s}) later += names(runs.look(quiet_, Time{after}));
+  EXPECT_EQ(later, "step-20@20 ");
 }
 
 // As torch.save ends: a directory of ten bytes behind thirty others.

@@ -9,6 +9,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace tideway::daemon {
 namespace {
 
@@ -45,6 +47,13 @@ class StandingSessionsTest : public testing::Test {
   bool becomes(const Done& done) {
     for (const Time end = read_clock() + kPatience; read_clock() < end && !done();) turn();
     return done();
+  }
+  // That which is up.
+  void lose(const Error& why) {
+    const auto up = std::ranges::find_if(here_->all_sessions(), [](const auto& session) { return session->is_up() && !session->is_over(); });
+    ASSERT_NE(up, here_->all_sessions().end());
+    (*up)->on_connection_failed(why);
+    turn();
   }
   Time now() const { return read_clock() + skipped_; }
   session::Session* take() { return peers_->take("wisconsin", {PeerSessions::Sharing::kShared, job::Class::kCheckpoint, session::Manners::kYields}, now()).value(); }
@@ -99,6 +108,21 @@ TEST_F(StandingSessionsTest, OneThatIsLostIsDialledAgainAfterAShortPause) {
   EXPECT_LE(standing_->next_deadline(), now() + StandingSessions::kPauseFirst);
   skipped_ += StandingSessions::kPauseFirst;
   EXPECT_TRUE(becomes([&] { return peers_->is_up("wisconsin"); }));
+}
+
+// Over TLS: the peer takes its connections a turn behind the session, at the soonest, and that turn does not come.
+TEST_F(StandingSessionsTest, OneThatIsUpAndCarriesNoPacketIsDialledLessAndLessOften) {
+  ASSERT_TRUE(becomes([&] { return peers_->is_up("wisconsin"); }));
+  lose({Fault::kUdpBlocked, "blocked", ""});
+  Duration pause{};
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    ASSERT_TRUE(becomes([&] { return peers_->is_up("wisconsin"); }));
+    const Time lost_at = now();
+    lose({Fault::kPeerLost, "no packet comes through", ""});
+    pause = standing_->next_deadline() - lost_at;
+    skipped_ += pause;
+  }
+  EXPECT_GT(pause, 2 * StandingSessions::kPauseFirst);
 }
 
 TEST_F(StandingSessionsTest, AnHourOldOneMakesRoomForAFreshOne) {

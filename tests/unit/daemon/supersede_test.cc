@@ -104,11 +104,14 @@ TEST(Supersede, D11WithAllEveryOneIsBrought) {
   EXPECT_FALSE(gives_way(checkpoint_of(100), std::nullopt, newer));
 }
 
-TEST(Supersede, AnEarlierSaveOfTheSameStepGivesWayHoweverFarItIs) {
+TEST(Supersede, AnEarlierSaveOfTheSameStepGivesWayUntilItIsBeingPublished) {
   job::Job first = checkpoint_of(100), second = checkpoint_of(100);
   first.number = 1, second.number = 2;
   second.spec.checkpoint->supersede = job::Checkpoint::Supersede::kAll;
   EXPECT_TRUE(gives_way(first, sent(99_MiB, 100_MiB), second)) << "there is one name for both";
+  api::Progress ending = sent(100_MiB, 100_MiB);
+  ending.stage = "publish";
+  EXPECT_FALSE(gives_way(first, ending, second)) << "it may be there already";
   EXPECT_FALSE(gives_way(second, std::nullopt, first));
   first.spec.step.reset(), second.spec.step.reset();
   EXPECT_TRUE(gives_way(first, std::nullopt, second)) << "such as last.ckpt";
@@ -135,6 +138,19 @@ TEST(Supersede, OnlyOlderOnesOfItsSeriesAtItsPlaceGiveWay) {
   other = checkpoint_of(100);
   other.spec.step.reset();
   EXPECT_FALSE(gives_way(other, std::nullopt, newer));
+}
+
+TEST(Supersede, WhatIsAnothersGivesWayToRootAlone) {
+  constexpr uint32_t kUser = 4'000'000'000, kOther = kUser + 1;
+  job::Job older = checkpoint_of(100), newer = checkpoint_of(200), again = checkpoint_of(100);
+  again.number = 1;
+  older.owner = kUser;
+  newer.owner = again.owner = kOther;
+  EXPECT_FALSE(gives_way(older, std::nullopt, newer));
+  EXPECT_FALSE(gives_way(older, std::nullopt, again));
+  newer.owner = again.owner = 0;
+  EXPECT_TRUE(gives_way(older, std::nullopt, newer));
+  EXPECT_TRUE(gives_way(older, std::nullopt, again));
 }
 
 TEST(PinLimits, TheOldestThatWaitsGoesFirst) {
