@@ -78,7 +78,11 @@ Time NetWorker::next_deadline(Time now) const {
   return next;
 }
 
-Time NetWorker::next_wake(Time now) const { return std::max(next_deadline(now), worked_at_ + beat()); }
+// A port that took no packet does not say when it takes more, so it is asked again; a stream does (StreamPacketIo).
+Time NetWorker::next_wake(Time now) const {
+  const auto is_refused = [](const auto& lane) { return lane.second->delivery() == Delivery::kDatagram && lane.second->has_unsent(); };
+  return std::max(std::ranges::any_of(lanes_, is_refused) ? now : next_deadline(now), worked_at_ + beat());
+}
 
 bool NetWorker::has_more(Time now) const {
   const auto has_unsent = [](const auto& lane) { return lane.second->has_unsent(); };

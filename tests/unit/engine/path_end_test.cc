@@ -17,6 +17,7 @@ constexpr int kTurnsMax = 200'000;
 struct Looks {
   uint64_t all = 0, again = 0;
   bool was_short = false;  // the last one of this turn
+  bool refuses = false;    // to take packets
 };
 
 class CountedPacketIo final : public PacketIo {
@@ -30,7 +31,7 @@ class CountedPacketIo final : public PacketIo {
   Result<Path> open_path(const PathSpec& spec) override { return inner_->open_path(spec); }
   void close_path(PathId path) override { inner_->close_path(path); }
   size_t allocate(PathId path, Bytes payload, std::span<Packet> out) override { return inner_->allocate(path, payload, out); }
-  size_t send(std::span<Packet> burst) override { return inner_->send(burst); }
+  size_t send(std::span<Packet> burst) override { return looks_.refuses ? 0 : inner_->send(burst); }
   size_t receive(std::span<Packet> out) override {
     const size_t count = inner_->receive(out);
     looks_.all += 1;
@@ -73,14 +74,17 @@ struct PathEnds : testing::Test {
     return PathEnd::create(config, std::make_unique<CountedPacketIo>(std::move(io), is_source ? at_source : at_sink)).value();
   }
 
-  // Until so many blocks have come home to the source.
-  void run(uint64_t blocks, uint32_t flows) {
-    source = make(PathEndConfig::Role::kSource, flows);
-    sink = make(PathEndConfig::Role::kSink, flows);
+  void connect() {
     const auto from = source->bind(now), to = sink->bind(now);
     ASSERT_TRUE(from.ok() && to.ok());
     ASSERT_TRUE(sink->open(now, from.value()).ok());
     ASSERT_TRUE(source->open(now, to.value()).ok());
+  }
+  // Until so many blocks have come home to the source.
+  void run(uint64_t blocks, uint32_t flows) {
+    source = make(PathEndConfig::Role::kSource, flows);
+    sink = make(PathEndConfig::Role::kSink, flows);
+    connect();
     at_source = at_sink = {};
     for (int turn = 0; turn < kTurnsMax && source->counts().blocks < blocks; ++turn) {
       at_source.was_short = at_sink.was_short = false;
@@ -115,6 +119,23 @@ TEST_F(PathEnds, BehindAShortBurstNobodyLooksAgainInTheSameTurn) {
   run(kPathSourceBlocks, 1);
   EXPECT_GT(at_sink.all, 100U);
   EXPECT_EQ(looked_again, 0U);
+}
+
+// Nothing tells when a full port takes packets again. The last ACK before a pause used to lie there until the boards were due, up to 100 ms.
+TEST_F(PathEnds, WhatThePortDidNotTakeIsOfferedAgainWithTheNextBeat) {
+  source = make(PathEndConfig::Role::kSource, 1);
+  sink = make(PathEndConfig::Role::kSink, 1);
+  connect();
+  for (; sink->counts().blocks < 2; now += 10us) {
+    source->poll(now);
+    sink->poll(now);
+  }
+  at_sink.refuses = true;
+  source->poll(now);
+  sink->poll(now);
+  now += 25ms;  // an ACK is due by then
+  while (sink->poll(now)) {}
+  EXPECT_LE(sink->next_wake(now), now + 400us);
 }
 
 // A path without a queue, over which packets take a while.
