@@ -86,7 +86,7 @@ Time NetWorker::next_wake(Time now) const {
 
 bool NetWorker::has_more(Time now) const {
   const auto has_unsent = [](const auto& lane) { return lane.second->has_unsent(); };
-  return is_polled() || next_deadline(now) <= now || std::ranges::any_of(lanes_, has_unsent);
+  return is_polled() || stopped_at_bursts_ || next_deadline(now) <= now || std::ranges::any_of(lanes_, has_unsent);
 }
 
 // Short beside a round trip, and what leaves in one is a burst that the pacer may send at higher rates anyway.
@@ -240,6 +240,7 @@ bool NetWorker::take_blocks() {
 }
 
 bool NetWorker::receive(Time now) {
+  stopped_at_bursts_ = false;
   bool worked = receive(now, *io_);
   if (has_streams_) worked |= receive(now, streams_);
   return worked;
@@ -250,14 +251,15 @@ bool NetWorker::receive(Time now, PacketIo& io) {
   for (size_t i = 0; i < kReceiveBursts; ++i) {
     const size_t count = io.receive(burst_);
     end_stage(count == 0 ? Stage::kIdle : Stage::kReceive, count);
-    if (count == 0) break;
+    if (count == 0) return worked;
     // Each worker has its own sockets, so a packet for another one is a stranger's.
     const size_t foreign = table_.dispatch(now, std::span(burst_).first(count));
     for (Packet& packet : std::span(burst_).first(foreign)) packet.reset();
     end_stage(Stage::kReceive);  // their rooms went home
     worked = true;
-    if (count < burst_.size() && io.limits().wait_fd >= 0) break;  // that was all; what has come since wakes us
+    if (count < burst_.size() && io.limits().wait_fd >= 0) return worked;  // that was all; what has come since wakes us
   }
+  stopped_at_bursts_ = true;
   return worked;
 }
 

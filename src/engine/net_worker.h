@@ -93,6 +93,7 @@ class NetWorker {
   Time watched_at_{}, dealt_at_{};
   Time worked_at_{};             // in the last turn that had work
   bool has_streams_ = false;     // had a lane of them once
+  bool stopped_at_bursts_ = false;  // the last turn: more may have arrived, where no descriptor shows it
   bool is_device_gone_ = false;  // and told
   flow::FlowStats closed_;  // of flows whose lane is closed: the counters of drops
 };
