@@ -13,7 +13,9 @@ namespace {
 
 constexpr size_t kReceiveBursts = 8;                                  // of one turn, so that sending gets its share
 constexpr Duration kWatchPeriod = std::chrono::milliseconds(100);     // boards, keys, dead lanes
-constexpr Duration kBeatMin = std::chrono::microseconds(60), kBeatMax = std::chrono::microseconds(400);  // to be woken costs as much as 5 to 10 packets
+// To be woken costs as much as 5 to 10 packets. With a longer beat than that of a pacer's quantum, each quantum would find us late, the pacer
+// would hold that much more, and what leaves after a pause would be a longer burst than it promises.
+constexpr Duration kBeatMin = std::chrono::microseconds(60), kBeatMax = flow::Pacer::kQuantumTime;
 constexpr int kBeatsPerRoundTrip = 8;
 constexpr Duration kDealPeriod = std::chrono::milliseconds(20);       // of rate: a share nobody uses waits no longer
 
