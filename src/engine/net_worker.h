@@ -4,8 +4,8 @@
 // bounded: obey commands, take blocks, receive (first, because receive buffers are the scarcest), hand on what is
 // complete, start blocks, transmit within window, pacing and rate.
 //
-// It owns no thread: whoever drives it calls poll(now), and sleeps on wait_fds() until next_deadline() when poll had
-// nothing to do.
+// It owns no thread: whoever drives it calls poll(now), and sleeps on wait_fds() until next_wake() behind a turn that had
+// nothing to do, or does not say has_more().
 // Thread: net worker.
 #pragma once
 #include "congestion/registry.h"
