@@ -32,7 +32,7 @@ constexpr uint64_t kTrainPacketsMin = 16;   // shorter ones say more about clock
 constexpr Duration kTrainRttMin = 5ms;      // doubling is as quick on shorter paths, and there the first flight is a large part of a BDP
 constexpr double kJumpMin = 1.5;            // times the rate there is; less is no jump
 constexpr double kJumpWindow = 1.1;         // of the BDP of the estimate: acks come late, too
-constexpr uint64_t kJumpSample = 256;       // packets, after which loss may end it
+constexpr uint64_t kJumpSample = 256;       // packets, after which loss may end it; a burst of losses is a large part of fewer
 constexpr double kJumpLossMax = 0.12;       // no path that is of use loses so much by itself
 constexpr Duration kJumpMeasure = 1ms;      // over less, the rate at which acks come says nothing
 constexpr double kJumpAgainGrowth = 1.18;   // of the rate, from probing a quarter more behind a jump: the trains told too little
@@ -113,7 +113,7 @@ void Bbr::on_loss(const LossSample& sample) {
     loss_.restart();
     return;
   }
-  const bool is_much = loss_.lost() >= kStartupLossMin && loss_.share() > kJumpLossMax;
+  const bool is_much = loss_.share_of_least(kJumpSample) > kJumpLossMax;
   if (!is_pipe_full_ && is_much && config_.rate_remembered > Rate() && window_ > config_.window_initial && rate_full_ == Rate()) {
     // The path is not what it was; one that loses a little by itself may be.
     window_ = std::max(config_.window_initial, window_floor(config_));

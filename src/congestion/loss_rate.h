@@ -41,8 +41,8 @@ class LossRate {
   }
   void restart() { acked_ = lost_ = 0; }
   uint64_t lost() const { return lost_; }
-  // Of what there is of the sample so far.
-  double share() const { return lost_ == 0 ? 0 : static_cast<double>(lost_) / static_cast<double>(acked_ + lost_); }
+  // Of what there is of the sample so far, as if the rest of so many packets had arrived.
+  double share_of_least(uint64_t packets) const { return static_cast<double>(lost_) / static_cast<double>(std::max(acked_ + lost_, packets)); }
 
  private:
   static constexpr uint64_t kWithQueue = 1024, kWithoutQueue = 8192;  // packets; see the head

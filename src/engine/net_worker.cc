@@ -13,7 +13,9 @@ namespace {
 
 constexpr size_t kReceiveBursts = 8;                                  // of one turn, so that sending gets its share
 constexpr Duration kWatchPeriod = std::chrono::milliseconds(100);     // boards, keys, dead lanes
-constexpr Duration kBeatMin = std::chrono::microseconds(60), kBeatMax = std::chrono::microseconds(400);  // to be woken costs as much as 5 to 10 packets
+// To be woken costs as much as 5 to 10 packets. With a longer beat than that of a pacer's quantum, each quantum would find us late, the pacer
+// would hold that much more, and what leaves after a pause would be a longer burst than it promises.
+constexpr Duration kBeatMin = std::chrono::microseconds(60), kBeatMax = flow::Pacer::kQuantumTime;
 constexpr int kBeatsPerRoundTrip = 8;
 constexpr Duration kDealPeriod = std::chrono::milliseconds(20);       // of rate: a share nobody uses waits no longer
 
@@ -78,11 +80,15 @@ Time NetWorker::next_deadline(Time now) const {
   return next;
 }
 
-Time NetWorker::next_wake(Time now) const { return std::max(next_deadline(now), worked_at_ + beat()); }
+// A port that took no packet does not say when it takes more, so it is asked again; a stream does (StreamPacketIo).
+Time NetWorker::next_wake(Time now) const {
+  const auto is_refused = [](const auto& lane) { return lane.second->delivery() == Delivery::kDatagram && lane.second->has_unsent(); };
+  return std::max(std::ranges::any_of(lanes_, is_refused) ? now : next_deadline(now), worked_at_ + beat());
+}
 
 bool NetWorker::has_more(Time now) const {
   const auto has_unsent = [](const auto& lane) { return lane.second->has_unsent(); };
-  return is_polled() || next_deadline(now) <= now || std::ranges::any_of(lanes_, has_unsent);
+  return is_polled() || stopped_at_bursts_ || next_deadline(now) <= now || std::ranges::any_of(lanes_, has_unsent);
 }
 
 // Short beside a round trip, and what leaves in one is a burst that the pacer may send at higher rates anyway.
@@ -236,6 +242,7 @@ bool NetWorker::take_blocks() {
 }
 
 bool NetWorker::receive(Time now) {
+  stopped_at_bursts_ = false;
   bool worked = receive(now, *io_);
   if (has_streams_) worked |= receive(now, streams_);
   return worked;
@@ -246,14 +253,15 @@ bool NetWorker::receive(Time now, PacketIo& io) {
   for (size_t i = 0; i < kReceiveBursts; ++i) {
     const size_t count = io.receive(burst_);
     end_stage(count == 0 ? Stage::kIdle : Stage::kReceive, count);
-    if (count == 0) break;
+    if (count == 0) return worked;
     // Each worker has its own sockets, so a packet for another one is a stranger's.
     const size_t foreign = table_.dispatch(now, std::span(burst_).first(count));
     for (Packet& packet : std::span(burst_).first(foreign)) packet.reset();
     end_stage(Stage::kReceive);  // their rooms went home
     worked = true;
-    if (count < burst_.size() && io.limits().wait_fd >= 0) break;  // that was all; what has come since wakes us
+    if (count < burst_.size() && io.limits().wait_fd >= 0) return worked;  // that was all; what has come since wakes us
   }
+  stopped_at_bursts_ = true;
   return worked;
 }
 

@@ -4,8 +4,8 @@
 // bounded: obey commands, take blocks, receive (first, because receive buffers are the scarcest), hand on what is
 // complete, start blocks, transmit within window, pacing and rate.
 //
-// It owns no thread: whoever drives it calls poll(now), and sleeps on wait_fds() until next_deadline() when poll had
-// nothing to do.
+// It owns no thread: whoever drives it calls poll(now), and sleeps on wait_fds() until next_wake() behind a turn that had
+// nothing to do, or does not say has_more().
 // Thread: net worker.
 #pragma once
 #include "congestion/registry.h"
@@ -93,6 +93,7 @@ class NetWorker {
   Time watched_at_{}, dealt_at_{};
   Time worked_at_{};             // in the last turn that had work
   bool has_streams_ = false;     // had a lane of them once
+  bool stopped_at_bursts_ = false;  // the last turn: more may have arrived, where no descriptor shows it
   bool is_device_gone_ = false;  // and told
   flow::FlowStats closed_;  // of flows whose lane is closed: the counters of drops
 };

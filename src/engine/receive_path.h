@@ -139,7 +139,7 @@ class ReceivePath {
   std::optional<Repair> repair_;
   std::optional<BaseTree> base_;
   std::optional<AheadParts> ahead_;
-  transfer::EntryPaths paths_;                          // of the entries that are offered what one of them has
+  transfer::EntryPaths paths_;                // of the entries that are offered what one of them has
   CopyRooms rooms_;
   std::deque<Same> same_;                     // not copied yet; the source waits for what it has said of them
   size_t same_leaves_ = 0;                    // in these

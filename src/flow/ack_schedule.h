@@ -23,7 +23,7 @@ class AckSchedule {
   static constexpr Bytes kBytes = Bytes(64 << 10);
   static constexpr uint64_t kPacketsFast = 256;            // above kFast, where an ack that wakes two hosts costs as much as 20 packets
   static constexpr Bytes kBytesFast = Bytes(512 << 10);
-  static constexpr Rate kFast = Rate::bits_per_second(250'000'000);  // half a Gigabit link, of one of two flows
+  static constexpr Rate kFast = Rate::bits_per_second(250'000'000);  // half of what one of two flows has of a Gigabit
   static constexpr Rate kPrompt = Rate::bits_per_second(1'000'000'000);
   static constexpr Duration kDelayPrompt = std::chrono::milliseconds(1);  // at most, above kPrompt
   static constexpr Duration kDelayMax = std::chrono::milliseconds(25);

@@ -85,7 +85,7 @@ class Flow {
   static constexpr int kForgetRoundTrips = 2;       // between FORGET frames
   static constexpr uint64_t kForgetPackets = 256;   // fewer new ones are not worth a packet
   static constexpr int kAckNowPerRoundTrip = 4;
-  static constexpr uint64_t kAckCountCarries = 4 * AckSchedule::kPackets;  // so many in flight draw acks by their count
+  static constexpr uint64_t kAckCountCarries = 4 * AckSchedule::kPacketsFast;  // so many in flight draw acks by their count, at any rate
 
   Flow(Time start, const FlowConfig& config, std::unique_ptr<CongestionController> controller, LaneParts lane);
 

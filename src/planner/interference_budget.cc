@@ -21,7 +21,7 @@ double median(const std::deque<double>& values) {
 
 void keep(std::deque<double>& values, Duration value, size_t most) {
   values.push_back(static_cast<double>(value.count()));
-  if (values.size() > most) values.pop_front();
+  while (values.size() > most) values.pop_front();
 }
 
 Duration towards(Duration from, Duration to) { return from + Duration(static_cast<int64_t>(kRelax * static_cast<double>((to - from).count()))); }
@@ -49,7 +49,7 @@ void InterferenceBudget::on_iteration(Kind kind, Duration burst, Duration period
   ++calm_;
   periods_paused_ = std::max(0, periods_paused_ - 1);
   keep(periods_, period, kOthersKept);
-  if (kind == Kind::kHoldout) keep(holdouts_, burst, kHoldoutsKept);
+  if (kind == Kind::kHoldout) keep(holdouts_, burst, is_in_doubt() ? kHoldoutsKnown : kHoldoutsKept);
   else keep(others_, burst, kOthersKept);
   if (iterations_ % kEvery == 0) judge(Duration(static_cast<int64_t>(median(periods_))));
 }

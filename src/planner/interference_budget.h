@@ -32,7 +32,8 @@ class InterferenceBudget {
  public:
   static constexpr uint64_t kEvery = 8;              // iterations between two judgements
   // In doubt it takes many, until so many are known that a median of them is good. What they show does not change with what we do, so a few
-  // keep it new then; as many as before would cost a fifth of the gaps for as long as the doubt lasts.
+  // keep it new then; as many as before would cost a fifth of the gaps for as long as the doubt lasts. The doubt may come from older ones,
+  // when a training has changed by itself, so no more than the newest of them count then.
   static constexpr uint64_t kSettledOneIn = 50, kDoubtOneIn = 5, kKnownOneIn = 20;
   static constexpr size_t kHoldoutsKept = 16, kOthersKept = 32, kHoldoutsMin = 4, kHoldoutsKnown = 6;
   static constexpr uint64_t kDoubtFor = 40;          // iterations, at the start

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+
 namespace tideway::test {
 namespace {
 
@@ -40,6 +42,20 @@ TEST(SimPair, ASlowFlowTakesLess) {
   const auto flows = sim.lane(0).flows();
   EXPECT_GT(flows[0]->stats().bytes_sent, 5 * flows[1]->stats().bytes_sent);
   EXPECT_LT(sim.now() - Time(), milliseconds(2200));  // 20 MB at 110 Mbit/s are 1.5 s
+}
+
+// Acks by their count come too seldom for a window of 400 packets: it used to stand still until they were due by time.
+TEST(SimPair, AFlowHeldByItsWindowAsksForTheAckThatOpensIt) {
+  constexpr Duration kRtt = milliseconds(5);
+  constexpr Bytes kWindow(400 * 1452);
+  SimPair sim({.link = {.rate = 2_Gbit, .delay = kRtt / 2}, .flows = 1, .window = kWindow, .credit_blocks = 64});
+  sim.open({.slot = kSlot, .blocks = 20, .length = 4'000'000});
+  ASSERT_TRUE(sim.run_for(milliseconds(200))) << state_of(sim);
+  const uint64_t before = sim.lane(1).stats().flows.bytes_received;
+  ASSERT_TRUE(sim.run_for(milliseconds(300))) << state_of(sim);
+  const Rate arrived = Rate::of(Bytes(sim.lane(1).stats().flows.bytes_received - before), milliseconds(300));
+  RecordProperty("mbit_per_second", std::to_string(arrived.bits_per_second() / 1'000'000));
+  EXPECT_GE(arrived, Rate::of(kWindow, kRtt) * 0.9);
 }
 
 TEST(SimPair, WhatADyingFlowHadIsCarriedByTheOthers) {

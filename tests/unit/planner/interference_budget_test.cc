@@ -15,12 +15,12 @@ BudgetConfig config(Start start = Start::kSettled) {
 }
 
 // Bursts of 400 ms in hold-outs and so much more in the others, each second. Returns the hold-outs.
-int run(InterferenceBudget& budget, int iterations, Duration more) {
+int run(InterferenceBudget& budget, int iterations, Duration more, Duration burst = milliseconds(400)) {
   int holdouts = 0;
   for (int i = 0; i < iterations; ++i) {
     const bool is_holdout = budget.is_next_holdout();
     holdouts += is_holdout;
-    budget.on_iteration(is_holdout ? Kind::kHoldout : Kind::kWithBulk, milliseconds(400) + (is_holdout ? Duration() : more), milliseconds(1000));
+    budget.on_iteration(is_holdout ? Kind::kHoldout : Kind::kWithBulk, burst + (is_holdout ? Duration() : more), milliseconds(1000));
   }
   return holdouts;
 }
@@ -77,6 +77,21 @@ TEST(InterferenceBudget, TightensOverTheBudgetAndPausesFarOverIt) {
   run(budget, 80, milliseconds(40));
   EXPECT_LE(budget.tightness().guard, milliseconds(100));  // a tenth of the period
   EXPECT_EQ(budget.tightness().queue_target, std::chrono::microseconds(250));
+}
+
+// Sixteen old hold-outs took hundreds of iterations to be outvoted, and all that time it tightened.
+TEST(InterferenceBudget, ATrainingThatChangesByItselfIsNotTakenForOurDoingForLong) {
+  InterferenceBudget budget(config());
+  run(budget, 1000, milliseconds(1));
+  ASSERT_EQ(budget.tightness(), config().configured);
+  run(budget, 100, milliseconds(1), milliseconds(415));  // 1.5 % of the period more, with and without bulk
+  ASSERT_TRUE(budget.inflation());
+  EXPECT_NEAR(*budget.inflation(), 0.001, 1e-9);
+  EXPECT_FALSE(budget.is_in_doubt());
+  const Tightness tight = budget.tightness();
+  EXPECT_GT(tight.guard, config().configured.guard);
+  run(budget, 100, milliseconds(1), milliseconds(415));
+  EXPECT_LT(budget.tightness().guard, tight.guard);
 }
 
 TEST(InterferenceBudget, GoesBackSlowlyOnceItIsCalm) {
