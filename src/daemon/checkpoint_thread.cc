@@ -263,7 +263,7 @@ void CheckpointThread::look_at_holds() {
   std::erase_if(holds_, [&](Holding& holding) {
     const Time now = config_.clock();
     if (now < holding.next_look()) return false;
-    HoldOutcome outcome = holding.look(quiet_, now);
+    HoldOutcome outcome = holding.look(quiet_, config_.clock);
     const bool is_through = !outcome.ok() || std::holds_alternative<Held>(outcome.value());
     say(HoldAnswered{holding.order().pin, holding.order().owner, std::move(outcome)});
     return is_through;
@@ -277,7 +277,7 @@ void CheckpointThread::look_at_watches() {
     if (is_stirred_) watches_[i].hurry(now);
     if (now < watches_[i].next_look()) continue;
     has_looked = true;
-    for (FoundCheckpoint& found : watches_[i].look(quiet_, now)) say(Found{i, std::move(found)});
+    for (FoundCheckpoint& found : watches_[i].look(quiet_, config_.clock)) say(Found{i, std::move(found)});
   }
   is_stirred_ = false;
   if (has_looked) watch_directories(config_.clock());  // only then there is something else to watch
