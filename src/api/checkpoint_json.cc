@@ -157,6 +157,14 @@ std::string to_json(const RestoreRequest& request) {
   return to_line(json);
 }
 
+Result<RequestKind> kind_of(std::string_view body) {
+  const auto json = parse_object(body);
+  if (!json.ok()) return json.error();
+  if (json.value().contains("to")) return RequestKind::kCheckpoint;
+  if (json.value().contains("sources")) return RequestKind::kJob;
+  return json.value().contains("dst") ? RequestKind::kRestore : RequestKind::kCheckpoint;
+}
+
 std::string accepted_to_json(const std::vector<job::JobId>& jobs, job::State state) {
   return to_line(Json{{"id", jobs.front()}, {"jobs", jobs}, {"state", std::string(to_string(state))}, {"feasible", Json()}, {"eta", Json()}});
 }

@@ -54,6 +54,11 @@ struct RestoreRequest {
 Result<RestoreRequest> parse_restore(std::string_view body);
 std::string to_json(const RestoreRequest& request);
 
+// Which of the bodies of POST /v1/checkpoints, /v1/jobs and /v1/restore it is, where no path says so: they tell themselves apart by their
+// fields. Errors: usage: it is no object.
+enum class RequestKind : uint8_t { kCheckpoint, kJob, kRestore };
+Result<RequestKind> kind_of(std::string_view body);
+
 // What the two of them answer: the first job's id, and all of them.
 std::string accepted_to_json(const std::vector<job::JobId>& jobs, job::State state);
 // Errors: usage.

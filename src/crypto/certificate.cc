@@ -93,7 +93,7 @@ std::string_view to_string(CertificateFault fault) {
 
 Error certificate_error(CertificateFault fault, std::string_view detail) {
   static constexpr std::string_view kNext[] = {
-      "issue a new certificate (tideway pki issue) and reload",
+      "issue a new certificate (tideway pki issue) and reload; where it should not have ended yet, check the clocks of both gateways",
       "check the clocks of both gateways, or wait until the certificate begins",
       "compare the ca.crt of both gateways; the certificate must come from that authority",
       "check the certificate's URI name and the peer's entry in the configuration",

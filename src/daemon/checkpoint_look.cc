@@ -165,7 +165,7 @@ static std::vector<uint32_t> came_since(const checkpoint::Listing& before, const
   return now;
 }
 
-QuietTimes::Record QuietTimes::take(const std::string& key, const checkpoint::Listing& listing, Time now, Arrival arrival) {
+QuietTimes::Record QuietTimes::take(const std::string& key, const checkpoint::Listing& listing, const Listed& listed, Arrival arrival) {
   const auto [place, is_new] = seen_.try_emplace(key);
   Seen& seen = place->second;
   if (is_new) {
@@ -176,9 +176,9 @@ QuietTimes::Record QuietTimes::take(const std::string& key, const checkpoint::Li
   }
   if (is_new || seen.listing != listing) {
     seen.listing = listing;
-    seen.since = now;
+    seen.since = listed.ended;
   }
-  return {now - seen.since, seen.came};
+  return {std::max(listed.begun - seen.since, Duration()), seen.came};
 }
 
 }  // namespace tideway::daemon

@@ -6,6 +6,7 @@
 #include "checkpoint/assess.h"
 #include "storage/rooted_dir.h"
 
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -38,7 +39,13 @@ struct Waiting {
 };
 Result<checkpoint::Assessment> assess_there(const Spot& spot, const checkpoint::Listing& listing, const Waiting& waiting);
 
-// Since when a checkpoint is what it is, over several looks.
+using Clock = std::function<Time()>;
+
+// When a checkpoint was listed, which may take long.
+struct Listed { Time begun, ended; };
+
+// Since when a checkpoint is what it is, over several looks: from the end of one to the begin of a later one, since that is all that
+// both have seen.
 class QuietTimes {
  public:
   struct Record {
@@ -48,7 +55,7 @@ class QuietTimes {
   // kSeen: at the look before there was nothing under its name.
   enum class Arrival : uint8_t { kUnknown, kSeen };
   // `key` names the checkpoint among those looked at.
-  Record take(const std::string& key, const checkpoint::Listing& listing, Time now, Arrival arrival = Arrival::kUnknown);
+  Record take(const std::string& key, const checkpoint::Listing& listing, const Listed& listed, Arrival arrival = Arrival::kUnknown);
   void forget(const std::string& key) { seen_.erase(key); }
 
  private:

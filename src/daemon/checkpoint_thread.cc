@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "checkpoint/tracker.h"
+#include "daemon/worker_pulse.h"
 #include "storage/pin.h"
 
 #include <poll.h>
@@ -18,7 +19,6 @@ namespace {
 
 constexpr uint32_t kChanges = IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE;
 constexpr size_t kIncompleteWatched = 64;  // directories that are being saved into, of each watch
-constexpr Duration kIdleMax = std::chrono::seconds(10);  // or it would seem to hang (worker_pulse.h)
 
 // Of a path below a root: itself, or the nearest directory above it that is there.
 std::string existing_part(std::string path, const std::string& root_path) {
@@ -263,7 +263,7 @@ void CheckpointThread::look_at_holds() {
   std::erase_if(holds_, [&](Holding& holding) {
     const Time now = config_.clock();
     if (now < holding.next_look()) return false;
-    HoldOutcome outcome = holding.look(quiet_, now);
+    HoldOutcome outcome = holding.look(quiet_, config_.clock);
     const bool is_through = !outcome.ok() || std::holds_alternative<Held>(outcome.value());
     say(HoldAnswered{holding.order().pin, holding.order().owner, std::move(outcome)});
     return is_through;
@@ -277,7 +277,7 @@ void CheckpointThread::look_at_watches() {
     if (is_stirred_) watches_[i].hurry(now);
     if (now < watches_[i].next_look()) continue;
     has_looked = true;
-    for (FoundCheckpoint& found : watches_[i].look(quiet_, now)) say(Found{i, std::move(found)});
+    for (FoundCheckpoint& found : watches_[i].look(quiet_, config_.clock)) say(Found{i, std::move(found)});
   }
   is_stirred_ = false;
   if (has_looked) watch_directories(config_.clock());  // only then there is something else to watch
@@ -317,7 +317,7 @@ Time CheckpointThread::next_look() const {
 }
 
 void CheckpointThread::wait_for_work(Time now) {
-  const Duration pause = std::clamp(next_look() == kNever ? kIdleMax : next_look() - now, Duration(), kIdleMax);
+  const Duration pause = std::clamp(next_look() == kNever ? WorkerPulse::kIdleMax : next_look() - now, Duration(), WorkerPulse::kIdleMax);
   std::array<pollfd, 2> fds{pollfd{order_bell_.fd(), POLLIN, 0}, pollfd{inotify_.get(), POLLIN, 0}};
   ::poll(fds.data(), fds.size(), static_cast<int>(pause / std::chrono::milliseconds(1)) + (pause > Duration() ? 1 : 0));
   if ((fds[1].revents & POLLIN) != 0) {

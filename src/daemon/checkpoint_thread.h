@@ -111,7 +111,7 @@ struct CheckpointThreadConfig {
   std::optional<uint32_t> group;  // of pins and inboxes
   // How often pins are looked at, the first time so long behind the start, when the inboxes are read; and how old one is that is told.
   Duration pins_every = std::chrono::hours(1), pin_idle = std::chrono::hours(24);
-  std::function<Time()> clock = read_clock;  // of the thread
+  Clock clock = read_clock;  // of the thread
 };
 
 class CheckpointThread {

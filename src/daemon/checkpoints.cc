@@ -377,12 +377,12 @@ static Status check_name(const InboxRequest& request, const std::string& said) {
   return usage("submission_id is another one than the name of the file", "make them the same");
 }
 
-// Of a checkpoint, a job or a restore, which tell themselves apart by their fields.
 void Checkpoints::on_inbox(const InboxRequest& request, Now now) {
   const auto answer = [this, request](const Result<std::string>& said) { answer_inbox(request, said); };
-  const auto has = [&](const char* field) { return request.body.find(field) != std::string::npos; };
-  if (has("\"sources\"") && !has("\"to\"")) return submit_job(request, now.wall);
-  if (has("\"dst\"") && !has("\"to\"")) return restore_into(request, now);
+  const auto kind = api::kind_of(request.body);
+  if (!kind.ok()) return answer(kind.error());
+  if (kind.value() == api::RequestKind::kJob) return submit_job(request, now.wall);
+  if (kind.value() == api::RequestKind::kRestore) return restore_into(request, now);
   auto read_one = api::parse_checkpoint(request.body);
   if (!read_one.ok()) return answer(read_one.error());
   api::CheckpointRequest& one = read_one.value();

@@ -85,8 +85,11 @@ Status Daemon::block_signals() {
 Result<std::unique_ptr<Daemon>> Daemon::start(DaemonConfig config) {
   std::unique_ptr<Daemon> daemon(new Daemon(std::move(config.read_rules)));
   if (Status status = daemon->block_signals(); !status.ok()) return std::move(status).error();
-  mkdir(config.state_dir.c_str(), 0700);  // where that fails, opening the log in it says why
+  mkdir(config.state_dir.c_str(), 0700);  // where that fails, opening the lock in it says why
   fence_in(config);
+  auto lock = StateLock::take(config.state_dir);  // before anything in it is read: the end of the audit log moves while somebody writes there
+  if (!lock.ok()) return std::move(lock).error();
+  daemon->lock_.emplace(std::move(lock).value());
   auto audit = AuditLog::open(config.state_dir + '/' + std::string(kAuditFile));
   if (!audit.ok()) return std::move(audit).error();
   daemon->audit_ = std::move(audit).value();
@@ -130,7 +133,7 @@ Status Daemon::watch_descriptors() {
   return success();
 }
 
-// One that did not get as far as its service has no share in the state: another gateway may have it, and writes its own chain.
+// One that did not get as far as its service has not said that it started.
 Daemon::~Daemon() {
   const bool has_served = service_ != nullptr;
   service_.reset();

@@ -10,12 +10,14 @@
 #include "daemon/job_service.h"
 #include "daemon/phase_port.h"
 #include "daemon/service_notify.h"
+#include "daemon/state_lock.h"
 #include "daemon/watchdog.h"
 #include "daemon/worker_pulse.h"
 #include "session/gateway.h"
 
 #include <functional>
 #include <limits>
+#include <optional>
 #include <string>
 
 namespace tideway::daemon {
@@ -43,7 +45,8 @@ struct DaemonConfig {
 
 class Daemon {
  public:
-  // Errors: those of Gateway::start; config_invalid: the state directory or the audit log in it cannot be used.
+  // Errors: those of Gateway::start; state_locked: another gateway has the state directory; config_invalid: that, or the audit log in it,
+  // cannot be used.
   static Result<std::unique_ptr<Daemon>> start(DaemonConfig config);
   ~Daemon();
 
@@ -71,6 +74,7 @@ class Daemon {
   ServiceNotify notify_;
   Watchdog watchdog_;
   WorkerPulse pulse_;
+  std::optional<StateLock> lock_;    // outlives all that has a file in the state folder
   std::unique_ptr<AuditLog> audit_;  // outlives the gateway, which writes to it
   std::shared_ptr<engine::Gates> gates_;  // of the links; null: there are none
   std::unique_ptr<PhasePort> phases_;  // outlives the gateway, whose workers look at its board

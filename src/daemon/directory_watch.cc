@@ -38,7 +38,8 @@ void DirectoryWatch::leave_out(const Names& there) {
   }
 }
 
-std::vector<FoundCheckpoint> DirectoryWatch::look(QuietTimes& quiet, Time now) {
+std::vector<FoundCheckpoint> DirectoryWatch::look(QuietTimes& quiet, const Clock& clock) {
+  const Time now = clock();
   looked_ = now;
   next_ = now + config_.poll;
   const auto listed = candidates();
@@ -59,9 +60,10 @@ std::vector<FoundCheckpoint> DirectoryWatch::look(QuietTimes& quiet, Time now) {
       const auto place = config_.dir.child(name);
       if (!place.ok()) continue;
       const Spot spot{*root_, place.value(), place.value()};
+      const Time begun = clock();  // of this one: those before it may have taken longer than it has to stand still
       const auto listing = list_checkpoint(spot);
       if (!listing.ok()) continue;
-      const auto [unchanged, came] = quiet.take(key_of(config_.root, place.value()), listing.value(), now, arrival_of(step, name));
+      const auto [unchanged, came] = quiet.take(key_of(config_.root, place.value()), listing.value(), {begun, clock()}, arrival_of(step, name));
       const auto assessed = assess_there(spot, listing.value(), {config_.format, unchanged, config_.settle, came});
       const auto* why = assessed.ok() ? std::get_if<checkpoint::Incomplete>(&assessed.value()) : nullptr;
       if (why != nullptr && why->reason == kChanging) settles = std::min(settles, config_.settle - unchanged);

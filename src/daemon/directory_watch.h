@@ -2,7 +2,7 @@
 //
 // Finds checkpoints in a directory that a trainer fills: whatever has the number of its step in its name, and is complete. Each is
 // told once.
-// Thread: checkpoints; it blocks on the disk. Time is an argument.
+// Thread: checkpoints; it blocks on the disk. The clock is an argument: a look takes as long as the disk does.
 #pragma once
 #include "daemon/checkpoint_look.h"
 #include "daemon/holding.h"
@@ -47,7 +47,7 @@ class DirectoryWatch {
   const WatchConfig& config() const { return config_; }
 
   // Complete now and not told before, the oldest step first.
-  std::vector<FoundCheckpoint> look(QuietTimes& quiet, Time now);
+  std::vector<FoundCheckpoint> look(QuietTimes& quiet, const Clock& clock);
   // Its job ended without it: it is looked at again.
   void forget(const std::string& name) { known_.erase(name); }
   Time next_look() const { return next_; }

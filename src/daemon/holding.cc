@@ -55,11 +55,12 @@ HoldOutcome Holding::wait(Incomplete why, Time now) {
   return Outcome(std::move(why));
 }
 
-HoldOutcome Holding::look(QuietTimes& quiet, Time now) {
+HoldOutcome Holding::look(QuietTimes& quiet, const Clock& clock) {
+  const Time now = clock();
   if (order_.by == HoldOrder::Pin::kByTrainer) return look_at_pin(now);
   const auto listing = list_checkpoint(original());
   if (!listing.ok()) return listing.error();
-  const auto [unchanged, came] = quiet.take(key_of(order_.root, order_.name), listing.value(), now);
+  const auto [unchanged, came] = quiet.take(key_of(order_.root, order_.name), listing.value(), {now, clock()});
   const auto assessed = assess_there(original(), listing.value(), {order_.format, unchanged, order_.settle, came});
   if (!assessed.ok()) return assessed.error();
   if (const auto* why = std::get_if<Incomplete>(&assessed.value())) return wait(*why, now);

@@ -2,7 +2,7 @@
 //
 // Brings one checkpoint from "somebody spoke of it" to "it is complete and held": looks until its rule holds, pins it, and looks
 // again, for nothing may have changed between the first look and the pin.
-// Thread: checkpoints; it blocks on the disk. Time is an argument.
+// Thread: checkpoints; it blocks on the disk. The clock is an argument: a look takes as long as the disk does.
 #pragma once
 #include "daemon/checkpoint_look.h"
 #include "job/job.h"
@@ -42,7 +42,7 @@ class Holding {
  public:
   Holding(HoldOrder order, session::RootPtr root, Time now) : order_(std::move(order)), root_(std::move(root)), begun_(now) {}
   const HoldOrder& order() const { return order_; }
-  HoldOutcome look(QuietTimes& quiet, Time now);
+  HoldOutcome look(QuietTimes& quiet, const Clock& clock);
   Time next_look() const { return next_; }
 
  private:

@@ -19,10 +19,10 @@ void append(store::Batch& sum, const store::Batch& more) {
 
 }  // namespace
 
-Result<std::unique_ptr<StoreThread>> StoreThread::start(std::unique_ptr<store::JobStore> store) {
+Result<std::unique_ptr<StoreThread>> StoreThread::start(std::unique_ptr<store::JobStore> store, Duration idle_max) {
   Bell bell;
   if (Status status = bell.open("the job store"); !status.ok()) return std::move(status).error();
-  std::unique_ptr<StoreThread> thread(new StoreThread(std::move(store), std::move(bell)));
+  std::unique_ptr<StoreThread> thread(new StoreThread(std::move(store), std::move(bell), idle_max));
   thread->thread_ = std::thread([self = thread.get()] { self->run(); });
   return thread;
 }
@@ -70,14 +70,14 @@ StoreThread::Stats StoreThread::stats() const {
 }
 
 void StoreThread::run() {
-  pthread_setname_np(pthread_self(), "tw-store");
+  pthread_setname_np(pthread_self(), "tw-jobs");
   std::deque<Order> waiting;  // refused by the disk so far
   for (bool ends = false; !ends;) {
     Chores chores;
     {
       std::unique_lock lock(mutex_);
       const auto has_work = [&] { return must_end_ || !orders_.empty() || has_chores_; };
-      if (waiting.empty()) order_came_.wait(lock, has_work);
+      if (waiting.empty()) order_came_.wait_for(lock, idle_max_, has_work);
       else order_came_.wait_for(lock, kWriteAgainAfter, [&] { return must_end_; });
       std::move(orders_.begin(), orders_.end(), std::back_inserter(waiting));
       orders_.clear();

@@ -7,6 +7,7 @@
 // Thread: control, but for the store, which belongs to the thread that is started here.
 #pragma once
 #include "daemon/bell.h"
+#include "daemon/worker_pulse.h"
 #include "store/job_store.h"
 #include <tideway/time.h>
 
@@ -25,8 +26,8 @@ class StoreThread {
  public:
   using Done = std::function<void(const Status&)>;
 
-  // Errors: overloaded: no descriptor for the wake-up.
-  static Result<std::unique_ptr<StoreThread>> start(std::unique_ptr<store::JobStore> store);
+  // `idle_max`: how long it sleeps when nothing comes. Errors: overloaded: no descriptor for the wake-up.
+  static Result<std::unique_ptr<StoreThread>> start(std::unique_ptr<store::JobStore> store, Duration idle_max = WorkerPulse::kIdleMax);
   // Writes what waits; once only, when the disk takes nothing.
   ~StoreThread();
 
@@ -52,7 +53,7 @@ class StoreThread {
     Done done;
     Status status;
   };
-  StoreThread(std::unique_ptr<store::JobStore> store, Bell bell) : store_(std::move(store)), bell_(std::move(bell)) {}
+  StoreThread(std::unique_ptr<store::JobStore> store, Bell bell, Duration idle_max) : store_(std::move(store)), bell_(std::move(bell)), idle_max_(idle_max) {}
   void run();
   void write_orders(std::deque<Order>& orders);
   Status write_batch(const store::Batch& batch);
@@ -60,6 +61,7 @@ class StoreThread {
 
   std::unique_ptr<store::JobStore> store_;
   const Bell bell_;
+  const Duration idle_max_;
 
   mutable std::mutex mutex_;
   std::condition_variable order_came_;

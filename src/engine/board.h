@@ -36,6 +36,7 @@ struct alignas(64) TransferBoard {
   // What blocks met here, which tells where they have to wait (session/stall.h).
   Counter blocks;                     // a source's, that a lane started; a sink's, that came unpacked
   Counter blocks_dry;                 // a source's, with no other one ready behind it
+  Counter is_piled_up;                // a source's: 1 while half of the blocks that it may have ready, or more, wait for a lane
   Counter blocks_uncredited;          // a source's, that had to wait until the sink had room
   Counter blocks_unwritten;           // a sink's, before which others waited to be written
   Counter blocks_queued;              // a sink's, behind which others waited to be unpacked

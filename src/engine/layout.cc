@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/layout.h"
 
+#include "engine/read_back.h"
 #include "mem/budget.h"
 #include "mem/buffer.h"
 
@@ -18,6 +19,7 @@ constexpr uint32_t kBuffersMax = 16'384;      // 64 GiB; blocks in flight of the
 constexpr Bytes kFlowState = 64_MiB;          // sent-packet rings and replay windows of a few dozen flows
 constexpr Bytes kManifests = 128_MiB;         // entries, pages and directory listings of the active transfers
 constexpr Bytes kSessions = 16_MiB;           // TLS, messages under way
+constexpr Bytes kReadBack = kLeafSize * LeafBuffers::kCount;
 
 }  // namespace
 
@@ -25,7 +27,7 @@ uint32_t net_workers_most(uint32_t cores) { return std::clamp(cores / kCoresPerN
 
 static uint32_t net_workers_for(const LayoutOrder& order) {
   const Bytes each = order.packets_each + order.capture_each + Bytes(kBufferSize) * kBuffersWell;
-  const Bytes shared = kFlowState + kManifests + kSessions;
+  const Bytes shared = kFlowState + kManifests + kSessions + kReadBack;
   const uint64_t fit = order.memory > shared ? (order.memory - shared).count() / each.count() : 0;
   return static_cast<uint32_t>(std::clamp<uint64_t>(fit, 1, net_workers_most(order.cores)));
 }
@@ -40,7 +42,7 @@ Result<Layout> plan_layout(const LayoutOrder& order) {
   Budget budget(order.memory);
   struct Line { const char* holder; Bytes most; };
   for (const auto& [holder, most] : {Line{"packet buffers", order.packets_each * layout.net_workers}, Line{"capture", order.capture_each * layout.net_workers},
-                                     Line{"flows", kFlowState}, Line{"manifests", kManifests}, Line{"sessions", kSessions}})
+                                     Line{"flows", kFlowState}, Line{"manifests", kManifests}, Line{"sessions", kSessions}, Line{"leaves read back", kReadBack}})
     if (Status status = budget.add(holder, most); !status.ok()) return status.error();
   const uint64_t fitting = budget.left().count() / kBufferSize;
   layout.buffers = static_cast<uint32_t>(std::clamp<uint64_t>(fitting, uint64_t{kBuffersMin} * layout.net_workers, kBuffersMax));

@@ -231,10 +231,8 @@ void SendPath::hand_on(Reading&& reading) {
     return;
   }
   std::vector<Hash128> base = is_hashed_only ? std::vector<Hash128>() : sender_.base_of(raw.segments);
-  // What is neither being read nor packed waits for the lane.
-  const size_t packed = blocks_ahead_ - std::min(blocks_ahead_, readings_used_.size() + to_pack_ + 1);
-  const size_t ahead_max = std::max(kBlocksAheadMax, kBlocksAheadOfEach * lanes_ahead_.size());
-  const block::Pressure pressure = block::pressure_of(to_pack_, packed, ahead_max);
+  const size_t packed = blocks_ahead_ - std::min(blocks_ahead_, readings_used_.size() + to_pack_ + 1);  // without this one
+  const block::Pressure pressure = block::pressure_of(to_pack_, packed, blocks_ahead_max());
   const size_t cpu = next_cpu_++ % rings_.io_cpu.size();
   to_pack_ += 1;
   pass_on(rings_.io_cpu[cpu]->to_pack,
@@ -279,6 +277,11 @@ void SendPath::on_notice(const BlockNotice& notice) {
   if (notice.kind == BlockNotice::Kind::kStartedLate) board_->blocks_uncredited.add(1);
   if (blocks_ahead_ > 0 && blocks_ahead_ <= readings_used_.size() + to_pack_) board_->blocks_dry.add(1);
 }
+
+size_t SendPath::blocks_ahead_max() const { return std::max(kBlocksAheadMax, kBlocksAheadOfEach * lanes_ahead_.size()); }
+
+// What is neither being read nor packed.
+size_t SendPath::blocks_waiting() const { return blocks_ahead_ - std::min(blocks_ahead_, readings_used_.size() + to_pack_); }
 
 void SendPath::take_from_ahead(LaneHandle lane) {
   blocks_ahead_ -= 1;
@@ -383,6 +386,7 @@ void SendPath::tell_board() {
   board_->leaves_rejected.set(sender_.rejected());
   board_->kept.set(sender_.kept());
   board_->is_scanning.set(sender_.is_scanning() ? 1 : 0);
+  board_->is_piled_up.set(blocks_waiting() * 2 >= blocks_ahead_max() ? 1 : 0);
 }
 
 void SendPath::fail(const Error& why, EventOutlet& events) {

@@ -65,6 +65,8 @@ class SendPath {
   void on_read(Reading& reading, size_t leaf, const Status& status);
   void hand_on(Reading&& reading);
   void take_from_ahead(LaneHandle lane);
+  size_t blocks_ahead_max() const;
+  size_t blocks_waiting() const;  // of those ahead, packed, for a lane
   bool submit_closes();
   void give_up_rotten(std::span<const block::Segment> segments);
   Status take_held(const messages::ObjectsHeld& held);

@@ -63,7 +63,7 @@ Time Flow::next_deadline() const {
   Time at = std::min({recovery_.next_deadline(), ack_schedule_.next_deadline(), path_.next_deadline(),
                       last_sent_ + kKeepaliveIdle});
   if (may_probe_mtu()) at = std::min(at, recovery_.mtu().has_probe() ? last_sent_ : recovery_.mtu().next_deadline());
-  if (recovery_.probes_due() > 0) at = std::min(at, last_sent_);
+  if (recovery_.probes_due() > 0 || (may_send_data() && lane_.credit.has_frames())) at = std::min(at, last_sent_);  // credit that did not fit goes on at once
   if (may_send_data() && has_window()) {
     if (lane_.window.has_work()) at = std::min(at, next_data());
     else if (config_.delivery == Delivery::kDatagram && lane_.window.unacked_bytes() > 0) at = std::min(at, std::max(tail_at_, next_data()));

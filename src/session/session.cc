@@ -165,15 +165,18 @@ void Session::look_at_path(Time now) {
         "have the data ports (UDP) let through at full rate"});
 }
 
-// Whether blocks wait for the network: all that there is was read, or our reads have filled the buffers that they may have.
+// Whether blocks wait for the network: all that there is was read, or as much as lanes let us read ahead, and it is not the sink that has no room; or
+// our reads have filled the buffers that they may have.
 UdpPolicing::Work Session::work() const {
-  const auto is_read = [](const auto& entry) {
+  const auto waits_for_lanes = [](const auto& entry) {
     const engine::TransferBoard& board = *entry.second->board;
-    return entry.second->role == Role::kSource && board.is_scanning.get() == 0 && board.bytes_raw.get() >= board.bytes_needed.get();
+    if (entry.second->role != Role::kSource) return false;
+    const bool is_all_read = board.is_scanning.get() == 0 && board.bytes_raw.get() >= board.bytes_needed.get();
+    return is_all_read || (board.is_piled_up.get() == 1 && entry.second->stall.verdict() != Stall::kCredit);
   };
   const engine::Layout& layout = around_.engine.layout();
   const bool are_full = (1 - around_.engine.pool_free_share()) * layout.buffers >= layout.buffers_sending / 2;
-  return are_full || std::ranges::any_of(by_id_, is_read) ? UdpPolicing::Work::kPiledUp : UdpPolicing::Work::kScarce;
+  return are_full || std::ranges::any_of(by_id_, waits_for_lanes) ? UdpPolicing::Work::kPiledUp : UdpPolicing::Work::kScarce;
 }
 
 bool Session::is_path_open() const {

@@ -47,6 +47,8 @@ std::string advice(Fault fault) {
     case Fault::kTypeConflict: return "move away what stands there; it is of another type";
     case Fault::kDenied: return "name the place itself; symbolic links are not followed below a root";
     case Fault::kDestCrossDevice: return "choose a root on that file system; one root is one file system";
+    case Fault::kDestTooBig: return "leave it out, or choose a root on a file system that takes files of its size; look at ulimit -f, too";
+    case Fault::kDestStalled: return "mount that file system again, or start the server that has it";
     case Fault::kNoMemory: return "raise the limits of memory and open files, or run fewer transfers";
     case Fault::kSourceMissing: return "check the name";
     default: return "look at the kernel log and the device";

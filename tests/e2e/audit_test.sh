@@ -59,18 +59,27 @@ if command -v python3 > /dev/null; then
   python3 -c 'import json,sys; [json.loads(line) for line in open(sys.argv[1])]' "$log" || fail "a line is no JSON"; pass
 fi
 
-# Whoever starts it a second time by mistake leaves no mark in its chain, which is checked below.
-refuses 3 config_invalid "Address already in use" "$bin/tidewayd" --config "$work/wisconsin.toml"
+# P16: whoever starts a second one on its state folder by mistake, with the same ports or others, is told who has it, and leaves no mark
+# there; the chain is checked below.
+sed "s/:$control_port\"/:$((control_port + 7))\"/; s/:$((control_port + 10000))\"/:$((control_port + 10070))\"/" "$work/wisconsin.toml" > "$work/second.toml"
+kept() { (cd "$work/wisconsin/state" && stat -c '%n %i' lock audit.jsonl && cat lock); }
+before=$(kept)
+for config in wisconsin second; do
+  refuses 10 state_locked "process $gateway of host" "$bin/tidewayd" --config "$work/$config.toml"
+  [ "$(kept)" = "$before" ] || fail "a gateway that was refused changed the other's state"; pass
+done
 
 # Rotation, while it runs, and a crash.
 mv "$log" "$log.1"
 kill -HUP "$gateway"
 has "$log" '"event":"reloaded"'
+crashed=$gateway
 kill -9 "$gateway"
 wait "$gateway" 2> /dev/null || :
 printf '{"v":1,"seq":99,"ti' >> "$log"
 serve wisconsin "$work/wisconsin.toml"
 has "$log" '"event":"audit_opened","unfinished_bytes_removed":19'
+said wisconsin "state_taken_over from=\"process $crashed of host"
 stop
 verify() { "$bin/tideway" audit verify "$@"; }
 verify "$log.1" "$log" > "$work/out" || fail "the chain is broken: $(cat "$work/out")"; pass
@@ -93,7 +102,7 @@ refuses 6 source_missing nowhere verify "$work/nowhere"
 
 # No place for it: the start is refused. A full disk: copies go on, the gateway says so, and what waited is written then.
 sed "s#^state_dir = .*#state_dir = \"$work/no/such/place\"#" "$work/wisconsin.toml" > "$work/homeless.toml"
-refuses 3 config_invalid audit.jsonl "$bin/tidewayd" --config "$work/homeless.toml"
+refuses 3 config_invalid no/such/place "$bin/tidewayd" --config "$work/homeless.toml"
 if [ "$(id -u)" -eq 0 ] && mkdir "$work/small" && mount -t tmpfs -o size=64k none "$work/small" 2> /dev/null; then
   sed "s#^state_dir = .*#state_dir = \"$work/small\"#" "$work/wisconsin.toml" > "$work/full.toml"
   serve full "$work/full.toml"

@@ -37,7 +37,8 @@ refuses 5 auth_failed "" copy_as foreign
 control_port=$((control_port + 1))
 "$bin/tideway" pki issue --ca "$work/ca" --site wisconsin --gateway gw1 --out "$work/wide" > /dev/null
 cat "$work/ca/ca.crt" "$work/foreign-ca/ca.crt" > "$work/wide/ca.crt"
-write_config wisconsin 127.0.0.1 127.0.0.1 "$there" | sed "s#$work/wisconsin/\(ca\|gateway\)#$work/wide/\1#" > "$work/wide.toml"
+mkdir "$work/wide/state"
+write_config wisconsin 127.0.0.1 127.0.0.1 "$there" | sed "s#$work/wisconsin/\(ca\|gateway\|state\)#$work/wide/\1#" > "$work/wide.toml"
 serve wide "$work/wide.toml"
 wide=$gateway
 write_config atlanta 127.0.0.1 127.0.0.1 "$work/atlanta/data" > "$work/to-wide.toml"
@@ -151,7 +152,8 @@ still_serves
 if [ "$(id -u)" -eq 0 ] && mkdir "$work/small" && mount -t tmpfs -o size=8m none "$work/small" 2>/dev/null; then
   head -c 20000000 /dev/urandom > "$work/big"
   control_port=$((control_port + 1))
-  write_config wisconsin 127.0.0.1 127.0.0.1 "$work/small" > "$work/full.toml"
+  mkdir "$work/full"
+  write_config wisconsin 127.0.0.1 127.0.0.1 "$work/small" | sed "s#$work/wisconsin/state#$work/full#" > "$work/full.toml"
   write_config atlanta 127.0.0.1 127.0.0.1 "$work/atlanta/data" > "$work/to-full.toml"
   serve full "$work/full.toml"
   refuses 7 dest_full "needs at least 19.1 MiB (20000000 bytes) at the destination, and " \

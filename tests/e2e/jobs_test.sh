@@ -227,7 +227,8 @@ pass
 
 # ---- an orderly end, and one gateway to a state directory -----------------------------------------------------------------
 sed "s/127.0.0.1:$metrics/127.0.0.1:$((metrics + 1))/; s/api.sock/other.sock/; s/^control = \"127.0.0.1:$((control_port + 1))\"/control = \"127.0.0.1:$((control_port + 3))\"/; s/^address = .*/address = \"127.0.0.1:$((control_port + 10200))\"/" "$work/atlanta.toml" > "$work/second.toml"
-refuses 10 state_locked "jobs.sqlite" "$bin/tidewayd" --config "$work/second.toml"
+refuses 10 state_locked "process $atlanta of host" "$bin/tidewayd" --config "$work/second.toml"
+refuses 10 state_locked "process $atlanta of host" "$bin/tidewayd" --config "$work/atlanta.toml"  # not that a port or the socket is in use
 job=$(tideway submit --bwlimit 40Mbit "$tree" wisconsin:data/stopped)
 gets_going "$job"
 kill -TERM "$atlanta"

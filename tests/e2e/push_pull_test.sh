@@ -123,7 +123,8 @@ cmp "$there/raw" "$there/packed"; pass
 
 # IPv6.
 control_port=$((control_port + 1))
-sed -e "s/127.0.0.1:[0-9]*/[::1]:$control_port/; s/^address = .*/address = \"[::1]:$((control_port + 10000))\"/" "$work/wisconsin.toml" > "$work/wisconsin6.toml"
+sed -e "s/127.0.0.1:[0-9]*/[::1]:$control_port/; s/^address = .*/address = \"[::1]:$((control_port + 10000))\"/; s#/wisconsin/state#/six#" "$work/wisconsin.toml" > "$work/wisconsin6.toml"
+mkdir "$work/six"
 sed -e "s/127.0.0.1:[0-9]*/[::1]:$control_port/; s/^address = .*/address = \"[::1]:$((control_port + 10000))\"/" "$work/atlanta.toml" > "$work/atlanta6.toml"
 if grep -q 00000000000000000000000000000001 /proc/net/if_inet6 2>/dev/null; then
   serve wisconsin6 "$work/wisconsin6.toml"

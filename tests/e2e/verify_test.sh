@@ -38,6 +38,11 @@ fi
 
 # A byte that rots on the disk is found there, whatever memory says, and only its leaf is fetched again.
 "$bin/tideway" verify -q --scrub "$work/back"; pass
+if command -v strace > /dev/null; then  # and makes room for whoever else reads there
+  strace -f -o "$work/calls" -e trace=ioprio_set,setpriority "$bin/tideway" verify -q --scrub "$work/back"
+  grep -q 'ioprio_set(.*IDLE' "$work/calls" || fail "a scrub reads with the priority of others: $(cat "$work/calls")"; pass
+  grep -q 'setpriority(PRIO_PROCESS, 0, 19)' "$work/calls" || fail "a scrub computes with the priority of others: $(cat "$work/calls")"; pass
+fi
 rot() { printf X | dd of="$1" bs=1 seek="$2" conv=notrunc,fsync status=none; touch -r "$tree/${1#"$work/back/"}" "$1"; }
 rot "$work/back/shards/b" 5000000
 rot "$work/back/small-7" 0

@@ -58,6 +58,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   check_round(text, api::parse_rate_state);
   check_round(text, api::parse_feasibility);
   check_read(text, api::parse_checkpoint);
+  check_read(text, api::kind_of);
   check_read(text, api::parse_accepted);
   check_read(text, api::parse_entries);
   check_read(text, api::parse_range);

@@ -73,7 +73,8 @@ void SimCopy::make_side(Side& side) {
   layout.buffers = kBuffers;
   layout.buffers_sending = kSending;
   layout.buffers_receiving = kCredit;
-  side.io = std::make_unique<IoWorker>(layout, std::make_unique<storage::BlockingQueue>(), *side.rings, *side.pool);
+  auto queue = config_.queue ? config_.queue() : std::make_unique<storage::BlockingQueue>();
+  side.io = std::make_unique<IoWorker>(layout, std::move(queue), *side.rings, *side.pool);
   side.board = std::make_shared<TransferBoard>();
 }
 

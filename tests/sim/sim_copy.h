@@ -31,6 +31,7 @@ struct SimCopyConfig {
   uint32_t late_max = 0;                 // turns that a block may be under way
   uint64_t silent_from = UINT64_MAX;     // from that turn on nothing that the source says arrives, but its blocks do
   Duration turn = std::chrono::milliseconds(100);
+  std::function<std::unique_ptr<storage::IoQueue>()> queue = {};  // of either end; none: plain calls
 };
 
 class SimCopy {

@@ -28,6 +28,7 @@ struct SimPairConfig {
   std::map<size_t, wan::LinkConfig> link_of = {};  // flows with another one
   size_t flows = 2;
   enum class Paths : uint8_t { kOwn, kShared } paths = Paths::kOwn;  // shared: one link, one queue for all flows of a way
+  enum class Marks : uint8_t { kKept, kBleached } marks = Marks::kKept;  // of ECN, on the way
   uint64_t seed = 1;
   std::string controller = "";                  // of congestion/registry; empty: `window` and the link's rate, for good
   Rate rate_remembered = {};                    // of the path, by the controllers of end 0; zero: unknown

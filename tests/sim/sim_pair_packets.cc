@@ -151,6 +151,7 @@ void SimPair::transmit(size_t e, size_t f, const Packet& packet, const Endpoint&
                        .bytes = {packet.bytes.begin(), packet.bytes.end()}, .sent_at = now_, .ecn = packet.ecn};
   forger_.see(datagram);  // he sits before the link, so some of what he knows never arrives
   if (fate.dropped) return;
+  if (config_.marks == SimPairConfig::Marks::kBleached) datagram.ecn = Ecn::kNotEct;
   if (fate.is_ce_marked && datagram.ecn == Ecn::kEct0) datagram.ecn = Ecn::kCe;
   if (fate.flip) {
     wan::flip_bits(datagram.bytes, *fate.flip);

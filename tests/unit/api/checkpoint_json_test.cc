@@ -120,5 +120,18 @@ TEST(CheckpointJson, RowsAreAList) {
   EXPECT_EQ(to_json(std::vector<CheckpointRow>()), "[]");
 }
 
+TEST(RequestKind, IsToldByTheFieldsOfTheObjectAlone) {
+  const struct { const char* body; RequestKind kind; } rows[] = {{R"({"path":"a","to":["w:d/e"],"pointers":["sources","dst"]})", RequestKind::kCheckpoint},
+                                                                {R"({"sources":["to"],"destination":"w:d/to","labels":{"to":"dst"}})", RequestKind::kJob},
+                                                                {R"({"dst" : "to","series":"sources"})", RequestKind::kRestore},
+                                                                {R"({"path":"a"})", RequestKind::kCheckpoint}};
+  for (const auto& row : rows) {
+    const auto kind = kind_of(row.body);
+    ASSERT_TRUE(kind.ok()) << row.body;
+    EXPECT_EQ(kind.value(), row.kind) << row.body;
+  }
+  for (const char* none : {"", "[]", "\"sources\"", "{\"to\":"}) EXPECT_FALSE(kind_of(none).ok()) << none;
+}
+
 }  // namespace
 }  // namespace tideway::api

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::string_view kFolder = TIDEWAY_CONFIG_FOLDER;
 
-std::string shipped(std::string_view name) { return std::string(kFolder) + '/' + std::string(name); }
+std::string shipped(std::string_view name) { return std::string(kFolder).append("/").append(name); }
 
 TEST(ShippedFiles, EachOneParsesAndCanServe) {
   size_t files = 0;

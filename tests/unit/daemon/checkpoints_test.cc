@@ -257,6 +257,15 @@ TEST_F(CheckpointsTest, AJobInTheInboxMeansPathsBelowItsRoot) {
   EXPECT_EQ(table_->all().begin()->second.spec.sources, std::vector<std::string>{"data:mine/file"});
 }
 
+// Words were looked for in its text.
+TEST_F(CheckpointsTest, AJobInTheInboxIsOneWhateverItsValuesAreCalled) {
+  root_.write("draft", R"({"sources":["to"],"destination":"wisconsin:data/there/to"})");
+  std::filesystem::rename(root_ / "draft", root_ / ".tideway/inbox/asked.json");
+  ASSERT_TRUE(comes([&] { return root_.exists(".tideway/inbox/asked.status.json"); }));
+  ASSERT_EQ(table_->all().size(), 1U) << root_.read(".tideway/inbox/asked.status.json");
+  EXPECT_EQ(table_->all().begin()->second.spec.sources, std::vector<std::string>{"data:to"});
+}
+
 // As of a trainer in a container, which knows the root by another path.
 TEST_F(CheckpointsTest, ARestoreInTheInboxMeansAPlaceBelowItsRoot) {
   store::Contents contents;

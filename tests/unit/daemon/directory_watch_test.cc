@@ -38,6 +38,8 @@ class DirectoryWatchTest : public testing::Test {
     return text;
   }
 
+  static Clock at(Time now) { return [now] { return now; }; }  // a look that takes no time
+
   TempRoot root_;
   session::RootPtr dir_ = std::make_shared<storage::RootedDir>(storage::RootedDir::open_host_path(root_.path().string(), storage::Side::kSource).value());
   QuietTimes quiet_;
@@ -45,20 +47,31 @@ class DirectoryWatchTest : public testing::Test {
 
 TEST_F(DirectoryWatchTest, EachCheckpointIsFoundOnceWhenItIsQuiet) {
   DirectoryWatch runs = watch(WatchConfig::Existing::kNewest);
-  EXPECT_EQ(names(runs.look(quiet_, Time{})), "") << "the directory is not there yet";
+  EXPECT_EQ(names(runs.look(quiet_, at(Time{}))), "") << "the directory is not there yet";
   save("step-10");
   root_.write("runs/step-20/__0_0.distcp", "shard");
   root_.write("runs/logs/events", "no step in its name");
-  EXPECT_EQ(names(runs.look(quiet_, Time{1s})), "");
+  EXPECT_EQ(names(runs.look(quiet_, at(Time{1s}))), "");
   EXPECT_EQ(runs.incomplete().at("step-20").reason, "no_marker");
   EXPECT_LT(runs.next_look(), Time{1s + runs.config().poll}) << "something is on its way";
-  EXPECT_EQ(names(runs.look(quiet_, Time{4s})), "step-10@10 ");
-  EXPECT_EQ(names(runs.look(quiet_, Time{8s})), "");
+  EXPECT_EQ(names(runs.look(quiet_, at(Time{4s}))), "step-10@10 ");
+  EXPECT_EQ(names(runs.look(quiet_, at(Time{8s}))), "");
   save("step-20");
-  EXPECT_EQ(names(runs.look(quiet_, Time{9s})), "");
-  EXPECT_EQ(names(runs.look(quiet_, Time{12s})), "step-20@20 ");
+  EXPECT_EQ(names(runs.look(quiet_, at(Time{9s}))), "");
+  EXPECT_EQ(names(runs.look(quiet_, at(Time{12s}))), "step-20@20 ");
   runs.forget("step-10");
-  EXPECT_EQ(names(runs.look(quiet_, Time{13s})), "step-10@10 ") << "its job failed";
+  EXPECT_EQ(names(runs.look(quiet_, at(Time{13s}))), "step-10@10 ") << "its job failed";
+}
+
+// A server may take longer to list what comes before a checkpoint than that one has to stand still.
+TEST_F(DirectoryWatchTest, WhatIsListedLateHasStoodStillSinceThenAndNotSinceTheLookBegan) {
+  for (const char* name : {"step-10", "step-20"}) save(name);
+  DirectoryWatch runs = watch(WatchConfig::Existing::kAll);
+  Time now{};
+  EXPECT_EQ(names(runs.look(quiet_, [&now] { return now += 3s; })), "");
+  EXPECT_EQ(names(runs.look(quiet_, at(now))), "step-10@10 ") << "the other one has just been listed";
+  EXPECT_EQ(names(runs.look(quiet_, at(now + 1s))), "");
+  EXPECT_EQ(names(runs.look(quiet_, at(now + 2s))), "step-20@20 ");
 }
 
 // Where there are no more descriptors, as where a server does not answer.
@@ -69,12 +82,12 @@ TEST_F(DirectoryWatchTest, ALookThatCannotListTheDirectoryIsNotTheFirstOne) {
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
   const rlimit none{0, before.rlim_max};
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
-  const auto found = runs.look(quiet_, Time{1s});
+  const auto found = runs.look(quiet_, at(Time{1s}));
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
   EXPECT_EQ(names(found), "");
   EXPECT_GT(runs.next_look(), Time{1s});
   std::string later;
-  for (const Duration after : {2s, 6s}) later += names(runs.look(quiet_, Time{after}));
+  for (const Duration after : {2s, 6s}) later += names(runs.look(quiet_, at(Time{after})));
   EXPECT_EQ(later, "step-20@20 ");
 }
 
@@ -115,11 +128,11 @@ TEST_F(DirectoryWatchTest, OfEachFormatWhatIsCompleteIsFoundAndNothingBefore) {
     for (const auto& [file, content] : saved.files)
       if (file != last) root_.write(place(file), content);
     if (last.empty()) root_.write(place(last), whole.substr(0, whole.size() - 1));
-    for (const Duration after : {1s, 5s}) EXPECT_EQ(names(runs.look(quiet_, now + after)), "") << saved.name;
+    for (const Duration after : {1s, 5s}) EXPECT_EQ(names(runs.look(quiet_, at(now + after))), "") << saved.name;
     EXPECT_TRUE(runs.incomplete().contains(saved.name)) << saved.name;
     root_.write(place(last), whole);
     std::string found;
-    for (const Duration after : {6s, 10s}) found += names(runs.look(quiet_, now + after));
+    for (const Duration after : {6s, 10s}) found += names(runs.look(quiet_, at(now + after)));
     EXPECT_TRUE(found.starts_with(std::string(saved.name) + '@') && found.find(' ') == found.size() - 1) << saved.name << " found: " << found;
     std::filesystem::remove_all(root_ / "runs");
     now += 20s;
@@ -137,26 +150,26 @@ TEST_F(DirectoryWatchTest, D2ClocksOfHostsThatDifferKeepNoCheckpointThatWasSeenT
   write("step-1/__0_0.distcp", std::string(2612, 's'), 10s);
   write("step-1/.metadata", metadata, 0s);
   DirectoryWatch runs = watch(WatchConfig::Existing::kAll, {}, {checkpoint::Kind::kDcp, 0});
-  EXPECT_EQ(names(runs.look(quiet_, Time{})), "");
+  EXPECT_EQ(names(runs.look(quiet_, at(Time{}))), "");
   write("step-2/__0_0.distcp", std::string(1000, 's'), 10s);
   write("step-3/__0_0.distcp", std::string(2612, 's'), 10s);
   write("step-3/.metadata", metadata, 0s);
-  EXPECT_EQ(names(runs.look(quiet_, Time{1s})), "");
+  EXPECT_EQ(names(runs.look(quiet_, at(Time{1s}))), "");
   write("step-2/__0_0.distcp", std::string(2612, 's'), 10s);
   write("step-2/.metadata", metadata, 0s);
-  EXPECT_EQ(names(runs.look(quiet_, Time{2s})), "");
+  EXPECT_EQ(names(runs.look(quiet_, at(Time{2s}))), "");
   EXPECT_EQ(runs.incomplete().at("step-2").reason, "changing");
-  EXPECT_EQ(names(runs.look(quiet_, Time{5s})), "step-2@2 step-3@3 ");
+  EXPECT_EQ(names(runs.look(quiet_, at(Time{5s}))), "step-2@2 step-3@3 ");
   EXPECT_EQ(runs.incomplete().at("step-1").reason, "old_marker") << "nobody has seen which came first";
   runs.forget("step-3");
   quiet_.forget("ckpt:runs/step-3");
-  static_cast<void>(runs.look(quiet_, Time{6s}));
-  EXPECT_EQ(names(runs.look(quiet_, Time{9s})), "") << "nor here, any more";
+  static_cast<void>(runs.look(quiet_, at(Time{6s})));
+  EXPECT_EQ(names(runs.look(quiet_, at(Time{9s}))), "") << "nor here, any more";
   write("step-4/__0_0.distcp", std::string(2612, 's'), 10s);
   write("step-4/.metadata", metadata, 0s);
-  EXPECT_EQ(names(runs.look(quiet_, Time{10s})), "");
+  EXPECT_EQ(names(runs.look(quiet_, at(Time{10s}))), "");
   write("step-4/__0_0.distcp", std::string(2612, 't'), 11s);
-  for (const Time later : {Time{11s}, Time{20s}}) EXPECT_EQ(names(runs.look(quiet_, later)), "") << "a shard of the next save into it";
+  for (const Time later : {Time{11s}, Time{20s}}) EXPECT_EQ(names(runs.look(quiet_, at(later))), "") << "a shard of the next save into it";
   EXPECT_EQ(runs.incomplete().at("step-4").reason, "old_marker");
 }
 
@@ -166,8 +179,8 @@ TEST_F(DirectoryWatchTest, OfWhatIsThereAtTheStartAsManyGoAsAreWanted) {
   for (const Row& row : {Row{WatchConfig::Existing::kNewest, "step-20@20 "}, Row{WatchConfig::Existing::kAll, "step-9@9 step-10@10 step-20@20 "}, Row{WatchConfig::Existing::kNone, ""}}) {
     DirectoryWatch runs = watch(row.existing);
     QuietTimes quiet;
-    static_cast<void>(runs.look(quiet, Time{}));
-    EXPECT_EQ(names(runs.look(quiet, Time{2s})), row.found);
+    static_cast<void>(runs.look(quiet, at(Time{})));
+    EXPECT_EQ(names(runs.look(quiet, at(Time{2s}))), row.found);
   }
 }
 
@@ -175,8 +188,8 @@ TEST_F(DirectoryWatchTest, WhatTheStoreKnowsIsNotFoundAgain) {
   save("step-10");
   save("step-20");
   DirectoryWatch runs = watch(WatchConfig::Existing::kAll, {"step-10"});
-  static_cast<void>(runs.look(quiet_, Time{}));
-  EXPECT_EQ(names(runs.look(quiet_, Time{2s})), "step-20@20 ");
+  static_cast<void>(runs.look(quiet_, at(Time{})));
+  EXPECT_EQ(names(runs.look(quiet_, at(Time{2s}))), "step-20@20 ");
 }
 
 TEST_F(DirectoryWatchTest, WhatItsMarkerEndsGoesAtOnceWhenNobodyWritesToItAnyMore) {
@@ -187,20 +200,20 @@ TEST_F(DirectoryWatchTest, WhatItsMarkerEndsGoesAtOnceWhenNobodyWritesToItAnyMor
   const bool has_leases = ::fcntl(other, F_SETLEASE, F_RDLCK) == 0;
   ::close(other);
   DirectoryWatch runs = watch(WatchConfig::Existing::kAll, {}, {checkpoint::Kind::kDcp});
-  EXPECT_EQ(names(runs.look(quiet_, Time{1s})), "") << "it is open to write";
+  EXPECT_EQ(names(runs.look(quiet_, at(Time{1s}))), "") << "it is open to write";
   EXPECT_EQ(runs.incomplete().at("step-10").reason, kChanging);
   ::close(shard);
   if (!has_leases) GTEST_SKIP() << "this file system grants no leases";
   DirectoryWatch unnamed = watch(WatchConfig::Existing::kAll);
-  EXPECT_EQ(names(unnamed.look(quiet_, Time{1100ms})), "") << "it may be another format, without its last file yet";
-  EXPECT_EQ(names(runs.look(quiet_, Time{1100ms})), "step-10@10 ");
+  EXPECT_EQ(names(unnamed.look(quiet_, at(Time{1100ms}))), "") << "it may be another format, without its last file yet";
+  EXPECT_EQ(names(runs.look(quiet_, at(Time{1100ms}))), "step-10@10 ");
 }
 
 TEST_F(DirectoryWatchTest, IsLookedAtWhenTheWaitIsOverAndNotTooOften) {
   save("step-10");
   DirectoryWatch runs = watch(WatchConfig::Existing::kAll);
-  static_cast<void>(runs.look(quiet_, Time{1s}));
-  static_cast<void>(runs.look(quiet_, Time{2850ms}));
+  static_cast<void>(runs.look(quiet_, at(Time{1s})));
+  static_cast<void>(runs.look(quiet_, at(Time{2850ms})));
   EXPECT_EQ(runs.next_look(), Time{3s}) << "two seconds without a change, and not a moment later";
   runs.hurry(Time{2860ms});
   EXPECT_EQ(runs.next_look(), Time{2850ms} + kLookMin);

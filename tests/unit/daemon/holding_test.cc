@@ -48,6 +48,8 @@ class HoldingTest : public testing::Test {
     return why == nullptr ? "held" : why->reason;
   }
 
+  static Clock at(Time now) { return [now] { return now; }; }  // a look that takes no time
+
   TempRoot root_;
   session::RootPtr dir_ = std::make_shared<storage::RootedDir>(storage::RootedDir::open_host_path(root_.path().string(), storage::Side::kSource).value());
   QuietTimes quiet_;
@@ -55,27 +57,37 @@ class HoldingTest : public testing::Test {
 
 TEST_F(HoldingTest, ACheckpointIsHeldWhenItsRuleHoldsAndNothingHasChangedForAWhile) {
   Holding one = holding("runs/step-9");
-  EXPECT_EQ(reason(one.look(quiet_, Time{})), "source_missing");
+  EXPECT_EQ(reason(one.look(quiet_, at(Time{}))), "source_missing");
   shard("runs/step-9/__0_0.distcp", 100);
-  EXPECT_EQ(reason(one.look(quiet_, Time{})), "no_marker");
+  EXPECT_EQ(reason(one.look(quiet_, at(Time{}))), "no_marker");
   marker("runs/step-9/.metadata", 101);
-  EXPECT_EQ(reason(one.look(quiet_, Time{1s})), "changing");
-  EXPECT_EQ(reason(one.look(quiet_, Time{2s})), "changing") << "it changed at 1 s";
+  EXPECT_EQ(reason(one.look(quiet_, at(Time{1s}))), "changing");
+  EXPECT_EQ(reason(one.look(quiet_, at(Time{2s}))), "changing") << "it changed at 1 s";
   EXPECT_GT(one.next_look(), Time{2s});
-  const HoldOutcome outcome = one.look(quiet_, Time{3s});
+  const HoldOutcome outcome = one.look(quiet_, at(Time{3s}));
   ASSERT_EQ(reason(outcome), "held");
   EXPECT_EQ(std::get<Held>(outcome.value()).hold, job::Hold::kPinned);
   EXPECT_EQ(root_.read(".tideway/pins/d-1/.metadata"), "marker");
+}
+
+TEST_F(HoldingTest, AListingThatTookLongSaysNothingOfTheTimeThatItTook) {
+  shard("runs/step-9/__0_0.distcp", 100);
+  marker("runs/step-9/.metadata", 101);
+  Holding one = holding("runs/step-9");
+  Time now{};
+  EXPECT_EQ(reason(one.look(quiet_, [&now] { return now += 10s; })), "changing");
+  EXPECT_EQ(reason(one.look(quiet_, at(now))), "changing");
+  EXPECT_EQ(reason(one.look(quiet_, at(now + 2s))), "held");
 }
 
 TEST_F(HoldingTest, TheOldMarkerBesideANewShardHoldsNothing) {
   shard("runs/step-9/__0_0.distcp", 100);
   marker("runs/step-9/.metadata", 101);
   Holding one = holding("runs/step-9");
-  static_cast<void>(one.look(quiet_, Time{}));
+  static_cast<void>(one.look(quiet_, at(Time{})));
   shard("runs/step-9/__0_0.distcp", 200);
-  EXPECT_EQ(reason(one.look(quiet_, Time{10s})), "old_marker");
-  EXPECT_EQ(reason(one.look(quiet_, Time{20s})), "old_marker");
+  EXPECT_EQ(reason(one.look(quiet_, at(Time{10s}))), "old_marker");
+  EXPECT_EQ(reason(one.look(quiet_, at(Time{20s}))), "old_marker");
   EXPECT_FALSE(root_.exists(".tideway/pins/d-1"));
 }
 
@@ -85,11 +97,11 @@ TEST_F(HoldingTest, AMarkerThatWasSeenToComeHoldsWhateverItsTimeSays) {
   Holding one = holding("runs/step-9");
   root_.write("runs/step-9/__0_0.distcp", std::string(2612, 's'));
   age("runs/step-9/__0_0.distcp", 110);
-  EXPECT_EQ(reason(one.look(quiet_, Time{})), "no_marker");
+  EXPECT_EQ(reason(one.look(quiet_, at(Time{}))), "no_marker");
   root_.write("runs/step-9/.metadata", std::string{std::istreambuf_iterator<char>(file), {}});
   age("runs/step-9/.metadata", 100);
-  EXPECT_EQ(reason(one.look(quiet_, Time{1s})), "changing");
-  EXPECT_EQ(reason(one.look(quiet_, Time{4s})), "held");
+  EXPECT_EQ(reason(one.look(quiet_, at(Time{1s}))), "changing");
+  EXPECT_EQ(reason(one.look(quiet_, at(Time{4s}))), "held");
   EXPECT_TRUE(root_.exists(".tideway/pins/d-1/.metadata"));
 }
 
@@ -98,8 +110,8 @@ TEST_F(HoldingTest, APinLeftByAnotherVersionIsMadeAnew) {
   marker("runs/step-9/.metadata", 101);
   root_.write(".tideway/pins/d-1/.metadata", "of before the crash");
   Holding one = holding("runs/step-9");
-  static_cast<void>(one.look(quiet_, Time{}));
-  EXPECT_EQ(reason(one.look(quiet_, Time{2s})), "held");
+  static_cast<void>(one.look(quiet_, at(Time{})));
+  EXPECT_EQ(reason(one.look(quiet_, at(Time{2s}))), "held");
   EXPECT_EQ(root_.read(".tideway/pins/d-1/.metadata"), "marker");
 }
 
@@ -115,8 +127,8 @@ TEST_F(HoldingTest, WhatIsHeldIsPutOnStableStorageBeforeItCounts) {
       HoldOrder order;
       if (how == How::kByTrainer) order.by = HoldOrder::Pin::kByTrainer;
       Holding one = holding("runs/step-9", order);
-      static_cast<void>(one.look(quiet_, Time{}));
-      ::_exit(reason(one.look(quiet_, Time{3s})) == "held" ? 0 : 1);
+      static_cast<void>(one.look(quiet_, at(Time{})));
+      ::_exit(reason(one.look(quiet_, at(Time{3s}))) == "held" ? 0 : 1);
     };
     EXPECT_EXIT(held_without_syncs(), testing::ExitedWithCode(0), "pin_not_synced place=\"ckpt:" + (how == How::kInPlace ? std::string("runs/step-9") : ".tideway/pins/d-1") + '"');
   }
@@ -128,18 +140,18 @@ TEST_F(HoldingTest, ATrainersPinNeedsNoWaitAndMustBeItsOwn) {
   HoldOrder order;
   order.by = HoldOrder::Pin::kByTrainer;
   Holding one = holding("runs/step-9", order);
-  EXPECT_EQ(reason(one.look(quiet_, Time{})), "held");
+  EXPECT_EQ(reason(one.look(quiet_, at(Time{}))), "held");
   order.owner = ::getuid() + 1;
   Holding stranger = holding("runs/step-9", order);
-  EXPECT_EQ(reason(stranger.look(quiet_, Time{})), "denied");
+  EXPECT_EQ(reason(stranger.look(quiet_, at(Time{}))), "denied");
 }
 
 TEST_F(HoldingTest, WhatIsNeverCompleteIsGivenUp) {
   shard("runs/step-9/__0_0.distcp", 100);
   Holding one = holding("runs/step-9");
-  EXPECT_EQ(reason(one.look(quiet_, Time{})), "no_marker");
-  EXPECT_EQ(reason(one.look(quiet_, Time{kIncompleteMax})), "no_marker");
-  EXPECT_EQ(reason(one.look(quiet_, Time{kIncompleteMax + 1s})), "not_complete");
+  EXPECT_EQ(reason(one.look(quiet_, at(Time{}))), "no_marker");
+  EXPECT_EQ(reason(one.look(quiet_, at(Time{kIncompleteMax}))), "no_marker");
+  EXPECT_EQ(reason(one.look(quiet_, at(Time{kIncompleteMax + 1s}))), "not_complete");
 }
 
 }  // namespace

@@ -5,7 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <future>
+#include <set>
 #include <vector>
 
 namespace tideway::daemon {
@@ -44,6 +46,18 @@ TEST(StoreThread, WhileTheDiskHangsTheLastChoreOfEachKindIsKeptAndAtTheEndItIsDo
   }
   EXPECT_EQ(done, (std::vector{9, -1}));
 }
+
+// Half a minute after the last order its disk was said to hang.
+TEST(StoreThread, WhoHasNothingToDoWakesNowAndThenAsOneThatHangsDoesNot) {
+  constexpr int kWakes = 100;  // more than a thread counts on its way into a sleep that does not end
+  const auto thread = StoreThread::start(std::make_unique<store::MemoryJobStore>(), std::chrono::milliseconds(1)).value();
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  std::set<uint64_t> counts;
+  while (counts.size() <= kWakes && std::chrono::steady_clock::now() < until) counts.insert(WorkerPulse::read()["tw-jobs"]);
+  EXPECT_GT(counts.size(), size_t{kWakes});
+}
+
+static_assert(WorkerPulse::kIdleMax < WorkerPulse::kStillMax);
 
 }  // namespace
 }  // namespace tideway::daemon

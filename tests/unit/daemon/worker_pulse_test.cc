@@ -35,7 +35,7 @@ TEST(WorkerPulse, P11AWorkerWhoseCountsStandStillForLongIsNamedOnceAndWhenItMove
 }
 
 TEST(WorkerPulse, S17ADiskThatHangsIsNamedAndNoReasonToStartAnew) {
-  for (const char* worker : {"tw-io", "tw-store", "tw-ckpt"}) {
+  for (const char* worker : {"tw-io", "tw-store", "tw-jobs", "tw-ckpt"}) {
     WorkerPulse pulse;
     EXPECT_TRUE(pulse.look(Time(1h), {{worker, 7}}).empty());
     EXPECT_EQ(pulse.look(Time(1h) + 30s, {{worker, 7}}).size(), 1U);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/layout.h"
 
+#include "engine/read_back.h"
 #include "mem/buffer.h"
 
 #include <gtest/gtest.h>
@@ -51,6 +52,14 @@ TEST(Layout, PacketsOfAPortAndACaptureAreTakenFromTheMemory) {
   const auto none = plan_layout(order);
   ASSERT_FALSE(none.ok());
   EXPECT_NE(none.error().what.find("packet buffers"), std::string::npos) << none.error().what;
+}
+
+// They used to be in no line, though they are taken beside all others.
+TEST(Layout, LeavesThatAreReadBackAreTakenFromTheMemory) {
+  const auto layout = plan_layout({2, 512_MiB});
+  ASSERT_TRUE(layout.ok());
+  const Bytes most = kLeafSize * LeafBuffers::kCount;
+  EXPECT_NE(layout.value().memory_table.find("leaves read back " + std::to_string(most.count() >> 20) + " MiB"), std::string::npos) << layout.value().memory_table;
 }
 
 TEST(Layout, TooLittleMemoryIsRefused) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A source that sends a tree which was published where it is, manifest and all, to sinks that say to have some of it.
+#include "engine/cpu_worker.h"
 #include "engine/send_path.h"
 #include "unit/engine/receive_copy.h"
 
@@ -37,7 +38,7 @@ class Sending {
     StartSource start;
     start.transfer = TransferHandle(1);
     start.id = kId;
-    start.board = std::make_shared<TransferBoard>();
+    start.board = board_;
     start.scan = scan;
     start.held = claims;
     path_ = std::make_unique<SendPath>(std::move(start), SendPath::Reads{std::make_unique<storage::FileSource>(std::move(scan), queue_), {}, std::move(published)}, rings_, *pool_);
@@ -46,6 +47,14 @@ class Sending {
 
   // The sink says so; gives the leaves of the large file that are read then, or why there are none.
   Result<std::vector<uint32_t>> go(const Having& having) {
+    if (Status status = read_for(having); !status.ok()) return std::move(status).error();
+    std::vector<uint32_t> read;
+    while (const auto block = rings_.io_cpu[0]->to_pack.pop())
+      for (const block::Segment& segment : block->block.segments)
+        if (segment.object == large_) (block->use == BlockToPack::Use::kHash ? hashed : read).push_back(segment.leaf);
+    return read;
+  }
+  Status read_for(const Having& having) {
     transfer::Receiver receiver({kId, transfer::Answers::kPerPage, {}});
     const transfer::HeldLeaves held = [&](const ManifestEntry& entry, const transfer::TakeLeaves& take) {
       if (entry.name != "large") return;
@@ -65,12 +74,21 @@ class Sending {
         std::visit([&](auto&& m) { path_->on_peer_message(TransferMessage(std::move(m)), events_); }, std::move(*message));
       }
     }
-    std::vector<uint32_t> read;
-    while (const auto block = rings_.io_cpu[0]->to_pack.pop())
-      for (const block::Segment& segment : block->block.segments)
-        if (segment.object == large_) (block->use == BlockToPack::Use::kHash ? hashed : read).push_back(segment.leaf);
-    return read;
+    return success();
   }
+  // What was read, for lanes that take nothing.
+  void pack() {
+    CpuWorker cpu(rings_, 0, *pool_);
+    while (cpu.poll()) {}
+    while (const auto packed = rings_.io_cpu[0]->packed.pop()) path_->on_packed(*packed);
+    path_->poll(kSendBuffers, events_);
+  }
+  // A lane has started one of them.
+  void start_one() {
+    path_->on_notice({lane_handle(0, 1), TransferHandle(1), BlockId(0), BlockNotice::Kind::kStarted});
+    path_->poll(kSendBuffers, events_);
+  }
+  const TransferBoard& board() const { return *board_; }
 
   std::vector<uint32_t> hashed;  // leaves of the large file that are read and not sent
   std::function<void(messages::HeldObject&)> lie;  // what the sink makes of what it says to have
@@ -90,6 +108,7 @@ class Sending {
   Rings rings_{1, 1, kSendBuffers};
   EventOutlet events_{rings_};
   storage::BlockingQueue queue_;
+  std::shared_ptr<TransferBoard> board_ = std::make_shared<TransferBoard>();
   std::unique_ptr<SendPath> path_;
   ObjectId large_;
 };
@@ -130,6 +149,17 @@ class SendPathTest : public ReceivePathTest {
   static constexpr Hash128 kOther{std::byte{7}};
   std::vector<Hash128> hashes_;
 };
+
+// By which a path is known that takes hardly anything, long before all was read.
+TEST_F(SendPathTest, BlocksPileUpWhenTheyArePackedAndNoLaneTakesThem) {
+  Sending sending(root(), "out");
+  ASSERT_TRUE(sending.read_for({}).ok());
+  EXPECT_EQ(sending.board().is_piled_up.get(), 0U) << "a slow cpu worker is no slow path";
+  sending.pack();
+  EXPECT_EQ(sending.board().is_piled_up.get(), 1U);
+  for (uint32_t leaf = 1; leaf < kLargeLeaves; ++leaf) sending.start_one();
+  EXPECT_EQ(sending.board().is_piled_up.get(), 0U);
+}
 
 TEST_F(SendPathTest, WhatASinkKeepsIsNotReadAgain) {
   expect_read({}, {0, 1, 2, 3, 4});

@@ -5,6 +5,7 @@
 
 #include "base/cursor.h"
 #include "support/fixed_controller.h"
+#include "support/test_aead.h"
 
 #include <gtest/gtest.h>
 
@@ -168,6 +169,30 @@ TEST_F(LaneTest, ADeadLaneGivesItsBlocksBack) {
   EXPECT_EQ(lane.take_back(dead).value().key.block, BlockId(0));
   EXPECT_EQ(lane.take_back(dead).value().key.block, BlockId(1));
   EXPECT_FALSE(lane.take_back(dead).has_value());
+}
+
+// A packet takes some 60 of them. The rest used to leave with whatever was due next: an ack, a round trip later.
+TEST_F(LaneTest, CreditFramesThatDidNotFitAPacketAreDueAtOnce) {
+  constexpr uint16_t kSlots = 150;
+  add_flow(1);
+  Flow& flow = *lane.flows()[0];
+  flow.install_send_key(KeyEpoch(0), std::make_unique<test::TestAead>(1));
+  for (uint16_t slot = 1; slot <= kSlots; ++slot) {
+    lane.open_sending(SlotId(slot), Bytes());
+    PackedBlock block = make_block(0);
+    block.key.slot = SlotId(slot);
+    ASSERT_FALSE(lane.offer(std::move(block)));  // BLOCKED is due
+  }
+  std::array<std::array<std::byte, 1472>, 4> memory{};
+  int bursts = 0;
+  for (; lane.next_deadline() <= kStart && bursts < 10; ++bursts) {
+    EXPECT_GT(flow.packets_wanted(kStart), 0U);
+    std::array<Packet, 4> rooms;
+    for (size_t i = 0; i < rooms.size(); ++i) rooms[i].bytes = memory[i];
+    flow.write_burst(kStart, rooms);
+  }
+  EXPECT_GE(bursts, 3);
+  EXPECT_LT(bursts, 10) << "and what has left is not due any more";
 }
 
 }  // namespace

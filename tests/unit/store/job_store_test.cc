@@ -5,6 +5,7 @@
 #include "store/sqlite_job_store.h"
 
 #include "api/job_record.h"
+#include "support/sim_files.h"
 #include "support/temp_root.h"
 
 #include <gtest/gtest.h>
@@ -139,6 +140,44 @@ TEST(SqliteJobStore, D02OnAFullDiskAWriteIsRefusedAndWhatIsThereStays) {
   EXPECT_EQ(store->load(kNow).value().jobs.size(), 1U) << "all of a batch, or nothing";
   EXPECT_TRUE(store->write(many, kNow).ok()) << "when there is room again";
   EXPECT_EQ(store->load(kNow).value().jobs.size(), 501U);
+}
+
+// Each call of SQLite to its files fails in turn, from the opening to the end of one gateway: of a batch that was said to be kept all is there for
+// the next one, and of one that was refused all or nothing, and the disk that failed once takes it a second time.
+TEST(SqliteJobStore, D02EachCallOfSqliteThatFailsCostsNothingThatWasSaidToBeKept) {
+  constexpr uint64_t kCallsMax = 1000;
+  for (const int error : {EIO, ENOSPC}) {
+    bool was_hit = true;
+    uint64_t at = 1;
+    for (; was_hit && at < kCallsMax; ++at) {
+      const TempRoot folder;
+      const std::string path = (folder / "jobs.sqlite").string();
+      ASSERT_TRUE(open_sqlite(path)->write({{job_called("a", 1)}, {}, {}}, kNow).ok());
+      bool is_kept = false;
+      {
+        const test::SimFiles files({.at = at, .error = error});
+        auto store = SqliteJobStore::open(path);
+        if (store.ok()) {
+          const auto there = store.value()->load(kNow);
+          EXPECT_EQ(there.ok() ? there.value().jobs.size() : 1, 1U) << "at call " << at;
+          const Batch batch{{job_called("b", 2), job_called("c", 3)}, {}, {}};
+          is_kept = store.value()->write(batch, kNow).ok() || store.value()->write(batch, kNow).ok();
+          EXPECT_TRUE(is_kept) << "the store does not get over the failure of call " << at;
+          store.value().reset();
+        } else {
+          EXPECT_EQ(store.error().fault, Fault::kStoreUnavailable) << store.error().what;
+          EXPECT_FALSE(store.error().next.empty());
+        }
+        was_hit = files.was_hit();
+      }
+      const auto next = open_sqlite(path);
+      ASSERT_NE(next, nullptr) << "behind the failure of call " << at;
+      EXPECT_EQ(next->load(kNow).value().jobs.size(), is_kept ? 3U : 1U) << "behind the failure of call " << at;
+      if (HasFailure()) return;
+    }
+    EXPECT_GT(at, 20U) << "calls of SQLite go past us";
+    EXPECT_LT(at, kCallsMax);
+  }
 }
 
 TEST(SqliteJobStore, D03AFileThatIsGoneIsMadeAnew) {

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// I5: peers with a certificate and a grant that lie in all they say on the control channel, one after the other. Each is told why it is over, and
+// when it is gone the gateway holds what it held before.
+#include "unit/session/gateway_fixture.h"
+
+#include <malloc.h>
+
+#include <functional>
+
+#if defined(__SANITIZE_ADDRESS__)
+extern "C" size_t __sanitizer_get_current_allocated_bytes();  // its header is clang's
+#endif
+
+namespace tideway::session {
+namespace {
+
+using namespace std::chrono_literals;
+
+size_t heap_in_use() {
+#if defined(__SANITIZE_ADDRESS__)
+  return __sanitizer_get_current_allocated_bytes();
+#else
+  const auto info = ::mallinfo2();
+  return info.uordblks + info.hblkhd;
+#endif
+}
+
+ManifestEntry directory(uint32_t number, uint32_t parent, std::string name) {
+  ManifestEntry entry;
+  entry.number = ObjectId(number);
+  entry.parent = ObjectId(parent);
+  entry.type = EntryType::kDirectory;
+  entry.mode = 0755;
+  entry.name = std::move(name);
+  return entry;
+}
+
+ManifestEntry file(uint32_t number, std::string name, Bytes size) {
+  ManifestEntry entry = directory(number, 0, std::move(name));
+  entry.type = EntryType::kFile;
+  entry.mode = 0644;
+  entry.size = size;
+  return entry;
+}
+
+class HostilePeersTest : public GatewayTest {
+ protected:
+  HostilePeersTest() { root_.write("file", std::string(1000, 'x')); }
+
+  messages::OpenTransfer pull(Peer& peer) {
+    messages::OpenTransfer pull = request(messages::Direction::kPull);
+    pull.sink = messages::SinkStart{SlotId(5), 2 * kCreditUnit};
+    peer.say(pull);
+    return pull;
+  }
+  // A push whose list is one page, with these entries in the top directory.
+  messages::OpenTransfer push(Peer& peer, std::vector<ManifestEntry> entries, uint32_t page = 0) {
+    const messages::OpenTransfer push = ask_for_push(peer);
+    entries.insert(entries.begin(), directory(0, 0, ""));
+    peer.say(messages::ManifestPage{push.transfer, page, std::move(entries)});
+    return push;
+  }
+
+  struct Lie {
+    const char* what;
+    const char* code;  // that the peer is told
+    std::function<void(Peer&)> tell;
+  };
+  std::vector<Lie> lies() {
+    using namespace messages;
+    return {
+        {"gives a slot twice", "protocol_error", [this](Peer& peer) { pull(peer), pull(peer); }},
+        {"has what was not sent", "protocol_error", [this](Peer& peer) { peer.say(BlocksDelivered{pull(peer).transfer, {{BlockId(7), 1000}}}); }},
+        {"rejects what was not sent", "protocol_error", [this](Peer& peer) { peer.say(SegmentsRejected{pull(peer).transfer, BlockId(3), {{ObjectId(1), 0}}, "hash_mismatch"}); }},
+        {"needs what no page has", "protocol_error", [this](Peer& peer) { peer.say(Needs{pull(peer).transfer, 1000, NeedsKind::kAll, {}}); }},
+        {"begins with the second page", "protocol_error", [this](Peer& peer) { push(peer, {}, 1); }},
+        {"lists a name twice", "manifest_mismatch", [this](Peer& peer) {
+           const auto said = push(peer, {file(1, "twice", Bytes()), file(2, "twice", Bytes())});
+           peer.say(ManifestEnd{said.transfer, 3, Bytes()});
+           peer.say(TransferRoot{said.transfer, {}});
+         }},
+        {"lists what has no parent", "protocol_error", [this](Peer& peer) { push(peer, {directory(1, 77, "orphan")}); }},
+        {"lists more bytes than there are", "dest_full", [this](Peer& peer) { push(peer, {file(1, "huge", Bytes(uint64_t{1} << 50))}); }},
+        {"ends with 10^9 entries that never came", "protocol_error", [this](Peer& peer) { peer.say(ManifestEnd{push(peer, {}).transfer, 1'000'000'000, Bytes()}); }},
+        {"ends an object that is none", "protocol_error", [this](Peer& peer) { peer.say(ObjectEnds{push(peer, {}).transfer, {{ObjectId(5), 0, 1_B, {}}}}); }},
+        {"calls a tree by another root", "manifest_mismatch", [this](Peer& peer) {
+           const auto said = push(peer, {file(1, "empty", Bytes())});
+           peer.say(ManifestEnd{said.transfer, 2, Bytes()});
+           peer.say(TransferRoot{said.transfer, {std::byte{1}}});
+         }},
+    };
+  }
+  void hear_all() {
+    for (const Lie& lie : lies()) {
+      const auto peer = dial_greeted();
+      lie.tell(*peer);
+      EXPECT_TRUE(run_until({peer.get()}, [&] { return !peer->error.empty(); })) << lie.what;
+      EXPECT_EQ(peer->error, lie.code) << lie.what << ": " << peer->error_detail;
+    }
+    EXPECT_TRUE(run_until({}, [&] { return gateway_->sessions() == 0 && gateway_->transfers() == 0; }));
+  }
+};
+
+TEST_F(HostilePeersTest, I5LiesOnTheControlChannelEndWithTheirReasonAndLeaveNothingBehind) {
+  constexpr int kRounds = 30;
+  constexpr size_t kMore = 4 << 10;  // in tables that are bounded
+  for (int round = 0; round < 2; ++round) hear_all();  // what is made once is there then
+  const auto let_go = [&] {  // what workers still hold of those who are gone
+    for (int turn = 0; turn < 300; ++turn) gateway_->turn(1ms);
+    return heap_in_use();
+  };
+  const size_t before = let_go();
+  for (int round = 0; round < kRounds; ++round) hear_all();
+  EXPECT_TRUE(run_until({}, [&] { return heap_in_use() <= before + kMore; })) << kRounds * lies().size() << " peers left " << heap_in_use() - before << " bytes";
+  EXPECT_FALSE(root_.exists("new"));
+  expect_serves_others();
+}
+
+}  // namespace
+}  // namespace tideway::session
