@@ -94,14 +94,15 @@ bool NetWorker::has_more(Time now) const {
   return is_polled() || stopped_at_bursts_ || next_deadline(now) <= now || std::ranges::any_of(lanes_, has_unsent);
 }
 
-// Short beside a round trip, and what leaves in one is a burst that the pacer may send at higher rates anyway.
+// Short beside a round trip, and what leaves in one is a burst that the pacer may send at higher rates anyway. A lane that has nothing to
+// send has a rate, too, but only that of a start.
 Duration NetWorker::beat() const {
   Duration rtt = kBeatMax * kBeatsPerRoundTrip;
   Rate rate;
   for (const auto& [handle, lane] : lanes_) {
     for (const auto& flow : lane->lane().flows()) {
       rtt = std::min(rtt, flow->rtt());
-      rate = rate + flow->pacing_rate();
+      if (lane->lane().has_unacked()) rate = rate + flow->pacing_rate();
     }
   }
   return std::max(std::min(rtt / kBeatsPerRoundTrip, rate.time_for(flow::Pacer::kQuantumMax)), kBeatMin);

@@ -244,6 +244,17 @@ TEST_F(PathEndsApart, WhatLeavesAfterAPauseIsOneBurst) {
   sink->close(now);
 }
 
+// The rate of a flow that sends nothing is that of a start, and of some Gbit/s on a short path. It used to shorten the beat of the end that receives.
+TEST_F(PathEndsApart, AnEndThatOnlyReceivesHasALongBeat) {
+  connect_at(8_Gbit, 2);
+  run_until(now + 60ms);  // its round trip is known
+  now = path.ends[1].next_arrival();
+  turn_sink();
+  EXPECT_GE(sink->next_look(now), now + 200us);
+  source->close(now);
+  sink->close(now);
+}
+
 // What is left may lie behind the port, as packets of a TLS stream do, and then no descriptor wakes anybody for it.
 TEST_F(PathEndsApart, ATurnThatDidNotTakeAllThatArrivedIsFollowedByAnother) {
   connect_at(800_Mbit, 1);
