@@ -35,6 +35,7 @@ constexpr double kJumpWindow = 1.1;         // of the BDP of the estimate: acks 
 constexpr uint64_t kJumpSample = 256;       // packets, after which loss may end it; a burst of losses is a large part of fewer
 constexpr double kJumpLossMax = 0.12;       // no path that is of use loses so much by itself
 constexpr Duration kJumpMeasure = 1ms;      // over less, the rate at which acks come says nothing
+constexpr int kJumpQueuePart = 16;          // of the shortest round trip: a queue that is seen for less was a host that was late
 constexpr double kJumpAgainGrowth = 1.18;   // of the rate, from probing a quarter more behind a jump: the trains told too little
 constexpr double kJumpAgain = 2;            // times the rate there is
 
@@ -173,6 +174,8 @@ void Bbr::end_round(const AckSample& sample) {
   rtt_last_round_ = rtt_round_ == Duration::max() ? rtt_last_round_ : rtt_round_;
   acked_last_round_ = acked_round_;
   aggregation_.on_round();
+  // What was counted when a jump failed may be less than what the path gave it, as more of it arrives.
+  if (jump_ == Jump::kFailed) inflight_hi_ = std::max(inflight_hi_, bdp(1));
   check_full_pipe(sample);
   judge_loss(sample);
   if (jump_ == Jump::kHeld && round_ > jump_round_) follow_probe(sample);
@@ -243,32 +246,34 @@ void Bbr::note_train(Rate rate) {
 }
 
 void Bbr::follow_trains(const AckSample& sample) {
-  if (follows_trains_ && sample.train_rate > Rate() && (jump_ == Jump::kNone || sample.round < jump_round_)) {
+  if (follows_trains_ && sample.train_rate > Rate() && (jump_ == Jump::kNone || sample.now < jump_shows_from_)) {
     note_train(sample.train_rate);
     if (jump_ == Jump::kNone && capacity_ >= pacing_rate_ * kJumpMin) {
       start_jump(sample);
     }
   }
-  if (!is_jumping() || sample.round < jump_round_) return;
-  if (sample.round == jump_round_) watch_jump(sample);
-  else if (sample.limited_by == LimitedBy::kApplication) watch_jump_from(sample.round);  // it was not made use of yet
+  if (!is_jumping() || sample.now < jump_shows_from_) return;
+  const bool is_seen = jump_acked_from_ != kNever && sample.now - jump_acked_from_ >= rtt_min_;
+  if (!is_seen) watch_jump(sample);
+  else if (sample.limited_by == LimitedBy::kApplication) watch_jump_from(sample.now);  // it was not made use of yet
   else end_jump(sample);
 }
 
 void Bbr::start_jump(const AckSample& sample) {
   jump_ = Jump::kMade;
-  watch_jump_from(sample.round + 1);
+  watch_jump_from(sample.now + rtt_min_);
 }
 
-// What came in rounds before says nothing of it: with the pauses of an application it would look like a much slower path.
-void Bbr::watch_jump_from(uint64_t round) {
-  jump_round_ = round;
+// What came before says nothing of it: with what left before the jump, or with the pauses of an application, it would look like a much slower path.
+void Bbr::watch_jump_from(Time from) {
+  jump_shows_from_ = from;
   jump_acked_from_ = kNever;
+  jump_queued_from_ = kNever;
   jump_acked_ = Bytes();
   jump_packets_acked_ = 0;
 }
 
-// During the round that shows it. What was lost before belongs to the first flight.
+// During the round trip that shows it. What was lost before belongs to the first flight.
 void Bbr::watch_jump(const AckSample& sample) {
   if (jump_acked_from_ == kNever) {
     jump_acked_from_ = sample.now;
@@ -281,7 +286,9 @@ void Bbr::watch_jump(const AckSample& sample) {
   const bool is_lossy = packets >= kJumpSample &&
                         static_cast<double>(jump_packets_lost_) > kJumpLossMax * static_cast<double>(packets);
   const bool is_queued = sample.rtt > rtt_min_ + std::max(rtt_min_ / 4, kQueueTolerance);
-  if (!is_lossy && !is_queued && !is_marked_) return;
+  if (sample.rtt.count() > 0) jump_queued_from_ = is_queued ? std::min(jump_queued_from_, sample.now) : kNever;
+  const bool is_queue_ours = jump_queued_from_ != kNever && sample.now - jump_queued_from_ >= rtt_min_ / kJumpQueuePart;
+  if (!is_lossy && !is_queue_ours && !is_marked_) return;
   if (sample.now - jump_acked_from_ < kJumpMeasure) return;
   remember_for_undo(true);
   jump_ = Jump::kFailed;
@@ -297,8 +304,7 @@ void Bbr::end_jump(const AckSample& sample) {
   is_pipe_full_ = true;
   // What left at this rate arrived, but for what was lost on the way, and at once; the samples may not show all of it yet.
   const auto acked = static_cast<double>(jump_packets_acked_), lost = static_cast<double>(jump_packets_lost_);
-  const bool was_used = jump_acked_ * 2 >= capacity_.over(rtt_min_);
-  rate_full_ = std::max(bandwidth(), was_used ? capacity_ * (acked / (acked + lost)) : Rate());
+  rate_full_ = std::max(bandwidth(), capacity_ * (acked / (acked + lost)));
   enter(Phase::kRefill, sample);
   enter(Phase::kUp, sample);
 }
@@ -452,6 +458,7 @@ void Bbr::enter(Phase phase, const AckSample& sample) {
   entered_round_ = sample.round;
   switch (phase) {
     case Phase::kRefill:  // a fresh look: what was only for now is over
+      if (jump_ == Jump::kFailed) jump_ = Jump::kSettled;
       inflight_lo_ = Bytes::max();
       rate_lo_ = Rate::unlimited();
       rate_probed_from_ = bandwidth();

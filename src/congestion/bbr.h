@@ -77,7 +77,7 @@ class Bbr final : public CongestionController {
   void note_train(Rate rate);
   void follow_trains(const AckSample& sample);
   void watch_jump(const AckSample& sample);
-  void watch_jump_from(uint64_t round);
+  void watch_jump_from(Time from);
   void start_jump(const AckSample& sample);
   void end_jump(const AckSample& sample);
   void follow_probe(const AckSample& sample);
@@ -147,10 +147,12 @@ class Bbr final : public CongestionController {
   size_t trains_counted_ = 0;
   bool follows_trains_ = true;       // until a jump was held: what leaves then is paced, and shows how
   Rate capacity_;                    // this flow's share, as packet trains tell it; zero: unknown
-  uint64_t jump_round_ = 0;          // whose acks show what the jump did, or the probe behind it
+  Time jump_shows_from_{};           // acks show what the jump did
   Time jump_acked_from_ = kNever;    // the first of these acks
   Bytes jump_acked_;                 // since then
+  Time jump_queued_from_ = kNever;   // each of them has shown a queue
   uint64_t jump_packets_acked_ = 0, jump_packets_lost_ = 0;
+  uint64_t jump_round_ = 0;          // whose acks show what the probe behind the jump did
 
   // Probing.
   uint64_t round_ = 0;
