@@ -74,11 +74,12 @@ Bbr::Bbr(const ControllerConfig& config)
   pacing_rate_ = std::max(pacing_rate_, Rate::bytes_per_second(1));
 }
 
-// A receiver that looks at its port too seldom for the trains of the first flight is sent longer ones in those that follow.
+// A receiver that looks at its port too seldom for the trains of the first flight is sent longer ones in those that follow. Once a jump is made
+// there is nothing more to learn, and what leaves in trains has to wait for those of the lane's other flows.
 Bytes Bbr::train() const {
   const bool is_first_flight = acked_start_ < config_.window_initial;
-  const bool tries_again = phase_ == Phase::kStartup && jump_ == Jump::kNone && !is_pipe_full_;
-  if (!is_first_flight && !tries_again) return Bytes();
+  const bool tries_again = phase_ == Phase::kStartup && !is_pipe_full_;
+  if (jump_ != Jump::kNone || (!is_first_flight && !tries_again)) return Bytes();
   const Bytes size = is_first_flight ? std::min(kTrain, config_.window_initial) : std::min(kTrainAgain, window_ / kTrainWindowPart);
   const bool is_of_use = config_.rtt_initial >= kTrainRttMin && size >= config_.packet_size * kTrainPacketsMin;
   return is_of_use ? size : Bytes();

@@ -147,7 +147,19 @@ TEST(Trains, LeaveUntilTheFirstFlightIsAckedWhateverProbesWereBefore) {
   bbr.on_ack(probe);
   EXPECT_EQ(bbr.train(), 64_KiB);
   AckSample flight = ack_at(Time(1s) + 20ms, 2, LimitedBy::kNetwork);
-  flight.acked = 128_KiB;
+  flight.acked = 64_KiB;
+  bbr.on_ack(flight);
+  EXPECT_EQ(bbr.train(), 64_KiB);
+  flight.train_rate = 900_Mbit;
+  bbr.on_ack(flight);
+  EXPECT_EQ(bbr.train(), Bytes());
+}
+
+// What leaves in trains waits for those of other flows.
+TEST(Trains, LeaveNoMoreOnceOneHasToldTheRate) {
+  Bbr bbr({.packet_size = PathSimulation::kPayload, .window_initial = 128_KiB, .rtt_initial = 20ms});
+  AckSample flight = ack_at(Time(1s), 1, LimitedBy::kNetwork);
+  flight.acked = 32_KiB;
   flight.train_rate = 900_Mbit;
   bbr.on_ack(flight);
   EXPECT_EQ(bbr.train(), Bytes());
