@@ -175,6 +175,7 @@ void Bbr::end_round(const AckSample& sample) {
   rtt_last_round_ = rtt_round_ == Duration::max() ? rtt_last_round_ : rtt_round_;
   acked_last_round_ = acked_round_;
   aggregation_.on_round();
+  if (jump_ == Jump::kNone) trains_counted_ = 0;  // each flight tells by itself: hosts that were late once made trains look slow
   // What was counted when a jump failed may be less than what the path gave it, as more of it arrives.
   if (jump_ == Jump::kFailed) inflight_hi_ = std::max(inflight_hi_, bdp(1));
   check_full_pipe(sample);
@@ -294,7 +295,8 @@ void Bbr::watch_jump(const AckSample& sample) {
   remember_for_undo(true);
   jump_ = Jump::kFailed;
   is_pipe_full_ = true;
-  rate_max_ = {Rate::of(jump_acked_, sample.now - jump_acked_from_), Rate()};
+  // No more than what was sent: behind a host that stood still, acks come faster.
+  rate_max_ = {std::min(Rate::of(jump_acked_, sample.now - jump_acked_from_), capacity_), Rate()};
   inflight_hi_ = std::max(bdp(1), window_floor(config_));
 }
 

@@ -297,6 +297,32 @@ TEST(Jump, ThatFailedHoldsAsMuchAsArrivesSince) {
   EXPECT_GE(flow.bbr.window(), 8_MiB);
 }
 
+// Behind a host that stood still acks come faster than anything was sent. The rate at which they did used to be the model, and a queue stood for seconds.
+TEST(Jump, ThatFailedHasNoMoreThanTheTrainsTold) {
+  AfterAJump flow;
+  flow.ack(50ms);
+  flow.wait_in_queue(40ms);
+  for (int i = 0; i < 20; ++i) flow.ack(1ms);
+  flow.next_round(300_Mbit);
+  flow.ack(1ms);
+  EXPECT_LE(flow.bbr.pacing_rate(), 900_Mbit);
+}
+
+// Four trains that a late host made look slow used to be all that was ever listened to.
+TEST(Trains, OfALaterFlightAreNotHeldAgainstThoseOfTheFirst) {
+  Bbr bbr({.packet_size = PathSimulation::kPayload, .window_initial = 128_KiB, .rtt_initial = 20ms});
+  AckSample flight = ack_at(Time(1s), 1, LimitedBy::kNetwork);
+  for (const Rate told : {20_Mbit, 30_Mbit, 20_Mbit, 900_Mbit}) {
+    flight.train_rate = told;
+    bbr.on_ack(flight);
+  }
+  ASSERT_LT(bbr.pacing_rate(), 300_Mbit);
+  flight.now += 20ms;
+  ++flight.round;
+  bbr.on_ack(flight);
+  EXPECT_GE(bbr.pacing_rate(), 890_Mbit);
+}
+
 // A flow that had nothing to send for a part of its jump, and then sends as much as the trains told: that is no sign that they told too little.
 TEST(Jump, IsNotRepeatedWhileNoMoreArrivesThanTheTrainsTold) {
   AfterAJump flow;
