@@ -20,8 +20,8 @@
 // - The headroom left while cruising never goes under the measured BDP, because an empty pipe is what our users see.
 //
 // The start: the first flight leaves as packet trains, whose spread at the receiver tells the path's rate after one round
-// trip (flow/train_meter.h). The flow jumps to its share of it, holds that for a round, and looks at what it did: a queue or
-// loss in that round ends the start at once, at the rate that really arrived; else it goes on to Up, and if all of what that
+// trip (flow/train_meter.h). The flow jumps to its share of it, holds that for a round trip, and looks at what it did: a queue
+// that stays, or loss, ends the start at once, at the rate that really arrived; else it goes on to Up, and if all of what that
 // sent more arrives, jumps again, to twice the rate: the trains told too little. A jump puts no more on its way than a BDP of what the trains told, less than the last doubling of a plain
 // start does. Without an estimate the start doubles.
 //
