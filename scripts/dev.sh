@@ -117,7 +117,7 @@ perf() {
   shift
   scripts/install_deps.sh build perf
   cmake --preset release >/dev/null
-  cmake --build --preset release -j "$jobs" --target programs tideway-trainer-sim tideway-gate-latency tideway-cold-start  # perf/micro builds its own
+  cmake --build --preset release -j "$jobs" --target programs tideway-trainer-sim tideway-gate-latency tideway-cold-start tideway_client tideway_nccl  # perf/micro builds its own
   for name in "${names[@]}"; do
     echo "== $name"
     "perf/$name/run.sh" "$@" || failed+=("$name")

@@ -7,10 +7,11 @@
 // - known: the same over a path whose rate was remembered.
 // - warm: beyond nothing. Over the session a copy of 64 MiB went just before, and one round trip is over when the first byte leaves: the
 //   peer was asked whether it takes the copy. With the one in which the last byte is acked, 2 RTT are what a warm copy cannot do without.
+// - steady: of what a cold copy gets from four round trips behind its first byte until seven eighths have arrived.
 //
 // Both hosts look at their ports only every so often. More than 1 means that a seed lost less than it should have.
 //
-//   tideway-cold-start [--start cold,known,warm] [--rtt 1,200] [--loss "0 %,3 %"] [--look 20,1000] [--seeds N] [--first SEED] [--timeline MS]
+//   tideway-cold-start [--start cold,known,warm,steady] [--rtt 1,200] [--loss "0 %,3 %"] [--look 20,1000] [--seeds N] [--first SEED] [--timeline MS]
 //
 // With several seeds a cell is the median and, in brackets, the least.
 #include "sim/sim_pair.h"
@@ -34,15 +35,19 @@ constexpr uint32_t kBlocks = 128, kBlocksBefore = 16, kLength = 4'194'304 - 1536
 constexpr SlotId kSlotBefore{2};
 constexpr Duration kStoreDelay = milliseconds(5), kPatience = seconds(60);
 constexpr Duration kPause = milliseconds(100);  // between two commands
-constexpr double kPayloadShare = 1408.0 / 1522.0;  // of what a full packet charges the link
+constexpr uint64_t kPayload = 1408, kFullPacket = kPayload + 48;  // as flows count it: header and tag, too
+constexpr double kPayloadShare = 1408.0 / 1522.0;                 // of what a full packet charges the link
 
 struct Loss { const char* name; double share, burst; };
 constexpr Loss kLosses[] = {{"0 %", 0, 1}, {"1 %", 0.01, 1}, {"3 %", 0.03, 1}, {"1 % x 10", 0.01, 10}};
 
 constexpr int kRttsMs[] = {1, 10, 50, 100, 200}, kLooksUs[] = {20, 300, 1000};
 
-enum class Start : uint8_t { kCold, kKnown, kWarm };
-constexpr std::pair<Start, const char*> kStarts[] = {{Start::kCold, "cold"}, {Start::kKnown, "known"}, {Start::kWarm, "warm"}};
+enum class Start : uint8_t { kCold, kKnown, kWarm, kSteady };
+constexpr std::pair<Start, const char*> kStarts[] = {{Start::kCold, "cold"}, {Start::kKnown, "known"}, {Start::kWarm, "warm"}, {Start::kSteady, "steady"}};
+constexpr int kStartRoundTrips = 4;                 // after which a start is over
+constexpr uint64_t kSteadyUntil = uint64_t{kBlocks} * kLength / 8 * 7;  // at 200 ms the last two round trips are not in it
+constexpr Duration kSteadyLook = milliseconds(10);
 
 struct Cell { Start start; int rtt_ms; Loss loss; int look_us; };
 
@@ -71,6 +76,21 @@ double failed(const SimPair& sim) {
   return 0;
 }
 
+// Of payload, at the sink, each byte once.
+Bytes received(SimPair& sim) {
+  const flow::FlowStats there = sim.lane(1).stats().flows;
+  return Bytes((there.bytes_received - there.packets_duplicate * kFullPacket) * kPayload / kFullPacket);
+}
+
+double steady_share_of(SimPair& sim, Duration rtt, Rate ideal) {
+  if (!sim.run_for(rtt * kStartRoundTrips)) return failed(sim);
+  const Time begin = sim.now();
+  const Bytes before = received(sim);
+  while (received(sim) < Bytes(kSteadyUntil))
+    if (sim.now() - begin > kPatience || !sim.run_for(kSteadyLook)) return failed(sim);
+  return static_cast<double>(Rate::of(received(sim) - before, sim.now() - begin).bits_per_second()) / static_cast<double>(ideal.bits_per_second());
+}
+
 // 0: it did not end.
 double share_of(const Cell& cell, uint64_t seed, Duration timeline) {
   const Duration rtt = milliseconds(cell.rtt_ms), look = microseconds(cell.look_us);
@@ -85,9 +105,11 @@ double share_of(const Cell& cell, uint64_t seed, Duration timeline) {
   }
   const Time begin = sim.now();
   sim.open({.slot = kSlot, .blocks = kBlocks, .length = kLength, .store_delay = kStoreDelay});
+  const Rate carried = (1_Gbit) * (kPayloadShare * (1 - cell.loss.share));
+  if (cell.start == Start::kSteady) return steady_share_of(sim, rtt, carried);
   if (timeline > Duration()) print_timeline(sim, kPatience, timeline);
   if (!sim.run_until_done({kSlot}, kPatience)) return failed(sim);
-  const Duration ideal = ((1_Gbit) * (kPayloadShare * (1 - cell.loss.share))).time_for(Bytes(uint64_t{kBlocks} * kLength));
+  const Duration ideal = carried.time_for(Bytes(uint64_t{kBlocks} * kLength));
   const auto [left_out, before_data] = cell.start == Start::kWarm ? std::pair(0, 1) : std::pair(4, 3);
   return static_cast<double>((ideal + left_out * rtt).count()) / static_cast<double>((sim.now() - begin + before_data * rtt).count());
 }
@@ -113,7 +135,7 @@ std::optional<Options> parse(int argc, char** argv) {
     else if (flag == "--first") first = std::strtoull(argv[i + 1], nullptr, 10);
     else if (flag == "--timeline") timeline = milliseconds(std::strtol(argv[i + 1], nullptr, 10));
     else {
-      std::fprintf(stderr, "usage: tideway-cold-start [--start cold,known,warm] [--rtt MS,...] [--loss \"1 %%,...\"] [--look US,...] [--seeds N] [--first SEED] [--timeline MS]\n");
+      std::fprintf(stderr, "usage: tideway-cold-start [--start cold,known,warm,steady] [--rtt MS,...] [--loss \"1 %%,...\"] [--look US,...] [--seeds N] [--first SEED] [--timeline MS]\n");
       return std::nullopt;
     }
   }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# What a cold copy and a warm one lose to start and end, in virtual time: perf/start/run.sh [--quick] [--start cold,known,warm] [--rtt 100,200]
+# What a cold copy and a warm one lose to start and end, in virtual time: perf/start/run.sh [--quick] [--start cold,known,warm,steady] [--rtt 100,200]
 # [--seeds 3] [--look 20]
 # Without flags three seeds of each cell.
 bin=${TIDEWAY_BIN:-$(dirname "${BASH_SOURCE[0]}")/../../build/release/bin}

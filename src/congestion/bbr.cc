@@ -35,6 +35,7 @@ constexpr double kJumpWindow = 1.1;         // of the BDP of the estimate: acks 
 constexpr uint64_t kJumpSample = 256;       // packets, after which loss may end it; a burst of losses is a large part of fewer
 constexpr double kJumpLossMax = 0.12;       // no path that is of use loses so much by itself
 constexpr Duration kJumpMeasure = 1ms;      // over less, the rate at which acks come says nothing
+constexpr int kJumpQueuePart = 16;          // of the shortest round trip: a queue that is seen for less was a host that was late
 constexpr double kJumpAgainGrowth = 1.18;   // of the rate, from probing a quarter more behind a jump: the trains told too little
 constexpr double kJumpAgain = 2;            // times the rate there is
 
@@ -73,11 +74,12 @@ Bbr::Bbr(const ControllerConfig& config)
   pacing_rate_ = std::max(pacing_rate_, Rate::bytes_per_second(1));
 }
 
-// A receiver that looks at its port too seldom for the trains of the first flight is sent longer ones in those that follow.
+// A receiver that looks at its port too seldom for the trains of the first flight is sent longer ones in those that follow. Once a jump is made
+// there is nothing more to learn, and what leaves in trains has to wait for those of the lane's other flows.
 Bytes Bbr::train() const {
   const bool is_first_flight = acked_start_ < config_.window_initial;
-  const bool tries_again = phase_ == Phase::kStartup && jump_ == Jump::kNone && !is_pipe_full_;
-  if (!is_first_flight && !tries_again) return Bytes();
+  const bool tries_again = phase_ == Phase::kStartup && !is_pipe_full_;
+  if (jump_ != Jump::kNone || (!is_first_flight && !tries_again)) return Bytes();
   const Bytes size = is_first_flight ? std::min(kTrain, config_.window_initial) : std::min(kTrainAgain, window_ / kTrainWindowPart);
   const bool is_of_use = config_.rtt_initial >= kTrainRttMin && size >= config_.packet_size * kTrainPacketsMin;
   return is_of_use ? size : Bytes();
@@ -173,6 +175,9 @@ void Bbr::end_round(const AckSample& sample) {
   rtt_last_round_ = rtt_round_ == Duration::max() ? rtt_last_round_ : rtt_round_;
   acked_last_round_ = acked_round_;
   aggregation_.on_round();
+  if (jump_ == Jump::kNone) trains_counted_ = 0;  // each flight tells by itself: hosts that were late once made trains look slow
+  // What was counted when a jump failed may be less than what the path gave it, as more of it arrives.
+  if (jump_ == Jump::kFailed) inflight_hi_ = std::max(inflight_hi_, bdp(1));
   check_full_pipe(sample);
   judge_loss(sample);
   if (jump_ == Jump::kHeld && round_ > jump_round_) follow_probe(sample);
@@ -243,32 +248,34 @@ void Bbr::note_train(Rate rate) {
 }
 
 void Bbr::follow_trains(const AckSample& sample) {
-  if (follows_trains_ && sample.train_rate > Rate() && (jump_ == Jump::kNone || sample.round < jump_round_)) {
+  if (follows_trains_ && sample.train_rate > Rate() && (jump_ == Jump::kNone || sample.now < jump_shows_from_)) {
     note_train(sample.train_rate);
     if (jump_ == Jump::kNone && capacity_ >= pacing_rate_ * kJumpMin) {
       start_jump(sample);
     }
   }
-  if (!is_jumping() || sample.round < jump_round_) return;
-  if (sample.round == jump_round_) watch_jump(sample);
-  else if (sample.limited_by == LimitedBy::kApplication) watch_jump_from(sample.round);  // it was not made use of yet
+  if (!is_jumping() || sample.now < jump_shows_from_) return;
+  const bool is_seen = jump_acked_from_ != kNever && sample.now - jump_acked_from_ >= rtt_min_;
+  if (!is_seen) watch_jump(sample);
+  else if (sample.limited_by == LimitedBy::kApplication) watch_jump_from(sample.now);  // it was not made use of yet
   else end_jump(sample);
 }
 
 void Bbr::start_jump(const AckSample& sample) {
   jump_ = Jump::kMade;
-  watch_jump_from(sample.round + 1);
+  watch_jump_from(sample.now + rtt_min_);
 }
 
-// What came in rounds before says nothing of it: with the pauses of an application it would look like a much slower path.
-void Bbr::watch_jump_from(uint64_t round) {
-  jump_round_ = round;
+// What came before says nothing of it: with what left before the jump, or with the pauses of an application, it would look like a much slower path.
+void Bbr::watch_jump_from(Time from) {
+  jump_shows_from_ = from;
   jump_acked_from_ = kNever;
+  jump_queued_from_ = kNever;
   jump_acked_ = Bytes();
   jump_packets_acked_ = 0;
 }
 
-// During the round that shows it. What was lost before belongs to the first flight.
+// During the round trip that shows it. What was lost before belongs to the first flight.
 void Bbr::watch_jump(const AckSample& sample) {
   if (jump_acked_from_ == kNever) {
     jump_acked_from_ = sample.now;
@@ -281,12 +288,15 @@ void Bbr::watch_jump(const AckSample& sample) {
   const bool is_lossy = packets >= kJumpSample &&
                         static_cast<double>(jump_packets_lost_) > kJumpLossMax * static_cast<double>(packets);
   const bool is_queued = sample.rtt > rtt_min_ + std::max(rtt_min_ / 4, kQueueTolerance);
-  if (!is_lossy && !is_queued && !is_marked_) return;
+  if (sample.rtt.count() > 0) jump_queued_from_ = is_queued ? std::min(jump_queued_from_, sample.now) : kNever;
+  const bool is_queue_ours = jump_queued_from_ != kNever && sample.now - jump_queued_from_ >= rtt_min_ / kJumpQueuePart;
+  if (!is_lossy && !is_queue_ours && !is_marked_) return;
   if (sample.now - jump_acked_from_ < kJumpMeasure) return;
   remember_for_undo(true);
   jump_ = Jump::kFailed;
   is_pipe_full_ = true;
-  rate_max_ = {Rate::of(jump_acked_, sample.now - jump_acked_from_), Rate()};
+  // No more than what was sent: behind a host that stood still, acks come faster.
+  rate_max_ = {std::min(Rate::of(jump_acked_, sample.now - jump_acked_from_), capacity_), Rate()};
   inflight_hi_ = std::max(bdp(1), window_floor(config_));
 }
 
@@ -297,8 +307,7 @@ void Bbr::end_jump(const AckSample& sample) {
   is_pipe_full_ = true;
   // What left at this rate arrived, but for what was lost on the way, and at once; the samples may not show all of it yet.
   const auto acked = static_cast<double>(jump_packets_acked_), lost = static_cast<double>(jump_packets_lost_);
-  const bool was_used = jump_acked_ * 2 >= capacity_.over(rtt_min_);
-  rate_full_ = std::max(bandwidth(), was_used ? capacity_ * (acked / (acked + lost)) : Rate());
+  rate_full_ = std::max(bandwidth(), capacity_ * (acked / (acked + lost)));
   enter(Phase::kRefill, sample);
   enter(Phase::kUp, sample);
 }
@@ -452,6 +461,7 @@ void Bbr::enter(Phase phase, const AckSample& sample) {
   entered_round_ = sample.round;
   switch (phase) {
     case Phase::kRefill:  // a fresh look: what was only for now is over
+      if (jump_ == Jump::kFailed) jump_ = Jump::kSettled;
       inflight_lo_ = Bytes::max();
       rate_lo_ = Rate::unlimited();
       rate_probed_from_ = bandwidth();

@@ -20,8 +20,8 @@
 // - The headroom left while cruising never goes under the measured BDP, because an empty pipe is what our users see.
 //
 // The start: the first flight leaves as packet trains, whose spread at the receiver tells the path's rate after one round
-// trip (flow/train_meter.h). The flow jumps to its share of it, holds that for a round, and looks at what it did: a queue or
-// loss in that round ends the start at once, at the rate that really arrived; else it goes on to Up, and if all of what that
+// trip (flow/train_meter.h). The flow jumps to its share of it, holds that for a round trip, and looks at what it did: a queue
+// that stays, or loss, ends the start at once, at the rate that really arrived; else it goes on to Up, and if all of what that
 // sent more arrives, jumps again, to twice the rate: the trains told too little. A jump puts no more on its way than a BDP of what the trains told, less than the last doubling of a plain
 // start does. Without an estimate the start doubles.
 //
@@ -77,7 +77,7 @@ class Bbr final : public CongestionController {
   void note_train(Rate rate);
   void follow_trains(const AckSample& sample);
   void watch_jump(const AckSample& sample);
-  void watch_jump_from(uint64_t round);
+  void watch_jump_from(Time from);
   void start_jump(const AckSample& sample);
   void end_jump(const AckSample& sample);
   void follow_probe(const AckSample& sample);
@@ -147,10 +147,12 @@ class Bbr final : public CongestionController {
   size_t trains_counted_ = 0;
   bool follows_trains_ = true;       // until a jump was held: what leaves then is paced, and shows how
   Rate capacity_;                    // this flow's share, as packet trains tell it; zero: unknown
-  uint64_t jump_round_ = 0;          // whose acks show what the jump did, or the probe behind it
+  Time jump_shows_from_{};           // acks show what the jump did
   Time jump_acked_from_ = kNever;    // the first of these acks
   Bytes jump_acked_;                 // since then
+  Time jump_queued_from_ = kNever;   // each of them has shown a queue
   uint64_t jump_packets_acked_ = 0, jump_packets_lost_ = 0;
+  uint64_t jump_round_ = 0;          // whose acks show what the probe behind the jump did
 
   // Probing.
   uint64_t round_ = 0;

@@ -103,8 +103,11 @@ Status JobService::begin(JobServiceConfig config, session::Gateway& gateway, std
   return success();
 }
 
-// Whom watches and recurring jobs send to. What has a session of its own is not waited for.
-std::set<StandingSessions::Line> JobService::standing_lines() const {
+// Whom watches and recurring jobs send to. What has a session of its own is not waited for. Asked for in every turn, so made anew only when a
+// recurring job or the rules have changed.
+const std::set<StandingSessions::Line>& JobService::standing_lines() {
+  if (standing_of_ == table_.recurring_changes()) return standing_lines_;
+  standing_of_ = table_.recurring_changes();
   std::set<StandingSessions::Line> lines;
   for (const WatchConfig& watch : watches_)
     for (const std::string& to : watch.to) lines.insert({to.substr(0, to.find(':')), watch.service, runner_.manners_of(watch.service)});
@@ -113,7 +116,7 @@ std::set<StandingSessions::Line> JobService::standing_lines() const {
     const bool is_paused = series.state == job::State::kPaused;
     if (!is_paused && sharing_of(series.spec) == PeerSessions::Sharing::kShared) lines.insert({series.peer, series.spec.service, runner_.manners_of(series.spec.service)});
   }
-  return lines;
+  return standing_lines_ = std::move(lines);
 }
 
 // Jobs run with the rights of this gateway, for hours or again each day: who has lost the grant by which one was taken in has lost the job.

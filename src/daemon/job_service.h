@@ -9,6 +9,8 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -41,6 +43,7 @@ class JobService {
   void take_up(JobRules rules, LocalGrants grants) {
     peers_.set_peers(std::move(rules.peers));
     runner_.take_up(std::move(rules.shares));
+    standing_of_.reset();
     grants_ = std::move(grants);
     refuse_what_is_not_granted();
   }
@@ -56,12 +59,14 @@ class JobService {
   JobService(session::Gateway& gateway, JobServiceConfig& config, store::Contents contents);
   Status begin(JobServiceConfig config, session::Gateway& gateway, std::function<Status()> reload);
   void refuse_what_is_not_granted();
-  std::set<StandingSessions::Line> standing_lines() const;
+  const std::set<StandingSessions::Line>& standing_lines();
   void write_changes() { store_->write(table_.take_changes()); }
 
   session::Gateway& gateway_;
   PeerSessions peers_;
   StandingSessions standing_;
+  std::set<StandingSessions::Line> standing_lines_;
+  std::optional<uint64_t> standing_of_;  // changes of recurring jobs that are in them
   JobTable table_;
   JobRunner runner_;
   LeftoverFile leftover_;

@@ -61,7 +61,7 @@ void JobTable::index(const job::Job& job) {
   by_state_[static_cast<size_t>(job.state)][job.number] = &job;
   if (job.state == job::State::kWaiting && job.wait) ++waiting_[{job.peer, job.wait->reason}];
   if (!job.spec.submission_id.empty()) by_submission_[{job.owner, job.spec.submission_id}] = job.id;
-  if (job.is_recurring() && !job::is_over(job.state)) recurring_.insert(job.id);
+  if (job.is_recurring() && !job::is_over(job.state)) recurring_.insert(job.id), ++recurring_changes_;
   const Rank rank = rank_of(job);
   const bool waits = job.state == job::State::kWaiting;
   if (!waits) ready_.erase(job.id);
@@ -77,7 +77,7 @@ void JobTable::unindex(const job::Job& job) {
   by_state_[static_cast<size_t>(job.state)].erase(job.number);
   if (job.state == job::State::kWaiting && job.wait)
     if (const auto waits = waiting_.find({job.peer, job.wait->reason}); --waits->second == 0) waiting_.erase(waits);
-  recurring_.erase(job.id);
+  if (recurring_.erase(job.id) > 0) ++recurring_changes_;
   by_number_.erase(job.number);
   checkpoints_.take(job);
   if (is_still_there(job))

@@ -49,6 +49,7 @@ class JobTable {
   void make_due_runs(job::WallTime now);
   job::WallTime next_due() const;  // WallTime::max(): none
   const std::set<job::JobId>& recurring() const { return recurring_; }  // that are not over
+  uint64_t recurring_changes() const { return recurring_changes_; }      // of any of them, so far
 
   // By its id, or the beginning of one that no other has.
   const job::Job* find(std::string_view id) const;
@@ -120,7 +121,7 @@ class JobTable {
   std::map<Published, job::WallTime> last_published_;
   std::deque<store::Event> events_;
   std::vector<store::Event> new_events_;
-  uint64_t last_number_ = 0, last_event_ = 0;
+  uint64_t last_number_ = 0, last_event_ = 0, recurring_changes_ = 0;
 };
 
 }  // namespace tideway::daemon

@@ -25,7 +25,6 @@ namespace {
 
 constexpr int kTurnsBeforeSleep = 50;                               // idle polls before a worker arms its bell
 constexpr Duration kNapMax = std::chrono::seconds(1);
-constexpr Duration kNetNapMin = std::chrono::microseconds(60);      // also where a deadline has passed and the backend takes nothing
 constexpr Duration kCaptureNap = std::chrono::milliseconds(2);      // nobody rings for a captured packet
 
 uint32_t usable_cores() {
@@ -110,16 +109,15 @@ void Engine::Parts::run_net(size_t index) {
   while (!stopping.load(std::memory_order_relaxed)) {
     const Time now = read_clock();
     net_boards[index].turned_ns.set(static_cast<uint64_t>(now.time_since_epoch().count()));
-    const bool worked = worker.poll(now);
-    if (worked) rests.on_work();
-    if (worked && worker.has_more(now)) continue;
+    if (worker.poll(now)) rests.on_work();
+    const Time next = worker.next_look(now);
+    if (next == now) continue;
     const Duration nap_max = is_polled ? rests.on_empty(now) : kNapMax;
     if (nap_max == Duration::zero()) continue;
     bell.arm();
     if (!worker.has_commands() && !stopping.load(std::memory_order_acquire)) {
-      const Time next = worker.next_wake(now);
       const Duration until = next == kNever ? kNapMax : next - read_clock();
-      bell.sleep(std::min(std::max(until, kNetNapMin), nap_max), worker.wait_fds());
+      bell.sleep(std::min(std::max(until, NetWorker::kNapMin), nap_max), worker.wait_fds());
     }
     bell.disarm();
   }

@@ -15,7 +15,7 @@ constexpr size_t kReceiveBursts = 8;                                  // of one 
 constexpr Duration kWatchPeriod = std::chrono::milliseconds(100);     // boards, keys, dead lanes
 // To be woken costs as much as 5 to 10 packets. With a longer beat than that of a pacer's quantum, each quantum would find us late, the pacer
 // would hold that much more, and what leaves after a pause would be a longer burst than it promises.
-constexpr Duration kBeatMin = std::chrono::microseconds(60), kBeatMax = flow::Pacer::kQuantumTime;
+constexpr Duration kBeatMin = NetWorker::kNapMin, kBeatMax = flow::Pacer::kQuantumTime;
 constexpr int kBeatsPerRoundTrip = 8;
 constexpr Duration kDealPeriod = std::chrono::milliseconds(20);       // of rate: a share nobody uses waits no longer
 
@@ -81,24 +81,28 @@ Time NetWorker::next_deadline(Time now) const {
 }
 
 // A port that took no packet does not say when it takes more, so it is asked again; a stream does (StreamPacketIo).
-Time NetWorker::next_wake(Time now) const {
+Time NetWorker::next_look(Time now) const {
+  if (worked_at_ == now && has_more(now)) return now;
   const auto is_refused = [](const auto& lane) { return lane.second->delivery() == Delivery::kDatagram && lane.second->has_unsent(); };
-  return std::max(std::ranges::any_of(lanes_, is_refused) ? now : next_deadline(now), worked_at_ + beat());
+  const Time due = std::ranges::any_of(lanes_, is_refused) ? now : next_deadline(now);
+  return std::max({due, worked_at_ + beat(), now + kNapMin});
 }
 
+// The next look would find something that nobody wakes us for.
 bool NetWorker::has_more(Time now) const {
   const auto has_unsent = [](const auto& lane) { return lane.second->has_unsent(); };
   return is_polled() || stopped_at_bursts_ || next_deadline(now) <= now || std::ranges::any_of(lanes_, has_unsent);
 }
 
-// Short beside a round trip, and what leaves in one is a burst that the pacer may send at higher rates anyway.
+// Short beside a round trip, and what leaves in one is a burst that the pacer may send at higher rates anyway. A lane that has nothing to
+// send has a rate, too, but only that of a start.
 Duration NetWorker::beat() const {
   Duration rtt = kBeatMax * kBeatsPerRoundTrip;
   Rate rate;
   for (const auto& [handle, lane] : lanes_) {
     for (const auto& flow : lane->lane().flows()) {
       rtt = std::min(rtt, flow->rtt());
-      rate = rate + flow->pacing_rate();
+      if (lane->lane().has_unacked()) rate = rate + flow->pacing_rate();
     }
   }
   return std::max(std::min(rtt / kBeatsPerRoundTrip, rate.time_for(flow::Pacer::kQuantumMax)), kBeatMin);

@@ -4,8 +4,7 @@
 // bounded: obey commands, take blocks, receive (first, because receive buffers are the scarcest), hand on what is
 // complete, start blocks, transmit within window, pacing and rate.
 //
-// It owns no thread: whoever drives it calls poll(now), and sleeps on wait_fds() until next_wake() behind a turn that had
-// nothing to do, or does not say has_more().
+// It owns no thread: whoever drives it calls poll(now), and unless next_look() is `now` sleeps on wait_fds() until then.
 // Thread: net worker.
 #pragma once
 #include "congestion/registry.h"
@@ -35,22 +34,24 @@ struct NetWorkerConfig {
 
 class NetWorker {
  public:
+  static constexpr Duration kNapMin = std::chrono::microseconds(60);  // also where a deadline has passed and the backend takes nothing
+
   NetWorker(const NetWorkerConfig& config, std::unique_ptr<PacketIo> io, Rings& rings, BufferPool& pool);
   ~NetWorker();  // logs what was dropped of what arrived
 
   bool poll(Time now);  // false: there was nothing to do
   // Its lanes end without a word, and their packets and streams go home by the thread that they belong to; whoever destroys it may be another one.
   void stop();
-  Time next_deadline(Time now) const;
-  // When to look again at the latest: a deadline, put off to the next beat, so that what falls due a little later is done in the same turn.
-  Time next_wake(Time now) const;
-  // After a turn that had work: whether to look again at once. Else the next look would find nothing, and whatever comes wakes us.
-  bool has_more(Time now) const;
+  // When to look again behind the turn of `now`. At once (`now`) if it had work and left some; else whatever comes wakes us, and at the latest
+  // a deadline does, put off to the next beat, so that what falls due a little later is done in the same turn.
+  Time next_look(Time now) const;
   bool has_commands() const;  // or blocks: look once more before sleeping
   bool is_polled() const { return wait_fd_ < 0; }  // its packets cannot be waited for
   Doorbell::Others wait_fds() const { return {wait_fd_, streams_.limits().wait_fd}; }
 
  private:
+  Time next_deadline(Time now) const;
+  bool has_more(Time now) const;
   Duration beat() const;
   bool obey(Time now);
   void obey(Time now, BindPorts&& bind);

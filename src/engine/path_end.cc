@@ -22,7 +22,6 @@ constexpr Duration kRtt = std::chrono::milliseconds(1);  // before it is measure
 constexpr Bytes kWindowInitial = 256_KiB;
 constexpr Duration kRestMax =
     std::chrono::milliseconds(10);  // whoever runs the bench looks at its clock so often
-constexpr Duration kRestMin = std::chrono::microseconds(60);  // as engine's workers
 
 }  // namespace
 
@@ -229,12 +228,13 @@ void PathEnd::check_last() {
 }
 
 void PathEnd::rest(Time now) {
+  const Time next = next_look(now);
+  if (next == now) return;
   if (!is_woken()) return std::this_thread::yield();
-  const Time next = next_wake(now);
   const Duration until = next == kNever ? kRestMax : next - now;
   bell_->arm();
   if (!worker_->has_commands())
-    bell_->sleep(std::clamp(until, kRestMin, kRestMax), worker_->wait_fds());
+    bell_->sleep(std::min(until, kRestMax), worker_->wait_fds());
   bell_->disarm();
 }
 

@@ -73,11 +73,12 @@ class PathEnd {
   bool poll(Time now);   // false: there was nothing to do
   void close(Time now);  // looks at the last block that arrived
 
-  // Sleeps until its backend has something or a deadline comes. Where a backend must be polled it
-  // only lets others have the core, which costs next to nothing when nobody wants it.
+  // Behind the turn of `now`: sleeps until its backend has something or next_look() comes, as engine's workers
+  // do. Where a backend must be polled it only lets others have the core, which costs next to nothing
+  // when nobody wants it.
   void rest(Time now);
-  bool has_more(Time now) const { return worker_->has_more(now); }
-  Time next_wake(Time now) const { return worker_->next_wake(now); }
+  // As the worker's, and at once where blocks wait for it, for which an engine's others would ring.
+  Time next_look(Time now) const { return worker_->has_commands() ? now : worker_->next_look(now); }
   bool is_woken() const { return !worker_->is_polled(); }  // by its backend
   PathCounts counts() const { return counts_; }
   const LaneBoard& board() const { return *board_; }  // as of up to 100 ms ago

@@ -41,7 +41,7 @@ void drive_until(std::span<PathRun* const> runs, Time end, std::atomic<bool>& st
        now = read_clock()) {
     for (PathRun* run : runs) {
       const bool worked = run->turn(now, thread);
-      if (!worked && thread == PathRun::Thread::kOwn) run->rest(now);
+      if (thread == PathRun::Thread::kOwn) run->rest(now);
       run->end_turn(worked);
       if (run->has_failed()) stop = true;
     }

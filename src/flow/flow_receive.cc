@@ -197,6 +197,7 @@ bool Flow::on_ack(Time now, Time at, std::span<const std::byte> body) {
   if (outcome.is_news) {
     sealer_.on_acked(outcome.newest);
     has_been_acked_ = true;
+    if (is_for_trains()) pace(now);  // one may have told a hundred times the rate, and next_deadline() has to be that of the new one
   }
   return outcome.is_sound;
 }

@@ -63,6 +63,16 @@ TEST(SimStart, FromARememberedRateIsNoSlowerBesideLoss) {
   }
 }
 
+// A flow whose train has told the path's rate used to wait, for a sixteenth of a round trip, for the turn of another one's trains.
+TEST(SimStart, SendsAtTheRateThatATrainTellsAtOnce) {
+  constexpr Duration kRtt = milliseconds(200);
+  SimPair sim({.link = {.rate = 1_Gbit, .delay = kRtt / 2}, .paths = SimPairConfig::Paths::kShared, .controller = "bbr", .credit_blocks = 100, .unsent_max = 8 << 20,
+               .receive_every = microseconds(20), .run_every = microseconds(20)});
+  sim.open({.slot = kSlot, .blocks = kStartBlocks, .length = kStartLength, .store_delay = milliseconds(5)});
+  ASSERT_TRUE(sim.run_for(kRtt + milliseconds(10))) << state_of(sim);
+  EXPECT_GE(sim.lane(0).stats().flows.in_flight, Bytes(500'000));
+}
+
 // Four trains that left together would be one burst of 256 KiB; and a flow whose own train told nothing, because a packet of it was lost,
 // would double its way up alone.
 TEST(SimStart, TrainsOfALaneLeaveInTurnAndTellAllItsFlows) {

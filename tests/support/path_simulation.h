@@ -126,7 +126,8 @@ class PathSimulation {
       // Acks leave at whole steps of kAckEvery and travel on a clean path.
       const int64_t arrived = fate.deliver_at.time_since_epoch().count();
       const Time ack_leaves = Time(Duration((arrived / kAckEvery.count() + 1) * kAckEvery.count()));
-      acks_.push_back({ack_leaves + delay_back_, number});
+      const Ack ack{ack_leaves + delay_back_, number};
+      acks_.insert(std::upper_bound(acks_.begin(), acks_.end(), ack, [](const Ack& a, const Ack& b) { return a.arrives < b.arrives; }), ack);
     }
     debt_ += payload_;
     train_left_ = saturating_sub(train_left_, payload_);
@@ -149,7 +150,7 @@ class PathSimulation {
       total_.delivered += payload_;
       sample.acked += payload_;
       ++sample.packets_acked;
-      newest = number;
+      newest = std::max(newest, number);
       queue_delay_sum_ += now_ - packet.at - rtt_base();
     }
     if (sample.packets_acked == 0) return;
@@ -186,10 +187,12 @@ class PathSimulation {
                         (1 / train_stretch_);
   }
 
-  // The link keeps the order, so what was sent before an acked packet and is still out is lost.
+  // What was sent before an acked packet, by more than the link may mix up, and is still out is lost. A flow learns how much that is.
   void find_losses(uint64_t newest) {
     LossSample lost{};
-    for (uint64_t number = first_number_; number < newest; ++number) {
+    const Duration mixed = link_.config().impairments.reorder.extra_max;
+    const Time sent_by = sent_[newest - first_number_].at - mixed;
+    for (uint64_t number = first_number_; number < newest && sent_[number - first_number_].at <= sent_by; ++number) {
       Sent& packet = sent_[number - first_number_];
       if (packet.state == Sent::kDone) continue;
       give_up(packet, lost);

@@ -310,6 +310,25 @@ TEST(BbrTransfers, HoldTheirRateOverLossAtAnySpeed) {
   }
 }
 
+// A packet in a hundred, or one in five, comes up to 20 ms after those behind it.
+TEST(BbrTransfers, HoldTheirRateOverReorderingAtAnySpeed) {
+  constexpr Duration kRtt = 50ms;
+  struct Speed { Rate rate; uint64_t packets; };
+  for (const auto& [rate, packets] : {Speed{1_Gbit, 16}, Speed{10_Gbit, 128}, Speed{100_Gbit, 1024}, Speed{400_Gbit, 4096}}) {
+    for (const double share : {0.01, 0.2}) {
+      const wan::LinkConfig link{.rate = rate, .delay = kRtt / 2, .queue = rate.over(kRtt), .impairments = {.reorder = {.share = share, .extra_max = 20ms}}};
+      const std::string name = std::to_string(rate.bits_per_second()) + ", " + std::to_string(share);
+      wan::LinkModel model(Time(), link, 1);
+      Transfers transfer(model, 1, 2, packets);
+      transfer.run(3s);
+      const Transfers::Result result = transfer.run(6s);
+      EXPECT_GT(model.counters().frames_reordered, 0U) << name;
+      EXPECT_GE(result.goodput.bits_per_second() / test::PathSimulation::payload_rate(link).bits_per_second(), 0.95) << name;
+      EXPECT_LT(result.queue_delay_most, kRtt) << name;
+    }
+  }
+}
+
 // Within two seconds each way; what was under way at the change is lost to the simulation.
 TEST(BbrPath, ThatHalvesOrDoublesInMidTransferIsFilledAgain) {
   constexpr Duration kRtt = 50ms;

@@ -147,7 +147,19 @@ TEST(Trains, LeaveUntilTheFirstFlightIsAckedWhateverProbesWereBefore) {
   bbr.on_ack(probe);
   EXPECT_EQ(bbr.train(), 64_KiB);
   AckSample flight = ack_at(Time(1s) + 20ms, 2, LimitedBy::kNetwork);
-  flight.acked = 128_KiB;
+  flight.acked = 64_KiB;
+  bbr.on_ack(flight);
+  EXPECT_EQ(bbr.train(), 64_KiB);
+  flight.train_rate = 900_Mbit;
+  bbr.on_ack(flight);
+  EXPECT_EQ(bbr.train(), Bytes());
+}
+
+// What leaves in trains waits for those of other flows.
+TEST(Trains, LeaveNoMoreOnceOneHasToldTheRate) {
+  Bbr bbr({.packet_size = PathSimulation::kPayload, .window_initial = 128_KiB, .rtt_initial = 20ms});
+  AckSample flight = ack_at(Time(1s), 1, LimitedBy::kNetwork);
+  flight.acked = 32_KiB;
   flight.train_rate = 900_Mbit;
   bbr.on_ack(flight);
   EXPECT_EQ(bbr.train(), Bytes());
@@ -206,6 +218,123 @@ TEST(Jump, ThatWaitedForTheApplicationIsJudgedByTheRoundThatEndsIt) {
   sample.rtt = 200ms;
   for (int i = 0; i < 50; ++i) acks(22, 1ms, 1_MiB);
   EXPECT_GE(bbr.pacing_rate(), 500_Mbit);
+}
+
+// A flow that jumps at once, and then acks of what it sent: 1 MiB every 10 ms, which is 839 Mbit/s.
+class AfterAJump {
+ public:
+  AfterAJump() {
+    sample_.now = Time(1s);
+    sample_.rtt = sample_.rtt_min = sample_.rtt_smoothed = kRtt;
+    sample_.delivery_rate = 5_Mbit;
+    sample_.train_rate = 900_Mbit;
+    sample_.round = 1;
+    ack(0ms, 64_KiB);
+    sample_.train_rate = Rate();
+    sample_.now += kRtt;
+  }
+  void ack(Duration after, Bytes acked = 1_MiB) {
+    sample_.now += after;
+    sample_.acked = acked;
+    sample_.packets_acked = acked.count() / PathSimulation::kPayload.count();
+    sample_.in_flight = sample_.in_flight_before = 8_MiB;
+    bbr.on_ack(sample_);
+  }
+  void next_round(Rate delivered) {
+    ++sample_.round;
+    sample_.delivery_rate = delivered;
+  }
+  void wait_in_queue(Duration time) { sample_.rtt = kRtt + time; }
+
+  static constexpr Duration kRtt = 100ms;
+  Bbr bbr{{.packet_size = PathSimulation::kPayload, .rtt_initial = kRtt}};
+
+ private:
+  AckSample sample_{};
+};
+
+// Acks of what waited there used to look like a queue, and the jump ended at a fraction of the rate.
+TEST(Jump, SurvivesAHostThatIsLateOnce) {
+  AfterAJump flow;
+  flow.next_round(100_Mbit);
+  for (int i = 0; i < 3; ++i) flow.ack(10ms);
+  flow.wait_in_queue(50ms);
+  flow.ack(50ms);
+  flow.ack(1ms);
+  flow.wait_in_queue(0ms);
+  flow.ack(1ms);
+  EXPECT_GE(flow.bbr.pacing_rate(), 890_Mbit);
+  flow.wait_in_queue(30ms);
+  for (int i = 0; i < 3; ++i) flow.ack(10ms);
+  EXPECT_LT(flow.bbr.pacing_rate(), 890_Mbit) << "a queue that stays is ours";
+}
+
+// Only what left since the jump says what it did. Counted from the round before, it looked like a tenth of the path's rate.
+TEST(Jump, IsJudgedByWhatLeftSince) {
+  AfterAJump flow;
+  flow.ack(-50ms, 14_KiB);
+  flow.next_round(100_Mbit);
+  flow.ack(20ms, 14_KiB);
+  flow.ack(30ms);
+  flow.wait_in_queue(40ms);
+  for (int i = 0; i < 3; ++i) flow.ack(10ms);
+  flow.next_round(100_Mbit);
+  flow.ack(10ms);
+  EXPECT_GE(flow.bbr.pacing_rate(), 350_Mbit);
+}
+
+// The window used to stay, until the next probe, at a BDP of the rate that was counted when the jump failed.
+TEST(Jump, ThatFailedHoldsAsMuchAsArrivesSince) {
+  AfterAJump flow;
+  flow.wait_in_queue(40ms);
+  for (int i = 0; i < 4; ++i) flow.ack(10ms, 100_KiB);
+  ASSERT_LT(flow.bbr.window(), 2_MiB);
+  flow.wait_in_queue(0ms);
+  for (int round = 0; round < 4; ++round) {
+    flow.next_round(800_Mbit);
+    for (int i = 0; i < 10; ++i) flow.ack(10ms);
+  }
+  EXPECT_GE(flow.bbr.window(), 8_MiB);
+}
+
+// Behind a host that stood still acks come faster than anything was sent. The rate at which they did used to be the model, and a queue stood for seconds.
+TEST(Jump, ThatFailedHasNoMoreThanTheTrainsTold) {
+  AfterAJump flow;
+  flow.ack(50ms);
+  flow.wait_in_queue(40ms);
+  for (int i = 0; i < 20; ++i) flow.ack(1ms);
+  flow.next_round(300_Mbit);
+  flow.ack(1ms);
+  EXPECT_LE(flow.bbr.pacing_rate(), 900_Mbit);
+}
+
+// Four trains that a late host made look slow used to be all that was ever listened to.
+TEST(Trains, OfALaterFlightAreNotHeldAgainstThoseOfTheFirst) {
+  Bbr bbr({.packet_size = PathSimulation::kPayload, .window_initial = 128_KiB, .rtt_initial = 20ms});
+  AckSample flight = ack_at(Time(1s), 1, LimitedBy::kNetwork);
+  for (const Rate told : {20_Mbit, 30_Mbit, 20_Mbit, 900_Mbit}) {
+    flight.train_rate = told;
+    bbr.on_ack(flight);
+  }
+  ASSERT_LT(bbr.pacing_rate(), 300_Mbit);
+  flight.now += 20ms;
+  ++flight.round;
+  bbr.on_ack(flight);
+  EXPECT_GE(bbr.pacing_rate(), 890_Mbit);
+}
+
+// A flow that had nothing to send for a part of its jump, and then sends as much as the trains told: that is no sign that they told too little.
+TEST(Jump, IsNotRepeatedWhileNoMoreArrivesThanTheTrainsTold) {
+  AfterAJump flow;
+  for (const Rate little : {300_Mbit, 320_Mbit}) {
+    flow.next_round(little);
+    for (int i = 0; i < 10; ++i) flow.ack(10ms, 256_KiB);
+  }
+  for (int round = 0; round < 4; ++round) {
+    flow.next_round(800_Mbit);
+    for (int i = 0; i < 10; ++i) flow.ack(10ms);
+    EXPECT_LE(flow.bbr.pacing_rate(), 1'100_Mbit) << round;
+  }
 }
 
 TEST(Jump, TheFlowsOfASessionTakeOneShareTogether) {

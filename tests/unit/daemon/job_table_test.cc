@@ -167,6 +167,23 @@ TEST(JobTable, ARunWaitsForTheOneBeforeToEnd) {
   EXPECT_EQ(table.next_due(), job::WallTime::max());
 }
 
+TEST(JobTable, CountsWhatChangesAboutRecurringJobsAndNothingElse) {
+  JobTable table({}, kNow);
+  auto recurring = submission("nightly");
+  recurring.spec.every = 60s;
+  uint64_t seen = table.recurring_changes();
+  const auto has_changed = [&] { return std::exchange(seen, table.recurring_changes()) != table.recurring_changes(); };
+  const job::JobId series = taken(table, recurring);
+  EXPECT_TRUE(has_changed());
+  const job::JobId once = taken(table, submission("once"));
+  table.change(once, kNow, [](job::Job& job) { return job::pause(job); });
+  EXPECT_FALSE(has_changed());
+  table.change(series, kNow, [](job::Job& job) { return job::pause(job); });
+  EXPECT_TRUE(has_changed());
+  table.change(series, kNow, [](job::Job& job) { return job::cancel(job, kNow); });
+  EXPECT_TRUE(has_changed());
+}
+
 TEST(JobTable, AnIdIsFoundByItsBeginningUnlessItIsShortOrShared) {
   store::Contents contents;
   for (const char* id : {"abcd000000000001", "abcd000000000002", "beef000000000003"}) {

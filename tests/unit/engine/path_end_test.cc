@@ -135,7 +135,7 @@ TEST_F(PathEnds, WhatThePortDidNotTakeIsOfferedAgainWithTheNextBeat) {
   at_sink.refuses = true;
   source->poll(now);
   while (sink->poll(now)) {}
-  EXPECT_LE(sink->next_wake(now), now + 200us) << "and not when it would send probes";
+  EXPECT_LE(sink->next_look(now), now + 200us) << "and not when it would send probes";
 }
 
 // A path without a queue, over which packets take a while.
@@ -193,23 +193,25 @@ struct PathEndsApart : PathEnds {
     connect();
   }
   void turn_source() {
-    for (bool more = true; more; ++turns) more = source->poll(now) && source->has_more(now);
+    do source->poll(now), ++turns;
+    while (source->next_look(now) == now);
   }
   void turn_sink() {
-    while (sink->poll(now) && sink->has_more(now)) {}
+    do sink->poll(now);
+    while (sink->next_look(now) == now);
   }
   void run_until(Time end) {
     while (now < end) {
       turn_source();
       turn_sink();
-      now = std::min({std::max(source->next_wake(now), now + 1us), std::max(sink->next_wake(now), now + 1us), path.ends[0].next_arrival(), path.ends[1].next_arrival()});
+      now = std::min({source->next_look(now), sink->next_look(now), path.ends[0].next_arrival(), path.ends[1].next_arrival()});
     }
   }
   // The sink rests meanwhile.
   void run_source_until(Time end) {
     while (now < end) {
       turn_source();
-      now = std::min({std::max(source->next_wake(now), now + 1us), path.ends[0].next_arrival(), end});
+      now = std::min({source->next_look(now), path.ends[0].next_arrival(), end});
     }
   }
 };
@@ -242,6 +244,17 @@ TEST_F(PathEndsApart, WhatLeavesAfterAPauseIsOneBurst) {
   sink->close(now);
 }
 
+// The rate of a flow that sends nothing is that of a start, and of some Gbit/s on a short path. It used to shorten the beat of the end that receives.
+TEST_F(PathEndsApart, AnEndThatOnlyReceivesHasALongBeat) {
+  connect_at(8_Gbit, 2);
+  run_until(now + 60ms);  // its round trip is known
+  now = path.ends[1].next_arrival();
+  turn_sink();
+  EXPECT_GE(sink->next_look(now), now + 200us);
+  source->close(now);
+  sink->close(now);
+}
+
 // What is left may lie behind the port, as packets of a TLS stream do, and then no descriptor wakes anybody for it.
 TEST_F(PathEndsApart, ATurnThatDidNotTakeAllThatArrivedIsFollowedByAnother) {
   connect_at(800_Mbit, 1);
@@ -249,7 +262,7 @@ TEST_F(PathEndsApart, ATurnThatDidNotTakeAllThatArrivedIsFollowedByAnother) {
   run_source_until(now + 20ms);  // 1,400 packets, and a turn takes 512
   EXPECT_TRUE(sink->poll(now));
   ASSERT_LE(path.ends[1].next_arrival(), now);
-  EXPECT_TRUE(sink->has_more(now));
+  EXPECT_EQ(sink->next_look(now), now);
   turn_sink();
   EXPECT_GT(path.ends[1].next_arrival(), now);
   source->close(now);
