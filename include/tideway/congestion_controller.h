@@ -53,6 +53,12 @@ class CongestionController {
   // How much is to leave back to back at a time, so that the spread with which it arrives shows the path's rate. Zero: as
   // little as the pacer can do.
   virtual Bytes train() const { return {}; }
+  // How often it wants to know the path's delay at least, where the flow would be content with less.
+  virtual Duration acks_every() const { return Duration::max(); }
+  // What the path carried lately when it was free: with so much a gate asks whether it is again.
+  virtual Rate rate_known() const { return pacing_rate(); }
+  // It rested behind a gate, which opens now: what it gave up for a burst of others is free again.
+  virtual void on_thaw([[maybe_unused]] Time now) {}
   // How often it backed off within the last three round trips, and after `since`. Zero of a controller that does not yield to others.
   virtual uint32_t backoffs([[maybe_unused]] Time now, [[maybe_unused]] Time since) const { return 0; }
 };

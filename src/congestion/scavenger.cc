@@ -10,23 +10,33 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr double kDecrease = 0.7;
+constexpr double kDecreaseBursts = 0.85;   // from there: its own queue is small
 constexpr double kBelowQueue = 0.98;       // of what is delivered while there is half a queue: it drains slowly
+constexpr double kBelowBursts = 0.9;      // where bursts come: so much less of the queue is ours and full when they do
+constexpr Duration kCautiousFor = 10s;     // after a burst
+constexpr Duration kHoldFor = 8s;          // from one look for more of the path to the next one, where bursts come
+constexpr int kLookFor = 12;               // round trips behind a gate that opened: the next burst is far
+constexpr double kFull = 0.95;             // of the most that the path carried: a queue at less is no news of it
 constexpr double kStep = 0.01, kStepMax = 0.25;  // of growth per round trip, near a rate known to fill the path and far from it
 constexpr double kNear = 1.05;             // of that rate
+constexpr double kNearBest = 0.88;          // of the most that the path carried: not all of a session's flows had that at once
 constexpr double kStart = 2;               // per round trip, until the path was full once
 constexpr double kAheadMax = 2.5;          // of what is delivered: pacing is not what holds us then
 constexpr double kLossMax = kLossThresholdMax;  // without a queue
 constexpr double kWindowGain = 1.5;
 constexpr Duration kWindowSlack = 5ms;     // acks come in lumps
 constexpr Duration kMinFor = 10s;          // the least round trip is looked for in so long a time, and in the one before
+constexpr Duration kBestFor = 10s;
 constexpr Duration kSlowEvery = 10s;
 constexpr double kAfterSilence = 0.5;
 constexpr int kQuarter = 4;
 constexpr uint32_t kSamplesMin = 4;        // fewer are as likely a late timer as a queue, and at the least rate they are few
 constexpr int kBackoffRoundTrips = 3;
-constexpr int kBurstTargets = 4;           // a queue that growth cannot have made, its own or that of its session's other flows
+constexpr int kBurstTargets = 3, kBurstTargetsCautious = 2;  // a queue that growth cannot have made, its own or that of its session's other flows
+constexpr uint32_t kBurstSamples = 3;      // and no less than kBurstSeenFor: more than one late packet
+constexpr Duration kBurstSeenFor = 1ms;
 constexpr double kGiveWay = 0.25;
-constexpr int kKnownAfter = 5;             // round trips without a queue
+constexpr int kKnownAfter = 1;             // round trips without a queue
 constexpr int kRaisedRoundTrips = 2;
 
 }  // namespace
@@ -70,6 +80,7 @@ void Scavenger::measure(const AckSample& sample) {
     rtt_next_min_ = sample.rtt;
     rtt_min_at_ = sample.now;
   }
+  if (is_burst(sample)) return give_way(sample.now);
   least_ = std::min(least_, sample.rtt);
   ++samples_;
   if (sample.now - least_from_ < rtt_min_ / kQuarter || samples_ < kSamplesMin) return;
@@ -85,25 +96,34 @@ void Scavenger::measure(const AckSample& sample) {
 
 void Scavenger::judge(const AckSample& sample) {
   // While its own last step empties the queue, another one would only waste the path.
-  if (queue_ == Queue::kFull && is_falling_) return note_delivered();
-  if (queue_ == Queue::kFull && is_of_others(sample.now)) return give_way(sample.now);
+  if (queue_ == Queue::kFull && is_falling_) return note_delivered(sample.now);
   if (queue_ == Queue::kFull) return back_off(sample.now, delivered_);
   if (queue_ == Queue::kNone) {
     if (!std::exchange(was_clear_, true)) clear_at_ = sample.now;
     is_draining_ = gives_way_ = false;
+    note_best(sample);
     return grow(sample);
   }
   step_ = least_step();
-  if (!was_clear_) return note_delivered();
+  note_queue(sample.now);
+  if (!was_clear_) return note_delivered(sample.now);
   if (delivered_ == Rate() || sample.limited_by == LimitedBy::kApplication || is_raised(sample.now)) return;
-  is_starting_ = false;
-  rate_ = std::max(std::min(rate_, delivered_ * kBelowQueue), least());
+  end_start();
+  rate_ = std::max(std::min(rate_, delivered_ * below_queue(sample.now)), least());
   ceiling_ = rate_;
 }
 
 // While a queue of ours is emptied, what arrives is what the path gives us.
-void Scavenger::note_delivered() {
-  if (!gives_way_) ceiling_ = std::min(std::max(ceiling_, delivered_ * kBelowQueue), rate_before_);
+void Scavenger::note_delivered(Time now) {
+  if (!gives_way_) ceiling_ = std::min(std::max(ceiling_, delivered_ * below_queue(now)), rate_before_);
+}
+
+void Scavenger::note_best(const AckSample& sample) {
+  if (sample.now - best_from_ >= kBestFor) {
+    best_before_ = std::exchange(best_, Rate());
+    best_from_ = sample.now;
+  }
+  if (sample.limited_by == LimitedBy::kNetwork) best_ = std::max(best_, delivered_);
 }
 
 // What arrives is still what was sent before.
@@ -113,14 +133,34 @@ bool Scavenger::is_raised(Time now) const { return raised_at_ != Time::min() && 
 Time Scavenger::queued_since(Time now) const { return has_stepped(now) ? backed_off_at_ : now; }
 bool Scavenger::has_stepped(Time now) const { return backed_off_at_ != Time::min() && now - backed_off_at_ < rtt_; }
 
-bool Scavenger::is_of_others(Time now) const {
-  const bool is_known = !is_starting_ && !is_draining_ && !ceiling_.is_unlimited() && queued_since(now) - clear_at_ > kKnownAfter * rtt_;
-  return is_known && !gives_way_ && waits_ > kBurstTargets * kTarget;
+bool Scavenger::is_known(Time now) const {
+  return !is_starting_ && !is_draining_ && !ceiling_.is_unlimited() && queued_since(now) - clear_at_ > kKnownAfter * rtt_;
+}
+
+bool Scavenger::is_burst(const AckSample& sample) {
+  if (sample.rtt - rtt_min_ <= (is_cautious(sample.now) ? kBurstTargetsCautious : kBurstTargets) * kTarget) {
+    high_samples_ = 0;
+    return false;
+  }
+  if (high_samples_++ == 0) high_since_ = sample.now;
+  return high_samples_ >= kBurstSamples && sample.now - high_since_ >= kBurstSeenFor && !gives_way_ && is_known(sample.now);
+}
+
+void Scavenger::on_thaw(Time now) {
+  is_free_ = true;
+  thawed_at_ = now;
+  // What it gave up in the last round trip before was for the burst's sake.
+  if (!gives_way_ && !has_stepped(now)) return;
+  if (!std::exchange(gives_way_, false)) ceiling_ = std::max(ceiling_.is_unlimited() ? Rate() : ceiling_, rate_before_ * (is_cautious(now) ? 1.0 : kBelowBursts));
+  cautious_until_ = now + kCautiousFor;
+  rate_ = std::max(ceiling_, least());
+  was_clear_ = true;
+  clear_at_ = now;
 }
 
 void Scavenger::give_way(Time now) {
   const Rate carried = has_stepped(now) ? std::max(rate_, rate_before_) : rate_;
-  ceiling_ = carried * kBelowQueue;
+  ceiling_ = is_cautious(now) ? carried : std::clamp(ceiling_, carried * kBelowBursts, carried);
   rate_before_ = carried;
   rate_ = std::max(carried * kGiveWay, least());
   step_ = least_step();
@@ -143,13 +183,13 @@ double Scavenger::least_step() const {
 }
 
 void Scavenger::back_off(Time now, Rate delivered) {
-  if (has_stepped(now)) return note_delivered();
-  if (is_starting_) is_draining_ = true;
+  if (has_stepped(now)) return note_delivered(now);
+  end_start();
+  note_queue(now);
   rate_before_ = rate_;
   if (delivered != Rate()) rate_ = std::min(rate_, delivered);
-  if (std::exchange(was_clear_, false)) ceiling_ = (is_raised(now) ? rate_before_ : rate_) * kBelowQueue;
-  rate_ = std::max(rate_ * kDecrease, least());
-  is_starting_ = false;
+  if (std::exchange(was_clear_, false)) ceiling_ = (is_raised(now) ? rate_before_ : rate_) * below_queue(now);
+  rate_ = std::max(rate_ * (is_cautious(now) && rate_ > best() * kNearBest ? kDecreaseBursts : kDecrease), least());
   step_ = least_step();
   loss_.restart();
   backed_off_at_ = now;
@@ -169,9 +209,14 @@ void Scavenger::grow(const AckSample& sample) {
     raised_at_ = sample.now;
     return;
   }
+  if (is_free_ && rate_ < best() * kNearBest) {
+    rate_ = std::min(rate_ + best() * most_step(), best() * kNearBest);
+    return;
+  }
+  if (is_cautious(sample.now) && !may_look(sample.now)) return;
   const bool is_near = !ceiling_.is_unlimited() && rate_ < ceiling_ * kNear;
   rate_ = Rate::bytes_per_second((rate_ * (1 + step_)).bytes_per_second() + 1);
-  step_ = is_near ? least_step() : std::min(2 * step_, most_step());
+  step_ = is_near ? least_step() : std::min(std::max(2 * step_, kStep), most_step());
 }
 
 void Scavenger::slow_down(Time now) {
@@ -183,6 +228,19 @@ void Scavenger::slow_down(Time now) {
     is_slowed_ = true;
     slow_until_ = now + rtt_;
   }
+}
+
+bool Scavenger::may_look(Time now) const { return now - thawed_at_ < kLookFor * rtt_ && now - full_at_ >= kHoldFor; }
+
+void Scavenger::note_queue(Time now) {
+  is_free_ = false;
+  if (rate_ > best() * kFull) full_at_ = now;
+}
+
+double Scavenger::below_queue(Time now) const { return is_cautious(now) ? kBelowBursts : kBelowQueue; }
+
+void Scavenger::end_start() {
+  if (std::exchange(is_starting_, false)) is_draining_ = true;
 }
 
 void Scavenger::on_loss(const LossSample& sample) {

@@ -6,13 +6,16 @@
 // - The queue is the round trip above its own minimum. The least sample of a quarter round trip, and of four at
 //   least, counts, so that one late timer on a host is no queue.
 // - Under half the target the rate grows, the faster the longer it found nothing: 1 % in the first round trip, doubling up to
-//   a quarter, or what makes a target of queue per round trip, if that is less. Between half and the whole target it holds. Over the target, or marked: 0.7 of what the path delivers, once per
+//   a quarter, or what makes a target of queue per round trip, if that is less. Behind a gate that opens it grows by that much of the most that
+//   the path carried in the last ten seconds, up to near that. Between half and the whole target it holds. Over the target, or marked: 0.7 of what the path delivers, once per
 //   round trip, so that the queue is gone in the next one.
 // - After such a step it goes back to just below the rate at which the queue grew, but only once the queue is gone. With
 //   somebody else on the path it is not, and the steps follow each other: three within three round trips are a burst, which the
 //   gate answers.
-// - A queue of four targets at a rate that had none for five round trips is more than growth can have made, and somebody else's: a
-//   burst at first sight, which counts as three steps. That rate stays what the path carries, for when the queue is gone.
+// - Where bursts come, it stays further below that rate and hardly looks for more.
+// - A queue of three targets, or two where bursts come, at a rate that had none for a round trip is more than growth can have made, and somebody else's: a
+//   burst, which counts as three steps. It is believed after a millisecond of samples, for buffers of a round trip are full a round trip
+//   after it came. That rate stays what the path carries, for when the queue is gone or the gate opens again.
 // - Loss counts only with a queue, or when there is so much of it that the buffers must be smaller than our target.
 // - Every ten seconds it halves its rate for a round trip, so that the minimum is measured without its own queue and a
 //   latecomer does not take that for the path's.
@@ -36,6 +39,9 @@ class Scavenger final : public CongestionController {
   void on_spurious_loss(Time now) override;
   Bytes window() const override;
   Rate pacing_rate() const override { return rate_ * (is_slowed_ ? kSlowed : 1.0); }
+  Rate rate_known() const override { return std::max(best(), least()); }
+  Duration acks_every() const override { return kTarget / 2; }
+  void on_thaw(Time now) override;
   uint32_t backoffs(Time now, Time since) const override;
 
  private:
@@ -47,15 +53,23 @@ class Scavenger final : public CongestionController {
   void back_off(Time now, Rate delivered);
   bool has_stepped(Time now) const;
   Time queued_since(Time now) const;
-  bool is_of_others(Time now) const;
+  bool is_known(Time now) const;
+  bool is_burst(const AckSample& sample);
   bool is_raised(Time now) const;
   void give_way(Time now);
-  void note_delivered();
+  void note_delivered(Time now);
+  bool is_cautious(Time now) const { return now < cautious_until_; }
+  double below_queue(Time now) const;
+  void note_best(const AckSample& sample);
+  bool may_look(Time now) const;
+  void note_queue(Time now);
+  void end_start();
   void grow(const AckSample& sample);
   void slow_down(Time now);
   Rate least() const;
   double least_step() const;
   double most_step() const;
+  Rate best() const { return std::max(best_, best_before_); }
 
   const ControllerConfig config_;
   Rate rate_;
@@ -65,6 +79,14 @@ class Scavenger final : public CongestionController {
   Time rtt_min_at_{};
   Duration rtt_next_min_ = Duration::max();  // of the current half of the window, to take over
   bool has_rtt_ = false;
+
+  // The most that was delivered while there was no queue, in this time and in the one before.
+  Rate best_, best_before_;
+  Time best_from_{};
+
+  // Samples in a row above all that its own growth can make.
+  uint32_t high_samples_ = 0;
+  Time high_since_{};
 
   // The least round trip of a quarter of one.
   Duration least_ = Duration::max();
@@ -77,10 +99,13 @@ class Scavenger final : public CongestionController {
   double step_;                   // of growth, per round trip
   Time grown_at_{};
   Time raised_at_ = Time::min();  // back to the ceiling, all at once
+  bool is_free_ = false;          // a gate opened, and there was no queue since: up to the most that it carried there is room
   bool is_starting_ = true;       // nothing was ever found to be full
   bool is_draining_ = false;      // the queue that the start made is not gone yet: its steps down are no burst of others
   bool was_clear_ = true;         // since the last step down
   Time clear_at_{};               // since when, or since when it was the last time
+  Time thawed_at_{}, full_at_{};  // of the latter: the queue grew
+  Time cautious_until_{};         // bursts come: some of the path is left free
   bool gives_way_ = false;        // to a burst: what arrives is not what the path carries
   LossRate loss_;
   uint64_t round_ = 0;

@@ -51,8 +51,8 @@ void Flow::set_pass(Time now, const Pass& pass) {
   if (pass == pass_) return;
   pass_ = pass;
   pacer_.on_hold();
-  if (pass.model == Pass::Model::kRests) recovery_.freeze(now);
-  else recovery_.thaw(now);
+  if (pass.model == Pass::Model::kLearns) recovery_.thaw(now);
+  else recovery_.freeze(now);
   pace(now);  // so that next_deadline() is that of the new rate
 }
 

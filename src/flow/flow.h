@@ -71,10 +71,11 @@ struct FlowStats {
 };
 
 // What the gate of our link direction lets pass, in UDP payload. Behind a gate that is not open the controller's model rests:
-// what it would see there is others' traffic.
+// what it would see there is others' traffic. A pulse that asks whether the path is free leaves at what it carries when it is, and not at what the
+// controller has left others: a weak one would not be seen.
 struct Pass {
   Rate most = Rate::unlimited();
-  enum class Model : uint8_t { kLearns, kRests } model = Model::kLearns;
+  enum class Model : uint8_t { kLearns, kRests, kAsks } model = Model::kLearns;
   bool operator==(const Pass&) const = default;
 };
 
@@ -121,7 +122,10 @@ class Flow {
   Endpoint peer() const { return path_.peer(); }
   FlowState state() const;
   FlowStats stats() const;
-  Rate pacing_rate() const { return std::min({recovery_.pacing_rate(), rate_max_, pass_.most}); }
+  Rate pacing_rate() const {
+    const Rate most = std::min(rate_max_, pass_.most);
+    return std::min(pass_.model == Pass::Model::kAsks ? recovery_.rate_known() : recovery_.pacing_rate(), most);
+  }
   Duration rtt() const { return recovery_.rtt().smoothed(); }
   uint32_t backoffs(Time now) const { return recovery_.backoffs(now); }
   bool has_protocol_error() const { return has_protocol_error_; }  // the session must end

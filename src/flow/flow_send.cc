@@ -289,7 +289,7 @@ void Flow::finish_data(Time now, Stop stop) {
     flags = wire::kAppLimited | wire::kAckNow;  // nobody knows when more follows
   } else if (stop == Stop::kWindow && recovery_.packets_in_flight() < kAckCountCarries) {
     flags = wire::kAckNow;
-  } else if (ack_now_at_ == Time::min() || now - ack_now_at_ >= recovery_.rtt().smoothed() / kAckNowPerRoundTrip) {
+  } else if (ack_now_at_ == Time::min() || now - ack_now_at_ >= std::min(recovery_.rtt().smoothed() / kAckNowPerRoundTrip, recovery_.acks_every())) {
     flags = wire::kAckNow;
   }
   if (flags == 0 || !builder_.has_data()) return;

@@ -193,6 +193,7 @@ void Recovery::thaw(Time now) {
   frozen_rounds_ += rate_.round() - frozen_at_round_;
   thawed_at_ = now - frozen_for_;
   frozen_at_ = kNever;
+  controller_->on_thaw(thawed_at_);
 }
 
 void Recovery::give_up(Time now) {

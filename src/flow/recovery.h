@@ -74,6 +74,8 @@ class Recovery {
   Bytes window() const { return controller_->window(); }
   Rate pacing_rate() const { return controller_->pacing_rate(); }
   Bytes train() const { return is_frozen() ? Bytes() : controller_->train(); }
+  Rate rate_known() const { return controller_->rate_known(); }
+  Duration acks_every() const { return controller_->acks_every(); }
   // Of those before a freeze somebody has heard.
   uint32_t backoffs(Time now) const { return is_frozen() ? 0 : controller_->backoffs(controller_time(now), thawed_at_); }
   bool is_frozen() const { return frozen_at_ != kNever; }

@@ -80,6 +80,36 @@ TEST(Scavenger, ABurstOfOthersIsSeenInThreeRoundTripsAndItsOwnQueueIsNone) {
   EXPECT_GE(most, 3u);
 }
 
+// Buffers of a round trip are full a round trip after a burst came, so it is believed within a millisecond of its first sign.
+TEST(Scavenger, GivesWayToABurstAtFirstSightAndTakesItsRateBackWhenAGateOpens) {
+  Scavenger scavenger(config());
+  wan::LinkModel link(Time(), kLink, 1);
+  test::PathSimulation bulk(link, scavenger);
+  bulk.run(5s);
+  AckSample ack{.now = bulk.now(), .acked = 14'080_B, .in_flight = 500'000_B, .in_flight_before = 500'000_B, .rtt = kRtt + 6ms, .rtt_min = kRtt,
+                .rtt_smoothed = kRtt, .delivery_rate = scavenger.pacing_rate(), .round = 1000, .packets_acked = 10, .ce_marked = 0, .limited_by = LimitedBy::kNetwork};
+  const auto see = [&](Duration passed, Duration waits) {
+    ack.now += passed;
+    ack.rtt = kRtt + 500us + waits;
+    scavenger.on_ack(ack);
+    return scavenger.backoffs(ack.now, Time());
+  };
+  EXPECT_LE(scavenger.acks_every(), 1ms);
+  see(0us, 5ms);
+  see(100us, 5ms);
+  EXPECT_LT(see(100us, 5ms), 3u);  // together, as when a host was late
+  for (int i = 0; i < 40; ++i) EXPECT_LT(see(5ms, 0ms), 3u);
+  const Rate before = scavenger.pacing_rate();
+  see(500us, 3ms + 500us);
+  see(500us, 4ms);
+  EXPECT_EQ(see(500us, 4ms + 500us), 3u);
+  EXPECT_LE(scavenger.pacing_rate(), before * 0.3);
+  EXPECT_GE(scavenger.rate_known(), ack.delivery_rate);  // what a pulse asks for
+  scavenger.on_thaw(ack.now + 400ms);
+  EXPECT_GE(scavenger.pacing_rate(), before * 0.85);
+  EXPECT_LE(scavenger.pacing_rate(), before);
+}
+
 TEST(Scavenger, LossWithoutAQueueIsThePathsOwn) {
   Scavenger scavenger(config());
   Time now(1s);
