@@ -58,7 +58,7 @@ void LaneGate::turn(Time now, Flows flows) {
     }
   }
   const bool is_judged = gate_.state == GateState::kProbe && now >= gate_.until;
-  if (is_judged || looked_at_ == Time::min() || now - looked_at_ >= kLookPeriod) look(now, flows);
+  if (is_judged || looked_at_ == Time::min() || now - looked_at_ >= kLookPeriod || meets_burst(now, flows)) look(now, flows);
   const gate::Gate before = gate_;
   gate_ = gate::step(before, now, signal(now), path_);
   if (gate_.until != before.until) rtt_least_ = Duration::max();
@@ -76,6 +76,11 @@ void LaneGate::count(Flows flows) {
   }
   board_.bytes_sent.add(sent - std::exchange(bytes_sent_, sent));
   board_.bytes_received.add(received - std::exchange(bytes_received_, received));
+}
+
+// What a controller has seen is not left until the next look: what leaves meanwhile is in the burst's way.
+bool LaneGate::meets_burst(Time now, Flows flows) const {
+  return is_open() && std::ranges::any_of(flows, [&](const auto& flow) { return flow->backoffs(now) >= gate::kBackoffsOfBurst; });
 }
 
 void LaneGate::look(Time now, Flows flows) {
@@ -98,7 +103,8 @@ void LaneGate::look(Time now, Flows flows) {
   }
   if (rtt == Duration::max()) return;
   path_.rtt = rtt + queue_target();
-  rtt_least_ = std::min(rtt_least_, queue);
+  // While it is closed each look is one of its own: what a burst began with is not what is there now.
+  rtt_least_ = gate_.state == GateState::kClosed ? queue : std::min(rtt_least_, queue);
   path_.queue = rtt_least_ > queue_target() ? gate::Queue::kOverTarget : gate::Queue::kUnderTarget;
 }
 
@@ -111,9 +117,11 @@ Rate LaneGate::let_through(size_t flows) const {
 void LaneGate::tell_flows(Time now, Flows flows) {
   passes_ = 0;
   is_told_ = true;
+  using Model = flow::Pass::Model;
+  const Model model = is_open() ? Model::kLearns : gate_.pulse == gate::Pulse::kLeaves ? Model::kAsks : Model::kRests;
   for (size_t i = 0; i < flows.size(); ++i) {
-    const Rate most = std::max(gate::ceiling(gate_, remembered_[i].rate(), trickle()), let_through(flows.size()));
-    flows[i]->set_pass(now, {.most = most, .model = is_open() ? flow::Pass::Model::kLearns : flow::Pass::Model::kRests});
+    const Rate most = model == Model::kAsks ? Rate::unlimited() : std::max(gate::ceiling(gate_, remembered_[i].rate(), trickle()), let_through(flows.size()));
+    flows[i]->set_pass(now, {.most = most, .model = model});
     if (!most.is_unlimited()) passes_ += most.bytes_per_second();
   }
 }

@@ -39,6 +39,7 @@ class LaneGate {
 
  private:
   gate::GateSignal signal(Time now) const;
+  bool meets_burst(Time now, Flows flows) const;
   void look(Time now, Flows flows);
   Rate let_through(size_t flows) const;
   void tell_flows(Time now, Flows flows);

@@ -48,8 +48,12 @@ Gate probe(const Gate& from, Time now, const GatePath& path) {
 
 Gate react(const Gate& from, Time now, const GatePath& path) {
   Gate gate = enter(from, now, GateState::kClosed, GateReason::kReactive);
-  gate.reacts_since = std::min(from.reacts_since, now);
-  gate.until = now + std::max(2 * path.rtt, kReactivePauseMin);
+  const bool is_new = from.reacts_since == kNever;
+  gate.reacts_since = is_new ? now : from.reacts_since;
+  if (is_new) gate.is_rest = now - from.since < from.burst / 2;
+  gate.pulses_met = is_new ? 0 : from.pulses_met + 1;
+  gate.is_believed = !is_new;
+  gate.until = now + (is_new ? round_trip(path) + kLateMost : std::max(2 * path.rtt, kReactivePauseMin));
   return gate;
 }
 
@@ -60,19 +64,28 @@ bool is_still_there(const Gate& gate, Time now, const GatePath& path) {
 // CLOSED: nobody asks for it any more, and the pause is over.
 Gate reopen(const Gate& from, Time now, const GatePath& path) {
   if (!is_still_there(from, now, path)) return probe(from, now, path);
+  if (from.is_believed) return from;
   Gate gate = from;
-  gate.until = now + round_trip(path);
+  gate.is_believed = true;
+  const auto sure = Duration(static_cast<int64_t>(kBurstSure * static_cast<double>(from.burst.count())));
+  if (!from.is_rest) gate.until = from.reacts_since + std::min(sure, kBurstSureMost);
   return gate;
 }
 
-// Its first packets say little, what came before it nothing.
+// What left when it closed has come back, and the queue is gone already: a host was late, and nobody bursts.
+bool is_false_alarm(const Gate& gate, Time now, const GatePath& path) {
+  const bool is_new = gate.reacts_since == gate.since && !gate.is_believed;
+  return is_new && path.queue == Queue::kUnderTarget && now - gate.since >= round_trip(path) + kPulse;
+}
+
+// Of what meets a burst its last packets wait longest, so what came before them says nothing.
 Gate follow_pulse(const Gate& from, Time now, const GatePath& path) {
   Gate gate = from;
   switch (from.pulse) {
     case Pulse::kLeaves:
       gate.pulse = Pulse::kUnderWay;
       gate.probe_share = 0;
-      gate.until = from.since + round_trip(path) + kPulse / 2;
+      gate.until = from.since + round_trip(path) + kPulse * 5 / 4;
       return gate;
     case Pulse::kUnderWay:
       gate.pulse = Pulse::kArrives;
@@ -81,7 +94,11 @@ Gate follow_pulse(const Gate& from, Time now, const GatePath& path) {
     case Pulse::kArrives:
     case Pulse::kNone: break;
   }
-  return is_still_there(from, now, path) ? react(from, now, path) : enter(from, now, GateState::kOpen, GateReason::kNone);
+  if (is_still_there(from, now, path)) return react(from, now, path);
+  gate = enter(from, now, GateState::kOpen, GateReason::kNone);
+  // It may have been over long before the first pulse: the next one comes sooner then.
+  if (!from.is_rest) gate.burst = (from.since - from.reacts_since) / (from.pulses_met > 0 ? 1 : 2);
+  return gate;
 }
 
 // A round trip of PROBE is over.
@@ -124,7 +141,8 @@ Gate step(const Gate& gate, Time now, const GateSignal& signal, const GatePath& 
     case GateState::kGuard:
       return is_expected ? gate : probe(gate, now, path);
     case GateState::kClosed:
-      return gate.until != kNever && now < gate.until ? gate : reopen(gate, now, path);
+      if (gate.until == kNever || now >= gate.until) return reopen(gate, now, path);
+      return is_false_alarm(gate, now, path) ? enter(gate, now, GateState::kOpen, GateReason::kNone) : gate;
     case GateState::kProbe:
       if (is_expected) return enter(gate, now, GateState::kGuard, GateReason::kGuard);
       return now < gate.until ? gate : judge_probe(gate, now, path);

@@ -65,9 +65,13 @@ struct Gate {
   GateReason reason = GateReason::kNone;
   uint16_t training = 0;
   Time since{};              // in this state
-  Time until = kNever;       // PROBE: the end of this round trip; CLOSED by reaction: when the queue is looked at
+  Time until = kNever;       // PROBE: the end of this round trip; CLOSED by reaction: from when on the queue is looked at
   Time reacts_since = kNever;  // to a burst that nobody announced, since when; kNever: to none
   Pulse pulse = Pulse::kNone;  // PROBE behind a reaction
+  bool is_believed = false;    // CLOSED by reaction: it was no host that was late
+  uint32_t pulses_met = 0;     // that this burst has shown itself to
+  bool is_rest = false;        // of a burst into which it opened: how long that is says nothing
+  Duration burst{};            // how long the last one lasted, as far as pulses have shown
   double probe_share = 0;    // PROBE: part of the remembered rate
   bool is_climbing = false;  // PROBE: the memory was stale, so the share doubles until it is whole
   uint64_t transitions = 0;
@@ -79,10 +83,15 @@ inline constexpr double kProbeShare = 0.9, kStaleShare = 0.5, kProbeCut = 0.7;
 inline constexpr double kProbeShareMin = 0.25;
 inline constexpr uint32_t kBackoffsOfBurst = 3;               // within three round trips: somebody bursts unannounced
 inline constexpr Duration kReactivePauseMin = std::chrono::milliseconds(20);
+// A host that was late by less leaves no queue behind for longer than a round trip and this.
+inline constexpr Duration kLateMost = std::chrono::milliseconds(14);
+// Each pulse into a burst costs it a little, so the first one waits for most of the time that the last burst took.
+inline constexpr double kBurstSure = 0.85;
+inline constexpr Duration kBurstSureMost = std::chrono::milliseconds(500);
 // A queue that is still there then is no burst: the path has become longer, or is always full; the controller knows how to live with that.
 inline constexpr Duration kReactiveMost = std::chrono::seconds(2);
 // Shows the queue while the gate is closed by reaction.
-inline constexpr Rate kFeeler = Rate::bytes_per_second(70'400);  // a packet per 20 ms
+inline constexpr Rate kFeeler = Rate::bytes_per_second(140'800);  // a packet per 10 ms
 inline constexpr Duration kProbeRttDefault = std::chrono::milliseconds(20);  // of a path that was never measured
 
 Gate step(const Gate& gate, Time now, const GateSignal& signal, const GatePath& path);

@@ -11,6 +11,8 @@ namespace {
 using std::chrono::milliseconds;
 using enum GateState;
 
+constexpr int64_t kLongAgo = -1'000'000;
+
 constexpr Time at_ms(int64_t ms) { return Time(milliseconds(ms)); }
 
 GateSignal closed_until(Time until) { return {.closed_until = until, .reason = GateReason::kTraining, .training = 3}; }
@@ -40,8 +42,14 @@ TEST(Gate, ThreeBackoffsWithoutAKnownPhasePauseForABurstThatNobodyAnnounced) {
   const Gate paused = step(in(kOpen), at_ms(5), {}, pressed);
   EXPECT_EQ(paused.state, kClosed);
   EXPECT_EQ(paused.reason, GateReason::kReactive);
-  EXPECT_EQ(step(paused, at_ms(44), {}, pressed).state, kClosed);  // two round trips
-  EXPECT_EQ(step(paused, at_ms(45), {}, pressed).state, kProbe);
+  const GatePath full = path(Queue::kOverTarget);
+  EXPECT_EQ(step(paused, at_ms(38), {}, full).state, kClosed);
+  EXPECT_EQ(step(paused, at_ms(39), {}, full).state, kClosed);
+  EXPECT_EQ(step(paused, at_ms(39), {}, path()).state, kProbe);
+  // A queue that is gone when what left last has come back was a late host's.
+  EXPECT_EQ(step(paused, at_ms(28), {}, path()).state, kClosed);
+  EXPECT_EQ(step(paused, at_ms(29), {}, path()).state, kOpen);
+  EXPECT_EQ(step(paused, at_ms(29), {}, full).state, kClosed);
   // A training whose next begin is known does not need it.
   EXPECT_EQ(step(in(kOpen), at_ms(5), expected(at_ms(500), at_ms(600)), pressed).state, kOpen);
 }
@@ -104,6 +112,50 @@ TEST(Gate, ABurstThatNobodyAnnouncedHoldsItWhileItsQueueIsThereButNotForLong) {
   EXPECT_EQ(after(ms - 1, 26, path()).state, kOpen);
   for (; gate.state != kOpen && ms < 5000; ++ms) gate = step(gate, at_ms(ms), {}, pressed);
   EXPECT_LT(ms, 2200);
+}
+
+// Closes for a burst at `begin`, in which the queue is there and each pulse meets it until `end`; when it opens.
+struct Reaction { int64_t opens; int pulses; };
+Reaction react_to(Gate& gate, int64_t begin, int64_t end) {
+  GatePath pressed = path(Queue::kOverTarget);
+  pressed.backoffs = 3;
+  gate = step(gate, at_ms(begin), {}, pressed);
+  int64_t ms = begin, pulse_left = kLongAgo;
+  int pulses = 0;
+  for (; gate.state != kOpen && ms < begin + 2000; ++ms) {
+    // Beside bulk that has left the burst fills the link and leaves no queue; a pulse adds one, which is seen a round trip later.
+    const bool meets = ms - begin < 45 || (pulse_left < end && ms - pulse_left >= 20 && ms - pulse_left < 30);
+    const Gate next = step(gate, at_ms(ms), {}, path(meets ? Queue::kOverTarget : Queue::kUnderTarget));
+    if (next.pulse == Pulse::kLeaves && gate.pulse != Pulse::kLeaves) pulse_left = ms, ++pulses;
+    gate = next;
+  }
+  return {ms, pulses};
+}
+
+// Each pulse costs the burst a little, so the next one of the same length meets hardly any.
+TEST(Gate, TheLengthOfTheLastBurstSparesTheNextOneItsPulses) {
+  Gate gate = in(kOpen);
+  gate.since = at_ms(-1000);
+  const Reaction first = react_to(gate, 0, 400), second = react_to(gate, 1000, 1400);
+  EXPECT_GE(first.pulses, 5);
+  EXPECT_LE(second.pulses, 2);
+  EXPECT_LE(second.opens, 1400 + 100);
+  // A short one ends the wait for long ones after two or three of it.
+  int64_t opens = 0;
+  for (int i = 2; i < 5; ++i) opens = react_to(gate, 1000 * i, 1000 * i + 60).opens - 1000 * i;
+  EXPECT_LE(opens, 200);
+}
+
+// What it opened into goes on: how long the rest of it takes is nobody's length.
+TEST(Gate, TheRestOfABurstIsNotTakenForOne) {
+  Gate gate = in(kOpen);
+  gate.since = at_ms(-1000);
+  react_to(gate, 0, 400);
+  const Duration known = gate.burst;
+  EXPECT_GT(known, milliseconds(300));
+  const Reaction rest = react_to(gate, (gate.since - Time()) / milliseconds(1) + 30, 600);
+  EXPECT_LE(rest.opens, 700);
+  EXPECT_EQ(gate.burst, known);
 }
 
 // It may be somebody else's, or the path may have become longer: no signal and no queue shuts a gate for good.
