@@ -4,6 +4,7 @@
 // its own site: what bulk makes of the rest. Scaled down from 500 Mbit/s and blocks of 4 MB, with as many blocks in a second.
 #include "engine/lane_gate.h"
 #include "sim/sim_pair.h"
+#include "sim/sim_training.h"
 
 #include <gtest/gtest.h>
 
@@ -62,6 +63,20 @@ class Tide {
     const double leftover = static_cast<double>(kTideLink.over(bursts * (kPeriod - kBurst)).count()) * kPayloadOfLink;
     return static_cast<double>(received() - before) / leftover;
   }
+  struct Beside { double share; Duration cost; double losses; };  // the latter two for a burst
+  // The same beside TCP connections that nobody announces, when some bursts are over.
+  Beside carry_beside(size_t settling, size_t bursts, double jitter) {
+    SimTraining training(sim_, {.link = kTideLink, .rtt = config_.rtt, .queue = kQueue, .burst = kBurst, .compute = kPeriod - kBurst, .jitter = jitter});
+    training.begin_at(kFirst);
+    run_to(training, settling);
+    const uint64_t before = received(), lost = training.losses();
+    const Time from = sim_.now();
+    beside_ = 0;
+    run_to(training, settling + bursts);
+    const auto count = static_cast<int64_t>(bursts);
+    const double leftover = static_cast<double>(kTideLink.over(sim_.now() - from - count * kBurst).count()) * kPayloadOfLink;
+    return {static_cast<double>(received() - before) / leftover, link_time(beside_) / count, static_cast<double>(training.losses() - lost) / static_cast<double>(bursts)};
+  }
   // Bins behind an open gate, later than a round trip after it opened, in which hardly anything left.
   int holes() const { return holes_; }
   // Of what left while it was open before, the least that left in a bin of the round trip after it had opened again.
@@ -69,9 +84,19 @@ class Tide {
   // How long the first packet of a burst waited behind ours at most.
   Duration met() const { return met_; }
   // What bulk carried while bursts were under way, as the time that the link took for it in each.
-  Duration cost() const { return kTideLink.time_for(Bytes(static_cast<uint64_t>(static_cast<double>(beside_) / kPayloadOfLink))) / bursts_; }
+  Duration cost() const { return link_time(beside_) / bursts_; }
 
  private:
+  static Duration link_time(uint64_t payload) { return kTideLink.time_for(Bytes(static_cast<uint64_t>(static_cast<double>(payload) / kPayloadOfLink))); }
+  void run_to(const SimTraining& training, size_t bursts) {
+    const Time end = sim_.now() + 2 * static_cast<int64_t>(bursts) * kPeriod;
+    while (training.bursts() < bursts && sim_.now() < end) {
+      const uint64_t before = received();
+      const bool is_bursting = training.is_bursting();
+      EXPECT_TRUE(sim_.run_for(kBin)) << state_of(sim_);
+      if (is_bursting) beside_ += received() - before;
+    }
+  }
   uint64_t received() { return sim_.lane(1).stats().flows.bytes_received; }
 
   // It takes all of the link, and its end is known a round trip after it has left.
@@ -153,6 +178,15 @@ TEST(SimTide, TheScavengerUsesTheGapsBetweenBurstsThatNobodyAnnounces) {
     EXPECT_GE(tide.carry(10), 0.75);
     EXPECT_LE(tide.cost(), milliseconds(75));
   }
+}
+
+// What TCP loses to bulk costs it more than bulk's time on the link, over several bursts: bulk has left before the queue is full.
+TEST(SimTide, TheScavengerLeavesTcpItsBursts) {
+  Tide tide({.bursts = Bursts::kUnannounced, .controller = "scavenger"});
+  const auto [share, cost, losses] = tide.carry_beside(5, 5, 0.1);
+  EXPECT_GE(share, 0.75);
+  EXPECT_LE(losses, 5);
+  EXPECT_LE(cost, milliseconds(120));  // of which 36 are the packets that look for the burst's end: at so small a rate they are many
 }
 
 // A host that gets to its packets late takes the time for a queue of the path only if the least of many samples is late, too.
