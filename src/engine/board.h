@@ -76,6 +76,7 @@ struct LaneBoard {
   explicit LaneBoard(size_t flow_count) : flows(flow_count) { rate_allowed.set(Rate::unlimited().bytes_per_second()); }
   std::vector<FlowBoard> flows;
   Counter rate_allowed;                                            // it could send at this rate if it wanted, as others share one with it: bytes per second
+  Counter unsent;                                                  // bytes of blocks that have begun, which have not left once
   alignas(64) Counter held_by_credit;                              // turns in which a block had to wait for it
 };
 

@@ -325,6 +325,7 @@ std::vector<PathId> LanePort::paths() const {
 }
 
 void LanePort::tell_board() {
+  board_->unsent.set(lane_.unsent_bytes());
   for (size_t i = 0; i < ports_.size(); ++i) {
     const flow::FlowStats stats = ports_[i]->flow->stats();
     FlowBoard& board = board_->flows[i];

@@ -165,9 +165,18 @@ void Session::look_at_path(Time now) {
         "have the data ports (UDP) let through at full rate"});
 }
 
+// Behind a network that does not carry them, blocks that have begun to leave wait; behind a disk or a peer that stands still, none has begun.
+bool Session::has_unsent() const {
+  return std::ranges::any_of(lanes_.handles(), [this](engine::LaneHandle handle) {
+    const auto board = around_.engine.lane_board(handle);
+    return board != nullptr && board->unsent.get() > 0;
+  });
+}
+
 // Whether blocks wait for the network: all that there is was read, or as much as lanes let us read ahead, and it is not the sink that has no room; or
 // our reads have filled the buffers that they may have.
 UdpPolicing::Work Session::work() const {
+  if (!has_unsent()) return UdpPolicing::Work::kScarce;
   const auto waits_for_lanes = [](const auto& entry) {
     const engine::TransferBoard& board = *entry.second->board;
     if (entry.second->role != Role::kSource) return false;
