@@ -255,7 +255,7 @@ void Bbr::follow_trains(const AckSample& sample) {
     }
   }
   if (!is_jumping() || sample.now < jump_shows_from_) return;
-  const bool is_seen = jump_acked_from_ != kNever && sample.now - jump_acked_from_ >= rtt_min_;
+  const bool is_seen = jump_packets_acked_ > 0 && sample.now - jump_acked_from_ >= rtt_min_;
   if (!is_seen) watch_jump(sample);
   else if (sample.limited_by == LimitedBy::kApplication) watch_jump_from(sample.now);  // it was not made use of yet
   else end_jump(sample);
@@ -306,8 +306,9 @@ void Bbr::end_jump(const AckSample& sample) {
   jump_round_ = sample.round + 1;  // shows what Up did in this one
   is_pipe_full_ = true;
   // What left at this rate arrived, but for what was lost on the way, and at once; the samples may not show all of it yet.
-  const auto acked = static_cast<double>(jump_packets_acked_), lost = static_cast<double>(jump_packets_lost_);
-  rate_full_ = std::max(bandwidth(), capacity_ * (acked / (acked + lost)));
+  const uint64_t packets = jump_packets_acked_ + jump_packets_lost_;
+  const double arrived = packets < kJumpSample ? 1 : static_cast<double>(jump_packets_acked_) / static_cast<double>(packets);
+  rate_full_ = std::max(bandwidth(), capacity_ * arrived);
   enter(Phase::kRefill, sample);
   enter(Phase::kUp, sample);
 }
