@@ -41,8 +41,8 @@ void drive_until(std::span<PathRun* const> runs, Time end, std::atomic<bool>& st
        now = read_clock()) {
     for (PathRun* run : runs) {
       const bool worked = run->turn(now, thread);
-      if (thread == PathRun::Thread::kOwn) run->rest(now);
       run->end_turn(worked);
+      if (thread == PathRun::Thread::kOwn) run->rest(now);
       if (run->has_failed()) stop = true;
     }
   }
@@ -93,6 +93,13 @@ bool PathRun::turn(Time now, Thread thread) {
 void PathRun::end_turn(bool worked) {
   end_stage(worked ? Stage::kTurn : Stage::kIdle);
   stage_meter = nullptr;
+}
+
+// What it sleeps is no part of a turn.
+void PathRun::rest(Time now) {
+  stage_meter = &meter_;
+  end_->rest(now);
+  end_turn(false);
 }
 
 void PathRun::close(Time now) { end_->close(now); }

@@ -32,8 +32,8 @@ class PathRun {
   // True: it had work. With others on its thread, what passed since its last turn is not its own.
   enum class Thread : uint8_t { kOwn, kShared };
   bool turn(Time now, Thread thread);
-  void rest(Time now) { end_->rest(now); }
   void end_turn(bool worked);
+  void rest(Time now);
   bool has_failed() const { return end_->failure().has_value(); }
   void begin() { before_ = snapshot(); }   // of what counts
   void finish() { after_ = snapshot(); }
