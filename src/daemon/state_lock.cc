@@ -35,6 +35,8 @@ std::string words_in(int file) {
 Result<StateLock> StateLock::take(const std::string& folder) {
   const std::string path = folder + '/' + std::string(kFile);
   Descriptor file(open_operator_file(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0600));
+  if (const int error = -file.get(); error == ENOSPC || error == EDQUOT)
+    return Error{Fault::kStoreUnavailable, "the state folder's lock " + to_display(path) + ": " + std::strerror(error), "make room on the disk that has state_dir"};
   if (!file.is_open())
     return Error{Fault::kConfigInvalid, "the state folder's lock " + to_display(path) + ": " + text_of_open_error(-file.get()),
                  "make the directory named by state_dir in [site], owned by who runs tidewayd"};
