@@ -42,6 +42,14 @@ struct LossSample {
   LossCause cause;      // kProbeTimeout: everything in flight was given up
 };
 
+// A controller rested behind a gate, which opens now.
+struct Thaw {
+  Time now;
+  Duration rtt_min;     // by what passed meanwhile, over the estimator's window
+  Duration waits;       // the latest round trip above that: a queue of others
+  enum class Behind : uint8_t { kBurst, kOther } behind;  // the former: nobody had announced it, and a pulse has seen its end
+};
+
 class CongestionController {
  public:
   virtual ~CongestionController() = default;
@@ -57,8 +65,7 @@ class CongestionController {
   virtual Duration acks_every() const { return Duration::max(); }
   // What the path carried lately when it was free: with so much a gate asks whether it is again.
   virtual Rate rate_known() const { return pacing_rate(); }
-  // It rested behind a gate, which opens now: what it gave up for a burst of others is free again.
-  virtual void on_thaw([[maybe_unused]] Time now) {}
+  virtual void on_thaw([[maybe_unused]] const Thaw& thaw) {}
   // How often it backed off within the last three round trips, and after `since`. Zero of a controller that does not yield to others.
   virtual uint32_t backoffs([[maybe_unused]] Time now, [[maybe_unused]] Time since) const { return 0; }
 };

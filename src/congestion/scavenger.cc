@@ -38,6 +38,7 @@ constexpr Duration kBurstSeenFor = 1ms;
 constexpr double kGiveWay = 0.25;
 constexpr int kKnownAfter = 1;             // round trips without a queue
 constexpr int kRaisedRoundTrips = 2;
+constexpr int kAgainRoundTrips = 3;
 
 }  // namespace
 
@@ -109,7 +110,8 @@ void Scavenger::judge(const AckSample& sample) {
   if (!was_clear_) return note_delivered(sample.now);
   if (delivered_ == Rate() || sample.limited_by == LimitedBy::kApplication || is_raised(sample.now)) return;
   end_start();
-  rate_ = std::max(std::min(rate_, delivered_ * below_queue(sample.now)), least());
+  // What is left free where bursts come is left once, and not once in a round trip.
+  rate_ = std::max(std::min(rate_, delivered_ * (rate_ > ceiling_ ? below_queue(sample.now) : kBelowQueue)), least());
   ceiling_ = rate_;
 }
 
@@ -123,7 +125,7 @@ void Scavenger::note_best(const AckSample& sample) {
     best_before_ = std::exchange(best_, Rate());
     best_from_ = sample.now;
   }
-  if (sample.limited_by == LimitedBy::kNetwork) best_ = std::max(best_, delivered_);
+  best_ = std::max(best_, delivered_);  // whoever held it to that: the path carries no less
 }
 
 // What arrives is still what was sent before.
@@ -146,21 +148,30 @@ bool Scavenger::is_burst(const AckSample& sample) {
   return high_samples_ >= kBurstSamples && sample.now - high_since_ >= kBurstSeenFor && !gives_way_ && is_known(sample.now);
 }
 
-void Scavenger::on_thaw(Time now) {
+void Scavenger::on_thaw(const Thaw& thaw) {
+  thawed_at_ = thaw.now;
+  rtt_min_ = std::max(rtt_min_, thaw.rtt_min);  // no queue of ours was in it: the path has become longer
+  if (thaw.waits > kTarget) {                   // it opens because nobody waits for ever: somebody stays, and less than before is left
+    ceiling_ = std::max(std::min(ceiling_, best()) * kDecrease, least());
+    best_ = best_before_ = ceiling_;
+    return;
+  }
   is_free_ = true;
-  thawed_at_ = now;
+  if (thaw.behind == Thaw::Behind::kBurst) cautious_until_ = thaw.now + kCautiousFor;
   // What it gave up in the last round trip before was for the burst's sake.
-  if (!gives_way_ && !has_stepped(now)) return;
-  if (!std::exchange(gives_way_, false)) ceiling_ = std::max(ceiling_.is_unlimited() ? Rate() : ceiling_, rate_before_ * (is_cautious(now) ? 1.0 : kBelowBursts));
-  cautious_until_ = now + kCautiousFor;
+  if (!gives_way_ && (is_draining_ || !has_stepped(thaw.now))) return;
+  if (!std::exchange(gives_way_, false)) ceiling_ = std::max(ceiling_.is_unlimited() ? Rate() : ceiling_, rate_before_ * (is_cautious(thaw.now) ? 1.0 : kBelowBursts));
   rate_ = std::max(ceiling_, least());
+  raised_at_ = clear_at_ = thaw.now;
   was_clear_ = true;
-  clear_at_ = now;
 }
 
 void Scavenger::give_way(Time now) {
   const Rate carried = has_stepped(now) ? std::max(rate_, rate_before_) : rate_;
-  ceiling_ = is_cautious(now) ? carried : std::clamp(ceiling_, carried * kBelowBursts, carried);
+  // Right behind a gate that opened it is no burst: the path carries less than before, or somebody stays.
+  const bool is_again = thawed_at_ != Time() && now - thawed_at_ < kAgainRoundTrips * rtt_;
+  if (is_again) ceiling_ = carried * kDecrease;
+  else ceiling_ = is_cautious(now) ? carried : std::clamp(ceiling_, carried * kBelowBursts, carried);
   rate_before_ = carried;
   rate_ = std::max(carried * kGiveWay, least());
   step_ = least_step();

@@ -41,7 +41,7 @@ class Scavenger final : public CongestionController {
   Rate pacing_rate() const override { return rate_ * (is_slowed_ ? kSlowed : 1.0); }
   Rate rate_known() const override { return std::max(best(), least()); }
   Duration acks_every() const override { return kTarget / 2; }
-  void on_thaw(Time now) override;
+  void on_thaw(const Thaw& thaw) override;
   uint32_t backoffs(Time now, Time since) const override;
 
  private:

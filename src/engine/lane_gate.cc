@@ -122,7 +122,7 @@ void LaneGate::tell_flows(Time now, Flows flows) {
   for (size_t i = 0; i < flows.size(); ++i) {
     const Rate most = model == Model::kAsks ? Rate::unlimited() : std::max(gate::ceiling(gate_, remembered_[i].rate(), trickle()), let_through(flows.size()));
     flows[i]->set_pass(now, {.most = most, .model = model});
-    if (!most.is_unlimited()) passes_ += most.bytes_per_second();
+    if (!is_open()) passes_ += std::min(most, flows[i]->pacing_rate()).bytes_per_second();
   }
 }
 

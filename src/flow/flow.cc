@@ -53,6 +53,7 @@ void Flow::set_pass(Time now, const Pass& pass) {
   pacer_.on_hold();
   if (pass.model == Pass::Model::kLearns) recovery_.thaw(now);
   else recovery_.freeze(now);
+  if (pass.model == Pass::Model::kAsks) recovery_.ask();
   pace(now);  // so that next_deadline() is that of the new rate
 }
 

@@ -193,7 +193,10 @@ void Recovery::thaw(Time now) {
   frozen_rounds_ += rate_.round() - frozen_at_round_;
   thawed_at_ = now - frozen_for_;
   frozen_at_ = kNever;
-  controller_->on_thaw(thawed_at_);
+  controller_->on_thaw({.now = thawed_at_,
+                        .rtt_min = rtt_.min(),
+                        .waits = rtt_.latest() - rtt_.min(),
+                        .behind = std::exchange(has_asked_, false) ? Thaw::Behind::kBurst : Thaw::Behind::kOther});
 }
 
 void Recovery::give_up(Time now) {

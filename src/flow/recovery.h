@@ -59,6 +59,7 @@ class Recovery {
   // While frozen the controller learns nothing, and no time passes for it: afterwards it goes on where it stopped.
   void freeze(Time now);
   void thaw(Time now);
+  void ask() { has_asked_ = true; }     // while it is frozen: by a pulse, whether a burst that nobody announced is over
   void give_up(Time now);               // everything in flight goes back to the window
 
   // Packets that a probe timeout still wants, whatever the window says.
@@ -126,6 +127,7 @@ class Recovery {
   uint64_t ecn_sent_acked_ = 0, ecn_ce_ = 0, ecn_ce_new_ = 0;
   Bytes in_flight_before_;               // of the newest acked or lost packet's burst
   bool is_ecn_ok_ = true;
+  bool has_asked_ = false;
   Time frozen_at_ = kNever;              // kNever: the controller learns
   uint64_t frozen_at_round_ = 0;
   Duration frozen_for_{};                // in all, up to the last thaw

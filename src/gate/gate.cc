@@ -50,7 +50,7 @@ Gate react(const Gate& from, Time now, const GatePath& path) {
   Gate gate = enter(from, now, GateState::kClosed, GateReason::kReactive);
   const bool is_new = from.reacts_since == kNever;
   gate.reacts_since = is_new ? now : from.reacts_since;
-  if (is_new) gate.is_rest = now - from.since < from.burst / 2;
+  if (is_new) gate.is_rest = now - from.since < std::min(from.burst / 2, 2 * round_trip(path) + kReactivePauseMin);
   gate.pulses_met = is_new ? 0 : from.pulses_met + 1;
   gate.is_believed = !is_new;
   gate.until = now + (is_new ? round_trip(path) + kLateMost : std::max(2 * path.rtt, kReactivePauseMin));
@@ -97,7 +97,7 @@ Gate follow_pulse(const Gate& from, Time now, const GatePath& path) {
   if (is_still_there(from, now, path)) return react(from, now, path);
   gate = enter(from, now, GateState::kOpen, GateReason::kNone);
   // It may have been over long before the first pulse: the next one comes sooner then.
-  if (!from.is_rest) gate.burst = (from.since - from.reacts_since) / (from.pulses_met > 0 ? 1 : 2);
+  if (!from.is_rest && now - from.reacts_since < kReactiveMost) gate.burst = (from.since - from.reacts_since) / (from.pulses_met > 0 ? 1 : 2);
   return gate;
 }
 

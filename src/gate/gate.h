@@ -4,8 +4,8 @@
 // the same order, so what was sent before a burst is ahead of it everywhere and harms nobody; what must end at once is what
 // would still be added. That is a local decision, and a fast one:
 //
-//   OPEN ──────── begin, or three back-offs without a known phase ─────────▶ CLOSED     a trickle passes; behind back-offs, while
-//                                                                                      it meets a queue
+//   OPEN ──────── begin, or three back-offs without a known phase ─────────▶ CLOSED     a trickle passes
+//   CLOSED ────── behind back-offs: a host was only late ──▶ OPEN; the burst is likely to be over, and no queue is there ──▶ PROBE
 //   OPEN ──────── a begin is expected ──▶ GUARD ── begin ─────────────────▶ CLOSED     a trickle passes
 //   GUARD ─────── it did not come ──▶ PROBE
 //   CLOSED ────── every member ended, or the time to live is over ──▶ PROBE            0.9 of the remembered rate

@@ -44,7 +44,8 @@ TEST(Gate, ThreeBackoffsWithoutAKnownPhasePauseForABurstThatNobodyAnnounced) {
   EXPECT_EQ(paused.reason, GateReason::kReactive);
   const GatePath full = path(Queue::kOverTarget);
   EXPECT_EQ(step(paused, at_ms(38), {}, full).state, kClosed);
-  EXPECT_EQ(step(paused, at_ms(39), {}, full).state, kClosed);
+  EXPECT_FALSE(step(paused, at_ms(38), {}, full).is_believed);
+  EXPECT_TRUE(step(paused, at_ms(39), {}, full).is_believed);
   EXPECT_EQ(step(paused, at_ms(39), {}, path()).state, kProbe);
   // A queue that is gone when what left last has come back was a late host's.
   EXPECT_EQ(step(paused, at_ms(28), {}, path()).state, kClosed);
