@@ -46,7 +46,8 @@ struct LossSample {
 struct Thaw {
   Time now;
   Duration rtt_min;     // by what passed meanwhile, over the estimator's window
-  Duration waits;       // the latest round trip above that: a queue of others
+  Duration waits;       // the flow's latest round trip above that; it may be older than the queue that the gate saw go
+  Duration rested;      // for how long, in real time
   enum class Behind : uint8_t { kBurst, kOther } behind;  // the former: nobody had announced it, and a pulse has seen its end
 };
 

@@ -39,6 +39,7 @@ constexpr double kGiveWay = 0.25;
 constexpr int kKnownAfter = 1;             // round trips without a queue
 constexpr int kRaisedRoundTrips = 2;
 constexpr int kAgainRoundTrips = 3;
+constexpr Duration kStays = 2s;            // whose queue is there for so long is no burst
 
 }  // namespace
 
@@ -151,7 +152,7 @@ bool Scavenger::is_burst(const AckSample& sample) {
 void Scavenger::on_thaw(const Thaw& thaw) {
   thawed_at_ = thaw.now;
   rtt_min_ = std::max(rtt_min_, thaw.rtt_min);  // no queue of ours was in it: the path has become longer
-  if (thaw.waits > kTarget) {                   // it opens because nobody waits for ever: somebody stays, and less than before is left
+  if (thaw.waits > kTarget && thaw.rested >= kStays) {  // it opens because nobody waits for ever, and less than before is left
     ceiling_ = std::max(std::min(ceiling_, best()) * kDecrease, least());
     best_ = best_before_ = ceiling_;
     return;
@@ -225,7 +226,7 @@ void Scavenger::grow(const AckSample& sample) {
     return;
   }
   if (is_cautious(sample.now) && !may_look(sample.now)) return;
-  const bool is_near = !ceiling_.is_unlimited() && rate_ < ceiling_ * kNear;
+  const bool is_near = !ceiling_.is_unlimited() && rate_ < ceiling_ * kNear && !is_cautious(sample.now);
   rate_ = Rate::bytes_per_second((rate_ * (1 + step_)).bytes_per_second() + 1);
   step_ = is_near ? least_step() : std::min(std::max(2 * step_, kStep), most_step());
 }

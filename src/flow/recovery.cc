@@ -192,10 +192,12 @@ void Recovery::thaw(Time now) {
   frozen_for_ += std::max(now - frozen_at_, Duration::zero());
   frozen_rounds_ += rate_.round() - frozen_at_round_;
   thawed_at_ = now - frozen_for_;
+  const Time rested_from = frozen_at_;
   frozen_at_ = kNever;
   controller_->on_thaw({.now = thawed_at_,
                         .rtt_min = rtt_.min(),
                         .waits = rtt_.latest() - rtt_.min(),
+                        .rested = now - rested_from,
                         .behind = std::exchange(has_asked_, false) ? Thaw::Behind::kBurst : Thaw::Behind::kOther});
 }
 

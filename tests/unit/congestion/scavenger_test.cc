@@ -107,9 +107,9 @@ TEST(Scavenger, GivesWayToABurstAtFirstSightAndTakesItsRateBackWhenAGateOpens) {
   EXPECT_GE(scavenger.rate_known(), ack.delivery_rate);  // what a pulse asks for
   ack.now += 400ms;
   Scavenger stays = scavenger;
-  stays.on_thaw({.now = ack.now, .rtt_min = kRtt, .waits = 3ms, .behind = Thaw::Behind::kOther});
+  stays.on_thaw({.now = ack.now, .rtt_min = kRtt, .waits = 3ms, .rested = 2s, .behind = Thaw::Behind::kOther});
   EXPECT_LE(stays.pacing_rate(), before * 0.3);  // a queue was there: only because nobody waits for ever
-  scavenger.on_thaw({.now = ack.now, .rtt_min = kRtt, .waits = 0ms, .behind = Thaw::Behind::kBurst});
+  scavenger.on_thaw({.now = ack.now, .rtt_min = kRtt, .waits = 0ms, .rested = 400ms, .behind = Thaw::Behind::kBurst});
   EXPECT_GE(scavenger.pacing_rate(), before * 0.85);
   EXPECT_LE(scavenger.pacing_rate(), before);
   // A path that carries less than it did shows the same each time: its rate comes down.
@@ -117,7 +117,7 @@ TEST(Scavenger, GivesWayToABurstAtFirstSightAndTakesItsRateBackWhenAGateOpens) {
     for (int late = 0; late < 8; ++late) see(5ms, 0ms);
     for (int late = 0; late < 4; ++late) see(500us, 5ms);
     ack.now += 100ms;
-    scavenger.on_thaw({.now = ack.now, .rtt_min = kRtt, .waits = 0ms, .behind = Thaw::Behind::kOther});
+    scavenger.on_thaw({.now = ack.now, .rtt_min = kRtt, .waits = 0ms, .rested = 100ms, .behind = Thaw::Behind::kOther});
   }
   EXPECT_LE(scavenger.pacing_rate(), before * 0.5);
 }
