@@ -78,19 +78,6 @@ class Tide {
     const double leftover = static_cast<double>(kTideLink.over(sim_.now() - from - count * kBurst).count()) * kPayloadOfLink;
     return {static_cast<double>(received() - before) / leftover, link_time(beside_) / count, static_cast<double>(training.losses() - lost) / static_cast<double>(bursts)};
   }
-  // Share of the link that bulk carries beside somebody who has taken a part of it for good, when it has got used to him.
-  double carry_beside_stream(double part, Duration used_to_it, Duration length) {
-    const Duration step = kTideLink.time_for(kTrainingCharge) * 4;
-    double due = 0;
-    for (Duration at = kFirst; at < kFirst + used_to_it + length; at += step)
-      sim_.at(at, [this, part, &due] {
-        for (due += 4 * part; due >= 1; --due) sim_.meet_other(kTrainingPayload);
-      });
-    EXPECT_TRUE(sim_.run_for(kFirst + used_to_it)) << state_of(sim_);
-    const uint64_t before = received();
-    EXPECT_TRUE(sim_.run_for(length)) << state_of(sim_);
-    return static_cast<double>(received() - before) / (static_cast<double>(kTideLink.over(length).count()) * kPayloadOfLink);
-  }
   // Bins behind an open gate, later than a round trip after it opened, in which hardly anything left.
   int holes() const { return holes_; }
   // Of what left while it was open before, the least that left in a bin of the round trip after it had opened again.
@@ -201,12 +188,6 @@ TEST(SimTide, TheScavengerLeavesTcpItsBursts) {
   EXPECT_GE(share, 0.75);
   EXPECT_LE(losses, 5);
   EXPECT_LE(cost, milliseconds(120));  // of which 36 are the packets that look for the burst's end: at so small a rate they are many
-}
-
-// Who stays is no burst: the gate does not close for him again and again while half of the link is free.
-TEST(SimTide, TheScavengerUsesWhatSomebodyWhoStaysLeaves) {
-  Tide tide({.bursts = Bursts::kUnannounced, .controller = "scavenger"});
-  EXPECT_GE(tide.carry_beside_stream(0.5, milliseconds(4500), milliseconds(1500)), 0.3);
 }
 
 // A host that gets to its packets late takes the time for a queue of the path only if the least of many samples is late, too.
