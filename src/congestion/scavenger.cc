@@ -12,14 +12,14 @@ using namespace std::chrono_literals;
 constexpr double kDecrease = 0.7;
 constexpr double kDecreaseBursts = 0.85;   // from there: its own queue is small
 constexpr double kBelowQueue = 0.98;       // of what is delivered while there is half a queue: it drains slowly
-constexpr double kBelowBursts = 0.9;      // where bursts come: so much less of the queue is ours and full when they do
+constexpr double kBelowBursts = 0.9;       // where bursts come: so much less of the queue is ours and full when they do
 constexpr Duration kCautiousFor = 10s;     // after a burst
 constexpr Duration kHoldFor = 8s;          // from one look for more of the path to the next one, where bursts come
 constexpr int kLookFor = 12;               // round trips behind a gate that opened: the next burst is far
 constexpr double kFull = 0.95;             // of the most that the path carried: a queue at less is no news of it
 constexpr double kStep = 0.01, kStepMax = 0.25;  // of growth per round trip, near a rate known to fill the path and far from it
 constexpr double kNear = 1.05;             // of that rate
-constexpr double kNearBest = 0.88;          // of the most that the path carried: not all of a session's flows had that at once
+constexpr double kNearBest = 0.88;         // of the most that the path carried: not all of a session's flows had that at once
 constexpr double kStart = 2;               // per round trip, until the path was full once
 constexpr double kAheadMax = 2.5;          // of what is delivered: pacing is not what holds us then
 constexpr double kLossMax = kLossThresholdMax;  // without a queue
@@ -228,7 +228,7 @@ void Scavenger::grow(const AckSample& sample) {
   if (is_cautious(sample.now) && !may_look(sample.now)) return;
   const bool is_near = !ceiling_.is_unlimited() && rate_ < ceiling_ * kNear && !is_cautious(sample.now);
   rate_ = Rate::bytes_per_second((rate_ * (1 + step_)).bytes_per_second() + 1);
-  step_ = is_near ? least_step() : std::min(std::max(2 * step_, kStep), most_step());
+  step_ = is_near ? least_step() : std::min(2 * step_, most_step());
 }
 
 void Scavenger::slow_down(Time now) {
