@@ -165,12 +165,16 @@ void Session::look_at_path(Time now) {
         "have the data ports (UDP) let through at full rate"});
 }
 
+bool Session::any_lane(bool (*is)(const engine::LaneBoard& board)) const {
+  return std::ranges::any_of(lanes_.handles(), [&](engine::LaneHandle handle) {
+    const auto board = around_.engine.lane_board(handle);
+    return board != nullptr && is(*board);
+  });
+}
+
 // Behind a network that does not carry them, blocks that have begun to leave wait; behind a disk or a peer that stands still, none has begun.
 bool Session::has_unsent() const {
-  return std::ranges::any_of(lanes_.handles(), [this](engine::LaneHandle handle) {
-    const auto board = around_.engine.lane_board(handle);
-    return board != nullptr && board->unsent.get() > 0;
-  });
+  return any_lane([](const engine::LaneBoard& board) { return board.unsent.get() > 0; });
 }
 
 // Whether blocks wait for the network: all that there is was read, or as much as lanes let us read ahead, and it is not the sink that has no room; or
@@ -189,9 +193,8 @@ UdpPolicing::Work Session::work() const {
 }
 
 bool Session::is_path_open() const {
-  return std::ranges::any_of(lanes_.handles(), [&](engine::LaneHandle handle) {
-    const auto board = around_.engine.lane_board(handle);
-    return board != nullptr && std::ranges::any_of(board->flows, [](const engine::FlowBoard& flow) { return flow.is_open.get() == 1; });
+  return any_lane([](const engine::LaneBoard& board) {
+    return std::ranges::any_of(board.flows, [](const engine::FlowBoard& flow) { return flow.is_open.get() == 1; });
   });
 }
 

@@ -156,6 +156,7 @@ class Session {
   bool looks_at_path() const { return lanes_.are_open() && !by_id_.empty(); }
   void look_at_path(Time now);
   void tell_stalls();
+  bool any_lane(bool (*is)(const engine::LaneBoard& board)) const;
   bool has_unsent() const;
   UdpPolicing::Work work() const;
   bool reports_policing() const;
