@@ -204,7 +204,14 @@ bool CheckpointRequest::make_pin_of(const Place& place, const Listing& files) {
   return true;
 }
 
+// A gateway that came between hold() and this would get what nobody held, and what may be torn by now.
 Reply CheckpointRequest::body() {
+  Reply whole = growing();
+  if (whole.ok() && wish_.is_pinned && !is_held_ && !is_named(wish_.path)) return {{}, trouble_of(Fault::kDaemonUnreachable, "no gateway answered when " + wish_.path + " was to be held")};
+  return whole;
+}
+
+Reply CheckpointRequest::growing() {
   Reply path = address(source());
   if (!path.ok()) return path;
   const std::string text = path.json.get<std::string>();

@@ -106,6 +106,7 @@ class CheckpointRequest : public Request {
  protected:
   const char* target() const override { return "/v1/checkpoints"; }
   Reply body() override;
+  Reply growing();  // the body of one that is not held yet
   std::string inbox() const override { return inbox_above(source(), line_->settings.inbox); }
   void on_refused() override;
 

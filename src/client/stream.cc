@@ -58,7 +58,7 @@ void StreamRequest::give_up_stream(const Trouble& trouble) {
 
 // Under an id of its own, so that the whole checkpoint can still be handed over under the ticket's.
 bool StreamRequest::open() {
-  Reply asked = body();
+  Reply asked = growing();
   if (asked.ok()) {
     asked.json["submission_id"] = ticket_->id() + "-growing";
     asked.json["growing"] = true;

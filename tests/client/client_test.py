@@ -186,6 +186,27 @@ class Away(ClientCase):
         self.assertIn("__0_0.distcp", text)
         self.assertEqual([how for how, _, _ in gateway.asked if how == "POST"], [])
 
+    def test_one_that_was_cleaned_up_while_the_gateway_came_is_not_handed_over_torn(self):
+        path = self.checkpoint(self.folder / "bare")
+        gateway = self.gateway(self.folder / "bare")
+        self.takes(gateway)
+
+        def comes(request, _):  # after the one look, and before what follows it
+            (path / "__0_0.distcp").unlink()
+            del gateway.answers["GET /v1/roots"]
+            request.reply(200, {"roots": gateway.roots})
+
+        def away(request, _):
+            gateway.answers["GET /v1/roots"] = comes
+            request.problem(503, "store_unavailable")
+
+        gateway.answers["GET /v1/roots"] = away
+        driver = self.driver()
+        driver.call("replicate", path, TO)
+        driver.call("flush", WAIT_S)
+        self.assertEqual(driver.call("wait", ACCEPTED, WAIT_S)[:2], (6, "source_vanished"))
+        self.assertEqual([how for how, _, _ in gateway.asked if how == "POST"], [])
+
     def test_a_link_means_what_it_led_to_at_the_call(self):
         bare = self.folder / "bare"
         for name in ("run/step-7", "run/step-8"):
