@@ -15,20 +15,12 @@ bool is_gated(const GatewayConfig& config, const Link& link) {
 
 }  // namespace
 
-std::string congestion_of(const GatewayConfig& config, const Link& link) {
-  if (!link.congestion.empty()) return link.congestion;
-  // Where trainers announce, the gate stops bulk in time, and between bursts bbr uses twice as much of what they leave.
-  const auto is_only_seen = [&link](const Training& training) { return !training.counters.empty() && std::ranges::count(training.peers, link.peer) > 0; };
-  const bool reacts = link.kind == Link::Kind::kShared && std::ranges::any_of(config.trainings, is_only_seen);
-  return reacts ? "scavenger" : config.data_plane.congestion;
-}
-
 std::shared_ptr<engine::Gates> gates_of(const GatewayConfig& config) {
   if (config.links.empty()) return nullptr;
   std::vector<engine::LinkTraffic> traffic;
   for (const Link& link : config.links) {
     // What the names mean was checked when the configuration was read.
-    const auto controller = congestion::find_controller(congestion_of(config, link), config.data_plane.rate);
+    const auto controller = congestion::find_controller(link.congestion.empty() ? config.data_plane.congestion : link.congestion, config.data_plane.rate);
     traffic.push_back({controller.ok() ? std::optional(controller.value()) : std::nullopt, link.dscp, is_gated(config, link) ? link.capacity : Rate::unlimited()});
   }
   return std::make_shared<engine::Gates>(config.links.size(),
@@ -74,14 +66,14 @@ daemon::ShareRules shares_of(const GatewayConfig& config) {
 
 namespace {
 
-planner::TrainingRules rules_of(const Training& training, const Schedule& schedule) {
+planner::TrainingRules rules_of(const Training& training, const Schedule& schedule, Rate capacity) {
   planner::TrainingRules rules;
   rules.period_hint = training.period_hint;
   rules.budget.budget = schedule.interference_budget;
   rules.budget.configured.trickle = schedule.trickle;
   rules.budget.configured.queue_target = schedule.queue_target;
   if (training.counters.empty()) return rules;
-  rules.counters = planner::TrainingRules::Counters::kWatched;
+  rules.bin = daemon::bin_of(training.counters, capacity);
   rules.budget.start = planner::BudgetConfig::Start::kInDoubt;
   return rules;
 }
@@ -97,7 +89,7 @@ void add_training(const GatewayConfig& config, const Training& training, daemon:
   }
   if (!training.counters.empty()) port.counted.push_back({port.names.size(), training.counters, capacity});
   port.site.bursts.trainings.push_back(std::move(crosses));
-  port.site.trainings.push_back(rules_of(training, config.schedule));
+  port.site.trainings.push_back(rules_of(training, config.schedule, capacity));
   port.hears_api.push_back(training.listens_to(PhaseSource::kApi));
   port.hears_beacons.push_back(training.listens_to(PhaseSource::kBeacon));
   port.hears_board.push_back(training.listens_to(PhaseSource::kBoard));

@@ -10,9 +10,6 @@
 
 namespace tideway::config {
 
-// The controller of what is sent on a [[link]]: its own key; without it, where trainings share the link, the one that makes room
-// by itself, for bursts that nobody announces; else that of [data_plane].
-std::string congestion_of(const GatewayConfig& config, const Link& link);
 // One gate per [[link]], in their order. Null: there is none.
 std::shared_ptr<engine::Gates> gates_of(const GatewayConfig& config);
 // What the API says of each [[link]], in their order.

@@ -98,8 +98,9 @@ Status PhasePort::open_counters() {
   for (const PhasePortConfig::Counted& one : config_.counted) {
     auto counters = TrafficCounters::open(one.counters, config_.data_address);
     if (!counters.ok()) return std::move(counters).error();
-    if (counters.value().is_of_ports()) bin_ = std::min(bin_, planner::CounterWatch::port_bin(one.capacity));
-    counted_.push_back({one.training, std::move(counters).value(), planner::CounterWatch(one.capacity)});
+    const Duration bin = bin_of(one.counters, one.capacity);
+    bin_ = std::min(bin_, bin);
+    counted_.push_back({one.training, std::move(counters).value(), planner::CounterWatch(one.capacity, bin)});
   }
   return success();
 }

@@ -2,6 +2,7 @@
 #include "daemon/traffic_counters.h"
 
 #include "packet_io/registry.h"
+#include "planner/counter_watch.h"
 
 #include <algorithm>
 
@@ -21,7 +22,6 @@ Result<TrafficCounters> TrafficCounters::open(const std::vector<CounterName>& na
       counters.sees_ours_ = true;
       continue;
     }
-    counters.has_ports_only_ = false;
     if (name.kind == CounterName::Kind::kInterface) continue;
     auto counter = NetlinkCounter::open(name);
     if (!counter.ok()) return std::move(counter).error();
@@ -29,6 +29,14 @@ Result<TrafficCounters> TrafficCounters::open(const std::vector<CounterName>& na
     counters.netlink_.push_back(std::move(counter).value());
   }
   return counters;
+}
+
+Duration bin_of(const std::vector<CounterName>& names, Rate capacity) {
+  using planner::CounterWatch;
+  const auto is_of = [](CounterName::Kind kind) { return [kind](const CounterName& name) { return name.kind == kind; }; };
+  if (std::ranges::any_of(names, is_of(CounterName::Kind::kTc))) return CounterWatch::kBin;
+  const bool has_ports_only = std::ranges::all_of(names, is_of(CounterName::Kind::kDpdk));
+  return CounterWatch::bin_of(capacity, has_ports_only ? CounterWatch::kPortBin : CounterWatch::kKernelBin);
 }
 
 // Ports are there once the engine has started, a moment after us: until then they count nothing.

@@ -18,15 +18,16 @@ class TrafficCounters {
   // Our own bytes pass them, too: an interface that we send from, and the queue through which all of it goes. What a rule or a class
   // counts is what its operator chose, who leaves our packets out.
   bool sees_ours() const { return sees_ours_; }
-  // Ports are asked without the kernel, and tell of a burst the sooner the more often.
-  bool is_of_ports() const { return !ports_.empty() && has_ports_only_; }
 
  private:
   explicit TrafficCounters(InterfaceCounters interfaces) : interfaces_(std::move(interfaces)) {}
   InterfaceCounters interfaces_;
   std::vector<NetlinkCounter> netlink_;
   std::vector<std::string> ports_;
-  bool sees_ours_ = false, has_ports_only_ = true;
+  bool sees_ours_ = false;
 };
+
+// How often they are to be asked. Whoever reads the counters of tc waits for all who change the host's network meanwhile.
+Duration bin_of(const std::vector<CounterName>& names, Rate capacity);
 
 }  // namespace tideway::daemon

@@ -73,7 +73,7 @@ CounterWatch::Edge CounterWatch::on_sample(const Sample& sample) {
   }
   if (!is_busy_) return Edge::kNone;
   if (quiet_since_ == Time::min()) quiet_since_ = bin;
-  if (sample.at - quiet_since_ < kQuiet) return Edge::kNone;
+  if (sample.at - quiet_since_ < quiet_) return Edge::kNone;
   is_busy_ = false;
   edge_at_ = quiet_since_;
   return Edge::kEnd;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sees a training burst in the counters of an interface that its packets pass: in bins of some 10 ms, what the interface
-// counted less what we sent ourselves. Over 5 % of the link for one bin is a begin, under it for 20 ms an end.
+// Sees a training burst in the counters of an interface that its packets pass: in bins of 1 to 10 ms, what the interface
+// counted less what we sent ourselves. Over 5 % of the link for one bin is a begin, under it for two bins, and 8 ms at least, an end.
 //
 // What we hand to the kernel is counted by the interface a moment later, so a bin may hold more of ours than it shows. The
 // difference is owed by the next one; if it were forgotten, each gate that opens would look like a burst. What is owed for long
@@ -24,11 +24,13 @@ namespace tideway::planner {
 
 class CounterWatch {
  public:
-  // Of a port that is asked without the kernel, so that what is taken for a burst is more than a few packets of whoever.
-  static constexpr Duration kPortBin = std::chrono::milliseconds(1);
+  // The shorter, the less of bulk a burst meets; but what is taken for one shall be more than a few packets of whoever, and asking costs.
+  static constexpr Duration kBin = std::chrono::milliseconds(10);       // the longest, and of counters that others may lock
+  static constexpr Duration kKernelBin = std::chrono::milliseconds(2);  // that the kernel adds up, in microseconds
+  static constexpr Duration kPortBin = std::chrono::milliseconds(1);    // of a port that is asked without the kernel
   static constexpr Bytes kBusyBytes = 16_KiB;
-  static Duration port_bin(Rate capacity) { return std::clamp<Duration>((capacity * kBusyShare).time_for(kBusyBytes), kPortBin, kBin); }
-  static constexpr Duration kBin = std::chrono::milliseconds(10), kQuiet = std::chrono::milliseconds(20);
+  static Duration bin_of(Rate capacity, Duration least) { return std::clamp<Duration>((capacity * kBusyShare).time_for(kBusyBytes), least, kBin); }
+  static constexpr Duration kQuietLeast = std::chrono::milliseconds(8);
   static constexpr double kBusyShare = 0.05;                            // of the link
   static constexpr Duration kOwedMax = std::chrono::milliseconds(2);    // of the link's rate: what waits in the kernel,
   static constexpr Bytes kOwedBytes = Bytes(128 << 10);                 // or a burst of ours, where that is more
@@ -38,7 +40,8 @@ class CounterWatch {
   static constexpr Duration kForgivenOfLongBins = std::chrono::milliseconds(2);  // two of them do not tell how late a worker is
   static constexpr double kForgivenKept = 0.9;                          // of what is more than that, from millisecond to millisecond
 
-  explicit CounterWatch(Rate capacity) : capacity_(capacity) {}
+  // `bin`: in which it is asked, or a shorter one.
+  explicit CounterWatch(Rate capacity, Duration bin = kBin) : capacity_(capacity), quiet_(std::max(2 * bin, kQuietLeast)) {}
 
   // Sums since some start: of the interfaces, and of what we sent and received through them.
   struct Sample {
@@ -64,6 +67,7 @@ class CounterWatch {
   double not_ahead(Time at, double surplus, uint64_t own, double ahead_max);
 
   const Rate capacity_;
+  const Duration quiet_;
   Direction sent_, received_;
   struct Arrived { Time at; double surplus; uint64_t own; };
   std::vector<Arrived> arrived_;  // sums at the ends of the last bins, as far back as twice kReceivedLate and one bin

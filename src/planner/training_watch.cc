@@ -10,7 +10,7 @@ namespace tideway::planner {
 namespace {
 
 constexpr int kGuardSigmas = 3;
-constexpr double kGuardSigmasLeast = 1, kGuardSigmasStep = 0.25;
+constexpr double kGuardSigmasStep = 0.25;
 constexpr double kMissedOfBudget = 0.5;                             // what begins outside of their guard may cost, of what the owner accepts
 constexpr int kUsualOver = 5;                                       // bursts, about
 constexpr int kHeldPeriods = 2;                                     // at most, should the end of the burst not come
@@ -45,7 +45,7 @@ void TrainingWatch::on_peer_end(Time at) {
   if (peer_begin_ && at > *peer_begin_) peer_burst_ = at - *std::exchange(peer_begin_, std::nullopt);
 }
 
-bool TrainingWatch::believes_counters(Time now) const { return rules_.counters != TrainingRules::Counters::kNone && is_unannounced(now); }
+bool TrainingWatch::believes_counters(Time now) const { return rules_.bin > Duration::zero() && is_unannounced(now); }
 
 bool TrainingWatch::is_unannounced(Time now) const {
   if (!announced_at_) return true;
@@ -121,11 +121,12 @@ bool TrainingWatch::expects_more(Time at) const {
 }
 
 // A begin outside of the guard costs its iteration what counters take to show it. The least width that keeps the share of such
-// begins, were they strayed normally, within the budget.
-Duration TrainingWatch::stray_guarded(Time now) const {
-  const double cost = static_cast<double>(kSeenAfter.count()) / std::max(1.0, static_cast<double>(period(now).count()));
+// begins, were they strayed normally, within the budget; nothing, where all of them may be.
+std::optional<Duration> TrainingWatch::stray_guarded(Time now) const {
+  const double cost = static_cast<double>(rules_.bin.count()) / std::max(1.0, static_cast<double>(period(now).count()));
   const double missed_most = kMissedOfBudget * rules_.budget.budget / cost;
-  double sigmas = kGuardSigmasLeast;
+  if (missed_most >= 1) return std::nullopt;
+  double sigmas = 0;
   while (sigmas < kGuardSigmas && std::erfc(sigmas / std::numbers::sqrt2) > missed_most) sigmas += kGuardSigmasStep;
   return Duration(std::llround(sigmas * static_cast<double>(seen_.sigma().count())));
 }
@@ -144,7 +145,8 @@ std::optional<TrainingWatch::Awaited> TrainingWatch::awaited(Time now) const {
   }
   if (!is_seen) return std::nullopt;
   const Duration stray = kGuardSigmas * seen_.sigma();
-  return Awaited{seen_.next_begin(now - stray - kSeenAfter), stray_guarded(now), stray, kSeenAfter};
+  const Duration late = 2 * rules_.bin;  // it may have begun at the end of one, and show in the next
+  return Awaited{seen_.next_begin(now - stray - late), stray_guarded(now), stray, late};
 }
 
 TrainingWatch::Ask TrainingWatch::ask(Time now) const {
@@ -153,10 +155,15 @@ TrainingWatch::Ask TrainingWatch::ask(Time now) const {
   if (now < held_until_) ask.closed_until = held_until_, ask.reason = held_for_;
   const auto next = awaited(now);
   if (!next || next->begin == kNever) return ask;
-  ask.guard_from = next->begin - std::min(budget_.tightness().guard + next->guarded, rules_.guard_max / 2);
   const Duration late = next->lasts > Duration::zero() ? next->lasts : next->late;
-  ask.guard_until = std::min(next->begin + next->guarded + late, ask.guard_from + rules_.guard_max);
-  if (next->lasts == Duration::zero()) ask.awaited_until = std::max(ask.guard_until, next->begin + next->waited + late);
+  if (next->lasts == Duration::zero()) ask.awaited_until = next->begin + std::max(next->waited, next->guarded.value_or(Duration())) + late;
+  if (next->guarded || budget_.tightness().guard > rules_.budget.configured.guard) {
+    const Duration guarded = next->guarded.value_or(Duration());
+    ask.guard_from = next->begin - std::min(budget_.tightness().guard + guarded, rules_.guard_max / 2);
+    ask.guard_until = std::min(next->begin + guarded + late, ask.guard_from + rules_.guard_max);
+  } else {
+    ask.guard_from = ask.guard_until = ask.awaited_until.value_or(next->begin);  // empty, but known: the gate need not react to queues
+  }
   return ask;
 }
 
@@ -167,7 +174,7 @@ void TrainingWatch::on_time(Time now) {
     told_.reset();
   }
   const Ask asked = ask(now);
-  if (asked.awaited_until && asked.guard_from <= now && now < asked.guard_until) awaited_until_ = *asked.awaited_until;
+  if (asked.awaited_until && now < *asked.awaited_until) awaited_until_ = *asked.awaited_until;
   else if (told_ && asked.guard_until <= now) told_.reset();
 }
 

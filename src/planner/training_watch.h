@@ -5,7 +5,7 @@
 //
 // Two phase predictors run beside each other: one over begins that were announced, one over begins that counters showed. The
 // announced ones count while they come. They need no guard, because the gate hears of them in time; one that is only seen
-// in counters is some 10 ms old. It costs the training that, and no guard at all the rest of the gap: so its guard is as wide as the budget asks.
+// in counters is a bin old. It costs the training that, and a guard costs bulk the gap: so its guard is as wide as the budget asks.
 //
 // A third one runs over what the gateway at the other end of a link says of its site's begins. It comes after half a round trip, so
 // it only predicts: while nobody here announces, the gate is guarded through the burst that is expected.
@@ -27,7 +27,7 @@ std::string_view name_of(PhaseOrigin origin);
 struct TrainingRules {
   Duration period_hint{};
   BudgetConfig budget{.configured = {.guard = std::chrono::milliseconds(2)}};
-  enum class Counters : uint8_t { kNone, kWatched } counters = Counters::kNone;
+  Duration bin{};  // in which counters show its bursts; zero: they are not counted
   Duration guard_max = std::chrono::seconds(60);  // what is expected holds bulk for no longer than what is announced may
 };
 
@@ -36,8 +36,6 @@ class TrainingWatch {
   // Announcements that are silent for so many periods, or so long while the period is unknown, leave the word to the counters.
   static constexpr int kSilentPeriods = 3;
   static constexpr Duration kSilence = std::chrono::seconds(10);
-  // Counters see a burst in the bin after the one in which it began.
-  static constexpr Duration kSeenAfter = std::chrono::milliseconds(20);
   // What begins again after less than that of the longest gap there was lately, goes on after a pause and is no new iteration.
   static constexpr double kPauseShare = 0.4, kGapDecay = 0.8;
   // So many pauses in a row, or twice as many as there were before the long gap came back; after more of them it was a silence, and
@@ -109,14 +107,16 @@ class TrainingWatch {
   };
   const PhasePredictor& predictor(Time now) const { return believes_counters(now) ? seen_ : announced_; }
   bool is_unannounced(Time now) const;
-  // A begin that is expected, how far from it on either side is guarded and is waited for, and for how long after that.
+  // A begin that is expected, how far from it on either side is guarded and is waited for, and for how long after that. `guarded` nothing: it
+  // is seen soon enough, so that no guard is asked for as long as the training does not suffer.
   struct Awaited {
     Time begin;
-    Duration guarded, waited, late{};
+    std::optional<Duration> guarded;
+    Duration waited, late{};
     Duration lasts{};  // as in Expected
   };
   std::optional<Awaited> awaited(Time now) const;
-  Duration stray_guarded(Time now) const;
+  std::optional<Duration> stray_guarded(Time now) const;
   void choose_hold(Time now);
 
   const TrainingRules rules_;

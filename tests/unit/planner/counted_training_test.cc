@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A training that announces nothing, as counters show it: in bins of 10 ms, with computing that takes longer or shorter each time.
+// A training that announces nothing, as counters show it in their bins, with computing that takes longer or shorter each time.
 #include "planner/counter_watch.h"
 #include "planner/site_loop.h"
 
@@ -19,7 +19,8 @@ constexpr double kUsualBurst = 0.4;  // seconds
 class CountedTraining {
  public:
   // `jitter`: one sigma, of a period of a second.
-  CountedTraining(double jitter, unsigned seed) : loop_({{.link_sites = {gate::site_id("wisconsin")}, .trainings = {{kCountedId, {0}}}}, {rules()}}), jitter_(jitter), random_(seed) {}
+  CountedTraining(double jitter, unsigned seed, Duration bin = CounterWatch::kBin)
+      : bin_(bin), loop_({{.link_sites = {gate::site_id("wisconsin")}, .trainings = {{kCountedId, {0}}}}, {rules(bin)}}), jitter_(jitter), random_(seed) {}
 
   void iterate(double period = 1) {
     pass(std::max(0.1, period - kUsualBurst + jitter_ * normal_(random_)), 0);
@@ -42,9 +43,9 @@ class CountedTraining {
   double met_held() const { return static_cast<double>(met_held_) / bursts_; }
 
  private:
-  static TrainingRules rules() {
+  static TrainingRules rules(Duration bin) {
     TrainingRules rules;
-    rules.counters = TrainingRules::Counters::kWatched;
+    rules.bin = bin;
     return rules;
   }
   bool is_held() const {
@@ -54,15 +55,16 @@ class CountedTraining {
   void pass(double seconds, uint64_t is_bursting) {
     const Time until = now_ + Duration(static_cast<int64_t>(seconds * 1e9));
     if (is_bursting > 0) ++bursts_, met_held_ += is_held();
-    for (; now_ < until; now_ += CounterWatch::kBin) {
-      if (is_bursting == 0) gap_ += CounterWatch::kBin, held_ += is_held() * CounterWatch::kBin;
-      sent_ += is_bursting * kCountedLink.over(CounterWatch::kBin).count();
+    for (; now_ < until; now_ += bin_) {
+      if (is_bursting == 0) gap_ += bin_, held_ += is_held() * bin_;
+      sent_ += is_bursting * kCountedLink.over(bin_).count();
       loop_.on_counted(0, counters_, {now_, sent_, 0, 0, 0});
       loop_.on_time(now_);
     }
   }
 
-  CounterWatch counters_{kCountedLink};
+  const Duration bin_;
+  CounterWatch counters_{kCountedLink, bin_};
   SiteLoop loop_;
   const double jitter_;
   std::mt19937_64 random_;
@@ -99,16 +101,19 @@ TEST(CountedTraining, IsLockedInTenIterationsAndInFiveAfterAStep) {
   }
 }
 
-// A guard of three sigma on either side took a third of the gap of a training that strays by 5 %.
-TEST(CountedTraining, LeavesMostOfItsGapsToBulkAndMeetsMostBurstsHeld) {
-  struct Row { double jitter, held_most, met_least; };
-  for (const Row& row : {Row{0, 0.1, 0.95}, Row{0.02, 0.12, 0.6}, Row{0.05, 0.2, 0.6}}) {
-    CountedTraining training(row.jitter, 1);
+// A guard of three sigma on either side took a third of the gap of a training that strays by 5 %; and where a bin costs the training less than its
+// budget, a guard is not worth what it takes.
+TEST(CountedTraining, LeavesMostOfItsGapsToBulkAndMeetsManyBurstsHeld) {
+  constexpr Duration kLong = CounterWatch::kBin, kShort = std::chrono::microseconds(2600);
+  struct Row { double jitter; Duration bin; double held_most, met_least; };
+  for (const Row& row : {Row{0, kLong, 0.1, 0.95}, Row{0.02, kLong, 0.1, 0.35}, Row{0.05, kLong, 0.15, 0.35},
+                         Row{0, kShort, 0.03, 0}, Row{0.02, kShort, 0.03, 0}, Row{0.05, kShort, 0.03, 0}}) {
+    CountedTraining training(row.jitter, 1, row.bin);
     for (int i = 0; i < 40; ++i) training.iterate();
     training.forget();
     for (int i = 0; i < 400; ++i) training.iterate();
     EXPECT_LT(training.held_of_gaps(), row.held_most) << row.jitter;
-    EXPECT_GT(training.met_held(), row.met_least) << row.jitter;
+    EXPECT_GE(training.met_held(), row.met_least) << row.jitter;
     EXPECT_LT(training.watch().misses(), 20u) << row.jitter;
   }
 }

@@ -49,10 +49,33 @@ TEST(CounterWatch, ABurstBeginsInItsFirstBinAndEndsAfterTwentyQuietMilliseconds)
 }
 
 // A packet of anybody was 5 % of what a slow link carries in a millisecond.
-TEST(CounterWatch, ThePortOfASlowLinkIsAskedAsSeldomAsAnInterface) {
-  EXPECT_EQ(CounterWatch::port_bin(100_Mbit), CounterWatch::kBin);
-  EXPECT_EQ(CounterWatch::port_bin(10_Gbit), CounterWatch::kPortBin);
-  EXPECT_NEAR(static_cast<double>(CounterWatch::port_bin(1_Gbit).count()), 2.62e6, 1e4);
+TEST(CounterWatch, TheCountersOfASlowLinkAreAskedLessOften) {
+  const auto least = {CounterWatch::kPortBin, CounterWatch::kKernelBin};
+  for (const Duration bin : least) {
+    EXPECT_EQ(CounterWatch::bin_of(100_Mbit, bin), CounterWatch::kBin);
+    EXPECT_EQ(CounterWatch::bin_of(10_Gbit, bin), bin);
+    EXPECT_NEAR(static_cast<double>(CounterWatch::bin_of(1_Gbit, bin).count()), 2.62e6, 1e4);
+  }
+}
+
+TEST(CounterWatch, ShortBinsShowABurstSoonerAndItsEnd) {
+  constexpr Duration kShort = CounterWatch::kKernelBin;
+  CounterWatch watch(10_Gbit, kShort);
+  CounterWatch::Sample sample{Time(milliseconds(10)), 0, 0, 0, 0};
+  watch.on_sample(sample);
+  const auto bin = [&](double others, double ours) {
+    sample.at += kShort;
+    sample.own_sent += (10_Gbit * ours).over(kShort).count();
+    sample.sent += (10_Gbit * (others + ours)).over(kShort).count();
+    return watch.on_sample(sample);
+  };
+  for (int i = 0; i < 100; ++i) ASSERT_EQ(bin(0, 0.95), Edge::kNone) << i;
+  EXPECT_EQ(bin(0.1, 0.9), Edge::kBegin);
+  for (int i = 0; i < 50; ++i) ASSERT_EQ(bin(0.9, 0), Edge::kNone) << i;
+  const Time end = sample.at;
+  for (int i = 1; i < CounterWatch::kQuietLeast / kShort; ++i) ASSERT_EQ(bin(0, 0), Edge::kNone) << i;
+  EXPECT_EQ(bin(0, 0), Edge::kEnd);
+  EXPECT_EQ(watch.edge_at(), end);
 }
 
 TEST(CounterWatch, OurOwnBytesAreNoBurst) {

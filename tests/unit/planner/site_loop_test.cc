@@ -25,12 +25,12 @@ class Site {
   SiteLoop loop;
   Time now{milliseconds(100'000)};
 
-  explicit Site(TrainingRules::Counters counters = TrainingRules::Counters::kNone, double budget = 0.01)
+  explicit Site(Duration bin = {}, double budget = 0.01)
       : loop({{.ttl_max = std::chrono::seconds(60), .link_sites = {gate::site_id("wisconsin"), gate::site_id("atlanta")}, .trainings = {{kLlm, {0}}}},
-              {rules(counters, budget)}}) {}
-  static TrainingRules rules(TrainingRules::Counters counters, double budget) {
+              {rules(bin, budget)}}) {}
+  static TrainingRules rules(Duration bin, double budget) {
     TrainingRules rules;
-    rules.counters = counters;
+    rules.bin = bin;
     rules.budget.budget = budget;
     return rules;
   }
@@ -122,7 +122,7 @@ TEST(SiteLoop, ABurstThatIsRenewedIsOneBegin) {
 }
 
 TEST(SiteLoop, SeenBeginsAreGuardedOnceTheyAreLocked) {
-  Site site(TrainingRules::Counters::kWatched);
+  Site site(CounterWatch::kBin);
   site.has_bulk = false;  // no hold-outs between
   for (int i = 0; i < 8; ++i) site.iterate_seen();
   ASSERT_EQ(site.lock(), Lock::kLocked);
@@ -136,8 +136,23 @@ TEST(SiteLoop, SeenBeginsAreGuardedOnceTheyAreLocked) {
   EXPECT_EQ(site.llm().origin(), PhaseOrigin::kCounters);
 }
 
+// A burst that shows within 2 ms costs less than the budget, and a guard would take more of the gap than that.
+TEST(SiteLoop, ABeginThatIsSeenSoonEnoughIsExpectedWithoutAGuard) {
+  Site site(CounterWatch::kKernelBin);
+  site.has_bulk = false;
+  for (int i = 0; i < 8; ++i) site.iterate_seen();
+  ASSERT_EQ(site.lock(), Lock::kLocked);
+  const gate::GateSignal signal = site.loop.signal(site.now, 0);
+  EXPECT_EQ(signal.guard_from, signal.guard_until);
+  EXPECT_NE(signal.guard_from, kNever);  // which would let the gate react to queues
+  site.news();
+  site.pass(milliseconds(500));
+  EXPECT_EQ(site.llm().misses(), 1u);
+  EXPECT_EQ(site.news(), std::vector{SiteNews::Kind::kWrong});
+}
+
 TEST(SiteLoop, AnExpectedBeginThatDoesNotComeIsAMissAndAfterThreeItIsLost) {
-  Site site(TrainingRules::Counters::kWatched);
+  Site site(CounterWatch::kBin);
   for (int i = 0; i < 8; ++i) site.iterate_seen();
   ASSERT_EQ(site.lock(), Lock::kLocked);
   site.news();
@@ -154,7 +169,7 @@ TEST(SiteLoop, AnExpectedBeginThatDoesNotComeIsAMissAndAfterThreeItIsLost) {
 }
 
 TEST(SiteLoop, CountersMoveTheGateOnlyWhileNobodyAnnounces) {
-  Site site(TrainingRules::Counters::kWatched);
+  Site site(CounterWatch::kBin);
   site.say(PhaseKind::kBegin);
   site.pass(milliseconds(10));
   site.say(PhaseKind::kEnd);
@@ -167,7 +182,7 @@ TEST(SiteLoop, CountersMoveTheGateOnlyWhileNobodyAnnounces) {
 }
 
 TEST(SiteLoop, APauseWithinABurstIsNoIteration) {
-  Site site(TrainingRules::Counters::kWatched);
+  Site site(CounterWatch::kBin);
   for (int i = 0; i < 16; ++i) {
     site.loop.on_counters(0, Edge::kBegin, site.now, site.now);
     site.pass(milliseconds(50));
@@ -237,7 +252,7 @@ TEST(SiteLoop, TwentyBurstsOfOneIterationAreOne) {
 }
 
 TEST(SiteLoop, APauseOfABurstThatIsSeenOpensNoGate) {
-  Site site(TrainingRules::Counters::kWatched);
+  Site site(CounterWatch::kBin);
   site.has_bulk = false;
   for (int i = 0; i < 8; ++i) site.iterate_seen();
   site.loop.on_counters(0, Edge::kBegin, site.now, site.now);
@@ -540,7 +555,7 @@ TEST(SiteLoop, SumsUpTheTimeInWhichALinkIsNeitherClosedNorGuarded) {
 }
 
 TEST(SiteLoop, ABeginThatIsSaidAfterCountersShowedItIsLateAndOneThatIsSaidBeforeIsNot) {
-  Site site(TrainingRules::Counters::kWatched);
+  Site site(CounterWatch::kBin);
   site.say(PhaseKind::kAlive);  // somebody announces here, so counters are a second opinion
   site.loop.on_counters(0, Edge::kBegin, site.now - milliseconds(10), site.now);
   site.pass(milliseconds(100));
