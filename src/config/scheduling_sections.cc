@@ -4,6 +4,7 @@
 #include "checkpoint/assess.h"
 #include "config/section_reader.h"
 #include "config/zones.h"
+#include "gate/gate.h"
 #include "job/job.h"
 #include "schedule/registry.h"
 
@@ -59,6 +60,14 @@ Result<Duration> parse_positive(std::string_view text) {
   return duration;
 }
 
+// A burst that nobody announced is looked for with pulses of gate::kPulse: of what is longer they would show nothing.
+Result<Duration> parse_queue_target(std::string_view text) {
+  constexpr Duration kMost = gate::kPulse / 2;
+  auto duration = parse_positive(text);
+  if (duration.ok() && duration.value() > kMost) return invalid(quoted(text) + " is too long for a queue target", "write up to 2ms, such as 1ms");
+  return duration;
+}
+
 // More would cost the trainers more than it is good for.
 Result<double> parse_trickle(std::string_view text) {
   constexpr double kMost = 0.01;
@@ -96,7 +105,7 @@ Status read_phase(const Table& document, GatewayConfig& config) {
   Reader schedule("[schedule]", section(document, "schedule"));
   schedule.read("policy", config.schedule.policy, parse_policy);
   schedule.read("slack", config.schedule.slack, parse_slack);
-  schedule.read("queue_target", config.schedule.queue_target, parse_positive);
+  schedule.read("queue_target", config.schedule.queue_target, parse_queue_target);
   schedule.read("trickle", config.schedule.trickle, parse_trickle);
   schedule.read("interference_budget", config.schedule.interference_budget, parse_budget);
   if (!schedule.status().ok()) return schedule.status();

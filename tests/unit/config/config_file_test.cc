@@ -74,6 +74,7 @@ TEST(ConfigFile, TrainingsNameLinksAndBeaconsNeedAKey) {
   expect_refused(minimal_and("[[link]]\npeer = \"a\"\n[[link]]\npeer = \"a\"\n"), ":18:1: ", {"one [[link]] per site"});
   expect_refused(minimal_and("[phase]\nlisten = \"10.0.0.1:7399\"\n"), ":16:", {"listen in [phase]", "key_file"});
   expect_refused(minimal_with("[data_plane]", "web = \"10.77.0.1:7480\"\n[data_plane]"), ":11:7: ", {"web in [listen]", "loopback", "ssh -L"});
+  expect_refused(minimal_and("[schedule]\nqueue_target = \"3ms\"\n"), ":17:16: ", {"queue target", "2ms"});
   expect_refused(minimal_and("[schedule]\ntrickle = \"2%\"\n"), ":17:11: ", {"trickle", "1%"});
   const GatewayConfig config = accepted(minimal_and(
       "[[link]]\npeer = \"oslo\"\nle_queue = true\n[[training]]\nname = \"llm7\"\npeers = [\"oslo\"]\nsources = [\"board\"]\n"
