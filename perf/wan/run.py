@@ -44,7 +44,7 @@ def parse_options():
     grid.add_argument("--rtt", metavar="MS,...", help="round trips")
     grid.add_argument("--loss", metavar="PERCENT[xN],...", help="one way; with xN in bursts of N packets on average, such as 0.1x10")
     grid.add_argument("--queue", metavar="BDP,...", help="sizes of the bottleneck's queue, such as 0.1,1,4")
-    grid.add_argument("--reorder", metavar="MS,...", help="%s of the packets come up to this much late" % cells.Link.REORDER_SHARE)
+    grid.add_argument("--reorder", metavar="MS,...", help="%s of the packets come up to this much late" % cells.Link.REORDER_SHARE.replace("%", "%%"))
     grid.add_argument("--what", metavar="KIND,...", type=lambda text: text.split(","), help="of %s" % ", ".join(cells.WHAT))
     grid.add_argument("--only", metavar="TEXT,...", default="", help="systems whose name contains one of these")
     grid.add_argument("--rate", type=int, default=1000, metavar="MBIT", help="of the link (default 1000)")

@@ -20,8 +20,11 @@ class SpscRing {
  public:
   // Holds `capacity` values, rounded up to a power of two.
   explicit SpscRing(size_t capacity)
-      : mask_(std::bit_ceil(capacity) - 1), cells_(std::make_unique<std::optional<T>[]>(mask_ + 1)) {
+      : mask_(std::bit_ceil(capacity) - 1), cells_(std::make_unique_for_overwrite<Cell[]>(mask_ + 1)) {
     TIDEWAY_CHECK(capacity > 0);
+  }
+  ~SpscRing() {
+    for (size_t at = head_.load(std::memory_order_relaxed); at != tail_.load(std::memory_order_acquire); ++at) std::destroy_at(&cells_[at & mask_].value);
   }
   SpscRing(const SpscRing&) = delete;
   SpscRing& operator=(const SpscRing&) = delete;
@@ -33,7 +36,7 @@ class SpscRing {
       head_seen_ = head_.load(std::memory_order_acquire);
       if (tail - head_seen_ > mask_) return false;
     }
-    cells_[tail & mask_].emplace(std::move(value));
+    std::construct_at(&cells_[tail & mask_].value, std::move(value));
     tail_.store(tail + 1, std::memory_order_release);
     return true;
   }
@@ -58,8 +61,9 @@ class SpscRing {
       tail_seen_ = tail_.load(std::memory_order_acquire);
       if (head == tail_seen_) return std::nullopt;
     }
-    std::optional<T> value(std::move(*cells_[head & mask_]));
-    cells_[head & mask_].reset();
+    T& cell = cells_[head & mask_].value;
+    std::optional<T> value(std::move(cell));
+    std::destroy_at(&cell);
     head_.store(head + 1, std::memory_order_release);
     return value;
   }
@@ -70,8 +74,15 @@ class SpscRing {
   }
 
  private:
+  // Memory that no value has been in is never touched: a long ring that is mostly empty costs little, and nothing at the start.
+  union Cell {
+    Cell() {}
+    ~Cell() {}
+    T value;
+  };
+
   const size_t mask_;
-  const std::unique_ptr<std::optional<T>[]> cells_;
+  const std::unique_ptr<Cell[]> cells_;
   alignas(64) std::atomic<size_t> head_{0};
   size_t tail_seen_ = 0;  // consumer's copy
   alignas(64) std::atomic<size_t> tail_{0};

@@ -134,9 +134,11 @@ std::optional<size_t> SendPath::lane_for_next() const {
   return static_cast<size_t>(least - lanes_ahead_.begin());
 }
 
+// One more at a time than were read so far. The first block leaves when it is there, and of eight that are read at once out of the page
+// cache or a tmpfs it is there when nearly all of them are.
 bool SendPath::start_reading(size_t buffers_max) {
   bool worked = false;
-  while (buffers_out_ < buffers_max && !readings_free_.empty()) {
+  while (buffers_out_ < buffers_max && !readings_free_.empty() && readings_used_.size() <= blocks_read_) {
     const auto lane = lane_for_next();
     if (!lane) break;
     Buffer buffer = pool_.take();
@@ -197,6 +199,7 @@ bool SendPath::take_answers() {
     }
     readings_used_.erase(readings_used_.begin() + static_cast<std::ptrdiff_t>(i));
     readings_free_.push_back(index);
+    blocks_read_ += 1;
     hand_on(std::move(readings_[index]));
   }
   return worked;

@@ -98,6 +98,7 @@ class SendPath {
   uint32_t next_close_token_;
   std::optional<ObjectId> close_waiting_;  // the store had no room for it
   size_t buffers_out_ = 0;                 // read or being read, and not acked
+  size_t blocks_read_ = 0;
   size_t blocks_ahead_ = 0;                // of these, what no lane has started
   // Of the blocks ahead, what waits to be packed. A lane may tell that it started a block before the cpu worker tells
   // that it packed it.

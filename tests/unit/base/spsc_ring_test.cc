@@ -21,6 +21,21 @@ TEST(SpscRing, FullRingLeavesTheValueWithTheCaller) {
   EXPECT_TRUE(ring.push(std::move(third)));
 }
 
+TEST(SpscRing, WhatIsLeftInsideEndsWithIt) {
+  const auto counted = std::make_shared<int>(1);
+  {
+    SpscRing<std::shared_ptr<int>> ring(2);
+    for (int i = 0; i < 3; ++i) {
+      EXPECT_TRUE(ring.push(std::shared_ptr(counted)));
+      if (i < 1) {
+        EXPECT_EQ(ring.pop(), counted);
+      }
+    }
+    EXPECT_EQ(counted.use_count(), 3);
+  }
+  EXPECT_EQ(counted.use_count(), 1);
+}
+
 TEST(SpscRing, TwoThreadsSeeEveryValueOnceAndInOrder) {
   SpscRing<uint64_t> ring(8);
   constexpr uint64_t kCount = 100'000;

@@ -62,6 +62,7 @@ class Sending {
     };
     for (int turns = 0; turns < 20; ++turns) {
       path_->poll(kSendBuffers, events_);
+      read_by_turn.push_back(kSendBuffers - pool_->free());
       while (auto event = rings_.io_control.events.pop()) {
         if (auto* done = std::get_if<TransferDone>(&*event); done != nullptr && !done->outcome.ok()) return done->outcome.error();
         auto* to = std::get_if<ToPeer>(&*event);
@@ -90,6 +91,7 @@ class Sending {
   }
   const TransferBoard& board() const { return *board_; }
 
+  std::vector<uint32_t> read_by_turn;  // blocks, in all
   std::vector<uint32_t> hashed;  // leaves of the large file that are read and not sent
   std::function<void(messages::HeldObject&)> lie;  // what the sink makes of what it says to have
 
@@ -159,6 +161,15 @@ TEST_F(SendPathTest, BlocksPileUpWhenTheyArePackedAndNoLaneTakesThem) {
   EXPECT_EQ(sending.board().is_piled_up.get(), 1U);
   for (uint32_t leaf = 1; leaf < kLargeLeaves; ++leaf) sending.start_one();
   EXPECT_EQ(sending.board().is_piled_up.get(), 0U);
+}
+
+// It leaves the sooner.
+TEST_F(SendPathTest, TheFirstBlockIsReadAlone) {
+  Sending sending(root(), "out");
+  ASSERT_TRUE(sending.read_for({}).ok());
+  std::vector<uint32_t>& blocks = sending.read_by_turn;
+  blocks.erase(std::unique(blocks.begin(), blocks.end()), blocks.end());
+  EXPECT_EQ(blocks, (std::vector<uint32_t>{0, 1, 3, kLargeLeaves}));
 }
 
 TEST_F(SendPathTest, WhatASinkKeepsIsNotReadAgain) {
