@@ -2,6 +2,7 @@
 #include "support/sim_disk.h"
 
 #include "support/crash_points.h"
+#include "support/disk_calls.h"
 #include <tideway/check.h>
 
 #include <dirent.h>
@@ -29,8 +30,6 @@ namespace tideway::test {
 namespace {
 
 namespace fs = std::filesystem;
-
-enum class Call : uint8_t { kRead, kWrite, kSync, kOpen, kCreate, kMove, kRemove, kResize, kAttribute, kLook };
 
 long raw(long number, auto... arguments) { return ::syscall(number, arguments...); }
 int raw_fstat(int fd, struct stat& status) { return static_cast<int>(raw(SYS_fstat, fd, &status)); }
@@ -131,31 +130,6 @@ void write_file(const fs::path& path, const std::string& bytes) {
   TIDEWAY_CHECK(fd >= 0);
   TIDEWAY_CHECK(raw(SYS_pwrite64, fd, bytes.data(), bytes.size(), 0L) == static_cast<long>(bytes.size()));
   raw(SYS_close, fd);
-}
-
-// What such a call may meet; another one with each number.
-int error_for(Call call, uint64_t number) {
-  static constexpr std::array<int, 2> kOfWriting = {ENOSPC, EIO};
-  switch (call) {
-    case Call::kWrite: case Call::kCreate: case Call::kMove: return kOfWriting[number % kOfWriting.size()];
-    case Call::kResize: return ENOSPC;
-    case Call::kOpen: return number % 2 == 0 ? EMFILE : EIO;
-    default: return EIO;
-  }
-}
-
-bool takes_space(Call call) { return call == Call::kWrite || call == Call::kCreate || call == Call::kResize; }
-bool only_looks(Call call) { return call == Call::kRead || call == Call::kOpen || call == Call::kLook; }
-bool counts(DiskFault::Calls calls, Call call) {
-  switch (calls) {
-    case DiskFault::Calls::kAll: return true;
-    case DiskFault::Calls::kSyncs: return call == Call::kSync;
-    case DiskFault::Calls::kMoves: return call == Call::kRead || call == Call::kWrite;
-    case DiskFault::Calls::kChanges: return !only_looks(call);
-    case DiskFault::Calls::kSpace: return takes_space(call);
-    case DiskFault::Calls::kDurability: break;
-  }
-  return call == Call::kSync || call == Call::kMove || call == Call::kRemove || call == Call::kResize;
 }
 
 }  // namespace
