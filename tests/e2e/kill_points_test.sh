@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Real processes on a real file system die before each of their calls to the disk in turn: a sink that pulls, a gateway that is
-# pushed to, a source. Each time the same command goes on from there, and a reader that looks a thousand times a second never sees
+# pushed to, a source, a repair. Each time the same command goes on from there, and a reader that looks a thousand times a second never sees
 # a part of the tree. Every second point (of a source, which only reads, each), or with TIDEWAY_KILL_STRIDE=1 all of them; and a sink
 # once at each point that has a name (docs/durability.md, "Crash points").
 source "$(dirname "$0")/lib.sh"
@@ -88,6 +88,40 @@ for name in $named; do
   pass
 done
 [ "$(wc -w <<< "$named")" -ge 16 ] || fail "only $named have names"; pass
+
+# A repair that dies before each of its calls: a damaged file is as it was or whole, others are not touched, and the next one ends it.
+mended=$work/mended rotten=$work/rotten
+mkdir "$mended"
+"$bin/tideway" --config "$work/atlanta.toml" copy -q --publish rename wisconsin:data/source "$mended/tree"
+for file in a dir/deep/d; do
+  mkdir -p "$rotten/$(dirname "$file")" && cp -p "$tree/$file" "$rotten/$file"
+  printf XYZ | dd of="$rotten/$file" bs=1 seek=50000 conv=notrunc status=none && touch -r "$tree/$file" "$rotten/$file"
+done
+rot() {  # in place, with the times of before, and on the disk
+  local file
+  for file in a dir/deep/d; do
+    dd if="$rotten/$file" of="$mended/tree/$file" conv=notrunc,fsync status=none && touch -r "$tree/$file" "$mended/tree/$file"
+  done
+}
+untouched=$(stat -c %i:%z "$mended/tree/dir/c" "$mended/tree/b")
+before=$(wc -l < "$work/points") is_fresh=1
+rot
+for ((at = 1; at < calls_max; at += stride)); do
+  dies_at "$at" "$bin/tideway" --config "$work/atlanta.toml" repair -q "$mended/tree" --from wisconsin:data/source
+  for file in a dir/deep/d; do
+    cmp -s "$mended/tree/$file" "$tree/$file" || cmp -s "$mended/tree/$file" "$rotten/$file" || fail "a repair that died at $(tail -n 1 "$work/points") left another $file"
+  done
+  [ "$(stat -c %i:%z "$mended/tree/dir/c" "$mended/tree/b")" = "$untouched" ] || fail "a repair touched what was sound, at $(tail -n 1 "$work/points")"
+  [ "$code" -ne 10 ] || { at=$((at - stride)); sleep 0.05; continue; }
+  [ "$code" -ne 137 ] || { is_fresh=0; continue; }
+  [ "$code" -eq 0 ] || fail "a repair behind others that died ended with $code: $(tail -n 3 "$work/killed.log")"
+  same_tree "$tree" "$mended/tree"
+  [ "$is_fresh" -eq 0 ] || break  # one that began anew has fewer calls
+  is_fresh=1
+  rot
+done
+repairs=$(($(wc -l < "$work/points") - before))
+[ "$at" -lt "$calls_max" ] && [ "$repairs" -ge 10 ] || fail "a repair died at $repairs points only"; pass
 kill "$gateway" && wait "$gateway" || fail "the gateway did not end well"
 
 # A gateway that dies at its first call, the next one at its second, and so on. That a copy dials again by itself is another test's.
@@ -122,5 +156,5 @@ code=0; wait "$reader" || code=$?
 read -r looks whole < "$work/reader.out"
 [ "$whole" -ge 1 ] || fail "the reader never saw a whole one"; pass
 cut -d : -f 1 "$work/points" | sort | uniq -c
-echo "points: $sink of a sink, $source of a source, $gateway_points of a gateway; $published publishes; a reader looked $looks times"
+echo "points: $sink of a sink, $source of a source, $gateway_points of a gateway, $repairs of a repair; $published publishes; a reader looked $looks times"
 [ "$points" -ge 60 ] || [ "$stride" -gt 2 ] || fail "only $points processes were killed"; pass
