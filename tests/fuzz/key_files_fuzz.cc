@@ -12,11 +12,12 @@
 
 #include <sys/stat.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <span>
 #include <string>
+#include <string_view>
 
 namespace {
 
@@ -40,8 +41,11 @@ class Site {
     spec.not_after = now + std::chrono::hours(100);
     spec.extended_usage.clear();
     const auto authority = crypto::make_self_signed(spec).value();
-    spec = {.kind = crypto::CertificateKind::kGateway, .common_name = "gateway", .uris = {"spiffe://example.org/site/atlanta/gw/gw1"}, .dns_names = {},
-            .not_before = now - std::chrono::hours(1), .not_after = now + std::chrono::hours(24)};
+    spec = {};
+    spec.common_name = "gateway";
+    spec.uris = {"spiffe://example.org/site/atlanta/gw/gw1"};
+    spec.not_before = now - std::chrono::hours(1);
+    spec.not_after = now + std::chrono::hours(24);
     const auto gateway = crypto::make_signed(spec, authority).value();
     right = {.ca_file = write("ca.crt", authority.certificate), .certificate_file = write("gateway.crt", gateway.certificate),
              .key_file = write("gateway.key", gateway.key.text()), .crl_file = {}, .allow = {}};
