@@ -96,7 +96,7 @@ storm() {
 coverage() {
   local test
   scripts/install_deps.sh build test
-  cmake -S . -B build/coverage -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS='-O0 --coverage' >/dev/null
+  cmake -S . -B build/coverage -G Ninja -DCMAKE_BUILD_TYPE=Debug -DTIDEWAY_UNITY=ON -DCMAKE_CXX_FLAGS='-O0 --coverage' >/dev/null
   cmake --build build/coverage -j "$jobs" ${1:+--target "$@"}
   find build/coverage -name '*.gcda' -delete
   if [[ $# -eq 0 ]]; then

@@ -17,10 +17,18 @@ struct Order {
   std::string last;  // hash of the last line, noted elsewhere
 };
 
+bool is_hash(std::string_view text) {
+  return text.starts_with(kPrefix) && text.size() == kPrefix.size() + 2 * sizeof(Hash256) && text.find_first_not_of("0123456789abcdef", kPrefix.size()) == text.npos;
+}
+
 int verify(const Order& order, const OutputConfig& output) {
+  if (!order.last.empty() && !is_hash(order.last))
+    return report({Fault::kUsage, "--last " + to_display(order.last) + " is no hash of a line", "write sha256: and 64 hex digits, as in the line audit_end of the gateway's own log"}, output);
   const auto check = daemon::check_audit_files(order.files);
   if (!check.ok()) return report(check.error(), output);
   const daemon::ChainCheck& chain = check.value();
+  if (chain.lines() == 0 && order.last.empty())  // nothing is wrong with it, and nothing proven: all of it may have been cut off
+    return report({Fault::kNothingToDo, to_display(order.files.back()) + ": there is no line to check", "name the log of a gateway that has run, state_dir/audit.jsonl, or after a rotation all of its parts"}, output);
   const std::string hash = std::string(kPrefix) + crypto::to_hex(chain.end().hash);
   if (!order.last.empty() && order.last != hash)
     return report({Fault::kHashMismatch, to_display(order.files.back()) + ": its last line (seq " + std::to_string(chain.end().sequence) + ") has the hash " + hash +
@@ -43,6 +51,8 @@ void add_audit(CLI::App& app, Globals& globals, Action& action) {
   group->require_subcommand(1);
   auto order = std::make_shared<Order>();
   CLI::App* check = group->add_subcommand("verify", "Find changed, missing and moved lines of an audit log");
+  check->footer("  tideway audit verify /var/lib/tideway/audit.jsonl.1 /var/lib/tideway/audit.jsonl\n\n"
+                "Exit code 0: the chain holds. 8: it does not, and the line is named. 9: there is no line.\n");
   check->add_option("FILE", order->files, "The log; rotated parts first, oldest first")->required()->type_name("");
   check->add_option("--last", order->last, "Hash of the last line, as the gateway's own log (audit_end) or somebody else noted it")->type_name("sha256:HEX");
   add_globals(*check, globals);

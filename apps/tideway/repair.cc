@@ -47,6 +47,7 @@ std::optional<Error> fetch(session::Direct& direct, const std::string& title, co
 }
 
 int print_result(const session::VerifyReport& after, Bytes fetched, const Globals& globals) {
+  const char* const state = !after.is_good() ? "DAMAGED  " : fetched == 0_B ? "sound    " : "repaired ";
   const int exit_code = after.is_good() ? 0 : row_of(Fault::kHashMismatch).exit_code;
   if (globals.output.json)
     JsonLine("summary").text("state", after.is_good() ? "repaired" : "damaged").text("root", "sha256:" + hex(after.root))
@@ -55,7 +56,7 @@ int print_result(const session::VerifyReport& after, Bytes fetched, const Global
   for (const session::Difference& one : after.differences)
     if (!globals.output.json) std::printf("%s: %s\n", one.path.c_str(), one.what.c_str());
   if (globals.output.quiet) return exit_code;
-  std::fprintf(stderr, "%s  %s fetched\n           root sha256:%s\n", after.is_good() ? "repaired " : "DAMAGED  ", to_string(fetched).c_str(), hex(after.root).c_str());
+  std::fprintf(stderr, "%s  %s fetched\n           root sha256:%s\n", state, fetched == 0_B ? "nothing" : to_string(fetched).c_str(), hex(after.root).c_str());
   if (!after.is_good())
     std::fprintf(stderr, "           %llu differences are left\n  next  directories, links, permissions and empty files are not repaired: copy the tree again\n",
                  static_cast<unsigned long long>(after.differences_seen));
@@ -92,7 +93,8 @@ int repair(const RepairOptions& options, const Globals& globals) {
 void add_repair(CLI::App& app, Globals& globals, Action& action) {
   auto options = std::make_shared<RepairOptions>();
   CLI::App* verb = app.add_subcommand("repair", "Fetch the damaged parts of a published tree from a copy of it, and nothing else");
-  verb->footer("  tideway repair /data/ckpt/llm7/step-9000 --from wisconsin:ckpt/llm7/step-9000");
+  verb->footer("  tideway repair /data/ckpt/llm7/step-9000 --from wisconsin:ckpt/llm7/step-9000\n\n"
+               "Scrubs PATH, fetches what is damaged of its files, and scrubs again. To look only: tideway verify --scrub PATH.\n");
   verb->add_option("PATH", options->path, "A directory or file that a copy published")->required()->type_name("");
   verb->add_option("--from", options->from, "PEER:ROOT/PATH of a copy with the same root hash")->required()->type_name("ADDRESS");
   add_globals(*verb, globals);

@@ -65,7 +65,7 @@ Error usage_error(const CLI::App& app, const CLI::ParseError& failure) {
   const bool lacks_verb = verb->get_require_subcommand_min() > 0;
   if (lacks_verb && unknown.empty()) return {Fault::kUsage, typed + " needs a verb", "write one of " + CLI::detail::join(verbs, ", ") + "; " + help};
   const bool has_unknown = lacks_verb || dynamic_cast<const CLI::ExtrasError*>(&failure) != nullptr;
-  if (!has_unknown || unknown.empty()) return {Fault::kUsage, failure.what(), help};
+  if (!has_unknown || unknown.empty()) return {Fault::kUsage, to_display(std::string_view(failure.what())), help};  // it quotes what was typed
   const std::string& word = unknown.front();
   const bool is_flag = word.starts_with('-');
   const auto habit = std::ranges::find(kHabits, word, &Habit::flag);

@@ -3,10 +3,13 @@
 // tideway verify PATH [--scrub] [--signer FILE]
 #include "base/amounts.h"
 #include "base/clock.h"
+#include "session/address.h"
 #include "session/verify_tree.h"
 #include "scrub.h"
 #include "summary.h"
 #include "verbs.h"
+
+#include <unistd.h>
 
 #include <optional>
 
@@ -20,6 +23,9 @@ struct VerifyOptions {
 };
 
 int verify(const VerifyOptions& options, const Globals& globals) {
+  if (const auto place = session::parse_address(options.path); place.ok() && std::holds_alternative<session::RemoteAddress>(place.value()) && access(options.path.c_str(), F_OK) != 0)
+    return report({Fault::kUsage, to_display(options.path) + " lies at a peer, and what is verified lies here", "run tideway verify there, on its own path"},
+                  globals.output);
   const Time start = read_clock();
   session::VerifyHow how;
   auto progress = std::make_optional<ScrubProgress>(globals.output, start);
@@ -45,7 +51,7 @@ int verify(const VerifyOptions& options, const Globals& globals) {
   const int exit_code = found.is_good() ? 0 : row_of(Fault::kHashMismatch).exit_code;
   if (globals.output.json)
     JsonLine("summary").text("state", found.is_good() ? "verified" : "damaged").text("root", "sha256:" + hex(found.root)).number("entries", found.entries)
-        .number("bytes", found.bytes.count()).number("kept", found.kept).number("failed", found.differences_seen).text("signed_by", found.signed_by)
+        .number("bytes", found.bytes.count()).number("kept", found.kept).number("not_listed", found.not_listed).number("failed", found.differences_seen).text("signed_by", found.signed_by)
         .number("exit", static_cast<uint64_t>(exit_code)).print();
   if (globals.output.quiet) return exit_code;
   std::fprintf(stderr, "%s  %s, %s in %s\n           root sha256:%s\n", found.is_good() ? "verified " : "DAMAGED  ",
@@ -54,6 +60,8 @@ int verify(const VerifyOptions& options, const Globals& globals) {
     std::fprintf(stderr, "           signed by %s%s\n", found.signed_by.c_str(), signer ? "" : "; not checked, see --signer");
   if (found.kept > 0)
     std::fprintf(stderr, "           %llu files were there before the copy; their content is not in the manifest\n", static_cast<unsigned long long>(found.kept));
+  if (found.not_listed > 0)
+    std::fprintf(stderr, "           %llu entr%s there and not in the manifest, the first in %s\n", static_cast<unsigned long long>(found.not_listed), found.not_listed == 1 ? "y is" : "ies are", found.not_listed_in.c_str());
   if (!found.is_good())
     std::fprintf(stderr, "           %llu difference%s\n  next  tideway repair PATH --from PEER:ROOT/PATH, or copy the tree again\n", static_cast<unsigned long long>(found.differences_seen), found.differences_seen == 1 ? "" : "s");
   return exit_code;
@@ -64,8 +72,9 @@ int verify(const VerifyOptions& options, const Globals& globals) {
 void add_verify(CLI::App& app, Globals& globals, Action& action) {
   auto options = std::make_shared<VerifyOptions>();
   CLI::App* verb = app.add_subcommand("verify", "Re-read a published tree and compare it with its manifest, offline");
-  verb->footer("  tideway verify /data/ckpt/llm7/step-9000\n  tideway verify --scrub /data/ckpt/llm7/step-9000");
-  verb->add_option("PATH", options->path, "A directory or file that a copy published")->required()->type_name("");
+  verb->footer("  tideway verify /data/ckpt/llm7/step-9000\n  tideway verify --scrub --signer atlanta.pub /data/ckpt/llm7/step-9000\n\n"
+               "Exit code 0: all agrees. 8: something differs, and is named, or the signature is not the one asked for. Else nothing was found out.\n");
+  verb->add_option("PATH", options->path, "A directory or file here that a copy published")->required()->type_name("");
   verb->add_flag("--scrub", options->scrub, "Read from the device, not from the page cache, at the lowest priority");
   verb->add_option("--signer", options->signer, "Also check that it was signed, with this public key of the site it came from")->type_name("FILE");
   add_globals(*verb, globals);

@@ -31,9 +31,9 @@ std::vector<std::byte> signed_bytes(std::string_view site, const SignedTree& tre
 
 const unsigned char* data_of(std::span<const std::byte> bytes) { return reinterpret_cast<const unsigned char*>(bytes.data()); }
 
-Error no_key(const std::string& path, std::string_view kind) {
+Error no_key(const std::string& path, std::string_view kind, std::string_view next) {
   ERR_clear_error();
-  return {Fault::kConfigInvalid, path + ": is no " + std::string(kind) + " key of Ed25519 in PEM", "make a pair with tideway pki signing-key"};
+  return {Fault::kConfigInvalid, path + ": is no " + std::string(kind) + " key of Ed25519 in PEM", std::string(next)};
 }
 
 bool is_ed25519(const EVP_PKEY* key) { return key != nullptr && EVP_PKEY_get_base_id(key) == EVP_PKEY_ED25519; }
@@ -47,7 +47,7 @@ Result<RootSigner> RootSigner::open(const std::string& path) {
   if (!pem.ok()) return std::move(pem).error();
   const Owned<BIO> bio = reading(pem.value().text());
   std::unique_ptr<evp_pkey_st, FreeKey> key(PEM_read_bio_PrivateKey(bio.get(), nullptr, refuse_pass_phrase, nullptr));
-  if (!is_ed25519(key.get())) return no_key(path, "private");
+  if (!is_ed25519(key.get())) return no_key(path, "private", "make a pair with tideway pki signing-key, and name its signing.key");
   return RootSigner(std::move(key));
 }
 
@@ -68,7 +68,7 @@ Result<RootChecker> RootChecker::open(const std::string& path) {
   if (!pem.ok()) return std::move(pem).error();
   const Owned<BIO> bio = reading(pem.value());
   std::unique_ptr<evp_pkey_st, FreeKey> key(PEM_read_bio_PUBKEY(bio.get(), nullptr, refuse_pass_phrase, nullptr));
-  if (!is_ed25519(key.get())) return no_key(path, "public");
+  if (!is_ed25519(key.get())) return no_key(path, "public", "name the signing.pub that the site which signs has given away");
   return RootChecker(std::move(key));
 }
 

@@ -152,7 +152,7 @@ Result<ChainCheck> check_audit_files(std::span<const std::string> paths) {
       line.remove_suffix(line.ends_with('\n') ? 1 : 0);
       if (Status status = check.take(path, line); !status.ok()) return std::move(status).error();
     }
-    if (std::ferror(file.get()) != 0) return Error{Fault::kSourceIo, to_display(path) + ": cannot be read", ""};
+    if (std::ferror(file.get()) != 0) return Error{Fault::kSourceIo, to_display(path) + ": cannot be read", "name an audit log, such as state_dir/audit.jsonl"};
   }
   return check;
 }

@@ -107,6 +107,8 @@ class Verification {
   bool has_its_mode(const ManifestEntry& entry, uint32_t mode) const;
   void differ(const ObjectName& name, std::string what);
   Result<ObjectName> name_of(const ManifestEntry& entry);
+  Result<std::optional<storage::FileStat>> look_at(const ObjectName& name);
+  void close_dir();
 
   const StoredTree& found_;
   const VerifyHow& how_;
@@ -114,7 +116,7 @@ class Verification {
   VerifyReport report_;
   Bytes bytes_listed_;
   digest::TreeHasher tree_;
-  struct Open { ObjectId number; ObjectName name; };
+  struct Open { ObjectId number; ObjectName name; uint64_t found = 0; };  // of the entries in it
   std::vector<Open> open_;  // directories from entry 0 down
   ObjectName current_;
   std::array<Hash128, 1024> hashes_;
@@ -134,6 +136,7 @@ Result<VerifyReport> Verification::run() {
     if (!page.ok()) return Error{Fault::kManifestMismatch, "the stored manifest is damaged: " + page.error().what, "copy the tree again"};
     if (Status status = check_page(page.value().entries); !status.ok()) return std::move(status).error();
   }
+  while (!open_.empty()) close_dir();
   if (Status status = check_signature(); !status.ok()) return std::move(status).error();
   const auto root = tree_.finish();
   if (report_.entries == found_.manifest.header().entries && root && *root == report_.root) return report_;
@@ -153,6 +156,9 @@ Status Verification::check_signature() {
   if (report_.kept > 0)
     return Error{Fault::kManifestMismatch, std::to_string(report_.kept) + " files were there before the copy, and the signature says nothing of their content",
                  "copy the tree to a new place, or leave out --signer"};
+  if (report_.not_listed > 0)
+    return Error{Fault::kManifestMismatch, "\"" + report_.not_listed_in + "\" holds what is not in the manifest, and the signature says nothing of that",
+                 "move it away, or leave out --signer"};
   if (how_.signer->is_good(*signature, {report_.root, report_.entries, bytes_listed_.count()})) return success();
   return unsigned_tree("the signature of the tree, by site " + signature->site + ", is not one of this key");
 }
@@ -165,9 +171,34 @@ Status Verification::check_page(const std::vector<ManifestEntry>& entries) {
 
 Result<ObjectName> Verification::name_of(const ManifestEntry& entry) {
   if (entry.number == ObjectId(0)) return found_.name;
-  while (!open_.empty() && open_.back().number != entry.parent) open_.pop_back();
+  while (!open_.empty() && open_.back().number != entry.parent) close_dir();
   if (open_.empty()) return Error{Fault::kManifestMismatch, "the stored manifest is damaged: an entry has no parent", "copy the tree again"};
   return open_.back().name.child(entry.name);
+}
+
+// An entry that name_of() was asked about, before anything in it.
+Result<std::optional<storage::FileStat>> Verification::look_at(const ObjectName& name) {
+  auto stat = found_.dir->stat_if_exists(name);
+  if (!open_.empty() && stat.ok() && stat.value()) open_.back().found += 1;
+  return stat;
+}
+
+// All of its entries were looked at: what else is in it was not published with it. Names are counted and not compared, so that a wide
+// directory takes no memory. Where a tree came into a directory, that has others of its own.
+void Verification::close_dir() {
+  const Open closed = std::move(open_.back());
+  open_.pop_back();
+  if (found_.form != StoredTree::Form::kNewTree) return;
+  const auto dir = found_.dir->open_dir(closed.name);
+  if (!dir.ok()) return;  // was named as missing, or as another type
+  uint64_t there = 0;
+  const Status listed = dir.value().for_each_name([&](std::string_view name) {
+    const bool is_ours = closed.name == found_.name && (name == storage::kTreeManifestName || name == storage::kCommitName || name == storage::kStateDirName);
+    there += is_ours ? 0 : 1;
+  });
+  if (!listed.ok() || there <= closed.found) return;
+  if (report_.not_listed == 0) report_.not_listed_in = closed.name.is_root() ? "." : to_display(closed.name);
+  report_.not_listed += there - closed.found;
 }
 
 Status Verification::check_entry(const ManifestEntry& entry) {
@@ -177,9 +208,9 @@ Status Verification::check_entry(const ManifestEntry& entry) {
   current_ = name.value();
   report_.entries += 1;
   bytes_listed_ += entry.size;
-  if (entry.type == EntryType::kDirectory) open_.push_back({entry.number, name.value()});
   if (entry.type == EntryType::kFile) return check_file(entry, name.value());
-  const auto stat = found_.dir->stat_if_exists(name.value());
+  const auto stat = look_at(name.value());
+  if (entry.type == EntryType::kDirectory) open_.push_back({entry.number, name.value()});
   const FileKind wanted = entry.type == EntryType::kDirectory ? FileKind::kDirectory : FileKind::kSymlink;
   if (!stat.ok() || !stat.value()) differ(name.value(), "is missing");
   else if (stat.value()->kind != wanted) differ(name.value(), "is of another type");
@@ -232,7 +263,7 @@ Status Verification::check_file(const ManifestEntry& entry, const ObjectName& na
     damaged(entry, std::move(all));
     return success();
   };
-  const auto stat = found_.dir->stat_if_exists(name);
+  const auto stat = look_at(name);
   if (!stat.ok() || !stat.value()) return differs("is missing");
   if (stat.value()->kind != FileKind::kFile) {
     differ(name, "is of another type");

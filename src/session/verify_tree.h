@@ -37,6 +37,8 @@ struct VerifyReport {
   Bytes bytes;     // read and hashed
   std::vector<Difference> differences;
   std::string signed_by;  // site; empty: nobody
+  uint64_t not_listed = 0;    // of a new tree: what is there, and not in the manifest
+  std::string not_listed_in;  // the first directory that has some, for display
   bool is_good() const { return differences_seen == 0; }
 };
 
@@ -44,7 +46,7 @@ enum class ReadFrom : uint8_t { kCache, kDevice };  // kDevice: what the page ca
 
 struct VerifyHow {
   ReadFrom from = ReadFrom::kCache;
-  const crypto::RootChecker* signer = nullptr;                // has to have signed it
+  const crypto::RootChecker* signer = nullptr;                // has to have signed it, and there is nothing else in it
   std::function<void(Bytes)> on_progress = {};                // so much was read and hashed
   std::function<void(const DamagedFile&)> on_damaged = {};    // in the order of the manifest
 };

@@ -98,6 +98,9 @@ whole=$(verify "$log.1" | sed -n 's/.*last \(sha256:[0-9a-f]*\).*/\1/p')
 head -n -1 "$log.1" > "$work/bad"
 verify "$work/bad" > /dev/null || fail "a chain without its last line is a chain"; pass
 changed "not the one that was noted" --last "$whole"
+: > "$work/nothing"
+refuses 9 nothing_to_do "no line to check" verify "$work/nothing"
+refuses 2 usage "sha256: and 64 hex digits" verify --last foo "$log"
 refuses 6 source_missing nowhere verify "$work/nowhere"
 
 # No place for it: the start is refused. A full disk: copies go on, the gateway says so, and what waited is written then.

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Real processes on a real file system die before each of their calls to the disk in turn: a sink that pulls, a gateway that is
-# pushed to, a source. Each time the same command goes on from there, and a reader that looks a thousand times a second never sees
-# a part of the tree. Every second point (of a source, which only reads, each), or with TIDEWAY_KILL_STRIDE=1 all of them.
+# pushed to, a source, a repair. Each time the same command goes on from there, and a reader that looks a thousand times a second never sees
+# a part of the tree. Every second point (of a source, which only reads, each), or with TIDEWAY_KILL_STRIDE=1 all of them; and a sink
+# once at each point that has a name (docs/durability.md, "Crash points").
 source "$(dirname "$0")/lib.sh"
 command -v cc > /dev/null || { echo "SKIP: needs a C compiler"; exit 77; }
 cc -shared -fPIC -O1 -o "$work/kill_at.so" "$repo/tests/e2e/kill_at.c" -ldl
@@ -38,7 +39,7 @@ dies_at() {
   local at=$1
   shift
   code=0
-  { env LD_PRELOAD="$work/kill_at.so" TIDEWAY_KILL_AT="$at" "$@" >> "$work/killed.log" 2>&1 || code=$?; } 2> /dev/null
+  { env LD_PRELOAD="$work/kill_at.so" TIDEWAY_KILL_AT="$at" TIDEWAY_KILL_LOG="$work/points" "$@" >> "$work/killed.log" 2>&1 || code=$?; } 2> /dev/null
 }
 
 # each_point FOLDER COMMAND...: the command with a kill at point 1, 2, 3..., each run going on from the one before, until one that
@@ -54,7 +55,7 @@ each_point() {
       [ ! -e "$folder/ckpt" ] || same_tree "$tree" "$folder/ckpt"
       continue
     fi
-    [ "$code" -eq 0 ] || fail "after a kill at point $at of $*: exit code $code: $(tail -n 3 "$work/killed.log")"
+    [ "$code" -eq 0 ] || fail "after a kill at point $at ($(tail -n 1 "$work/points")) of $*: exit code $code: $(tail -n 3 "$work/killed.log")"
     take "$folder"
     [ "$is_fresh" -eq 0 ] || return 0
     is_fresh=1
@@ -67,12 +68,66 @@ each_point "$here" "$bin/tideway" --config "$work/atlanta.toml" copy -q wisconsi
 sink=$points
 stride=1 TIDEWAY_KILL_CALLS=reads each_point "$there" "$bin/tideway" --config "$work/atlanta.toml" copy -q "$tree" wisconsin:data/ckpt
 source=$((points - sink))
+
+# pulls AT: in $code, however long the gateway takes to notice that the one before has died.
+pulls() {
+  for _ in $(seq 100); do
+    dies_at "$1" "$bin/tideway" --config "$work/atlanta.toml" copy -q wisconsin:data/source "$here/ckpt"
+    [ "$code" -eq 10 ] || return 0
+    sleep 0.05
+  done
+}
+named=$(sed -n 's/^| \(K[0-9][0-9]\) | [^-].* |$/\1/p' "$repo/docs/durability.md")
+for name in $named; do
+  pulls "$name#1"
+  [ "$code" -eq 137 ] || fail "nobody died at $name: exit code $code"
+  [[ $(tail -n 1 "$work/points") == "$name "* ]] || fail "killed elsewhere than at $name: $(tail -n 1 "$work/points")"
+  pulls 0
+  [ "$code" -eq 0 ] || fail "after a kill at $(tail -n 1 "$work/points"): exit code $code: $(tail -n 3 "$work/killed.log")"
+  take "$here"
+  pass
+done
+[ "$(wc -w <<< "$named")" -ge 16 ] || fail "only $named have names"; pass
+
+# A repair that dies before each of its calls: a damaged file is as it was or whole, others are not touched, and the next one ends it.
+mended=$work/mended rotten=$work/rotten
+mkdir "$mended"
+"$bin/tideway" --config "$work/atlanta.toml" copy -q --publish rename wisconsin:data/source "$mended/tree"
+for file in a dir/deep/d; do
+  mkdir -p "$rotten/$(dirname "$file")" && cp -p "$tree/$file" "$rotten/$file"
+  printf XYZ | dd of="$rotten/$file" bs=1 seek=50000 conv=notrunc status=none && touch -r "$tree/$file" "$rotten/$file"
+done
+rot() {  # in place, with the times of before, and on the disk
+  local file
+  for file in a dir/deep/d; do
+    dd if="$rotten/$file" of="$mended/tree/$file" conv=notrunc,fsync status=none && touch -r "$tree/$file" "$mended/tree/$file"
+  done
+}
+untouched=$(stat -c %i:%z "$mended/tree/dir/c" "$mended/tree/b")
+before=$(wc -l < "$work/points") is_fresh=1
+rot
+for ((at = 1; at < calls_max; at += stride)); do
+  dies_at "$at" "$bin/tideway" --config "$work/atlanta.toml" repair -q "$mended/tree" --from wisconsin:data/source
+  for file in a dir/deep/d; do
+    cmp -s "$mended/tree/$file" "$tree/$file" || cmp -s "$mended/tree/$file" "$rotten/$file" || fail "a repair that died at $(tail -n 1 "$work/points") left another $file"
+  done
+  [ "$(stat -c %i:%z "$mended/tree/dir/c" "$mended/tree/b")" = "$untouched" ] || fail "a repair touched what was sound, at $(tail -n 1 "$work/points")"
+  [ "$code" -ne 10 ] || { at=$((at - stride)); sleep 0.05; continue; }
+  [ "$code" -ne 137 ] || { is_fresh=0; continue; }
+  [ "$code" -eq 0 ] || fail "a repair behind others that died ended with $code: $(tail -n 3 "$work/killed.log")"
+  same_tree "$tree" "$mended/tree"
+  [ "$is_fresh" -eq 0 ] || break  # one that began anew has fewer calls
+  is_fresh=1
+  rot
+done
+repairs=$(($(wc -l < "$work/points") - before))
+[ "$at" -lt "$calls_max" ] && [ "$repairs" -ge 10 ] || fail "a repair died at $repairs points only"; pass
 kill "$gateway" && wait "$gateway" || fail "the gateway did not end well"
 
 # A gateway that dies at its first call, the next one at its second, and so on. That a copy dials again by itself is another test's.
 is_fresh=1
 for ((at = 1; at < calls_max; at += stride)); do
-  LD_PRELOAD="$work/kill_at.so" TIDEWAY_KILL_AT=$at "$bin/tidewayd" --config "$work/wisconsin.toml" > "$work/dying.ready" 2>> "$work/dying.log" &
+  LD_PRELOAD="$work/kill_at.so" TIDEWAY_KILL_AT=$at TIDEWAY_KILL_LOG="$work/points" "$bin/tidewayd" --config "$work/wisconsin.toml" > "$work/dying.ready" 2>> "$work/dying.log" &
   gateway=$!
   running+=("$gateway")
   until grep -qs '^ready' "$work/dying.ready" || ! kill -0 "$gateway" 2> /dev/null; do sleep 0.01; done
@@ -100,5 +155,6 @@ code=0; wait "$reader" || code=$?
 [ "$code" -eq 0 ] || fail "a reader saw a part of the tree: $(cat "$work/reader.out")"; pass
 read -r looks whole < "$work/reader.out"
 [ "$whole" -ge 1 ] || fail "the reader never saw a whole one"; pass
-echo "points: $sink of a sink, $source of a source, $gateway_points of a gateway; $published publishes; a reader looked $looks times"
+cut -d : -f 1 "$work/points" | sort | uniq -c
+echo "points: $sink of a sink, $source of a source, $gateway_points of a gateway, $repairs of a repair; $published publishes; a reader looked $looks times"
 [ "$points" -ge 60 ] || [ "$stride" -gt 2 ] || fail "only $points processes were killed"; pass

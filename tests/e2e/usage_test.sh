@@ -27,6 +27,7 @@ refuses 2 usage "RATE: \"10M\"" tideway bwlimit 10M
 refuses 6 source_missing "No such file or directory" tideway verify "$work/nothing"
 refuses 6 source_missing "has no manifest" tideway verify "$work"
 refuses 4 daemon_unreachable "No such file or directory" tideway jobs list
+refuses 2 usage '\x1b[31m' tideway peers --quiet=$'\e[31m'
 
 says "tideway copy [OPTIONS] SRC... DST" tideway copy --help
 says "PATTERN: * and ? match within a name" tideway copy --help
@@ -34,6 +35,10 @@ says "tideway 0." tideway --version
 says "tidewayd 0." "$bin/tidewayd" --version
 says '"tideway":"0.' tideway version --json
 says '"verdict":"' tideway doctor --json
+
+# Whatever is typed. (Where no file is that a word names, and no gateway.)
+mkdir "$work/empty"
+(cd "$work/empty" && python3 "$repo/tests/e2e/arguments.py" "$bin/tideway" "${SEED:-1}" 150) || fail "a command line ended as none may"; pass
 
 # A training runs whether or not there is a gateway to tell.
 code=0

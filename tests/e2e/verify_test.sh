@@ -58,6 +58,8 @@ grep -q '"state":"repaired".*"bytes_sent":13194306' "$work/repair.json" || fail 
 [ "$(stat -c %i "$work/back/small-8")" = "$before" ] || fail "a file without damage was replaced"; pass
 absent "$work/.tideway"
 
+says=$(tideway repair "$work/back" --from wisconsin:data/tree 2>&1); [[ $says == *"sound"*"nothing fetched"* ]] || fail "$says"; pass
+
 # A tree of another root mends nothing.
 cp -a "$tree" "$work/other" && echo other > "$work/other/small-9"
 tideway copy -q "$work/other" wisconsin:data/other
@@ -82,6 +84,12 @@ tideway copy -q "$tree" wisconsin:data/signed
 tideway copy -q "$tree/small-1" wisconsin:data/one
 "$bin/tideway" verify -q --signer "$work/atlanta-key/signing.pub" "$there/signed"; pass
 "$bin/tideway" verify -q --signer "$work/atlanta-key/signing.pub" "$there/one"; pass
+echo planted > "$there/signed/shards/model.pkl"
+refuses 8 manifest_mismatch "shards" "$bin/tideway" verify --signer "$work/atlanta-key/signing.pub" "$there/signed"
+says=$("$bin/tideway" verify "$there/signed" 2>&1); [[ $says == *"1 entry is there and not in the manifest, the first in shards"* ]] || fail "$says"; pass
+rm "$there/signed/shards/model.pkl"
+refuses 3 config_invalid "name the signing.pub" "$bin/tideway" verify --signer "$work/atlanta-key/signing.key" "$there/signed"
+refuses 2 usage "lies at a peer" "$bin/tideway" verify wisconsin:data/signed
 mkdir "$there/added" && cp -p "$tree/small-1" "$there/added/"
 tideway copy -q "$tree" wisconsin:data/added
 "$bin/tideway" verify -q "$there/added"; pass

@@ -119,6 +119,7 @@ CopyBench::Came CopyBench::run(const Run& planned) const {
     came.rejected = copy.leaves_rejected();
     came.reported = copy.reported();
     came.was_hit = disk.was_hit();
+    came.hit_at = disk.hit_at();
     if (planned.loses_power_after) disk.cut_power();
     was_cut = !disk.has_power() && planned.loss != Loss::kNothing;
     if (was_cut) disk.lay_out(dir_ / "after", planned.loss);
@@ -141,6 +142,7 @@ CopyBench::Came CopyBench::run_twice_and_lose_power(const Run& planned) const {
       dying.end();
     }
     came.was_hit = disk.was_hit();
+    came.hit_at = disk.hit_at();
     disk.plan({});
     disk.restart();
     SimCopy copy(config);

@@ -33,6 +33,7 @@ class CopyBench {
   struct Came {
     SimCopy::Outcome outcome;
     bool was_hit = false;
+    std::string hit_at;     // by its name, of a kill or a loss of power
     Bytes held, read;
     uint64_t rejected = 0;  // leaves, by the sink
     uint64_t publishes_lost = 0;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/sim_disk.h"
 
+#include "support/crash_points.h"
+#include "support/disk_calls.h"
 #include <tideway/check.h>
 
 #include <dirent.h>
@@ -29,8 +31,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-enum class Call : uint8_t { kRead, kWrite, kSync, kOpen, kCreate, kMove, kRemove, kResize, kAttribute, kLook };
-
 long raw(long number, auto... arguments) { return ::syscall(number, arguments...); }
 int raw_fstat(int fd, struct stat& status) { return static_cast<int>(raw(SYS_fstat, fd, &status)); }
 
@@ -54,6 +54,7 @@ struct SimDisk::State {
   std::function<void()> look;
   uint64_t passed = 0;
   bool is_hit = false, is_off = false;
+  std::string hit_at;
   uint64_t next_id = 1;
   std::map<ino_t, uint64_t> ids;  // numbers of inodes are used again, these are not
   std::map<uint64_t, Kept> kept;
@@ -129,31 +130,6 @@ void write_file(const fs::path& path, const std::string& bytes) {
   TIDEWAY_CHECK(fd >= 0);
   TIDEWAY_CHECK(raw(SYS_pwrite64, fd, bytes.data(), bytes.size(), 0L) == static_cast<long>(bytes.size()));
   raw(SYS_close, fd);
-}
-
-// What such a call may meet; another one with each number.
-int error_for(Call call, uint64_t number) {
-  static constexpr std::array<int, 2> kOfWriting = {ENOSPC, EIO};
-  switch (call) {
-    case Call::kWrite: case Call::kCreate: case Call::kMove: return kOfWriting[number % kOfWriting.size()];
-    case Call::kResize: return ENOSPC;
-    case Call::kOpen: return number % 2 == 0 ? EMFILE : EIO;
-    default: return EIO;
-  }
-}
-
-bool takes_space(Call call) { return call == Call::kWrite || call == Call::kCreate || call == Call::kResize; }
-bool only_looks(Call call) { return call == Call::kRead || call == Call::kOpen || call == Call::kLook; }
-bool counts(DiskFault::Calls calls, Call call) {
-  switch (calls) {
-    case DiskFault::Calls::kAll: return true;
-    case DiskFault::Calls::kSyncs: return call == Call::kSync;
-    case DiskFault::Calls::kMoves: return call == Call::kRead || call == Call::kWrite;
-    case DiskFault::Calls::kChanges: return !only_looks(call);
-    case DiskFault::Calls::kSpace: return takes_space(call);
-    case DiskFault::Calls::kDurability: break;
-  }
-  return call == Call::kSync || call == Call::kMove || call == Call::kRemove || call == Call::kResize;
 }
 
 }  // namespace
@@ -332,11 +308,13 @@ void SimDisk::plan(const DiskFault& fault) {
   state_->fault = fault;
   state_->passed = 0;
   state_->is_hit = false;
+  state_->hit_at.clear();
 }
 
 void SimDisk::watch(std::function<void()> look) { state_->look = std::move(look); }
 uint64_t SimDisk::calls() const { return state_->passed; }
 bool SimDisk::was_hit() const { return state_->is_hit; }
+const std::string& SimDisk::hit_at() const { return state_->hit_at; }
 bool SimDisk::has_power() const { return !state_->is_off; }
 void SimDisk::cut_power() { state_->is_off = true; }
 void SimDisk::restart() { state_->is_off = false; }
@@ -354,18 +332,41 @@ void SimDisk::lay_out(const fs::path& to, Loss loss) const {
 namespace {
 using namespace tideway::test;  // NOLINT(google-build-using-namespace): of this file alone
 
+// What it is called that somebody does this to a file or a name; of a call that changes nothing, nothing.
+std::string point_of(Call call, int fd, const char* name) {
+  static constexpr std::array<crash_call, 9> kKinds = {kCrashWrite, kCrashWrite, kCrashSync, kCrashMake, kCrashMake, kCrashMove, kCrashRemove, kCrashResize, kCrashAttribute};
+  if (only_looks(call)) return {};
+  const Pause pause;
+  std::error_code none;
+  const std::string path = fs::read_symlink("/proc/self/fd/" + std::to_string(fd), none).string() + (name == nullptr ? "" : "/" + std::string(name));
+  const std::string point = crash_point(kKinds[static_cast<size_t>(call)], path.c_str());
+  if (call != Call::kSync || !point.starts_with("K08")) return point;
+  struct stat status{};
+  raw_fstat(fd, status);
+  const std::string records = read_all(fd, 0, static_cast<uint64_t>(status.st_size));
+  return crash_is_publishing(records.data(), records.size()) != 0 ? "K17 say that it is published next" : point;
+}
+
 // Whether the call is about the watched folder, and does not happen.
-bool stops(Call call, int fd) {
+bool stops_at(Call call, int fd, const char* of) {
   if (disk == nullptr) return false;
   struct stat status{};
   if (fd < 0 || raw_fstat(fd, status) != 0 || status.st_dev != disk->device || (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)))
     return false;
   int error = 0;
-  if (!disk->stops(call, error)) return false;
+  const bool was_hit = disk->is_hit;
+  const bool is_stopped = disk->stops(call, error);
+  if (!was_hit && disk->is_hit && disk->fault.kind == DiskFault::Kind::kPowerCut) {
+    std::string point = point_of(call, fd, of);  // while nobody watches
+    disk->hit_at = std::move(point);
+  }
+  if (!is_stopped) return false;
   if (call == Call::kSync) disk->lose(fd);
   errno = error;
   return true;
 }
+
+bool stops(Call call, int fd) { return stops_at(call, fd, nullptr); }
 
 // What the library has under a name that stands here. For calls that are more than one of the kernel.
 template <typename Function>
@@ -393,7 +394,7 @@ const char* known_as(int dir, const char* name, size_t which = 0) {
 }
 bool stops(Call call, int dir, const char*& name) {
   name = known_as(dir, name);
-  return stops(call, dir);
+  return stops_at(call, dir, name);
 }
 
 void note_new(int dir, const char* name) {

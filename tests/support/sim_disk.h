@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <string>
 
 namespace tideway::test {
 
@@ -52,6 +53,7 @@ class SimDisk {
   void watch(std::function<void()> look);  // called behind each call that changes a name
   uint64_t calls() const;
   bool was_hit() const;               // the fault has happened
+  const std::string& hit_at() const;  // there, by its name (crash_points.h), of a kPowerCut
   bool has_power() const;
   void cut_power();
   void restart();                     // of the process alone, that died where the power was cut: the kernel still has what is not synced

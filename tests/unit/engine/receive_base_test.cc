@@ -233,6 +233,20 @@ TEST_F(FullAheadTest, ACopyThatGoesOnIsRefusedTooWhereTheRestDoesNotFit) {
   expect_published(tree);
 }
 
+// The sink would look for it among what it has, and write what it found: so it takes nobody's word for what to look for.
+TEST_F(BaseTest, X10LeavesThatNobodyOfferedAreNotTakenForKnown) {
+  const MemoryTree tree = two_large();
+  for (const auto base : {StartSink::Base::kNone, StartSink::Base::kSibling}) {
+    Copy copy(tree, root(), {.to = "step-1", .base = base});
+    copy.flood(0);
+    copy.hear(messages::SameLeaves{kId, BlockId(0), {{ObjectId(1), 0, 4'194'304, Hash128{}}}});
+    const auto outcome = copy.go();
+    ASSERT_TRUE(outcome && !outcome->ok());
+    EXPECT_EQ(outcome->error().fault, Fault::kProtocolError) << outcome->error().what;
+    EXPECT_FALSE(fs::exists(root() / "step-1"));
+  }
+}
+
 // ---- what was published, as a source ----------------------------------------------------------------------------------
 
 class ReplicaTest : public BaseTest {

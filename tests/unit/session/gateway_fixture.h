@@ -38,8 +38,9 @@ class GatewayTest : public testing::Test {
     template <typename Message>
     void say(const Message& message) {
       const std::string body = messages::serialize(message);
-      queue_.emplace_back(static_cast<uint16_t>(messages::type_of(message)), body);
+      say_raw(static_cast<uint16_t>(messages::type_of(message)), 0, body);
     }
+    void say_raw(uint16_t type, uint8_t flags, const std::string& body) { queue_.push_back({type, flags, body}); }
     // Hello, and a lane of one flow that goes to `address`.
     void greet(const Endpoint& address = {{}, 9}, size_t flows = 1) {
       say(hello);
@@ -53,7 +54,7 @@ class GatewayTest : public testing::Test {
       pollfd fd{channel_->fd(), channel_->wanted_events(), 0};
       if (fd.fd >= 0) ::poll(&fd, 1, 0);
       channel_->on_ready(kNow, fd.revents);
-      while (!queue_.empty() && channel_->send(queue_.front().first, 0, std::as_bytes(std::span(queue_.front().second)))) queue_.pop_front();
+      while (!queue_.empty() && channel_->send(queue_.front().type, queue_.front().flags, std::as_bytes(std::span(queue_.front().body)))) queue_.pop_front();
       while (auto frame = channel_->receive()) {
         if (frame->type == kHelloType) channel_->authorise();
         if (frame->type == static_cast<uint16_t>(MessageType::kLanes)) {
@@ -87,7 +88,8 @@ class GatewayTest : public testing::Test {
 
    private:
     std::unique_ptr<ControlChannel> channel_;
-    std::deque<std::pair<uint16_t, std::string>> queue_;
+    struct Said { uint16_t type; uint8_t flags; std::string body; };
+    std::deque<Said> queue_;
   };
 
   GatewayTest() {

@@ -171,6 +171,34 @@ TEST_F(VerifyTreeTest, ASignatureIsKeptWithTheTreeAndHasToBeOfItsKey) {
   EXPECT_EQ(verify("plain", {.signer = &right.value()}), "the tree came without a signature");
 }
 
+TEST_F(VerifyTreeTest, WhatWasPutIntoATreeSinceIsCountedAndNoSignatureStandsForIt) {
+  const auto pair = crypto::make_signing_key();
+  root_.write("a.key", pair.value().secret.text());
+  ASSERT_EQ(::chmod((root_ / "a.key").c_str(), 0600), 0);
+  root_.write("a.pub", pair.value().public_half);
+  const auto checker = crypto::RootChecker::open((root_ / "a.pub").string());
+  begin();
+  dir(0, "");
+  dir(0, "sub");
+  file(1, "f", "content");
+  dir(0, "wide");
+  const crypto::SignedTree tree{tree_.finish().value(), entries_, 7};
+  ASSERT_TRUE(staging_->keep_signature(crypto::RootSigner::open((root_ / "a.key").string()).value().sign("atlanta", tree)).ok());
+  publish("copy");
+  EXPECT_EQ(verify("copy", {.signer = &checker.value()}), "good");
+  EXPECT_EQ(verify_tree((root_ / "copy").string()).value().not_listed, 0U) << "our own files at its top are known";
+  root_.write("copy/sub/model.pkl", "not from atlanta");
+  root_.write("copy/wide/.more", "");
+  const auto report = verify_tree((root_ / "copy").string());
+  EXPECT_TRUE(report.value().is_good()) << "what was published is there";
+  EXPECT_EQ(report.value().not_listed, 2U);
+  EXPECT_EQ(report.value().not_listed_in, "sub");
+  EXPECT_EQ(verify("copy", {.signer = &checker.value()}), "\"sub\" holds what is not in the manifest, and the signature says nothing of that");
+  std::filesystem::remove(root_ / "copy/sub/f");  // one for another
+  EXPECT_EQ(verify_tree((root_ / "copy").string()).value().not_listed, 2U);
+  EXPECT_EQ(verify("copy"), "sub/f is missing; ");
+}
+
 TEST_F(VerifyTreeTest, WhatStoodThereBeforeKeepsItsModeAndIsGood) {
   root_.write("copy/sub/empty", "");
   ASSERT_EQ(::chmod((root_ / "copy/sub").c_str(), 0711), 0);
