@@ -12,14 +12,14 @@ using namespace std::chrono_literals;
 constexpr double kDecrease = 0.7;
 constexpr double kDecreaseBursts = 0.85;   // from there: its own queue is small
 constexpr double kBelowQueue = 0.98;       // of what is delivered while there is half a queue: it drains slowly
-constexpr double kBelowBursts = 0.9;       // where bursts come: so much less of the queue is ours and full when they do
+constexpr double kBelowBursts = 0.75;      // where bursts come: so much less of the queue is ours and full when they do
 constexpr Duration kCautiousFor = 10s;     // after a burst
 constexpr Duration kHoldFor = 8s;          // from one look for more of the path to the next one, where bursts come
 constexpr int kLookFor = 12;               // round trips behind a gate that opened: the next burst is far
 constexpr double kFull = 0.95;             // of the most that the path carried: a queue at less is no news of it
 constexpr double kStep = 0.01, kStepMax = 0.25;  // of growth per round trip, near a rate known to fill the path and far from it
 constexpr double kNear = 1.05;             // of that rate
-constexpr double kNearBest = 0.88;         // of the most that the path carried: not all of a session's flows had that at once
+constexpr double kNearBest = 0.75;         // of the most that the path carried: not all of a session's flows had that at once
 constexpr double kStart = 2;               // per round trip, until the path was full once
 constexpr double kAheadMax = 2.5;          // of what is delivered: pacing is not what holds us then
 constexpr double kLossMax = kLossThresholdMax;  // without a queue
@@ -32,9 +32,11 @@ constexpr double kAfterSilence = 0.5;
 constexpr int kQuarter = 4;
 constexpr uint32_t kSamplesMin = 4;        // fewer are as likely a late timer as a queue, and at the least rate they are few
 constexpr int kBackoffRoundTrips = 3;
-constexpr int kBurstTargets = 3, kBurstTargetsCautious = 2;  // a queue that growth cannot have made, its own or that of its session's other flows
+constexpr double kBurstTargets = 3, kBurstTargetsCautious = 1.5;  // a queue that growth cannot have made, its own or that of its session's other flows
 constexpr uint32_t kBurstSamples = 3;      // and no less than kBurstSeenFor: more than one late packet
-constexpr Duration kBurstSeenFor = 1ms;
+constexpr Duration kBurstSeenFor = 1ms, kBurstStaysFor = 8ms;
+// Of the time that passes while acknowledgements tell. What s of the path's rate is too much adds s / (1 + s): 0.17 is a burst of a third of it beside nine tenths.
+constexpr double kBurstGrows = 0.15;
 constexpr double kGiveWay = 0.25;
 constexpr int kKnownAfter = 1;             // round trips without a queue
 constexpr int kRaisedRoundTrips = 2;
@@ -111,6 +113,8 @@ void Scavenger::judge(const AckSample& sample) {
   if (!was_clear_) return note_delivered(sample.now);
   if (delivered_ == Rate() || sample.limited_by == LimitedBy::kApplication || is_raised(sample.now)) return;
   end_start();
+  // At so much less than the path carries it is no queue of its own, and a host that is often late would bring the rate down for good.
+  if (is_cautious(sample.now) && rate_ <= best() * kNearBest) return;
   // What is left free where bursts come is left once, and not once in a round trip.
   rate_ = std::max(std::min(rate_, delivered_ * (rate_ > ceiling_ ? below_queue(sample.now) : kBelowQueue)), least());
   ceiling_ = rate_;
@@ -141,12 +145,15 @@ bool Scavenger::is_known(Time now) const {
 }
 
 bool Scavenger::is_burst(const AckSample& sample) {
-  if (sample.rtt - rtt_min_ <= (is_cautious(sample.now) ? kBurstTargetsCautious : kBurstTargets) * kTarget) {
+  const Duration waits = sample.rtt - rtt_min_;
+  if (static_cast<double>(waits.count()) <= (is_cautious(sample.now) ? kBurstTargetsCautious : kBurstTargets) * static_cast<double>(kTarget.count())) {
     high_samples_ = 0;
     return false;
   }
-  if (high_samples_++ == 0) high_since_ = sample.now;
-  return high_samples_ >= kBurstSamples && sample.now - high_since_ >= kBurstSeenFor && !gives_way_ && is_known(sample.now);
+  if (high_samples_++ == 0) high_since_ = sample.now, high_from_ = waits;
+  const Duration seen_for = sample.now - high_since_;
+  const bool grows = static_cast<double>((waits - high_from_).count()) >= kBurstGrows * static_cast<double>(seen_for.count());
+  return high_samples_ >= kBurstSamples && seen_for >= (grows ? kBurstSeenFor : kBurstStaysFor) && !gives_way_ && is_known(sample.now);
 }
 
 void Scavenger::on_thaw(const Thaw& thaw) {

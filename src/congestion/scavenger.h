@@ -13,9 +13,10 @@
 //   somebody else on the path it is not, and the steps follow each other: three within three round trips are a burst, which the
 //   gate answers.
 // - Where bursts come, it stays further below that rate and hardly looks for more.
-// - A queue of three targets, or two where bursts come, at a rate that had none for a round trip is more than growth can have made, and somebody else's: a
+// - A queue of three targets, or one and a half where bursts come, at a rate that had none for a round trip is more than growth can have made, and somebody else's: a
 //   burst, which counts as three steps. It is believed after a millisecond of samples, for buffers of a round trip are full a round trip
-//   after it came. That rate stays what the path carries, for when the queue is gone or the gate opens again.
+//   after it came, or eight where it does not grow: what a host leaves behind that stood still shrinks. That rate stays what
+//   the path carries, for when the queue is gone or the gate opens again.
 // - Loss counts only with a queue, or when there is so much of it that the buffers must be smaller than our target.
 // - Every ten seconds it halves its rate for a round trip, so that the minimum is measured without its own queue and a
 //   latecomer does not take that for the path's.
@@ -87,6 +88,7 @@ class Scavenger final : public CongestionController {
   // Samples in a row above all that its own growth can make.
   uint32_t high_samples_ = 0;
   Time high_since_{};
+  Duration high_from_{};  // what the first of them waited
 
   // The least round trip of a quarter of one.
   Duration least_ = Duration::max();

@@ -67,8 +67,7 @@ Gate reopen(const Gate& from, Time now, const GatePath& path) {
   if (from.is_believed) return from;
   Gate gate = from;
   gate.is_believed = true;
-  const auto sure = Duration(static_cast<int64_t>(kBurstSure * static_cast<double>(from.burst.count())));
-  if (!from.is_rest) gate.until = from.reacts_since + std::min(sure, kBurstSureMost);
+  if (!from.is_rest) gate.until = from.reacts_since + std::min(from.burst, kBurstSureMost);
   return gate;
 }
 
@@ -96,8 +95,11 @@ Gate follow_pulse(const Gate& from, Time now, const GatePath& path) {
   }
   if (is_still_there(from, now, path)) return react(from, now, path);
   gate = enter(from, now, GateState::kOpen, GateReason::kNone);
-  // It may have been over long before the first pulse: the next one comes sooner then.
-  if (!from.is_rest && now - from.reacts_since < kReactiveMost) gate.burst = (from.since - from.reacts_since) / (from.pulses_met > 0 ? 1 : 2);
+  if (from.is_rest || now - from.reacts_since >= kReactiveMost) return gate;
+  const bool was_met = from.pulses_met > 0;
+  const auto lasted = static_cast<double>((from.since - from.reacts_since).count());
+  gate.burst = Duration(static_cast<int64_t>(was_met ? lasted : lasted * (1 - from.shorter)));
+  gate.shorter = was_met ? kBurstShorter : std::min(2 * from.shorter, kBurstShorterMost);
   return gate;
 }
 

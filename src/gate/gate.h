@@ -60,6 +60,10 @@ struct GatePath {
 enum class Pulse : uint8_t { kNone, kLeaves, kUnderWay, kArrives };
 inline constexpr Duration kPulse = std::chrono::milliseconds(4);
 
+// Each pulse into a burst costs it a little, so the first one waits for the time that the last burst took. Where that one finds the path free, the
+// burst may have been over for long: then a little less is remembered, and twice as much less each time until a pulse meets a burst again.
+inline constexpr double kBurstShorter = 0.06, kBurstShorterMost = 0.5;
+
 struct Gate {
   GateState state = GateState::kOpen;
   GateReason reason = GateReason::kNone;
@@ -72,6 +76,7 @@ struct Gate {
   uint32_t pulses_met = 0;     // that this burst has shown itself to
   bool is_rest = false;        // of a burst into which it opened: how long that is says nothing
   Duration burst{};            // how long the last one lasted, as far as pulses have shown
+  double shorter = kBurstShorter;  // that part of it is taken off where the first pulse finds it over
   double probe_share = 0;    // PROBE: part of the remembered rate
   bool is_climbing = false;  // PROBE: the memory was stale, so the share doubles until it is whole
   uint64_t transitions = 0;
@@ -85,8 +90,6 @@ inline constexpr uint32_t kBackoffsOfBurst = 3;               // within three ro
 inline constexpr Duration kReactivePauseMin = std::chrono::milliseconds(20);
 // A host that was late by less leaves no queue behind for longer than a round trip and this.
 inline constexpr Duration kLateMost = std::chrono::milliseconds(14);
-// Each pulse into a burst costs it a little, so the first one waits for most of the time that the last burst took.
-inline constexpr double kBurstSure = 0.85;
 inline constexpr Duration kBurstSureMost = std::chrono::milliseconds(500);
 // A queue that is still there then is no burst: the path has become longer, or is always full; the controller knows how to live with that.
 inline constexpr Duration kReactiveMost = std::chrono::seconds(2);
