@@ -17,14 +17,16 @@ namespace {
 
 using namespace std::chrono_literals;
 
-size_t heap_in_use() {
 #if defined(__SANITIZE_ADDRESS__)
-  return __sanitizer_get_current_allocated_bytes();
+constexpr size_t kKeptByMalloc = 0;
+size_t heap_in_use() { return __sanitizer_get_current_allocated_bytes(); }
 #else
+constexpr size_t kKeptByMalloc = 256 << 10;  // freed chunks in the caches of its threads count as in use
+size_t heap_in_use() {
   const auto info = ::mallinfo2();
   return info.uordblks + info.hblkhd;
-#endif
 }
+#endif
 
 ManifestEntry directory(uint32_t number, uint32_t parent, std::string name) {
   ManifestEntry entry;
@@ -104,7 +106,7 @@ class HostilePeersTest : public GatewayTest {
 
 TEST_F(HostilePeersTest, I5LiesOnTheControlChannelEndWithTheirReasonAndLeaveNothingBehind) {
   constexpr int kRounds = 30;
-  constexpr size_t kMore = 4 << 10;  // in tables that are bounded
+  constexpr size_t kMore = (4 << 10) + kKeptByMalloc;  // in tables that are bounded
   for (int round = 0; round < 2; ++round) hear_all();  // what is made once is there then
   const auto let_go = [&] {  // what workers still hold of those who are gone
     for (int turn = 0; turn < 300; ++turn) gateway_->turn(1ms);
