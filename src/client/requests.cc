@@ -204,10 +204,17 @@ bool CheckpointRequest::make_pin_of(const Place& place, const Listing& files) {
   return true;
 }
 
+// There is no later at which it could be held: the gateway asks the rule of its format.
+void CheckpointRequest::spill() {
+  if (hold() == Holding::kRefused) return;
+  goes_unheld_ = true;
+  Request::spill();
+}
+
 // A gateway that came between hold() and this would get what nobody held, and what may be torn by now.
 Reply CheckpointRequest::body() {
   Reply whole = growing();
-  if (whole.ok() && wish_.is_pinned && !is_held_ && !is_named(wish_.path)) return {{}, trouble_of(Fault::kDaemonUnreachable, "no gateway answered when " + wish_.path + " was to be held")};
+  if (whole.ok() && wish_.is_pinned && !is_held_ && !goes_unheld_ && !is_named(wish_.path)) return {{}, trouble_of(Fault::kDaemonUnreachable, "no gateway answered when " + wish_.path + " was to be held")};
   return whole;
 }
 

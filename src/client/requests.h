@@ -101,6 +101,7 @@ class CheckpointRequest : public Request {
   CheckpointRequest(std::shared_ptr<Line> line, const std::shared_ptr<Ticket>& ticket, CheckpointWish wish)
       : Request(wish.series.empty() ? parent_of(wish.path) : wish.series, std::move(line), ticket), wish_(std::move(wish)) {}
   std::optional<std::chrono::nanoseconds> step() override;
+  void spill() override;
   void follow();  // the thread's, or before the thread has it
 
  protected:
@@ -124,7 +125,7 @@ class CheckpointRequest : public Request {
   std::string real_;  // what the path led to at follow(), or where it is no link, when it was looked at: `latest` may lead elsewhere soon
   std::optional<Departures> departures_;  // until it is held
   std::string pin_;
-  bool is_held_ = false;
+  bool is_held_ = false, goes_unheld_ = false;
 };
 
 // Iterations of one training; they are lost with the gateway away, since more come.

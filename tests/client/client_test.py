@@ -306,6 +306,14 @@ class Away(ClientCase):
         driver.call("close", 0)
         self.assertEqual(len(list((self.folder / "bare/.tideway/inbox").glob("*.json"))), 1)
 
+    def test_whoever_closes_at_once_leaves_it_in_the_inbox_too(self):
+        root = self.root_with_inbox()
+        for number in range(10):
+            driver = self.driver()
+            driver.call("replicate", self.checkpoint(root, f"run/step-{number}"), TO)
+            driver.call("close", 0)
+            self.assertEqual(len(list((root / ".tideway/inbox").glob("*.json"))), number + 1)
+
     def test_an_inbox_that_takes_nothing_keeps_it_in_memory(self):
         root = self.root_with_inbox()
         inbox = root / ".tideway/inbox"
