@@ -73,7 +73,7 @@ planner::TrainingRules rules_of(const Training& training, const Schedule& schedu
   rules.budget.configured.trickle = schedule.trickle;
   rules.budget.configured.queue_target = schedule.queue_target;
   if (training.counters.empty()) return rules;
-  rules.bin = daemon::bin_of(training.counters, capacity);
+  rules.seen_after = daemon::seen_after(training.counters, capacity);
   rules.budget.start = planner::BudgetConfig::Start::kInDoubt;
   return rules;
 }

@@ -100,7 +100,7 @@ Status PhasePort::open_counters() {
     if (!counters.ok()) return std::move(counters).error();
     const Duration bin = bin_of(one.counters, one.capacity);
     bin_ = std::min(bin_, bin);
-    counted_.push_back({one.training, std::move(counters).value(), planner::CounterWatch(one.capacity, bin)});
+    counted_.push_back({one.training, std::move(counters).value(), planner::CounterWatch(one.capacity, bin), bin});
   }
   return success();
 }
@@ -224,8 +224,8 @@ void PhasePort::watch_slot(Time now, size_t slot, size_t training) {
 }
 
 void PhasePort::watch_counters(Time now) {
-  if (counted_.empty() || (counted_at_ != Time::min() && now - counted_at_ < bin_)) return;
-  counted_at_ = now;
+  const auto is_due = [now](const Counted& one) { return one.read_at == Time::min() || now - one.read_at >= one.bin; };
+  if (std::ranges::none_of(counted_, is_due)) return;
   InterfaceCounters::Counts own;
   for (size_t link = 0; link < written_.size(); ++link)
     for (const engine::GateBoard& board : std::as_const(*config_.gates).boards(link)) {
@@ -233,6 +233,8 @@ void PhasePort::watch_counters(Time now) {
       own.received += board.bytes_received.get();
     }
   for (Counted& one : counted_) {
+    if (!is_due(one)) continue;
+    one.read_at = now;
     const InterfaceCounters::Counts counts = one.counters.read();
     planner::CounterWatch::Sample sample{now, counts.sent, counts.received, 0, 0};
     if (one.counters.sees_ours()) sample.own_sent = own.sent, sample.own_received = own.received;

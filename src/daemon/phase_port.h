@@ -119,8 +119,8 @@ class PhasePort {
   Endpoint address_;
   std::vector<uint64_t> board_slots_;   // by link
   std::vector<engine::GateNews> written_;
-  Time reclaimed_at_{}, counted_at_ = Time::min();
-  Duration bin_ = planner::CounterWatch::kBin;
+  Time reclaimed_at_{};
+  Duration bin_ = planner::CounterWatch::kBin;  // the shortest of those that are counted
   struct Slot {
     uint64_t begin_ns = 0;
     std::optional<size_t> training;       // that bursts there
@@ -130,6 +130,8 @@ class PhasePort {
     size_t training;
     TrafficCounters counters;
     planner::CounterWatch watch;
+    Duration bin;
+    Time read_at = Time::min();
   };
   std::vector<Counted> counted_;
   std::vector<uint64_t> bulk_sent_;       // by link, as counted before

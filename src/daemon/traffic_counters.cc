@@ -31,9 +31,19 @@ Result<TrafficCounters> TrafficCounters::open(const std::vector<CounterName>& na
   return counters;
 }
 
+namespace {
+
+auto is_of(CounterName::Kind kind) { return [kind](const CounterName& name) { return name.kind == kind; }; }
+
+}  // namespace
+
+Duration seen_after(const std::vector<CounterName>& names, Rate capacity) {
+  const bool arrives = std::ranges::any_of(names, is_of(CounterName::Kind::kDpdk));
+  return bin_of(names, capacity) + (arrives ? planner::CounterWatch::kReceivedLate : Duration());
+}
+
 Duration bin_of(const std::vector<CounterName>& names, Rate capacity) {
   using planner::CounterWatch;
-  const auto is_of = [](CounterName::Kind kind) { return [kind](const CounterName& name) { return name.kind == kind; }; };
   if (std::ranges::any_of(names, is_of(CounterName::Kind::kTc))) return CounterWatch::kBin;
   const bool has_ports_only = std::ranges::all_of(names, is_of(CounterName::Kind::kDpdk));
   return CounterWatch::bin_of(capacity, has_ports_only ? CounterWatch::kPortBin : CounterWatch::kKernelBin);

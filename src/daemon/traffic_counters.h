@@ -29,5 +29,7 @@ class TrafficCounters {
 
 // How often they are to be asked. Whoever reads the counters of tc waits for all who change the host's network meanwhile.
 Duration bin_of(const std::vector<CounterName>& names, Rate capacity);
+// How old a burst is then, at most. A port may show only what arrives, which counts later.
+Duration seen_after(const std::vector<CounterName>& names, Rate capacity);
 
 }  // namespace tideway::daemon

@@ -40,7 +40,7 @@ class CounterWatch {
   static constexpr Duration kForgivenOfLongBins = std::chrono::milliseconds(2);  // two of them do not tell how late a worker is
   static constexpr double kForgivenKept = 0.9;                          // of what is more than that, from millisecond to millisecond
 
-  // `bin`: in which it is asked, or a shorter one.
+  // `bin`: in which it is asked.
   explicit CounterWatch(Rate capacity, Duration bin = kBin) : capacity_(capacity), quiet_(std::max(2 * bin, kQuietLeast)) {}
 
   // Sums since some start: of the interfaces, and of what we sent and received through them.

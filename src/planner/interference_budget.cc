@@ -24,7 +24,11 @@ void keep(std::deque<double>& values, Duration value, size_t most) {
   while (values.size() > most) values.pop_front();
 }
 
-Duration towards(Duration from, Duration to) { return from + Duration(static_cast<int64_t>(kRelax * static_cast<double>((to - from).count()))); }
+// There when it is near: what only came nearer would never be as configured again.
+Duration towards(Duration from, Duration to) {
+  const Duration next = from + Duration(static_cast<int64_t>(kRelax * static_cast<double>((to - from).count())));
+  return std::chrono::abs(to - next) <= to / 10 ? to : next;
+}
 
 }  // namespace
 

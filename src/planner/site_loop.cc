@@ -28,7 +28,7 @@ gate::EventFate SiteLoop::on_event(Time now, const gate::PhaseEvent& event, Phas
   const gate::EventFate fate = bursts_.on_event(now, event);
   if (fate != gate::EventFate::kTaken && fate != gate::EventFate::kNotBegun) return fate;
   TrainingWatch& watch = watches_[bursts_.index_of(event.training)];
-  watch.on_heard(now, origin);
+  if (event.kind != gate::PhaseKind::kIteration) watch.on_heard(now, origin);  // which announces nothing
   if (event.kind == gate::PhaseKind::kPredict) watch.on_prediction({now + event.ahead, event.details.jitter});
   if (event.kind == gate::PhaseKind::kIteration) watch.on_iteration(event.details.duration);
   settle(now, origin, TrainingWatch::End::kSaid);

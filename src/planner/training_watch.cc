@@ -45,7 +45,7 @@ void TrainingWatch::on_peer_end(Time at) {
   if (peer_begin_ && at > *peer_begin_) peer_burst_ = at - *std::exchange(peer_begin_, std::nullopt);
 }
 
-bool TrainingWatch::believes_counters(Time now) const { return rules_.bin > Duration::zero() && is_unannounced(now); }
+bool TrainingWatch::believes_counters(Time now) const { return rules_.seen_after > Duration::zero() && is_unannounced(now); }
 
 bool TrainingWatch::is_unannounced(Time now) const {
   if (!announced_at_) return true;
@@ -123,7 +123,7 @@ bool TrainingWatch::expects_more(Time at) const {
 // A begin outside of the guard costs its iteration what counters take to show it. The least width that keeps the share of such
 // begins, were they strayed normally, within the budget; nothing, where all of them may be.
 std::optional<Duration> TrainingWatch::stray_guarded(Time now) const {
-  const double cost = static_cast<double>(rules_.bin.count()) / std::max(1.0, static_cast<double>(period(now).count()));
+  const double cost = static_cast<double>(rules_.seen_after.count()) / std::max(1.0, static_cast<double>(period(now).count()));
   const double missed_most = kMissedOfBudget * rules_.budget.budget / cost;
   if (missed_most >= 1) return std::nullopt;
   double sigmas = 0;
@@ -145,7 +145,7 @@ std::optional<TrainingWatch::Awaited> TrainingWatch::awaited(Time now) const {
   }
   if (!is_seen) return std::nullopt;
   const Duration stray = kGuardSigmas * seen_.sigma();
-  const Duration late = 2 * rules_.bin;  // it may have begun at the end of one, and show in the next
+  const Duration late = 2 * rules_.seen_after;  // it may have begun at the end of one, and show in the next
   return Awaited{seen_.next_begin(now - stray - late), stray_guarded(now), stray, late};
 }
 
@@ -168,6 +168,7 @@ TrainingWatch::Ask TrainingWatch::ask(Time now) const {
 }
 
 void TrainingWatch::on_time(Time now) {
+  if (!told_ && !believes_counters(now)) awaited_until_ = kNever;  // somebody announces since: what counters led to expect is not awaited
   if (now >= awaited_until_) {
     ++misses_;
     awaited_until_ = kNever;

@@ -5,7 +5,7 @@
 //
 // Two phase predictors run beside each other: one over begins that were announced, one over begins that counters showed. The
 // announced ones count while they come. They need no guard, because the gate hears of them in time; one that is only seen
-// in counters is a bin old. It costs the training that, and a guard costs bulk the gap: so its guard is as wide as the budget asks.
+// in counters is a bin old or more. It costs the training that, and a guard costs bulk the gap: so its guard is as wide as the budget asks.
 //
 // A third one runs over what the gateway at the other end of a link says of its site's begins. It comes after half a round trip, so
 // it only predicts: while nobody here announces, the gate is guarded through the burst that is expected.
@@ -27,7 +27,7 @@ std::string_view name_of(PhaseOrigin origin);
 struct TrainingRules {
   Duration period_hint{};
   BudgetConfig budget{.configured = {.guard = std::chrono::milliseconds(2)}};
-  Duration bin{};  // in which counters show its bursts; zero: they are not counted
+  Duration seen_after{};  // that counters take to show a burst; zero: they are not watched
   Duration guard_max = std::chrono::seconds(60);  // what is expected holds bulk for no longer than what is announced may
 };
 

@@ -45,7 +45,7 @@ class CountedTraining {
  private:
   static TrainingRules rules(Duration bin) {
     TrainingRules rules;
-    rules.bin = bin;
+    rules.seen_after = bin;
     return rules;
   }
   bool is_held() const {

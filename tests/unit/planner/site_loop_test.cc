@@ -30,7 +30,7 @@ class Site {
               {rules(bin, budget)}}) {}
   static TrainingRules rules(Duration bin, double budget) {
     TrainingRules rules;
-    rules.bin = bin;
+    rules.seen_after = bin;
     rules.budget.budget = budget;
     return rules;
   }
