@@ -116,7 +116,8 @@ class Verification {
   VerifyReport report_;
   Bytes bytes_listed_;
   digest::TreeHasher tree_;
-  struct Open { ObjectId number; ObjectName name; uint64_t found = 0; };  // of the entries in it
+  enum class Seen : uint8_t { kThere, kNot };  // kNot: was named as missing, or as another type
+  struct Open { ObjectId number; ObjectName name; Seen seen; uint64_t found = 0; };  // `found`: of the entries in it
   std::vector<Open> open_;  // directories from entry 0 down
   ObjectName current_;
   std::array<Hash128, 1024> hashes_;
@@ -179,7 +180,7 @@ Result<ObjectName> Verification::name_of(const ManifestEntry& entry) {
 // An entry that name_of() was asked about, before anything in it.
 Result<std::optional<storage::FileStat>> Verification::look_at(const ObjectName& name) {
   auto stat = found_.dir->stat_if_exists(name);
-  if (!open_.empty() && stat.ok() && stat.value()) open_.back().found += 1;
+  if (!open_.empty() && (!stat.ok() || stat.value())) open_.back().found += 1;
   return stat;
 }
 
@@ -188,15 +189,16 @@ Result<std::optional<storage::FileStat>> Verification::look_at(const ObjectName&
 void Verification::close_dir() {
   const Open closed = std::move(open_.back());
   open_.pop_back();
-  if (found_.form != StoredTree::Form::kNewTree) return;
+  if (found_.form != StoredTree::Form::kNewTree || closed.seen == Seen::kNot) return;
   const auto dir = found_.dir->open_dir(closed.name);
-  if (!dir.ok()) return;  // was named as missing, or as another type
+  if (!dir.ok()) return differ(closed.name, "cannot be listed");
   uint64_t there = 0;
   const Status listed = dir.value().for_each_name([&](std::string_view name) {
     const bool is_ours = closed.name == found_.name && (name == storage::kTreeManifestName || name == storage::kCommitName || name == storage::kStateDirName);
     there += is_ours ? 0 : 1;
   });
-  if (!listed.ok() || there <= closed.found) return;
+  if (!listed.ok()) return differ(closed.name, "cannot be listed");
+  if (there <= closed.found) return;
   if (report_.not_listed == 0) report_.not_listed_in = closed.name.is_root() ? "." : to_display(closed.name);
   report_.not_listed += there - closed.found;
 }
@@ -210,8 +212,9 @@ Status Verification::check_entry(const ManifestEntry& entry) {
   bytes_listed_ += entry.size;
   if (entry.type == EntryType::kFile) return check_file(entry, name.value());
   const auto stat = look_at(name.value());
-  if (entry.type == EntryType::kDirectory) open_.push_back({entry.number, name.value()});
   const FileKind wanted = entry.type == EntryType::kDirectory ? FileKind::kDirectory : FileKind::kSymlink;
+  const bool is_there = stat.ok() && stat.value() && stat.value()->kind == wanted;
+  if (entry.type == EntryType::kDirectory) open_.push_back({entry.number, name.value(), is_there ? Seen::kThere : Seen::kNot});
   if (!stat.ok() || !stat.value()) differ(name.value(), "is missing");
   else if (stat.value()->kind != wanted) differ(name.value(), "is of another type");
   else if (wanted == FileKind::kDirectory && !has_its_mode(entry, stat.value()->mode)) differ(name.value(), "has other permissions");
