@@ -35,7 +35,7 @@ constexpr int kBackoffRoundTrips = 3;
 constexpr double kBurstTargets = 3, kBurstTargetsCautious = 1.5;  // a queue that growth cannot have made, its own or that of its session's other flows
 constexpr uint32_t kBurstSamples = 3;      // and no less than kBurstSeenFor: more than one late packet
 constexpr Duration kBurstSeenFor = 1ms, kBurstStaysFor = 8ms;
-// Of the time that passes while acknowledgements tell. What s of the path's rate is too much adds s / (1 + s): 0.17 is a burst of a third of it beside nine tenths.
+// Of the time that passes while acknowledgements tell. What s of the path's rate is too much adds s / (1 + s): 0.15 is a burst of three sevenths of it beside three quarters of ours.
 constexpr double kBurstGrows = 0.15;
 constexpr double kGiveWay = 0.25;
 constexpr int kKnownAfter = 1;             // round trips without a queue
