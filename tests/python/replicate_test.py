@@ -254,20 +254,23 @@ class TheQueue(Handing):
         self.assertEqual((ended, calls[1:]), ([True], [("old", "spill"), ("old", "part")]))
 
     def stuck_items(self, count):
-        """So many that wait for a checkpoint which never comes, each of a series of its own."""
-        return [tideway.replicate_checkpoint(self.top / f"none/{i}", to="a:b/c", series=str(i)) for i in range(count)]
+        """So many that wait for a checkpoint which never comes, each of a series of its own but the last: two are of series 7, since the
+        thread may be looking at one."""
+        return [tideway.replicate_checkpoint(self.top / f"none/{i}", to="a:b/c", series=str(i if i + 1 < count else 7)) for i in range(count)]
 
-    def test_of_a_full_queue_the_oldest_of_the_same_series_makes_room(self):
+    def test_of_a_full_queue_one_of_the_same_series_makes_room(self):
         tickets = self.stuck_items(outbox.ITEMS_MAX)
         newer = tideway.replicate_checkpoint(self.top / "none/newer", to="a:b/c", series="7")
-        self.assertEqual((tickets[7].state, newer.state, tickets[8].state), ("superseded", "queued", "queued"))
-        self.assertFalse(tickets[7].wait(timeout=0))
+        gone, = [ticket for ticket in (tickets[7], tickets[-1]) if ticket.state == "superseded"]
+        self.assertEqual((newer.state, tickets[8].state), ("queued", "queued"))
+        self.assertFalse(gone.wait(timeout=0))
 
     def test_a_stream_that_is_open_makes_no_room(self):
         with tideway.stream_checkpoint(self.top / "none/stream", to="a:b/c", series="7") as stream:
             tickets = self.stuck_items(outbox.ITEMS_MAX - 1)
             newer = tideway.replicate_checkpoint(self.top / "none/newer", to="a:b/c", series="7")
-            self.assertEqual((stream.ticket.state, tickets[7].state, newer.state), ("queued", "superseded", "queued"))
+            self.assertEqual((stream.ticket.state, newer.state), ("queued", "queued"))
+            self.assertEqual([tickets[7].state, tickets[-1].state].count("superseded"), 1)
 
     def test_a_full_queue_of_other_series_refuses_loudly(self):
         tickets = self.stuck_items(outbox.ITEMS_MAX)
