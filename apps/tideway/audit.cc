@@ -6,6 +6,7 @@
 #include "verbs.h"
 
 #include <cstdio>
+#include <optional>
 
 namespace tideway::cli {
 namespace {
@@ -14,7 +15,7 @@ constexpr std::string_view kPrefix = "sha256:";
 
 struct Order {
   std::vector<std::string> files;
-  std::string last;  // hash of the last line, noted elsewhere
+  std::optional<std::string> last;  // hash of the last line, noted elsewhere
 };
 
 bool is_hash(std::string_view text) {
@@ -22,15 +23,15 @@ bool is_hash(std::string_view text) {
 }
 
 int verify(const Order& order, const OutputConfig& output) {
-  if (!order.last.empty() && !is_hash(order.last))
-    return report({Fault::kUsage, "--last " + to_display(order.last) + " is no hash of a line", "write sha256: and 64 hex digits, as in the line audit_end of the gateway's own log"}, output);
+  if (order.last && !is_hash(*order.last))
+    return report({Fault::kUsage, "--last \"" + to_display(*order.last) + "\" is no hash of a line", "write sha256: and 64 hex digits, as in the line audit_end of the gateway's own log"}, output);
   const auto check = daemon::check_audit_files(order.files);
   if (!check.ok()) return report(check.error(), output);
   const daemon::ChainCheck& chain = check.value();
-  if (chain.lines() == 0 && order.last.empty())  // nothing is wrong with it, and nothing proven: all of it may have been cut off
+  if (chain.lines() == 0 && !order.last)  // nothing is wrong with it, and nothing proven: all of it may have been cut off
     return report({Fault::kNothingToDo, to_display(order.files.back()) + ": there is no line to check", "name the log of a gateway that has run, state_dir/audit.jsonl, or after a rotation all of its parts"}, output);
   const std::string hash = std::string(kPrefix) + crypto::to_hex(chain.end().hash);
-  if (!order.last.empty() && order.last != hash)
+  if (order.last && *order.last != hash)
     return report({Fault::kHashMismatch, to_display(order.files.back()) + ": its last line (seq " + std::to_string(chain.end().sequence) + ") has the hash " + hash +
                        ", not the one that was noted",
                    "lines are missing at its end, or the last one was changed; if it only has new lines since, verify with a newer hash"},
@@ -40,7 +41,7 @@ int verify(const Order& order, const OutputConfig& output) {
   std::printf("OK    %llu lines, seq %llu to %llu, last %s\n", static_cast<unsigned long long>(chain.lines()), static_cast<unsigned long long>(chain.first()),
               static_cast<unsigned long long>(chain.end().sequence), hash.c_str());
   if (chain.first() > 1) std::printf("NOTE  it begins at seq %llu; name the files before it first to check where it goes on\n", static_cast<unsigned long long>(chain.first()));
-  if (order.last.empty()) std::printf("NOTE  lines cut from its end, or a change of the last one, show only with --last and a hash that was noted elsewhere\n");
+  if (!order.last) std::printf("NOTE  lines cut from its end, or a change of the last one, show only with --last and a hash that was noted elsewhere\n");
   return 0;
 }
 

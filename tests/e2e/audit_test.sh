@@ -101,6 +101,7 @@ changed "not the one that was noted" --last "$whole"
 : > "$work/nothing"
 refuses 9 nothing_to_do "no line to check" verify "$work/nothing"
 refuses 2 usage "sha256: and 64 hex digits" verify --last foo "$log"
+refuses 2 usage "sha256: and 64 hex digits" verify --last "" "$log"  # a variable that is not set
 refuses 6 source_missing nowhere verify "$work/nowhere"
 
 # No place for it: the start is refused. A full disk: copies go on, the gateway says so, and what waited is written then.
