@@ -194,7 +194,7 @@ void Verification::close_dir() {
   if (!dir.ok()) return differ(closed.name, "cannot be listed");
   uint64_t there = 0;
   const Status listed = dir.value().for_each_name([&](std::string_view name) {
-    const bool is_ours = closed.name == found_.name && (name == storage::kTreeManifestName || name == storage::kCommitName || name == storage::kStateDirName);
+    const bool is_ours = closed.name == found_.name && storage::is_reserved_at_top(name);
     there += is_ours ? 0 : 1;
   });
   if (!listed.ok()) return differ(closed.name, "cannot be listed");

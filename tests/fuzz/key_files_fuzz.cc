@@ -7,14 +7,12 @@
 #include "crypto/root_signer.h"
 #include "crypto/tls_context.h"
 #include "fuzz/pem.h"
+#include "support/temp_root.h"
 
 #include <tideway/check.h>
 
 #include <sys/stat.h>
 
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <span>
 #include <string>
 #include <string_view>
@@ -32,8 +30,6 @@ constexpr uint8_t kIsDer = 0x80;  // of the first byte
 class Site {
  public:
   Site() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "tideway-key-files-XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
     crypto::CertificateSpec spec;
     spec.kind = crypto::CertificateKind::kAuthority;
     spec.common_name = "authority";
@@ -50,13 +46,9 @@ class Site {
     right = {.ca_file = write("ca.crt", authority.certificate), .certificate_file = write("gateway.crt", gateway.certificate),
              .key_file = write("gateway.key", gateway.key.text()), .crl_file = {}, .allow = {}};
   }
-  ~Site() {
-    std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
-  }
-  std::string write(const std::string& name, std::string_view text) const {
-    const std::string path = folder_ + '/' + name;
-    std::ofstream(path, std::ios::binary | std::ios::trunc).write(text.data(), static_cast<std::streamsize>(text.size()));
+  std::string write(std::string_view name, std::string_view text) const {
+    folder_.write(name, text);
+    const std::string path = (folder_ / name).string();
     TIDEWAY_CHECK(::chmod(path.c_str(), 0600) == 0);
     return path;
   }
@@ -65,7 +57,7 @@ class Site {
   crypto::TlsConfig right;
 
  private:
-  std::string folder_;
+  const TempRoot folder_;
 };
 
 void check_error(const Error& error, const std::string& path) {
