@@ -32,7 +32,7 @@ constexpr double kAfterSilence = 0.5;
 constexpr int kQuarter = 4;
 constexpr uint32_t kSamplesMin = 4;        // fewer are as likely a late timer as a queue, and at the least rate they are few
 constexpr int kBackoffRoundTrips = 3;
-constexpr double kBurstTargets = 3, kBurstTargetsCautious = 1.5;  // a queue that growth cannot have made, its own or that of its session's other flows
+constexpr Duration kBurstQueue = 3 * Scavenger::kTarget, kBurstQueueCautious = 3 * Scavenger::kTarget / 2;  // that growth cannot have made, its own or that of its session's other flows
 constexpr uint32_t kBurstSamples = 3;      // and no less than kBurstSeenFor: more than one late packet
 constexpr Duration kBurstSeenFor = 1ms, kBurstStaysFor = 8ms;
 // Of the time that passes while acknowledgements tell. What s of the path's rate is too much adds s / (1 + s): 0.15 is a burst of three sevenths of it beside three quarters of ours.
@@ -146,7 +146,7 @@ bool Scavenger::is_known(Time now) const {
 
 bool Scavenger::is_burst(const AckSample& sample) {
   const Duration waits = sample.rtt - rtt_min_;
-  if (static_cast<double>(waits.count()) <= (is_cautious(sample.now) ? kBurstTargetsCautious : kBurstTargets) * static_cast<double>(kTarget.count())) {
+  if (waits <= (is_cautious(sample.now) ? kBurstQueueCautious : kBurstQueue)) {
     high_samples_ = 0;
     return false;
   }

@@ -156,7 +156,7 @@ TrainingWatch::Ask TrainingWatch::ask(Time now) const {
   const auto next = awaited(now);
   if (!next || next->begin == kNever) return ask;
   const Duration late = next->lasts > Duration::zero() ? next->lasts : next->late;
-  if (next->lasts == Duration::zero()) ask.awaited_until = next->begin + std::max(next->waited, next->guarded.value_or(Duration())) + late;
+  if (next->lasts == Duration::zero()) ask.awaited_until = next->begin + next->waited + late;
   if (next->guarded || budget_.tightness().guard > rules_.budget.configured.guard) {
     const Duration guarded = next->guarded.value_or(Duration());
     ask.guard_from = next->begin - std::min(budget_.tightness().guard + guarded, rules_.guard_max / 2);

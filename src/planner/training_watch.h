@@ -107,7 +107,7 @@ class TrainingWatch {
   };
   const PhasePredictor& predictor(Time now) const { return believes_counters(now) ? seen_ : announced_; }
   bool is_unannounced(Time now) const;
-  // A begin that is expected, how far from it on either side is guarded and is waited for, and for how long after that. `guarded` nothing: it
+  // A begin that is expected, how far from it on either side is guarded and is waited for, which is no less, and for how long after that. `guarded` nothing: it
   // is seen soon enough, so that no guard is asked for as long as the training does not suffer.
   struct Awaited {
     Time begin;
@@ -126,7 +126,7 @@ class TrainingWatch {
   std::optional<Time> heard_at_, announced_at_;
   Gaps gaps_, seen_gaps_;
   std::optional<Expected> told_;
-  Time awaited_until_ = kNever;              // of the guard that stands
+  Time awaited_until_ = kNever;              // the last moment of the begin that is expected
   uint64_t misses_ = 0, late_ = 0;
   std::optional<Time> seen_begin_;           // that counters showed, and nobody has announced yet
   std::optional<Time> peer_begin_;
