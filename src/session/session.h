@@ -220,7 +220,8 @@ class Session {
   void withdraw(const Error& why);
   void end_with_certificate();
   bool is_to_be_judged(Time now);
-  bool is_too_old(Time now) const { return their_hello_ && now - greeted_at_ >= kSessionAgeMax; }
+  bool has_met_peer() const { return greeted_ && their_hello_; }  // its hello may be here before our ports are bound, and ours is said
+  bool is_too_old(Time now) const { return has_met_peer() && now - greeted_at_ >= kSessionAgeMax; }
   void end_for_age();
   void end_as_refused(const Error& why);
   void send_back(const Error& why);

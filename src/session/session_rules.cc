@@ -112,7 +112,7 @@ void Session::end_with_certificate() {
 // What passes with time besides that certificate: those of authorities between, and revocation lists. So no session outlives by more than an
 // hour what a new one would need, however long its transfers are.
 bool Session::is_to_be_judged(Time now) {
-  if (!their_hello_ || now - std::max(judged_at_, greeted_at_) < kJudgedEvery) return false;
+  if (!has_met_peer() || now - std::max(judged_at_, greeted_at_) < kJudgedEvery) return false;
   judged_at_ = now;
   return true;
 }
