@@ -102,7 +102,8 @@ struct tideway_checkpoint {
   enum tideway_pin pin;
 };
 /* Background. Of a checkpoint that every process has finished writing; the gateway still asks the rule of its format. It is pinned first, so
- * the trainer may delete it as soon as the ticket is TIDEWAY_PINNED or further. */
+ * the trainer may delete it as soon as the ticket is TIDEWAY_PINNED or further. Where it cannot be pinned (`unpinned` of the counts, and a note) the ticket is
+ * never that, and the checkpoint has to stay until it is TIDEWAY_PUBLISHED. */
 TIDEWAY_API int tideway_replicate_checkpoint(struct tideway_client* client, const struct tideway_checkpoint* checkpoint, struct tideway_ticket** ticket,
                                              struct tideway_error* error);
 

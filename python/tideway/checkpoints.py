@@ -13,14 +13,14 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Seq
 from . import outbox, pins, settings
 from .copying import time_text
 from .departures import Departures, led_to
-from .errors import TidewayError
+from .errors import PASSING, TidewayError
 from .jobs import DISABLED
 from .layouts import Incomplete, Listing, assess, check_format, late_markers, step_in
 from .looks import list_files, look_at
 from .notes import note
-from .places import AnyPath, inbox_above
+from .places import AnyPath, Place, inbox_above
 from .reach import Reach, reach
-from .submissions import Request, certain_place, new_submission_id, place_of
+from .submissions import Request, certain_place, new_submission_id
 from .tickets import Ticket
 
 INCOMPLETE_MAX_S = 6 * 3600.0  # an asynchronous save of terabytes takes most of an hour
@@ -139,6 +139,12 @@ class CheckpointRequest(Request):
     def inbox(self) -> Optional[str]:
         return inbox_above(self.path)
 
+    def spill(self) -> None:
+        if not self._is_held:
+            self._hold()
+        if self.ticket.state != "failed":  # of what is not complete the gateway asks the rule of its format
+            super().spill()
+
     def on_refused(self) -> None:
         if self._pin_path:
             pins.drop(self._pin_path)
@@ -161,7 +167,7 @@ class CheckpointRequest(Request):
             left = self._same_since + self._hook.settle - time.monotonic()
             if left > 0:
                 return left if self._look_again(_CHANGING) is not None else None
-            if self._options.pin == "auto" and not self._pin(listing, times):
+            if self._options.pin == "auto" and not self._pin(certain_place(self.path, reach()), listing, times):
                 return self._look_again(_CHANGING)
         except (OSError, Incomplete) as reason:
             if self._departures is not None and self._departures.was_there and _is_missing(self.path):
@@ -171,9 +177,16 @@ class CheckpointRequest(Request):
         except ValueError as trouble:
             self.refuse(TidewayError("usage", str(trouble)))
             return None
+        except TidewayError as trouble:
+            if trouble.code not in PASSING:
+                self.refuse(trouble)
+                return None
+            note("unheld", f"where {self.path} is to be held neither a gateway nor an inbox says: {trouble}")
+            return self.stay()  # and what departs until then makes it another one
         self._is_held = True
         self._departures = None
-        self.ticket.on_state("pinned")
+        if self._pin_path:
+            self.ticket.on_state("pinned")
         return None
 
     def _refuse_departed(self, what: str) -> None:
@@ -189,12 +202,9 @@ class CheckpointRequest(Request):
             note("incomplete", f"{self.path} is not complete after {waited:.0f} s: {reason}")
         return min(LOOK_MAX_S, max(LOOK_MIN_S, waited / 5))
 
-    def _pin(self, listing: Listing, times: Mapping[str, int]) -> bool:
+    def _pin(self, place: Place, listing: Listing, times: Mapping[str, int]) -> bool:
         """False: it changed meanwhile. Where it cannot be pinned the gateway reads it in place, and tells when it changes. A marker that is known
         to be the last gets a time that says so, since the gateway has nothing else to go by."""
-        place = place_of(self.path, reach())
-        if place is None:
-            return True
         pin_path = os.path.join(pins.pins_of(place.root.path), self.ticket.submission_id)
         try:
             pins.pin(self.path, listing, pin_path, times)

@@ -74,8 +74,10 @@ class Request(outbox.Item):
                 self.refuse(trouble)
                 return None
             note("gateway_away", trouble)
-        if self.store():
-            return None
+        return None if self.store() else self.stay()
+
+    def stay(self) -> float:
+        """In memory; seconds until the next try."""
         pause, self._pause = self._pause, min(PAUSE_MAX_S, 2 * self._pause)
         return pause
 

@@ -168,7 +168,7 @@ CheckpointRequest::Holding CheckpointRequest::hold() {
   }
   if (!is_held_) return Holding::kLater;  // it is still being written
   departures_.reset();
-  ticket_->on_state(TIDEWAY_PINNED);
+  if (!pin_.empty()) ticket_->on_state(TIDEWAY_PINNED);
   return Holding::kDone;
 }
 

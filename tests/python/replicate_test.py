@@ -156,12 +156,37 @@ class WithoutAGateway(Handing):
         subprocess.run(["rm", "-r", str(self.top / ".tideway")], check=True)
         ticket = tideway.replicate_checkpoint(self.checkpoint(), to="wisconsin:ckpt/runs")
         self.assertFalse(tideway.flush(0.05))
-        self.assertEqual(ticket.state, "pinned")
-        self.assertGreater(notes.counts["no_inbox"], 0)
+        self.assertEqual(ticket.state, "queued", "nobody holds it")
+        self.assertGreater(notes.counts["unheld"], 0)
+        (self.top / ".tideway/pins").mkdir(parents=True)
         gateway = self.taking_gateway()
         self.assertTrue(ticket.wait("accepted", WAIT_S))
-        self.assertNotIn("pin", gateway.wait_for("POST", "/v1/checkpoints")[0])
-        self.assertEqual(notes.counts["unpinned"], 0)
+        self.assertEqual(gateway.wait_for("POST", "/v1/checkpoints")[0]["pin"], ticket.submission_id)
+
+    def test_what_is_taken_away_before_anybody_answers_is_not_sent(self):
+        subprocess.run(["rm", "-r", str(self.top / ".tideway")], check=True)
+        path = self.checkpoint()
+        ticket = tideway.replicate_checkpoint(path, to="wisconsin:ckpt/runs")
+        self.assertFalse(tideway.flush(0.05))
+        (path / "__1_0.distcp").unlink()
+        gateway = self.taking_gateway()
+        with self.assertRaises(tideway.TidewayError) as raised:
+            ticket.wait("accepted", WAIT_S)
+        self.assertEqual(raised.exception.code, "source_vanished")
+        self.assertNotIn("/v1/checkpoints", [path for _, path, _ in gateway.asked])
+
+    def test_at_the_end_of_the_process_an_inbox_that_came_gets_what_is_held(self):
+        subprocess.run(["rm", "-r", str(self.top / ".tideway")], check=True)
+        tickets = [tideway.replicate_checkpoint(self.checkpoint(name), to="wisconsin:ckpt/runs") for name in ("iter_1", "iter_2")]
+        self.assertFalse(tideway.flush(0.05))
+        self.set_constant(submissions, "PAUSE_MAX_S", 60.0)
+        (self.top / "runs/llm7/iter_2/__1_0.distcp").unlink()
+        for folder in ("inbox", "pins"):
+            (self.top / ".tideway" / folder).mkdir(parents=True)
+        outbox._outbox.spill(WAIT_S)
+        self.assertEqual([ticket.state for ticket in tickets], ["stored", "failed"])
+        request, = (json.loads(file.read_text()) for file in self.inbox_files())
+        self.assertEqual(request["pin"], tickets[0].submission_id)
 
     def test_a_busy_gateway_is_as_one_that_is_away(self):
         gateway = self.taking_gateway()
