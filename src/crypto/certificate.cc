@@ -62,7 +62,10 @@ Owned<X509> first_certificate(std::string_view pem) {
   return certificate;
 }
 
-Error file_error(const std::string& path, std::string_view why, std::string_view next = {}) {
+constexpr std::string_view kNextOfUnreadable = "see that the file is there, and that the user who runs this may read it";
+constexpr std::string_view kNextOfNoPem = "name the PEM file that tideway pki, or your own authority, wrote";
+
+Error file_error(const std::string& path, std::string_view why, std::string_view next) {
   return {Fault::kConfigInvalid, path + ": " + std::string(why), std::string(next)};
 }
 
@@ -72,11 +75,11 @@ Result<std::string> read_all(int fd, const std::string& path) {
   for (;;) {
     const ssize_t got = ::read(fd, piece, sizeof piece);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return file_error(path, std::strerror(errno));
+    if (got < 0) return file_error(path, std::strerror(errno), kNextOfUnreadable);
     if (got == 0) return text;
     if (text.size() + static_cast<size_t>(got) > kPemFileMax) {
       cleanse(std::as_writable_bytes(std::span(text)));
-      return file_error(path, "larger than 1 MiB; that is no certificate or key");
+      return file_error(path, "larger than 1 MiB; that is no certificate or key", kNextOfNoPem);
     }
     text.append(piece, static_cast<size_t>(got));
     cleanse(std::as_writable_bytes(std::span(piece)));
@@ -133,17 +136,17 @@ Result<Certificate> read_certificate(const x509_st* certificate) {
 
 Result<Certificate> read_certificate_pem(std::string_view pem, std::string_view origin) {
   const auto certificate = first_certificate(pem);
-  if (certificate == nullptr) return file_error(std::string(origin), "holds no certificate in PEM form");
+  if (certificate == nullptr) return file_error(std::string(origin), "holds no certificate in PEM form", kNextOfNoPem);
   return read_certificate(certificate.get());
 }
 
 Result<AuthorityFacts> read_authority_pem(std::string_view pem, std::string_view origin) {
   const auto certificate = first_certificate(pem);
-  if (certificate == nullptr) return file_error(std::string(origin), "holds no certificate in PEM form");
+  if (certificate == nullptr) return file_error(std::string(origin), "holds no certificate in PEM form", kNextOfNoPem);
   if ((X509_get_extension_flags(certificate.get()) & EXFLAG_CA) == 0)
-    return file_error(std::string(origin), "is not the certificate of an authority");
+    return file_error(std::string(origin), "is not the certificate of an authority", "name the ca.crt of the authority, not the certificate of a gateway");
   const std::vector<std::string> uris = uri_names(certificate.get());
-  if (uris.size() != 1) return file_error(std::string(origin), "does not have exactly one URI name");
+  if (uris.size() != 1) return file_error(std::string(origin), "does not have exactly one URI name", "make the authority with tideway pki init, which names its trust domain");
   auto not_after = unix_time(X509_get0_notAfter(certificate.get()));
   if (!not_after.ok()) return std::move(not_after).error();
   return AuthorityFacts{uris.front(), not_after.value()};
@@ -151,7 +154,7 @@ Result<AuthorityFacts> read_authority_pem(std::string_view pem, std::string_view
 
 Result<std::string> read_public_file(const std::string& path) {
   const Descriptor file(open_operator_file(path, O_RDONLY | O_NOCTTY | O_NONBLOCK));
-  if (file.get() < 0) return file_error(path, text_of_open_error(-file.get()));
+  if (file.get() < 0) return file_error(path, text_of_open_error(-file.get()), kNextOfUnreadable);
   return read_all(file.get(), path);
 }
 
@@ -159,10 +162,10 @@ Result<SecretText> read_private_file(const std::string& path) {
   const Descriptor file(open_operator_file(path, O_RDONLY | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW));
   if (file.get() == -ELOOP)
     return file_error(path, "is a symbolic link, or reached by one of somebody else; a private key is not read through those", "name the file itself");
-  if (file.get() < 0) return file_error(path, text_of_open_error(-file.get()));
+  if (file.get() < 0) return file_error(path, text_of_open_error(-file.get()), kNextOfUnreadable);
   struct stat facts;
-  if (::fstat(file.get(), &facts) != 0) return file_error(path, std::strerror(errno));
-  if (!S_ISREG(facts.st_mode)) return file_error(path, "is not a regular file");
+  if (::fstat(file.get(), &facts) != 0) return file_error(path, std::strerror(errno), kNextOfUnreadable);
+  if (!S_ISREG(facts.st_mode)) return file_error(path, "is not a regular file", "name the file itself");
   if (facts.st_uid != ::geteuid())
     return file_error(path, "belongs to user " + std::to_string(facts.st_uid) + ", not to the one that runs tideway (" +
                                 std::to_string(::geteuid()) + ")",

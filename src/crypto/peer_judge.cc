@@ -23,7 +23,7 @@ Result<PeerRules> make_peer_rules(std::string trust_domain, const std::vector<st
     if (line.starts_with(kFingerprintPrefix)) {
       const auto hash = hash_from_hex(std::string_view(line).substr(kFingerprintPrefix.size()));
       if (!hash)
-        return Error{Fault::kConfigInvalid, "[tls] allow: \"" + line + "\" is not sha256: and 64 hex digits", ""};
+        return Error{Fault::kConfigInvalid, "[tls] allow: \"" + line + "\" is not sha256: and 64 hex digits", "take it from the line that openssl x509 -noout -fingerprint -sha256 prints, without its colons and in lower case"};
       rules.fingerprints.push_back(*hash);
       continue;
     }

@@ -21,11 +21,11 @@ constexpr long kChainBytesMax = 16 * 1024;   // a stranger's certificates are pa
 constexpr unsigned char kAlpn[] = "\x09tideway/1\x0etideway-data/1";  // lengths and names
 constexpr unsigned kAlpnSize = sizeof kAlpn - 1, kAlpnControlSize = 10;   // a connection offers one of them: this, if not told otherwise
 
-Error config_error(const std::string& path, std::string_view what) {
+Error config_error(const std::string& path, std::string_view what, std::string_view next) {
   char reason[256] = "";
   if (const unsigned long code = ERR_get_error(); code != 0) ERR_error_string_n(code, reason, sizeof reason);
   ERR_clear_error();
-  return {Fault::kConfigInvalid, path + ": " + std::string(what) + (*reason != '\0' ? ": " : "") + reason, ""};
+  return {Fault::kConfigInvalid, path + ": " + std::string(what) + (*reason != '\0' ? ": " : "") + reason, std::string(next)};
 }
 
 // All certificates of a file; at least one. A damaged one is an error, not the end.
@@ -38,7 +38,7 @@ Result<std::vector<Owned<X509>>> read_certificates(const std::string& path) {
   while (X509* certificate = PEM_read_bio_X509(bio.get(), nullptr, refuse_pass_phrase, nullptr))
     found.emplace_back(certificate);
   const bool is_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
-  if (found.empty() || !is_end) return config_error(path, "is not a list of certificates in PEM form");
+  if (found.empty() || !is_end) return config_error(path, "is not a list of certificates in PEM form", "name the .crt file that tideway pki issue, or your own authority, wrote");
   ERR_clear_error();
   return found;
 }
@@ -48,7 +48,7 @@ Status add_authorities(SSL_CTX* context, const std::string& path) {
   if (!authorities.ok()) return std::move(authorities).error();
   X509_STORE* const store = SSL_CTX_get_cert_store(context);
   for (const auto& authority : authorities.value())
-    if (X509_STORE_add_cert(store, authority.get()) != 1) return config_error(path, "cannot be trusted");
+    if (X509_STORE_add_cert(store, authority.get()) != 1) return config_error(path, "cannot be trusted", "let [tls] ca name the certificates of your authorities");
   return success();
 }
 
@@ -61,11 +61,11 @@ Status add_revocations(SSL_CTX* context, const std::string& path) {
   int count = 0;
   ERR_clear_error();
   while (const Owned<X509_CRL> list{PEM_read_bio_X509_CRL(bio.get(), nullptr, refuse_pass_phrase, nullptr)}) {
-    if (X509_STORE_add_crl(store, list.get()) != 1) return config_error(path, "cannot be used");
+    if (X509_STORE_add_crl(store, list.get()) != 1) return config_error(path, "cannot be used", "let the authority publish the list again");
     ++count;
   }
   const bool is_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
-  if (count == 0 || !is_end) return config_error(path, "is not a revocation list in PEM form");
+  if (count == 0 || !is_end) return config_error(path, "is not a revocation list in PEM form", "let [tls] crl name the list that your authority publishes (openssl crl -outform PEM), or leave it out");
   ERR_clear_error();
   // A chain is then refused when the list of one of its authorities is missing or stale.
   X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
@@ -79,7 +79,7 @@ Status add_own_chain(SSL_CTX* context, const TlsConfig& config) {
   for (const auto& certificate : chain.value()) {
     const int added = is_first ? SSL_CTX_use_certificate(context, certificate.get())
                                : static_cast<int>(SSL_CTX_add1_chain_cert(context, certificate.get()));
-    if (added != 1) return config_error(config.certificate_file, "is refused by the TLS library");
+    if (added != 1) return config_error(config.certificate_file, "is refused by the TLS library", "issue it again: keys of RSA need 2,048 bits, and signatures SHA-256");
     is_first = false;
   }
   return success();
@@ -91,9 +91,9 @@ Status add_own_key(SSL_CTX* context, const TlsConfig& config) {
   const Owned<BIO> bio = reading(pem.value().text());
   ERR_clear_error();
   const Owned<EVP_PKEY> key(PEM_read_bio_PrivateKey(bio.get(), nullptr, refuse_pass_phrase, nullptr));
-  if (key == nullptr) return config_error(config.key_file, "is not a private key in PEM form without pass phrase");
+  if (key == nullptr) return config_error(config.key_file, "is not a private key in PEM form without pass phrase", "name the .key file that tideway pki issue wrote, or take its pass phrase away (openssl pkey)");
   if (SSL_CTX_use_PrivateKey(context, key.get()) != 1 || SSL_CTX_check_private_key(context) != 1)
-    return config_error(config.key_file, "is not the key of " + config.certificate_file);
+    return config_error(config.key_file, "is not the key of " + config.certificate_file, "let [tls] cert and key name files that were issued together");
   return success();
 }
 

@@ -499,28 +499,34 @@ TEST_F(TlsContextTest, FilesThatDoNotFitAreAMistakeInTheConfiguration) {
   const CertifiedKey gateway = issue(test::gateway_spec(kWisconsin)), other = issue(test::gateway_spec(kWisconsin));
   const TlsConfig right = files(gateway);
   ASSERT_TRUE(TlsContext::create(right, test::wall_now()).ok());
+  const std::string no_pem = sites_.folder.write("junk", "junk");
+  const std::string cut = gateway.certificate.substr(0, gateway.certificate.size() / 2);
+  const struct {
+    std::string TlsConfig::*file;
+    std::string path, what;
+  } mistakes[] = {
+      {&TlsConfig::key_file, sites_.folder.write("other.key", other.key.text()), "is not the key of"},
+      {&TlsConfig::key_file, sites_.folder.write("open.key", gateway.key.text(), 0644), "has mode 0644"},
+      {&TlsConfig::key_file, sites_.folder.write("junk.key", "junk"), "is not a private key"},
+      {&TlsConfig::key_file, sites_.folder.path("absent"), "No such file"},
+      {&TlsConfig::ca_file, sites_.folder.path("absent"), "No such file"},
+      {&TlsConfig::ca_file, no_pem, "is not a list of certificates"},
+      {&TlsConfig::certificate_file, sites_.folder.write("cut.crt", cut), "is not a list of certificates"},
+      {&TlsConfig::crl_file, sites_.folder.write("no.crl", ""), "is not a revocation list"},
+  };
+  for (const auto& mistake : mistakes) {
+    TlsConfig wrong = right;
+    wrong.*mistake.file = mistake.path;
+    const Error error = error_of(wrong);
+    EXPECT_EQ(error.fault, Fault::kConfigInvalid) << mistake.path;
+    EXPECT_TRUE(error.what.starts_with(mistake.path)) << error.what;
+    EXPECT_NE(error.what.find(mistake.what), std::string::npos) << error.what;
+    EXPECT_NE(error.next, "") << error.what;
+  }
   TlsConfig wrong = right;
-  wrong.key_file = sites_.folder.write("other.key", other.key.text());
-  EXPECT_NE(error_of(wrong).what.find("is not the key of"), std::string::npos);
-  wrong = right;
-  wrong.key_file = sites_.folder.write("open.key", gateway.key.text(), 0644);
-  EXPECT_NE(error_of(wrong).what.find("has mode 0644"), std::string::npos);
-  wrong = right;
-  wrong.ca_file = sites_.folder.path("absent");
-  EXPECT_EQ(error_of(wrong).fault, Fault::kConfigInvalid);
-  wrong = right;
-  wrong.ca_file = sites_.folder.write("junk.crt", "junk");
-  EXPECT_EQ(error_of(wrong).fault, Fault::kConfigInvalid);
-  wrong = right;
-  wrong.certificate_file =
-      sites_.folder.write("cut.crt", gateway.certificate.substr(0, gateway.certificate.size() / 2));
-  EXPECT_EQ(error_of(wrong).fault, Fault::kConfigInvalid);
-  wrong = right;
   wrong.allow = {"sha256:12"};
   EXPECT_EQ(error_of(wrong).fault, Fault::kConfigInvalid);
-  wrong = right;
-  wrong.crl_file = sites_.folder.write("no.crl", "");
-  EXPECT_EQ(error_of(wrong).fault, Fault::kConfigInvalid);
+  EXPECT_NE(error_of(wrong).next, "");
 }
 
 }  // namespace
