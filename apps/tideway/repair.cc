@@ -47,16 +47,16 @@ std::optional<Error> fetch(session::Direct& direct, const std::string& title, co
 }
 
 int print_result(const session::VerifyReport& after, Bytes fetched, const Globals& globals) {
-  const char* const state = !after.is_good() ? "DAMAGED  " : fetched == 0_B ? "sound    " : "repaired ";
+  const std::string state = !after.is_good() ? "damaged" : fetched == 0_B ? "sound" : "repaired";
   const int exit_code = after.is_good() ? 0 : row_of(Fault::kHashMismatch).exit_code;
   if (globals.output.json)
-    JsonLine("summary").text("state", after.is_good() ? "repaired" : "damaged").text("root", "sha256:" + hex(after.root))
+    JsonLine("summary").text("state", state).text("root", "sha256:" + hex(after.root))
         .number("entries", after.entries).number("bytes", after.bytes.count()).number("bytes_sent", fetched.count())
         .number("failed", after.differences_seen).number("exit", static_cast<uint64_t>(exit_code)).print();
   for (const session::Difference& one : after.differences)
     if (!globals.output.json) std::printf("%s: %s\n", one.path.c_str(), one.what.c_str());
   if (globals.output.quiet) return exit_code;
-  std::fprintf(stderr, "%s  %s fetched\n           root sha256:%s\n", state, fetched == 0_B ? "nothing" : to_string(fetched).c_str(), hex(after.root).c_str());
+  std::fprintf(stderr, "%-9s  %s fetched\n           root sha256:%s\n", after.is_good() ? state.c_str() : "DAMAGED", fetched == 0_B ? "nothing" : to_string(fetched).c_str(), hex(after.root).c_str());
   if (!after.is_good())
     std::fprintf(stderr, "           %llu differences are left\n  next  directories, links, permissions and empty files are not repaired: copy the tree again\n",
                  static_cast<unsigned long long>(after.differences_seen));

@@ -5,6 +5,7 @@
 #
 # Writes that many jobs, every tenth with a deadline, into the store of a gateway whose link is paused, starts it, and prints how long
 # it takes to answer and to plan. The limits are 50 ms for an answer and 500 ms for a plan, with 100,000 jobs.
+[ "${1:-}" != --help ] || { sed -n '4,8s/^#\( \|$\)//p' "${BASH_SOURCE[0]}"; exit; }
 export TMPDIR=/dev/shm
 source "$(dirname "${BASH_SOURCE[0]}")/../../tests/e2e/lib.sh"
 make_sites 127.0.0.1 127.0.0.1

@@ -59,6 +59,7 @@ grep -q '"state":"repaired".*"bytes_sent":13194306' "$work/repair.json" || fail 
 absent "$work/.tideway"
 
 says=$(tideway repair "$work/back" --from wisconsin:data/tree 2>&1); [[ $says == *"sound"*"nothing fetched"* ]] || fail "$says"; pass
+tideway repair --json "$work/back" --from wisconsin:data/tree 2> /dev/null | grep -q '"state":"sound"' || fail "another state than the text says"; pass
 
 # A tree of another root mends nothing.
 cp -a "$tree" "$work/other" && echo other > "$work/other/small-9"
