@@ -99,7 +99,6 @@ Status PhasePort::open_counters() {
     auto counters = TrafficCounters::open(one.counters, config_.data_address);
     if (!counters.ok()) return std::move(counters).error();
     const Duration bin = bin_of(one.counters, one.capacity);
-    bin_ = std::min(bin_, bin);
     counted_.push_back({one.training, std::move(counters).value(), planner::CounterWatch(one.capacity, bin), bin});
   }
   return success();
@@ -346,8 +345,9 @@ PhaseReport PhasePort::report() const {
 }
 
 void PhasePort::wait(Time now) {
-  Duration most = !counted_.empty() ? bin_ : board_ != nullptr ? kBoardPeriod : kTurnPeriod;
-  if (const Time next = loop_.next_deadline(now); next != kNever) most = std::clamp(next - now, Duration::zero(), most);
+  Time next = std::min(loop_.next_deadline(now), now + (board_ != nullptr ? kBoardPeriod : kTurnPeriod));
+  for (const Counted& one : counted_) next = std::min(next, one.read_at + one.bin);  // whatever rings in between
+  const Duration most = std::max(next - now, Duration::zero());
   pollfd watched[2] = {{.fd = bell_.fd(), .events = POLLIN, .revents = 0}, {.fd = socket_.get(), .events = POLLIN, .revents = 0}};
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(most);
   const timespec timeout{.tv_sec = seconds.count(), .tv_nsec = (most - seconds).count()};

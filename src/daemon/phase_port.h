@@ -120,7 +120,6 @@ class PhasePort {
   std::vector<uint64_t> board_slots_;   // by link
   std::vector<engine::GateNews> written_;
   Time reclaimed_at_{};
-  Duration bin_ = planner::CounterWatch::kBin;  // the shortest of those that are counted
   struct Slot {
     uint64_t begin_ns = 0;
     std::optional<size_t> training;       // that bursts there
