@@ -16,6 +16,9 @@ namespace {
 
 constexpr int kBacklog = 512;                 // as many as may wait for authorisation
 constexpr unsigned kUserTimeoutMs = 10'000;   // as long as three missed keep-alives
+// Behind an outage of 5 s the kernel would wait as long again before it tried once more, and the session be given up for silent.
+constexpr int kTcpRtoMaxMs = 44;              // TCP_RTO_MAX_MS of newer headers, since Linux 6.15
+constexpr int kRetryEveryMs = 1000;           // the least that it takes
 constexpr int kUnsentMax = 128 * 1024;        // the kernel holds no more unsent, so small messages overtake pages here
 constexpr char kCongestionControl[] = "bbr";  // a lossy long path starves CUBIC and with it the manifest
 
@@ -83,6 +86,7 @@ void tune_control_socket(const Socket& socket) {
   // Each of these makes a good channel better; a kernel that refuses one still carries it.
   set_option(socket, IPPROTO_TCP, TCP_NODELAY, 1);
   set_option(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, kUserTimeoutMs);
+  set_option(socket, IPPROTO_TCP, kTcpRtoMaxMs, kRetryEveryMs);
   set_option(socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, kUnsentMax);
   ::setsockopt(socket.get(), IPPROTO_TCP, TCP_CONGESTION, kCongestionControl, sizeof kCongestionControl - 1);
 }

@@ -33,7 +33,7 @@ struct AcceptedSocket {
 };
 AcceptedSocket accept_from(const Socket& listener);
 
-// TCP_NODELAY, a bound on unacknowledged data in time and on unsent data in bytes, and BBR where the kernel offers it.
+// TCP_NODELAY, bounds on unacknowledged data and on retransmissions in time and on unsent data in bytes, and BBR where the kernel offers it.
 void tune_control_socket(const Socket& socket);
 
 int take_error(const Socket& socket);  // SO_ERROR: zero, or why a connection failed
