@@ -35,7 +35,7 @@ struct tideway_phase_slot {
   uint32_t state;    /* alone decides the gate, so a torn read costs one look */
   uint64_t training; /* FNV-1a 64 of its name; 0: nobody's */
   uint64_t begin_ns; /* CLOCK_MONOTONIC; ahead of now in an idle slot: a prediction */
-  uint64_t end_ns;
+  uint64_t end_ns;   /* ahead of now in a burst: the begin that is expected after it */
   uint64_t bytes;    /* this and the next: 0 is unknown */
   uint32_t duration_us, period_us, ttl_us;
   uint32_t dst;      /* FNV-1a 32 of the far site's name; 0: every link of the training */
@@ -162,19 +162,24 @@ TIDEWAY_PHASE_FUNCTION void tideway_phase_begin(struct tideway_phase *phase, con
 /* Communication is over: every byte of it has arrived. */
 TIDEWAY_PHASE_FUNCTION void tideway_phase_end(struct tideway_phase *phase) {
   struct tideway_phase_slot *slot = phase->slot;
+  uint64_t now;
   if (slot == NULL) return;
+  now = tideway_phase_now();
   tideway_phase_edit(slot);
-  __atomic_store_n(&slot->end_ns, tideway_phase_now(), __ATOMIC_RELAXED);
+  if (slot->state == TIDEWAY_PHASE_BURST && slot->end_ns > now) __atomic_store_n(&slot->begin_ns, slot->end_ns, __ATOMIC_RELAXED);
+  __atomic_store_n(&slot->end_ns, now, __ATOMIC_RELAXED);
   __atomic_store_n(&slot->state, TIDEWAY_PHASE_IDLE, __ATOMIC_RELEASE);
   tideway_phase_done(slot);
 }
 
-/* The next communication is expected to begin in so many nanoseconds. */
+/* The next communication is expected to begin in so many nanoseconds. Said while one is under way, it counts from its end on:
+ * the begin of that one says until when it holds bulk. */
 TIDEWAY_PHASE_FUNCTION void tideway_phase_predict(struct tideway_phase *phase, uint64_t ahead_ns) {
-  if (phase->slot == NULL) return;
-  tideway_phase_edit(phase->slot);
-  __atomic_store_n(&phase->slot->begin_ns, tideway_phase_now() + ahead_ns, __ATOMIC_RELAXED);
-  tideway_phase_done(phase->slot);
+  struct tideway_phase_slot *slot = phase->slot;
+  if (slot == NULL) return;
+  tideway_phase_edit(slot);
+  __atomic_store_n(slot->state == TIDEWAY_PHASE_BURST ? &slot->end_ns : &slot->begin_ns, tideway_phase_now() + ahead_ns, __ATOMIC_RELAXED);
+  tideway_phase_done(slot);
 }
 
 /* Gives the slot back; a burst that is under way ends. */

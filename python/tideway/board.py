@@ -88,16 +88,19 @@ class BoardSlot:
         words[_SEQ] = words[_SEQ] + 1 & U32_MAX
 
     def end(self) -> None:
-        words = self._words
+        words, longs, now = self._words, self._longs, time.monotonic_ns()
         words[_SEQ] = words[_SEQ] + 1 & U32_MAX
-        self._longs[_END] = time.monotonic_ns()
+        if words[_STATE] == _BURST and longs[_END] > now:
+            longs[_BEGIN] = longs[_END]
+        longs[_END] = now
         words[_STATE] = _IDLE
         words[_SEQ] = words[_SEQ] + 1 & U32_MAX
 
     def predict(self, begin_in: float, duration: float, period: float, jitter: float) -> None:
+        """In a burst it counts from its end on: until then the begin of that burst says until when it holds bulk."""
         words = self._words
         words[_SEQ] = words[_SEQ] + 1 & U32_MAX
-        self._longs[_BEGIN] = time.monotonic_ns() + max(0, int(begin_in * 1e9))
+        self._longs[_END if words[_STATE] == _BURST else _BEGIN] = time.monotonic_ns() + max(0, int(begin_in * 1e9))
         words[_DURATION], words[_PERIOD], words[_JITTER] = map(microseconds, (duration, period, jitter))
         words[_SEQ] = words[_SEQ] + 1 & U32_MAX
 

@@ -194,11 +194,21 @@ void PhasePort::watch_board(Time now) {
     const size_t index = loop_.bursts().index_of(__atomic_load_n(&slot.training, __ATOMIC_RELAXED));
     const bool is_heard = index < config_.hears_board.size() && config_.hears_board[index];
     watch_slot(now, i, is_heard ? index : config_.hears_board.size());
-    if (!is_heard) continue;
+    if (!is_heard || has_run_out_unseen(now, i)) continue;
     const gate::LinkSet links = loop_.bursts().links_of(index, __atomic_load_n(&slot.dst, __ATOMIC_RELAXED));
     for (size_t link = 0; link < board_slots_.size(); ++link)
       if ((links >> link & 1) != 0) board_slots_[link] |= uint64_t{1} << i;
   }
+}
+
+// Net workers take a begin that is ahead of now for one of this moment, with each look again, so they would never see its time to
+// live run out. A clock of another time namespace is ahead for good, and garbage may be.
+bool PhasePort::has_run_out_unseen(Time now, size_t slot) const {
+  return slots_[slot].is_burst && slots_[slot].is_ahead && now >= runs_out_at(slot);
+}
+
+Time PhasePort::runs_out_at(size_t slot) const {
+  return slots_[slot].begin + gate::slot_ttl(board_->slots()[slot], config_.gates->config().ttl_default, config_.gates->config().ttl_max);
 }
 
 // What happened in a slot since it was seen before: its writer noted when, so that a look now and then is enough. `training` is
@@ -210,9 +220,11 @@ void PhasePort::watch_slot(Time now, size_t slot, size_t training) {
   const bool is_burst = training < config_.names.size() && __atomic_load_n(&written.state, __ATOMIC_ACQUIRE) == TIDEWAY_PHASE_BURST;
   const uint64_t begin_ns = __atomic_load_n(&written.begin_ns, __ATOMIC_RELAXED);
   const bool is_ahead = begin_ns > static_cast<uint64_t>(now.time_since_epoch().count());
-  const bool is_news = begin_ns != seen.begin_ns && (is_burst || now - kReclaimPeriod < time_of(begin_ns));  // else of before our start
+  const bool is_other = begin_ns != seen.begin_ns, begins = is_burst && (is_other || !seen.is_burst);
+  const bool is_news = begins || (is_other && !is_burst && now - kReclaimPeriod < time_of(begin_ns));  // else of before our start
+  if (begins) seen.begin = is_ahead ? now : Time(Duration(static_cast<int64_t>(begin_ns))), seen.is_ahead = is_ahead;
   if (seen.training && (!is_burst || *seen.training != training)) loop_.on_board_end(time_of(__atomic_load_n(&written.end_ns, __ATOMIC_RELAXED)), *std::exchange(seen.training, std::nullopt));
-  if (training < config_.names.size() && is_news && !is_ahead && !seen.training) {
+  if (training < config_.names.size() && is_news && (is_burst || !is_ahead) && !seen.training) {
     loop_.on_board_begin(time_of(begin_ns), training);
     seen.training = training;
     if (!is_burst) loop_.on_board_end(time_of(__atomic_load_n(&written.end_ns, __ATOMIC_RELAXED)), *std::exchange(seen.training, std::nullopt));
@@ -220,6 +232,7 @@ void PhasePort::watch_slot(Time now, size_t slot, size_t training) {
   if (training < config_.names.size() && is_news && is_ahead && !is_burst)
     loop_.on_board_prediction(now, Time(Duration(static_cast<int64_t>(std::min<uint64_t>(begin_ns, INT64_MAX)))), training);
   seen.begin_ns = begin_ns;
+  seen.is_burst = is_burst;
 }
 
 void PhasePort::watch_counters(Time now) {

@@ -100,6 +100,8 @@ class PhasePort {
   void take(Time now, const gate::PhaseEvent& event, planner::PhaseOrigin origin);
   void watch_board(Time now);
   void watch_slot(Time now, size_t slot, size_t training);
+  bool has_run_out_unseen(Time now, size_t slot) const;
+  Time runs_out_at(size_t slot) const;
   void watch_counters(Time now);
   void watch_bulk();
   void write_words(Time now);
@@ -122,6 +124,8 @@ class PhasePort {
   Time reclaimed_at_{};
   struct Slot {
     uint64_t begin_ns = 0;
+    bool is_burst = false, is_ahead = false;  // the latter: its begin was ahead of now when we saw it first
+    Time begin{};                         // from when on its time to live counts
     std::optional<size_t> training;       // that bursts there
   };
   std::array<Slot, TIDEWAY_PHASE_SLOTS> slots_;  // as seen last

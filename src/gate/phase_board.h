@@ -13,17 +13,24 @@ namespace tideway::gate {
 
 using BoardSlots = std::span<const tideway_phase_slot, TIDEWAY_PHASE_SLOTS>;
 
-// Until when the slot's burst holds bulk; Time::min() when there is none. `details_ttl` is what the burst table makes of a
-// slot that names no time to live.
-inline Time slot_closed_until(const tideway_phase_slot& slot, Time now, Duration ttl_default, Duration ttl_max) {
-  if (__atomic_load_n(&slot.state, __ATOMIC_ACQUIRE) != TIDEWAY_PHASE_BURST) return Time::min();
-  const uint64_t begin_ns = __atomic_load_n(&slot.begin_ns, __ATOMIC_RELAXED);
+// How long a burst in the slot holds bulk that nobody ends. `ttl_default`: of a slot that names no time to live.
+inline Duration slot_ttl(const tideway_phase_slot& slot, Duration ttl_default, Duration ttl_max) {
   const uint32_t ttl_us = __atomic_load_n(&slot.ttl_us, __ATOMIC_RELAXED);
   const Duration ttl = ttl_us == 0 ? ttl_default : std::chrono::microseconds(ttl_us);
-  // A begin ahead of now is one that was torn or forged: it counts from now on, and not for long.
-  const auto now_ns = static_cast<uint64_t>(now.time_since_epoch().count());
-  const Time begin = begin_ns < now_ns ? Time(Duration(static_cast<int64_t>(begin_ns))) : now;
-  return begin + (ttl < ttl_max ? ttl : ttl_max);
+  return ttl < ttl_max ? ttl : ttl_max;
+}
+
+// A begin ahead of now is one that was torn or forged, or of a clock that is not ours: it counts from `now` on.
+inline Time slot_begin(const tideway_phase_slot& slot, Time now) {
+  const uint64_t begin_ns = __atomic_load_n(&slot.begin_ns, __ATOMIC_RELAXED);
+  return begin_ns < static_cast<uint64_t>(now.time_since_epoch().count()) ? Time(Duration(static_cast<int64_t>(begin_ns))) : now;
+}
+
+// Until when the slot's burst holds bulk; Time::min() when there is none. Of a begin ahead of now each look says a later moment, so
+// whoever remembers when he saw it first has to take the slot away from those who do not.
+inline Time slot_closed_until(const tideway_phase_slot& slot, Time now, Duration ttl_default, Duration ttl_max) {
+  if (__atomic_load_n(&slot.state, __ATOMIC_ACQUIRE) != TIDEWAY_PHASE_BURST) return Time::min();
+  return slot_begin(slot, now) + slot_ttl(slot, ttl_default, ttl_max);
 }
 
 }  // namespace tideway::gate

@@ -98,6 +98,17 @@ class OnTheBoard(Phases):
         self.assertGreater(slot["begin_ns"], time.monotonic_ns())
         self.assertEqual((slot["state"], slot["duration_us"], slot["period_us"], slot["jitter_us"]), (0, 400_000, 6_000_000, 5_000))
 
+    def test_a_prediction_in_a_burst_leaves_its_begin_alone_and_is_said_with_its_end(self):
+        self.make_board()
+        phase = tideway.phase("llm7")
+        phase.begin()
+        phase.predict(5.0)
+        (slot,), _ = self.look()
+        self.assertTrue(slot["state"] == 1 and slot["begin_ns"] <= time.monotonic_ns() < slot["end_ns"])
+        phase.end()
+        (slot,), _ = self.look()
+        self.assertTrue(slot["state"] == 0 and slot["end_ns"] <= time.monotonic_ns() < slot["begin_ns"])
+
     def test_a_slot_that_is_given_back_is_the_next_ones(self):
         self.make_board()
         first, second = tideway.phase("one"), tideway.phase("two")

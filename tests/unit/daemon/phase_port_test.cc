@@ -156,6 +156,29 @@ TEST_F(PhasePortTest, BurstsOnTheBoardAreReportedWithTheirOwnTimes) {
   tideway_phase_close(&phase);
 }
 
+// Net workers count its time to live from each look again, so it held bulk without limit; and here it was nothing at all.
+TEST_F(PhasePortTest, ABurstWhoseBeginIsAheadOfNowIsSeenAndRunsOut) {
+  tideway_phase phase{};
+  ASSERT_EQ(tideway_phase_open(&phase, (root / "phase.board").c_str(), "llm7", nullptr), 0);
+  const tideway_phase_details details{.bytes = 0, .duration_us = 0, .period_us = 0, .jitter_us = 0, .ttl_us = 200'000};
+  tideway_phase_begin(&phase, &details);
+  EXPECT_TRUE(becomes_true([&] { return news().board_slots == 1; }));
+  tideway_phase_end(&phase);
+  EXPECT_TRUE(becomes_true([&] { return !port->report().trainings[0].is_bursting; }));
+  const auto begin_ahead = [&] {  // as in another time namespace
+    tideway_phase_begin(&phase, &details);
+    __atomic_store_n(&phase.slot->begin_ns, tideway_phase_now() + 3'600'000'000'000, __ATOMIC_RELAXED);
+  };
+  begin_ahead();
+  EXPECT_TRUE(becomes_true([&] { return port->report().trainings[0].is_bursting; }));
+  EXPECT_TRUE(becomes_true([&] { return news().board_slots == 0; }));
+  tideway_phase_end(&phase);
+  EXPECT_TRUE(becomes_true([&] { return news().board_slots == 1; })) << "the next begin is seen by the workers";
+  begin_ahead();
+  EXPECT_TRUE(becomes_true([&] { return port->report().trainings[0].is_bursting; }));
+  tideway_phase_close(&phase);
+}
+
 TEST(InterfaceCounters, CountTheLoopbackAndKnowWhatItCarries) {
   const auto none = InterfaceCounters::open({"no-such-if0"});
   ASSERT_FALSE(none.ok());

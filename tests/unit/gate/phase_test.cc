@@ -61,6 +61,29 @@ TEST_F(PhaseTest, BeginHoldsAndEndLetsGo) {
   EXPECT_EQ(slots[0].training, 0u);
 }
 
+// The begin of the burst was moved ahead of now with it, and the burst held bulk for as long as nobody ended it.
+TEST_F(PhaseTest, APredictionInABurstLeavesItsBeginAloneAndIsSaidWithItsEnd) {
+  tideway_phase phase{};
+  ASSERT_EQ(tideway_phase_open(&phase, path.c_str(), "llm7", nullptr), 0);
+  tideway_phase_begin(&phase, nullptr);
+  const uint64_t begin_ns = slots[0].begin_ns;
+  tideway_phase_predict(&phase, 1'000'000'000);
+  EXPECT_EQ(slots[0].begin_ns, begin_ns);
+  EXPECT_TRUE(is_closed(0));
+  const Time over = Time(Duration(static_cast<int64_t>(begin_ns))) + seconds(2);
+  EXPECT_LE(slot_closed_until(slots[0], over, seconds(2), seconds(60)), over);
+  tideway_phase_end(&phase);
+  EXPECT_FALSE(is_closed(0));
+  EXPECT_GT(slots[0].begin_ns, tideway_phase_now());
+  EXPECT_LE(slots[0].end_ns, tideway_phase_now());
+  tideway_phase_begin(&phase, nullptr);
+  tideway_phase_predict(&phase, 0);  // over before the burst is: it is no news
+  const uint64_t second_ns = slots[0].begin_ns;
+  tideway_phase_end(&phase);
+  EXPECT_EQ(slots[0].begin_ns, second_ns);
+  tideway_phase_close(&phase);
+}
+
 TEST_F(PhaseTest, EachWriterHasASlotOfItsOwnAndTheLastOneFindsNone) {
   std::array<tideway_phase, TIDEWAY_PHASE_SLOTS> phases{};
   for (tideway_phase& phase : phases) ASSERT_EQ(tideway_phase_open(&phase, path.c_str(), "llm7", nullptr), 0);
