@@ -229,6 +229,7 @@ void PhasePort::watch_slot(Time now, size_t slot, size_t training) {
     seen.training = training;
     if (!is_burst) loop_.on_board_end(time_of(__atomic_load_n(&written.end_ns, __ATOMIC_RELAXED)), *std::exchange(seen.training, std::nullopt));
   }
+  if (seen.training && now >= runs_out_at(slot)) loop_.on_board_run_out(now, *std::exchange(seen.training, std::nullopt));
   if (training < config_.names.size() && is_news && is_ahead && !is_burst)
     loop_.on_board_prediction(now, Time(Duration(static_cast<int64_t>(std::min<uint64_t>(begin_ns, INT64_MAX)))), training);
   seen.begin_ns = begin_ns;

@@ -42,9 +42,15 @@ void SiteLoop::on_board_begin(Time at, size_t training) {
 }
 
 void SiteLoop::on_board_end(Time at, size_t training) {
-  if (board_bursts_[training] > 0) --board_bursts_[training];
   watches_[training].on_heard(at, PhaseOrigin::kBoard);
-  settle(at, PhaseOrigin::kBoard, TrainingWatch::End::kSaid);
+  end_on_board(at, training, TrainingWatch::End::kSaid);
+}
+
+void SiteLoop::on_board_run_out(Time at, size_t training) { end_on_board(at, training, TrainingWatch::End::kRanOut); }
+
+void SiteLoop::end_on_board(Time at, size_t training, TrainingWatch::End end) {
+  if (board_bursts_[training] > 0) --board_bursts_[training];
+  settle(at, PhaseOrigin::kBoard, end);
 }
 
 // Anything may stand on the board.

@@ -45,6 +45,7 @@ class SiteLoop {
   // begins and ends.
   void on_board_begin(Time at, size_t training);
   void on_board_end(Time at, size_t training);
+  void on_board_run_out(Time at, size_t training);  // nobody ended it, and net workers let bulk pass again
   void on_board_prediction(Time now, Time begin, size_t training);
   void on_counters(size_t training, CounterWatch::Edge edge, Time at, Time now);
   void on_counted(size_t training, CounterWatch& watch, const CounterWatch::Sample& sample);  // what the watch makes of it
@@ -76,6 +77,7 @@ class SiteLoop {
     bool is_held_told = false;
   };
   void tell_counters(size_t training, gate::PhaseKind kind, Time at, Time now);
+  void end_on_board(Time at, size_t training, TrainingWatch::End end);
   void settle(Time at, PhaseOrigin origin, TrainingWatch::End end);
   void tell_changes(Time now, size_t training);
   const std::vector<size_t>& links_of(size_t training) const { return config_.bursts.trainings[training].links; }

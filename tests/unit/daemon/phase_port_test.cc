@@ -179,6 +179,23 @@ TEST_F(PhasePortTest, ABurstWhoseBeginIsAheadOfNowIsSeenAndRunsOut) {
   tideway_phase_close(&phase);
 }
 
+// A trainer that hangs with its slot: the workers let bulk pass again, and the report went on to say that the gate was closed.
+TEST_F(PhasePortTest, ABurstOnTheBoardThatNobodyEndsIsStaleAndReportedOpenAgain) {
+  tideway_phase phase{};
+  ASSERT_EQ(tideway_phase_open(&phase, (root / "phase.board").c_str(), "llm7", nullptr), 0);
+  const tideway_phase_details details{.bytes = 0, .duration_us = 0, .period_us = 0, .jitter_us = 0, .ttl_us = 200'000};
+  tideway_phase_begin(&phase, &details);
+  EXPECT_TRUE(becomes_true([&] { return !port->report().links.empty() && port->report().links[0].state == gate::GateState::kClosed; }));
+  EXPECT_TRUE(becomes_true([&] { return port->report().links[0].state == gate::GateState::kOpen; }));
+  EXPECT_FALSE(port->report().trainings[0].is_bursting);
+  std::vector<PhaseAlarm> alarms;
+  ASSERT_TRUE(becomes_true([&] { return !(alarms = port->mail().take_alarms()).empty(); }));
+  EXPECT_EQ(alarms[0], (PhaseAlarm{PhaseTrouble::kStale, "llm7"}));
+  tideway_phase_begin(&phase, &details);  // it goes on after all
+  EXPECT_TRUE(becomes_true([&] { return port->report().trainings[0].is_bursting; }));
+  tideway_phase_close(&phase);
+}
+
 TEST(InterfaceCounters, CountTheLoopbackAndKnowWhatItCarries) {
   const auto none = InterfaceCounters::open({"no-such-if0"});
   ASSERT_FALSE(none.ok());

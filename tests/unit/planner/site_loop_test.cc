@@ -517,6 +517,22 @@ TEST(SiteLoop, ABurstThatNobodyEndsIsStale) {
   EXPECT_EQ(site.news(), std::vector{SiteNews::Kind::kStale});
 }
 
+TEST(SiteLoop, ABurstOnTheBoardThatNobodyEndsIsStale) {
+  Site site;
+  site.loop.on_board_begin(site.now, 0);
+  site.loop.on_board_begin(site.now, 0);  // two members
+  site.pass(milliseconds(300));
+  site.loop.on_board_end(site.now, 0);
+  site.pass(milliseconds(300));
+  EXPECT_TRUE(site.loop.is_bursting(0));
+  const auto heard_at = site.llm().heard_at();
+  site.loop.on_board_run_out(site.now, 0);
+  EXPECT_FALSE(site.loop.is_bursting(0));
+  EXPECT_FALSE(site.loop.bursting_training(0));
+  EXPECT_EQ(site.news(), std::vector{SiteNews::Kind::kStale});
+  EXPECT_EQ(site.llm().heard_at(), heard_at) << "nobody said it";
+}
+
 TEST(SiteLoop, KnowsForHowMuchOfTheTimeTrainingsLeaveALinkOpen) {
   Site site;
   const auto bursts = [&](int count, Duration burst, Duration gap) {
