@@ -130,6 +130,8 @@ TIDEWAY_PHASE_FUNCTION int tideway_phase_open(struct tideway_phase *phase, const
     __atomic_store_n(&phase->slot->seq, phase->slot->seq & ~1u, __ATOMIC_RELEASE); /* one who died in between left it odd */
     tideway_phase_edit(phase->slot);
     phase->slot->begin_ns = phase->slot->end_ns = phase->slot->bytes = 0;
+    phase->slot->duration_us = phase->slot->period_us = phase->slot->jitter_us = 0;
+    __atomic_store_n(&phase->slot->ttl_us, 0u, __ATOMIC_RELAXED);
     phase->slot->dst = site == NULL ? 0 : tideway_phase_site(site);
     phase->slot->pid = TIDEWAY_PHASE_AS(uint32_t, getpid());
     __atomic_store_n(&phase->slot->training, tideway_phase_training(training), __ATOMIC_RELAXED);
@@ -142,7 +144,8 @@ TIDEWAY_PHASE_FUNCTION int tideway_phase_open(struct tideway_phase *phase, const
   return EUSERS;
 }
 
-/* Communication begins now. Of a burst that lasts longer than its time to live, call it again. `details` may be NULL. */
+/* Communication begins now. Of a burst that lasts longer than its time to live, call it again: that is `ttl_us`, else
+ * `duration_us` and three times `jitter_us`, else the gateway's 2 s. `details` NULL: as said before through this slot, if at all. */
 TIDEWAY_PHASE_FUNCTION void tideway_phase_begin(struct tideway_phase *phase, const struct tideway_phase_details *details) {
   struct tideway_phase_slot *slot = phase->slot;
   if (slot == NULL) return;
@@ -150,9 +153,9 @@ TIDEWAY_PHASE_FUNCTION void tideway_phase_begin(struct tideway_phase *phase, con
   __atomic_store_n(&slot->begin_ns, tideway_phase_now(), __ATOMIC_RELAXED);
   if (details != NULL) {
     slot->bytes = details->bytes;
-    slot->duration_us = details->duration_us;
+    __atomic_store_n(&slot->duration_us, details->duration_us, __ATOMIC_RELAXED);
     slot->period_us = details->period_us;
-    slot->jitter_us = details->jitter_us;
+    __atomic_store_n(&slot->jitter_us, details->jitter_us, __ATOMIC_RELAXED);
     __atomic_store_n(&slot->ttl_us, details->ttl_us, __ATOMIC_RELAXED);
   }
   __atomic_store_n(&slot->state, TIDEWAY_PHASE_BURST, __ATOMIC_RELEASE);
@@ -162,13 +165,14 @@ TIDEWAY_PHASE_FUNCTION void tideway_phase_begin(struct tideway_phase *phase, con
 /* Communication is over: every byte of it has arrived. */
 TIDEWAY_PHASE_FUNCTION void tideway_phase_end(struct tideway_phase *phase) {
   struct tideway_phase_slot *slot = phase->slot;
-  uint64_t now;
+  uint64_t now, expected;
   if (slot == NULL) return;
   now = tideway_phase_now();
+  expected = slot->state == TIDEWAY_PHASE_BURST ? slot->end_ns : 0;
   tideway_phase_edit(slot);
-  if (slot->state == TIDEWAY_PHASE_BURST && slot->end_ns > now) __atomic_store_n(&slot->begin_ns, slot->end_ns, __ATOMIC_RELAXED);
   __atomic_store_n(&slot->end_ns, now, __ATOMIC_RELAXED);
   __atomic_store_n(&slot->state, TIDEWAY_PHASE_IDLE, __ATOMIC_RELEASE);
+  if (expected > now) __atomic_store_n(&slot->begin_ns, expected, __ATOMIC_RELEASE); /* of an idle slot, and never of the burst */
   tideway_phase_done(slot);
 }
 

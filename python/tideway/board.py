@@ -84,24 +84,30 @@ class BoardSlot:
         words[_SEQ] = words[_SEQ] + 1 & U32_MAX
         longs[_BEGIN] = time.monotonic_ns()
         longs[_BYTES] = size & U64_MAX
+        words[_DURATION] = words[_JITTER] = 0  # a prediction's, which are no time to live
         words[_STATE] = _BURST
         words[_SEQ] = words[_SEQ] + 1 & U32_MAX
 
     def end(self) -> None:
         words, longs, now = self._words, self._longs, time.monotonic_ns()
         words[_SEQ] = words[_SEQ] + 1 & U32_MAX
-        if words[_STATE] == _BURST and longs[_END] > now:
-            longs[_BEGIN] = longs[_END]
+        expected = longs[_END] if words[_STATE] == _BURST else 0
         longs[_END] = now
         words[_STATE] = _IDLE
+        if expected > now:  # of an idle slot, and never of the burst
+            longs[_BEGIN] = expected
         words[_SEQ] = words[_SEQ] + 1 & U32_MAX
 
     def predict(self, begin_in: float, duration: float, period: float, jitter: float) -> None:
         """In a burst it counts from its end on: until then the begin of that burst says until when it holds bulk."""
         words = self._words
         words[_SEQ] = words[_SEQ] + 1 & U32_MAX
-        self._longs[_END if words[_STATE] == _BURST else _BEGIN] = time.monotonic_ns() + max(0, int(begin_in * 1e9))
-        words[_DURATION], words[_PERIOD], words[_JITTER] = map(microseconds, (duration, period, jitter))
+        begin = time.monotonic_ns() + max(0, int(begin_in * 1e9))
+        if words[_STATE] == _BURST:
+            self._longs[_END] = begin
+        else:
+            self._longs[_BEGIN] = begin
+            words[_DURATION], words[_PERIOD], words[_JITTER] = map(microseconds, (duration, period, jitter))
         words[_SEQ] = words[_SEQ] + 1 & U32_MAX
 
     def close(self) -> None:

@@ -13,10 +13,13 @@ namespace tideway::gate {
 
 using BoardSlots = std::span<const tideway_phase_slot, TIDEWAY_PHASE_SLOTS>;
 
-// How long a burst in the slot holds bulk that nobody ends. `ttl_default`: of a slot that names no time to live.
+// How long a burst in the slot holds bulk that nobody ends: what BurstTable makes of the same details. `ttl_default`: of a slot that
+// names neither a time to live nor a duration.
 inline Duration slot_ttl(const tideway_phase_slot& slot, Duration ttl_default, Duration ttl_max) {
-  const uint32_t ttl_us = __atomic_load_n(&slot.ttl_us, __ATOMIC_RELAXED);
-  const Duration ttl = ttl_us == 0 ? ttl_default : std::chrono::microseconds(ttl_us);
+  const auto time_of = [](const uint32_t& us) -> Duration { return std::chrono::microseconds(__atomic_load_n(&us, __ATOMIC_RELAXED)); };
+  Duration ttl = time_of(slot.ttl_us);
+  if (const Duration duration = time_of(slot.duration_us); ttl == Duration::zero() && duration > Duration::zero()) ttl = duration + 3 * time_of(slot.jitter_us);
+  if (ttl == Duration::zero()) ttl = ttl_default;
   return ttl < ttl_max ? ttl : ttl_max;
 }
 

@@ -109,6 +109,15 @@ class OnTheBoard(Phases):
         (slot,), _ = self.look()
         self.assertTrue(slot["state"] == 0 and slot["end_ns"] <= time.monotonic_ns() < slot["begin_ns"])
 
+    def test_what_a_prediction_says_is_no_time_to_live_of_a_burst(self):
+        self.make_board()
+        phase = tideway.phase("llm7")
+        phase.predict(5.0, duration=0.4, period=6.0, jitter=0.005)
+        phase.begin()
+        phase.predict(5.0, duration=0.4, period=6.0, jitter=0.005)
+        (slot,), _ = self.look()
+        self.assertEqual((slot["state"], slot["duration_us"], slot["jitter_us"], slot["ttl_us"]), (1, 0, 0, 0))
+
     def test_a_slot_that_is_given_back_is_the_next_ones(self):
         self.make_board()
         first, second = tideway.phase("one"), tideway.phase("two")

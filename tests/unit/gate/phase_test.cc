@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gate/phase_board.h"
 
+#include "gate/burst_table.h"
 #include "support/temp_root.h"
 
 #include <gtest/gtest.h>
@@ -82,6 +83,36 @@ TEST_F(PhaseTest, APredictionInABurstLeavesItsBeginAloneAndIsSaidWithItsEnd) {
   tideway_phase_end(&phase);
   EXPECT_EQ(slots[0].begin_ns, second_ns);
   tideway_phase_close(&phase);
+}
+
+// As the plug-in of NCCL begins, and whoever names no details.
+TEST_F(PhaseTest, ASlotThatIsTakenAgainKeepsNoTimesOfItsFormerOwner) {
+  tideway_phase phase{};
+  ASSERT_EQ(tideway_phase_open(&phase, path.c_str(), "llm7", nullptr), 0);
+  const tideway_phase_details details{.bytes = 1, .duration_us = 5'000'000, .period_us = 1'000'000, .jitter_us = 5'000, .ttl_us = 50'000'000};
+  tideway_phase_begin(&phase, &details);
+  tideway_phase_close(&phase);
+  ASSERT_EQ(tideway_phase_open(&phase, path.c_str(), "rl2", nullptr), 0);
+  tideway_phase_begin(&phase, nullptr);
+  EXPECT_EQ(slots[0].duration_us, 0u);
+  EXPECT_EQ(slots[0].period_us, 0u);
+  EXPECT_EQ(slots[0].jitter_us, 0u);
+  EXPECT_EQ(slots[0].ttl_us, 0u);
+  EXPECT_EQ(slot_ttl(slots[0], seconds(2), seconds(60)), seconds(2));
+  tideway_phase_close(&phase);
+}
+
+TEST(PhaseBoard, ABurstOnItRunsOutWhenOneThatIsAnnouncedDoes) {
+  const BurstTable announced({.ttl_max = seconds(60), .link_sites = {}, .trainings = {}});
+  for (const uint32_t ttl_us : {0u, 900'000u, UINT32_MAX})
+    for (const uint32_t duration_us : {0u, 5'000'000u, UINT32_MAX})
+      for (const uint32_t jitter_us : {0u, 100'000u, UINT32_MAX}) {
+        tideway_phase_slot slot{};
+        slot.ttl_us = ttl_us, slot.duration_us = duration_us, slot.jitter_us = jitter_us;
+        using std::chrono::microseconds;
+        const PhaseDetails details{.duration = microseconds(duration_us), .jitter = microseconds(jitter_us), .ttl = microseconds(ttl_us)};
+        EXPECT_EQ(slot_ttl(slot, BurstTable::kTtlDefault, seconds(60)), announced.ttl(details)) << ttl_us << ' ' << duration_us << ' ' << jitter_us;
+      }
 }
 
 TEST_F(PhaseTest, EachWriterHasASlotOfItsOwnAndTheLastOneFindsNone) {
