@@ -14,24 +14,24 @@
 #include <charconv>
 #include <cstring>
 #include <span>
+#include <system_error>
 
 namespace tideway::daemon {
 namespace {
 
 constexpr size_t kDigitsMax = 32;
 
-Descriptor open_counter(const std::string& interface, const char* name) {
-  return Descriptor(::open(("/sys/class/net/" + interface + "/statistics/" + name).c_str(), O_RDONLY | O_CLOEXEC));
-}
-
-// An interface that is gone counts nothing.
-uint64_t read_counter(const Descriptor& file) {
+// Nothing: the interface is gone, and the descriptor with it, whatever comes back under its name.
+std::optional<uint64_t> read_counter(const Descriptor& file) {
   std::array<char, kDigitsMax> text;
-  const ssize_t size = pread(file.get(), text.data(), text.size(), 0);
+  const ssize_t size = file.is_open() ? pread(file.get(), text.data(), text.size(), 0) : -1;
   uint64_t value = 0;
-  if (size > 0) std::from_chars(text.data(), text.data() + size, value);
+  if (size <= 0 || std::from_chars(text.data(), text.data() + size, value).ec != std::errc()) return std::nullopt;
   return value;
 }
+
+// A counter that was set back, as by its driver, counts from there.
+uint64_t grown_since(uint64_t& before, uint64_t now) { return now - std::min(std::exchange(before, now), now); }
 
 // 0.0.0.0 or ::, as an endpoint has them.
 bool is_unspecified(const Endpoint& endpoint) {
@@ -42,24 +42,40 @@ bool is_unspecified(const Endpoint& endpoint) {
 
 }  // namespace
 
-Result<InterfaceCounters> InterfaceCounters::open(const std::vector<std::string>& names) {
-  InterfaceCounters counters;
+Result<InterfaceCounters> InterfaceCounters::open(const std::vector<std::string>& names, const std::string& folder) {
+  InterfaceCounters counters(folder);
   for (const std::string& name : names) {
-    counters.files_.push_back({open_counter(name, "tx_bytes"), open_counter(name, "rx_bytes")});
-    if (!counters.files_.back().sent.is_open() || !counters.files_.back().received.is_open())
+    counters.interfaces_.push_back({.name = name, .sent = {}, .received = {}});
+    if (!counters.open_files(counters.interfaces_.back()))
       return Error{Fault::kConfigInvalid, "the counters of the interface " + name + " cannot be read: " + std::strerror(errno),
                    "write one of those that `ip link` shows into counters of the [[training]]"};
   }
   return counters;
 }
 
-InterfaceCounters::Counts InterfaceCounters::read() const {
-  Counts sum;
-  for (const Files& files : files_) {
-    sum.sent += read_counter(files.sent);
-    sum.received += read_counter(files.received);
+// What they count from here on. One that was made anew began with zero, so what it stood at before says nothing of it.
+bool InterfaceCounters::open_files(Interface& interface) const {
+  const auto open_one = [&](File& one, const char* name) {
+    one.file = Descriptor(::open((folder_ + "/" + interface.name + "/statistics/" + name).c_str(), O_RDONLY | O_CLOEXEC));
+    const auto value = read_counter(one.file);
+    one.before = value.value_or(0);
+    return value.has_value();
+  };
+  return open_one(interface.sent, "tx_bytes") && open_one(interface.received, "rx_bytes");
+}
+
+InterfaceCounters::Counts InterfaceCounters::read(Time now) {
+  for (Interface& one : interfaces_) {
+    const auto sent = read_counter(one.sent.file), received = read_counter(one.received.file);
+    if (sent && received) {
+      sum_.sent += grown_since(one.sent.before, *sent);
+      sum_.received += grown_since(one.received.before, *received);
+    } else if (one.looked_at == Time::min() || now - one.looked_at >= kLookPeriod) {
+      one.looked_at = now;
+      open_files(one);
+    }
   }
-  return sum;
+  return sum_;
 }
 
 bool carries(const std::string& interface, const Endpoint& address) {

@@ -248,7 +248,7 @@ void PhasePort::watch_counters(Time now) {
   for (Counted& one : counted_) {
     if (!is_due(one)) continue;
     one.read_at = now;
-    const InterfaceCounters::Counts counts = one.counters.read();
+    const InterfaceCounters::Counts counts = one.counters.read(now);
     planner::CounterWatch::Sample sample{now, counts.sent, counts.received, 0, 0};
     if (one.counters.sees_ours()) sample.own_sent = own.sent, sample.own_received = own.received;
     loop_.on_counted(one.training, one.watch, sample);

@@ -50,8 +50,8 @@ Duration bin_of(const std::vector<CounterName>& names, Rate capacity) {
 }
 
 // Ports are there once the engine has started, a moment after us: until then they count nothing.
-InterfaceCounters::Counts TrafficCounters::read() {
-  InterfaceCounters::Counts sum = interfaces_.read();
+InterfaceCounters::Counts TrafficCounters::read(Time now) {
+  InterfaceCounters::Counts sum = interfaces_.read(now);
   for (NetlinkCounter& counter : netlink_) sum.sent += counter.read();
   if (ports_.empty()) return sum;
   const auto backend = packet_io::find_backend("dpdk");

@@ -14,7 +14,7 @@ class TrafficCounters {
   static Result<TrafficCounters> open(const std::vector<CounterName>& names, const std::optional<Endpoint>& data_address);
 
   // What nftables and tc count is taken for sent: a counter of theirs has one direction, or both without saying which.
-  InterfaceCounters::Counts read();
+  InterfaceCounters::Counts read(Time now);
   // Our own bytes pass them, too: an interface that we send from, and the queue through which all of it goes. What a rule or a class
   // counts is what its operator chose, who leaves our packets out.
   bool sees_ours() const { return sees_ours_; }

@@ -200,15 +200,47 @@ TEST(InterfaceCounters, CountTheLoopbackAndKnowWhatItCarries) {
   const auto none = InterfaceCounters::open({"no-such-if0"});
   ASSERT_FALSE(none.ok());
   EXPECT_NE(none.error().what.find("no-such-if0"), std::string::npos);
-  const auto counters = InterfaceCounters::open({"lo"});
+  auto counters = InterfaceCounters::open({"lo"});
   ASSERT_TRUE(counters.ok()) << counters.error().what;
-  const InterfaceCounters::Counts before = counters.value().read();
+  const InterfaceCounters::Counts before = counters.value().read(Time());
   Trainer sender(Endpoint::parse("127.0.0.1:9").value());
   sender.say(gate::PhaseKind::kBegin);
-  EXPECT_GE(counters.value().read().sent, before.sent + gate::kBeaconSize);
+  EXPECT_GE(counters.value().read(Time()).sent, before.sent + gate::kBeaconSize);
   EXPECT_TRUE(carries("lo", Endpoint::parse("127.0.0.1:7401").value()));
   EXPECT_TRUE(carries("lo", Endpoint::parse("0.0.0.0:7401").value()));
   EXPECT_FALSE(carries("lo", Endpoint::parse("192.0.2.1:7401").value()));
+}
+
+// It read as zero until the gateway was started again, after a bond or a VLAN had been made anew. A file that is empty stands for one
+// that the kernel has no interface for any more.
+TEST(InterfaceCounters, CountAnInterfaceThatIsMadeAnewFromWhereItIsFound) {
+  const TempRoot root;
+  const auto show = [&](const std::string& bond, const std::string& other) {
+    for (const char* name : {"tx_bytes", "rx_bytes"}) {
+      root.write(std::string("bond0/statistics/") + name, bond);
+      root.write(std::string("eth1/statistics/") + name, other);
+    }
+  };
+  const auto at = [](int64_t ms) { return Time(std::chrono::milliseconds(ms)); };
+  show("5000\n", "100\n");
+  auto opened = InterfaceCounters::open({"bond0", "eth1"}, root.path().string());
+  ASSERT_TRUE(opened.ok()) << opened.error().what;
+  InterfaceCounters& counters = opened.value();
+  show("5010\n", "100\n");
+  EXPECT_EQ(counters.read(at(0)).sent, 10u);
+  show("", "103\n");
+  EXPECT_EQ(counters.read(at(10)).sent, 13u) << "it stands still, and the other one counts";
+  std::filesystem::remove_all(root / "bond0");
+  show("7000000\n", "103\n");  // what came meanwhile is of no bin
+  EXPECT_EQ(counters.read(at(20)).sent, 13u) << "not looked for each time";
+  EXPECT_EQ(counters.read(at(110)).sent, 13u);
+  show("7000500\n", "103\n");
+  EXPECT_EQ(counters.read(at(120)).sent, 513u);
+  EXPECT_EQ(counters.read(at(130)).received, 513u);
+  show("20\n", "103\n");
+  EXPECT_EQ(counters.read(at(140)).sent, 513u) << "set back";
+  show("25\n", "103\n");
+  EXPECT_EQ(counters.read(at(150)).sent, 518u);
 }
 
 TEST(BeaconKeyFile, MustNotBeReadableByEverybody) {
