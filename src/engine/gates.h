@@ -45,16 +45,20 @@ class alignas(64) GateWord {
 };
 static_assert(sizeof(GateWord) == 64);
 
-// What the lanes of one net worker do at one link's gate, added up; written by it, ten times a second or with a change. What
-// they carry is written each millisecond in which they are awake.
+// What the lanes of one net worker do at one link's gate; written by it, ten times a second or with a change. Lanes and bytes are added
+// up; time is told once however many lanes it held, and so is a change that they make together. What they carry is written each
+// millisecond in which they are awake.
 struct alignas(64) GateBoard {
   // Lanes of each reason; kNone are those whose gate is open.
   std::array<Counter, gate::kGateReasons> lanes;
   Counter pass_bytes_per_second;  // of lanes whose gate is not open: what passes, UDP payload
   Counter transitions;
-  std::array<Counter, gate::kGateReasons> held_ns;  // not open, by reason
+  std::array<Counter, gate::kGateReasons> held_ns;  // in which a lane was not open, by reason
   Counter rate_wanted;            // of what the link's lanes may send together, in bytes per second; see NetBoard
   alignas(64) Counter bytes_sent, bytes_received;   // with headers, as a link without Ethernet's gaps is charged
+  // The net worker's own.
+  Time told_at{};                                   // until when held_ns has all
+  gate::GateState state = gate::GateState::kOpen;   // that a lane changed to last
 };
 
 // How what we send on a link behaves, beside its gate.

@@ -64,7 +64,7 @@ void LaneGate::turn(Time now, Flows flows) {
   if (gate_.until != before.until) rtt_least_ = Duration::max();
   const bool is_changed = gate_.transitions != before.transitions || gate_.reason != before.reason;
   if (is_changed || gate_.probe_share != before.probe_share || !is_told_) tell_flows(now, flows);
-  if (is_changed || now - told_at_ >= kTellPeriod) tell_board(now, before);
+  if (is_changed || now - told_at_ >= kTellPeriod) tell_board(now);
 }
 
 void LaneGate::count(Flows flows) {
@@ -126,16 +126,23 @@ void LaneGate::tell_flows(Time now, Flows flows) {
   }
 }
 
-// A worker that slept had nothing to send, so nothing was held meanwhile.
-void LaneGate::tell_board(Time now, const gate::Gate& before) {
-  if (before.state != GateState::kOpen)
-    board_.held_ns[index_of(before.reason)].add(static_cast<uint64_t>(std::min(now - told_at_, kTellPeriod + kLookPeriod).count()));
+// Each change of a lane is told at once, so since the board was told last its lanes were as it has them. A worker that slept had nothing
+// to send, so nothing was held meanwhile.
+void LaneGate::tell_held(Time now) {
+  const Duration passed = std::clamp(now - std::exchange(board_.told_at, std::max(now, board_.told_at)), Duration(), kTellPeriod + kLookPeriod);
+  for (size_t reason = index_of(gate::GateReason::kNone) + 1; reason < board_.lanes.size(); ++reason)
+    if (board_.lanes[reason].get() > 0) board_.held_ns[reason].add(static_cast<uint64_t>(passed.count()));
+}
+
+void LaneGate::tell_board(Time now) {
+  tell_held(now);
   told_at_ = now;
   board_.lanes[index_of(told_.reason)].add(~uint64_t{0});
   board_.lanes[index_of(gate_.reason)].add(1);
   board_.pass_bytes_per_second.add(passes_ - told_.passes);
-  board_.transitions.add(gate_.transitions - told_.transitions);
-  told_ = {gate_.reason, passes_, gate_.transitions};
+  // Lanes see the same words, so the first one that changes does it for all of them.
+  if (gate_.state != told_.state && std::exchange(board_.state, gate_.state) != gate_.state) board_.transitions.add(1);
+  told_ = {gate_.state, gate_.reason, passes_};
 }
 
 Time LaneGate::next_deadline(Time now) const {

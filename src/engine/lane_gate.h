@@ -43,7 +43,8 @@ class LaneGate {
   void look(Time now, Flows flows);
   Rate let_through(size_t flows) const;
   void tell_flows(Time now, Flows flows);
-  void tell_board(Time now, const gate::Gate& before);
+  void tell_held(Time now);
+  void tell_board(Time now);
   Duration queue_target() const;
   double trickle() const;
 
@@ -63,9 +64,10 @@ class LaneGate {
   uint64_t passes_ = 0;                   // bytes per second, while it is not open
   uint64_t bytes_sent_ = 0, bytes_received_ = 0;
   struct Told {
+    gate::GateState state = gate::GateState::kOpen;
     gate::GateReason reason = gate::GateReason::kNone;
-    uint64_t passes = 0, transitions = 0;
-  } told_;                                // of this lane, in the board's sums
+    uint64_t passes = 0;
+  } told_;                                // of this lane, on the board
 };
 
 }  // namespace tideway::engine

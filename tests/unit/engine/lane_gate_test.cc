@@ -105,13 +105,37 @@ TEST_F(LaneGateTest, TheLanesOfAWorkerAddUpOnTheBoard) {
     EXPECT_EQ(lanes(GateReason::kNone), 1u);
     second.turn(at(2), {});
     EXPECT_EQ(lanes(GateReason::kTraining), 2u);
-    EXPECT_EQ(board.transitions.get(), 2u);
     gate.turn(at(120), {});
     EXPECT_EQ(lanes(GateReason::kProbe), 1u);
-    EXPECT_EQ(board.transitions.get(), 3u);
   }
   EXPECT_EQ(lanes(GateReason::kTraining), 0u);
+}
+
+// Three sessions to one peer made 300 % of its time, and three times the changes.
+TEST_F(LaneGateTest, TimeAndChangesOfTheGateAreToldOnceHoweverManyLanesAWorkerHas) {
+  const GateBoard& board = gates.board(1, 0);
+  const auto held = [&](GateReason reason) { return Duration(static_cast<int64_t>(board.held_ns[static_cast<size_t>(reason)].get())); };
+  LaneGate second(at(0), gates, 1, 0), third(at(0), gates, 1, 0);
+  const auto turn_all = [&](int64_t from, int64_t to) {
+    for (int64_t ms = from; ms <= to; ++ms)
+      for (LaneGate* one : {&gate, &second, &third}) one->turn(at(ms), {});
+  };
+  turn_all(0, 0);
+  say(at(401));
+  turn_all(1, 400);
+  EXPECT_EQ(board.transitions.get(), 1u);
+  EXPECT_GE(held(GateReason::kTraining), milliseconds(300));
+  {
+    LaneGate late(at(400), gates, 1, 0);  // a session that comes meanwhile changes nothing
+    late.turn(at(400), {});
+    EXPECT_EQ(board.transitions.get(), 1u);
+  }
+  turn_all(401, 421);
+  EXPECT_EQ(held(GateReason::kTraining), milliseconds(400));
+  EXPECT_EQ(held(GateReason::kProbe), milliseconds(20));
   EXPECT_EQ(board.transitions.get(), 3u);
+  turn_all(422, 700);
+  EXPECT_EQ(held(GateReason::kTraining) + held(GateReason::kProbe), milliseconds(420)) << "it is open";
 }
 
 TEST_F(LaneGateTest, AWorkerThatSleptHeldNothingMeanwhile) {
