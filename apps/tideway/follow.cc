@@ -12,6 +12,7 @@ namespace tideway::cli {
 namespace {
 
 constexpr Duration kTurn = std::chrono::milliseconds(200);
+constexpr Duration kAskEvery = std::chrono::seconds(2);        // where the gateway has no stream to spare
 constexpr Duration kReturnsWithin = std::chrono::seconds(60);  // a gateway that is started again
 
 session::CopyNumbers to_numbers(const api::JobView& view) {
@@ -66,7 +67,11 @@ class Following {
     view_ = std::move(view).value();
     return success();
   }
-  // The stream first, so that nothing falls between it and the look.
+  static void pause(Duration at_most, int signals) {
+    pollfd fd{signals, POLLIN, 0};
+    ::poll(&fd, 1, static_cast<int>(at_most / std::chrono::milliseconds(1)));
+  }
+  // The stream first, so that nothing falls between it and the look. Without one, the look is all there is.
   Status reconnect(int signals) {
     auto reader = http::EventReader::open(gateway_.socket(), "/v1/jobs/" + view_.job.id + "/events", "");
     if (reader.ok()) {
@@ -74,11 +79,15 @@ class Following {
       lost_at_ = kNever;
       return look();
     }
+    if (reader.error().fault == Fault::kOverloaded) {
+      lost_at_ = kNever;
+      pause(kAskEvery, signals);
+      return look();
+    }
     const Time now = read_clock();
     if (lost_at_ == kNever) lost_at_ = now;
     if (now > lost_at_ + kReturnsWithin) return reader.error();
-    pollfd fd{signals, POLLIN, 0};
-    ::poll(&fd, 1, static_cast<int>(kTurn / std::chrono::milliseconds(1)));
+    pause(kTurn, signals);
     return look();
   }
 

@@ -102,6 +102,7 @@ Result<EventReader> EventReader::open(const std::string& socket, const std::stri
   if (!goes_on) return unreachable(socket, "it closed the connection");
   const unsigned status = status_of(reader.buffer_);
   reader.buffer_.erase(0, reader.buffer_.find("\r\n\r\n") + 4);
+  if (status == 503) return Error{Fault::kOverloaded, "the gateway at " + to_display(socket) + " tells nobody else of events now", "ask now and then, or try again when others have left"};
   if (status != 200) return Error{Fault::kDaemonUnreachable, "the gateway refused events of " + to_display(path) + " with status " + std::to_string(status), "look at tideway jobs list"};
   return reader;
 }

@@ -44,7 +44,8 @@ class Client {
 // Server-sent events, as they come.
 class EventReader {
  public:
-  // `last_id`: goes on behind that event; empty: from now on. Errors: daemon_unreachable; whatever the gateway refuses it with.
+  // `last_id`: goes on behind that event; empty: from now on. Errors: daemon_unreachable; overloaded: it has too many readers to tell them more
+  // than answers.
   static Result<EventReader> open(const std::string& socket, const std::string& path, const std::string& last_id);
 
   // Waits at most so long; `also_fd` (-1: none) ends the wait when it is readable.

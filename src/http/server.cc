@@ -16,6 +16,9 @@ constexpr size_t kBlock = 16 << 10;
 constexpr size_t kGroupsMax = 64;  // of a caller: the first ones
 
 const Response kStopping{503, "application/problem+json", R"({"type":"about:blank","title":"the gateway is stopping","status":503,"code":"overloaded"})"};
+const Response kTooManyStreams{503, "application/problem+json",
+                               R"({"type":"about:blank","title":"overloaded","status":503,"code":"overloaded","detail":"too many follow events already",)"
+                               R"("next":"ask now and then, or come again when others have left"})"};
 
 std::optional<Caller> caller_of(MHD_Connection* connection) {
   const MHD_ConnectionInfo* info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -92,7 +95,7 @@ struct Server::Callbacks {
     if (connection->exchange == nullptr) hand_over(server, *connection);
     const Exchange& exchange = *connection->exchange;
     if (exchange.response_) return queue(server, *connection, *exchange.response_);
-    if (exchange.is_stream_) return queue_stream(server, *connection);
+    if (exchange.is_stream_) return begin_stream(server, *connection);
     connection->suspend();
     return MHD_YES;
   }
@@ -119,6 +122,15 @@ struct Server::Callbacks {
     MHD_Response* raw = MHD_create_response_from_buffer(response.body.size(), const_cast<char*>(response.body.data()), MHD_RESPMEM_MUST_COPY);
     if (raw == nullptr) return MHD_NO;
     return queue_raw(server, connection, {raw, response.type.c_str(), response.status});
+  }
+
+  // One that is refused looks to who tells it things like one whose reader has left.
+  static MHD_Result begin_stream(const Server& server, Connection& connection) {
+    const auto is_stream = [](const Connection* one) { return one->exchange != nullptr && one->exchange->is_stream_; };
+    if (std::ranges::count_if(server.open_, is_stream) <= static_cast<ptrdiff_t>(kStreamsMax)) return queue_stream(server, connection);
+    connection.exchange->is_stream_ = false;
+    connection.exchange->is_gone_ = true;
+    return queue(server, connection, kTooManyStreams);
   }
 
   static MHD_Result queue_stream(const Server& server, Connection& connection) {

@@ -21,7 +21,8 @@ struct MHD_Daemon;
 namespace tideway::http {
 
 inline constexpr size_t kBodyMax = 1 << 20;           // a job with its lists of names
-inline constexpr unsigned kConnectionsMax = 64;       // event streams among them
+inline constexpr unsigned kConnectionsMax = 512;      // event streams among them
+inline constexpr size_t kStreamsMax = 384;            // each is held as long as its reader likes; the rest is for who only asks, as trainers do
 inline constexpr unsigned kConnectionSecondsMax = 30; // without a word, while nothing is being answered
 inline constexpr size_t kConnectionMemory = 64 << 10; // request line and headers
 

@@ -146,6 +146,28 @@ code=0; wait "$watching" || code=$?
 same_tree "$tree" "$there/killed"
 grep '"type":"summary"' "$work/watched.json" | grep -q '"bytes_held":[1-9]' || fail "it started from the beginning: $(tail -n 1 "$work/watched.json")"; pass
 
+# ---- more readers of events than are served ------------------------------------------------------------------------------
+python3 - "$socket" "$work/refused" <<'PY' &
+import socket, sys, time
+readers = []
+for _ in range(400):
+    readers.append(socket.socket(socket.AF_UNIX))
+    readers[-1].connect(sys.argv[1])
+    readers[-1].sendall(b"GET /v1/events HTTP/1.0\r\nHost: tideway\r\n\r\n")
+answers = [reader.recv(12, socket.MSG_WAITALL) for reader in readers]
+with open(sys.argv[2], "w") as file: print(sum(answer.endswith(b" 503") for answer in answers), file=file)
+time.sleep(600)
+PY
+readers=$!
+running+=("$readers")
+for _ in $(seq 100); do [ -s "$work/refused" ] && break; sleep 0.1; done
+[ "$(cat "$work/refused")" = 16 ] || fail "of 400 readers not 16 were refused: $(cat "$work/refused")"; pass
+ask POST /v1/phase '{}' | grep -q '^400 ' || fail "readers of events keep a trainer out"; pass
+tideway copy -q "$tree" wisconsin:data/followed || fail "a copy needs a stream of events"; pass
+same_tree "$tree" "$there/followed"
+kill -9 "$readers"
+wait "$readers" 2> /dev/null || :
+
 # ---- a recurring job -------------------------------------------------------------------------------------------------
 series=$(tideway submit --every 1h "$tree" wisconsin:data/again)
 for _ in $(seq 100); do [ -d "$there/again" ] && break; sleep 0.1; done

@@ -111,6 +111,39 @@ TEST_F(ServerTest, EventsComeAsTheyAreSaidAndTheLastIdIsHandedOn) {
   EXPECT_EQ(events.get(), "8state7|progressmore|");
 }
 
+// 64 copies that were followed used to take all connections, and no trainer could say that its burst began.
+TEST_F(ServerTest, ReadersOfEventsLeaveRoomForWhoOnlyAsks) {
+  std::vector<std::shared_ptr<Exchange>> streams;
+  serve([&](const std::shared_ptr<Exchange>& exchange) {
+    if (exchange->request().path == "/v1/phase") return exchange->answer({204, "application/json", ""});
+    exchange->begin_stream();
+    exchange->say(": hello\n\n");
+    streams.push_back(exchange);
+  });
+  std::vector<EventReader> readers;
+  const auto follow_all = [&] {
+    for (size_t i = 0; i < kStreamsMax; ++i) {
+      auto reader = EventReader::open(path_, "/v1/events", "");
+      if (!reader.ok()) break;
+      readers.push_back(std::move(reader).value());
+    }
+    return readers.size();
+  };
+  const auto follow = [&] {
+    const auto reader = EventReader::open(path_, "/v1/events", "");
+    return reader.ok() ? std::nullopt : std::optional(reader.error().fault);
+  };
+  ASSERT_EQ(with_client(follow_all), kStreamsMax);
+  EXPECT_EQ(with_client(follow), Fault::kOverloaded);
+  EXPECT_TRUE(streams.back()->is_gone()) << "what it would be told piles up";
+  const auto answer = with_client([&] { return Client(path_, 5s).ask("POST", "/v1/phase", "{}"); });
+  ASSERT_TRUE(answer.ok()) << answer.error().what;
+  EXPECT_EQ(answer.value().status, 204U);
+  streams.front()->end();
+  for (int i = 0; i < 5; ++i) turn();
+  EXPECT_EQ(with_client(follow), std::nullopt) << "who left made no room";
+}
+
 TEST_F(ServerTest, AReaderThatIsTooSlowIsDropped) {
   Exchange exchange({}, [] {});
   exchange.begin_stream();
