@@ -445,7 +445,7 @@ void JobRunner::steer(const job::JobId& id, const Steer& steer, Time now, job::W
 }
 
 void JobRunner::take_up(ShareRules rules) {
-  shares_ = LinkShares(std::move(rules));
+  shares_.take_up(std::move(rules));
   next_deal_ = Time{};
 }
 

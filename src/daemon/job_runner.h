@@ -61,7 +61,7 @@ class JobRunner {
   void see_gate(const std::string& peer, const GateTime& gate) { gates_[peer] = gate; }
   // Called with each job whose end is visible, there or here.
   void on_published(std::function<void(const job::Job&)> tell) { tell_published_ = std::move(tell); }
-  // From the next deal on. What set_ceiling() said is forgotten.
+  // From the next deal on. What set_ceiling() said for good is forgotten.
   void take_up(ShareRules rules);
   // What runs is left as it is, and queued, for whoever starts the gateway again.
   void stop(Time now, job::WallTime wall);

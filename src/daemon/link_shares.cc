@@ -41,6 +41,12 @@ Rate less(Rate from, Rate what) { return from > what ? Rate::bytes_per_second(fr
 
 LinkShares::LinkShares(ShareRules rules) : rules_(std::move(rules)), policy_(make_policy(rules_.policy)) {}
 
+void LinkShares::take_up(ShareRules rules) {
+  rules_ = std::move(rules);
+  policy_ = make_policy(rules_.policy);
+  for (auto& [peer, said] : said_) said.for_good.reset();
+}
+
 const LinkRule* LinkShares::link_to(std::string_view peer) const {
   const auto found = std::ranges::find(rules_.links, peer, &LinkRule::peer);
   return found == rules_.links.end() ? nullptr : &*found;

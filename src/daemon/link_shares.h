@@ -75,6 +75,8 @@ class LinkShares {
 
   // The policy is one of schedule::policies(); the configuration has seen to it.
   explicit LinkShares(ShareRules rules);
+  // The same of these. Of what the operator said, that alone stays which he said for a time.
+  void take_up(ShareRules rules);
 
   bool is_gated(job::Class service) const { return rules_.modes[static_cast<size_t>(service)] != Mode::kFair; }
   // What the operator said while the gateway runs: it stands in place of the rule's ceiling until the rules change. What he said for a

@@ -121,6 +121,10 @@ tideway bwlimit | grep -q ' for ' && tideway bwlimit --json | grep -q '"for_s":3
 
 [ "$(tideway bwlimit --link wisconsin 40Mbit)" = "$(tideway bwlimit --link wisconsin)" ] || fail "the ceiling of a peer did not change"; pass
 [ "$(tideway bwlimit --link wisconsin off)" = off ] || fail "the ceiling of a peer did not go"; pass
+tideway bwlimit --link wisconsin 40Mbit --for 1h > /dev/null
+ask POST /v1/config/reload | grep -q '^200 ' || fail "the configuration was not read again"; pass
+tideway bwlimit --link wisconsin | grep -q '^40.* for ' || fail "a reload ended what was said for an hour: $(tideway bwlimit --link wisconsin)"; pass
+tideway bwlimit --link wisconsin off > /dev/null
 refuses 2 usage "no peer" tideway bwlimit --link nowhere 1Gbit
 
 # ---- kill -9 of either gateway while a job runs --------------------------------------------------------------------

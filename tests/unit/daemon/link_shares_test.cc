@@ -213,6 +213,25 @@ TEST(LinkShares, WhatWasSaidForATimeLeavesWhatWasInForceBefore) {
   EXPECT_EQ(shares.ceiling_of("wisconsin", kMonday).rate, mbit(60)) << "what is said later holds at once";
 }
 
+// What was said for two hours used to end with the next change of the configuration.
+TEST(LinkShares, WhatWasSaidForATimeHoldsThroughNewRules) {
+  LinkShares shares(gigabit());
+  const auto hour = std::chrono::hours(1);
+  shares.set_ceiling("wisconsin", {mbit(50)});
+  shares.set_ceiling("wisconsin", {mbit(10), kMonday + 2 * hour});
+  shares.set_ceiling("ohio", {mbit(50)});
+  ShareRules rules;
+  rules.policy = "weighted_fair";
+  rules.links.push_back({.peer = "wisconsin", .timetable = {}, .zone = {}, .ceiling = mbit(100)});
+  rules.links.push_back({.peer = "ohio", .timetable = {}, .zone = {}, .ceiling = mbit(200)});
+  shares.take_up(rules);
+  EXPECT_FALSE(shares.keeps_deadlines());
+  EXPECT_EQ(shares.ceiling_of("wisconsin", kMonday + hour).rate, mbit(10));
+  EXPECT_EQ(shares.ceiling_of("wisconsin", kMonday + hour).until, kMonday + 2 * hour);
+  EXPECT_EQ(shares.ceiling_of("wisconsin", kMonday + 2 * hour).rate, mbit(100)) << "the new configuration's";
+  EXPECT_EQ(shares.ceiling_of("ohio", kMonday).rate, mbit(200));
+}
+
 TEST(LinkShares, KeepAllJobsOfAPeerWithinItsCeilingTogether) {
   ShareRules rules;
   rules.links.push_back({.peer = "wisconsin", .timetable = {}, .zone = {}, .ceiling = mbit(100)});  // no [[link]] says what it carries
