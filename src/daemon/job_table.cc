@@ -200,6 +200,10 @@ bool JobTable::has_live_run(const job::Job& series) const {
 void JobTable::make_due_runs(job::WallTime now) {
   for (const job::JobId& id : std::vector<job::JobId>(recurring_.begin(), recurring_.end())) {
     job::Job& series = jobs_.at(id);
+    if (const job::WallTime latest = now + *series.spec.every; series.due > latest) {
+      series.due = latest;
+      changed_.insert(id);
+    }
     if (series.due > now || held_.contains(id) || has_live_run(series)) continue;
     auto run = job::next_run(series, now);
     if (!run) continue;

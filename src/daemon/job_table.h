@@ -45,7 +45,8 @@ class JobTable {
   // Errors: submission_conflict, overloaded.
   Result<Taken> submit(Submission submission, job::WallTime now);
   bool is_known(uint32_t owner, const std::string& submission_id) const { return !submission_id.empty() && by_submission_.contains({owner, submission_id}); }
-  // The run of a recurring job that is due, if the one before has ended.
+  // The run of a recurring job that is due, if the one before has ended. None is due later than after its interval, as one would be whose calendar
+  // was set back.
   void make_due_runs(job::WallTime now);
   job::WallTime next_due() const;  // WallTime::max(): none
   const std::set<job::JobId>& recurring() const { return recurring_; }  // that are not over

@@ -10,13 +10,15 @@ void TideFeed::add(const std::shared_ptr<http::Exchange>& reader) {
   uint64_t told = 0;
   const std::string& last = reader->request().last_event_id;
   std::from_chars(last.data(), last.data() + last.size(), told);
+  if (moments_.empty() || told > moments_.back().id) told = 0;  // by a gateway whose calendar was ahead of ours: it has nothing of what we have
   readers_.push_back({reader, told});
   reader->begin_stream();
   reader->say(": tideway\n\n");
 }
 
-void TideFeed::on_moment(uint64_t id, const std::string& json) {
-  if (!moments_.empty() && id <= moments_.back().id) return;  // the calendar went back; the plot goes on when it is there again
+// A calendar that goes back must not stop it.
+void TideFeed::on_moment(uint64_t at, const std::string& json) {
+  const uint64_t id = moments_.empty() ? at : std::max(at, moments_.back().id + 1);
   if (moments_.size() == kMomentsKept) moments_.pop_front();
   moments_.push_back({id, "id: " + std::to_string(id) + "\nevent: tide\ndata: " + json + "\n\n"});
 }

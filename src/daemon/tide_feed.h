@@ -23,8 +23,9 @@ class TideFeed {
 
   // Takes the exchange over. A reader who comes again names the last moment that it has (Last-Event-ID).
   void add(const std::shared_ptr<http::Exchange>& reader);
-  // `id` rises: milliseconds since 1970.
-  void on_moment(uint64_t id, const std::string& json);
+  // `at`: milliseconds since 1970. That is its id, or one more than the last, so that ids rise whatever the calendar does, and mostly
+  // through a restart, too.
+  void on_moment(uint64_t at, const std::string& json);
   void turn(Time now);
   Time next_deadline(Time now) const;
   size_t readers() const { return readers_.size(); }

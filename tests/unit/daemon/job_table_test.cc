@@ -167,6 +167,26 @@ TEST(JobTable, ARunWaitsForTheOneBeforeToEnd) {
   EXPECT_EQ(table.next_due(), job::WallTime::max());
 }
 
+// It used to pause for as long as the clock was set back, and nobody said so.
+TEST(JobTable, AClockThatGoesBackHoldsARecurringJobUpForItsIntervalAtMost) {
+  store::MemoryJobStore store;
+  JobTable table({}, kNow);
+  auto recurring = submission("nightly");
+  recurring.spec.every = 30min;
+  const job::JobId series = taken(table, recurring);
+  table.make_due_runs(kNow);
+  const job::JobId run = std::get<const job::Job*>(*table.queued().at("wisconsin").begin())->id;
+  table.change(run, kNow, [](job::Job& job) { return job::cancel(job, kNow); });
+  const job::WallTime back = kNow - 48h;
+  table.make_due_runs(back);
+  EXPECT_EQ(table.next_due(), back + 30min);
+  save(table, store);
+  EXPECT_EQ(JobTable(store.load(back).value(), back).next_due(), back + 30min) << "a restart forgets it";
+  table.make_due_runs(back + 30min);
+  EXPECT_EQ(table.find(series)->runs, 2U);
+  EXPECT_EQ(table.queued().at("wisconsin").size(), 1U);
+}
+
 TEST(JobTable, CountsWhatChangesAboutRecurringJobsAndNothingElse) {
   JobTable table({}, kNow);
   auto recurring = submission("nightly");

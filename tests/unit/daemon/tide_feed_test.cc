@@ -63,13 +63,24 @@ TEST_F(TideFeedTest, AReaderWhoHasGoneIsForgotten) {
   EXPECT_EQ(feed.next_deadline(kNow), kNever);
 }
 
-TEST_F(TideFeedTest, ACalendarThatGoesBackAddsNothing) {
+// The plot used to stand still until the calendar was there again.
+TEST_F(TideFeedTest, ACalendarThatGoesBackStopsNothing) {
+  id = 7000;
   pass(3);
-  feed.on_moment(2, "{}");
-  const auto reader = reader_after("3");
+  const auto reader = reader_after("7003");
   feed.add(reader);
   feed.turn(kNow);
-  EXPECT_EQ(reader->waiting(), std::string(": tideway\n\n").size());
+  id = 3000;
+  pass(2);
+  EXPECT_EQ(reader->waiting(), std::string(": tideway\n\n").size() + 2 * std::string("id: 7004\nevent: tide\ndata: {}\n\n").size());
+}
+
+TEST_F(TideFeedTest, WhoComesFromACalendarThatWasAheadGetsAll) {
+  pass(3);
+  const auto reader = reader_after("7000");
+  feed.add(reader);
+  feed.turn(kNow);
+  EXPECT_EQ(reader->waiting(), std::string(": tideway\n\n").size() + 3 * std::string("id: 1\nevent: tide\ndata: {}\n\n").size());
 }
 
 }  // namespace
