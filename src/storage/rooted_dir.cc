@@ -36,6 +36,7 @@ FileStat to_file_stat(const struct stat& status) {
   result.ctime_ns = status.st_ctim.tv_sec * 1'000'000'000 + status.st_ctim.tv_nsec;
   result.inode = status.st_ino;
   result.device = status.st_dev;
+  result.uid = status.st_uid;
   return result;
 }
 

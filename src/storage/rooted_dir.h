@@ -28,6 +28,7 @@ struct FileStat {
   Bytes size, allocated;
   int64_t mtime_ns = 0, ctime_ns = 0;
   uint64_t inode = 0, device = 0;
+  uint32_t uid = 0;  // as the file system shows it, which may be another one than whoever made it has
   // The same file with the same content; how much of it is allocated may change by itself.
   bool is_same_version(const FileStat& other) const { return is_same_content(other) && ctime_ns == other.ctime_ns; }
   // The same as far as a hard link can tell, whose ctime moves when another name of the file is removed.

@@ -25,6 +25,8 @@ constexpr const char* kLedgerName = "ledger";
 constexpr const char* kLedgerNewName = "ledger.new";
 constexpr const char* kSignatureName = "signature";
 constexpr const char* kAccountName = "account";
+constexpr const char* kProbeName = "probe";
+constexpr uint32_t kWritableByOthers = 0022;
 constexpr size_t kAccountHead = 8;
 
 std::string dir_of(uint32_t high) {
@@ -54,6 +56,36 @@ Status make_dir_exactly(const RootedDir& at, const ObjectName& name, uint32_t mo
   return success();
 }
 
+Error not_ours(const std::string& shown) {
+  return {Fault::kDenied, "\"" + shown + "\" belongs to another user, or others can write to it: what is staged there cannot be trusted",
+          "remove it, or run this as the user it belongs to"};
+}
+
+// Whether only we can have put there what is in it. It may have been made for us to go on from: in a folder like /tmp by anybody, for ids can be guessed.
+//
+// Owner and mode tell, with two exceptions: a file system may show others than there are (NFS that maps users, FUSE), or have no modes (FAT). So
+// whatever does not look like ours is compared with a file that we make next to it. What does need not be: one that is not ours lets us
+// write in it by the rights of its group or of others only, and that shows; or we are root, and are shown the owner.
+//
+// .tideway itself may belong to anybody, and be open to a group that pins or submits. Who may rename in it, or in a folder above, can hide what we staged,
+// so that it is sent anew, or show us staging of ours under another id, whose ledger then has no valid record. Neither gets a byte in.
+Result<bool> is_ours_alone(const RootedDir& dir) {
+  const auto shown = dir.stat({});
+  if (!shown.ok()) return shown.error();
+  const bool is_open = (shown.value().mode & kWritableByOthers) != 0;
+  if (shown.value().uid == ::geteuid() && !is_open) return true;
+  const ObjectName name = single_name(kProbeName);
+  static_cast<void>(dir.remove_file(name).ok());  // of a process that died here
+  const auto probe = dir.create_file(name, 0600);
+  if (!probe.ok() && probe.error().fault != Fault::kDestDenied && probe.error().fault != Fault::kDestExists) return probe.error();
+  if (!probe.ok()) return false;
+  const StatOutcome made = stat_of(probe.value().get());  // by its descriptor: its name is whoever's the directory is
+  static_cast<void>(dir.remove_file(name).ok());
+  if (made.error != 0) return errno_error(dir.side(), made.error, "look at", dir.shown(name));
+  const bool has_modes = (made.stat.mode & ~0600U) == 0;
+  return made.stat.uid == shown.value().uid && !(is_open && has_modes);
+}
+
 // The staging directory, locked and still under its name; nothing when somebody removed it in between.
 Result<std::optional<RootedDir>> try_lock(const RootedDir& root, const std::string& id) {
   if (auto status = make_dir_exactly(root, state_dir(), 0711); !status.ok()) return std::move(status).error();
@@ -75,6 +107,9 @@ Result<std::optional<RootedDir>> try_lock(const RootedDir& root, const std::stri
   auto named = root.stat_if_exists(name);
   if (!held.ok() || !named.ok() || !named.value() || named.value()->inode != held.value().inode)
     return std::optional<RootedDir>();
+  auto is_ours = is_ours_alone(dir.value());
+  if (!is_ours.ok()) return std::move(is_ours).error();
+  if (!is_ours.value()) return not_ours(root.shown(name));
   return std::optional<RootedDir>(std::move(dir).value());
 }
 
@@ -166,10 +201,13 @@ Status Staging::make_content() {
 
 // False: not all of it is there, as of a process that died while it made it.
 Result<bool> Staging::find_content() {
+  const auto own = dir_.stat({});
+  if (!own.ok()) return own.error();
   for (const char* name : {"data", kLeavesName, kLedgerName}) {
     auto there = dir_.stat_if_exists(single_name(name));
     if (!there.ok()) return std::move(there).error();
     if (!there.value()) return false;
+    if (there.value()->uid != own.value().uid) return not_ours(dir_.shown(single_name(name)));  // from a time when others could write here
   }
   auto leaves = dir_.open_file(single_name(kLeavesName), Access::kWrite);
   if (!leaves.ok()) return std::move(leaves).error();

@@ -41,7 +41,8 @@ std::string to_hex(const TransferId& id);
 
 class Staging {
  public:
-  // Errors: dest_busy when another live process fills it. What a dead one left is removed.
+  // Errors: dest_busy when another live process fills it; denied when it is another user's, or others can write to it. What a dead one
+  // left is removed.
   static Result<Staging> create(std::shared_ptr<const RootedDir> root, const TransferId& id);
   // The same, but what a dead one left stays where it is; then was_there() says so.
   static Result<Staging> open(std::shared_ptr<const RootedDir> root, const TransferId& id);

@@ -2,6 +2,7 @@
 #include "storage/staging.h"
 
 #include "storage/stored_manifest.h"
+#include "support/as_nobody.h"
 #include "support/temp_root.h"
 
 #include <gtest/gtest.h>
@@ -107,6 +108,69 @@ TEST_F(StagingTest, OneThatWasNotMadeCompletelyIsMadeAnew) {
   const Staging again = Staging::open(open(), id(1)).value();
   EXPECT_FALSE(again.was_there());
   EXPECT_TRUE(root_.exists(path(1) + "/ledger"));
+}
+
+// In a folder like /tmp anybody may be first, for ids can be guessed: what he staged would be published as ours.
+TEST_F(StagingTest, WhatAnotherUserStagedIsNotGoneOnFrom) {
+  if (::geteuid() != 0) GTEST_SKIP() << "gives files away";
+  constexpr uid_t kAnother = 4321;
+  const auto refused = [&](const char* what) {
+    const auto found = Staging::open(open(), id(1));
+    ASSERT_FALSE(found.ok()) << what;
+    EXPECT_EQ(found.error().fault, Fault::kDenied) << what;
+    EXPECT_NE(found.error().next.find("remove it"), std::string::npos) << found.error().next;
+  };
+  { const Staging dead = Staging::open(open(), id(1)).value(); }
+  for (const char* part : {"", "/data", "/leaves", "/ledger"}) {
+    ASSERT_EQ(::chown((root_ / (path(1) + part)).c_str(), kAnother, kAnother), 0);
+    refused(part);
+    ASSERT_EQ(::chown((root_ / (path(1) + part)).c_str(), 0, 0), 0);
+  }
+  EXPECT_TRUE(Staging::open(open(), id(1)).value().was_there());
+
+  ASSERT_EQ(::chown((root_ / path(1)).c_str(), kAnother, kAnother), 0);
+  const auto begun = Staging::create(open(), id(1));
+  ASSERT_FALSE(begun.ok()) << "nor begun anew in";
+  EXPECT_EQ(begun.error().fault, Fault::kDenied);
+  EXPECT_TRUE(root_.exists(path(1) + "/ledger")) << "nothing of his is touched";
+  EXPECT_FALSE(root_.exists(path(1) + "/probe"));
+
+  ASSERT_EQ(::chmod(root_.path().c_str(), 0755), 0);
+  for (const mode_t mode : {0777U, 0755U}) {  // one that lets us write there, and one that does not
+    ASSERT_EQ(::chmod((root_ / path(1)).c_str(), mode), 0);
+    const AsNobody nobody;
+    refused("nor by one who is not root");
+  }
+  EXPECT_FALSE(root_.exists(path(1) + "/probe"));
+}
+
+TEST_F(StagingTest, OneThatOthersCanWriteToIsNotGoneOnFrom) {
+  { const Staging dead = Staging::open(open(), id(1)).value(); }
+  for (const mode_t mode : {0720U, 0702U, 0777U}) {
+    ASSERT_EQ(::chmod((root_ / path(1)).c_str(), mode), 0);
+    const auto found = Staging::open(open(), id(1));
+    ASSERT_FALSE(found.ok()) << std::oct << mode;
+    EXPECT_EQ(found.error().fault, Fault::kDenied);
+  }
+  ASSERT_EQ(::chmod((root_ / path(1)).c_str(), 0700), 0);
+  EXPECT_TRUE(Staging::open(open(), id(1)).value().was_there());
+}
+
+// As NFS does for root: this process is uid 0, and what it makes belongs to nobody.
+TEST_F(StagingTest, WhereAFileSystemShowsAnotherOwnerOursIsGoneOnFrom) {
+  ASSERT_EQ(::chmod(root_.path().c_str(), 0777), 0);
+  const AsNobody nobody;
+  { const Staging dead = Staging::open(open(), id(1)).value(); }
+  root_.write(path(1) + "/probe", "of a process that died");
+  EXPECT_TRUE(Staging::open(open(), id(1)).value().was_there());
+  EXPECT_FALSE(root_.exists(path(1) + "/probe"));
+}
+
+// Those who pin and submit may write into .tideway; what is staged is ours by itself.
+TEST_F(StagingTest, TheStateDirectoryMayBelongToAGroup) {
+  { const Staging dead = Staging::open(open(), id(1)).value(); }
+  ASSERT_EQ(::chmod((root_ / ".tideway").c_str(), 0775), 0);
+  EXPECT_TRUE(Staging::open(open(), id(1)).value().was_there());
 }
 
 TEST_F(StagingTest, TheManifestThatListsMoreIsComparedWith) {
