@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // tideway: copies, lists, verifies and checks, by hand or from scripts.
+#include "base/core_dumps.h"
 #include "base/log.h"
 #include "config/config_file.h"
 #include "usage.h"
@@ -44,6 +45,7 @@ int parse_and_run(CLI::App& app, Globals& globals, Action& action, char** argv, 
 }  // namespace
 
 int main(int argc, char** argv) {
+  tideway::forbid_core_dumps();
   Globals globals;
   globals.config = tideway::config::kDefaultFile;
   Action action;

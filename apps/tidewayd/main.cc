@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // tidewayd: the gateway of a site, in the foreground. Prints one `ready` line to stdout when peers can connect.
+#include "base/core_dumps.h"
 #include "base/log.h"
 #include "config/config_file.h"
 #include "config/gateway.h"
@@ -66,6 +67,7 @@ int serve(const std::string& file, bool only_checks) {
 }  // namespace tideway
 
 int main(int argc, char** argv) {
+  tideway::forbid_core_dumps();
   std::string file(tideway::config::kDefaultFile);
   bool only_checks = false;
   int verbosity = 0;

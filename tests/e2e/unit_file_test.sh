@@ -19,6 +19,8 @@ if ! systemd-analyze verify "$work/units/tidewayd.service" > "$work/verify" 2>&1
 fi
 pass
 
+grep -qx LimitCORE=0 "$unit" || fail "a gateway may leave a core"; pass
+
 # As the unit runs it: an ordinary user without any capability, and a manager that is told how far it is.
 make_sites 127.0.0.1 127.0.0.1
 head -c 5000000 /dev/urandom > "$work/file"
@@ -36,6 +38,7 @@ while told != "STOPPING=1": print(told := manager.recv(99).decode(), flush=True)
   serve wisconsin "$work/wisconsin.toml" env NOTIFY_SOCKET="$work/notify" WATCHDOG_USEC=200000 \
     setpriv --reuid nobody --regid nogroup --clear-groups --bounding-set=-all --inh-caps=-all --no-new-privs
   grep -q '^CapEff:.*0000000000000000$' "/proc/$gateway/status" || fail "it has capabilities"; pass
+  [ "$(stat -c %u "/proc/$gateway/environ")" -eq 0 ] || fail "it may be dumped and debugged by its user"; pass
   tideway copy -q "$work/file" wisconsin:data/as-nobody
   tideway copy -q wisconsin:data/as-nobody "$work/from-nobody"
   cmp "$work/file" "$work/from-nobody"; pass
@@ -78,3 +81,7 @@ wait "$gateway" || fail "the gateway did not end well"
 sed -n 's/^[0-9]* \+\(<\.\.\. \)\?\([a-z0-9_]*\)[( ].*/\2/p' "$work/trace" | sort -u | grep -vxF -f "$work/allowed" > "$work/missing" || :
 [ ! -s "$work/missing" ] || fail "the unit forbids system calls that the gateway makes: $(tr '\n' ' ' < "$work/missing")"; pass
 [ "$(sed -n 's/^[0-9]* \+\([a-z0-9_]*\)(.*/\1/p' "$work/trace" | sort -u | wc -l)" -gt 30 ] || fail "strace saw nothing"; pass
+for program in tideway tidewayd; do
+  strace -f -qq -e trace=prctl -o "$work/first" "$bin/$program" --version > /dev/null
+  grep -q 'prctl(PR_SET_DUMPABLE, \(SUID_DUMP_DISABLE\|0\)' "$work/first" || fail "$program may leave a core"; pass
+done
