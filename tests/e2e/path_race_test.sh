@@ -19,11 +19,18 @@ ln -s "$outside/file" "$there/dir/door"
 ln -s "$outside/sub" "$there/dir/subdoor"
 serve wisconsin "$work/wisconsin.toml"
 before=$(list_tree "$outside"; cat "$outside/file" "$outside/sub/file")
-python3 "$repo/tests/e2e/path_race.py" "$there" dir door > "$work/race" &
-running+=("$!")
-python3 "$repo/tests/e2e/path_race.py" "$there/dir" file door sub subdoor > "$work/race2" &
-running+=("$!")
-for _ in $(seq 50); do [ -s "$work/race" ] && [ -s "$work/race2" ] && break; sleep 0.1; done
+# swap OUT FOLDER A B...: begins to swap. The inner one comes first: once the outer one swaps, the name of `dir` may lead outside.
+swap() {
+  local out=$1
+  shift
+  python3 "$repo/tests/e2e/path_race.py" "$@" > "$out" 2> "$out.log" &
+  running+=("$!") flippers+=("$!")
+  for _ in $(seq 100); do [ -s "$out" ] && return; sleep 0.1; done
+  fail "nothing is swapped in $1: $(cat "$out.log")"
+}
+flippers=()
+swap "$work/race2" "$there/dir" file door sub subdoor
+swap "$work/race" "$there" dir door
 
 won=0
 for i in $(seq 25); do
@@ -34,6 +41,10 @@ for i in $(seq 25); do
   tideway copy -q "$work/seed" "wisconsin:data/dir/planted.$i" 2> /dev/null && won=$((won + 1)) || :
   tideway copy -q "$work/seed" "wisconsin:data/dir/sub/planted.$i" 2> /dev/null && won=$((won + 1)) || :
 done
+for flipper in "${flippers[@]}"; do
+  kill -0 "$flipper" 2> /dev/null || fail "a swap failed: $(cat "$work"/race*.log)"
+done
+pass
 [ "$won" -gt 0 ] || fail "no copy ever won, so nothing was tried"; pass
 ! grep -rlI SECRET "$work/pulled" "$work"/file.* 2> /dev/null || fail "a secret was read"; pass
 ! grep -q only-outside "$work/listed" || fail "a folder outside was listed"; pass
