@@ -61,7 +61,8 @@ int verify(const VerifyOptions& options, const Globals& globals) {
   if (found.kept > 0)
     std::fprintf(stderr, "           %llu files were there before the copy; their content is not in the manifest\n", static_cast<unsigned long long>(found.kept));
   if (found.not_listed > 0)
-    std::fprintf(stderr, "           %llu entr%s there and not in the manifest, the first in %s\n", static_cast<unsigned long long>(found.not_listed), found.not_listed == 1 ? "y is" : "ies are", found.not_listed_in.c_str());
+    std::fprintf(stderr, "           %llu entr%s there and not in the manifest, the first in %s%s\n", static_cast<unsigned long long>(found.not_listed), found.not_listed == 1 ? "y is" : "ies are", found.not_listed_in.c_str(),
+                 signer ? "; the signature says nothing of that" : "");
   if (!found.is_good())
     std::fprintf(stderr, "           %llu difference%s\n  next  tideway repair PATH --from PEER:ROOT/PATH, or copy the tree again\n", static_cast<unsigned long long>(found.differences_seen), found.differences_seen == 1 ? "" : "s");
   return exit_code;

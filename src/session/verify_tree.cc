@@ -157,7 +157,7 @@ Status Verification::check_signature() {
   if (report_.kept > 0)
     return Error{Fault::kManifestMismatch, std::to_string(report_.kept) + " files were there before the copy, and the signature says nothing of their content",
                  "copy the tree to a new place, or leave out --signer"};
-  if (report_.not_listed > 0)
+  if (report_.not_listed > report_.beside)
     return Error{Fault::kManifestMismatch, "\"" + report_.not_listed_in + "\" holds what is not in the manifest, and the signature says nothing of that",
                  "move it away, or leave out --signer"};
   if (how_.signer->is_good(*signature, {report_.root, report_.entries, bytes_listed_.count()})) return success();
@@ -185,22 +185,23 @@ Result<std::optional<storage::FileStat>> Verification::look_at(const ObjectName&
 }
 
 // All of its entries were looked at: what else is in it was not published with it. Names are counted and not compared, so that a wide
-// directory takes no memory. Where a tree came into a directory, that has others of its own.
+// directory takes no memory. At the top of one that a tree came into there may be others, and whether it stood there before is not
+// stored; the directories below it that the manifest lists are of the tree alone.
 void Verification::close_dir() {
   const Open closed = std::move(open_.back());
   open_.pop_back();
-  if (found_.form != StoredTree::Form::kNewTree || closed.seen == Seen::kNot) return;
-  const auto dir = found_.dir->open_dir(closed.name);
-  if (!dir.ok()) return differ(closed.name, "cannot be listed");
+  if (closed.seen == Seen::kNot) return;
+  const bool is_top = closed.number == ObjectId(0);
+  const bool is_shared = is_top && found_.form == StoredTree::Form::kIntoDirectory;
   uint64_t there = 0;
-  const Status listed = dir.value().for_each_name([&](std::string_view name) {
-    const bool is_ours = closed.name == found_.name && storage::is_reserved_at_top(name);
-    there += is_ours ? 0 : 1;
-  });
-  if (!listed.ok()) return differ(closed.name, "cannot be listed");
+  const auto count = [&](std::string_view name) { there += is_top && storage::is_reserved_at_top(name) ? 0 : 1; };
+  const auto dir = found_.dir->open_dir(closed.name);
+  const bool is_listed = dir.ok() && dir.value().for_each_name(count).ok();
+  if (!is_listed && !is_shared) return differ(closed.name, "cannot be listed");
   if (there <= closed.found) return;
   if (report_.not_listed == 0) report_.not_listed_in = closed.name.is_root() ? "." : to_display(closed.name);
   report_.not_listed += there - closed.found;
+  report_.beside += is_shared ? there - closed.found : 0;
 }
 
 Status Verification::check_entry(const ManifestEntry& entry) {

@@ -37,8 +37,9 @@ struct VerifyReport {
   Bytes bytes;     // read and hashed
   std::vector<Difference> differences;
   std::string signed_by;  // site; empty: nobody
-  uint64_t not_listed = 0;    // of a new tree: what is there, and not in the manifest
-  std::string not_listed_in;  // the first directory that has some, for display
+  uint64_t not_listed = 0;    // what is there, and not in the manifest
+  uint64_t beside = 0;        // of that: at the top of a tree that came into a directory, which may have others of its own
+  std::string not_listed_in;  // the first directory that has some, for display; the top comes last
   bool is_good() const { return differences_seen == 0; }
 };
 
@@ -46,7 +47,7 @@ enum class ReadFrom : uint8_t { kCache, kDevice };  // kDevice: what the page ca
 
 struct VerifyHow {
   ReadFrom from = ReadFrom::kCache;
-  const crypto::RootChecker* signer = nullptr;                // has to have signed it, and there is nothing else in it
+  const crypto::RootChecker* signer = nullptr;                // has to have signed it, and nothing else is in it but what is beside
   std::function<void(Bytes)> on_progress = {};                // so much was read and hashed
   std::function<void(const DamagedFile&)> on_damaged = {};    // in the order of the manifest
 };

@@ -89,6 +89,12 @@ echo planted > "$there/signed/shards/model.pkl"
 refuses 8 manifest_mismatch "shards" "$bin/tideway" verify --signer "$work/atlanta-key/signing.pub" "$there/signed"
 says=$("$bin/tideway" verify "$there/signed" 2>&1); [[ $says == *"1 entry is there and not in the manifest, the first in shards"* ]] || fail "$says"; pass
 rm "$there/signed/shards/model.pkl"
+tideway copy -q --publish marker "$tree" wisconsin:data/parts
+echo other > "$there/parts/beside"
+says=$("$bin/tideway" verify --signer "$work/atlanta-key/signing.pub" "$there/parts" 2>&1) || fail "$says"; pass
+[[ $says == *"1 entry is there and not in the manifest, the first in parts; the signature says nothing of that"* ]] || fail "$says"; pass
+echo planted > "$there/parts/shards/model.pkl"
+refuses 8 manifest_mismatch "parts/shards" "$bin/tideway" verify --signer "$work/atlanta-key/signing.pub" "$there/parts"
 refuses 3 config_invalid "name the signing.pub" "$bin/tideway" verify --signer "$work/atlanta-key/signing.key" "$there/signed"
 refuses 2 usage "lies at a peer" "$bin/tideway" verify wisconsin:data/signed
 mkdir "$there/added" && cp -p "$tree/small-1" "$there/added/"

@@ -70,13 +70,31 @@ class VerifyTreeTest : public testing::Test {
     EXPECT_EQ(::fchmod(made.get(), 0640 & modes_), 0);
     EXPECT_EQ(storage::set_times(made.get(), kWholeSecond), 0);
   }
-  void publish(std::string_view to) {
+  void publish(std::string_view to, storage::PublishRules::Form form = storage::PublishRules::Form::kAuto) {
     const std::string page = messages::serialize(pages_->take());
     ASSERT_TRUE(staging_->append_manifest(std::as_bytes(std::span(page))).ok());
     const PublishOrder order{ObjectName::from_text(to).value(), entries_, tree_.finish().value()};
-    const auto status = storage::publish_staged(*staging_, order, {read_page, modes_});
+    storage::PublishHow how{read_page, modes_};
+    how.rules.form = form;
+    const auto status = storage::publish_staged(*staging_, order, how);
     ASSERT_TRUE(status.ok()) << status.error().what;
     ASSERT_TRUE(staging_->remove().ok());
+  }
+  // A tree with the file "sub/f" and the directory "wide", and what to check its signature with.
+  crypto::RootChecker publish_signed(std::string_view to, storage::PublishRules::Form form = storage::PublishRules::Form::kAuto) {
+    const auto pair = crypto::make_signing_key();
+    root_.write("a.key", pair.value().secret.text());
+    EXPECT_EQ(::chmod((root_ / "a.key").c_str(), 0600), 0);
+    root_.write("a.pub", pair.value().public_half);
+    begin();
+    dir(0, "");
+    dir(0, "sub");
+    file(1, "f", "content");
+    dir(0, "wide");
+    const crypto::SignedTree tree{tree_.finish().value(), entries_, 7};
+    EXPECT_TRUE(staging_->keep_signature(crypto::RootSigner::open((root_ / "a.key").string()).value().sign("atlanta", tree)).ok());
+    publish(to, form);
+    return crypto::RootChecker::open((root_ / "a.pub").string()).value();
   }
   std::string verify(std::string_view name, const VerifyHow& how = {}) const {
     const auto report = verify_tree((root_ / name).string(), how);
@@ -172,20 +190,8 @@ TEST_F(VerifyTreeTest, ASignatureIsKeptWithTheTreeAndHasToBeOfItsKey) {
 }
 
 TEST_F(VerifyTreeTest, WhatWasPutIntoATreeSinceIsCountedAndNoSignatureStandsForIt) {
-  const auto pair = crypto::make_signing_key();
-  root_.write("a.key", pair.value().secret.text());
-  ASSERT_EQ(::chmod((root_ / "a.key").c_str(), 0600), 0);
-  root_.write("a.pub", pair.value().public_half);
-  const auto checker = crypto::RootChecker::open((root_ / "a.pub").string());
-  begin();
-  dir(0, "");
-  dir(0, "sub");
-  file(1, "f", "content");
-  dir(0, "wide");
-  const crypto::SignedTree tree{tree_.finish().value(), entries_, 7};
-  ASSERT_TRUE(staging_->keep_signature(crypto::RootSigner::open((root_ / "a.key").string()).value().sign("atlanta", tree)).ok());
-  publish("copy");
-  EXPECT_EQ(verify("copy", {.signer = &checker.value()}), "good");
+  const auto checker = publish_signed("copy");
+  EXPECT_EQ(verify("copy", {.signer = &checker}), "good");
   EXPECT_EQ(verify_tree((root_ / "copy").string()).value().not_listed, 0U) << "our own files at its top are known";
   root_.write("copy/sub/model.pkl", "not from atlanta");
   root_.write("copy/wide/.more", "");
@@ -193,10 +199,51 @@ TEST_F(VerifyTreeTest, WhatWasPutIntoATreeSinceIsCountedAndNoSignatureStandsForI
   EXPECT_TRUE(report.value().is_good()) << "what was published is there";
   EXPECT_EQ(report.value().not_listed, 2U);
   EXPECT_EQ(report.value().not_listed_in, "sub");
-  EXPECT_EQ(verify("copy", {.signer = &checker.value()}), "\"sub\" holds what is not in the manifest, and the signature says nothing of that");
+  EXPECT_EQ(verify("copy", {.signer = &checker}), "\"sub\" holds what is not in the manifest, and the signature says nothing of that");
   std::filesystem::remove(root_ / "copy/sub/f");  // one for another
   EXPECT_EQ(verify_tree((root_ / "copy").string()).value().not_listed, 2U);
   EXPECT_EQ(verify("copy"), "sub/f is missing; ");
+}
+
+TEST_F(VerifyTreeTest, AtTheTopOfANewTreeNothingElseMayStandUnderASignature) {
+  const auto checker = publish_signed("copy");
+  root_.write("copy/model.pkl", "not from atlanta");
+  EXPECT_EQ(verify("copy", {.signer = &checker}), "\".\" holds what is not in the manifest, and the signature says nothing of that");
+}
+
+TEST_F(VerifyTreeTest, NoSignatureStandsForWhatWasPutIntoDirectoriesOfATreeThatAppearedPartByPart) {
+  for (const auto form : {storage::PublishRules::Form::kMarker, storage::PublishRules::Form::kEach}) {
+    const std::string copy = form == storage::PublishRules::Form::kMarker ? "marker" : "each";
+    const auto checker = publish_signed(copy, form);
+    EXPECT_EQ(verify(copy, {.signer = &checker}), "good");
+    EXPECT_EQ(verify_tree((root_ / copy).string()).value().not_listed, 0U);
+    root_.write(copy + "/sub/model.pkl", "not from atlanta");
+    root_.write(copy + "/other", "");
+    const auto report = verify_tree((root_ / copy).string());
+    EXPECT_TRUE(report.value().is_good());
+    EXPECT_EQ(report.value().not_listed, 2U);
+    EXPECT_EQ(report.value().beside, 1U);
+    EXPECT_EQ(report.value().not_listed_in, copy + "/sub");
+    EXPECT_EQ(verify(copy, {.signer = &checker}), '"' + copy + "/sub\" holds what is not in the manifest, and the signature says nothing of that");
+  }
+}
+
+TEST_F(VerifyTreeTest, OthersBesideATreeThatCameIntoADirectoryAreCountedAndTakeNoSignatureFromIt) {
+  root_.write("copy/other", "was here before");
+  const auto checker = publish_signed("copy");
+  root_.write("copy/later/file", "of another copy");
+  EXPECT_EQ(verify("copy", {.signer = &checker}), "good");
+  const auto report = verify_tree((root_ / "copy").string());
+  EXPECT_EQ(report.value().not_listed, 2U);
+  EXPECT_EQ(report.value().beside, 2U);
+  EXPECT_EQ(report.value().not_listed_in, "copy");
+}
+
+TEST_F(VerifyTreeTest, OurOwnFilesAtTheRootThatATreeCameIntoAreKnown) {
+  const auto checker = publish_signed("");
+  EXPECT_EQ(verify(".", {.signer = &checker}), "good");
+  const auto report = verify_tree(root_.path().string());
+  EXPECT_EQ(report.value().not_listed, 2U) << "the keys of this test";
 }
 
 TEST_F(VerifyTreeTest, WhatStoodThereBeforeKeepsItsModeAndIsGood) {
