@@ -214,6 +214,7 @@ Result<std::unique_ptr<Engine>> Engine::start(const EngineConfig& config) {
   auto queue = storage::make_io_queue(mode.value());
   if (!queue.ok()) return std::move(queue).error();
   queue.value()->set_direct(config.storage_direct);
+  layout.value().peer_entries_max = config.peer_entries_max;
   parts->io = std::make_unique<IoWorker>(layout.value(), std::move(queue).value(), parts->rings, *parts->pool);
   log::debug("engine_started", "net=" + std::to_string(layout.value().net_workers) + " cpu=" + std::to_string(layout.value().cpu_workers) +
                                    " memory=\"" + layout.value().memory_table + '"');

@@ -35,6 +35,7 @@ struct EngineConfig {
   std::string congestion = "bbr";
   Rate rate = Rate::unlimited();  // ceiling of this gateway, and the contract of `contracted`
   std::shared_ptr<Gates> gates;   // of the links; null: none
+  size_t peer_entries_max = kPeerEntriesMax;
 };
 
 class NetWorker;

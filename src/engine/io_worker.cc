@@ -125,9 +125,24 @@ void IoWorker::obey(SourceAccepted&& accepted) {
   if (SendPath* path = find_in(sending_, accepted.transfer)) path->on_accepted(accepted);
 }
 
+// Each transfer bounds what its source names ahead of its data; a peer may have many. It is told before the page is taken, so that what
+// the page brings never counts. A transfer that was asked for here has no owner and is not the peer's doing.
+Status IoWorker::check_room_for(const ReceivePath& path, const TransferMessage& message) const {
+  const auto* page = std::get_if<messages::ManifestPage>(&message);
+  if (page == nullptr || path.owner().empty()) return success();
+  size_t open = page->entries.size();
+  for (const auto& [handle, other] : receiving_)
+    if (other->owner() == path.owner()) open += other->open_entries();
+  if (open <= layout_.peer_entries_max) return success();
+  return Error{Fault::kOverloaded,
+               "the sending site's transfers name more than " + std::to_string(layout_.peer_entries_max) + " entries ahead of their data, all together",
+               "copy fewer large trees at once, and this one again when another has ended"};
+}
+
 void IoWorker::obey(FromPeer&& from) {
   if (SendPath* path = find_in(sending_, from.transfer)) path->on_peer_message(std::move(from.message), events_);
   if (ReceivePath* path = find_in(receiving_, from.transfer)) {
+    if (Status status = check_room_for(*path, from.message); !status.ok()) path->fail(status.error());
     if (path->on_peer_message(std::move(from.message), events_) == ReceivePath::Digested::kOnceTold) return;
   } else if (GatherPath* gather = gather_of(from.transfer)) {
     gather->on_peer_message(from.transfer, std::move(from.message));

@@ -40,6 +40,7 @@ class IoWorker {
   void obey(RemoveTree&& remove);
   void obey(EndGather&& end);
   GatherPath* gather_of(TransferHandle transfer);
+  Status check_room_for(const ReceivePath& path, const TransferMessage& message) const;
   bool take_blocks();
 
   const Layout layout_;

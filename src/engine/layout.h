@@ -7,10 +7,15 @@
 #include <tideway/result.h>
 #include <tideway/units.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
 namespace tideway::engine {
+
+// Entries that one peer's transfers to here may name ahead of their data, all together, at up to 1 KiB each: as many as eight hostile
+// transfers (transfer/receiver.h), or sixteen honest ones of the largest trees.
+inline constexpr size_t kPeerEntriesMax = 1 << 20;
 
 struct Layout {
   uint32_t net_workers = 1;
@@ -20,6 +25,7 @@ struct Layout {
   uint32_t buffers = 0;            // block buffers in all
   uint32_t buffers_receiving = 0;  // of these, what peers may fill
   uint32_t buffers_sending = 0;    // and what our own reads may hold
+  size_t peer_entries_max = kPeerEntriesMax;
   std::string memory_table;        // who holds how much, for the log and doctor
 };
 

@@ -160,6 +160,14 @@ bool ReceivePath::may_defer(const TransferMessage& next) const {
   return deferred_.size() < kDeferredMax && pages <= transfer::kPagesUnansweredMax && leaves <= kSameLeavesWaitingMax;
 }
 
+size_t ReceivePath::open_entries() const {
+  size_t entries = receiver_ != nullptr ? receiver_->open_entries() : 0;
+  if (page_) entries += page_->page.entries.size();
+  for (const TransferMessage& message : deferred_)
+    if (const auto* page = std::get_if<messages::ManifestPage>(&message)) entries += page->entries.size();
+  return entries;
+}
+
 Status ReceivePath::take_message(TransferMessage&& message) {
   Status status = success();
   const bool only_lists = start_.content == StartSource::Content::kManifestOnly;

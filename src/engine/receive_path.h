@@ -50,6 +50,8 @@ class ReceivePath {
   // One bounded turn. False: nothing to do now.
   bool poll(Time now, EventOutlet& events);
   Bytes undurable() const { return log_ ? log_->pace().undurable() : Bytes(); }
+  const std::string& owner() const { return start_.owner; }
+  size_t open_entries() const;  // named and kept until their data is here, with those of pages that wait
   bool has_writes() const { return !writes_.is_empty() || !closing_.empty() || is_syncing_; }  // or is reading back
   // It is over. What was not published stays for another run, with all that arrived, or is removed.
   void leave(Time now, Leftovers leftovers);
@@ -58,6 +60,7 @@ class ReceivePath {
   // ourselves when that is so, because a peer may list faster than it is read.
   enum class Digested : uint8_t { kNow, kOnceTold };
   Digested on_peer_message(TransferMessage&& message, EventOutlet& events);
+  void fail(const Error& why) { end(why); }
   void on_message_taken() { outlet_.on_taken(); }
   void on_block(BlockUnpacked&& block, EventOutlet& events);
 
@@ -122,7 +125,6 @@ class ReceivePath {
   TransferBoard& board() { return *start_.board; }
   void tell_board();
   void end(Result<TransferDone::Outcome> outcome);
-  void fail(const Error& why) { end(why); }
 
   StartSink start_;
   storage::IoQueue& queue_;

@@ -177,6 +177,7 @@ PeerUse Gateway::others_of(const Session& session) const {
     if (other.get() == &session || !other->is_accepted() || other->is_over() || other->channel().peer().identity != identity) continue;
     ++use.sessions;
     use.flows += other->flows();
+    use.transfers += static_cast<uint32_t>(other->transfers());
   }
   return use;
 }

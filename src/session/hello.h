@@ -15,7 +15,7 @@ namespace tideway::session {
 
 inline constexpr uint16_t kProtocolVersion = 1;
 inline constexpr uint32_t kFlowsMax = 64;         // of one session
-inline constexpr uint32_t kTransfersMax = 64;     // active ones of one session
+inline constexpr uint32_t kTransfersMax = 64;     // active ones of one peer, over all its sessions
 inline constexpr uint64_t kCreditUnit = kBufferSize;  // receivers use equal buffers, so a block is charged a whole one
 
 // The feature of a side that wants its sessions to end when UDP seems to be policed, because it can dial another over TLS.

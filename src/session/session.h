@@ -39,7 +39,7 @@ class Session;
 
 // What other sessions of the same peer hold.
 struct PeerUse {
-  uint32_t sessions = 0;
+  uint32_t sessions = 0, transfers = 0;
   size_t flows = 0;
 };
 

@@ -222,7 +222,8 @@ void Session::on_open_transfer(messages::OpenTransfer request) {
 std::optional<Error> Session::cannot_begin(const TransferId& id) const {
   if (by_id_.contains(id)) return Error{Fault::kDestBusy, "this transfer is already running", "wait for it to end"};
   if (is_draining_) return Error{Fault::kOverloaded, "this gateway is stopping", "try again when it is back"};
-  if (by_id_.size() >= kTransfersMax) return Error{Fault::kOverloaded, "64 transfers of this session are active", "try again later"};
+  if (by_id_.size() + around_.others_of(*this).transfers >= kTransfersMax)
+    return Error{Fault::kOverloaded, "64 transfers of this peer are active", "try again when one has ended"};
   return std::nullopt;
 }
 

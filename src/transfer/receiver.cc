@@ -63,7 +63,7 @@ Status Receiver::on_page(const messages::ManifestPage& page, std::span<const Exi
 }
 
 Status Receiver::check_bounds() const {
-  if (tree_.pending() > kOpenEntriesMax || objects_.size() > kOpenEntriesMax)
+  if (open_entries() > kOpenEntriesMax)
     return Error{Fault::kLimitExceeded,
                  "the sending site names more than " + std::to_string(kOpenEntriesMax) + " entries ahead of their data",
                  "both sites should run versions that fit; see `tideway version`"};

@@ -6,7 +6,7 @@
 //
 // Memory is bounded for any peer: an object is kept from its page until all of it is stored and its root is known, in
 // about 250 bytes with its name if it is small, and a source that runs further ahead of its data than kOpenEntriesMax is
-// refused, as is one that does not read what it is told.
+// refused, as is one that does not read what it is told. What a peer's transfers keep together, the io worker bounds.
 // Thread: io worker, the transfer's home. Pure.
 #pragma once
 #include "block/segment.h"
@@ -20,6 +20,7 @@
 #include "transfer/entry_report.h"
 #include <tideway/object_store.h>
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <optional>
@@ -128,6 +129,7 @@ class Receiver {
   uint64_t failed() const { return failed_; }
   uint64_t skipped() const { return skipped_; }  // by the source, on purpose
   uint64_t kept() const { return kept_; }
+  size_t open_entries() const { return std::max(tree_.pending(), objects_.size()); }  // that are kept until their data is here
   uint64_t rejected() const { return rejected_; }  // leaves of a wrong hash, asked for again
   Bytes bytes_held() const { return bytes_held_; }  // from an earlier run
   Bytes bytes_listed() const { return bytes_listed_; }

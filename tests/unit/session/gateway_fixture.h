@@ -92,8 +92,10 @@ class GatewayTest : public testing::Test {
     std::deque<Said> queue_;
   };
 
-  GatewayTest() {
+  GatewayTest() : GatewayTest(engine::kPeerEntriesMax) {}
+  explicit GatewayTest(size_t peer_entries_max) {
     GatewayConfig config;
+    config.engine.peer_entries_max = peer_entries_max;
     const auto key = crypto::make_signed(test::gateway_spec(test::kWisconsin), sites_.authority).value();
     config.tls = test::write_files(sites_.folder, "serving", sites_.authority.certificate, key);
     rules_.tls = config.tls;

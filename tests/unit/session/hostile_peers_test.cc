@@ -4,6 +4,8 @@
 // when it is gone the gateway holds what it held before.
 #include "unit/session/gateway_fixture.h"
 
+#include "digest/tree_hasher.h"
+
 #include <malloc.h>
 
 #include <functional>
@@ -50,9 +52,9 @@ class HostilePeersTest : public GatewayTest {
  protected:
   HostilePeersTest() { root_.write("file", std::string(1000, 'x')); }
 
-  messages::OpenTransfer pull(Peer& peer) {
+  messages::OpenTransfer pull(Peer& peer, SlotId slot = SlotId(5)) {
     messages::OpenTransfer pull = request(messages::Direction::kPull);
-    pull.sink = messages::SinkStart{SlotId(5), 2 * kCreditUnit};
+    pull.sink = messages::SinkStart{slot, 2 * kCreditUnit};
     peer.say(pull);
     return pull;
   }
@@ -117,6 +119,68 @@ TEST_F(HostilePeersTest, I5LiesOnTheControlChannelEndWithTheirReasonAndLeaveNoth
   EXPECT_TRUE(run_until({}, [&] { return heap_in_use() <= before + kMore; })) << kRounds * lies().size() << " peers left " << heap_in_use() - before << " bytes";
   EXPECT_FALSE(root_.exists("new"));
   expect_serves_others();
+}
+
+TEST_F(HostilePeersTest, I5TransfersOfAPeerAreCountedOverAllItsSessions) {
+  const auto one = dial_greeted(), other = dial_greeted();
+  constexpr uint16_t kOfOne = 40;
+  for (uint16_t i = 0; i < kTransfersMax; ++i) pull(i < kOfOne ? *one : *other, SlotId(i));
+  EXPECT_TRUE(run_until({one.get(), other.get()}, [&] { return gateway_->transfers() == kTransfersMax; }));
+  EXPECT_EQ(one->error + other->error, "");
+  pull(*other, SlotId(kTransfersMax));
+  EXPECT_TRUE(run_until({one.get(), other.get()}, [&] { return !other->error.empty(); }));
+  EXPECT_EQ(other->error, "overloaded") << other->error_detail;
+  EXPECT_EQ(gateway_->transfers(), kTransfersMax);
+  expect_serves_others();
+}
+
+class HostilePushesTest : public GatewayTest {
+ protected:
+  static constexpr size_t kEntriesMax = 16'000, kPageEntries = 1000;
+  HostilePushesTest() : GatewayTest(kEntriesMax) {}
+
+  // Pages of small files, whose data never comes.
+  void push_pages(Peer& peer, uint32_t pages) {
+    const messages::OpenTransfer push = ask_for_push(peer);
+    for (uint32_t page = 0, number = 0; page < pages; ++page) {
+      std::vector<ManifestEntry> entries;
+      for (; entries.size() < kPageEntries; ++number) entries.push_back(number == 0 ? directory(0, 0, "") : file(number, std::to_string(number), 1_B));
+      peer.say(messages::ManifestPage{push.transfer, page, std::move(entries)});
+    }
+  }
+  // A whole copy of a directory with an empty file.
+  void push_little(Peer& peer) {
+    const messages::OpenTransfer push = ask_for_push(peer);
+    const std::vector<ManifestEntry> entries{directory(0, 0, ""), file(1, "empty", 0_B)};
+    digest::TreeHasher tree;
+    for (const ManifestEntry& entry : entries) ASSERT_TRUE(tree.add(entry).ok());
+    peer.say(messages::ManifestPage{push.transfer, 0, entries});
+    peer.say(messages::ManifestEnd{push.transfer, entries.size(), 0_B});
+    peer.say(messages::TransferRoot{push.transfer, tree.finish().value()});
+  }
+};
+
+// Each of them is within its own bounds.
+TEST_F(HostilePushesTest, I5EntriesAheadOfTheirDataAreCountedOverAllTransfersOfAPeer) {
+  constexpr uint32_t kPushes = 8, kPages = 4;
+  const auto one = dial_greeted(), other = dial_greeted();
+  for (uint32_t i = 0; i < kPushes; ++i) push_pages(i % 2 == 0 ? *one : *other, kPages);
+  const auto refused = [&] { return std::ranges::count(one->types, MessageType::kError) + std::ranges::count(other->types, MessageType::kError); };
+  const auto is_settled = [&] { return one->is_silent() && other->is_silent() && refused() + static_cast<long>(gateway_->transfers()) == kPushes; };
+  EXPECT_TRUE(run_until({one.get(), other.get()}, [&] { return is_settled() && refused() > 0; }));
+  for (int i = 0; i < 100; ++i) gateway_->turn(std::chrono::milliseconds(1));
+  EXPECT_LE(gateway_->transfers() * kPages * kPageEntries, kEntriesMax);
+  const Peer& told = one->error.empty() ? *other : *one;
+  EXPECT_EQ(told.error, "overloaded");
+  EXPECT_NE(told.error_detail.find("more than 16000 entries ahead of their data, all together"), std::string::npos) << told.error_detail;
+
+  const auto context = sites_.context("spiffe://example.org/site/denver/gw/gw1");
+  Peer honest(context, *gateway_->control_endpoint());
+  honest.greet();
+  ASSERT_TRUE(is_greeted(honest));
+  push_little(honest);
+  EXPECT_TRUE(run_until({&honest}, [&] { return honest.heard(MessageType::kPublished); })) << honest.error_detail;
+  EXPECT_TRUE(root_.exists("new/empty"));
 }
 
 }  // namespace
