@@ -61,10 +61,18 @@ Error not_ours(const std::string& shown) {
           "remove it, or run this as the user it belongs to"};
 }
 
+bool can_be_closed(const RootedDir& dir, uint32_t mode) {
+  if (::fchmod(dir.fd(), 0700) != 0) return false;
+  const StatOutcome closed = stat_of(dir.fd());
+  static_cast<void>(::fchmod(dir.fd(), mode));  // whoever wrote in it did so before, and the next look has to see that it was open
+  return closed.error == 0 && (closed.stat.mode & kWritableByOthers) == 0;
+}
+
 // Whether only we can have put there what is in it. It may have been made for us to go on from: in a folder like /tmp by anybody, for ids can be guessed.
 //
 // Owner and mode tell, with two exceptions: a file system may show others than there are (NFS that maps users, FUSE), or have no modes (FAT). So
-// whatever does not look like ours is compared with a file that we make next to it. What does need not be: one that is not ours lets us
+// what others seem to be able to write to is closed, which shows whether there are modes, and what seems to be somebody else's is compared with
+// a file that we make in it. What looks like ours need not be: one that is not ours lets us
 // write in it by the rights of its group or of others only, and that shows; or we are root, and are shown the owner.
 //
 // .tideway itself may belong to anybody, and be open to a group that pins or submits. Who may rename in it, or in a folder above, can hide what we staged,
@@ -73,7 +81,8 @@ Result<bool> is_ours_alone(const RootedDir& dir) {
   const auto shown = dir.stat({});
   if (!shown.ok()) return shown.error();
   const bool is_open = (shown.value().mode & kWritableByOthers) != 0;
-  if (shown.value().uid == ::geteuid() && !is_open) return true;
+  if (is_open && can_be_closed(dir, shown.value().mode)) return false;
+  if (shown.value().uid == ::geteuid()) return true;
   const ObjectName name = single_name(kProbeName);
   static_cast<void>(dir.remove_file(name).ok());  // of a process that died here
   const auto probe = dir.create_file(name, 0600);
@@ -82,8 +91,7 @@ Result<bool> is_ours_alone(const RootedDir& dir) {
   const StatOutcome made = stat_of(probe.value().get());  // by its descriptor: its name is whoever's the directory is
   static_cast<void>(dir.remove_file(name).ok());
   if (made.error != 0) return errno_error(dir.side(), made.error, "look at", dir.shown(name));
-  const bool has_modes = (made.stat.mode & ~0600U) == 0;
-  return made.stat.uid == shown.value().uid && !(is_open && has_modes);
+  return made.stat.uid == shown.value().uid;
 }
 
 // The staging directory, locked and still under its name; nothing when somebody removed it in between.
