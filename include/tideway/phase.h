@@ -145,7 +145,7 @@ TIDEWAY_PHASE_FUNCTION int tideway_phase_open(struct tideway_phase *phase, const
 }
 
 /* Communication begins now. Of a burst that lasts longer than its time to live, call it again: that is `ttl_us`, else
- * `duration_us` and three times `jitter_us`, else the gateway's 2 s. `details` NULL: as said before through this slot, if at all. */
+ * `duration_us` and three times `jitter_us`, and the gateway's 2 s at least. `details` NULL: as said before through this slot, if at all. */
 TIDEWAY_PHASE_FUNCTION void tideway_phase_begin(struct tideway_phase *phase, const struct tideway_phase_details *details) {
   struct tideway_phase_slot *slot = phase->slot;
   if (slot == NULL) return;

@@ -7,19 +7,20 @@
 #include "gate/phase_event.h"
 #include <tideway/phase.h>
 
+#include <algorithm>
 #include <span>
 
 namespace tideway::gate {
 
 using BoardSlots = std::span<const tideway_phase_slot, TIDEWAY_PHASE_SLOTS>;
 
-// How long a burst in the slot holds bulk that nobody ends: what BurstTable makes of the same details. `ttl_default`: of a slot that
-// names neither a time to live nor a duration.
+// How long a burst in the slot holds bulk that nobody ends: what BurstTable makes of the same details, but never less than `ttl_default`
+// by a duration alone, which may be a prediction's that an older writer left there.
 inline Duration slot_ttl(const tideway_phase_slot& slot, Duration ttl_default, Duration ttl_max) {
   const auto time_of = [](const uint32_t& us) -> Duration { return std::chrono::microseconds(__atomic_load_n(&us, __ATOMIC_RELAXED)); };
   Duration ttl = time_of(slot.ttl_us);
-  if (const Duration duration = time_of(slot.duration_us); ttl == Duration::zero() && duration > Duration::zero()) ttl = duration + 3 * time_of(slot.jitter_us);
-  if (ttl == Duration::zero()) ttl = ttl_default;
+  const Duration duration = time_of(slot.duration_us);
+  if (ttl == Duration::zero()) ttl = duration == Duration::zero() ? ttl_default : std::max(duration + 3 * time_of(slot.jitter_us), ttl_default);
   return ttl < ttl_max ? ttl : ttl_max;
 }
 

@@ -115,6 +115,12 @@ TEST(PhaseBoard, ABurstOnItRunsOutWhenOneThatIsAnnouncedDoes) {
       }
 }
 
+TEST(PhaseBoard, ADurationAloneMakesNoBurstRunOutSooner) {
+  tideway_phase_slot slot{};
+  slot.duration_us = 400'000, slot.jitter_us = 5'000;  // a prediction of an older writer, whose bursts may take longer
+  EXPECT_EQ(slot_ttl(slot, seconds(2), seconds(60)), seconds(2));
+}
+
 TEST_F(PhaseTest, EachWriterHasASlotOfItsOwnAndTheLastOneFindsNone) {
   std::array<tideway_phase, TIDEWAY_PHASE_SLOTS> phases{};
   for (tideway_phase& phase : phases) ASSERT_EQ(tideway_phase_open(&phase, path.c_str(), "llm7", nullptr), 0);
