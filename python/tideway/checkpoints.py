@@ -145,6 +145,9 @@ class CheckpointRequest(Request):
         if self.ticket.state != "failed":  # of what is not complete the gateway asks the rule of its format
             super().spill()
 
+    def spills_at_once(self) -> bool:
+        return self._is_held
+
     def on_refused(self) -> None:
         if self._pin_path:
             pins.drop(self._pin_path)

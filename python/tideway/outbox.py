@@ -46,6 +46,10 @@ class Item(ABC):
     def spill(self) -> None:
         """The process ends: to stable storage with it, without a gateway."""
 
+    def spills_at_once(self) -> bool:
+        """With one file written; what may take longer gets its turn behind all others."""
+        return True
+
     def end(self, state: str, reason: str) -> None:
         """It goes undone: superseded or failed. By any thread, so it asks neither disk nor gateway."""
 
@@ -195,7 +199,7 @@ class Outbox:
         """What is due, now in work; else how long until something is, None when there is nothing."""
         with self._lock:
             # At the end what is not with the gateway yet comes before leave of it is taken.
-            first = min(self._entries, key=lambda entry: (self._spills and entry.is_parting, entry.due), default=None)
+            first = min(self._entries, key=lambda entry: (self._spills and (entry.is_parting, not entry.item.spills_at_once()), entry.due), default=None)
             if first is None:
                 return None, None
             left = first.due - time.monotonic()

@@ -278,6 +278,15 @@ class TheQueue(Handing):
         end.join(WAIT_S)
         self.assertEqual((ended, calls[1:]), ([True], [("old", "spill"), ("old", "part")]))
 
+    def test_at_the_end_what_is_held_is_stored_before_what_has_to_be_held_first(self):
+        calls, box = [], outbox._outbox
+        slow, quick = Noted(calls, "slow"), Noted(calls, "quick")
+        slow.spills_at_once = lambda: False
+        for item in (slow, quick):
+            box.put(item, delay=3600.0)
+        self.assertTrue(box.spill(WAIT_S))
+        self.assertEqual(calls, [("quick", "spill"), ("slow", "spill")])
+
     def stuck_items(self, count):
         """So many that wait for a checkpoint which never comes, each of a series of its own but the last: two are of series 7, since the
         thread may be looking at one."""
