@@ -12,7 +12,7 @@ from typing import Any, Dict, Iterator, Mapping, Optional
 
 from . import settings
 from .connection import Gateway
-from .errors import TidewayError, error_of
+from .errors import PASSING, TidewayError, error_of
 
 OVER = frozenset(("published", "failed", "cancelled"))
 DISABLED = "disabled"  # the state of a job that TIDEWAY_DISABLE kept from being one
@@ -34,7 +34,7 @@ class _Outage:
     def goes_on(self, trouble: TidewayError) -> None:
         """Raises what it is given when it will not pass, or has not for too long."""
         self._since = self._since or time.monotonic()
-        if trouble.code != "daemon_unreachable" or time.monotonic() > self._since + RECONNECT_FOR_S:
+        if trouble.code not in PASSING or time.monotonic() > self._since + RECONNECT_FOR_S:
             raise trouble
 
 

@@ -151,6 +151,18 @@ class Jobs(Case):
         self.assertEqual(begun, ["0", "4", "4"])
         self.assertEqual(self.job.state, "published")
 
+    def test_events_wait_for_a_gateway_that_has_no_room_for_their_reader(self):
+        begun = []
+
+        def answer(request, _):
+            begun.append(1)
+            if len(begun) == 1:
+                return request.problem(503, "overloaded", "too many follow events already")
+            self.fake.jobs["ab"]["state"] = "published"
+            return request.stream(event(5, {"id": "ab", "state": "published"}))
+        self.fake.answers["GET /v1/jobs/ab/events"] = answer
+        self.assertEqual([item["job"]["state"] for item in self.job.events()], ["published"])
+
     def test_a_wait_that_is_too_short_is_a_deadline_and_the_job_goes_on(self):
         with self.assertRaises(tideway.TidewayError) as raised:
             self.job.wait(timeout=0.05)
