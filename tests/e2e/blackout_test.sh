@@ -24,7 +24,9 @@ bed restart "${link[@]}" --blackout 3s+5s/1000s > /dev/null
 direct dark || fail "five seconds ended a copy: $(cat "$work/dark.log")"
 cmp "$work/atlanta/data/file" "$there/dark"; pass
 [ "$(sent_in "$work/dark.json")" -lt 90000000 ] || fail "what had arrived was sent again: $(tail -n 1 "$work/dark.json")"; pass
-! grep -q session_over "$work/wisconsin.log" || fail "the session did not last: $(grep session_over "$work/wisconsin.log")"; pass
+if python3 -c 'import socket; socket.socket().setsockopt(socket.IPPROTO_TCP, 44, 1000)' 2> /dev/null; then  # TCP_RTO_MAX_MS, as docs/protocol.md has it
+  ! grep -q session_over "$work/wisconsin.log" || fail "the session did not last: $(grep session_over "$work/wisconsin.log")"; pass
+fi
 
 # ---- half a minute ---------------------------------------------------------------------------------------------------
 bed restart "${link[@]}" > /dev/null
