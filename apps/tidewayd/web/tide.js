@@ -58,7 +58,7 @@ export class Tide {
     const time = Date.parse(sample.time) / 1000;
     for (const link of sample.links) {
       const kept = this.samples.get(link.peer) ?? [];
-      if (kept.length > 0 && time <= kept.at(-1).time) kept.length = 0;  // the clock went back, or all is told again to a page that came back
+      while (kept.length > 0 && time <= kept.at(-1).time) kept.pop();  // the clock went back, or all is told again to a page that came back
       kept.push({ time, sent: link.bulk_send_bits ?? 0, received: link.bulk_receive_bits ?? 0, training: link.foreground_bits, gate: link.gate_send ?? "open", gateBack: link.gate_receive ?? "open", reason: link.reason, burst: link.burst ?? [] });
       while (kept[0].time < time - kKeptSeconds) kept.shift();
       this.samples.set(link.peer, kept);
