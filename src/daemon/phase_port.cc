@@ -236,23 +236,30 @@ void PhasePort::watch_slot(Time now, size_t slot, size_t training) {
   seen.is_burst = is_burst;
 }
 
+// Ours are looked at behind the counters, which may take a while where the kernel has locked them: what leaves meanwhile is then ours and not counted,
+// which the watch makes up for, and not counted and nobody's, which it takes for a burst.
 void PhasePort::watch_counters(Time now) {
-  const auto is_due = [now](const Counted& one) { return one.read_at == Time::min() || now - one.read_at >= one.bin; };
-  if (std::ranges::none_of(counted_, is_due)) return;
+  for (Counted& one : counted_) {
+    if (one.read_at != Time::min() && now - one.read_at < one.bin) continue;
+    one.read_at = now;
+    const InterfaceCounters::Counts counts = one.counters.read(now);
+    planner::CounterWatch::Sample sample{now, counts.sent, counts.received, 0, 0};
+    if (one.counters.sees_ours()) {
+      const InterfaceCounters::Counts ours = own_bytes();
+      sample.own_sent = ours.sent, sample.own_received = ours.received;
+    }
+    loop_.on_counted(one.training, one.watch, sample);
+  }
+}
+
+InterfaceCounters::Counts PhasePort::own_bytes() const {
   InterfaceCounters::Counts own;
   for (size_t link = 0; link < written_.size(); ++link)
     for (const engine::GateBoard& board : std::as_const(*config_.gates).boards(link)) {
       own.sent += board.bytes_sent.get();
       own.received += board.bytes_received.get();
     }
-  for (Counted& one : counted_) {
-    if (!is_due(one)) continue;
-    one.read_at = now;
-    const InterfaceCounters::Counts counts = one.counters.read(now);
-    planner::CounterWatch::Sample sample{now, counts.sent, counts.received, 0, 0};
-    if (one.counters.sees_ours()) sample.own_sent = own.sent, sample.own_received = own.received;
-    loop_.on_counted(one.training, one.watch, sample);
-  }
+  return own;
 }
 
 void PhasePort::watch_bulk() {

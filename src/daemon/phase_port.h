@@ -103,6 +103,7 @@ class PhasePort {
   bool has_run_out_unseen(Time now, size_t slot) const;
   Time runs_out_at(size_t slot) const;
   void watch_counters(Time now);
+  InterfaceCounters::Counts own_bytes() const;
   void watch_bulk();
   void write_words(Time now);
   void tell_news(Time now);

@@ -168,10 +168,11 @@ class Case(unittest.TestCase):
         self.set_constant(reach, "TIMEOUT_S", WAIT_S)  # on a busy machine the fake gateway is no quicker than others
         box = outbox._outbox
 
-        def clear():
+        def is_clear():
             with box._lock:
                 box._entries[:] = [entry for entry in box._entries if entry.in_work]
-        self.addCleanup(clear)
+                return not box._entries
+        self.addCleanup(self.wait_until, is_clear)
 
     def wait_until(self, is_so):
         ends = time.monotonic() + WAIT_S

@@ -136,7 +136,7 @@ TEST_F(HostilePeersTest, I5TransfersOfAPeerAreCountedOverAllItsSessions) {
 
 class HostilePushesTest : public GatewayTest {
  protected:
-  static constexpr size_t kEntriesMax = 16'000, kPageEntries = 1000;
+  static constexpr size_t kEntriesMax = 16'000, kPageEntries = 1000, kNamesFrom = 10'000;  // so that names sort as numbers do
   HostilePushesTest() : GatewayTest(kEntriesMax) {}
 
   // Pages of small files, whose data never comes.
@@ -144,7 +144,7 @@ class HostilePushesTest : public GatewayTest {
     const messages::OpenTransfer push = ask_for_push(peer);
     for (uint32_t page = 0, number = 0; page < pages; ++page) {
       std::vector<ManifestEntry> entries;
-      for (; entries.size() < kPageEntries; ++number) entries.push_back(number == 0 ? directory(0, 0, "") : file(number, std::to_string(number), 1_B));
+      for (; entries.size() < kPageEntries; ++number) entries.push_back(number == 0 ? directory(0, 0, "") : file(number, std::to_string(kNamesFrom + number), 1_B));
       peer.say(messages::ManifestPage{push.transfer, page, std::move(entries)});
     }
   }
