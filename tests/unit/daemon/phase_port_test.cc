@@ -158,6 +158,7 @@ TEST_F(PhasePortTest, BurstsOnTheBoardAreReportedWithTheirOwnTimes) {
 
 // Net workers count its time to live from each look again, so it held bulk without limit; and here it was nothing at all.
 TEST_F(PhasePortTest, ABurstWhoseBeginIsAheadOfNowIsSeenAndRunsOut) {
+  ASSERT_TRUE(becomes_true([&] { return !port->report().trainings.empty(); }));
   tideway_phase phase{};
   ASSERT_EQ(tideway_phase_open(&phase, (root / "phase.board").c_str(), "llm7", nullptr), 0);
   const tideway_phase_details details{.bytes = 0, .duration_us = 0, .period_us = 0, .jitter_us = 0, .ttl_us = 200'000};
