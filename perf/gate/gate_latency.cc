@@ -31,7 +31,8 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr size_t kBulkBytes = 1000;        // a packet of that much or more is bulk
-constexpr size_t kTricklePackets = 1;      // one by itself passes a closed gate now and then
+constexpr double kTrickle = 0.0001;        // of the rate passes a closed gate, and is no latency: the usual 0.01 of what memory carries are several packets at once
+constexpr size_t kTricklePackets = 1;      // one by itself
 constexpr Duration kClosedFor = milliseconds(20), kOpenFor = milliseconds(20), kOpenSpread = milliseconds(10);
 constexpr Duration kWarmUp = milliseconds(500);
 constexpr size_t kBurstsDefault = 200, kBurstsMax = 100'000;
@@ -100,7 +101,7 @@ class Idler {
 };
 
 struct Ends {
-  Gates gates{1, {}};
+  Gates gates{1, {.trickle = kTrickle}};
   PathPattern pattern{1};
   std::atomic<int64_t> sent_at{0};
   std::atomic<int> core{0};  // that the source is polled on
