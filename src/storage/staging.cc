@@ -77,12 +77,10 @@ bool can_be_closed(const RootedDir& dir, uint32_t mode) {
 //
 // .tideway itself may belong to anybody, and be open to a group that pins or submits. Who may rename in it, or in a folder above, can hide what we staged,
 // so that it is sent anew, or show us staging of ours under another id, whose ledger then has no valid record. Neither gets a byte in.
-Result<bool> is_ours_alone(const RootedDir& dir) {
-  const auto shown = dir.stat({});
-  if (!shown.ok()) return shown.error();
-  const bool is_open = (shown.value().mode & kWritableByOthers) != 0;
-  if (is_open && can_be_closed(dir, shown.value().mode)) return false;
-  if (shown.value().uid == ::geteuid()) return true;
+Result<bool> is_ours_alone(const RootedDir& dir, const FileStat& shown) {
+  const bool is_open = (shown.mode & kWritableByOthers) != 0;
+  if (is_open && can_be_closed(dir, shown.mode)) return false;
+  if (shown.uid == ::geteuid()) return true;
   const ObjectName name = single_name(kProbeName);
   static_cast<void>(dir.remove_file(name).ok());  // of a process that died here
   const auto probe = dir.create_file(name, 0600);
@@ -91,7 +89,7 @@ Result<bool> is_ours_alone(const RootedDir& dir) {
   const StatOutcome made = stat_of(probe.value().get());  // by its descriptor: its name is whoever's the directory is
   static_cast<void>(dir.remove_file(name).ok());
   if (made.error != 0) return errno_error(dir.side(), made.error, "look at", dir.shown(name));
-  return made.stat.uid == shown.value().uid;
+  return made.stat.uid == shown.uid;
 }
 
 // The staging directory, locked and still under its name; nothing when somebody removed it in between.
@@ -115,7 +113,7 @@ Result<std::optional<RootedDir>> try_lock(const RootedDir& root, const std::stri
   auto named = root.stat_if_exists(name);
   if (!held.ok() || !named.ok() || !named.value() || named.value()->inode != held.value().inode)
     return std::optional<RootedDir>();
-  auto is_ours = is_ours_alone(dir.value());
+  auto is_ours = is_ours_alone(dir.value(), held.value());
   if (!is_ours.ok()) return std::move(is_ours).error();
   if (!is_ours.value()) return not_ours(root.shown(name));
   return std::optional<RootedDir>(std::move(dir).value());
