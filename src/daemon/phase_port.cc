@@ -222,7 +222,7 @@ void PhasePort::watch_slot(Time now, size_t slot, size_t training) {
   const bool is_ahead = begin_ns > static_cast<uint64_t>(now.time_since_epoch().count());
   const bool is_other = begin_ns != seen.begin_ns, begins = is_burst && (is_other || !seen.is_burst);
   const bool is_news = begins || (is_other && !is_burst && now - kReclaimPeriod < time_of(begin_ns));  // else of before our start
-  if (begins) seen.begin = is_ahead ? now : Time(Duration(static_cast<int64_t>(begin_ns))), seen.is_ahead = is_ahead;
+  if (begins) seen.begin = gate::slot_begin(written, now), seen.is_ahead = is_ahead;
   if (seen.training && (!is_burst || *seen.training != training)) loop_.on_board_end(time_of(__atomic_load_n(&written.end_ns, __ATOMIC_RELAXED)), *std::exchange(seen.training, std::nullopt));
   if (training < config_.names.size() && is_news && (is_burst || !is_ahead) && !seen.training) {
     loop_.on_board_begin(time_of(begin_ns), training);
