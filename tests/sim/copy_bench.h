@@ -6,7 +6,11 @@
 #include "support/sim_disk.h"
 #include "support/temp_root.h"
 
+#include <sys/types.h>
+
+#include <map>
 #include <string>
+#include <utility>
 
 namespace tideway::test {
 
@@ -61,8 +65,13 @@ class CopyBench {
   std::string check_entry(const std::filesystem::path& relative, const std::filesystem::path& tree) const;
   std::string check_visible(const std::filesystem::path& expected) const;
   std::string check_whole(const std::filesystem::path& expected) const;
+  bool have_same_bytes(const std::filesystem::path& here, const std::filesystem::path& there) const;
   void take_what_is_left() const;  // by the disk, in its place
+
   TempRoot dir_;
+  // While a run is watched: what was compared, and how often it had been written then, for looks come behind each name.
+  mutable const SimDisk* watched_ = nullptr;
+  mutable std::map<std::pair<ino_t, ino_t>, uint64_t> same_;
 };
 
 }  // namespace tideway::test

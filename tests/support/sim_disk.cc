@@ -56,7 +56,7 @@ struct SimDisk::State {
   bool is_hit = false, is_off = false;
   std::string hit_at;
   uint64_t next_id = 1;
-  std::map<ino_t, uint64_t> ids;  // numbers of inodes are used again, these are not
+  std::map<ino_t, uint64_t> ids, writes;  // numbers of inodes are used again, these ids are not
   std::map<uint64_t, Kept> kept;
   std::map<uint64_t, std::vector<Range>> unsynced;
   std::map<uint64_t, Place> moved;  // to where, since a sync of either directory
@@ -146,6 +146,7 @@ uint64_t SimDisk::State::id_of(const struct stat& status) {
 
 void SimDisk::State::on_new(const struct stat& status) {
   ids.erase(status.st_ino);
+  writes[status.st_ino] += 1;
   id_of(status);
 }
 
@@ -153,6 +154,7 @@ void SimDisk::State::note(int fd, Range range) {
   struct stat status{};
   TIDEWAY_CHECK(raw_fstat(fd, status) == 0);
   unsynced[id_of(status)].push_back(range);
+  writes[status.st_ino] += 1;
 }
 
 void SimDisk::State::sync(int fd, With with) {
@@ -313,6 +315,7 @@ void SimDisk::plan(const DiskFault& fault) {
 
 void SimDisk::watch(std::function<void()> look) { state_->look = std::move(look); }
 uint64_t SimDisk::calls() const { return state_->passed; }
+uint64_t SimDisk::writes_to(uint64_t inode) const { return state_->writes[inode]; }
 bool SimDisk::was_hit() const { return state_->is_hit; }
 const std::string& SimDisk::hit_at() const { return state_->hit_at; }
 bool SimDisk::has_power() const { return !state_->is_off; }
@@ -356,10 +359,8 @@ bool stops_at(Call call, int fd, const char* of) {
   int error = 0;
   const bool was_hit = disk->is_hit;
   const bool is_stopped = disk->stops(call, error);
-  if (!was_hit && disk->is_hit && disk->fault.kind == DiskFault::Kind::kPowerCut) {
-    std::string point = point_of(call, fd, of);  // while nobody watches
-    disk->hit_at = std::move(point);
-  }
+  if (!was_hit && disk->is_hit && disk->fault.kind == DiskFault::Kind::kPowerCut)
+    disk->hit_at = point_of(call, fd, of);  // which is called first, while nobody watches
   if (!is_stopped) return false;
   if (call == Call::kSync) disk->lose(fd);
   errno = error;
@@ -462,10 +463,9 @@ int openat(int dir, const char* name, int flags, ...) {
     mode = va_arg(rest, mode_t);
     va_end(rest);
   }
-  const bool makes = (flags & O_CREAT) != 0;
-  if (stops(makes ? Call::kCreate : Call::kOpen, dir, name)) return -1;
+  if (stops((flags & O_CREAT) != 0 ? Call::kCreate : Call::kOpen, dir, name)) return -1;
   const int fd = answer(raw(SYS_openat, dir, name, flags, mode));
-  if (fd >= 0 && makes && (flags & O_EXCL) != 0) note_new(dir, name);
+  if (fd >= 0 && (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL)) note_new(dir, name);
   return fd;
 }
 int mkdirat(int dir, const char* name, mode_t mode) noexcept {

@@ -51,6 +51,7 @@ class SimDisk {
 
   void plan(const DiskFault& fault);  // counts from here
   void watch(std::function<void()> look);  // called behind each call that changes a name
+  uint64_t writes_to(uint64_t inode) const;  // goes up whenever what stands in that file changes, or its number is used again
   uint64_t calls() const;
   bool was_hit() const;               // the fault has happened
   const std::string& hit_at() const;  // there, by its name (crash_points.h), of a kPowerCut
