@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/shelf.h"
 
-#include "base/cursor.h"
 #include "digest/leaf_hash.h"
 
 #include <algorithm>
@@ -11,56 +10,11 @@ namespace tideway::engine {
 namespace {
 
 constexpr size_t kLengthSize = 4, kSealSize = 8;
-constexpr size_t kBodyHead = 2 * sizeof(Hash128) + 4, kRunHead = 8;
-constexpr size_t kBodyMax = kBodyHead + kShelvedLeavesMax * (sizeof(Hash128) + kRunHead);
 constexpr size_t kUnwrittenMax = 1 << 20;
 
 ObjectName shelf_name() { return storage::single_name("shelf"); }
 ObjectName index_name() { return storage::single_name("index"); }
 ObjectName name_of(const Hash128& key) { return storage::single_name(storage::to_hex(key)); }
-
-size_t body_size(const ShelvedObject& object) {
-  size_t size = kBodyHead;
-  for (const ShelvedRun& run : object.runs) size += kRunHead + run.hashes.size() * sizeof(Hash128);
-  return size;
-}
-
-void write_body(Writer& out, const ShelvedObject& object) {
-  out.write_bytes(object.key);
-  out.write_bytes(object.boot);
-  out.write_u32(static_cast<uint32_t>(object.runs.size()));
-  for (const ShelvedRun& run : object.runs) {
-    out.write_u32(run.first);
-    out.write_u32(static_cast<uint32_t>(run.hashes.size()));
-    out.write_bytes(std::as_bytes(std::span(run.hashes)));
-  }
-}
-
-std::optional<Hash128> read_hash(Reader& in) {
-  const auto bytes = in.read_bytes(sizeof(Hash128));
-  if (!bytes) return std::nullopt;
-  Hash128 hash{};
-  std::ranges::copy(*bytes, hash.begin());
-  return hash;
-}
-
-std::optional<ShelvedObject> parse_body(std::span<const std::byte> body) {
-  Reader in(body);
-  const auto key = read_hash(in), boot = read_hash(in);
-  const auto runs = in.read_u32();
-  if (!key || !boot || !runs) return std::nullopt;
-  ShelvedObject object{*key, *boot, {}};
-  uint64_t end = 0;
-  for (uint32_t i = 0; i < *runs; ++i) {
-    const auto first = in.read_u32(), count = in.read_u32();
-    const auto hashes = count ? in.read_bytes(uint64_t{*count} * sizeof(Hash128)) : std::nullopt;
-    if (!hashes || *count == 0 || *first < end) return std::nullopt;
-    end = uint64_t{*first} + *count;
-    ShelvedRun& run = object.runs.emplace_back(ShelvedRun{*first, std::vector<Hash128>(*count)});
-    std::memcpy(run.hashes.data(), hashes->data(), hashes->size());
-  }
-  return in.is_empty() ? std::optional(std::move(object)) : std::nullopt;
-}
 
 }  // namespace
 
@@ -105,31 +59,31 @@ uint64_t Shelf::take_record(uint64_t offset) {
   const auto object = read(offset);
   if (!object) return 0;
   if (!is_full() || holds(object->key)) records_[object->key] = offset;
-  return kLengthSize + body_size(*object) + kSealSize;
+  return kLengthSize + shelved_size(*object) + kSealSize;
 }
 
 std::optional<ShelvedObject> Shelf::read(uint64_t offset) const {
   std::array<std::byte, kLengthSize> head{};
   if (index_.read(offset, head) < head.size()) return std::nullopt;
   const uint32_t length = *Reader(head).read_u32();
-  if (length < kBodyHead || length > kBodyMax) return std::nullopt;
+  if (length < kShelvedHead || length > kShelvedBodyMax) return std::nullopt;
   std::vector<std::byte> bytes(length + kSealSize);
   if (index_.read(offset + head.size(), bytes) < bytes.size()) return std::nullopt;
   const auto body = std::span<const std::byte>(bytes).first(length);
   const Hash128 seal = seal_of(body);
-  return std::equal(bytes.begin() + length, bytes.end(), seal.begin()) ? parse_body(body) : std::nullopt;
+  return std::equal(bytes.begin() + length, bytes.end(), seal.begin()) ? parse_shelved(body) : std::nullopt;
 }
 
 // ---- in and out ----------------------------------------------------------------------------------------------------
 
 Status Shelf::note(ObjectId id, const ShelvedObject& object) {
   if (Status status = make(); !status.ok()) return status;
-  const size_t size = body_size(object), at = unwritten_.size();
+  const size_t size = shelved_size(object), at = unwritten_.size();
   records_[object.key] = index_.size() + at;
   unwritten_.resize(at + kLengthSize + size + kSealSize);
   Writer out{std::span(unwritten_).subspan(at)};
   out.write_u32(static_cast<uint32_t>(size));
-  write_body(out, object);
+  write_shelved(out, object);
   const Hash128 seal = seal_of(out.written().subspan(kLengthSize));
   out.write_bytes(std::span(seal).first(kSealSize));
   noted_.push_back({id, object.key});

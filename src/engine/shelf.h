@@ -4,15 +4,15 @@
 // names it again:
 //
 //   shelf/<key>    the bytes of an object
-//   shelf/index    which of its leaves are on stable storage, records of {u32 length, body, first 8 bytes of the XXH3-128 over
-//                  the staging's number and the body}, only ever appended. Body: key (16), boot (16), u32 runs; for each of
-//                  them u32 first leaf, u32 count, hashes (16 each). Big-endian.
+//   shelf/index    which of its leaves are on stable storage, records of {u32 length, body (shelf_record.h), first 8 bytes of the
+//                  XXH3-128 over the staging's number and the body}, only ever appended. Big-endian.
 //
 // A record is synced before the file moves here, so a file that is here has one, and the last one counts. A file leaves by
 // getting its new number as a second name; the first one goes when the ledger knows of the second. So a process may die
 // at any point, and what it was about to do is done again.
 // Thread: io worker; it blocks.
 #pragma once
+#include "engine/shelf_record.h"
 #include "storage/staging.h"
 
 #include <optional>
@@ -23,19 +23,6 @@ namespace tideway::engine {
 
 // Objects of one staging directory: so many records are kept in memory, 4 MB. What is beyond is sent again.
 inline constexpr size_t kShelvedMax = 65'536;
-inline constexpr uint64_t kShelvedLeavesMax = 1 << 20;  // of one object, 4 TiB: 16 MB of hashes
-
-struct ShelvedRun {
-  uint32_t first = 0;
-  std::vector<Hash128> hashes;
-  bool operator==(const ShelvedRun&) const = default;
-};
-struct ShelvedObject {
-  Hash128 key{};
-  Hash128 boot{};  // of the host when these were last known to be sound; zeros: nobody has looked since an earlier one
-  std::vector<ShelvedRun> runs;  // ascending, apart from each other
-  bool operator==(const ShelvedObject&) const = default;
-};
 
 class Shelf {
  public:
