@@ -20,7 +20,7 @@ using engine::PathEndConfig;
 using namespace std::chrono_literals;
 
 constexpr uint64_t kBlocksBefore = 24;  // windows grow, and with them the rings of what is in flight
-constexpr uint64_t kBlocks = 16;  // of 2,979 packets each
+constexpr uint64_t kBlocksSent = 16;  // of 2,979 packets each
 constexpr uint64_t kTakenPerBlock = 1;
 constexpr uint64_t kTakenByTheClock = 300;  // per block, too: shares are dealt 50 times a second, and a slow machine takes seconds
 constexpr int kTurnsMax = 2'000'000;
@@ -73,9 +73,9 @@ TEST(PathMemory, NoPacketTakesAny) {
     const auto clock = [&now] { return now += 10us; };
     ends.open(now);
     ends.run_until(kBlocksBefore, clock);
-    const unsigned long taken = ends.run_until(kBlocksBefore + kBlocks, clock);
+    const unsigned long taken = ends.run_until(kBlocksBefore + kBlocksSent, clock);
     RecordProperty("taken_by_flows_" + std::to_string(flows), std::to_string(taken));
-    EXPECT_LE(taken, kBlocks * kTakenPerBlock) << flows << " flows";
+    EXPECT_LE(taken, kBlocksSent * kTakenPerBlock) << flows << " flows";
     ends.source->close(now);
     ends.sink->close(now);
   }
@@ -88,9 +88,9 @@ TEST(PathMemory, NoPacketOfTheKernelTakesAny) {
   ends.sink = ends.make(PathEndConfig::Role::kSink, 2, local, packet_io::UdpPacketIo::create({}).value());
   ends.open(read_clock());
   ends.run_until(kBlocksBefore, read_clock);
-  const unsigned long taken = ends.run_until(kBlocksBefore + kBlocks, read_clock);
+  const unsigned long taken = ends.run_until(kBlocksBefore + kBlocksSent, read_clock);
   RecordProperty("taken", std::to_string(taken));
-  EXPECT_LE(taken, kBlocks * kTakenByTheClock);
+  EXPECT_LE(taken, kBlocksSent * kTakenByTheClock);
   ends.source->close(read_clock());
   ends.sink->close(read_clock());
 }
