@@ -62,10 +62,11 @@ class CopyBench {
   std::filesystem::path out() const { return disk() / "out"; }
 
  private:
+  struct File;
   std::string check_entry(const std::filesystem::path& relative, const std::filesystem::path& tree) const;
   std::string check_visible(const std::filesystem::path& expected) const;
   std::string check_whole(const std::filesystem::path& expected) const;
-  bool have_same_bytes(const std::filesystem::path& here, const std::filesystem::path& there) const;
+  bool have_same_bytes(const File& here, const File& there) const;
   void take_what_is_left() const;  // by the disk, in its place
 
   TempRoot dir_;
