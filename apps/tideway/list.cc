@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tideway ls ADDRESS
+// tideway ls [ADDRESS]: what lies in a directory of a peer, the roots of a peer, or those of this machine's gateway.
 #include "base/amounts.h"
 #include "base/clock.h"
 #include "config/config_file.h"
 #include "config/gateway.h"
+#include "gateway_client.h"
 #include "verbs.h"
 
 #include <ctime>
@@ -31,6 +32,11 @@ const char* type_name(EntryType type) {
   return type == EntryType::kDirectory ? "directory" : type == EntryType::kSymlink ? "symlink" : "file";
 }
 
+void print_root(const ManifestEntry& root, const OutputConfig& output) {
+  if (output.json) return JsonLine("root").text("name", root.name).print();
+  std::printf("%s\n", to_display(root.name).c_str());
+}
+
 void print(const ManifestEntry& entry, const OutputConfig& output) {
   const std::string name = entry.name.empty() ? "." : to_display(entry.name);
   if (output.json) {
@@ -48,42 +54,62 @@ void print(const ManifestEntry& entry, const OutputConfig& output) {
 }
 
 // Of a directory what lies directly in it; of a file the file itself.
-void print_all(session::Direct& direct, const OutputConfig& output) {
+void print_all(session::Direct& direct, const session::RemoteAddress& place, const OutputConfig& output) {
   for (; !direct.entries().empty(); direct.entries().pop_front()) {
     const ManifestEntry& entry = direct.entries().front();
     const bool is_top = entry.number == ObjectId(0);
-    if (is_top ? entry.type == EntryType::kFile : entry.parent == ObjectId(0)) print(entry, output);
+    const bool is_shown = is_top ? entry.type == EntryType::kFile : entry.parent == ObjectId(0);
+    if (is_shown) (place.root.empty() ? print_root : print)(entry, output);
   }
 }
 
-int list(const std::string& place, const Globals& globals) {
-  const auto address = session::parse_address(place);
-  if (!address.ok()) return report(address.error(), globals.output);
-  const auto* remote = std::get_if<session::RemoteAddress>(&address.value());
-  if (remote == nullptr)
-    return report({Fault::kUsage, to_display(place) + " names no peer", "write peer:root/path"}, globals.output);
+Result<session::RemoteAddress> parse_place(const std::string& text) {
+  if (auto peer = session::parse_peer_alone(text)) return session::RemoteAddress{.peer = std::move(*peer), .root = {}, .name = {}};
+  auto address = session::parse_address(text);
+  if (!address.ok()) return std::move(address).error();
+  if (auto* remote = std::get_if<session::RemoteAddress>(&address.value())) return std::move(*remote);
+  return Error{Fault::kUsage, to_display(text) + " names no peer", "write peer:root/path, or peer: for the roots there"};
+}
+
+int list(const std::string& text, const Globals& globals) {
+  const auto place = parse_place(text);
+  if (!place.ok()) return report(place.error(), globals.output);
   const auto config = config::load(globals.config);
   if (!config.ok()) return report(config.error(), globals.output);
-  const auto peer = config::peer_for(config.value(), remote->peer);
+  const auto peer = config::peer_for(config.value(), place.value().peer);
   if (!peer.ok()) return report(peer.error(), globals.output);
   const auto gateway = config::dialling_gateway(config.value());
   if (!gateway.ok()) return report(gateway.error(), globals.output);
-  auto direct = session::Direct::list(gateway.value(), peer.value(), *remote);
+  auto direct = session::Direct::list(gateway.value(), peer.value(), place.value());
   if (!direct.ok()) return report(direct.error(), globals.output);
-  while (direct.value()->turn(std::chrono::milliseconds(200))) print_all(*direct.value(), globals.output);
-  print_all(*direct.value(), globals.output);
+  while (direct.value()->turn(std::chrono::milliseconds(200))) print_all(*direct.value(), place.value(), globals.output);
+  print_all(*direct.value(), place.value(), globals.output);
   return direct.value()->outcome().ok() ? 0 : report(direct.value()->outcome().error(), globals.output);
+}
+
+int list_own_roots(const Globals& globals) {
+  const auto body = GatewayClient(globals).ask("GET", "/v1/roots");
+  if (!body.ok()) return report(body.error(), globals.output);
+  const auto roots = api::parse_roots(body.value());
+  if (!roots.ok()) return report(roots.error(), globals.output);
+  for (const api::RootState& root : roots.value()) {
+    if (globals.output.json) JsonLine("root").text("name", root.name).text("path", to_display(root.path)).number("bytes_free", root.bytes_free).print();
+    else std::printf("%-16s  %s  %s free\n", root.name.c_str(), to_display(root.path).c_str(), to_string(Bytes(root.bytes_free)).c_str());
+  }
+  return 0;
 }
 
 }  // namespace
 
 void add_list(CLI::App& app, Globals& globals, Action& action) {
   auto place = std::make_shared<std::string>();
-  CLI::App* verb = app.add_subcommand("ls", "List a directory of a peer");
-  verb->footer("  tideway ls wisconsin:ckpt/llm7");
-  verb->add_option("ADDRESS", *place, "PEER:ROOT/PATH")->required()->type_name("");
+  CLI::App* verb = app.add_subcommand("ls", "List a directory of a peer, or roots");
+  verb->footer("  tideway ls wisconsin:ckpt/llm7   what lies there\n"
+               "  tideway ls wisconsin:            the roots there of which this site may list or read something\n"
+               "  tideway ls                       the roots of this machine's gateway\n");
+  verb->add_option("ADDRESS", *place, "PEER:ROOT/PATH, or PEER:")->type_name("");
   add_globals(*verb, globals);
-  verb->callback([&globals, &action, place] { action = [&globals, place] { return list(*place, globals); }; });
+  verb->callback([&globals, &action, place] { action = [&globals, place] { return place->empty() ? list_own_roots(globals) : list(*place, globals); }; });
 }
 
 }  // namespace tideway::cli

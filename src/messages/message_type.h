@@ -38,6 +38,7 @@ enum class MessageType : uint16_t {
   kBaseLeaves = 38,
   kSameLeaves = 39,
   kRemoveTree = 40,
+  kListRoots = 41,
 };
 
 struct MessageTypeRow {
@@ -76,6 +77,7 @@ inline constexpr MessageTypeRow kMessageTypes[] = {
     {MessageType::kBaseLeaves, "BaseLeaves", kSmallBodyMax},
     {MessageType::kSameLeaves, "SameLeaves", kSmallBodyMax},
     {MessageType::kRemoveTree, "RemoveTree", kSmallBodyMax},
+    {MessageType::kListRoots, "ListRoots", 4 << 10},
 };
 
 // Nothing: a number this version does not know, to be skipped by length, or refused when marked critical.
@@ -90,8 +92,8 @@ constexpr const MessageTypeRow& row_of(MessageType type) {
   while (kMessageTypes[i].type != type) ++i;
   return kMessageTypes[i];
 }
-// Who does not know it must not go on: what follows would mean something else to it.
-constexpr bool is_critical(MessageType type) { return type == MessageType::kObjectsHeld; }
+// Who does not know it must not go on: what follows would mean something else to it, or the other side would wait for an answer.
+constexpr bool is_critical(MessageType type) { return type == MessageType::kObjectsHeld || type == MessageType::kListRoots; }
 constexpr size_t body_max(MessageType type) { return row_of(type).body_max; }
 constexpr std::string_view name_of(MessageType type) { return row_of(type).name; }
 

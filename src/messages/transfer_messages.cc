@@ -456,6 +456,20 @@ std::string serialize(const PublishedAck& message) {
   return to_body(MessageType::kPublishedAck, out);
 }
 
+Result<ListRoots> parse_list_roots(Body body) {
+  FieldCheck check(MessageType::kListRoots);
+  proto::ListRoots in;
+  ListRoots out;
+  if (!begin(check, body, in, out)) return check.take_failure();
+  return check.finish(std::move(out));
+}
+
+std::string serialize(const ListRoots& message) {
+  proto::ListRoots out;
+  out.set_transfer(to_text(message.transfer));
+  return to_body(MessageType::kListRoots, out);
+}
+
 Result<CancelTransfer> parse_cancel_transfer(Body body) {
   return parse_end<CancelTransfer>(MessageType::kCancelTransfer, body, FieldCheck::Empty::kRefused);
 }

@@ -260,6 +260,12 @@ struct RemoveTree {
   bool operator==(const RemoveTree&) const = default;
 };
 
+// Asks for the roots of which a grant lets the sender list or read something. The answer is that of a list: a directory, and in it one for each.
+struct ListRoots {
+  TransferId transfer{};               // as of a transfer
+  bool operator==(const ListRoots&) const = default;
+};
+
 Result<OpenTransfer> parse_open_transfer(Body body);
 Result<TransferAccepted> parse_transfer_accepted(Body body);
 Result<Needs> parse_needs(Body body);
@@ -278,6 +284,7 @@ Result<ObjectsHeld> parse_objects_held(Body body);
 Result<BaseLeaves> parse_base_leaves(Body body);
 Result<SameLeaves> parse_same_leaves(Body body);
 Result<RemoveTree> parse_remove_tree(Body body);
+Result<ListRoots> parse_list_roots(Body body);
 
 std::string serialize(const OpenTransfer& message);
 std::string serialize(const TransferAccepted& message);
@@ -297,5 +304,6 @@ std::string serialize(const ObjectsHeld& message);
 std::string serialize(const BaseLeaves& message);
 std::string serialize(const SameLeaves& message);
 std::string serialize(const RemoveTree& message);
+std::string serialize(const ListRoots& message);
 
 }  // namespace tideway::messages

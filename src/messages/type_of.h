@@ -33,5 +33,6 @@ constexpr MessageType type_of(const ObjectsHeld&) { return MessageType::kObjects
 constexpr MessageType type_of(const BaseLeaves&) { return MessageType::kBaseLeaves; }
 constexpr MessageType type_of(const SameLeaves&) { return MessageType::kSameLeaves; }
 constexpr MessageType type_of(const RemoveTree&) { return MessageType::kRemoveTree; }
+constexpr MessageType type_of(const ListRoots&) { return MessageType::kListRoots; }
 
 }  // namespace tideway::messages

@@ -13,7 +13,7 @@ Result<Address> parse_address(std::string_view text) {
   const size_t slash = std::min(below.find('/'), below.size());
   RemoteAddress remote{.peer = std::string(text.substr(0, colon)), .root = std::string(below.substr(0, slash)), .name = {}, .trailing = trailing};
   if (!remote.peer.empty() && remote.root.empty())
-    return Error{Fault::kUsage, '"' + to_display(text) + "\" names no root", "write " + to_display(std::string_view(remote.peer)) + ":ROOT/PATH; the operator of that site says which roots there are"};
+    return Error{Fault::kUsage, '"' + to_display(text) + "\" names no root", "write " + to_display(std::string_view(remote.peer)) + ":ROOT/PATH; tideway ls " + to_display(std::string_view(remote.peer)) + ": says which roots there are for you"};
   if (remote.peer.empty())
     return Error{Fault::kUsage, '"' + to_display(text) + "\" names no peer",
                  "write peer:root/path, or ./" + std::string(first) + " for a local name with a colon"};
@@ -21,6 +21,12 @@ Result<Address> parse_address(std::string_view text) {
   if (!name.ok()) return std::move(name).error();
   remote.name = std::move(name).value();
   return Address(std::move(remote));
+}
+
+std::optional<std::string> parse_peer_alone(std::string_view text) {
+  const size_t colon = text.find_first_of(":/");
+  if (colon == 0 || colon == text.npos || text[colon] != ':' || colon + 1 != text.size()) return std::nullopt;
+  return std::string(text.substr(0, colon));
 }
 
 std::string to_display(const RemoteAddress& address) {

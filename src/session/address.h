@@ -6,6 +6,7 @@
 #pragma once
 #include <tideway/object_name.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -27,6 +28,8 @@ using Address = std::variant<RemoteAddress, LocalAddress>;
 
 // Errors: usage.
 Result<Address> parse_address(std::string_view text);
+// `peer:`, which stands for what roots there are, and is no place. Nothing: it is something else.
+std::optional<std::string> parse_peer_alone(std::string_view text);
 std::string to_display(const RemoteAddress& address);
 using tideway::to_display;  // of names and text, which the one above would hide
 

@@ -137,8 +137,17 @@ bool Direct::turn(Duration at_most, int also_fd) {
     return true;
   }
   if (!outcome_->ok() && outcome_->error().fault == Fault::kPeerUnreachable && lost_why_) outcome_ = *lost_why_;
+  explain_refusal();
   part();
   return false;
+}
+
+// A peer whose greeting fitted, and whose version does not know the question.
+void Direct::explain_refusal() {
+  const bool is_unknown = lists_roots(transfer_->request) && !outcome_->ok() && outcome_->error().fault == Fault::kProtocolVersion && !session_->peer_site().empty();
+  if (!is_unknown) return;
+  outcome_ = Error{Fault::kProtocolVersion, "the gateway of " + peer_.name + " is of a version that does not tell its roots",
+                   "upgrade it, or write " + peer_.name + ":ROOT/PATH; the operator of that site says which roots there are"};
 }
 
 // Not before the first session was up: who names a wrong peer is to know it at once. A peer that has not noticed yet that it was

@@ -33,7 +33,8 @@ class Direct {
   static Result<std::unique_ptr<Direct>> copy(const GatewayConfig& gateway, const PeerConfig& peer, CopyRequest request);
   // Fetches the damaged leaves alone. Errors: also source_missing, when `path` has no manifest.
   static Result<std::unique_ptr<Direct>> repair(const GatewayConfig& gateway, const PeerConfig& peer, RepairRequest request);
-  // Lists what lies below `address`, so many levels of it.
+  // Lists what lies below `address`, so many levels of it; without a root, the roots that the peer's grants let us list or read. Errors at the
+  // end: also protocol_version, when the peer's version does not tell them.
   static Result<std::unique_ptr<Direct>> list(const GatewayConfig& gateway, const PeerConfig& peer, const RemoteAddress& address, uint32_t depth = 1);
 
   // One turn of the loop. False: it is over, and outcome() is set.
@@ -55,6 +56,7 @@ class Direct {
   bool may_reconnect(const Error& why);
   bool change_carrier(const Error& why);
   void judge_carrier();
+  void explain_refusal();
   void leave_carrier(std::string why);
   void lose_session();
   void reconnect();

@@ -4,6 +4,7 @@
 #include "base/amounts.h"
 
 #include <algorithm>
+#include <set>
 
 namespace tideway::session {
 namespace {
@@ -98,6 +99,13 @@ Decision GrantTable::decide(const crypto::Identity& peer, std::string_view root,
 
 bool GrantTable::knows(const crypto::Identity& peer) const {
   return std::ranges::any_of(grants_, [&](const Grant& grant) { return grant.peer.matches(peer); });
+}
+
+std::vector<std::string> GrantTable::roots_shown_to(const crypto::Identity& peer) const {
+  std::set<std::string> names;
+  for (const Grant& grant : grants_)
+    if (grant.peer.matches(peer) && (grant.ops.has(GrantOp::kList) || grant.ops.has(GrantOp::kRead))) names.insert(grant.root);
+  return {names.begin(), names.end()};
 }
 
 uint32_t GrantTable::flows_max(const crypto::Identity& peer) const {

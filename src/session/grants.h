@@ -112,6 +112,8 @@ class GrantTable {
 
   // Whether the peer has a grant of any kind; a session without one is of no use to it.
   bool knows(const crypto::Identity& peer) const;
+  // Of which it may list or read something, in byte order.
+  std::vector<std::string> roots_shown_to(const crypto::Identity& peer) const;
   // The most flows that any grant of the peer allows; 0: it has none.
   uint32_t flows_max(const crypto::Identity& peer) const;
 

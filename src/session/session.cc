@@ -348,6 +348,7 @@ void Session::on_frame(const Frame& frame) {
     case kBaseLeaves: return take(messages::parse_base_leaves(body), to_transfer);
     case kSameLeaves: return take(messages::parse_same_leaves(body), to_transfer);
     case kRemoveTree: return take(messages::parse_remove_tree(body), [&](auto m) { on_remove_tree(m); });
+    case kListRoots: return take(messages::parse_list_roots(body), [&](auto m) { on_open_transfer(request_of(m)); });
     case kPhaseNotice:
       return take(messages::parse_phase_notice(body), [&](auto m) {
         if (around_.on_notice) around_.on_notice(channel_->peer().identity.site, m);

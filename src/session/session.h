@@ -190,6 +190,7 @@ class Session {
   void ask(Transfer& transfer);
   void serve_push(messages::OpenTransfer request);
   void serve_pull(messages::OpenTransfer request);
+  void serve_roots(const TransferId& id);
   void on_remove_tree(const messages::RemoveTree& order);
   bool may_have_base(const messages::OpenTransfer& request) const;
   std::optional<Error> cannot_begin(const TransferId& id) const;
@@ -213,6 +214,7 @@ class Session {
   void fail(const Error& why);
   void audit_session(std::string_view event, const Error* why) const;
   void audit_decision(const Decision& decision, const messages::OpenTransfer& request, const ObjectName& name, GrantOp op) const;
+  void audit_roots(const TransferId& id, size_t roots) const;
   void audit_transfer(std::string_view event, const Transfer& transfer) const;
   std::weak_ptr<const void> audit_change(std::string_view event, const Transfer& transfer) const;
   AuditEvent about(std::string_view event, const Transfer& transfer, AuditEvent::Care care) const;

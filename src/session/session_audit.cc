@@ -26,6 +26,12 @@ void Session::audit_decision(const Decision& decision, const messages::OpenTrans
   around_.audit(std::move(line));
 }
 
+void Session::audit_roots(const TransferId& id, size_t roots) const {
+  if (!around_.audit) return;
+  AuditEvent line("roots_told");
+  around_.audit(std::move(line.with("peer", peer_name()).with("roots", roots).with("transfer", crypto::to_hex(id))));
+}
+
 void Session::audit_transfer(std::string_view event, const Transfer& transfer) const {
   if (side_ == Side::kDialling || !around_.audit || !transfer.outcome) return;
   around_.audit(about(event, transfer, AuditEvent::Care::kWritten));

@@ -102,6 +102,7 @@ std::shared_ptr<Transfer> Session::remove(messages::RemoveTree order) {
 void Session::ask(Transfer& transfer) {
   transfer.stage = Stage::kAsked;
   if (transfer.removal) send(*transfer.removal);
+  else if (lists_roots(transfer.request)) send(messages::ListRoots{transfer.id});
   else send(transfer.request);
 }
 
@@ -215,6 +216,7 @@ void Session::on_open_transfer(messages::OpenTransfer request) {
   if (const auto why = cannot_begin(request.transfer)) return refuse(request.transfer, *why);
   // Blocks need the lanes; they open when the ports are bound, which is a matter of microseconds.
   if (!lanes_.are_open()) return waiting_.push_back(std::move(request));
+  if (lists_roots(request)) return serve_roots(request.transfer);
   if (request.direction == messages::Direction::kPush) return serve_push(std::move(request));
   serve_pull(std::move(request));
 }
@@ -349,6 +351,29 @@ void Session::serve_pull(messages::OpenTransfer request) {
   open_slot(*transfer, engine::OpenSlot::Role::kSending, transfer->request.sink->credit);
   using Needed = engine::SourceAccepted::Needed;
   start_source(*transfer, transfer->request.everything_needed ? Needed::kEverything : Needed::kPerPage);
+}
+
+// By the grants alone, with no look at a disk: all of the answer is here, and nothing of it stays.
+void Session::serve_roots(const TransferId& id) {
+  std::vector<std::string> roots = around_.grants.roots_shown_to(channel_->peer().identity);
+  std::erase_if(roots, [&](const std::string& root) { return around_.roots.find(root, storage::Side::kSource) == nullptr; });  // of a reload: it comes with the next start
+  log::info("roots_told", "peer=" + peer_name() + " roots=" + std::to_string(roots.size()));
+  audit_roots(id, roots.size());
+  if (roots.empty()) return refuse(id, {Fault::kDenied, "no grant lets this peer list or read anything here", "ask the owner of a root there for a [[grant]] with list or read"});
+  messages::ManifestPage page{id, 0, {}};
+  page.entries.reserve(roots.size() + 1);
+  for (size_t i = 0; i <= roots.size() && i < messages::kEntriesPerPageMax; ++i) {
+    ManifestEntry& entry = page.entries.emplace_back();
+    entry.number = ObjectId(static_cast<uint32_t>(i));
+    entry.type = EntryType::kDirectory;
+    if (i > 0) entry.name = roots[i - 1];
+  }
+  messages::TransferAccepted accepted;
+  accepted.transfer = id;
+  send(accepted);
+  send(page);
+  send(messages::ManifestEnd{id, page.entries.size(), 0_B});
+  send(messages::TransferClosed{id, "", false});
 }
 
 void Session::refuse(const TransferId& id, const Error& why) {

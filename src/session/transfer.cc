@@ -13,6 +13,13 @@ GrantOp op_of(const messages::OpenTransfer& request) {
   return GrantOp::kList;
 }
 
+messages::OpenTransfer request_of(const messages::ListRoots& question) {
+  messages::OpenTransfer request;
+  request.transfer = question.transfer;
+  request.direction = messages::Direction::kList;
+  return request;
+}
+
 std::string describe(const Transfer& transfer) {
   const messages::OpenTransfer& request = transfer.request;
   const char* verb = request.direction == messages::Direction::kPush   ? "push "

@@ -72,6 +72,10 @@ inline bool only_lists(const messages::OpenTransfer& request) {
   return request.direction == messages::Direction::kList || request.options.dry_run;
 }
 
+// The peer's roots, and not what lies below one: no other request is without a root. It is asked by a message of its own.
+inline bool lists_roots(const messages::OpenTransfer& request) { return request.root.empty(); }
+messages::OpenTransfer request_of(const messages::ListRoots& question);
+
 // What a grant must allow for it; what may_replace() needs `overwrite` besides.
 GrantOp op_of(const messages::OpenTransfer& request);
 inline bool may_replace(const messages::OpenTransfer& request) {

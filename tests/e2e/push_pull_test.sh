@@ -117,6 +117,7 @@ tideway copy -q -n "$tree" wisconsin:data/dry 2> /dev/null
 absent "$there/dry"
 tideway ls wisconsin:data/tree > "$work/listing"
 grep -q 'large$' "$work/listing" && grep -q 'dangling -> nowhere' "$work/listing" && ! grep -q bottom "$work/listing"; pass
+[ "$(tideway ls wisconsin:)" = data ] || fail "the peer does not tell its root"; pass
 tideway copy -q --compress off "$tree/text" wisconsin:data/raw
 tideway copy -q --compress zstd:9 --flows 7 "$tree/text" wisconsin:data/packed
 cmp "$there/raw" "$there/packed"; pass

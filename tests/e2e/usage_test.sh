@@ -19,6 +19,7 @@ refuses 2 usage "the nearest one is --progress; see tideway copy --help" tideway
 refuses 2 usage "a tree is copied whole" tideway copy -a a b:c
 refuses 2 usage "nothing is removed" tideway copy --delete a b:c
 refuses 2 usage "names no root" tideway copy a b:
+refuses 4 daemon_unreachable "No such file or directory" tideway ls
 refuses 2 usage "tideway peers takes no argument wisconsin" tideway peers wisconsin
 refuses 2 usage "--weight: Value 0 not in range 1 to 1000" tideway copy --weight 0 a b:c
 refuses 2 usage "no destination is given" tideway copy a

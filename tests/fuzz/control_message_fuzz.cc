@@ -48,6 +48,7 @@ void check_type(MessageType type, Body body) {
     case MessageType::kBaseLeaves: return check(parse_base_leaves, body);
     case MessageType::kSameLeaves: return check(parse_same_leaves, body);
     case MessageType::kRemoveTree: return check(parse_remove_tree, body);
+    case MessageType::kListRoots: return check(parse_list_roots, body);
   }
 }
 

@@ -58,6 +58,7 @@ std::vector<Row> rows() {
       row("base_leaves", BaseLeaves{kTransfer, 7, {{ObjectId(1), 2, {kLeaf, kLeaf}}, {ObjectId(500), 0, {kLeaf}}}}, parse_base_leaves),
       row("same_leaves", SameLeaves{kTransfer, BlockId(5), {{ObjectId(1), 2, 4 << 20, kLeaf}}}, parse_same_leaves),
       row("remove_tree", RemoveTree{kTransfer, "ckpt", name_of_path("runs/llm7/step-100"), kRoot}, parse_remove_tree),
+      row("list_roots", ListRoots{kTransfer}, parse_list_roots),
   };
 }
 

@@ -230,6 +230,12 @@ TEST(Published, AndItsAckComeBackAsTheyWere) {
   EXPECT_FALSE(parse_published_ack({}).ok()) << "no transfer id";
 }
 
+TEST(ListRoots, ComesBackAsItWasAndIsPassedOverByNobody) {
+  expect_back(ListRoots{kTransfer}, parse_list_roots);
+  EXPECT_FALSE(parse_list_roots({}).ok()) << "no transfer id";
+  EXPECT_TRUE(is_critical(MessageType::kListRoots)) << "whoever does not know it says so";
+}
+
 TEST(TransferClosed, AndCancelTransferComeBackAsTheyWere) {
   expect_back(CancelTransfer{kTransfer, "cancelled", true}, parse_cancel_transfer);
   expect_back(TransferClosed{kTransfer, "", false}, parse_transfer_closed);

@@ -100,7 +100,7 @@ class GatewayTest : public testing::Test {
     config.tls = test::write_files(sites_.folder, "serving", sites_.authority.certificate, key);
     rules_.tls = config.tls;
     config.engine.memory = 512_MiB;
-    config.roots = {{"data", root_.path().string()}};
+    config.roots = {{"data", root_.path().string()}, {"archive", root_.path().string()}};
     config.grants = rules_.grants = grants_for("*");
     config.listen = Endpoint::parse("127.0.0.1:0").value();
     config.data_addresses = {Endpoint::parse("127.0.0.1:0").value()};

@@ -63,6 +63,17 @@ TEST(GrantTable, OtherPeersAndOtherRootsGetNothing) {
   EXPECT_FALSE(table().knows(kStranger));
 }
 
+TEST(GrantTable, RootsAreShownToWhomTheyLetListOrReadAndToNobodyElse) {
+  const auto in = [](std::string root, GrantOps ops) {
+    Grant made = grant("spiffe://example.org/site/wisconsin/gw/gw1", "deep/below", ops, "");
+    made.root = std::move(root);
+    return made;
+  };
+  const GrantTable made({in("b", {GrantOp::kRead}), in("a", {GrantOp::kList}), in("b", {GrantOp::kList}), in("c", {GrantOp::kWrite, GrantOp::kOverwrite, GrantOp::kDelete})});
+  EXPECT_EQ(made.roots_shown_to(kGw1), (std::vector<std::string>{"a", "b"}));
+  EXPECT_TRUE(made.roots_shown_to(kLaptop).empty());
+}
+
 TEST(GrantTable, MostSpecificGrantGivesTheLimits) {
   Grant wide = grant("spiffe://example.org/site/*/gw/*", "", {GrantOp::kWrite}, "wide");
   Grant deep = grant("spiffe://example.org/site/*/gw/*", "runs/llm7", {GrantOp::kWrite}, "deep");
