@@ -61,35 +61,35 @@ Error not_ours(const std::string& shown) {
           "remove it, or run this as the user it belongs to"};
 }
 
-bool can_be_closed(const RootedDir& dir, uint32_t mode) {
-  if (::fchmod(dir.fd(), 0700) != 0) return false;
-  const StatOutcome closed = stat_of(dir.fd());
-  static_cast<void>(::fchmod(dir.fd(), mode));  // whoever wrote in it did so before, and the next look has to see that it was open
-  return closed.error == 0 && (closed.stat.mode & kWritableByOthers) == 0;
+// Whether modes mean something here: a file of ours follows when it is opened to others, and when it is closed again.
+bool has_real_modes(int file) {
+  const auto is_writable_with = [file](mode_t mode) { return ::fchmod(file, mode) == 0 && (stat_of(file).stat.mode & kWritableByOthers) != 0; };
+  return is_writable_with(0622) && !is_writable_with(0600);
 }
 
 // Whether only we can have put there what is in it. It may have been made for us to go on from: in a folder like /tmp by anybody, for ids can be guessed.
 //
 // Owner and mode tell, with two exceptions: a file system may show others than there are (NFS that maps users, FUSE), or have no modes (FAT). So
-// what others seem to be able to write to is closed, which shows whether there are modes, and what seems to be somebody else's is compared with
-// a file that we make in it. What looks like ours need not be: one that is not ours lets us
-// write in it by the rights of its group or of others only, and that shows; or we are root, and are shown the owner.
+// where others seem to be able to write, or it seems to be somebody else's, a file that we make in it shows what such signs are worth there. The directory
+// itself is left as it is: were it closed for a look by a process that then dies, the next one would take it for ours. What looks like ours need
+// not be: one that is not ours lets us write in it by the rights of its group or of others only, and that shows; or we are root, and are shown the owner.
 //
 // .tideway itself may belong to anybody, and be open to a group that pins or submits. Who may rename in it, or in a folder above, can hide what we staged,
 // so that it is sent anew, or show us staging of ours under another id, whose ledger then has no valid record. Neither gets a byte in.
 Result<bool> is_ours_alone(const RootedDir& dir, const FileStat& shown) {
-  const bool is_open = (shown.mode & kWritableByOthers) != 0;
-  if (is_open && can_be_closed(dir, shown.mode)) return false;
-  if (shown.uid == ::geteuid()) return true;
+  const bool is_open = (shown.mode & kWritableByOthers) != 0, has_our_name = shown.uid == ::geteuid();
+  if (!is_open && has_our_name) return true;
   const ObjectName name = single_name(kProbeName);
   static_cast<void>(dir.remove_file(name).ok());  // of a process that died here
   const auto probe = dir.create_file(name, 0600);
   if (!probe.ok() && probe.error().fault != Fault::kDestDenied && probe.error().fault != Fault::kDestExists) return probe.error();
   if (!probe.ok()) return false;
-  const StatOutcome made = stat_of(probe.value().get());  // by its descriptor: its name is whoever's the directory is
+  const int file = probe.value().get();  // by its descriptor: its name is whoever's the directory is
+  const StatOutcome made = stat_of(file);
+  const bool is_really_open = is_open && has_real_modes(file);
   static_cast<void>(dir.remove_file(name).ok());
   if (made.error != 0) return errno_error(dir.side(), made.error, "look at", dir.shown(name));
-  return made.stat.uid == shown.uid;
+  return !is_really_open && (has_our_name || made.stat.uid == shown.uid);
 }
 
 // The staging directory, locked and still under its name; nothing when somebody removed it in between.

@@ -7,8 +7,10 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/inotify.h>
 #include <unistd.h>
 
+#include <array>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -154,6 +156,24 @@ TEST_F(StagingTest, OneThatOthersCanWriteToIsNotGoneOnFrom) {
   }
   ASSERT_EQ(::chmod((root_ / path(1)).c_str(), 0700), 0);
   EXPECT_TRUE(Staging::open(open(), id(1)).value().was_there());
+}
+
+// A look that closed it could be the last thing that a process does, and the next one would take what others wrote for its own.
+TEST_F(StagingTest, OneThatOthersCanWriteToKeepsItsModeWhileItIsLookedAt) {
+  { const Staging dead = Staging::open(open(), id(1)).value(); }
+  ASSERT_EQ(::chmod((root_ / path(1)).c_str(), 0777), 0);
+  const Descriptor watch(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+  ASSERT_GE(::inotify_add_watch(watch.get(), (root_ / path(1)).c_str(), IN_ATTRIB), 0);
+  EXPECT_FALSE(Staging::open(open(), id(1)).ok());
+  alignas(inotify_event) std::array<char, 4096> events{};
+  const ssize_t size = ::read(watch.get(), events.data(), events.size());
+  for (ssize_t at = 0; at < size;) {
+    const auto* event = reinterpret_cast<const inotify_event*>(events.data() + at);
+    EXPECT_GT(event->len, 0U) << "its own mode was changed, not that of something in it";
+    at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
+  }
+  EXPECT_EQ(root_.stat(path(1)).st_mode & 07777U, 0777U);
+  EXPECT_FALSE(root_.exists(path(1) + "/probe"));
 }
 
 // As NFS does for root: this process is uid 0, and what it makes belongs to nobody.
