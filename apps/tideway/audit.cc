@@ -18,20 +18,23 @@ struct Order {
   std::optional<std::string> last;  // hash of the last line, noted elsewhere
 };
 
-bool is_hash(std::string_view text) {
-  return text.starts_with(kPrefix) && text.size() == kPrefix.size() + 2 * sizeof(Hash256) && text.find_first_not_of("0123456789abcdef", kPrefix.size()) == text.npos;
+Result<std::optional<Hash256>> parse_last(const std::optional<std::string>& text) {
+  if (!text) return std::optional<Hash256>();
+  if (text->starts_with(kPrefix))
+    if (const auto hash = crypto::hash_from_hex(std::string_view(*text).substr(kPrefix.size()))) return hash;
+  return Error{Fault::kUsage, "--last \"" + to_display(*text) + "\" is no hash of a line", "write sha256: and 64 hex digits, as in the line audit_end of the gateway's own log"};
 }
 
 int verify(const Order& order, const OutputConfig& output) {
-  if (order.last && !is_hash(*order.last))
-    return report({Fault::kUsage, "--last \"" + to_display(*order.last) + "\" is no hash of a line", "write sha256: and 64 hex digits, as in the line audit_end of the gateway's own log"}, output);
+  const auto last = parse_last(order.last);
+  if (!last.ok()) return report(last.error(), output);
   const auto check = daemon::check_audit_files(order.files);
   if (!check.ok()) return report(check.error(), output);
   const daemon::ChainCheck& chain = check.value();
-  if (chain.lines() == 0 && !order.last)  // nothing is wrong with it, and nothing proven: all of it may have been cut off
+  if (chain.lines() == 0 && !last.value())  // nothing is wrong with it, and nothing proven: all of it may have been cut off
     return report({Fault::kNothingToDo, to_display(order.files.back()) + ": there is no line to check", "name the log of a gateway that has run, state_dir/audit.jsonl, or after a rotation all of its parts"}, output);
   const std::string hash = std::string(kPrefix) + crypto::to_hex(chain.end().hash);
-  if (order.last && *order.last != hash)
+  if (last.value() && *last.value() != chain.end().hash)
     return report({Fault::kHashMismatch, to_display(order.files.back()) + ": its last line (seq " + std::to_string(chain.end().sequence) + ") has the hash " + hash +
                        ", not the one that was noted",
                    "lines are missing at its end, or the last one was changed; if it only has new lines since, verify with a newer hash"},
@@ -41,7 +44,7 @@ int verify(const Order& order, const OutputConfig& output) {
   std::printf("OK    %llu lines, seq %llu to %llu, last %s\n", static_cast<unsigned long long>(chain.lines()), static_cast<unsigned long long>(chain.first()),
               static_cast<unsigned long long>(chain.end().sequence), hash.c_str());
   if (chain.first() > 1) std::printf("NOTE  it begins at seq %llu; name the files before it first to check where it goes on\n", static_cast<unsigned long long>(chain.first()));
-  if (!order.last) std::printf("NOTE  lines cut from its end, or a change of the last one, show only with --last and a hash that was noted elsewhere\n");
+  if (!last.value()) std::printf("NOTE  lines cut from its end, or a change of the last one, show only with --last and a hash that was noted elsewhere\n");
   return 0;
 }
 

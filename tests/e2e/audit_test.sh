@@ -100,7 +100,8 @@ verify "$work/bad" > /dev/null || fail "a chain without its last line is a chain
 changed "not the one that was noted" --last "$whole"
 : > "$work/nothing"
 refuses 9 nothing_to_do "no line to check" verify "$work/nothing"
-refuses 2 usage "sha256: and 64 hex digits" verify --last foo "$log"
+for wrong in foo "${end#sha256:}" "${end%?}" "${end}0" "${end%?}g"; do refuses 2 usage "sha256: and 64 hex digits" verify --last "$wrong" "$log"; done
+verify --last "sha256:$(tr a-f A-F <<< "${end#sha256:}")" "$log.1" "$log" > /dev/null || fail "the same hash in capitals is another one"; pass
 refuses 2 usage "sha256: and 64 hex digits" verify --last "" "$log"  # a variable that is not set
 refuses 6 source_missing nowhere verify "$work/nowhere"
 
