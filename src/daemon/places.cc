@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/places.h"
 
+#include "engine/layout.h"
+#include "transfer/sender.h"
+
 #include <algorithm>
 
 namespace tideway::daemon {
 namespace {
 
 using Group = job::Turn::Group;
+
+// Pulls of honest peers are never refused for what they name ahead, however many run: four of restores and of each other class, and those with deadlines,
+// which have sessions of their own.
+constexpr size_t kPullsMax = 4 * Places::kPerPeer + PeerSessions::kOwnMax;
+static_assert(kPullsMax * transfer::kUnresolvedMax <= engine::kPeerEntriesMax);
 
 bool is_same_rank(const job::Turn& a, const job::Turn& b) { return a.group == b.group && (a.group != Group::kOther || a.service == b.service); }
 

@@ -220,6 +220,7 @@ struct StartSink {
   uint32_t modes = 0777;                        // the most that modes of files may be
   StartSource::Content content = StartSource::Content::kWithData;
   std::string owner;                            // the peer whose staging it is; empty: it was asked for here
+  std::string peer;                             // who sends it: what one's transfers name ahead of their data counts together; empty: nobody
   TransferId staging{};                         // names what is kept from run to run: id, and for whom
   uint64_t lease_epoch = 0;
   transfer::BootId boot{};                      // of this host

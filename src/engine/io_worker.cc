@@ -125,14 +125,14 @@ void IoWorker::obey(SourceAccepted&& accepted) {
   if (SendPath* path = find_in(sending_, accepted.transfer)) path->on_accepted(accepted);
 }
 
-// Each transfer bounds what its source names ahead of its data; a peer may have many. It is told before the page is taken, so that what
-// the page brings never counts. A transfer that was asked for here has no owner and is not the peer's doing.
+// Each transfer bounds what its source names ahead of its data; a peer may have many, whoever asked for them. It is told before the page is taken, so
+// that what the page brings never counts.
 Status IoWorker::check_room_for(const ReceivePath& path, const TransferMessage& message) const {
   const auto* page = std::get_if<messages::ManifestPage>(&message);
-  if (page == nullptr || path.owner().empty()) return success();
+  if (page == nullptr || path.peer().empty()) return success();
   size_t open = page->entries.size();
   for (const auto& [handle, other] : receiving_)
-    if (other->owner() == path.owner()) open += other->open_entries();
+    if (other->peer() == path.peer()) open += other->open_entries();
   if (open <= layout_.peer_entries_max) return success();
   return Error{Fault::kOverloaded,
                "the sending site's transfers name more than " + std::to_string(layout_.peer_entries_max) + " entries ahead of their data, all together",

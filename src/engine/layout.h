@@ -13,9 +13,10 @@
 
 namespace tideway::engine {
 
-// Entries that one peer's transfers to here may name ahead of their data, all together, at up to 1 KiB each: as many as eight hostile
-// transfers (transfer/receiver.h), or sixteen honest ones of the largest trees.
-inline constexpr size_t kPeerEntriesMax = 1 << 20;
+// Entries that the transfers which one peer pushes to here may name ahead of their data, all together, at up to 1 KiB each, and as many those that are
+// pulled from it: as many as ten hostile transfers (transfer/receiver.h), or twenty honest ones of the largest trees, which is more than the jobs of a
+// gateway pull from a peer at a time (daemon/places.h).
+inline constexpr size_t kPeerEntriesMax = 20 << 16;
 
 struct Layout {
   uint32_t net_workers = 1;

@@ -50,7 +50,7 @@ class ReceivePath {
   // One bounded turn. False: nothing to do now.
   bool poll(Time now, EventOutlet& events);
   Bytes undurable() const { return log_ ? log_->pace().undurable() : Bytes(); }
-  const std::string& owner() const { return start_.owner; }
+  const std::string& peer() const { return start_.peer; }
   size_t open_entries() const;  // named and kept until their data is here, with those of pages that wait
   bool has_writes() const { return !writes_.is_empty() || !closing_.empty() || is_syncing_; }  // or is reading back
   // It is over. What was not published stays for another run, with all that arrived, or is removed.

@@ -80,6 +80,7 @@ std::shared_ptr<Transfer> Session::pull(engine::StartSink start, messages::OpenT
   start.transfer = transfer->handle;
   start.id = transfer->id;
   if (!start.gather) start.staging = transfer->id;
+  start.peer = to_string(channel_->remote_endpoint());  // its name may not be known yet
   transfer->is_gathered = start.gather.has_value();
   start.boot = around_.boot;
   start.board = transfer->board;
@@ -299,7 +300,7 @@ void Session::serve_push(messages::OpenTransfer request) {
   start.limits.bytes_max = limits.value().bytes_max;
   if (limits.value().files_max < std::numeric_limits<uint64_t>::max()) start.limits.entries_max = limits.value().files_max;
   start.modes = transfer->modes = limits.value().modes;
-  start.owner = to_string(channel_->peer().identity);
+  start.owner = start.peer = to_string(channel_->peer().identity);
   start.staging = staging_id(start.id, channel_->peer().identity, start.modes);
   start.ahead = staging_id(ahead_id(start.id), channel_->peer().identity, start.modes);
   start.lease_epoch = transfer->request.lease_epoch;

@@ -2,6 +2,7 @@
 //
 // I5: peers with a certificate and a grant that lie in all they say on the control channel, one after the other. Each is told why it is over, and
 // when it is gone the gateway holds what it held before.
+#include "unit/session/accepting_peer.h"
 #include "unit/session/gateway_fixture.h"
 
 #include "digest/tree_hasher.h"
@@ -142,11 +143,33 @@ class HostilePushesTest : public GatewayTest {
   // Pages of small files, whose data never comes.
   void push_pages(Peer& peer, uint32_t pages) {
     const messages::OpenTransfer push = ask_for_push(peer);
+    say_pages(peer, push.transfer, pages);
+  }
+  static void say_pages(auto& peer, const TransferId& transfer, uint32_t pages) {
     for (uint32_t page = 0, number = 0; page < pages; ++page) {
       std::vector<ManifestEntry> entries;
       for (; entries.size() < kPageEntries; ++number) entries.push_back(number == 0 ? directory(0, 0, "") : file(number, std::to_string(kNamesFrom + number), 1_B));
-      peer.say(messages::ManifestPage{push.transfer, page, std::move(entries)});
+      peer.say(messages::ManifestPage{transfer, page, std::move(entries)});
     }
+  }
+  // Answers each pull with pages, and with no data.
+  static AcceptingPeer::OnFrame lists(uint32_t pages) {
+    return [pages](AcceptingPeer& self, const Frame& frame) {
+      if (frame.type != static_cast<uint16_t>(MessageType::kOpenTransfer)) return;
+      messages::TransferAccepted accepted;
+      accepted.transfer = messages::parse_open_transfer(frame.body).value().transfer;
+      self.say(accepted);
+      say_pages(self, accepted.transfer, pages);
+    };
+  }
+  Session& dial_to(const AcceptingPeer& source) {
+    return *gateway_->dial({"source", source.endpoint(), crypto::IdentityPattern::parse("spiffe://example.org/site/*/gw/*").value()}).value();
+  }
+  std::shared_ptr<Transfer> pull_from(Session& session) {
+    engine::StartSink start;
+    start.root = open_holding_dir(root_.path().string(), storage::Side::kDestination).value();
+    start.destination = ObjectName::from_text("pulled" + std::to_string(pulls_++)).value();
+    return session.pull(std::move(start), request(messages::Direction::kPull));
   }
   // A whole copy of a directory with an empty file.
   void push_little(Peer& peer) {
@@ -158,6 +181,8 @@ class HostilePushesTest : public GatewayTest {
     peer.say(messages::ManifestEnd{push.transfer, entries.size(), 0_B});
     peer.say(messages::TransferRoot{push.transfer, tree.finish().value()});
   }
+
+  int pulls_ = 0;
 };
 
 // Each of them is within its own bounds.
@@ -181,6 +206,32 @@ TEST_F(HostilePushesTest, I5EntriesAheadOfTheirDataAreCountedOverAllTransfersOfA
   push_little(honest);
   EXPECT_TRUE(run_until({&honest}, [&] { return honest.heard(MessageType::kPublished); })) << honest.error_detail;
   EXPECT_TRUE(root_.exists("new/empty"));
+}
+
+// A source is no more trusted for being asked.
+TEST_F(HostilePushesTest, I5AndOverAllThatIsPulledFromAPeer) {
+  constexpr uint32_t kPulls = 8, kPages = 4;
+  const auto denver = sites_.context("spiffe://example.org/site/denver/gw/gw1");
+  AcceptingPeer hostile(denver, lists(kPages)), other(sites_.atlanta, lists(kPages));
+  Session& one = dial_to(hostile);
+  Session& two = dial_to(hostile);
+  std::vector<std::shared_ptr<Transfer>> pulls;
+  for (uint32_t i = 0; i < kPulls; ++i) pulls.push_back(pull_from(i % 2 == 0 ? one : two));
+  const auto lasting = pull_from(dial_to(other));
+  const auto refused = [&] { return static_cast<size_t>(std::ranges::count_if(pulls, [](const auto& pull) { return pull->outcome.has_value(); })); };
+  const auto turn_until = [&](const auto& done) {
+    return run_until({}, [&] {
+      hostile.turn();
+      other.turn();
+      return done();
+    });
+  };
+  EXPECT_TRUE(turn_until([&] { return (kPulls - refused()) * kPages * kPageEntries <= kEntriesMax && lasting->board->entries.get() == kPages * kPageEntries; }));
+  int more = 100;
+  turn_until([&] { return --more == 0; });
+  for (const auto& pull : pulls)
+    EXPECT_TRUE(!pull->outcome || pull->outcome->error().fault == Fault::kOverloaded);
+  EXPECT_FALSE(lasting->outcome) << "what comes from others goes on";
 }
 
 }  // namespace

@@ -3,7 +3,7 @@
 // `tideway ls PEER:`, from the question to what is shown, between two gateways; and with one of a version that does not know it.
 #include "session/address.h"
 #include "session/direct.h"
-#include "session/listener.h"
+#include "unit/session/accepting_peer.h"
 #include "unit/session/gateway_fixture.h"
 
 namespace tideway::session {
@@ -67,44 +67,14 @@ TEST_F(ListRootsTest, WhoMayOnlyWriteIsToldNoName) {
   EXPECT_EQ(told.error->what.find("data"), std::string::npos) << told.error->what;
 }
 
-// Greets, and answers a critical message that it does not know as every version does.
-class OldGateway {
- public:
-  explicit OldGateway(const crypto::TlsContext& tls) : tls_(tls), listener_(Listener::open(Endpoint::parse("127.0.0.1:0").value()).value()) {}
-
-  Endpoint endpoint() const { return listener_.local_endpoint(); }
-  void turn() {
-    constexpr Time kNow = Time(std::chrono::seconds(100));
-    static constexpr BodyCap kCaps[] = {{kManifestPageType, kBodyMax}};
-    if (channel_ == nullptr) {
-      if (auto accepted = listener_.accept(kNow)) channel_ = ControlChannel::accept(kNow, *std::move(accepted), tls_, kCaps);
-      return;
-    }
-    pollfd fd{channel_->fd(), channel_->wanted_events(), 0};
-    if (fd.fd >= 0) ::poll(&fd, 1, 1);
-    channel_->on_ready(kNow, fd.revents);
-    if (channel_->state() == ChannelState::kUp && !std::exchange(has_greeted_, true)) say(make_hello({}, {.buffers_receiving = 8}));
-    while (const auto frame = channel_->receive()) {
-      if (frame->type == kHelloType) channel_->authorise();
-      const bool is_unknown = frame->type > static_cast<uint16_t>(messages::MessageType::kRemoveTree);
-      if (is_unknown && (frame->flags & kCriticalFlag) != 0) say(messages::PeerError{"protocol_version", messages::Reaction::kSessionEnds, "the peer needs message 41", {}, {}, 0});
-    }
-  }
-
- private:
-  template <typename Message>
-  void say(const Message& message) {
-    const std::string body = messages::serialize(message);
-    channel_->send(static_cast<uint16_t>(messages::type_of(message)), 0, std::as_bytes(std::span(body)));
-  }
-  const crypto::TlsContext& tls_;
-  Listener listener_;
-  std::unique_ptr<ControlChannel> channel_;
-  bool has_greeted_ = false;
-};
+// As every version answers a critical message that it does not know.
+void refuse_unknown(AcceptingPeer& old, const Frame& frame) {
+  const bool is_unknown = frame.type > static_cast<uint16_t>(messages::MessageType::kRemoveTree);
+  if (is_unknown && (frame.flags & kCriticalFlag) != 0) old.say(messages::PeerError{"protocol_version", messages::Reaction::kSessionEnds, "the peer needs message 41", {}, {}, 0});
+}
 
 TEST_F(ListRootsTest, OfAnOlderPeerItIsSaidWhatToDo) {
-  OldGateway old(sites_.wisconsin);
+  AcceptingPeer old(sites_.wisconsin, refuse_unknown);
   const Told told = ask(old.endpoint(), [&] { old.turn(); });
   ASSERT_TRUE(told.error);
   EXPECT_EQ(told.error->fault, Fault::kProtocolVersion) << told.error->what;
