@@ -194,6 +194,8 @@ Error device_failure(const std::string& name, std::string_view step, std::string
   std::string next = "look at the lines `dpdk` of `tidewayd --verbose`, and lower what [data_plane.dpdk] asks of the device";
   if (why.find("prog fd") != why.npos)  // net_af_xdp puts its program only where there is none
     next = "another XDP program is on the interface, perhaps left by a gateway that was killed: ip link set dev INTERFACE xdp off";
+  if (why.find("xsk socket") != why.npos)  // the kernel frees a queue by work of its own, behind the end of who had it
+    next = "another program has that queue of the interface; if it has just ended, the kernel is about to let go of it: start again";
   return {Fault::kConfigInvalid,
           "the DPDK port " + name + ": " + std::string(step) + " failed (" + std::string(cause) + ')' + (why.empty() ? "" : ": " + why), std::move(next)};
 }

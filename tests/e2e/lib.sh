@@ -117,7 +117,7 @@ serve() {
   "$@" "$bin/tidewayd" "${daemon_flags[@]}" --config "$config" > "$work/$name.ready" 2> "$work/$name.log" &
   gateway=$!
   running+=("$gateway")
-  for _ in $(seq 100); do
+  for _ in $(seq 300); do  # DPDK alone takes seconds to start on a busy machine
     grep -qs '^ready' "$work/$name.ready" && return
     kill -0 "$gateway" 2>/dev/null || break
     sleep 0.1

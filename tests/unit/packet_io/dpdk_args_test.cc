@@ -134,6 +134,10 @@ TEST(DeviceFailure, SaysWhatTheDriverSaid) {
                                     "eth_rx_queue_setup(): Failed to configure xdp socket\n");
   EXPECT_NE(left.what.find("Failed to set prog fd"), std::string::npos) << left.what;
   EXPECT_NE(left.next.find("xdp off"), std::string::npos) << left.next;
+  const Error busy = device_failure("net_af_xdp0", "setting up a queue", "Invalid argument",
+                                    "xsk_configure(): Failed to create xsk socket.\n"
+                                    "eth_rx_queue_setup(): Failed to configure xdp socket\n");
+  EXPECT_NE(busy.next.find("start again"), std::string::npos) << busy.next;
   const Error silent = device_failure("net_ring0", "starting", "No such device", "");
   EXPECT_NE(silent.what.find("No such device"), std::string::npos);
   EXPECT_NE(silent.next.find("--verbose"), std::string::npos);
