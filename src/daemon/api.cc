@@ -104,12 +104,18 @@ void Api::turn(Time now, job::WallTime wall) {
   for (const auto& server : servers_) server->run();  // what the feeds said goes out
 }
 
+MetricSources Api::metric_sources() {
+  MetricSources sources{parts_.gateway, parts_.table, parts_.outlook, parts_.store, load_, paths_, parts_.peers, room_, parts_.checkpoints, wall_, MetricSources::Reload::kOk, tide_, held_jobs()};
+  if (reload_failed_) sources.reload = MetricSources::Reload::kFailed;
+  if (parts_.audit_end) sources.audit = parts_.audit_end();
+  return sources;
+}
+
 void Api::on_metrics_request(const std::shared_ptr<http::Exchange>& exchange) {
   const http::Request& request = exchange->request();
   const bool is_fine = request.method == "GET" && request.path == "/metrics";
   if (!is_fine) return exchange->answer(problem({Fault::kUsage, "this port has /metrics alone", "use the unix socket for the rest"}, 404));
-  const auto reload = reload_failed_ ? MetricSources::Reload::kFailed : MetricSources::Reload::kOk;
-  exchange->answer({200, std::string(kMetricsType), metrics_of({parts_.gateway, parts_.table, parts_.outlook, parts_.store, load_, paths_, parts_.peers, room_, parts_.checkpoints, wall_, reload, tide_, held_jobs()}, now_)});
+  exchange->answer({200, std::string(kMetricsType), metrics_of(metric_sources(), now_)});
 }
 
 void Api::on_web_request(const std::shared_ptr<http::Exchange>& exchange) {

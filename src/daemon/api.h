@@ -45,6 +45,7 @@ struct ApiParts {
   PhasePort* phases;  // null: no training is configured
   LinkSources links;
   session::AuditSink audit = {};
+  std::function<ChainEnd()> audit_end = {};  // empty: no audit log is written
 };
 
 class Api {
@@ -73,6 +74,7 @@ class Api {
   using Answer = std::optional<http::Response>;  // nothing: it comes later
 
   void on_request(const std::shared_ptr<http::Exchange>& exchange);
+  MetricSources metric_sources();
   void on_metrics_request(const std::shared_ptr<http::Exchange>& exchange);
   void on_web_request(const std::shared_ptr<http::Exchange>& exchange);
   using Listener = void (Api::*)(const std::shared_ptr<http::Exchange>&);

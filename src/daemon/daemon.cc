@@ -105,7 +105,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(DaemonConfig config) {
   auto gateway = session::Gateway::start(std::move(config.gateway));
   if (!gateway.ok()) return std::move(gateway).error();
   daemon->gateway_ = std::move(gateway).value();
-  auto service = JobService::start({std::move(config.api), std::move(config.jobs), config.state_dir, daemon->phases_.get(), std::move(config.links), daemon->gates_, std::move(config.watches), daemon->audit_sink()}, *daemon->gateway_, [self = daemon.get()] { return self->reload(); });
+  auto service = JobService::start({std::move(config.api), std::move(config.jobs), config.state_dir, daemon->phases_.get(), std::move(config.links), daemon->gates_, std::move(config.watches), daemon->audit_sink(), [log = daemon->audit_.get()] { return log->end(); }}, *daemon->gateway_, [self = daemon.get()] { return self->reload(); });
   if (!service.ok()) return std::move(service).error();
   daemon->service_ = std::move(service).value();
   if (Status status = daemon->watch_descriptors(); !status.ok()) return std::move(status).error();

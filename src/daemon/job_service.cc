@@ -95,7 +95,7 @@ Status JobService::begin(JobServiceConfig config, session::Gateway& gateway, std
   if (!checkpoints.ok()) return std::move(checkpoints).error();
   checkpoints_ = std::move(checkpoints).value();
   auto api = Api::start(std::move(config.api), {gateway, peers_, table_, runner_, outlook_, *store_, *intake_, *checkpoints_, std::move(reload), config.phases,
-                                            LinkSources{&gateway, config.gates, config.phases, std::move(config.links)}, std::move(config.audit)}, grants_);
+                                            LinkSources{&gateway, config.gates, config.phases, std::move(config.links)}, std::move(config.audit), std::move(config.audit_end)}, grants_);
   if (!api.ok()) return std::move(api).error();
   api_ = std::move(api).value();
   refuse_what_is_not_granted();

@@ -32,6 +32,7 @@ struct JobServiceConfig {
   std::shared_ptr<const engine::Gates> gates;  // of the links
   std::vector<WatchConfig> watches;
   session::AuditSink audit = {};
+  std::function<ChainEnd()> audit_end = {};  // empty: no audit log is written
 };
 
 class JobService {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/metrics.h"
 
-#include "daemon/metrics_text.h"
 #include "daemon/tide_metrics.h"
 
 namespace tideway::daemon {
@@ -15,8 +14,7 @@ void add_traffic(MetricsText& out, const session::SessionCounts& counts) {
   const auto each = [&](auto value) {
     for (const auto& [peer, traffic] : counts.traffic) out.value(value(traffic), {{"peer", peer}});
   };
-  out.family("sent_bytes_total", kCounter, "UDP payload sent to a peer");
-  each([](const session::Traffic& traffic) { return static_cast<double>(traffic.sent.count()); });
+  add_sent(out, counts.traffic);
   out.family("received_bytes_total", kCounter, "UDP payload received from a peer");
   each([](const session::Traffic& traffic) { return static_cast<double>(traffic.received.count()); });
   out.family("retransmitted_packets_total", kCounter, "packets that were lost, and whose content was sent again");
@@ -24,8 +22,8 @@ void add_traffic(MetricsText& out, const session::SessionCounts& counts) {
   out.family("flow_loss_ratio", kGauge, "lost packets of those sent to a peer");
   each([](const session::Traffic& traffic) { return traffic.packets_sent == 0 ? 0 : static_cast<double>(traffic.packets_lost) / static_cast<double>(traffic.packets_sent); });
   out.family("compression_ratio", kGauge, "raw bytes for each packed one, by class, of transfers that are over");
-  for (const auto& [name, packing] : counts.packing)
-    if (packing.packed > 0_B) out.value(static_cast<double>(packing.raw.count()) / static_cast<double>(packing.packed.count()), {{"class", name}});
+  for (const auto& [account, packing] : counts.packing)
+    if (packing.packed > 0_B) out.value(static_cast<double>(packing.raw.count()) / static_cast<double>(packing.packed.count()), {{"class", std::string(session::to_string(account))}});
   out.family("rekeys_total", kCounter, "changes of the keys of flows, in either direction").value(static_cast<double>(counts.rekeys));
   out.family("payload_bytes_total", kCounter, "bytes of files whose hashes agreed, of transfers that are over").value(static_cast<double>(counts.payload.count()));
 }
@@ -56,6 +54,8 @@ void add_disk(MetricsText& out, session::Gateway& gateway, const session::Sessio
   const engine::IoBoard& board = gateway.engine().io_board();
   out.family("fsync_duration_seconds", kSummary, "syncing a batch of what was received").summary(board.syncs.get(), static_cast<double>(board.sync_ns.get()) / 1e9);
   out.family("undurable_bytes", kGauge, "written for transfers, and not durable yet").value(static_cast<double>(board.bytes_undurable.get()));
+  out.family("readback_bytes_total", kCounter, "read back from the device after a sync, for transfers with --verify readback").value(static_cast<double>(board.bytes_read_back.get()));
+  out.family("verify_lag_bytes", kGauge, "written for such transfers, and not read back yet").value(static_cast<double>(board.bytes_unverified.get()));
   out.family("publishes_lost_total", kCounter, "begun by an earlier process, and neither at the destination nor in staging any more").value(static_cast<double>(board.publishes_lost.get()));
   out.family("stalls_total", kCounter, "what had to wait: a block for the peer's credit, each turn; writing for a sync, each time");
   uint64_t credit = 0;
@@ -144,10 +144,25 @@ void add_service(MetricsText& out, const MetricSources& sources) {
   const StoreThread::Stats store = sources.store.stats();
   out.family("store_duration_seconds", kSummary, "writing to the job store").summary(store.writes, std::chrono::duration<double>(store.spent).count());
   out.family("config_reload_ok", kGauge, "0: the last reload failed, and what was in force before still is").value(sources.reload == MetricSources::Reload::kOk ? 1 : 0);
+  add_audit_end(out, sources.audit);
   out.family("build_info", kGauge, "always 1").value(1, {{"version", TIDEWAY_VERSION}});
 }
 
 }  // namespace
+
+void add_sent(MetricsText& out, const std::map<std::string, session::Traffic>& traffic) {
+  out.family("sent_bytes_total", kCounter, "UDP payload sent to a peer, by the class of the transfer whose data it was; other: acks, control, and what a peer calls so");
+  for (const auto& [peer, of_peer] : traffic)
+    for (size_t account = 0; account < kAccounts; ++account)
+      out.value(static_cast<double>(of_peer.sent_of[account].count()), {{"peer", peer}, {"class", std::string(session::to_string(static_cast<Account>(account)))}});
+}
+
+// Whoever keeps what he scrapes has noted elsewhere how far the log went.
+void add_audit_end(MetricsText& out, const std::optional<ChainEnd>& end) {
+  if (!end || end->sequence == 0) return;
+  out.family("audit_last_hash_info", kGauge, "always 1; number and hash of the last line of the audit log");
+  out.value(1, {{"seq", std::to_string(end->sequence)}, {"hash", to_text(end->hash)}});
+}
 
 std::string metrics_of(const MetricSources& sources, Time now) {
   MetricsText out;

@@ -4,8 +4,10 @@
 // reader wants a recent value, not an order.
 // Thread: the writer named with each struct; readers any.
 #pragma once
+#include "mem/packed_block.h"
 #include <tideway/units.h>
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <vector>
@@ -61,6 +63,8 @@ struct alignas(64) IoBoard {
   Counter syncs, sync_ns;     // of batches of what was written, and how long all of them took
   Counter bytes_undurable;    // written and not durable yet, of all transfers
   Counter stalls_sync;        // times that nothing more was written because too much was not durable
+  Counter bytes_read_back;    // from the device, behind a sync, of transfers that are verified so
+  Counter bytes_unverified;   // of these, written and not read back yet
   Counter publishes_lost;     // begun by an earlier process, with neither what was to be published nor what was staged there any more
 };
 
@@ -75,6 +79,8 @@ struct alignas(64) FlowBoard {
 struct LaneBoard {
   explicit LaneBoard(size_t flow_count) : flows(flow_count) { rate_allowed.set(Rate::unlimited().bytes_per_second()); }
   std::vector<FlowBoard> flows;
+  // What the flows sent, by the class of its transfer. Acks and all that is no data are kOther, so that the sum is theirs.
+  std::array<Counter, kAccounts> bytes_sent;
   Counter rate_allowed;                                            // it could send at this rate if it wanted, as others share one with it: bytes per second
   Counter unsent;                                                  // bytes of blocks that have begun, which have not left once
   alignas(64) Counter held_by_credit;                              // turns in which a block had to wait for it

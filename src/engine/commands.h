@@ -83,6 +83,7 @@ struct OpenSlot {
   uint64_t credit_bytes = 0;  // sending: the start credit of TransferAccepted
   size_t lanes = 1;           // that it uses; what credit it may hold is divided among them
   block::LeafHashes hashes = block::LeafHashes::kCompared;  // receiving: whether its leaves are hashed again
+  Account account = Account::kOther;                        // sending: on which what leaves is counted
 };
 struct CloseSlot {
   OpenSlot::Role role = OpenSlot::Role::kSending;

@@ -41,16 +41,18 @@ bool IoWorker::poll(Time now) {
     worked |= path->poll(std::min(share, own + left), events_);
     out += path->buffers_out() - std::min(own, path->buffers_out());
   }
-  Bytes undurable;
+  Bytes undurable, unverified;
   for (auto& [handle, path] : receiving_) {
     worked |= path->poll(now, events_);
     undurable += path->undurable();
+    unverified += path->unverified();
   }
   for (auto& [handle, path] : gathering_) {
     worked |= path->poll(now, events_);
     undurable += path->undurable();
   }
   board_.bytes_undurable.set(undurable.count());
+  board_.bytes_unverified.set(unverified.count());
   return worked;
 }
 

@@ -54,6 +54,7 @@ Status LanePort::open_slot(const OpenSlot& open) {
   }
   if (sending_.contains(open.slot)) return Error{Fault::kProtocolError, "the peer gave a slot out twice", ""};
   sending_[open.slot].transfer = open.transfer;
+  sending_[open.slot].account = open.account;
   lane_.open_sending(open.slot, Bytes(open.credit_bytes));
   return success();
 }
@@ -85,6 +86,7 @@ block::LeafHashes LanePort::hashes_of(SlotId receiving) const {
 void LanePort::take_block(BlockToSend&& block) {
   const auto slot = sending_.find(block.block.key.slot);
   if (slot == sending_.end() || slot->second.transfer != block.transfer) return;  // closed meanwhile: the buffer goes home
+  block.block.account = slot->second.account;
   slot->second.waiting.push_back(std::move(block.block));
 }
 
@@ -326,18 +328,27 @@ std::vector<PathId> LanePort::paths() const {
 
 void LanePort::tell_board() {
   board_->unsent.set(lane_.unsent_bytes());
+  flow::BytesByAccount sent{};
   for (size_t i = 0; i < ports_.size(); ++i) {
     const flow::FlowStats stats = ports_[i]->flow->stats();
     FlowBoard& board = board_->flows[i];
     board.packets_sent.set(stats.packets_sent);
     board.packets_lost.set(stats.packets_lost - std::min(stats.packets_lost, stats.packets_spurious));
     board.bytes_sent.set(stats.bytes_sent);
+    uint64_t no_data = stats.bytes_sent;
+    for (size_t account = 0; account < kAccounts; ++account) {
+      const uint64_t data = ports_[i]->flow->data_sent()[account];
+      sent[account] += data;
+      no_data -= data;
+    }
+    sent[static_cast<size_t>(Account::kOther)] += no_data;
     board.bytes_received.set(stats.bytes_received);
     board.rtt_ns.set(static_cast<uint64_t>(stats.rtt_smoothed.count()));
     board.rate_bytes_per_second.set(stats.delivery_rate.bytes_per_second());
     board.path_mtu.set(stats.path_mtu.count());
     board.is_open.set(stats.state == flow::FlowState::kOpen ? 1 : 0);
   }
+  for (size_t account = 0; account < kAccounts; ++account) board_->bytes_sent[account].set(sent[account]);
 }
 
 }  // namespace tideway::engine

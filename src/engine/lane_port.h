@@ -86,6 +86,7 @@ class LanePort {
     TransferHandle transfer;
     std::deque<PackedBlock> waiting;  // bounded by the transfer's share of buffers
     bool is_held = false;             // the first of them has waited for credit
+    Account account = Account::kOther;
   };
   struct Receiving {
     TransferHandle transfer;

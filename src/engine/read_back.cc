@@ -67,6 +67,7 @@ Status ReadBack::on_answer(uint32_t index, const Status& status) {
   const bool is_right = status.ok() && digest::leaf_hash(buffers_.at(index).first(segment.length)) == segment.hash;
   buffers_.give_back(index);
   if (!status.ok()) return status;
+  bytes_read_.add(segment.length);
   read.block->answered += 1;
   if (is_right) return success();
   read.block->bad.push_back(read.segment);

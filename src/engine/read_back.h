@@ -10,6 +10,7 @@
 // Thread: io worker, the transfer's home.
 #pragma once
 #include "block/segment.h"
+#include "engine/board.h"
 #include <tideway/object_store.h>
 
 #include <array>
@@ -48,7 +49,7 @@ class ReadBack {
   static constexpr Bytes kWritesBeside = kLeafSize * LeafBuffers::kCount;
   static constexpr size_t kWrongMax = 1024;  // leaves asked for again, of a transfer: behind them the device is broken
 
-  explicit ReadBack(LeafBuffers& buffers) : buffers_(buffers) {}
+  ReadBack(LeafBuffers& buffers, Counter& bytes_read) : buffers_(buffers), bytes_read_(bytes_read) {}
   ~ReadBack();  // nothing of it may be at work in the store any more
   ReadBack(const ReadBack&) = delete;
   ReadBack& operator=(const ReadBack&) = delete;
@@ -85,6 +86,7 @@ class ReadBack {
     size_t segment;
   };
   LeafBuffers& buffers_;
+  Counter& bytes_read_;
   std::deque<Checking> written_, checking_;
   std::array<std::optional<Read>, LeafBuffers::kCount> reads_;  // by buffer
   std::set<std::pair<ObjectId, uint32_t>> wrong_;                // leaves that were asked for again

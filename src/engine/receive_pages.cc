@@ -64,7 +64,7 @@ Status ReceivePath::prepare_read_back() {
   const auto reads = storage::find_device_reads(*start_.root);
   if (!reads.ok()) return reads.error();
   device_reads_ = reads.value();
-  read_back_.emplace(leaf_buffers_);
+  read_back_.emplace(leaf_buffers_, io_board_.bytes_read_back);
   return success();
 }
 

@@ -50,6 +50,7 @@ class ReceivePath {
   // One bounded turn. False: nothing to do now.
   bool poll(Time now, EventOutlet& events);
   Bytes undurable() const { return log_ ? log_->pace().undurable() : Bytes(); }
+  Bytes unverified() const { return log_ && read_back_ ? read_back_->unchecked() : Bytes(); }  // written, and still to be read back
   const std::string& peer() const { return start_.peer; }
   size_t open_entries() const;  // named and kept until their data is here, with those of pages that wait
   bool has_writes() const { return !writes_.is_empty() || !closing_.empty() || is_syncing_; }  // or is reading back

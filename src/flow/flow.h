@@ -27,6 +27,7 @@
 #include <tideway/packet_io.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
 
 namespace tideway::flow {
@@ -69,6 +70,8 @@ struct FlowStats {
   uint64_t key_changes = 0;
   FlowState state = FlowState::kProbing;
 };
+
+using BytesByAccount = std::array<uint64_t, kAccounts>;
 
 // What the gate of our link direction lets pass, in UDP payload. Behind a gate that is not open the controller's model rests:
 // what it would see there is others' traffic. A pulse that asks whether the path is free leaves at what it carries when it is, and not at what the
@@ -122,6 +125,7 @@ class Flow {
   Endpoint peer() const { return path_.peer(); }
   FlowState state() const;
   FlowStats stats() const;
+  const BytesByAccount& data_sent() const { return data_sent_; }  // of FlowStats::bytes_sent, the packets of blocks
   Rate pacing_rate() const {
     const Rate most = std::min(rate_max_, pass_.most);
     return std::min(pass_.model == Pass::Model::kAsks ? recovery_.rate_known() : recovery_.pacing_rate(), most);
@@ -212,6 +216,7 @@ class Flow {
 
   PathProbe path_;
   FlowStats stats_;
+  BytesByAccount data_sent_{};
   int closes_left_ = 0;
   Time close_at_ = kNever;
   bool is_closed_ = false;

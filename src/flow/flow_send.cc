@@ -268,6 +268,7 @@ Flow::Stop Flow::fill_data(Time now) {
     if (!range) return Stop::kNothing;
     const size_t sent = builder_.add_data(*range, 0);
     note_sent(now, entry_of(range->range), sent);
+    data_sent_[static_cast<size_t>(range->account)] += sent;
     paced = saturating_sub(paced, Bytes(sent));
     window = saturating_sub(window, Bytes(sent));
   }

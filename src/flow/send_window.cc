@@ -70,7 +70,8 @@ SendRange SendWindow::range_of(const Block& block, Interval part, bool is_resent
           .bytes = block.packed.bytes().subspan(part.begin, part.length()),
           .head_units = block.packed.head_units,
           .is_last_in_block = part.end == block.packed.length,
-          .is_resent = is_resent};
+          .is_resent = is_resent,
+          .account = block.packed.account};
 }
 
 void SendWindow::mark_sent(Block& block, Interval sent, Time now) {

@@ -33,6 +33,7 @@ struct SendRange {
   uint8_t head_units;
   bool is_last_in_block;
   bool is_resent;
+  Account account = Account::kOther;
 };
 
 class SendWindow {

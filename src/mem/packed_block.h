@@ -12,11 +12,16 @@ namespace tideway {
 inline constexpr size_t kHeadUnit = 512;  // the head's length on the wire counts these; 1 to 225 of them
 inline constexpr size_t kHeadUnitsMax = 225;
 
+// The class of a transfer, where the bytes that leave are counted.
+enum class Account : uint8_t { kOther, kRestore, kCheckpoint, kStaging, kBestEffort };
+inline constexpr size_t kAccounts = 5;
+
 struct PackedBlock {
   BlockKey key;
   uint8_t head_units = 0;
   uint32_t length = 0;  // head and packed bytes together
   Buffer buffer;
+  Account account = Account::kOther;  // of one that is sent
 
   std::span<std::byte> bytes() const { return buffer.whole().subspan(kHeadRoom - head_units * kHeadUnit, length); }
   std::span<std::byte> head() const { return bytes().first(head_units * kHeadUnit); }

@@ -220,6 +220,7 @@ Traffic Session::traffic() const {
     for (const engine::FlowBoard& flow : board->flows)
       sum.add({Bytes(flow.bytes_sent.get()), Bytes(flow.bytes_received.get()), flow.packets_sent.get(), flow.packets_lost.get()});
     sum.held_by_credit += board->held_by_credit.get();
+    for (size_t account = 0; account < kAccounts; ++account) sum.sent_of[account] += Bytes(board->bytes_sent[account].get());
   }
   return sum;
 }

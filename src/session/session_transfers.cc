@@ -35,12 +35,6 @@ bool is_staging_worth(const Error& why) {
 // Before it is asked for, a transfer is nothing to the peer, and the first thing that a peer hears is Hello.
 bool is_known_there(Side side, const Transfer& transfer) { return side == Side::kAccepting || transfer.stage != Stage::kPreparing; }
 
-// Peers choose the word, and a metric has no room for all they may think of.
-std::string class_label(const std::string& word) {
-  constexpr std::string_view kClasses[] = {"restore", "checkpoint", "staging", "best-effort"};
-  return std::ranges::find(kClasses, word) != std::end(kClasses) ? word : "other";
-}
-
 // The peer's word on why a transfer ended. A code of a later version is handled by its reaction.
 Error from_message(const messages::PeerError& error) {
   const auto fault = fault_named(error.code);
@@ -177,6 +171,7 @@ void Session::open_slot(Transfer& transfer, engine::OpenSlot::Role role, uint64_
   engine::OpenSlot slot{role, {}, *transfer.slot, transfer.handle, credit};
   const bool takes_its_word = transfer.request.options.verify == messages::VerifyLevel::kWire && !transfer.is_gathered;
   if (takes_its_word) slot.hashes = block::LeafHashes::kTrusted;
+  slot.account = account_of(transfer.request.transfer_class);
   lanes_.open_slot(slot);
 }
 
@@ -495,7 +490,7 @@ void Session::end(Transfer& transfer, Result<engine::TransferDone::Outcome> outc
   if (side_ == Side::kAccepting && !outcome.ok()) ++around_.counts.transfers_ended[outcome.error().fault];
   if (side_ == Side::kAccepting && outcome.ok()) ++around_.counts.transfers_done;
   around_.counts.payload += Bytes(transfer.board->bytes_verified.get());
-  around_.counts.packing[class_label(transfer.request.transfer_class)].add({Bytes(transfer.board->bytes_raw.get()), Bytes(transfer.board->bytes_packed.get())});
+  around_.counts.packing[account_of(transfer.request.transfer_class)].add({Bytes(transfer.board->bytes_raw.get()), Bytes(transfer.board->bytes_packed.get())});
   expect_close(transfer);
   const bool is_to_close = !is_over() && is_known_there(side_, transfer);
   transfer.outcome = std::move(outcome);

@@ -239,7 +239,9 @@ for line in text.splitlines():
     values[found[1] + found[2]] = float(found[3])
 assert values['tideway_job_state{state="published"}'] >= 6, values
 assert values['tideway_jobs_finished_total{result="published"}'] >= 1
-assert values['tideway_sent_bytes_total{peer="wisconsin"}'] > 1e6
+assert sum(value for name, value in values.items() if name.startswith('tideway_sent_bytes_total{peer="wisconsin",class="')) > 1e6
+assert 'tideway_readback_bytes_total' in values and values['tideway_verify_lag_bytes'] >= 0
+assert any(name.startswith('tideway_audit_last_hash_info{seq="') for name in values)
 assert values['tideway_root_free_bytes{root="data"}'] > 0
 assert 'tideway_staging_bytes{root="data"}' in values and 'tideway_rekeys_total' in values
 assert values['tideway_fsync_duration_seconds_count'] >= 0 and 'tideway_stalls_total{cause="credit"}' in values

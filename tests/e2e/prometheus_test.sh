@@ -57,7 +57,9 @@ PY
   fail "$1 has no answer like $2: $(cat "$work/answer")"
 }
 answers 'up{job="tideway"}' ' 1$'
-answers 'tideway_sent_bytes_total{peer="wisconsin"} > 5e6' '"peer": "wisconsin"'
+answers 'tideway_sent_bytes_total{peer="wisconsin", class="best-effort"} > 5e6' '"peer": "wisconsin"'
+answers 'sum by (peer) (tideway_sent_bytes_total) > 5e6' '"peer": "wisconsin"'
+answers 'tideway_audit_last_hash_info' '"hash": "sha256:[0-9a-f]{64}".* 1$'
 answers 'tideway_jobs_finished_total' '"result": "published".* 1$'
 answers 'tideway_peer_up{peer="wisconsin"}' ' 1$'
 answers 'tideway_path_mtu_bytes{peer="wisconsin"} > 1000' wisconsin

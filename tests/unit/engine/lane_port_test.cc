@@ -123,6 +123,26 @@ TEST_F(LaneShare, OfALinkItUsesWhatTheLinkIsChargedFor) {
   EXPECT_GE(charged, share * 0.992);
 }
 
+// What a lane sends belongs to the transfers of several classes at once.
+TEST_F(LaneShare, WhatLeavesIsCountedByTheClassOfItsSlot) {
+  constexpr SlotId kOther{4};
+  constexpr TransferHandle kAnother{2};
+  lane->deal(now, Rate::unlimited());
+  ASSERT_TRUE(lane->open_slot({.lane = handle, .slot = kOf, .transfer = kBy, .credit_bytes = 2 * kBufferSize, .account = Account::kRestore}).ok());
+  ASSERT_TRUE(lane->open_slot({.lane = handle, .slot = kOther, .transfer = kAnother, .credit_bytes = 2 * kBufferSize, .account = Account::kStaging}).ok());
+  lane->take_block({handle, kBy, {{kOf, BlockId(0)}, 1, 20'000, pool->take()}});
+  lane->take_block({handle, kAnother, {{kOther, BlockId(0)}, 1, 50'000, pool->take()}});
+  ASSERT_TRUE(lane->start_blocks(handle, notices));
+  const uint64_t all = sent_by(now + milliseconds(20));
+  const auto sent = [this](Account account) { return board->bytes_sent[static_cast<size_t>(account)].get(); };
+  EXPECT_GT(sent(Account::kRestore), 20'000u);
+  EXPECT_LT(sent(Account::kRestore), 22'000u);
+  EXPECT_GT(sent(Account::kStaging), 50'000u);
+  EXPECT_LT(sent(Account::kStaging), 55'000u);
+  EXPECT_GT(sent(Account::kOther), 0u) << "the challenge of its path";
+  EXPECT_EQ(sent(Account::kRestore) + sent(Account::kStaging) + sent(Account::kOther), all);
+}
+
 // There the kernel makes the packets: 1,448 bytes in 1,538.
 struct LaneShareOfStream : LaneShare {
   LaneShareOfStream() { delivery = Delivery::kStream; }

@@ -176,6 +176,8 @@ class Copy {
   void hear(TransferMessage message) { path_->on_peer_message(std::move(message), events_); }
   const transfer::Sender& sender() const { return sender_; }
   const TransferBoard& board() const { return *start_board_; }
+  const IoBoard& io_board() const { return io_board_; }
+  Bytes unverified_most() const { return unverified_most_; }  // written and not read back, at any time
   int reads() const { return queue_.reads(); }
   RottingQueue& queue() { return queue_; }
   Bytes sent() const { return sent_; }  // raw bytes of blocks that crossed
@@ -186,6 +188,7 @@ class Copy {
     while (auto message = sender_.next_message())
       std::visit([&](auto&& m) { path_->on_peer_message(TransferMessage(std::move(m)), events_); }, std::move(*message));
     path_->poll(now_, events_);
+    unverified_most_ = std::max(unverified_most_, path_->unverified());
     while (auto event = rings_.io_control.events.pop()) std::visit([&](auto&& e) { on(std::move(e)); }, std::move(*event));
     while (rings_.io_net[0]->freed.pop()) {}
     send_block();
@@ -243,7 +246,7 @@ class Copy {
   std::unique_ptr<ReceivePath> path_;
   transfer::Sender sender_{{.transfer = kId}};
   std::map<ObjectId, ObjectName> names_;
-  Bytes sent_;
+  Bytes sent_, unverified_most_;
   bool is_accepted_ = false;
   std::optional<Result<TransferDone::Outcome>> outcome_;
   Time now_{};

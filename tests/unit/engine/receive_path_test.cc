@@ -341,6 +341,10 @@ TEST_F(ReadBackTest, ReadsEachLeafOnceAndPublishes) {
   ASSERT_TRUE(outcome_->ok()) << outcome_->error().what;
   expect_published(tree_);
   EXPECT_EQ(copy->reads(), 5) << "two of a, and one each of b, c/e and z";
+  const uint64_t size = 4'194'304 + 5000 + 10 + 100 + kLastOfOne;
+  EXPECT_EQ(copy->io_board().bytes_read_back.get(), size);
+  EXPECT_GT(copy->unverified_most(), 0_B);
+  EXPECT_LE(copy->unverified_most(), Bytes(size));
   EXPECT_EQ(copy->board().leaves_rejected.get(), 0U);
 }
 
@@ -377,8 +381,10 @@ TEST_F(ReadBackTest, ADeviceThatChangesALeafTwiceEndsTheTransfer) {
 }
 
 TEST_F(ReadBackTest, AtALowerLevelTheSameDamageIsPublished) {
-  run(messages::VerifyLevel::kMemory, 1);
+  const auto copy = run(messages::VerifyLevel::kMemory, 1);
   ASSERT_TRUE(outcome_->ok()) << outcome_->error().what;
+  EXPECT_EQ(copy->io_board().bytes_read_back.get(), 0U);
+  EXPECT_EQ(copy->unverified_most(), 0_B);
   EXPECT_NE(dir_.read("root/out/a")[7], static_cast<char>(tree_.find(named("a"))->bytes[7]));
 }
 

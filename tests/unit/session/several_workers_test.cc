@@ -11,6 +11,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <numeric>
+#include <utility>
 
 namespace tideway::session {
 namespace {
@@ -58,13 +60,13 @@ class SeveralWorkersTest : public testing::TestWithParam<NetWorkers> {
     return config;
   }
 
-  static messages::OpenTransfer request(messages::Direction direction) {
+  messages::OpenTransfer request(messages::Direction direction) const {
     messages::OpenTransfer request;
     crypto::random_bytes(request.transfer);
     request.direction = direction;
     request.root = "data";
     request.name = storage::single_name("copy");
-    request.transfer_class = "best-effort";
+    request.transfer_class = transfer_class_;
     return request;
   }
 
@@ -102,6 +104,7 @@ class SeveralWorkersTest : public testing::TestWithParam<NetWorkers> {
     return bytes;
   }
 
+  std::string transfer_class_ = "best-effort";
   TempRoot here_, there_;
   test::TwoSites sites_;
   std::unique_ptr<Gateway> serving_, dialling_;
@@ -120,6 +123,30 @@ TEST_P(SeveralWorkersTest, CopyATreeBothWaysOverAllOfTheirLanes) {
   EXPECT_EQ(session_->flows(), GetParam().lanes < GetParam().dialling ? kFlows - kFlows / GetParam().dialling : kFlows);
   for (const engine::LaneHandle lane : session_->lanes())  // a quarter of what an even spread would bring to each
     EXPECT_TRUE(run_until([&] { return bytes_of(lane) > 2 * kFiles * kFileSize / GetParam().lanes / 4; })) << lane.value();
+}
+
+TEST_P(SeveralWorkersTest, WhatIsSentIsCountedByTheClassOfItsTransfer) {
+  transfer_class_ = "checkpoint";
+  expect_success(*push());
+  transfer_class_ = "of-a-later-version";
+  expect_success(*pull());
+  // What was sent to it as data of that class, and otherwise, once boards agree: they are told while packets still leave.
+  const auto sent_to = [](const Gateway& gateway, const std::string& peer, Account account) {
+    const Traffic traffic = gateway.counts().traffic.at(peer);
+    const Bytes data = traffic.sent_of[static_cast<size_t>(account)];
+    return std::pair(data, traffic.sent - data);
+  };
+  constexpr Bytes kAll = Bytes(kFiles * kFileSize);
+  EXPECT_TRUE(run_until([&] { return sent_to(*dialling_, "wisconsin", Account::kCheckpoint).first > kAll; }));
+  EXPECT_TRUE(run_until([&] { return sent_to(*serving_, "atlanta", Account::kOther).first > kAll; })) << "no series for each word of a peer";
+  const Bytes acks = sent_to(*dialling_, "wisconsin", Account::kCheckpoint).second;
+  EXPECT_GT(acks, 0_B);
+  EXPECT_LT(acks, kAll / 4);
+  EXPECT_TRUE(run_until([&] {
+    const Traffic traffic = dialling_->counts().traffic.at("wisconsin");
+    return std::accumulate(traffic.sent_of.begin(), traffic.sent_of.end(), Bytes()) == traffic.sent &&
+           traffic.sent == traffic.sent_of[static_cast<size_t>(Account::kCheckpoint)] + traffic.sent_of[static_cast<size_t>(Account::kOther)];
+  }));
 }
 
 // Nothing was taken for no limit.
