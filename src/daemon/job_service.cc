@@ -6,6 +6,7 @@
 #include "crypto/random_bytes.h"
 #include "crypto/sha256.h"
 #include "daemon/job_request.h"
+#include "store/backups.h"
 #include "store/memory_job_store.h"
 #include "store/sqlite_job_store.h"
 
@@ -27,11 +28,17 @@ uint64_t random_seed() {
   return std::bit_cast<uint64_t>(bytes);
 }
 
-Result<std::unique_ptr<store::JobStore>> open_store(const JobServiceConfig& config) {
-  if (config.api.socket.empty()) return std::unique_ptr<store::JobStore>(std::make_unique<store::MemoryJobStore>());
+struct OpenedStore {
+  std::unique_ptr<store::JobStore> store;
+  StoreThread::Look back_up = {};  // of one that is a file
+};
+
+Result<OpenedStore> open_store(const JobServiceConfig& config) {
+  if (config.api.socket.empty()) return OpenedStore{std::make_unique<store::MemoryJobStore>()};
   auto opened = store::SqliteJobStore::open(config.state_dir + '/' + std::string(kStoreFile));
   if (!opened.ok()) return std::move(opened).error();
-  return std::unique_ptr<store::JobStore>(std::move(opened).value());
+  const auto backups = std::make_shared<store::Backups>(*opened.value());
+  return OpenedStore{std::move(opened).value(), [backups](job::WallTime now) { backups->turn(now); }};
 }
 
 // What a job brought here no peer's session tells of.
@@ -73,11 +80,11 @@ Result<std::unique_ptr<JobService>> JobService::start(JobServiceConfig config, s
   }
   auto store = open_store(config);
   if (!store.ok()) return std::move(store).error();
-  auto contents = store.value()->load(read_wall_clock());
+  auto contents = store.value().store->load(read_wall_clock());
   if (!contents.ok()) return std::move(contents).error();
   const size_t known = contents.value().jobs.size();
   std::unique_ptr<JobService> service(new JobService(gateway, config, std::move(contents).value()));
-  auto thread = StoreThread::start(std::move(store).value());
+  auto thread = StoreThread::start(std::move(store.value().store), {.look = std::move(store.value().back_up)});
   if (!thread.ok()) return std::move(thread).error();
   service->store_ = std::move(thread).value();
   gateway.write_paths_by([store = service->store_.get()](std::function<void()> write) { store->later(StoreThread::Chore::kPaths, std::move(write)); });

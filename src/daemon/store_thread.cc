@@ -19,10 +19,10 @@ void append(store::Batch& sum, const store::Batch& more) {
 
 }  // namespace
 
-Result<std::unique_ptr<StoreThread>> StoreThread::start(std::unique_ptr<store::JobStore> store, Duration idle_max) {
+Result<std::unique_ptr<StoreThread>> StoreThread::start(std::unique_ptr<store::JobStore> store, Config config) {
   Bell bell;
   if (Status status = bell.open("the job store"); !status.ok()) return std::move(status).error();
-  std::unique_ptr<StoreThread> thread(new StoreThread(std::move(store), std::move(bell), idle_max));
+  std::unique_ptr<StoreThread> thread(new StoreThread(std::move(store), std::move(bell), std::move(config)));
   thread->thread_ = std::thread([self = thread.get()] { self->run(); });
   return thread;
 }
@@ -77,7 +77,7 @@ void StoreThread::run() {
     {
       std::unique_lock lock(mutex_);
       const auto has_work = [&] { return must_end_ || !orders_.empty() || has_chores_; };
-      if (waiting.empty()) order_came_.wait_for(lock, idle_max_, has_work);
+      if (waiting.empty()) order_came_.wait_for(lock, config_.idle_max, has_work);
       else order_came_.wait_for(lock, kWriteAgainAfter, [&] { return must_end_; });
       std::move(orders_.begin(), orders_.end(), std::back_inserter(waiting));
       orders_.clear();
@@ -88,6 +88,7 @@ void StoreThread::run() {
     write_orders(waiting);
     for (const auto& chore : chores)
       if (chore) chore();
+    if (config_.look && waiting.empty() && !ends) config_.look(read_wall_clock());
   }
 }
 

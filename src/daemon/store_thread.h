@@ -25,9 +25,15 @@ namespace tideway::daemon {
 class StoreThread {
  public:
   using Done = std::function<void(const Status&)>;
+  using Look = std::function<void(job::WallTime)>;
 
-  // `idle_max`: how long it sleeps when nothing comes. Errors: overloaded: no descriptor for the wake-up.
-  static Result<std::unique_ptr<StoreThread>> start(std::unique_ptr<store::JobStore> store, Duration idle_max = WorkerPulse::kIdleMax);
+  struct Config {
+    Duration idle_max = WorkerPulse::kIdleMax;  // how long it sleeps when nothing comes
+    Look look = {};                             // at what is due by the calendar: called when nothing waits to be written, at least each idle_max
+  };
+  // Errors: overloaded: no descriptor for the wake-up.
+  static Result<std::unique_ptr<StoreThread>> start(std::unique_ptr<store::JobStore> store, Config config);
+  static Result<std::unique_ptr<StoreThread>> start(std::unique_ptr<store::JobStore> store) { return start(std::move(store), Config()); }
   // Writes what waits; once only, when the disk takes nothing.
   ~StoreThread();
 
@@ -53,7 +59,7 @@ class StoreThread {
     Done done;
     Status status;
   };
-  StoreThread(std::unique_ptr<store::JobStore> store, Bell bell, Duration idle_max) : store_(std::move(store)), bell_(std::move(bell)), idle_max_(idle_max) {}
+  StoreThread(std::unique_ptr<store::JobStore> store, Bell bell, Config config) : store_(std::move(store)), bell_(std::move(bell)), config_(std::move(config)) {}
   void run();
   void write_orders(std::deque<Order>& orders);
   Status write_batch(const store::Batch& batch);
@@ -61,7 +67,7 @@ class StoreThread {
 
   std::unique_ptr<store::JobStore> store_;
   const Bell bell_;
-  const Duration idle_max_;
+  const Config config_;
 
   mutable std::mutex mutex_;
   std::condition_variable order_came_;

@@ -28,6 +28,7 @@ constexpr const char* kSchema =
     " type TEXT NOT NULL, data TEXT NOT NULL) STRICT;"
     "CREATE INDEX events_by_time ON events (time_ms);"
     "INSERT INTO meta VALUES ('schema_version', '1');";
+constexpr const char* kReplace = "put the newest of backup/ in its place, as docs/jobs.md says, or move the file aside: running copies are resumed when they are submitted again";
 constexpr int kBusyMilliseconds = 50;  // another daemon that is just ending
 
 int64_t milliseconds(job::WallTime time) { return time.time_since_epoch().count(); }
@@ -79,7 +80,7 @@ Error SqliteJobStore::failed(std::string_view what) const {
   const int code = sqlite3_extended_errcode(database_) & 0xff;
   const std::string next = code == SQLITE_FULL     ? "free space there"
                            : code == SQLITE_BUSY   ? "end the other daemon that has this state_dir"
-                           : code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? "move the file aside and start again: running copies are resumed when they are submitted again"
+                           : code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? kReplace
                                                    : "see what the disk and its log say";
   return {code == SQLITE_BUSY ? Fault::kStateLocked : Fault::kStoreUnavailable, "the job store " + to_display(path_) + ": " + std::string(what) + ": " + sqlite3_errmsg(database_), next};
 }
@@ -103,7 +104,7 @@ Status SqliteJobStore::check_whole() {
   Statement check(database_, "PRAGMA quick_check(1)");
   if (check.step() && check.text(0) == "ok") return success();
   Error error = failed("quick_check");
-  error.next = "move the file aside and start again: running copies are resumed when they are submitted again";
+  error.next = kReplace;
   return error;
 }
 
@@ -150,7 +151,7 @@ Result<Contents> SqliteJobStore::load(job::WallTime now) {
     auto job = api::parse_record(jobs.text(0));
     if (!job.ok())
       return Error{Fault::kStoreUnavailable, "the job store " + to_display(path_) + ": the record of " + to_display(jobs.text(1)) + " cannot be read: " + job.error().what,
-                   "move the file aside and start again"};
+                   kReplace};
     contents.jobs.push_back(std::move(job).value());
   }
   if (!jobs.is_done()) return failed("read jobs");
@@ -200,6 +201,15 @@ Status SqliteJobStore::write(const Batch& batch, job::WallTime now) {
   if (status.ok()) status = run("COMMIT");
   if (!status.ok()) sqlite3_exec(database_, "ROLLBACK", nullptr, nullptr, nullptr);
   return status;
+}
+
+Status SqliteJobStore::copy_to(const std::string& file) {
+  Statement copy(database_, "VACUUM INTO ?");
+  copy.bind(file).step();
+  if (copy.is_done()) return success();
+  Error error = failed("copy it to " + to_display(file));
+  error.next = "free space there, or see what the disk and its log say; it is tried again in an hour";  // the store itself goes on
+  return error;
 }
 
 }  // namespace tideway::store

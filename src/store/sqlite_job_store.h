@@ -28,6 +28,10 @@ class SqliteJobStore final : public JobStore {
   Result<Contents> load(job::WallTime now) override;
   Status write(const Batch& batch, job::WallTime now) override;
 
+  const std::string& path() const { return path_; }
+  // All that was written, as a store of its own, into `file`, which is empty. Not synced. Errors: store_unavailable.
+  Status copy_to(const std::string& file);
+
  private:
   class Statement;
   explicit SqliteJobStore(std::string path) : path_(std::move(path)) {}

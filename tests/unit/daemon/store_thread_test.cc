@@ -5,9 +5,11 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <future>
 #include <set>
+#include <utility>
 #include <vector>
 
 namespace tideway::daemon {
@@ -50,11 +52,44 @@ TEST(StoreThread, WhileTheDiskHangsTheLastChoreOfEachKindIsKeptAndAtTheEndItIsDo
 // Half a minute after the last order its disk was said to hang.
 TEST(StoreThread, WhoHasNothingToDoWakesNowAndThenAsOneThatHangsDoesNot) {
   constexpr int kWakes = 100;  // more than a thread counts on its way into a sleep that does not end
-  const auto thread = StoreThread::start(std::make_unique<store::MemoryJobStore>(), std::chrono::milliseconds(1)).value();
+  const auto thread = StoreThread::start(std::make_unique<store::MemoryJobStore>(), {.idle_max = std::chrono::milliseconds(1)}).value();
   const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
   std::set<uint64_t> counts;
   while (counts.size() <= kWakes && std::chrono::steady_clock::now() < until) counts.insert(WorkerPulse::read()["tw-jobs"]);
   EXPECT_GT(counts.size(), size_t{kWakes});
+}
+
+// A disk that takes nothing for a while.
+class RefusingStore final : public store::JobStore {
+ public:
+  explicit RefusingStore(std::atomic<int>& refuses) : refuses_(refuses) {}
+  Result<store::Contents> load(job::WallTime) override { return store::Contents(); }
+  Status write(const store::Batch&, job::WallTime) override {
+    if (refuses_.load() > 0 && refuses_.fetch_sub(1) > 0) return Error{Fault::kStoreUnavailable, "a test", ""};
+    return success();
+  }
+
+ private:
+  std::atomic<int>& refuses_;
+};
+
+// A backup takes a while, and what was promised comes first.
+TEST(StoreThread, WhatIsDueByTheCalendarWaitsForWhatIsToBeWritten) {
+  std::atomic<int> refuses = 1;
+  std::promise<std::pair<job::WallTime, int>> looked;
+  StoreThread::Config config{.look = [&, is_first = true](job::WallTime now) mutable {
+    if (std::exchange(is_first, false)) looked.set_value({now, refuses.load()});
+  }};
+  const auto thread = StoreThread::start(std::make_unique<RefusingStore>(refuses), std::move(config)).value();
+  store::Batch batch;
+  batch.forgotten = {"a"};
+  thread->write(std::move(batch));
+  auto first = looked.get_future();
+  ASSERT_EQ(first.wait_for(std::chrono::seconds(20)), std::future_status::ready);
+  const auto [now, refused] = first.get();
+  EXPECT_GT(now, job::WallTime{});
+  EXPECT_EQ(refused, 0);
+  EXPECT_EQ(thread->stats().writes, 2U) << "once in vain";
 }
 
 static_assert(WorkerPulse::kIdleMax < WorkerPulse::kStillMax);
