@@ -2,6 +2,7 @@
 #include "daemon/api.h"
 
 #include "api/checkpoint_json.h"
+#include "api/policy_json.h"
 #include "api/problem.h"
 #include "api/spec_json.h"
 #include "api/tide_json.h"
@@ -9,6 +10,7 @@
 #include "base/log.h"
 #include "daemon/schedule_view.h"
 #include "session/hello.h"
+#include "session/policy_question.h"
 #include "session/transfer_id.h"
 
 #include <unistd.h>
@@ -169,6 +171,7 @@ Api::Answer Api::dispatch(Route route, const Call& call) {
     case Route::kLinks: return tide_.links();
     case Route::kCheckSchedule: return check_schedule(call);
     case Route::kSchedule: return schedule(call);
+    case Route::kTestPolicy: return test_policy(call);
     case Route::kTide: tide_.watch(call.exchange); return std::nullopt;
     default: break;
   }
@@ -449,6 +452,17 @@ std::map<std::string, RootRoom::Work> Api::work_at_roots() const {
   for (const session::RootConfig& root : config_.roots)
     if (auto dir = parts_.gateway.roots().find(root.name, storage::Side::kDestination)) work[root.name] = RootRoom::work_at(root.name, dir, parts_.gateway.staging_ttl());
   return work;
+}
+
+// By the grants and roots in force, which are those of the file only after a reload or a restart.
+http::Response Api::test_policy(const Call& call) const {
+  if (!LocalGrants::is_privileged(call.caller)) return problem(not_privileged());
+  const auto test = api::parse_policy_test(call.exchange->request().body);
+  if (!test.ok()) return problem(test.error());
+  const auto has_root = [this](const std::string& name) { return std::ranges::count(config_.roots, name, &session::RootConfig::name) > 0; };
+  const auto decision = session::explain({test.value().peer, test.value().op, test.value().path}, parts_.gateway.grants(), has_root);
+  if (decision.ok()) return ok(api::to_policy_allowed(decision.value().rule(), session::limits_of(decision.value())));
+  return decision.error().fault == Fault::kDenied ? ok(api::to_policy_denied(decision.error())) : problem(decision.error());
 }
 
 http::Response Api::health() const {

@@ -86,6 +86,7 @@ class Api {
   Answer submit(const Call& call);
   http::Response check_schedule(const Call& call) const;
   http::Response schedule(const Call& call) const;
+  http::Response test_policy(const Call& call) const;
   Answer submit_checkpoint(const Call& call);
   Answer grow(Route route, const Call& call);
   Answer restore(const Call& call);

@@ -39,6 +39,7 @@ constexpr RouteRow kRoutes[] = {
     {kTide, "GET", "/v1/tide"},
     {kCheckSchedule, "POST", "/v1/schedule/check"},
     {kSchedule, "GET", "/v1/schedule"},
+    {kTestPolicy, "POST", "/v1/policy/test"},
 };
 
 // The part that braces stand for; empty where there are none. Nothing: it is another path.

@@ -14,7 +14,7 @@ namespace tideway::daemon {
 enum class Route : uint8_t {
   kSubmit, kSubmitCheckpoint, kListCheckpoints, kDeclareRange, kComplete, kAbort, kRestore, kListJobs, kShowJob, kChangeJob, kListEntries, kPause, kResume, kCancel, kJobEvents, kEvents,
   kPeers, kRoots, kRate, kSetRate, kHealth, kVersion, kConfig, kReload, kMetrics,
-  kPhase, kLinks, kLinkRate, kSetLinkRate, kTide, kCheckSchedule, kSchedule,
+  kPhase, kLinks, kLinkRate, kSetLinkRate, kTide, kCheckSchedule, kSchedule, kTestPolicy,
 };
 
 struct RouteRow {

@@ -88,6 +88,7 @@ class Gateway {
   const Endpoint& data_address() const { return data_ports_.first_of(0); }  // also of the fallback
   engine::Engine& engine() { return *engine_; }
   const Roots& roots() const { return roots_; }
+  const GrantTable& grants() const { return config_.grants; }  // in force
   Duration staging_ttl() const { return config_.staging_ttl; }
   const crypto::TlsContext& tls() const { return *tls_; }
   std::span<const std::unique_ptr<Session>> all_sessions() const { return sessions_; }

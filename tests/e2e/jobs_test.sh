@@ -197,6 +197,19 @@ ask GET /v1/health | grep -q '^200 .*"status":"ok"' || fail "it is not well"; pa
 ask GET /v1/version | grep -q '^200 .*"protocol":1.*"site":"atlanta"' || fail "it has no version"; pass
 ask GET /v1/config | grep -q '^200 .*"reload_failed":null' || fail "it shows no configuration"; pass
 ask POST /v1/config/reload | grep -q '^200 ' || fail "it does not reload"; pass
+
+# What grants in force say of a peer; the file counts only when it has been read again.
+tests_policy() { ask POST /v1/policy/test "{\"peer\":\"spiffe://example.org/site/oslo/gw/gw1\",\"op\":\"$1\",\"path\":\"$2\"}"; }
+tests_policy read data/x | grep -q '^200 .*"allowed":false.*"code":"denied"' || fail "without a grant: $(tests_policy read data/x)"; pass
+tests_policy frobnicate data/x | grep -q '^400 .*frobnicate' || fail "no operation: $(tests_policy frobnicate data/x)"; pass
+cp "$work/atlanta.toml" "$work/ungranted.toml"
+printf '[[grant]]\npeer = "spiffe://example.org/site/oslo/gw/*"\nroot = "data"\nops = ["read"]\nmax_rate = "2Gbit"\n' >> "$work/atlanta.toml"
+tests_policy read data/x | grep -q '"allowed":false' || fail "a file that was not read again counts"; pass
+ask POST /v1/config/reload > /dev/null
+tests_policy read data/x | grep -q '^200 .*"allowed":true.*"max_rate_bits":2000000000.*"rule":".*atlanta.toml:[0-9:]*"' || fail "with a grant: $(tests_policy read data/x)"; pass
+cp "$work/ungranted.toml" "$work/atlanta.toml"
+ask POST /v1/config/reload > /dev/null
+tests_policy read data/x | grep -q '"allowed":false' || fail "a grant that is gone counts"; pass
 tideway peers | grep -q '^wisconsin *connected' || fail "the session did not stay up: $(tideway peers)"; pass
 
 # Users of this machine need a grant; what is not theirs looks absent.

@@ -49,6 +49,7 @@ TEST(Routes, AreFoundWithTheIdInTheirPath) {
       {"GET", "/v1/links", "", Route::kLinks},
       {"PATCH", "/v1/links/wisconsin", "wisconsin", Route::kSetLinkRate},
       {"GET", "/v1/schedule", "", Route::kSchedule},
+      {"POST", "/v1/policy/test", "", Route::kTestPolicy},
       {"GET", "/metrics", "", Route::kMetrics},
       {"GET", "/v1/jobs/", "", std::nullopt},
       {"GET", "/v1/jobs/a/b/events", "", std::nullopt},
