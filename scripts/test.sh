@@ -67,7 +67,7 @@ tests() {
   report_tests "$1"
 }
 
-# The end-to-end tests mostly wait, for round trips and for time-outs, so the next build has the processors meanwhile, at the
+# The end-to-end tests mostly wait, for round trips and for time-outs, so the other builds have the processors meanwhile, at the
 # lowest priority.
 e2e=
 step packages scripts/install_deps.sh build test
@@ -78,15 +78,14 @@ if step configure-release cmake --preset release &&
 fi
 step configure-check cmake --preset check && step build-check nice -n 19 cmake --build --preset check -j "$jobs" --target tests
 has_tests=$?
+step configure-fuzz cmake --preset fuzz && step build-fuzz nice -n 19 cmake --build --preset fuzz -j "$jobs" --target fuzz
+has_fuzz=$?
 if [[ -n $e2e ]]; then
   wait "$e2e"
   report_tests tests-e2e
 fi
 [[ $has_tests -ne 0 ]] || tests tests-check build/check -j "$jobs" -LE 'e2e|fuzz'
-if step configure-fuzz cmake --preset fuzz &&
-   step build-fuzz cmake --build --preset fuzz -j "$jobs" --target fuzz; then
-  tests tests-fuzz build/fuzz -j "$jobs" -L fuzz
-fi
+[[ $has_fuzz -ne 0 ]] || tests tests-fuzz build/fuzz -j "$jobs" -L fuzz
 
 passed=$((passed - ${#skipped[@]}))
 took="$((SECONDS / 60)) min $((SECONDS % 60)) s"
