@@ -63,16 +63,16 @@ std::vector<MacAddress> groups_of(const HostConfig& config) {
 Audience audience_of(std::span<std::byte> frame) {
   const auto parsed = parse_ethernet(frame);
   if (!parsed) return Audience::kOne;
-  constexpr size_t kIpv4Protocol = 9, kIpv6NextHeader = 6, kIpv6HopLimit = 7;
+  constexpr size_t kIpv4ProtocolAt = 9, kIpv6NextHeaderAt = 6, kIpv6HopLimitAt = 7;
   constexpr uint8_t kNdpFirst = 133, kNdpLast = 137, kFromThisLink = 255;  // RFC 4861, 4 and 7.1
   const auto byte_at = [&](size_t at) { return at < parsed->payload.size() ? std::to_integer<uint8_t>(parsed->payload[at]) : uint8_t{0}; };
   switch (static_cast<EtherType>(parsed->type)) {
     case EtherType::kArp: return Audience::kEvery;
-    case EtherType::kIpv4: return byte_at(kIpv4Protocol) == static_cast<uint8_t>(Protocol::kIcmp) ? Audience::kFirst : Audience::kOne;
+    case EtherType::kIpv4: return byte_at(kIpv4ProtocolAt) == static_cast<uint8_t>(Protocol::kIcmp) ? Audience::kFirst : Audience::kOne;
     case EtherType::kIpv6: {
-      if (byte_at(kIpv6NextHeader) != static_cast<uint8_t>(Protocol::kIcmpv6)) return Audience::kOne;
+      if (byte_at(kIpv6NextHeaderAt) != static_cast<uint8_t>(Protocol::kIcmpv6)) return Audience::kOne;
       const uint8_t type = byte_at(kIpv6Size);
-      const bool is_ndp = type >= kNdpFirst && type <= kNdpLast && byte_at(kIpv6HopLimit) == kFromThisLink;
+      const bool is_ndp = type >= kNdpFirst && type <= kNdpLast && byte_at(kIpv6HopLimitAt) == kFromThisLink;
       return is_ndp ? Audience::kEvery : Audience::kFirst;
     }
     case EtherType::kVlan: break;

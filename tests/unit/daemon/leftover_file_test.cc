@@ -24,7 +24,7 @@ TEST(LeftoverFile, BringsEachLinkBack) {
   ASSERT_TRUE(back);
   ASSERT_EQ(back->size(), 3U);
   for (const auto& [peer, history] : two_links()) EXPECT_EQ(back->at(peer).to_text(), history.to_text()) << peer;
-  EXPECT_TRUE(parse_histories(to_text({})));
+  EXPECT_TRUE(parse_histories(to_text(LeftoverHistories{})));
 }
 
 TEST(LeftoverFile, TakesNothingOfATextThatIsDamaged) {
