@@ -33,7 +33,7 @@ int verify(const Order& order, const OutputConfig& output) {
   const daemon::ChainCheck& chain = check.value();
   if (chain.lines() == 0 && !last.value())  // nothing is wrong with it, and nothing proven: all of it may have been cut off
     return report({Fault::kNothingToDo, to_display(order.files.back()) + ": there is no line to check", "name the log of a gateway that has run, state_dir/audit.jsonl, or after a rotation all of its parts"}, output);
-  const std::string hash = std::string(kPrefix) + crypto::to_hex(chain.end().hash);
+  const std::string hash = daemon::to_text(chain.end().hash);
   if (last.value() && *last.value() != chain.end().hash)
     return report({Fault::kHashMismatch, to_display(order.files.back()) + ": its last line (seq " + std::to_string(chain.end().sequence) + ") has the hash " + hash +
                        ", not the one that was noted",
