@@ -226,26 +226,18 @@ class Run {
   void say_twice() {
     if (!to_sink_.empty()) to_sink_.push_back(to_sink_.front());
   }
-  void change_page() {
-    for (SenderMessage& message : to_sink_) {
-      auto* page = std::get_if<messages::ManifestPage>(&message);
-      if (page == nullptr) continue;
-      std::string bytes = messages::serialize(*page);
+  void change_page() { change_first<messages::ManifestPage>(to_sink_, messages::parse_manifest_page); }
+  void change_held() { change_first<messages::ObjectsHeld>(to_source_, messages::parse_objects_held); }  // a sink that lies about what it has
+  // The first of its kind that is under way, if it is still one with a byte of it changed.
+  template <typename Message>
+  void change_first(auto& under_way, const auto& parse) {
+    for (auto& message : under_way) {
+      auto* const found = std::get_if<Message>(&message);
+      if (found == nullptr) continue;
+      std::string bytes = messages::serialize(*found);
       bytes[choices_.next() % bytes.size()] ^= static_cast<char>(1 + choices_.next() % 255);
-      auto changed = messages::parse_manifest_page(std::as_bytes(std::span(bytes)));
-      if (changed.ok()) *page = std::move(changed).value();
-      return;
-    }
-  }
-  // A sink that lies about what it has.
-  void change_held() {
-    for (ReceiverMessage& message : to_source_) {
-      auto* held = std::get_if<messages::ObjectsHeld>(&message);
-      if (held == nullptr) continue;
-      std::string bytes = messages::serialize(*held);
-      bytes[choices_.next() % bytes.size()] ^= static_cast<char>(1 + choices_.next() % 255);
-      auto changed = messages::parse_objects_held(std::as_bytes(std::span(bytes)));
-      if (changed.ok()) *held = std::move(changed).value();
+      auto changed = parse(std::as_bytes(std::span(bytes)));
+      if (changed.ok()) *found = std::move(changed).value();
       return;
     }
   }
