@@ -192,13 +192,16 @@ Result<transfer::Existing> DurableLog::take_entry(const ManifestEntry& entry, tr
   return status.ok() ? Result<transfer::Existing>(existing) : status.error();
 }
 
-// All of it was durable, and it is at its place instead of in staging. After a reboot it is like any file that the destination has.
+// All of it was durable, and it is at its place instead of in staging. After a reboot it is like any file that the destination has; one whose
+// hashes were taken back by a run that died before it recorded that is, too.
 Result<bool> DurableLog::was_published(const ManifestEntry& entry) const {
   const flow::Interval all = leaves_of(entry);
   if (!ledger_.durable().contains_all(all) || doubtful_.intersects(all)) return false;
   const auto there = staging_->stat_object(entry.number);
   if (!there.ok()) return there.error();
-  return !there.value().has_value();
+  uint64_t known = 0;
+  held(entry, [&known](uint32_t, std::span<const Hash128> hashes) { known += hashes.size(); });
+  return !there.value().has_value() && known == all.length();
 }
 
 // The ledger is as good as the disk's word. What a look at the file tells costs nothing: somebody may have taken it away, and

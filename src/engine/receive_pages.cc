@@ -5,6 +5,7 @@
 
 #include "base/amounts.h"
 #include "base/log.h"
+#include "storage/published.h"
 #include "storage/sweep.h"
 #include "transfer/ahead_name.h"
 
@@ -92,6 +93,8 @@ Status ReceivePath::open_store() {
   if (log_->publishing()) {
     if (Status status = end_former_publish(); !status.ok()) return status;
     if (Status status = make_store(); !status.ok()) return status;
+  } else if (Status status = drop_made_ready(); !status.ok()) {
+    return status;
   }
   if (Status status = log_->begin(start_.options); !status.ok()) return status;
   if (!log_->doubtful().is_empty())
@@ -129,7 +132,17 @@ Status ReceivePath::end_former_publish() {
   if (ended.ok() || ended.error().fault != Fault::kManifestMismatch) return ended;
   if (has_list) io_board_.publishes_lost.add(1);
   log::warning("staging_lost", about + " why=\"" + ended.error().what + "\"; all is sent again");
-  return store_->abandon();
+  return store_->staging().start_over(storage::Staging::Keep::kOpenedDirs);
+}
+
+// By a publish that the ledger knows nothing of any more, because it was damaged. What of it is visible is compared with the list as
+// anything is that the destination has; the rest would stand in the way of what is sent again.
+Status ReceivePath::drop_made_ready() {
+  if (!log_->is_resumed()) return success();
+  storage::Staging& staging = store_->staging();
+  if (!storage::is_former_read(staging.dir())) return staging.drop_made_ready();
+  if (Status left = staging.leave_former(); !left.ok()) return left;
+  return make_store();
 }
 
 // ---- from the source -----------------------------------------------------------------------------------------------

@@ -94,6 +94,7 @@ class ReceivePath {
   Status open_store();
   Status make_store();
   Status end_former_publish();
+  Status drop_made_ready();
   Result<std::vector<transfer::Existing>> probe(const messages::ManifestPage& page);
   Status take_block(BlockUnpacked&& block);
   void give_back(Writing& writing);

@@ -12,8 +12,6 @@
 namespace tideway::storage {
 namespace {
 
-constexpr const char* kOpenedName = "opened";
-
 Error not_noted(int error, std::string_view action) { return errno_error(Side::kDestination, error, action, "the transfer"); }
 
 }  // namespace

@@ -11,6 +11,8 @@
 
 namespace tideway::storage {
 
+inline constexpr const char* kOpenedName = "opened";  // of the note, in staging
+
 // What the owner of a directory needs for that.
 inline constexpr uint32_t kBuildMode = 0700;
 inline bool withholds(uint32_t mode) { return (mode & kBuildMode) != kBuildMode; }

@@ -18,7 +18,6 @@
 namespace tideway::storage {
 namespace {
 
-constexpr const char* kExchangedName = "exchanged";  // in staging: the inode of our tree
 constexpr uint64_t kInodesSynced = 64;  // directories and empty files, each by itself; above it one syncfs costs less
 
 // What tells a trainer that a checkpoint is complete: it appears after everything else.

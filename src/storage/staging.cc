@@ -3,6 +3,7 @@
 
 #include "base/cursor.h"
 #include "storage/blocking_queue.h"
+#include "storage/opened_dirs.h"
 #include "storage/scan.h"
 
 #include <sys/stat.h>
@@ -159,7 +160,7 @@ Result<Staging> Staging::take(std::shared_ptr<const RootedDir> root, const Trans
 Result<Staging> Staging::create(std::shared_ptr<const RootedDir> root, const TransferId& id) {
   auto staging = take(std::move(root), id);
   if (!staging.ok()) return staging;
-  if (auto empty = staging.value().start_over(); !empty.ok()) return std::move(empty).error();
+  if (auto empty = staging.value().start_over(Keep::kNothing); !empty.ok()) return std::move(empty).error();
   return staging;
 }
 
@@ -170,7 +171,7 @@ Result<Staging> Staging::open(std::shared_ptr<const RootedDir> root, const Trans
   if (!found.ok()) return std::move(found).error();
   staging.value().was_there_ = found.value();
   if (found.value()) return staging;
-  if (auto empty = staging.value().start_over(); !empty.ok()) return std::move(empty).error();
+  if (auto empty = staging.value().start_over(Keep::kOpenedDirs); !empty.ok()) return std::move(empty).error();
   return staging;
 }
 
@@ -179,15 +180,15 @@ bool Staging::exists(const RootedDir& root, const TransferId& id) {
   return there.ok() && there.value();
 }
 
-Status Staging::start_over() {
+Status Staging::start_over(Keep keep) {
   data_dirs_.clear();
   new_dirs_.clear();
   leaves_held_.clear();
   manifest_size_ = next_sequence_ = 0;
   was_there_ = are_dirs_synced_ = false;
-  Status status = dir_.remove_content();
+  Status status = keep == Keep::kNothing ? dir_.remove_content() : remove_all_but(kOpenedName);
   if (status.ok()) status = make_content();
-  if (!status.ok()) static_cast<void>(remove().ok());
+  if (!status.ok() && keep == Keep::kNothing) static_cast<void>(remove().ok());
   return status;
 }
 
@@ -220,8 +221,9 @@ Result<bool> Staging::find_content() {
   leaves_ = std::move(leaves).value();
   auto ledger = dir_.open_file(single_name(kLedgerName), Access::kWrite);
   if (!ledger.ok()) return std::move(ledger).error();
-  const uint64_t size = stat_of(ledger.value().get()).stat.size.count();
-  ledger_ = AppendLog(std::move(ledger).value(), size);
+  const StatOutcome stat = stat_of(ledger.value().get());
+  if (stat.error != 0) return errno_error(Side::kDestination, stat.error, "look at", dir_.shown(single_name(kLedgerName)));
+  ledger_ = AppendLog(std::move(ledger).value(), stat.stat.size.count());
   return true;
 }
 
@@ -250,6 +252,12 @@ Result<Descriptor> Staging::open_former() const { return dir_.open_file(single_n
 Status Staging::drop_former() {
   if (auto removed = dir_.remove_tree(single_name(kFormerName)); !removed.ok()) return removed;
   return dir_.sync();
+}
+
+Status Staging::drop_made_ready() const {
+  for (const char* name : {kExchangedName, kPiecesName})
+    if (auto removed = dir_.remove_tree(single_name(name)); !removed.ok()) return removed;
+  return success();
 }
 
 // What a staging directory is made of has to be found again, too.
@@ -524,6 +532,7 @@ Result<Descriptor> Staging::open_leaves() const { return dir_.open_file(single_n
 Status Staging::remove() {
   data_dirs_.clear();
   static_cast<void>(dir_.remove_file(single_name(kLedgerName)).ok());  // first: without it nobody takes the rest for a transfer
+  static_cast<void>(dir_.remove_file(single_name(kOpenedName)).ok());  // nor a directory of another one for one of this
   if (auto emptied = dir_.remove_content(); !emptied.ok()) return emptied;
   const ObjectName name = state_dir().child(to_hex(id_)).value();
   if (auto removed = root_->remove_empty_dir(name); !removed.ok()) return removed;
@@ -531,17 +540,22 @@ Status Staging::remove() {
   return success();
 }
 
-Status Staging::leave_former() {
-  data_dirs_.clear();
+Status Staging::remove_all_but(std::string_view kept) {
   std::vector<ObjectName> names;
   if (auto listed = dir_.for_each_name([&](std::string_view name) {
-        if (name != kPiecesName) names.push_back(single_name(std::string(name)));
+        if (name != kept) names.push_back(single_name(std::string(name)));
       });
       !listed.ok())
     return listed;
-  static_cast<void>(dir_.remove_file(single_name(kLedgerName)).ok());  // first, as above
   for (const ObjectName& name : names)
     if (auto removed = dir_.remove_tree(name); !removed.ok()) return removed;
+  return success();
+}
+
+Status Staging::leave_former() {
+  data_dirs_.clear();
+  static_cast<void>(dir_.remove_file(single_name(kLedgerName)).ok());  // first, as above
+  if (auto removed = remove_all_but(kPiecesName); !removed.ok()) return removed;
   const auto own = dir_.stat({});
   if (!own.ok()) return own.error();
   TransferId aside = id_;  // no other directory has its inode meanwhile

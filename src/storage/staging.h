@@ -14,6 +14,7 @@
 //       shelf/                     what was staged under numbers that mean something else now: engine/shelf.h
 //       data/0000a/f3c             object 0xaf3c: numbers, so that no peer's name is used before publish
 //       tree/<number>              what publish makes ready, with the real names below it
+//       exchanged                  the inode of that, before it takes the place of another tree
 //     manifests/<hash>             of what was published last at a destination, when that was no new tree
 //
 // Thread: io worker.
@@ -35,6 +36,7 @@ namespace tideway::storage {
 inline constexpr size_t kPageBytesMax = 1 << 20;  // the control channel's limit of a message body
 inline constexpr size_t kFrameHeadSize = 8;
 inline constexpr const char* kPiecesName = "tree";
+inline constexpr const char* kExchangedName = "exchanged";
 inline constexpr size_t kOwnerMax = 1024;  // an identity is shorter
 
 std::string to_hex(const TransferId& id);
@@ -49,7 +51,10 @@ class Staging {
   // Whether something is left of a transfer with this id; its process may still live.
   static bool exists(const RootedDir& root, const TransferId& id);
   bool was_there() const { return was_there_; }
-  Status start_over();  // removes all content
+  // Removes what is there, but for the note of directories that others see and that are to get their mode (opened_dirs.h) where that is kept:
+  // whoever is sent all anew finds them at the destination.
+  enum class Keep : uint8_t { kNothing, kOpenedDirs };
+  Status start_over(Keep keep);
 
   // What the source signed of its root, if it did; on stable storage before the ledger says that publishing begins.
   Status keep_signature(const std::optional<RootSignature>& signature);
@@ -62,6 +67,9 @@ class Staging {
   Status flush();
   // False: not there, or unreadable. What is held back is not seen.
   bool read_leaf_hashes(uint64_t first, std::span<Hash128> out) const;
+
+  // Removes what a publish has made ready here. What has got its name stays.
+  Status drop_made_ready() const;
 
   // Of what was left: sets its manifest aside and begins another one.
   Status begin_manifest();
@@ -120,6 +128,7 @@ class Staging {
   Staging(std::shared_ptr<const RootedDir> root, RootedDir dir, const TransferId& id);
   static Result<Staging> take(std::shared_ptr<const RootedDir> root, const TransferId& id);
   Status make_content();
+  Status remove_all_but(std::string_view kept);
   Result<bool> find_content();
   Status sync_dirs();
   enum class IfMissing : uint8_t { kMake, kFail };

@@ -149,6 +149,25 @@ TEST_F(DiskCalls, WhatIsRecordedBehindAKillOutlivesALossOfPower) {
   EXPECT_EQ(text_of(bench_.disk().parent_path() / "after" / object), "content");
 }
 
+// One that seems empty would be written over from its begin, and what stands behind that would count again.
+TEST_F(DiskCalls, ALedgerThatCannotBeLookedAtIsNotTakenForAnEmptyOne) {
+  const TransferId id{std::byte{9}};
+  const auto root = std::make_shared<storage::RootedDir>(opened(bench_.disk()));
+  {
+    auto dead = storage::Staging::open(root, id);
+    ASSERT_TRUE(dead.ok() && dead.value().record(std::vector<std::byte>(64)).ok());
+  }
+  bool was_hit = true;
+  for (uint64_t at = 1; was_hit && at < kDiskCallsMax; ++at) {
+    SimDisk disk(bench_.disk());
+    disk.plan({.kind = DiskFault::Kind::kError, .at = at});
+    auto found = storage::Staging::open(root, id);
+    was_hit = disk.was_hit();
+    ASSERT_TRUE(!found.ok() || found.value().ledger().size() == 64) << "at call " << at;
+  }
+  EXPECT_FALSE(was_hit);
+}
+
 TEST_F(DiskCalls, APinIsThereWholeOrNotAtAll) {
   const std::string large(storage::kCopiedMax.count() + 1, 'x');  // which is linked where it cannot be cloned
   uint64_t at = 1;

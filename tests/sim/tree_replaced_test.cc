@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <functional>
 
 namespace tideway::test {
 namespace {
@@ -57,7 +58,7 @@ class TreeReplaced : public testing::Test {
     bool was_left = false;       // the former one, until it was through
   };
   // A copy from the tree, which another one takes the place of after so many turns.
-  Read read_while_replaced(uint64_t turns) {
+  Read read_while_replaced(uint64_t turns, const std::function<CopyBench::Came()>& replace) {
     fs::remove_all(second());
     fs::create_directory(second());
     SimCopyConfig config;
@@ -69,7 +70,7 @@ class TreeReplaced : public testing::Test {
     Read came;
     reader.run([&] { return reader.turns() < turns; });
     came.was_under_way = !fs::exists(second() / "out");
-    const CopyBench::Came replaced = bench_.run(replacing());
+    const CopyBench::Came replaced = replace();
     EXPECT_TRUE(replaced.is_published()) << replaced.text();
     EXPECT_EQ(bench_.check_whole(), "");
     came.was_left = is_former_left();
@@ -80,6 +81,32 @@ class TreeReplaced : public testing::Test {
     sweep_soon();
     EXPECT_FALSE(is_former_left()) << "nobody reads it any more";
     return came;
+  }
+  Read read_while_replaced(uint64_t turns) {
+    return read_while_replaced(turns, [this] { return bench_.run(replacing()); });
+  }
+  static CopyBench::Run dying_at(uint64_t call) {
+    CopyBench::Run dying = replacing();
+    dying.fault = {.kind = DiskFault::Kind::kPowerCut, .at = call, .calls = DiskFault::Calls::kChanges};
+    return dying;
+  }
+  uint64_t first_call_behind_the_exchange() {
+    uint64_t call = 0;
+    do {
+      bench_.clear();
+      fs::remove_all(former());
+      publish_former();
+      call += 1;
+    } while (bench_.run(dying_at(call)).was_hit && !bench_.check_whole().empty());
+    return call;
+  }
+  // By a process that dies behind the exchange, whose ledger is lost, and by another one then.
+  CopyBench::Came replace_twice(uint64_t dies_at) const {
+    EXPECT_TRUE(bench_.run(dying_at(dies_at)).was_hit);
+    EXPECT_EQ(bench_.check_whole(), "");
+    for (const auto& staging : fs::directory_iterator(bench_.disk() / ".tideway"))
+      if (fs::exists(staging.path() / "ledger")) fs::resize_file(staging.path() / "ledger", 1);
+    return bench_.run(replacing());
   }
   CopyBench bench_;
 };
@@ -126,6 +153,19 @@ TEST_F(TreeReplaced, F25ACopyFromTheFormerTreeEndsWithAllOfThatAndNothingOfTheOt
   }
   EXPECT_GE(turns, 5U);
   EXPECT_GE(left, 3U);
+}
+
+TEST_F(TreeReplaced, F25WhoeverReadsTheFormerTreeHasItBehindALedgerThatIsLost) {
+  const uint64_t dies_at = first_call_behind_the_exchange();
+  for (const uint64_t turns : {5, 9}) {
+    bench_.clear();
+    fs::remove_all(former());
+    publish_former();
+    const Read came = read_while_replaced(turns, [&] { return replace_twice(dies_at); });
+    ASSERT_TRUE(came.was_under_way && came.outcome && came.outcome->ok()) << turns << ": " << (came.outcome ? came.outcome->error().what : "no end");
+    EXPECT_TRUE(came.was_left);
+    EXPECT_TRUE(is_tree(second() / "out", former())) << "replaced after " << turns << " turns";
+  }
 }
 
 // Nobody holds what was not published here, and it goes with staging.
