@@ -11,8 +11,6 @@
 namespace tideway::cli {
 namespace {
 
-constexpr std::string_view kPrefix = "sha256:";
-
 struct Order {
   std::vector<std::string> files;
   std::optional<std::string> last;  // hash of the last line, noted elsewhere
@@ -20,8 +18,7 @@ struct Order {
 
 Result<std::optional<Hash256>> parse_last(const std::optional<std::string>& text) {
   if (!text) return std::optional<Hash256>();
-  if (text->starts_with(kPrefix))
-    if (const auto hash = crypto::hash_from_hex(std::string_view(*text).substr(kPrefix.size()))) return hash;
+  if (const auto hash = crypto::parse_sha256_text(*text)) return hash;
   return Error{Fault::kUsage, "--last \"" + to_display(*text) + "\" is no hash of a line", "write sha256: and 64 hex digits, as in the line audit_end of the gateway's own log"};
 }
 
@@ -33,7 +30,7 @@ int verify(const Order& order, const OutputConfig& output) {
   const daemon::ChainCheck& chain = check.value();
   if (chain.lines() == 0 && !last.value())  // nothing is wrong with it, and nothing proven: all of it may have been cut off
     return report({Fault::kNothingToDo, to_display(order.files.back()) + ": there is no line to check", "name the log of a gateway that has run, state_dir/audit.jsonl, or after a rotation all of its parts"}, output);
-  const std::string hash = daemon::to_text(chain.end().hash);
+  const std::string hash = crypto::to_sha256_text(chain.end().hash);
   if (last.value() && *last.value() != chain.end().hash)
     return report({Fault::kHashMismatch, to_display(order.files.back()) + ": its last line (seq " + std::to_string(chain.end().sequence) + ") has the hash " + hash +
                        ", not the one that was noted",

@@ -110,7 +110,7 @@ void read_sources(Fields& fields, std::vector<job::SourceShare>& into) {
 }
 
 Json to_object(const job::Outcome& outcome) {
-  Json json{{"root", "sha256:" + crypto::to_hex(outcome.root)}, {"entries", outcome.entries}, {"failed", outcome.failed}, {"skipped", outcome.skipped},
+  Json json{{"root", crypto::to_sha256_text(outcome.root)}, {"entries", outcome.entries}, {"failed", outcome.failed}, {"skipped", outcome.skipped},
           {"kept", outcome.kept}, {"leaves_rejected", outcome.leaves_rejected}, {"bytes", outcome.bytes.count()}, {"bytes_sent", outcome.bytes_sent.count()}, {"bytes_held", outcome.bytes_held.count()},
           {"milliseconds", outcome.milliseconds}, {"ratio", outcome.ratio}, {"loss", outcome.loss}};
   if (!outcome.sources.empty()) json["sources"] = to_object(outcome.sources);
@@ -124,7 +124,8 @@ void read_outcome(Fields& fields, std::optional<job::Outcome>& into) {
   job::Outcome& outcome = into.emplace();
   std::string root;
   inner.read("root", root);
-  if (!from_hex(root.substr(std::min<size_t>(root.size(), 7)), outcome.root)) fields.wrong("root", "sha256: and 64 hex digits");
+  if (const auto hash = crypto::parse_sha256_text(root)) outcome.root = *hash;
+  else fields.wrong("root", "sha256: and 64 hex digits");
   inner.read("entries", outcome.entries);
   inner.read("failed", outcome.failed);
   inner.read("skipped", outcome.skipped);

@@ -11,17 +11,12 @@
 #include <algorithm>
 
 namespace tideway::crypto {
-namespace {
-
-constexpr std::string_view kFingerprintPrefix = "sha256:";
-
-}  // namespace
 
 Result<PeerRules> make_peer_rules(std::string trust_domain, const std::vector<std::string>& allow) {
   PeerRules rules{std::move(trust_domain), {}, {}};
   for (const std::string& line : allow) {
-    if (line.starts_with(kFingerprintPrefix)) {
-      const auto hash = hash_from_hex(std::string_view(line).substr(kFingerprintPrefix.size()));
+    if (is_sha256_text(line)) {
+      const auto hash = parse_sha256_text(line);
       if (!hash)
         return Error{Fault::kConfigInvalid, "[tls] allow: \"" + line + "\" is not sha256: and 64 hex digits", "take it from the line that openssl x509 -noout -fingerprint -sha256 prints, without its colons and in lower case"};
       rules.fingerprints.push_back(*hash);

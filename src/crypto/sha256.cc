@@ -10,6 +10,8 @@
 namespace tideway::crypto {
 namespace {
 
+constexpr std::string_view kSha256Prefix = "sha256:";
+
 // Looked up once per process: a fetch takes a lock and costs more than hashing a short message.
 const EVP_MD* algorithm() {
   static const EVP_MD* const fetched = EVP_MD_fetch(nullptr, "SHA256", nullptr);
@@ -69,6 +71,14 @@ std::optional<Hash256> hash_from_hex(std::string_view hex) {
     hash[i] = std::byte{value};
   }
   return hash;
+}
+
+std::string to_sha256_text(const Hash256& hash) { return std::string(kSha256Prefix) + to_hex(hash); }
+
+bool is_sha256_text(std::string_view text) { return text.starts_with(kSha256Prefix); }
+
+std::optional<Hash256> parse_sha256_text(std::string_view text) {
+  return is_sha256_text(text) ? hash_from_hex(text.substr(kSha256Prefix.size())) : std::nullopt;
 }
 
 }  // namespace tideway::crypto

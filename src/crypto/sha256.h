@@ -34,5 +34,9 @@ Hash256 sha256(std::span<const std::byte> bytes);
 std::string to_hex(std::span<const std::byte> bytes);
 // The other way; digits of either case. Nothing: it is not a hash in hex.
 std::optional<Hash256> hash_from_hex(std::string_view hex);
+// As people and files see a hash: "sha256:" and its hex.
+std::string to_sha256_text(const Hash256& hash);
+bool is_sha256_text(std::string_view text);  // as far as its first letters tell
+std::optional<Hash256> parse_sha256_text(std::string_view text);
 
 }  // namespace tideway::crypto

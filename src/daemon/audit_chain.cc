@@ -50,9 +50,7 @@ std::optional<ChainEnd> end_at(std::string_view line) {
   return ChainEnd{link->sequence, hash_of(line)};
 }
 
-std::string to_text(const Hash256& hash) { return "sha256:" + crypto::to_hex(hash); }
-
-std::string to_fields(const ChainEnd& end) { return "seq=" + std::to_string(end.sequence) + " hash=" + to_text(end.hash); }
+std::string to_fields(const ChainEnd& end) { return "seq=" + std::to_string(end.sequence) + " hash=" + crypto::to_sha256_text(end.hash); }
 
 Status ChainCheck::take(std::string_view file, std::string_view line) {
   ++line_;

@@ -39,7 +39,6 @@ struct ChainLink {
 std::optional<ChainLink> parse_link(std::string_view line);
 // Where the chain stands after this line. Nothing: it is none of ours.
 std::optional<ChainEnd> end_at(std::string_view line);
-std::string to_text(const Hash256& hash);       // "sha256:...", as tideway audit verify --last takes it
 std::string to_fields(const ChainEnd& end);  // for a log: "seq=7 hash=sha256:..."
 
 // Goes through one file after the other, line by line.

@@ -29,7 +29,7 @@ void add(api::CheckpointRow& row, const job::Job& job) {
   row.state = to_string(job::State::kPublished);
   if (std::ranges::count(row.sites, job.peer) == 0) row.sites.push_back(job.peer);
   row.published_at = row.published_at ? std::min(*row.published_at, job.ended) : job.ended;
-  row.root_hash = "sha256:" + crypto::to_hex(job.outcome->root);
+  row.root_hash = crypto::to_sha256_text(job.outcome->root);
   row.bytes = job.outcome->bytes;
 }
 

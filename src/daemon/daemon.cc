@@ -58,7 +58,7 @@ void fence_in(const DaemonConfig& config) {
 
 session::AuditEvent about(const crypto::Certificate& own, std::string_view event) {
   session::AuditEvent line(event);
-  line.with("certificate", "sha256:" + crypto::to_hex(own.fingerprint));
+  line.with("certificate", crypto::to_sha256_text(own.fingerprint));
   return line;
 }
 

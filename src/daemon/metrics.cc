@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/metrics.h"
 
+#include "crypto/sha256.h"
 #include "daemon/tide_metrics.h"
 
 namespace tideway::daemon {
@@ -161,7 +162,7 @@ void add_sent(MetricsText& out, const std::map<std::string, session::Traffic>& t
 void add_audit_end(MetricsText& out, const std::optional<ChainEnd>& end) {
   if (!end || end->sequence == 0) return;
   out.family("audit_last_hash_info", kGauge, "always 1; number and hash of the last line of the audit log");
-  out.value(1, {{"seq", std::to_string(end->sequence)}, {"hash", to_text(end->hash)}});
+  out.value(1, {{"seq", std::to_string(end->sequence)}, {"hash", crypto::to_sha256_text(end->hash)}});
 }
 
 std::string metrics_of(const MetricSources& sources, Time now) {

@@ -12,7 +12,7 @@ void Session::audit_session(std::string_view event, const Error* why) const {
   if (side_ == Side::kDialling || !around_.audit) return;
   AuditEvent line(event);
   line.with("peer", peer_name()).with("from", to_string(channel_->remote_endpoint()));
-  if (why == nullptr) line.with("certificate", "sha256:" + crypto::to_hex(channel_->peer().fingerprint));
+  if (why == nullptr) line.with("certificate", crypto::to_sha256_text(channel_->peer().fingerprint));
   else line.with("code", why->name()).with("why", why->what);
   around_.audit(std::move(line));
 }

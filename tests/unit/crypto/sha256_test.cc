@@ -39,6 +39,16 @@ TEST(Sha256, TakesAMessageInPiecesAndStartsAnewAfterEach) {
   }
 }
 
+TEST(Sha256, IsReadAsItIsWrittenAndNothingElseIs) {
+  const Hash256 hash = sha256(bytes("abc"));
+  const std::string text = to_sha256_text(hash);
+  EXPECT_EQ(text, "sha256:" + hex(hash));
+  EXPECT_EQ(parse_sha256_text(text), hash);
+  const std::string shorter = text.substr(0, text.size() - 1);
+  for (const std::string& other : {hex(hash), "sha512:" + hex(hash), text + '0', shorter, shorter + 'g', "sha256:" + text, std::string("sha256:"), std::string()})
+    EXPECT_FALSE(parse_sha256_text(other)) << other;
+}
+
 TEST(RandomBytes, FillsAllOfTheRoomDifferentlyEachTime) {
   std::array<std::byte, 64> a{}, b{};
   random_bytes(a);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/metrics.h"
 
+#include "crypto/sha256.h"
+
 #include <gtest/gtest.h>
 
 namespace tideway::daemon {
@@ -21,9 +23,9 @@ TEST(Metrics, TheEndOfTheAuditLogIsWhatVerifyTakes) {
   next_line(end, "2026-11-26T02:50:00.123Z", "\"event\":\"started\"");
   MetricsText out;
   add_audit_end(out, end);
-  const size_t at = out.text().find("\ntideway_audit_last_hash_info{seq=\"1\",hash=\"" + to_text(end.hash) + "\"} 1\n");
+  const size_t at = out.text().find("\ntideway_audit_last_hash_info{seq=\"1\",hash=\"" + crypto::to_sha256_text(end.hash) + "\"} 1\n");
   EXPECT_NE(at, std::string::npos) << out.text();
-  EXPECT_EQ(to_text(end.hash).size(), std::string("sha256:").size() + 64);
+  EXPECT_EQ(crypto::to_sha256_text(end.hash).size(), std::string("sha256:").size() + 64);
 }
 
 TEST(Metrics, WhereNoAuditLogIsWrittenNoneIsSaid) {
