@@ -38,14 +38,16 @@ Result<OpenedStore> open_store(const JobServiceConfig& config) {
   auto opened = store::SqliteJobStore::open(config.state_dir + '/' + std::string(kStoreFile));
   if (!opened.ok()) return std::move(opened).error();
   const auto backups = std::make_shared<store::Backups>(*opened.value());
-  return OpenedStore{std::move(opened).value(), [backups](job::WallTime now) { backups->turn(now); }};
+  return OpenedStore{std::move(opened).value(), [backups](job::WallTime now) {
+                       return backups->turn(now) == store::Backups::Next::kSoon ? StoreThread::Again::kSoon : StoreThread::Again::kLater;
+                     }};
 }
 
 // What a job brought here no peer's session tells of.
 session::AuditEvent published(const job::Job& job) {
   session::AuditEvent line("job_published", session::AuditEvent::Care::kSynced);
   line.with("uid", job.owner).with("job", job.id).with("peer", job.peer).with("destination", job.spec.destination).with("transfer", crypto::to_hex(job.transfer));
-  return std::move(line.with("entries", job.outcome->entries).with("bytes", job.outcome->bytes.count()).with("hash", "sha256:" + crypto::to_hex(job.outcome->root)));
+  return std::move(line.with("entries", job.outcome->entries).with("bytes", job.outcome->bytes.count()).with("hash", crypto::to_sha256_text(job.outcome->root)));
 }
 
 // Nobody can speak of checkpoints where there is no API.

@@ -25,11 +25,13 @@ namespace tideway::daemon {
 class StoreThread {
  public:
   using Done = std::function<void(const Status&)>;
-  using Look = std::function<void(job::WallTime)>;
+  enum class Again : uint8_t { kSoon, kLater };
+  using Look = std::function<Again(job::WallTime)>;
 
   struct Config {
     Duration idle_max = WorkerPulse::kIdleMax;  // how long it sleeps when nothing comes
-    Look look = {};                             // at what is due by the calendar: called when nothing waits to be written, at least each idle_max
+    Look look = {};                             // at what is due by the calendar: called when nothing waits to be written, at least each idle_max, and
+                                                // again at once behind kSoon, unless there is something to write then
   };
   // Errors: overloaded: no descriptor for the wake-up.
   static Result<std::unique_ptr<StoreThread>> start(std::unique_ptr<store::JobStore> store, Config config);

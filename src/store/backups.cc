@@ -2,7 +2,6 @@
 #include "store/backups.h"
 
 #include "api/time_text.h"
-#include "base/descriptor.h"
 #include "base/log.h"
 #include <tideway/object_name.h>
 
@@ -53,25 +52,32 @@ std::string folder_beside(const std::string& file) {
 
 Backups::Backups(SqliteJobStore& store) : store_(store), folder_(folder_beside(store.path())) {}
 
-void Backups::turn(job::WallTime now) {
-  if (!is_due(now)) return;
-  // The newest that is not from later: a clock that ran ahead made those.
+Backups::Next Backups::turn(job::WallTime now) {
+  if (!making_ && (!is_due(now) || is_last_too_young(now))) return Next::kLater;
+  const Status begun = making_ ? success() : begin(backup_name(now));
+  const Result<bool> done = begun.ok() ? step() : Result<bool>(begun.error());
+  if (done.ok() && !done.value()) return Next::kSoon;
+  const std::string name = making_ ? making_->name : "";
+  making_.reset();
+  next_ = now + (done.ok() ? job::WallTime::duration(kEvery) : job::WallTime::duration(kAgainAfter));
+  if (done.ok()) {
+    forget_oldest(now, name);
+    log::info("store_backed_up", "file=" + folder_ + '/' + name + " bytes=" + std::to_string(size_of(folder_ + '/' + name)));
+  } else {
+    ::unlink((folder_ + '/' + kUnfinished).c_str());
+    log::warning("store_not_backed_up", "code=" + std::string(done.error().name()) + " why=\"" + done.error().what + "\" next=\"" + done.error().next + '"');
+  }
+  return Next::kLater;
+}
+
+// The newest that is not from later: a clock that ran ahead made those.
+bool Backups::is_last_too_young(job::WallTime now) {
   const std::vector<std::string> all = names();
   const auto later = std::ranges::upper_bound(all, backup_name(now));
-  if (later != all.begin())
-    if (const job::WallTime next = *time_of_backup(*std::prev(later)) + kEvery; now < next) {
-      next_ = next;
-      return;
-    }
-  const std::string name = backup_name(now);
-  const Status status = make(name);
-  next_ = now + (status.ok() ? job::WallTime::duration(kEvery) : job::WallTime::duration(kAgainAfter));
-  if (!status.ok()) {
-    ::unlink((folder_ + '/' + kUnfinished).c_str());
-    return log::warning("store_not_backed_up", "code=" + std::string(status.error().name()) + " why=\"" + status.error().what + "\" next=\"" + status.error().next + '"');
-  }
-  forget_oldest(now, name);
-  log::info("store_backed_up", "file=" + folder_ + '/' + name + " bytes=" + std::to_string(size_of(folder_ + '/' + name)));
+  if (later == all.begin()) return false;
+  const job::WallTime due = *time_of_backup(*std::prev(later)) + kEvery;
+  if (now < due) next_ = due;
+  return now < due;
 }
 
 std::vector<std::string> Backups::names() const {
@@ -96,19 +102,30 @@ Status Backups::check_room() const {
                "free twice as much; it is tried again in an hour"};
 }
 
-Status Backups::make(const std::string& name) const {
+Status Backups::begin(const std::string& name) {
   if (::mkdir(folder_.c_str(), 0700) != 0 && errno != EEXIST) return failed("make the folder", errno);
-  const Descriptor folder(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  Descriptor folder(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!folder.is_open()) return failed("open the folder", errno);
   if (::unlinkat(folder.get(), kUnfinished, 0) != 0 && errno != ENOENT) return failed("remove what an earlier process left", errno);
   if (Status status = check_room(); !status.ok()) return status;
-  const Descriptor file(::openat(folder.get(), kUnfinished, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));  // SQLite would give it other rights
+  Descriptor file(::openat(folder.get(), kUnfinished, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));  // SQLite would give it other rights
   if (!file.is_open()) return failed("make a file", errno);
-  if (Status status = store_.copy_to(folder_ + '/' + kUnfinished); !status.ok()) return status;
-  if (::fsync(file.get()) != 0) return failed("sync", errno);
-  if (::renameat(folder.get(), kUnfinished, folder.get(), name.c_str()) != 0) return failed("rename", errno);
-  if (::fsync(folder.get()) != 0) return failed("sync the folder", errno);
+  auto copy = store_.begin_copy(folder_ + '/' + kUnfinished);
+  if (!copy.ok()) return std::move(copy).error();
+  making_ = Making{name, std::move(folder), std::move(file), std::move(copy).value()};
   return success();
+}
+
+// Synced step by step: a disk that takes all of it at once would hold up the writes between two.
+Result<bool> Backups::step() const {
+  const auto copied = making_->copy->step();
+  if (!copied.ok()) return copied;
+  const int folder = making_->folder.get(), file = making_->file.get();
+  if ((copied.value() ? ::fsync(file) : ::fdatasync(file)) != 0) return failed("sync", errno);
+  if (!copied.value()) return false;
+  if (::renameat(folder, kUnfinished, folder, making_->name.c_str()) != 0) return failed("rename", errno);
+  if (::fsync(folder) != 0) return failed("sync the folder", errno);
+  return true;
 }
 
 // Those from later first: nobody knows when they were made.

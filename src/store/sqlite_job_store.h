@@ -11,9 +11,12 @@
 #include <memory>
 
 struct sqlite3;
+struct sqlite3_backup;
 struct sqlite3_stmt;
 
 namespace tideway::store {
+
+inline constexpr int kCopyPages = 256;  // 1 MiB: what a submission waits for while the store is copied
 
 // Of what is in the file. A file of a later version is refused as it is.
 inline constexpr int kSchemaVersion = 1;
@@ -29,8 +32,28 @@ class SqliteJobStore final : public JobStore {
   Status write(const Batch& batch, job::WallTime now) override;
 
   const std::string& path() const { return path_; }
-  // All that was written, as a store of its own, into `file`, which is empty. Not synced. Errors: store_unavailable.
-  Status copy_to(const std::string& file);
+  // A copy of the store as a store of its own, in steps. Between them the store takes writes, and the copy has those, too. The store outlives it.
+  class Copy {
+   public:
+    ~Copy();
+    Copy(const Copy&) = delete;
+    Copy& operator=(const Copy&) = delete;
+    // kCopyPages more. True: all is there; not synced. Errors: store_unavailable; then it is over.
+    Result<bool> step();
+
+   private:
+    friend SqliteJobStore;
+    Copy(const SqliteJobStore& from, std::string file) : from_(from), file_(std::move(file)) {}
+    Status open();
+    Error failed(const char* why) const;
+
+    const SqliteJobStore& from_;
+    const std::string file_;
+    sqlite3* to_ = nullptr;
+    sqlite3_backup* backup_ = nullptr;
+  };
+  // Into `file`, which is empty. Errors: store_unavailable.
+  Result<std::unique_ptr<Copy>> begin_copy(const std::string& file);
 
  private:
   class Statement;

@@ -79,6 +79,7 @@ TEST(StoreThread, WhatIsDueByTheCalendarWaitsForWhatIsToBeWritten) {
   std::promise<std::pair<job::WallTime, int>> looked;
   StoreThread::Config config{.look = [&, is_first = true](job::WallTime now) mutable {
     if (std::exchange(is_first, false)) looked.set_value({now, refuses.load()});
+    return StoreThread::Again::kLater;
   }};
   const auto thread = StoreThread::start(std::make_unique<RefusingStore>(refuses), std::move(config)).value();
   store::Batch batch;
@@ -90,6 +91,20 @@ TEST(StoreThread, WhatIsDueByTheCalendarWaitsForWhatIsToBeWritten) {
   EXPECT_GT(now, job::WallTime{});
   EXPECT_EQ(refused, 0);
   EXPECT_EQ(thread->stats().writes, 2U) << "once in vain";
+}
+
+TEST(StoreThread, WhatGoesOnIsLookedAtAgainAtOnce) {
+  constexpr int kSteps = 5;
+  std::promise<void> over;
+  StoreThread::Config config{.idle_max = std::chrono::hours(1), .look = [&, steps = 0](job::WallTime) mutable {
+    if (++steps == kSteps) over.set_value();
+    return steps < kSteps ? StoreThread::Again::kSoon : StoreThread::Again::kLater;
+  }};
+  const auto thread = StoreThread::start(std::make_unique<store::MemoryJobStore>(), std::move(config)).value();
+  store::Batch batch;
+  batch.forgotten = {"a"};
+  thread->write(std::move(batch));
+  EXPECT_EQ(over.get_future().wait_for(std::chrono::seconds(20)), std::future_status::ready);
 }
 
 static_assert(WorkerPulse::kIdleMax < WorkerPulse::kStillMax);
