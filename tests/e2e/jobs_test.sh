@@ -266,6 +266,17 @@ assert any(name.startswith('tideway_last_published_timestamp_seconds{root="wisco
 PY
 pass
 
+# The first one is made at the start, and its name is there when it is whole.
+backup=$(ls "$work"/atlanta/state/backup/jobs-*.sqlite) || fail "the queue was not backed up"
+[ "$(stat -c %a "$backup")" = 600 ] || fail "others can read $backup"
+python3 - "$backup" <<'PY' || fail "$backup is no store"
+import sqlite3, sys
+store = sqlite3.connect("file:%s?immutable=1" % sys.argv[1], uri=True)
+assert store.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+assert store.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() == ("1",)
+PY
+pass
+
 # ---- an orderly end, and one gateway to a state directory -----------------------------------------------------------------
 sed "s/127.0.0.1:$metrics/127.0.0.1:$((metrics + 1))/; s/api.sock/other.sock/; s/^control = \"127.0.0.1:$((control_port + 1))\"/control = \"127.0.0.1:$((control_port + 3))\"/; s/^address = .*/address = \"127.0.0.1:$((control_port + 10200))\"/" "$work/atlanta.toml" > "$work/second.toml"
 refuses 10 state_locked "process $atlanta of host" "$bin/tidewayd" --config "$work/second.toml"
