@@ -7,9 +7,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <ranges>
 
 namespace tideway::test {
 namespace {
@@ -105,8 +107,13 @@ TEST_F(PublishThatDied, AnotherRunPublishesBehindOneThatTookBackWhatHadAppeared)
   CopyBench::Run dying = run_, failing = run_;
   dying.copy.boot = run_.copy.boot = {std::byte{1}};
   failing.copy.boot = {std::byte{2}};
-  dying.fault = {.kind = DiskFault::Kind::kPowerCut, .at = 1, .calls = DiskFault::Calls::kChanges};
-  for (; bench_.run(dying).was_hit && !fs::exists(bench_.out() / "a"); ++dying.fault.at) bench_.clear_disk();
+  dying.fault = {.kind = DiskFault::Kind::kPowerCut, .calls = DiskFault::Calls::kChanges};
+  const auto has_nothing_appeared = [&](uint64_t call) {
+    bench_.clear_disk();
+    dying.fault.at = call;
+    return bench_.run(dying).was_hit && !fs::exists(bench_.out() / "a");
+  };
+  dying.fault.at = *std::ranges::partition_point(std::views::iota(uint64_t{1}, kDamagedCallsMax), has_nothing_appeared);
   for (uint64_t at = 1; at < kDamagedCallsMax; ++at) {
     bench_.clear_disk();
     bench_.run(dying);

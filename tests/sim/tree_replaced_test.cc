@@ -6,14 +6,17 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <functional>
+#include <ranges>
 
 namespace tideway::test {
 namespace {
 
 namespace fs = std::filesystem;
 constexpr size_t kReplacedLeaf = 4'194'304;
+constexpr uint64_t kReplacedCallsMax = 1000;
 
 class TreeReplaced : public testing::Test {
  protected:
@@ -91,14 +94,13 @@ class TreeReplaced : public testing::Test {
     return dying;
   }
   uint64_t first_call_behind_the_exchange() {
-    uint64_t call = 0;
-    do {
+    const auto is_before = [this](uint64_t call) {
       bench_.clear();
       fs::remove_all(former());
       publish_former();
-      call += 1;
-    } while (bench_.run(dying_at(call)).was_hit && !bench_.check_whole().empty());
-    return call;
+      return bench_.run(dying_at(call)).was_hit && !bench_.check_whole().empty();
+    };
+    return *std::ranges::partition_point(std::views::iota(uint64_t{1}, kReplacedCallsMax), is_before);
   }
   // By a process that dies behind the exchange, whose ledger is lost, and by another one then.
   CopyBench::Came replace_twice(uint64_t dies_at) const {
