@@ -32,6 +32,8 @@ class TreeReplaced : public testing::Test {
     return run;
   }
   void publish_former() {
+    bench_.clear();
+    fs::remove_all(former());
     put_tree(1);
     ASSERT_TRUE(bench_.run({}).is_published());
     fs::copy(bench_.source(), former(), fs::copy_options::recursive);
@@ -95,8 +97,6 @@ class TreeReplaced : public testing::Test {
   }
   uint64_t first_call_behind_the_exchange() {
     const auto is_before = [this](uint64_t call) {
-      bench_.clear();
-      fs::remove_all(former());
       publish_former();
       return bench_.run(dying_at(call)).was_hit && !bench_.check_whole().empty();
     };
@@ -143,8 +143,6 @@ TEST_F(TreeReplaced, F25ACopyFromTheFormerTreeEndsWithAllOfThatAndNothingOfTheOt
   bool is_under_way = true;
   uint64_t turns = 1, left = 0;
   for (; is_under_way && turns < 1000 && !HasFailure(); turns += 2) {
-    bench_.clear();
-    fs::remove_all(former());
     publish_former();
     const Read came = read_while_replaced(turns);
     is_under_way = came.was_under_way;
@@ -160,8 +158,6 @@ TEST_F(TreeReplaced, F25ACopyFromTheFormerTreeEndsWithAllOfThatAndNothingOfTheOt
 TEST_F(TreeReplaced, F25WhoeverReadsTheFormerTreeHasItBehindALedgerThatIsLost) {
   const uint64_t dies_at = first_call_behind_the_exchange();
   for (const uint64_t turns : {5, 9}) {
-    bench_.clear();
-    fs::remove_all(former());
     publish_former();
     const Read came = read_while_replaced(turns, [&] { return replace_twice(dies_at); });
     ASSERT_TRUE(came.was_under_way && came.outcome && came.outcome->ok()) << turns << ": " << (came.outcome ? came.outcome->error().what : "no end");
@@ -175,8 +171,6 @@ TEST_F(TreeReplaced, F25ACopyFromATreeThatNobodyHoldsEndsWithAllOfThatOrNotAtAll
   bool is_under_way = true;
   uint64_t refused = 0;
   for (uint64_t turns = 1; is_under_way && turns < 1000 && !HasFailure(); turns += 2) {
-    bench_.clear();
-    fs::remove_all(former());
     publish_former();
     fs::remove(bench_.out() / ".tideway-manifest");
     const Read came = read_while_replaced(turns);

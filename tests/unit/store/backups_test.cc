@@ -34,16 +34,14 @@ class BackupsTest : public testing::Test {
     for (uint64_t i = first; i < first + jobs; ++i) batch.jobs.push_back(numbered(i));
     ASSERT_TRUE(store_->write(batch, kBackupDay).ok());
   }
-  // All steps of one, if one is due. Gives how many there were.
-  static uint64_t back_up(Backups& backups, job::WallTime now) {
-    uint64_t steps = 1;
-    while (backups.turn(now) == Backups::Next::kSoon) ++steps;
-    return steps;
+  // All steps of one, if one is due.
+  static void back_up(Backups& backups, job::WallTime now) {
+    while (backups.turn(now) == Backups::Next::kSoon) continue;
   }
-  uint64_t back_up(job::WallTime now) { return back_up(*backups_, now); }
-  uint64_t back_up_behind_a_restart(job::WallTime now) {
+  void back_up(job::WallTime now) { back_up(*backups_, now); }
+  void back_up_behind_a_restart(job::WallTime now) {
     Backups restarted(*store_);
-    return back_up(restarted, now);
+    back_up(restarted, now);
   }
   // Copies of job 1, numbered up to this, in a store that is opened anew: through the store 100,000 take a minute under the sanitizers.
   void multiply(uint64_t last) {
@@ -65,13 +63,14 @@ class BackupsTest : public testing::Test {
     return names;
   }
   // What a gateway finds that is started from it.
-  size_t jobs_in(const std::string& name) const {
+  std::vector<job::Job> jobs_of(const std::string& name) const {
     const TempRoot restored;
     std::filesystem::copy_file(folder_ / ("backup/" + name), restored / "jobs.sqlite");
     const auto opened = SqliteJobStore::open((restored / "jobs.sqlite").string());
     EXPECT_TRUE(opened.ok()) << opened.error().what;
-    return opened.ok() ? opened.value()->load(kBackupDay).value().jobs.size() : 0;
+    return opened.ok() ? opened.value()->load(kBackupDay).value().jobs : std::vector<job::Job>();
   }
+  size_t jobs_in(const std::string& name) const { return jobs_of(name).size(); }
 
   const TempRoot folder_;
   std::unique_ptr<SqliteJobStore> store_ = SqliteJobStore::open((folder_ / "jobs.sqlite").string()).value();
@@ -172,11 +171,7 @@ TEST_F(BackupsTest, WhatIsWrittenWhileItIsCopiedIsInTheCopy) {
   }
   EXPECT_GE(last, kFirst + 2) << "in one step";
   ASSERT_EQ(files().size(), 1U);
-  const TempRoot restored;
-  std::filesystem::copy_file(folder_ / ("backup/" + files().front()), restored / "jobs.sqlite");
-  const auto opened = SqliteJobStore::open((restored / "jobs.sqlite").string());
-  ASSERT_TRUE(opened.ok()) << opened.error().what;
-  const auto jobs = opened.value()->load(kBackupDay).value().jobs;
+  const auto jobs = jobs_of(files().front());
   EXPECT_EQ(jobs.size(), last);
   EXPECT_TRUE(std::ranges::any_of(jobs, [last](const job::Job& job) { return job.attempts == last; }));
 }
