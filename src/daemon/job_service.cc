@@ -38,9 +38,7 @@ Result<OpenedStore> open_store(const JobServiceConfig& config) {
   auto opened = store::SqliteJobStore::open(config.state_dir + '/' + std::string(kStoreFile));
   if (!opened.ok()) return std::move(opened).error();
   const auto backups = std::make_shared<store::Backups>(*opened.value());
-  return OpenedStore{std::move(opened).value(), [backups](job::WallTime now) {
-                       return backups->turn(now) == store::Backups::Next::kSoon ? StoreThread::Again::kSoon : StoreThread::Again::kLater;
-                     }};
+  return OpenedStore{std::move(opened).value(), [backups](job::WallTime now) { return backups->turn(now); }};
 }
 
 // What a job brought here no peer's session tells of.

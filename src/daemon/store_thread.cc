@@ -72,13 +72,13 @@ StoreThread::Stats StoreThread::stats() const {
 void StoreThread::run() {
   pthread_setname_np(pthread_self(), "tw-jobs");
   std::deque<Order> waiting;  // refused by the disk so far
-  Again again = Again::kLater;
+  auto again = store::Again::kLater;
   for (bool ends = false; !ends;) {
     Chores chores;
     {
       std::unique_lock lock(mutex_);
       const auto has_work = [&] { return must_end_ || !orders_.empty() || has_chores_; };
-      if (waiting.empty()) order_came_.wait_for(lock, again == Again::kSoon ? Duration() : config_.idle_max, has_work);
+      if (waiting.empty()) order_came_.wait_for(lock, again == store::Again::kSoon ? Duration() : config_.idle_max, has_work);
       else order_came_.wait_for(lock, kWriteAgainAfter, [&] { return must_end_; });
       std::move(orders_.begin(), orders_.end(), std::back_inserter(waiting));
       orders_.clear();

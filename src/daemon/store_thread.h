@@ -25,8 +25,7 @@ namespace tideway::daemon {
 class StoreThread {
  public:
   using Done = std::function<void(const Status&)>;
-  enum class Again : uint8_t { kSoon, kLater };
-  using Look = std::function<Again(job::WallTime)>;
+  using Look = std::function<store::Again(job::WallTime)>;
 
   struct Config {
     Duration idle_max = WorkerPulse::kIdleMax;  // how long it sleeps when nothing comes

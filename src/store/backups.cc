@@ -52,11 +52,11 @@ std::string folder_beside(const std::string& file) {
 
 Backups::Backups(SqliteJobStore& store) : store_(store), folder_(folder_beside(store.path())) {}
 
-Backups::Next Backups::turn(job::WallTime now) {
-  if (!making_ && (!is_due(now) || is_last_too_young(now))) return Next::kLater;
+Again Backups::turn(job::WallTime now) {
+  if (!making_ && (!is_due(now) || is_last_too_young(now))) return Again::kLater;
   const Status begun = making_ ? success() : begin(backup_name(now));
   const Result<bool> done = begun.ok() ? step() : Result<bool>(begun.error());
-  if (done.ok() && !done.value()) return Next::kSoon;
+  if (done.ok() && !done.value()) return Again::kSoon;
   const std::string name = making_ ? making_->name : "";
   making_.reset();
   next_ = now + (done.ok() ? job::WallTime::duration(kEvery) : job::WallTime::duration(kAgainAfter));
@@ -67,7 +67,7 @@ Backups::Next Backups::turn(job::WallTime now) {
     ::unlink((folder_ + '/' + kUnfinished).c_str());
     log::warning("store_not_backed_up", "code=" + std::string(done.error().name()) + " why=\"" + done.error().what + "\" next=\"" + done.error().next + '"');
   }
-  return Next::kLater;
+  return Again::kLater;
 }
 
 // The newest that is not from later: a clock that ran ahead made those.

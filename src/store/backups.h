@@ -26,8 +26,7 @@ class Backups {
 
   // Begins one when the last is a day old, or there is none, and takes one step of one that was begun. What goes wrong is a warning in the log, and
   // nothing else.
-  enum class Next : uint8_t { kSoon, kLater };  // kSoon: another step is due
-  Next turn(job::WallTime now);
+  Again turn(job::WallTime now);
 
  private:
   bool is_due(job::WallTime now) const { return now >= next_ || now < next_ - kEvery; }  // or the clock was set back

@@ -37,6 +37,9 @@ struct Contents {
   std::vector<Event> events;   // by number, not older than kEventsKeptFor before `now`
 };
 
+// What is done step by step on the store's thread says whether another step is due.
+enum class Again : uint8_t { kSoon, kLater };
+
 class JobStore {
  public:
   virtual ~JobStore() = default;

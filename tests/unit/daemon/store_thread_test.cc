@@ -79,7 +79,7 @@ TEST(StoreThread, WhatIsDueByTheCalendarWaitsForWhatIsToBeWritten) {
   std::promise<std::pair<job::WallTime, int>> looked;
   StoreThread::Config config{.look = [&, is_first = true](job::WallTime now) mutable {
     if (std::exchange(is_first, false)) looked.set_value({now, refuses.load()});
-    return StoreThread::Again::kLater;
+    return store::Again::kLater;
   }};
   const auto thread = StoreThread::start(std::make_unique<RefusingStore>(refuses), std::move(config)).value();
   store::Batch batch;
@@ -98,7 +98,7 @@ TEST(StoreThread, WhatGoesOnIsLookedAtAgainAtOnce) {
   std::promise<void> over;
   StoreThread::Config config{.idle_max = std::chrono::hours(1), .look = [&, steps = 0](job::WallTime) mutable {
     if (++steps == kSteps) over.set_value();
-    return steps < kSteps ? StoreThread::Again::kSoon : StoreThread::Again::kLater;
+    return steps < kSteps ? store::Again::kSoon : store::Again::kLater;
   }};
   const auto thread = StoreThread::start(std::make_unique<store::MemoryJobStore>(), std::move(config)).value();
   store::Batch batch;

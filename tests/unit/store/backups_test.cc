@@ -36,7 +36,7 @@ class BackupsTest : public testing::Test {
   }
   // All steps of one, if one is due.
   static void back_up(Backups& backups, job::WallTime now) {
-    while (backups.turn(now) == Backups::Next::kSoon) continue;
+    while (backups.turn(now) == Again::kSoon) continue;
   }
   void back_up(job::WallTime now) { back_up(*backups_, now); }
   void back_up_behind_a_restart(job::WallTime now) {
@@ -162,7 +162,7 @@ TEST_F(BackupsTest, WhatIsWrittenWhileItIsCopiedIsInTheCopy) {
   multiply(kFirst);
   Backups backups(*store_);
   uint64_t last = kFirst;
-  while (backups.turn(kBackupDay) == Backups::Next::kSoon) {
+  while (backups.turn(kBackupDay) == Again::kSoon) {
     write(++last, 1);
     Batch changed;  // which stands in front of what is copied already
     changed.jobs = {numbered(1)};
@@ -181,7 +181,7 @@ TEST_F(BackupsTest, OneThatIsBrokenOffLeavesTheStoreAndIsBegunAnew) {
   multiply(8'000);
   {
     Backups dying(*store_);
-    ASSERT_EQ(dying.turn(kBackupDay), Backups::Next::kSoon);
+    ASSERT_EQ(dying.turn(kBackupDay), Again::kSoon);
   }
   write(8'001, 1);
   back_up_behind_a_restart(kBackupDay + 1min);
@@ -200,7 +200,7 @@ TEST_F(BackupsTest, AHundredThousandJobsAreCopiedInManyShortSteps) {
   Backups backups(*store_);
   uint64_t steps = 0;
   std::chrono::nanoseconds longest{};
-  for (Backups::Next next = Backups::Next::kSoon; next == Backups::Next::kSoon; ++steps) {
+  for (Again next = Again::kSoon; next == Again::kSoon; ++steps) {
     const auto before = used();
     next = backups.turn(kBackupDay);
     longest = std::max(longest, used() - before);
