@@ -179,7 +179,7 @@ void LanePort::follow_peer(Port& port, PacketIo& io) {
 
 // A lane with nothing to send or to be acked need not know when its gate opens.
 Time LanePort::next_deadline(Time now) const {
-  return gate_ && lane_.has_unacked() ? std::min(lane_.next_deadline(), gate_->next_deadline(now)) : lane_.next_deadline();
+  return gate_ && lane_.unacked_bytes() > 0 ? std::min(lane_.next_deadline(), gate_->next_deadline(now)) : lane_.next_deadline();
 }
 
 void LanePort::close(Time now, PacketIo& io) {

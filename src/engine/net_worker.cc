@@ -102,7 +102,7 @@ Duration NetWorker::beat() const {
   for (const auto& [handle, lane] : lanes_) {
     for (const auto& flow : lane->lane().flows()) {
       rtt = std::min(rtt, flow->rtt());
-      if (lane->lane().has_unacked()) rate = rate + flow->pacing_rate();
+      if (lane->lane().unacked_bytes() > 0) rate = rate + flow->pacing_rate();
     }
   }
   return std::max(std::min(rtt / kBeatsPerRoundTrip, rate.time_for(flow::Pacer::kQuantumMax)), kBeatMin);

@@ -99,9 +99,13 @@ void Lane::on_turn(Time now) {
   else if (now >= dies_at_) dies_at_ = kNever;  // it has, and nobody needs to be woken for it again
   if (now < recall_at_) return;
   recall_at_ = now + kRecallPeriod;
+  if (const Duration rtt = rtt_longest(); rtt != Duration{}) credit_.recall_unused(now, rtt);
+}
+
+Duration Lane::rtt_longest() const {
   Duration rtt{};
-  for (const auto& flow : flows_) rtt = std::max(rtt, flow->stats().rtt_smoothed);
-  if (rtt != Duration{}) credit_.recall_unused(now, rtt);
+  for (const auto& flow : flows_) rtt = std::max(rtt, flow->rtt());
+  return rtt;
 }
 
 Time Lane::next_deadline() const {

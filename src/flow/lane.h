@@ -59,7 +59,7 @@ class Lane {
   // Starts a block. False: no credit yet, or the window is full; the block stays with the caller.
   bool offer(PackedBlock&& block);
   uint64_t unsent_bytes() const { return window_.unsent_bytes(); }  // of started blocks
-  bool has_unacked() const { return window_.unacked_bytes() > 0; }   // of them, sent or not
+  uint64_t unacked_bytes() const { return window_.unacked_bytes(); }  // of them, sent or not
   void abandon(BlockKey key);             // will not be finished; the peer is told. Ignored when it is done or not here
   std::optional<BlockKey> take_done();    // completely acked: the buffer is home
   // Blocks to offer to another lane, once this one is dead. The lane is of no use afterwards.
@@ -72,6 +72,7 @@ class Lane {
   Time next_deadline() const;             // of all flows, and of the lane's own death
   bool is_dead(Time now) const;
   bool has_protocol_error() const;        // the session must end
+  Duration rtt_longest() const;           // of its flows, smoothed; 0 when none is measured
   LaneStats stats() const;
 
  private:

@@ -171,18 +171,18 @@ class SimPair {
     size_t data_packets = 0;
   };
   void check();
-  void check_buffers(size_t end);
-  void check_counts(size_t end);
+  void check_buffers(size_t end, const flow::LaneStats& stats);
+  void check_counts(size_t end, const flow::FlowStats& stats);
   void check_watches();
   void check_window(const flow::Flow& flow, const Sending& sending);
   std::vector<uint64_t> state_of(size_t end) const;  // everything that only an authentic packet may change
-  uint64_t dropped(size_t end) const;
+  uint64_t dropped(size_t end, const flow::FlowStats& stats) const;
   Duration probe_timeout_max(size_t end) const;
   void fail(std::string what) { if (problem_.empty()) problem_ = std::move(what); }
 
   SimPairConfig config_;
   Random random_;
-  Time now_;
+  Time now_, gate_at_ = kNever;
   SimKeys keys_;
   SimForger forger_;
   std::array<End, 2> ends_;

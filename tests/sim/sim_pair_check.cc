@@ -11,15 +11,15 @@ void SimPair::check() {
   for (size_t e = 0; e < ends_.size(); ++e) {
     if (!ends_[e].lane) continue;
     if (ends_[e].lane->has_protocol_error()) fail("a flow saw a protocol error");
-    check_buffers(e);
-    check_counts(e);
+    const flow::LaneStats stats = ends_[e].lane->stats();
+    check_buffers(e, stats);
+    check_counts(e, stats.flows);
   }
   if (!keys_.problem().empty()) fail(keys_.problem());
 }
 
 // Every buffer that is out is in one known place, and the peer never fills more of them than it was given.
-void SimPair::check_buffers(size_t e) {
-  const flow::LaneStats stats = ends_[e].lane->stats();
+void SimPair::check_buffers(size_t e, const flow::LaneStats& stats) {
   size_t filled = stats.blocks_receiving, sending = stats.blocks_sending;
   for (const Storing& storing : storing_) filled += storing.end == e ? 1 : 0;
   for (const auto& [slot, transfer] : transfers_) {
@@ -32,23 +32,20 @@ void SimPair::check_buffers(size_t e) {
   ends_[e].progress.on_offered(stats.unacked_bytes);
 }
 
-uint64_t SimPair::dropped(size_t e) const {
-  const flow::FlowStats stats = ends_[e].lane->stats().flows;
+uint64_t SimPair::dropped(size_t e, const flow::FlowStats& stats) const {
   const flow::FlowTableStats& table = ends_[e].table->stats();
   return stats.dropped_auth + stats.dropped_replay + stats.dropped_refused + stats.dropped_malformed + table.packets_short +
          table.packets_unknown + table.packets_foreign;
 }
 
 // Each datagram is either accepted, which takes a tag that was right, or dropped and counted.
-void SimPair::check_counts(size_t e) {
-  uint64_t received = 0, closed = 0;
-  for (const auto& flow : ends_[e].lane->flows()) {
-    received += flow->stats().packets_received;
-    closed += flow->state() == flow::FlowState::kClosed ? 1 : 0;
-  }
-  if (closed == 0 && received + dropped(e) != ends_[e].arrived)
+void SimPair::check_counts(size_t e, const flow::FlowStats& stats) {
+  const auto& flows = ends_[e].lane->flows();
+  const bool has_closed = std::any_of(flows.begin(), flows.end(), [](const auto& flow) { return flow->state() == flow::FlowState::kClosed; });
+  const uint64_t received = stats.packets_received;
+  if (!has_closed && received + dropped(e, stats) != ends_[e].arrived)
     fail("of " + std::to_string(ends_[e].arrived) + " datagrams " + std::to_string(received) + " were accepted and " +
-         std::to_string(dropped(e)) + " dropped");
+         std::to_string(dropped(e, stats)) + " dropped");
   ends_[e].received = received;
   if (ends_[0].received + ends_[1].received > keys_.opened()) fail("a packet was accepted that was not authentic");
 }
@@ -73,7 +70,7 @@ void SimPair::check_watches() {
     End& end = ends_[e];
     if (!end.lane) continue;
     const Duration timeout = probe_timeout_max(e);
-    end.progress.on_step(now_, end.lane->stats().unacked_bytes, timeout);
+    end.progress.on_step(now_, end.lane->unacked_bytes(), timeout);
     const bool may_send = std::any_of(end.addresses.begin(), end.addresses.end(),
                                       [](const AddressWatch& address) { return address.is_proven(); });
     end.progress.check_silence(now_, may_send, timeout);
@@ -86,9 +83,7 @@ void SimPair::check_watches() {
 // An upper bound that needs no look inside: four variances are at most twice the smoothed RTT at first, and later follow
 // it; the peer's ack delay is at most 25 ms.
 Duration SimPair::probe_timeout_max(size_t e) const {
-  Duration rtt{};
-  for (const auto& flow : ends_[e].lane->flows()) rtt = std::max(rtt, flow->stats().rtt_smoothed);
-  return 4 * rtt + std::chrono::milliseconds(25) + config_.receive_every + config_.rooms_wait + config_.run_every;
+  return 4 * ends_[e].lane->rtt_longest() + std::chrono::milliseconds(25) + config_.receive_every + config_.rooms_wait + config_.run_every;
 }
 
 std::vector<uint64_t> SimPair::state_of(size_t e) const {
