@@ -9,8 +9,11 @@
 
 #include <algorithm>
 #include <deque>
+#include <functional>
+#include <queue>
 #include <span>
 #include <utility>
+#include <vector>
 
 namespace tideway::test {
 
@@ -244,12 +247,16 @@ class PathSimulation {
   Time taken_at_{};
 };
 
-// Runs paths that share a link until `end`.
+// Runs paths that share a link until `end`. A step of one moves no event of another.
 inline void run_together(std::span<PathSimulation* const> paths, Time end) {
-  while (true) {
-    PathSimulation* next = *std::ranges::min_element(paths, {}, &PathSimulation::next_event);
-    if (next->next_event() > end) break;
-    next->step();
+  using Turn = std::pair<Time, size_t>;  // the next event of a path
+  std::priority_queue<Turn, std::vector<Turn>, std::greater<>> turns;
+  for (size_t i = 0; i < paths.size(); ++i) turns.emplace(paths[i]->next_event(), i);
+  while (turns.top().first <= end) {
+    const size_t i = turns.top().second;
+    turns.pop();
+    paths[i]->step();
+    turns.emplace(paths[i]->next_event(), i);
   }
   for (PathSimulation* path : paths) path->jump_to(end);
 }
