@@ -26,6 +26,7 @@ from systems import AT_WAN, Bench, DEVICE_BOTH, DEVICE_TWICE, WAN_RATE, systems 
 # What a level of verification may cost of the throughput that there is without (`wire`).
 READBACK, WITHOUT = "tideway --verify readback", "tideway --verify wire"
 PRICES = (("memory", "tideway", WITHOUT, 0.05), ("readback", READBACK, WITHOUT, 0.15),
+          ("memory at %s/s" % WAN_RATE, AT_WAN + "memory", AT_WAN + "wire", 0.05),
           ("readback at %s/s" % WAN_RATE, AT_WAN + "readback", AT_WAN + "wire", 0.15))
 # What a system asks of the device: of all that is measured, and of one that reads back.
 LIMITS = {"cold": DEVICE_BOTH, "warm": "device, write"}

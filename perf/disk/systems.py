@@ -189,8 +189,8 @@ def systems(bench, programs):
     fio = [Fio(bench, "device, read", "read", ("direct",)), Fio(bench, "device, write", "write", ("direct",)),
            FioBoth(bench, DEVICE_BOTH, 1), FioBoth(bench, DEVICE_TWICE, 2), Fio(bench, "fio read", "read", ("cold", "warm")), Fio(bench, "fio write, fsync", "write", ("buffered",))]
     copies = [Cp(bench, "cp", ""), Cp(bench, "cp, then sync", "&& sync \"$2\"")]
-    at_wan = [Tideway(bench, programs, name, ("", ["--bwlimit", WAN_RATE, "--verify", level]), ("warm",))
-              for name, level in ((AT_WAN + "wire", "wire"), (AT_WAN + "readback", "readback"))]
+    at_wan = [Tideway(bench, programs, AT_WAN + level, ("", ["--bwlimit", WAN_RATE, "--verify", level]), ("warm",))
+              for level in ("wire", "memory", "readback")]
     return fio + copies + at_wan + [Tideway(bench, programs, *kind) for kind in (
         ("tideway", ("", [])),
         ("tideway --verify wire", ("", ["--verify", "wire"])),
