@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace tideway::congestion {
+namespace tideway::congestion::bbr_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -212,4 +212,4 @@ TEST(Bbr, AnUndoneLossLeavesNoTrace) {
 }
 
 }  // namespace
-}  // namespace tideway::congestion
+}  // namespace tideway::congestion::bbr_test

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace tideway::congestion {
+namespace tideway::congestion::contracted_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -69,4 +69,4 @@ TEST(Contracted, OneMarkPerRoundLowersTheRateOnce) {
 }
 
 }  // namespace
-}  // namespace tideway::congestion
+}  // namespace tideway::congestion::contracted_test

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-namespace tideway::congestion {
+namespace tideway::congestion::links_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -352,4 +352,4 @@ TEST(BbrPath, ThatHalvesOrDoublesInMidTransferIsFilledAgain) {
 }
 
 }  // namespace
-}  // namespace tideway::congestion
+}  // namespace tideway::congestion::links_test

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace tideway::congestion {
+namespace tideway::congestion::registry_test {
 namespace {
 
 TEST(Registry, KnowsItsControllersByName) {
@@ -47,4 +47,4 @@ TEST(LossRate, TheThresholdFollowsTheBaseWithinBounds) {
 }
 
 }  // namespace
-}  // namespace tideway::congestion
+}  // namespace tideway::congestion::registry_test

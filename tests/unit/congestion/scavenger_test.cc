@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-namespace tideway::congestion {
+namespace tideway::congestion::scavenger_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -175,4 +175,4 @@ TEST(Scavenger, SeveralFlowsOfOneSessionFillTheLinkTogether) {
 }
 
 }  // namespace
-}  // namespace tideway::congestion
+}  // namespace tideway::congestion::scavenger_test

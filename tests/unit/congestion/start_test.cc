@@ -9,7 +9,7 @@
 
 #include <ostream>
 
-namespace tideway::congestion {
+namespace tideway::congestion::start_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -379,4 +379,4 @@ TEST(FastLinks, AreFilledAndStayFull) {
 }
 
 }  // namespace
-}  // namespace tideway::congestion
+}  // namespace tideway::congestion::start_test

@@ -4,7 +4,7 @@
 #include "digest/leaf_hash.h"
 #include "support/vectors.h"
 
-namespace tideway::digest {
+namespace tideway::digest::hash_tree_test {
 namespace {
 
 using test::to_hex;
@@ -89,4 +89,4 @@ TEST(LinkContent, IsTheHashOfTheTarget) {
 }
 
 }  // namespace
-}  // namespace tideway::digest
+}  // namespace tideway::digest::hash_tree_test

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace tideway::digest {
+namespace tideway::digest::leaf_fold_test {
 namespace {
 
 Hash128 filled(uint32_t byte) {
@@ -84,4 +84,4 @@ TEST(LeafFold, IsSmallForASmallObjectAndAsSmallForTheLargest) {
 }
 
 }  // namespace
-}  // namespace tideway::digest
+}  // namespace tideway::digest::leaf_fold_test

@@ -4,7 +4,7 @@
 #include "support/vectors.h"
 #include <tideway/object_store.h>
 
-namespace tideway::digest {
+namespace tideway::digest::leaf_hash_test {
 namespace {
 
 using test::Octets;
@@ -37,4 +37,4 @@ TEST(LeafHasher, PiecesOfAnySizeGiveTheHashOfTheWhole) {
 }
 
 }  // namespace
-}  // namespace tideway::digest
+}  // namespace tideway::digest::leaf_hash_test

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-namespace tideway::digest {
+namespace tideway::digest::tree_hasher_test {
 namespace {
 
 using test::to_hex;
@@ -256,4 +256,4 @@ TEST_F(TreeHasherTest, DepthIsBounded) {
 }
 
 }  // namespace
-}  // namespace tideway::digest
+}  // namespace tideway::digest::tree_hasher_test

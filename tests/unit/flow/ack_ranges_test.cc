@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <set>
 
-namespace tideway::flow {
+namespace tideway::flow::ack_ranges_test {
 namespace {
 
 using wire::AckFrame;
@@ -163,4 +163,4 @@ TEST(AckRanges, RandomHistoriesMatchASetOfNumbers) {
 }
 
 }  // namespace
-}  // namespace tideway::flow
+}  // namespace tideway::flow::ack_ranges_test

@@ -5,7 +5,7 @@
 
 #include <vector>
 
-namespace tideway::flow {
+namespace tideway::flow::ack_schedule_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -152,4 +152,4 @@ TEST_F(AckScheduleTest, OfAFastFlowAcksAreRarer) {
 }
 
 }  // namespace
-}  // namespace tideway::flow
+}  // namespace tideway::flow::ack_schedule_test

@@ -7,7 +7,7 @@
 
 #include <map>
 
-namespace tideway::flow {
+namespace tideway::flow::block_index_test {
 namespace {
 
 TEST(BlockIndex, RandomHistoriesMatchAMap) {
@@ -45,4 +45,4 @@ TEST(BlockIndex, RemovingWhatIsNotThereChangesNothing) {
 }
 
 }  // namespace
-}  // namespace tideway::flow
+}  // namespace tideway::flow::block_index_test

@@ -10,7 +10,7 @@
 #include <map>
 #include <vector>
 
-namespace tideway::flow {
+namespace tideway::flow::credit_test {
 namespace {
 
 constexpr uint64_t kUnit = 4 << 20;
@@ -519,4 +519,4 @@ TEST(Credit, LanesThatShareAPoolPromiseNoBufferTwice) {
 }
 
 }  // namespace
-}  // namespace tideway::flow
+}  // namespace tideway::flow::credit_test

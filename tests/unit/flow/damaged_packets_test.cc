@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-namespace tideway::flow {
+namespace tideway::flow::damaged_packets_test {
 namespace {
 
 constexpr uint8_t kWorker = 9;
@@ -201,4 +201,4 @@ TEST_F(DamagedPackets, APacketOlderThanTheWindowIsAReplay) {
 }
 
 }  // namespace
-}  // namespace tideway::flow
+}  // namespace tideway::flow::damaged_packets_test

@@ -6,7 +6,7 @@
 #include <deque>
 #include <vector>
 
-namespace tideway::flow {
+namespace tideway::flow::delivery_rate_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -144,4 +144,4 @@ TEST_F(DeliveryRateTest, ABurstRecordHoldsTheStateOfItsTime) {
 }
 
 }  // namespace
-}  // namespace tideway::flow
+}  // namespace tideway::flow::delivery_rate_test

@@ -8,7 +8,7 @@
 #include <set>
 #include <vector>
 
-namespace tideway::flow {
+namespace tideway::flow::interval_set_test {
 namespace {
 
 std::vector<Interval> list(const IntervalSet& set) { return {set.intervals().begin(), set.intervals().end()}; }
@@ -102,4 +102,4 @@ TEST(IntervalSet, RandomHistoriesMatchASetOfNumbers) {
 }
 
 }  // namespace
-}  // namespace tideway::flow
+}  // namespace tideway::flow::interval_set_test

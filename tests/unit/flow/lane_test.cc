@@ -12,7 +12,7 @@
 #include <array>
 #include <vector>
 
-namespace tideway::flow {
+namespace tideway::flow::lane_test {
 namespace {
 
 constexpr LaneId kLane{2};
@@ -196,4 +196,4 @@ TEST_F(LaneTest, CreditFramesThatDidNotFitAPacketAreDueAtOnce) {
 }
 
 }  // namespace
-}  // namespace tideway::flow
+}  // namespace tideway::flow::lane_test

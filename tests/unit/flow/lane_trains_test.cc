@@ -5,7 +5,7 @@
 
 #include <vector>
 
-namespace tideway::flow {
+namespace tideway::flow::lane_trains_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -65,4 +65,4 @@ TEST(LaneTrains, WhoWasAwayHearsTheNewest) {
 }
 
 }  // namespace
-}  // namespace tideway::flow
+}  // namespace tideway::flow::lane_trains_test

@@ -5,7 +5,7 @@
 
 #include <vector>
 
-namespace tideway::flow {
+namespace tideway::flow::loss_detector_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -149,4 +149,4 @@ TEST_F(LossDetectorTest, APathThatCalmsDownHalvesTheExcess) {
 }
 
 }  // namespace
-}  // namespace tideway::flow
+}  // namespace tideway::flow::loss_detector_test

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <functional>
 
-namespace tideway::flow {
+namespace tideway::flow::pacer_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -201,4 +201,4 @@ TEST(Pacer, AnAckOrAProbeBeginsNoTrain) {
 }
 
 }  // namespace
-}  // namespace tideway::flow
+}  // namespace tideway::flow::pacer_test

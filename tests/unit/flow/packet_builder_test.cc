@@ -3,7 +3,7 @@
 
 #include "support/vectors.h"
 
-namespace tideway::flow {
+namespace tideway::flow::packet_builder_test {
 namespace {
 
 using test::Octets;
@@ -153,4 +153,4 @@ TEST_F(PacketBuilderTest, AckNowGoesToTheLastDataPacketOfThisBurst) {
 }
 
 }  // namespace
-}  // namespace tideway::flow
+}  // namespace tideway::flow::packet_builder_test

@@ -6,7 +6,7 @@
 #include "support/vectors.h"
 #include "wire/packet_header.h"
 
-namespace tideway::flow {
+namespace tideway::flow::packet_opener_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -152,4 +152,4 @@ TEST(PacketOpener, OpensThePacketsOfTheVectorsWithEveryProvider) {
 }
 
 }  // namespace
-}  // namespace tideway::flow
+}  // namespace tideway::flow::packet_opener_test

@@ -7,7 +7,7 @@
 
 #include <utility>
 
-namespace tideway::flow {
+namespace tideway::flow::packet_sealer_test {
 namespace {
 
 using std::chrono::minutes;
@@ -203,4 +203,4 @@ TEST(PacketSealer, SealsThePacketsOfTheVectors) {
 }
 
 }  // namespace
-}  // namespace tideway::flow
+}  // namespace tideway::flow::packet_sealer_test

@@ -8,7 +8,7 @@
 #include <map>
 #include <vector>
 
-namespace tideway::flow {
+namespace tideway::flow::path_mtu_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -192,4 +192,4 @@ TEST(PathMtu, ALossyPathSettlesOnWhatItCarriesNearlyAlways) {
 }
 
 }  // namespace
-}  // namespace tideway::flow
+}  // namespace tideway::flow::path_mtu_test

@@ -5,7 +5,7 @@
 
 #include <set>
 
-namespace tideway::flow {
+namespace tideway::flow::path_probe_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -209,4 +209,4 @@ TEST_F(PathProbeRebinding, APacketFromTheOldAddressEndsTheTrial) {
 }
 
 }  // namespace
-}  // namespace tideway::flow
+}  // namespace tideway::flow::path_probe_test

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace tideway::flow {
+namespace tideway::flow::probe_timeout_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -73,4 +73,4 @@ TEST(ProbeTimeout, ARestingFlowAsksAboutOnceASecondHoweverLongThePath) {
 }
 
 }  // namespace
-}  // namespace tideway::flow
+}  // namespace tideway::flow::probe_timeout_test

@@ -12,7 +12,7 @@
 #include <set>
 #include <vector>
 
-namespace tideway::flow {
+namespace tideway::flow::reassembler_test {
 namespace {
 
 constexpr SlotId kSlot{1};
@@ -378,4 +378,4 @@ TEST(Reassembler, RandomHistoriesDeliverEveryBlockOnceAndWhole) {
 }
 
 }  // namespace
-}  // namespace tideway::flow
+}  // namespace tideway::flow::reassembler_test

@@ -10,7 +10,7 @@
 #include <memory>
 #include <vector>
 
-namespace tideway::flow {
+namespace tideway::flow::recovery_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -299,4 +299,4 @@ TEST_F(RecoveryTest, WhileFrozenTheControllerLearnsNothingAndNoTimePassesForIt) 
 }
 
 }  // namespace
-}  // namespace tideway::flow
+}  // namespace tideway::flow::recovery_test

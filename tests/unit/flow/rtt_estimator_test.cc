@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <deque>
 
-namespace tideway::flow {
+namespace tideway::flow::rtt_estimator_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -98,4 +98,4 @@ TEST(RttEstimator, TheMinimumIsAlwaysASampleOfTheWindow) {
 }
 
 }  // namespace
-}  // namespace tideway::flow
+}  // namespace tideway::flow::rtt_estimator_test

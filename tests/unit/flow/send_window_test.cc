@@ -11,7 +11,7 @@
 #include <set>
 #include <vector>
 
-namespace tideway::flow {
+namespace tideway::flow::send_window_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -429,4 +429,4 @@ TEST(SendWindow, RandomHistoriesMatchAModelThatKeepsEveryByte) {
 }
 
 }  // namespace
-}  // namespace tideway::flow
+}  // namespace tideway::flow::send_window_test

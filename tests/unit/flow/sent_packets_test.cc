@@ -7,7 +7,7 @@
 
 #include <map>
 
-namespace tideway::flow {
+namespace tideway::flow::sent_packets_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -194,4 +194,4 @@ TEST(SentPackets, RandomHistoriesMatchAMap) {
 }
 
 }  // namespace
-}  // namespace tideway::flow
+}  // namespace tideway::flow::sent_packets_test

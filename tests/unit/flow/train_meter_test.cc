@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace tideway::flow {
+namespace tideway::flow::train_meter_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -90,4 +90,4 @@ TEST(TrainMeter, AReceiversClockThatGoesBackIsNoSample) {
 }
 
 }  // namespace
-}  // namespace tideway::flow
+}  // namespace tideway::flow::train_meter_test
