@@ -199,9 +199,10 @@ Result<bool> DurableLog::was_published(const ManifestEntry& entry) const {
   if (!ledger_.durable().contains_all(all) || doubtful_.intersects(all)) return false;
   const auto there = staging_->stat_object(entry.number);
   if (!there.ok()) return there.error();
+  if (there.value()) return false;
   uint64_t known = 0;
   held(entry, [&known](uint32_t, std::span<const Hash128> hashes) { known += hashes.size(); });
-  return !there.value().has_value() && known == all.length();
+  return known == all.length();
 }
 
 // The ledger is as good as the disk's word. What a look at the file tells costs nothing: somebody may have taken it away, and
