@@ -2,8 +2,8 @@
 //
 // How long after a gate's word is written the last bulk packet leaves: a source and a sink of a path bench, each polled by a
 // thread of its own as an engine polls its net workers, and a third thread that closes and opens the source's gate. What counts
-// is when the backend took the last burst of large packets. Beside it stands a control: how late an idle thread wakes at the same moments on
-// the core that the source is polled on. Where that is as late, it is the machine that took the core away.
+// is when the backend took the last burst of large packets. Of that time stands beside it how long the source's thread had a core: the rest
+// is the machine's, which had given the core away. So does a control: how late an idle thread wakes at the same moments on that core.
 //
 //   tideway-gate-latency udp|net_ring [BURSTS]
 #include "base/clock.h"
@@ -12,7 +12,9 @@
 #include "engine/path_end.h"
 #include "packet_io/dpdk_args.h"
 
+#include <pthread.h>
 #include <sched.h>
+#include <time.h>
 
 #include <algorithm>
 #include <atomic>
@@ -37,10 +39,21 @@ constexpr Duration kClosedFor = milliseconds(20), kOpenFor = milliseconds(20), k
 constexpr Duration kWarmUp = milliseconds(500);
 constexpr size_t kBurstsDefault = 200, kBurstsMax = 100'000;
 
-// Notes when its backend took bulk last.
+// What a thread has had of cores.
+int64_t ran(clockid_t clock) {
+  timespec time{};
+  ::clock_gettime(clock, &time);
+  return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+// When a backend took bulk last, and what its thread had had of cores then. In ns.
+struct LastBulk {
+  std::atomic<int64_t> at{0}, ran{0};
+};
+
 class StampedIo final : public PacketIo {
  public:
-  StampedIo(std::unique_ptr<PacketIo> io, std::atomic<int64_t>& sent_at) : io_(std::move(io)), sent_at_(sent_at) {}
+  StampedIo(std::unique_ptr<PacketIo> io, LastBulk& last) : io_(std::move(io)), last_(last) {}
   PacketIoLimits limits() const override { return io_->limits(); }
   Result<Path> open_path(const PathSpec& spec) override { return io_->open_path(spec); }
   void close_path(PathId path) override { io_->close_path(path); }
@@ -48,7 +61,9 @@ class StampedIo final : public PacketIo {
   size_t send(std::span<Packet> burst) override {
     const auto bulk = static_cast<size_t>(std::ranges::count_if(burst, [](const Packet& packet) { return packet.bytes.size() >= kBulkBytes; }));
     const size_t sent = io_->send(burst);
-    if (bulk > kTricklePackets && sent > 0) sent_at_.store(read_clock().time_since_epoch().count(), std::memory_order_release);
+    if (bulk <= kTricklePackets || sent == 0) return sent;
+    last_.ran.store(ran(CLOCK_THREAD_CPUTIME_ID), std::memory_order_relaxed);
+    last_.at.store(read_clock().time_since_epoch().count(), std::memory_order_release);
     return sent;
   }
   size_t receive(std::span<Packet> out) override { return io_->receive(out); }
@@ -56,7 +71,7 @@ class StampedIo final : public PacketIo {
  private:
   void release(Packet&) override {}  // packets know the backend itself
   std::unique_ptr<PacketIo> io_;
-  std::atomic<int64_t>& sent_at_;
+  LastBulk& last_;
 };
 
 std::chrono::steady_clock::time_point steady(Time time) { return std::chrono::steady_clock::time_point(time.time_since_epoch()); }
@@ -103,7 +118,7 @@ class Idler {
 struct Ends {
   Gates gates{1, {.trickle = kTrickle}};
   PathPattern pattern{1};
-  std::atomic<int64_t> sent_at{0};
+  LastBulk last;
   std::atomic<int> core{0};  // that the source is polled on
   std::unique_ptr<PathEnd> source, sink;
 };
@@ -133,7 +148,7 @@ Status make_ends(std::string_view io, Ends& ends) {
     config.gates = is_source ? &ends.gates : nullptr;
     config.pattern = &ends.pattern;
     std::unique_ptr<PacketIo> made = std::move(ios.value().front());
-    if (is_source) made = std::make_unique<StampedIo>(std::move(made), ends.sent_at);
+    if (is_source) made = std::make_unique<StampedIo>(std::move(made), ends.last);
     auto end = PathEnd::create(config, std::move(made));
     if (!end.ok()) return std::move(end).error();
     (is_source ? ends.source : ends.sink) = std::move(end).value();
@@ -169,10 +184,11 @@ void wait(Duration time) { std::this_thread::sleep_for(time); }
 // In ns.
 struct Measured {
   std::vector<int64_t> latencies;  // from each closing to the last bulk that left after it
+  std::vector<int64_t> run_times;  // of the source's thread, within them
   std::vector<int64_t> lateness;   // of the control
 };
 
-Measured close_often(Ends& ends, size_t bursts, const std::atomic<bool>& stop) {
+Measured close_often(Ends& ends, clockid_t source, size_t bursts, const std::atomic<bool>& stop) {
   Measured measured;
   Idler idler;
   Random random(1);
@@ -181,10 +197,13 @@ Measured close_often(Ends& ends, size_t bursts, const std::atomic<bool>& stop) {
     const Time at = read_clock() + kOpenFor + Duration(static_cast<int64_t>(random.below(static_cast<uint64_t>(kOpenSpread.count()))));
     idler.ask(at, ends.core.load(std::memory_order_relaxed));
     std::this_thread::sleep_until(steady(at));
+    const int64_t had = ran(source);
     const Time closed = read_clock();
     ends.gates.word(0).write({{.closed_until = closed + kClosedFor, .reason = gate::GateReason::kTraining}, 0, 0, {}});
     wait(kClosedFor / 2);
-    measured.latencies.push_back(std::max<int64_t>(0, ends.sent_at.load(std::memory_order_acquire) - closed.time_since_epoch().count()));
+    const int64_t late = ends.last.at.load(std::memory_order_acquire) - closed.time_since_epoch().count();
+    measured.latencies.push_back(std::max<int64_t>(0, late));
+    measured.run_times.push_back(late > 0 ? std::max<int64_t>(0, ends.last.ran.load(std::memory_order_relaxed) - had) : 0);
     measured.lateness.push_back(idler.take_late());
     ends.gates.word(0).write({});
   }
@@ -210,16 +229,18 @@ int run(std::string_view io, size_t bursts) {
   std::vector<BoundPort> source_ports, sink_ports;
   std::thread sink([&] { drive(*ends.sink, sink_ports, source_ports, {step, stop}, nullptr); });
   std::thread source([&] { drive(*ends.source, source_ports, sink_ports, {step, stop}, &ends.core); });
-  const Measured measured = close_often(ends, bursts, stop);
+  clockid_t source_clock = 0;
+  const bool has_clock = ::pthread_getcpuclockid(source.native_handle(), &source_clock) == 0;
+  const Measured measured = has_clock ? close_often(ends, source_clock, bursts, stop) : Measured();
   stop = true;
   source.join();
   sink.join();
-  if (measured.latencies.size() < bursts || ends.sent_at == 0) {
+  if (measured.latencies.size() < bursts || ends.last.at == 0) {
     std::fprintf(stderr, "the path broke, or carried nothing\n");
     return 1;
   }
-  std::printf("{\"io\":\"%.*s\",\"bursts\":%zu,\"us\":%s,\"control_us\":%s}\n", static_cast<int>(io.size()), io.data(), measured.latencies.size(), to_us(measured.latencies).c_str(),
-              to_us(measured.lateness).c_str());
+  std::printf("{\"io\":\"%.*s\",\"bursts\":%zu,\"us\":%s,\"run_us\":%s,\"control_us\":%s}\n", static_cast<int>(io.size()), io.data(), measured.latencies.size(), to_us(measured.latencies).c_str(),
+              to_us(measured.run_times).c_str(), to_us(measured.lateness).c_str());
   return 0;
 }
 
