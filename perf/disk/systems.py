@@ -48,7 +48,7 @@ class Bench:
         prefix = self.group.prefix if self.group else []
         done = subprocess.run(prefix + list(map(str, command)), capture_output=True, text=True, timeout=COMMAND_LIMIT_S)
         if check and done.returncode != 0:
-            raise RuntimeError("%s: exit %d: %s" % (command[0], done.returncode, (done.stderr or done.stdout).strip()[-300:]))
+            raise RuntimeError("%s: exit %d: %s" % (os.path.basename(command[0]), done.returncode, (done.stderr or done.stdout).strip()[-300:]))
         return done
 
     def timed(self, *command):
