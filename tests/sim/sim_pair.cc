@@ -285,7 +285,7 @@ Time SimPair::next_deadline(const End& end) const {
 }
 
 Time SimPair::next_time() const {
-  Time next = turn_at(std::max(now_, gate_at_), config_.run_every);
+  Time next = ends_[0].lane ? turn_at(std::max(now_, gate_at_), config_.run_every) : kNever;
   for (const End& end : ends_) {
     if (end.lane) next = std::min(next, turn_at(std::max(now_, next_deadline(end)), config_.run_every));
   }
