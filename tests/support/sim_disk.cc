@@ -95,16 +95,13 @@ class Pause {
 
 constexpr size_t kPage = 4096;
 
-std::string read_all(int fd, uint64_t begin, uint64_t size) {
-  std::string bytes(size, '\0');
-  size_t done = 0;
-  while (done < size) {
-    const long got = raw(SYS_pread64, fd, bytes.data() + done, size - done, begin + done);
+// Into `bytes`, from where they are in the file.
+void read_range(int fd, Range range, std::string& bytes) {
+  while (range.begin < range.end) {
+    const long got = raw(SYS_pread64, fd, bytes.data() + range.begin, range.end - range.begin, range.begin);
     if (got <= 0) break;
-    done += static_cast<size_t>(got);
+    range.begin += static_cast<uint64_t>(got);
   }
-  bytes.resize(done);
-  return bytes;
 }
 
 std::string target_of(int dir, const char* name) {
@@ -176,8 +173,7 @@ void SimDisk::State::sync(int fd, With with) {
 void SimDisk::State::sync_file(int fd, uint64_t id) {
   Kept& one = kept[id];
   for (const Range& range : unsynced[id]) {
-    const uint64_t end = std::min<uint64_t>(range.end, one.bytes.size());
-    if (range.begin < end) one.bytes.replace(range.begin, end - range.begin, read_all(fd, range.begin, end - range.begin));
+    read_range(fd, {range.begin, std::min<uint64_t>(range.end, one.bytes.size())}, one.bytes);
   }
   unsynced.erase(id);
 }
@@ -279,7 +275,8 @@ void SimDisk::State::lay_out_torn(const fs::path& to) const {
     const auto id = ids.find(status.st_ino);
     if (S_ISREG(status.st_mode) && id != ids.end() && unsynced.contains(id->second)) {
       const int fd = static_cast<int>(raw(SYS_openat, AT_FDCWD, entry.path().c_str(), O_RDONLY | O_CLOEXEC));
-      std::string bytes = read_all(fd, 0, static_cast<uint64_t>(status.st_size));
+      std::string bytes(static_cast<size_t>(status.st_size), '\0');
+      read_range(fd, {0, bytes.size()}, bytes);
       raw(SYS_close, fd);
       std::string before = kept.at(id->second).bytes;
       before.resize(bytes.size());
@@ -346,7 +343,8 @@ std::string point_of(Call call, int fd, const char* name) {
   if (call != Call::kSync || !point.starts_with("K08")) return point;
   struct stat status{};
   raw_fstat(fd, status);
-  const std::string records = read_all(fd, 0, static_cast<uint64_t>(status.st_size));
+  std::string records(static_cast<size_t>(status.st_size), '\0');
+  read_range(fd, {0, records.size()}, records);
   return crash_is_publishing(records.data(), records.size()) != 0 ? "K17 say that it is published next" : point;
 }
 

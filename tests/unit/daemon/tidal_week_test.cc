@@ -94,7 +94,12 @@ TEST(TidalDay, AJobThatWasPromisedIsInTimeBesideOneOfABetterClassThatTakesAllItG
 // Four days of looking on, and two in which jobs come. The open share strays from what is usual by up to a fifth, for six hours at a time.
 class TidalWeek {
  public:
-  TidalWeek(uint64_t seed, std::string_view timetable) : link(timetable), random_(seed) {}
+  TidalWeek(uint64_t seed, std::string_view timetable) : link(timetable), random_(seed) {
+    for (size_t i = 0; i < planner::kSlots; ++i) {
+      const Time at = kTidalBegin + static_cast<int64_t>(i) * planner::kSlot;
+      minutes_.push_back({planner::LeftoverHistory::part_of(std::chrono::floor<std::chrono::seconds>(tidal_wall(at))), link.cap(at)});
+    }
+  }
 
   void run() {
     constexpr Duration kStep = 10min;
@@ -120,8 +125,8 @@ class TidalWeek {
   planner::Calendar calendar(Time now) const {
     const planner::LeftoverHistory::Day low = history_.low();
     return {now, planner::kSlackDefault, [&](Time at) {
-              const auto wall = std::chrono::floor<std::chrono::seconds>(tidal_wall(at));
-              return planner::SlotForecast{low[planner::LeftoverHistory::part_of(wall)].value_or(Rate()), link.cap(at), kTidalLink};
+              const Minute& minute = minutes_[static_cast<size_t>((at - kTidalBegin) / planner::kSlot) % planner::kSlots];
+              return planner::SlotForecast{low[minute.part].value_or(Rate()), minute.cap, kTidalLink};
             }};
   }
 
@@ -134,8 +139,11 @@ class TidalWeek {
     link.add(deadline, wanted.bytes);
   }
 
+  struct Minute { size_t part; Rate cap; };
+
   std::mt19937_64 random_;
   planner::LeftoverHistory history_;
+  std::vector<Minute> minutes_;  // of the week, which are asked for a thousand times each
 };
 
 TEST(TidalWeek, EveryAdmittedDeadlineIsMetOfWhatPassesWhileTheGateIsOpen) {
