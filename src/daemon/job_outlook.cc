@@ -5,6 +5,7 @@
 #include "base/amounts.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/link_shares.h"
 
 #include <algorithm>
 
@@ -14,8 +15,6 @@ namespace {
 constexpr std::string_view kBasisNames[] = {"high", "medium", "low"};
 constexpr std::string_view kBindingNames[] = {"leftover", "timetable", "ceiling", "jobs"};
 constexpr std::string_view kModeNames[] = {"scavenge", "hybrid", "fair"};
-
-JobClass class_of(job::Class service) { return static_cast<JobClass>(service); }
 
 // Of what the peer sends nobody here knows when it will be there.
 bool is_sent(const job::Spec& spec, std::string_view peer) {

@@ -20,9 +20,6 @@ constexpr double kBesideMin = 0.02;   // of the capacity, for what is beside a r
 constexpr double kShareMin = 0.002;   // of what is dealt out, for each whoever else is there: what passes a closed gate, too
 constexpr double kScant = 0.02;       // of the capacity: who has less, and could use more, is told why
 
-constexpr JobClass class_of(job::Class service) { return static_cast<JobClass>(service); }
-static_assert(class_of(job::Class::kRestore) == JobClass::kRestore && class_of(job::Class::kBestEffort) == JobClass::kBestEffort);
-
 std::unique_ptr<SchedulePolicy> make_policy(const std::string& name) {
   auto entry = schedule::find_policy(name);
   TIDEWAY_CHECK(entry.ok());

@@ -21,6 +21,10 @@
 
 namespace tideway::daemon {
 
+// What a policy calls the class of a job.
+constexpr JobClass class_of(job::Class service) { return static_cast<JobClass>(service); }
+static_assert(class_of(job::Class::kRestore) == JobClass::kRestore && class_of(job::Class::kBestEffort) == JobClass::kBestEffort);
+
 struct LinkRule {
   std::string peer;
   Rate capacity = Rate::unlimited();  // not known
