@@ -8,7 +8,7 @@ set -euo pipefail
 build=(build-essential cmake ninja-build ccache pkg-config git libssl-dev liburing-dev libzstd-dev libxxhash-dev
        protobuf-compiler libprotobuf-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev libspdlog-dev
        libsqlite3-dev libmicrohttpd-dev libdpdk-dev)
-test=(libgtest-dev librapidcheck-dev libbenchmark-dev clang clang-tidy clang-format libclang-rt-14-dev python3 iproute2 nftables ethtool rsync
+test=(libgtest-dev librapidcheck-dev libbenchmark-dev clang clang-tidy clang-format libclang-rt-14-dev lld python3 iproute2 nftables ethtool rsync
       procps openssl faketime dpdk dpdk-dev libbpf-dev tshark strace chromium prometheus e2fsprogs btrfs-progs)
 # The peers of perf/wan and perf/disk, and what draws the plots. No service is started, see below.
 perf=(libbenchmark-dev iperf3 rsync openssh-client openssh-server rclone uftp globus-gridftp-server-progs globus-gass-copy-progs fio
