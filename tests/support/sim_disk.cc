@@ -99,7 +99,7 @@ constexpr size_t kPage = 4096;
 void read_range(int fd, Range range, std::string& bytes) {
   while (range.begin < range.end) {
     const long got = raw(SYS_pread64, fd, bytes.data() + range.begin, range.end - range.begin, range.begin);
-    if (got <= 0) break;
+    TIDEWAY_CHECK(got > 0);  // nobody else shortens it
     range.begin += static_cast<uint64_t>(got);
   }
 }
