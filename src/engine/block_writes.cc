@@ -40,7 +40,7 @@ Status claim_segments(BlockUnpacked&& received, transfer::Receiver& receiver, Wr
     writing.good.push_back(segments[i]);
     writing.offsets.push_back(offset);
   }
-  if (!bad.empty()) receiver.on_bad_segments(writing.block.key, bad);
+  if (!bad.empty() && status.ok()) status = receiver.on_damaged(writing.block.key, bad, writing.block.bad_because);
   return status;
 }
 

@@ -327,8 +327,9 @@ void GatherPath::on_block(BlockUnpacked&& block) {
   if (talk == nullptr || talk->outcome || talk->share.empty()) return give_home(around_.rings, std::move(block));
   if (!block.block.ok()) {
     // Only a damaged head can be asked for again; anything else in it the peer meant.
-    if (block.block.error().fault != Fault::kHashMismatch) talk->outcome = block.block.error();
-    else talk->receiver->on_bad_segments(block.key, {});
+    const Fault fault = block.block.error().fault;
+    if (fault != Fault::kHashMismatch) talk->outcome = block.block.error();
+    else if (Status status = talk->receiver->on_damaged(block.key, {}, fault); !status.ok()) talk->outcome = status.error();
     return give_home(around_.rings, std::move(block), credit_max());
   }
   talk->board->bytes_raw.add(block.block.value().raw.size());

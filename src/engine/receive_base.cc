@@ -96,7 +96,7 @@ bool ReceivePath::copy_same() {
   }
   writing->block.raw = writing->block.raw.first(offset);
   writing->room = std::move(room);
-  if (!bad.empty()) receiver_->on_bad_segments(same.key, bad);
+  if (!bad.empty()) receiver_->on_unknown(same.key, bad);
   clone(*writing);
   writes_.add(std::move(writing));
   return true;

@@ -92,8 +92,9 @@ void ReceivePath::on_block(BlockUnpacked&& block, EventOutlet&) {
   TIDEWAY_CHECK(!block.block.ok() || trusts_hashes || block.block.value().hashes == block::LeafHashes::kCompared);
   if (!block.block.ok()) {
     // Only a damaged head can be asked for again; anything else in it the peer meant.
-    if (block.block.error().fault != Fault::kHashMismatch) fail(block.block.error());
-    else receiver_->on_bad_segments(block.key, {});
+    const Fault fault = block.block.error().fault;
+    if (fault != Fault::kHashMismatch) fail(block.block.error());
+    else if (Status status = receiver_->on_damaged(block.key, {}, fault); !status.ok()) fail(status.error());
     return give_home(rings_, std::move(block), credit_max());
   }
   board().bytes_raw.add(block.block.value().raw.size());

@@ -330,11 +330,18 @@ Result<bool> Receiver::claim(const block::Segment& segment) {
   return true;
 }
 
-void Receiver::on_bad_segments(BlockKey key, std::span<const block::Segment> segments) {
+Status Receiver::on_damaged(BlockKey key, std::span<const block::Segment> segments, Fault because) {
+  ask_again(key, segments, because);
+  if (++blocks_damaged_ <= kDamagedBlocksMax + blocks_stored_ / kSoundBlocksEach) return success();
+  return Error{because, std::to_string(blocks_damaged_) + " blocks of the source came damaged, beside " + std::to_string(blocks_stored_) + " that were sound",
+               "copy again; if it repeats, check the memory of both gateways"};
+}
+
+void Receiver::ask_again(BlockKey key, std::span<const block::Segment> segments, Fault because) {
   messages::SegmentsRejected rejected;
   rejected.transfer = options_.transfer;
   rejected.block = key.block;
-  rejected.code = std::string(row_of(Fault::kHashMismatch).name);
+  rejected.code = std::string(row_of(because).name);
   for (const block::Segment& segment : segments) rejected.segments.push_back({segment.object, segment.leaf});
   rejected_ += std::max<size_t>(segments.size(), 1);  // of a damaged head, how many is not known
   say(std::move(rejected));
@@ -348,10 +355,11 @@ void Receiver::on_read_back_wrong(BlockKey key, std::span<const block::Segment> 
     std::erase_if(object->second.claims, [&](const Claim& claim) { return claim.leaf == segment.leaf; });
     still_wanted.push_back(segment);
   }
-  if (!still_wanted.empty()) on_bad_segments(key, still_wanted);
+  if (!still_wanted.empty()) ask_again(key, still_wanted, Fault::kHashMismatch);
 }
 
 Status Receiver::on_stored(BlockKey key, std::span<const block::Segment> segments, std::vector<StoredLeaf>& leaves) {
+  blocks_stored_ += segments.empty() ? 0 : 1;
   delivered_.push_back({key.block, 1});
   if (delivered_.size() == messages::kBlockRangesMax) say_delivered();
   for (const block::Segment& segment : segments) {

@@ -89,8 +89,11 @@ class Receiver {
   // written. The first copy that is claimed is the one that counts. Errors: protocol_error when the leaf was claimed with
   // another hash, for what is stored would then not be what was verified.
   Result<bool> claim(const block::Segment& segment);
-  // These leaves of the block have a wrong hash: the source reads them again.
-  void on_bad_segments(BlockKey key, std::span<const block::Segment> segments);
+  // The block came damaged in these leaves, or in its head if none is named: the source reads them again. Errors: `because`, when too many
+  // of its blocks do.
+  Status on_damaged(BlockKey key, std::span<const block::Segment> segments, Fault because);
+  // These leaves of the block were not here, where the source takes them for known: it reads them again.
+  void on_unknown(BlockKey key, std::span<const block::Segment> segments) { ask_again(key, segments, Fault::kHashMismatch); }
   // Claimed leaves of the block were written, and came back from the device with a wrong hash: the source reads them again. To
   // be said before what else of the block is stored.
   void on_read_back_wrong(BlockKey key, std::span<const block::Segment> segments);
@@ -166,6 +169,7 @@ class Receiver {
   Status check_room();
   void refuse_entry(const ManifestEntry& entry, const Error& why);
   void count_failure(const Error& why);
+  void ask_again(BlockKey key, std::span<const block::Segment> segments, Fault because);
   Status close_if_whole(ObjectId id, const Object& object);
   Status take_page_number(const messages::ManifestPage& page);
   void take_skipped(const messages::ManifestPage& page);
@@ -180,6 +184,7 @@ class Receiver {
   std::unordered_map<ObjectId, Object> objects_;
   uint32_t next_page_ = 0;
   uint64_t entries_ = 0, leaves_ = 0, failed_ = 0, skipped_ = 0, kept_ = 0, reported_ = 0, rejected_ = 0;
+  uint64_t blocks_stored_ = 0, blocks_damaged_ = 0;
   Bytes bytes_listed_, bytes_kept_, bytes_opened_, bytes_held_, bytes_stored_;
   size_t early_leaves_ = 0;  // of all objects
   size_t closing_ = 0;       // whole, and with the store

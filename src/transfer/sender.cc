@@ -248,6 +248,7 @@ Status Sender::on_delivered(const messages::BlocksDelivered& delivered) {
     // What is not verified yet is walked, not the numbers that a peer may name again and again.
     for (auto sent = sent_.lower_bound(first); sent != sent_.end() && sent->first.value() - first.value() < count;
          sent = sent_.erase(sent)) {
+      blocks_delivered_ += 1;
       for (const SentLeaf& leaf : sent->second) {
         const auto object = objects_.find(leaf.object);
         if (object == objects_.end()) continue;
@@ -264,6 +265,10 @@ Status Sender::on_rejected(const messages::SegmentsRejected& rejected) {
   const auto sent = sent_.find(rejected.block);
   if (sent == sent_.end()) return unasked("SegmentsRejected");
   std::vector<SentLeaf>& leaves = sent->second;
+  const bool has_crossed = std::ranges::any_of(leaves, [](const SentLeaf& leaf) { return leaf.sent == SentLeaf::Sent::kYes; });
+  if (has_crossed && ++blocks_refused_ > kRefusedBlocksMax + blocks_delivered_ / kSoundBlocksEach)
+    return Error{Fault::kHashMismatch, "the destination refused " + std::to_string(blocks_refused_) + " blocks as damaged, beside " + std::to_string(blocks_delivered_) + " that it took",
+                 "copy again; if it repeats, check the memory of both gateways, and the device at the destination"};
   const auto again = [&](const SentLeaf& leaf) {
     builder_.add_again({leaf.object, leaf.leaf, leaf.length, 0});
     drop_base(leaf.object);  // what the sink got wrong once is not offered to it again

@@ -173,6 +173,7 @@ class Sender {
   std::deque<EntryReport> reports_;
   std::vector<messages::SkippedItem> skips_waiting_;  // for the next page
   uint64_t entries_ = 0, failed_ = 0, skipped_ = 0, kept_ = 0, unfinished_ = 0, rejected_ = 0, leaves_ = 0;
+  uint64_t blocks_delivered_ = 0, blocks_refused_ = 0;  // refused: that had crossed
   Bytes bytes_listed_, bytes_needed_, bytes_held_, bytes_delivered_, bytes_durable_;
   bool scan_ended_ = false, end_said_ = false, root_said_ = false, is_proven_ = true;
   std::optional<Hash256> root_;

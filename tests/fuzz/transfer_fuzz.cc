@@ -174,13 +174,16 @@ class Run {
   void swap_blocks() {
     if (flying_.size() > 1) std::swap(flying_.front(), flying_[1 + choices_.next() % (flying_.size() - 1)]);
   }
-  // Its head or one of its segments fails its hash, as a damaged buffer's would: that is no fault of the peer.
+  // Its head or one of its segments fails its hash, as a damaged buffer's would: that is no fault of the peer, until it goes on and on.
   void damage_block() {
     if (flying_.empty()) return;
     const Block block = std::move(flying_.front());
     flying_.pop_front();
-    if (choices_.next() % 2 == 0) return receiver_->on_bad_segments(block.key, {});
-    receiver_->on_bad_segments(block.key, block.segments);
+    const bool is_head = choices_.next() % 2 == 0;
+    const Status status = receiver_->on_damaged(block.key, is_head ? std::span<const block::Segment>() : std::span(block.segments), Fault::kHashMismatch);
+    damaged_ += 1;
+    TIDEWAY_CHECK(status.ok() || damaged_ > kDamagedBlocksMax);
+    if (!status.ok()) is_honest_ = is_fine_ = false;
   }
   void store_block() {
     if (flying_.empty()) return;
@@ -266,6 +269,7 @@ class Run {
   std::map<ObjectId, std::map<uint32_t, Hash128>> stored_;  // by the sink, which finds it again when it was killed
   std::map<uint64_t, Hash128> when_closed_;                  // the last leaf of an object that is stored: it counts when all of that is
   int deaths_ = 0;
+  uint64_t damaged_ = 0;  // blocks
   std::deque<SenderMessage> to_sink_;
   std::deque<ReceiverMessage> to_source_;
   std::deque<Block> flying_;

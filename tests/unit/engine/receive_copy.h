@@ -21,6 +21,7 @@
 #include <cstring>
 #include <deque>
 #include <fstream>
+#include <numeric>
 
 namespace tideway::engine {
 
@@ -121,13 +122,14 @@ struct CopyOptions {
   TransferId ahead{};
   enum class List : uint8_t { kEnds, kStaysOpen } list = List::kEnds;  // kStaysOpen: of what goes ahead of a transfer
   uint32_t buffers = kBuffers;
+  enum class Damage : uint8_t { kNone, kLeaf, kFrame, kHead } damage = Damage::kNone;  // of each block, as the cpu worker would find it
 };
 
 // One run of the transfer, as the control thread, the cpu worker and a peer would drive it.
 class Copy {
  public:
   Copy(const MemoryTree& tree, const fs::path& root, const CopyOptions& options = {})
-      : tree_(tree), pool_(BufferPool::create(options.buffers).value()), rings_(1, 1, options.buffers), queue_(options.rotten, options.syncs) {
+      : tree_(tree), damage_(options.damage), pool_(BufferPool::create(options.buffers).value()), rings_(1, 1, options.buffers), queue_(options.rotten, options.syncs) {
     start_board_ = std::make_shared<TransferBoard>();
     rings_.io_bell = rings_.control_bell = bell_.get();
     rings_.net_bells = rings_.cpu_bells = {bell_.get()};
@@ -212,7 +214,17 @@ class Copy {
     sent_ += Bytes(plan->raw_size);
     sender_.on_packed(plan->key, block.segments);
     const BlockKey key = block.key;
-    path_->on_block({lane_handle(0, 1), TransferHandle(1), std::move(block), key, 0}, events_);
+    Result<block::UnpackedBlock> unpacked = std::move(block);
+    switch (damage_) {
+      case CopyOptions::Damage::kNone: break;
+      case CopyOptions::Damage::kLeaf: unpacked.value().bad = {0}; break;
+      case CopyOptions::Damage::kHead: unpacked = Error{Fault::kHashMismatch, "a head is damaged", ""}; break;
+      case CopyOptions::Damage::kFrame:
+        unpacked.value().bad.resize(unpacked.value().segments.size());
+        std::iota(unpacked.value().bad.begin(), unpacked.value().bad.end(), 0U);
+        unpacked.value().bad_because = Fault::kBadCompression;
+    }
+    path_->on_block({lane_handle(0, 1), TransferHandle(1), std::move(unpacked), key, 0}, events_);
   }
   void on(SinkReady&& ready) {
     is_accepted_ = true;
@@ -235,6 +247,7 @@ class Copy {
   void on(Event&&) {}
 
   const MemoryTree& tree_;
+  const CopyOptions::Damage damage_;
   std::unique_ptr<BufferPool> pool_;
   std::unique_ptr<Doorbell> bell_ = Doorbell::create().value();
   Rings rings_;

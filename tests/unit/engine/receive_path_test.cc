@@ -42,6 +42,19 @@ TEST_F(ReceivePathTest, ManyRunsTogetherComeToTheEnd) {
   FAIL() << "no run came to the end";
 }
 
+TEST_F(ReceivePathTest, X04ASourceWhoseBlocksAreAllDamagedIsCutOffWithTheReason) {
+  const MemoryTree tree = some_tree();
+  using Damage = CopyOptions::Damage;
+  for (const auto& [damage, fault] : {std::pair(Damage::kLeaf, Fault::kHashMismatch), {Damage::kFrame, Fault::kBadCompression}, {Damage::kHead, Fault::kHashMismatch}}) {
+    Copy copy(tree, root(), {.damage = damage});
+    const auto outcome = copy.go();
+    ASSERT_TRUE(outcome && !outcome->ok());
+    EXPECT_EQ(outcome->error().fault, fault) << outcome->error().what;
+    EXPECT_TRUE(outcome->error().what.starts_with("65 blocks of the source came damaged, beside ")) << outcome->error().what;
+    EXPECT_FALSE(fs::exists(root() / "out"));
+  }
+}
+
 TEST_F(ReceivePathTest, CountsBlocksThatComeWhileOthersWaitForTheDisk) {
   MemoryTree tree;
   for (const char* name : {"a", "b", "c", "d"}) tree.put(named(name), file_of(4'194'304, 1));

@@ -195,12 +195,34 @@ TEST(Receiver, BadSegmentsAreAskedForAgain) {
   Sink sink;
   ASSERT_TRUE(sink.page(tree).ok());
   const block::Segment bad = segment_of(file, 1, 9_MiB);
-  sink.of.on_bad_segments(key_of(3), {&bad, 1});
+  ASSERT_TRUE(sink.of.on_damaged(key_of(3), {&bad, 1}, Fault::kHashMismatch).ok());
   const auto rejected = sink.said<messages::SegmentsRejected>();
   ASSERT_EQ(rejected.size(), 1U);
   EXPECT_EQ(rejected[0].block, BlockId(3));
   EXPECT_EQ(rejected[0].segments, (std::vector<messages::RejectedSegment>{{file, 1}}));
   EXPECT_TRUE(sink.of.claim(segment_of(file, 1, 9_MiB, 1)).value()) << "what was refused was not claimed";
+}
+
+TEST(Receiver, ASourceWhoseBlocksComeDamagedWithoutEndIsCutOffWithTheReason) {
+  Tree tree;
+  const ObjectId file = tree.file(4_GiB);
+  for (const Fault because : {Fault::kHashMismatch, Fault::kBadCompression}) {
+    Sink sink;
+    ASSERT_TRUE(sink.page(tree).ok());
+    const block::Segment bad = segment_of(file, 1000, 4_GiB);
+    for (uint64_t block = 1; block <= kDamagedBlocksMax; ++block) ASSERT_TRUE(sink.of.on_damaged(key_of(0), {&bad, 1}, because).ok()) << block;
+    EXPECT_EQ(sink.said<messages::SegmentsRejected>().at(0).code, row_of(because).name);
+    // One more for so many that were sound, and as many as it likes that are no fault of the source.
+    for (uint32_t leaf = 0; leaf < kSoundBlocksEach; ++leaf) ASSERT_TRUE(sink.store(segment_of(file, leaf, 4_GiB)).ok());
+    ASSERT_TRUE(sink.of.on_damaged(key_of(0), {&bad, 1}, because).ok());
+    for (uint64_t block = 0; block < 200; ++block) sink.of.on_unknown(key_of(0), {&bad, 1});
+    for (uint64_t block = 0; block < 200; ++block) sink.of.on_read_back_wrong(key_of(0), {&bad, 1});
+    for (uint64_t block = 0; block < 200; ++block) ASSERT_TRUE(sink.of.on_stored(key_of(0), {}, sink.hashes).ok());  // what was there already
+    const Status status = sink.of.on_damaged(key_of(0), {}, because);
+    ASSERT_FALSE(status.ok());
+    EXPECT_EQ(status.error().fault, because);
+    EXPECT_EQ(status.error().what, "66 blocks of the source came damaged, beside 64 that were sound");
+  }
 }
 
 TEST(Receiver, WhatTheSourceSkippedIsReportedAndCounted) {
@@ -503,7 +525,7 @@ TEST(Receiver, ASourceThatDoesNotReadIsNotTalkedToForEver) {
   Sink sink;
   ASSERT_TRUE(sink.page(tree).ok());
   const block::Segment bad = segment_of(file, 1, 9_MiB);
-  for (size_t i = 0; i < 2 * kReceiverMessagesMax; ++i) sink.of.on_bad_segments(key_of(3), {&bad, 1});
+  for (size_t i = 0; i < 2 * kReceiverMessagesMax; ++i) sink.of.on_unknown(key_of(3), {&bad, 1});
   EXPECT_EQ(fault_of(sink.store(segment_of(file, 0, 9_MiB))), Fault::kLimitExceeded);
   EXPECT_EQ(sink.said<messages::SegmentsRejected>().size(), kReceiverMessagesMax);
 }
