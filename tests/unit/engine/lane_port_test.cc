@@ -3,10 +3,15 @@
 // What a lane does with its share of a rate.
 #include "engine/lane_port.h"
 
+#include "base/cursor.h"
 #include "packet_io/sim_packet_io.h"
 #include "support/test_aead.h"
+#include "wire/frames.h"
+#include "wire/packet_header.h"
 
 #include <gtest/gtest.h>
+
+#include <functional>
 
 namespace tideway::engine {
 namespace {
@@ -39,6 +44,9 @@ struct LaneShare : testing::Test {
   SpscRing<BlockNotice> notices{8};
   std::unique_ptr<LanePort> lane;
   Delivery delivery = Delivery::kDatagram;
+  const ConnectionId local = table.reserve(7).value();
+  const Endpoint peer = Endpoint::parse("10.0.0.2:7401").value();
+  Endpoint here;
 
   void SetUp() override {
     OpenLane open;
@@ -47,15 +55,15 @@ struct LaneShare : testing::Test {
     open.delivery = delivery;
     lane = std::make_unique<LanePort>(now, open, LanePort::Ground{*pool, table, credit});
     OpenFlow flow;
-    flow.config.local = table.reserve(7).value();
+    flow.config.local = local;
     flow.config.mtu_max = 1500_B;
     flow.config.delivery = delivery;
     flow.config.rtt_initial = milliseconds(10);
-    flow.config.peer = Endpoint::parse("10.0.0.2:7401").value();
+    flow.config.peer = peer;
     for (auto* keys : {&flow.send_keys, &flow.receive_keys})
       for (auto& key : *keys) key = std::make_unique<test::TestAead>(1);
     const auto path = io.open_path({.local = io_address(), .remote = flow.config.peer}).value();
-    flow.local = path.local;
+    flow.local = here = path.local;
     lane->add_flow(now, std::move(flow), path.id, std::make_unique<StartsWithTrain>());
     lane->deal(now, kSmall);
   }
@@ -194,6 +202,66 @@ TEST_F(LaneInBurst, WhatIsAllowedMayChangeUnderWay) {
   sent_by(now + milliseconds(10));  // for longer nobody answers, and the flow rests
   lane->set_ceiling(Rate::unlimited(), kAllowed);
   EXPECT_GT(sent_within_200_ms(), 150'000U);
+}
+
+// A peer that has the keys, and sends what no gateway would.
+struct DataLies : LaneShare {
+  static constexpr std::string_view kBroke = "the peer broke the packet protocol";
+  using Frames = std::function<void(Writer&)>;
+  uint64_t next_number = 0;
+
+  // What the engine is told of the lane when a packet with these frames has arrived.
+  std::optional<Error> hear(wire::PacketType type, const Frames& frames) {
+    const wire::PacketHeader header{.type = type, .flow = {}, .destination = local, .packet_number = next_number++, .data = {}};
+    std::array<std::byte, 1024> plain{};
+    Writer out(plain);
+    frames(out);
+    std::vector<std::byte> packet(header.size() + out.used() + kAeadTagSize);
+    wire::write_header(header, packet);
+    const auto whole = std::span(packet);
+    const SealJob job{header.packet_number, whole.first(header.size()), std::span(plain).first(out.used()), whole.subspan(header.size())};
+    test::TestAead(1).seal({&job, 1});
+    EXPECT_TRUE(wire.second->offer({.from = peer, .to = here, .ecn = Ecn::kNotEct, .bytes = packet}));
+    std::array<Packet, kBurstMax> burst;
+    const size_t count = io.receive(burst);
+    EXPECT_EQ(count, 1U);
+    EXPECT_EQ(table.dispatch(now, std::span(burst).first(count)), 0U);
+    return lane->take_death(now);
+  }
+  void expect_cut_off(wire::PacketType type, const Frames& frames) {
+    EXPECT_FALSE(hear(wire::PacketType::kControl, [](Writer& out) { wire::write_padding(out, 40); })) << "what is sound";
+    const auto death = hear(type, frames);
+    ASSERT_TRUE(death);
+    EXPECT_EQ(death->fault, Fault::kProtocolError);
+    EXPECT_EQ(death->what, kBroke);
+    EXPECT_FALSE(lane->take_death(now)) << "it is told once";
+  }
+};
+
+TEST_F(DataLies, N20AnAcknowledgementOfWhatWasNotSentEndsTheSession) {
+  expect_cut_off(wire::PacketType::kAck, [](Writer& out) {
+    wire::AckFrame ack;
+    ack.largest = 1'000'000;
+    ack.ranges_count = 1;
+    ack.ranges[0] = {1'000'000, 1'000'000};
+    wire::write_ack(out, ack);
+  });
+}
+
+TEST_F(DataLies, X01AFrameOfNoTypeEndsTheSession) {
+  expect_cut_off(wire::PacketType::kControl, [](Writer& out) { wire::write_frame_header(out, wire::FrameType{0x0C}, 0); });
+}
+
+TEST_F(DataLies, X01AFrameThatIsCutEndsTheSession) {
+  expect_cut_off(wire::PacketType::kControl, [](Writer& out) { wire::write_frame_header(out, wire::FrameType::kForget, 8); });
+}
+
+TEST_F(DataLies, X01WhatHasToArriveInAPacketThatIsNotAcknowledgedEndsTheSession) {
+  expect_cut_off(wire::PacketType::kAck, [](Writer& out) { wire::write_forget(out, 0); });
+}
+
+TEST_F(DataLies, X24CreditOfALaneThatIsNotThisOneEndsTheSession) {
+  expect_cut_off(wire::PacketType::kControl, [](Writer& out) { wire::write_credit(out, wire::FrameType::kCredit, {kOf, LaneId(99), UINT64_MAX}); });
 }
 
 }  // namespace
