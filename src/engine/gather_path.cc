@@ -326,10 +326,7 @@ void GatherPath::on_block(BlockUnpacked&& block) {
   Talk* talk = find(block.transfer);
   if (talk == nullptr || talk->outcome || talk->share.empty()) return give_home(around_.rings, std::move(block));
   if (!block.block.ok()) {
-    // Only a damaged head can be asked for again; anything else in it the peer meant.
-    const Fault fault = block.block.error().fault;
-    if (fault != Fault::kHashMismatch) talk->outcome = block.block.error();
-    else if (Status status = talk->receiver->on_damaged(block.key, {}, fault); !status.ok()) talk->outcome = status.error();
+    if (Status status = talk->receiver->on_unreadable(block.key, block.block.error()); !status.ok()) talk->outcome = status.error();
     return give_home(around_.rings, std::move(block), credit_max());
   }
   talk->board->bytes_raw.add(block.block.value().raw.size());

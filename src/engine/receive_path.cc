@@ -91,10 +91,7 @@ void ReceivePath::on_block(BlockUnpacked&& block, EventOutlet&) {
   const bool trusts_hashes = start_.options.verify == messages::VerifyLevel::kWire;
   TIDEWAY_CHECK(!block.block.ok() || trusts_hashes || block.block.value().hashes == block::LeafHashes::kCompared);
   if (!block.block.ok()) {
-    // Only a damaged head can be asked for again; anything else in it the peer meant.
-    const Fault fault = block.block.error().fault;
-    if (fault != Fault::kHashMismatch) fail(block.block.error());
-    else if (Status status = receiver_->on_damaged(block.key, {}, fault); !status.ok()) fail(status.error());
+    if (Status status = receiver_->on_unreadable(block.key, block.block.error()); !status.ok()) fail(status.error());
     return give_home(rings_, std::move(block), credit_max());
   }
   board().bytes_raw.add(block.block.value().raw.size());

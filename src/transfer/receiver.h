@@ -92,6 +92,8 @@ class Receiver {
   // The block came damaged in these leaves, or in its head if none is named: the source reads them again. Errors: `because`, when too many
   // of its blocks do.
   Status on_damaged(BlockKey key, std::span<const block::Segment> segments, Fault because);
+  // The block could not be unpacked: only a damaged head can be asked for again, anything else in it the peer meant. Errors: `why`, and those of on_damaged.
+  Status on_unreadable(BlockKey key, const Error& why) { return why.fault == Fault::kHashMismatch ? on_damaged(key, {}, why.fault) : why; }
   // These leaves of the block were not here, where the source takes them for known: it reads them again.
   void on_unknown(BlockKey key, std::span<const block::Segment> segments) { ask_again(key, segments, Fault::kHashMismatch); }
   // Claimed leaves of the block were written, and came back from the device with a wrong hash: the source reads them again. To

@@ -248,7 +248,7 @@ Status Sender::on_delivered(const messages::BlocksDelivered& delivered) {
     // What is not verified yet is walked, not the numbers that a peer may name again and again.
     for (auto sent = sent_.lower_bound(first); sent != sent_.end() && sent->first.value() - first.value() < count;
          sent = sent_.erase(sent)) {
-      blocks_delivered_ += 1;
+      blocks_delivered_ += sent->second.empty() ? 0 : 1;  // of one that was refused whole nothing is left
       for (const SentLeaf& leaf : sent->second) {
         const auto object = objects_.find(leaf.object);
         if (object == objects_.end()) continue;
