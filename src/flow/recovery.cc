@@ -144,7 +144,7 @@ void Recovery::detect_losses(Time now) {
   Lost lost;
   while (const auto number = detector_.next_lost(now, sent_, rtt_)) lose_one(now, *number, lost);
   finish_losses(now, lost, LossCause::kTimeThreshold);
-  sent_.forget_lost(now - kRememberLost * probe_timeout());
+  sent_.forget_lost(now - kRememberLost * (is_resting() ? std::max(probe_timeout(), ProbeTimeout::kRevivalMax) : probe_timeout()));
 }
 
 void Recovery::lose_one(Time now, uint64_t number, Lost& lost) {
@@ -215,14 +215,13 @@ void Recovery::on_deadline(Time now) {
   if (now < next_deadline() || now < timeout_.deadline(rtt_)) return;
   timeout_.fire(now);
   ++stats_.probe_timeouts;
-  const bool is_resting = timeout_.count() >= ProbeTimeout::kRestAfter;
-  probes_due_ = is_resting ? 1 : ProbeTimeout::kPackets;
-  if (is_resting) give_up(now);
+  probes_due_ = is_resting() ? 1 : ProbeTimeout::kPackets;
+  if (is_resting()) give_up(now);
 }
 
 Time Recovery::next_deadline() const {
   if (delivery_ == Delivery::kStream) return kNever;
-  const bool is_armed = sent_.packets_in_flight() > 0 || timeout_.count() >= ProbeTimeout::kRestAfter;
+  const bool is_armed = sent_.packets_in_flight() > 0 || is_resting();
   return std::min(detector_.next_deadline(), is_armed ? timeout_.deadline(rtt_) : kNever);
 }
 

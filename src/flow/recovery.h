@@ -34,7 +34,8 @@ struct RecoveryStats {
 
 class Recovery {
  public:
-  // Lost packets are remembered this many probe timeouts, to see that they were only late.
+  // Lost packets are remembered this many probe timeouts, to see that they were only late; by a flow that rests this many of its
+  // longest ones. Its path may have become a hundred times as long, and it can learn that from an answer only.
   static constexpr int kRememberLost = 4;
   // A loss event counts as wrong when no more than one in so many of its packets stayed lost.
   static constexpr uint64_t kUndoShare = 8;
@@ -103,6 +104,7 @@ class Recovery {
   void finish_losses(Time now, Lost& lost, LossCause cause);
   Time controller_time(Time now) const { return std::min(now, frozen_at_) - frozen_for_; }
   uint64_t controller_round() const { return rate_.round() - frozen_rounds_; }
+  bool is_resting() const { return timeout_.count() >= ProbeTimeout::kRestAfter; }
   bool is_full(const SentPacket& packet) const { return packet.size().count() > base_size_; }
 
   SentPackets sent_;

@@ -8,6 +8,7 @@
 namespace tideway::test {
 namespace {
 
+using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using flow::FlowState;
@@ -153,6 +154,14 @@ TEST(SimFaults, ARebindingWithinABlackoutIsFoundByEmptyProbes) {
   sim.at(milliseconds(3000), [&] { sim.set_flow_dead(0, false); });
   ASSERT_TRUE(sim.run_until_done({kSlot}, seconds(15))) << state_of(sim);
   EXPECT_TRUE(sim.has_proven(1, 0, sim.endpoint(0, 0)));
+}
+
+// The other way's data made a path of 0.7 ms one of 20 ms, and a flow forgot what it had sent before any ack of it could come (seed 11075).
+TEST(SimFaults, APathThatBecomesHundredsOfTimesAsLongIsLearntFromLateAcks) {
+  SimPair sim({.link = {.rate = 400_Mbit, .delay = microseconds(300)}, .flows = 1});
+  sim.open({.slot = kSlot, .blocks = 60});
+  sim.at(milliseconds(20), [&] { sim.set_detour(0, milliseconds(100)); });
+  ASSERT_TRUE(sim.run_until_done({kSlot}, seconds(10))) << state_of(sim);
 }
 
 }  // namespace

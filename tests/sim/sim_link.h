@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One direction of one flow's path: a link model of wan/, and what may happen to a path in the middle of a run, such as
-// going dead, carrying smaller packets than before, or moving to another address behind a NAT.
+// going dead, carrying smaller packets than before, becoming longer, or moving to another address behind a NAT.
 #pragma once
 #include "wan/link_model.h"
 #include <tideway/packet_io.h>
@@ -18,11 +18,14 @@ class SimLink {
     if (is_dead_) fate.dropped = wan::DropCause::kBlackout;
     else if (packet > mtu_) fate.dropped = wan::DropCause::kMtu;
     if (fate.dropped) return fate;
-    return model_.offer(now, packet + wan::kEthernetHeader);
+    fate = model_.offer(now, packet + wan::kEthernetHeader);
+    fate.deliver_at += detour_;
+    return fate;
   }
   void set_dead(bool is_dead) { is_dead_ = is_dead; }
   bool is_dead() const { return is_dead_; }
   void set_mtu(Bytes mtu) { mtu_ = mtu; }  // of the IP packet; Bytes::max(): the model's own
+  void set_detour(Duration more) { detour_ = more; }
   const wan::LinkConfig& config() const { return model_.config(); }
   const wan::LinkCounters& counters() const { return model_.counters(); }
 
@@ -30,6 +33,7 @@ class SimLink {
   wan::LinkModel model_;
   bool is_dead_ = false;
   Bytes mtu_ = Bytes::max();
+  Duration detour_{};
 };
 
 // Where end `end` of flow `flow` is, as others see it, after its NAT has forgotten it `moves` times.

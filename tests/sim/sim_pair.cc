@@ -246,6 +246,10 @@ void SimPair::set_mtu(size_t flow, Bytes mtu) {
   for (End& end : ends_) end.links[flow]->set_mtu(mtu);
 }
 
+void SimPair::set_detour(size_t flow, Duration more) {
+  for (End& end : ends_) end.links[flow]->set_detour(more);
+}
+
 void SimPair::rebind(size_t end, size_t flow) { ++ends_[end].moves[flow]; }
 
 // ---- time ----------------------------------------------------------------------------------------------------------

@@ -78,6 +78,7 @@ class SimPair {
   // Faults.
   void set_flow_dead(size_t flow, bool is_dead);  // its packets vanish
   void set_mtu(size_t flow, Bytes mtu);           // of its path, both ways
+  void set_detour(size_t flow, Duration more);    // each way of its path is longer by that
   void rebind(size_t end, size_t flow);           // the NAT before this end gives it another address and forgets the old one
   void replay_old();                              // a packet from the past arrives once more
   void forge(size_t count);                       // made-up datagrams arrive, by themselves

@@ -17,15 +17,15 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr uint64_t kPairShards = 16;
-constexpr uint64_t kBleachedEach = 9;  // of the seeds
+constexpr uint64_t kBleachedEach = 9, kReroutedEach = 7;  // of the seeds: not drawn, so that what others draw stays what it was
 constexpr Duration kTimeMax = seconds(60);  // of one run, virtual: the slowest link needs a few seconds
-constexpr Duration kFaultsBeginBefore = milliseconds(600), kDeadTimeMax = seconds(4);
+constexpr Duration kFaultsBeginBefore = milliseconds(600), kDeadTimeMax = seconds(4), kDetourMax = milliseconds(200);
 
 class Scenario {
  public:
   explicit Scenario(uint64_t seed) : random_(seed) {
     config_.seed = seed;
-    if (seed % kBleachedEach == 0) config_.marks = SimPairConfig::Marks::kBleached;  // not drawn: what other seeds draw stays what it was
+    if (seed % kBleachedEach == 0) config_.marks = SimPairConfig::Marks::kBleached;
     draw_link();
     draw_ends();
     draw_strangers();
@@ -36,6 +36,7 @@ class Scenario {
     SimPair sim(config_);
     open_transfers(sim);
     plan_faults(sim);
+    if (config_.seed % kReroutedEach == 0) plan_detour(sim);
     if (!sim.run_until_done(slots_, kTimeMax) || !sim.run_for(seconds(2))) return state_of(sim);
     trace_ = sim.trace();
     // What a dead path carried is acknowledged when it is back (seed 480145), which no path is later than this.
@@ -146,6 +147,14 @@ class Scenario {
       sim.at(up_to(span), [&sim, f = flow()] { sim.rebind(0, f); });
     for (int i = 0; i < 12; ++i) sim.at(up_to(seconds(3)), [&sim] { sim.replay_old(); });
     for (int i = 0; i < 12; ++i) sim.at(up_to(seconds(2)), [&sim] { sim.forge(2); });
+  }
+
+  // The route of one path is another and a longer one, for a while or for good.
+  void plan_detour(SimPair& sim) {
+    const size_t flow = random_.below(config_.flows);
+    const Duration from = up_to(kFaultsBeginBefore), more = up_to(kDetourMax);
+    sim.at(from, [&sim, flow, more] { sim.set_detour(flow, more); });
+    if (one_in(2)) sim.at(from + up_to(seconds(2)), [&sim, flow] { sim.set_detour(flow, {}); });
   }
 
   Random random_;

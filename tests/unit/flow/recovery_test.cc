@@ -205,6 +205,16 @@ TEST_F(RecoveryTest, NewsEndsTheRowOfTimeouts) {
   EXPECT_EQ(recovery.next_deadline(), kNever) << "nothing is in flight";
 }
 
+TEST_F(RecoveryTest, AFlowThatRestsLearnsFromAnAckThatIsMuchTooLate) {
+  send_data(kStart, 10);
+  while (recovery.timeouts_in_row() < ProbeTimeout::kRestAfter) recovery.on_deadline(recovery.next_deadline());
+  const Time late = kStart + 20 * recovery.probe_timeout();
+  recovery.detect_losses(late);
+  EXPECT_TRUE(ack(late, {{0, 9}}).is_news);
+  EXPECT_EQ(recovery.rtt().latest(), late - kStart);
+  EXPECT_EQ(window.unacked_bytes(), (1U << 20) - 10 * kPayload) << "and nothing of it leaves again";
+}
+
 TEST_F(RecoveryTest, GivingUpReturnsAllRanges) {
   const auto ranges = send_data(kStart, 50);
   recovery.give_up(kStart + 1ms);
