@@ -47,9 +47,12 @@ bool PathProbe::on_authentic(Time now, const Heard& heard, Duration probe_timeou
     return true;
   }
   if (is_proven()) proven_before_ = peer_;
+  const Asked left{peer_, token_};
   peer_ = heard.from;
   proof_ = Proof::kNone;
   start_over(now);
+  if (asked_before_.peer == peer_) token_ = asked_before_.token;
+  asked_before_ = left;
   heard_bytes_ = heard.size.count();
   revert_at_ = proven_before_.is_set() ? now + kRevertAfter * probe_timeout : kNever;
   return true;

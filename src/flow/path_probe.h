@@ -74,7 +74,12 @@ class PathProbe {
   Time next_challenge() const { return is_proven() || is_heard_ || heard_bytes_ == 0 ? challenge_at_ : kNever; }
 
   Random random_;
+  // An address that is left and comes back is asked the same again: the answer to what it was asked first may be on its way, and if
+  // two of them take turns faster than that, none would ever be proven.
+  struct Asked { Endpoint peer; wire::PathToken token{}; };
+
   Endpoint peer_, proven_before_;      // the latter is set while an unproven change is on trial
+  Asked asked_before_;                 // the address before this one
   Proof proof_;
   bool is_reachable_ = false;
   wire::PathToken token_{};

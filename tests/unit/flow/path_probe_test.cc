@@ -202,6 +202,23 @@ TEST_F(PathProbeRebinding, AfterTwoUnprovenChangesTheProvenAddressIsStillTheOneT
   EXPECT_EQ(probe.peer(), kHome);
 }
 
+// Packets by two ways, each of which overtakes the other in turn (seed 11734).
+TEST(PathProbe, TwoUnprovenAddressesThatTakeTurnsFasterThanAnAnswerComesAreProvenAllTheSame) {
+  PathProbe probe = probe_of(Proof::kNone);
+  ASSERT_FALSE(probe.on_authentic(kStart, heard(kHome), kProbeTimeout));
+  const wire::PathToken first = probe.take_challenge(kStart, kProbeTimeout);
+  for (int turn = 0; turn < 10; ++turn) {
+    const Time now = kStart + (2 * turn + 1) * 1ms;
+    ASSERT_TRUE(probe.on_authentic(now, heard(kElsewhere), kProbeTimeout));
+    EXPECT_NE(probe.take_challenge(now, kProbeTimeout), first);
+    EXPECT_FALSE(probe.on_response(first)) << "it proves the other one";
+    ASSERT_TRUE(probe.on_authentic(now + 1ms, heard(kHome), kProbeTimeout));
+    EXPECT_EQ(probe.take_challenge(now + 1ms, kProbeTimeout), first);
+  }
+  EXPECT_TRUE(probe.on_response(first));
+  EXPECT_TRUE(probe.is_proven());
+}
+
 TEST_F(PathProbeRebinding, APacketFromTheOldAddressEndsTheTrial) {
   ASSERT_TRUE(probe.on_authentic(now, heard(kElsewhere), kProbeTimeout));
   EXPECT_TRUE(probe.on_authentic(now + 10ms, heard(kHome), kProbeTimeout));
