@@ -82,6 +82,7 @@ class Credit {
   // Call now and then.
   void recall_unused(Time now, Duration rtt);
   uint64_t blocks_allowed(SlotId slot) const;  // cumulative: goes to Reassembler::on_credit
+  bool has_receiving() const { return !receiving_.empty(); }  // slots, the closed ones included whose buffers are still out
   // Changes whenever blocks_allowed of any slot may have risen, so that nobody needs to ask for each.
   uint64_t generation() const { return generation_; }
 

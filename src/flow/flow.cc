@@ -61,8 +61,7 @@ Time Flow::next_deadline() const {
   if (!sealer_.can_seal()) return kNever;
   if (is_closed_) return closes_left_ > 0 ? close_at_ : kNever;
   if (!can_send() || path_.is_for_challenges()) return std::min(recovery_.next_deadline(), path_.next_deadline());
-  Time at = std::min({recovery_.next_deadline(), ack_schedule_.next_deadline(), path_.next_deadline(),
-                      last_sent_ + kKeepaliveIdle});
+  Time at = std::min({recovery_.next_deadline(), ack_schedule_.next_deadline(), path_.next_deadline(), next_keepalive()});
   if (may_probe_mtu()) at = std::min(at, recovery_.mtu().has_probe() ? last_sent_ : recovery_.mtu().next_deadline());
   if (recovery_.probes_due() > 0 || (may_send_data() && lane_.credit.has_frames())) at = std::min(at, last_sent_);  // credit that did not fit goes on at once
   if (may_send_data() && has_window()) {

@@ -85,6 +85,8 @@ struct Pass {
 class Flow {
  public:
   static constexpr Duration kKeepaliveIdle = std::chrono::seconds(15);  // NAT and firewall states last 30-120 s
+  // Of an end that waits for blocks. If its address has changed nothing reaches it, and only what it sends tells the other end where it is.
+  static constexpr Duration kKeepaliveReceiving = std::chrono::seconds(1);
   static constexpr int kCloseTries = 3;
   static constexpr int kForgetRoundTrips = 2;       // between FORGET frames
   static constexpr uint64_t kForgetPackets = 256;   // fewer new ones are not worth a packet
@@ -167,7 +169,8 @@ class Flow {
   bool is_its_turn(Time now) const { return !is_for_trains() || lane_.trains.is_free(now, config_.id); }
   Time next_data() const;
   void note_train(Time now);
-  bool is_keepalive_due(Time now) const { return now >= last_sent_ + kKeepaliveIdle; }
+  Time next_keepalive() const { return last_sent_ + (lane_.credit.has_receiving() ? kKeepaliveReceiving : kKeepaliveIdle); }
+  bool is_keepalive_due(Time now) const { return now >= next_keepalive(); }
   size_t packet_size() const { return recovery_.payload_max().count() + wire::kDataOverhead; }
 
   // flow_receive.cc

@@ -156,6 +156,17 @@ TEST(SimFaults, ARebindingWithinABlackoutIsFoundByEmptyProbes) {
   EXPECT_TRUE(sim.has_proven(1, 0, sim.endpoint(0, 0)));
 }
 
+// An end that only receives has nothing to send when it hears nothing any more, and nobody knew where it was for 15 s (seed 48696).
+TEST(SimFaults, ARebindingOfAnEndThatOnlyReceivesIsFoundWithinSeconds) {
+  SimPair sim({.link = {.rate = 50_Mbit, .delay = milliseconds(10)}, .flows = 1});
+  sim.open({.slot = kSlot, .from = 1, .blocks = 1, .length = 1'000'000});  // one block: there is no credit to give, either
+  sim.at(milliseconds(60), [&] { sim.set_flow_dead(0, true); });
+  sim.at(milliseconds(300), [&] { sim.rebind(0, 0); });
+  sim.at(milliseconds(600), [&] { sim.set_flow_dead(0, false); });
+  ASSERT_TRUE(sim.run_until_done({kSlot}, seconds(6))) << state_of(sim);
+  EXPECT_TRUE(sim.has_proven(1, 0, sim.endpoint(0, 0)));
+}
+
 // The other way's data made a path of 0.7 ms one of 20 ms, and a flow forgot what it had sent before any ack of it could come (seed 11075).
 TEST(SimFaults, APathThatBecomesHundredsOfTimesAsLongIsLearntFromLateAcks) {
   SimPair sim({.link = {.rate = 400_Mbit, .delay = microseconds(300)}, .flows = 1});
