@@ -95,7 +95,8 @@ std::optional<wire::PathToken> PathProbe::take_response() {
 
 wire::PathToken PathProbe::take_challenge(Time now, Duration probe_timeout) {
   if (!is_proven() && heard_bytes_ == 0) probe_timeout = std::max(probe_timeout, kUnheardWaitMin);
-  challenge_at_ = now + probe_timeout * std::min(1 << std::min(challenges_, 8), kBackoffMax);
+  const Duration wait = probe_timeout * std::min(1 << std::min(challenges_, 8), kBackoffMax);
+  challenge_at_ = now + (sent_packets_ < kPacketsUnproven - 1 ? wait : std::max(wait, kAskedAgainMin));
   ++challenges_;
   is_heard_ = false;
   return token_;
@@ -105,9 +106,10 @@ Bytes PathProbe::allowance() const {
   if (!peer_.is_set()) return Bytes();
   if (is_proven()) return Bytes::max();
   if (heard_bytes_ == 0) return sent_unheard_ < kPacketsUnheard ? kLeast : Bytes();
-  if (sent_packets_ >= kPacketsUnproven) return Bytes();
   const Bytes left = saturating_sub(Bytes(heard_bytes_ * kAmplification), Bytes(sent_bytes_));
-  return left < kLeast ? Bytes() : left;
+  if (left < kLeast) return Bytes();
+  if (sent_packets_ < kPacketsUnproven) return left;
+  return is_heard_ ? kLeast : Bytes();
 }
 
 Time PathProbe::next_deadline() const {

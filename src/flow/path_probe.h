@@ -26,6 +26,8 @@ class PathProbe {
  public:
   static constexpr uint64_t kAmplification = 3;    // bytes to an unproven address per byte from it (RFC 9000, 8.1)
   static constexpr uint64_t kPacketsUnproven = 16;
+  // Then one challenge at a time, when it was heard of since the last: a way there may be cut for longer than sixteen packets last.
+  static constexpr Duration kAskedAgainMin = std::chrono::seconds(1);
   // Besides, to an address that the peer has named and not yet sent from, each of kLeast bytes at most: where both sides
   // have their data ports elsewhere than the control connection, one has to begin (as RFC 9000, 9.6.1, with a preferred
   // address).

@@ -142,7 +142,7 @@ void SimPair::transmit(size_t e, size_t f, const Packet& packet, const Endpoint&
   End& end = ends_[e];
   const Bytes size(packet.bytes.size());
   trace_ = trace_of(trace_ ^ static_cast<uint64_t>(now_.time_since_epoch().count()) ^ e << 62 ^ f << 56, packet.bytes);
-  end.addresses[f].on_sent(size);
+  end.addresses[f].on_sent(now_, size);
   end.progress.on_sent(now_);
   const wan::Fate fate = end.links[f]->offer(now_, size);
   SimDatagram datagram{.to = 1 - e, .flow = f, .from = endpoint(e, f), .destination = destination,

@@ -4,6 +4,8 @@
 #include "flow/path_probe.h"
 #include "flow/probe_timeout.h"
 
+#include <utility>
+
 namespace tideway::test {
 
 // ---- addresses -----------------------------------------------------------------------------------------------------
@@ -25,8 +27,9 @@ void AddressWatch::on_heard(const Endpoint& from, Bytes size) {
   if (from != destination_) addresses_[destination_].packets = 0;
 }
 
-void AddressWatch::on_sent(Bytes size) {
+void AddressWatch::on_sent(Time now, Bytes size) {
   Address& to = addresses_[destination_];
+  const Duration apart = now - std::exchange(to.sent_at, now);
   if (!to.is_proven && to.heard == 0) {
     if (++to.packets_unheard > flow::PathProbe::kPacketsUnheard || size > flow::PathProbe::kLeast)
       problem_ = "an address that was only named got more than a few small packets";
@@ -35,7 +38,8 @@ void AddressWatch::on_sent(Bytes size) {
   to.sent += size.count();
   ++to.packets;
   if (to.is_proven) return;
-  if (to.packets > flow::PathProbe::kPacketsUnproven) problem_ = "an unproven address got more than 16 packets";
+  if (to.packets > flow::PathProbe::kPacketsUnproven && (apart < flow::PathProbe::kAskedAgainMin || size > flow::PathProbe::kLeast))
+    problem_ = "an unproven address got more than 16 packets, and then one a second";
   if (to.sent > to.heard * flow::PathProbe::kAmplification)
     problem_ = "an unproven address got " + std::to_string(to.sent) + " bytes for " + std::to_string(to.heard);
 }

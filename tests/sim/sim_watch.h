@@ -12,14 +12,14 @@
 
 namespace tideway::test {
 
-// No address gets more than three times what came from it and 16 packets before it has answered a challenge
+// No address gets more than three times what came from it and 16 packets, and then one a second, before it has answered a challenge
 // (docs/protocol.md, "Paths"). One per end and flow.
 class AddressWatch {
  public:
   void start(const Endpoint& peer, bool is_proven);
   void on_destination(const Endpoint& to);  // of what is sealed and sent from now on
   void on_heard(const Endpoint& from, Bytes size);
-  void on_sent(Bytes size);
+  void on_sent(Time now, Bytes size);
   void on_sealed(std::span<const std::byte> frames);  // looks for challenges
   void on_opened(std::span<const std::byte> frames);  // looks for responses
   bool is_proven() const;                              // the present destination
@@ -30,6 +30,7 @@ class AddressWatch {
   struct Address {
     uint64_t heard = 0, sent = 0, packets = 0, packets_unheard = 0;  // the last: sent before anything was heard
     bool is_proven = false;
+    Time sent_at{};
   };
   std::map<Endpoint, Address> addresses_;
   std::map<wire::PathToken, Endpoint> challenged_;

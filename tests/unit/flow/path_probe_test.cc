@@ -72,7 +72,30 @@ TEST(PathProbe, AnUnprovenAddressGetsSixteenPacketsHoweverMuchItSends) {
     EXPECT_GE(probe.allowance(), PathProbe::kLeast) << i;
     probe.on_sent(Bytes(200));
   }
-  EXPECT_EQ(probe.allowance(), Bytes());
+  EXPECT_TRUE(probe.is_for_challenges());
+  EXPECT_EQ(probe.allowance(), PathProbe::kLeast) << "a challenge";
+}
+
+// All sixteen were lost, each a while after the other, and the address was never asked again (seed 85867).
+TEST(PathProbe, AnAddressThatGotAllItsPacketsIsAskedOnceASecondWhileItIsHeardOf) {
+  PathProbe probe = probe_of(Proof::kNone);
+  Time now = kStart;
+  probe.on_authentic(now, heard(kHome, 9000), kProbeTimeout);
+  for (uint64_t i = 0; i < PathProbe::kPacketsUnproven - 1; ++i) probe.on_sent(Bytes(200));
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(probe.is_challenge_due(now));
+    probe.take_challenge(now, 1ms);
+    probe.on_sent(PathProbe::kLeast);
+    EXPECT_EQ(probe.allowance(), Bytes()) << "nothing was heard since";
+    EXPECT_EQ(probe.next_deadline(), kNever);
+    probe.on_authentic(now, heard(kHome), kProbeTimeout);
+    EXPECT_EQ(probe.allowance(), PathProbe::kLeast);
+    EXPECT_FALSE(probe.is_challenge_due(now + PathProbe::kAskedAgainMin - 1ns));
+    EXPECT_EQ(probe.next_deadline(), now + PathProbe::kAskedAgainMin);
+    now += PathProbe::kAskedAgainMin;
+  }
+  EXPECT_TRUE(probe.on_response(probe.take_challenge(now, kProbeTimeout)));
+  EXPECT_TRUE(probe.is_proven());
 }
 
 TEST(PathProbe, AnAnsweredChallengeProvesTheAddress) {
