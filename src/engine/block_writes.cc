@@ -52,8 +52,8 @@ void note_written(Time now, const Writing& writing, SyncPace& pace) {
 
 void BlockWrites::add(std::unique_ptr<Writing> writing) {
   while (writings_.contains(next_)) next_ = (next_ + 1) % kWritingsMax;
-  order_.push_back(next_);
   writings_[next_] = std::move(writing);
+  order_.push_back(next_);
   next_ = (next_ + 1) % kWritingsMax;
 }
 
