@@ -213,10 +213,9 @@ void Daemon::tell_watchdog(Time now) {
 void Daemon::feel_pulse(Time now) {
   if (now < pulse_.next_look()) return;
   for (const WorkerPulse::Change& change : pulse_.look(now, WorkerPulse::read())) {
+    const WorkerPulse::LogLine still = WorkerPulse::line_of_still(change.worker);
     if (change.now == WorkerPulse::Change::Now::kMoves) log::info("worker_goes_on", "thread=" + change.worker);
-    else if (!WorkerPulse::is_storage(change.worker)) log::error("worker_stands_still", "thread=" + change.worker + " next=\"the service manager starts the gateway again\"");
-    else log::error("storage_stalled", "code=" + std::string(row_of(Fault::kDestStalled).name) + " thread=" + change.worker +
-                                           " why=\"a call to a disk has not come back for 30 s\" next=\"see which of the roots still answers\"");
+    else log::error(still.event, still.fields);
   }
 }
 

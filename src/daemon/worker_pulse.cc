@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/worker_pulse.h"
 
+#include <tideway/result.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -59,6 +61,12 @@ std::vector<WorkerPulse::Change> WorkerPulse::look(Time now, const Counts& count
 
 bool WorkerPulse::has_still_worker() const {
   return std::ranges::any_of(seen_, [](const auto& seen) { return seen.second.is_still && !is_storage(seen.first); });
+}
+
+WorkerPulse::LogLine WorkerPulse::line_of_still(const std::string& worker) {
+  if (!is_storage(worker)) return {"worker_stands_still", "thread=" + worker + " next=\"the service manager starts the gateway again\""};
+  return {"storage_stalled", "code=" + std::string(row_of(Fault::kDestStalled).name) + " thread=" + worker +
+                                 " why=\"a call to a disk has not come back for 30 s\" next=\"see which of the roots still answers\""};
 }
 
 }  // namespace tideway::daemon

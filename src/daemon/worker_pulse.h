@@ -35,6 +35,8 @@ class WorkerPulse {
   std::vector<Change> look(Time now, const Counts& counts);
   Time next_look() const { return next_; }
   bool has_still_worker() const;  // that has nothing to do with disks
+  struct LogLine { std::string_view event; std::string fields; };
+  static LogLine line_of_still(const std::string& worker);
 
  private:
   struct Seen {

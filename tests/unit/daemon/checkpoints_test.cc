@@ -39,6 +39,23 @@ TEST_F(CheckpointsTest, APinThatAStrangerNamesCompletesWhatGrewAllTheSame) {
   EXPECT_EQ(job_of(trainer_)->pin, "p");
 }
 
+TEST_F(CheckpointsTest, F24WhatNothingWasWrittenToForMinutesFailsAndNothingOfItIsPublished) {
+  checkpoints_.reset();
+  const auto skipped = std::make_shared<std::atomic<int64_t>>(0);  // outlives the thread
+  CheckpointThreadConfig thread;
+  thread.clock = [skipped] { return read_clock() + std::chrono::minutes(skipped->load()); };
+  start({}, thread);
+  root_.write("mine/step-1/__0_0.distcp", "a writer that died");
+  ASSERT_TRUE(submit(trainer_, {"mine/step-1", "", api::CheckpointRequest::Source::kGrowing}).ok());
+  EXPECT_FALSE(has_failed(trainer_));
+  EXPECT_TRUE(comes([&] {
+    *skipped += 1;
+    return has_failed(trainer_);
+  }));
+  EXPECT_GE(skipped->load(), GrowthWatch::kSilentMax / std::chrono::minutes(1));
+  EXPECT_EQ(job_of(trainer_)->error->fault, Fault::kNotComplete);
+}
+
 TEST_F(CheckpointsTest, WhatAStrangerGivesUpOrCompletesTouchesNoJobOfAnother) {
   save("mine/step-1");
   for (const char* pin : {"p", "q"}) make_pin(pin, pin == std::string("p") ? trainer_ : stranger_);

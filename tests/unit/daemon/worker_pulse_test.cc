@@ -40,6 +40,9 @@ TEST(WorkerPulse, S17ADiskThatHangsIsNamedAndNoReasonToStartAnew) {
     EXPECT_TRUE(pulse.look(Time(1h), {{worker, 7}}).empty());
     EXPECT_EQ(pulse.look(Time(1h) + 30s, {{worker, 7}}).size(), 1U);
     EXPECT_FALSE(pulse.has_still_worker()) << worker;
+    const WorkerPulse::LogLine line = WorkerPulse::line_of_still(worker);
+    EXPECT_EQ(line.event, "storage_stalled");
+    EXPECT_EQ(line.fields.find("code=dest_stalled thread=" + std::string(worker)), 0U) << line.fields;
   }
 }
 
