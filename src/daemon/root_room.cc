@@ -31,7 +31,7 @@ RootRoom::~RootRoom() {
     {
       std::unique_lock lock(looker.root->mutex);
       looker.root->must_end = true;
-      looker.root->changed.wait_for(lock, kPatience, [&] { return !looker.root->is_asked && !looker.root->is_tidying; });
+      looker.root->changed.wait_for(lock, kPatience, [&root = *looker.root] { return !root.is_asked && !root.is_tidying; });
       hangs = looker.root->is_asked || looker.root->is_tidying;
     }
     looker.root->changed.notify_all();

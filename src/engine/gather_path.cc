@@ -15,6 +15,12 @@ bool has_bytes(const ManifestEntry& entry) { return entry.type == EntryType::kFi
 
 Error not_gathered(const std::string& why) { return {Fault::kUnsupported, "it is not gathered from several sources: " + why, "it comes from one"}; }
 
+std::span<const transfer::LeafRun> runs_of(const std::vector<transfer::LeafRun>& share, ObjectId object) {
+  const auto first = std::ranges::lower_bound(share, object, {}, &transfer::LeafRun::object);
+  const auto end = std::ranges::upper_bound(share, object, {}, &transfer::LeafRun::object);
+  return {first, end};
+}
+
 }  // namespace
 
 GatherPath::~GatherPath() {
@@ -133,7 +139,7 @@ void GatherPath::disown(Talk& talk, ObjectId object) {
   deal_.bar(talk.source, object);
   board_->is_shunned[talk.source].set(1);
   talk.disowned.insert(object);
-  for (const transfer::LeafRun& run : std::ranges::equal_range(talk.share, object, {}, &transfer::LeafRun::object)) {
+  for (const transfer::LeafRun& run : runs_of(talk.share, object)) {
     File& file = files_.at(object);
     const bool was_complete = file.stored.count() == file.leaves;
     for (uint32_t leaf = run.first; leaf < run.end; ++leaf) {
@@ -286,7 +292,7 @@ void GatherPath::take_standing_in(const Talk& talk, const ManifestEntry& entry, 
     }
   };
   uint32_t next = 0;
-  for (const transfer::LeafRun& run : std::ranges::equal_range(talk.share, entry.number, {}, &transfer::LeafRun::object)) {
+  for (const transfer::LeafRun& run : runs_of(talk.share, entry.number)) {
     stand_in(next, run.first);
     next = run.end;
   }

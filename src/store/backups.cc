@@ -132,7 +132,7 @@ Result<bool> Backups::step() const {
 void Backups::forget_oldest(job::WallTime now, const std::string& made) const {
   std::vector<std::string> all = names();
   const auto later = std::ranges::upper_bound(all, backup_name(now));
-  std::ranges::rotate(all, later);
+  std::rotate(all.begin(), later, all.end());
   for (size_t i = 0; i + kKept < all.size(); ++i)
     if (all[i] != made) ::unlink((folder_ + '/' + all[i]).c_str());
 }

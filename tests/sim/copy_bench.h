@@ -14,6 +14,18 @@
 
 namespace tideway::test {
 
+// The first call of 1 up to `end` of which it is not true any more, by halves: it holds up to some call and for none behind it.
+template <typename Holds>
+uint64_t first_call_without(uint64_t end, Holds holds) {
+  uint64_t first = 1;
+  while (first < end) {
+    const uint64_t middle = first + (end - first) / 2;
+    if (holds(middle)) first = middle + 1;
+    else end = middle;
+  }
+  return first;
+}
+
 class CopyBench {
  public:
   CopyBench();

@@ -11,7 +11,6 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
-#include <ranges>
 
 namespace tideway::test {
 namespace {
@@ -107,7 +106,7 @@ TEST_F(PublishThatDied, AnotherRunPublishesBehindOneThatTookBackWhatHadAppeared)
     dying.fault.at = call;
     return bench_.run(dying).was_hit && !fs::exists(bench_.out() / "a");
   };
-  dying.fault.at = *std::ranges::partition_point(std::views::iota(uint64_t{1}, kDamagedCallsMax), has_nothing_appeared);
+  dying.fault.at = first_call_without(kDamagedCallsMax, has_nothing_appeared);
   for (uint64_t at = 1; at < kDamagedCallsMax; ++at) {
     bench_.clear_disk();
     bench_.run(dying);

@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <fstream>
 #include <functional>
-#include <ranges>
 
 namespace tideway::test {
 namespace {
@@ -100,7 +99,7 @@ class TreeReplaced : public testing::Test {
       publish_former();
       return bench_.run(dying_at(call)).was_hit && !bench_.check_whole().empty();
     };
-    return *std::ranges::partition_point(std::views::iota(uint64_t{1}, kReplacedCallsMax), is_before);
+    return first_call_without(kReplacedCallsMax, is_before);
   }
   // By a process that dies behind the exchange, whose ledger is lost, and by another one then.
   CopyBench::Came replace_twice(uint64_t dies_at) const {
@@ -157,7 +156,7 @@ TEST_F(TreeReplaced, F25ACopyFromTheFormerTreeEndsWithAllOfThatAndNothingOfTheOt
 
 TEST_F(TreeReplaced, F25WhoeverReadsTheFormerTreeHasItBehindALedgerThatIsLost) {
   const uint64_t dies_at = first_call_behind_the_exchange();
-  for (const uint64_t turns : {5, 9}) {
+  for (const uint64_t turns : {5U, 9U}) {
     publish_former();
     const Read came = read_while_replaced(turns, [&] { return replace_twice(dies_at); });
     ASSERT_TRUE(came.was_under_way && came.outcome && came.outcome->ok()) << turns << ": " << (came.outcome ? came.outcome->error().what : "no end");

@@ -75,7 +75,7 @@ class GatherTest : public testing::Test {
     return bytes;
   }
   void make(const std::string& run, char seed = 'a', size_t files = kShards) const {
-    for (size_t i = 0; i < files; ++i) atlanta_.root.write(run + "/step-1/shard-" + std::to_string(i), content(static_cast<char>(seed + i)));
+    for (size_t i = 0; i < files; ++i) atlanta_.root.write(run + "/step-1/shard-" + std::to_string(i), content(static_cast<char>(seed + static_cast<int>(i))));
   }
   // As any job does: so it is a tree that was published there.
   void publish(const std::string& run, const std::string& to) {

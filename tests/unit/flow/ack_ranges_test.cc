@@ -61,7 +61,7 @@ TEST(AckRanges, NumberZeroCounts) {
 
 TEST(AckRanges, RangesAreToldNewestFirst) {
   AckRanges ranges(kBits);
-  for (const uint64_t number : {100, 102, 101, 110, 105, 106}) EXPECT_TRUE(ranges.on_received(number));
+  for (const uint64_t number : {100U, 102U, 101U, 110U, 105U, 106U}) EXPECT_TRUE(ranges.on_received(number));
   EXPECT_EQ(written(ranges), (std::vector<PacketRange>{{110, 110}, {105, 106}, {100, 102}}));
   EXPECT_EQ(ranges.largest(), 110U);
 }

@@ -123,7 +123,7 @@ TEST(PacketOpener, OpensThePacketsOfTheVectorsWithEveryProvider) {
   auto vectors = test::load_vectors("sealed_packets.txt");
   for (const crypto::AeadProvider& provider : crypto::aead_providers()) {
     PacketOpener opener({});
-    for (const uint64_t epoch : {0, 1})
+    for (const uint64_t epoch : {0U, 1U})
       opener.install(KeyEpoch(epoch),
                      provider.make(std::span(keys["key_0_7_" + std::to_string(epoch)]).first<kAeadKeySize>(),
                                    std::span(keys["iv_0_7_" + std::to_string(epoch)]).first<kAeadIvSize>()));

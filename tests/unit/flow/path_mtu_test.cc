@@ -86,7 +86,7 @@ TEST(PathMtu, OneRoundTripSettlesAPathThatCarriesAll) {
 }
 
 TEST(PathMtu, NoProbeIsLargerThanTheLocalMtu) {
-  for (const uint64_t local : {1280, 1400, 1450, 1500, 3498, 4000, 8950, 9000, 9216}) {
+  for (const uint64_t local : {1280U, 1400U, 1450U, 1500U, 3498U, 4000U, 8950U, 9000U, 9216U}) {
     PathMtu mtu{Bytes(local)};
     mtu.allow();
     Path path{.carries = Bytes(65535), .probes = {}};

@@ -208,7 +208,7 @@ TEST_F(RecoveryTest, NewsEndsTheRowOfTimeouts) {
 TEST_F(RecoveryTest, AFlowThatRestsLearnsFromAnAckThatIsMuchTooLate) {
   send_data(kStart, 10);
   while (recovery.timeouts_in_row() < ProbeTimeout::kRestAfter) recovery.on_deadline(recovery.next_deadline());
-  const Time late = kStart + 20 * recovery.probe_timeout();
+  const Time late = kStart + 12 * recovery.probe_timeout();
   recovery.detect_losses(late);
   EXPECT_TRUE(ack(late, {{0, 9}}).is_news);
   EXPECT_EQ(recovery.rtt().latest(), late - kStart);

@@ -48,7 +48,7 @@ TEST(Arp, RefusesEveryTruncatedMessage) {
 }
 
 TEST(Arp, RefusesOtherHardwareProtocolSizesAndOperations) {
-  for (const size_t at : {0, 1, 2, 3, 4, 5, 6}) {
+  for (const size_t at : {0U, 1U, 2U, 3U, 4U, 5U, 6U}) {
     Octets bytes = body_of(kArpRequest);
     bytes[at] ^= std::byte{0x40};
     EXPECT_FALSE(parse_arp(bytes)) << at;

@@ -172,7 +172,7 @@ TEST(Udp, RefusesLengthsOutsideThePacketAndPortsOfZero) {
     put_u16(frame, 38, static_cast<uint16_t>(size));
     EXPECT_EQ(parse_udp(*parse_ipv4(ip_of(frame)), UdpCheck::kVerify).why(), Drop::kUdpMalformed) << size;
   }
-  for (const size_t at : {34, 36}) {
+  for (const size_t at : {34U, 36U}) {
     Octets frame = kUdp4;
     put_u16(frame, at, 0);
     EXPECT_FALSE(parse_udp(*parse_ipv4(ip_of(frame)), UdpCheck::kVerify));

@@ -35,7 +35,7 @@ TEST(IcmpEcho, AReplyIsNeverLongerThanItsRequest) {
 }
 
 TEST(IcmpEcho, RefusesAWrongChecksumTypeOrCode) {
-  for (const size_t at : {34, 35, 36, 40}) {
+  for (const size_t at : {34U, 35U, 36U, 40U}) {
     Octets frame = kEcho4, room(200);
     frame[at] ^= std::byte{1};
     EXPECT_EQ(write_echo_reply(packet_of(frame), room).why(), Drop::kIcmpMalformed) << at;

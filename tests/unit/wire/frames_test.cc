@@ -181,13 +181,13 @@ TEST(Frames, ArePutTogetherAsInTheSealedPacketsOfTheVectors) {
 
 TEST(Frames, WhatIsSentAsZeroIsIgnoredOnReceipt) {
   Octets credit = written([](Writer& out) { write_credit(out, FrameType::kCredit, kCredit); });
-  for (const size_t at : {1, 8, 9, 10, 11}) credit[at] = std::byte{0xFF};
+  for (const size_t at : {1U, 8U, 9U, 10U, 11U}) credit[at] = std::byte{0xFF};
   EXPECT_EQ(parse_credit(FrameType::kCredit, only_body(credit, FrameType::kCredit)), kCredit);
   Octets abandon = written([](Writer& out) { write_abandon(out, kKey); });
-  for (const size_t at : {1, 6, 7}) abandon[at] = std::byte{0xFF};
+  for (const size_t at : {1U, 6U, 7U}) abandon[at] = std::byte{0xFF};
   EXPECT_EQ(parse_abandon(only_body(abandon, FrameType::kAbandon)), kKey);
   Octets ack = test::load_vectors("ack_frames.txt")["ack_1"];
-  for (const size_t at : {30, 31}) ack[at] = std::byte{0xFF};
+  for (const size_t at : {30U, 31U}) ack[at] = std::byte{0xFF};
   ASSERT_TRUE(parse_ack(ack));
   EXPECT_EQ(parse_ack(ack)->ranges_count, 1U);
 }
@@ -259,7 +259,7 @@ TEST(AckFrame, With0And1And256RangesIsThatOfTheVectors) {
   auto vectors = test::load_vectors("ack_frames.txt");
   for (const auto& [name, frame] : {std::pair{"ack_0", ack_0()}, {"ack_1", ack_1()}, {"ack_256", ack_256()}}) {
     SCOPED_TRACE(name);
-    const Octets plain = written([&](Writer& out) { EXPECT_EQ(write_ack(out, frame), frame.ranges_count); });
+    const Octets plain = written([&ack = frame](Writer& out) { EXPECT_EQ(write_ack(out, ack), ack.ranges_count); });
     EXPECT_EQ(to_hex(only_body(plain, FrameType::kAck)), to_hex(vectors[name]));
     const auto parsed = parse_ack(vectors[name]);
     ASSERT_TRUE(parsed);
