@@ -82,9 +82,9 @@ fuzz() {
   local target=${1:-} seconds=${2:-60}
   if [[ $target =~ ^[0-9]+$ ]]; then seconds=$target target=; fi
   scripts/install_deps.sh build test
-  cmake --preset fuzz -DTIDEWAY_FUZZ_LIMIT="-max_total_time=$seconds" >/dev/null
-  cmake --build --preset fuzz -j "$jobs" --target "${target:+${target}_}fuzz"
-  ctest --test-dir build/fuzz -j "$jobs" --output-on-failure -L fuzz ${target:+-R "^fuzz\.$target\$"}
+  cmake --preset check -DTIDEWAY_FUZZ_LIMIT="-max_total_time=$seconds" >/dev/null
+  cmake --build --preset check -j "$jobs" --target "${target:+${target}_}fuzz"
+  ctest --test-dir build/check -j "$jobs" --output-on-failure -L fuzz ${target:+-R "^fuzz\.$target\$"}
 }
 
 storm() {

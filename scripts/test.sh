@@ -65,30 +65,24 @@ report_tests() {
   fi
 }
 
-tests() {
-  run_tests "$@"
-  report_tests "$1"
-}
-
-# The end-to-end tests mostly wait, for round trips and for time-outs, so the other builds have the processors meanwhile, at the
-# lowest priority.
+# The end-to-end tests mostly wait, for round trips and for time-outs, so the other build and its tests have the processors meanwhile,
+# at the lowest priority.
 e2e=
 step packages scripts/install_deps.sh build test
 if step configure-release cmake --preset release &&
    step build-release cmake --build --preset release -j "$jobs" --target programs; then
   run_tests tests-e2e build/release -L e2e &
   e2e=$!
+  renice -n 19 -p $$ >/dev/null
 fi
-step configure-check cmake --preset check && step build-check nice -n 19 cmake --build --preset check -j "$jobs" --target tests
-has_tests=$?
-step configure-fuzz cmake --preset fuzz && step build-fuzz nice -n 19 cmake --build --preset fuzz -j "$jobs" --target fuzz
-has_fuzz=$?
+if step configure-check cmake --preset check && step build-check cmake --build --preset check -j "$jobs" --target tests --target fuzz; then
+  run_tests tests-check build/check -j "$jobs" -LE e2e
+  report_tests tests-check
+fi
 if [[ -n $e2e ]]; then
   wait "$e2e"
   report_tests tests-e2e
 fi
-[[ $has_tests -ne 0 ]] || tests tests-check build/check -j "$jobs" -LE 'e2e|fuzz'
-[[ $has_fuzz -ne 0 ]] || tests tests-fuzz build/fuzz -j "$jobs" -L fuzz
 
 passed=$((passed - ${#skipped[@]}))
 took="$((SECONDS / 60)) min $((SECONDS % 60)) s"

@@ -433,7 +433,7 @@ class Installed(ClientCase):
         environment = {**os.environ, "PKG_CONFIG_PATH": str(found), "LD_LIBRARY_PATH": str(found.parent)}
         flags = self.run_it("pkg-config", "--cflags", "--libs", "tideway", env=environment).split()
         trainer = self.folder / "trainer"
-        self.run_it("cc", *os.environ.get("CFLAGS", "").split(), "-Wall", "-Wextra", "-Werror", REPOSITORY / "examples/c/trainer.c", *flags, "-o", trainer)
+        self.run_it(os.environ.get("CC", "cc"), *os.environ.get("CFLAGS", "").split(), "-Wall", "-Wextra", "-Werror", REPOSITORY / "examples/c/trainer.c", *flags, "-o", trainer)
         self.assertIn("libtideway.so.0", self.run_it("readelf", "-d", trainer))
         root = self.root()
         gateway = self.gateway(root)

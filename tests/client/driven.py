@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of libtideway share: the driver, which makes its calls from C, and cases with the fake gateway of the Python package's tests.
 
-The environment names the folder of the programs (TIDEWAY_PROGRAMS), the build to install from (TIDEWAY_BUILD) and the compiler's flags
-(CFLAGS).
+The environment names the folder of the programs (TIDEWAY_PROGRAMS), the build to install from (TIDEWAY_BUILD) and the compiler and
+its flags (CC, CFLAGS).
 """
 import contextlib
 import os
