@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Either side is killed again and again, wherever it is at work; the same command run again goes on from there: every byte is
-# right in the end, and what was safe is not sent twice. TIDEWAY_KILLS is the number of kills of each of the three chains.
+# right in the end, what was safe is not sent twice, and what was not is little. TIDEWAY_KILLS is the number of kills of each of the three chains.
 source "$(dirname "$0")/lib.sh"
 make_sites 127.0.0.1 127.0.0.1
 there=$work/wisconsin/data
@@ -111,6 +111,21 @@ finish pulled wisconsin:data/source "$work/pulled"
 same_tree "$tree" "$work/pulled"
 [ "$(field pulled bytes_held)" -gt 0 ] || fail "nothing was kept: $(cat "$work/pulled.json")"; pass
 [ ! -e "$work/.tideway" ] || [ -z "$(find "$work/.tideway" -mindepth 1 -maxdepth 1 ! -name manifests)" ] || fail "staging was left at the destination"; pass
+
+# ---- what a kill of both costs: 256 MiB at most, where a second of the rate is less -------------------------------------------
+head -c 900000000 /dev/urandom > "$work/large"
+told() { grep -o '"bytes_done":[0-9]*' "$work/large.json" | tail -n 1 | cut -d: -f2; }
+start large --bwlimit 1600Mbit "$work/large" wisconsin:data/large
+for _ in $(seq 600); do [ "$(told || :)" -gt 600000000 ] 2> /dev/null && break; sleep 0.05; done
+kill -9 "$gateway" "$copying"
+wait "$gateway" "$copying" 2> /dev/null || :
+before=$(told)
+[ "$before" -gt 600000000 ] || fail "it did not get so far: $before"; pass
+serve wisconsin "$work/wisconsin.toml"
+finish large "$work/large" wisconsin:data/large
+[ $(($(field large bytes_held) + (256 << 20))) -ge "$before" ] || fail "of $before bytes only $(field large bytes_held) were kept"; pass
+cmp "$work/large" "$there/large" || fail "other bytes"; pass
+rm "$work/large" "$there/large"
 
 # ---- what was interrupted in order is kept as well -----------------------------------------------------------------------
 half_way() {  # NAME: a push that is interrupted with something to show for it
