@@ -116,10 +116,9 @@ std::set<std::string> Checkpoints::known_names(const WatchConfig& watch) const {
     sent[std::string(last(job->spec.destination))].insert(job->spec.destination);
   }
   std::set<std::string> known;
-  for (const auto& checkpoint : sent) {
-    const auto& [name, destinations] = checkpoint;
-    if (std::ranges::all_of(watch.to, [&checkpoint](const std::string& to) { return checkpoint.second.contains(below(to, checkpoint.first)); }))
-      known.insert(name);
+  for (const auto& [name, destinations] : sent) {
+    const auto is_sent = [&name = name, &destinations = destinations](const std::string& to) { return destinations.contains(below(to, name)); };
+    if (std::ranges::all_of(watch.to, is_sent)) known.insert(name);
   }
   return known;
 }

@@ -213,9 +213,12 @@ void Daemon::tell_watchdog(Time now) {
 void Daemon::feel_pulse(Time now) {
   if (now < pulse_.next_look()) return;
   for (const WorkerPulse::Change& change : pulse_.look(now, WorkerPulse::read())) {
-    const WorkerPulse::LogLine still = WorkerPulse::line_of_still(change.worker);
-    if (change.now == WorkerPulse::Change::Now::kMoves) log::info("worker_goes_on", "thread=" + change.worker);
-    else log::error(still.event, still.fields);
+    if (change.now == WorkerPulse::Change::Now::kMoves) {
+      log::info("worker_goes_on", "thread=" + change.worker);
+      continue;
+    }
+    const WorkerPulse::LogLine line = WorkerPulse::line_of_still(change.worker);
+    log::error(line.event, line.fields);
   }
 }
 

@@ -91,7 +91,7 @@ void Flow::enter_closed(Time now) {
 FlowState Flow::state() const {
   if (is_closed_) return FlowState::kClosed;
   if (recovery_.timeouts_in_row() >= ProbeTimeout::kDeadAfter) return FlowState::kDead;
-  if (recovery_.timeouts_in_row() >= ProbeTimeout::kRestAfter) return FlowState::kResting;
+  if (recovery_.is_resting()) return FlowState::kResting;
   return path_.is_reachable() ? FlowState::kOpen : FlowState::kProbing;
 }
 

@@ -91,7 +91,7 @@ size_t Flow::packets_wanted(Time now) const {
 bool Flow::can_send() const { return sealer_.can_seal() && path_.allowance() > Bytes(); }
 
 bool Flow::may_send_data() const {
-  return !is_closed_ && recovery_.timeouts_in_row() < ProbeTimeout::kRestAfter && path_.allowance() >= Bytes(packet_size());
+  return !is_closed_ && !recovery_.is_resting() && path_.allowance() >= Bytes(packet_size());
 }
 
 Bytes Flow::window_now() const {

@@ -14,7 +14,7 @@ Duration ProbeTimeout::period(const RttEstimator& rtt) {
 Time ProbeTimeout::deadline(const RttEstimator& rtt) const {
   const Duration once = period(rtt);
   Duration wait = once * std::min(1 << std::min(count_, 8U), kBackoffMax);
-  if (count_ >= kRestAfter) wait = std::min(wait, std::max(once, kRevivalMax));
+  if (is_resting()) wait = std::min(wait, longest(rtt));
   return from_ + wait;
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 #include "flow/rtt_estimator.h"
 
+#include <algorithm>
 #include <cstdint>
 
 namespace tideway::flow {
@@ -31,6 +32,8 @@ class ProbeTimeout {
   void fire(Time now) { from_ = now; ++count_; }
   Time deadline(const RttEstimator& rtt) const;
   uint32_t count() const { return count_; }         // in a row
+  bool is_resting() const { return count_ >= kRestAfter; }
+  static Duration longest(const RttEstimator& rtt) { return std::max(period(rtt), kRevivalMax); }  // wait of a flow that rests
 
  private:
   Time from_;

@@ -144,7 +144,7 @@ void Recovery::detect_losses(Time now) {
   Lost lost;
   while (const auto number = detector_.next_lost(now, sent_, rtt_)) lose_one(now, *number, lost);
   finish_losses(now, lost, LossCause::kTimeThreshold);
-  sent_.forget_lost(now - kRememberLost * (is_resting() ? std::max(probe_timeout(), ProbeTimeout::kRevivalMax) : probe_timeout()));
+  sent_.forget_lost(now - kRememberLost * (is_resting() ? ProbeTimeout::longest(rtt_) : probe_timeout()));
 }
 
 void Recovery::lose_one(Time now, uint64_t number, Lost& lost) {

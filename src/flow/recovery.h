@@ -66,6 +66,7 @@ class Recovery {
   // Packets that a probe timeout still wants, whatever the window says.
   int probes_due() const { return probes_due_; }
   uint32_t timeouts_in_row() const { return timeout_.count(); }
+  bool is_resting() const { return timeout_.is_resting(); }
   Duration probe_timeout() const { return ProbeTimeout::period(rtt_); }
   Time next_deadline() const;
 
@@ -104,7 +105,6 @@ class Recovery {
   void finish_losses(Time now, Lost& lost, LossCause cause);
   Time controller_time(Time now) const { return std::min(now, frozen_at_) - frozen_for_; }
   uint64_t controller_round() const { return rate_.round() - frozen_rounds_; }
-  bool is_resting() const { return timeout_.count() >= ProbeTimeout::kRestAfter; }
   bool is_full(const SentPacket& packet) const { return packet.size().count() > base_size_; }
 
   SentPackets sent_;

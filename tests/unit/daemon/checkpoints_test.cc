@@ -39,7 +39,7 @@ TEST_F(CheckpointsTest, APinThatAStrangerNamesCompletesWhatGrewAllTheSame) {
   EXPECT_EQ(job_of(trainer_)->pin, "p");
 }
 
-TEST_F(CheckpointsTest, F24WhatNothingWasWrittenToForMinutesFailsAndNothingOfItIsPublished) {
+TEST_F(CheckpointsTest, F24WhatNothingWasWrittenToForMinutesFailsAsNotComplete) {
   checkpoints_.reset();
   const auto skipped = std::make_shared<std::atomic<int64_t>>(0);  // outlives the thread
   CheckpointThreadConfig thread;
