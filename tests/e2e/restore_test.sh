@@ -46,14 +46,23 @@ submit() {
   job=$(ask POST /v1/restore "{\"from\":\"any:data/${2:-large}\",\"dst\":\"data:$1\"}" | grep -o '"id":"[0-9a-f]*"' | cut -d '"' -f 4)
   [ -n "$job" ] || fail "the restore to $1 was refused"
 }
-# job_is TEST: a python expression over `job`, within a minute.
+# job_is TEST: a python expression over `job`, within a minute; the job as it was then is in $work/job.json.
 job_is() {
-  for _ in $(seq 600); do
-    ask GET "/v1/jobs/$job" > "$work/job.json"
-    python3 -c 'import json, sys; job = json.loads(open(sys.argv[1]).read()[4:]); sys.exit(not eval(sys.argv[2]))' "$work/job.json" "$1" && { pass; return; }
-    sleep 0.1
-  done
-  fail "the job is not so that $1: $(cat "$work/job.json"); $(tail -n 20 "$work/atlanta.log")"
+  python3 - "$socket" "$job" "$1" "$work/job.json" <<'PY' || fail "the job is not so that $1; $(tail -n 20 "$work/atlanta.log")"
+import json, pathlib, socket, sys, time
+until = time.monotonic() + 60
+while True:
+    line = socket.socket(socket.AF_UNIX)
+    line.connect(sys.argv[1])
+    line.sendall(f"GET /v1/jobs/{sys.argv[2]} HTTP/1.0\r\n\r\n".encode())
+    text = b"".join(iter(lambda: line.recv(65536), b"")).split(b"\r\n\r\n", 1)[1]
+    job = json.loads(text)
+    if eval(sys.argv[3]): break
+    if time.monotonic() > until: sys.exit(f"it is {job}")
+    time.sleep(0.05)
+pathlib.Path(sys.argv[4]).write_bytes(text)
+PY
+  pass
 }
 whole() { python3 "$trainer" check "$here/$1" || fail "$1 is not whole"; pass; }
 both='min(one["bytes"] for one in job.get("progress", {}).get("sources", [{"bytes": 0}])) > 0'
@@ -67,7 +76,7 @@ whole both
 same_tree "$here/made/step-1" "$here/both"
 python3 - "$work/job.json" <<'PY' || fail "what each brought: $(cat "$work/job.json")"
 import json, sys
-job = json.loads(open(sys.argv[1]).read()[4:])
+job = json.load(open(sys.argv[1]))
 share = {one["source"]: one["bytes"] for one in job["outcome"]["sources"]}
 assert set(share) == {"wisconsin:data/large/step-1", "oslo:data/large/step-1"}, share
 assert share["wisconsin:data/large/step-1"] > share["oslo:data/large/step-1"] > 0, share
