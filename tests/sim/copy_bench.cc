@@ -52,7 +52,7 @@ struct CopyBench::File {
   struct stat status{};  // of nothing, without a mode
 };
 
-CopyBench::CopyBench() { clear(); }
+CopyBench::CopyBench(TempRoot::In where) : dir_(where) { clear(); }
 
 void CopyBench::clear() const {
   make_empty(source());

@@ -28,7 +28,8 @@ uint64_t first_call_without(uint64_t end, Holds holds) {
 
 class CopyBench {
  public:
-  CopyBench();
+  // In memory, for all that a copy sees of a file system is the same there, but that it cannot be read back from a device.
+  explicit CopyBench(TempRoot::In where = TempRoot::In::kMemory);
   // Bytes that compress a little, of their own for each seed; modified long ago.
   void put(const std::string& name, size_t size, uint64_t seed) const;
   void put_link(const std::string& name, const std::string& target) const;

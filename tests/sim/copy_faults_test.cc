@@ -10,7 +10,6 @@
 
 #include <cerrno>
 #include <fstream>
-#include <map>
 #include <set>
 
 namespace tideway::test {
@@ -21,6 +20,7 @@ constexpr uint64_t kCallsMax = 2000;
 
 class CopyFaults : public testing::Test {
  protected:
+  explicit CopyFaults(TempRoot::In where = TempRoot::In::kMemory) : bench_(where) {}
   static void put_small(const CopyBench& bench) {
     bench.put("a", 9000, 1);
     bench.put("b", 0, 2);
@@ -129,6 +129,8 @@ class CopyFaults : public testing::Test {
   CopyBench bench_;
 };
 
+struct ReadBackFaults : CopyFaults { ReadBackFaults() : CopyFaults(TempRoot::In::kTemporary) {} };
+
 // The process that made a directory on the way may have died before it synced that, and the next one finds it there.
 TEST_F(CopyFaults, WhatIsPublishedBehindAKillOutlivesALossOfPower) {
   using messages::PublishForm;
@@ -178,7 +180,7 @@ TEST_F(CopyFaults, EachCallThatFailsInAPublishFileByFileIsMendedByAnotherRun) {
   EXPECT_GE(fail_everywhere(run), 60U);
 }
 
-TEST_F(CopyFaults, EachCallThatFailsInACopyThatIsReadBackIsMendedByAnotherRun) {
+TEST_F(ReadBackFaults, EachCallThatFailsInACopyThatIsReadBackIsMendedByAnotherRun) {
   CopyBench::Run run;
   run.copy.options.verify = messages::VerifyLevel::kReadback;
   put_small(bench_);
@@ -558,42 +560,6 @@ TEST_F(CopyFaults, AKillWhileObjectsGetOtherNumbersCostsNothingThatIsThere) {
     EXPECT_GE(again.held, there) << "at call " << at;
   }
   EXPECT_GE(at, 15U);
-}
-
-// The former tree is whole until the new one is, whoever dies at whatever call; then another run ends it.
-TEST_F(CopyFaults, ATreeThatIsReplacedIsTheFormerOneOrTheNewOneAtAnyTime) {
-  const std::map<std::string, std::string> former = {{"a", "former a"}, {"only/former", "b"}};
-  const auto is_former = [&] {
-    std::map<std::string, std::string> there;
-    for (const auto& file : fs::recursive_directory_iterator(bench_.out())) {
-      if (!file.is_regular_file()) continue;
-      std::ifstream in(file.path(), std::ios::binary);
-      there[file.path().lexically_relative(bench_.out())] = {std::istreambuf_iterator<char>(in), {}};
-    }
-    return there == former;
-  };
-  put_small(bench_);
-  CopyBench::Run run;
-  run.copy.options.publish = messages::PublishForm::kRename;
-  run.copy.options.overwrite = messages::Overwrite::kAlways;
-  uint64_t at = 1;
-  for (bool was_hit = true; was_hit && at < kCallsMax && !HasFailure(); at += 2) {
-    bench_.clear_disk();
-    for (const auto& [name, bytes] : former) {
-      fs::create_directories((bench_.out() / name).parent_path());
-      std::ofstream(bench_.out() / name) << bytes;
-    }
-    run.fault = {.kind = DiskFault::Kind::kPowerCut, .at = at, .calls = DiskFault::Calls::kDurability};
-    run.loss = at % 4 == 1 ? Loss::kNothing : Loss::kUnsynced;
-    was_hit = bench_.run(run).was_hit;
-    EXPECT_TRUE(bench_.check_whole().empty() || is_former()) << "at call " << at << ": " << bench_.check_whole();
-    run.fault = {};
-    const CopyBench::Came again = bench_.run(run);
-    EXPECT_TRUE(again.is_published()) << "at call " << at << ": " << again.text();
-    EXPECT_EQ(bench_.check_published(), "") << "at call " << at;
-    EXPECT_FALSE(fs::exists(bench_.out() / "only")) << "at call " << at;
-  }
-  EXPECT_GE(at, 20U);
 }
 
 }  // namespace

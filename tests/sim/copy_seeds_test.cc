@@ -17,10 +17,14 @@ namespace fs = std::filesystem;
 constexpr uint64_t kCopyShards = 8;
 constexpr uint64_t kCallsAbout = 600;  // of a copy of such a tree
 constexpr uint64_t kRare = 20;         // one in so many, of what makes a seed's runs take longer
+constexpr uint64_t kOnDisk = 8;        // one in so many lies in a file system of a device
 
 class CopyScenario {
  public:
-  explicit CopyScenario(uint64_t seed) : random_(seed), is_shut_(one_in(8)) { draw_tree(); }
+  explicit CopyScenario(uint64_t seed)
+      : random_(seed), is_shut_(one_in(8)), bench_(one_in(kOnDisk) ? TempRoot::In::kTemporary : TempRoot::In::kMemory) {
+    draw_tree();
+  }
 
   // Empty: all held.
   std::string run() {
@@ -65,7 +69,7 @@ class CopyScenario {
     using messages::Overwrite, messages::ResumeVerify, messages::VerifyLevel;
     if (one_in(4)) options_.resume_verify = one_in(2) ? ResumeVerify::kAll : ResumeVerify::kNone;
     if (one_in(kRare)) options_.verify = VerifyLevel::kWire;
-    else if (one_in(kRare) && can_read_back()) options_.verify = VerifyLevel::kReadback;
+    else if (can_read_back() && one_in(3)) options_.verify = VerifyLevel::kReadback;
     if (one_in(kRare)) options_.overwrite = Overwrite::kIfOlder;  // which is of single files
     if (one_in(kRare)) {
       options_.publish = PublishForm::kRename;

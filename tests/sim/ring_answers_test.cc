@@ -81,7 +81,7 @@ class RingAnswers : public testing::Test {
     return 0;
   }
 
-  CopyBench bench_;
+  CopyBench bench_{TempRoot::In::kTemporary};
 
  private:
   static CopyBench::Run over_ring(Answers& answers, messages::VerifyLevel verify, int error) {

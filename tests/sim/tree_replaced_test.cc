@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <fstream>
 #include <functional>
+#include <map>
 
 namespace tideway::test {
 namespace {
@@ -186,6 +187,43 @@ TEST_F(TreeReplaced, F25ACopyFromATreeThatNobodyHoldsEndsWithAllOfThatOrNotAtAll
     }
   }
   EXPECT_GE(refused, 1U);
+}
+
+// The former tree is whole until the new one is, whoever dies at whatever call; then another run ends it.
+TEST_F(TreeReplaced, ATreeThatIsReplacedIsTheFormerOneOrTheNewOneAtAnyTime) {
+  const std::map<std::string, std::string> former = {{"a", "former a"}, {"only/former", "b"}};
+  const auto is_former = [&] {
+    std::map<std::string, std::string> there;
+    for (const auto& file : fs::recursive_directory_iterator(bench_.out()))
+      if (file.is_regular_file()) there[file.path().lexically_relative(bench_.out())] = read(file.path());
+    return there == former;
+  };
+  bench_.put("a", 9000, 1);
+  bench_.put("b", 0, 2);
+  bench_.put("dir/deep/d", 70'000, 4);
+  bench_.put(".metadata", 10, 5);
+  bench_.put_link("dir/link", "deep/d");
+  bench_.put("shut/e", 50, 6);
+  for (const char* name : {"shut", ""}) bench_.shut(name);
+  CopyBench::Run run = replacing();
+  uint64_t at = 1;
+  for (bool was_hit = true; was_hit && at < kReplacedCallsMax && !HasFailure(); at += 2) {
+    bench_.clear_disk();
+    for (const auto& [name, bytes] : former) {
+      fs::create_directories((bench_.out() / name).parent_path());
+      std::ofstream(bench_.out() / name) << bytes;
+    }
+    run.fault = {.kind = DiskFault::Kind::kPowerCut, .at = at, .calls = DiskFault::Calls::kDurability};
+    run.loss = at % 4 == 1 ? Loss::kNothing : Loss::kUnsynced;
+    was_hit = bench_.run(run).was_hit;
+    EXPECT_TRUE(bench_.check_whole().empty() || is_former()) << "at call " << at << ": " << bench_.check_whole();
+    run.fault = {};
+    const CopyBench::Came again = bench_.run(run);
+    EXPECT_TRUE(again.is_published()) << "at call " << at << ": " << again.text();
+    EXPECT_EQ(bench_.check_published(), "") << "at call " << at;
+    EXPECT_FALSE(fs::exists(bench_.out() / "only")) << "at call " << at;
+  }
+  EXPECT_GE(at, 20U);
 }
 
 }  // namespace
