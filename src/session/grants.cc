@@ -72,18 +72,20 @@ Status GrantMeter::narrow(const GrantLimits& limits) {
   return bytes_ > bytes_max_ ? Status(too_many_bytes()) : success();
 }
 
-bool RateGuard::take(Time now, Rate allowed, Bytes received) {
+Status RateGuard::take(Time now, Rate allowed, Bytes received) {
   if (allowed.is_unlimited()) {
     last_.reset();
-    return true;
+    return success();
   }
   const Bytes spare_max = kSpareMin + allowed.over(kSpareTime);
   const Bytes earned = last_ ? (allowed * kRateTolerance).over(now - *last_) : spare_max;
   last_ = now;
   spare_ = earned > spare_max - std::min(spare_, spare_max) ? spare_max : spare_ + earned;
-  if (received > spare_) return false;
+  if (received > spare_)
+    return Error{Fault::kLimitExceeded, "the peer sends faster than the max_rate of its grants, " + to_string(allowed),
+                 "copy with --bwlimit, or ask the owner of that root to raise max_rate"};
   spare_ -= received;
-  return true;
+  return success();
 }
 
 Decision GrantTable::decide(const crypto::Identity& peer, std::string_view root, const ObjectName& name,

@@ -76,8 +76,8 @@ class GrantMeter {
 // quarter more, and as much at once as a stalled gateway may find waiting.
 class RateGuard {
  public:
-  // Called whenever there is time, with what has come since the call before. False: that is more than `allowed` explains.
-  bool take(Time now, Rate allowed, Bytes received);
+  // Called whenever there is time, with what has come since the call before. Errors: limit_exceeded, that is more than `allowed` explains.
+  Status take(Time now, Rate allowed, Bytes received);
 
  private:
   std::optional<Time> last_;

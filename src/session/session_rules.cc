@@ -92,8 +92,10 @@ void Session::guard_rate(Time now) {
     allowed = allowed + transfer->rate_max;
     received += transfer->board->bytes_packed.get() - std::exchange(transfer->bytes_guarded, transfer->board->bytes_packed.get());
   }
-  if (allowed == Rate() || rate_guard_.take(now, allowed, Bytes(received))) return;
-  fail({Fault::kLimitExceeded, "the peer sends faster than the max_rate of its grants, " + to_string(allowed), "copy with --bwlimit, or ask the owner of that root to raise max_rate"});
+  if (allowed == Rate()) return;
+  const Status status = rate_guard_.take(now, allowed, Bytes(received));
+  if (status.ok()) return;
+  fail(status.error());
   let_go();
 }
 

@@ -132,22 +132,25 @@ TEST(GrantMeter, X08SizesThatAddUpBeyondAllNumbersAreRefused) {
 int seconds_let_alone(Rate allowed, Rate rate) {
   RateGuard guard;
   for (int step = 0; step < 360'000; ++step)
-    if (!guard.take(Time(1s) + step * 10ms, allowed, rate.over(10ms))) return step / 100;
+    if (!guard.take(Time(1s) + step * 10ms, allowed, rate.over(10ms)).ok()) return step / 100;
   return 3600;
 }
 
-TEST(RateGuard, HonestPeerIsNeverNoticedAndOneThatSendsTwiceAsMuchIsSoon) {
+TEST(RateGuard, X23AnHonestPeerIsNeverNoticedAndOneThatSendsTwiceAsMuchIsSoon) {
   EXPECT_EQ(seconds_let_alone(1_Gbit, 1_Gbit), 3600);
   EXPECT_LT(seconds_let_alone(1_Gbit, 2_Gbit), 15);
   EXPECT_LT(seconds_let_alone(100_Mbit, 200_Mbit), 60);
   EXPECT_EQ(seconds_let_alone(Rate::unlimited(), 100_Gbit), 3600);
 }
 
-TEST(RateGuard, SilenceIsNotSavedUpForLater) {
+TEST(RateGuard, X23SilenceIsNotSavedUpForLater) {
   RateGuard guard;
-  EXPECT_TRUE(guard.take(Time(1s), 1_Gbit, 0_B));
-  EXPECT_FALSE(guard.take(Time(3601s), 1_Gbit, 2_GiB));
-  EXPECT_TRUE(guard.take(Time(3602s), 1_Gbit, 100_MiB));
+  EXPECT_TRUE(guard.take(Time(1s), 1_Gbit, 0_B).ok());
+  const Status status = guard.take(Time(3601s), 1_Gbit, 2_GiB);
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().fault, Fault::kLimitExceeded);
+  EXPECT_NE(status.error().what.find("max_rate of its grants, 1 Gbit/s"), std::string::npos) << status.error().what;
+  EXPECT_TRUE(guard.take(Time(3602s), 1_Gbit, 100_MiB).ok());
 }
 
 TEST(GrantLimits, RequestThatNeedsSeveralGrantsHasTheLeastOfEach) {
