@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Real processes on a real file system die before each of their calls to the disk in turn: a sink that pulls, a gateway that is
-# pushed to, a source, a repair. Each time the same command goes on from there, and a reader that looks a thousand times a second never sees
-# a part of the tree. Every second point (of a source, which only reads, each), or with TIDEWAY_KILL_STRIDE=1 all of them; and a sink
+# pushed to, one that is pulled from, a source, a repair. Each time the same command goes on from there, and a reader that looks a thousand times a second never sees
+# a part of the tree. Every second point (of who only reads, each), or with TIDEWAY_KILL_STRIDE=1 all of them; and a sink
 # once at each point that has a name (docs/durability.md, "Crash points").
 source "$(dirname "$0")/lib.sh"
 command -v cc > /dev/null || { echo "SKIP: needs a C compiler"; exit 77; }
@@ -23,6 +23,9 @@ echo c > "$tree/dir/c"
 head -c 300000 /dev/urandom > "$tree/dir/deep/d"
 echo last > "$tree/.metadata"
 ln -s c "$tree/dir/link"
+wide=$there/wide  # for who only reads, and does so once for each small file
+mkdir -p "$wide" "$there/many" "$work/pulled"
+for file in $(seq 24); do head -c $((file * 1000)) /dev/urandom > "$wide/$file"; done
 
 "$repo/tests/e2e/reader.py" "$tree" ckpt "$here" "$there" > "$work/reader.out" 2>&1 &
 reader=$!
@@ -66,7 +69,7 @@ each_point() {
 serve wisconsin "$work/wisconsin.toml"
 each_point "$here" "$bin/tideway" --config "$work/atlanta.toml" copy -q wisconsin:data/source "$here/ckpt"
 sink=$points
-stride=1 TIDEWAY_KILL_CALLS=reads each_point "$there" "$bin/tideway" --config "$work/atlanta.toml" copy -q "$tree" wisconsin:data/ckpt
+tree=$wide stride=1 TIDEWAY_KILL_CALLS=reads each_point "$there/many" "$bin/tideway" --config "$work/atlanta.toml" copy -q "$wide" wisconsin:data/many/ckpt
 source=$((points - sink))
 
 # pulls AT: in $code, however long the gateway takes to notice that the one before has died.
@@ -124,31 +127,39 @@ repairs=$(($(wc -l < "$work/points") - before))
 [ "$at" -lt "$calls_max" ] && [ "$repairs" -ge 10 ] || fail "a repair died at $repairs points only"; pass
 kill "$gateway" && wait "$gateway" || fail "the gateway did not end well"
 
-# A gateway that dies at its first call, the next one at its second, and so on. That a copy dials again by itself is another test's.
-is_fresh=1
-for ((at = 1; at < calls_max; at += stride)); do
-  LD_PRELOAD="$work/kill_at.so" TIDEWAY_KILL_AT=$at TIDEWAY_KILL_LOG="$work/points" "$bin/tidewayd" --config "$work/wisconsin.toml" > "$work/dying.ready" 2>> "$work/dying.log" &
-  gateway=$!
-  running+=("$gateway")
-  until grep -qs '^ready' "$work/dying.ready" || ! kill -0 "$gateway" 2> /dev/null; do sleep 0.01; done
-  "$bin/tideway" --config "$work/atlanta.toml" copy -q "$tree" wisconsin:data/ckpt > "$work/pushed.log" 2>&1 &
-  copying=$!
-  running+=("$copying")
-  code=0 ended=
-  wait -n -p ended "$gateway" "$copying" 2> /dev/null || code=$?
-  kill -9 "$gateway" "$copying" 2> /dev/null || :
-  { wait "$gateway" "$copying" || :; } 2> /dev/null
-  if [ "$code" -ne 0 ]; then  # the gateway is gone, whoever of the two was first to end
-    points=$((points + 1)) is_fresh=0
-    [ ! -e "$there/ckpt" ] || same_tree "$tree" "$there/ckpt"
-    continue
-  fi
-  take "$there"
-  [ "$is_fresh" -eq 0 ] || break
-  is_fresh=1
-done
-[ "$at" -lt "$calls_max" ] || fail "no end of points"
-gateway_points=$((points - sink - source))
+# gateway_dies FOLDER COMMAND...: a gateway that dies at its first call, the next one at its second, and so on, under that copy. That a copy dials
+# again by itself is another test's.
+gateway_dies() {
+  local folder=$1 at is_fresh=1 copying ended code
+  shift
+  for ((at = 1; at < calls_max; at += stride)); do
+    LD_PRELOAD="$work/kill_at.so" TIDEWAY_KILL_AT=$at TIDEWAY_KILL_LOG="$work/points" "$bin/tidewayd" --config "$work/wisconsin.toml" > "$work/dying.ready" 2>> "$work/dying.log" &
+    gateway=$!
+    running+=("$gateway")
+    until grep -qs '^ready' "$work/dying.ready" || ! kill -0 "$gateway" 2> /dev/null; do sleep 0.01; done
+    "$@" > "$work/copied.log" 2>&1 &
+    copying=$!
+    running+=("$copying")
+    code=0 ended=
+    wait -n -p ended "$gateway" "$copying" 2> /dev/null || code=$?
+    kill -9 "$gateway" "$copying" 2> /dev/null || :
+    { wait "$gateway" "$copying" || :; } 2> /dev/null
+    if [ "$code" -ne 0 ]; then  # the gateway is gone, whoever of the two was first to end
+      points=$((points + 1)) is_fresh=0
+      [ ! -e "$folder/ckpt" ] || same_tree "$tree" "$folder/ckpt"
+      continue
+    fi
+    take "$folder"
+    [ "$is_fresh" -eq 0 ] || return 0
+    is_fresh=1
+  done
+  fail "no end of points"
+}
+before=$points
+gateway_dies "$there" "$bin/tideway" --config "$work/atlanta.toml" copy -q "$tree" wisconsin:data/ckpt
+gateway_points=$((points - before)) before=$points
+tree=$wide stride=1 TIDEWAY_KILL_CALLS=reads gateway_dies "$work/pulled" "$bin/tideway" --config "$work/atlanta.toml" copy -q wisconsin:data/wide "$work/pulled/ckpt"
+gateway_source=$((points - before))
 
 kill "$reader" 2> /dev/null || :
 code=0; wait "$reader" || code=$?
@@ -156,10 +167,11 @@ code=0; wait "$reader" || code=$?
 read -r looks whole < "$work/reader.out"
 [ "$whole" -ge 1 ] || fail "the reader never saw a whole one"; pass
 cut -d : -f 1 "$work/points" | sort | uniq -c
-echo "points: $sink of a sink, $source of a source, $gateway_points of a gateway, $repairs of a repair; $published publishes; a reader looked $looks times"
+echo "points: $sink of a sink, $source of a source, $gateway_points of a gateway that is pushed to, $gateway_source of one that is pulled from, $repairs of a repair; $published publishes; a reader looked $looks times"
 [ "$points" -ge 60 ] || [ "$stride" -gt 2 ] || fail "only $points processes were killed"; pass
 # Of each kind of process, or the one that dies at many hides that another dies nowhere.
 at_least() { [ "$2" -ge "$3" ] || [ "$stride" -gt 2 ] || fail "a $1 was killed at $2 points only"; pass; }
 at_least sink "$sink" 15
-at_least source "$source" 2
+at_least source "$source" 20
+at_least "gateway that is pulled from" "$gateway_source" 20
 at_least gateway "$gateway_points" 15
