@@ -94,6 +94,7 @@ void SimCopy::start() {
   sink.destination = config_.destination.empty() ? ObjectName() : ObjectName::from_text(config_.destination).value();
   sink.options = config_.options;
   sink.base = config_.base;
+  sink.repair = config_.repair;
   sink.lease_epoch = config_.lease_epoch;
   sink.boot = config_.boot;
   tell(sink_, std::move(sink));

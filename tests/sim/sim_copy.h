@@ -24,6 +24,7 @@ struct SimCopyConfig {
   std::string destination = "out";
   messages::TransferOptions options;
   engine::StartSink::Base base = engine::StartSink::Base::kNone;
+  std::shared_ptr<const engine::RepairOrder> repair = {};  // set: what was published at the destination is mended
   uint64_t lease_epoch = 0;              // of the sink
   transfer::BootId boot{std::byte{1}};   // of its host
   uint64_t seed = 1;

@@ -175,7 +175,9 @@ void SimDisk::State::sync_file(int fd, uint64_t id) {
   for (const Range& range : unsynced[id]) {
     read_range(fd, {range.begin, std::min<uint64_t>(range.end, one.bytes.size())}, one.bytes);
   }
-  unsynced.erase(id);
+  if (unsynced.erase(id) == 0) return;
+  // Who reads it back from the device has to find it there.
+  raw(SYS_sync_file_range, fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
 }
 
 // A name is kept with what it names; what stands in a file is another matter.
