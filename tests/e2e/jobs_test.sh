@@ -109,6 +109,7 @@ gets_going "$job"
 tideway jobs cancel "$job" > /dev/null
 tideway jobs cancel "$job" > /dev/null
 [ "$(state "$job")" = cancelled ] || fail "the job is $(state "$job")"; pass
+refuses 1 cancelled "job $job was cancelled" tideway jobs watch -q "$job"
 absent "$there/cancelled"
 notes "\"event\":\"job_published\",\"uid\":$(id -u),"
 notes "\"event\":\"job_submitted\",\"uid\":$(id -u),\"job\":\"$job\",\"source\":\"data:tree\",\"sources\":1,\"destination\":\"wisconsin:data/cancelled\""

@@ -79,6 +79,8 @@ absent "$there/interrupted"
 # Told to stop, a gateway lets running copies finish.
 start_copy drained
 kill -TERM "$gateway"
+said wisconsin stopping
+refuses 4 peer_unreachable "" "$bin/tideway" --config "$work/atlanta.toml" copy -q "$work/small" wisconsin:data/late  # nobody else is let in
 code=0; wait "$copying" || code=$?
 [ "$code" -eq 0 ] || fail "a copy did not survive the drain: $(cat "$work/drained.log")"; pass
 code=0; wait "$gateway" || code=$?

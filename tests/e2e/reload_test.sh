@@ -35,7 +35,8 @@ cp "$work/fresh/gateway.crt" "$work/wisconsin/"
 # C04: a file that cannot be read leaves the old one in force; what needs a restart is said.
 cp "$work/wisconsin.toml" "$work/good.toml"
 echo 'nmae = "x"' >> "$work/wisconsin.toml"
-reload "nmae is not a known key"
+reload "reload_failed code=config_invalid"
+grep -q 'reload_failed code=config_invalid.*nmae is not a known key' "$work/wisconsin.log" || fail "the key is not named: $(tail -n 3 "$work/wisconsin.log")"; pass
 sed 's/^memory = .*/memory = "600MiB"/' "$work/good.toml" > "$work/wisconsin.toml"
 reload "needs_restart section=[engine]"
 cp "$work/good.toml" "$work/wisconsin.toml"

@@ -97,14 +97,14 @@ for victim in oslo wisconsin; do
   whole "dies-$victim"
   "serve_$victim"
 done
-grep -q 'gather_source_given_up.*source="oslo:' "$work/atlanta.log" || fail "nobody was given up"; pass
+grep -q 'gather_source_given_up.*source="oslo:.*code=peer_lost' "$work/atlanta.log" || fail "nobody was given up"; pass
 
 # ---- both die, and one comes back ---------------------------------------------------------------------------------------------------
 submit none
 job_is "$both"
 kill -9 "$wisconsin" "$oslo"
 wait "$wisconsin" "$oslo" 2> /dev/null || :
-job_is 'job["state"] == "waiting"'
+job_is 'job["state"] == "waiting" and job["wait"]["reason"] in ("peer_lost", "peer_unreachable")'
 absent "$here/none"
 serve_oslo
 job_is 'job["state"] == "published"'

@@ -20,6 +20,7 @@ fi
 pass
 
 grep -qx LimitCORE=0 "$unit" || fail "a gateway may leave a core"; pass
+grep -qx Restart=on-failure "$unit" && grep -qx WatchdogSec=30 "$unit" || fail "a gateway that dies, or hangs, is not started again"; pass
 
 # As the unit runs it: an ordinary user without any capability, and a manager that is told how far it is.
 make_sites 127.0.0.1 127.0.0.1

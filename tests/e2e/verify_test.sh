@@ -51,6 +51,7 @@ before=$(stat -c %i "$work/back/small-8")
 code=0; "$bin/tideway" verify --scrub --json "$work/back" > "$work/scrub.json" 2> /dev/null || code=$?
 [ "$code" -eq 8 ] || fail "a scrub of damaged files ended with $code"; pass
 grep -q '"path":"shards/b".*bytes 4194304 to 8388607' "$work/scrub.json" || fail "the damage was not named: $(cat "$work/scrub.json")"; pass
+grep '"path":"shards/b"' "$work/scrub.json" | grep -q '"code":"hash_mismatch"' || fail "damage has no code: $(cat "$work/scrub.json")"; pass
 tideway repair --json "$work/back" --from wisconsin:data/tree > "$work/repair.json" 2> "$work/repair.log" || fail "$(cat "$work/repair.log")"
 same_tree "$tree" "$work/back"
 "$bin/tideway" verify -q --scrub "$work/back"; pass

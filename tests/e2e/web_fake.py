@@ -15,6 +15,7 @@ import time
 CAPACITY = 1e9
 PERIOD, DUTY, STEP = 1.0, 0.4, 0.25
 REPLAYED = 300  # seconds
+SCRIPT = "<img src=x onerror=document.title='run'>"  # a name that somebody gave to a folder
 TYPES = {".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 SOURCE = pathlib.Path(__file__).resolve().parents[2] / "src/daemon/web_page.cc"
 POLICY = re.search(r'"(default-src [^"]*)"', SOURCE.read_text())[1]
@@ -95,7 +96,7 @@ class Gateway(http.server.BaseHTTPRequestHandler):
         return [self.running(),
                 job(10, "waiting", wait={"reason": "gate:llm7", "detail": "", "next": ""}),
                 job(11, "waiting", peer="oslo", spec=spec, wait={"reason": "dest_full", "detail": "root data on oslo needs 4.1 TiB more, free 2.4 TiB", "next": "free 1.7 TiB on oslo, or cancel the job"}),
-                job(12, "paused"), job(13, "queued"),
+                job(12, "paused"), job(13, "queued", spec={"sources": [f"data:{SCRIPT}"], "destination": f"wisconsin:data/{SCRIPT}"}),
                 job(7, "published", ended=text_of(time.time() - 900), outcome={"bytes": 6 << 40, "milliseconds": 1_810_000, "failed": 0}),
                 job(8, "failed", ended=text_of(time.time() - 700), error={"code": "source_changed", "detail": "optim/rank_17.pt moved while it was read", "next": "copy it again when nobody writes"})]
 

@@ -48,6 +48,8 @@ def with_training(page, url):
     says(page, "llm7: bulk makes its iterations longer than it may (over_budget) – 1.3\u00a0% instead of 1\u00a0%")
     assert not page.evaluate("document.body.innerText.includes('llm8')"), "one that is back within its budget is still shown"
     says(page, "root data on oslo needs 4.1 TiB more")
+    says(page, f"data:{web_fake.SCRIPT} → wisconsin:data/{web_fake.SCRIPT}")
+    assert page.evaluate("document.querySelector('[onerror]') === null && document.title !== 'run'"), "a name of a folder became a part of the page"
     page.until("/Bulk paused \\d+.% of the last 10 s: .*training llm7 is sending/.test(document.body.innerText)")
     # It is alive: the plot moves, the bar grows, and a job that ends meanwhile moves to those that ended.
     picture = page.evaluate("document.querySelector('canvas').toDataURL()")

@@ -61,6 +61,7 @@ class TreeReplaced : public testing::Test {
     SimCopy::Outcome outcome;
     bool was_under_way = false;  // when the tree was replaced
     bool was_left = false;       // the former one, until it was through
+    std::vector<Error> reported;
   };
   // A copy from the tree, which another one takes the place of after so many turns.
   Read read_while_replaced(uint64_t turns, const std::function<CopyBench::Came()>& replace) {
@@ -82,6 +83,7 @@ class TreeReplaced : public testing::Test {
     sweep_soon();
     EXPECT_EQ(is_former_left(), came.was_left) << "swept while it was held";
     if (came.was_under_way) came.outcome = reader.run([] { return true; });
+    came.reported = reader.reported();
     reader.end();
     sweep_soon();
     EXPECT_FALSE(is_former_left()) << "nobody reads it any more";
@@ -169,7 +171,7 @@ TEST_F(TreeReplaced, F25WhoeverReadsTheFormerTreeHasItBehindALedgerThatIsLost) {
 // Nobody holds what was not published here, and it goes with staging.
 TEST_F(TreeReplaced, F25ACopyFromATreeThatNobodyHoldsEndsWithAllOfThatOrNotAtAll) {
   bool is_under_way = true;
-  uint64_t refused = 0;
+  uint64_t refused = 0, vanished = 0;
   for (uint64_t turns = 1; is_under_way && turns < 1000 && !HasFailure(); turns += 2) {
     publish_former();
     fs::remove(bench_.out() / ".tideway-manifest");
@@ -184,9 +186,11 @@ TEST_F(TreeReplaced, F25ACopyFromATreeThatNobodyHoldsEndsWithAllOfThatOrNotAtAll
       EXPECT_FALSE(fs::exists(second() / "out")) << turns;
       const Fault why = came.outcome->error().fault;
       EXPECT_TRUE(why == Fault::kSourceVanished || why == Fault::kEntriesFailed) << came.outcome->error().what;
+      vanished += why == Fault::kSourceVanished || std::ranges::count(came.reported, Fault::kSourceVanished, &Error::fault) > 0 ? 1 : 0;
     }
   }
   EXPECT_GE(refused, 1U);
+  EXPECT_EQ(vanished, refused) << "whoever is refused is told that it has gone";
 }
 
 // The former tree is whole until the new one is, whoever dies at whatever call; then another run ends it.

@@ -9,7 +9,9 @@
 
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -142,6 +144,39 @@ TEST_F(ServerTest, ReadersOfEventsLeaveRoomForWhoOnlyAsks) {
   streams.front()->end();
   for (int i = 0; i < 5; ++i) turn();
   EXPECT_EQ(with_client(follow), std::nullopt) << "who left made no room";
+}
+
+// As many as may be, on which nobody asks anything: one more waits until one of them has gone.
+TEST_F(ServerTest, X20ConnectionsAreBounded) {
+  serve([](const std::shared_ptr<Exchange>& exchange) { exchange->answer({204, "application/json", ""}); });
+  const auto connect = [&] {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path_.copy(address.sun_path, sizeof address.sun_path - 1);
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    EXPECT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    for (int i = 0; i < 2; ++i) turn();  // before the queue of the socket is full
+    return fd;
+  };
+  const auto is_answered = [&](int fd) {
+    char byte;
+    for (int i = 0; i < 50; ++i) {
+      if (::recv(fd, &byte, 1, MSG_DONTWAIT) == 1) return true;
+      turn();
+    }
+    return false;
+  };
+  std::vector<int> idle;
+  for (unsigned i = 0; i < kConnectionsMax; ++i) idle.push_back(connect());
+  constexpr std::string_view kAsks = "GET /v1/version HTTP/1.0\r\n\r\n";
+  const int over = connect();
+  ASSERT_EQ(::send(over, kAsks.data(), kAsks.size(), MSG_NOSIGNAL), static_cast<ssize_t>(kAsks.size()));
+  EXPECT_FALSE(is_answered(over));
+  ASSERT_EQ(::send(idle.back(), kAsks.data(), kAsks.size(), MSG_NOSIGNAL), static_cast<ssize_t>(kAsks.size()));
+  EXPECT_TRUE(is_answered(idle.back())) << "who was there before is served";
+  for (const int fd : idle) ::close(fd);
+  EXPECT_TRUE(is_answered(over));
+  ::close(over);
 }
 
 TEST_F(ServerTest, AReaderThatIsTooSlowIsDropped) {

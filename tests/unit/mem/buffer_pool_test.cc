@@ -19,6 +19,14 @@ TEST(BufferPool, AnEmptyPoolLendsNothingUntilOneComesHome) {
   EXPECT_FALSE(pool->take().is_empty());
 }
 
+TEST(BufferPool, P08WhatTheKernelHasNoRoomForIsRefusedAtTheStart) {
+  constexpr size_t kOfMoreThanThereIs = size_t{1} << 31;  // addresses: 2^53 bytes
+  const auto pool = BufferPool::create(kOfMoreThanThereIs);
+  ASSERT_FALSE(pool.ok());
+  EXPECT_EQ(pool.error().fault, Fault::kNoMemory);
+  EXPECT_NE(pool.error().next, "");
+}
+
 TEST(BufferPool, DataIsPageAlignedBehindTheHeadRoom) {
   auto pool = BufferPool::create(3).value();
   Buffer first = pool->take(), second = pool->take();

@@ -331,6 +331,29 @@ TEST_F(ControlChannelTest, ConnectAndHelloHaveDeadlines) {
   EXPECT_EQ(listener_->waiting(), 0U);
 }
 
+// Whoever sends a byte now and then, of a handshake that never ends.
+TEST_F(ControlChannelTest, N19BytesThatTrickleGiveNoMoreTime) {
+  auto connected = begin_connect(remote_, {});
+  ASSERT_TRUE(connected.ok());
+  const Socket stranger = std::move(connected).value();
+  take(sites_.wisconsin);
+  const Time end = now_ + kAuthorisationTime;
+  constexpr std::string_view kHelloOfManyBytes("\x16\x03\x01\x40\x00\x01\x00\x3f\xfc\x03\x03 and so on", 22);  // a record of TLS
+  for (const char& byte : kHelloOfManyBytes) {
+    if (now_ + 1s >= end) break;
+    now_ = now_ + 1s;
+    ASSERT_EQ(::send(stranger.get(), &byte, 1, MSG_NOSIGNAL), 1);
+    pollfd heard{b_->fd(), POLLIN, 0};
+    ASSERT_EQ(::poll(&heard, 1, 5'000), 1);
+    b_->on_ready(now_, heard.revents);
+    ASSERT_FALSE(b_->error().has_value()) << b_->error()->what;
+    EXPECT_EQ(b_->next_deadline(), end);
+  }
+  b_->on_ready(end, 0);
+  ASSERT_TRUE(b_->error().has_value());
+  EXPECT_EQ(b_->state(), ChannelState::kDone);
+}
+
 TEST_F(ControlChannelTest, AuthorisedPeerHasNoDeadline) {
   meet();
   EXPECT_EQ(a_->next_deadline(), kNever);
@@ -403,6 +426,7 @@ TEST(Listener, PortInUseIsAMistakeInTheConfigurationAndNamesIt) {
   ASSERT_FALSE(second.ok());
   EXPECT_EQ(second.error().fault, Fault::kConfigInvalid);
   EXPECT_NE(second.error().what.find(to_string(taken)), std::string::npos);
+  EXPECT_NE(second.error().next, "");
 }
 
 TEST(Listener, AddressThatIsNotOursIsRefused) {

@@ -178,6 +178,17 @@ TEST_F(GatewayTest, X14NewCertificateIsShownToThoseWhoDialAfterTheReload) {
   EXPECT_EQ(peer->certificate().fingerprint, gateway_->own_certificate().fingerprint);
 }
 
+// P05: what runs may end, and nobody begins anything.
+TEST_F(GatewayTest, P05AGatewayThatStopsTakesNothingNew) {
+  const auto peer = dial_and_pull();
+  gateway_->drain(std::chrono::seconds(60));
+  ask_for_push(*peer);
+  ASSERT_TRUE(run_until({peer.get()}, [&] { return !peer->error.empty(); }));
+  EXPECT_EQ(peer->error, "overloaded");
+  EXPECT_NE(peer->error_detail.find("stopping"), std::string::npos) << peer->error_detail;
+  EXPECT_EQ(gateway_->transfers(), 1U) << "the pull goes on";
+}
+
 TEST_F(GatewayTest, CertificateOfAnotherGatewayIsNotTakenUp) {
   const auto other = crypto::make_signed(test::gateway_spec(test::kAtlanta), sites_.authority).value();
   test::write_files(sites_.folder, "serving", sites_.authority.certificate, other);

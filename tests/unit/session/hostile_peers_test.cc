@@ -87,6 +87,7 @@ class HostilePeersTest : public GatewayTest {
            peer.say(ManifestEnd{said.transfer, chain.size() + 1, Bytes()});
            peer.say(TransferRoot{said.transfer, {}});
          }},
+        {"lists a name that climbs", "protocol_error", [this](Peer& peer) { push(peer, {file(1, "..", Bytes())}); }},
         {"lists what has no parent", "protocol_error", [this](Peer& peer) { push(peer, {directory(1, 77, "orphan")}); }},
         {"lists more bytes than there are", "dest_full", [this](Peer& peer) { push(peer, {file(1, "huge", Bytes(uint64_t{1} << 50))}); }},
         {"ends with 10^9 entries that never came", "protocol_error", [this](Peer& peer) { peer.say(ManifestEnd{push(peer, {}).transfer, 1'000'000'000, Bytes()}); }},

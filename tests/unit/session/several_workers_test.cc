@@ -31,7 +31,7 @@ struct NetWorkers {
 
 class SeveralWorkersTest : public testing::TestWithParam<NetWorkers> {
  protected:
-  SeveralWorkersTest() {
+  explicit SeveralWorkersTest(const GrantLimits& limits = {}) {
     for (size_t i = 0; i < kFiles; ++i) {
       std::string content(kFileSize, '\0');
       crypto::random_bytes(std::as_writable_bytes(std::span(content)));
@@ -40,7 +40,7 @@ class SeveralWorkersTest : public testing::TestWithParam<NetWorkers> {
     GatewayConfig serving = gateway_of("serving", test::kWisconsin, GetParam().serving);
     serving.roots = {{"data", there_.path().string()}};
     serving.grants = GrantTable({{crypto::IdentityPattern::parse(test::kAtlanta).value(), "data", {},
-                                  {GrantOp::kRead, GrantOp::kList, GrantOp::kWrite}, {}, "test"}});
+                                  {GrantOp::kRead, GrantOp::kList, GrantOp::kWrite}, limits, "test"}});
     serving.listen = Endpoint::parse("127.0.0.1:0").value();
     serving_ = Gateway::start(std::move(serving)).value();
     GatewayConfig dialling = gateway_of("dialling", test::kAtlanta, GetParam().dialling);
@@ -217,6 +217,33 @@ TEST(LimitLanes, TakesTheFirstLanesOfTooMany) {
   EXPECT_EQ(flows_left({2, 3, 4}, {2, 64}), (std::vector<size_t>{2, 3}));
   EXPECT_EQ(flows_left({2, 3, 4}, {1, 1}), (std::vector<size_t>{1}));
 }
+
+// Its sender is ours; this one forgets what it was told.
+struct OutrunGrantTest : SeveralWorkersTest { OutrunGrantTest() : SeveralWorkersTest({.rate_max = 8_Mbit}) {} };
+
+TEST_P(OutrunGrantTest, X23APeerThatSendsFasterThanItMayLosesItsSession) {
+  std::ofstream large(here_ / "tree/large", std::ios::binary);  // than what it may be ahead
+  for (size_t i = 0; i < 80; ++i) large << here_.read("tree/0");
+  large.close();
+  auto place = open_local((here_ / "tree").string(), storage::Side::kSource).value();
+  engine::StartSource start;
+  start.scan.sources.push_back({std::move(place.dir), std::move(place.name), std::move(place.as)});
+  messages::OpenTransfer open = request(messages::Direction::kPush);
+  open.options.compress = messages::CompressMode::kOff;
+  const auto transfer = session_->push(std::move(start), std::move(open));
+  ASSERT_TRUE(run_until([&] { return transfer->stage == Stage::kRunning || session_->is_over(); }));
+  ASSERT_FALSE(session_->is_over()) << session_->error().what;
+  EXPECT_EQ(transfer->rate_max, 8_Mbit) << "it is told";
+  transfer->rate_max = Rate::unlimited();
+  session_->limit_rate(*transfer, Rate::unlimited());
+  ASSERT_TRUE(run_until([&] { return session_->is_over() || transfer->outcome; }));
+  ASSERT_TRUE(session_->is_over()) << "all of it came";
+  EXPECT_EQ(session_->error().fault, Fault::kLimitExceeded) << session_->error().what;
+  EXPECT_NE(session_->error().what.find("max_rate"), std::string::npos) << session_->error().what;
+  EXPECT_FALSE(there_.exists("copy"));
+}
+
+INSTANTIATE_TEST_SUITE_P(OneWorker, OutrunGrantTest, testing::Values(NetWorkers{1, 1, 1}));
 
 }  // namespace
 }  // namespace tideway::session

@@ -291,6 +291,19 @@ TEST_P(FileSinkTest, AFailedSyncIsFinalAndNothingIsPublished) {
   EXPECT_FALSE(root_.exists("copy"));
 }
 
+TEST_P(FileSinkTest, S05AFailedWriteNamesItsFile) {
+  start();
+  std::vector<std::byte> data(1 << 20, std::byte{1});
+  add(1, 0, "f", EntryType::kFile, data.size());
+  queue_->fails = [](const IoRequest& request) { return request.op == IoOp::kWrite; };
+  const Status status = write(1, 0, data);
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().fault, Fault::kDestIo);
+  EXPECT_NE(status.error().what.find("copy/f"), std::string::npos) << status.error().what;
+  queue_->fails = [](const IoRequest&) { return false; };
+  EXPECT_TRUE(write(1, 0, data).ok()) << "tried again";
+}
+
 TEST_P(FileSinkTest, AFileOpenedAgainAfterManyOthersGoesOnWhereItWas) {
   start();
   std::vector<std::byte> data(8, std::byte{2});

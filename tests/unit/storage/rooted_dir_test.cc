@@ -257,6 +257,8 @@ TEST(ErrnoFault, EachStorageTroubleHasItsOwnName) {
   EXPECT_EQ(fault_of(Side::kDestination, EROFS), Fault::kDestReadonly);
   EXPECT_EQ(fault_of(Side::kDestination, EACCES), Fault::kDestDenied);
   EXPECT_EQ(fault_of(Side::kDestination, EIO), Fault::kDestIo);
+  EXPECT_EQ(fault_of(Side::kDestination, ESTALE), Fault::kDestStalled);
+  EXPECT_EQ(fault_of(Side::kDestination, EFBIG), Fault::kDestTooBig);
   EXPECT_EQ(fault_of(Side::kSource, EACCES), Fault::kSourceIo);
   EXPECT_EQ(fault_of(Side::kSource, EIO), Fault::kSourceIo);
 }

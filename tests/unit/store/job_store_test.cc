@@ -114,9 +114,11 @@ TEST(SqliteJobStore, ADamagedFileIsRefused) {
   file.seekp(5 * 4096);
   file.write(std::string(4 * 4096, '\xff').data(), 4 * 4096);
   file.close();
+  const std::string damaged = folder.read("jobs.sqlite");
   const auto refused = SqliteJobStore::open(path);
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().fault, Fault::kStoreUnavailable);
+  EXPECT_TRUE(folder.read("jobs.sqlite") == damaged) << "left as it is, for whoever can read more of it";
 }
 
 // A disk that is full, as a limit on the size of files makes it.
