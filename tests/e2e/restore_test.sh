@@ -52,12 +52,17 @@ job_is() {
 import json, pathlib, socket, sys, time
 until = time.monotonic() + 60
 while True:
-    line = socket.socket(socket.AF_UNIX)
-    line.connect(sys.argv[1])
-    line.sendall(f"GET /v1/jobs/{sys.argv[2]} HTTP/1.0\r\n\r\n".encode())
-    text = b"".join(iter(lambda: line.recv(65536), b"")).split(b"\r\n\r\n", 1)[1]
-    job = json.loads(text)
-    if eval(sys.argv[3]): break
+    job = "not known"
+    try:
+        line = socket.socket(socket.AF_UNIX)
+        line.settimeout(20)
+        line.connect(sys.argv[1])
+        line.sendall(f"GET /v1/jobs/{sys.argv[2]} HTTP/1.0\r\n\r\n".encode())
+        text = b"".join(iter(lambda: line.recv(65536), b"")).split(b"\r\n\r\n", 1)[1]
+        job = json.loads(text)
+        if eval(sys.argv[3]): break
+    except (OSError, LookupError, ValueError):
+        pass  # it is not there yet, or not with that
     if time.monotonic() > until: sys.exit(f"it is {job}")
     time.sleep(0.05)
 pathlib.Path(sys.argv[4]).write_bytes(text)

@@ -28,7 +28,7 @@ uint64_t first_call_without(uint64_t end, Holds holds) {
 
 class CopyBench {
  public:
-  // In memory, for all that a copy sees of a file system is the same there, but that it cannot be read back from a device.
+  // In memory a copy cannot be read back from a device, and no range of a file is shared; what the simulated disk does is the same.
   explicit CopyBench(TempRoot::In where = TempRoot::In::kMemory);
   // Bytes that compress a little, of their own for each seed; modified long ago.
   void put(const std::string& name, size_t size, uint64_t seed) const;

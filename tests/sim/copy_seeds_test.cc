@@ -69,7 +69,7 @@ class CopyScenario {
     using messages::Overwrite, messages::ResumeVerify, messages::VerifyLevel;
     if (one_in(4)) options_.resume_verify = one_in(2) ? ResumeVerify::kAll : ResumeVerify::kNone;
     if (one_in(kRare)) options_.verify = VerifyLevel::kWire;
-    else if (can_read_back() && one_in(3)) options_.verify = VerifyLevel::kReadback;
+    else if (one_in(3) && can_read_back()) options_.verify = VerifyLevel::kReadback;
     if (one_in(kRare)) options_.overwrite = Overwrite::kIfOlder;  // which is of single files
     if (one_in(kRare)) {
       options_.publish = PublishForm::kRename;

@@ -171,13 +171,12 @@ void SimDisk::State::sync(int fd, With with) {
 }
 
 void SimDisk::State::sync_file(int fd, uint64_t id) {
+  const auto ranges = unsynced.extract(id);
+  if (ranges.empty()) return;
   Kept& one = kept[id];
-  for (const Range& range : unsynced[id]) {
-    read_range(fd, {range.begin, std::min<uint64_t>(range.end, one.bytes.size())}, one.bytes);
-  }
-  if (unsynced.erase(id) == 0) return;
+  for (const Range& range : ranges.mapped()) read_range(fd, {range.begin, std::min<uint64_t>(range.end, one.bytes.size())}, one.bytes);
   // Who reads it back from the device has to find it there.
-  raw(SYS_sync_file_range, fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+  TIDEWAY_CHECK(raw(SYS_sync_file_range, fd, 0L, 0L, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER) == 0);
 }
 
 // A name is kept with what it names; what stands in a file is another matter.

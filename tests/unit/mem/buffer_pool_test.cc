@@ -20,7 +20,7 @@ TEST(BufferPool, AnEmptyPoolLendsNothingUntilOneComesHome) {
 }
 
 TEST(BufferPool, P08WhatTheKernelHasNoRoomForIsRefusedAtTheStart) {
-  constexpr size_t kOfMoreThanThereIs = size_t{1} << 31;  // addresses: 2^53 bytes
+  constexpr uint32_t kOfMoreThanThereIs = uint32_t{1} << 31;  // 2^53 bytes, and there are 2^47 addresses
   const auto pool = BufferPool::create(kOfMoreThanThereIs);
   ASSERT_FALSE(pool.ok());
   EXPECT_EQ(pool.error().fault, Fault::kNoMemory);

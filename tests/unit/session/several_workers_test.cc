@@ -222,15 +222,10 @@ TEST(LimitLanes, TakesTheFirstLanesOfTooMany) {
 struct OutrunGrantTest : SeveralWorkersTest { OutrunGrantTest() : SeveralWorkersTest({.rate_max = 8_Mbit}) {} };
 
 TEST_P(OutrunGrantTest, X23APeerThatSendsFasterThanItMayLosesItsSession) {
-  std::ofstream large(here_ / "tree/large", std::ios::binary);  // than what it may be ahead
+  std::ofstream large(here_ / "tree/large", std::ios::binary);  // than it may be ahead: 256 MiB, and what it may send in 5 s
   for (size_t i = 0; i < 80; ++i) large << here_.read("tree/0");
   large.close();
-  auto place = open_local((here_ / "tree").string(), storage::Side::kSource).value();
-  engine::StartSource start;
-  start.scan.sources.push_back({std::move(place.dir), std::move(place.name), std::move(place.as)});
-  messages::OpenTransfer open = request(messages::Direction::kPush);
-  open.options.compress = messages::CompressMode::kOff;
-  const auto transfer = session_->push(std::move(start), std::move(open));
+  const auto transfer = push();
   ASSERT_TRUE(run_until([&] { return transfer->stage == Stage::kRunning || session_->is_over(); }));
   ASSERT_FALSE(session_->is_over()) << session_->error().what;
   EXPECT_EQ(transfer->rate_max, 8_Mbit) << "it is told";
