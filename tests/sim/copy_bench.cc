@@ -46,6 +46,11 @@ void make_empty(const fs::path& folder) {
 
 }  // namespace
 
+std::string read_file(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
 struct CopyBench::File {
   explicit File(fs::path at) : path(std::move(at)) { ::lstat(path.c_str(), &status); }
   fs::path path;
@@ -87,6 +92,17 @@ void CopyBench::put(const std::string& name, size_t size, uint64_t seed) const {
   dir_.write("source/" + name, bytes);
   make_old(source() / name);
   for (const auto& [folder, mode] : modes) fs::permissions(folder, mode);
+}
+
+void CopyBench::put_small() const {
+  put("a", 9000, 1);
+  put("b", 0, 2);
+  put("dir/c", 100, 3);
+  put("dir/deep/d", 70'000, 4);
+  put(".metadata", 10, 5);
+  put_link("dir/link", "c");
+  put("shut/e", 50, 6);
+  for (const char* name : {"shut", ""}) shut(name);
 }
 
 void CopyBench::put_link(const std::string& name, const std::string& target) const {

@@ -26,12 +26,16 @@ uint64_t first_call_without(uint64_t end, Holds holds) {
   return first;
 }
 
+// All of a file.
+std::string read_file(const std::filesystem::path& path);
+
 class CopyBench {
  public:
   // In memory a copy cannot be read back from a device, and no range of a file is shared; what the simulated disk does is the same.
   explicit CopyBench(TempRoot::In where = TempRoot::In::kMemory);
   // Bytes that compress a little, of their own for each seed; modified long ago.
   void put(const std::string& name, size_t size, uint64_t seed) const;
+  void put_small() const;  // a few files with all there is to a tree: empty, hidden and deep ones, a link, directories that are shut
   void put_link(const std::string& name, const std::string& target) const;
   void shut(const std::string& name) const;  // a directory of the source: its owner may not write in it
   static void flip_a_bit(const std::filesystem::path& rotten);  // behind its first 10^6 bytes, and its time says nothing of it

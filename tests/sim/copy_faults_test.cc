@@ -21,16 +21,6 @@ constexpr uint64_t kCallsMax = 2000;
 class CopyFaults : public testing::Test {
  protected:
   explicit CopyFaults(TempRoot::In where = TempRoot::In::kMemory) : bench_(where) {}
-  static void put_small(const CopyBench& bench) {
-    bench.put("a", 9000, 1);
-    bench.put("b", 0, 2);
-    bench.put("dir/c", 100, 3);
-    bench.put("dir/deep/d", 70'000, 4);
-    bench.put(".metadata", 10, 5);
-    bench.put_link("dir/link", "c");
-    bench.put("shut/e", 50, 6);
-    for (const char* name : {"shut", ""}) bench.shut(name);
-  }
   static void put_large(const CopyBench& bench) {
     bench.put("a", 4'194'304 + 5000, 1);
     bench.put("b", 10, 2);
@@ -40,7 +30,7 @@ class CopyFaults : public testing::Test {
 
   // With the fault in call 1, 2, 3..., or in each `stride`th, until a run has fewer. Gives how many there were.
   uint64_t fail_everywhere(const CopyBench::Run& planned, uint64_t stride = 1) {
-    put_small(bench_);
+    bench_.put_small();
     for (uint64_t at = 1; at < kCallsMax; at += stride) {
       bench_.clear_disk();
       CopyBench::Run run = planned;
@@ -183,7 +173,7 @@ TEST_F(CopyFaults, EachCallThatFailsInAPublishFileByFileIsMendedByAnotherRun) {
 TEST_F(ReadBackFaults, EachCallThatFailsInACopyThatIsReadBackIsMendedByAnotherRun) {
   CopyBench::Run run;
   run.copy.options.verify = messages::VerifyLevel::kReadback;
-  put_small(bench_);
+  bench_.put_small();
   if (const CopyBench::Came came = bench_.run(run); came.outcome && !came.outcome->ok() && came.outcome->error().fault == Fault::kVerifyUnavailable)
     GTEST_SKIP() << came.text();
   bench_.clear();
@@ -243,7 +233,7 @@ TEST_F(CopyFaults, WhatAppearedFileByFileAndWasPublishedOutlastsALossOfPower) {
 
 // Between the publish and the record of it the power goes; then somebody takes away what was published.
 TEST_F(CopyFaults, APublishOfWhichNothingIsLeftIsCountedAndAllIsSentAnew) {
-  put_small(bench_);
+  bench_.put_small();
   uint64_t lost = 0;
   for (uint64_t at = 1; at < kCallsMax; ++at) {
     bench_.clear_disk();
@@ -259,7 +249,7 @@ TEST_F(CopyFaults, APublishOfWhichNothingIsLeftIsCountedAndAllIsSentAnew) {
 }
 
 TEST_F(CopyFaults, ShortReadsAndWritesGoOn) {
-  put_small(bench_);
+  bench_.put_small();
   for (uint64_t at = 1; at < kCallsMax; at += 7) {  // from there on, the next one that moves anything
     bench_.clear_disk();
     const CopyBench::Came came = bench_.run({.fault = {.kind = DiskFault::Kind::kShort, .at = at}});
@@ -271,7 +261,7 @@ TEST_F(CopyFaults, ShortReadsAndWritesGoOn) {
 }
 
 TEST_F(CopyFaults, InterruptedReadsAndWritesGoOn) {
-  put_small(bench_);
+  bench_.put_small();
   for (uint64_t at = 1; at < kCallsMax; ++at) {
     bench_.clear_disk();
     const CopyBench::Came came = bench_.run({.fault = {.kind = DiskFault::Kind::kError, .at = at, .error = EINTR, .calls = DiskFault::Calls::kMoves}});
@@ -331,7 +321,7 @@ TEST_F(CopyFaults, ASyncOfHashesThatFailsDoesNotMakeOlderOnesCount) {
 }
 
 TEST_F(CopyFaults, F21ExtendedAttributesAreNotKeptAndNotInTheWay) {
-  put_small(bench_);
+  bench_.put_small();
   const std::string file = (bench_.source() / "a").string();
   const std::string value(200, 'x');
   if (::setxattr(file.c_str(), "user.origin", value.data(), value.size(), 0) != 0) GTEST_SKIP() << "temporary files have none here";
@@ -451,7 +441,7 @@ TEST_F(CopyFaults, ALowerLeaseThanWasSeenIsRefusedAndChangesNothing) {
 
 // Whatever a reader looks at, it looks between two calls.
 TEST_F(CopyFaults, AReaderBetweenAnyTwoCallsSeesAllOrNothing) {
-  put_small(bench_);
+  bench_.put_small();
   bench_.put("marker", 20, 6);
   uint64_t looks = 0, seen = 0, publishes = 0;
   std::string wrong;

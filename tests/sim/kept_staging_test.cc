@@ -166,12 +166,8 @@ class KeptRot : public testing::Test {
     ADD_FAILURE() << "no end";
     return 0;
   }
-  static std::string read(const fs::path& path) {
-    std::ifstream in(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
-  std::string bytes_of(const std::string& name) const { return read(target() / "out" / name); }
-  std::string source_bytes_of(const std::string& name) const { return read(bench_.source() / name); }
+  std::string bytes_of(const std::string& name) const { return read_file(target() / "out" / name); }
+  std::string source_bytes_of(const std::string& name) const { return read_file(bench_.source() / name); }
   CopyBench bench_;
 };
 

@@ -13,7 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <fstream>
 #include <map>
 
 namespace tideway::test {
@@ -36,10 +35,6 @@ class RepairFaults : public testing::Test {
   }
 
   storage::RootedDir opened_disk() const { return storage::RootedDir::open_host_path(bench_.disk().string(), storage::Side::kDestination).value(); }
-  static std::string read(const fs::path& path) {
-    std::ifstream in(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
   static int64_t changed_ns(const fs::path& path) {
     struct stat status{};
     EXPECT_EQ(::stat(path.c_str(), &status), 0);
@@ -56,7 +51,7 @@ class RepairFaults : public testing::Test {
       EXPECT_EQ(::fsync(fd), 0);  // or the device would still have it sound
       ::close(fd);
       fs::last_write_time(file, time);
-      rotten_[name] = read(file);
+      rotten_[name] = read_file(file);
     }
   }
   std::shared_ptr<const engine::RepairOrder> order() const {
@@ -84,8 +79,8 @@ class RepairFaults : public testing::Test {
       const CopyBench::Came came = repair(fault, loss);
       bool is_sound = true;
       for (const auto& [name, leaf] : kRotten) {
-        const std::string there = read(bench_.out() / name);
-        const bool is_mended = there == read(bench_.source() / name);
+        const std::string there = read_file(bench_.out() / name);
+        const bool is_mended = there == read_file(bench_.source() / name);
         EXPECT_TRUE(is_mended || there == rotten_[name]) << name << " is neither as it was nor sound, " << where;
         is_sound = is_sound && is_mended;
       }

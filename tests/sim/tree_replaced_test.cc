@@ -47,14 +47,10 @@ class TreeReplaced : public testing::Test {
     const auto now = std::chrono::system_clock::now().time_since_epoch();
     ASSERT_TRUE(storage::sweep_staging(root, std::chrono::hours(24), std::chrono::nanoseconds(now).count()).ok());
   }
-  static std::string read(const fs::path& path) {
-    std::ifstream in(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
   // Whether all files there are those of the former tree; what is there of another one is wrong.
   static bool is_tree(const fs::path& there, const fs::path& expected) {
     for (const auto& entry : fs::recursive_directory_iterator(expected))
-      if (entry.is_regular_file() && read(there / entry.path().lexically_relative(expected)) != read(entry.path())) return false;
+      if (entry.is_regular_file() && read_file(there / entry.path().lexically_relative(expected)) != read_file(entry.path())) return false;
     return true;
   }
   struct Read {
@@ -199,16 +195,10 @@ TEST_F(TreeReplaced, ATreeThatIsReplacedIsTheFormerOneOrTheNewOneAtAnyTime) {
   const auto is_former = [&] {
     std::map<std::string, std::string> there;
     for (const auto& file : fs::recursive_directory_iterator(bench_.out()))
-      if (file.is_regular_file()) there[file.path().lexically_relative(bench_.out())] = read(file.path());
+      if (file.is_regular_file()) there[file.path().lexically_relative(bench_.out())] = read_file(file.path());
     return there == former;
   };
-  bench_.put("a", 9000, 1);
-  bench_.put("b", 0, 2);
-  bench_.put("dir/deep/d", 70'000, 4);
-  bench_.put(".metadata", 10, 5);
-  bench_.put_link("dir/link", "deep/d");
-  bench_.put("shut/e", 50, 6);
-  for (const char* name : {"shut", ""}) bench_.shut(name);
+  bench_.put_small();
   CopyBench::Run run = replacing();
   uint64_t at = 1;
   for (bool was_hit = true; was_hit && at < kReplacedCallsMax && !HasFailure(); at += 2) {
