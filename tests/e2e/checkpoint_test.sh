@@ -140,7 +140,10 @@ grep -qx global_step600 "$work/wisconsin/data/other/latest" || fail "the pointer
 # Of this series one is kept, once the pointer names no older one.
 for _ in $(seq 100); do [ -d "$work/wisconsin/data/other/global_step500" ] || break; sleep 0.05; done
 absent "$work/wisconsin/data/other/global_step500"
-grep -q '"event":"removed".*"op":"delete".*"path":"other/global_step500"' "$work/wisconsin/state/audit.jsonl" || fail "nobody wrote down who removed it"; pass
+# The log says so behind the removal, which is seen first.
+removed='"event":"removed".*"op":"delete".*"path":"other/global_step500"'
+for _ in $(seq 100); do grep -q "$removed" "$work/wisconsin/state/audit.jsonl" && break; sleep 0.05; done
+grep -q "$removed" "$work/wisconsin/state/audit.jsonl" || fail "nobody wrote down who removed it"; pass
 ask GET '/v1/checkpoints?series=other' | grep -q '"state":"removed"' || fail "what was removed is not listed so: $(ask GET '/v1/checkpoints?series=other')"; pass
 ask POST /v1/checkpoints "${request/'"member":[0,1]'/'"member":[1,2]'}" | grep -q '^400 .*"code":"unsupported".*member' || fail "members were accepted"; pass
 ask POST /v1/checkpoints "${request/dcp/pickle}" | grep -q '^400 .*format' || fail "a format that is none was accepted"; pass
