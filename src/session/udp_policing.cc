@@ -23,14 +23,14 @@ Rate UdpPolicing::crossed(const Look& from, const Look& to) {
 void UdpPolicing::on_traffic(Time now, const Traffic& traffic, const Sending& sending) {
   if (now < next_look()) return;
   const bool could_send = sending.work == Work::kPiledUp && sending.allowed >= sending.remembered * kRememberedShare;
-  looks_.push_back({now, traffic, could_send ? sending.remembered : Rate()});
+  looks_.push_back({now, traffic, could_send ? std::optional(sending.remembered) : std::nullopt});
   while (looks_.size() > 2 && now - looks_[1].at >= kWindow) looks_.pop_front();
   const auto second_ago = std::ranges::find_if(looks_.rbegin(), looks_.rend(), [&](const Look& look) { return now - look.at >= std::chrono::seconds(1); });
   if (second_ago != looks_.rend()) best_ = std::max(best_, crossed(*second_ago, looks_.back()));
   const Traffic& before = looks_.front().traffic;
-  const Rate expected = std::ranges::min(looks_, {}, &Look::expected).expected;
+  const std::optional<Rate> expected = std::ranges::min(looks_, {}, &Look::expected).expected;
   const bool is_lossy = sending.path == Path::kOurs && loss_of(before, traffic) >= kLossMin;
-  const bool is_slow = sending.remembered == Rate() ? is_lossy : rate() < expected * kRememberedShare;
+  const bool is_slow = expected && (sending.remembered == Rate() ? is_lossy : rate() < *expected * kRememberedShare);
   is_likely_ = is_slow && watched() >= kWindow && traffic.packets_sent - before.packets_sent >= kPacketsMin;
 }
 

@@ -5,13 +5,15 @@
 //
 // Our controllers find such a rate in a second or two, and then lose next to nothing. So it looks like any slow path, and what tells
 // is that the path was faster before. Where nothing is remembered only losses tell, and no more than the worst of them; and not on
-// a link that trainings share with us: what gives way to their bursts loses much of the little that it still sends.
+// a link that trainings share with us: what gives way to their bursts loses much of the little that it still sends. Who has nothing to send but
+// acknowledgements tells nothing.
 // Thread: control. Pure.
 #pragma once
 #include "session/session_counts.h"
 #include <tideway/time.h>
 
 #include <deque>
+#include <optional>
 
 namespace tideway::session {
 
@@ -45,7 +47,7 @@ class UdpPolicing {
   struct Look {
     Time at;
     Traffic traffic;
-    Rate expected;  // zero: nothing is
+    std::optional<Rate> expected;  // nothing: there was too little to send, or too little was allowed; zero: nobody knows the path
   };
   static Rate crossed(const Look& from, const Look& to);
   std::deque<Look> looks_;  // of the window, the oldest first

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # What lies between two sites changes under a copy that runs: somebody clears the ECN marks (N26), the address and the ports become others, as behind
-# another NAT (N08), and packets of full size vanish (N06). The one session goes on, and what arrives is whole. Without fallback: where TLS
-# is allowed, the losses of that last change may look as if somebody policed UDP, and a copy goes on over TLS.
+# another NAT (N08), and packets of full size vanish (N06). The one session goes on over UDP, and what arrives is whole.
 source "$(dirname "$0")/lib.sh"
 command -v nft > /dev/null || { echo "SKIP: needs nft"; exit 77; }
 make_testbed_sites
+sed -i 's/^fallback = "off"/fallback = "tls"/' "$work"/*.toml
 bed up --plain-frames --rate 100Mbit --delay 5ms > /dev/null
 change() { bed exec b nft "$@"; }
 # "raw" is before anything else looks at a packet, and rewrites it without remembering connections.
@@ -40,9 +40,18 @@ reaches 35000000
 still=$(($(passed in) - cleared))  # of 7,000; a flow that rested may not know yet
 [ "$still" -lt 100 ] || fail "$still packets are still marked, though nobody sees the marks"; pass
 
+# The flow to that port, behind another NAT from now on: of a dialling copy any port may be its own.
+change "flush chain ip way in
+  add set ip way from { type inet_service; size 16; flags dynamic; }
+  add rule ip way in ip saddr 10.77.0.1 udp dport $data_port add @from { udp sport }"
+from_port() { change -j list set ip way from | python3 -c 'import json, sys
+print(*[port for one in json.load(sys.stdin)["nftables"] if "set" in one for port in one["set"].get("elem", [])])'; }
+for _ in $(seq 50); do [ -n "$(from_port)" ] && break; sleep 0.1; done
+from=$(from_port)
+[[ $from =~ ^[0-9]+$ ]] || fail "the flow to port $data_port comes from port '$from'"; pass
 change "flush chain ip way in
   add rule ip way in ip saddr 10.77.0.1 udp dport $data_port counter ip saddr set 10.77.0.7 udp sport set 34567
-  add rule ip way out ip daddr 10.77.0.7 udp dport 34567 counter ip daddr set 10.77.0.1 udp dport set $data_port"
+  add rule ip way out ip daddr 10.77.0.7 udp dport 34567 counter ip daddr set 10.77.0.1 udp dport set $from"
 reaches 60000000
 [ "$(passed out)" -gt 100 ] || fail "only $(passed out) packets went to the new address"; pass
 
@@ -53,5 +62,6 @@ change "flush chain ip way in
   flush chain ip way out"
 wait "$copying" || fail "the copy did not outlive it: $(cat "$work/copy.log")"
 cmp "$work/file" "$work/wisconsin/data/file"; pass
+grep -q '"backend":"udp"' "$work/copy.json" && ! grep -q '"backend":"tls"' "$work/copy.json" || fail "it did not stay with UDP"; pass
 said wisconsin session_ended
 [ "$(grep -c 'grant_allowed.*op=write' "$work/wisconsin.log")" -eq 1 ] || fail "it took another session: $(cat "$work/wisconsin.log")"; pass

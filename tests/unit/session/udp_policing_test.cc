@@ -45,6 +45,7 @@ TEST(UdpPolicing, IsLikelyAtASmallShareOfWhatThePathCarriedBefore) {
       {"the source has no more", 600, 0, {100_Mbit, Rate::unlimited(), kScarce}, 6, false},
       {"nothing is known of the path, and much is lost", 600, 60, unknown, 6, true},
       {"nothing is known of the path, and little is lost", 600, 30, unknown, 6, false},
+      {"nothing is known of the path, and much is lost of what only acknowledges", 600, 60, {Rate(), Rate::unlimited(), kScarce}, 6, false},
       {"nothing is known, and it gives way to trainings on a link that is full of their bursts", 600, 300, {Rate(), Rate::unlimited(), UdpPolicing::Work::kPiledUp, UdpPolicing::Path::kShared}, 6, false},
   };
   for (const Case& one : cases) EXPECT_EQ(watch(one).is_likely(), one.is_likely) << one.what;
