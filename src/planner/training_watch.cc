@@ -143,7 +143,12 @@ std::optional<TrainingWatch::Awaited> TrainingWatch::awaited(Time now) const {
     const bool is_under_way = peer_begin_ && now < *peer_begin_ + lasts + stray;  // as it was expected: the guard goes on
     return Awaited{is_under_way ? *peer_begin_ : peers_.next_begin(now - lasts - stray), stray, stray, {}, lasts};
   }
-  if (!is_seen) return std::nullopt;
+  if (!is_seen) {
+    // The gate hears of announced ones in time, so that one that suffers all the same is announced late, or to somebody else's burst.
+    if (!suffers() || is_unannounced(now) || announced_.lock(now) != Lock::kLocked) return std::nullopt;
+    const Duration stray = kGuardSigmas * announced_.sigma();
+    return Awaited{announced_.next_begin(now - stray - kLateLeast), stray, stray, kLateLeast};
+  }
   const Duration stray = kGuardSigmas * seen_.sigma();
   const Duration late = 2 * rules_.seen_after;  // it may have begun at the end of one, and show in the next
   return Awaited{seen_.next_begin(now - stray - late), stray_guarded(now), stray, late};
@@ -157,7 +162,7 @@ TrainingWatch::Ask TrainingWatch::ask(Time now) const {
   if (!next || next->begin == kNever) return ask;
   const Duration late = next->lasts > Duration::zero() ? next->lasts : next->late;
   if (next->lasts == Duration::zero()) ask.awaited_until = next->begin + next->waited + late;
-  if (next->guarded || budget_.tightness().guard > rules_.budget.configured.guard) {
+  if (next->guarded || suffers()) {
     const Duration guarded = next->guarded.value_or(Duration());
     ask.guard_from = next->begin - std::min(budget_.tightness().guard + guarded, rules_.guard_max / 2);
     ask.guard_until = std::min(next->begin + guarded + late, ask.guard_from + rules_.guard_max);

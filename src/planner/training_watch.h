@@ -4,8 +4,8 @@
 // would be seen late, a hold for an iteration without bulk, by which the budget measures, and a pause when bulk cost too much.
 //
 // Two phase predictors run beside each other: one over begins that were announced, one over begins that counters showed. The
-// announced ones count while they come. They need no guard, because the gate hears of them in time; one that is only seen
-// in counters is a bin old or more. It costs the training that, and a guard costs bulk the gap: so its guard is as wide as the budget asks.
+// announced ones count while they come. They need no guard as long as the training does not suffer, because the gate hears of them in time; one that is
+// only seen in counters is a bin old or more. It costs the training that, and a guard costs bulk the gap: so its guard is as wide as the budget asks.
 //
 // A third one runs over what the gateway at the other end of a link says of its site's begins. It comes after half a round trip, so
 // it only predicts: while nobody here announces, the gate is guarded through the burst that is expected.
@@ -107,6 +107,7 @@ class TrainingWatch {
   };
   const PhasePredictor& predictor(Time now) const { return believes_counters(now) ? seen_ : announced_; }
   bool is_unannounced(Time now) const;
+  bool suffers() const { return budget_.tightness().guard > rules_.budget.configured.guard; }
   // A begin that is expected, how far from it on either side is guarded and is waited for, which is no less, and for how long after that. `guarded` nothing: it
   // is seen soon enough, so that no guard is asked for as long as the training does not suffer.
   struct Awaited {

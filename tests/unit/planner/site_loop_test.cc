@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "planner/site_loop.h"
+#include "site_under_test.h"
 
 #include <gtest/gtest.h>
 
@@ -11,71 +11,7 @@
 namespace tideway::planner {
 namespace {
 
-using std::chrono::milliseconds;
-using gate::EventFate;
-using gate::GateReason;
-using gate::PhaseKind;
 using Edge = CounterWatch::Edge;
-
-constexpr uint64_t kLlm = gate::training_id("llm7");
-
-// A site with two links; llm7 crosses the first. Time goes in steps of 10 ms.
-class Site {
- public:
-  SiteLoop loop;
-  Time now{milliseconds(100'000)};
-
-  explicit Site(Duration bin = {}, double budget = 0.01)
-      : loop({{.ttl_max = std::chrono::seconds(60), .link_sites = {gate::site_id("wisconsin"), gate::site_id("atlanta")}, .trainings = {{kLlm, {0}}}},
-              {rules(bin, budget)}}) {}
-  static TrainingRules rules(Duration bin, double budget) {
-    TrainingRules rules;
-    rules.seen_after = bin;
-    rules.budget.budget = budget;
-    return rules;
-  }
-
-  EventFate say(PhaseKind kind, gate::PhaseDetails details = {}, Duration ahead = {}) {
-    return loop.on_event(now, {.kind = kind, .training = kLlm, .destination = 0, .member = 0, .members = 1, .ahead = ahead, .details = details}, PhaseOrigin::kApi);
-  }
-  void pass(Duration time) {
-    for (const Time until = now + time; now < until;) {
-      now += milliseconds(10);
-      loop.on_time(now);
-      if (has_bulk) loop.on_bulk(0, is_closed() ? trickle : Bytes(1'000'000));
-    }
-  }
-  bool is_closed(size_t link = 0) const { return now < loop.signal(now, link).closed_until; }
-  bool is_guarded() const {
-    const gate::GateSignal signal = loop.signal(now, 0);
-    return signal.guard_from <= now && now < signal.guard_until;
-  }
-  GateReason reason() const { return loop.signal(now, 0).reason; }
-  const TrainingWatch& llm() const { return loop.training(0); }
-  Lock lock() const { return llm().lock(now); }
-  // One announced iteration; `harm` is how much longer the burst is when bulk was sent before it.
-  void iterate(Duration harm = {}) {
-    const bool was_held = is_closed();
-    say(PhaseKind::kBegin);
-    pass(milliseconds(400) + (was_held ? Duration() : harm));
-    say(PhaseKind::kEnd);
-    pass(milliseconds(600));
-  }
-  void iterate_seen(Duration period = std::chrono::seconds(1)) {
-    loop.on_counters(0, Edge::kBegin, now - milliseconds(10), now);
-    pass(milliseconds(400));
-    loop.on_counters(0, Edge::kEnd, now - milliseconds(20), now);
-    pass(period - milliseconds(400));
-  }
-  std::vector<SiteNews::Kind> news() {
-    std::vector<SiteNews::Kind> kinds;
-    for (const SiteNews& one : loop.take_news())
-      if (one.kind != SiteNews::Kind::kBegun && one.kind != SiteNews::Kind::kEnded) kinds.push_back(one.kind);
-    return kinds;
-  }
-  bool has_bulk = true;
-  Bytes trickle{};  // of a step
-};
 
 TEST(SiteLoop, AnnouncedBurstsCloseTheirLinkAndNeedNoGuard) {
   Site site;
@@ -322,85 +258,6 @@ TEST(SiteLoop, TheBoardIsAsGoodAsAWord) {
   }
   EXPECT_EQ(site.lock(), Lock::kLocked);
   EXPECT_EQ(site.llm().origin(), PhaseOrigin::kBoard);
-}
-
-TEST(SiteLoop, HoldsBulkForOneIterationOfFiftyAndMeasures) {
-  Site site;
-  int held = 0;
-  for (int i = 0; i < 270; ++i) {
-    held += site.is_closed() ? 1 : 0;
-    if (site.is_closed()) {
-      EXPECT_EQ(site.reason(), GateReason::kHoldout);
-    }
-    site.iterate();
-  }
-  EXPECT_EQ(held, 5);
-  ASSERT_TRUE(site.llm().budget().inflation());
-  EXPECT_NEAR(*site.llm().budget().inflation(), 0, 0.001);
-}
-
-// The burst of a hold-out is what is measured, so nothing may be let into it either.
-TEST(SiteLoop, AHoldoutLastsThroughItsBurst) {
-  Site site;
-  for (int i = 0; i < 100 && !site.is_closed(); ++i) site.iterate();
-  ASSERT_EQ(site.reason(), GateReason::kHoldout);
-  site.say(PhaseKind::kBegin);
-  site.pass(milliseconds(390));
-  EXPECT_TRUE(site.is_closed());
-  EXPECT_EQ(site.reason(), GateReason::kHoldout);
-  site.say(PhaseKind::kEnd);
-  EXPECT_FALSE(site.is_closed());
-  site.pass(milliseconds(600));
-  site.say(PhaseKind::kBegin);
-  EXPECT_EQ(site.reason(), GateReason::kTraining);
-}
-
-// What passes a closed gate of a fast link is more than 1 MB/s, so no iteration was ever without bulk.
-TEST(SiteLoop, MeasuresOnAFastLinkWhoseTrickleIsMoreThanSlowBulk) {
-  Site site;
-  site.trickle = Bytes(25'000);  // 2.5 MB/s, of 10 Gbit/s
-  for (int i = 0; i < 270; ++i) site.iterate(milliseconds(10));
-  ASSERT_TRUE(site.llm().budget().inflation());
-  EXPECT_NEAR(*site.llm().budget().inflation(), 0.01, 0.002);
-}
-
-TEST(SiteLoop, TightensAndPausesWhenBulkCostsTooMuch) {
-  Site site;
-  for (int i = 0; i < 260; ++i) site.iterate(milliseconds(20));
-  ASSERT_TRUE(site.loop.tightness(0));
-  EXPECT_LT(site.loop.tightness(0)->trickle, 0.002);
-  EXPECT_GT(site.loop.tightness(0)->guard, milliseconds(2));
-  EXPECT_FALSE(site.loop.tightness(1));  // no training crosses it
-  const auto news = site.news();
-  EXPECT_EQ(std::ranges::count(news, SiteNews::Kind::kOverBudget), 1);
-}
-
-TEST(SiteLoop, FarOverTheBudgetBulkPausesForTenPeriods) {
-  Site site;
-  int paused = 0;
-  for (int i = 0; i < 260; ++i) {
-    paused += site.is_closed() && site.reason() == GateReason::kBudget ? 1 : 0;
-    site.iterate(milliseconds(100));
-  }
-  EXPECT_GE(paused, InterferenceBudget::kPausePeriods - 1);
-}
-
-TEST(SiteLoop, WithoutEndsNothingIsMeasured) {
-  Site site;
-  for (int i = 0; i < 260; ++i) {
-    site.say(PhaseKind::kBegin, {.bytes = {}, .duration = {}, .period = {}, .jitter = {}, .ttl = milliseconds(400)});
-    site.pass(std::chrono::seconds(1));
-  }
-  EXPECT_FALSE(site.llm().budget().inflation());
-}
-
-TEST(SiteLoop, WithoutBulkNothingIsHeld) {
-  Site site;
-  site.has_bulk = false;
-  for (int i = 0; i < 120; ++i) {
-    EXPECT_FALSE(site.is_closed());
-    site.iterate();
-  }
 }
 
 TEST(SiteLoop, SaysThatAGateIsHeldForLong) {
