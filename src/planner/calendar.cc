@@ -221,15 +221,4 @@ Admission admit(const Road& road, std::span<const Due> admitted, const Due& want
   return made;
 }
 
-Duration time_to_send(const RecoveryPoint& wanted) { return std::min(wanted.objective - wanted.interval, wanted.interval); }
-
-std::optional<std::string_view> why_not(const RecoveryPoint& wanted) {
-  if (wanted.objective <= wanted.interval)
-    return "a recovery point no older than its objective needs checkpoints more often: the lag reaches their interval even if sending took no time";
-  const auto packed = static_cast<uint64_t>(static_cast<double>(wanted.bytes.count()) / std::max(wanted.ratio, 1e-6));
-  if (wanted.leftover.time_for(Bytes(packed)) > time_to_send(wanted))
-    return "the leftover of the link does not carry a checkpoint in the time between its end and the objective";
-  return std::nullopt;
-}
-
 }  // namespace tideway::planner

@@ -11,7 +11,6 @@
 #include <functional>
 #include <optional>
 #include <span>
-#include <string_view>
 #include <vector>
 
 namespace tideway::planner {
@@ -98,18 +97,5 @@ struct Admission {
 
 // Whether `wanted` fits beside what was admitted before, and keeps none of that from its deadline. It changes nothing.
 Admission admit(const Road& road, std::span<const Due> admitted, const Due& wanted);
-
-// Checkpoints of `interval` that must never be older than `objective` at the other side.
-struct RecoveryPoint {
-  Duration interval, objective;
-  Bytes bytes;        // of a checkpoint, raw
-  double ratio = 1;   // of its compression
-  Rate leftover;
-};
-// How long one may take to be there: the lag reaches that and the interval, and the next one must find the link free. Zero or
-// less: it cannot be met.
-Duration time_to_send(const RecoveryPoint& wanted);
-// Nothing: it can be met. Else one sentence that says why not.
-std::optional<std::string_view> why_not(const RecoveryPoint& wanted);
 
 }  // namespace tideway::planner

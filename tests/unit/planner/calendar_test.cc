@@ -174,21 +174,6 @@ TEST(Admission, IsExactForAnySetOfDeadlines) {
   EXPECT_GT(refused, 30);
 }
 
-TEST(RecoveryPoint, NeedsTimeBetweenTheIntervalAndTheObjective) {
-  const RecoveryPoint good{.interval = 10min, .objective = 15min, .bytes = Bytes(200'000'000), .ratio = 1, .leftover = kLeftover};
-  EXPECT_FALSE(why_not(good));
-  EXPECT_EQ(time_to_send(good), 5min);
-  EXPECT_EQ(time_to_send({.interval = 10min, .objective = 1h, .bytes = {}, .ratio = 1, .leftover = {}}), 10min);
-  RecoveryPoint bad = good;
-  bad.objective = 10min;
-  EXPECT_NE(why_not(bad)->find("more often"), std::string_view::npos);
-  bad = good;
-  bad.bytes = Bytes(310'000'000);
-  EXPECT_NE(why_not(bad)->find("leftover"), std::string_view::npos);
-  bad.ratio = 1.5;
-  EXPECT_FALSE(why_not(bad));
-}
-
 TEST(Escalation, GoesAsFarAsTheSlackAsksAndTheOwnerAllows) {
   const auto at = [](double rho, double hurt_max) {
     return escalate({.takes = Duration(static_cast<int64_t>(rho * 1e12)), .time = 1000s, .hurt_max = hurt_max});
