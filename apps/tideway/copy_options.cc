@@ -138,6 +138,11 @@ Result<job::Spec> spec_from(const CopyOptions& options, const GatewayClient& gat
     if (!deadline.ok()) return deadline.error();
     spec.deadline = deadline.value();
   }
+  if (!options.may_hurt.empty()) {
+    const auto share = parse_percent(options.may_hurt);
+    if (!share.ok()) return Error{Fault::kUsage, "--may-hurt: " + share.error().what, share.error().next};
+    spec.hurt_max = share.value();
+  }
   const bool is_asked = spec.deadline || options.dry_run;
   spec.bytes = bytes_of(request.value(), is_asked ? std::numeric_limits<uint64_t>::max() : kCountedUnasked);
   if (options.transfer_class.empty()) return spec;
@@ -166,6 +171,7 @@ void add_copy_options(CLI::App& verb, const std::shared_ptr<CopyOptions>& option
   verb.add_option_function<std::string>("--last", [options](const std::string& pattern) { options->last.push_back(pattern); }, "Publish names that match PATTERN after all else, as markers of known formats are")->type_name("PATTERN")->trigger_on_parse();
   verb.add_option("--class", options->transfer_class, "restore, checkpoint, staging or best-effort (default):\nwhich of the gateway's jobs starts first, and has most of the link")->type_name("CLASS");
   verb.add_option("--deadline", options->deadline, "When it has to be there, such as 6h from now or 2026-11-27T06:00:00Z;\nrefused if that cannot be met")->type_name("TIME");
+  verb.add_option("--may-hurt", options->may_hurt, "If its deadline needs that: the share of the link, such as 10%, that it may take\nwhile trainings communicate, as far as the link's owner allows it")->type_name("SHARE");
   verb.add_option("--weight", options->weight, "Shares of the link against the gateway's other jobs of the class")->type_name("N")->check(CLI::Range(1U, job::kWeightMax));
 }
 

@@ -18,7 +18,7 @@ struct CopyOptions {
   std::vector<messages::Filter> filters;
   std::string files_from, bwlimit, compress = "auto", verify = "memory", capture, publish = "auto", overwrite = "never", resume_verify = "auto", transfer_class;
   uint32_t weight = 0;  // zero: not given
-  std::string deadline;
+  std::string deadline, may_hurt;
   std::vector<std::string> last;
   bool dry_run = false, null_separated = false, error_on_no_transfer = false;
   uint32_t flows = 0;

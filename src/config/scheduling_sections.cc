@@ -14,12 +14,6 @@
 namespace tideway::config {
 namespace {
 
-Result<double> parse_hurt(std::string_view text) {
-  auto share = parse_percent(text);
-  if (share.ok() && share.value() > 1) return invalid(quoted(text) + " is more than all of a link", "write up to 100%");
-  return share;
-}
-
 Result<std::optional<Rate>> parse_floor(std::string_view text) {
   if (text == "off") return std::optional<Rate>();
   const auto rate = parse_rate(text);
@@ -49,7 +43,7 @@ Result<Link> read_link(const Value& value) {
   reader.read("congestion", link.congestion, registered({"bbr", "contracted", "scavenger"}));
   reader.read("dscp", link.dscp, one_of<Dscp>({{"LE", Dscp::kLowerEffort}, {"off", Dscp::kDefault}}));
   reader.read("leftover_floor", link.leftover_floor, parse_floor);
-  reader.read("may_hurt_training", link.may_hurt, parse_hurt);
+  reader.read("may_hurt_training", link.may_hurt, parse_percent);
   if (!reader.status().ok()) return reader.status().error();
   return link;
 }
