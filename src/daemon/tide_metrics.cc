@@ -58,6 +58,8 @@ void add_trainings(MetricsText& out, const PhasePort& phases, Time now) {
   using Training = PhaseReport::Training;
   out.family("phase_source_age_seconds", kGauge, "since a training was heard of last");
   each([now](const Training& training) { return training.heard_at ? std::optional(std::max(0.0, in_seconds(now - *training.heard_at))) : std::nullopt; });
+  out.family("training_period_seconds", kGauge, "from one begin of its bursts to the next, once it is known");
+  each([](const Training& training) { return training.period > Duration::zero() ? std::optional(in_seconds(training.period)) : std::nullopt; });
   out.family("predictor_error_seconds", kGauge, "how far the last begin was from where it was expected");
   each([](const Training& training) { return training.lock == planner::Lock::kUnknown ? std::nullopt : std::optional(in_seconds(training.error)); });
   out.family("phase_misses_total", kCounter, "begins that were expected and did not come");

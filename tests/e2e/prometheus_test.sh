@@ -31,6 +31,7 @@ prometheus --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/tsdb"
 running+=("$!")
 
 promtool check rules "$repo/config/alerts.yml" > "$work/rules" 2>&1 || fail "the alerts: $(cat "$work/rules")"; pass
+promtool test rules "$repo/tests/e2e/alerts_test.yml" > "$work/rules" 2>&1 || fail "what the alerts say: $(cat "$work/rules")"; pass
 serve wisconsin "$work/wisconsin.toml"
 wisconsin=$gateway
 serve atlanta "$work/atlanta.toml"
