@@ -30,9 +30,15 @@ Result<std::vector<Row>> parse_list(std::string_view text, const char* name, Rea
 
 std::string to_json(const std::vector<PeerState>& peers) {
   Json list = Json::array();
-  for (const PeerState& peer : peers)
-    list.push_back({{"name", peer.name}, {"control", peer.control}, {"identity", peer.identity}, {"sessions", peer.sessions}, {"up", peer.is_up},
-                    {"bytes_sent", peer.bytes_sent}, {"bytes_received", peer.bytes_received}});
+  for (const PeerState& peer : peers) {
+    Json json{{"name", peer.name}, {"control", peer.control}, {"identity", peer.identity}, {"sessions", peer.sessions}, {"up", peer.is_up},
+              {"bytes_sent", peer.bytes_sent}, {"bytes_received", peer.bytes_received}};
+    if (!peer.carrier.empty()) json["carrier"] = peer.carrier;
+    json["rtt_s"] = peer.rtt_s ? Json(*peer.rtt_s) : Json();
+    json["path_mtu"] = peer.path_mtu ? Json(*peer.path_mtu) : Json();
+    json["certificate_ends"] = peer.certificate_ends ? Json(to_text(*peer.certificate_ends)) : Json();
+    list.push_back(std::move(json));
+  }
   return to_line(Json{{"peers", list}});
 }
 
@@ -45,6 +51,10 @@ Result<std::vector<PeerState>> parse_peers(std::string_view text) {
     fields.read("up", peer.is_up);
     fields.read("bytes_sent", peer.bytes_sent);
     fields.read("bytes_received", peer.bytes_received);
+    fields.read("carrier", peer.carrier);
+    fields.read("rtt_s", peer.rtt_s);
+    fields.read("path_mtu", peer.path_mtu);
+    fields.read("certificate_ends", peer.certificate_ends);
   });
 }
 

@@ -19,6 +19,11 @@ struct PeerState {
   uint64_t sessions = 0;     // that our jobs use
   bool is_up = false;
   uint64_t bytes_sent = 0, bytes_received = 0;
+  // While there is a session: `udp` or `tls`, the shortest round trip and the largest UDP payload that all open flows take, and when its certificate ends.
+  std::string carrier;
+  std::optional<double> rtt_s;
+  std::optional<uint64_t> path_mtu;
+  std::optional<job::WallTime> certificate_ends;
 };
 std::string to_json(const std::vector<PeerState>& peers);
 Result<std::vector<PeerState>> parse_peers(std::string_view text);

@@ -428,9 +428,16 @@ http::Response Api::link_rate(Route route, const Call& call) {
 
 http::Response Api::peers() const {
   const session::SessionCounts counts = parts_.gateway.counts();
+  auto paths = paths_by_site(parts_.gateway, parts_.peers.peers());
   std::vector<api::PeerState> states;
   for (const session::PeerConfig& peer : parts_.peers.peers()) {
-    api::PeerState state{peer.name, to_string(peer.control), to_string(peer.identity), parts_.peers.count(peer.name), parts_.peers.is_up(peer.name), 0, 0};
+    api::PeerState state{.name = peer.name, .control = to_string(peer.control), .identity = to_string(peer.identity), .sessions = parts_.peers.count(peer.name), .is_up = parts_.peers.is_up(peer.name),
+                         .carrier = {}, .rtt_s = {}, .path_mtu = {}, .certificate_ends = {}};
+    const PeerPaths& path = paths[peer.name];
+    if (path.is_up) state.carrier = path.is_fallback ? "tls" : "udp";
+    if (path.rtt > Duration::zero()) state.rtt_s = std::chrono::duration<double>(path.rtt).count();
+    if (path.mtu > 0) state.path_mtu = path.mtu;
+    state.certificate_ends = path.certificate_ends;
     if (const auto traffic = counts.traffic.find(peer.name); traffic != counts.traffic.end()) {
       state.bytes_sent = traffic->second.sent.count();
       state.bytes_received = traffic->second.received.count();

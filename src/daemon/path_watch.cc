@@ -2,18 +2,11 @@
 #include "daemon/path_watch.h"
 
 #include <algorithm>
-#include <optional>
 
 namespace tideway::daemon {
 namespace {
 
 using enum MetricsText::Type;
-
-struct PeerPaths {
-  bool is_up = false, is_fallback = false;
-  uint64_t mtu = 0;  // of the flow with the smallest packets; 0: none is open
-  std::optional<crypto::UnixTime> certificate_ends;
-};
 
 template <typename Take>
 void each_open_flow(session::Gateway& gateway, const session::Session& session, Take take) {
@@ -23,6 +16,8 @@ void each_open_flow(session::Gateway& gateway, const session::Session& session, 
       if (board->flows[i].is_open.get() == 1) take(board->flows[i]);
   }
 }
+
+}  // namespace
 
 std::map<std::string, PeerPaths> paths_by_site(session::Gateway& gateway, const std::vector<session::PeerConfig>& configured) {
   std::map<std::string, PeerPaths> paths;
@@ -38,12 +33,12 @@ std::map<std::string, PeerPaths> paths_by_site(session::Gateway& gateway, const 
     each_open_flow(gateway, *session, [&](const engine::FlowBoard& flow) {
       const uint64_t mtu = flow.path_mtu.get();
       if (mtu > 0) path.mtu = path.mtu == 0 ? mtu : std::min(path.mtu, mtu);
+      const Duration rtt = std::chrono::nanoseconds(flow.rtt_ns.get());
+      if (rtt > Duration::zero()) path.rtt = path.rtt == Duration::zero() ? rtt : std::min(path.rtt, rtt);
     });
   }
   return paths;
 }
-
-}  // namespace
 
 void PathWatch::take_rtt(Duration rtt) {
   const double seconds = std::chrono::duration<double>(rtt).count();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the paths of all sessions are like, for the metrics. Round trips come and go with their flows, so they are gathered: one of
+// What the paths of all sessions are like, for the metrics and for who asks. Round trips come and go with their flows, so they are gathered: one of
 // each open flow with every look, at most once a second.
 // Thread: control.
 #pragma once
@@ -9,10 +9,20 @@
 
 #include <array>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace tideway::daemon {
+
+struct PeerPaths {
+  bool is_up = false, is_fallback = false;
+  uint64_t mtu = 0;  // of the flow with the smallest packets; 0: none is open
+  Duration rtt{};    // of the flow with the shortest; zero: none is open
+  std::optional<crypto::UnixTime> certificate_ends;
+};
+// Peers by the site in their certificate, and those configured.
+std::map<std::string, PeerPaths> paths_by_site(session::Gateway& gateway, const std::vector<session::PeerConfig>& configured);
 
 class PathWatch {
  public:
@@ -20,7 +30,7 @@ class PathWatch {
   static constexpr std::array kRttBounds{0.0001, 0.0003, 0.001, 0.003, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0};  // seconds: within a room to around the world
 
   void look(Time now, session::Gateway& gateway);
-  // Peers by the site in their certificate; a configured one that has no session is down.
+  // A configured peer that has no session is down.
   void add_to(MetricsText& out, session::Gateway& gateway, const std::vector<session::PeerConfig>& configured) const;
 
   void take_rtt(Duration rtt);

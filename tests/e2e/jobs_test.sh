@@ -63,6 +63,18 @@ cmp "$work/ca/ca.crt" "$there/ca.crt"; pass
 # ---- one submission, one job ---------------------------------------------------------------------------------------
 first=$(tideway submit --submission-id run-7 "$tree" wisconsin:data/once)
 [ "$(tideway submit --submission-id run-7 "$tree" wisconsin:data/once)" = "$first" ] || fail "the same submission became another job"; pass
+python3 - "$socket" <<'PY' || fail "an error has no form that programs know (RFC 9457)"
+import http.client, json, socket, sys
+line = http.client.HTTPConnection("tideway")
+line.sock = socket.socket(socket.AF_UNIX)
+line.sock.connect(sys.argv[1])
+line.request("GET", "/v1/jobs/nonesuch")
+answer = line.getresponse()
+problem = json.loads(answer.read())
+assert answer.status == 404 and answer.headers["Content-Type"] == "application/problem+json", (answer.status, answer.headers["Content-Type"])
+assert problem["status"] == 404 and problem["code"] and problem["title"] and problem["type"], problem
+PY
+pass
 refuses 1 submission_conflict run-7 tideway submit --submission-id run-7 "$tree" wisconsin:data/twice
 becomes "$first" published
 
@@ -71,6 +83,7 @@ job=$(tideway submit --bwlimit 40Mbit "$tree" wisconsin:data/paused)
 gets_going "$job"
 tideway jobs pause "$job" > /dev/null
 [ "$(state "$job")" = paused ] || fail "the job is $(state "$job")"; pass
+ask GET "/v1/jobs/$job" | grep -q '"held_by":"paused_by_operator"' || fail "nobody paused it: $(ask GET "/v1/jobs/$job")"; pass
 absent "$there/paused"
 tideway jobs resume "$job" > /dev/null
 becomes "$job" running
@@ -212,6 +225,7 @@ cp "$work/ungranted.toml" "$work/atlanta.toml"
 ask POST /v1/config/reload > /dev/null
 tests_policy read data/x | grep -q '"allowed":false' || fail "a grant that is gone counts"; pass
 tideway peers | grep -q '^wisconsin *connected' || fail "the session did not stay up: $(tideway peers)"; pass
+tideway peers | grep -Eq '^ +over udp, round trip [0-9.]+ ?[mu]?s, packets of [0-9]+ B, its certificate ends 20..-' || fail "not how it is reached: $(tideway peers)"; pass
 
 # Users of this machine need a grant; what is not theirs looks absent.
 if [ "$(id -u)" -eq 0 ] && command -v setpriv > /dev/null; then
