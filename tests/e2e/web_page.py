@@ -58,6 +58,8 @@ def with_training(page, url):
     page.until(f"document.querySelector('.job progress').value > {done}", 5)
     page.evaluate("document.querySelector('#over-title summary').click()")
     says(page, "step-14000")
+    # The paths: what is sent, round trip, loss and packet size.
+    page.until("[...document.querySelectorAll('tr')].some((row) => /wisconsin[^]*bit.s[^]*20\\.4\\sms[^]*0\\.013\\s?%[^]*1[, ]?472/.test(row.innerText))")
     page.until("/[0-9]\\sMbit.s · .* left/.test(document.querySelector('.job .numbers').innerText)")
     # The arrow keys read the plot.
     page.evaluate("document.querySelector('canvas').focus()")

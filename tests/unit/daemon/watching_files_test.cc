@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // config/alerts.yml, config/grafana.json and docs/observability.md speak of metrics that the gateway has, and the last of them of
-// all of those. What it has is what its sources name.
+// all of those. What it has is what its sources name. And docs/jobs.md and the web page know each reason for which a job may wait.
+#include <tideway/schedule_policy.h>
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -72,6 +74,22 @@ TEST(WatchingFiles, EveryMetricIsDocumentedAndNoOther) {
   for (std::string line; std::getline(lines, line);)  // the first column of its table
     if (line.starts_with("| `")) documented.merge(all_behind("`", line.substr(0, line.find('|', 1))));
   EXPECT_EQ(documented, served());
+}
+
+TEST(WatchingFiles, EveryReasonIsDocumentedAndHasWordsOnThePage) {
+  const std::string text = text_of(kTree / "docs/jobs.md");
+  const size_t from = text.find("**Why a job waits**"), to = text.find("\nA job that waits for something else", from);
+  ASSERT_TRUE(from != text.npos && to != text.npos);
+  std::set<std::string> documented;
+  std::istringstream lines(text.substr(from, to - from));
+  for (std::string line; std::getline(lines, line);)
+    if (line.starts_with("| `")) documented.merge(all_behind("`", line.substr(0, line.find('|', 1))));
+  std::set<std::string> reasons(std::begin(kHoldReasons), std::end(kHoldReasons));
+  for (const char* by_code : {"", "peer_lost", "policy_denied"}) reasons.erase(by_code);  // which waits with the code of an error
+  for (const char* of_later : {"lease_lost", "residency"}) reasons.erase(of_later);
+  EXPECT_EQ(documented, reasons);
+  const auto on_page = all_behind("\n  ", text_of(kTree / "apps/tidewayd/web/reasons.js"));
+  for (const std::string& reason : documented) EXPECT_TRUE(reason == "gate" || on_page.contains(reason)) << reason;
 }
 
 }  // namespace

@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# A training whose bursts last longer beside bulk than without: the gateway measures by how much, says so in events and metrics, holds bulk for some
+# periods because it is far over the budget, and says that of the job. Then the training is silent, and announces what does not come.
+source "$(dirname "$0")/lib.sh"
+make_sites 127.0.0.1 127.0.0.1
+socket=$work/api.sock
+move_atlanta "api=$socket"
+cat >> "$work/atlanta.toml" <<TOML
+[[link]]
+peer = "wisconsin"
+capacity = "80Mbit"
+[[training]]
+name = "llm7"
+peers = ["wisconsin"]
+TOML
+export TIDEWAY_API=$socket
+head -c 150000000 /dev/urandom > "$work/atlanta/data/file"
+serve wisconsin "$work/wisconsin.toml"
+serve atlanta "$work/atlanta.toml"
+
+python3 - "$socket" > "$work/events" <<'PY' &
+import socket, sys
+line = socket.socket(socket.AF_UNIX)
+line.connect(sys.argv[1])
+line.sendall(b"GET /v1/events HTTP/1.0\r\n\r\n")
+while piece := line.recv(65536):
+    sys.stdout.buffer.write(piece)
+    sys.stdout.flush()
+PY
+running+=("$!")
+# Iterations of 300 ms, of which 100 ms communicate; 130 ms once there is bulk.
+python3 - "$socket" "$work/hurts" <<'PY' &
+import http.client, json, os, socket, sys, time
+def say(kind):
+    line = http.client.HTTPConnection("tideway")
+    line.sock = socket.socket(socket.AF_UNIX)
+    line.sock.connect(sys.argv[1])
+    line.request("POST", "/v1/phase", json.dumps({"training": "llm7", "kind": kind}))
+    assert line.getresponse().status == 204
+start = time.monotonic()
+for burst in range(1000):
+    for kind, at in (("begin", 0), ("end", 0.13 if os.path.exists(sys.argv[2]) else 0.1)):
+        time.sleep(max(0, start + 0.3 * burst + at - time.monotonic()))
+        say(kind)
+PY
+trainer=$!
+running+=("$trainer")
+link_becomes '(training["llm7"]["predictor"], training["llm7"]["inflation"])' "('locked', None)"
+read -rt 2.5 <> <(:) || :  # eight iterations without bulk
+job=$(tideway submit "$work/atlanta/data/file" wisconsin:data/file)
+link_becomes '(link["bulk_bits"]["send"] or 0) > 1e7' True
+: > "$work/hurts"
+
+link_becomes '(gate["state"], gate["reason"])' "('closed', 'budget')"
+link_becomes '(training["llm7"]["inflation"] or 0) > 0.03' True 0
+ask GET /metrics > "$work/metrics"
+grep -Eq '^tideway_interference_ratio\{training="llm7"\} 0\.(0[3-9]|1)' "$work/metrics" || fail "nothing measured: $(grep interference "$work/metrics")"; pass
+grep -q '^tideway_interference_budget_ratio{training="llm7"} 0.01$' "$work/metrics" || fail "another budget: $(grep interference "$work/metrics")"; pass
+grep -Eq '^tideway_training_period_seconds\{training="llm7"\} 0\.(2|3)' "$work/metrics" || fail "another period: $(grep period "$work/metrics")"; pass
+grep -A 1 '^event: budget' "$work/events" | grep -Eq '^data: .*"training":"llm7"' || fail "no event: $(grep -A 1 'budget' "$work/events")"; pass
+said atlanta "training_over_budget training=llm7"
+is_held() {
+  for _ in $(seq 50); do ask GET /v1/jobs | grep -q '"held_by":"budget"' && return; sleep 0.05; done
+  return 1
+}
+is_held || fail "the job is held by something else: $(tideway jobs show "$job")"; pass
+for _ in $(seq 100); do ask GET /metrics | grep -Eq '^tideway_training_yield_seconds_total\{link="wisconsin",reason="budget"\} (0\.[0-9]*[1-9]|[1-9])' && break; sleep 0.1; done
+ask GET /metrics > "$work/metrics"
+grep -Eq '^tideway_training_yield_seconds_total\{link="wisconsin",reason="budget"\} (0\.[0-9]*[1-9]|[1-9])' "$work/metrics" || fail "no time is counted: $(grep yield "$work/metrics")"; pass
+# Ten periods, and it goes on.
+link_becomes 'gate["state"] in ("open", "guard")' True
+
+# ---- signals that are wrong ----------------------------------------------------------------------------------------------
+# alarm NAME: it is in the log, among the events and counted.
+alarm() {
+  said atlanta "phase_$1"
+  for _ in $(seq 50); do grep -q "\"about\":\"llm7\",\"alarm\":\"$1\"" "$work/events" && break; sleep 0.1; done
+  grep -q "^data: .*\"about\":\"llm7\",\"alarm\":\"$1\"" "$work/events" || fail "no event: $(grep -A 1 alarm "$work/events")"; pass
+  ask GET /metrics > "$work/metrics"
+  grep -q "^tideway_phase_alarms_total{alarm=\"$1\"} [1-9]" "$work/metrics" || fail "it is not counted: $(grep phase_alarms "$work/metrics")"; pass
+}
+kill "$trainer"
+alarm lost
+ask POST /v1/phase '{"training":"llm7","kind":"predict","ahead_us":100000}' | grep -q '^204 ' || fail "a prediction is not taken"; pass
+alarm wrong
