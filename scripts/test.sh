@@ -70,7 +70,7 @@ report_tests() {
 e2e=
 step packages scripts/install_deps.sh build test
 if step configure-release cmake --preset release &&
-   step build-release cmake --build --preset release -j "$jobs" --target programs; then
+   step build-release cmake --build --preset release -j "$jobs" --target programs --target tideway-trainer-sim; then
   run_tests tests-e2e build/release -L e2e &
   e2e=$!
   renice -n 19 -p $$ >/dev/null
