@@ -84,18 +84,19 @@ bool LaneGate::meets_burst(Time now, Flows flows) const {
 }
 
 void LaneGate::look(Time now, Flows flows) {
+  const Duration since_look = looked_at_ == Time::min() ? Duration() : now - looked_at_;
   looked_at_ = now;
   count(flows);
   Duration rtt = Duration::max(), queue = Duration::max();
   path_.memory = gate::GatePath::Memory::kFresh;
   path_.backoffs = 0;
   // What is acked in the first round trip left before it opened.
-  const bool is_settled = is_open() && now - gate_.since > path_.rtt;
+  const Duration settled = is_open() ? now - gate_.since - path_.rtt : Duration();
   for (size_t i = 0; i < flows.size(); ++i) {
     const flow::FlowStats stats = flows[i]->stats();
     if (stats.state != flow::FlowState::kOpen || stats.rtt_min == Duration::zero()) continue;
     const Duration waits = stats.rtt_latest - stats.rtt_min;
-    if (is_settled) remembered_[i].on_delivered(now, stats.delivery_rate, stats.rtt_min);
+    if (settled > Duration::zero()) remembered_[i].on_delivered(now, stats.delivery_rate, stats.rtt_min, std::min(settled, since_look));
     if (remembered_[i].is_stale(now, news_.signal.period)) path_.memory = gate::GatePath::Memory::kStale;
     rtt = std::min(rtt, stats.rtt_min);
     queue = std::min(queue, waits);

@@ -5,12 +5,11 @@
 
 namespace tideway::gate {
 
-void RememberedRate::on_delivered(Time now, Rate rate, Duration rtt) {
+void RememberedRate::on_delivered(Time now, Rate rate, Duration rtt, Duration over) {
   if (rate == Rate()) return;
-  const bool is_first = rate_ == Rate();
+  const bool is_first = rate_ == Rate() || now - measured_at_ > kValid;
   const Duration window = kRoundTrips * std::max(rtt, Duration(1));
-  const Duration passed = is_first || now - measured_at_ >= window ? window : std::max(now - measured_at_, Duration::zero());
-  const double weight = static_cast<double>(passed.count()) / static_cast<double>(window.count());
+  const double weight = static_cast<double>(std::clamp(over, Duration::zero(), window).count()) / static_cast<double>(window.count());
   const double old = static_cast<double>(rate_.bytes_per_second()), sample = static_cast<double>(rate.bytes_per_second());
   rate_ = is_first ? rate : Rate::bytes_per_second(static_cast<uint64_t>(old + (sample - old) * weight));
   measured_at_ = now;

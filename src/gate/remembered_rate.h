@@ -15,8 +15,9 @@ class RememberedRate {
   static constexpr Duration kValid = std::chrono::seconds(10);
   static constexpr int kValidPeriods = 10;
 
-  // What was delivered while the gate was open. Zero is no sample.
-  void on_delivered(Time now, Rate rate, Duration rtt);
+  // What was delivered while the gate was open, `over` the time since the sample before, without what it was closed meanwhile: what comes first behind a
+  // gate that has just opened tells of what it let pass then, and counts for no more than a moment. Zero is no sample.
+  void on_delivered(Time now, Rate rate, Duration rtt, Duration over);
   Rate rate() const { return rate_; }  // zero: never measured
   // Whether it may be too old to start with.
   bool is_stale(Time now, Duration period) const;
