@@ -21,7 +21,7 @@ void GateWord::write(const GateNews& news) {
   set(1, pack(signal.guard_from));
   set(2, pack(signal.guard_until));
   const auto period_us = static_cast<uint32_t>(signal.period / std::chrono::microseconds(1));
-  set(3, uint64_t{period_us} << 32 | uint64_t{signal.training} << 8 | static_cast<uint64_t>(signal.reason));
+  set(3, uint64_t{period_us} << 32 | static_cast<uint64_t>(signal.backoffs) << 24 | uint64_t{signal.training} << 8 | static_cast<uint64_t>(signal.reason));
   set(4, news.board_slots);
   const auto queue_us = static_cast<uint32_t>(news.queue_target / std::chrono::microseconds(1));
   set(5, uint64_t{queue_us} << 32 | std::bit_cast<uint32_t>(static_cast<float>(news.trickle)));
@@ -41,6 +41,7 @@ std::optional<GateNews> GateWord::read() const {
   std::atomic_thread_fence(std::memory_order_acquire);
   if (version % 2 != 0 || version_.load(std::memory_order_relaxed) != version) return std::nullopt;
   news.signal.period = std::chrono::microseconds(rest >> 32);
+  news.signal.backoffs = static_cast<gate::GateSignal::BackOffs>(rest >> 24 & 1);
   news.signal.training = static_cast<uint16_t>(rest >> 8);
   news.signal.reason = static_cast<gate::GateReason>(rest & 0xFF);
   news.trickle = static_cast<double>(std::bit_cast<float>(static_cast<uint32_t>(tightness)));

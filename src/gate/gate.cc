@@ -138,7 +138,7 @@ Gate step(const Gate& gate, Time now, const GateSignal& signal, const GatePath& 
   switch (gate.state) {
     case GateState::kOpen:
       if (is_expected) return enter(gate, now, GateState::kGuard, GateReason::kGuard);
-      if (path.backoffs >= kBackoffsOfBurst && signal.guard_from == kNever) return react(gate, now, path);
+      if (path.backoffs >= kBackoffsOfBurst && signal.backoffs == GateSignal::BackOffs::kTell) return react(gate, now, path);
       return gate;
     case GateState::kGuard:
       return is_expected ? gate : probe(gate, now, path);

@@ -41,6 +41,8 @@ struct GateSignal {
   uint16_t training = 0;            // who communicates, when that is the reason
   Time guard_from = kNever;         // the expected begin, less the lead
   Time guard_until = kNever;        // the expected begin, and what it may be late
+  // Whether back-offs tell of a burst that nobody announced: not where begins are heard of late, and expected.
+  enum class BackOffs : uint8_t { kTell, kAreExplained } backoffs = BackOffs::kTell;
   Duration period{};                // of the training, zero: unknown
   bool operator==(const GateSignal&) const = default;
 };

@@ -170,7 +170,9 @@ gate::GateSignal SiteLoop::signal(Time now, size_t link) const {
     // In a burst, too: what is let in for a deadline while one communicates would be in what is measured.
     if (now < ask.closed_until) signal.reason = ask.reason, signal.training = static_cast<uint16_t>(i);
     signal.closed_until = std::max(signal.closed_until, ask.closed_until);
-    if (ask.guard_until > now && ask.guard_from < signal.guard_from) signal.guard_from = ask.guard_from, signal.guard_until = ask.guard_until;
+    if (ask.guard_until <= now) continue;
+    if (ask.backoffs == gate::GateSignal::BackOffs::kAreExplained) signal.backoffs = ask.backoffs;
+    if (ask.guard_from < signal.guard_from) signal.guard_from = ask.guard_from, signal.guard_until = ask.guard_until;
   }
   return signal;
 }

@@ -132,9 +132,9 @@ std::optional<Duration> TrainingWatch::stray_guarded(Time now) const {
 }
 
 std::optional<TrainingWatch::Awaited> TrainingWatch::awaited(Time now) const {
+  const Duration period = this->period(now), stray_most = period > Duration::zero() ? period / gate::kPeriodsPerJitter : rules_.guard_max;
   if (told_) {
-    const Duration period = this->period(now);
-    const Duration stray = std::min(kGuardSigmas * told_->sigma, period > Duration::zero() ? period / gate::kPeriodsPerJitter : rules_.guard_max);
+    const Duration stray = std::min(kGuardSigmas * told_->sigma, stray_most);
     return Awaited{told_->begin, stray, stray, kLateLeast, told_->lasts};
   }
   const bool is_seen = believes_counters(now) && seen_.lock(now) == Lock::kLocked;
@@ -144,10 +144,10 @@ std::optional<TrainingWatch::Awaited> TrainingWatch::awaited(Time now) const {
     return Awaited{is_under_way ? *peer_begin_ : peers_.next_begin(now - lasts - stray), stray, stray, {}, lasts};
   }
   if (!is_seen) {
-    // The gate hears of announced ones in time, so that one that suffers all the same is announced late, or to somebody else's burst.
+    // The gate hears of announced ones in time. One that suffers all the same is announced late, or bulk hurts a host that begins before.
     if (!suffers() || is_unannounced(now) || announced_.lock(now) != Lock::kLocked) return std::nullopt;
-    const Duration stray = kGuardSigmas * announced_.sigma();
-    return Awaited{announced_.next_begin(now - stray - kLateLeast), stray, stray, kLateLeast};
+    const Duration stray = std::min(kGuardSigmas * announced_.sigma(), stray_most);
+    return Awaited{announced_.next_begin(now - stray - kLateLeast), stray, stray, kLateLeast, {}, Awaited::Word::kInTime};
   }
   const Duration stray = kGuardSigmas * seen_.sigma();
   const Duration late = 2 * rules_.seen_after;  // it may have begun at the end of one, and show in the next
@@ -161,7 +161,9 @@ TrainingWatch::Ask TrainingWatch::ask(Time now) const {
   const auto next = awaited(now);
   if (!next || next->begin == kNever) return ask;
   const Duration late = next->lasts > Duration::zero() ? next->lasts : next->late;
-  if (next->lasts == Duration::zero()) ask.awaited_until = next->begin + next->waited + late;
+  const bool is_late = next->word == Awaited::Word::kLate;
+  if (is_late) ask.backoffs = gate::GateSignal::BackOffs::kAreExplained;
+  if (is_late && next->lasts == Duration::zero()) ask.awaited_until = next->begin + next->waited + late;
   if (next->guarded || suffers()) {
     const Duration guarded = next->guarded.value_or(Duration());
     ask.guard_from = next->begin - std::min(budget_.tightness().guard + guarded, rules_.guard_max / 2);

@@ -80,6 +80,7 @@ class TrainingWatch {
     Time closed_until = Time::min();
     gate::GateReason reason = gate::GateReason::kNone;
     Time guard_from = kNever, guard_until = kNever;
+    gate::GateSignal::BackOffs backoffs = gate::GateSignal::BackOffs::kTell;
     Duration period{};
     std::optional<Time> awaited_until;       // the begin, which else was a miss; nothing: none is heard of or seen
   };
@@ -105,7 +106,7 @@ class TrainingWatch {
     size_t since_silence = kPausesMost;          // gaps
     bool is_pause(Time at, const PhasePredictor& predictor);
   };
-  const PhasePredictor& predictor(Time now) const { return believes_counters(now) ? seen_ : announced_; }
+  const PhasePredictor& predictor(Time now) const { return believes_counters(now) && seen_.period() > Duration::zero() ? seen_ : announced_; }
   bool is_unannounced(Time now) const;
   bool suffers() const { return budget_.tightness().guard > rules_.budget.configured.guard; }
   // A begin that is expected, how far from it on either side is guarded and is waited for, which is no less, and for how long after that. `guarded` nothing: it
@@ -115,6 +116,7 @@ class TrainingWatch {
     std::optional<Duration> guarded;
     Duration waited, late{};
     Duration lasts{};  // as in Expected
+    enum class Word : uint8_t { kLate, kInTime } word = Word::kLate;  // of the begin; kInTime: one that does not come is no miss
   };
   std::optional<Awaited> awaited(Time now) const;
   std::optional<Duration> stray_guarded(Time now) const;

@@ -21,10 +21,11 @@ TEST(GateWord, ReadsWhatWasWritten) {
   EXPECT_EQ(word.read()->signal, gate::GateSignal());
   const uint64_t version = word.version();
   word.write({{.closed_until = at(5), .reason = GateReason::kTraining, .training = 300, .guard_from = at(7), .guard_until = at(9),
-               .period = milliseconds(750)}, 0x8000'0000'0000'0001, 0.0005, std::chrono::microseconds(250)});
+               .backoffs = gate::GateSignal::BackOffs::kAreExplained, .period = milliseconds(750)}, 0x8000'0000'0000'0001, 0.0005, std::chrono::microseconds(250)});
   EXPECT_NE(word.version(), version);
   EXPECT_EQ(word.read()->signal.closed_until, at(5));
   EXPECT_EQ(word.read()->signal.training, 300);
+  EXPECT_EQ(word.read()->signal.backoffs, gate::GateSignal::BackOffs::kAreExplained);
   EXPECT_EQ(word.read()->signal.period, milliseconds(750));
   EXPECT_EQ(word.read()->board_slots, 0x8000'0000'0000'0001);
   EXPECT_FLOAT_EQ(static_cast<float>(word.read()->trickle), 0.0005F);

@@ -16,7 +16,7 @@ constexpr int64_t kLongAgo = -1'000'000;
 constexpr Time at_ms(int64_t ms) { return Time(milliseconds(ms)); }
 
 GateSignal closed_until(Time until) { return {.closed_until = until, .reason = GateReason::kTraining, .training = 3}; }
-GateSignal expected(Time from, Time until) { return {.guard_from = from, .guard_until = until}; }
+GateSignal expected(Time from, Time until) { return {.guard_from = from, .guard_until = until, .backoffs = GateSignal::BackOffs::kAreExplained}; }
 GatePath path(Queue queue = Queue::kUnderTarget) { return {.rtt = milliseconds(20), .queue = queue}; }
 
 Gate in(GateState state) {

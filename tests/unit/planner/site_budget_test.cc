@@ -61,7 +61,8 @@ TEST(SiteLoop, TightensAndPausesWhenBulkCostsTooMuch) {
   EXPECT_EQ(std::ranges::count(news, SiteNews::Kind::kOverBudget), 1);
 }
 
-// Announced begins need no guard, see above; one that suffers all the same is announced too late for somebody.
+// Announced begins need no guard (site_loop_test.cc); one that suffers all the same is announced too late for somebody. A burst that
+// nobody announced may come as before, and be reacted to.
 TEST(SiteLoop, AnnouncedBeginsAreGuardedOnceBulkCostsTooMuch) {
   Site site;
   const auto guarded_in_a_gap = [&] {
@@ -79,6 +80,7 @@ TEST(SiteLoop, AnnouncedBeginsAreGuardedOnceBulkCostsTooMuch) {
   for (int i = 0; i < 260; ++i) site.iterate(milliseconds(20));
   ASSERT_GT(site.loop.tightness(0)->guard, milliseconds(10));
   const auto steps = site.loop.tightness(0)->guard / milliseconds(10);
+  EXPECT_EQ(site.loop.signal(site.now, 0).backoffs, gate::GateSignal::BackOffs::kTell);
   EXPECT_GE(guarded_in_a_gap(), steps);
   EXPECT_LE(guarded_in_a_gap(), steps + 6);  // begins hardly stray, see `iterate`
   site.pass(milliseconds(100));
