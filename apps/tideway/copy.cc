@@ -99,8 +99,8 @@ int run(const Running& running, const CopyOptions& options, const Globals& globa
 }
 
 int copy_here(const CopyOptions& options, const Globals& globals) {
-  if (!options.deadline.empty())
-    return report({Fault::kUnsupported, "a copy in this process knows of no other job, so it can promise no deadline", "leave --direct out where a gateway answers, or --deadline"}, globals.output);
+  if (!options.deadline.empty() || !options.may_hurt.empty())
+    return report({Fault::kUnsupported, "a copy in this process knows of no other job, so it can promise no deadline", "leave --direct out where a gateway answers, or --deadline and --may-hurt"}, globals.output);
   auto request = request_from(options);
   if (!request.ok()) return report(request.error(), globals.output);
   const auto remote = remote_side(request.value());

@@ -39,7 +39,7 @@ int peers(const Globals& globals) {
     }
     std::printf("%-16s  %-9s  %-22s  sent %s, received %s  %s\n", peer.name.c_str(), peer.is_up ? "connected" : "idle", peer.control.c_str(),
                 to_string(Bytes(peer.bytes_sent)).c_str(), to_string(Bytes(peer.bytes_received)).c_str(), peer.identity.c_str());
-    if (peer.is_up) std::printf("%-16s  %s\n", "", path_text(peer).c_str());
+    if (!peer.carrier.empty()) std::printf("%-16s  %s\n", "", path_text(peer).c_str());
   }
   return 0;
 }
