@@ -14,7 +14,7 @@ REPO = pathlib.Path(__file__).resolve().parents[1]
 
 
 def machine():
-    commit()
+    commit()  # now, and kept
     model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
     flags = re.search(r"^flags\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text(), re.M)
     simd = [flag for flag in ("avx2", "vaes", "avx512f") if flags and flag in flags.group(1).split()]

@@ -10,8 +10,8 @@ mkdir "/sys/fs/cgroup/twprobe$$" 2> /dev/null && rmdir "/sys/fs/cgroup/twprobe$$
 [ -x "$bin/tideway-trainer-sim" ] || { echo "SKIP: tideway-trainer-sim is not built in $bin"; exit 77; }
 result=$work/tide-small.json
 modes=alone,elsewhere-board,beacon,board,job,counters,capped
-tide() { TIDEWAY_WAN=$bin/tideway-wan exec "$repo/perf/tide/run.sh" --bin "$bin" --rate 100Mbit --rtt 4ms --queue 5ms --period 200ms --iterations 8 --result "$result" "$@"; }
-left_behind() { ip netns list | grep "^twperf$1" || ls -d "/dev/shm/tideway-perf-$1-"* /sys/fs/cgroup/"twperf$1"* 2> /dev/null; }
+tide() { TIDEWAY_WAN=$bin/tideway-wan exec "$repo/perf/tide/run.sh" --bin "$bin" --rate 100Mbit --rtt 4ms --queue 5ms --period 200ms --iterations 12 --result "$result" "$@"; }
+left_behind() { ip netns list | grep "^twperf$1-" || compgen -G "/dev/shm/tideway-perf-$1-*" || compgen -G "/sys/fs/cgroup/twperf$1-*"; }
 
 tide --modes "$modes" > "$work/tide.out" 2> "$work/tide.log" &
 bench=$!
@@ -24,8 +24,8 @@ rows = {row["mode"]: row for row in result["rows"]}
 assert list(rows) == sys.argv[2].split(","), list(rows)
 assert result["machine"]["cores"] >= 1 and result["settings"]["rate"] == "100.0", result["settings"]
 for mode, row in rows.items():
-    assert row["iterations"] == 8 and row["median_ms"] > 150 and row["training_mbit"] > 10, row
-    assert (row["bulk_mbit"] > 1) == (mode != "alone") and 0 <= row["utilisation"] < 1.5, row
+    assert row["iterations"] == 12 and row["median_ms"] > 150 and row["training_mbit"] > 1, row
+    assert (row["bulk_mbit"] > 1) == (mode != "alone") and row["utilisation"] >= 0, row
     assert row["cores"]["trainer"] > 0, row
     traces = result["traces"][mode]
     assert max(traces["training"]) > 50 and (max(traces["bulk"]) > 10) == (mode != "alone"), mode
@@ -38,11 +38,11 @@ done
 left_behind "$bench" && fail "that was left behind"; pass
 
 rm "$result"
-tide --modes alone,board --iterations 200 > "$work/ended.out" 2> "$work/ended.log" &
+tide --modes alone,board --iterations 60 > "$work/ended.out" 2> "$work/ended.log" &
 bench=$!
 running+=("$bench")
-for _ in $(seq 100); do ip netns list | grep -q "^twperf$bench" && break; sleep 0.1; done
-ip netns list | grep -q "^twperf$bench" || fail "it made no sites within ten seconds: $(cat "$work/ended.log")"; pass
+for _ in $(seq 300); do ip netns list | grep -q "^twperf$bench-" && break; sleep 0.1; done
+ip netns list | grep -q "^twperf$bench-" || fail "it made no sites within half a minute: $(cat "$work/ended.log")"; pass
 kill -TERM "$bench"
 wait "$bench" && fail "told to end, it ended as if it had measured"; pass
 [ ! -e "$result" ] || fail "there is a result of a run that was ended"; pass

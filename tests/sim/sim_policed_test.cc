@@ -45,10 +45,16 @@ TEST(SimPoliced, ALossyPathThatIsAsFastAsItWasIsNone) {
 // Nothing is remembered, so that losses tell alone.
 TEST(SimPoliced, AHoleForLargePacketsIsNone) {
   for (const auto delay : {std::chrono::milliseconds(5), std::chrono::milliseconds(100)}) {
-    const auto hole = [](SimPair& sim, int look) {
+    uint64_t lost = 0;
+    Bytes size;
+    const auto hole = [&](SimPair& sim, int look) {
       if (look == 12) sim.set_mtu(0, 1300_B);
+      const flow::FlowStats stats = sim.lane(0).stats().flows;
+      lost = stats.packets_lost, size = stats.path_mtu;
     };
     EXPECT_FALSE(is_seen({.rate = 50_Mbit, .delay = delay}, "bbr", Rate(), hole)) << delay / std::chrono::milliseconds(1) << " ms";
+    EXPECT_GT(lost, 100u);
+    EXPECT_LE(size, 1300_B);
   }
 }
 
