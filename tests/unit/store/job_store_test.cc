@@ -9,12 +9,14 @@
 #include "support/temp_root.h"
 
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <csignal>
-
+#include <filesystem>
 #include <fstream>
+#include <sstream>
 
 namespace tideway::store {
 namespace {
@@ -55,6 +57,41 @@ void keeps_what_is_written(JobStore& store) {
   EXPECT_EQ(contents.value().events[0].number, 8U);
   EXPECT_EQ(contents.value().events[0].data, "{\"v\":1}");
   EXPECT_EQ(contents.value().events[0].owner, 5U);
+}
+
+// An upgrade with jobs in flight: jobs_v1.sql is what an earlier version left.
+TEST(SqliteJobStore, TakesUpTheStoreOfAnEarlierVersionWithAllItsJobs) {
+  const TempRoot root;
+  const std::string path = (root / "jobs.sqlite").string();
+  std::ostringstream text;
+  text << std::ifstream(std::filesystem::path(TIDEWAY_CONFIG_FOLDER) / "../tests/unit/store/jobs_v1.sql").rdbuf();
+  sqlite3* file = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &file), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(file, std::move(text).str().c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(file);
+  ASSERT_EQ(sqlite3_close(file), SQLITE_OK);
+  const auto store = open_sqlite(path);
+  ASSERT_TRUE(store);
+  constexpr job::WallTime kThen{1'795'911'893'000ms};
+  const auto contents = store->load(kThen);
+  ASSERT_TRUE(contents.ok()) << contents.error().what;
+  const auto& jobs = contents.value().jobs;
+  ASSERT_EQ(jobs.size(), 5U);
+  using enum job::State;
+  const job::State states[] = {kPublished, kWaiting, kFailed, kPaused, kRunning};
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    EXPECT_EQ(jobs[i].number, i + 1);
+    EXPECT_EQ(jobs[i].state, states[i]) << jobs[i].id;
+    EXPECT_EQ(jobs[i].peer, "wisconsin");
+    EXPECT_EQ(jobs[i].spec.sources, std::vector<std::string>{"data:file"});
+    EXPECT_NE(jobs[i].transfer, job::Job().transfer) << "what has arrived belongs to that number";
+  }
+  EXPECT_EQ(jobs[0].spec.submission_id, "run-7");
+  ASSERT_TRUE(jobs[0].outcome);
+  EXPECT_EQ(jobs[1].spec.every, 1800s);
+  EXPECT_EQ(jobs[2].run_of, jobs[1].id);
+  EXPECT_EQ(jobs[3].spec.weight, 3U);
+  EXPECT_EQ(jobs[4].spec.rate_max, Rate::bytes_per_second(1000));
+  EXPECT_EQ(contents.value().events.size(), 1U);
 }
 
 TEST(JobStore, BothKeepWhatIsWritten) {
