@@ -9,7 +9,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <utility>
 
 namespace tideway::test {
 namespace {
@@ -39,6 +38,7 @@ class Tide {
   static constexpr Duration kPeriod = seconds(1), kBurst = milliseconds(400), kBin = milliseconds(10), kFirst = milliseconds(1500);
   static constexpr int kUsualOver = 20;  // bins
   static constexpr uint32_t kBlock = 400'000;
+  static constexpr double kFull = 0.95;  // of a window: acks that come in clumps leave a bin without packets then
 
   explicit Tide(const TideConfig& config)
       : config_(config),
@@ -79,7 +79,7 @@ class Tide {
     const double leftover = static_cast<double>(kTideLink.over(sim_.now() - from - count * kBurst).count()) * kPayloadOfLink;
     return {static_cast<double>(received() - before) / leftover, link_time(beside_) / count, static_cast<double>(training.losses() - lost) / static_cast<double>(bursts)};
   }
-  // Bins behind an open gate, later than a round trip after it opened, in which hardly anything left, nor in the one before: a single one is a full window.
+  // Bins behind an open gate, later than a round trip after it opened, in which hardly anything left though the windows had room.
   int holes() const { return holes_; }
   // Of what left while it was open before, the least that left in a bin of the round trip after it had opened again.
   double reopened() const { return reopened_; }
@@ -127,8 +127,9 @@ class Tide {
     const auto sent = static_cast<double>(sim_.lane(0).stats().flows.bytes_sent - before);
     if (has_opened && gate_.gate().state == gate::GateState::kProbe && usual_ > 0) reopened_ = std::min(reopened_, sent / usual_);
     if (!is_open || !gate_.is_open()) return;
-    const bool is_empty = sent < static_cast<double>(kTideLink.over(kBin).count()) / 4;
-    if (std::exchange(was_empty_, is_empty) && is_empty) ++holes_;
+    const flow::FlowStats stats = sim_.lane(0).stats().flows;
+    const bool had_room = static_cast<double>(stats.in_flight.count()) < kFull * static_cast<double>(stats.window.count());
+    if (had_room && sent < static_cast<double>(kTideLink.over(kBin).count()) / 4) ++holes_;
     usual_ += (sent - usual_) / (usual_ > 0 ? kUsualOver : 1);
   }
 
@@ -137,7 +138,6 @@ class Tide {
   engine::Gates gates_{1, {}};
   engine::LaneGate gate_;
   int holes_ = 0;
-  bool was_empty_ = false;
   Duration met_{};
   uint64_t before_ = 0, beside_ = 0;
   int bursts_ = 0;
