@@ -7,16 +7,7 @@ source "$(dirname "$0")/lib.sh"
 make_sites 127.0.0.1 127.0.0.1
 socket=$work/api.sock
 move_atlanta "api=$socket"
-cat >> "$work/atlanta.toml" <<TOML
-[[link]]
-peer = "wisconsin"
-capacity = "80Mbit"
-leftover_floor = "1Mbit"
-may_hurt_training = "20%"
-[[training]]
-name = "llm7"
-peers = ["wisconsin"]
-TOML
+share_link 80Mbit 'leftover_floor = "1Mbit"' 'may_hurt_training = "20%"'
 export TIDEWAY_API=$socket
 head -c 6000000 /dev/urandom > "$work/atlanta/data/file"
 serve wisconsin "$work/wisconsin.toml"
@@ -43,8 +34,7 @@ tideway phase begin --training llm7 --ttl 60s
 link_becomes 'gate["state"]' closed
 waits=$(tideway submit "$work/atlanta/data/file" wisconsin:data/waits)
 crosses=$(tideway submit --deadline 15s --may-hurt 10% "${file[@]}")
-for _ in $(seq 100); do ask GET /metrics | grep -q '^tideway_jobs_at_risk 1$' && break; sleep 0.1; done
-ask GET /metrics | grep -q '^tideway_jobs_at_risk 1$' || fail "nothing is at risk: $(tideway schedule show)"; pass
+metrics_have '^tideway_jobs_at_risk 1$'
 said atlanta "deadline_at_risk job=$crosses peer=wisconsin"
 for _ in $(seq 100); do tideway schedule show | grep -q "^$crosses .*hybrid" && break; sleep 0.1; done
 tideway schedule show > "$work/plan"

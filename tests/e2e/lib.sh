@@ -141,6 +141,13 @@ move_atlanta() {
   mv "$work/moved.toml" "$work/atlanta.toml"
 }
 
+# share_link CAPACITY [LINE...]: the gateway of atlanta has a link to wisconsin that the training llm7 uses, too; more lines of [[link]].
+share_link() {
+  printf '[[link]]\npeer = "wisconsin"\ncapacity = "%s"\n' "$1" >> "$work/atlanta.toml"
+  [ $# -eq 1 ] || printf '%s\n' "${@:2}" >> "$work/atlanta.toml"
+  printf '[[training]]\nname = "llm7"\npeers = ["wisconsin"]\n' >> "$work/atlanta.toml"
+}
+
 tideway() { "$bin/tideway" --config "$work/atlanta.toml" "$@"; }
 
 # ask METHOD PATH [BODY [LAST-EVENT-ID]]: status and body of what the gateway at $socket answers.
@@ -193,6 +200,16 @@ while True:
     time.sleep(0.05)
 PY
   pass
+}
+
+# metrics_have LINE: within ten seconds a line of the gateway at $socket is like that, an extended regular expression; all are in metrics then.
+metrics_have() {
+  for _ in $(seq 100); do
+    ask GET /metrics > "$work/metrics"
+    grep -Eq "$1" "$work/metrics" && { pass; return; }
+    sleep 0.1
+  done
+  fail "no metric is like $1: $(grep "$(grep -o 'tideway_[a-z_]*' <<< "$1")" "$work/metrics")"
 }
 
 # refuses EXIT CODE TEXT COMMAND...: the command ends with that exit code and names the stable code and the text.

@@ -9,14 +9,7 @@ metrics=$((control_port + 2))
 server=$((control_port + 4))
 export TIDEWAY_API=$work/api.sock
 move_atlanta "api=$TIDEWAY_API" "metrics=127.0.0.1:$metrics"
-cat >> "$work/atlanta.toml" <<TOML
-[[link]]
-peer = "wisconsin"
-capacity = "1Gbit"
-[[training]]
-name = "llm7"
-peers = ["wisconsin"]
-TOML
+share_link 1Gbit
 head -c 5000000 /dev/urandom > "$work/atlanta/data/file"
 
 # It is started first, because it takes five seconds until it scrapes.

@@ -8,15 +8,8 @@ make_sites 127.0.0.1 127.0.0.1
 web=$((control_port + 2))
 export TIDEWAY_API=$work/api.sock
 move_atlanta "api=$TIDEWAY_API" "web=127.0.0.1:$web"
-cat >> "$work/atlanta.toml" <<TOML
-[[link]]
-peer = "wisconsin"
-capacity = "1Gbit"
-[[training]]
-name = "llm7"
-peers = ["wisconsin"]
-sources = ["api"]
-TOML
+share_link 1Gbit
+echo 'sources = ["api"]' >> "$work/atlanta.toml"
 mkdir "$work/atlanta/data/tree"
 head -c 30000000 /dev/urandom > "$work/atlanta/data/tree/file"
 sed 's/^web = .*/web = "10.0.0.1:7480"/' "$work/atlanta.toml" > "$work/open.toml"
