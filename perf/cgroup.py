@@ -61,9 +61,9 @@ class Group:
             time.sleep(0.02)
 
     def end(self):
-        self.kill()
         limit = time.monotonic() + STOP_LIMIT_S
         while time.monotonic() < limit:
+            self.kill()  # each time: what was only just started comes in late
             try:
                 self.path.rmdir()
                 return

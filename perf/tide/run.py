@@ -34,7 +34,6 @@ import json
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -48,6 +47,7 @@ import pair  # noqa: E402
 import record  # noqa: E402
 import relay  # noqa: E402
 import relock  # noqa: E402
+import stopping  # noqa: E402
 import testbed  # noqa: E402
 from measured import TRAINER_PORT  # noqa: E402
 
@@ -353,10 +353,10 @@ def main():
     unknown = set(modes) - set(MODES)
     if unknown or modes[0] != "alone":
         sys.exit("tide: --modes begins with alone and has some of: " + ", ".join(MODES))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("tide: told to end"))  # and what was started is ended below
     testbed.sweep(pathlib.Path("/dev/shm"))
     before = record.machine()
     work = pathlib.Path(tempfile.mkdtemp(prefix="tideway-perf-%d-" % os.getpid(), dir="/dev/shm"))
+    stopping.raise_when_told()
     bench = None
     try:
         bench = Bench(chosen, work)
@@ -372,8 +372,9 @@ def main():
         record.save(path, {"machine": before, **done[0], "cells": done[1:]})
         print("written to %s" % path)
         subprocess.run(["/usr/bin/python3", str(REPO / "perf" / "plot.py"), str(path)], check=False)
+    except KeyboardInterrupt:
+        sys.exit("tide: told to end")
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
         if bench is not None:
             bench.down()
         shutil.rmtree(work, ignore_errors=True)
