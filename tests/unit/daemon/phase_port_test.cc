@@ -16,6 +16,11 @@ using std::chrono::seconds;
 using gate::BeaconFate;
 
 constexpr uint64_t kLlm = gate::training_id("llm7");
+constexpr Duration kRunsOut = seconds(1);  // long enough to be seen by a thread that has to wait for a core
+
+tideway_phase_details lasting(Duration ttl) {
+  return {.bytes = 0, .duration_us = 0, .period_us = 0, .jitter_us = 0, .ttl_us = static_cast<uint32_t>(ttl / std::chrono::microseconds(1))};
+}
 
 class Trainer {
  public:
@@ -161,7 +166,7 @@ TEST_F(PhasePortTest, ABurstWhoseBeginIsAheadOfNowIsSeenAndRunsOut) {
   ASSERT_TRUE(becomes_true([&] { return !port->report().trainings.empty(); }));
   tideway_phase phase{};
   ASSERT_EQ(tideway_phase_open(&phase, (root / "phase.board").c_str(), "llm7", nullptr), 0);
-  const tideway_phase_details details{.bytes = 0, .duration_us = 0, .period_us = 0, .jitter_us = 0, .ttl_us = 200'000};
+  const tideway_phase_details details = lasting(kRunsOut);
   tideway_phase_begin(&phase, &details);
   EXPECT_TRUE(becomes_true([&] { return news().board_slots == 1; }));
   tideway_phase_end(&phase);
@@ -184,7 +189,7 @@ TEST_F(PhasePortTest, ABurstWhoseBeginIsAheadOfNowIsSeenAndRunsOut) {
 TEST_F(PhasePortTest, ABurstOnTheBoardThatNobodyEndsIsStaleAndReportedOpenAgain) {
   tideway_phase phase{};
   ASSERT_EQ(tideway_phase_open(&phase, (root / "phase.board").c_str(), "llm7", nullptr), 0);
-  const tideway_phase_details details{.bytes = 0, .duration_us = 0, .period_us = 0, .jitter_us = 0, .ttl_us = 200'000};
+  const tideway_phase_details details = lasting(kRunsOut), long_burst = lasting(seconds(60));
   tideway_phase_begin(&phase, &details);
   EXPECT_TRUE(becomes_true([&] { return !port->report().links.empty() && port->report().links[0].state == gate::GateState::kClosed; }));
   EXPECT_TRUE(becomes_true([&] { return port->report().links[0].state == gate::GateState::kOpen; }));
@@ -192,7 +197,7 @@ TEST_F(PhasePortTest, ABurstOnTheBoardThatNobodyEndsIsStaleAndReportedOpenAgain)
   std::vector<PhaseAlarm> alarms;
   ASSERT_TRUE(becomes_true([&] { return !(alarms = port->mail().take_alarms()).empty(); }));
   EXPECT_EQ(alarms[0], (PhaseAlarm{PhaseTrouble::kStale, "llm7"}));
-  tideway_phase_begin(&phase, &details);  // it goes on after all
+  tideway_phase_begin(&phase, &long_burst);  // it goes on after all
   EXPECT_TRUE(becomes_true([&] { return port->report().trainings[0].is_bursting; }));
   tideway_phase_close(&phase);
 }
