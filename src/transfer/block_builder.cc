@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transfer/block_builder.h"
 
+#include <bit>
+
 namespace tideway::transfer {
 namespace {
 
 constexpr uint64_t kLeaf = kLeafSize.count();
+constexpr uint64_t kFirstShared = (256_KiB).count();  // what a lane sends before it knows its rate
+constexpr uint32_t kSmallBlocks = std::countr_zero(kLeaf / kFirstShared);  // each twice as large as the one before
 
 }  // namespace
 
@@ -55,15 +59,19 @@ void BlockBuilder::take() {
   }
 }
 
-bool BlockBuilder::is_worth_closing() const { return queued_bytes_ >= kLeaf || queued_leaves_ >= kSegmentsMax; }
+uint64_t BlockBuilder::shared_max() const { return kFirstShared << std::min(next_block_, kSmallBlocks); }
+
+bool BlockBuilder::is_worth_closing() const { return queued_bytes_ >= shared_max() || queued_leaves_ >= kSegmentsMax; }
 
 std::optional<BlockPlan> BlockBuilder::next(More more, const Wanted& wanted) {
   drop_unwanted(wanted);
   if (is_empty() || (more == More::kComing && !is_worth_closing())) return std::nullopt;
+  const uint64_t bytes_max = shared_max();
   BlockPlan plan;
   plan.key.block = BlockId(next_block_++);
   for (; const auto leaf = peek(); drop_unwanted(wanted)) {
-    if (plan.raw_size + leaf->length > kLeaf || plan.leaves.size() == kSegmentsMax) break;
+    const bool fits = plan.leaves.empty() || plan.raw_size + leaf->length <= bytes_max;
+    if (!fits || plan.leaves.size() == kSegmentsMax) break;
     plan.leaves.push_back(*leaf);
     plan.leaves.back().at = plan.raw_size;
     plan.raw_size += leaf->length;

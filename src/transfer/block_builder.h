@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Gathers needed leaves into blocks: a full leaf is a block by itself, small objects share one. A block is closed at
-// 4 MiB of raw bytes, at kSegmentsMax segments, or when nothing more is at hand and waiting would idle the link.
+// 4 MiB of raw bytes, at kSegmentsMax segments, or when nothing more is at hand and waiting would idle the link. The
+// first ones that small objects share are smaller and grow by and by: a block leaves when all of it has been read, which of
+// three hundred files takes tens of milliseconds, and a lane that has nothing to send then cannot measure its path either.
 // Thread: io worker, the transfer's home. Pure.
 #pragma once
 #include "block/segment.h"
@@ -64,6 +66,7 @@ class BlockBuilder {
   std::optional<LeafRead> peek() const;
   void take();
   bool is_worth_closing() const;
+  uint64_t shared_max() const;  // bytes of the next block, unless a single leaf is larger
 
   uint32_t next_block_ = 0;
   std::deque<Queued> queue_;

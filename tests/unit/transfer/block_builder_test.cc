@@ -9,6 +9,14 @@ namespace {
 using More = BlockBuilder::More;
 const BlockBuilder::Wanted kAll = [](ObjectId) { return true; };
 
+// Behind the small blocks of a start.
+BlockBuilder builder_under_way() {
+  BlockBuilder builder;
+  builder.add_object(ObjectId(0), 16_MiB);
+  while (builder.next(More::kNothingAtHand, kAll)) {}
+  return builder;
+}
+
 TEST(BlockBuilder, ALargeObjectBecomesOneBlockPerLeaf) {
   BlockBuilder builder;
   builder.add_object(ObjectId(1), 9_MiB);
@@ -34,8 +42,17 @@ TEST(BlockBuilder, SmallObjectsShareABlockUpToTheSegmentLimit) {
   EXPECT_EQ(builder.next(More::kNothingAtHand, kAll)->leaves.size(), 5000 - kSegmentsMax);
 }
 
-TEST(BlockBuilder, ASegmentNeverCrossesTheEndOfABlock) {
+TEST(BlockBuilder, TheFirstBlocksOfSmallObjectsAreSmallAndGrow) {
   BlockBuilder builder;
+  for (uint32_t i = 0; i < 1000; ++i) builder.add_object(ObjectId(i), 16_KiB);
+  std::vector<uint32_t> sizes;
+  while (const auto plan = builder.next(More::kComing, kAll)) sizes.push_back(plan->raw_size >> 10);
+  EXPECT_EQ(sizes, (std::vector<uint32_t>{256, 512, 1024, 2048, 4096, 4096}));
+  EXPECT_EQ(builder.next(More::kNothingAtHand, kAll)->raw_size, (16'000U - 12'032U) << 10);
+}
+
+TEST(BlockBuilder, ASegmentNeverCrossesTheEndOfABlock) {
+  BlockBuilder builder = builder_under_way();
   builder.add_object(ObjectId(1), 3_MiB);
   builder.add_object(ObjectId(2), 3_MiB);
   EXPECT_EQ(builder.next(More::kComing, kAll)->leaves.size(), 1U);
@@ -53,7 +70,7 @@ TEST(BlockBuilder, ARejectedLeafGoesFirstInANewBlock) {
 }
 
 TEST(BlockBuilder, AnObjectThatIsNotWantedAnyMoreLeavesTheOthersAlone) {
-  BlockBuilder builder;
+  BlockBuilder builder = builder_under_way();
   builder.add_object(ObjectId(1), 9_MiB);
   builder.add_object(ObjectId(2), 1_MiB);
   builder.add_object(ObjectId(3), 1_MiB);

@@ -288,13 +288,13 @@ TEST(Sender, ASinkThatNamesMoreLeavesThanOneMayIsCutOff) {
 
 TEST(Sender, SaysPageEndsListEndAndRootInThatOrder) {
   Tree tree;
-  tree.file(9_MiB);
+  tree.file(17_MiB);
   tree.file(5_B);
   Source source;
   source.of.on_accepted(Answers::kEverythingNeeded);
   ASSERT_TRUE(source.list(tree).ok());
   source.of.on_scan_end();
-  EXPECT_EQ(source.pack_all().size(), 3U) << "two full leaves, and the rest with the small file";
+  EXPECT_EQ(source.pack_all().size(), 5U) << "four full leaves, and the rest with the small file";
   EXPECT_FALSE(source.of.root()) << "no object was looked at again";
   source.close_all();
   std::vector<size_t> kinds;
