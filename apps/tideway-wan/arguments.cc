@@ -61,17 +61,25 @@ Status apply_reorder(LinkConfig& config, std::string_view text) {
 }
 
 // FROM+LENGTH or FROM+LENGTH/EVERY.
-Status apply_blackout(LinkConfig& config, std::string_view text) {
-  Blackout& blackout = config.impairments.blackout;
+Status parse_windows(std::string_view text, Windows& windows) {
   const size_t plus = text.find('+'), slash = text.find('/');
   if (plus == text.npos || (slash != text.npos && slash < plus))
-    return Error{Fault::kUsage, '"' + std::string(text) + "\" is not a blackout", "write FROM+LENGTH/EVERY, such as 5s+200ms/30s"};
-  if (auto from = put(parse_duration(text.substr(0, plus)), blackout.from); !from.ok()) return from;
+    return Error{Fault::kUsage, '"' + std::string(text) + "\" names no times", "write FROM+LENGTH/EVERY, such as 5s+200ms/30s"};
+  if (auto from = put(parse_duration(text.substr(0, plus)), windows.from); !from.ok()) return from;
   const size_t length_end = slash == text.npos ? text.size() : slash;
-  if (auto length = put(parse_duration(text.substr(plus + 1, length_end - plus - 1)), blackout.length); !length.ok())
+  if (auto length = put(parse_duration(text.substr(plus + 1, length_end - plus - 1)), windows.length); !length.ok())
     return length;
   if (slash == text.npos) return success();
-  return put(parse_duration(text.substr(slash + 1)), blackout.every);
+  return put(parse_duration(text.substr(slash + 1)), windows.every);
+}
+
+// WINDOWS=RATE.
+Status apply_slowdown(LinkConfig& config, std::string_view text) {
+  const size_t equals = text.find('=');
+  if (equals == text.npos || config.rate.is_unlimited())
+    return Error{Fault::kUsage, '"' + std::string(text) + "\" needs a rate, and --rate for all other times", "write FROM+LENGTH/EVERY=RATE, such as 2s+2s/4s=500Mbit"};
+  if (auto status = put(parse_rate(text.substr(equals + 1)), config.slowdown.rate); !status.ok()) return status;
+  return parse_windows(text.substr(0, equals), config.slowdown.when);
 }
 
 Status apply_burst(LinkConfig& config, std::string_view text) {
@@ -89,6 +97,7 @@ std::vector<LinkFlag> link_flags() {
   return {
       {"rate", "RATE", "bottleneck, such as 1Gbit; off: none (default)",
        [](LinkConfig& c, std::string_view t) { return put(parse_rate(t), c.rate); }},
+      {"slowdown", "WINDOWS=RATE", "the bottleneck has this rate in these windows, written as for --blackout", apply_slowdown},
       {"delay", "TIME", "one way, behind the bottleneck",
        [](LinkConfig& c, std::string_view t) { return put(parse_duration(t), c.delay); }},
       {"jitter", "TIME", "delay wanders up to this much above --delay; order is kept",
@@ -103,7 +112,8 @@ std::vector<LinkFlag> link_flags() {
        [](LinkConfig& c, std::string_view t) { return put(parse_percent(t), c.impairments.duplicate); }},
       {"corrupt", "SHARE", "delivered with 1 to 4 flipped bits behind the Ethernet header",
        [](LinkConfig& c, std::string_view t) { return put(parse_percent(t), c.impairments.corrupt); }},
-      {"blackout", "FROM+LENGTH/EVERY", "the link is dead in these windows; without /EVERY once", apply_blackout},
+      {"blackout", "FROM+LENGTH/EVERY", "the link is dead in these windows; without /EVERY once",
+       [](LinkConfig& c, std::string_view t) { return parse_windows(t, c.impairments.blackout); }},
       {"mtu", "SIZE", "IP packets larger than this vanish, such as 1400B",
        [](LinkConfig& c, std::string_view t) { return put(parse_size(t), c.mtu); }},
       {"ce-mark", "SIZE|TIME", "packets that find this much queued are marked, if they understand ECN",

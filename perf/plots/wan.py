@@ -65,6 +65,8 @@ def trouble(row):
         text += ", queue %g BDP" % row["queue_bdp"]
     if row["reorder_ms"]:
         text += ", reordering %g ms" % row["reorder_ms"]
+    if row.get("halves_s"):
+        text += ", half of the rate each other %g s" % row["halves_s"]
     return text
 
 

@@ -31,8 +31,14 @@ class Link:
     loss: Loss
     queue_bdp: float = 1.0   # of the bottleneck; 1 is the emulator's default: one BDP, at least 5 ms
     reorder_ms: float = 0.0  # REORDER_SHARE of the packets come up to this much later
+    halves_s: float = 0.0    # for so long the bottleneck has half of its rate, then for as long all of it, and so on
 
     REORDER_SHARE = "1%"
+
+    @property
+    def mean_rate(self):
+        """Over that of a bottleneck which never changes."""
+        return 0.75 if self.halves_s > 0 else 1.0
 
     def flags(self, rate_mbit, seed):
         flags = ["--rate", "%dMbit" % rate_mbit, "--delay", "%gms" % (self.rtt_ms / 2),
@@ -43,12 +49,14 @@ class Link:
             flags += ["--queue", "%gms" % (self.rtt_ms * self.queue_bdp)]
         if self.reorder_ms > 0:
             flags += ["--reorder", "%s,%gms" % (self.REORDER_SHARE, self.reorder_ms)]
+        if self.halves_s > 0:
+            flags += ["--slowdown", "%gs+%gs/%gs=%dMbit" % (self.halves_s, self.halves_s, 2 * self.halves_s, rate_mbit / 2)]
         return flags
 
     def is_no_harder_than(self, other):
         """The same kind of link with neither more delay nor more loss."""
         return (self.rtt_ms <= other.rtt_ms and self.loss.percent <= other.loss.percent and self.loss.burst == other.loss.burst
-                and self.queue_bdp == other.queue_bdp and self.reorder_ms == other.reorder_ms)
+                and self.queue_bdp == other.queue_bdp and self.reorder_ms == other.reorder_ms and self.halves_s == other.halves_s)
 
     def __str__(self):
         text = "%g ms, %s" % (self.rtt_ms, self.loss)
@@ -56,6 +64,8 @@ class Link:
             text += ", queue %g BDP" % self.queue_bdp
         if self.reorder_ms > 0:
             text += ", reorder %g ms" % self.reorder_ms
+        if self.halves_s > 0:
+            text += ", half of it each other %g s" % self.halves_s
         return text
 
 
@@ -76,9 +86,10 @@ def cross():
 
 
 def troubled():
-    """Queues and reordering, at one delay."""
+    """Queues, reordering, and a rate that changes, at one delay."""
     links = [Link(50.0, LOSSES[0], queue_bdp=queue) for queue in (0.1, 1.0, 4.0)]
     links += [Link(50.0, LOSSES[0], reorder_ms=reorder) for reorder in (5.0, 20.0)]
+    links += [Link(50.0, LOSSES[0], halves_s=1.0)]
     return [(link, "file") for link in links]
 
 
@@ -92,11 +103,11 @@ def numbers(text):
 
 def grid(options):
     """The cells that the options choose: a preset, and instead of it whatever is named."""
-    if not (options.rtt or options.loss or options.queue or options.reorder):
+    if not (options.rtt or options.loss or options.queue or options.reorder or options.halves):
         cells = PRESETS[options.preset]()
         wanted = options.what or WHAT
         return [cell for cell in cells if cell[1] in wanted]
-    links = [Link(rtt, loss, queue, reorder)
-             for reorder in numbers(options.reorder or "0") for queue in numbers(options.queue or "1")
+    links = [Link(rtt, loss, queue, reorder, halves)
+             for halves in numbers(options.halves or "0") for reorder in numbers(options.reorder or "0") for queue in numbers(options.queue or "1")
              for loss in map(Loss.parse, (options.loss or "0,0.1").split(",")) for rtt in numbers(options.rtt or "50")]
     return [(link, what) for what in (options.what or ("file", "same", "tree")) for link in links]

@@ -34,7 +34,7 @@ def measure(system, cell, data, seed):
     result["emulator"] = read_counters(counters)
     if "seconds" in result:
         result["mbit"] = result["bytes"] * 8 / result["seconds"] / 1e6
-        result["of_ideal"] = result["mbit"] / ideal_mbit(system.options.rate, system.kind, link.loss.share)
+        result["of_ideal"] = result["mbit"] / ideal_mbit(system.options.rate * link.mean_rate, system.kind, link.loss.share)
     return result
 
 

@@ -12,7 +12,7 @@ LATE_WORTH_SAYING_S = 0.02
 def row_of(system, cell, runs, options):
     link, what = cell
     row = {"rtt_ms": link.rtt_ms, "loss_percent": link.loss.percent, "loss_burst": link.loss.burst, "queue_bdp": link.queue_bdp,
-           "reorder_ms": link.reorder_ms, "link": str(link), "system": system.name, "role": system.role,
+           "reorder_ms": link.reorder_ms, "halves_s": link.halves_s, "link": str(link), "system": system.name, "role": system.role,
            "is_encrypted": system.is_encrypted, "what": what, "runs": len(runs),
            "errors": [run["error"] for run in runs if "error" in run]}
     good = [run for run in runs if "error" not in run]
@@ -38,7 +38,7 @@ def cpu_per_gb(good):
 
 def set_up_share(row, size, link, options):
     """Set-up of a command over the ideal time of its bytes."""
-    ideal_s = size * 8 / 1e6 / ideal_mbit(options.rate, "tideway", link.loss.share)
+    ideal_s = size * 8 / 1e6 / ideal_mbit(options.rate * link.mean_rate, "tideway", link.loss.share)
     return row["set_up_rtts"] * row["rtt_ms"] / 1000 / ideal_s
 
 
@@ -99,7 +99,7 @@ def in_order(values):
 def overview(rows):
     """Mbit/s, and its share of the ideal: a line per system, a column per link."""
     links = in_order(row["link"] for row in sorted(rows, key=lambda row: (
-        row["reorder_ms"], row["queue_bdp"], row["loss_burst"], row["loss_percent"], row["rtt_ms"])))
+        row["halves_s"], row["reorder_ms"], row["queue_bdp"], row["loss_burst"], row["loss_percent"], row["rtt_ms"])))
     lines = ["| Mbit/s (of ideal) | " + " | ".join(links) + " |", "|---|" + "---:|" * len(links)]
     by_key = {(row["system"], row["link"]): row for row in rows}
     for system in in_order(row["system"] for row in rows):
@@ -144,7 +144,10 @@ def ratio(row, key):
 
 
 def tree_lines(rows):
-    """What many files cost beside one of their size."""
+    """What many files cost beside one of their size, and their goodput beside that of a large one."""
     by_key = {(row["link"], row["system"], row["what"]): row for row in rows if "seconds" in row and row["role"] != CEILING}
-    return ["tree over one file of its size, %s, %s: %.2f" % (system, link, row["seconds"] / by_key[link, system, "same"]["seconds"])
-            for (link, system, what), row in by_key.items() if what == "tree" and (link, system, "same") in by_key]
+    trees = [(link, system, row) for (link, system, what), row in by_key.items() if what == "tree"]
+    return ["time of the tree over that of one file of its size, %s, %s: %.2f" % (system, link, row["seconds"] / by_key[link, system, "same"]["seconds"])
+            for link, system, row in trees if (link, system, "same") in by_key] + [
+            "goodput of the tree over that of the large file, %s, %s: %.2f" % (system, link, row["mbit"] / by_key[link, system, "file"]["mbit"])
+            for link, system, row in trees if (link, system, "file") in by_key]

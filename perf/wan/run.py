@@ -7,8 +7,8 @@ runs once, then the next cell, and the whole again for each repetition, so that 
 alike. Files are on tmpfs, what arrived is compared, and link and servers start anew for each command. The result file is
 rewritten after every run: whoever stops the measurement keeps what there is, and --budget stops it by itself.
 
-Presets: cross (default) is all delays at 0 and 1 % loss and all losses at 50 ms; troubled is other queues and reordering;
-full is the whole grid and takes a day. Any of --rtt, --loss, --queue and --reorder makes a grid of its own instead. A
+Presets: cross (default) is all delays at 0 and 1 % loss and all losses at 50 ms; troubled is other queues, reordering, and a rate that changes;
+full is the whole grid and takes a day. Any of --rtt, --loss, --queue, --reorder and --halves makes a grid of its own instead. A
 system that was not done within --limit is not repeated there, nor tried on links with more delay and more loss.
 """
 import argparse
@@ -45,6 +45,7 @@ def parse_options():
     grid.add_argument("--loss", metavar="PERCENT[xN],...", help="one way; with xN in bursts of N packets on average, such as 0.1x10")
     grid.add_argument("--queue", metavar="BDP,...", help="sizes of the bottleneck's queue, such as 0.1,1,4")
     grid.add_argument("--reorder", metavar="MS,...", help="%s of the packets come up to this much late" % cells.Link.REORDER_SHARE.replace("%", "%%"))
+    grid.add_argument("--halves", metavar="S,...", help="the rate is half of it for so long, then whole for as long, and so on")
     grid.add_argument("--what", metavar="KIND,...", type=lambda text: text.split(","), help="of %s" % ", ".join(cells.WHAT))
     grid.add_argument("--only", metavar="TEXT,...", default="", help="systems whose name contains one of these")
     grid.add_argument("--rate", type=int, default=1000, metavar="MBIT", help="of the link (default 1000)")
@@ -62,7 +63,7 @@ def parse_options():
     options.iperf_seconds = 3 if options.quick else 8
     options.repeats = options.repeats or (1 if options.quick else 5)
     options.limit = options.limit or (20.0 if options.quick else 60.0)
-    if options.quick and not (options.rtt or options.loss or options.queue or options.reorder):
+    if options.quick and not (options.rtt or options.loss or options.queue or options.reorder or options.halves):
         options.loss = "0.1"
         options.what = options.what or list(cells.WHAT)
     for what in options.what or ():

@@ -45,7 +45,7 @@ bool mark_ipv6(std::span<std::byte> packet) {
 
 }  // namespace
 
-bool Blackout::covers(Duration age) const {
+bool Windows::covers(Duration age) const {
   if (length.count() <= 0 || age < from) return false;
   const Duration since = age - from;
   return (every.count() > 0 ? since % every : since) < length;

@@ -13,12 +13,12 @@
 
 namespace tideway::wan {
 
-// The link is dead from `from` after its start, for `length`, and again each `every` (zero: only once).
-struct Blackout {
+// From `from` after a link's start, for `length`, and again each `every` (zero: only once).
+struct Windows {
   Duration from = {}, length = {}, every = {};
-  // Whether the link is dead `age` after its start.
+  // Whether one is open `age` after the link's start.
   bool covers(Duration age) const;
-  bool operator==(const Blackout&) const = default;
+  bool operator==(const Windows&) const = default;
 };
 
 // A share of the frames takes up to `extra_max` longer than the others, so that later ones overtake it.
@@ -34,7 +34,7 @@ struct Impairments {
   double corrupt = 0;     // share delivered with flipped bits
   Reorder reorder = {};
   Duration jitter = {};      // delay wanders between nothing and this
-  Blackout blackout = {};
+  Windows blackout = {};     // the link is dead in them
 };
 
 // Loses a given share of frames, in runs of a given mean length (Gilbert 1960: a good state that loses nothing and a

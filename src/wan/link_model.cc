@@ -25,6 +25,7 @@ LinkModel::LinkModel(Time start, const LinkConfig& config, uint64_t seed)
       loss_(config.impairments.loss, config.impairments.loss_burst), jitter_(config.impairments.jitter),
       busy_until_(start) {
   TIDEWAY_CHECK(config.rate.bytes_per_second() > 0);
+  TIDEWAY_CHECK(config.slowdown.when == Windows() || config.slowdown.rate.bytes_per_second() > 0);
 }
 
 Fate LinkModel::offer(Time now, Bytes frame) {
@@ -63,7 +64,7 @@ Fate LinkModel::offer(Time now, Bytes frame) {
 }
 
 Bytes LinkModel::queued(Time now) const {
-  return busy_until_ > now && !config_.rate.is_unlimited() ? config_.rate.over(busy_until_ - now) : Bytes();
+  return busy_until_ > now && !config_.rate.is_unlimited() ? rate_at(now).over(busy_until_ - now) : Bytes();
 }
 
 Fate LinkModel::drop(DropCause cause) {
@@ -80,7 +81,7 @@ void LinkModel::pass_bottleneck(Time now, Bytes charged) {
     busy_until_ = now;
     carry_ = 0;
   }
-  const uint64_t rate = config_.rate.bytes_per_second();
+  const uint64_t rate = rate_at(now).bytes_per_second();
   const uint64_t scaled = charged.count() * 1'000'000'000 + carry_;
   busy_until_ += Duration(static_cast<int64_t>(scaled / rate));
   carry_ = scaled % rate;

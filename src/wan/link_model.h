@@ -27,8 +27,15 @@ constexpr Bytes link_charge(Bytes ip_packet) { return ip_packet + kEthernetHeade
 
 inline constexpr Duration kQueueTimeMin = std::chrono::milliseconds(5);  // a queue shorter than this is a broken link, unless asked for
 
+// In these windows the bottleneck has another rate, as where a shared link changes hands. A frame leaves at the rate that it meets when it comes.
+struct Slowdown {
+  Windows when = {};
+  Rate rate = {};
+};
+
 struct LinkConfig {
   Rate rate = Rate::unlimited();
+  Slowdown slowdown = {};          // of a link that has a rate
   Duration delay = {};             // one way
   std::optional<Bytes> queue = {};   // of charged bytes; not set: one BDP of a symmetric path, at least 5 ms
   Bytes mtu = Bytes::max();     // of the IP packet; larger frames vanish, as behind a router that sends no ICMP
@@ -63,7 +70,7 @@ struct LinkCounters {
 
 class LinkModel {
  public:
-  // `start` is the zero of blackout times.
+  // `start` is the zero of all windows.
   LinkModel(Time start, const LinkConfig& config, uint64_t seed);
 
   // `now` never goes back. `frame` with Ethernet header, without FCS.
@@ -73,6 +80,7 @@ class LinkModel {
   Bytes queued(Time now) const;                    // charged bytes waiting or on the wire
   const LinkCounters& counters() const { return counters_; }
   const LinkConfig& config() const { return config_; }
+  Rate rate_at(Time now) const { return config_.slowdown.when.covers(now - start_) ? config_.slowdown.rate : config_.rate; }
 
  private:
   Fate drop(DropCause cause);

@@ -96,6 +96,21 @@ TEST(LinkModel, ABlackoutKillsItsWindowsAndNothingElse) {
   EXPECT_FALSE(once.offer(at(11'100ms), kFrame).dropped);
 }
 
+TEST(LinkModel, ASlowdownActsInItsWindowsAndOnWhatComesInThem) {
+  LinkModel model = link({.rate = 1_Gbit, .slowdown = {.when = {.from = 2s, .length = 2s, .every = 4s}, .rate = 500_Mbit}, .queue = Bytes(30'000)});
+  const auto takes = [&](Duration when) { return model.offer(at(when), kFrame).deliver_at - at(when); };
+  const Duration full = takes(1999ms);
+  EXPECT_EQ(takes(2s), 2 * full);
+  EXPECT_EQ(takes(3999ms), 2 * full);
+  EXPECT_EQ(takes(4s), full);
+  EXPECT_EQ(takes(6s), 2 * full);
+  // The queue holds as many bytes, for twice as long.
+  int queued = 0;
+  while (!model.offer(at(6500ms), kFrame).dropped) queued += 1;
+  EXPECT_EQ(queued, 19);
+  EXPECT_EQ(model.busy_until() - at(6500ms), 19 * 2 * full);
+}
+
 TEST(LinkModel, APacketAboveTheMtuVanishes) {
   LinkModel model = link({.mtu = 1400_B});
   EXPECT_EQ(model.offer(at(0ns), 1415_B).dropped, DropCause::kMtu);
