@@ -117,7 +117,7 @@ void Engine::Parts::run_net(size_t index) {
     bell.arm();
     if (!worker.has_commands() && !stopping.load(std::memory_order_acquire)) {
       const Duration until = next == kNever ? kNapMax : next - read_clock();
-      bell.sleep(std::min(std::max(until, NetWorker::kNapMin), nap_max), worker.wait_fds());
+      bell.sleep(std::min(std::max(until, NetWorker::kNapMin), nap_max), worker.wait_fds(now));
     }
     bell.disarm();
   }

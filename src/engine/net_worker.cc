@@ -85,7 +85,19 @@ Time NetWorker::next_look(Time now) const {
   if (worked_at_ == now && has_more(now)) return now;
   const auto is_refused = [](const auto& lane) { return lane.second->delivery() == Delivery::kDatagram && lane.second->has_unsent(); };
   const Time due = std::ranges::any_of(lanes_, is_refused) ? now : next_deadline(now);
-  return std::max({due, worked_at_ + beat(), now + kNapMin});
+  const Time next = std::max({due, worked_at_ + beat(), now + kNapMin}), rested = rests_until();
+  return now < rested ? std::min(next, std::max(rested, now + kNapMin)) : next;
+}
+
+// A port that is polled wakes nobody; and where something of ours is on its way its acks are worth a look.
+Time NetWorker::rests_until() const {
+  if (is_polled()) return {};
+  Duration rtt = ReceiveRest::kMax * ReceiveRest::kPerRoundTrip;
+  for (const auto& [handle, lane] : lanes_) {
+    if (lane->lane().unacked_bytes() > 0) return {};
+    for (const auto& flow : lane->lane().flows()) rtt = std::min(rtt, flow->rtt());
+  }
+  return rest_.until(rtt);
 }
 
 // The next look would find something that nobody wakes us for.
@@ -247,17 +259,20 @@ bool NetWorker::take_blocks() {
 
 bool NetWorker::receive(Time now) {
   stopped_at_bursts_ = false;
-  bool worked = receive(now, *io_);
-  if (has_streams_) worked |= receive(now, streams_);
+  uint64_t packets = 0, of_streams = 0;
+  bool worked = receive(now, *io_, packets);
+  rest_.on_received(now, packets);
+  if (has_streams_) worked |= receive(now, streams_, of_streams);
   return worked;
 }
 
-bool NetWorker::receive(Time now, PacketIo& io) {
+bool NetWorker::receive(Time now, PacketIo& io, uint64_t& packets) {
   bool worked = false;
   for (size_t i = 0; i < kReceiveBursts; ++i) {
     const size_t count = io.receive(burst_);
     end_stage(count == 0 ? Stage::kIdle : Stage::kReceive, count);
     if (count == 0) return worked;
+    packets += count;
     // Each worker has its own sockets, so a packet for another one is a stranger's.
     const size_t foreign = table_.dispatch(now, std::span(burst_).first(count));
     for (Packet& packet : std::span(burst_).first(foreign)) packet.reset();

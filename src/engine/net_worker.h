@@ -10,6 +10,7 @@
 #include "congestion/registry.h"
 #include "engine/doorbell.h"
 #include "engine/lane_port.h"
+#include "engine/receive_rest.h"
 #include "engine/rings.h"
 #include "flow/flow_table.h"
 #include "mem/buffer_pool.h"
@@ -47,12 +48,14 @@ class NetWorker {
   Time next_look(Time now) const;
   bool has_commands() const;  // or blocks: look once more before sleeping
   bool is_polled() const { return wait_fd_ < 0; }  // its packets cannot be waited for
-  Doorbell::Others wait_fds() const { return {wait_fd_, streams_.limits().wait_fd}; }
+  // What may wake us until then: not the port while what it receives comes together.
+  Doorbell::Others wait_fds(Time now) const { return {now < rests_until() ? -1 : wait_fd_, streams_.limits().wait_fd}; }
 
  private:
   Time next_deadline(Time now) const;
   bool has_more(Time now) const;
   Duration beat() const;
+  Time rests_until() const;
   bool obey(Time now);
   void obey(Time now, BindPorts&& bind);
   void obey(Time now, DropPorts&& drop);
@@ -65,7 +68,7 @@ class NetWorker {
   void obey(Time now, CloseLane&& close);
   bool take_blocks();
   bool receive(Time now);
-  bool receive(Time now, PacketIo& io);
+  bool receive(Time now, PacketIo& io, uint64_t& packets);
   PacketIo& carrier(Delivery delivery);
   void watch_streams(LaneHandle handle, const LanePort& lane);
   bool hand_on(LaneHandle handle, LanePort& lane);
@@ -93,6 +96,7 @@ class NetWorker {
   size_t next_cpu_ = 0;
   Time watched_at_{}, dealt_at_{};
   Time worked_at_{};             // in the last turn that had work
+  ReceiveRest rest_;
   bool has_streams_ = false;     // had a lane of them once
   bool stopped_at_bursts_ = false;  // the last turn: more may have arrived, where no descriptor shows it
   bool is_device_gone_ = false;  // and told

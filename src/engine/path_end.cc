@@ -234,7 +234,7 @@ void PathEnd::rest(Time now) {
   const Duration until = next == kNever ? kRestMax : next - now;
   bell_->arm();
   if (!worker_->has_commands())
-    bell_->sleep(std::min(until, kRestMax), worker_->wait_fds());
+    bell_->sleep(std::min(until, kRestMax), worker_->wait_fds(now));
   bell_->disarm();
 }
 
