@@ -208,14 +208,14 @@ TEST(BbrTransfers, FillAndShareLinksOfAnySpeedAndQueue) {
   }
 }
 
-// Though each of the four probes by itself.
-TEST(BbrTransfers, OfFourFlowsTakesNoMoreThanOneOfASingleFlow) {
-  struct Speed { Rate rate; uint64_t packets; };
-  for (const auto& [rate, packets] : {Speed{1_Gbit, 8}, Speed{10_Gbit, 64}, Speed{100_Gbit, 512}, Speed{400_Gbit, 2048}}) {
+// Though each of the many probes by itself. Of sixteen one half has up to 1.9 times what the other has, whichever it is, and not sixteen times.
+TEST(BbrTransfers, OfManyFlowsTakesNoMoreThanOneOfASingleFlow) {
+  struct Case { Rate rate; uint32_t flows; uint64_t packets; double wanted = 0.95; };
+  for (const auto& [rate, flows, packets, wanted] : {Case{1_Gbit, 4, 8}, Case{1_Gbit, 16, 2, 0.9}, Case{1_Gbit, 64, 1, 0.9}, Case{10_Gbit, 4, 64}, Case{100_Gbit, 4, 512}, Case{400_Gbit, 4, 2048}}) {
     const wan::LinkConfig link{.rate = rate, .delay = 25ms, .queue = rate.over(50ms)};
-    const auto shares = shares_of(link, {4, 1}, packets);
-    EXPECT_GE(fairness(shares), 0.95) << rate.bits_per_second() << ": " << shares[0] << " and " << shares[1];
-    EXPECT_GE(shares[0] + shares[1], 0.97) << rate.bits_per_second();
+    const auto shares = shares_of(link, {flows, 1}, packets);
+    EXPECT_GE(fairness(shares), wanted) << rate.bits_per_second() << ", " << flows << " flows: " << shares[0] << " and " << shares[1];
+    EXPECT_GE(shares[0] + shares[1], 0.97) << rate.bits_per_second() << ", " << flows << " flows";
   }
 }
 
@@ -299,7 +299,7 @@ TEST(BbrTransfers, HoldTheirRateOverLossAtAnySpeed) {
   struct Loss { double share, burst, wanted; };
   for (const auto& [rate, packets] : {Speed{1_Gbit, 16}, Speed{10_Gbit, 128}, Speed{100_Gbit, 1024}, Speed{400_Gbit, 4096}}) {
     for (const auto& [share, burst, wanted] : {Loss{0.01, 1, 0.92}, Loss{0.03, 1, 0.88}, Loss{0.01, 10, 0.9}}) {
-      const wan::LinkConfig link{.rate = rate, .delay = kRtt / 2, .queue = rate.over(kRtt), .impairments = {.loss = share, .loss_burst = burst}};
+      const wan::LinkConfig link{.rate = rate, .delay = kRtt / 2, .queue = rate.over(kRtt * 4), .impairments = {.loss = share, .loss_burst = burst}};
       wan::LinkModel model(Time(), link, 1);
       Transfers transfer(model, 1, 2, packets);
       transfer.run(3s);
@@ -316,7 +316,7 @@ TEST(BbrTransfers, HoldTheirRateOverReorderingAtAnySpeed) {
   struct Speed { Rate rate; uint64_t packets; };
   for (const auto& [rate, packets] : {Speed{1_Gbit, 16}, Speed{10_Gbit, 128}, Speed{100_Gbit, 1024}, Speed{400_Gbit, 4096}}) {
     for (const double share : {0.01, 0.2}) {
-      const wan::LinkConfig link{.rate = rate, .delay = kRtt / 2, .queue = rate.over(kRtt), .impairments = {.reorder = {.share = share, .extra_max = 20ms}}};
+      const wan::LinkConfig link{.rate = rate, .delay = kRtt / 2, .queue = rate.over(kRtt * 4), .impairments = {.reorder = {.share = share, .extra_max = 20ms}}};
       const std::string name = std::to_string(rate.bits_per_second()) + ", " + std::to_string(share);
       wan::LinkModel model(Time(), link, 1);
       Transfers transfer(model, 1, 2, packets);
@@ -329,7 +329,8 @@ TEST(BbrTransfers, HoldTheirRateOverReorderingAtAnySpeed) {
   }
 }
 
-// Within two seconds each way; what was under way at the change is lost to the simulation.
+// Within two seconds each way; what was under way at the change is lost to the simulation. The queue that a halved rate leaves stands for some
+// seconds more, until the flows probe.
 TEST(BbrPath, ThatHalvesOrDoublesInMidTransferIsFilledAgain) {
   constexpr Duration kRtt = 50ms;
   struct Case { Rate rate; uint32_t flows; uint64_t packets; };
@@ -337,7 +338,7 @@ TEST(BbrPath, ThatHalvesOrDoublesInMidTransferIsFilledAgain) {
     std::vector<std::unique_ptr<wan::LinkModel>> models;
     std::optional<Transfers> transfer;
     for (const double part : {1.0, 0.5, 1.0}) {
-      const wan::LinkConfig link{.rate = rate * part, .delay = kRtt / 2, .queue = rate.over(kRtt)};
+      const wan::LinkConfig link{.rate = rate * part, .delay = kRtt / 2, .queue = rate.over(kRtt * 4)};
       models.push_back(std::make_unique<wan::LinkModel>(transfer ? transfer->now() : Time(), link, 1));
       if (transfer) transfer->go_on_over(*models.back());
       else transfer.emplace(*models.back(), 1, flows, packets);
@@ -346,7 +347,8 @@ TEST(BbrPath, ThatHalvesOrDoublesInMidTransferIsFilledAgain) {
       const double share = result.goodput.bits_per_second() / test::PathSimulation::payload_rate(link).bits_per_second();
       const std::string name = std::to_string(part) + " of " + std::to_string(rate.bits_per_second()) + " with flows: " + std::to_string(flows);
       EXPECT_GE(share, 0.95) << name;
-      EXPECT_LT(result.queue_delay_most, 2 * kRtt) << name;  // a BDP of the full rate is two of half of it
+      EXPECT_LT(result.queue_delay_most, 2 * kRtt) << name;
+      EXPECT_LT(transfer->run(2s).queue_delay_most, kRtt) << name;  // a BDP of the rate that there is
     }
   }
 }
