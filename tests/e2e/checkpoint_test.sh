@@ -70,7 +70,7 @@ python3 "$trainer" save "$runs/step-100" 100
 arrives "$there/step-100" "$also/step-100"
 # Saved again into one directory: the old marker stands beside new shards for longer than anything settles. And the trainer cleans up
 # while what it removes is sent.
-tideway bwlimit 80Mbit > /dev/null
+tideway bwlimit 20Mbit > /dev/null
 mkdir "$here/being-made" && python3 "$trainer" save "$here/being-made/x" 1
 touch -d '1 minute ago' "$here/being-made/x/.metadata"
 python3 -c "import os, sys; open(os.path.join(sys.argv[1], '__0_0.distcp'), 'r+b').write(b'half of another save')" "$here/being-made/x"
@@ -81,6 +81,7 @@ python3 "$trainer" resave "$runs/step-200" 200 0.6
 for _ in $(seq 100); do [ "$(pins)" -gt 0 ] && break; sleep 0.05; done
 [ "$(pins)" -gt 0 ] || fail "nothing is pinned: $(tideway jobs list)"; pass
 rm -r "$runs/step-200"
+tideway bwlimit 80Mbit > /dev/null
 arrives "$there/step-200" "$also/step-200"
 
 # ---- kill -9 while one is sent ----------------------------------------------------------------------------------------------
@@ -144,7 +145,10 @@ absent "$work/wisconsin/data/other/global_step500"
 removed='"event":"removed".*"op":"delete".*"path":"other/global_step500"'
 for _ in $(seq 100); do grep -q "$removed" "$work/wisconsin/state/audit.jsonl" && break; sleep 0.05; done
 grep -q "$removed" "$work/wisconsin/state/audit.jsonl" || fail "nobody wrote down who removed it"; pass
-ask GET '/v1/checkpoints?series=other' | grep -q '"state":"removed"' || fail "what was removed is not listed so: $(ask GET '/v1/checkpoints?series=other')"; pass
+# Atlanta hears of it when that line is on disk.
+is_listed_removed() { ask GET '/v1/checkpoints?series=other' | grep -q '"state":"removed"'; }
+for _ in $(seq 100); do is_listed_removed && break; sleep 0.05; done
+is_listed_removed || fail "what was removed is not listed so: $(ask GET '/v1/checkpoints?series=other')"; pass
 ask POST /v1/checkpoints "${request/'"member":[0,1]'/'"member":[1,2]'}" | grep -q '^400 .*"code":"unsupported".*member' || fail "members were accepted"; pass
 ask POST /v1/checkpoints "${request/dcp/pickle}" | grep -q '^400 .*format' || fail "a format that is none was accepted"; pass
 

@@ -25,15 +25,16 @@ import json, sys
 flows = [json.loads(line)["/tideway/flows"] for line in sys.stdin if line.startswith("{")]
 print(*sorted({flow["net_worker"] for flow in flows if flow and flow["bytes_received"] > 100_000}))'
 }
-copy atlanta.port "$work/file" wisconsin:data/file &
+copy atlanta.port --bwlimit 60Mbit "$work/file" wisconsin:data/file &
 copying=$!
 running+=("$copying")
 for _ in $(seq 50); do
-  [ "$(workers)" = "0 1" ] && break
+  seen=$(workers)
+  [ "$seen" = "0 1" ] && break
   kill -0 "$copying" 2> /dev/null || fail "the copy ended before both workers were seen at work"
   sleep 0.1
 done
-[ "$(workers)" = "0 1" ] || fail "both workers should have flows: $(workers)"; pass
+[ "$seen" = "0 1" ] || fail "both workers should have flows: $seen"; pass
 wait "$copying" || fail "the copy failed"
 cmp "$work/file" "$work/wisconsin/data/file"; pass
 copy atlanta.port wisconsin:data/file "$work/back"

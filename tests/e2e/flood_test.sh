@@ -20,11 +20,11 @@ tideway copy -q "$work/file" wisconsin:data/before
 before=$(resident)
 
 # From one source: newcomers get in while it lasts.
-flood 6 1
+flood 60 1
 sleep 1
 for i in 1 2 3; do tideway copy -q "$work/file" "wisconsin:data/one$i"; cmp "$work/file" "$work/wisconsin/data/one$i"; pass; done
-kill -0 "$flooding" 2> /dev/null || fail "the flood was over before the copies"
-wait "$flooding"
+kill "$flooding" || fail "the flood was over before the copies"
+wait "$flooding" 2> /dev/null || :
 
 # From 40 sources, more than there is room for: the copy that runs goes on.
 tideway copy --json --compress off --bwlimit 16Mbit "$work/file" wisconsin:data/many > "$work/many.json" &
@@ -39,7 +39,7 @@ wait "$flooding"
 grown=$(($(resident) - before))
 [ "$grown" -le 65536 ] || fail "memory grew by $grown KiB"; pass
 
-# Both floods took some 15 s, with four causes: one line a second each, in both logs.
+# Both floods took some 10 s, with four causes: one line a second each, in both logs.
 for log in "$work/wisconsin.log" "$work/wisconsin/state/audit.jsonl"; do
   lines=$(grep -c session_refused "$log")
   [ "$lines" -ge 4 ] && [ "$lines" -le 100 ] || fail "$lines lines about refused sessions in $log"; pass

@@ -142,7 +142,7 @@ tideway bwlimit --link wisconsin off > /dev/null
 refuses 2 usage "no peer" tideway bwlimit --link nowhere 1Gbit
 
 # ---- kill -9 of either gateway while a job runs --------------------------------------------------------------------
-job=$(tideway submit --bwlimit 80Mbit "$tree" wisconsin:data/killed)
+job=$(tideway submit --bwlimit 20Mbit "$tree" wisconsin:data/killed)
 "$bin/tideway" jobs watch --json "$job" > "$work/watched.json" 2> "$work/watched.log" &
 watching=$!
 running+=("$watching")
@@ -159,6 +159,7 @@ wait "$wisconsin" 2> /dev/null || :
 becomes "$job" waiting
 tideway jobs show "$job" | grep -q 'waits for *peer_' || fail "it does not say what it waits for: $(tideway jobs show "$job")"; pass
 serve wisconsin "$work/wisconsin.toml"
+tideway jobs set "$job" --bwlimit 4Gbit > /dev/null
 code=0; wait "$watching" || code=$?
 [ "$code" -eq 0 ] || fail "watching ended with $code: $(cat "$work/watched.log")"; pass
 same_tree "$tree" "$there/killed"

@@ -35,7 +35,7 @@ paused_site() {
   running+=("$waiting")
   for _ in $(seq 60); do grep -q '"bytes_done":[1-9]' "$work/paused.json" && break; sleep 0.1; done
   kill -STOP "$paused"
-  (sleep 12; kill -CONT "$paused") &
+  (sleep 15; kill -CONT "$paused") &
 }
 paused_site
 
@@ -49,7 +49,7 @@ wait "$copying" || code=$?
 [ $((SECONDS - from)) -le 32 ] || fail "it took $((SECONDS - from)) s to give up"; pass
 grep -q '(peer_lost)' "$work/killed-gateway.log"; pass
 absent "$there/killed-gateway"
-wait "$waiting" || fail "a copy did not survive that its gateway was stopped for 12 s: $(cat "$work/paused.log")"
+wait "$waiting" || fail "a copy did not survive that its gateway was stopped for 15 s: $(cat "$work/paused.log")"
 cmp "$work/file" "$work/denver/data/paused"; pass
 grep -q 'code=peer_lost' "$work/denver.log" || fail "a gateway that was stopped still had its session: $(cat "$work/denver.log")"; pass
 kill "$paused" && wait "$paused" || fail "a gateway that was stopped did not end well"

@@ -26,6 +26,7 @@ for _ in 1 2 3 4; do
   sends
   kill -9 "$gateway"
   gone=$(date +%s%N)
+  for _ in $(seq 200); do tideway jobs show --json "$job" | grep -q '"stage":"send"' || break; sleep 0.05; done  # it knows of the crash
   serve wisconsin "$work/wisconsin.toml"
   back=$(date +%s%N)
 done

@@ -10,8 +10,8 @@ there=$work/wisconsin/data
 head -c 40000000 /dev/urandom > "$work/file"
 reload() { : > "$work/wisconsin.log"; kill -HUP "$gateway"; said wisconsin "$1"; }
 # begin NAME: a copy that takes some seconds, of which a first part has arrived.
-begin() {
-  tideway copy --json --compress off --bwlimit 80Mbit "$work/file" "wisconsin:data/$1" > "$work/$1.json" 2> "$work/$1.err" &
+begin() {  # NAME [RATE]
+  tideway copy --json --compress off --bwlimit "${2:-80Mbit}" "$work/file" "wisconsin:data/$1" > "$work/$1.json" 2> "$work/$1.err" &
   copying=$!
   running+=("$copying")
   for _ in $(seq 100); do grep -q '"bytes_done":[1-9]' "$work/$1.json" && break; sleep 0.1; done
@@ -42,7 +42,7 @@ reload "needs_restart section=[engine]"
 cp "$work/good.toml" "$work/wisconsin.toml"
 
 # A peer that is taken from [tls] allow loses its session, and nothing of its copy appears.
-begin unwanted
+begin unwanted 20Mbit
 sed 's#^\[listen\]#allow = ["spiffe://example.org/site/denver/gw/*"]\n[listen]#' "$work/good.toml" > "$work/wisconsin.toml"
 reload session_withdrawn
 code=0; wait "$copying" || code=$?
@@ -54,7 +54,7 @@ refuses 5 auth_failed "refused our certificate" tideway copy -q "$work/file" wis
 cp "$work/good.toml" "$work/wisconsin.toml"
 reload "reloaded certificate="
 if command -v openssl > /dev/null; then
-  begin revoked
+  begin revoked 20Mbit
   mkdir "$work/crl" && : > "$work/crl/index" && echo 01 > "$work/crl/number"
   printf '[ca]\ndefault_ca = x\n[x]\ndatabase = %s/index\ncrlnumber = %s/number\ndefault_md = sha256\n' "$work/crl" "$work/crl" > "$work/crl/ca.conf"
   authority=(-config "$work/crl/ca.conf" -cert "$work/ca/ca.crt" -keyfile "$work/ca/ca.key")

@@ -34,8 +34,8 @@ tideway copy -q "$here/made/step-1" wisconsin:data/one/step-1
 stop() { kill -TERM "$1"; wait "$1" 2> /dev/null || :; }
 stop "$wisconsin"
 stop "$oslo"
-sed -i 's/^fallback = "off"/&\nrate = "120Mbit"/' "$work/wisconsin.toml"
-sed -i 's/^fallback = "off"/&\nrate = "40Mbit"/' "$work/oslo.toml"
+sed -i 's/^fallback = "off"/&\nrate = "60Mbit"/' "$work/wisconsin.toml"
+sed -i 's/^fallback = "off"/&\nrate = "20Mbit"/' "$work/oslo.toml"
 serve_wisconsin() { serve wisconsin "$work/wisconsin.toml"; wisconsin=$gateway; }
 serve_oslo() { serve oslo "$work/oslo.toml"; oslo=$gateway; }
 serve_wisconsin

@@ -59,7 +59,7 @@ kill_at() {
 serve wisconsin "$work/wisconsin.toml"
 
 # ---- a push whose receiving gateway is killed, and that waits for it to come back ----------------------------------------
-start gateway-killed --bwlimit 320Mbit "$tree" wisconsin:data/gateway-killed
+start gateway-killed --bwlimit 160Mbit "$tree" wisconsin:data/gateway-killed
 for round in $(seq "$kills"); do
   kill_at "$gateway" "$round" "$there"
   absent "$there/gateway-killed"
@@ -78,6 +78,7 @@ kill_at "$gateway" "$kills" "$there"
 sleep 0.6
 kill -0 "$copying" 2> /dev/null || fail "the copy did not wait: $(cat "$work/both-killed.log")"; pass
 kill -9 "$copying"
+wait "$copying" 2> /dev/null || :
 serve wisconsin "$work/wisconsin.toml"
 finish both-killed "$tree" wisconsin:data/both-killed
 same_tree "$tree" "$there/both-killed"
@@ -102,6 +103,7 @@ for round in $(seq "$kills"); do
     serve wisconsin "$work/wisconsin.toml"
     sleep 0.4
     kill -9 "$copying"
+    wait "$copying" 2> /dev/null || :  # while it ends its staging is still in use
   else
     kill_at "$copying" "$round" "$work"
   fi
@@ -115,7 +117,7 @@ same_tree "$tree" "$work/pulled"
 # ---- what a kill of both costs: 256 MiB at most, where a second of the rate is less -------------------------------------------
 head -c 900000000 /dev/urandom > "$work/large"
 told() { grep -o '"bytes_done":[0-9]*' "$work/large.json" | tail -n 1 | cut -d: -f2; }
-start large --bwlimit 1600Mbit "$work/large" wisconsin:data/large
+start large --bwlimit 800Mbit "$work/large" wisconsin:data/large
 for _ in $(seq 600); do [ "$(told || :)" -gt 600000000 ] 2> /dev/null && break; sleep 0.05; done
 kill -9 "$gateway" "$copying"
 wait "$gateway" "$copying" 2> /dev/null || :

@@ -54,8 +54,8 @@ def with_training(page, url):
     # It is alive: the plot moves, the bar grows, and a job that ends meanwhile moves to those that ended.
     picture = page.evaluate("document.querySelector('canvas').toDataURL()")
     done = page.evaluate("document.querySelector('.job progress').value")
-    page.until(f"document.querySelector('canvas').toDataURL() !== {picture!r}", 3)
-    page.until(f"document.querySelector('.job progress').value > {done}", 5)
+    page.until(f"document.querySelector('canvas').toDataURL() !== {picture!r}")
+    page.until(f"document.querySelector('.job progress').value > {done}")
     page.evaluate("document.querySelector('#over-title summary').click()")
     says(page, "step-14000")
     # The paths: what is sent, round trip, loss and packet size.

@@ -11,7 +11,7 @@ move_atlanta "api=$TIDEWAY_API" "web=127.0.0.1:$web"
 share_link 1Gbit
 echo 'sources = ["api"]' >> "$work/atlanta.toml"
 mkdir "$work/atlanta/data/tree"
-head -c 30000000 /dev/urandom > "$work/atlanta/data/tree/file"
+head -c 90000000 /dev/urandom > "$work/atlanta/data/tree/file"
 sed 's/^web = .*/web = "10.0.0.1:7480"/' "$work/atlanta.toml" > "$work/open.toml"
 refuses 3 config_invalid "loopback" "$bin/tidewayd" --check --config "$work/open.toml"
 
@@ -56,7 +56,7 @@ if ! command -v chromium > /dev/null; then
   echo "SKIP: the page itself needs chromium"
   exit 0
 fi
-# A training, for a minute at most.
+# A training, for two minutes and a half at most.
 python3 - "$TIDEWAY_API" <<'PY' &
 import http.client, json, socket, sys, time
 def tell(kind):
@@ -65,11 +65,11 @@ def tell(kind):
     line.sock.connect(sys.argv[1])
     line.request("POST", "/v1/phase", json.dumps({"training": "llm7", "kind": kind}))
     assert line.getresponse().status == 204
-for _ in range(60):
+for _ in range(150):
     tell("begin")
     time.sleep(0.4)
     tell("end")
     time.sleep(0.6)
 PY
 running+=("$!")
-timeout 60 python3 "$repo/tests/e2e/web_page.py" "http://127.0.0.1:$web/" "$repo/apps/tidewayd/web" || fail "the page"; pass
+timeout 150 python3 "$repo/tests/e2e/web_page.py" "http://127.0.0.1:$web/" "$repo/apps/tidewayd/web" || fail "the page"; pass
