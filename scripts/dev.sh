@@ -112,12 +112,12 @@ perf() {
   local names=() name failed=()
   for name in perf/*/run.sh; do names+=("$(basename "$(dirname "$name")")"); done
   if [[ $# -eq 0 ]]; then printf '%s\n' "${names[@]}"; return; fi
-  [[ $1 == all ]] || names=("$1")
+  if [[ $1 == all ]]; then mapfile -t names < <(printf '%s\n' "${names[@]}" | grep -vx readme); else names=("$1"); fi  # readme runs others
   [[ -x perf/${names[0]}/run.sh ]] || { echo "dev.sh: there is no perf/$1; scripts/dev.sh perf lists what there is" >&2; exit 2; }
   shift
   scripts/install_deps.sh build perf
   cmake --preset release >/dev/null
-  cmake --build --preset release -j "$jobs" --target programs tideway-trainer-sim tideway-gate-latency tideway-cold-start tideway_client tideway_nccl  # perf/micro builds its own
+  cmake --build --preset release -j "$jobs" --target programs tideway-trainer-sim tideway-gate-latency tideway-cold-start tideway-udp-floor tideway_client tideway_nccl  # perf/micro builds its own
   for name in "${names[@]}"; do
     echo "== $name"
     "perf/$name/run.sh" "$@" || failed+=("$name")

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Measures how much memory a copy of many files of one byte takes at either end, beside its budget ([engine] memory, 1 GiB).
+"""Measures how much memory a copy of many files of one byte takes at either end, beside its budget ([engine] memory, 1 GiB), and how much
+time of the clock and of the processor each file.
 
 Pushes such a tree over loopback, then lists it. The files of the sink are real ones and all different; those of the source are names of
 few inodes (hard links), each of which is read and sent as a file of its own. Up to 1.5 million both lie on tmpfs. More do not fit there, so they
@@ -15,6 +16,7 @@ import pathlib
 import re
 import select
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -31,6 +33,7 @@ ON_TMPFS_MAX = 1_500_000       # 5 KiB each at the sink
 BLOCK, INODE = 1024, 256
 IMAGE_SPARE = 2 << 30          # for directories, the journal and what else is written; the file is sparse
 SAMPLE_S = 1.0
+TIMES = ("seconds", "source_cpu_s", "sink_cpu_s")
 MORE = '[engine]\nmemory = "1GiB"\n'
 
 
@@ -38,6 +41,7 @@ def parse_options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="10000 files: a look, not a measurement")
     parser.add_argument("--files", type=int, nargs="+", help="how many (default 10000 1000000)")
+    parser.add_argument("--repeats", type=int, default=1, help="of each (default 1); the table has medians, and the most memory")
     parser.add_argument("--dir", type=pathlib.Path, default=pathlib.Path(os.environ.get("TMPDIR", "/var/tmp")),
                         help="where more than %d lie (default TMPDIR or /var/tmp)" % ON_TMPFS_MAX)
     parser.add_argument("--bin", type=pathlib.Path, default=REPO / "build" / "release" / "bin", help="where tideway and tidewayd are")
@@ -54,6 +58,12 @@ def status_mib(pid, key):
     except OSError:
         return 0
     return int(found.group(1)) // 1024 if found else 0
+
+
+def cpu_seconds(pid):
+    """User and system time so far."""
+    fields = pathlib.Path("/proc/%d/stat" % pid).read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def make_tree(tree, files):
@@ -131,7 +141,7 @@ class Bench:
 
     def copy_and_list(self, files, tree, gateway):
         said = self.work / "copy.log"
-        begin = time.monotonic()
+        begin, sink_before = time.monotonic(), cpu_seconds(gateway.pid)
         with open(said, "w") as out:
             copy = subprocess.Popen(list(map(str, self.pair.copy("--direct", "-q", tree, "wisconsin:data/tree"))), stdout=out, stderr=out)
         resident, ended = [], os.pidfd_open(copy.pid)
@@ -146,7 +156,8 @@ class Bench:
         copy.returncode = os.waitstatus_to_exitcode(status)
         if copy.returncode != 0:
             return {"entries": files, "error": said.read_text().strip()[-300:]}
-        result = {"entries": files, "seconds": took, "source_mib": usage.ru_maxrss // 1024, "sink_mib": status_mib(gateway.pid, "VmHWM"), "resident": resident}
+        result = {"entries": files, "seconds": took, "source_cpu_s": usage.ru_utime + usage.ru_stime, "sink_cpu_s": cpu_seconds(gateway.pid) - sink_before,
+                  "source_mib": usage.ru_maxrss // 1024, "sink_mib": status_mib(gateway.pid, "VmHWM"), "resident": resident}
         try:
             pathlib.Path("/proc/%d/clear_refs" % gateway.pid).write_text("5")  # the peak starts again
         except PermissionError:  # a gateway is nobody's to look into but root's
@@ -156,17 +167,33 @@ class Bench:
         return {**result, "list_mib": status_mib(gateway.pid, "VmHWM")}
 
 
-def table(runs):
-    lines = ["| files | seconds | source MiB | sink MiB | sink listing MiB |", "|---:|---:|---:|---:|---:|"]
-    good = [run for run in runs if "error" not in run]
-    for run in good:
-        lines.append("| %(entries)d | %(seconds).1f | %(source_mib)d | %(sink_mib)d | %(list_mib)d |" % run)
+def rows_of(runs):
+    """One for each number of files, the least first. Behind the first each has what a file costs beyond those of the first: a command costs something by itself."""
+    rows = []
+    for entries in sorted({run["entries"] for run in runs}):
+        some = [run for run in runs if run["entries"] == entries]
+        row = {"entries": entries, "runs": len(some), "seconds_min": min(run["seconds"] for run in some), "seconds_max": max(run["seconds"] for run in some)}
+        row.update({key: statistics.median(run[key] for run in some) for key in TIMES})
+        row.update({key: max(run[key] for run in some) for key in ("source_mib", "sink_mib", "list_mib") if key in some[0]})
+        if rows:
+            more = entries - rows[0]["entries"]
+            row.update({"us_each_" + key: (row[key] - rows[0][key]) / more * 1e6 for key in TIMES})
+        rows.append(row)
+    return rows
+
+
+def table(rows):
+    lines = ["| files | seconds (least to most) | us for each more: clock, CPU of source, of sink | source MiB | sink MiB | sink listing MiB |", "|---:|---|---|---:|---:|---:|"]
+    for row in rows:
+        each = "%.1f, %.1f, %.1f" % tuple(row["us_each_" + key] for key in TIMES) if "us_each_seconds" in row else ""
+        lines.append("| %d | %.2f (%.2f to %.2f) | %s | %d | %d | %s |" % (row["entries"], row["seconds"], row["seconds_min"], row["seconds_max"], each, row["source_mib"],
+                                                                         row["sink_mib"], row.get("list_mib", "")))
     grown = {}
-    if len(good) > 1:
-        least, most = min(good, key=lambda run: run["entries"]), max(good, key=lambda run: run["entries"])
-        grown = {end: most[end + "_mib"] - least[end + "_mib"] for end in ("source", "sink", "list")}
-        lines.append("\nFrom %d to %d files: source %+d MiB, sink %+d MiB, listing %+d MiB" % (least["entries"], most["entries"], *grown.values()))
-    return "\n".join(lines), grown
+    if len(rows) > 1:
+        least, most = rows[0], rows[-1]
+        grown = {end: most[end + "_mib"] - least[end + "_mib"] for end in ("source", "sink", "list") if end + "_mib" in most}
+        lines.append("\nFrom %d to %d files: %s" % (least["entries"], most["entries"], ", ".join("%s %+d MiB" % change for change in grown.items())))
+    return "\n".join(lines)
 
 
 def main():
@@ -177,7 +204,7 @@ def main():
         if reason:
             sys.exit("perf: " + reason)
         bench.pair.issue()
-        for files in options.files:
+        for files in options.files * options.repeats:
             where = place_for(options, files)
             if isinstance(where, str):
                 left_out.append(where)
@@ -185,11 +212,11 @@ def main():
             with where as place:
                 runs.append(bench.measure(files, place))
             print("  %d: %s" % (files, runs[-1].get("error") or "%.1f s" % runs[-1]["seconds"]), file=sys.stderr, flush=True)
-    text, grown = table(runs)
-    print("Files of one byte over loopback, the largest resident size of each end\n\n" + text)
+    rows = rows_of([run for run in runs if "error" not in run])
+    print("Files of one byte over loopback, the largest resident size of each end\n\n" + table(rows))
     for reason in left_out:
         print("left out: " + reason)
-    record.write("memory", before, grown, runs, left_out)
+    record.write("memory", before, rows, runs, left_out)
     if any("error" in run for run in runs):
         sys.exit(1)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""iperf3, from memory to memory: what TCP could do at most, and what the emulated link itself loses."""
+"""From memory to memory: what TCP could do at most, what the emulated link itself loses, and what UDP costs with nothing around it."""
 import json
 import pathlib
 
@@ -38,7 +38,7 @@ class Iperf(System):
             report = json.loads(done.stdout)
         except ValueError:
             return {"error": "exit %d: %s" % (done.returncode, said(done))}
-        return {"error": report["error"]} if "error" in report else self.read(report["end"])
+        return {"error": report["error"]} if "error" in report else self.read(report.get("end", report))
 
     def read(self, end):
         return {"seconds": end["sum_received"]["seconds"], "bytes": end["sum_received"]["bytes"]}
@@ -67,8 +67,33 @@ class NullTest(Iperf):
         return {"seconds": end["sum"]["seconds"], "bytes": end["sum"]["bytes"] * (1 - lost), "lost_share": lost}
 
 
+class UdpFloor(NullTest):
+    """The CPU time of as many full packets as a transfer has, sent and taken in superframes. Nothing is sealed, read, written or paced by acks."""
+    role = CEILING
+    kind = "tideway"
+    DATAGRAM, PACKET_PAYLOAD = 1472, 1408
+
+    def __init__(self, testbed, work, options):
+        super().__init__(testbed, work, options)
+        self.name = "UDP alone"
+        self.program = options.bin / "tideway-udp-floor"
+
+    def why_not(self):
+        return None if self.program.exists() else "%s: not built" % self.program.name
+
+    def start(self, arrived, link):
+        self.serve(PORT, self.program, "serve", PORT, is_udp=True)
+
+    def command(self, source, arrived):
+        payload = self.RATE_SHARE * ideal_mbit(self.options.rate, self.kind, 0) * 1e6 / 8
+        return [self.program, "send", self.testbed.b.address, PORT, "%.0f" % (payload * self.DATAGRAM / self.PACKET_PAYLOAD), self.options.iperf_seconds]
+
+    def read(self, end):
+        return end
+
+
 STREAMS = (("bbr", 1), ("bbr", 8), ("cubic", 8))
 
 
 def systems(testbed, work, options):
-    return [NullTest(testbed, work, options)] + [Iperf(testbed, work, options, *kind) for kind in STREAMS]
+    return [NullTest(testbed, work, options), UdpFloor(testbed, work, options)] + [Iperf(testbed, work, options, *kind) for kind in STREAMS]
