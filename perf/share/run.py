@@ -30,7 +30,7 @@ import testbed  # noqa: E402
 ECHO = pathlib.Path(__file__).with_name("echo.py")
 ECHO_PORT = 7300
 BEGIN_S = 15.0   # for a copy to say its first word
-SPARE_S = 5.0    # that the file lasts longer than the window
+SPARE_S = 5.0    # that the file lasts longer than the window, and a copy may take to say how far it is
 
 
 def options():
@@ -132,7 +132,8 @@ class Bench:
         copies.append(self.begin(1, flows[1]))
         begin = time.monotonic() + self.chosen.settle
         end = begin + self.chosen.seconds
-        time.sleep(max(0.0, end - time.monotonic()) + 1.5)  # until both have said how far they were then
+        time.sleep(max(0.0, end - time.monotonic()))
+        testbed.wait_for(lambda: all(copy.points[-1][0] >= end for copy in copies), SPARE_S)  # both have said how far they were then
         rates = [copy.mbit(begin, end) for copy in copies]
         for copy in copies:
             copy.end()
